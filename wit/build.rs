@@ -1,0 +1,283 @@
+//! Writes the types of the WIT package as Rust, one module for each interface, so that the `.wit`
+//! files stay the only place where they are stated.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail};
+use wit_parser::{
+    Docs, Enum, Interface, InterfaceId, Record, Resolve, Type, TypeDefKind, TypeId, TypeOwner,
+    Variant,
+};
+
+fn main() -> Result<()> {
+    let dir = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    println!("cargo::rerun-if-changed=build.rs");
+    for entry in fs::read_dir(&dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == "wit") {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(&dir)?;
+    let generator = Generator { resolve: &resolve };
+    let mut out = String::new();
+    for (name, id) in &resolve.packages[package].interfaces {
+        generator.interface(&mut out, name, *id)?;
+    }
+    let target = PathBuf::from(env::var("OUT_DIR")?).join("types.rs");
+    fs::write(&target, out).with_context(|| format!("cannot write {}", target.display()))
+}
+
+struct Generator<'a> {
+    resolve: &'a Resolve,
+}
+
+impl Generator<'_> {
+    fn interface(&self, out: &mut String, name: &str, id: InterfaceId) -> Result<()> {
+        let interface: &Interface = &self.resolve.interfaces[id];
+        let mut types = String::new();
+        for (name, id) in &interface.types {
+            self.type_item(&mut types, name, *id)?;
+        }
+        if types.is_empty() {
+            return Ok(());
+        }
+        doc(out, "", &interface.docs);
+        writeln!(out, "pub mod {} {{", snake(name))?;
+        writeln!(out, "    #[allow(unused_imports)] use super::*;")?;
+        out.push_str(&types);
+        writeln!(out, "}}")?;
+        Ok(())
+    }
+
+    fn type_item(&self, out: &mut String, name: &str, id: TypeId) -> Result<()> {
+        let def = &self.resolve.types[id];
+        let name = camel(name);
+        match &def.kind {
+            // Resources are the business of whoever implements or imports them.
+            TypeDefKind::Resource | TypeDefKind::Handle(_) => {}
+            TypeDefKind::Type(Type::Id(used)) if self.owner(*used) != self.owner(id) => {
+                if !self.is_resource(*used) {
+                    let source = self.module_of(*used)?;
+                    writeln!(out, "    pub use super::{source}::{name};")?;
+                }
+            }
+            TypeDefKind::Record(record) => {
+                doc(out, "    ", &def.docs);
+                self.record(out, &name, id, record)?;
+            }
+            TypeDefKind::Variant(variant) => {
+                doc(out, "    ", &def.docs);
+                self.variant(out, &name, id, variant)?;
+            }
+            TypeDefKind::Enum(cases) => {
+                doc(out, "    ", &def.docs);
+                self.enumeration(out, &name, cases)?;
+            }
+            _ => {
+                doc(out, "    ", &def.docs);
+                writeln!(out, "    pub type {name} = {};", self.kind(id)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, out: &mut String, name: &str, id: TypeId, record: &Record) -> Result<()> {
+        self.derives(out, "record", self.has_floats(&Type::Id(id)))?;
+        writeln!(out, "    #[serde(rename_all = \"kebab-case\", deny_unknown_fields)]")?;
+        writeln!(out, "    pub struct {name} {{")?;
+        for field in &record.fields {
+            doc_or(out, "        ", &field.docs, &field.name);
+            if self.may_be_absent(&field.ty) {
+                writeln!(out, "        #[serde(default)]")?;
+            }
+            component_name(out, &field.name)?;
+            writeln!(out, "        pub {}: {},", snake(&field.name), self.ty(&field.ty)?)?;
+        }
+        writeln!(out, "    }}")?;
+        Ok(())
+    }
+
+    fn variant(&self, out: &mut String, name: &str, id: TypeId, variant: &Variant) -> Result<()> {
+        self.derives(out, "variant", self.has_floats(&Type::Id(id)))?;
+        writeln!(out, "    #[serde(rename_all = \"kebab-case\")]")?;
+        writeln!(out, "    pub enum {name} {{")?;
+        for case in &variant.cases {
+            doc_or(out, "        ", &case.docs, &case.name);
+            component_name(out, &case.name)?;
+            match &case.ty {
+                Some(ty) => writeln!(out, "        {}({}),", camel(&case.name), self.ty(ty)?)?,
+                None => writeln!(out, "        {},", camel(&case.name))?,
+            }
+        }
+        writeln!(out, "    }}")?;
+        Ok(())
+    }
+
+    fn enumeration(&self, out: &mut String, name: &str, cases: &Enum) -> Result<()> {
+        self.derives(out, "enum", false)?;
+        writeln!(out, "    #[derive(Copy, PartialOrd, Ord)]")?;
+        writeln!(out, "    #[serde(rename_all = \"kebab-case\")]")?;
+        writeln!(out, "    #[repr(u8)]")?;
+        writeln!(out, "    pub enum {name} {{")?;
+        for case in &cases.cases {
+            doc_or(out, "        ", &case.docs, &case.name);
+            component_name(out, &case.name)?;
+            writeln!(out, "        {},", camel(&case.name))?;
+        }
+        writeln!(out, "    }}")?;
+        Ok(())
+    }
+
+    fn derives(&self, out: &mut String, kind: &str, floats: bool) -> Result<()> {
+        let equality = if floats { "PartialEq" } else { "PartialEq, Eq, Hash" };
+        writeln!(
+            out,
+            "    #[derive(Debug, Clone, {equality}, serde::Serialize, serde::Deserialize)]"
+        )?;
+        writeln!(
+            out,
+            "    #[cfg_attr(feature = \"wasmtime\", derive(wasmtime::component::ComponentType, \
+             wasmtime::component::Lift, wasmtime::component::Lower), component({kind}))]"
+        )?;
+        Ok(())
+    }
+
+    fn ty(&self, ty: &Type) -> Result<String> {
+        Ok(match ty {
+            Type::Bool => "bool".into(),
+            Type::U8 => "u8".into(),
+            Type::U16 => "u16".into(),
+            Type::U32 => "u32".into(),
+            Type::U64 => "u64".into(),
+            Type::S8 => "i8".into(),
+            Type::S16 => "i16".into(),
+            Type::S32 => "i32".into(),
+            Type::S64 => "i64".into(),
+            Type::F32 => "f32".into(),
+            Type::F64 => "f64".into(),
+            Type::Char => "char".into(),
+            Type::String => "String".into(),
+            Type::Id(id) => match &self.resolve.types[*id].name {
+                Some(name) => camel(name),
+                None => self.kind(*id)?,
+            },
+            other => bail!("no Rust type for {other:?}"),
+        })
+    }
+
+    fn kind(&self, id: TypeId) -> Result<String> {
+        Ok(match &self.resolve.types[id].kind {
+            TypeDefKind::Type(ty) => self.ty(ty)?,
+            TypeDefKind::List(ty) => format!("Vec<{}>", self.ty(ty)?),
+            TypeDefKind::Option(ty) => format!("Option<{}>", self.ty(ty)?),
+            TypeDefKind::Tuple(tuple) => {
+                let parts: Result<Vec<_>> = tuple.types.iter().map(|ty| self.ty(ty)).collect();
+                format!("({})", parts?.join(", "))
+            }
+            other => bail!("no Rust type for {}", other.as_str()),
+        })
+    }
+
+    fn may_be_absent(&self, ty: &Type) -> bool {
+        match ty {
+            Type::Id(id) => matches!(
+                self.resolve.types[*id].kind,
+                TypeDefKind::Option(_) | TypeDefKind::List(_)
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether `Eq` and `Hash` are out of reach.
+    fn has_floats(&self, ty: &Type) -> bool {
+        let mut known = HashMap::new();
+        self.search_floats(ty, &mut known)
+    }
+
+    fn search_floats(&self, ty: &Type, known: &mut HashMap<TypeId, bool>) -> bool {
+        let Type::Id(id) = ty else {
+            return matches!(ty, Type::F32 | Type::F64);
+        };
+        if let Some(found) = known.get(id) {
+            return *found;
+        }
+        let found = match &self.resolve.types[*id].kind {
+            TypeDefKind::Record(it) => it.fields.iter().any(|it| self.search_floats(&it.ty, known)),
+            TypeDefKind::Variant(it) => it
+                .cases
+                .iter()
+                .filter_map(|it| it.ty.as_ref())
+                .any(|it| self.search_floats(it, known)),
+            TypeDefKind::Tuple(it) => it.types.iter().any(|it| self.search_floats(it, known)),
+            TypeDefKind::Option(it) | TypeDefKind::List(it) | TypeDefKind::Type(it) => {
+                self.search_floats(it, known)
+            }
+            _ => false,
+        };
+        known.insert(*id, found);
+        found
+    }
+
+    fn is_resource(&self, id: TypeId) -> bool {
+        match &self.resolve.types[id].kind {
+            TypeDefKind::Resource => true,
+            TypeDefKind::Type(Type::Id(id)) => self.is_resource(*id),
+            _ => false,
+        }
+    }
+
+    fn owner(&self, id: TypeId) -> TypeOwner {
+        self.resolve.types[id].owner
+    }
+
+    fn module_of(&self, id: TypeId) -> Result<String> {
+        match self.owner(id) {
+            TypeOwner::Interface(id) => {
+                Ok(snake(self.resolve.interfaces[id].name.as_deref().unwrap_or_default()))
+            }
+            _ => bail!("a type outside of an interface"),
+        }
+    }
+}
+
+fn component_name(out: &mut String, name: &str) -> Result<()> {
+    writeln!(out, "        #[cfg_attr(feature = \"wasmtime\", component(name = \"{name}\"))]")?;
+    Ok(())
+}
+
+fn doc(out: &mut String, indent: &str, docs: &Docs) {
+    for line in docs.contents.iter().flat_map(|it| it.trim().lines()) {
+        let _ = writeln!(out, "{indent}/// {}", line.trim_end());
+    }
+}
+
+/// Documentation, or what the name says for itself.
+fn doc_or(out: &mut String, indent: &str, docs: &Docs, name: &str) {
+    if docs.contents.is_some() {
+        doc(out, indent, docs);
+    } else {
+        let words = name.replace('-', " ");
+        let mut letters = words.chars();
+        let first = letters.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
+        let _ = writeln!(out, "{indent}/// {first}{}.", letters.as_str());
+    }
+}
+
+fn snake(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+fn camel(name: &str) -> String {
+    name.split('-')
+        .map(|word| {
+            let mut letters = word.chars();
+            letters.next().map(|it| it.to_ascii_uppercase().to_string()).unwrap_or_default()
+                + letters.as_str()
+        })
+        .collect()
+}

@@ -1,0 +1,24 @@
+//! The WIT package `ferro:orm` as Rust types: the common language of the compiler, the hosts and
+//! the SDK.
+//!
+//! The modules are generated from the `.wit` files beside this crate, one for each interface. They
+//! read and write JSON through serde, in the form that `compiler-text` takes. The feature
+//! `wasmtime` lets a host pass them to components as they are.
+//!
+//! ```
+//! use ferro_wit::types::{Error, ErrorKind, Value};
+//!
+//! let error = Error::new(ErrorKind::NotFound, "no user with key 7");
+//! assert_eq!(error.to_string(), "no user with key 7");
+//! assert_eq!(Value::from("text"), Value::Text("text".into()));
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod error;
+mod value;
+
+pub use client::{BoxFuture, Cursor, Session};
+
+include!(concat!(env!("OUT_DIR"), "/types.rs"));
