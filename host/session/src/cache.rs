@@ -1,0 +1,149 @@
+//! Plans, kept under everything that they depend on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ferro_wit::plan::Plan;
+use ferro_wit::policy::Scope;
+use ferro_wit::query::Query;
+use ferro_wit::types::{Dialect, Error};
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+
+/// What a plan depends on. The one key of every host: a plan that is kept under it can serve no
+/// other models, dialect, policy or query. Values are in none of its parts.
+///
+/// Owned in the cache, borrowed in a lookup: finding a plan copies nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PlanKey<P = Arc<Scope>, Q = Query> {
+    pub(crate) catalog: u64,
+    pub(crate) dialect: Dialect,
+    pub(crate) policy: Option<P>,
+    pub(crate) query: Q,
+}
+
+type Lookup<'a> = PlanKey<&'a Arc<Scope>, &'a Query>;
+
+impl Equivalent<PlanKey> for Lookup<'_> {
+    fn equivalent(&self, key: &PlanKey) -> bool {
+        self.catalog == key.catalog
+            && self.dialect == key.dialect
+            && self.policy == key.policy.as_ref()
+            && self.query == &key.query
+    }
+}
+
+impl Lookup<'_> {
+    fn to_owned(&self) -> PlanKey {
+        PlanKey {
+            catalog: self.catalog,
+            dialect: self.dialect,
+            policy: self.policy.cloned(),
+            query: self.query.clone(),
+        }
+    }
+}
+
+/// Compiled plans of any number of models, shared by every call of a process.
+///
+/// Bounded by the bytes that keys and plans take, roughly measured: queries come from guests, and a
+/// thousand of the largest would be half a gigabyte. Past the bound, plans that are asked for least
+/// make room; a guest that sends ever new shapes does not push out those in steady use. The hash is
+/// keyed at random, since guests choose what is hashed.
+pub struct PlanCache {
+    plans: Cache<PlanKey, Arc<Plan>, Size>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl PlanCache {
+    /// The size of [`PlanCache::default`]: some thousands of plans of usual size.
+    pub const DEFAULT_BYTES: u64 = 16 * 1024 * 1024;
+
+    /// A cache for about so many bytes of plans.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        let usual = usize::try_from(bytes / USUAL_PLAN).unwrap_or(usize::MAX).max(1);
+        Self {
+            plans: Cache::with_weighter(usual, bytes, Size),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// The plan for a key; made if it is not there. Callers that ask for a new plan at once may each
+    /// make it: the plans are equal, and a caller that waited for another could wait for ever, where
+    /// compilers need a lock that it holds.
+    pub(crate) fn get_or_compile(
+        &self,
+        key: &Lookup<'_>,
+        compile: impl FnOnce() -> Result<Plan, Error>,
+    ) -> Result<Arc<Plan>, Error> {
+        if let Some(plan) = self.plans.get(key) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(plan);
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let plan = Arc::new(compile()?);
+        self.plans.insert(key.to_owned(), plan.clone());
+        Ok(plan)
+    }
+
+    /// How many lookups found their plan.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// How many lookups did not.
+    #[must_use]
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+
+    /// How many plans there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Whether there is no plan.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.plans.is_empty()
+    }
+}
+
+impl Default for PlanCache {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_BYTES)
+    }
+}
+
+impl std::fmt::Debug for PlanCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlanCache")
+            .field("plans", &self.len())
+            .field("hits", &self.hits())
+            .field("misses", &self.misses())
+            .finish()
+    }
+}
+
+/// A filtered, ordered page of a model with ten fields.
+const USUAL_PLAN: u64 = 4 * 1024;
+
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<PlanKey, Arc<Plan>> for Size {
+    fn weight(&self, key: &PlanKey, plan: &Arc<Plan>) -> u64 {
+        let steps: usize = plan
+            .steps
+            .iter()
+            .map(|step| 256 + step.sql.len() + 64 * step.binds.len() + 96 * step.columns.len())
+            .sum();
+        let query = 256 + 96 * key.query.nodes.len() + 256 * key.query.selects.len();
+        (steps + query) as u64
+    }
+}

@@ -1,0 +1,208 @@
+//! The counters of one call, and what its sessions and cursors share.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ferro_driver::Databases;
+use ferro_wit::types::{Batch, Error};
+use tokio::time::Instant;
+
+use crate::error::for_plugin;
+use crate::limits::{Limits, Wait};
+use crate::models::Models;
+use crate::policy::Policy;
+use crate::size::bytes_of;
+use crate::tenant::Tenant;
+use crate::usage::Usage;
+
+/// One call: who makes it, on which models and databases, and what it has used so far.
+pub(crate) struct Call {
+    pub(crate) databases: Databases,
+    pub(crate) models: Arc<Models>,
+    /// None: the caller is trusted, and nothing is limited.
+    pub(crate) tenant: Option<Arc<Tenant>>,
+    sessions: AtomicU32,
+    cursors: AtomicU32,
+    statements: AtomicU64,
+    rows_read: AtomicU64,
+    rows_written: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Call {
+    pub(crate) fn new(
+        databases: Databases,
+        models: Arc<Models>,
+        tenant: Option<Arc<Tenant>>,
+    ) -> Self {
+        Self {
+            databases,
+            models,
+            tenant,
+            sessions: AtomicU32::new(0),
+            cursors: AtomicU32::new(0),
+            statements: AtomicU64::new(0),
+            rows_read: AtomicU64::new(0),
+            rows_written: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.tenant.as_deref().map(|tenant| &tenant.limits)
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            statements: self.statements.load(Ordering::Relaxed),
+            rows_read: self.rows_read.load(Ordering::Relaxed),
+            rows_written: self.rows_written.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn count_statement(&self, parameters: usize) -> Result<(), Error> {
+        let Some(limits) = self.limits() else {
+            self.statements.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        };
+        if parameters > limits.parameters as usize {
+            return Err(limits.parameters_exceeded());
+        }
+        let below = |sent: u64| (sent < limits.statements).then_some(sent + 1);
+        self.statements
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below)
+            .map(drop)
+            .map_err(|_| limits.statements_exceeded())
+    }
+
+    pub(crate) fn count_written(&self, rows: u64) {
+        self.rows_written.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// How many rows to ask for, so that one too many is noticed without reading a second.
+    pub(crate) fn rows_to_ask(&self, wanted: u32) -> u32 {
+        let Some(limits) = self.limits() else { return wanted };
+        let left = limits.rows.saturating_sub(self.rows_read.load(Ordering::Relaxed));
+        wanted.min(u32::try_from(left.saturating_add(1)).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn count_batch(&self, batch: &Batch) -> Result<(), Error> {
+        let rows = u64::from(batch.rows);
+        let bytes = bytes_of(batch);
+        let all_rows = self.rows_read.fetch_add(rows, Ordering::Relaxed).saturating_add(rows);
+        let all_bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        match self.limits() {
+            Some(limits) if all_rows > limits.rows => Err(limits.rows_exceeded()),
+            Some(limits) if all_bytes > limits.result_bytes => Err(limits.result_bytes_exceeded()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A place for an open session or cursor, free again when it is dropped.
+pub(crate) struct Slot {
+    call: Arc<Call>,
+    kind: SlotKind,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum SlotKind {
+    Session,
+    Cursor,
+}
+
+impl SlotKind {
+    fn open(self, call: &Call) -> &AtomicU32 {
+        match self {
+            Self::Session => &call.sessions,
+            Self::Cursor => &call.cursors,
+        }
+    }
+}
+
+impl Slot {
+    pub(crate) fn take(call: &Arc<Call>, kind: SlotKind) -> Result<Self, Error> {
+        let Some(limits) = call.limits() else {
+            kind.open(call).fetch_add(1, Ordering::Relaxed);
+            return Ok(Self { call: call.clone(), kind });
+        };
+        let most = match kind {
+            SlotKind::Session => limits.sessions,
+            SlotKind::Cursor => limits.cursors,
+        };
+        let below = |open: u32| (open < most).then(|| open + 1);
+        match kind.open(call).fetch_update(Ordering::Relaxed, Ordering::Relaxed, below) {
+            Ok(_) => Ok(Self { call: call.clone(), kind }),
+            Err(_) => Err(match kind {
+                SlotKind::Session => limits.sessions_exceeded(),
+                SlotKind::Cursor => limits.cursors_exceeded(),
+            }),
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.kind.open(&self.call).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One database, as a call may use it: shared by a session, its transactions and their cursors.
+pub(crate) struct Granted {
+    pub(crate) call: Arc<Call>,
+    pub(crate) label: String,
+    pub(crate) policy: Policy,
+}
+
+impl Granted {
+    /// Waits for the database: as long as `wait` may take, of which `spent` is gone, and at most
+    /// until the transaction has to end.
+    pub(crate) async fn wait<T>(
+        &self,
+        wait: Wait,
+        spent: Duration,
+        transaction_end: Option<Instant>,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(limits) = self.call.limits() else { return work.await };
+        let left = wait.limit(limits).saturating_sub(spent);
+        let own_end = Instant::now().checked_add(left);
+        let Some(end) = [own_end, transaction_end].into_iter().flatten().min() else {
+            return work.await.map_err(|error| self.report(&error));
+        };
+        match tokio::time::timeout_at(end, work).await {
+            Ok(outcome) => outcome.map_err(|error| self.report(&error)),
+            Err(_) => {
+                let error = match transaction_end {
+                    Some(it) if it == end => limits.transaction_expired(),
+                    _ => wait.expired(limits),
+                };
+                self.log(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The error as a tenant gets it; the operator's log gets all of it.
+    fn report(&self, error: &Error) -> Error {
+        self.log(error);
+        for_plugin(error, &self.policy, self.call.models.schema())
+    }
+
+    fn log(&self, error: &Error) {
+        tracing::warn!(
+            tenant = self.call.tenant.as_deref().map(|tenant| tenant.name.as_str()),
+            database = self.label,
+            kind = %error.kind,
+            code = error.code,
+            constraint = error.constraint,
+            table = error.table,
+            column = error.column,
+            "{}",
+            error.message
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! What makes plans. The hosts implement these traits with the core component; tests use the core
+//! as it is.
+
+use std::sync::Arc;
+
+use ferro_wit::plan::{MigrationStep, Plan};
+use ferro_wit::policy::Scope;
+use ferro_wit::query::Query;
+use ferro_wit::schema::Schema;
+use ferro_wit::types::{Dialect, Error};
+
+/// Checks models.
+pub trait Compiler: Send + Sync {
+    /// Models, checked and ready to compile against.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-schema`, with every fault of the models in the message.
+    fn catalog(&self, schema: &Schema) -> Result<Arc<dyn Catalog>, Error>;
+}
+
+/// Checked models. Pure: the same input gives the same plan.
+pub trait Catalog: Send + Sync {
+    /// The plan for a query, under a scope; none: everything is allowed.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query`, `type-mismatch`, `denied` or `read-only`; `limit-exceeded` for a query that
+    /// is too large to compile.
+    fn compile(
+        &self,
+        query: &Query,
+        dialect: Dialect,
+        scope: Option<&Scope>,
+    ) -> Result<Plan, Error>;
+
+    /// The statements that create what is missing, in order.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported`, if the dialect has no such type or constraint.
+    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error>;
+}

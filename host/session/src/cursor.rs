@@ -1,0 +1,138 @@
+//! Cursors: rows on their way to a caller, counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferro_driver::Transaction;
+use ferro_wit::BoxFuture;
+use ferro_wit::types::{Batch, ColumnInfo, Error};
+use tokio::time::Instant;
+
+use crate::call::{Granted, Slot};
+use crate::limits::Wait;
+
+/// Rows on their way, counted against the limits of the call.
+///
+/// An error ends the result: its connection is given back at once, and every further call answers
+/// with the same error.
+///
+/// # Cancel safety
+///
+/// If a future of [`Cursor::next`] is dropped, rows may be lost: drop the cursor too.
+pub struct Cursor {
+    rows: Rows,
+    granted: Arc<Granted>,
+    /// The rows are those of a write with `returning`.
+    writes: bool,
+    /// How much of its time the statement has used.
+    spent: Duration,
+    transaction_end: Option<Instant>,
+    _slot: Slot,
+}
+
+enum Rows {
+    Open {
+        rows: ferro_driver::Cursor,
+        /// The transaction that was begun for these rows alone; dropped after them.
+        _transaction: Option<Transaction>,
+    },
+    Failed {
+        columns: Vec<ColumnInfo>,
+        error: Error,
+    },
+}
+
+impl Cursor {
+    pub(crate) fn new(
+        granted: Arc<Granted>,
+        rows: ferro_driver::Cursor,
+        transaction: Option<Transaction>,
+        writes: bool,
+        spent: Duration,
+        transaction_end: Option<Instant>,
+        slot: Slot,
+    ) -> Self {
+        let rows = Rows::Open { rows, _transaction: transaction };
+        Self { rows, granted, writes, spent, transaction_end, _slot: slot }
+    }
+
+    /// The columns of the present result set, also where it has no rows.
+    #[must_use]
+    pub fn columns(&self) -> &[ColumnInfo] {
+        match &self.rows {
+            Rows::Open { rows, .. } => rows.columns(),
+            Rows::Failed { columns, .. } => columns,
+        }
+    }
+
+    /// Up to `max_rows` further rows; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// `limit-exceeded`, where the rows or bytes of the call pass their limit, `timeout`, and what
+    /// goes wrong in the database.
+    pub async fn next(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
+        let outcome = self.read(max_rows).await;
+        self.keep_failure(outcome)
+    }
+
+    /// Go to the next result set; false after the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cursor::next`].
+    pub async fn next_result(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn read(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
+        let rows = match &mut self.rows {
+            Rows::Open { rows, .. } => rows,
+            Rows::Failed { error, .. } => return Err(error.clone()),
+        };
+        let call = &self.granted.call;
+        let started = Instant::now();
+        let next = rows.next(call.rows_to_ask(max_rows));
+        let batch = self.granted.wait(Wait::Run, self.spent, self.transaction_end, next).await?;
+        self.spent += started.elapsed();
+        if let Some(batch) = &batch {
+            call.count_batch(batch)?;
+            if self.writes {
+                call.count_written(u64::from(batch.rows));
+            }
+        }
+        Ok(batch)
+    }
+
+    /// After an error nothing more is read, so nothing more is held.
+    fn keep_failure<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let (Err(error), Rows::Open { rows, .. }) = (&outcome, &self.rows) {
+            let columns = rows.columns().to_vec();
+            self.rows = Rows::Failed { columns, error: error.clone() };
+        }
+        outcome
+    }
+}
+
+impl ferro_wit::Cursor for Cursor {
+    fn columns(&self) -> &[ColumnInfo] {
+        self.columns()
+    }
+
+    fn next(&mut self, max_rows: u32) -> BoxFuture<'_, Result<Option<Batch>, Error>> {
+        Box::pin(self.next(max_rows))
+    }
+
+    fn next_result(&mut self) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(self.next_result())
+    }
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor")
+            .field("database", &self.granted.label)
+            .field("columns", &self.columns())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! An application's models, and the plans of queries on them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ferro_driver::Database;
+use ferro_wit::plan::Plan;
+use ferro_wit::policy::Scope;
+use ferro_wit::query::Query;
+use ferro_wit::schema::Schema;
+use ferro_wit::types::{Dialect, Error};
+
+use crate::cache::{PlanCache, PlanKey};
+use crate::compiler::{Catalog, Compiler};
+
+/// Checked models, their catalog, and the cache that their plans are kept in.
+pub struct Models {
+    id: u64,
+    schema: Schema,
+    catalog: Arc<dyn Catalog>,
+    cache: Arc<PlanCache>,
+}
+
+impl Models {
+    /// Check models.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-schema`, with every fault in the message.
+    pub fn new(
+        compiler: &dyn Compiler,
+        schema: Schema,
+        cache: Arc<PlanCache>,
+    ) -> Result<Self, Error> {
+        let catalog = compiler.catalog(&schema)?;
+        Ok(Self { id: next_id(), schema, catalog, cache })
+    }
+
+    /// The models as they were given.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The cache that plans are kept in.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<PlanCache> {
+        &self.cache
+    }
+
+    /// The plan of a query under a scope; compiled if it is new.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Catalog::compile`].
+    pub fn plan(
+        &self,
+        query: &Query,
+        dialect: Dialect,
+        scope: Option<&Arc<Scope>>,
+    ) -> Result<Arc<Plan>, Error> {
+        let key = PlanKey { catalog: self.id, dialect, policy: scope, query };
+        self.cache
+            .get_or_compile(&key, || self.catalog.compile(query, dialect, scope.map(AsRef::as_ref)))
+    }
+
+    /// Create the tables that a database lacks.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Catalog::create_tables`], and of the database.
+    pub async fn create_tables(&self, database: &Database) -> Result<(), Error> {
+        let steps = self.catalog.create_tables(database.dialect())?;
+        database.apply(&steps).await
+    }
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let models = self.schema.models.iter().map(|model| &model.name);
+        f.debug_struct("Models")
+            .field("id", &self.id)
+            .field("models", &models.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// No two models of a process share an id, so no two share a plan.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,408 @@
+//! Sessions: a database or a transaction, as one call may use it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ferro_driver::{Database, Execution, Transaction};
+use ferro_wit::BoxFuture;
+use ferro_wit::plan::{Effect, Plan};
+use ferro_wit::query::Query;
+use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
+use tokio::time::Instant;
+
+use crate::call::{Granted, Slot, SlotKind};
+use crate::cursor::Cursor;
+use crate::limits::Wait;
+
+/// A database, or a transaction in it, under the rights and limits of a call.
+///
+/// While a transaction that it began is open, a session answers with `busy`; open another one for
+/// work beside it. Dropping an unfinished transaction rolls it back.
+///
+/// # Cancel safety
+///
+/// A dropped future of any method leaves no connection in doubt: it is closed, and what a
+/// transaction did is rolled back.
+pub struct Session {
+    granted: Arc<Granted>,
+    place: Place,
+    /// Whether a transaction that began here is open.
+    occupied: Arc<AtomicBool>,
+    /// For a transaction: its hold on the session that it began in.
+    _parent: Option<Occupied>,
+    _slot: Slot,
+}
+
+enum Place {
+    Database(Database),
+    Transaction { transaction: Transaction, dialect: Dialect, end: Option<Instant> },
+}
+
+impl Session {
+    pub(crate) fn new(granted: Granted, database: Database) -> Result<Self, Error> {
+        let slot = Slot::take(&granted.call, SlotKind::Session)?;
+        Ok(Self {
+            granted: Arc::new(granted),
+            place: Place::Database(database),
+            occupied: Arc::default(),
+            _parent: None,
+            _slot: slot,
+        })
+    }
+
+    /// The SQL dialect of the database.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        match &self.place {
+            Place::Database(database) => database.dialect(),
+            Place::Transaction { dialect, .. } => *dialect,
+        }
+    }
+
+    /// Run a query that returns rows.
+    ///
+    /// # Errors
+    ///
+    /// `denied` or `read-only`, if the grant does not allow the query; `limit-exceeded`, `timeout`
+    /// or `busy`, where a limit is reached; `busy` while a transaction of this session is open;
+    /// and what is wrong with the query, its values or the database.
+    pub async fn fetch(&self, query: &Query, parameters: Vec<Value>) -> Result<Cursor, Error> {
+        self.admit(parameters.len())?;
+        let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
+        let plan = self.plan(query)?;
+        let writes = plan.effect == Effect::Write;
+        let execution = self.execution(plan, parameters, None);
+        let started = Instant::now();
+        let rows = match &self.place {
+            Place::Database(database) => self.run(database.fetch(execution)).await,
+            Place::Transaction { transaction, .. } => self.run(transaction.fetch(execution)).await,
+        }?;
+        Ok(self.cursor(rows, None, writes, started, slot))
+    }
+
+    /// Run a query for its effect; the number of rows changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::fetch`].
+    pub async fn execute(&self, query: &Query, parameters: Vec<Value>) -> Result<u64, Error> {
+        self.change(query, parameters, None).await
+    }
+
+    /// Insert many rows, all or none; the number of rows inserted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::fetch`]; `invalid-query`, if the batch contradicts itself.
+    pub async fn write(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> Result<u64, Error> {
+        rows.validate().map_err(|fault| Error::new(ErrorKind::InvalidQuery, fault))?;
+        self.change(query, parameters, Some(rows)).await
+    }
+
+    /// Run SQL text that returns rows: one statement, with `?` or `$1` for its parameters.
+    ///
+    /// # Errors
+    ///
+    /// `denied`, if the grant has no `raw-sql`; else as [`Session::fetch`].
+    pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
+        self.admit_raw()?;
+        self.admit(parameters.len())?;
+        let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
+        let started = Instant::now();
+        let (rows, transaction) = match &self.place {
+            Place::Transaction { transaction, .. } => {
+                (self.run(transaction.fetch_raw(sql, parameters)).await?, None)
+            }
+            Place::Database(database) if self.granted.policy.read_only => {
+                let transaction = self.begin_read_only(database).await?;
+                let rows = self.run(transaction.fetch_raw(sql, parameters)).await?;
+                (rows, Some(transaction))
+            }
+            Place::Database(database) => {
+                (self.run(database.fetch_raw(sql, parameters)).await?, None)
+            }
+        };
+        Ok(self.cursor(rows, transaction, false, started, slot))
+    }
+
+    /// Run SQL text for its effect; the number of rows changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::fetch_raw`].
+    pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
+        self.admit_raw()?;
+        self.admit(parameters.len())?;
+        let changed = match &self.place {
+            Place::Transaction { transaction, .. } => {
+                self.run(transaction.execute_raw(sql, parameters)).await
+            }
+            Place::Database(database) if self.granted.policy.read_only => {
+                let transaction = self.begin_read_only(database).await?;
+                self.run(transaction.execute_raw(sql, parameters)).await
+            }
+            Place::Database(database) => self.run(database.execute_raw(sql, parameters)).await,
+        }?;
+        self.granted.call.count_written(changed);
+        Ok(changed)
+    }
+
+    /// A transaction, or a savepoint inside one. Until it ends, this session answers with `busy`.
+    /// Where the grant is read-only, so is the transaction.
+    ///
+    /// # Errors
+    ///
+    /// `limit-exceeded`, if too many sessions are open; `busy`, if no connection or lock was free in
+    /// time; and what is wrong with the options or the database.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Self, Error> {
+        self.admit(0)?;
+        let parent = Occupied::take(&self.occupied)?;
+        let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
+        let place = match &self.place {
+            Place::Database(database) => {
+                let begin = database.begin(self.restricted(options));
+                let transaction =
+                    self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
+                let limits = self.granted.call.limits();
+                let end = limits
+                    .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
+                Place::Transaction { transaction, dialect: self.dialect(), end }
+            }
+            Place::Transaction { transaction, dialect, end } => {
+                let savepoint = self.run(transaction.begin(options)).await?;
+                Place::Transaction { transaction: savepoint, dialect: *dialect, end: *end }
+            }
+        };
+        Ok(Self {
+            granted: self.granted.clone(),
+            place,
+            occupied: Arc::default(),
+            _parent: Some(parent),
+            _slot: slot,
+        })
+    }
+
+    /// End a transaction or release a savepoint.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it, and
+    /// `timeout`, if it was open for too long: it is then rolled back. `outcome-unknown`, if the
+    /// connection broke meanwhile.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.admit_no_other()?;
+        let Place::Transaction { transaction, end, .. } = self.place else {
+            return Err(not_a_transaction());
+        };
+        if let (Some(end), Some(limits)) = (end, self.granted.call.limits())
+            && end <= Instant::now()
+        {
+            return Err(limits.transaction_expired());
+        }
+        self.granted.wait(Wait::Commit, Duration::ZERO, None, transaction.commit()).await
+    }
+
+    /// Undo a transaction, or what happened since a savepoint.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it.
+    pub async fn rollback(self) -> Result<(), Error> {
+        self.admit_no_other()?;
+        let Place::Transaction { transaction, .. } = self.place else {
+            return Err(not_a_transaction());
+        };
+        self.granted.wait(Wait::Run, Duration::ZERO, None, transaction.rollback()).await
+    }
+
+    async fn change(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Option<Batch>,
+    ) -> Result<u64, Error> {
+        self.admit(parameters.len())?;
+        let execution = self.execution(self.plan(query)?, parameters, rows);
+        let changed = match &self.place {
+            Place::Database(database) => self.run(database.execute(execution)).await,
+            Place::Transaction { transaction, .. } => {
+                self.run(transaction.execute(execution)).await
+            }
+        }?;
+        self.granted.call.count_written(changed);
+        Ok(changed)
+    }
+
+    fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
+        let policy = &self.granted.policy;
+        let plan = self.granted.call.models.plan(query, self.dialect(), policy.scope.as_ref())?;
+        match policy.read_only && plan.effect == Effect::Write {
+            true => Err(Error::new(ErrorKind::ReadOnly, "the grant is read-only")),
+            false => Ok(plan),
+        }
+    }
+
+    fn execution(&self, plan: Arc<Plan>, parameters: Vec<Value>, rows: Option<Batch>) -> Execution {
+        Execution { plan, parameters, forced: self.granted.policy.forced.clone(), rows }
+    }
+
+    fn cursor(
+        &self,
+        rows: ferro_driver::Cursor,
+        transaction: Option<Transaction>,
+        writes: bool,
+        started: Instant,
+        slot: Slot,
+    ) -> Cursor {
+        Cursor::new(
+            self.granted.clone(),
+            rows,
+            transaction,
+            writes,
+            started.elapsed(),
+            self.end(),
+            slot,
+        )
+    }
+
+    /// A statement may be sent: no transaction is open that began here, and the limits allow it.
+    fn admit(&self, parameters: usize) -> Result<(), Error> {
+        self.admit_no_other()?;
+        self.granted.call.count_statement(parameters)
+    }
+
+    fn admit_no_other(&self) -> Result<(), Error> {
+        match self.occupied.load(Ordering::Acquire) {
+            true => Err(occupied()),
+            false => Ok(()),
+        }
+    }
+
+    fn admit_raw(&self) -> Result<(), Error> {
+        match self.granted.policy.raw_sql {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Denied,
+                "SQL text is not granted for this database: it takes `raw-sql`",
+            )),
+        }
+    }
+
+    async fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let wait = match &self.place {
+            Place::Database(_) => Wait::AcquireAndRun,
+            Place::Transaction { .. } => Wait::Run,
+        };
+        self.granted.wait(wait, Duration::ZERO, self.end(), work).await
+    }
+
+    /// For SQL text under a read-only grant: what it may do is not known from the text.
+    async fn begin_read_only(&self, database: &Database) -> Result<Transaction, Error> {
+        let begin = database.begin(self.restricted(TransactionOptions::default()));
+        self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await
+    }
+
+    /// The options of a transaction, made read-only where the grant is.
+    fn restricted(&self, options: TransactionOptions) -> TransactionOptions {
+        match self.granted.policy.read_only {
+            true => TransactionOptions { read_only: true, immediate: false, ..options },
+            false => options,
+        }
+    }
+
+    fn end(&self) -> Option<Instant> {
+        match &self.place {
+            Place::Database(_) => None,
+            Place::Transaction { end, .. } => *end,
+        }
+    }
+}
+
+impl ferro_wit::Session for Session {
+    fn dialect(&self) -> Dialect {
+        self.dialect()
+    }
+
+    fn fetch(
+        &self,
+        query: Query,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
+        Box::pin(async move {
+            let cursor = self.fetch(&query, parameters).await?;
+            Ok(Box::new(cursor) as Box<dyn ferro_wit::Cursor>)
+        })
+    }
+
+    fn execute(&self, query: Query, parameters: Vec<Value>) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { self.execute(&query, parameters).await })
+    }
+
+    fn write(
+        &self,
+        query: Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { self.write(&query, parameters, rows).await })
+    }
+
+    fn begin(
+        &self,
+        options: TransactionOptions,
+    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Session>, Error>> {
+        Box::pin(async move {
+            let transaction = self.begin(options).await?;
+            Ok(Box::new(transaction) as Box<dyn ferro_wit::Session>)
+        })
+    }
+
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin((*self).commit())
+    }
+
+    fn rollback(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin((*self).rollback())
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("database", &self.granted.label)
+            .field("transaction", &matches!(self.place, Place::Transaction { .. }))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A transaction's hold on the session that it began in.
+struct Occupied(Arc<AtomicBool>);
+
+impl Occupied {
+    fn take(session: &Arc<AtomicBool>) -> Result<Self, Error> {
+        match session.swap(true, Ordering::AcqRel) {
+            true => Err(occupied()),
+            false => Ok(Self(session.clone())),
+        }
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn occupied() -> Error {
+    Error::new(ErrorKind::Busy, "a transaction of this session is open: use it, or end it first")
+}
+
+fn not_a_transaction() -> Error {
+    Error::new(ErrorKind::InvalidQuery, "this session is not a transaction: begin one first")
+}
