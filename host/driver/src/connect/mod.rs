@@ -1,0 +1,171 @@
+//! From a URL to a pool: what the URL means, what is set on each connection, and one connection
+//! opened at once, so that whatever is wrong with it is known as what it is.
+
+mod collation;
+mod parameters;
+mod postgres;
+mod secret;
+mod settings;
+mod sqlite;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
+
+use self::postgres::Server;
+use self::sqlite::Location;
+use crate::error::invalid_configuration;
+use crate::options::ConnectOptions;
+
+const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
+
+/// A pool of connections to one database.
+#[derive(Clone)]
+pub(crate) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// What a URL names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    Sqlite(Location),
+    Postgres(Server),
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, Error> {
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| unknown_scheme(None))?;
+        match scheme {
+            "sqlite" => Location::parse(rest).map(Self::Sqlite),
+            "postgresql" | "postgres" => Server::parse(rest).map(Self::Postgres),
+            other => Err(unknown_scheme(Some(other))),
+        }
+    }
+}
+
+fn unknown_scheme(scheme: Option<&str>) -> Error {
+    // A connection string of another form may have its password anywhere.
+    let is_scheme = |it: &str| {
+        it.len() < 16 && it.chars().all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
+    };
+    invalid_configuration(match scheme.filter(|it| is_scheme(it)) {
+        Some(scheme) => format!("unknown URL scheme `{scheme}:`: there are {SCHEMES}"),
+        None => format!("this is not a URL of a database: it begins with one of {SCHEMES}"),
+    })
+}
+
+/// An opened pool, and what opens further connections to the same database.
+pub(crate) struct Opened {
+    pub(crate) pool: Pool,
+    pub(crate) probe: Probe,
+    /// An in-memory database lives as long as a connection to it; this one is in no pool.
+    pub(crate) keeper: Option<SqliteConnection>,
+}
+
+/// Opens and closes a connection beside the pool, to learn why the pool cannot.
+#[derive(Clone)]
+pub(crate) enum Probe {
+    Sqlite(Location, SqliteConnectOptions),
+    Postgres(Box<(Server, PgConnectOptions)>),
+}
+
+impl Probe {
+    pub(crate) async fn run(&self, timeout: Duration) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(location, options) => {
+                let connection = open_in_time(location, options, timeout).await?;
+                let _ = connection.close().await;
+                Ok(())
+            }
+            Self::Postgres(it) => it.0.probe(&it.1, timeout).await,
+        }
+    }
+
+    /// The pool's own error from opening a connection, as the caller may see it.
+    pub(crate) fn describe(&self, error: sqlx::Error, timeout: Duration) -> Error {
+        match self {
+            Self::Sqlite(location, _) => location.describe(&error),
+            Self::Postgres(it) => it.0.describe(error, timeout),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(..) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+}
+
+pub(crate) async fn open(url: &str, options: &ConnectOptions) -> Result<Opened, Error> {
+    options.validate()?;
+    match Target::parse(url)? {
+        Target::Sqlite(location) => open_sqlite(location, options).await,
+        Target::Postgres(server) => open_postgres(server, options).await,
+    }
+}
+
+async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Opened, Error> {
+    let connect = location.connect_options(options);
+    let first = open_in_time(&location, &connect, options.pool.connect_timeout).await?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(options.pool.max_connections)
+        .min_connections(options.pool.min_connections)
+        .acquire_timeout(options.pool.acquire_timeout)
+        .idle_timeout(options.pool.idle_timeout)
+        .max_lifetime(options.pool.max_lifetime)
+        // A file does not go away as a server does.
+        .test_before_acquire(false)
+        .connect_lazy_with(connect.clone());
+    let keeper = match location {
+        Location::Memory => Some(first),
+        Location::File { .. } => {
+            let _ = first.close().await;
+            None
+        }
+    };
+    Ok(Opened { pool: Pool::Sqlite(pool), probe: Probe::Sqlite(location, connect), keeper })
+}
+
+async fn open_in_time(
+    location: &Location,
+    options: &SqliteConnectOptions,
+    timeout: Duration,
+) -> Result<SqliteConnection, Error> {
+    match tokio::time::timeout(timeout, location.open(options)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(Error {
+            retryable: true,
+            ..Error::new(
+                ErrorKind::Busy,
+                format!("the database file could not be opened within {timeout:?}"),
+            )
+        }),
+    }
+}
+
+async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opened, Error> {
+    let connect = server.connect_options(options.pool.statement_cache_capacity).await?;
+    let connect = server.settle(connect, options.pool.connect_timeout).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.pool.max_connections)
+        .min_connections(options.pool.min_connections)
+        .acquire_timeout(options.pool.acquire_timeout)
+        .idle_timeout(options.pool.idle_timeout)
+        .max_lifetime(options.pool.max_lifetime)
+        .test_before_acquire(options.pool.test_before_acquire)
+        .connect_lazy_with(connect.clone());
+    Ok(Opened {
+        pool: Pool::Postgres(pool),
+        probe: Probe::Postgres(Box::new((server, connect))),
+        keeper: None,
+    })
+}

@@ -1,0 +1,110 @@
+//! The part of a URL after the `?`, and percent-encoding, read strictly.
+
+use ferro_wit::types::Error;
+use percent_encoding::percent_decode_str;
+
+use crate::error::invalid_configuration;
+
+/// `name=value` pairs, each of them known and given once.
+#[derive(Debug)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(super) fn parse(query: &str, known: &[&str]) -> Result<Self, Error> {
+        let mut parameters = Self(Vec::new());
+        for pair in query.split('&').filter(|it| !it.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !known.contains(&name) {
+                return Err(unknown(name, known));
+            }
+            if parameters.get(name).is_some() {
+                return Err(invalid_configuration(format!(
+                    "the URL has the parameter `{name}` more than once"
+                )));
+            }
+            if value.is_empty() {
+                return Err(invalid_configuration(format!(
+                    "the parameter `{name}` of the URL has no value"
+                )));
+            }
+            let value = decode(value, &format!("the parameter `{name}`"))?;
+            parameters.0.push((name.to_owned(), value));
+        }
+        Ok(parameters)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn unknown(name: &str, known: &[&str]) -> Error {
+    // What does not look like a name may be a piece of a password.
+    let shown = match name.chars().all(|it| it.is_ascii_alphanumeric() || "_-.".contains(it)) {
+        true => format!("`{name}`"),
+        false => "one that is not a name".to_owned(),
+    };
+    let hint = match name {
+        "pgbouncer" => "; for a pooler set the option `statement_cache_capacity` to 0",
+        _ => "",
+    };
+    invalid_configuration(format!(
+        "the URL has an unknown parameter, {shown}: known are {}{hint}",
+        list(known)
+    ))
+}
+
+/// `a`, `b` and `c`.
+pub(super) fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => {
+            let first: Vec<_> = first.iter().map(|it| format!("`{it}`")).collect();
+            format!("{} and `{last}`", first.join(", "))
+        }
+    }
+}
+
+/// Undoes percent-encoding. `subject` names the part of the URL; its text may be a secret.
+pub(super) fn decode(text: &str, subject: &str) -> Result<String, Error> {
+    let bad = |what: &str| invalid_configuration(format!("{subject} of the URL {what}"));
+    for rest in text.split('%').skip(1) {
+        if !rest.as_bytes().get(..2).is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit)) {
+            return Err(bad("has a `%` without two hexadecimal digits: write `%` itself as `%25`"));
+        }
+    }
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| bad("is not UTF-8"))?;
+    match decoded.contains('\0') {
+        true => Err(bad("has a NUL character")),
+        false => Ok(decoded.into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(query: &str) -> String {
+        Parameters::parse(query, &["mode", "host"]).unwrap_err().message
+    }
+
+    #[test]
+    fn parameters_are_known_unique_and_not_empty() {
+        let parameters = Parameters::parse("mode=a%20b+c&host=x", &["mode", "host"]).unwrap();
+        assert_eq!(parameters.get("mode"), Some("a b+c"));
+        assert_eq!(parameters.get("host"), Some("x"));
+        assert!(fault("mod=x").contains("`mod`: known are `mode` and `host`"));
+        assert!(fault("mode=x&mode=x").contains("`mode` more than once"));
+        assert!(fault("mode").contains("`mode` of the URL has no value"));
+        assert!(fault("mode=%2").contains("write `%` itself as `%25`"));
+        assert!(fault("mode=%ff").contains("not UTF-8"));
+        assert!(fault("mode=%00").contains("NUL"));
+        assert!(fault("pgbouncer=true").contains("statement_cache_capacity"));
+    }
+
+    #[test]
+    fn what_may_be_a_piece_of_a_password_is_not_repeated() {
+        assert!(!fault("hunter2%21=x").contains("hunter2"));
+    }
+}

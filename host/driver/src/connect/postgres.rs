@@ -1,0 +1,425 @@
+//! URLs of PostgreSQL, and the connections that they ask for.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::parameters::{Parameters, decode};
+use super::secret::Secret;
+use super::settings;
+use super::tls::{Tls, TlsMode};
+use crate::error::{from_sqlx, invalid_configuration};
+
+const FORM: &str = "`postgresql://user:password@host:5432/database`";
+
+const PARAMETERS: [&str; 11] = [
+    "host",
+    "port",
+    "user",
+    "password",
+    "dbname",
+    "application_name",
+    "options",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+];
+
+/// A server and what to say to it: all that a URL holds, and nothing from the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    host: Host,
+    port: u16,
+    user: String,
+    password: Option<Secret>,
+    database: String,
+    application_name: String,
+    settings: Vec<(String, String)>,
+    tls: Tls,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Host {
+    Name(String),
+    /// The folder of a Unix socket.
+    Socket(PathBuf),
+}
+
+impl Server {
+    /// Reads what follows `postgresql:`.
+    pub(super) fn parse(rest: &str) -> Result<Self, Error> {
+        let rest = rest
+            .strip_prefix("//")
+            .ok_or_else(|| invalid_configuration(format!("the URL needs `//`: {FORM}")))?;
+        let parts = Parts::split(rest)?;
+        let parameters = Parameters::parse(parts.query, &PARAMETERS)?;
+        let one_of = |name, given: Option<String>| match (given, parameters.get(name)) {
+            (Some(_), Some(_)) => Err(invalid_configuration(format!(
+                "the URL gives `{name}` twice, once before the `?` and once after it"
+            ))),
+            (given, parameter) => Ok(given.or_else(|| parameter.map(str::to_owned))),
+        };
+        let host = one_of("host", parts.host)?;
+        let port = one_of("port", parts.port)?;
+        let user = one_of("user", parts.user)?.ok_or_else(|| {
+            invalid_configuration(format!("the URL names no user: use the form {FORM}"))
+        })?;
+        let password = one_of("password", parts.password)?.map(Secret::new);
+        let database = one_of("dbname", parts.database)?.unwrap_or_else(|| user.clone());
+        let host = Host::parse(host.as_deref().unwrap_or("localhost"))?;
+        let tls = Tls::parse(&parameters)?;
+        if matches!(host, Host::Socket(_)) && tls.mode >= TlsMode::Require {
+            return Err(invalid_configuration(
+                "a Unix socket has no TLS: leave `sslmode` out, or name the host",
+            ));
+        }
+        Ok(Self {
+            host,
+            port: port.as_deref().map_or(Ok(5432), parse_port)?,
+            user,
+            password,
+            database,
+            application_name: parameters.get("application_name").unwrap_or("ferro").to_owned(),
+            settings: parameters.get("options").map_or(Ok(Vec::new()), settings::parse)?,
+            tls,
+        })
+    }
+
+    /// What every connection is opened with.
+    ///
+    /// SQLx fills its options from `PG*` variables first. Each field is set here, so that none of
+    /// them gets through; those that cannot be unset are refused.
+    pub(super) async fn connect_options(&self, capacity: usize) -> Result<PgConnectOptions, Error> {
+        refuse_from_environment("PGOPTIONS", "options")?;
+        if self.tls.identity.is_none() && self.tls.mode != TlsMode::Disable {
+            refuse_from_environment("PGSSLCERT", "sslcert")?;
+            refuse_from_environment("PGSSLKEY", "sslkey")?;
+        }
+        let certificates = self.tls.read().await?;
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .port(self.port)
+            .username(&self.user)
+            .password(self.password.as_ref().map_or("", Secret::expose))
+            .database(&self.database)
+            .application_name(&self.application_name)
+            // Values travel in binary, and some poolers refuse the parameter.
+            .extra_float_digits(None)
+            .statement_cache_capacity(capacity)
+            .ssl_mode(self.tls.mode.into())
+            .ssl_root_cert_from_pem(certificates.root)
+            // Statements are the caller's business, and may hold what is not meant for a log.
+            .disable_statement_logging();
+        if !self.settings.is_empty() {
+            options = options.options(self.settings.iter().map(|(name, value)| (name, value)));
+        }
+        if let Some((certificate, key)) = certificates.identity {
+            options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
+        }
+        Ok(match &self.host {
+            Host::Name(name) => options.host(name),
+            // SQLx checks the host as a name for TLS even where it goes through a socket.
+            Host::Socket(folder) => {
+                options.host("localhost").socket(folder).ssl_mode(PgSslMode::Disable)
+            }
+        })
+    }
+
+    /// Opens and closes one connection, so that whatever is wrong is known at once, and settles
+    /// what `prefer` comes to.
+    pub(super) async fn settle(
+        &self,
+        options: PgConnectOptions,
+        timeout: Duration,
+    ) -> Result<PgConnectOptions, Error> {
+        if self.tls.mode == TlsMode::Prefer && matches!(self.host, Host::Name(_)) {
+            let encrypted = options.clone().ssl_mode(PgSslMode::Require);
+            match self.open(&encrypted, timeout).await {
+                // A server that has TLS now and not later is an attack or a mistake.
+                Ok(()) => return Ok(encrypted),
+                Err(Failure::NoTls) => self.warn_if_remote("the server offers no TLS"),
+                Err(failure) => return Err(self.explain(failure, timeout)),
+            }
+        } else if self.tls.mode == TlsMode::Disable {
+            self.warn_if_remote("the URL says `sslmode=disable`");
+        }
+        self.probe(&options, timeout).await?;
+        Ok(options)
+    }
+
+    /// Opens and closes one connection.
+    pub(super) async fn probe(
+        &self,
+        options: &PgConnectOptions,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        self.open(options, timeout).await.map_err(|failure| self.explain(failure, timeout))
+    }
+
+    async fn open(&self, options: &PgConnectOptions, timeout: Duration) -> Result<(), Failure> {
+        let connection = match tokio::time::timeout(timeout, options.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(Failure::from(error)),
+            Err(_) => return Err(Failure::Late),
+        };
+        // The answer to a farewell changes nothing.
+        let _ = tokio::time::timeout(timeout, connection.close()).await;
+        Ok(())
+    }
+
+    fn warn_if_remote(&self, reason: &str) {
+        if self.is_remote() {
+            tracing::warn!(
+                server = %self.address(),
+                "the connection is not encrypted: {reason}; use `sslmode=verify-full`, or \
+                 `require` at least"
+            );
+        }
+    }
+
+    fn is_remote(&self) -> bool {
+        match &self.host {
+            Host::Socket(_) => false,
+            Host::Name(name) => {
+                name != "localhost" && !name.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+            }
+        }
+    }
+
+    /// Where the server is, for messages.
+    pub(crate) fn address(&self) -> String {
+        match &self.host {
+            Host::Name(name) if name.contains(':') => format!("[{name}]:{}", self.port),
+            Host::Name(name) => format!("{name}:{}", self.port),
+            Host::Socket(folder) => format!("{}/.s.PGSQL.{}", folder.display(), self.port),
+        }
+    }
+
+    fn scrub(&self, text: &str) -> String {
+        match &self.password {
+            Some(password) => password.scrub(text, &[&self.user, &self.database]),
+            None => text.to_owned(),
+        }
+    }
+
+    fn explain(&self, failure: Failure, timeout: Duration) -> Error {
+        match failure {
+            Failure::Late => Error {
+                retryable: true,
+                ..Error::new(
+                    ErrorKind::ConnectionFailed,
+                    format!(
+                        "the server at `{}` did not let us in within {timeout:?}: check the \
+                         address and firewalls, or raise `connect_timeout`",
+                        self.address()
+                    ),
+                )
+            },
+            Failure::NoTls => Error::new(
+                ErrorKind::TlsFailed,
+                format!(
+                    "the server at `{}` offers no TLS, which `sslmode={}` asks for: switch TLS on \
+                     there, or use `sslmode=prefer` if others may read along",
+                    self.address(),
+                    self.tls.mode
+                ),
+            ),
+            Failure::Other(error) => self.describe_refusal(&error),
+        }
+    }
+
+    /// Why a connection was not opened, as the caller may see it.
+    pub(super) fn describe(&self, error: sqlx::Error, timeout: Duration) -> Error {
+        self.explain(Failure::from(error), timeout)
+    }
+
+    fn describe_refusal(&self, error: &sqlx::Error) -> Error {
+        let address = self.address();
+        let cause = from_sqlx(error, Dialect::Postgres);
+        let text = self.scrub(&cause.message);
+        let (kind, message) = match (error, cause.kind) {
+            // Only the handshake reports its faults as bad data.
+            (sqlx::Error::Io(io), _) if io.kind() == std::io::ErrorKind::InvalidData => {
+                (ErrorKind::TlsFailed, self.describe_handshake(&self.scrub(&io.to_string())))
+            }
+            (sqlx::Error::Tls(_), _) => {
+                (ErrorKind::TlsFailed, format!("no TLS with the server at `{address}`: {text}"))
+            }
+            (sqlx::Error::Io(io), _) => {
+                let cause = self.scrub(&io.to_string());
+                let message = format!(
+                    "cannot reach a server at `{address}`: {cause}; check that it runs and \
+                     that host and port are right"
+                );
+                (ErrorKind::ConnectionFailed, message)
+            }
+            (sqlx::Error::Protocol(_), _) => (
+                ErrorKind::ConnectionFailed,
+                format!("what answers at `{address}` does not speak as PostgreSQL does: {text}"),
+            ),
+            (_, ErrorKind::AuthenticationFailed) => (
+                ErrorKind::AuthenticationFailed,
+                format!(
+                    "the server at `{address}` refused user `{}`: {text}; check user and password",
+                    self.user
+                ),
+            ),
+            (_, ErrorKind::DatabaseMissing) => (
+                ErrorKind::DatabaseMissing,
+                format!(
+                    "the server at `{address}` has no database `{}`: create it, or correct the \
+                     end of the URL",
+                    self.database
+                ),
+            ),
+            (_, kind) => {
+                (kind, format!("the server at `{address}` refused the connection: {text}"))
+            }
+        };
+        let retryable = cause.retryable || kind == ErrorKind::ConnectionFailed;
+        Error { kind, message, retryable, ..cause }
+    }
+
+    fn describe_handshake(&self, cause: &str) -> String {
+        let hint = match self.tls.mode {
+            TlsMode::VerifyCa | TlsMode::VerifyFull => {
+                "; check `sslrootcert` and that the certificate is made out to the host"
+            }
+            TlsMode::Require if self.tls.root.is_some() => "; check `sslrootcert`",
+            _ => "",
+        };
+        format!("no TLS with the server at `{}`: {cause}{hint}", self.address())
+    }
+}
+
+/// Why a connection was not opened.
+enum Failure {
+    Late,
+    NoTls,
+    Other(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Tls(cause) if cause.to_string() == "server does not support TLS" => {
+                Self::NoTls
+            }
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl Host {
+    fn parse(host: &str) -> Result<Self, Error> {
+        if host.starts_with('/') {
+            return Ok(Self::Socket(host.into()));
+        }
+        if host.contains(',') {
+            return Err(invalid_configuration(
+                "the URL names several hosts: give each its own connection",
+            ));
+        }
+        let known = |it: char| it.is_alphanumeric() || "-._:".contains(it);
+        match !host.is_empty() && host.chars().all(known) {
+            true => Ok(Self::Name(host.to_owned())),
+            false => Err(unreadable("the host")),
+        }
+    }
+}
+
+/// The parts of a URL before they are understood. Decoded, but for the query.
+struct Parts<'a> {
+    user: Option<String>,
+    password: Option<String>,
+    host: Option<String>,
+    port: Option<String>,
+    database: Option<String>,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// No message repeats any of the URL here: until it is split, everything may be the password.
+    fn split(rest: &'a str) -> Result<Self, Error> {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        if rest.contains(['@', '#']) {
+            return Err(invalid_configuration(
+                "the URL has an `@` or a `#` after the host: percent-encode `@`, `:`, `/`, `?`, \
+                 `#` and `%` in user, password and parameters (`@` is `%40`, `/` is `%2F`)",
+            ));
+        }
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let path = path.strip_prefix('/').unwrap_or(path);
+        if path.contains('/') {
+            return Err(invalid_configuration(
+                "the path of the URL has several parts: write `/` in a name as `%2F`",
+            ));
+        }
+        let (userinfo, address) = match authority.rsplit_once('@') {
+            Some((userinfo, address)) => (userinfo, address),
+            None => ("", authority),
+        };
+        let (user, password) = match userinfo.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (userinfo, None),
+        };
+        let (host, port) = split_address(address)?;
+        let part = |text: &str, subject| match text.is_empty() {
+            true => Ok(None),
+            false => decode(text, subject).map(Some),
+        };
+        Ok(Self {
+            user: part(user, "the user")?,
+            password: password.map(|it| decode(it, "the password")).transpose()?,
+            host: part(host, "the host")?,
+            port: part(port, "the port")?,
+            database: part(path, "the database")?,
+            query,
+        })
+    }
+}
+
+/// `host:port`, `[::1]:port`, or only one of them.
+fn split_address(address: &str) -> Result<(&str, &str), Error> {
+    if let Some(rest) = address.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or_else(|| unreadable("the host"))?;
+        return match port.strip_prefix(':') {
+            Some(port) => Ok((host, port)),
+            None if port.is_empty() => Ok((host, "")),
+            None => Err(unreadable("the port")),
+        };
+    }
+    match address.split_once(':') {
+        Some((host, port)) => Ok((host, port)),
+        None => Ok((address, "")),
+    }
+}
+
+fn parse_port(port: &str) -> Result<u16, Error> {
+    match port.parse() {
+        Ok(0) | Err(_) => Err(unreadable("the port")),
+        Ok(port) => Ok(port),
+    }
+}
+
+fn unreadable(part: &str) -> Error {
+    invalid_configuration(format!(
+        "{part} of the URL cannot be read: use the form {FORM}, with `@`, `:`, `/`, `?`, `#` and \
+         `%` percent-encoded in user and password"
+    ))
+}
+
+fn refuse_from_environment(variable: &str, parameter: &str) -> Result<(), Error> {
+    match std::env::var_os(variable) {
+        Some(value) if !value.is_empty() => Err(invalid_configuration(format!(
+            "`{variable}` is set in the environment, where nothing is read from: unset it, and \
+             write `{parameter}` in the URL if it is wanted"
+        ))),
+        _ => Ok(()),
+    }
+}

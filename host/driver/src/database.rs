@@ -1,0 +1,282 @@
+//! One database: a pool of connections, and who waits for them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+use crate::connect::{self, Pool, Probe};
+use crate::error::{closed, from_sqlx};
+use crate::lease::{Lease, Raw};
+use crate::options::ConnectOptions;
+
+/// How long the pool may take to open a connection before we ask beside it what is wrong.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A pool of connections to one database. Clones share the pool.
+///
+/// # Examples
+///
+/// ```
+/// use ferro_driver::{ConnectOptions, Database};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let database = Database::connect("sqlite::memory:", &ConnectOptions::default()).await?;
+/// database.check().await?;
+/// assert_eq!(database.stats().acquired, 0);
+/// database.disconnect().await;
+/// assert!(database.check().await.is_err());
+/// # Ok::<(), ferro_wit::types::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+/// What a pool is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Open connections, those that are just being given back or closed among them.
+    pub size: u32,
+    /// Open connections that nobody has.
+    pub idle: u32,
+    /// Connections in use: by a statement, a cursor or a transaction.
+    pub acquired: u32,
+    /// Callers in line for a connection.
+    pub waiting: u32,
+    /// The most connections there can be.
+    pub max: u32,
+}
+
+struct Inner {
+    /// How messages name it.
+    name: String,
+    pool: Pool,
+    probe: Probe,
+    max: u32,
+    acquire_timeout: Duration,
+    /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
+    /// another, so that waiting for others and waiting for the server are told apart.
+    places: Arc<Semaphore>,
+    waiting: AtomicU32,
+    held: Arc<AtomicU32>,
+    keeper: Mutex<Option<SqliteConnection>>,
+}
+
+impl Database {
+    /// Opens a pool, and one connection at once to see that it can.
+    ///
+    /// URLs are `sqlite:path` and `sqlite://path` with `?mode=rwc` (create if missing), `rw` (the
+    /// default), `ro` or `memory`; `sqlite::memory:`; and
+    /// `postgresql://user:password@host:port/database` with `sslmode`, `sslrootcert`, `sslcert`
+    /// and `sslkey`, `application_name`, `options`, and `host=/folder` for a Unix socket.
+    /// Nothing is taken from the environment.
+    ///
+    /// An in-memory database is one for the whole pool, lives as long as the pool, and cannot be
+    /// reached from another. Its readers share it, a writer has it alone: one that waits for an
+    /// open cursor ends in `busy` after the busy timeout. It holds up to 1 GiB.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration` for a URL or an option that is not understood, `connection-failed`
+    /// where nobody answers, `authentication-failed`, `database-missing`, `tls-failed`.
+    pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
+        Self::connect_as("the database", url, options).await
+    }
+
+    /// As [`connect`](Self::connect), with a name for messages.
+    pub(crate) async fn connect_as(
+        name: &str,
+        url: &str,
+        options: &ConnectOptions,
+    ) -> Result<Self, Error> {
+        let opened = connect::open(url, options).await?;
+        let max = options.pool.max_connections;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                name: name.to_owned(),
+                pool: opened.pool,
+                probe: opened.probe,
+                max,
+                acquire_timeout: options.pool.acquire_timeout,
+                places: Arc::new(Semaphore::new(max as usize)),
+                waiting: AtomicU32::new(0),
+                held: Arc::new(AtomicU32::new(0)),
+                keeper: Mutex::new(opened.keeper),
+            }),
+        })
+    }
+
+    /// The SQL language of the database.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.inner.probe.dialect()
+    }
+
+    /// Asks the database for an answer; how long it took, without the wait for a connection.
+    ///
+    /// # Errors
+    ///
+    /// `busy` if no connection is free in time, else why there is no answer.
+    pub async fn check(&self) -> Result<Duration, Error> {
+        let mut lease = self.acquire().await?;
+        lease.doubt();
+        let start = Instant::now();
+        let answer = match lease.connection() {
+            // Nothing is read from the file without a table.
+            Raw::Sqlite(it) => {
+                sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut **it).await.map(drop)
+            }
+            Raw::Postgres(it) => sqlx::query("SELECT 1").execute(&mut **it).await.map(drop),
+        };
+        answer.map_err(|error| from_sqlx(&error, self.dialect()))?;
+        let elapsed = start.elapsed();
+        lease.clear();
+        lease.release().await;
+        Ok(elapsed)
+    }
+
+    /// What the pool is doing now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (size, idle) = match &self.inner.pool {
+            Pool::Sqlite(it) => (it.size(), it.num_idle()),
+            Pool::Postgres(it) => (it.size(), it.num_idle()),
+        };
+        Stats {
+            size,
+            idle: u32::try_from(idle).unwrap_or(u32::MAX),
+            acquired: self.inner.held.load(Ordering::Relaxed),
+            waiting: self.inner.waiting.load(Ordering::Relaxed),
+            max: self.inner.max,
+        }
+    }
+
+    /// Closes the pool: who waits for a connection gets an error, who has one ends in peace, and
+    /// then all are closed. Everything later is the error `connection-failed`.
+    pub async fn disconnect(&self) {
+        self.inner.places.close();
+        match &self.inner.pool {
+            Pool::Sqlite(it) => it.close().await,
+            Pool::Postgres(it) => it.close().await,
+        }
+        if let Some(keeper) = self.inner.keeper.lock().await.take() {
+            let _ = keeper.close().await;
+        }
+    }
+
+    /// A connection of the pool, within `acquire_timeout`.
+    pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
+        let inner = &*self.inner;
+        let deadline = Instant::now() + inner.acquire_timeout;
+        let permit = match timeout(inner.acquire_timeout, inner.place()).await {
+            Ok(permit) => permit?,
+            Err(_) => return Err(inner.busy()),
+        };
+        // A connection is found or made; what goes wrong now is not that others have them all.
+        let raw = tokio::select! {
+            biased;
+            raw = inner.connection() => raw?,
+            error = inner.failure(deadline) => return Err(error),
+        };
+        Ok(Lease::new(raw, permit, Arc::clone(&inner.held)))
+    }
+}
+
+impl Inner {
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _counted = OnDrop(|| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        });
+        Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())
+    }
+
+    async fn connection(&self) -> Result<Raw, Error> {
+        let connection = match &self.pool {
+            Pool::Sqlite(it) => it.acquire().await.map(Raw::Sqlite),
+            Pool::Postgres(it) => it.acquire().await.map(Raw::Postgres),
+        };
+        match connection {
+            Ok(raw) => Ok(raw),
+            // The cause is on its way from `failure`, which has the same deadline.
+            Err(sqlx::Error::PoolTimedOut) => std::future::pending().await,
+            Err(sqlx::Error::PoolClosed) => Err(closed()),
+            // Opening failed, and this error does not say of what.
+            Err(error) => Err(self.probe.describe(error, self.acquire_timeout)),
+        }
+    }
+
+    /// Why the pool opens no connection; ready only once that is known, or at the deadline.
+    ///
+    /// The pool itself tries a refused port again until time is up.
+    async fn failure(&self, deadline: Instant) -> Error {
+        let mut last = None;
+        let mut pause = PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            sleep(pause.min(left)).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return last.unwrap_or_else(|| self.slow());
+            }
+            match self.probe.run(left).await {
+                // It works for us, so it will for the pool.
+                Ok(()) => {}
+                // The server is starting, or has too many guests: that passes.
+                Err(error) if error.retryable && error.code.is_some() => last = Some(error),
+                Err(error) => return error,
+            }
+            pause *= 2;
+        }
+    }
+
+    fn busy(&self) -> Error {
+        Error {
+            retryable: true,
+            ..Error::new(
+                ErrorKind::Busy,
+                format!(
+                    "no connection of {} was free within {:?}: all {} are in use",
+                    self.name, self.acquire_timeout, self.max
+                ),
+            )
+        }
+    }
+
+    fn slow(&self) -> Error {
+        Error {
+            retryable: true,
+            ..Error::new(
+                ErrorKind::ConnectionFailed,
+                format!("{} opened no connection within {:?}", self.name, self.acquire_timeout),
+            )
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("name", &self.inner.name)
+            .field("dialect", &self.dialect())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+/// Runs when it goes out of scope, also where a future is dropped half-way.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

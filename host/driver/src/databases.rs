@@ -1,0 +1,191 @@
+//! Databases by label, one of them the default.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ferro_wit::types::{Error, ErrorKind};
+
+use crate::database::Database;
+use crate::error::invalid_configuration;
+use crate::options::ConnectOptions;
+
+/// Pools by label. Clones share them.
+///
+/// # Examples
+///
+/// ```
+/// use ferro_driver::{ConnectOptions, Databases};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let databases = Databases::new();
+/// let options = ConnectOptions::default();
+/// databases.connect("app", "sqlite::memory:", &options).await?;
+/// databases.connect("archive", "sqlite::memory:", &options).await?;
+/// assert_eq!(databases.default_label().as_deref(), Some("app"));
+/// databases.set_default("archive")?;
+/// assert_eq!(databases.labels(), ["app", "archive"]);
+/// databases.disconnect_all().await;
+/// assert!(databases.get(Some("app")).is_err());
+/// # Ok::<(), ferro_wit::types::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Databases {
+    state: Arc<RwLock<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    databases: BTreeMap<String, Database>,
+    default: Option<String>,
+}
+
+impl Databases {
+    /// No databases yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens a pool under a label. The first one becomes the default.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration` if the label is empty or taken, and as [`Database::connect`].
+    pub async fn connect(
+        &self,
+        label: &str,
+        url: &str,
+        options: &ConnectOptions,
+    ) -> Result<Database, Error> {
+        self.read().ensure_free(label)?;
+        let database = Database::connect_as(&format!("`{label}`"), url, options).await?;
+        let inserted = self.write().insert(label, &database);
+        if let Err(error) = inserted {
+            // Someone else was faster.
+            database.disconnect().await;
+            return Err(error);
+        }
+        Ok(database)
+    }
+
+    /// The database of a label; without one, the default.
+    ///
+    /// # Errors
+    ///
+    /// `not-found` names the labels that there are.
+    pub fn get(&self, label: Option<&str>) -> Result<Database, Error> {
+        let state = self.read();
+        match label.or(state.default.as_deref()) {
+            Some(label) => {
+                state.databases.get(label).cloned().ok_or_else(|| state.not_found(label))
+            }
+            None => Err(state.no_default()),
+        }
+    }
+
+    /// Makes a label the default.
+    ///
+    /// # Errors
+    ///
+    /// `not-found` names the labels that there are.
+    pub fn set_default(&self, label: &str) -> Result<(), Error> {
+        let mut state = self.write();
+        if !state.databases.contains_key(label) {
+            return Err(state.not_found(label));
+        }
+        state.default = Some(label.to_owned());
+        Ok(())
+    }
+
+    /// The label that [`get`](Self::get) takes where none is given.
+    #[must_use]
+    pub fn default_label(&self) -> Option<String> {
+        self.read().default.clone()
+    }
+
+    /// All labels, in alphabetical order.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        self.read().databases.keys().cloned().collect()
+    }
+
+    /// Takes a label out at once, then closes its pool as [`Database::disconnect`] does.
+    ///
+    /// There is no default after the default was taken out, until one is set or connected.
+    ///
+    /// # Errors
+    ///
+    /// `not-found` names the labels that there are.
+    pub async fn disconnect(&self, label: &str) -> Result<(), Error> {
+        let database = self.write().remove(label)?;
+        database.disconnect().await;
+        Ok(())
+    }
+
+    /// Takes all labels out at once, then closes their pools side by side.
+    pub async fn disconnect_all(&self) {
+        let all = std::mem::take(&mut *self.write()).databases;
+        futures_util::future::join_all(all.values().map(Database::disconnect)).await;
+    }
+
+    // No lock is held while anything can panic half-way, so a poisoned one holds a whole state.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn ensure_free(&self, label: &str) -> Result<(), Error> {
+        if label.is_empty() {
+            return Err(invalid_configuration("the label of a database is empty"));
+        }
+        match self.databases.contains_key(label) {
+            true => Err(invalid_configuration(format!(
+                "the label `{label}` is taken: disconnect it first, or use another"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn insert(&mut self, label: &str, database: &Database) -> Result<(), Error> {
+        self.ensure_free(label)?;
+        self.databases.insert(label.to_owned(), database.clone());
+        self.default.get_or_insert_with(|| label.to_owned());
+        Ok(())
+    }
+
+    fn remove(&mut self, label: &str) -> Result<Database, Error> {
+        let database = self.databases.remove(label).ok_or_else(|| self.not_found(label))?;
+        if self.default.as_deref() == Some(label) {
+            self.default = None;
+        }
+        Ok(database)
+    }
+
+    fn not_found(&self, label: &str) -> Error {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("no database is connected as `{label}`: {}", self.known()),
+        )
+    }
+
+    fn no_default(&self) -> Error {
+        Error::new(ErrorKind::NotFound, format!("there is no default database: {}", self.known()))
+    }
+
+    fn known(&self) -> String {
+        match self.databases.is_empty() {
+            true => "none is connected".to_owned(),
+            false => {
+                let labels: Vec<_> = self.databases.keys().map(|it| format!("`{it}`")).collect();
+                format!("connected are {}", labels.join(", "))
+            }
+        }
+    }
+}

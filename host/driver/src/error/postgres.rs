@@ -1,0 +1,123 @@
+//! SQLSTATE to kinds.
+
+use ferro_wit::types::{Error, ErrorKind};
+use sqlx::postgres::PgDatabaseError;
+
+pub(super) fn describe(error: &PgDatabaseError) -> Error {
+    let code = error.code();
+    let kind = kind(code, error.message());
+    Error {
+        code: Some(code.to_owned()),
+        constraint: error.constraint().map(str::to_owned),
+        table: error.table().map(str::to_owned),
+        column: error.column().map(str::to_owned).or_else(|| key_columns(kind, error.detail()?)),
+        retryable: retryable(kind, code),
+        ..Error::new(kind, message(code, error.message()))
+    }
+}
+
+fn message(code: &str, message: &str) -> String {
+    match code {
+        // What a statement meets that was prepared on another connection behind the pooler.
+        "26000" | "42P05" => format!(
+            "{message}: a pooler between here and the server hands out connections by \
+             transaction; set `statement_cache_capacity` to 0"
+        ),
+        _ => message.to_owned(),
+    }
+}
+
+/// See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn kind(code: &str, message: &str) -> ErrorKind {
+    use ErrorKind as K;
+    match code {
+        "23505" => K::UniqueViolation,
+        "23503" | "23001" => K::ForeignKeyViolation,
+        "23502" => K::NotNullViolation,
+        "23514" | "44000" => K::CheckViolation,
+        "23P01" => K::ExclusionViolation,
+        // What triggers raise to refuse a row.
+        "P0001" => K::CheckViolation,
+        "40001" => K::SerializationFailure,
+        "40P01" => K::Deadlock,
+        "40003" => K::OutcomeUnknown,
+        "55P03" | "55006" | "53300" => K::Busy,
+        // One code for two causes; only the English text tells them apart.
+        "57014" if message.contains("timeout") => K::Timeout,
+        "57014" => K::Cancelled,
+        "25P03" | "25P04" => K::Timeout,
+        "25006" => K::ReadOnly,
+        "42501" => K::Denied,
+        "42P01" | "42703" | "42883" | "42704" | "42P02" | "3F000" => K::UndefinedObject,
+        "42804" | "42846" | "42P18" | "22P02" | "22P03" => K::TypeMismatch,
+        "26000" | "42P05" => K::InvalidConfiguration,
+        "3D000" => K::DatabaseMissing,
+        "57P01" | "57P02" | "57P03" | "57P05" => K::ConnectionFailed,
+        _ => match code.get(..2) {
+            Some("08") => K::ConnectionFailed,
+            Some("0A") => K::Unsupported,
+            Some("22") => K::ValueOutOfRange,
+            Some("28") => K::AuthenticationFailed,
+            Some("42") => K::Syntax,
+            Some("54") => K::LimitExceeded,
+            _ => K::Internal,
+        },
+    }
+}
+
+fn retryable(kind: ErrorKind, code: &str) -> bool {
+    let lost_a_race =
+        matches!(kind, ErrorKind::SerializationFailure | ErrorKind::Deadlock | ErrorKind::Busy);
+    lost_a_race || code == "57P03"
+}
+
+/// The columns of a key, which the server names in the details only: `Key (a, b)=(1, 2) …`. The
+/// words around are translated, the brackets are not.
+fn key_columns(kind: ErrorKind, detail: &str) -> Option<String> {
+    match kind {
+        ErrorKind::UniqueViolation => {}
+        // Of a row that is still referred to, the details name the other table's columns.
+        ErrorKind::ForeignKeyViolation if detail.contains("is not present") => {}
+        _ => return None,
+    }
+    let start = detail.find('(')? + 1;
+    let end = start + detail.get(start..)?.find(")=(")?;
+    let columns = detail.get(start..end)?;
+    // An index on an expression: `lower(email)`.
+    (!columns.contains('(')).then(|| columns.replace('"', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_a_key_are_found_in_the_details() {
+        let unique = |detail| key_columns(ErrorKind::UniqueViolation, detail);
+        assert_eq!(unique("Key (email)=(a)=(b)) already exists."), Some("email".into()));
+        assert_eq!(unique("Schlüssel »(a, \"B\")=(1, 2)« existiert bereits."), Some("a, B".into()));
+        assert_eq!(unique("Key (lower(email))=(x) already exists."), None);
+        assert_eq!(unique("nothing of the kind"), None);
+        let foreign = |detail| key_columns(ErrorKind::ForeignKeyViolation, detail);
+        assert_eq!(foreign("Key (id)=(1) is not present in table \"a\"."), Some("id".into()));
+        assert_eq!(foreign("Key (id)=(1) is still referenced from table \"b\"."), None);
+    }
+
+    #[test]
+    fn every_class_of_codes_has_a_kind() {
+        for (code, expected) in [
+            ("22012", ErrorKind::ValueOutOfRange),
+            ("08006", ErrorKind::ConnectionFailed),
+            ("42601", ErrorKind::Syntax),
+            ("54001", ErrorKind::LimitExceeded),
+            ("XX000", ErrorKind::Internal),
+            ("", ErrorKind::Internal),
+            ("é", ErrorKind::Internal),
+        ] {
+            assert_eq!(kind(code, ""), expected, "{code}");
+        }
+        let timed_out = "canceling statement due to statement timeout";
+        assert_eq!(kind("57014", timed_out), ErrorKind::Timeout);
+        assert_eq!(kind("57014", "canceling statement due to user request"), ErrorKind::Cancelled);
+    }
+}

@@ -1,0 +1,114 @@
+//! A connection lent by a pool, which goes back only if it is known to be at rest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// How long a returning connection has for its sign of life before it is closed instead.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection of one of the two databases.
+pub(crate) enum Raw {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// A connection with its place in the pool.
+///
+/// Call [`doubt`](Self::doubt) before an operation that may be cancelled half-way and
+/// [`clear`](Self::clear) after it ended well. A lease that is dropped in doubt closes its
+/// connection, so that nobody reads another's answer or runs in another's transaction.
+pub(crate) struct Lease {
+    /// None only while it is given back.
+    raw: Option<Raw>,
+    doubtful: bool,
+    permit: Option<OwnedSemaphorePermit>,
+    /// How many leases of the pool are in use.
+    held: Arc<AtomicU32>,
+    /// A lease may be dropped on a thread that no runtime knows, by a garbage collector for one.
+    runtime: Handle,
+}
+
+impl Lease {
+    /// Must be called inside a runtime.
+    pub(crate) fn new(raw: Raw, permit: OwnedSemaphorePermit, held: Arc<AtomicU32>) -> Self {
+        held.fetch_add(1, Ordering::Relaxed);
+        Self {
+            raw: Some(raw),
+            doubtful: false,
+            permit: Some(permit),
+            held,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// The connection.
+    pub(crate) fn connection(&mut self) -> &mut Raw {
+        match &mut self.raw {
+            Some(raw) => raw,
+            None => unreachable!("only `release` and `drop` take the connection, and both end it"),
+        }
+    }
+
+    /// From here on the connection is in an unknown state: dropping the lease closes it.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// The connection is at rest again: dropping the lease gives it back.
+    pub(crate) fn clear(&mut self) {
+        self.doubtful = false;
+    }
+
+    /// Gives the connection back and waits until the next caller can have it. Dropping does the
+    /// same, but the pool may open another connection meanwhile.
+    pub(crate) async fn release(mut self) {
+        if let Some((raw, permit)) = self.take() {
+            // In a task of its own, so that a caller who stops waiting does not lose it.
+            let _ = self.runtime.spawn(give_back(raw, permit)).await;
+        }
+    }
+
+    /// The connection, if it goes back to the pool; closes it if it is in doubt.
+    fn take(&mut self) -> Option<(Raw, Option<OwnedSemaphorePermit>)> {
+        let raw = self.raw.take()?;
+        let permit = self.permit.take();
+        self.held.fetch_sub(1, Ordering::Relaxed);
+        if !self.doubtful {
+            return Some((raw, permit));
+        }
+        match raw {
+            Raw::Sqlite(connection) => drop(connection.detach()),
+            Raw::Postgres(connection) => drop(connection.detach()),
+        }
+        None
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // The pool spawns tasks of its own when connections leave it.
+        let _inside = self.runtime.enter();
+        if let Some((raw, permit)) = self.take() {
+            self.runtime.spawn(give_back(raw, permit));
+        }
+    }
+}
+
+/// The permit comes last: whoever gets it finds the connection idle, or room for another.
+async fn give_back(raw: Raw, permit: Option<OwnedSemaphorePermit>) {
+    // Returning asks for a sign of life. A server that stalls costs the connection, not the place.
+    let returned = match raw {
+        Raw::Sqlite(mut it) => tokio::time::timeout(RETURN_TIMEOUT, it.return_to_pool()).await,
+        Raw::Postgres(mut it) => tokio::time::timeout(RETURN_TIMEOUT, it.return_to_pool()).await,
+    };
+    if returned.is_err() {
+        tracing::warn!("closed a connection that gave no sign of life when it was returned");
+    }
+    drop(permit);
+}
