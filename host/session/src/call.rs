@@ -206,3 +206,17 @@ impl Granted {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    fn send<T: Send + Sync + 'static>() {}
+
+    #[test]
+    fn what_a_host_keeps_can_move_between_threads() {
+        send::<crate::Gate>();
+        send::<crate::Session>();
+        send::<crate::Models>();
+        send::<crate::PlanCache>();
+        send::<Box<dyn ferro_wit::Session>>();
+    }
+}

@@ -3,36 +3,40 @@
 use ferro_wit::schema::{Model, Schema};
 use ferro_wit::types::{Error, ErrorKind};
 
-use crate::names::{column_of, may_be_same, table_of};
+use crate::names::{column_of, table_of};
 use crate::policy::Policy;
 
-/// The error as a plugin gets it. A server's message may carry values of rows, names outside the
-/// scope, hosts and roles, so none of its text is kept; constraint, table and column are, if they
-/// are in the scope.
+/// The error of the driver or the server as a plugin gets it. A server's message may carry values
+/// of rows, names outside the scope, hosts and roles, so none of its text is kept; constraint, table
+/// and column are, if they are in the scope.
 pub(crate) fn for_plugin(error: &Error, policy: &Policy, schema: &Schema) -> Error {
     let model = error.table.as_deref().and_then(|table| {
-        let models = schema.models.iter().filter(|model| policy.sees_model(model));
-        models.into_iter().find(|model| is_table(model, table))
+        schema.models.iter().find(|it| is_table(it, table) && policy.sees_model(it))
     });
-    let column = model.and_then(|model| {
-        let column = error.column.as_deref()?;
-        let field = model.fields.iter().find(|field| column_of(field) == column)?;
-        policy.sees_field(model, field).then(|| column.to_owned())
-    });
-    let constraint = model.and_then(|model| {
-        let constraint = error.constraint.as_deref()?;
-        (!names_hidden_column(constraint, model, policy)).then(|| constraint.to_owned())
-    });
-    let table = model.and(error.table.clone());
+    let visible = |columns: &&str| model.is_some_and(|model| sees_columns(policy, model, columns));
+    let column = error.column.as_deref().filter(visible);
+    let named = |name: &&str| model.is_some_and(|model| !names_hidden(policy, model, name));
+    let constraint = error.constraint.as_deref().filter(named);
+    let table = error.table.as_deref().filter(|_| model.is_some());
     Error {
-        message: message(error.kind, constraint.as_deref(), table.as_deref(), column.as_deref()),
         kind: error.kind,
+        message: match is_about_the_call(error) {
+            true => error.message.clone(),
+            false => message(error.kind, constraint, table, column),
+        },
         code: error.code.clone(),
-        constraint,
-        table,
-        column,
+        constraint: constraint.map(str::to_owned),
+        table: table.map(str::to_owned),
+        column: column.map(str::to_owned),
         retryable: error.retryable,
     }
+}
+
+/// The driver found fault with what the caller passed, before anything was sent: its message is
+/// Ferro's, and about nothing but the caller's own parameters.
+fn is_about_the_call(error: &Error) -> bool {
+    let kinds = [ErrorKind::InvalidQuery, ErrorKind::TypeMismatch, ErrorKind::ValueOutOfRange];
+    error.code.is_none() && error.table.is_none() && kinds.contains(&error.kind)
 }
 
 fn is_table(model: &Model, table: &str) -> bool {
@@ -40,13 +44,20 @@ fn is_table(model: &Model, table: &str) -> bool {
     full == table || full.rsplit_once('.').is_some_and(|(_, name)| name == table)
 }
 
-/// Names of constraints are usually made of the names of their columns.
-fn names_hidden_column(constraint: &str, model: &Model, policy: &Policy) -> bool {
-    let hidden = model.fields.iter().filter(|field| !policy.sees_field(model, field));
-    hidden.map(column_of).any(|column| {
-        constraint.to_ascii_lowercase().contains(&column.to_ascii_lowercase())
-            || may_be_same(constraint, column)
+/// Whether all of some columns, `a` or `a, b`, are in the scope.
+fn sees_columns(policy: &Policy, model: &Model, columns: &str) -> bool {
+    columns.split(", ").all(|column| {
+        let mut fields = model.fields.iter();
+        fields.any(|field| column_of(field) == column && policy.sees_field(model, field))
     })
+}
+
+/// Whether the name of a constraint may tell of a column outside the scope: names of constraints
+/// are usually made of the names of their columns.
+fn names_hidden(policy: &Policy, model: &Model, constraint: &str) -> bool {
+    let constraint = constraint.to_lowercase();
+    let mut hidden = model.fields.iter().filter(|field| !policy.sees_field(model, field));
+    hidden.any(|field| constraint.contains(&column_of(field).to_lowercase()))
 }
 
 fn message(
@@ -76,7 +87,9 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::ExclusionViolation => "a row conflicts with another one",
         ErrorKind::SerializationFailure => "the transaction lost against another one: run it again",
         ErrorKind::Deadlock => "transactions waited for each other: run this one again",
-        ErrorKind::Busy => "no connection or lock was free in time: try again later",
+        ErrorKind::Busy => {
+            "a connection, a lock or this transaction is in use: end what is open, or try again"
+        }
         ErrorKind::Timeout => "the database took too long, and was told to stop",
         ErrorKind::Cancelled => "the statement was cancelled",
         ErrorKind::LimitExceeded => "a limit of the database is reached",
@@ -99,5 +112,97 @@ fn words(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::Unsupported => "the database has no such feature",
         ErrorKind::Internal => "an internal error; the operator's log has the details",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferro_wit::policy::FieldSet;
+
+    use super::*;
+    use crate::grant::{Grant, TableGrant};
+
+    fn schema() -> Schema {
+        let field = |name: &str| {
+            format!(
+                r#"{{
+            "name": "{name}", "kind": {{"text": null}}, "nullable": false, "unique": false,
+            "indexed": false, "generated-key": false, "version": false
+        }}"#
+            )
+        };
+        let model = |name: &str| {
+            format!(
+                r#"{{
+            "name": "{name}", "fields": [{}, {}], "primary-key": ["id"], "foreign-keys": [],
+            "many-to-manys": [], "indexes": [], "checks": []
+        }}"#,
+                field("id"),
+                field("secret")
+            )
+        };
+        let json =
+            format!(r#"{{"models": [{}, {}], "enums": []}}"#, model("Note"), model("Hidden"));
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn seen(error: Error) -> Error {
+        let table = TableGrant::read_only().read(FieldSet::Only(vec!["id".into()]));
+        let grant = Grant::read_only().table("note", table);
+        let schema = schema();
+        for_plugin(&error, &Policy::new(&grant, &schema).unwrap(), &schema)
+    }
+
+    fn violation(table: &str, column: &str, constraint: &str) -> Error {
+        Error {
+            code: Some("23505".into()),
+            table: Some(table.into()),
+            column: Some(column.into()),
+            constraint: Some(constraint.into()),
+            ..Error::new(ErrorKind::UniqueViolation, "Key (id)=(hunter2) on db.internal")
+        }
+    }
+
+    #[test]
+    fn k2_a_message_of_the_server_is_replaced_by_ferros_words() {
+        let error = seen(violation("note", "id", "note_id_key"));
+        assert_eq!(
+            error.message,
+            "a row with the same key exists already: constraint `note_id_key`, table `note`, \
+             column `id`"
+        );
+        assert_eq!(error.code.as_deref(), Some("23505"));
+        assert_eq!(error.column.as_deref(), Some("id"));
+    }
+
+    #[test]
+    fn k2_names_outside_the_scope_are_left_out() {
+        let named = |error: Error| (error.table, error.column, error.constraint);
+        assert_eq!(named(seen(violation("hidden", "id", "hidden_id_key"))), (None, None, None));
+        assert_eq!(named(seen(violation("pg_class", "id", "x"))), (None, None, None));
+        let note = || Some("note".to_owned());
+        let column = seen(violation("note", "secret", "note_Secret_key"));
+        assert_eq!(named(column), (note(), None, None));
+        let columns = seen(violation("note", "id, secret", "by_owner"));
+        assert_eq!(named(columns), (note(), None, Some("by_owner".into())));
+        let no_table = Error { table: None, ..violation("", "id", "note_id_key") };
+        assert_eq!(named(seen(no_table)), (None, None, None));
+    }
+
+    #[test]
+    fn k2_hosts_and_roles_stay_with_the_operator() {
+        for kind in [ErrorKind::ConnectionFailed, ErrorKind::AuthenticationFailed, ErrorKind::Busy]
+        {
+            let error = seen(Error::new(kind, "role `app` at db.internal:5432"));
+            assert!(!error.message.contains("app") && !error.message.contains("5432"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_callers_own_values_keeps_its_explanation() {
+        let fault = Error::new(ErrorKind::TypeMismatch, "parameter 1 is text, not an integer");
+        assert_eq!(seen(fault.clone()), fault);
+        let from_server = Error { code: Some("22P02".into()), ..fault };
+        assert_eq!(seen(from_server).message, "a value has the wrong type");
     }
 }

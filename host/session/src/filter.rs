@@ -188,3 +188,127 @@ impl Operand {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ferro_wit::schema::IntegerWidth;
+
+    use super::*;
+
+    const INTEGER: ColumnType = ColumnType::Integer(IntegerWidth::Big);
+
+    fn convert_for(kind: &ColumnType, value: impl Into<Value>) -> Result<Value, String> {
+        let enums = [EnumType { name: "mood".into(), values: vec!["calm".into()] }];
+        let test = Comparison::Equal;
+        Filter { column: "c".into(), test, value: value.into() }.value_for(kind, &enums)
+    }
+
+    fn texts(values: &[&str]) -> Value {
+        array(values.iter().map(|it| Value::from(*it)).collect()).unwrap()
+    }
+
+    #[test]
+    fn t6_a_filter_value_takes_the_type_of_its_column() {
+        let uuid = Value::Uuid((0x0011_2233_4455_6677, 0x8899_aabb_ccdd_eeff));
+        let converted = [
+            (convert_for(&INTEGER, 42), Value::Integer(42)),
+            (convert_for(&ColumnType::Text(None), "a"), Value::from("a")),
+            (convert_for(&ColumnType::Decimal(None), 42), Value::Decimal("42".into())),
+            (convert_for(&ColumnType::Decimal(None), "-1.50"), Value::Decimal("-1.50".into())),
+            (convert_for(&ColumnType::Uuid, "00112233-4455-6677-8899-aabbccddeeff"), uuid.clone()),
+            (convert_for(&ColumnType::Uuid, "00112233445566778899AABBCCDDEEFF"), uuid),
+            (convert_for(&ColumnType::Enumeration("mood".into()), "calm"), Value::from("calm")),
+        ];
+        for (converted, expected) in converted {
+            assert_eq!(converted, Ok(expected));
+        }
+        let one = Value::Uuid((0, 1));
+        let list = convert_for(&ColumnType::Uuid, texts(&[&format!("{:032}", 1)])).unwrap();
+        assert!(matches!(&list, Value::Array(items) if items.get(0) == Some(one)), "{list:?}");
+    }
+
+    #[test]
+    fn t6_a_value_that_its_column_cannot_have_is_a_fault() {
+        let faults = [
+            convert_for(&INTEGER, "42"),
+            convert_for(&INTEGER, 42.0),
+            convert_for(&ColumnType::Text(None), 42),
+            convert_for(&ColumnType::Boolean, 1),
+            convert_for(&ColumnType::Decimal(None), "1e3"),
+            convert_for(&ColumnType::Decimal(None), "."),
+            convert_for(&ColumnType::Uuid, "0011223344556677-8899-aabbccddeeff--"),
+            convert_for(&ColumnType::Uuid, "é".repeat(16)),
+            convert_for(&ColumnType::Double, f64::NAN),
+            convert_for(&ColumnType::Enumeration("mood".into()), "angry"),
+            convert_for(&ColumnType::Enumeration("unknown".into()), "calm"),
+            convert_for(&ColumnType::Json, Value::Json("1".into())),
+        ];
+        for fault in faults {
+            let fault = fault.unwrap_err();
+            assert!(fault.contains("column `c`") && fault.contains("can have"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn t6_a_missing_null_or_empty_value_is_a_fault_and_never_no_filter() {
+        let empty = Value::Array(Scalars::with_kind(ScalarType::Integer));
+        let mut null = Scalars::with_kind(ScalarType::Integer);
+        null.push_null();
+        for value in [Value::Null, "".into(), Value::Blob(vec![]), empty, Value::Array(null)] {
+            let fault = convert_for(&INTEGER, value.clone()).unwrap_err();
+            assert!(fault.contains("value"), "{value:?}: {fault}");
+        }
+        assert!(convert_for(&ColumnType::Text(None), texts(&["a", ""])).is_err());
+        let files = [
+            r#"{"c": null}"#,
+            r#"{"c": ""}"#,
+            r#"{"c": []}"#,
+            r#"{"c": [1, null]}"#,
+            r#"{"c": ["a", ""]}"#,
+            r#"{"c": {}}"#,
+            r#"{"c": {"less": null}}"#,
+        ];
+        for file in files {
+            let mut from = serde_json::Deserializer::from_str(file);
+            let fault = read_filters(&mut from).unwrap_err().to_string();
+            assert!(fault.contains("value") && fault.contains("`c`"), "{file}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_compared_by_equal_and_not_equal_only() {
+        let with = |test| Filter { column: "c".into(), test, value: texts(&["a"]) };
+        let kind = ColumnType::Text(None);
+        assert!(with(Comparison::Equal).value_for(&kind, &[]).is_ok());
+        assert!(with(Comparison::NotEqual).value_for(&kind, &[]).is_ok());
+        assert!(with(Comparison::Less).value_for(&kind, &[]).unwrap_err().contains("`equal`"));
+    }
+
+    #[test]
+    fn a_file_gives_a_value_a_list_or_comparisons() {
+        let file = r#"{
+            "a": 1, "b": ["x", "y"], "c": { "greater-or-equal": 1, "less": 9 }, "d": false
+        }"#;
+        let mut from = serde_json::Deserializer::from_str(file);
+        let read: Vec<_> = read_filters(&mut from)
+            .unwrap()
+            .into_iter()
+            .map(|it| (it.column, it.test, it.value))
+            .collect();
+        let column = |name: &str, test, value| (name.to_owned(), test, value);
+        assert_eq!(
+            read,
+            [
+                column("a", Comparison::Equal, 1.into()),
+                column("b", Comparison::Equal, texts(&["x", "y"])),
+                column("c", Comparison::Less, 9.into()),
+                column("c", Comparison::GreaterOrEqual, 1.into()),
+                column("d", Comparison::Equal, false.into()),
+            ]
+        );
+        for file in [r#"{"a": {"like": 1}}"#, r#"{"a": [1, "x"]}"#, r#"{"a": 1e400}"#] {
+            let mut from = serde_json::Deserializer::from_str(file);
+            assert!(read_filters(&mut from).is_err(), "{file}");
+        }
+    }
+}

@@ -161,3 +161,186 @@ fn has(set: &FieldSet, field: &str) -> bool {
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidConfiguration, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use ferro_wit::schema::{ColumnType, Comparison, IntegerWidth};
+
+    use super::*;
+
+    fn field(name: &str, column: Option<&str>) -> Field {
+        Field {
+            name: name.into(),
+            column: column.map(str::to_owned),
+            kind: ColumnType::Integer(IntegerWidth::Big),
+            nullable: false,
+            unique: false,
+            indexed: false,
+            generated_key: false,
+            version: false,
+            default: None,
+            renamed_from: None,
+        }
+    }
+
+    fn model(name: &str, table: Option<&str>, fields: Vec<Field>) -> Model {
+        Model {
+            name: name.into(),
+            table: table.map(str::to_owned),
+            namespace: None,
+            fields,
+            primary_key: vec!["id".into()],
+            foreign_keys: vec![],
+            many_to_manys: vec![],
+            indexes: vec![],
+            checks: vec![],
+            comment: None,
+            renamed_from: None,
+        }
+    }
+
+    fn columns(names: &[&str]) -> Vec<Field> {
+        names.iter().map(|name| field(name, None)).collect()
+    }
+
+    fn schema() -> Schema {
+        let columns = columns(&["id", "tenant_id", "level"]);
+        let names = ["Zebra", "Ant", "Bee"];
+        let models = names.iter().map(|name| model(name, None, columns.clone())).collect();
+        Schema { models, enums: vec![] }
+    }
+
+    fn scope(grant: &Grant, schema: &Schema) -> Arc<Scope> {
+        Policy::new(grant, schema).unwrap().scope.unwrap()
+    }
+
+    fn models(scope: &Scope) -> Vec<&str> {
+        scope.tables.iter().map(|table| table.model.as_str()).collect()
+    }
+
+    #[test]
+    fn t1_a_table_that_a_grant_does_not_name_does_not_exist() {
+        let grant = Grant::read_write().table("ant", TableGrant::read_write());
+        assert_eq!(models(&scope(&grant, &schema())), ["Ant"]);
+        let none = Grant { tables: Some(BTreeMap::new()), ..Grant::read_write() };
+        assert!(scope(&none, &schema()).tables.is_empty());
+    }
+
+    #[test]
+    fn a_grant_without_tables_is_every_model_and_read_only_by_default() {
+        let read = scope(&Grant::default(), &schema());
+        assert_eq!((models(&read), read.read_only), (vec!["Zebra", "Ant", "Bee"], true));
+        assert!(Policy::new(&Grant::read_write(), &schema()).unwrap().scope.is_none());
+    }
+
+    #[test]
+    fn t1_a_plugin_cannot_give_a_granted_name_to_another_table() {
+        let fields = || columns(&["id"]);
+        let hostile = Schema {
+            models: vec![
+                model("Ant", Some("salaries"), fields()),
+                model("ant", Some("Ant.salaries"), fields()),
+                Model { namespace: Some("hr".into()), ..model("Ant", None, fields()) },
+                model("Bee", Some("ant"), fields()),
+            ],
+            enums: vec![],
+        };
+        let by_table = Grant::read_only().table("ant", TableGrant::read_only());
+        let by_model = Grant::read_only().table("Ant", TableGrant::read_only());
+        for grant in [by_table, by_model] {
+            assert_eq!(models(&scope(&grant, &hostile)), ["Bee"]);
+        }
+        let in_schema = Grant::read_only().table("hr.ant", TableGrant::read_only());
+        assert_eq!(models(&scope(&in_schema, &hostile)), ["Ant"]);
+    }
+
+    #[test]
+    fn a_table_that_is_named_twice_is_an_error() {
+        let grant = Grant::read_only()
+            .table("Ant", TableGrant::read_only())
+            .table("ant", TableGrant::read_only());
+        let error = Policy::new(&grant, &schema()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidConfiguration);
+        assert!(error.message.contains("`Ant` and `ant`"), "{error}");
+    }
+
+    #[test]
+    fn t1_columns_are_chosen_by_what_the_database_calls_them() {
+        let long = "x".repeat(63);
+        let fields = vec![
+            field("id", None),
+            field("salary", Some("shoe_size")),
+            field("size", Some("salary")),
+            field("spelt", Some("SALARY")),
+            field("cut", Some(&format!("{long}y"))),
+        ];
+        let schema = Schema { models: vec![model("Ant", None, fields)], enums: vec![] };
+        let readable = |set: FieldSet| {
+            let grant = Grant::read_only().table("ant", TableGrant::read_only().read(set));
+            scope(&grant, &schema).tables[0].readable.clone()
+        };
+        let only = |names: &[&str]| FieldSet::Only(names.iter().map(|it| (*it).into()).collect());
+        assert_eq!(readable(FieldSet::All), FieldSet::All);
+        assert_eq!(readable(only(&["salary", "unknown"])), only(&["size"]));
+        let except = FieldSet::Except(vec!["salary".into(), long]);
+        assert_eq!(readable(except), only(&["id", "salary"]));
+    }
+
+    #[test]
+    fn t6_forced_values_are_counted_over_tables_and_filters_in_order() {
+        let ant = TableGrant::read_only().filter("tenant_id", 42).filter("level", 3);
+        let zebra = TableGrant::read_only().filter_by("level", Comparison::Less, 9).filter_by(
+            "level",
+            Comparison::GreaterOrEqual,
+            1,
+        );
+        let grant = Grant::read_only().table("ant", ant).table("zebra", zebra);
+        let policy = Policy::new(&grant, &schema()).unwrap();
+        let scope = policy.scope.unwrap();
+        let filters = scope.tables.iter().flat_map(|table| {
+            table.filters.iter().map(|filter| (&*table.model, &*filter.field, filter.test))
+        });
+        let expected = [
+            ("Zebra", "level", Comparison::Less),
+            ("Zebra", "level", Comparison::GreaterOrEqual),
+            ("Ant", "level", Comparison::Equal),
+            ("Ant", "tenant_id", Comparison::Equal),
+        ];
+        assert_eq!(filters.collect::<Vec<_>>(), expected);
+        let values: Vec<Value> = [9, 1, 3, 42].map(Value::from).into();
+        assert_eq!(policy.forced, values);
+    }
+
+    #[test]
+    fn t7_grants_of_one_shape_give_equal_scopes_whatever_their_values_and_order() {
+        let one = TableGrant::read_only().filter("tenant_id", 1).filter("level", 2);
+        let other = TableGrant::read_only().filter("level", 8).filter("tenant_id", 9);
+        let wider = TableGrant::read_only().filter("level", 8);
+        let scope = |table| scope(&Grant::read_only().table("ant", table), &schema());
+        assert_eq!(scope(one.clone()), scope(other));
+        assert_ne!(scope(one), scope(wider));
+    }
+
+    #[test]
+    fn t6_a_model_without_the_column_of_a_filter_is_refused() {
+        let fields = vec![field("id", None), field("tenant_id", Some("other"))];
+        let schema = Schema { models: vec![model("Ant", None, fields)], enums: vec![] };
+        let grant = Grant::read_only().table("ant", TableGrant::read_only().filter("tenant_id", 1));
+        let error = Policy::new(&grant, &schema).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidConfiguration);
+        assert!(
+            error.message.contains("`tenant_id`") && error.message.contains("`ant`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn t6_a_filter_without_a_value_refuses_the_whole_grant() {
+        for value in [Value::Null, Value::from("")] {
+            let table = TableGrant::read_only().filter("tenant_id", value);
+            let error =
+                Policy::new(&Grant::read_only().table("ant", table), &schema()).unwrap_err();
+            assert!(error.message.contains("no value"), "{error}");
+        }
+    }
+}

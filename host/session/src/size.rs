@@ -35,3 +35,27 @@ fn scalars(scalars: &Scalars) -> usize {
 fn nulls(nulls: Option<&[u8]>) -> usize {
     nulls.map_or(0, <[u8]>::len)
 }
+
+#[cfg(test)]
+mod tests {
+    use ferro_wit::types::{ScalarType, Value};
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_values_ends_and_nulls() {
+        let scalars = |kind, values: &[Value]| {
+            let mut scalars = Scalars::with_kind(kind);
+            for value in values {
+                scalars.push(value.clone()).unwrap();
+            }
+            Column::Scalars(scalars)
+        };
+        let columns = vec![
+            scalars(ScalarType::Integer, &[1.into(), Value::Null]),
+            scalars(ScalarType::Text, &["abc".into(), "é".into()]),
+            scalars(ScalarType::Boolean, &[true.into(), false.into()]),
+        ];
+        assert_eq!(bytes_of(&Batch::new(columns).unwrap()), (16 + 1) + (5 + 8) + 2);
+    }
+}

@@ -81,7 +81,7 @@ impl Tenant {
     /// # Errors
     ///
     /// `invalid-configuration`, if a filter has no value, or one that its column cannot have; if a
-    /// table lacks the column of a filter; if a grant names a column that its table lacks.
+    /// model lacks the column of a filter; if a grant names a table twice.
     pub fn check(&self, models: &Models) -> Result<(), Error> {
         for (label, grant) in &self.grants {
             Policy::new(grant, models.schema()).map_err(|error| Error {
@@ -93,5 +93,74 @@ impl Tenant {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ferro_wit::policy::FieldSet;
+    use ferro_wit::schema::Comparison;
+
+    use super::*;
+    use crate::grant::TableGrant;
+
+    #[test]
+    fn a_file_says_everything_that_code_can_say() {
+        let file = r#"{
+            "name": "acme",
+            "grants": {
+                "app": {
+                    "access": "read-write",
+                    "raw-sql": true,
+                    "tables": {
+                        "notes": {
+                            "read": ["id", "text"],
+                            "write": { "except": ["id"] },
+                            "insert": true,
+                            "filters": { "tenant_id": 42, "level": { "less": 3 } }
+                        },
+                        "tags": {}
+                    }
+                },
+                "archive": {}
+            },
+            "limits": { "rows": 10, "statement-timeout": 0.25 }
+        }"#;
+        let notes = TableGrant { insert: true, ..TableGrant::read_only() }
+            .read(FieldSet::Only(vec!["id".into(), "text".into()]))
+            .write(FieldSet::Except(vec!["id".into()]))
+            .filter_by("level", Comparison::Less, 3)
+            .filter("tenant_id", 42);
+        let app = Grant::read_write()
+            .table("notes", notes)
+            .table("tags", TableGrant::read_only())
+            .with_raw_sql();
+        let limits =
+            Limits { rows: 10, statement_timeout: Duration::from_millis(250), ..Limits::default() };
+        let tenant = Tenant::new("acme")
+            .grant("app", app)
+            .grant("archive", Grant::read_only())
+            .limits(limits);
+        assert_eq!(serde_json::from_str::<Tenant>(file).unwrap(), tenant);
+    }
+
+    #[test]
+    fn a_misspelt_name_in_a_file_is_an_error_and_never_a_wider_grant() {
+        let files = [
+            r#"{"name": "a", "grant": {}}"#,
+            r#"{"name": "a", "grants": {"app": {"table": {}}}}"#,
+            r#"{"name": "a", "grants": {"app": {"access": "all"}}}"#,
+            r#"{"name": "a", "grants": {"app": {"tables": {"t": {"filter": {"x": 1}}}}}}"#,
+            r#"{"name": "a", "grants": {"app": {"tables": {"t": {"read": {"only-not": []}}}}}}"#,
+            r#"{"name": "a", "limits": {"row": 1}}"#,
+            r#"{"name": "a", "limits": {"deadline": -1}}"#,
+            r#"{"name": "a", "limits": {"deadline": "5s"}}"#,
+            r#"{"grants": {}}"#,
+        ];
+        for file in files {
+            assert!(serde_json::from_str::<Tenant>(file).is_err(), "{file}");
+        }
     }
 }
