@@ -1,0 +1,164 @@
+//! What `#[ferro(…)]` can say.
+
+use syn::meta::ParseNestedMeta;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Path, Result, Token, parenthesized};
+
+#[derive(Default)]
+pub(crate) struct ModelAttributes {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) table: Option<LitStr>,
+    pub(crate) namespace: Option<LitStr>,
+    pub(crate) renamed_from: Option<LitStr>,
+    pub(crate) indexes: Vec<IndexAttribute>,
+}
+
+pub(crate) struct IndexAttribute {
+    pub(crate) fields: Vec<Ident>,
+    pub(crate) unique: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct FieldAttributes {
+    pub(crate) key: bool,
+    pub(crate) generated: bool,
+    pub(crate) unique: bool,
+    pub(crate) index: bool,
+    pub(crate) column: Option<LitStr>,
+    pub(crate) length: Option<LitInt>,
+    pub(crate) precision: Option<LitInt>,
+    pub(crate) scale: Option<LitInt>,
+    pub(crate) default: Option<DefaultAttribute>,
+    pub(crate) references: Option<Path>,
+    pub(crate) relation: Option<LitStr>,
+    pub(crate) reverse: Option<LitStr>,
+    pub(crate) on_delete: Option<Ident>,
+    pub(crate) on_update: Option<Ident>,
+    pub(crate) renamed_from: Option<LitStr>,
+}
+
+pub(crate) enum DefaultAttribute {
+    Now,
+    RandomUuid,
+    Constant(Expr),
+}
+
+impl ModelAttributes {
+    pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
+        let mut all = Self::default();
+        each(attributes, |meta| {
+            match name(&meta)?.as_str() {
+                "name" => all.name = Some(meta.value()?.parse()?),
+                "table" => all.table = Some(meta.value()?.parse()?),
+                "namespace" => all.namespace = Some(meta.value()?.parse()?),
+                "renamed_from" => all.renamed_from = Some(meta.value()?.parse()?),
+                kind @ ("index" | "unique") => {
+                    let list;
+                    parenthesized!(list in meta.input);
+                    let fields = Punctuated::<Ident, Token![,]>::parse_terminated(&list)?;
+                    if fields.is_empty() {
+                        return Err(meta.error("names no field: write `index(a, b)`"));
+                    }
+                    let fields = fields.into_iter().collect();
+                    all.indexes.push(IndexAttribute { fields, unique: kind == "unique" });
+                }
+                _ => {
+                    return Err(meta.error(
+                        "unknown attribute of a model: expected `table`, `name`, `namespace`, \
+                         `index`, `unique` or `renamed_from`",
+                    ));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}
+
+impl FieldAttributes {
+    pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
+        let mut all = Self::default();
+        each(attributes, |meta| {
+            match name(&meta)?.as_str() {
+                "key" => all.key = true,
+                "generated" => all.generated = true,
+                "unique" => all.unique = true,
+                "index" => all.index = true,
+                "column" => all.column = Some(meta.value()?.parse()?),
+                "length" => all.length = Some(meta.value()?.parse()?),
+                "precision" => all.precision = Some(meta.value()?.parse()?),
+                "scale" => all.scale = Some(meta.value()?.parse()?),
+                "default" => all.default = Some(default(meta.value()?.parse()?)),
+                "references" => all.references = Some(meta.value()?.parse()?),
+                "relation" => all.relation = Some(meta.value()?.parse()?),
+                "reverse" => all.reverse = Some(meta.value()?.parse()?),
+                "on_delete" => all.on_delete = Some(meta.value()?.parse()?),
+                "on_update" => all.on_update = Some(meta.value()?.parse()?),
+                "renamed_from" => all.renamed_from = Some(meta.value()?.parse()?),
+                _ => {
+                    return Err(meta.error(
+                        "unknown attribute of a field: expected `key`, `generated`, `unique`, \
+                         `index`, `column`, `length`, `precision`, `scale`, `default`, \
+                         `references`, `relation`, `reverse`, `on_delete`, `on_update` or \
+                         `renamed_from`",
+                    ));
+                }
+            }
+            Ok(())
+        })?;
+        all.check(attributes)?;
+        Ok(all)
+    }
+
+    /// Refuses what only makes sense together with something that is missing.
+    fn check(&self, attributes: &[Attribute]) -> Result<()> {
+        let at = attributes.iter().find(|it| it.path().is_ident("ferro"));
+        let refuse = |message| match at {
+            Some(attribute) => Err(Error::new(attribute.span(), message)),
+            None => Ok(()),
+        };
+        if self.generated && !self.key {
+            return refuse("`generated` is for a key: write `key, generated`");
+        }
+        if self.generated && self.default.is_some() {
+            return refuse("a generated key has no `default`");
+        }
+        if self.precision.is_some() != self.scale.is_some() {
+            return refuse("`precision` and `scale` go together");
+        }
+        let of_relation = self.relation.is_some()
+            || self.reverse.is_some()
+            || self.on_delete.is_some()
+            || self.on_update.is_some();
+        if self.references.is_none() && of_relation {
+            return refuse(
+                "`relation`, `reverse`, `on_delete` and `on_update` need `references = Model`",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The items of all `#[ferro(…)]` among the attributes.
+pub(crate) fn each(
+    attributes: &[Attribute],
+    mut item: impl FnMut(ParseNestedMeta<'_>) -> Result<()>,
+) -> Result<()> {
+    attributes
+        .iter()
+        .filter(|it| it.path().is_ident("ferro"))
+        .try_for_each(|it| it.parse_nested_meta(&mut item))
+}
+
+fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
+    meta.path.require_ident().map(ToString::to_string)
+}
+
+fn default(value: Expr) -> DefaultAttribute {
+    match &value {
+        Expr::Path(path) if path.path.is_ident("now") => DefaultAttribute::Now,
+        Expr::Path(path) if path.path.is_ident("random_uuid") => DefaultAttribute::RandomUuid,
+        _ => DefaultAttribute::Constant(value),
+    }
+}

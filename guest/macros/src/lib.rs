@@ -1,0 +1,103 @@
+//! The macros of `ferro`: `derive(Model)`, `derive(Enum)`, `plugin!` and `exports`.
+
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod enumeration;
+mod exports;
+mod model;
+mod plugin;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, ItemImpl, parse_macro_input};
+
+/// Makes a struct the model of a table: each field a column, each value a row.
+///
+/// It implements `ferro::Model`, adds a function for each field that returns its column
+/// (`City::name()`), and, if the database fills in some of the fields, a struct `New…` without
+/// them: a generated key is left out, a field with a `default` becomes an `Option` whose `None`
+/// asks for the default.
+///
+/// # Attributes of the struct, in `#[ferro(…)]`
+///
+/// | attribute | meaning |
+/// | --- | --- |
+/// | `table = "cities"` | the table's name; otherwise made from the model's |
+/// | `name = "Town"` | the model's name; otherwise the struct's |
+/// | `namespace = "geo"` | the schema of PostgreSQL |
+/// | `index(a, b)`, `unique(a, b)` | an index over several fields |
+/// | `renamed_from = "Town"` | the model's former name, for migrations |
+///
+/// # Attributes of a field
+///
+/// | attribute | meaning |
+/// | --- | --- |
+/// | `key` | the primary key, or a part of it; a model has one |
+/// | `generated` | with `key`: the database counts up |
+/// | `unique`, `index` | a unique constraint, an index |
+/// | `column = "nom"` | the column's name; otherwise the field's |
+/// | `length = 64` | the largest number of characters of a `String` |
+/// | `precision = 12, scale = 2` | the size of a `Decimal` |
+/// | `default = 0`, `default = now`, `default = random_uuid` | what the database puts where an insert says nothing |
+/// | `references = Country` | a foreign key to the key of a model |
+/// | `relation = "country"` | the name of that relation; otherwise the field's, without `_id` or with `_ref` |
+/// | `reverse = "cities"` | the name of the way back |
+/// | `on_delete = cascade`, `on_update = …` | `cascade`, `restrict`, `set_null`, `set_default` or `no_action` |
+/// | `renamed_from = "nom"` | the field's former name, for migrations |
+#[proc_macro_derive(Model, attributes(ferro))]
+pub fn derive_model(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    model::derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes an enum without data the type of a field: a native enum on PostgreSQL, a checked text on
+/// SQLite.
+///
+/// Its values are stored under the names of the variants in snake case, or as
+/// `#[ferro(value = "…")]` says; the type is named after the enum, or by `#[ferro(name = "…")]`.
+#[proc_macro_derive(Enum, attributes(ferro))]
+pub fn derive_enum(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    enumeration::derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a crate a plugin: the bindings of its world, and the description of its models.
+///
+/// ```ignore
+/// ferro::plugin! {
+///     world: "atlas",
+///     models: [Country, City],
+/// }
+/// ```
+///
+/// The world is in the folder `wit` beside the crate's `Cargo.toml` and says
+/// `include ferro:orm/plugin@0.1.0;`. The macro makes a module `bindings` with the types of the
+/// world and the traits of its exports, and a struct `Plugin` to implement them for: see
+/// [`macro@exports`].
+#[proc_macro]
+pub fn plugin(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as plugin::Plugin);
+    input.expand().unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Lets the exports of a plugin be `async`: each runs to its end with `ferro::run`.
+///
+/// ```ignore
+/// #[ferro::exports]
+/// impl bindings::Guest for Plugin {
+///     async fn top_cities(country: String, limit: u32) -> Result<Vec<bindings::Place>, ferro::Error> {
+///         let db = ferro::Session::open("atlas")?;
+///         // …
+///     }
+/// }
+/// ```
+///
+/// Such a function returns a `Result` whose error can be made from a `ferro::Error`.
+#[proc_macro_attribute]
+pub fn exports(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    if let Some(argument) = proc_macro2::TokenStream::from(arguments).into_iter().next() {
+        let error = syn::Error::new(argument.span(), "`exports` takes no arguments");
+        return error.into_compile_error().into();
+    }
+    exports::expand(parse_macro_input!(item as ItemImpl)).into()
+}

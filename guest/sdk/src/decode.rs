@@ -1,0 +1,135 @@
+//! Batches of columns become models, one typed reader for each field.
+
+use ferro_wit::types::{Batch, Column as Cells, Error, ErrorKind, Value};
+
+use crate::model::Model;
+use crate::scalar::{Field, Storable, is_null};
+
+/// The columns of a batch, as those of a model: for the code that `#[derive(Model)]` writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'b> {
+    batch: &'b Batch,
+    model: &'static str,
+    fields: &'static [&'static str],
+    key: &'static [&'static str],
+}
+
+/// The values of one field in a batch.
+pub struct Reader<'b, F: Field> {
+    columns: Columns<'b>,
+    name: &'static str,
+    stored: <F::Base as Storable>::Stored<'b>,
+    nulls: Option<&'b [u8]>,
+}
+
+impl<'b> Columns<'b> {
+    /// The columns of a batch that has one for each field of the model, in order.
+    ///
+    /// # Errors
+    ///
+    /// `decode-failed` if it has not, or if it contradicts itself.
+    pub fn new<M: Model>(batch: &'b Batch) -> Result<Self, Error> {
+        let columns = Self { batch, model: M::NAME, fields: M::FIELDS, key: M::KEY };
+        let (got, expected) = (batch.columns.len(), M::FIELDS.len());
+        if got != expected {
+            return Err(columns.fault(format!("{got} columns came, and it has {expected} fields")));
+        }
+        batch.validate().map_err(|fault| columns.fault(fault))?;
+        Ok(columns)
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.batch.rows as usize
+    }
+
+    /// The values of the field at `index`.
+    ///
+    /// # Errors
+    ///
+    /// `decode-failed` if the column has another type.
+    pub fn reader<F: Field>(&self, index: usize) -> Result<Reader<'b, F>, Error> {
+        let name = self.fields.get(index).copied().unwrap_or_default();
+        let cells = self.batch.columns.get(index);
+        match cells.and_then(F::Base::stored) {
+            Some((stored, nulls)) => Ok(Reader { columns: *self, name, stored, nulls }),
+            None => {
+                let got = cells.map_or_else(String::new, describe);
+                let expected = type_name(F::Base::KIND, F::Base::MANY);
+                Err(Error {
+                    column: Some(name.to_owned()),
+                    ..self.fault(format!("field `{name}` is {expected}, and the column is {got}"))
+                })
+            }
+        }
+    }
+
+    fn fault(&self, message: String) -> Error {
+        let model = self.model;
+        Error {
+            table: Some(model.to_owned()),
+            ..Error::new(ErrorKind::DecodeFailed, format!("cannot read `{model}`: {message}"))
+        }
+    }
+
+    /// The key of a row, for a message: `id = 7`.
+    fn key_of(&self, row: usize) -> String {
+        let parts: Vec<_> = self
+            .key
+            .iter()
+            .filter_map(|name| {
+                let index = self.fields.iter().position(|field| field == name)?;
+                let value = self.batch.columns.get(index)?.get(row)?;
+                Some(format!("{name} = {}", display(&value)))
+            })
+            .collect();
+        parts.join(", ")
+    }
+}
+
+impl<F: Field> Reader<'_, F> {
+    /// The field's value in a row.
+    ///
+    /// # Errors
+    ///
+    /// `decode-failed`, naming model, field and the key of the row.
+    pub fn read(&self, row: usize) -> Result<F, Error> {
+        let base = match is_null(self.nulls, row) {
+            true => None,
+            false => Some(F::Base::read(self.stored, row).map_err(|it| self.fault(row, &it))?),
+        };
+        F::from_base(base).map_err(|it| self.fault(row, &it))
+    }
+
+    #[cold]
+    fn fault(&self, row: usize, message: &str) -> Error {
+        let Self { columns, name, .. } = self;
+        let key = columns.key_of(row);
+        Error {
+            column: Some((*name).to_owned()),
+            ..columns.fault(format!("field `{name}` where {key}: {message}"))
+        }
+    }
+}
+
+fn describe(cells: &Cells) -> String {
+    match cells {
+        Cells::Scalars(it) => type_name(it.elements.kind(), false),
+        Cells::Arrays(it) => type_name(it.items.elements.kind(), true),
+    }
+}
+
+fn type_name(kind: ferro_wit::types::ScalarType, many: bool) -> String {
+    let kind = format!("{kind:?}").to_lowercase();
+    if many { format!("`array of {kind}`") } else { format!("`{kind}`") }
+}
+
+fn display(value: &Value) -> String {
+    match value {
+        Value::Integer(it) => format!("`{it}`"),
+        Value::Text(it) => format!("`{it}`"),
+        Value::Uuid((high, low)) => format!("`{}`", crate::values::Uuid::from_words(*high, *low)),
+        other => format!("`{other:?}`"),
+    }
+}

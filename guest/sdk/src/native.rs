@@ -1,0 +1,16 @@
+//! Outside of a component nobody lends databases by label.
+
+use ferro_wit::types::{Error, ErrorKind};
+
+/// Stands for the bindings of the interface `database`, which a plugin's own bindings name.
+pub mod database {}
+
+pub(crate) fn open(label: &str) -> Result<Box<dyn ferro_wit::Session>, Error> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "cannot open `{label}`: only a plugin opens a session by its label; an application \
+             makes one of what its host lends, by `Session::from`"
+        ),
+    ))
+}

@@ -1,0 +1,127 @@
+//! Rows on their way from a cursor to models.
+
+use std::marker::PhantomData;
+use std::vec::IntoIter;
+
+use ferro_wit::Cursor;
+use ferro_wit::types::{Batch, Error, ErrorKind, Value};
+
+use crate::model::Model;
+use crate::session::{Request, Session};
+
+/// How many rows [`Query::all`](crate::Query::all) asks for at a time: enough that the calls do
+/// not count, few enough that one batch and its models fit in a small guest's memory.
+const BATCH_ROWS: u32 = 4096;
+
+/// The rows of a query, fetched in batches: made by [`Query::stream`](crate::Query::stream).
+///
+/// ```
+/// # use ferro::prelude::*;
+/// # #[derive(Model, Debug, Clone)]
+/// # struct City { #[ferro(key)] id: i64, population: i64 }
+/// async fn inhabitants(db: &ferro::Session) -> Result<i64, ferro::Error> {
+///     let mut sum = 0;
+///     let mut cities = City::query().stream(db, 1000).await?;
+///     while let Some(city) = cities.next().await? {
+///         sum += city.population;
+///     }
+///     Ok(sum)
+/// }
+/// # let _ = inhabitants;
+/// ```
+///
+/// Inside a transaction, nothing else can run before the last row was read or this was dropped.
+pub struct Rows<'s, M> {
+    cursor: Box<dyn Cursor>,
+    batch: u32,
+    read: IntoIter<M>,
+    session: PhantomData<&'s Session>,
+}
+
+impl<'s, M: Model> Rows<'s, M> {
+    pub(crate) async fn open(db: &'s Session, request: Request, batch: u32) -> Result<Self, Error> {
+        let cursor = db.fetch(request).await?;
+        Ok(Self { cursor, batch: batch.max(1), read: Vec::new().into_iter(), session: PhantomData })
+    }
+
+    /// The next row; none after the last.
+    ///
+    /// # Errors
+    ///
+    /// `decode-failed` if a row of the batch does not fit the model; what the database reports.
+    pub async fn next(&mut self) -> Result<Option<M>, Error> {
+        while self.read.len() == 0 {
+            match self.next_batch().await? {
+                Some(rows) => self.read = rows.into_iter(),
+                None => return Ok(None),
+            }
+        }
+        Ok(self.read.next())
+    }
+
+    /// The rows of the next batch, or what [`next`](Self::next) has left of it; none after the
+    /// last.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub async fn next_batch(&mut self) -> Result<Option<Vec<M>>, Error> {
+        if self.read.len() > 0 {
+            return Ok(Some(std::mem::take(&mut self.read).collect()));
+        }
+        match self.cursor.next(self.batch).await? {
+            Some(batch) => Ok(Some(M::decode(&batch)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<M: Model> std::fmt::Debug for Rows<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("model", &M::NAME).finish_non_exhaustive()
+    }
+}
+
+pub(crate) async fn all<M: Model>(db: &Session, request: Request) -> Result<Vec<M>, Error> {
+    let mut cursor = db.fetch(request).await?;
+    let mut rows = Vec::new();
+    while let Some(batch) = cursor.next(BATCH_ROWS).await? {
+        rows.append(&mut M::decode(&batch)?);
+    }
+    Ok(rows)
+}
+
+pub(crate) async fn first<M: Model>(db: &Session, request: Request) -> Result<Option<M>, Error> {
+    let mut cursor = db.fetch(request).await?;
+    match cursor.next(1).await? {
+        Some(batch) => Ok(M::decode(&batch)?.into_iter().next()),
+        None => Ok(None),
+    }
+}
+
+pub(crate) async fn count(db: &Session, request: Request) -> Result<u64, Error> {
+    match single(db, request).await? {
+        Some(Value::Integer(count)) => {
+            u64::try_from(count).map_err(|_| unexpected("a count", "a negative number"))
+        }
+        other => Err(unexpected("a count", other)),
+    }
+}
+
+pub(crate) async fn exists(db: &Session, request: Request) -> Result<bool, Error> {
+    match single(db, request).await? {
+        Some(Value::Boolean(exists)) => Ok(exists),
+        other => Err(unexpected("an exists", other)),
+    }
+}
+
+/// The only value of the only row.
+async fn single(db: &Session, request: Request) -> Result<Option<Value>, Error> {
+    let mut cursor = db.fetch(request).await?;
+    let batch: Option<Batch> = cursor.next(1).await?;
+    Ok(batch.and_then(|batch| batch.columns.first()?.get(0)))
+}
+
+fn unexpected(what: &str, got: impl std::fmt::Debug) -> Error {
+    Error::new(ErrorKind::Internal, format!("{what} returned {got:?}"))
+}

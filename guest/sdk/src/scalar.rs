@@ -1,0 +1,464 @@
+//! Which Rust types a field may have, and how their values travel: one at a time as a parameter,
+//! many at a time as a column.
+
+use ferro_wit::schema::{ColumnType, EnumType, IntegerWidth};
+use ferro_wit::types::{
+    Arrays, Blobs, Column as Cells, Elements, Error, ErrorKind, ScalarType, Scalars, Texts, Value,
+};
+
+/// A single value: the type of a field, or of the elements of an array.
+///
+/// `#[derive(ferro::Enum)]` implements it for enums; the other implementations are the types of
+/// [the table](crate#types).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a column",
+    label = "not a type that a field may have",
+    note = "fields are `bool`, `i16`, `i32`, `i64`, `f32`, `f64`, `String`, `Vec<u8>`, a type of `ferro::values`, or an enum with `#[derive(ferro::Enum)]`",
+    note = "a field that may be null is an `Option` of one of these; an array is a `Vec` of one"
+)]
+pub trait Scalar: Clone + Send + Sync + Sized + 'static {
+    /// What it is called in a query.
+    const KIND: ScalarType;
+
+    /// The values of a column of this type, as they came.
+    type Stored<'a>: Copy;
+
+    /// The type of a column that holds it.
+    fn column_type() -> ColumnType;
+
+    /// The enum type that such a column needs.
+    #[must_use]
+    fn enum_type() -> Option<EnumType> {
+        None
+    }
+
+    /// The value of a parameter.
+    fn into_value(self) -> Value;
+
+    /// The values in `elements`; none if those are of another type.
+    fn stored(elements: &Elements) -> Option<Self::Stored<'_>>;
+
+    /// The value at `index`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the stored value.
+    fn read(stored: Self::Stored<'_>, index: usize) -> Result<Self, String>;
+
+    /// Adds the value to elements of its kind.
+    ///
+    /// # Errors
+    ///
+    /// `value-out-of-range` if a column would pass 4 GiB.
+    fn write(&self, to: &mut Elements) -> Result<(), Error>;
+}
+
+/// A value that is not null: a scalar, or an array of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a column",
+    label = "not a type that a field may have",
+    note = "fields are `bool`, `i16`, `i32`, `i64`, `f32`, `f64`, `String`, `Vec<u8>`, a type of `ferro::values`, or an enum with `#[derive(ferro::Enum)]`",
+    note = "a field that may be null is an `Option` of one of these; an array is a `Vec` of one"
+)]
+pub trait Storable: Clone + Send + Sync + Sized + 'static {
+    /// What it, or each of its elements, is called in a query.
+    const KIND: ScalarType;
+    /// Whether it is an array.
+    const MANY: bool;
+
+    /// A column of this type, as it came.
+    type Stored<'a>: Copy;
+
+    /// The type of a column that holds it.
+    fn column_type() -> ColumnType;
+
+    /// The enum type that such a column needs.
+    fn enum_type() -> Option<EnumType>;
+
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    ///
+    /// `value-out-of-range` for an array of more than 4 GiB.
+    fn into_value(self) -> Result<Value, Error>;
+
+    /// The values of a column, and which of them are null; none if it is of another type.
+    fn stored(cells: &Cells) -> Option<(Self::Stored<'_>, Option<&[u8]>)>;
+
+    /// The value at `index`, which is not null.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the stored value.
+    fn read(stored: Self::Stored<'_>, index: usize) -> Result<Self, String>;
+
+    /// A column of these values.
+    ///
+    /// # Errors
+    ///
+    /// `value-out-of-range` if the column would pass 4 GiB.
+    fn column<'a>(values: impl Iterator<Item = Option<&'a Self>>) -> Result<Cells, Error>;
+}
+
+/// The type of a field: a value, or an `Option` of one where the column may be null.
+#[diagnostic::on_unimplemented(
+    message = "a field of a model cannot have the type `{Self}`",
+    label = "not a type that a field may have",
+    note = "fields are `bool`, `i16`, `i32`, `i64`, `f32`, `f64`, `String`, `Vec<u8>`, a type of `ferro::values`, or an enum with `#[derive(ferro::Enum)]`",
+    note = "a field that may be null is an `Option` of one of these; an array is a `Vec` of one"
+)]
+pub trait Field: Clone + Send + Sync + Sized + 'static {
+    /// The type without `Option`.
+    type Base: Storable;
+    /// Whether the column may be null.
+    const NULLABLE: bool;
+
+    /// The value, if it is not null.
+    fn base(&self) -> Option<&Self::Base>;
+
+    /// The field's value from the column's.
+    ///
+    /// # Errors
+    ///
+    /// A message, if the column is null and the field cannot be.
+    fn from_base(base: Option<Self::Base>) -> Result<Self, String>;
+
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    ///
+    /// `value-out-of-range` for an array of more than 4 GiB.
+    fn value(&self) -> Result<Value, Error> {
+        self.base().cloned().map_or(Ok(Value::Null), Storable::into_value)
+    }
+}
+
+impl<T: Storable> Field for T {
+    type Base = T;
+    const NULLABLE: bool = false;
+
+    fn base(&self) -> Option<&T> {
+        Some(self)
+    }
+
+    fn from_base(base: Option<T>) -> Result<Self, String> {
+        base.ok_or_else(|| "it is null, and the field is not an `Option`".into())
+    }
+}
+
+impl<T: Storable> Field for Option<T> {
+    type Base = T;
+    const NULLABLE: bool = true;
+
+    fn base(&self) -> Option<&T> {
+        self.as_ref()
+    }
+
+    fn from_base(base: Option<T>) -> Result<Self, String> {
+        Ok(base)
+    }
+}
+
+impl<T: Scalar> Storable for T {
+    const KIND: ScalarType = T::KIND;
+    const MANY: bool = false;
+    type Stored<'a> = T::Stored<'a>;
+
+    fn column_type() -> ColumnType {
+        T::column_type()
+    }
+
+    fn enum_type() -> Option<EnumType> {
+        T::enum_type()
+    }
+
+    fn into_value(self) -> Result<Value, Error> {
+        Ok(Scalar::into_value(self))
+    }
+
+    fn stored(cells: &Cells) -> Option<(Self::Stored<'_>, Option<&[u8]>)> {
+        match cells {
+            Cells::Scalars(it) => Some((T::stored(&it.elements)?, it.nulls.as_deref())),
+            Cells::Arrays(_) => None,
+        }
+    }
+
+    fn read(stored: Self::Stored<'_>, index: usize) -> Result<Self, String> {
+        T::read(stored, index)
+    }
+
+    fn column<'a>(values: impl Iterator<Item = Option<&'a Self>>) -> Result<Cells, Error> {
+        Ok(Cells::Scalars(scalars(values)?))
+    }
+}
+
+impl<T: Scalar> Storable for Vec<T> {
+    const KIND: ScalarType = T::KIND;
+    const MANY: bool = true;
+    type Stored<'a> = (T::Stored<'a>, Option<&'a [u8]>, &'a [u32]);
+
+    fn column_type() -> ColumnType {
+        ColumnType::Array(T::KIND)
+    }
+
+    fn enum_type() -> Option<EnumType> {
+        None
+    }
+
+    fn into_value(self) -> Result<Value, Error> {
+        scalars(self.iter().map(Some)).map(Value::Array)
+    }
+
+    fn stored(cells: &Cells) -> Option<(Self::Stored<'_>, Option<&[u8]>)> {
+        match cells {
+            Cells::Scalars(_) => None,
+            Cells::Arrays(it) => {
+                let items = T::stored(&it.items.elements)?;
+                Some(((items, it.items.nulls.as_deref(), &it.ends), it.nulls.as_deref()))
+            }
+        }
+    }
+
+    fn read((items, nulls, ends): Self::Stored<'_>, index: usize) -> Result<Self, String> {
+        let end = *ends.get(index).ok_or_else(missing)?;
+        let start = index.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |it| *it);
+        (start as usize..end as usize)
+            .map(|item| match is_null(nulls, item) {
+                true => Err("an element of the array is null".into()),
+                false => T::read(items, item),
+            })
+            .collect()
+    }
+
+    fn column<'a>(values: impl Iterator<Item = Option<&'a Self>>) -> Result<Cells, Error> {
+        let mut items = Scalars::with_kind(T::KIND);
+        let mut ends = Vec::new();
+        let mut nulls = Nulls::default();
+        for value in values {
+            nulls.push(value.is_none());
+            for item in value.into_iter().flatten() {
+                item.write(&mut items.elements)?;
+            }
+            ends.push(end(items.elements.len())?);
+        }
+        Ok(Cells::Arrays(Arrays { items, ends, nulls: nulls.bits }))
+    }
+}
+
+/// Whether the bitmap has the value at `index` as null.
+pub(crate) fn is_null(nulls: Option<&[u8]>, index: usize) -> bool {
+    nulls.and_then(|bits| bits.get(index / 8)).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+}
+
+/// A list of values as one parameter.
+pub(crate) fn scalars<'a, T: Scalar>(
+    values: impl Iterator<Item = Option<&'a T>>,
+) -> Result<Scalars, Error> {
+    let mut scalars = Scalars::with_kind(T::KIND);
+    let mut nulls = Nulls::default();
+    for value in values {
+        match value {
+            Some(value) => value.write(&mut scalars.elements)?,
+            None => scalars.push_null(),
+        }
+        nulls.push(value.is_none());
+    }
+    scalars.nulls = nulls.bits;
+    Ok(scalars)
+}
+
+/// A null bitmap in the making; none while nothing was null.
+#[derive(Default)]
+struct Nulls {
+    length: usize,
+    bits: Option<Vec<u8>>,
+}
+
+impl Nulls {
+    fn push(&mut self, null: bool) {
+        if null || self.bits.is_some() {
+            let bits = self.bits.get_or_insert_default();
+            bits.resize(self.length / 8 + 1, 0);
+            if let Some(byte) = bits.get_mut(self.length / 8)
+                && null
+            {
+                *byte |= 1 << (self.length % 8);
+            }
+        }
+        self.length += 1;
+    }
+}
+
+/// A scalar of fixed size: what it is, the case of `Elements` and `Value` that holds it, and how
+/// it becomes what is stored and comes back.
+macro_rules! fixed {
+    ($($type:ty: $case:ident($stored:ty), $column:expr, $to:expr, $from:expr;)*) => {$(
+        impl $crate::scalar::Scalar for $type {
+            const KIND: ::ferro_wit::types::ScalarType = ::ferro_wit::types::ScalarType::$case;
+            type Stored<'a> = &'a [$stored];
+
+            fn column_type() -> ::ferro_wit::schema::ColumnType {
+                $column
+            }
+
+            fn into_value(self) -> ::ferro_wit::types::Value {
+                ::ferro_wit::types::Value::$case(($to)(self))
+            }
+
+            fn stored(elements: &::ferro_wit::types::Elements) -> Option<&[$stored]> {
+                match elements {
+                    ::ferro_wit::types::Elements::$case(it) => Some(it),
+                    _ => None,
+                }
+            }
+
+            fn read(stored: &[$stored], index: usize) -> Result<Self, String> {
+                let stored = stored.get(index).ok_or_else($crate::scalar::missing)?;
+                ($from)(stored.clone())
+            }
+
+            fn write(
+                &self,
+                to: &mut ::ferro_wit::types::Elements,
+            ) -> Result<(), ::ferro_wit::types::Error> {
+                match to {
+                    ::ferro_wit::types::Elements::$case(it) => {
+                        it.push(($to)(self.clone()));
+                        Ok(())
+                    }
+                    other => Err($crate::scalar::other_kind(other)),
+                }
+            }
+        }
+    )*};
+}
+
+/// A scalar that is a text: what it is, the case that holds it, and its text and back.
+macro_rules! textual {
+    ($($type:ty: $case:ident, $column:expr, $as_str:expr, $into:expr, $from:expr;)*) => {$(
+        impl $crate::scalar::Scalar for $type {
+            const KIND: ::ferro_wit::types::ScalarType = ::ferro_wit::types::ScalarType::$case;
+            type Stored<'a> = &'a ::ferro_wit::types::Texts;
+
+            fn column_type() -> ::ferro_wit::schema::ColumnType {
+                $column
+            }
+
+            fn into_value(self) -> ::ferro_wit::types::Value {
+                ::ferro_wit::types::Value::$case(($into)(self))
+            }
+
+            fn stored(elements: &::ferro_wit::types::Elements) -> Option<&::ferro_wit::types::Texts> {
+                match elements {
+                    ::ferro_wit::types::Elements::$case(it) => Some(it),
+                    _ => None,
+                }
+            }
+
+            fn read(stored: &::ferro_wit::types::Texts, index: usize) -> Result<Self, String> {
+                ($from)(stored.get(index).ok_or_else($crate::scalar::missing)?)
+            }
+
+            fn write(
+                &self,
+                to: &mut ::ferro_wit::types::Elements,
+            ) -> Result<(), ::ferro_wit::types::Error> {
+                match to {
+                    ::ferro_wit::types::Elements::$case(it) => {
+                        $crate::scalar::write_text(it, ($as_str)(self))
+                    }
+                    other => Err($crate::scalar::other_kind(other)),
+                }
+            }
+        }
+    )*};
+}
+
+pub(crate) use {fixed, textual};
+
+fixed! {
+    bool: Boolean(bool), ColumnType::Boolean, |it| it, Ok;
+    i16: Integer(i64), ColumnType::Integer(IntegerWidth::Small), i64::from, narrow;
+    i32: Integer(i64), ColumnType::Integer(IntegerWidth::Regular), i64::from, narrow;
+    i64: Integer(i64), ColumnType::Integer(IntegerWidth::Big), |it| it, Ok;
+    f64: Float(f64), ColumnType::Double, |it| it, Ok;
+    f32: Float(f64), ColumnType::Real, f64::from, to_f32;
+}
+
+textual! {
+    String: Text, ColumnType::Text(None), String::as_str, |it| it, |it: &str| Ok(it.to_owned());
+}
+
+impl Scalar for Vec<u8> {
+    const KIND: ScalarType = ScalarType::Blob;
+    type Stored<'a> = &'a Blobs;
+
+    fn column_type() -> ColumnType {
+        ColumnType::Blob
+    }
+
+    fn into_value(self) -> Value {
+        Value::Blob(self)
+    }
+
+    fn stored(elements: &Elements) -> Option<&Blobs> {
+        match elements {
+            Elements::Blob(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    fn read(stored: &Blobs, index: usize) -> Result<Self, String> {
+        stored.get(index).map(<[u8]>::to_vec).ok_or_else(missing)
+    }
+
+    fn write(&self, to: &mut Elements) -> Result<(), Error> {
+        match to {
+            Elements::Blob(it) => {
+                it.ends.push(end(it.data.len() + self.len())?);
+                it.data.extend_from_slice(self);
+                Ok(())
+            }
+            other => Err(other_kind(other)),
+        }
+    }
+}
+
+/// Adds a text to a column of texts.
+pub(crate) fn write_text(to: &mut Texts, text: &str) -> Result<(), Error> {
+    to.ends.push(end(to.data.len() + text.len())?);
+    to.data.push_str(text);
+    Ok(())
+}
+
+/// The fault of a column that is shorter than its batch says.
+pub(crate) fn missing() -> String {
+    "the column is shorter than its batch".into()
+}
+
+/// The fault of a value that was given elements of another kind.
+pub(crate) fn other_kind(elements: &Elements) -> Error {
+    let kind = elements.kind();
+    Error::new(ErrorKind::TypeMismatch, format!("a value of another type in a column of {kind:?}"))
+}
+
+fn end(length: usize) -> Result<u32, Error> {
+    u32::try_from(length).map_err(|_| {
+        Error::new(
+            ErrorKind::ValueOutOfRange,
+            "a column of more than 4 GiB: write the rows in several batches",
+        )
+    })
+}
+
+fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T, String> {
+    T::try_from(value).map_err(|_| {
+        let bits = 8 * size_of::<T>();
+        format!("`{value}` does not fit {bits} bits")
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the column has 32 bits, sent as 64")]
+fn to_f32(value: f64) -> Result<f32, String> {
+    Ok(value as f32)
+}

@@ -1,0 +1,240 @@
+//! Models as data: what tables are made from, and what a plugin describes to its host.
+
+use std::marker::PhantomData;
+
+use ferro_wit::schema::{
+    ColumnType, DecimalSize, DefaultValue, ForeignKey, Index, ReferentialAction,
+};
+
+use crate::expression::Settable;
+use crate::model::Model;
+use crate::scalar::{Field, Storable};
+use crate::tree::Tree;
+use crate::values::Decimal;
+
+pub use ferro_wit::schema::Schema;
+
+/// The schema of the listed models.
+///
+/// ```
+/// use ferro::prelude::*;
+///
+/// #[derive(Model, Debug, Clone)]
+/// struct City {
+///     #[ferro(key)]
+///     id: i64,
+///     name: String,
+/// }
+///
+/// let schema = ferro::schema![City];
+/// assert_eq!(schema.models[0].name, "City");
+/// ```
+#[macro_export]
+macro_rules! schema {
+    ($($model:ty),* $(,)?) => {{
+        #[allow(unused_mut, reason = "there may be no model")]
+        let mut models = $crate::schema::Models::new();
+        $(models = models.with::<$model>();)*
+        models.schema()
+    }};
+}
+
+/// Collects the models of a [`Schema`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Models(Schema);
+
+impl Models {
+    /// No models.
+    pub fn new() -> Self {
+        Self(Schema { models: vec![], enums: vec![] })
+    }
+
+    /// One more model, and the enum types that its fields use.
+    pub fn with<M: Model>(mut self) -> Self {
+        self.0.models.push(M::schema());
+        for it in M::enums() {
+            if !self.0.enums.contains(&it) {
+                self.0.enums.push(it);
+            }
+        }
+        self
+    }
+
+    /// The schema of the models so far.
+    #[must_use]
+    pub fn schema(self) -> Schema {
+        self.0
+    }
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A model in the making: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn model<M: Model>(fields: Vec<ferro_wit::schema::Field>) -> ferro_wit::schema::Model {
+    ferro_wit::schema::Model {
+        name: M::NAME.to_owned(),
+        table: None,
+        namespace: None,
+        fields,
+        primary_key: M::KEY.iter().map(|&name| name.to_owned()).collect(),
+        foreign_keys: vec![],
+        many_to_manys: vec![],
+        indexes: vec![],
+        checks: vec![],
+        comment: None,
+        renamed_from: None,
+    }
+}
+
+/// A foreign key to the single key of `T`: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn foreign_key<T: Model>(
+    relation: &str,
+    field: &str,
+    reverse: Option<&str>,
+    unique: bool,
+    on_delete: ReferentialAction,
+    on_update: ReferentialAction,
+) -> ForeignKey {
+    ForeignKey {
+        name: relation.to_owned(),
+        target: T::NAME.to_owned(),
+        fields: T::KEY.iter().map(|&key| (field.to_owned(), key.to_owned())).collect(),
+        reverse: reverse.map(str::to_owned),
+        unique,
+        on_delete,
+        on_update,
+    }
+}
+
+/// An index over several fields: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn index(fields: &[&str], unique: bool) -> Index {
+    let fields = fields.iter().map(|&name| name.to_owned()).collect();
+    Index { name: None, fields, unique, condition: None }
+}
+
+/// A field in the making, of Rust type `T`: for the code that `#[derive(Model)]` writes. Its
+/// methods exist where they make sense, so that `length` on a number does not compile.
+#[doc(hidden)]
+pub struct FieldOf<T> {
+    field: ferro_wit::schema::Field,
+    rust: PhantomData<fn() -> T>,
+}
+
+#[doc(hidden)]
+impl<T: Field> FieldOf<T> {
+    pub fn new(name: &str) -> Self {
+        let field = ferro_wit::schema::Field {
+            name: name.to_owned(),
+            column: None,
+            kind: T::Base::column_type(),
+            nullable: T::NULLABLE,
+            unique: false,
+            indexed: false,
+            generated_key: false,
+            version: false,
+            default: None,
+            renamed_from: None,
+        };
+        Self { field, rust: PhantomData }
+    }
+
+    pub fn column(mut self, name: &str) -> Self {
+        self.field.column = Some(name.to_owned());
+        self
+    }
+
+    pub fn renamed_from(mut self, name: &str) -> Self {
+        self.field.renamed_from = Some(name.to_owned());
+        self
+    }
+
+    pub fn unique(mut self) -> Self {
+        self.field.unique = true;
+        self
+    }
+
+    pub fn indexed(mut self) -> Self {
+        self.field.indexed = true;
+        self
+    }
+
+    pub fn default_value<V: Settable<(), T>>(mut self, value: V) -> Self {
+        self.field.default = match value.into_tree() {
+            Tree::Value { value: Ok(value), .. } => Some(DefaultValue::Constant(value)),
+            _ => None,
+        };
+        self
+    }
+
+    pub fn done(self) -> ferro_wit::schema::Field {
+        self.field
+    }
+}
+
+#[doc(hidden)]
+impl<T: Field<Base: GeneratedKey>> FieldOf<T> {
+    pub fn generated(mut self) -> Self {
+        self.field.generated_key = true;
+        self
+    }
+}
+
+#[doc(hidden)]
+impl<T: Field<Base: Moment>> FieldOf<T> {
+    pub fn default_now(mut self) -> Self {
+        self.field.default = Some(DefaultValue::Now);
+        self
+    }
+}
+
+#[doc(hidden)]
+impl<T: Field<Base = crate::values::Uuid>> FieldOf<T> {
+    pub fn default_random_uuid(mut self) -> Self {
+        self.field.default = Some(DefaultValue::RandomUuid);
+        self
+    }
+}
+
+#[doc(hidden)]
+impl<T: Field<Base = String>> FieldOf<T> {
+    pub fn length(mut self, characters: u32) -> Self {
+        self.field.kind = ColumnType::Text(Some(characters));
+        self
+    }
+}
+
+#[doc(hidden)]
+impl<T: Field<Base = Decimal>> FieldOf<T> {
+    pub fn size(mut self, precision: u16, scale: u16) -> Self {
+        self.field.kind = ColumnType::Decimal(Some(DecimalSize { precision, scale }));
+        self
+    }
+}
+
+/// What a database can count up by itself.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a key of type `{Self}` cannot be generated",
+    note = "a generated key is an `i16`, `i32` or `i64`"
+)]
+pub trait GeneratedKey {}
+
+impl GeneratedKey for i16 {}
+impl GeneratedKey for i32 {}
+impl GeneratedKey for i64 {}
+
+/// What a database can set to the time of the transaction.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` cannot have the time as its default",
+    note = "`default = now` is for `Date`, `Time`, `Timestamp` and `Timestamptz`"
+)]
+pub trait Moment {}

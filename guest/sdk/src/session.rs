@@ -1,0 +1,208 @@
+//! Sessions and transactions: where queries are sent.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+
+use ferro_wit::Cursor;
+use ferro_wit::query::{Query, Statement};
+use ferro_wit::types::{Batch, Dialect, Error, TransactionOptions, Value};
+
+use crate::tree::Arena;
+
+/// A database. Each call may run on another connection; [`begin`](Self::begin) holds one.
+///
+/// A plugin opens a session by the label under which it was granted the database:
+///
+/// ```no_run
+/// let db = ferro::Session::open("app")?;
+/// # Ok::<(), ferro::Error>(())
+/// ```
+///
+/// An application makes one of what its host lends, a `Box<dyn ferro_wit::Session>`, by `From`.
+pub struct Session {
+    inner: Box<dyn ferro_wit::Session>,
+}
+
+/// A transaction, or a savepoint inside one; a [`Session`] by dereference.
+///
+/// Dropped before [`commit`](Self::commit), it rolls back.
+#[must_use = "a transaction that is dropped rolls back at once"]
+#[derive(Debug)]
+pub struct Transaction {
+    session: Session,
+}
+
+/// A query as data, and the values of its parameters: what a host is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The shape: what plans are cached by.
+    pub query: Query,
+    /// The values, in the order of the parameters' numbers.
+    pub parameters: Vec<Value>,
+}
+
+impl Session {
+    /// The database that the host lends under a label. For plugins.
+    ///
+    /// # Errors
+    ///
+    /// `denied` if there is no such label, or if it is not granted: the two look alike.
+    /// `unsupported` outside a component, where a session comes from the host: see the `From`
+    /// implementation.
+    pub fn open(label: &str) -> Result<Self, Error> {
+        crate::host::open(label).map(Self::from)
+    }
+
+    /// The SQL dialect of the database; queries are the same on each.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.inner.dialect()
+    }
+
+    /// Begin a transaction, or a savepoint inside one. Until it ends, use it and not `self`.
+    ///
+    /// # Errors
+    ///
+    /// `busy` if no connection is free in time; what the database reports.
+    pub fn begin(&self) -> impl Future<Output = Result<Transaction, Error>> + Send {
+        self.begin_with(TransactionOptions::default())
+    }
+
+    /// Begin a transaction with another isolation, read-only, or, on SQLite, with the write lock
+    /// taken at once. Savepoints take no options.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin); `unsupported` for an isolation that the database does not have.
+    pub fn begin_with(
+        &self,
+        options: TransactionOptions,
+    ) -> impl Future<Output = Result<Transaction, Error>> + Send {
+        async move { Ok(Transaction { session: self.inner.begin(options).await?.into() }) }
+    }
+
+    /// Run a closure in a transaction: committed if it returns `Ok`, rolled back if it returns
+    /// `Err`. Inside a transaction, the same with a savepoint.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String }
+    /// async fn swap(db: &ferro::Session, a: i64, b: i64) -> Result<(), ferro::Error> {
+    ///     db.transaction(async |tx| {
+    ///         let mut first = City::get(tx, a).await?;
+    ///         let mut second = City::get(tx, b).await?;
+    ///         std::mem::swap(&mut first.name, &mut second.name);
+    ///         first.save(tx).await?;
+    ///         second.save(tx).await
+    ///     })
+    ///     .await
+    /// }
+    /// # let _ = swap;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the closure, of [`begin`](Self::begin) and of [`Transaction::commit`].
+    pub async fn transaction<T, E: From<Error>>(
+        &self,
+        work: impl AsyncFnOnce(&Session) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.begin().await?;
+        match work(&transaction).await {
+            Ok(value) => {
+                transaction.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The closure's error says more than a rollback that failed as well: after a lost
+                // connection there is nothing left to undo.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Run a request that returns rows.
+    ///
+    /// # Errors
+    ///
+    /// What the database reports.
+    pub fn fetch(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Box<dyn Cursor>, Error>> + Send {
+        self.inner.fetch(request.query, request.parameters)
+    }
+
+    /// Run a request for its effect; how many rows changed.
+    ///
+    /// # Errors
+    ///
+    /// What the database reports.
+    pub fn execute(&self, request: Request) -> impl Future<Output = Result<u64, Error>> + Send {
+        self.inner.execute(request.query, request.parameters)
+    }
+
+    /// Insert a batch of rows, all or none; how many.
+    ///
+    /// # Errors
+    ///
+    /// What the database reports.
+    pub fn write(
+        &self,
+        request: Request,
+        rows: Batch,
+    ) -> impl Future<Output = Result<u64, Error>> + Send {
+        self.inner.write(request.query, request.parameters, rows)
+    }
+}
+
+impl Transaction {
+    /// Make what was done last; inside a transaction, give up the savepoint and keep the work.
+    ///
+    /// # Errors
+    ///
+    /// What the database reports, `serialization-failure` for one; `outcome-unknown` if the
+    /// connection broke meanwhile.
+    pub fn commit(self) -> impl Future<Output = Result<(), Error>> + Send {
+        self.session.inner.commit()
+    }
+
+    /// Undo what was done.
+    ///
+    /// # Errors
+    ///
+    /// What the database reports. The transaction is over in any case.
+    pub fn rollback(self) -> impl Future<Output = Result<(), Error>> + Send {
+        self.session.inner.rollback()
+    }
+}
+
+impl Request {
+    pub(crate) fn new(arena: Arena, statement: Statement) -> Self {
+        let Arena { nodes, selects, parameters } = arena;
+        Self { query: Query { nodes, selects, statement }, parameters }
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl From<Box<dyn ferro_wit::Session>> for Session {
+    fn from(inner: Box<dyn ferro_wit::Session>) -> Self {
+        Self { inner }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("dialect", &self.dialect()).finish_non_exhaustive()
+    }
+}
