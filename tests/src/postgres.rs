@@ -68,9 +68,8 @@ pub fn with_tls() -> (String, &'static Certificates) {
 #[must_use]
 pub fn without_tls() -> String {
     static OWN: OnceLock<Server> = OnceLock::new();
-    let server = OWN.get_or_init(|| {
-        Server::start_without_tls().unwrap_or_else(|error| panic!("{error:#}"))
-    });
+    let server =
+        OWN.get_or_init(|| Server::start_without_tls().unwrap_or_else(|error| panic!("{error:#}")));
     fresh_database(server.url())
 }
 

@@ -29,17 +29,35 @@ impl Binaries {
         if owner.reaches(&found) {
             return Ok(Self(bin.to_owned()));
         }
-        let root = bin.parent().context("`postgres` is in no folder")?;
-        let copy = folder.join("programs");
-        let done = Command::new("cp").arg("-RL").arg(root).arg(&copy).status()?;
-        anyhow::ensure!(done.success(), "cannot copy {}", root.display());
-        owner.take(&copy)?;
-        Ok(Self(copy.join("bin")))
+        let copies = folder.join("programs");
+        copy_programs(bin.parent().context("`postgres` is in no folder")?, &copies)?;
+        owner.take(&copies)?;
+        Ok(Self(copies.join("wheel/server/bin")))
     }
 
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+}
+
+/// The tree of a server, and the folder of libraries that wheels put beside their package.
+fn copy_programs(root: &Path, copies: &Path) -> Result<()> {
+    std::fs::create_dir_all(copies.join("wheel"))?;
+    copy(root, &copies.join("wheel/server"))?;
+    let Some(package) = root.parent() else {
+        return Ok(());
+    };
+    let libraries = package.with_extension("libs");
+    match (libraries.is_dir(), libraries.file_name()) {
+        (true, Some(name)) => copy(&libraries, &copies.join(name)),
+        _ => Ok(()),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let done = Command::new("cp").arg("-RL").arg(from).arg(to).status()?;
+    anyhow::ensure!(done.success(), "cannot copy {}", from.display());
+    Ok(())
 }
 
 fn is_complete(folder: &Path) -> bool {

@@ -1,6 +1,7 @@
 //! Certificates for the tests of TLS, made anew for each server.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -95,5 +96,7 @@ fn leaf(
     let key = KeyPair::generate()?;
     fs::write(certificate, params.signed_by(&key, authority)?.pem())?;
     fs::write(key_path, key.serialize_pem())?;
+    // The server takes no key that others may read.
+    fs::set_permissions(key_path, fs::Permissions::from_mode(0o600))?;
     Ok(())
 }

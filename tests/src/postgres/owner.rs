@@ -28,7 +28,8 @@ impl Owner {
         }
         let accounts = fs::read_to_string("/etc/passwd")?;
         let account = ["postgres", "nobody"].iter().find_map(|name| find(&accounts, name));
-        let account = account.context("root cannot run PostgreSQL, and there is no user `nobody`")?;
+        let account =
+            account.context("root cannot run PostgreSQL, and there is no user `nobody`")?;
         Ok(Self { other: Some(account) })
     }
 
@@ -59,9 +60,8 @@ impl Owner {
 
     /// Whether the account gets to a file: a home folder above it may keep others out.
     pub(super) fn reaches(self, path: &Path) -> bool {
-        let open = |path: &Path| {
-            fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o001 != 0)
-        };
+        let open =
+            |path: &Path| fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o001 != 0);
         self.other.is_none() || path.ancestors().filter(|it| it.is_absolute()).all(open)
     }
 }

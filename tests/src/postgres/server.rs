@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -111,6 +110,7 @@ impl Server {
         let certificates = Certificates::create(folder.path().join("certificates"))?;
         let data = create_cluster(owner, &binaries, folder.path())?;
         let tls = tls && has_tls(owner, &binaries, &data);
+        write_access(&data, tls)?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut command = owner.command("sh");
         command
@@ -189,19 +189,18 @@ fn create_cluster(owner: Owner, binaries: &Binaries, folder: &Path) -> Result<Pa
         .context("cannot run `initdb`")?;
     let log = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "`initdb` failed:\n{log}");
-    let access = format!(
-        "hostssl all {CLIENT_ROLE} 127.0.0.1/32 cert\n\
-         host all all 127.0.0.1/32 scram-sha-256\n\
-         local all all scram-sha-256\n"
-    );
-    fs::write(data.join("pg_hba.conf"), access)?;
-    restrict(&folder.join("certificates/server.key"))?;
     Ok(data)
 }
 
-/// The server takes no key that others may read.
-fn restrict(key: &Path) -> Result<()> {
-    Ok(fs::set_permissions(key, fs::Permissions::from_mode(0o600))?)
+/// Who may log in, and how.
+fn write_access(data: &Path, tls: bool) -> Result<()> {
+    let mut access = String::new();
+    // A build without TLS does not know the words.
+    if tls {
+        access += &format!("hostssl all {CLIENT_ROLE} 127.0.0.1/32 cert\n");
+    }
+    access += "host all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n";
+    Ok(fs::write(data.join("pg_hba.conf"), access)?)
 }
 
 /// Some builds leave TLS out, those in wheels for one.
