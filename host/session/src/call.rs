@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ferro_driver::Databases;
-use ferro_wit::types::{Batch, Error};
+use ferro_wit::types::{Batch, Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::error::for_plugin;
@@ -183,6 +183,17 @@ impl Granted {
                 self.log(&error);
                 Err(error)
             }
+        }
+    }
+
+    /// An error of the compiler as the caller gets it. Its messages are about the query, in names
+    /// that are in the scope; only where the grant or the compiler is at fault are they not for a
+    /// tenant.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let at_fault = matches!(error.kind, ErrorKind::InvalidConfiguration | ErrorKind::Internal);
+        match at_fault && self.call.tenant.is_some() {
+            true => self.report(&error),
+            false => error,
         }
     }
 

@@ -29,10 +29,14 @@ impl Filter {
     /// must never come to mean "no filter".
     pub(crate) fn value_for(&self, kind: &ColumnType, enums: &[EnumType]) -> Result<Value, String> {
         let column = &self.column;
+        let by_equality = matches!(self.test, Comparison::Equal | Comparison::NotEqual);
+        if !by_equality && matches!(kind, ColumnType::Enumeration(_)) {
+            return Err(of(column, "an enum can only be compared by `equal` and `not-equal`"));
+        }
         let Value::Array(items) = &self.value else {
             return convert(&self.value, kind, enums).map_err(|fault| of(column, &fault));
         };
-        if !matches!(self.test, Comparison::Equal | Comparison::NotEqual) {
+        if !by_equality {
             return Err(of(column, "a list can only be compared by `equal` and `not-equal`"));
         }
         if items.is_empty() {
@@ -282,6 +286,9 @@ mod tests {
         assert!(with(Comparison::Equal).value_for(&kind, &[]).is_ok());
         assert!(with(Comparison::NotEqual).value_for(&kind, &[]).is_ok());
         assert!(with(Comparison::Less).value_for(&kind, &[]).unwrap_err().contains("`equal`"));
+        let mood = Filter { value: "calm".into(), ..with(Comparison::Less) };
+        let fault = mood.value_for(&ColumnType::Enumeration("mood".into()), &[]).unwrap_err();
+        assert!(fault.contains("an enum"), "{fault}");
     }
 
     #[test]

@@ -241,7 +241,10 @@ impl Session {
 
     fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
         let policy = &self.granted.policy;
-        let plan = self.granted.call.models.plan(query, self.dialect(), policy.scope.as_ref())?;
+        let models = &self.granted.call.models;
+        let plan = models
+            .plan(query, self.dialect(), policy.scope.as_ref())
+            .map_err(|error| self.granted.explain(error))?;
         match policy.read_only && plan.effect == Effect::Write {
             true => Err(Error::new(ErrorKind::ReadOnly, "the grant is read-only")),
             false => Ok(plan),
