@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use ferro_wit::schema::ColumnType;
-use ferro_wit::types::{Error, ErrorKind};
+use ferro_wit::types::Error;
 
+use super::not_a;
 use crate::expression::Numeric;
 use crate::scalar::textual;
 
@@ -39,8 +40,7 @@ impl Decimal {
         if text == "NaN" || all_digits(whole) && all_digits(fraction) {
             return Ok(Self(text.to_owned()));
         }
-        let message = format!("`{text}` is not a decimal: expected digits, as in `-12.50`");
-        Err(Error::new(ErrorKind::TypeMismatch, message))
+        Err(not_a("a decimal", text, "digits, as in `-12.50`"))
     }
 
     /// The number in plain notation.

@@ -1,7 +1,35 @@
 //! The types of values that the standard library has none for.
+//!
+//! They carry what the database stores, and text in and out. To compute with them in Rust, turn
+//! them into the types of a crate made for that: each gives its parts.
 
+mod clock;
+mod date;
 mod decimal;
+mod interval;
+mod json;
+mod timestamp;
 mod uuid;
 
+pub use self::clock::Time;
+pub use self::date::Date;
 pub use self::decimal::Decimal;
+pub use self::interval::Interval;
+pub use self::json::Json;
+pub use self::timestamp::{Timestamp, Timestamptz};
 pub use self::uuid::Uuid;
+
+use ferro_wit::types::{Error, ErrorKind};
+
+/// A `type-mismatch` for text that is not what a type expects.
+fn not_a(what: &str, text: &str, expected: &str) -> Error {
+    let message = format!("`{text}` is not {what}: expected {expected}");
+    Error::new(ErrorKind::TypeMismatch, message)
+}
+
+/// A number of exactly `width` digits at the start of a text, and what follows it.
+fn digits(text: &str, width: usize) -> Option<(u32, &str)> {
+    let (number, rest) = text.split_at_checked(width)?;
+    let all_digits = number.bytes().all(|it| it.is_ascii_digit());
+    Some((all_digits.then(|| number.parse().ok())??, rest))
+}

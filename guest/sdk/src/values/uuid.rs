@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use ferro_wit::schema::ColumnType;
-use ferro_wit::types::{Elements, Error, ErrorKind, ScalarType, Value};
+use ferro_wit::types::{Elements, Error, ScalarType, Value};
 
+use super::not_a;
 use crate::scalar::{Scalar, missing, other_kind};
 
 /// A UUID of any version.
@@ -45,10 +46,7 @@ impl Uuid {
     ///
     /// `type-mismatch` if it is something else.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let fault = || {
-            let message = format!("`{text}` is not a UUID: expected 32 hexadecimal digits");
-            Error::new(ErrorKind::TypeMismatch, message)
-        };
+        let fault = || not_a("a UUID", text, "32 hexadecimal digits");
         let hyphens = [8, 13, 18, 23];
         let digits = match text.len() {
             32 => text.to_owned(),
@@ -129,6 +127,8 @@ impl Scalar for Uuid {
 
 #[cfg(test)]
 mod tests {
+    use ferro_wit::types::ErrorKind;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,184 @@
+//! Dates of the calendar.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ferro_wit::schema::ColumnType;
+use ferro_wit::types::Error;
+
+use super::{digits, not_a};
+use crate::scalar::fixed;
+use crate::schema::Moment;
+
+/// A date of the proleptic Gregorian calendar.
+///
+/// ```
+/// use ferro::values::Date;
+///
+/// let date = Date::parse("2024-02-29")?;
+/// assert_eq!((date.year(), date.month(), date.day()), (2024, 2, 29));
+/// assert_eq!(date.to_string(), "2024-02-29");
+/// assert_eq!(Date::from_days(0).to_string(), "1970-01-01");
+/// # Ok::<(), ferro::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(i32);
+
+impl Date {
+    /// PostgreSQL's `infinity`: later than every other date.
+    pub const INFINITY: Self = Self(i32::MAX);
+    /// PostgreSQL's `-infinity`: earlier than every other date.
+    pub const NEG_INFINITY: Self = Self(i32::MIN);
+
+    /// From the days since 1970-01-01.
+    #[must_use]
+    pub const fn from_days(days: i32) -> Self {
+        Self(days)
+    }
+
+    /// The days since 1970-01-01.
+    #[must_use]
+    pub const fn days(self) -> i32 {
+        self.0
+    }
+
+    /// A date of the years 1 to 9999; none if there is no such day.
+    #[must_use]
+    pub fn new(year: i32, month: u32, day: u32) -> Option<Self> {
+        let exists = (1..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (1..=days_of(year, month)).contains(&day);
+        exists.then(|| Self(to_days(year, month, day)))
+    }
+
+    /// From text: `2024-02-29`, `infinity` or `-infinity`.
+    ///
+    /// # Errors
+    ///
+    /// `type-mismatch` if it is something else, or no day of the calendar.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let date = match text {
+            "infinity" => Some(Self::INFINITY),
+            "-infinity" => Some(Self::NEG_INFINITY),
+            _ => Self::parse_start(text).filter(|(_, rest)| rest.is_empty()).map(|(it, _)| it),
+        };
+        date.ok_or_else(|| not_a("a date", text, "a day of the calendar, as in `2024-02-29`"))
+    }
+
+    /// The date at the start of a text, and what follows it.
+    pub(super) fn parse_start(text: &str) -> Option<(Self, &str)> {
+        let (year, rest) = digits(text, 4)?;
+        let (month, rest) = digits(rest.strip_prefix('-')?, 2)?;
+        let (day, rest) = digits(rest.strip_prefix('-')?, 2)?;
+        Some((Self::new(i32::try_from(year).ok()?, month, day)?, rest))
+    }
+
+    /// The year; 0 is the year before the year 1.
+    #[must_use]
+    pub fn year(self) -> i64 {
+        from_days(self.0).0
+    }
+
+    /// The month, from 1.
+    #[must_use]
+    pub fn month(self) -> u32 {
+        from_days(self.0).1
+    }
+
+    /// The day of the month, from 1.
+    #[must_use]
+    pub fn day(self) -> u32 {
+        from_days(self.0).2
+    }
+}
+
+fixed! {
+    Date: Date(i32), ColumnType::Date, Date::days, |it| Ok(Date(it));
+}
+
+impl Moment for Date {}
+
+impl FromStr for Date {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::INFINITY => f.write_str("infinity"),
+            Self::NEG_INFINITY => f.write_str("-infinity"),
+            _ => {
+                let (year, month, day) = from_days(self.0);
+                write!(f, "{year:04}-{month:02}-{day:02}")
+            }
+        }
+    }
+}
+
+fn days_of(year: i32, month: u32) -> u32 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Counts from 0000-03-01, so that the leap day is the last day of its year, in cycles of 400
+/// years of 146,097 days.
+fn to_days(year: i32, month: u32, day: u32) -> i32 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let cycle = year.div_euclid(400);
+    let year = year.rem_euclid(400);
+    let month = i32::try_from((month + 9) % 12).unwrap_or_default();
+    let day_of_year = (153 * month + 2) / 5 + i32::try_from(day).unwrap_or_default() - 1;
+    cycle * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
+}
+
+fn from_days(days: i32) -> (i64, u32, u32) {
+    let days = i64::from(days) + 719_468;
+    let cycle = days.div_euclid(146_097);
+    let day = days.rem_euclid(146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + cycle * 400 + i64::from(month <= 2);
+    (year, u32::try_from(month).unwrap_or_default(), u32::try_from(day).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_day_of_ten_thousand_years_comes_back_from_its_text() {
+        let (first, last) =
+            (Date::parse("0001-01-01").unwrap(), Date::parse("9999-12-31").unwrap());
+        assert_eq!((first.days(), last.days()), (-719_162, 2_932_896));
+        for days in first.days()..=last.days() {
+            let date = Date(days);
+            let parts = (i32::try_from(date.year()).unwrap(), date.month(), date.day());
+            assert_eq!(Date::new(parts.0, parts.1, parts.2), Some(date), "{date}");
+            if days % 97 == 0 {
+                assert_eq!(Date::parse(&date.to_string()).unwrap(), date);
+            }
+        }
+    }
+
+    #[test]
+    fn days_that_are_not_in_the_calendar_are_refused() {
+        for text in
+            ["2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "0000-01-01", "2024-1-1"]
+        {
+            assert!(Date::parse(text).is_err(), "{text}");
+        }
+        assert!(Date::parse("2000-02-29 ").is_err());
+        assert_eq!(Date::parse("-infinity").unwrap(), Date::NEG_INFINITY);
+    }
+}

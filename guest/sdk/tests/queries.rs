@@ -1,0 +1,124 @@
+//! What the query builder sends.
+
+mod models;
+
+use ferro::prelude::*;
+use ferro::{Error, Request};
+use models::{City, Country};
+
+/// The nodes, the statement and the values, as JSON: one line each.
+fn show(request: Request) -> String {
+    fn json(value: &impl serde::Serialize) -> String {
+        serde_json::to_string(value).unwrap()
+    }
+    let Request { query, parameters } = request;
+    let nodes = query.nodes.iter().enumerate().map(|(index, it)| format!("{index} {}", json(it)));
+    let selects = query.selects.iter().map(|it| {
+        let order: Vec<_> = it
+            .order_by
+            .iter()
+            .map(|it| {
+                format!("{}{}{:?}", it.expression, if it.descending { "↓" } else { "↑" }, it.nulls)
+            })
+            .collect();
+        let (filter, limit, offset) = (it.filter, it.limit, it.offset);
+        format!(
+            "select {} filter {filter:?} order {order:?} limit {limit:?} offset {offset:?}",
+            it.model
+        )
+    });
+    let statement = json(&query.statement);
+    let values = parameters.iter().map(|it| format!("value {}", json(it)));
+    nodes.chain(selects).chain([statement]).chain(values).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn values_become_parameters_in_the_order_in_which_they_are_written() -> Result<(), Error> {
+    let query = City::query()
+        .filter(City::population().gt(1_000_000) & City::name().ne("Paris"))
+        .filter(City::slug().eq("x") | !City::capital())
+        .order_by(City::population().desc())
+        .order_by(City::name().asc().nulls_first())
+        .limit(20)
+        .offset(40);
+    insta::assert_snapshot!(show(query.to_select()?));
+    Ok(())
+}
+
+#[test]
+fn null_is_never_compared_with() -> Result<(), Error> {
+    let filter = City::slug().eq(None) | City::slug().ne(None::<String>);
+    insta::assert_snapshot!(show(City::query().filter(filter).to_select()?));
+    Ok(())
+}
+
+#[test]
+fn a_list_is_one_parameter_and_a_none_in_it_is_a_test_for_null() -> Result<(), Error> {
+    let filter = City::slug().in_([Some("a".to_owned()), None])
+        & City::slug().not_in([Some("b".to_owned()), None])
+        & City::id().in_(Vec::<i64>::new())
+        & City::name().not_in(["c", "d"]);
+    insta::assert_snapshot!(show(City::query().filter(filter).to_select()?));
+    Ok(())
+}
+
+#[test]
+fn texts_ranges_and_arithmetic_are_operators() -> Result<(), Error> {
+    let filter = City::name().like("a%")
+        & City::name().ilike("a%")
+        & City::name().contains("a")
+        & City::name().starts_with("a")
+        & City::slug().ends_with("a")
+        & City::population().between(1, City::id() * 2)
+        & (City::population() % 2 - City::id() / 3).le(City::population() + 1)
+        & City::slug().is_distinct_from("x");
+    insta::assert_snapshot!(show(City::query().filter(filter).to_select()?));
+    Ok(())
+}
+
+#[test]
+fn an_update_says_which_rows_and_what_with() -> Result<(), Error> {
+    let update = City::query().filter(City::country().eq("FR")).limit(1).to_update(vec![
+        City::population().set(City::population() + 1),
+        City::slug().set("x"),
+        City::slug().set(None),
+        City::slug().set(City::name()),
+    ]);
+    insta::assert_snapshot!(show(update?));
+    Ok(())
+}
+
+#[test]
+fn a_delete_says_which_rows() -> Result<(), Error> {
+    let delete = Country::query().filter(Country::population().lt(0)).to_delete();
+    insta::assert_snapshot!(show(delete?));
+    Ok(())
+}
+
+#[test]
+fn a_chain_of_a_thousand_conditions_is_flat() -> Result<(), Error> {
+    let chain = (0..1000).fold(City::id().eq(-1), |all, id| all | City::id().eq(id));
+    let request = City::query().filter(chain).to_select()?;
+    // Field, parameter and comparison of each, and one `any of`.
+    assert_eq!(request.query.nodes.len(), 3 * 1001 + 1);
+    Ok(())
+}
+
+#[test]
+fn a_query_is_a_value_that_does_not_change() -> Result<(), Error> {
+    let all = City::query();
+    let some = all.clone().filter(City::capital()).limit(u64::MAX);
+    assert_eq!(all.to_select()?.parameters, []);
+    assert_eq!(some.to_select()?.parameters, [i64::MAX.into()]);
+    Ok(())
+}
+
+#[test]
+fn a_shape_is_the_same_whatever_the_values() -> Result<(), Error> {
+    let shape = |ids: Vec<i64>, name: &str| {
+        let query = City::query().filter(City::id().in_(ids) & City::name().eq(name)).limit(7);
+        query.to_select().map(|it| it.query)
+    };
+    assert_eq!(shape(vec![], "a")?, shape(vec![1, 2, 3], "b")?);
+    Ok(())
+}

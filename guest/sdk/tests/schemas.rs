@@ -1,0 +1,40 @@
+//! Models as data.
+
+mod models;
+
+use ferro::Model as _;
+use models::{City, Country, Everything, Membership};
+
+#[test]
+fn a_model_describes_its_table() {
+    let schema = ferro::schema![City];
+    insta::assert_snapshot!(serde_json::to_string_pretty(&schema).unwrap());
+}
+
+#[test]
+fn every_type_has_a_column_type_and_enums_are_listed_once() {
+    let schema = ferro::schema![Everything, Country, Membership];
+    let types: Vec<_> = schema.models[0]
+        .fields
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {}{}",
+                it.name,
+                serde_json::to_string(&it.kind).unwrap(),
+                if it.nullable { "?" } else { "" }
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(types.join("\n"));
+    assert_eq!(schema.enums.len(), 1);
+    assert_eq!(schema.enums[0].values, ["happy", "so-so", "very_sad"]);
+    assert_eq!(schema.models[2].primary_key, ["person", "club"]);
+}
+
+#[test]
+fn a_foreign_key_is_named_after_its_field() {
+    let key = &City::schema().foreign_keys[0];
+    assert_eq!((key.name.as_str(), key.target.as_str()), ("country_ref", Country::NAME));
+    assert_eq!(key.fields, [("country".to_owned(), "iso".to_owned())]);
+}

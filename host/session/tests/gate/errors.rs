@@ -1,0 +1,92 @@
+//! What a plugin learns of a failure, and what the operator does.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use ferro_wit::types::{Error, ErrorKind};
+
+use crate::on_both_databases;
+use crate::queries::{all, insert, update_all};
+use crate::world::{SECRET, World, assert_error};
+
+on_both_databases! {
+    a_trusted_caller_gets_the_whole_error,
+    k2_a_plugin_gets_no_text_of_the_server,
+    k2_a_plugin_learns_nothing_of_a_database_that_is_gone,
+    a_fault_of_the_callers_values_is_explained,
+}
+
+/// A title that is taken, with a secret beside it.
+async fn collide(session: &ferro_session::Session) -> Error {
+    let values = vec!["a".into(), SECRET.into()];
+    let outcome = session.execute(&insert("Note", &["title", "secret"]), values).await;
+    assert_error(outcome, ErrorKind::UniqueViolation, "")
+}
+
+async fn k2_a_plugin_gets_no_text_of_the_server(world: &World) {
+    let error = collide(&world.tenant(1)).await;
+    assert!(error.message.starts_with("a row with the same key exists already"), "{error}");
+    assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
+    assert_eq!(error.table.as_deref(), Some("note"));
+    assert!(error.code.is_some());
+    let update = update_all("Note", "title");
+    let outcome = world.tenant(2).execute(&update, vec!["same".into()]).await;
+    let error = assert_error(outcome, ErrorKind::UniqueViolation, "table `note`");
+    assert!(!format!("{error:?}").contains("same)"), "{error:?}");
+}
+
+async fn a_trusted_caller_gets_the_whole_error(world: &World) {
+    let values = vec![1.into(), "a".into(), SECRET.into()];
+    let insert = insert("Note", &["tenant_id", "title", "secret"]);
+    let outcome = world.trusted().execute(&insert, values).await;
+    let error = assert_error(outcome, ErrorKind::UniqueViolation, "");
+    assert!(!error.message.starts_with("a row with the same key"), "{error}");
+    assert_eq!(error.table.as_deref(), Some("note"));
+}
+
+async fn k2_a_plugin_learns_nothing_of_a_database_that_is_gone(world: &World) {
+    let session = world.tenant(1);
+    world.databases.get(Some("app")).unwrap().disconnect().await;
+    let error = session.fetch(&all("Note"), vec![]).await;
+    let error = assert_error(error, ErrorKind::ConnectionFailed, "the database cannot be reached");
+    assert_eq!((error.code, error.table), (None, None));
+}
+
+async fn a_fault_of_the_callers_values_is_explained(world: &World) {
+    let insert = insert("Note", &["title", "secret"]);
+    let outcome = world.tenant(1).execute(&insert, vec![1.into(), "s".into()]).await;
+    assert_error(outcome, ErrorKind::TypeMismatch, "integer");
+    let outcome = world.tenant(1).execute(&insert, vec!["t".into()]).await;
+    assert_error(outcome, ErrorKind::InvalidQuery, "");
+}
+
+/// Lines of a log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn k2_the_operators_log_has_what_the_plugin_is_not_told() {
+    let world = World::sqlite().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let told = {
+        let _scope = tracing::subscriber::set_default(subscriber.finish());
+        collide(&world.tenant(1)).await
+    };
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("UNIQUE constraint failed"), "{logged}");
+    assert!(logged.contains("tenant-1") && logged.contains("app"), "{logged}");
+    assert!(!told.message.contains("UNIQUE constraint failed"), "{told}");
+    assert!(!logged.contains(SECRET), "{logged}");
+}

@@ -1,0 +1,220 @@
+//! Each limit ends in its own error, and what it held is free again.
+
+use std::time::{Duration, Instant};
+
+use ferro_driver::{ConnectOptions, PoolOptions};
+use ferro_session::{Gate, Grant, Limits, Session};
+use ferro_wit::types::{Dialect, ErrorKind, TransactionOptions, Value};
+
+use crate::on_both_databases;
+use crate::queries::{all, count, fields, insert, update_all};
+use crate::world::{World, assert_error, drain, notes, rows, tenant, texts};
+
+on_both_databases! {
+    a_call_knows_what_it_used,
+    a_trusted_gate_has_no_limits,
+    p1_a_transaction_past_its_time_is_rolled_back,
+    s3_cursors_are_counted_and_their_places_freed,
+    s3_parameters_are_counted,
+    s3_result_bytes_are_counted_over_a_call,
+    s3_rows_over_the_limit_are_an_error_and_never_cut,
+    s3_sessions_are_counted_and_their_places_freed,
+    s3_statements_are_counted_over_a_call,
+    p5_a_statement_past_its_time_is_stopped,
+    p5_reading_a_result_past_its_time_is_stopped,
+}
+
+fn limited(world: &World, limits: Limits) -> Gate {
+    world.gate(tenant(1).limits(limits))
+}
+
+/// May send SQL text, within limits.
+fn raw(world: &World, limits: Limits) -> Session {
+    let mut tenant = tenant(1).limits(limits);
+    let grant = Grant::read_write().table("note", notes(1)).with_raw_sql();
+    tenant = tenant.grant("app", grant);
+    world.gate(tenant).open("app").unwrap()
+}
+
+async fn s3_rows_over_the_limit_are_an_error_and_never_cut(world: &World) {
+    let gate = limited(world, Limits { rows: 3, ..Limits::default() });
+    let session = gate.open("app").unwrap();
+    assert_eq!(texts(&session, &fields("Note", &["title"])).await.len(), 3);
+    let mut cursor = session.fetch(&all("Note"), vec![]).await.unwrap();
+    let first = assert_error(cursor.next(100).await, ErrorKind::LimitExceeded, "`rows`: 3");
+    assert_eq!(cursor.next(100).await.unwrap_err(), first);
+    assert_eq!(cursor.columns().len(), 3);
+    // The failed cursor holds no connection, though it is still there.
+    world.assert_at_rest().await;
+}
+
+async fn s3_result_bytes_are_counted_over_a_call(world: &World) {
+    let gate = limited(world, Limits { result_bytes: 60, ..Limits::default() });
+    let session = gate.open("app").unwrap();
+    // Three titles of one byte, each with an end of four.
+    let titles = fields("Note", &["title"]);
+    for _ in 0..4 {
+        texts(&session, &titles).await;
+    }
+    assert_eq!(gate.usage().bytes, 60);
+    let cursor = session.fetch(&titles, vec![]).await.unwrap();
+    assert_error(drain(cursor).await, ErrorKind::LimitExceeded, "`result-bytes`: 60");
+}
+
+async fn s3_statements_are_counted_over_a_call(world: &World) {
+    let gate = limited(world, Limits { statements: 3, ..Limits::default() });
+    let one = gate.open("app").unwrap();
+    rows(&one, &count("Note")).await;
+    one.execute(&update_all("Note", "secret"), vec!["s".into()]).await.unwrap();
+    let transaction = gate.open("app").unwrap().begin(TransactionOptions::default()).await.unwrap();
+    let fourth = one.fetch(&count("Note"), vec![]).await;
+    assert_error(fourth, ErrorKind::LimitExceeded, "`statements`: 3");
+    // The end of a transaction is never refused.
+    transaction.commit().await.unwrap();
+}
+
+async fn s3_parameters_are_counted(world: &World) {
+    let gate = limited(world, Limits { parameters: 1, ..Limits::default() });
+    let values = vec!["d".into(), "s".into()];
+    let insert = insert("Note", &["title", "secret"]);
+    let outcome = gate.open("app").unwrap().execute(&insert, values).await;
+    assert_error(outcome, ErrorKind::LimitExceeded, "`parameters`: 1");
+}
+
+async fn s3_sessions_are_counted_and_their_places_freed(world: &World) {
+    let gate = limited(world, Limits { sessions: 2, ..Limits::default() });
+    let one = gate.open("app").unwrap();
+    let transaction = one.begin(TransactionOptions::default()).await.unwrap();
+    assert_error(gate.open("app"), ErrorKind::LimitExceeded, "`sessions`: 2");
+    let savepoint = transaction.begin(TransactionOptions::default()).await;
+    assert_error(savepoint, ErrorKind::LimitExceeded, "`sessions`: 2");
+    // What was refused left nothing behind: the transaction works on.
+    assert_eq!(rows(&transaction, &all("Note")).await.len(), 3);
+    transaction.commit().await.unwrap();
+    drop(gate.open("app").unwrap());
+    gate.open("app").unwrap();
+}
+
+async fn s3_cursors_are_counted_and_their_places_freed(world: &World) {
+    let gate = limited(world, Limits { cursors: 2, ..Limits::default() });
+    let session = gate.open("app").unwrap();
+    let query = all("Note");
+    let one = session.fetch(&query, vec![]).await.unwrap();
+    let _two = session.fetch(&query, vec![]).await.unwrap();
+    let three = session.fetch(&query, vec![]).await;
+    assert_error(three, ErrorKind::LimitExceeded, "`cursors`: 2");
+    drop(one);
+    session.fetch(&query, vec![]).await.unwrap();
+}
+
+/// A statement that runs until it is stopped.
+fn endless(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => "SELECT 1 AS n FROM pg_sleep(60)",
+        Dialect::Sqlite => {
+            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) \
+             SELECT n FROM t WHERE n < 0"
+        }
+    }
+}
+
+async fn p5_a_statement_past_its_time_is_stopped(world: &World) {
+    let limits = Limits {
+        statement_timeout: Duration::from_millis(150),
+        acquire_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let session = raw(world, limits);
+    let started = Instant::now();
+    let outcome = match session.fetch_raw(endless(session.dialect()), vec![]).await {
+        Ok(cursor) => drain(cursor).await,
+        Err(error) => Err(error),
+    };
+    assert_error(outcome, ErrorKind::Timeout, "`statement-timeout` of 0.15 s");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+async fn p5_reading_a_result_past_its_time_is_stopped(world: &World) {
+    let sql = match world.trusted().dialect() {
+        Dialect::Postgres => "SELECT n, pg_sleep(0.02)::text FROM generate_series(1, 1000) n",
+        Dialect::Sqlite => {
+            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) \
+             SELECT n FROM t WHERE n % 100000 = 0"
+        }
+    };
+    let limits = Limits { statement_timeout: Duration::from_millis(200), ..Limits::default() };
+    let session = raw(world, limits);
+    let cursor = session.fetch_raw(sql, vec![]).await.unwrap();
+    assert_error(drain(cursor).await, ErrorKind::Timeout, "`statement-timeout`");
+}
+
+async fn p1_a_transaction_past_its_time_is_rolled_back(world: &World) {
+    let limits = Limits { transaction_timeout: Duration::from_millis(100), ..Limits::default() };
+    let session = limited(world, limits).open("app").unwrap();
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    let update = update_all("Note", "title");
+    assert_eq!(transaction.execute(&update_all("Note", "secret"), vec!["s".into()]).await, Ok(3));
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    let late = transaction.execute(&update, vec!["t".into()]).await;
+    assert_error(late, ErrorKind::Timeout, "`transaction-timeout` of 0.1 s");
+    assert_error(transaction.commit().await, ErrorKind::Timeout, "`transaction-timeout`");
+    let secrets = texts(&world.trusted(), &fields("Note", &["secret"])).await;
+    assert!(!secrets.contains(&"s".to_owned()), "{secrets:?}");
+}
+
+async fn a_trusted_gate_has_no_limits(world: &World) {
+    let gate = Gate::trusted(world.databases.clone(), world.models.clone());
+    let session = gate.open("app").unwrap();
+    let sessions: Vec<_> = (0..10).map(|_| gate.open("app").unwrap()).collect();
+    for _ in 0..1_100 {
+        session.execute(&update_all("Note", "secret"), vec!["s".into()]).await.unwrap();
+    }
+    assert_eq!((sessions.len(), gate.usage().statements), (10, 1_100));
+}
+
+async fn a_call_knows_what_it_used(world: &World) {
+    let gate = limited(world, Limits::default());
+    assert_eq!(gate.usage(), ferro_session::Usage::default());
+    let session = gate.open("app").unwrap();
+    rows(&session, &fields("Note", &["id"])).await;
+    session.execute(&update_all("Note", "secret"), vec!["s".into()]).await.unwrap();
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    let values: Vec<Value> = vec!["d".into(), "s".into()];
+    transaction.execute(&insert("Note", &["title", "secret"]), values).await.unwrap();
+    transaction.rollback().await.unwrap();
+    let usage = gate.usage();
+    assert_eq!((usage.statements, usage.rows_read, usage.rows_written), (4, 3, 4));
+    assert_eq!(usage.bytes, 3 * 8);
+}
+
+/// One connection, so that whoever comes second waits.
+fn narrow() -> ConnectOptions {
+    let pool = PoolOptions { max_connections: 1, ..PoolOptions::default() };
+    ConnectOptions { pool, ..ConnectOptions::default() }
+}
+
+async fn p4_a_call_that_waits_too_long_is_told_busy(world: &World) {
+    let limits = Limits { acquire_timeout: Duration::from_millis(100), ..Limits::default() };
+    let holder = world.tenant(2).begin(TransactionOptions::default()).await.unwrap();
+    let session = limited(world, limits).open("app").unwrap();
+    let started = Instant::now();
+    let begin = session.begin(TransactionOptions::default()).await;
+    let error = assert_error(begin, ErrorKind::Busy, "`acquire-timeout` of 0.1 s");
+    assert!(error.retryable && started.elapsed() < Duration::from_secs(1));
+    holder.rollback().await.unwrap();
+    session.begin(TransactionOptions::default()).await.unwrap().rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn p4_a_call_that_waits_too_long_for_sqlite_is_told_busy() {
+    let world = World::sqlite_with(&narrow()).await;
+    p4_a_call_that_waits_too_long_is_told_busy(&world).await;
+    world.assert_at_rest().await;
+}
+
+#[tokio::test]
+async fn p4_a_call_that_waits_too_long_for_postgres_is_told_busy() {
+    let world = World::postgres_with(&narrow()).await;
+    p4_a_call_that_waits_too_long_is_told_busy(&world).await;
+    world.assert_at_rest().await;
+}

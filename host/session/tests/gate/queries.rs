@@ -1,0 +1,70 @@
+//! Queries, in the JSON of the WIT's records.
+
+use ferro_wit::query::Query;
+use serde_json::{Value as Json, json};
+
+/// All fields of all rows, in the order of their keys.
+pub(crate) fn all(model: &str) -> Query {
+    select(model, json!("model"))
+}
+
+/// Some fields of all rows, in the order of their keys.
+pub(crate) fn fields(model: &str, names: &[&str]) -> Query {
+    select(model, json!({ "fields": names }))
+}
+
+pub(crate) fn count(model: &str) -> Query {
+    query(json!([]), json!([rows(model, json!("model"), json!([]))]), json!({ "count": 0 }))
+}
+
+/// One row, whose fields are the parameters.
+pub(crate) fn insert(model: &str, fields: &[&str]) -> Query {
+    insert_from(model, fields, "parameters")
+}
+
+/// The rows of a batch.
+pub(crate) fn insert_batch(model: &str, fields: &[&str]) -> Query {
+    insert_from(model, fields, "batch")
+}
+
+/// Every row gets the first parameter, a text, in a field.
+pub(crate) fn update_all(model: &str, field: &str) -> Query {
+    query(
+        json!([{ "parameter": { "index": 0, "kind": "text", "many": false } }]),
+        json!([rows(model, json!("model"), json!([]))]),
+        json!({
+            "update": { "model": model, "set": [{ "field": field, "value": 0 }], "rows": 0 }
+        }),
+    )
+}
+
+pub(crate) fn delete_all(model: &str) -> Query {
+    query(
+        json!([]),
+        json!([rows(model, json!("model"), json!([]))]),
+        json!({ "delete": { "model": model, "rows": 0 } }),
+    )
+}
+
+fn insert_from(model: &str, fields: &[&str], source: &str) -> Query {
+    let insert = json!({ "model": model, "fields": fields, "source": source });
+    query(json!([]), json!([]), json!({ "insert": insert }))
+}
+
+fn select(model: &str, projection: Json) -> Query {
+    let id = json!({ "field": { "outer": 0, "relations": [], "field": "id" } });
+    let by_id = json!([{ "expression": 0, "descending": false, "nulls": "last" }]);
+    query(json!([id]), json!([rows(model, projection, by_id)]), json!({ "select": 0 }))
+}
+
+fn rows(model: &str, projection: Json, order_by: Json) -> Json {
+    json!({
+        "model": model, "projection": projection, "distinct": "no", "group-by": [],
+        "order-by": order_by, "includes": [], "combined": [],
+    })
+}
+
+fn query(nodes: Json, selects: Json, statement: Json) -> Query {
+    let query = json!({ "nodes": nodes, "selects": selects, "statement": statement });
+    serde_json::from_value(query).unwrap()
+}

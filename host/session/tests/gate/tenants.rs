@@ -1,0 +1,158 @@
+//! What tenants may see, change and name.
+
+use ferro_session::{Grant, TableGrant, Tenant};
+use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
+
+use crate::on_both_databases;
+use crate::queries::{all, count, delete_all, fields, insert, insert_batch, update_all};
+use crate::world::{SECRET, World, assert_error, drain, notes, rows, tenant, texts};
+
+on_both_databases! {
+    a_trusted_gate_sees_everything,
+    k2_unknown_and_ungranted_labels_look_alike,
+    r1_sql_text_is_denied_unless_granted,
+    t1_a_table_or_column_outside_the_grant_cannot_be_named,
+    t2_each_tenant_sees_its_own_rows,
+    t2_a_list_of_values_is_any_of_them,
+    t4_inserts_carry_the_forced_value,
+    t4_updates_and_deletes_reach_only_rows_in_scope,
+    t6_a_grant_without_a_value_opens_nothing,
+    t8_a_read_only_grant_changes_nothing,
+    t8_a_read_only_grant_makes_sql_text_read_only,
+}
+
+async fn a_trusted_gate_sees_everything(world: &World) {
+    let session = world.trusted();
+    assert_eq!(rows(&session, &all("Note")).await.len(), 5);
+    assert_eq!(texts(&session, &fields("Label", &["name"])).await, ["urgent"]);
+    let cursor = session.fetch_raw("SELECT title FROM note WHERE tenant_id = ?", vec![2.into()]);
+    assert_eq!(drain(cursor.await.unwrap()).await.unwrap().len(), 2);
+}
+
+async fn t2_each_tenant_sees_its_own_rows(world: &World) {
+    for (id, titles) in [(1, vec!["a", "b", "c"]), (2, vec!["x", "y"]), (3, vec![])] {
+        let session = world.tenant(id);
+        assert_eq!(texts(&session, &fields("Note", &["title"])).await, titles);
+        let number = Value::Integer(titles.len().try_into().unwrap());
+        assert_eq!(rows(&session, &count("Note")).await, [[number]]);
+    }
+}
+
+async fn t2_a_list_of_values_is_any_of_them(world: &World) {
+    let mut ids = ferro_wit::types::Scalars::with_kind(ferro_wit::types::ScalarType::Integer);
+    ids.push(2.into()).unwrap();
+    ids.push(3.into()).unwrap();
+    let table = TableGrant::read_only().filter("tenant_id", Value::Array(ids));
+    let grant = Grant::read_only().table("note", table);
+    let session = world.gate(Tenant::new("group").grant("app", grant)).open("app").unwrap();
+    assert_eq!(texts(&session, &fields("Note", &["title"])).await, ["x", "y"]);
+}
+
+async fn t1_a_table_or_column_outside_the_grant_cannot_be_named(world: &World) {
+    let session = world.tenant(1);
+    assert_error(session.fetch(&all("Label"), vec![]).await, ErrorKind::Denied, "");
+    let secret = session.fetch(&fields("Note", &["secret"]), vec![]).await;
+    assert_error(secret, ErrorKind::Denied, "");
+    let shown = format!("{:?}", rows(&session, &all("Note")).await);
+    assert!(shown.contains("\"a\"") && !shown.contains(SECRET), "{shown}");
+}
+
+async fn t4_inserts_carry_the_forced_value(world: &World) {
+    let session = world.tenant(2);
+    let one = insert("Note", &["title", "secret"]);
+    assert_eq!(session.execute(&one, vec!["z".into(), "s".into()]).await.unwrap(), 1);
+    let texts = |values: &[&str]| {
+        let mut column = ferro_wit::types::Scalars::with_kind(ferro_wit::types::ScalarType::Text);
+        for value in values {
+            column.push((*value).into()).unwrap();
+        }
+        ferro_wit::types::Column::Scalars(column)
+    };
+    let batch = ferro_wit::types::Batch::new(vec![texts(&["p", "q"]), texts(&["s", "s"])]);
+    let many = insert_batch("Note", &["title", "secret"]);
+    assert_eq!(session.write(&many, vec![], batch.unwrap()).await.unwrap(), 2);
+    let made = world.all_notes().await.split_off(5);
+    assert_eq!(made, [(2, "z".into()), (2, "p".into()), (2, "q".into())]);
+}
+
+async fn t4_updates_and_deletes_reach_only_rows_in_scope(world: &World) {
+    let session = world.tenant(1);
+    let update = update_all("Note", "secret");
+    assert_eq!(session.execute(&update, vec!["new".into()]).await.unwrap(), 3);
+    assert_eq!(session.execute(&delete_all("Note"), vec![]).await.unwrap(), 3);
+    assert_eq!(world.all_notes().await, [(2, "x".into()), (2, "y".into())]);
+    let secrets = texts(&world.trusted(), &fields("Note", &["secret"])).await;
+    assert_eq!(secrets, [SECRET, SECRET]);
+}
+
+async fn t6_a_grant_without_a_value_opens_nothing(world: &World) {
+    for value in [Value::Null, Value::from("")] {
+        let table = TableGrant::read_only().filter("tenant_id", value);
+        let tenant = Tenant::new("nobody").grant("app", Grant::read_only().table("note", table));
+        let told = assert_error(
+            world.gate(tenant.clone()).open("app"),
+            ErrorKind::InvalidConfiguration,
+            "does not fit",
+        );
+        assert!(!told.message.contains("tenant_id"), "{told}");
+        assert_error(tenant.check(&world.models), ErrorKind::InvalidConfiguration, "`tenant_id`");
+    }
+    assert!(tenant(1).check(&world.models).is_ok());
+}
+
+async fn k2_unknown_and_ungranted_labels_look_alike(world: &World) {
+    let gate = world.gate(Tenant::new("t").grant("not-connected", Grant::read_only()));
+    let errors = ["app", "unknown", "not-connected", "", "a`\n"]
+        .map(|label| assert_error(gate.open(label), ErrorKind::Denied, "no database"));
+    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
+    assert_eq!(gate.open_default().unwrap_err(), errors[0]);
+}
+
+async fn r1_sql_text_is_denied_unless_granted(world: &World) {
+    let session = world.tenant(1);
+    let sql = "SELECT title FROM note";
+    assert_error(session.fetch_raw(sql, vec![]).await, ErrorKind::Denied, "`raw-sql`");
+    assert_error(session.execute_raw(sql, vec![]).await, ErrorKind::Denied, "`raw-sql`");
+    let grant = Grant::read_write().table("note", notes(1)).with_raw_sql();
+    let gate = world.gate(Tenant::new("raw").grant("app", grant));
+    let cursor = gate.open("app").unwrap().fetch_raw(sql, vec![]).await.unwrap();
+    assert_eq!(drain(cursor).await.unwrap().len(), 5);
+}
+
+async fn t8_a_read_only_grant_changes_nothing(world: &World) {
+    let grant = Grant::read_only().table("note", notes(1));
+    let gate = world.gate(Tenant::new("reader").grant("app", grant));
+    let session = gate.open("app").unwrap();
+    let transaction = gate.open("app").unwrap().begin(TransactionOptions::default()).await.unwrap();
+    for session in [&session, &transaction] {
+        let values = vec!["z".into(), "s".into()];
+        let insert = session.execute(&insert("Note", &["title", "secret"]), values).await;
+        assert_error(insert, ErrorKind::ReadOnly, "read-only");
+        let delete = session.execute(&delete_all("Note"), vec![]).await;
+        assert_error(delete, ErrorKind::ReadOnly, "read-only");
+        assert_eq!(texts(session, &fields("Note", &["title"])).await, ["a", "b", "c"]);
+    }
+    drop(transaction);
+    assert_eq!(world.all_notes().await.len(), 5);
+}
+
+async fn t8_a_read_only_grant_makes_sql_text_read_only(world: &World) {
+    let grant = Grant::read_only().with_raw_sql();
+    let gate = world.gate(Tenant::new("raw").grant("app", grant));
+    let session = gate.open("app").unwrap();
+    let delete = "DELETE FROM note";
+    assert_error(session.execute_raw(delete, vec![]).await, ErrorKind::ReadOnly, "read-only");
+    let returning = session.fetch_raw("DELETE FROM note RETURNING id", vec![]).await;
+    let outcome = match returning {
+        Ok(cursor) => drain(cursor).await,
+        Err(error) => Err(error),
+    };
+    assert_error(outcome, ErrorKind::ReadOnly, "read-only");
+    let cursor = session.fetch_raw("SELECT title FROM note", vec![]).await.unwrap();
+    assert_eq!(drain(cursor).await.unwrap().len(), 5);
+    let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
+    let transaction = session.begin(options).await.unwrap();
+    assert_error(transaction.execute_raw(delete, vec![]).await, ErrorKind::ReadOnly, "read-only");
+    drop(transaction);
+    assert_eq!(world.all_notes().await.len(), 5);
+}
