@@ -92,7 +92,10 @@ impl Plugin {
 
             // The names of exports mean nothing to other linkers, and are no good symbols there.
             #[cfg(target_family = "wasm")]
-            bindings::export!(Plugin with_types_in bindings);
+            #[allow(unsafe_code, clippy::undocumented_unsafe_blocks, reason = "generated")]
+            const _: () = {
+                bindings::export!(Plugin with_types_in bindings);
+            };
         })
     }
 

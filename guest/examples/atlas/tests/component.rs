@@ -43,6 +43,6 @@ fn it_describes_its_models_and_exports_its_world() -> Result<()> {
     let (resolve, world) = decode()?;
     let exports = names(&resolve, &world.exports);
     assert!(exports.contains(&"ferro:orm/models@0.1.0".to_owned()), "{exports:?}");
-    assert!(exports.contains(&"top-cities".to_owned()), "{exports:?}");
+    assert!(exports.contains(&"found-city".to_owned()), "{exports:?}");
     Ok(())
 }
