@@ -18,7 +18,7 @@ use crate::limits::Wait;
 ///
 /// # Cancel safety
 ///
-/// If a future of [`Cursor::next`] is dropped, rows may be lost: drop the cursor too.
+/// No row is lost when a future of [`Cursor::next`] is dropped: the next call goes on where it was.
 pub struct Cursor {
     rows: Rows,
     granted: Arc<Granted>,

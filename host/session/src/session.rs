@@ -36,7 +36,7 @@ pub struct Session {
 
 enum Place {
     Database(Database),
-    Transaction { transaction: Transaction, dialect: Dialect, end: Option<Instant> },
+    Transaction { transaction: Transaction, end: Option<Instant> },
 }
 
 impl Session {
@@ -56,7 +56,7 @@ impl Session {
     pub fn dialect(&self) -> Dialect {
         match &self.place {
             Place::Database(database) => database.dialect(),
-            Place::Transaction { dialect, .. } => *dialect,
+            Place::Transaction { transaction, .. } => transaction.dialect(),
         }
     }
 
@@ -111,7 +111,7 @@ impl Session {
     ///
     /// `denied`, if the grant has no `raw-sql`; else as [`Session::fetch`].
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
-        self.admit_raw()?;
+        self.admit_raw(sql)?;
         self.admit(parameters.len())?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let started = Instant::now();
@@ -137,7 +137,7 @@ impl Session {
     ///
     /// As [`Session::fetch_raw`].
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
-        self.admit_raw()?;
+        self.admit_raw(sql)?;
         self.admit(parameters.len())?;
         let changed = match &self.place {
             Place::Transaction { transaction, .. } => {
@@ -172,11 +172,11 @@ impl Session {
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
-                Place::Transaction { transaction, dialect: self.dialect(), end }
+                Place::Transaction { transaction, end }
             }
-            Place::Transaction { transaction, dialect, end } => {
+            Place::Transaction { transaction, end } => {
                 let savepoint = self.run(transaction.begin(options)).await?;
-                Place::Transaction { transaction: savepoint, dialect: *dialect, end: *end }
+                Place::Transaction { transaction: savepoint, end: *end }
             }
         };
         Ok(Self {
@@ -287,14 +287,20 @@ impl Session {
         }
     }
 
-    fn admit_raw(&self) -> Result<(), Error> {
-        match self.granted.policy.raw_sql {
-            true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::Denied,
-                "SQL text is not granted for this database: it takes `raw-sql`",
-            )),
+    fn admit_raw(&self, sql: &str) -> Result<(), Error> {
+        let policy = &self.granted.policy;
+        if !policy.raw_sql {
+            let message = "SQL text is not granted for this database: it takes `raw-sql`";
+            return Err(Error::new(ErrorKind::Denied, message));
         }
+        // A read-only transaction refuses every write, but not the statements that would make it
+        // one that writes: `SET TRANSACTION READ WRITE`, `PRAGMA query_only = OFF`.
+        if policy.read_only && !is_query(sql) {
+            let message =
+                format!("the grant is read-only: a statement begins with {}", QUERIES.join(", "));
+            return Err(Error::new(ErrorKind::ReadOnly, message));
+        }
+        Ok(())
     }
 
     async fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -382,6 +388,15 @@ impl std::fmt::Debug for Session {
             .field("transaction", &matches!(self.place, Place::Transaction { .. }))
             .finish_non_exhaustive()
     }
+}
+
+/// What a statement begins with that may only read, if the transaction is read-only too.
+const QUERIES: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
+
+fn is_query(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    let end = sql.find(|it: char| !it.is_ascii_alphabetic()).unwrap_or(sql.len());
+    QUERIES.iter().any(|keyword| sql[..end].eq_ignore_ascii_case(keyword))
 }
 
 /// A transaction's hold on the session that it began in.
