@@ -1,0 +1,377 @@
+//! Every fault of a schema at once, each naming model and field.
+
+use std::collections::{HashMap, HashSet};
+
+use ferro_wit::schema::{
+    Check, CheckTest, ColumnType, DefaultValue, EnumType, Field, Model, Schema,
+};
+use ferro_wit::types::{ScalarType, Value};
+
+use super::{column_of, names, relations, scalar_of, table_of};
+use crate::ddl::constant;
+use crate::error::{shown, suggestion};
+
+/// The longest text that PostgreSQL lets a column limit.
+const MAX_TEXT_LENGTH: u32 = 10_485_760;
+/// The most digits that PostgreSQL lets a column declare.
+const MAX_PRECISION: u16 = 1000;
+
+/// All faults; none for models that can be used.
+pub(super) fn find(schema: &Schema) -> Vec<String> {
+    let mut faults = Faults { schema, found: Vec::new() };
+    faults.enums();
+    faults.models();
+    for model in &schema.models {
+        faults.model(model);
+    }
+    let mut found = faults.found;
+    relations::find(schema, &mut found);
+    found
+}
+
+/// Tables that are the same on SQLite, which knows no schemas.
+pub(super) fn same_on_sqlite(schema: &Schema) -> Vec<String> {
+    let mut tables = HashMap::new();
+    let mut faults = Vec::new();
+    for model in &schema.models {
+        let table = table_of(model).name;
+        if let Some(other) = tables.insert(names::fold(&table), model) {
+            faults.push(format!(
+                "the models {} and {} have the same table {} on SQLite, which has no schemas",
+                shown(&other.name),
+                shown(&model.name),
+                shown(&table)
+            ));
+        }
+    }
+    faults
+}
+
+struct Faults<'a> {
+    schema: &'a Schema,
+    found: Vec<String>,
+}
+
+impl Faults<'_> {
+    fn enums(&mut self) {
+        let mut known = HashSet::new();
+        for found in &self.schema.enums {
+            let name = shown(&found.name);
+            if let Some(fault) = names::fault(&found.name) {
+                self.found.push(format!("enum {name}: its name {fault}"));
+            }
+            if names::is_system_type(&found.name) {
+                self.found.push(format!("enum {name}: the name belongs to the database"));
+            }
+            if !known.insert(names::fold(&found.name)) {
+                self.found.push(format!("enum {name}: there is another enum of that name"));
+            }
+            self.enum_values(found);
+        }
+    }
+
+    fn enum_values(&mut self, found: &EnumType) {
+        let name = shown(&found.name);
+        if found.values.is_empty() {
+            self.found.push(format!("enum {name}: it has no values"));
+        }
+        let mut known = HashSet::new();
+        for value in &found.values {
+            let shown = shown(value);
+            if value.len() > names::MAX_NAME_BYTES {
+                let most = names::MAX_NAME_BYTES;
+                self.found.push(format!("enum {name}: value {shown} is longer than {most} bytes"));
+            }
+            if value.contains('\0') {
+                self.found.push(format!("enum {name}: value {shown} contains a NUL"));
+            }
+            if !known.insert(value) {
+                self.found.push(format!("enum {name}: value {shown} stands there twice"));
+            }
+        }
+    }
+
+    /// Names that must differ between models.
+    fn models(&mut self) {
+        let mut names = HashSet::new();
+        let mut tables: HashMap<_, &str> = HashMap::new();
+        for model in &self.schema.models {
+            if !names.insert(&model.name) {
+                self.found.push(format!(
+                    "model {}: there is another model of that name",
+                    shown(&model.name)
+                ));
+            }
+            let table = table_of(model);
+            let key = (table.namespace.as_deref().map(names::fold), names::fold(&table.name));
+            if let Some(other) = tables.insert(key, &model.name) {
+                self.found.push(format!(
+                    "model {}: the table {} is that of model {} already",
+                    shown(&model.name),
+                    shown(&table.name),
+                    shown(other)
+                ));
+            }
+            // PostgreSQL keeps the row type of a table among the other types.
+            if self.schema.enums.iter().any(|it| names::fold(&it.name) == names::fold(&table.name))
+            {
+                self.found.push(format!(
+                    "model {}: an enum has the name of its table {}",
+                    shown(&model.name),
+                    shown(&table.name)
+                ));
+            }
+        }
+    }
+
+    fn model(&mut self, model: &Model) {
+        let at = format!("model {}", shown(&model.name));
+        if let Some(fault) = names::fault(&model.name) {
+            self.found.push(format!("{at}: its name {fault}"));
+        }
+        self.table(model, &at);
+        if model.fields.is_empty() {
+            self.found.push(format!("{at}: it has no fields"));
+        }
+        let mut fields = HashSet::new();
+        let mut columns = HashMap::new();
+        for field in &model.fields {
+            let at = format!("{at}, field {}", shown(&field.name));
+            if !fields.insert(&field.name) {
+                self.found.push(format!("{at}: there is another field of that name"));
+            } else if let Some(other) = columns.insert(names::fold(column_of(field)), &field.name) {
+                let column = shown(column_of(field));
+                self.found.push(format!(
+                    "{at}: the column {column} is that of field {} already",
+                    shown(other)
+                ));
+            }
+            self.field(field, &at);
+        }
+        self.primary_key(model, &at);
+        self.indexes(model, &at);
+        for check in &model.checks {
+            self.check(model, check, &at);
+        }
+        if model.comment.as_deref().is_some_and(|it| it.contains('\0')) {
+            self.found.push(format!("{at}: its comment contains a NUL"));
+        }
+    }
+
+    fn table(&mut self, model: &Model, at: &str) {
+        let table = table_of(model);
+        if let Some(fault) = names::fault(&table.name) {
+            self.found.push(format!("{at}: the name of its table {fault}"));
+        }
+        if names::is_system_table(&table.name) {
+            let table = shown(&table.name);
+            self.found.push(format!("{at}: the table {table} belongs to the database"));
+        }
+        let Some(namespace) = &table.namespace else { return };
+        if let Some(fault) = names::fault(namespace) {
+            self.found.push(format!("{at}: the name of its namespace {fault}"));
+        }
+        if names::is_system_namespace(namespace) {
+            let namespace = shown(namespace);
+            self.found.push(format!("{at}: the namespace {namespace} belongs to the database"));
+        }
+    }
+
+    fn field(&mut self, field: &Field, at: &str) {
+        if let Some(fault) = names::fault(&field.name) {
+            self.found.push(format!("{at}: its name {fault}"));
+        }
+        if let Some(fault) = field.column.as_deref().and_then(names::fault) {
+            self.found.push(format!("{at}: the name of its column {fault}"));
+        }
+        if names::is_system_column(column_of(field)) {
+            let column = shown(column_of(field));
+            self.found.push(format!("{at}: the column {column} belongs to the database"));
+        }
+        if let Some(fault) = self.kind_fault(&field.kind) {
+            self.found.push(format!("{at}: {fault}"));
+        }
+        if let Some(fault) = self.default_fault(field) {
+            self.found.push(format!("{at}: its default {fault}"));
+        }
+        if field.version && (field.nullable || !matches!(field.kind, ColumnType::Integer(_))) {
+            self.found.push(format!("{at}: a version is an integer that is never null"));
+        }
+    }
+
+    fn kind_fault(&self, kind: &ColumnType) -> Option<String> {
+        match kind {
+            ColumnType::Text(Some(length)) if *length == 0 || *length > MAX_TEXT_LENGTH => {
+                Some(format!("a text is limited to 1 … {MAX_TEXT_LENGTH} characters"))
+            }
+            ColumnType::Decimal(Some(size))
+                if size.precision == 0
+                    || size.precision > MAX_PRECISION
+                    || size.scale > size.precision =>
+            {
+                Some(format!(
+                    "a decimal has 1 … {MAX_PRECISION} digits, of which its scale is a part"
+                ))
+            }
+            ColumnType::Enumeration(name)
+                if !self.schema.enums.iter().any(|it| &it.name == name) =>
+            {
+                let known = self.schema.enums.iter().map(|it| it.name.as_str());
+                let suggestion = suggestion(name, known);
+                Some(format!("there is no enum {}{suggestion}", shown(name)))
+            }
+            _ => None,
+        }
+    }
+
+    fn default_fault(&self, field: &Field) -> Option<String> {
+        let (kind, many) = scalar_of(&field.kind);
+        match field.default.as_ref()? {
+            _ if field.generated_key => Some("cannot stand beside a generated key".into()),
+            DefaultValue::Client => None,
+            DefaultValue::Now => {
+                use ScalarType as S;
+                let fits = matches!(kind, S::Date | S::Time | S::Timestamp | S::Timestamptz);
+                (!fits || many).then(|| "`now` fits dates and times only".into())
+            }
+            DefaultValue::RandomUuid => {
+                (kind != ScalarType::Uuid || many).then(|| "`random-uuid` fits uuids only".into())
+            }
+            DefaultValue::Constant(Value::Null) => {
+                (!field.nullable).then(|| "is null, which the field cannot be".into())
+            }
+            DefaultValue::Constant(value) => self.constant_fault(field, value),
+        }
+    }
+
+    /// What is wrong with a constant for a field, as the end of a sentence.
+    fn constant_fault(&self, field: &Field, value: &Value) -> Option<String> {
+        if let Some(fault) = constant::fault(value, scalar_of(&field.kind)) {
+            return Some(fault);
+        }
+        let ColumnType::Enumeration(name) = &field.kind else { return None };
+        let Value::Text(text) = value else { return None };
+        let found = self.schema.enums.iter().find(|it| &it.name == name)?;
+        (!found.values.contains(text))
+            .then(|| format!("{} is no value of enum {}", shown(text), shown(name)))
+    }
+
+    fn primary_key(&mut self, model: &Model, at: &str) {
+        if model.primary_key.is_empty() {
+            self.found.push(format!("{at}: it has no primary key"));
+        }
+        let mut known = HashSet::new();
+        for name in &model.primary_key {
+            match model.fields.iter().find(|it| &it.name == name) {
+                None => self.found.push(no_field(model, name, &format!("{at}, primary key"))),
+                Some(field) if field.nullable => self.found.push(format!(
+                    "{at}, field {}: a field of the primary key cannot be nullable",
+                    shown(name)
+                )),
+                Some(_) => {}
+            }
+            if !known.insert(name) {
+                self.found.push(format!("{at}, primary key: {} stands there twice", shown(name)));
+            }
+        }
+        for field in model.fields.iter().filter(|it| it.generated_key) {
+            let sole = model.primary_key == [field.name.clone()];
+            if !sole || !matches!(field.kind, ColumnType::Integer(_)) {
+                self.found.push(format!(
+                    "{at}, field {}: a generated key is an integer and the only field of the primary key",
+                    shown(&field.name)
+                ));
+            }
+        }
+    }
+
+    fn indexes(&mut self, model: &Model, at: &str) {
+        for index in &model.indexes {
+            let name = index.name.as_deref().map(shown).unwrap_or_default();
+            let at = format!("{at}, index {name}");
+            let at = at.trim_end();
+            if let Some(fault) = index.name.as_deref().and_then(names::fault) {
+                self.found.push(format!("{at}: its name {fault}"));
+            }
+            if index.name.as_deref().is_some_and(names::is_system_table) {
+                self.found.push(format!("{at}: the name belongs to the database"));
+            }
+            if index.fields.is_empty() {
+                self.found.push(format!("{at}: it has no fields"));
+            }
+            let mut known = HashSet::new();
+            for field in &index.fields {
+                if !model.fields.iter().any(|it| &it.name == field) {
+                    self.found.push(no_field(model, field, at));
+                }
+                if !known.insert(field) {
+                    self.found.push(format!("{at}: {} stands there twice", shown(field)));
+                }
+            }
+            if let Some(condition) = &index.condition {
+                self.check(model, condition, at);
+            }
+        }
+    }
+
+    fn check(&mut self, model: &Model, check: &Check, at: &str) {
+        let name = check.name.as_deref().map(shown).unwrap_or_default();
+        let at = format!("{at}, check {name}");
+        let at = at.trim_end();
+        if let Some(fault) = check.name.as_deref().and_then(names::fault) {
+            self.found.push(format!("{at}: its name {fault}"));
+        }
+        if check.any_of.is_empty() || check.any_of.iter().any(Vec::is_empty) {
+            self.found.push(format!("{at}: it has an empty group"));
+        }
+        for term in check.any_of.iter().flatten() {
+            let Some(field) = model.fields.iter().find(|it| it.name == term.field) else {
+                self.found.push(no_field(model, &term.field, at));
+                continue;
+            };
+            if let Some(fault) = self.test_fault(model, field, &term.test) {
+                self.found.push(format!("{at}, field {}: {fault}", shown(&field.name)));
+            }
+        }
+    }
+
+    fn test_fault(&self, model: &Model, field: &Field, test: &CheckTest) -> Option<String> {
+        let of_value = |value: &Value| match value {
+            Value::Null => Some("nothing compares with null: use is-null".to_owned()),
+            value => self.constant_fault(field, value).map(|fault| format!("its value {fault}")),
+        };
+        let incomparable =
+            matches!(field.kind, ColumnType::Json | ColumnType::Array(_) | ColumnType::Interval);
+        match test {
+            CheckTest::IsNull | CheckTest::IsNotNull => None,
+            _ if incomparable => Some("its type does not compare".into()),
+            CheckTest::Compare((_, value)) => of_value(value),
+            CheckTest::OneOf(values) if values.is_empty() => Some("the list has no values".into()),
+            CheckTest::OneOf(values) => values.iter().find_map(of_value),
+            CheckTest::CompareField((_, other)) => {
+                match model.fields.iter().find(|it| &it.name == other) {
+                    None => Some(no_field(model, other, "compare-field")),
+                    Some(other) if !comparable(&field.kind, &other.kind) => {
+                        Some(format!("{} has another type", shown(&other.name)))
+                    }
+                    Some(_) => None,
+                }
+            }
+        }
+    }
+}
+
+/// Whether two columns hold values of one type. Enums must be the same.
+pub(super) fn comparable(one: &ColumnType, other: &ColumnType) -> bool {
+    match (one, other) {
+        (ColumnType::Enumeration(one), ColumnType::Enumeration(other)) => one == other,
+        (ColumnType::Enumeration(_), _) | (_, ColumnType::Enumeration(_)) => false,
+        _ => scalar_of(one) == scalar_of(other),
+    }
+}
+
+/// `…: there is no field …`, with the nearest one.
+pub(super) fn no_field(model: &Model, name: &str, at: &str) -> String {
+    let known = model.fields.iter().map(|it| it.name.as_str());
+    format!("{at}: there is no field {}{}", shown(name), suggestion(name, known))
+}

@@ -1,0 +1,299 @@
+//! Checked models: every name resolved, every reference an index.
+//!
+//! [`faults`] checks models as they were given; this module builds what the other stages read, and
+//! may rely on what was checked.
+
+mod faults;
+mod names;
+mod relations;
+
+use std::collections::HashMap;
+
+use ferro_wit::schema::{self, ColumnType, DefaultValue, ReferentialAction, Schema};
+use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType};
+
+pub(crate) use names::{MAX_NAME_BYTES, shorten};
+
+/// Checked models, ready to compile against.
+///
+/// A model that names no table has its own name in snake case, with an underscore before each
+/// capital but the first: `BlogPost` is `blog_post`. A field that names no column has its own name.
+///
+/// ```
+/// use ferro_core::Catalog;
+/// use ferro_wit::schema::Schema;
+///
+/// let catalog = Catalog::new(Schema { models: vec![], enums: vec![] });
+/// assert!(catalog.is_ok());
+/// ```
+#[derive(Debug)]
+pub struct Catalog {
+    pub(crate) models: Vec<Model>,
+    pub(crate) enums: Vec<schema::EnumType>,
+    pub(crate) join_tables: Vec<JoinTable>,
+    by_name: HashMap<String, usize>,
+    /// Tables that are apart only by their PostgreSQL schema.
+    sqlite_faults: Vec<String>,
+}
+
+/// A model and its table.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) table: Table,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) primary_key: Vec<usize>,
+    /// The sets of fields that tell rows apart, each sorted; the primary key is the first.
+    pub(crate) keys: Vec<Vec<usize>>,
+    pub(crate) foreign_keys: Vec<ForeignKey>,
+    pub(crate) indexes: Vec<schema::Index>,
+    pub(crate) checks: Vec<schema::Check>,
+    pub(crate) comment: Option<String>,
+    by_name: HashMap<String, usize>,
+}
+
+/// A table's name, in its schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+}
+
+/// A field and its column.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) column: String,
+    pub(crate) kind: ColumnType,
+    pub(crate) ty: Type,
+    pub(crate) nullable: bool,
+    pub(crate) unique: bool,
+    pub(crate) indexed: bool,
+    pub(crate) generated_key: bool,
+    pub(crate) default: Option<DefaultValue>,
+}
+
+/// What a value is, as far as expressions are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Type {
+    pub(crate) kind: ScalarType,
+    pub(crate) many: bool,
+    /// The index of an enum, whose values are texts.
+    pub(crate) enumeration: Option<usize>,
+}
+
+/// A foreign key; its columns are pairs of this model's field and the target's.
+#[derive(Debug)]
+pub(crate) struct ForeignKey {
+    pub(crate) target: usize,
+    pub(crate) fields: Vec<(usize, usize)>,
+    pub(crate) unique: bool,
+    pub(crate) on_delete: ReferentialAction,
+    pub(crate) on_update: ReferentialAction,
+}
+
+/// The table of pairs of a many-to-many relation that names no model for it.
+#[derive(Debug)]
+pub(crate) struct JoinTable {
+    pub(crate) table: Table,
+    pub(crate) source: JoinEnd,
+    pub(crate) target: JoinEnd,
+}
+
+/// One side of a join table.
+#[derive(Debug)]
+pub(crate) struct JoinEnd {
+    pub(crate) model: usize,
+    /// One column for each field of the model's primary key, in its order.
+    pub(crate) columns: Vec<String>,
+}
+
+impl Catalog {
+    /// Check models.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the models, each naming model and field.
+    pub fn new(schema: Schema) -> Result<Self, Vec<String>> {
+        let faults = faults::find(&schema);
+        match faults.is_empty() {
+            true => Ok(Self::resolve(schema)),
+            false => Err(faults),
+        }
+    }
+
+    pub(crate) fn model(&self, name: &str) -> Option<(usize, &Model)> {
+        let index = *self.by_name.get(name)?;
+        Some((index, &self.models[index]))
+    }
+
+    /// Fails where the models cannot be told apart on a database.
+    pub(crate) fn check_dialect(&self, dialect: Dialect) -> Result<(), Error> {
+        match dialect {
+            Dialect::Sqlite if !self.sqlite_faults.is_empty() => {
+                Err(Error::new(ErrorKind::InvalidSchema, self.sqlite_faults.join("; ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn resolve(schema: Schema) -> Self {
+        let sqlite_faults = faults::same_on_sqlite(&schema);
+        let models = schema.models;
+        let by_name: HashMap<_, _> =
+            models.iter().enumerate().map(|(index, it)| (it.name.clone(), index)).collect();
+        let positions: Vec<HashMap<String, usize>> = models
+            .iter()
+            .map(|model| {
+                let fields = model.fields.iter().enumerate();
+                fields.map(|(index, field)| (field.name.clone(), index)).collect()
+            })
+            .collect();
+        let join_tables = models
+            .iter()
+            .flat_map(|source| source.many_to_manys.iter().map(move |it| (source, it)))
+            .filter(|(_, relation)| relation.through.is_none())
+            .map(|(source, relation)| {
+                let target = &models[by_name[&relation.target]];
+                relations::join_table(source, relation, target, &by_name)
+            })
+            .collect();
+        let resolver = Resolver { by_name: &by_name, positions: &positions, enums: &schema.enums };
+        let models = models.into_iter().map(|model| resolver.model(model)).collect();
+        Self { models, enums: schema.enums, join_tables, by_name, sqlite_faults }
+    }
+}
+
+impl Model {
+    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
+        self.by_name.get(name).map(|index| &self.fields[*index])
+    }
+
+    /// Whether a set of fields tells rows apart.
+    pub(crate) fn is_key(&self, fields: &[&Field]) -> bool {
+        let mut positions: Vec<_> =
+            fields.iter().filter_map(|it| self.by_name.get(&it.name).copied()).collect();
+        positions.sort_unstable();
+        self.keys.contains(&positions)
+    }
+}
+
+impl Type {
+    pub(crate) fn scalar(kind: ScalarType) -> Self {
+        Self { kind, many: false, enumeration: None }
+    }
+
+    pub(crate) fn is(self, kind: ScalarType) -> bool {
+        self.kind == kind && !self.many
+    }
+}
+
+/// What a column's values are in queries and results.
+pub(crate) fn scalar_of(kind: &ColumnType) -> (ScalarType, bool) {
+    let kind = match kind {
+        ColumnType::Boolean => ScalarType::Boolean,
+        ColumnType::Integer(_) => ScalarType::Integer,
+        ColumnType::Real | ColumnType::Double => ScalarType::Float,
+        ColumnType::Decimal(_) => ScalarType::Decimal,
+        ColumnType::Text(_) | ColumnType::Enumeration(_) => ScalarType::Text,
+        ColumnType::Blob => ScalarType::Blob,
+        ColumnType::Uuid => ScalarType::Uuid,
+        ColumnType::Date => ScalarType::Date,
+        ColumnType::Time => ScalarType::Time,
+        ColumnType::Timestamp => ScalarType::Timestamp,
+        ColumnType::Timestamptz => ScalarType::Timestamptz,
+        ColumnType::Interval => ScalarType::Interval,
+        ColumnType::Json => ScalarType::Json,
+        ColumnType::Array(kind) => return (*kind, true),
+    };
+    (kind, false)
+}
+
+/// The table of a model.
+fn table_of(model: &schema::Model) -> Table {
+    Table {
+        namespace: model.namespace.clone(),
+        name: model.table.clone().unwrap_or_else(|| names::default_table(&model.name)),
+    }
+}
+
+/// The column of a field.
+fn column_of(field: &schema::Field) -> &str {
+    field.column.as_deref().unwrap_or(&field.name)
+}
+
+/// The sets of fields of a model that tell rows apart, by name.
+fn keys(model: &schema::Model) -> impl Iterator<Item = Vec<&str>> {
+    let primary = [model.primary_key.iter().map(String::as_str).collect()].into_iter();
+    let single = model.fields.iter().filter(|it| it.unique).map(|it| vec![it.name.as_str()]);
+    let indexes = model.indexes.iter().filter(|it| it.unique && it.condition.is_none());
+    let foreign = model.foreign_keys.iter().filter(|it| it.unique);
+    primary
+        .chain(single)
+        .chain(indexes.map(|it| it.fields.iter().map(String::as_str).collect()))
+        .chain(foreign.map(|it| it.fields.iter().map(|(field, _)| field.as_str()).collect()))
+}
+
+struct Resolver<'a> {
+    by_name: &'a HashMap<String, usize>,
+    /// The fields of each model, by name.
+    positions: &'a [HashMap<String, usize>],
+    enums: &'a [schema::EnumType],
+}
+
+impl Resolver<'_> {
+    fn model(&self, model: schema::Model) -> Model {
+        let by_name = self.positions[self.by_name[&model.name]].clone();
+        let keys = keys(&model)
+            .map(|key| {
+                let mut key: Vec<_> = key.into_iter().map(|it| by_name[it]).collect();
+                key.sort_unstable();
+                key
+            })
+            .collect();
+        let foreign_keys = model.foreign_keys.iter().map(|it| self.foreign_key(&by_name, it));
+        Model {
+            table: table_of(&model),
+            primary_key: model.primary_key.iter().map(|it| by_name[it]).collect(),
+            keys,
+            foreign_keys: foreign_keys.collect(),
+            name: model.name,
+            fields: model.fields.into_iter().map(|it| self.field(it)).collect(),
+            indexes: model.indexes,
+            checks: model.checks,
+            comment: model.comment,
+            by_name,
+        }
+    }
+
+    fn field(&self, field: schema::Field) -> Field {
+        let (kind, many) = scalar_of(&field.kind);
+        let enumeration = match &field.kind {
+            ColumnType::Enumeration(name) => self.enums.iter().position(|it| &it.name == name),
+            _ => None,
+        };
+        Field {
+            column: column_of(&field).to_owned(),
+            name: field.name,
+            kind: field.kind,
+            ty: Type { kind, many, enumeration },
+            nullable: field.nullable,
+            unique: field.unique,
+            indexed: field.indexed,
+            generated_key: field.generated_key,
+            default: field.default,
+        }
+    }
+
+    fn foreign_key(&self, own: &HashMap<String, usize>, key: &schema::ForeignKey) -> ForeignKey {
+        let target = self.by_name[&key.target];
+        let fields = key.fields.iter();
+        ForeignKey {
+            target,
+            fields: fields.map(|(from, to)| (own[from], self.positions[target][to])).collect(),
+            unique: key.unique,
+            on_delete: key.on_delete,
+            on_update: key.on_update,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What names may be: the databases' own limits, and what must not be named by a model.
+
+/// The longest name in bytes: PostgreSQL silently cuts what is longer.
+pub(crate) const MAX_NAME_BYTES: usize = 63;
+
+/// What is wrong with a name, as the end of a sentence.
+pub(super) fn fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("is empty".into());
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Some(format!("is longer than {MAX_NAME_BYTES} bytes"));
+    }
+    if name.chars().any(char::is_control) {
+        return Some("contains a control character".into());
+    }
+    None
+}
+
+/// Whether a table of this name belongs to the database, or is one of its table functions.
+pub(super) fn is_system_table(name: &str) -> bool {
+    const FUNCTIONS: [&str; 7] =
+        ["bytecode", "dbstat", "generate_series", "json_each", "json_tree", "stmt", "tables_used"];
+    let name = fold(name);
+    ["sqlite_", "pg_", "pragma_", "jsonb_each", "jsonb_tree", "fts3", "fts4", "fts5"]
+        .iter()
+        .any(|it| name.starts_with(it))
+        || FUNCTIONS.contains(&name.as_str())
+}
+
+/// Whether a schema of this name belongs to the database.
+pub(super) fn is_system_namespace(name: &str) -> bool {
+    let name = fold(name);
+    name.starts_with("pg_") || name == "information_schema"
+}
+
+/// Whether every table has a hidden column of this name.
+pub(super) fn is_system_column(name: &str) -> bool {
+    const HIDDEN: [&str; 9] =
+        ["cmax", "cmin", "ctid", "oid", "rowid", "_rowid_", "tableoid", "xmax", "xmin"];
+    HIDDEN.contains(&fold(name).as_str())
+}
+
+/// Whether PostgreSQL would take a type of this name for one of its own.
+pub(super) fn is_system_type(name: &str) -> bool {
+    const TYPES: [&str; 60] = [
+        "aclitem",
+        "any",
+        "anyarray",
+        "anyelement",
+        "anyenum",
+        "bit",
+        "bool",
+        "box",
+        "bpchar",
+        "bytea",
+        "char",
+        "cid",
+        "cidr",
+        "circle",
+        "cstring",
+        "date",
+        "daterange",
+        "event_trigger",
+        "float4",
+        "float8",
+        "inet",
+        "int2",
+        "int2vector",
+        "int4",
+        "int4range",
+        "int8",
+        "int8range",
+        "internal",
+        "interval",
+        "json",
+        "jsonb",
+        "jsonpath",
+        "line",
+        "lseg",
+        "macaddr",
+        "macaddr8",
+        "money",
+        "name",
+        "numeric",
+        "numrange",
+        "oid",
+        "oidvector",
+        "path",
+        "point",
+        "polygon",
+        "record",
+        "refcursor",
+        "text",
+        "tid",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "timetz",
+        "trigger",
+        "tsquery",
+        "tsvector",
+        "uuid",
+        "varbit",
+        "varchar",
+        "xml",
+    ];
+    let name = fold(name);
+    TYPES.contains(&name.as_str())
+        || name.starts_with("pg_")
+        || name.starts_with("reg")
+        || name.starts_with('_')
+}
+
+/// A name as SQLite compares it: letters of ASCII without their case.
+pub(super) fn fold(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// The table of a model that names none. Hosts derive it in the same way to find a model's grant.
+pub(super) fn default_table(model: &str) -> String {
+    let mut table = String::with_capacity(model.len() + 4);
+    for character in model.chars() {
+        if character.is_uppercase() && !table.is_empty() {
+            table.push('_');
+        }
+        table.extend(character.to_lowercase());
+    }
+    table
+}
+
+/// A name made of others, cut to what the databases keep. What is cut away is told apart by a hash.
+pub(crate) fn shorten(name: String) -> String {
+    if name.len() <= MAX_NAME_BYTES {
+        return name;
+    }
+    let mut end = MAX_NAME_BYTES - 17;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}_{:016x}", &name[..end], hash(name.as_bytes()))
+}
+
+/// FNV-1a: the same on every platform and in every release, as names in a database must be.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_named_after_their_models() {
+        for (model, table) in
+            [("User", "user"), ("BlogPost", "blog_post"), ("user", "user"), ("Été", "été")]
+        {
+            assert_eq!(default_table(model), table);
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters_and_stay_apart() {
+        let one = shorten("é".repeat(60) + "a");
+        let other = shorten("é".repeat(60) + "b");
+        assert!(one.len() <= MAX_NAME_BYTES && other.len() <= MAX_NAME_BYTES);
+        assert_ne!(one, other);
+        assert_eq!(shorten("short".into()), "short");
+    }
+
+    #[test]
+    fn t10_system_names_are_known_in_any_case() {
+        assert!(is_system_table("SQLite_master") && is_system_table("pg_class"));
+        assert!(is_system_table("pragma_table_info") && is_system_table("JSON_EACH"));
+        assert!(is_system_namespace("Information_Schema") && is_system_namespace("pg_catalog"));
+        assert!(is_system_column("ctid") && is_system_column("RowID"));
+        assert!(is_system_type("Text") && is_system_type("regclass"));
+        assert!(!is_system_table("page") && !is_system_column("id") && !is_system_type("mood"));
+    }
+}

@@ -1,0 +1,21 @@
+//! Deletes: they touch exactly the rows that their select chooses.
+
+use ferro_wit::plan::Step;
+use ferro_wit::query::Delete;
+use ferro_wit::types::Error;
+
+use super::Compiler;
+use crate::policy::Write;
+
+impl<'a> Compiler<'a> {
+    pub(super) fn delete(mut self, delete: &'a Delete) -> Result<Step, Error> {
+        self.view().allow(Write::Delete)?;
+        let rows = self.select_at(delete.rows);
+        self.check_rows(rows)?;
+        self.sql.push("DELETE FROM ");
+        self.table();
+        self.chosen(rows)?;
+        let columns = self.returning(delete.returning.as_ref())?;
+        self.into_step(columns)
+    }
+}

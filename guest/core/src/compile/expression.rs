@@ -1,0 +1,472 @@
+//! Expressions as SQL. They have been typed before, so this module only spells them.
+
+use ferro_wit::query::{
+    Aggregate, AggregateFunction, BinaryOperator, FunctionCall, Literal, Node, NodeRef,
+    UnaryOperator,
+};
+use ferro_wit::types::{Dialect, Error, ScalarType};
+
+use super::Compiler;
+use crate::catalog::Type;
+use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::error::unsupported;
+use crate::functions::{self, Function};
+use crate::sql::quoted;
+
+/// How many terms stand side by side before they are put in groups: SQLite nests them, and limits
+/// how deep.
+const GROUP_TERMS: usize = 16;
+
+impl Compiler<'_> {
+    /// Writes a node. What has operands is not in parentheses.
+    pub(crate) fn expression(&mut self, node: NodeRef) -> Result<(), Error> {
+        self.sql.check_size()?;
+        let fact = self.fact(node)?;
+        match self.node(node) {
+            Node::Literal(literal) => self.literal(literal),
+            Node::Parameter(it) => self.sql.parameter(it.index, it.kind, it.many),
+            Node::Field(path) => {
+                let field = self.view().readable(&path.field)?;
+                self.column(field);
+            }
+            Node::Excluded(name) => {
+                let field = self.view().nameable(name)?;
+                self.sql.push("excluded.");
+                self.sql.name(&field.column);
+            }
+            Node::Unary((operator, operand)) => self.unary(*operator, *operand)?,
+            Node::Binary((operator, left, right)) => self.binary(*operator, *left, *right)?,
+            Node::Between((value, lower, upper)) => {
+                let decimal = self.compares_decimals(&[*value, *lower, *upper])?;
+                self.comparand(*value, decimal, true)?;
+                self.sql.push(" BETWEEN ");
+                self.comparand(*lower, decimal, false)?;
+                self.sql.push(" AND ");
+                self.comparand(*upper, decimal, false)?;
+            }
+            Node::AllOf(terms) => self.terms(terms, " AND ", true)?,
+            Node::AnyOf(terms) => self.terms(terms, " OR ", false)?,
+            Node::Call(call) => self.call(call)?,
+            Node::Cast((operand, kind)) => self.cast(*operand, *kind)?,
+            Node::Aggregate(aggregate) => self.aggregate(aggregate, fact.ty)?,
+            // Typing refuses these.
+            Node::Case(_)
+            | Node::Json(_)
+            | Node::Window(_)
+            | Node::Related(_)
+            | Node::Subquery(_)
+            | Node::Exists(_)
+            | Node::InSelect(_) => return Err(unsupported(format!("node {node}"))),
+        }
+        Ok(())
+    }
+
+    /// Writes a node as the operand of an operator.
+    pub(crate) fn operand(&mut self, node: NodeRef) -> Result<(), Error> {
+        let compound = matches!(
+            self.node(node),
+            Node::Unary(_) | Node::Binary(_) | Node::Between(_) | Node::AllOf(_) | Node::AnyOf(_)
+        );
+        if !compound {
+            return self.expression(node);
+        }
+        self.sql.push("(");
+        self.expression(node)?;
+        self.sql.push(")");
+        Ok(())
+    }
+
+    /// Writes a node as an operand; the value of an enum as a text.
+    fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
+        match self.postgres_enum(node)? {
+            Some(_) => self.cast_as(node, "text"),
+            None => self.operand(node),
+        }
+    }
+
+    /// Writes a node as a value that can be returned or compared with texts.
+    pub(crate) fn output(&mut self, node: NodeRef) -> Result<(), Error> {
+        match self.postgres_enum(node)? {
+            Some(_) => self.cast_as(node, "text"),
+            None => self.expression(node),
+        }
+    }
+
+    /// Writes a value for a column of a type.
+    pub(crate) fn assigned(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
+        let fact = self.fact(node)?;
+        let is_integer = fact.ty.is_some_and(|it| it.is(ScalarType::Integer));
+        match (self.dialect, to.enumeration) {
+            (Dialect::Postgres, Some(index)) if self.postgres_enum(node)?.is_none() => {
+                self.cast_as(node, &quoted(&self.catalog.enums[index].name))
+            }
+            (Dialect::Sqlite, _) if to.is(ScalarType::Decimal) && is_integer => {
+                self.cast_as(node, "TEXT")
+            }
+            // SQLite goes on with a float when an integer overflows. This is its one way to fail.
+            (Dialect::Sqlite, _) if to.is(ScalarType::Integer) && fact.fallible => {
+                self.sql.push("CASE typeof(");
+                self.expression(node)?;
+                self.sql.push(") WHEN 'real' THEN abs(-9223372036854775808) ELSE ");
+                self.expression(node)?;
+                self.sql.push(" END");
+                Ok(())
+            }
+            _ => self.expression(node),
+        }
+    }
+
+    /// Writes what rows are ordered or grouped by.
+    pub(crate) fn sort_key(&mut self, node: NodeRef) -> Result<(), Error> {
+        let ty = self.fact(node)?.ty;
+        match (self.dialect, ty.and_then(|it| it.enumeration)) {
+            // As PostgreSQL does: in the order of the declaration.
+            (Dialect::Sqlite, Some(index)) => {
+                let catalog = self.catalog;
+                self.sql.push("CASE ");
+                self.operand(node)?;
+                for (rank, value) in (0_i64..).zip(&catalog.enums[index].values) {
+                    let text = self.dialect.text(value);
+                    self.sql.push(&format!(" WHEN {text} THEN {rank}"));
+                }
+                self.sql.push(" END");
+                Ok(())
+            }
+            (Dialect::Sqlite, None) if ty.is_some_and(|it| it.is(ScalarType::Decimal)) => {
+                self.comparand(node, true, true)
+            }
+            _ => self.expression(node),
+        }
+    }
+
+    fn literal(&mut self, literal: &Literal) {
+        match literal {
+            Literal::Null => self.sql.push("NULL"),
+            Literal::Boolean(value) => self.sql.push(self.dialect.boolean(*value)),
+            Literal::Integer(value) => self.sql.integer(*value),
+            Literal::Star => self.sql.push("*"),
+        }
+    }
+
+    fn unary(&mut self, operator: UnaryOperator, operand: NodeRef) -> Result<(), Error> {
+        use UnaryOperator as U;
+        let (before, after) = match operator {
+            U::Not => ("NOT ", ""),
+            U::Negate => ("-", ""),
+            U::IsNull => ("", " IS NULL"),
+            U::IsNotNull => ("", " IS NOT NULL"),
+            U::IsTrue => ("", " IS "),
+            U::IsFalse => ("", " IS "),
+        };
+        self.sql.push(before);
+        match operator {
+            U::Negate => self.number(operand)?,
+            _ => self.operand(operand)?,
+        }
+        self.sql.push(after);
+        if matches!(operator, U::IsTrue | U::IsFalse) {
+            self.sql.push(self.dialect.boolean(operator == U::IsTrue));
+        }
+        Ok(())
+    }
+
+    fn binary(
+        &mut self,
+        operator: BinaryOperator,
+        left: NodeRef,
+        right: NodeRef,
+    ) -> Result<(), Error> {
+        use BinaryOperator as B;
+        match operator {
+            B::Equal => self.comparison(left, " = ", right),
+            B::NotEqual => self.comparison(left, " <> ", right),
+            B::Less => self.comparison(left, " < ", right),
+            B::LessOrEqual => self.comparison(left, " <= ", right),
+            B::Greater => self.comparison(left, " > ", right),
+            B::GreaterOrEqual => self.comparison(left, " >= ", right),
+            B::IsDistinct => self.comparison(left, " IS DISTINCT FROM ", right),
+            B::IsNotDistinct => self.comparison(left, " IS NOT DISTINCT FROM ", right),
+            B::Add => self.infix(left, " + ", right, Self::number),
+            B::Subtract => self.infix(left, " - ", right, Self::number),
+            B::Multiply => self.infix(left, " * ", right, Self::number),
+            B::Divide | B::Modulo => self.template(operator, left, right, Self::number),
+            B::Concat => self.infix(left, " || ", right, Self::text_operand),
+            B::InList => self.in_list(left, right, false),
+            B::NotInList => self.in_list(left, right, true),
+            _ => self.template(operator, left, right, Self::text_operand),
+        }
+    }
+
+    fn infix(
+        &mut self,
+        left: NodeRef,
+        operator: &str,
+        right: NodeRef,
+        write: fn(&mut Self, NodeRef) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        write(self, left)?;
+        self.sql.push(operator);
+        write(self, right)
+    }
+
+    /// Writes an operator that the databases spell in different ways.
+    fn template(
+        &mut self,
+        operator: BinaryOperator,
+        left: NodeRef,
+        right: NodeRef,
+        write: fn(&mut Self, NodeRef) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let template = self
+            .dialect
+            .template(operator)
+            .ok_or_else(|| unsupported(format!("{operator:?} is not supported yet")))?;
+        let mut rest = template;
+        while let Some((text, after)) = rest.split_once('{') {
+            self.sql.push(text);
+            match after.split_once('}') {
+                Some(("0", after)) => {
+                    write(self, left)?;
+                    rest = after;
+                }
+                Some((_, after)) => {
+                    write(self, right)?;
+                    rest = after;
+                }
+                None => break,
+            }
+        }
+        self.sql.push(rest);
+        Ok(())
+    }
+
+    /// Writes a number to calculate with. Integers have 64 bits, whatever their column has.
+    fn number(&mut self, node: NodeRef) -> Result<(), Error> {
+        let is_integer = self.fact(node)?.ty.is_some_and(|it| it.is(ScalarType::Integer));
+        let may_be_narrow =
+            matches!(self.node(node), Node::Field(_) | Node::Literal(_) | Node::Excluded(_));
+        if self.dialect == Dialect::Postgres && is_integer && may_be_narrow {
+            return self.cast_as(node, "bigint");
+        }
+        self.operand(node)
+    }
+
+    fn comparison(&mut self, left: NodeRef, operator: &str, right: NodeRef) -> Result<(), Error> {
+        if let Some(name) = self.compared_enum(left, right)? {
+            self.enum_comparand(left, &name)?;
+            self.sql.push(operator);
+            return self.enum_comparand(right, &name);
+        }
+        let decimal = self.compares_decimals(&[left, right])?;
+        self.comparand(left, decimal, true)?;
+        self.sql.push(operator);
+        self.comparand(right, decimal, false)
+    }
+
+    /// Whether texts must compare as numbers.
+    fn compares_decimals(&mut self, nodes: &[NodeRef]) -> Result<bool, Error> {
+        let mut found = false;
+        for node in nodes {
+            found |= self.fact(*node)?.ty.is_some_and(|it| it.is(ScalarType::Decimal));
+        }
+        Ok(found && self.dialect == Dialect::Sqlite)
+    }
+
+    /// Writes one side of a comparison. The collation of the first side decides; columns bring
+    /// theirs along.
+    fn comparand(&mut self, node: NodeRef, decimal: bool, first: bool) -> Result<(), Error> {
+        if !decimal {
+            return self.text_operand(node);
+        }
+        let is_decimal = self.fact(node)?.ty.is_none_or(|it| it.is(ScalarType::Decimal));
+        match is_decimal {
+            true => self.operand(node)?,
+            false => self.cast_as(node, "TEXT")?,
+        }
+        if first && !matches!(self.node(node), Node::Field(_)) {
+            self.sql.push(DECIMAL_COLLATION);
+        }
+        Ok(())
+    }
+
+    /// The PostgreSQL type under which both sides compare, if one is a value of an enum and the
+    /// other can be made one.
+    fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {
+        let enums = (self.postgres_enum(left)?, self.postgres_enum(right)?);
+        let castable =
+            |node| matches!(self.node(node), Node::Parameter(_) | Node::Literal(Literal::Null));
+        Ok(match enums {
+            (Some(name), Some(_)) => Some(name),
+            (Some(name), None) if castable(right) => Some(name),
+            (None, Some(name)) if castable(left) => Some(name),
+            _ => None,
+        })
+    }
+
+    fn enum_comparand(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
+        match self.node(node) {
+            Node::Parameter(_) => self.cast_as(node, name),
+            _ => self.operand(node),
+        }
+    }
+
+    /// The quoted name of a node's type, if PostgreSQL has one of its own for it.
+    fn postgres_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
+        let index = self.fact(node)?.ty.and_then(|it| it.enumeration);
+        let index = index.filter(|_| self.dialect == Dialect::Postgres);
+        Ok(index.map(|index| quoted(&self.catalog.enums[index].name)))
+    }
+
+    fn in_list(&mut self, value: NodeRef, list: NodeRef, negated: bool) -> Result<(), Error> {
+        let kind = self.fact(list)?.ty.map_or(ScalarType::Text, |it| it.kind);
+        let name = match self.node(list) {
+            Node::Parameter(_) => self.postgres_enum(value)?,
+            _ => None,
+        };
+        if name.is_some() {
+            self.operand(value)?;
+        } else {
+            let decimal = self.compares_decimals(&[list])?;
+            self.comparand(value, decimal, true)?;
+        }
+        match self.dialect {
+            Dialect::Postgres => {
+                self.sql.push(if negated { " <> ALL(" } else { " = ANY(" });
+                match name {
+                    Some(name) => self.cast_as(list, &format!("{name}[]"))?,
+                    None => self.expression(list)?,
+                }
+                self.sql.push(")");
+            }
+            Dialect::Sqlite => {
+                let (open, close) = self.dialect.list_rows(kind);
+                self.sql.push(if negated { " NOT IN " } else { " IN " });
+                self.sql.push(open);
+                self.expression(list)?;
+                self.sql.push(close);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes terms of a conjunction or disjunction, in groups if they are many.
+    fn terms(&mut self, terms: &[NodeRef], operator: &str, empty: bool) -> Result<(), Error> {
+        if terms.is_empty() {
+            self.sql.push(self.dialect.boolean(empty));
+            return Ok(());
+        }
+        if let [term] = terms {
+            return self.operand(*term);
+        }
+        if terms.len() <= GROUP_TERMS {
+            return self.separated(terms, operator);
+        }
+        let size = terms.len().div_ceil(GROUP_TERMS).max(GROUP_TERMS);
+        for (position, group) in terms.chunks(size).enumerate() {
+            if position > 0 {
+                self.sql.push(operator);
+            }
+            self.sql.push("(");
+            self.terms(group, operator, empty)?;
+            self.sql.push(")");
+        }
+        Ok(())
+    }
+
+    fn separated(&mut self, terms: &[NodeRef], operator: &str) -> Result<(), Error> {
+        for (position, term) in terms.iter().enumerate() {
+            if position > 0 {
+                self.sql.push(operator);
+            }
+            self.operand(*term)?;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &FunctionCall) -> Result<(), Error> {
+        let (before, after) = match (functions::find(&call.name), self.dialect) {
+            (Some(Function::Lower), _) => ("lower(", ")"),
+            (Some(Function::Upper), _) => ("upper(", ")"),
+            (Some(Function::Trim), _) => ("trim(", ")"),
+            (Some(Function::Length), _) => ("length(", ")"),
+            (Some(Function::Abs), _) => ("abs(", ")"),
+            (Some(Function::Coalesce), _) => ("coalesce(", ")"),
+            (Some(Function::Round), Dialect::Sqlite) => ("round(", ")"),
+            // PostgreSQL rounds floats to even, numerics away from zero.
+            (Some(Function::Round), Dialect::Postgres) => {
+                ("CAST(round(CAST(", " AS numeric)) AS double precision)")
+            }
+            (None, _) => return Err(unsupported("unknown function")),
+        };
+        self.sql.push(before);
+        for (position, argument) in call.arguments.iter().enumerate() {
+            if position > 0 {
+                self.sql.push(", ");
+            }
+            self.output(*argument)?;
+        }
+        self.sql.push(after);
+        Ok(())
+    }
+
+    fn cast(&mut self, operand: NodeRef, kind: ScalarType) -> Result<(), Error> {
+        let from = self.fact(operand)?.ty;
+        match self.dialect {
+            // SQLite's cast gives the type of storage, which here is that already.
+            Dialect::Sqlite if from.is_none_or(|it| it.is(kind)) => self.expression(operand),
+            _ => self.cast_as(operand, self.dialect.cast_type(kind)),
+        }
+    }
+
+    fn cast_as(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
+        self.sql.push("CAST(");
+        self.expression(node)?;
+        self.sql.push(" AS ");
+        self.sql.push(name);
+        self.sql.push(")");
+        Ok(())
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate, ty: Option<Type>) -> Result<(), Error> {
+        use AggregateFunction as A;
+        let argument = self.fact(aggregate.argument).ok().and_then(|it| it.ty);
+        let is_integer = argument.is_some_and(|it| it.is(ScalarType::Integer));
+        // PostgreSQL makes numerics of integers.
+        let cast = match (self.dialect, aggregate.function) {
+            (Dialect::Postgres, A::Sum | A::Average) if is_integer => {
+                ty.map(|it| self.dialect.cast_type(it.kind))
+            }
+            _ => None,
+        };
+        if cast.is_some() {
+            self.sql.push("CAST(");
+        }
+        self.sql.push(match aggregate.function {
+            A::Count => "count(",
+            A::Sum => "sum(",
+            A::Average => "avg(",
+            A::Minimum => "min(",
+            A::Maximum => "max(",
+        });
+        if aggregate.distinct {
+            self.sql.push("DISTINCT ");
+        }
+        match self.node(aggregate.argument) {
+            Node::Literal(Literal::Star) => self.sql.push("*"),
+            _ => {
+                let decimal = self.compares_decimals(&[aggregate.argument])?;
+                self.comparand(aggregate.argument, decimal, true)?;
+            }
+        }
+        self.sql.push(")");
+        if let Some(filter) = aggregate.filter {
+            self.sql.push(" FILTER (WHERE ");
+            self.expression(filter)?;
+            self.sql.push(")");
+        }
+        if let Some(name) = cast {
+            self.sql.push(&format!(" AS {name})"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! Inserts: one row of parameters, or a batch; and what happens where a key is taken.
+
+use std::collections::HashSet;
+
+use ferro_wit::plan::Step;
+use ferro_wit::query::{Conflict, Insert, Node, RowSource};
+use ferro_wit::types::{ColumnInfo, Dialect, Error};
+
+use super::Compiler;
+use crate::catalog::Field;
+use crate::error::{at, invalid, mismatch, shown, unsupported};
+use crate::policy::{self, View, Write};
+use crate::sql::quoted;
+
+/// The most rows of one statement: more gain nothing.
+const MAX_ROWS: usize = 100;
+/// The most values of one statement that takes many rows: more would pass the limits on its length.
+const MAX_VALUES: usize = 16_000;
+
+impl<'a> Compiler<'a> {
+    pub(super) fn insert(self, insert: &'a Insert) -> Result<Vec<Step>, Error> {
+        self.view().allow(Write::Insert)?;
+        let fields = fields(&self.view(), insert)?;
+        match insert.source {
+            RowSource::Parameters => {
+                self.check_parameters(&fields)?;
+                let step = self.insert_rows(insert, &fields, Rows::Parameters)?;
+                Ok(vec![step])
+            }
+            RowSource::Batch => self.insert_batch(insert, &fields),
+            RowSource::Select(_) => {
+                Err(unsupported("an insert of the rows of a select is not supported yet"))
+            }
+        }
+    }
+
+    /// One step that takes the whole batch where arrays can carry it; else steps that take many
+    /// rows or one.
+    fn insert_batch(self, insert: &'a Insert, fields: &[&'a Field]) -> Result<Vec<Step>, Error> {
+        let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
+        let arrays = fields.iter().any(|it| it.ty.many);
+        if dialect == Dialect::Postgres && !arrays && !fields.is_empty() {
+            return Ok(vec![self.insert_rows(insert, fields, Rows::Unnest)?]);
+        }
+        let values = fields.len() + self.view().forced.len();
+        let most = if fields.is_empty() { 1 } else { (MAX_VALUES / values).clamp(1, MAX_ROWS) };
+        let mut sizes = vec![most, 1];
+        sizes.dedup();
+        sizes
+            .into_iter()
+            .map(|rows| {
+                let compiler = Self::new(catalog, query, dialect, self.view().clone());
+                compiler.insert_rows(insert, fields, Rows::Batch(rows))
+            })
+            .collect()
+    }
+
+    fn insert_rows(
+        mut self,
+        insert: &'a Insert,
+        fields: &[&'a Field],
+        rows: Rows,
+    ) -> Result<Step, Error> {
+        self.view().forced_on_insert()?;
+        self.sql.push("INSERT INTO ");
+        self.table();
+        let any = !fields.is_empty() || !self.view().forced.is_empty();
+        match any {
+            true => {
+                self.insert_columns(fields);
+                self.insert_values(fields, rows);
+            }
+            false if insert.conflict.is_some() => {
+                return Err(invalid("an insert without fields has no key that could be taken"));
+            }
+            false => self.sql.push(" DEFAULT VALUES"),
+        }
+        if let Some(conflict) = &insert.conflict {
+            self.conflict(conflict, fields)?;
+        }
+        let columns: Vec<ColumnInfo> = self.returning(insert.returning.as_ref())?;
+        let mut step = self.into_step(columns)?;
+        if let Rows::Batch(rows) = rows {
+            step.rows_per_statement = u32::try_from(rows).ok();
+        }
+        Ok(step)
+    }
+
+    fn insert_columns(&mut self, fields: &[&'a Field]) {
+        let forced: Vec<_> = self.view().forced.iter().map(|it| it.field).collect();
+        self.sql.push(" (");
+        for (position, field) in fields.iter().copied().chain(forced).enumerate() {
+            if position > 0 {
+                self.sql.push(", ");
+            }
+            self.sql.name(&field.column);
+        }
+        self.sql.push(")");
+    }
+
+    fn insert_values(&mut self, fields: &[&'a Field], rows: Rows) {
+        if matches!(rows, Rows::Unnest) {
+            return self.insert_unnested(fields);
+        }
+        let count = if let Rows::Batch(count) = rows { count } else { 1 };
+        self.sql.push(" VALUES ");
+        for row in 0..count {
+            self.sql.push(if row > 0 { ", (" } else { "(" });
+            for (position, field) in (0..).zip(fields) {
+                if position > 0 {
+                    self.sql.push(", ");
+                }
+                self.as_enum(field, |it| match rows {
+                    Rows::Parameters => it.sql.parameter(position, field.ty.kind, field.ty.many),
+                    _ => it.sql.column(position, field.ty.kind, field.ty.many),
+                });
+            }
+            self.forced_values(fields.is_empty());
+            self.sql.push(")");
+        }
+    }
+
+    /// `SELECT … FROM unnest(…)`: each column of the batch is one array.
+    fn insert_unnested(&mut self, fields: &[&'a Field]) {
+        let names: Vec<_> = (0..fields.len()).map(|it| quoted(&format!("c{it}"))).collect();
+        self.sql.push(" SELECT ");
+        for (position, (field, name)) in fields.iter().zip(&names).enumerate() {
+            if position > 0 {
+                self.sql.push(", ");
+            }
+            self.as_enum(field, |it| {
+                it.sql.push("\"r\".");
+                it.sql.push(name);
+            });
+        }
+        self.forced_values(fields.is_empty());
+        self.sql.push(" FROM unnest(");
+        for (position, field) in (0..).zip(fields) {
+            if position > 0 {
+                self.sql.push(", ");
+            }
+            self.sql.column(position, field.ty.kind, true);
+        }
+        self.sql.push(&format!(") AS \"r\" ({})", names.join(", ")));
+    }
+
+    fn forced_values(&mut self, first: bool) {
+        let forced: Vec<_> = self.view().forced.iter().map(|it| (it.field, it.value)).collect();
+        for (position, (field, value)) in forced.into_iter().enumerate() {
+            if position > 0 || !first {
+                self.sql.push(", ");
+            }
+            self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false));
+        }
+    }
+
+    /// Writes a value, as the enum that its column wants.
+    fn as_enum(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
+        match field.ty.enumeration {
+            Some(index) if self.dialect == Dialect::Postgres => {
+                let name = quoted(&self.catalog.enums[index].name);
+                self.sql.push("CAST(");
+                write(self);
+                self.sql.push(&format!(" AS {name})"));
+            }
+            _ => write(self),
+        }
+    }
+
+    fn conflict(&mut self, conflict: &'a Conflict, fields: &[&'a Field]) -> Result<(), Error> {
+        let target = conflict.target.iter();
+        let target: Vec<_> =
+            target.map(|name| self.view().nameable(name)).collect::<Result<_, _>>()?;
+        if !self.view().model.is_key(&target) {
+            return Err(invalid(format!(
+                "the fields of the conflict are no key of {}: name the primary key or a unique one",
+                shown(&self.view().model.name)
+            )));
+        }
+        self.sql.push(" ON CONFLICT (");
+        for (position, field) in target.iter().enumerate() {
+            if position > 0 {
+                self.sql.push(", ");
+            }
+            self.sql.name(&field.column);
+        }
+        self.sql.push(")");
+        if conflict.update.is_empty() {
+            self.sql.push(" DO NOTHING");
+            return match conflict.condition {
+                Some(node) => Err(at(node)(invalid("a condition needs fields to update"))),
+                None => Ok(()),
+            };
+        }
+        self.view().allow(Write::Update)?;
+        self.typing.inserted = Some(fields.iter().map(|it| it.name.as_str()).collect());
+        self.sql.push(" DO UPDATE SET ");
+        self.assignments(&conflict.update)?;
+        if let Some(condition) = conflict.condition {
+            self.typing.check_condition(condition)?;
+            self.typing.check_rowwise(condition)?;
+        }
+        policy::conjuncts(self, conflict.condition)?;
+        self.typing.inserted = None;
+        Ok(())
+    }
+
+    /// A parameter that is the value of a field has the field's type elsewhere too.
+    fn check_parameters(&self, fields: &[&Field]) -> Result<(), Error> {
+        for (node, found) in (0..).zip(&self.query.nodes) {
+            let Node::Parameter(it) = found else { continue };
+            let Some(field) = fields.get(it.index as usize) else { continue };
+            if (it.kind, it.many) != (field.ty.kind, field.ty.many) {
+                return Err(at(node)(mismatch(format!(
+                    "parameter {} is the value of field {}, which has another type",
+                    it.index,
+                    shown(&field.name)
+                ))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the values of an insert reach the statement.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    Parameters,
+    Unnest,
+    Batch(usize),
+}
+
+/// The fields that the rows carry: each once, and none that the scope fills in.
+fn fields<'a>(view: &View<'a>, insert: &Insert) -> Result<Vec<&'a Field>, Error> {
+    let mut known = HashSet::with_capacity(insert.fields.len());
+    let mut fields = Vec::with_capacity(insert.fields.len());
+    for name in &insert.fields {
+        let field = view.writable(name)?;
+        if !known.insert(field.name.as_str()) {
+            return Err(invalid(format!("field {} is inserted twice", shown(name))));
+        }
+        fields.push(field);
+    }
+    Ok(fields)
+}

@@ -1,0 +1,93 @@
+//! Errors of this crate, each naming the node, field or model that it is about.
+
+use ferro_wit::query::NodeRef;
+use ferro_wit::types::{Error, ErrorKind};
+
+/// How much of a name that somebody else chose is shown.
+const SHOWN_CHARACTERS: usize = 63;
+
+/// The query as a whole is not a valid one.
+pub(crate) fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidQuery, message)
+}
+
+/// The query passes one of the limits of [`crate::validate`].
+pub(crate) fn limit(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::LimitExceeded, message)
+}
+
+/// The caller may not do that.
+pub(crate) fn denied(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Denied, message)
+}
+
+/// The scope is not one that can be kept, so nothing is granted at all.
+pub(crate) fn bad_scope(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidConfiguration, message)
+}
+
+/// Ferro or this database cannot do that.
+pub(crate) fn unsupported(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unsupported, message)
+}
+
+/// An operand has a type that its operator does not take.
+pub(crate) fn mismatch(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::TypeMismatch, message)
+}
+
+/// Says which node an error is about.
+pub(crate) fn at(node: NodeRef) -> impl FnOnce(Error) -> Error {
+    move |mut error| {
+        error.message = format!("node {node}: {}", error.message);
+        error
+    }
+}
+
+/// A name in a message: quoted, on one line, and not longer than a name can be.
+pub(crate) fn shown(name: &str) -> String {
+    let mut shown: String = name
+        .chars()
+        .take(SHOWN_CHARACTERS)
+        .map(|it| if it.is_control() { '\u{fffd}' } else { it })
+        .collect();
+    if name.chars().nth(SHOWN_CHARACTERS).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// `; did you mean …?` with the known name that is nearest to a misspelt one, or nothing.
+pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    // Names longer than any column's would make the comparison dear, and are no typing errors.
+    if name.len() > 2 * crate::catalog::MAX_NAME_BYTES {
+        return String::new();
+    }
+    let tolerated = (name.chars().count() / 3).max(1);
+    known
+        .map(|it| (strsim::osa_distance(&name.to_lowercase(), &it.to_lowercase()), it))
+        .filter(|(distance, _)| *distance <= tolerated)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, it)| format!("; did you mean `{it}`?"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
+        let known = || ["name", "age", "created_at"].into_iter();
+        assert_eq!(suggestion("nmae", known()), "; did you mean `name`?");
+        assert_eq!(suggestion("Created_At", known()), "; did you mean `created_at`?");
+        assert_eq!(suggestion("salary", known()), "");
+        assert_eq!(suggestion(&"n".repeat(1_000_000), known()), "");
+    }
+
+    #[test]
+    fn a_hostile_name_is_shown_on_one_short_line() {
+        assert_eq!(shown("a\nb\0"), "`a\u{fffd}b\u{fffd}`");
+        assert_eq!(shown(&"é".repeat(100)).chars().count(), SHOWN_CHARACTERS + 3);
+    }
+}

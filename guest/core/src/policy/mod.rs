@@ -1,0 +1,217 @@
+//! The one place where a scope is applied: what of a model a caller may name, and the conditions
+//! that are forced on its rows.
+//!
+//! The other stages reach models and fields only through a [`View`], so what is outside of the
+//! scope looks like what does not exist. [`rows`] writes the conditions.
+
+mod rows;
+
+use ferro_wit::policy::{FieldSet, Scope, TableScope};
+use ferro_wit::schema::Comparison;
+use ferro_wit::types::{Error, ErrorKind, ScalarType};
+
+use crate::catalog::{Catalog, Field, Model};
+use crate::error::{bad_scope, denied, invalid, shown, suggestion};
+
+pub(crate) use rows::{conjuncts, operator};
+
+/// A model as a caller sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct View<'a> {
+    pub(crate) model: &'a Model,
+    /// None: everything is allowed.
+    scope: Option<&'a TableScope>,
+    pub(crate) forced: Vec<Forced<'a>>,
+}
+
+/// A condition on every row that the caller sees or leaves behind.
+#[derive(Debug, Clone)]
+pub(crate) struct Forced<'a> {
+    pub(crate) field: &'a Field,
+    pub(crate) test: Comparison,
+    pub(crate) many: bool,
+    /// Its number among the forced values of the scope.
+    pub(crate) value: u32,
+}
+
+/// A way to change rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Write {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl<'a> View<'a> {
+    /// A model of the catalog, if it exists for the caller.
+    pub(crate) fn open(
+        catalog: &'a Catalog,
+        scope: Option<&'a Scope>,
+        name: &str,
+    ) -> Result<Self, Error> {
+        let Some(scope) = scope else {
+            let known = || catalog.models.iter().map(|it| it.name.as_str());
+            let (_, model) = catalog.model(name).ok_or_else(|| invalid(no_model(name, known())))?;
+            return Ok(Self { model, scope: None, forced: Vec::new() });
+        };
+        let granted = || scope.tables.iter().map(|it| it.model.as_str());
+        let unknown = || denied(no_model(name, granted()));
+        let mut listed = scope.tables.iter().enumerate().filter(|(_, it)| it.model == name);
+        let (position, table) = listed.next().ok_or_else(unknown)?;
+        if listed.next().is_some() {
+            return Err(bad_scope(format!("the scope lists model {} twice", shown(name))));
+        }
+        let (_, model) = catalog.model(name).ok_or_else(unknown)?;
+        check_field_sets(model, table)?;
+        let before: usize = scope.tables.iter().take(position).map(|it| it.filters.len()).sum();
+        let forced = forced(model, table, before)?;
+        Ok(Self { model, scope: Some(table), forced })
+    }
+
+    /// The fields that may be read, in the order of the model.
+    pub(crate) fn readable_fields(&self) -> impl Iterator<Item = &'a Field> + '_ {
+        self.model.fields.iter().filter(|it| self.may_read(it))
+    }
+
+    /// A field that may be read, filtered and ordered by.
+    pub(crate) fn readable(&self, name: &str) -> Result<&'a Field, Error> {
+        self.model.field(name).filter(|it| self.may_read(it)).ok_or_else(|| self.no_field(name))
+    }
+
+    /// A field that may be given values. Those that are forced may not: their values are given.
+    pub(crate) fn writable(&self, name: &str) -> Result<&'a Field, Error> {
+        let field = self.nameable(name)?;
+        if self.forced.iter().any(|it| it.field.name == name) || !self.may_write(field) {
+            return Err(denied(format!(
+                "field {} of {} may not be written",
+                shown(name),
+                shown(&self.model.name)
+            )));
+        }
+        Ok(field)
+    }
+
+    /// A field that may be read or written.
+    pub(crate) fn nameable(&self, name: &str) -> Result<&'a Field, Error> {
+        self.model
+            .field(name)
+            .filter(|it| self.may_read(it) || self.may_write(it))
+            .ok_or_else(|| self.no_field(name))
+    }
+
+    /// Fails if the caller may not change rows in that way.
+    pub(crate) fn allow(&self, write: Write) -> Result<(), Error> {
+        let Some(scope) = self.scope else { return Ok(()) };
+        let (granted, verb) = match write {
+            Write::Insert => (scope.insert, "inserted into"),
+            Write::Update => (scope.update, "updated in"),
+            Write::Delete => (scope.delete, "deleted from"),
+        };
+        match granted {
+            true => Ok(()),
+            false => Err(denied(format!("rows may not be {verb} {}", shown(&self.model.name)))),
+        }
+    }
+
+    /// The filters that an insert satisfies by setting their fields. Fails if there are others: an
+    /// insert could leave rows outside of the scope.
+    pub(crate) fn forced_on_insert(&self) -> Result<&[Forced<'a>], Error> {
+        for (index, forced) in self.forced.iter().enumerate() {
+            let settable = forced.test == Comparison::Equal && !forced.many;
+            let again = self.forced.iter().take(index).any(|it| it.field.name == forced.field.name);
+            if !settable || again {
+                return Err(denied(format!(
+                    "rows may not be inserted into {}: no single value fits its scope",
+                    shown(&self.model.name)
+                )));
+            }
+        }
+        Ok(&self.forced)
+    }
+
+    fn may_read(&self, field: &Field) -> bool {
+        self.scope.is_none_or(|it| contains(&it.readable, &field.name))
+    }
+
+    fn may_write(&self, field: &Field) -> bool {
+        self.scope.is_none_or(|it| contains(&it.writable, &field.name))
+    }
+
+    /// The same for a field that does not exist and for one that is hidden.
+    fn no_field(&self, name: &str) -> Error {
+        let known = self.readable_fields().map(|it| it.name.as_str());
+        let message = format!(
+            "model {} has no field {}{}",
+            shown(&self.model.name),
+            shown(name),
+            suggestion(name, known)
+        );
+        match self.scope {
+            Some(_) => denied(message),
+            None => invalid(message),
+        }
+    }
+}
+
+/// Fails for every write where the scope allows none.
+pub(crate) fn allow_writes(scope: Option<&Scope>) -> Result<(), Error> {
+    match scope {
+        Some(scope) if scope.read_only => Err(Error::new(
+            ErrorKind::ReadOnly,
+            "nothing may be written here: the grant is read-only",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    format!("there is no model {}{}", shown(name), suggestion(name, known))
+}
+
+fn contains(set: &FieldSet, name: &str) -> bool {
+    match set {
+        FieldSet::All => true,
+        FieldSet::Only(names) => names.iter().any(|it| it == name),
+        FieldSet::Except(names) => names.iter().all(|it| it != name),
+    }
+}
+
+/// A misspelt name in `except` would lay a column open.
+fn check_field_sets(model: &Model, table: &TableScope) -> Result<(), Error> {
+    for set in [&table.readable, &table.writable] {
+        let (FieldSet::Only(names) | FieldSet::Except(names)) = set else { continue };
+        if let Some(name) = names.iter().find(|it| model.field(it).is_none()) {
+            return Err(bad_scope(format!(
+                "the scope names field {} of {}, which does not exist",
+                shown(name),
+                shown(&model.name)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn forced<'a>(
+    model: &'a Model,
+    table: &TableScope,
+    before: usize,
+) -> Result<Vec<Forced<'a>>, Error> {
+    let mut forced = Vec::with_capacity(table.filters.len());
+    for (position, filter) in table.filters.iter().enumerate() {
+        let at = || format!("{}.{}", shown(&model.name), shown(&filter.field));
+        let field = model.field(&filter.field).ok_or_else(|| {
+            bad_scope(format!("the scope filters by {}, which does not exist", at()))
+        })?;
+        let by_equality = matches!(filter.test, Comparison::Equal | Comparison::NotEqual);
+        let comparable = !field.ty.many
+            && !matches!(field.ty.kind, ScalarType::Json | ScalarType::Interval)
+            && (by_equality || (field.ty.enumeration.is_none() && !filter.many));
+        if !comparable {
+            return Err(bad_scope(format!("the scope cannot filter by {} in that way", at())));
+        }
+        let value = u32::try_from(before + position)
+            .map_err(|_| bad_scope("the scope has too many filters"))?;
+        forced.push(Forced { field, test: filter.test, many: filter.many, value });
+    }
+    Ok(forced)
+}

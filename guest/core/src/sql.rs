@@ -1,0 +1,166 @@
+//! The one writer of SQL text: it owns quoting, placeholders, and the order of the binds.
+//!
+//! Ferro writes its own text instead of using a query builder, because a plan's binds are places
+//! where values come from, not values, are shared between equal places, and are numbered as they
+//! are first written.
+
+use std::collections::BTreeMap;
+
+use ferro_wit::plan::{Bind, Binding, Step};
+use ferro_wit::types::{ColumnInfo, Dialect, Error, ScalarType};
+
+use crate::dialect::Spelling as _;
+use crate::error::limit;
+
+/// The longest statement in bytes.
+pub(crate) const MAX_SQL_BYTES: usize = 256 * 1024;
+
+/// A statement that is being written.
+pub(crate) struct Sql {
+    text: String,
+    binds: Vec<Bind>,
+    /// Placeholders that can be written again: those of parameters and of forced values.
+    shared: BTreeMap<(Source, u32), usize>,
+    dialect: Dialect,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Parameter,
+    Forced,
+}
+
+impl Sql {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self {
+            text: String::with_capacity(256),
+            binds: Vec::new(),
+            shared: BTreeMap::new(),
+            dialect,
+        }
+    }
+
+    /// SQL of our own. Nothing that came from outside goes through here.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// A quoted identifier.
+    pub(crate) fn name(&mut self, name: &str) {
+        push_name(&mut self.text, name);
+    }
+
+    /// A quoted identifier behind its table.
+    pub(crate) fn qualified(&mut self, qualifier: &str, name: &str) {
+        self.name(qualifier);
+        self.push(".");
+        self.name(name);
+    }
+
+    /// A whole number. Negative ones stand in parentheses: two minus signs begin a comment.
+    pub(crate) fn integer(&mut self, number: i64) {
+        self.text.push_str(&self.dialect.integer(number));
+    }
+
+    /// The placeholder of a parameter, the same each time.
+    pub(crate) fn parameter(&mut self, index: u32, kind: ScalarType, many: bool) {
+        self.share(
+            Source::Parameter,
+            index,
+            Bind { source: Binding::Parameter(index), kind, many },
+        );
+    }
+
+    /// The placeholder of a forced value, the same each time.
+    pub(crate) fn forced(&mut self, index: u32, kind: ScalarType, many: bool) {
+        self.share(Source::Forced, index, Bind { source: Binding::Forced(index), kind, many });
+    }
+
+    /// A new placeholder for a column of the batch.
+    pub(crate) fn column(&mut self, index: u32, kind: ScalarType, many: bool) {
+        let position = self.add(Bind { source: Binding::Column(index), kind, many });
+        self.placeholder(position);
+    }
+
+    /// Fails once the statement is too long, so that no query makes the writer run for ever.
+    pub(crate) fn check_size(&self) -> Result<(), Error> {
+        if self.text.len() > MAX_SQL_BYTES {
+            return Err(limit(format!("the statement is longer than {MAX_SQL_BYTES} bytes")));
+        }
+        Ok(())
+    }
+
+    /// The statement as a step of a plan.
+    pub(crate) fn into_step(self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
+        self.check_size()?;
+        Ok(Step {
+            sql: self.text,
+            binds: self.binds,
+            columns,
+            attach: None,
+            rows_per_statement: None,
+        })
+    }
+
+    fn share(&mut self, source: Source, index: u32, bind: Bind) {
+        let position = match self.shared.get(&(source, index)) {
+            Some(position) => *position,
+            None => {
+                let position = self.add(bind);
+                self.shared.insert((source, index), position);
+                position
+            }
+        };
+        self.placeholder(position);
+    }
+
+    fn add(&mut self, bind: Bind) -> usize {
+        self.binds.push(bind);
+        self.binds.len()
+    }
+
+    fn placeholder(&mut self, position: usize) {
+        self.text.push(self.dialect.placeholder());
+        self.text.push_str(&position.to_string());
+    }
+}
+
+/// Appends an identifier in quotes. Names have been checked to hold no NUL.
+pub(crate) fn push_name(text: &mut String, name: &str) {
+    text.push('"');
+    for character in name.chars() {
+        if character == '"' {
+            text.push('"');
+        }
+        text.push(character);
+    }
+    text.push('"');
+}
+
+/// An identifier in quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 2);
+    push_name(&mut text, name);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_in_names_are_doubled() {
+        assert_eq!(quoted(r#"a" ; DROP TABLE "b"#), r#""a"" ; DROP TABLE ""b""#);
+    }
+
+    #[test]
+    fn a_parameter_used_twice_is_one_bind() {
+        let mut sql = Sql::new(Dialect::Sqlite);
+        for index in [4, 2, 4] {
+            sql.parameter(index, ScalarType::Text, false);
+        }
+        let step = sql.into_step(Vec::new()).unwrap();
+        assert_eq!(step.sql, "?1?2?1");
+        assert_eq!(step.binds.len(), 2);
+    }
+}

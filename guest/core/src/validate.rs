@@ -1,0 +1,253 @@
+//! The first stage: a query is a tree that can be walked, and small enough to be.
+//!
+//! A query comes from a plugin. After this stage every index points to an entry that exists and
+//! that comes before the one that points, so there are no cycles, and the depth is bounded.
+
+use std::collections::BTreeMap;
+
+use ferro_wit::query::{Node, NodeRef, Projection, Query, Select, SelectRef, Statement};
+use ferro_wit::types::{Error, ScalarType};
+
+use crate::error::{at, invalid, limit, mismatch};
+
+/// The most nodes of a query.
+pub(crate) const MAX_NODES: usize = 4096;
+/// The most selects of a query.
+pub(crate) const MAX_SELECTS: usize = 256;
+/// The longest way from the root of an expression to a leaf.
+pub(crate) const MAX_DEPTH: u32 = 64;
+/// The most references between nodes and selects: lists may name a node again and again.
+pub(crate) const MAX_REFERENCES: usize = 8 * MAX_NODES;
+/// The most parameters of a query.
+pub(crate) const MAX_PARAMETERS: u32 = 32_000;
+
+/// Checks the indices, the depth and the size of a query, and that a parameter has one type.
+pub(crate) fn structure(query: &Query) -> Result<(), Error> {
+    if query.nodes.len() > MAX_NODES {
+        return Err(limit(format!("more than {MAX_NODES} nodes")));
+    }
+    if query.selects.len() > MAX_SELECTS {
+        return Err(limit(format!("more than {MAX_SELECTS} selects")));
+    }
+    let mut check = Check { query, depths: Vec::with_capacity(query.nodes.len()), references: 0 };
+    check.nodes()?;
+    check.selects()?;
+    check.statement()?;
+    parameters(query)
+}
+
+struct Check<'a> {
+    query: &'a Query,
+    /// Of the nodes that were checked.
+    depths: Vec<u32>,
+    references: usize,
+}
+
+impl Check<'_> {
+    fn nodes(&mut self) -> Result<(), Error> {
+        for (index, node) in (0..).zip(&self.query.nodes) {
+            let depth = self.node(index, node).map_err(at(index))?;
+            self.depths.push(depth);
+        }
+        Ok(())
+    }
+
+    /// The depth of a node, whose children come before it.
+    fn node(&mut self, index: NodeRef, node: &Node) -> Result<u32, Error> {
+        let (children, select) = children(node);
+        self.count(children.len() + 1)?;
+        let mut depth = 0;
+        for child in children {
+            depth = depth.max(self.depth(child)?);
+        }
+        if let Some(select) = select {
+            depth = depth.max(self.select_depth(select, index)?);
+        }
+        if depth == MAX_DEPTH {
+            return Err(limit(format!("the expression is more than {MAX_DEPTH} nodes deep")));
+        }
+        Ok(depth + 1)
+    }
+
+    fn depth(&self, node: NodeRef) -> Result<u32, Error> {
+        self.depths.get(node as usize).copied().ok_or_else(|| {
+            invalid(format!("it refers to node {node}, which does not come before it"))
+        })
+    }
+
+    /// The depth of a select that stands in a node: all nodes below it come before that node.
+    fn select_depth(&mut self, select: SelectRef, node: NodeRef) -> Result<u32, Error> {
+        let Some(found) = self.query.selects.get(select as usize) else {
+            return Err(invalid(format!("it refers to select {select}, which does not exist")));
+        };
+        let nodes = select_nodes(found);
+        self.count(nodes.len() + 1)?;
+        if !found.combined.is_empty() || !found.includes.is_empty() {
+            return Err(crate::error::unsupported(
+                "set operations and includes inside of a subquery are not supported",
+            ));
+        }
+        let mut depth = 0;
+        for child in nodes {
+            if child >= node {
+                return Err(invalid(format!(
+                    "select {select} refers to node {child}, which does not come before it"
+                )));
+            }
+            depth = depth.max(self.depth(child)?);
+        }
+        Ok(depth)
+    }
+
+    fn selects(&mut self) -> Result<(), Error> {
+        for (index, select) in (0..).zip(&self.query.selects) {
+            let named = |mut error: Error| {
+                error.message = format!("select {index}: {}", error.message);
+                error
+            };
+            let nodes = select_nodes(select);
+            self.count(nodes.len() + 1).map_err(named)?;
+            for node in nodes {
+                self.exists(node).map_err(named)?;
+            }
+            let included = select.includes.iter().filter_map(|it| it.rows);
+            for other in select.combined.iter().map(|(_, it)| *it).chain(included) {
+                self.count(1).map_err(named)?;
+                if other >= index {
+                    return Err(named(invalid(format!(
+                        "it refers to select {other}, which does not come before it"
+                    ))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self) -> Result<(), Error> {
+        let query = self.query;
+        match &query.statement {
+            Statement::Select(select) | Statement::Count(select) | Statement::Exists(select) => {
+                self.select_exists(*select)
+            }
+            Statement::Insert(insert) => {
+                let conflict = insert.conflict.iter();
+                for node in conflict.clone().flat_map(|it| &it.update).map(|it| it.value) {
+                    self.exists(node)?;
+                }
+                for node in conflict.filter_map(|it| it.condition) {
+                    self.exists(node)?;
+                }
+                self.returning(insert.returning.as_ref())
+            }
+            Statement::Update(update) => {
+                self.select_exists(update.rows)?;
+                for assignment in &update.set {
+                    self.exists(assignment.value)?;
+                }
+                self.returning(update.returning.as_ref())
+            }
+            Statement::Delete(delete) => {
+                self.select_exists(delete.rows)?;
+                self.returning(delete.returning.as_ref())
+            }
+        }
+    }
+
+    fn returning(&mut self, projection: Option<&Projection>) -> Result<(), Error> {
+        let Some(Projection::Outputs(outputs)) = projection else { return Ok(()) };
+        outputs.iter().try_for_each(|output| self.exists(output.expression))
+    }
+
+    fn exists(&mut self, node: NodeRef) -> Result<(), Error> {
+        self.count(1)?;
+        match self.depths.len() > node as usize {
+            true => Ok(()),
+            false => Err(invalid(format!("there is no node {node}"))),
+        }
+    }
+
+    fn select_exists(&self, select: SelectRef) -> Result<(), Error> {
+        match self.query.selects.len() > select as usize {
+            true => Ok(()),
+            false => Err(invalid(format!("there is no select {select}"))),
+        }
+    }
+
+    fn count(&mut self, references: usize) -> Result<(), Error> {
+        self.references = self.references.saturating_add(references);
+        match self.references > MAX_REFERENCES {
+            true => Err(limit(format!("more than {MAX_REFERENCES} references between nodes"))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a node refers to.
+pub(crate) fn children(node: &Node) -> (Vec<NodeRef>, Option<SelectRef>) {
+    let children = match node {
+        Node::Literal(_) | Node::Parameter(_) | Node::Field(_) | Node::Excluded(_) => Vec::new(),
+        Node::Unary((_, operand)) | Node::Cast((operand, _)) => vec![*operand],
+        Node::Binary((_, left, right)) => vec![*left, *right],
+        Node::Between((value, lower, upper)) => vec![*value, *lower, *upper],
+        Node::AllOf(terms) | Node::AnyOf(terms) => terms.clone(),
+        Node::Call(call) => call.arguments.clone(),
+        Node::Case(case) => case
+            .branches
+            .iter()
+            .flat_map(|branch| [branch.when, branch.then])
+            .chain(case.otherwise)
+            .collect(),
+        Node::Json(path) => vec![path.document],
+        Node::Aggregate(aggregate) => {
+            [aggregate.argument].into_iter().chain(aggregate.filter).collect()
+        }
+        Node::Window(window) => window
+            .arguments
+            .iter()
+            .chain(&window.partition_by)
+            .copied()
+            .chain(window.order_by.iter().map(|term| term.expression))
+            .collect(),
+        Node::Related(related) => related.condition.into_iter().collect(),
+        Node::Subquery(select) | Node::Exists(select) => return (Vec::new(), Some(*select)),
+        Node::InSelect((operand, select)) => return (vec![*operand], Some(*select)),
+    };
+    (children, None)
+}
+
+/// The nodes that a select refers to.
+fn select_nodes(select: &Select) -> Vec<NodeRef> {
+    let mut nodes = Vec::new();
+    if let Projection::Outputs(outputs) = &select.projection {
+        nodes.extend(outputs.iter().map(|it| it.expression));
+    }
+    if let ferro_wit::query::Distinct::On(on) = &select.distinct {
+        nodes.extend(on);
+    }
+    nodes.extend(select.filter);
+    nodes.extend(&select.group_by);
+    nodes.extend(select.having);
+    nodes.extend(select.order_by.iter().map(|it| it.expression));
+    nodes.extend(select.limit);
+    nodes.extend(select.offset);
+    nodes
+}
+
+/// A parameter has one type, wherever it is used.
+fn parameters(query: &Query) -> Result<(), Error> {
+    let mut known: BTreeMap<u32, (ScalarType, bool)> = BTreeMap::new();
+    for (node, found) in (0..).zip(&query.nodes) {
+        let Node::Parameter(parameter) = found else { continue };
+        if parameter.index >= MAX_PARAMETERS {
+            return Err(at(node)(limit(format!("more than {MAX_PARAMETERS} parameters"))));
+        }
+        let kind = (parameter.kind, parameter.many);
+        if *known.entry(parameter.index).or_insert(kind) != kind {
+            return Err(at(node)(mismatch(format!(
+                "parameter {} has another type here than elsewhere in the query",
+                parameter.index
+            ))));
+        }
+    }
+    Ok(())
+}
