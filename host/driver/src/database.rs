@@ -62,6 +62,7 @@ struct Inner {
     probe: Probe,
     max: u32,
     acquire_timeout: Duration,
+    keeps_statements: bool,
     /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
     /// another, so that waiting for others and waiting for the server are told apart.
     places: Arc<Semaphore>,
@@ -106,6 +107,7 @@ impl Database {
                 probe: opened.probe,
                 max,
                 acquire_timeout: options.pool.acquire_timeout,
+                keeps_statements: options.pool.statement_cache_capacity > 0,
                 places: Arc::new(Semaphore::new(max as usize)),
                 waiting: AtomicU32::new(0),
                 held: Arc::new(AtomicU32::new(0)),
@@ -132,9 +134,12 @@ impl Database {
         let answer = match lease.connection() {
             // Nothing is read from the file without a table.
             Raw::Sqlite(it) => {
-                sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut **it).await.map(drop)
+                let query = sqlx::query("SELECT count(*) FROM sqlite_schema").persistent(false);
+                query.execute(&mut **it).await.map(drop)
             }
-            Raw::Postgres(it) => sqlx::query("SELECT 1").execute(&mut **it).await.map(drop),
+            Raw::Postgres(it) => {
+                sqlx::query("SELECT 1").persistent(false).execute(&mut **it).await.map(drop)
+            }
         };
         answer.map_err(|error| from_sqlx(&error, self.dialect()))?;
         let elapsed = start.elapsed();
@@ -186,7 +191,7 @@ impl Database {
             raw = inner.connection() => raw?,
             error = inner.failure(deadline) => return Err(error),
         };
-        Ok(Lease::new(raw, permit, Arc::clone(&inner.held)))
+        Ok(Lease::new(raw, inner.keeps_statements, permit, Arc::clone(&inner.held)))
     }
 }
 

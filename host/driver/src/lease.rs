@@ -27,6 +27,7 @@ pub(crate) struct Lease {
     /// None only while it is given back.
     raw: Option<Raw>,
     doubtful: bool,
+    keeps_statements: bool,
     permit: Option<OwnedSemaphorePermit>,
     /// How many leases of the pool are in use.
     held: Arc<AtomicU32>,
@@ -36,11 +37,17 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Must be called inside a runtime.
-    pub(crate) fn new(raw: Raw, permit: OwnedSemaphorePermit, held: Arc<AtomicU32>) -> Self {
+    pub(crate) fn new(
+        raw: Raw,
+        keeps_statements: bool,
+        permit: OwnedSemaphorePermit,
+        held: Arc<AtomicU32>,
+    ) -> Self {
         held.fetch_add(1, Ordering::Relaxed);
         Self {
             raw: Some(raw),
             doubtful: false,
+            keeps_statements,
             permit: Some(permit),
             held,
             runtime: Handle::current(),
@@ -53,6 +60,12 @@ impl Lease {
             Some(raw) => raw,
             None => unreachable!("only `release` and `drop` take the connection, and both end it"),
         }
+    }
+
+    /// Whether a prepared statement may outlive its execution: `persistent` for SQLx, which gives
+    /// names to persistent statements and forgets them where its cache has no room.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        self.keeps_statements
     }
 
     /// From here on the connection is in an unknown state: dropping the lease closes it.
@@ -111,4 +124,66 @@ async fn give_back(raw: Raw, permit: Option<OwnedSemaphorePermit>) {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
     drop(permit);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ConnectOptions, Database};
+
+    use super::*;
+
+    async fn single(url: &str) -> Database {
+        let mut options = ConnectOptions::default();
+        options.pool.max_connections = 1;
+        options.pool.acquire_timeout = Duration::from_secs(20);
+        Database::connect(url, &options).await.unwrap()
+    }
+
+    async fn execute(lease: &mut Lease, sql: &'static str) -> Result<(), sqlx::Error> {
+        match lease.connection() {
+            Raw::Sqlite(it) => sqlx::query(sql).execute(&mut **it).await.map(drop),
+            Raw::Postgres(it) => sqlx::query(sql).execute(&mut **it).await.map(drop),
+        }
+    }
+
+    /// Whether the next caller gets the connection that made a temporary table.
+    async fn is_same(database: &Database) -> bool {
+        let mut lease = database.acquire().await.unwrap();
+        execute(&mut lease, "SELECT * FROM mark").await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn c3_only_a_connection_that_is_known_to_be_at_rest_goes_back() {
+        for url in ["sqlite::memory:".to_owned(), ferro_test_support::postgres::url()] {
+            let database = single(&url).await;
+            let mut lease = database.acquire().await.unwrap();
+            lease.doubt();
+            execute(&mut lease, "CREATE TEMPORARY TABLE mark (id INTEGER)").await.unwrap();
+            lease.clear();
+            assert_eq!(database.stats().acquired, 1);
+            drop(lease);
+            assert_eq!(database.stats().acquired, 0);
+            assert!(is_same(&database).await);
+            let lease = database.acquire().await.unwrap();
+            lease.release().await;
+            assert_eq!(database.stats().idle, 1);
+            assert!(is_same(&database).await);
+
+            let mut lease = database.acquire().await.unwrap();
+            lease.doubt();
+            drop(lease);
+            assert!(!is_same(&database).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn c3_a_connection_in_doubt_frees_its_place_while_its_statement_still_runs() {
+        let database = single(&ferro_test_support::postgres::url()).await;
+        let mut lease = database.acquire().await.unwrap();
+        lease.doubt();
+        let slow = execute(&mut lease, "SELECT pg_sleep(60)");
+        assert!(tokio::time::timeout(Duration::from_millis(100), slow).await.is_err());
+        drop(lease);
+        assert!(database.check().await.is_ok());
+    }
 }

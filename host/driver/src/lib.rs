@@ -31,6 +31,9 @@ mod run;
 mod transaction;
 mod value;
 
+pub use cursor::Cursor;
 pub use database::{Database, Stats};
 pub use databases::Databases;
 pub use options::{ConnectOptions, PoolOptions, SqliteOptions};
+pub use run::Execution;
+pub use transaction::Transaction;

@@ -140,19 +140,29 @@ async fn t8_a_read_only_grant_makes_sql_text_read_only(world: &World) {
     let grant = Grant::read_only().with_raw_sql();
     let gate = world.gate(Tenant::new("raw").grant("app", grant));
     let session = gate.open("app").unwrap();
-    let delete = "DELETE FROM note";
-    assert_error(session.execute_raw(delete, vec![]).await, ErrorKind::ReadOnly, "read-only");
-    let returning = session.fetch_raw("DELETE FROM note RETURNING id", vec![]).await;
-    let outcome = match returning {
-        Ok(cursor) => drain(cursor).await,
-        Err(error) => Err(error),
-    };
-    assert_error(outcome, ErrorKind::ReadOnly, "read-only");
-    let cursor = session.fetch_raw("SELECT title FROM note", vec![]).await.unwrap();
+    let writes = [
+        "DELETE FROM note",
+        "WITH one AS (SELECT 1) DELETE FROM note",
+        "SET TRANSACTION READ WRITE",
+        "PRAGMA query_only = OFF",
+        "-- SELECT\nDELETE FROM note",
+    ];
+    for sql in writes {
+        let outcome = session.execute_raw(sql, vec![]).await;
+        assert_error(outcome, ErrorKind::ReadOnly, "read-only");
+        let outcome = match session.fetch_raw(sql, vec![]).await {
+            Ok(cursor) => drain(cursor).await,
+            Err(error) => Err(error),
+        };
+        assert_error(outcome, ErrorKind::ReadOnly, "read-only");
+    }
+    let cursor = session.fetch_raw(" select title FROM note", vec![]).await.unwrap();
     assert_eq!(drain(cursor).await.unwrap().len(), 5);
     let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
-    let transaction = session.begin(options).await.unwrap();
-    assert_error(transaction.execute_raw(delete, vec![]).await, ErrorKind::ReadOnly, "read-only");
-    drop(transaction);
+    for sql in writes {
+        let transaction = session.begin(options.clone()).await.unwrap();
+        let outcome = transaction.execute_raw(sql, vec![]).await;
+        assert_error(outcome, ErrorKind::ReadOnly, "read-only");
+    }
     assert_eq!(world.all_notes().await.len(), 5);
 }

@@ -1,0 +1,277 @@
+//! Rows on their way, batch by batch.
+
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ferro_wit::plan::Plan;
+use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
+use sqlx::Database;
+
+use crate::column::BatchBuilder;
+use crate::lease::Raw;
+use crate::run::place::{Ending, Place};
+use crate::value::Fault;
+
+/// A batch is cut here, however many rows were asked for, so that large values pass one by one.
+const MOST_BYTES: usize = 8 << 20;
+/// Rows that are looked at for the kinds of columns before the first batch.
+const MOST_AHEAD: usize = 256;
+
+/// Rows on their way.
+///
+/// It owns its connection, or its place in a transaction, until the last row was read or it is
+/// dropped. Memory stays bounded: rows are read from the database as they are asked for.
+///
+/// A write that returns rows is certain to have happened only once its last row was read.
+///
+/// # Examples
+///
+/// ```
+/// use ferro_driver::{ConnectOptions, Database};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let database = Database::connect("sqlite::memory:", &ConnectOptions::default()).await?;
+/// let mut cursor = database.fetch_raw("SELECT 1 AS one", vec![]).await?;
+/// assert_eq!(cursor.columns()[0].path, ["one"]);
+/// while let Some(batch) = cursor.next(1000).await? {
+///     assert_eq!(batch.rows, 1);
+/// }
+/// # Ok::<(), ferro_wit::types::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Cursor {
+    columns: Columns,
+    /// None after the end.
+    events: Option<Events>,
+    /// How many rows the next batch may have.
+    wanted: Arc<AtomicU32>,
+    /// What is said again after a failure, which must not look like the end.
+    failure: Option<Error>,
+}
+
+/// What a statement says: first which columns it has, then rows.
+pub(crate) type Events = BoxStream<'static, Result<Event, Error>>;
+
+pub(crate) enum Event {
+    /// The columns, where the plan does not tell.
+    Columns(Option<Vec<ColumnInfo>>),
+    Batch(Batch),
+}
+
+enum Columns {
+    /// Those of the first step.
+    Planned(Arc<Plan>),
+    Described(Vec<ColumnInfo>),
+}
+
+impl Cursor {
+    /// Runs a statement up to its first row, so that what is wrong with it is known now.
+    pub(crate) async fn start<Db: Database, R: Reader<Db>>(
+        plan: Option<Arc<Plan>>,
+        place: Place,
+        open: impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Db>, Error> + Send + 'static,
+        reader: R,
+    ) -> Result<Self, Error> {
+        let wanted = Arc::new(AtomicU32::new(0));
+        let mut events = events(place, open, reader, Arc::clone(&wanted)).boxed();
+        let described = match events.next().await {
+            Some(Ok(Event::Columns(described))) => described,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Event::Batch(_))) | None => return Err(out_of_turn()),
+        };
+        let columns = match (plan, described) {
+            (Some(plan), _) => Columns::Planned(plan),
+            (None, described) => Columns::Described(described.unwrap_or_default()),
+        };
+        Ok(Self { columns, events: Some(events), wanted, failure: None })
+    }
+
+    /// What the columns are, also where there are no rows.
+    #[must_use]
+    pub fn columns(&self) -> &[ColumnInfo] {
+        match &self.columns {
+            Columns::Planned(plan) => plan.steps.first().map_or(&[], |it| &it.columns),
+            Columns::Described(columns) => columns,
+        }
+    }
+
+    /// Up to `max_rows` further rows, fewer where they are large; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// Why the statement failed half-way; `decode-failed` with the name of the column for a stored
+    /// value that cannot be read. After an error, the same error again.
+    ///
+    /// # Cancel safety
+    ///
+    /// No row is lost when the future is dropped: the next call goes on where it was, and may give
+    /// as many rows as the larger of both calls asked for.
+    pub async fn next(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
+        if max_rows == 0 {
+            let message = "`max_rows` is 0: ask for one row at least";
+            return Err(Error::new(ErrorKind::ValueOutOfRange, message));
+        }
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let Some(events) = &mut self.events else {
+            return Ok(None);
+        };
+        self.wanted.store(max_rows, Ordering::Relaxed);
+        let failure = match events.next().await {
+            Some(Ok(Event::Batch(batch))) => return Ok(Some(batch)),
+            Some(Err(error)) => Some(error),
+            Some(Ok(Event::Columns(_))) => Some(out_of_turn()),
+            None => None,
+        };
+        self.events = None;
+        self.failure.clone_from(&failure);
+        failure.map_or(Ok(None), Err)
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").field("columns", &self.columns()).finish_non_exhaustive()
+    }
+}
+
+/// A stored value that cannot be read, with the name of its column.
+fn decode_error(columns: &[ColumnInfo], index: usize, fault: Fault) -> Error {
+    let path = columns.get(index).map(|it| it.path.join(".")).unwrap_or_default();
+    let mut error = fault.at(format_args!("a value of column `{path}`"));
+    error.column = columns.get(index).and_then(|it| it.path.last().cloned());
+    error
+}
+
+fn out_of_turn() -> Error {
+    Error::new(ErrorKind::Internal, "a statement said something out of turn")
+}
+
+/// The rows of a statement, as SQLx gives them.
+pub(crate) type Answers<'c, Db> = BoxStream<'c, Result<<Db as Database>::Row, sqlx::Error>>;
+
+/// How the rows of a statement become columns.
+pub(crate) trait Reader<Db: Database>: Send + 'static {
+    /// Looks at one of the first rows; whether enough is known now.
+    fn look(&mut self, row: &Db::Row) -> Result<bool, Error>;
+    /// A builder for the columns, of which enough is known or nothing more will be; and what they
+    /// are, if the plan does not tell.
+    fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>);
+    /// Adds a row.
+    fn read(&mut self, row: &Db::Row, batch: &mut BatchBuilder) -> Result<(), Error>;
+}
+
+/// A stream owns the connection while it reads from it, without a task of its own. One that is
+/// dropped half-way leaves the connection as [`Place`] says.
+fn events<Db: Database, R: Reader<Db>>(
+    place: Place,
+    open: impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Db>, Error> + Send + 'static,
+    mut reader: R,
+    wanted: Arc<AtomicU32>,
+) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+    async_stream::stream! {
+        let mut place = place;
+        let mut last = None;
+        let ending = 'rows: {
+            let (connection, answering) = place.begin();
+            let mut feed = match open(connection) {
+                Ok(answers) => Feed::<Db> { answers, ahead: VecDeque::new() },
+                Err(error) => break 'rows Ending::Refused(error),
+            };
+            loop {
+                match feed.read().await {
+                    Ok(Some(row)) => {
+                        let enough = reader.look(&row);
+                        feed.ahead.push_back(row);
+                        match enough {
+                            Ok(false) if feed.ahead.len() < MOST_AHEAD => {}
+                            Ok(_) => break,
+                            Err(error) => break 'rows Ending::Abandoned(error),
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => break 'rows Ending::Failed(error),
+                }
+            }
+            *answering = true;
+            let (mut batch, described) = reader.columns();
+            yield Ok(Event::Columns(described));
+            let mut next = match feed.next().await {
+                Ok(row) => row,
+                Err(error) => break 'rows Ending::Failed(error),
+            };
+            while let Some(row) = next {
+                if let Err(error) = reader.read(&row, &mut batch) {
+                    break 'rows Ending::Abandoned(error);
+                }
+                let full = batch.rows() >= wanted.load(Ordering::Relaxed)
+                    || batch.bytes() >= MOST_BYTES;
+                // The end is often there already. Then the connection goes back with these rows,
+                // not with a call for more that may never come.
+                let read = match full {
+                    true => match feed.peek() {
+                        Some(Ok(None)) => break,
+                        Some(read) => {
+                            yield Ok(Event::Batch(batch.split()));
+                            read
+                        }
+                        None => {
+                            yield Ok(Event::Batch(batch.split()));
+                            feed.next().await
+                        }
+                    },
+                    false => feed.next().await,
+                };
+                next = match read {
+                    Ok(row) => row,
+                    Err(error) => break 'rows Ending::Failed(error),
+                };
+            }
+            if batch.rows() > 0 {
+                last = Some(batch.finish());
+            }
+            Ending::Complete
+        };
+        let ended = place.end(ending).await;
+        if let Some(batch) = last {
+            yield Ok(Event::Batch(batch));
+        }
+        if let Err(error) = ended {
+            yield Err(error);
+        }
+    }
+}
+
+/// Rows that were looked at, and those to come.
+struct Feed<'c, Db: Database> {
+    answers: Answers<'c, Db>,
+    ahead: VecDeque<Db::Row>,
+}
+
+impl<Db: Database> Feed<'_, Db> {
+    async fn next(&mut self) -> Result<Option<Db::Row>, sqlx::Error> {
+        match self.ahead.pop_front() {
+            Some(row) => Ok(Some(row)),
+            None => self.read().await,
+        }
+    }
+
+    /// The next row or the end, if it is there without waiting.
+    fn peek(&mut self) -> Option<Result<Option<Db::Row>, sqlx::Error>> {
+        self.next().now_or_never()
+    }
+
+    /// Reads the next row from the database.
+    async fn read(&mut self) -> Result<Option<Db::Row>, sqlx::Error> {
+        self.answers.try_next().await
+    }
+}

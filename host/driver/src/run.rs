@@ -1,0 +1,337 @@
+//! Running plans and SQL text: on a connection of the pool, or in a transaction.
+
+mod batch;
+pub(crate) mod binds;
+mod describe;
+pub(crate) mod place;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ferro_wit::plan::{Effect, MigrationStep, Plan, Step};
+use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
+use sqlx::AssertSqlSafe;
+
+use self::binds::Arguments;
+use self::place::{Place, is_stale};
+use crate::cursor::{self, Cursor};
+use crate::database::Database;
+use crate::lease::Raw;
+use crate::raw;
+use crate::transaction::Transaction;
+use crate::transaction::state::command;
+
+/// A plan with the values that it binds.
+#[derive(Clone)]
+pub struct Execution {
+    /// What to run.
+    pub plan: Arc<Plan>,
+    /// The parameters of the query, in order.
+    pub parameters: Vec<Value>,
+    /// The forced values of the scope, in order.
+    pub forced: Vec<Value>,
+    /// The rows of a batch to write, one column for each field.
+    pub rows: Option<Batch>,
+}
+
+/// Where to run.
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
+    Database(&'a Database),
+    Transaction(&'a Transaction),
+}
+
+impl Database {
+    /// Runs a plan that returns rows. It has begun when this returns: the cursor is at its first
+    /// row.
+    ///
+    /// # Errors
+    ///
+    /// Before the database sees anything: `invalid-query` for a missing or extra parameter,
+    /// `type-mismatch` and `value-out-of-range` for values that do not fit, `unsupported` for plans
+    /// of several steps. Then `busy` if no connection is free in time, and what the database says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection; the statement may have run.
+    pub async fn fetch(&self, execution: Execution) -> Result<Cursor, Error> {
+        fetch(Target::Database(self), execution).await
+    }
+
+    /// Runs a plan for its effect; the number of rows changed. With rows it is a batch insert: all
+    /// are written or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Self::fetch).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection; a single statement may have run.
+    pub async fn execute(&self, execution: Execution) -> Result<u64, Error> {
+        execute(Target::Database(self), execution).await
+    }
+
+    /// Runs one statement of SQL that returns rows. Placeholders are `?` or `$1` on every database;
+    /// on PostgreSQL a `?` that may be an operator is left alone: in `?|`, `?&` and `@?`, before a
+    /// string literal or another `?`, and wherever the statement has a `$1`; `??` is always the
+    /// operator. Values are bound as what they are.
+    ///
+    /// # Errors
+    ///
+    /// Before the database sees anything: `invalid-query` for several statements, for too few or too
+    /// many parameters, and for statements that begin or end transactions. `unsupported` for columns
+    /// of types that cannot be read. Then what the database says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection; the statement may have run.
+    pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
+        fetch_raw(Target::Database(self), sql, parameters).await
+    }
+
+    /// Runs one statement of SQL for its effect; the number of rows that an `INSERT`, `UPDATE`,
+    /// `DELETE`, `REPLACE` or `MERGE` changed, 0 for other statements.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_raw`](Self::fetch_raw).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection; the statement may have run.
+    pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
+        execute_raw(Target::Database(self), sql, parameters).await
+    }
+
+    /// Applies the steps of a migration in order, in one transaction if all of them may run in one.
+    ///
+    /// # Errors
+    ///
+    /// What the database says of a step, which the message names. Without a transaction, the steps
+    /// before it stay applied.
+    pub async fn apply(&self, steps: &[MigrationStep]) -> Result<(), Error> {
+        let failed = |step: &MigrationStep, error: Error| Error {
+            message: format!("{}: {}", step.description, error.message),
+            ..error
+        };
+        if !steps.iter().all(|it| it.transactional) {
+            for step in steps {
+                let place = Target::Database(self).place().await?;
+                apply(place, step).await.map_err(|error| failed(step, error))?;
+            }
+            return Ok(());
+        }
+        let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
+        let transaction = self.begin(options).await?;
+        for step in steps {
+            let place = transaction.place().await?;
+            if let Err(error) = apply(place, step).await {
+                transaction.rollback().await?;
+                return Err(failed(step, error));
+            }
+        }
+        transaction.commit().await
+    }
+}
+
+async fn apply(mut place: Place, step: &MigrationStep) -> Result<(), Error> {
+    match command(place.begin().0, AssertSqlSafe(step.sql.as_str())).await {
+        Ok(()) => {
+            place.rest().await;
+            Ok(())
+        }
+        Err(error) => Err(place.fail(error).await),
+    }
+}
+
+impl fmt::Debug for Execution {
+    /// Without values, which may not be meant for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution")
+            .field("plan", &self.plan)
+            .field("parameters", &self.parameters.len())
+            .field("forced", &self.forced.len())
+            .field("rows", &self.rows.as_ref().map(|it| it.rows))
+            .finish()
+    }
+}
+
+impl Target<'_> {
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Database(it) => it.dialect(),
+            Self::Transaction(it) => it.dialect(),
+        }
+    }
+
+    pub(crate) async fn place(self) -> Result<Place, Error> {
+        match self {
+            Self::Database(it) => Ok(Place::of_pool(it.acquire().await?, it.dialect())),
+            Self::Transaction(it) => it.place().await,
+        }
+    }
+}
+
+pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
+    if execution.rows.is_some() {
+        return Err(unsupported("a batch cannot return rows yet: use `execute`"));
+    }
+    let step = only_step(&execution.plan)?;
+    binds::check_counts(&execution)?;
+    let once = async || {
+        let arguments = binds::of_step(step, &execution, target.dialect(), 0)?;
+        let place = target.place().await?.for_cursor();
+        let plan = Arc::clone(&execution.plan);
+        let (sql, reader_plan) = (step.sql.clone(), Arc::clone(&plan));
+        let cached = place.keeps_statements();
+        match arguments {
+            Arguments::Sqlite(arguments) => {
+                let open = cursor::sqlite::open(sql, arguments, cached);
+                let reader = cursor::sqlite::Planned(reader_plan);
+                Cursor::start(Some(plan), place, open, reader).await
+            }
+            Arguments::Postgres(arguments) => {
+                let open = cursor::postgres::open(sql, arguments, cached);
+                let reader = cursor::postgres::Planned::new(reader_plan);
+                Cursor::start(Some(plan), place, open, reader).await
+            }
+        }
+    };
+    match once().await {
+        Err(error) if may_repeat(target, &error) => once().await,
+        result => result,
+    }
+}
+
+pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<u64, Error> {
+    binds::check_counts(&execution)?;
+    if execution.rows.is_some() {
+        return batch::write(target, &execution).await;
+    }
+    let step = only_step(&execution.plan)?;
+    let changed = run_step(target, step, &execution, 0).await?;
+    Ok(if execution.plan.effect == Effect::Write { changed } else { 0 })
+}
+
+pub(crate) async fn fetch_raw(
+    target: Target<'_>,
+    sql: &str,
+    parameters: Vec<Value>,
+) -> Result<Cursor, Error> {
+    let statement = raw::translate(sql, target.dialect(), &parameters)?;
+    let once = async || {
+        let arguments = binds::of_values(&parameters, target.dialect())?;
+        let mut place = target.place().await?.for_cursor();
+        let sql = statement.sql.clone().into_owned();
+        match arguments {
+            Arguments::Sqlite(arguments) => {
+                let reader = match describe::sqlite(place.begin().0, &sql).await {
+                    Ok(reader) => reader,
+                    Err(error) => return Err(place.fail(error).await),
+                };
+                let open = cursor::sqlite::open(sql, arguments, false);
+                Cursor::start(None, place, open, reader).await
+            }
+            Arguments::Postgres(arguments) => {
+                let cached = place.keeps_statements();
+                let described =
+                    describe::postgres(place.begin().0, &sql, &parameters, cached).await;
+                let reader = match described {
+                    Ok(Ok(reader)) => reader,
+                    Ok(Err(error)) => {
+                        place.rest().await;
+                        return Err(error);
+                    }
+                    Err(error) => return Err(place.fail(error).await),
+                };
+                let open = cursor::postgres::open(sql, arguments, cached);
+                Cursor::start(None, place, open, reader).await
+            }
+        }
+    };
+    match once().await {
+        Err(error) if may_repeat(target, &error) => once().await,
+        result => result,
+    }
+}
+
+pub(crate) async fn execute_raw(
+    target: Target<'_>,
+    sql: &str,
+    parameters: Vec<Value>,
+) -> Result<u64, Error> {
+    let statement = raw::translate(sql, target.dialect(), &parameters)?;
+    let once = async || {
+        let arguments = binds::of_values(&parameters, target.dialect())?;
+        run_once(target.place().await?, &statement.sql, arguments, false).await
+    };
+    let changed = match once().await {
+        Err(error) if may_repeat(target, &error) => once().await?,
+        result => result?,
+    };
+    Ok(if statement.changes { changed } else { 0 })
+}
+
+/// Runs a step for some rows of the batch, if there is one.
+async fn run_step(
+    target: Target<'_>,
+    step: &Step,
+    execution: &Execution,
+    first: usize,
+) -> Result<u64, Error> {
+    let once = async || {
+        let arguments = binds::of_step(step, execution, target.dialect(), first)?;
+        run_once(target.place().await?, &step.sql, arguments, true).await
+    };
+    match once().await {
+        Err(error) if may_repeat(target, &error) => once().await,
+        result => result,
+    }
+}
+
+/// The number of rows that the database says were changed.
+async fn run_once(
+    mut place: Place,
+    sql: &str,
+    arguments: Arguments,
+    repeats: bool,
+) -> Result<u64, Error> {
+    let sql = AssertSqlSafe(sql);
+    let cached = repeats && place.keeps_statements();
+    let result = match (place.begin().0, arguments) {
+        (Raw::Sqlite(connection), Arguments::Sqlite(arguments)) => {
+            let query = sqlx::query_with(sql, arguments).persistent(cached);
+            query.execute(&mut **connection).await.map(|it| it.rows_affected())
+        }
+        (Raw::Postgres(connection), Arguments::Postgres(arguments)) => {
+            let query = sqlx::query_with(sql, arguments).persistent(cached);
+            query.execute(&mut **connection).await.map(|it| it.rows_affected())
+        }
+        _ => unreachable!("arguments are encoded for the database that they are sent to"),
+    };
+    match result {
+        Ok(changed) => {
+            place.rest().await;
+            Ok(changed)
+        }
+        Err(error) => Err(place.fail(error).await),
+    }
+}
+
+/// Whether the statement was refused before it ran, and would not be again. In a transaction of
+/// PostgreSQL nothing can follow an error.
+fn may_repeat(target: Target<'_>, error: &Error) -> bool {
+    matches!(target, Target::Database(_)) && error.retryable && is_stale(error)
+}
+
+fn only_step(plan: &Plan) -> Result<&Step, Error> {
+    match plan.steps.as_slice() {
+        [step] => Ok(step),
+        _ => Err(unsupported("a plan of several steps cannot be run yet")),
+    }
+}
+
+fn unsupported(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, message)
+}

@@ -1,0 +1,197 @@
+//! What the placeholders of a statement get: everything is checked here, before the database sees
+//! any of it.
+
+use std::fmt;
+
+use ferro_wit::plan::{Bind, Binding, Step};
+use ferro_wit::types::{Column, Dialect, Error, ErrorKind, Value};
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+
+use super::Execution;
+use crate::value::{Cell, Expected, Fault, Operand, postgres, sqlite};
+
+/// The values of a statement, encoded.
+pub(crate) enum Arguments {
+    Sqlite(SqliteArguments),
+    Postgres(PgArguments),
+}
+
+impl Arguments {
+    fn new(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Sqlite => Self::Sqlite(SqliteArguments::default()),
+            Dialect::Postgres => Self::Postgres(PgArguments::default()),
+        }
+    }
+
+    fn add(&mut self, operand: Operand<'_>, expected: Option<Expected>) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(arguments) => sqlite::bind(operand, arguments),
+            Self::Postgres(arguments) => postgres::bind(operand, expected, arguments),
+        }
+    }
+}
+
+/// Each value as what it is; a null has no type.
+pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments, Error> {
+    let mut arguments = Arguments::new(dialect);
+    for (index, value) in values.iter().enumerate() {
+        let operand = Operand::of(value);
+        arguments
+            .add(operand, operand.expected())
+            .map_err(|fault| fault.at(format_args!("parameter {}", index + 1)))?;
+    }
+    Ok(arguments)
+}
+
+/// The values of one execution of a step: of the whole batch, or of its rows from `first` on.
+pub(super) fn of_step(
+    step: &Step,
+    execution: &Execution,
+    dialect: Dialect,
+    first: usize,
+) -> Result<Arguments, Error> {
+    let mut arguments = Arguments::new(dialect);
+    let mut rows = Rows { first, seen: Vec::new(), whole: step.rows_per_statement.is_none() };
+    for bind in &step.binds {
+        let expected = Expected { kind: bind.kind, many: bind.many };
+        let operand = resolve(bind, execution, &mut rows)?;
+        operand
+            .check(expected)
+            .and_then(|()| arguments.add(operand, Some(expected)))
+            .map_err(|fault| fault.at(Place { source: &bind.source, row: rows.row(bind) }))?;
+    }
+    Ok(arguments)
+}
+
+/// Checks that there are as many values as the plan takes.
+pub(super) fn check_counts(execution: &Execution) -> Result<(), Error> {
+    let binds = || execution.plan.steps.iter().flat_map(|it| &it.binds).map(|it| &it.source);
+    let parameters = binds().filter_map(|it| match it {
+        Binding::Parameter(number) => Some(*number as usize + 1),
+        _ => None,
+    });
+    let (wanted, given) = (parameters.max().unwrap_or(0), execution.parameters.len());
+    if wanted != given {
+        return Err(Error::new(
+            ErrorKind::InvalidQuery,
+            format!("the query takes {wanted} parameters, but {given} were given"),
+        ));
+    }
+    for binding in binds() {
+        let Binding::Forced(number) = binding else {
+            continue;
+        };
+        if matches!(execution.forced.get(*number as usize), None | Some(Value::Null)) {
+            // A filter without its value would be no filter.
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                format!("forced value {number} of the scope is missing or null"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Which rows of the batch the `column` binds of a statement stand for: the first bind of a column
+/// for the first row, the second for the next.
+struct Rows {
+    first: usize,
+    /// How often each column was seen.
+    seen: Vec<usize>,
+    whole: bool,
+}
+
+impl Rows {
+    fn next(&mut self, column: usize) -> usize {
+        if self.seen.len() <= column {
+            self.seen.resize(column + 1, 0);
+        }
+        self.seen[column] += 1;
+        self.first + self.seen[column] - 1
+    }
+
+    /// The row that a bind stood for last, if it is one of a single row.
+    fn row(&self, bind: &Bind) -> Option<usize> {
+        match bind.source {
+            Binding::Column(column) if !self.whole => {
+                self.seen.get(column as usize).map(|seen| self.first + seen - 1)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn resolve<'a>(
+    bind: &'a Bind,
+    execution: &'a Execution,
+    rows: &mut Rows,
+) -> Result<Operand<'a>, Error> {
+    let found = match &bind.source {
+        Binding::Parameter(number) => execution.parameters.get(*number as usize).map(Operand::of),
+        Binding::Forced(number) => execution.forced.get(*number as usize).map(Operand::of),
+        Binding::Constant(value) => Some(Operand::of(value)),
+        Binding::Column(number) => {
+            let column = execution.rows.as_ref().and_then(|it| it.columns.get(*number as usize));
+            match column {
+                Some(column) if rows.whole => whole(column),
+                Some(column) => row(column, rows.next(*number as usize)),
+                None => None,
+            }
+        }
+        Binding::Keys(_) => {
+            let message = "a plan of several steps cannot be run yet";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+    };
+    found.ok_or_else(|| {
+        let place = Place { source: &bind.source, row: rows.row(bind) };
+        Fault::new(ErrorKind::InvalidQuery, "is not there, but the plan binds it").at(place)
+    })
+}
+
+/// All values of a column as one array.
+fn whole(column: &Column) -> Option<Operand<'_>> {
+    match column {
+        Column::Scalars(items) => Some(Operand::Array(items, 0, items.len())),
+        // PostgreSQL takes no arrays of arrays of different lengths.
+        Column::Arrays(_) => None,
+    }
+}
+
+fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
+    match column {
+        Column::Scalars(items) => Cell::of(items, index).map(Operand::Scalar),
+        Column::Arrays(arrays) if arrays.is_null(index) => Some(Operand::Scalar(Cell::Null)),
+        Column::Arrays(arrays) => {
+            let end = *arrays.ends.get(index)? as usize;
+            let start = match index.checked_sub(1) {
+                Some(before) => *arrays.ends.get(before)? as usize,
+                None => 0,
+            };
+            Some(Operand::Array(&arrays.items, start, end))
+        }
+    }
+}
+
+/// Where a value comes from, as the plan names it.
+struct Place<'a> {
+    source: &'a Binding,
+    row: Option<usize>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Binding::Parameter(number) => write!(f, "parameter {number}"),
+            Binding::Forced(number) => write!(f, "forced value {number}"),
+            Binding::Constant(_) => write!(f, "a constant of the plan"),
+            Binding::Keys((step, column)) => write!(f, "column {column} of step {step}"),
+            Binding::Column(number) => {
+                write!(f, "column {number} of the batch")?;
+                self.row.map_or(Ok(()), |row| write!(f, ", row {row},"))
+            }
+        }
+    }
+}

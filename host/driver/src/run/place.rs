@@ -1,0 +1,170 @@
+//! Where a statement runs, a connection of its own or the one of a transaction, and what becomes
+//! of it afterwards.
+
+use std::sync::Arc;
+
+use ferro_wit::types::{Dialect, Error};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use crate::error::from_sqlx;
+use crate::lease::{Lease, Raw};
+use crate::transaction::state::State;
+
+/// A connection for one statement. Dropping it before [`end`](Self::end) leaves the connection
+/// closed, unless the statement has begun to answer and what is left of it can be skipped.
+pub(crate) struct Place {
+    dialect: Dialect,
+    /// None only once the place has ended.
+    lease: Option<Lease>,
+    transaction: Option<Arc<State>>,
+    /// The statement has begun to answer.
+    answering: bool,
+}
+
+/// How a statement ended.
+pub(crate) enum Ending {
+    /// It said all it had to say.
+    Complete,
+    /// It was not sent.
+    Refused(Error),
+    /// The database, or the way to it, failed.
+    Failed(sqlx::Error),
+    /// It was sent, and what it says is not read to its end.
+    Abandoned(Error),
+}
+
+impl Place {
+    pub(crate) fn of_pool(lease: Lease, dialect: Dialect) -> Self {
+        Self { dialect, lease: Some(lease), transaction: None, answering: false }
+    }
+
+    pub(crate) fn of_transaction(lease: Lease, state: Arc<State>) -> Self {
+        let dialect = state.dialect();
+        Self { dialect, lease: Some(lease), transaction: Some(state), answering: false }
+    }
+
+    /// Whether prepared statements may be kept on the connection.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::keeps_statements)
+    }
+
+    /// A cursor will have the connection.
+    pub(crate) fn for_cursor(self) -> Self {
+        if let Some(state) = &self.transaction {
+            state.reading();
+        }
+        self
+    }
+
+    /// The connection, and where to note that the statement has begun to answer.
+    pub(crate) fn begin(&mut self) -> (&mut Raw, &mut bool) {
+        match &mut self.lease {
+            Some(lease) => {
+                lease.doubt();
+                (lease.connection(), &mut self.answering)
+            }
+            None => unreachable!("only `end` and `drop` take the connection, and both end it"),
+        }
+    }
+
+    /// Gives the connection back as its ending allows, and says what went wrong.
+    pub(crate) async fn end(self, ending: Ending) -> Result<(), Error> {
+        match ending {
+            Ending::Complete => {
+                self.rest().await;
+                Ok(())
+            }
+            Ending::Refused(error) => {
+                self.rest().await;
+                Err(error)
+            }
+            // Dropping tells what has to be skipped.
+            Ending::Abandoned(error) => Err(error),
+            Ending::Failed(error) => Err(self.fail(error).await),
+        }
+    }
+
+    /// Gives the connection back, which is at rest.
+    pub(crate) async fn rest(mut self) {
+        if let Some(lease) = self.lease.take() {
+            match self.transaction.take() {
+                Some(state) => state.put_back(lease),
+                None => give_back(lease, true).await,
+            }
+        }
+    }
+
+    /// What went wrong, after the connection was given back if it is at rest.
+    pub(crate) async fn fail(mut self, error: sqlx::Error) -> Error {
+        let at_rest = is_at_rest(&error);
+        let mut error = from_sqlx(&error, self.dialect);
+        if at_rest && is_stale(&error) && forget(self.begin().0).await {
+            error.retryable = true;
+        }
+        if let Some(lease) = self.lease.take() {
+            match self.transaction.take() {
+                Some(state) => state.failed(lease, &error, at_rest).await,
+                None => give_back(lease, at_rest).await,
+            }
+        }
+        error
+    }
+
+    /// The connection of a transaction that has ended.
+    pub(crate) fn into_lease(mut self) -> Option<Lease> {
+        self.lease.take()
+    }
+
+    /// SQLite stops a statement that nobody listens to. PostgreSQL goes on to its end, which is
+    /// waited for in a transaction only.
+    fn abandon(&mut self, mut lease: Lease) {
+        match self.transaction.take() {
+            Some(state) if self.answering => state.put_back_unread(lease),
+            Some(state) => state.cancelled(lease),
+            None => {
+                if self.answering && self.dialect == Dialect::Sqlite {
+                    lease.clear();
+                }
+            }
+        }
+    }
+}
+
+async fn give_back(mut lease: Lease, at_rest: bool) {
+    if at_rest {
+        lease.clear();
+        lease.release().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.abandon(lease);
+        }
+    }
+}
+
+/// The database refused the statement in an orderly way, and waits for the next one.
+pub(crate) fn is_at_rest(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    !matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// A prepared statement of PostgreSQL that returns other columns since the schema was changed. The
+/// server says so before it does anything.
+pub(crate) fn is_stale(error: &Error) -> bool {
+    error.code.as_deref() == Some("0A000") && error.message.contains("cached plan")
+}
+
+/// Has the statements of a connection prepared again; whether that could be arranged.
+async fn forget(raw: &mut Raw) -> bool {
+    match raw {
+        Raw::Sqlite(_) => false,
+        Raw::Postgres(connection) => connection.clear_cached_statements().await.is_ok(),
+    }
+}

@@ -1,0 +1,309 @@
+//! Transactions and savepoints.
+
+pub(crate) mod state;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOptions, Value};
+use sqlx::AssertSqlSafe;
+
+use crate::cursor::Cursor;
+use crate::database::Database;
+use crate::error::from_sqlx;
+use crate::lease::Lease;
+use crate::run::place::{Place, is_at_rest};
+use crate::run::{self, Execution, Target};
+
+use self::state::{OUTERMOST, State, command, restore, roll_back, roll_back_to};
+
+/// A transaction, or a savepoint inside one. It owns its connection.
+///
+/// Dropping one before its end rolls it back: at once for what others see, and without waiting.
+/// Its statements run one at a time; while a cursor or a savepoint of it is open, it answers with
+/// `busy`. On PostgreSQL nothing runs after a failed statement until the transaction, or a
+/// savepoint around the statement, is rolled back; on SQLite a failed statement undoes only itself.
+/// A statement that is cancelled half-way ends the transaction.
+///
+/// # Examples
+///
+/// ```
+/// use ferro_driver::{ConnectOptions, Database};
+/// use ferro_wit::types::TransactionOptions;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let database = Database::connect("sqlite::memory:", &ConnectOptions::default()).await?;
+/// database.execute_raw("CREATE TABLE t (n INTEGER)", vec![]).await?;
+///
+/// let transaction = database.begin(TransactionOptions::default()).await?;
+/// transaction.execute_raw("INSERT INTO t VALUES (1)", vec![]).await?;
+/// let savepoint = transaction.begin(TransactionOptions::default()).await?;
+/// savepoint.execute_raw("INSERT INTO t VALUES (2)", vec![]).await?;
+/// savepoint.rollback().await?;
+/// transaction.commit().await?;
+///
+/// let mut rows = database.fetch_raw("SELECT n FROM t", vec![]).await?;
+/// assert_eq!(rows.next(10).await?.map(|it| it.rows), Some(1));
+/// # Ok::<(), ferro_wit::types::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct Transaction {
+    state: Arc<State>,
+    level: u32,
+    read_only: bool,
+    /// Nothing is left to roll back.
+    ended: bool,
+}
+
+impl Database {
+    /// Begins a transaction.
+    ///
+    /// SQLite knows one isolation, the strongest. There, `read_only` is kept by the connection and
+    /// `immediate` waits for other writers now rather than at the first write; PostgreSQL takes
+    /// `deferrable` besides.
+    ///
+    /// # Errors
+    ///
+    /// `busy` if no connection, or with `immediate` no lock, is free in time; what opening a
+    /// connection can end in.
+    ///
+    /// # Cancel safety
+    ///
+    /// A connection whose transaction nobody got is closed.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        let dialect = self.dialect();
+        let mut lease = self.acquire().await?;
+        lease.doubt();
+        match begin(&mut lease, dialect, &options).await {
+            Ok(()) => Ok(Transaction {
+                state: Arc::new(State::new(lease, dialect, options.read_only)),
+                level: OUTERMOST,
+                read_only: options.read_only,
+                ended: false,
+            }),
+            Err(error) => {
+                if is_at_rest(&error)
+                    && roll_back(lease.connection(), options.read_only).await.is_ok()
+                {
+                    lease.clear();
+                    lease.release().await;
+                }
+                Err(from_sqlx(&error, dialect))
+            }
+        }
+    }
+}
+
+async fn begin(
+    lease: &mut Lease,
+    dialect: Dialect,
+    options: &TransactionOptions,
+) -> Result<(), sqlx::Error> {
+    let connection = lease.connection();
+    match dialect {
+        Dialect::Sqlite if options.read_only => {
+            command(connection, "PRAGMA query_only = ON").await?;
+            command(connection, "BEGIN").await
+        }
+        Dialect::Sqlite if options.immediate => command(connection, "BEGIN IMMEDIATE").await,
+        Dialect::Sqlite => command(connection, "BEGIN").await,
+        Dialect::Postgres => {
+            let mut sql = String::from(match options.isolation {
+                None => "BEGIN",
+                Some(Isolation::ReadCommitted) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+                Some(Isolation::RepeatableRead) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+                Some(Isolation::Serializable) => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            });
+            if options.read_only {
+                sql.push_str(" READ ONLY");
+            }
+            if options.deferrable {
+                sql.push_str(" DEFERRABLE");
+            }
+            command(connection, AssertSqlSafe(sql)).await
+        }
+    }
+}
+
+impl Transaction {
+    /// The SQL language of the database.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.state.dialect()
+    }
+
+    /// Runs a plan that returns rows; see [`Database::fetch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::fetch`], and `busy` while a cursor or a savepoint is open.
+    pub async fn fetch(&self, execution: Execution) -> Result<Cursor, Error> {
+        run::fetch(Target::Transaction(self), execution).await
+    }
+
+    /// Runs a plan for its effect; see [`Database::execute`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::execute`], and `busy` while a cursor or a savepoint is open.
+    pub async fn execute(&self, execution: Execution) -> Result<u64, Error> {
+        run::execute(Target::Transaction(self), execution).await
+    }
+
+    /// Runs SQL text that returns rows; see [`Database::fetch_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::fetch_raw`], and `busy` while a cursor or a savepoint is open.
+    pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
+        run::fetch_raw(Target::Transaction(self), sql, parameters).await
+    }
+
+    /// Runs SQL text for its effect; see [`Database::execute_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::execute_raw`], and `busy` while a cursor or a savepoint is open.
+    pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
+        run::execute_raw(Target::Transaction(self), sql, parameters).await
+    }
+
+    /// Opens a savepoint. Until it ends, only it takes statements. It takes none of the options.
+    ///
+    /// # Errors
+    ///
+    /// `busy` while a cursor or another savepoint is open; why the transaction takes no statement.
+    pub async fn begin(&self, _options: TransactionOptions) -> Result<Self, Error> {
+        let mut place = self.place().await?;
+        let savepoint = self.state.number();
+        let sql = AssertSqlSafe(format!("SAVEPOINT ferro_{savepoint}"));
+        if let Err(error) = command(place.begin().0, sql).await {
+            return Err(place.fail(error).await);
+        }
+        self.state.opened(savepoint);
+        // From here on a cancelled call leaves a savepoint to undo, not an unknown state.
+        let opened = Self {
+            state: Arc::clone(&self.state),
+            level: savepoint,
+            read_only: self.read_only,
+            ended: false,
+        };
+        place.rest().await;
+        Ok(opened)
+    }
+
+    /// Ends the transaction and keeps what it did; or releases the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// Everything is rolled back when this fails, except for `outcome-unknown`: then the connection
+    /// broke meanwhile, and the transaction may have been committed or not. `busy` if a cursor or a
+    /// savepoint is open; what failed in the transaction, if PostgreSQL cannot keep it; constraints
+    /// that are checked at the end; `serialization-failure`.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        let mut place = self.state.enter_failed(self.level).await?;
+        let failure = match self.state.failure(&mut place).await {
+            Ok(failure) => failure,
+            Err(error) => return Err(place.fail(error).await),
+        };
+        if let Some(error) = failure {
+            let message =
+                format!("nothing was kept, because a statement had failed: {}", error.message);
+            self.undo(place).await?;
+            return Err(Error { message, ..error });
+        }
+        let committed = match self.level {
+            OUTERMOST => command(place.begin().0, "COMMIT").await,
+            level => {
+                let sql = AssertSqlSafe(format!("RELEASE SAVEPOINT ferro_{level}"));
+                command(place.begin().0, sql).await
+            }
+        };
+        match committed {
+            Ok(()) => self.close(place).await,
+            Err(error) if is_at_rest(&error) => {
+                let error = from_sqlx(&error, self.dialect());
+                self.undo(place).await?;
+                Err(error)
+            }
+            Err(error) if self.level == OUTERMOST => {
+                let cause = place.fail(error).await;
+                let message = format!(
+                    "the connection broke during commit, which may have happened or not: {}",
+                    cause.message
+                );
+                Err(Error { kind: ErrorKind::OutcomeUnknown, message, retryable: false, ..cause })
+            }
+            Err(error) => Err(place.fail(error).await),
+        }
+    }
+
+    /// Undoes the transaction, or what happened since the savepoint.
+    ///
+    /// # Errors
+    ///
+    /// `busy` if a cursor or a savepoint is open: it is undone as soon as that has ended. A
+    /// transaction that the database has ended already is none.
+    pub async fn rollback(mut self) -> Result<(), Error> {
+        if self.state.is_over() {
+            return Ok(());
+        }
+        let place = self.state.enter_failed(self.level).await?;
+        self.undo(place).await
+    }
+
+    pub(crate) async fn place(&self) -> Result<Place, Error> {
+        self.state.enter(self.level).await
+    }
+
+    /// Rolls back in the database, and closes the books.
+    async fn undo(&mut self, mut place: Place) -> Result<(), Error> {
+        let undone = match self.level {
+            OUTERMOST => roll_back(place.begin().0, false).await,
+            level => roll_back_to(place.begin().0, level).await,
+        };
+        match undone {
+            Ok(()) => self.close(place).await,
+            // The connection is closed, and the transaction with it.
+            Err(error) => match place.fail(error).await {
+                _ if self.level == OUTERMOST => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// The database has ended this level.
+    async fn close(&mut self, mut place: Place) -> Result<(), Error> {
+        self.ended = true;
+        self.state.closed();
+        if self.level != OUTERMOST {
+            place.rest().await;
+            return Ok(());
+        }
+        // What was committed stays so: where this fails, the connection is closed, and that is all.
+        if restore(place.begin().0, self.read_only).await.is_ok() {
+            if let Some(mut lease) = place.into_lease() {
+                lease.clear();
+                lease.release().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.state.dropped(self.level);
+        }
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let savepoint = (self.level != OUTERMOST).then_some(self.level);
+        f.debug_struct("Transaction").field("savepoint", &savepoint).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,329 @@
+//! The state that a transaction, its savepoints and its cursors share: who has the connection, and
+//! whether the transaction still lives.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+use tokio::runtime::Handle;
+
+use crate::error::from_sqlx;
+use crate::lease::{Lease, Raw};
+use crate::run::place::{Place, is_at_rest};
+
+/// How long an unfinished transaction has for its rollback before its connection is closed.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a transaction, its savepoints and its cursors share.
+pub(crate) struct State {
+    dialect: Dialect,
+    read_only: bool,
+    /// A transaction may be dropped on a thread that no runtime knows.
+    runtime: Handle,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// None while a statement or a cursor has it, and after the end.
+    lease: Option<Lease>,
+    /// Whether it is a cursor that has it.
+    reading: bool,
+    /// The transaction, then its open savepoints, by number; the last one may run statements.
+    open: Vec<u32>,
+    /// The number of the next savepoint.
+    next: u32,
+    /// An outermost savepoint that was dropped: to be rolled back before the next statement.
+    undo: Option<u32>,
+    /// Why PostgreSQL refuses every statement until a rollback.
+    failed: Option<Error>,
+    /// A statement was not read to its end, so it may have failed without our knowing.
+    unread: bool,
+    /// Why the transaction takes no statement any more.
+    over: Option<Error>,
+}
+
+/// The number of the transaction itself among its savepoints.
+pub(crate) const OUTERMOST: u32 = 0;
+
+impl State {
+    pub(crate) fn new(lease: Lease, dialect: Dialect, read_only: bool) -> Self {
+        Self {
+            dialect,
+            read_only,
+            runtime: Handle::current(),
+            inner: Mutex::new(Inner {
+                lease: Some(lease),
+                reading: false,
+                open: vec![OUTERMOST],
+                next: OUTERMOST + 1,
+                undo: None,
+                failed: None,
+                unread: false,
+                over: None,
+            }),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The connection for a statement at a level.
+    pub(crate) async fn enter(self: &Arc<Self>, level: u32) -> Result<Place, Error> {
+        let place = self.enter_failed(level).await?;
+        let failed = self.lock().failed.clone();
+        match failed {
+            None => Ok(place),
+            Some(error) => {
+                place.rest().await;
+                Err(aborted(&error))
+            }
+        }
+    }
+
+    /// The connection for the end of a level, which may have failed.
+    pub(crate) async fn enter_failed(self: &Arc<Self>, level: u32) -> Result<Place, Error> {
+        let (mut place, undo) = self.take(level)?;
+        if let Some(savepoint) = undo {
+            if let Err(error) = roll_back_to(place.begin().0, savepoint).await {
+                // Nobody can tell any more what the transaction holds.
+                self.lock().over = Some(ended());
+                return Err(place.fail(error).await);
+            }
+            // The server answers in order: what was not read is behind us.
+            let mut inner = self.lock();
+            inner.failed = None;
+            inner.unread = false;
+        }
+        Ok(place)
+    }
+
+    /// Why what happened at the innermost level cannot be kept.
+    pub(crate) async fn failure(&self, place: &mut Place) -> Result<Option<Error>, sqlx::Error> {
+        let unread = {
+            let mut inner = self.lock();
+            if let Some(error) = inner.failed.take() {
+                return Ok(Some(error));
+            }
+            std::mem::take(&mut inner.unread)
+        };
+        if !unread || self.dialect == Dialect::Sqlite {
+            return Ok(None);
+        }
+        match command(place.begin().0, "SELECT 1").await {
+            Ok(()) => Ok(None),
+            Err(error) if is_at_rest(&error) => Ok(Some(from_sqlx(&error, self.dialect))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether nothing is left to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().over.is_some()
+    }
+
+    /// A number for a savepoint.
+    pub(crate) fn number(&self) -> u32 {
+        let mut inner = self.lock();
+        inner.next += 1;
+        inner.next - 1
+    }
+
+    /// The database has opened a savepoint.
+    pub(crate) fn opened(&self, savepoint: u32) {
+        self.lock().open.push(savepoint);
+    }
+
+    /// The database has ended the innermost level, whose failures are no more.
+    pub(crate) fn closed(&self) {
+        let mut inner = self.lock();
+        inner.failed = None;
+        inner.unread = false;
+        if inner.open.pop() == Some(OUTERMOST) {
+            inner.over = Some(ended());
+        }
+    }
+
+    /// A level was dropped before its end.
+    pub(crate) fn dropped(&self, level: u32) {
+        let mut inner = self.lock();
+        let position = inner.open.iter().position(|it| *it == level);
+        let Some(position) = position.filter(|_| inner.over.is_none()) else {
+            return;
+        };
+        if level == OUTERMOST {
+            inner.over = Some(ended());
+            let lease = inner.lease.take();
+            drop(inner);
+            // A cursor that still has the connection brings it to `put_back`.
+            if let Some(lease) = lease {
+                self.roll_back_later(lease);
+            }
+        } else {
+            inner.open.truncate(position);
+            inner.undo = Some(level);
+        }
+    }
+
+    /// A statement came to its end.
+    pub(crate) fn put_back(&self, lease: Lease) {
+        let mut inner = self.lock();
+        if inner.over.is_none() {
+            inner.lease = Some(lease);
+            return;
+        }
+        drop(inner);
+        self.roll_back_later(lease);
+    }
+
+    /// A cursor was dropped before its end.
+    pub(crate) fn put_back_unread(&self, lease: Lease) {
+        self.lock().unread = true;
+        self.put_back(lease);
+    }
+
+    /// A cursor has got the connection.
+    pub(crate) fn reading(&self) {
+        self.lock().reading = true;
+    }
+
+    /// A statement was dropped before its answer: the connection is closed.
+    pub(crate) fn cancelled(&self, lease: Lease) {
+        let message = "a statement of this transaction was cancelled half-way, and the transaction \
+                       was rolled back";
+        self.lock().over.get_or_insert_with(|| Error::new(ErrorKind::Cancelled, message));
+        drop(lease);
+    }
+
+    /// A statement failed.
+    pub(crate) async fn failed(&self, mut lease: Lease, error: &Error, at_rest: bool) {
+        let gone = Error {
+            message: format!(
+                "the database ended the transaction at an earlier error ({}): nothing of it is kept",
+                error.message
+            ),
+            ..error.clone()
+        };
+        if at_rest && self.dialect == Dialect::Postgres {
+            self.lock().failed.get_or_insert_with(|| error.clone());
+            return self.put_back(lease);
+        }
+        // Until the contrary is known, so that it holds if we are cancelled on the way.
+        let was_over = self.lock().over.replace(gone).is_some();
+        if !at_rest {
+            return;
+        }
+        // SQLite goes on after most errors, but rolls back the transaction at some. There is none
+        // in which another can begin.
+        match command(lease.connection(), "BEGIN").await {
+            Err(error) if is_at_rest(&error) => {
+                if !was_over {
+                    self.lock().over = None;
+                }
+                self.put_back(lease);
+            }
+            Ok(()) => self.roll_back_later(lease),
+            Err(_) => {}
+        }
+    }
+
+    /// Ends what the database may still hold, and gives back the connection.
+    pub(crate) fn roll_back_later(&self, mut lease: Lease) {
+        let read_only = self.read_only;
+        self.runtime.spawn(async move {
+            let rollback = roll_back(lease.connection(), read_only);
+            match tokio::time::timeout(ROLLBACK_TIMEOUT, rollback).await {
+                Ok(Ok(())) => {
+                    lease.clear();
+                    lease.release().await;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "closed a connection that did not roll back")
+                }
+                Err(_) => tracing::warn!("closed a connection that did not roll back in time"),
+            }
+        });
+    }
+
+    fn take(self: &Arc<Self>, level: u32) -> Result<(Place, Option<u32>), Error> {
+        let mut inner = self.lock();
+        if let Some(error) = &inner.over {
+            return Err(error.clone());
+        }
+        if !inner.open.contains(&level) {
+            return Err(ended());
+        }
+        if inner.open.last() != Some(&level) {
+            return Err(busy("a savepoint of this transaction is still open: end it first"));
+        }
+        match inner.lease.take() {
+            Some(lease) => {
+                inner.reading = false;
+                let undo = inner.undo.take();
+                Ok((Place::of_transaction(lease, Arc::clone(self)), undo))
+            }
+            None if inner.reading => Err(busy(
+                "a cursor of this transaction is still open: read it to its end or drop it",
+            )),
+            None => Err(busy("another statement of this transaction is still running")),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs SQL of ours that takes no parameters and returns nothing.
+pub(crate) async fn command(raw: &mut Raw, sql: impl SqlSafeStr) -> Result<(), sqlx::Error> {
+    let sql = sqlx::raw_sql(sql);
+    match raw {
+        Raw::Sqlite(connection) => sql.execute(&mut **connection).await.map(drop),
+        Raw::Postgres(connection) => sql.execute(&mut **connection).await.map(drop),
+    }
+}
+
+/// Rolls back a transaction, if there is one, and what was set for it.
+pub(crate) async fn roll_back(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::Error> {
+    match command(raw, "ROLLBACK").await {
+        // SQLite refuses where there is none.
+        Err(error) if !is_at_rest(&error) => return Err(error),
+        _ => {}
+    }
+    restore(raw, read_only).await
+}
+
+/// Takes back what was set for a transaction.
+pub(crate) async fn restore(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::Error> {
+    match raw {
+        Raw::Sqlite(_) if read_only => command(raw, "PRAGMA query_only = OFF").await,
+        _ => Ok(()),
+    }
+}
+
+/// Undoes what happened since a savepoint, and the savepoint.
+pub(crate) async fn roll_back_to(raw: &mut Raw, savepoint: u32) -> Result<(), sqlx::Error> {
+    let sql =
+        format!("ROLLBACK TO SAVEPOINT ferro_{savepoint}; RELEASE SAVEPOINT ferro_{savepoint}");
+    command(raw, AssertSqlSafe(sql)).await
+}
+
+fn busy(message: &str) -> Error {
+    Error::new(ErrorKind::Busy, message)
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::InvalidQuery, "the transaction has ended: begin another one")
+}
+
+fn aborted(error: &Error) -> Error {
+    Error {
+        message: format!(
+            "the transaction failed at an earlier statement ({}): roll it back, or to a savepoint",
+            error.message
+        ),
+        code: Some("25P02".into()),
+        ..error.clone()
+    }
+}

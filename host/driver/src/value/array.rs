@@ -1,0 +1,222 @@
+//! Arrays of one dimension: JSON text of the stored forms on SQLite, PostgreSQL's binary arrays.
+//!
+//! In JSON, booleans are 0 and 1, numbers are numbers (infinities `9e999`, not-a-number the text
+//! `NaN`), uuids and byte strings are hexadecimal text, and the rest is the text that a column of
+//! its kind holds. So `json_each` gives what a column compares with; for uuids and byte strings
+//! `unhex` of it.
+
+use std::fmt::Write;
+
+use ferro_wit::types::{ScalarType, Scalars};
+
+use super::{Cell, Expected, Fault, json, postgres, sqlite};
+
+/// Appends the JSON text of some of the elements.
+pub(crate) fn write_json(
+    items: &Scalars,
+    start: usize,
+    end: usize,
+    out: &mut String,
+) -> Result<(), Fault> {
+    let mut text = String::new();
+    out.push('[');
+    for index in start..end {
+        if index > start {
+            out.push(',');
+        }
+        let cell = Cell::of(items, index).ok_or_else(contradictory)?;
+        let written = match cell {
+            Cell::Null => write!(out, "null"),
+            Cell::Boolean(it) => write!(out, "{}", u8::from(it)),
+            Cell::Integer(it) => write!(out, "{it}"),
+            Cell::Float(it) if it.is_nan() => write!(out, "\"NaN\""),
+            Cell::Float(f64::INFINITY) => write!(out, "9e999"),
+            Cell::Float(f64::NEG_INFINITY) => write!(out, "-9e999"),
+            Cell::Float(it) => write!(out, "{it:?}"),
+            Cell::Blob(it) => write_hexadecimal(it, out),
+            Cell::Uuid(it) => write_hexadecimal(&sqlite::uuid_bytes(it), out),
+            other => {
+                text.clear();
+                sqlite::write_text(other, &mut text)?;
+                json::write_string(&text, out);
+                Ok(())
+            }
+        };
+        written.map_err(|_| Fault::malformed("cannot be written as JSON"))?;
+    }
+    out.push(']');
+    Ok(())
+}
+
+/// Adds the elements of a JSON text to those of a column; how many there were.
+pub(crate) fn read_json(text: &str, items: &mut Scalars) -> Result<(), Fault> {
+    let kind = items.elements.kind();
+    let shape = || Fault::undecodable("is not a JSON array of scalars");
+    let mut rest = text.trim_ascii().strip_prefix('[').ok_or_else(shape)?.trim_ascii_start();
+    if rest == "]" {
+        return Ok(());
+    }
+    loop {
+        let (element, after) = split_element(rest).ok_or_else(shape)?;
+        read_element(element, kind, items)?;
+        rest = after.trim_ascii_start();
+        rest = match rest.strip_prefix(',') {
+            Some(more) => more.trim_ascii_start(),
+            None if rest == "]" => return Ok(()),
+            None => return Err(shape()),
+        };
+    }
+}
+
+fn read_element(element: &str, kind: ScalarType, items: &mut Scalars) -> Result<(), Fault> {
+    if element == "null" {
+        items.push_null();
+        return Ok(());
+    }
+    if element.starts_with('"') {
+        let text: String = serde_json::from_str(element)
+            .map_err(|_| Fault::undecodable("is not a JSON array of scalars"))?;
+        return match kind {
+            ScalarType::Blob | ScalarType::Uuid => {
+                let bytes = read_hexadecimal(&text)
+                    .ok_or_else(|| Fault::undecodable("has an element that is not hexadecimal"))?;
+                sqlite::read(sqlite::Stored::Blob(&bytes), items)
+            }
+            _ => sqlite::read(sqlite::Stored::Text(&text), items),
+        };
+    }
+    let stored = match element {
+        "true" => Some(sqlite::Stored::Integer(1)),
+        "false" => Some(sqlite::Stored::Integer(0)),
+        _ => element
+            .parse()
+            .map(sqlite::Stored::Integer)
+            .or_else(|_| element.parse().map(sqlite::Stored::Real))
+            .ok(),
+    };
+    let stored = stored.ok_or_else(|| Fault::undecodable("is not a JSON array of scalars"))?;
+    sqlite::read(stored, items)
+}
+
+/// The text of the next scalar, and what follows it.
+fn split_element(text: &str) -> Option<(&str, &str)> {
+    let end = match text.strip_prefix('"') {
+        Some(string) => {
+            let mut escaped = false;
+            let close = string.bytes().position(|byte| {
+                let closes = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                closes
+            })?;
+            close + 2
+        }
+        None => text.find(|it: char| matches!(it, ',' | ']') || it.is_ascii_whitespace())?,
+    };
+    (end > 0).then(|| text.split_at_checked(end)).flatten()
+}
+
+/// Appends PostgreSQL's binary form.
+pub(crate) fn write_binary(
+    items: &Scalars,
+    start: usize,
+    end: usize,
+    kind: ScalarType,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let length = i32::try_from(end - start)
+        .map_err(|_| Fault::out_of_range("is an array of more than 2^31 elements"))?;
+    let dimensions = i32::from(length > 0);
+    let nulls = i32::from((start..end).any(|index| items.is_null(index)));
+    out.extend_from_slice(&dimensions.to_be_bytes());
+    out.extend_from_slice(&nulls.to_be_bytes());
+    out.extend_from_slice(&postgres::oid(Expected { kind, many: false }).0.to_be_bytes());
+    if dimensions == 0 {
+        return Ok(());
+    }
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&1_i32.to_be_bytes());
+    for index in start..end {
+        let cell = Cell::of(items, index).ok_or_else(contradictory)?;
+        if matches!(cell, Cell::Null) {
+            out.extend_from_slice(&(-1_i32).to_be_bytes());
+            continue;
+        }
+        let place = out.len();
+        out.extend_from_slice(&[0; 4]);
+        postgres::write(cell, out)?;
+        let length = i32::try_from(out.len() - place - 4)
+            .map_err(|_| Fault::out_of_range("has an element of more than 2 GiB"))?;
+        out[place..place + 4].copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// Adds the elements of a binary array of PostgreSQL to those of a column.
+pub(crate) fn read_binary(
+    bytes: &[u8],
+    wire: postgres::Wire,
+    items: &mut Scalars,
+) -> Result<(), Fault> {
+    let damaged = || Fault::undecodable("is not a valid array");
+    let mut rest = bytes;
+    let mut integer = || {
+        let (head, tail) = rest.split_first_chunk::<4>()?;
+        rest = tail;
+        Some(i32::from_be_bytes(*head))
+    };
+    let dimensions = integer().ok_or_else(damaged)?;
+    let (_flags, _element) = (integer().ok_or_else(damaged)?, integer().ok_or_else(damaged)?);
+    let length = match dimensions {
+        0 => 0,
+        1 => {
+            let length = integer().ok_or_else(damaged)?;
+            let _first_index = integer().ok_or_else(damaged)?;
+            length
+        }
+        _ => {
+            return Err(Fault::undecodable(format!(
+                "is an array of {dimensions} dimensions, but only one can be read: `unnest` it or \
+                 cast it to text"
+            )));
+        }
+    };
+    for _ in 0..length {
+        let (head, tail) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+        match usize::try_from(i32::from_be_bytes(*head)) {
+            Err(_) => {
+                items.push_null();
+                rest = tail;
+            }
+            Ok(length) => {
+                let (element, tail) = tail.split_at_checked(length).ok_or_else(damaged)?;
+                postgres::read(element, wire, items)?;
+                rest = tail;
+            }
+        }
+    }
+    match rest {
+        [] => Ok(()),
+        _ => Err(damaged()),
+    }
+}
+
+fn contradictory() -> Fault {
+    Fault::malformed("contradicts itself: its ends do not describe its data")
+}
+
+fn write_hexadecimal(bytes: &[u8], out: &mut String) -> std::fmt::Result {
+    out.push('"');
+    for byte in bytes {
+        write!(out, "{byte:02x}")?;
+    }
+    out.push('"');
+    Ok(())
+}
+
+fn read_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() % 2 != 0 {
+        return None;
+    }
+    let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());
+    text.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}

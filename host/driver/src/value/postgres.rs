@@ -1,0 +1,288 @@
+//! Values on PostgreSQL: the binary forms of its types, written and read without a detour over
+//! types of other libraries, some of which panic on values that the server stores.
+
+use ferro_wit::types::{Elements, ErrorKind, Interval, ScalarType, Scalars};
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgTypeKind};
+use sqlx::{Arguments, Postgres, Type, TypeInfo};
+
+use super::{
+    Cell, Expected, Fault, Operand, array, decimal, decimal::Decimal, end_of, json, push_text,
+    temporal, uuid_words,
+};
+
+/// How the server writes a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wire {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Oid,
+    Float4,
+    Float8,
+    Numeric,
+    Text,
+    Bytea,
+    Uuid,
+    Date,
+    Time,
+    Timestamp,
+    Timestamptz,
+    Interval,
+    Json,
+    Jsonb,
+}
+
+impl Wire {
+    /// How values of a type are written, and whether they are arrays of it; none for types that
+    /// cannot be read.
+    pub(crate) fn of(type_info: &PgTypeInfo) -> Option<(Self, bool)> {
+        match type_info.kind() {
+            PgTypeKind::Enum(_) => Some((Self::Text, false)),
+            PgTypeKind::Domain(base) => Self::of(base),
+            PgTypeKind::Array(element) => match Self::of(element)? {
+                (wire, false) => Some((wire, true)),
+                (_, true) => None,
+            },
+            _ => Some((Self::of_scalar(type_info)?, false)),
+        }
+    }
+
+    fn of_scalar(type_info: &PgTypeInfo) -> Option<Self> {
+        Some(match type_info.oid()?.0 {
+            16 => Self::Bool,
+            17 => Self::Bytea,
+            20 => Self::Int8,
+            21 => Self::Int2,
+            23 => Self::Int4,
+            26 => Self::Oid,
+            // "char", name, text, xml, unknown, bpchar, varchar, void
+            18 | 19 | 25 | 142 | 705 | 1042 | 1043 | 2278 => Self::Text,
+            114 => Self::Json,
+            700 => Self::Float4,
+            701 => Self::Float8,
+            1082 => Self::Date,
+            1083 => Self::Time,
+            1114 => Self::Timestamp,
+            1184 => Self::Timestamptz,
+            1186 => Self::Interval,
+            1700 => Self::Numeric,
+            2950 => Self::Uuid,
+            3802 => Self::Jsonb,
+            _ if type_info.name() == "citext" => Self::Text,
+            _ => return None,
+        })
+    }
+
+    /// What values of the type become.
+    pub(crate) fn kind(self) -> ScalarType {
+        match self {
+            Self::Bool => ScalarType::Boolean,
+            Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => ScalarType::Integer,
+            Self::Float4 | Self::Float8 => ScalarType::Float,
+            Self::Numeric => ScalarType::Decimal,
+            Self::Text => ScalarType::Text,
+            Self::Bytea => ScalarType::Blob,
+            Self::Uuid => ScalarType::Uuid,
+            Self::Date => ScalarType::Date,
+            Self::Time => ScalarType::Time,
+            Self::Timestamp => ScalarType::Timestamp,
+            Self::Timestamptz => ScalarType::Timestamptz,
+            Self::Interval => ScalarType::Interval,
+            Self::Json | Self::Jsonb => ScalarType::Json,
+        }
+    }
+}
+
+/// The server finds the type from the statement.
+pub(crate) const UNKNOWN: Oid = Oid(0);
+
+/// The type that a value is sent as.
+pub(crate) fn oid(expected: Expected) -> Oid {
+    let (scalar, array) = match expected.kind {
+        ScalarType::Boolean => (16, 1000),
+        ScalarType::Integer => (20, 1016),
+        ScalarType::Float => (701, 1022),
+        ScalarType::Decimal => (1700, 1231),
+        ScalarType::Text => (25, 1009),
+        ScalarType::Blob => (17, 1001),
+        ScalarType::Uuid => (2950, 2951),
+        ScalarType::Date => (1082, 1182),
+        ScalarType::Time => (1083, 1183),
+        ScalarType::Timestamp => (1114, 1115),
+        ScalarType::Timestamptz => (1184, 1185),
+        ScalarType::Interval => (1186, 1187),
+        ScalarType::Json => (3802, 3807),
+    };
+    Oid(if expected.many { array } else { scalar })
+}
+
+/// Adds a value to the arguments of a statement. A null of which nothing is expected is sent
+/// without a type: the server finds it from the statement.
+pub(crate) fn bind(
+    operand: Operand<'_>,
+    expected: Option<Expected>,
+    arguments: &mut PgArguments,
+) -> Result<(), Fault> {
+    let oid = expected.map_or(UNKNOWN, oid);
+    let kind = expected.map(|it| it.kind);
+    let added = Arguments::add(arguments, Bind { operand, kind, oid });
+    added.map_err(|fault| match fault.downcast::<Fault>() {
+        Ok(fault) => *fault,
+        Err(other) => Fault::new(ErrorKind::ValueOutOfRange, format!("cannot be sent: {other}")),
+    })
+}
+
+struct Bind<'a> {
+    operand: Operand<'a>,
+    kind: Option<ScalarType>,
+    oid: Oid,
+}
+
+impl Type<Postgres> for Bind<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(UNKNOWN)
+    }
+}
+
+impl Encode<'_, Postgres> for Bind<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        match self.operand {
+            Operand::Scalar(Cell::Null) => return Ok(IsNull::Yes),
+            Operand::Scalar(cell) => write(cell, buffer)?,
+            Operand::Array(items, start, end) => {
+                let kind = self.kind.unwrap_or(items.elements.kind());
+                array::write_binary(items, start, end, kind, buffer)?;
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(PgTypeInfo::with_oid(self.oid))
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.predicate)
+    }
+}
+
+/// It passes through SQLx on its way from a value to the caller.
+impl std::error::Error for Fault {}
+
+/// Appends the binary form of a cell that is not null.
+pub(crate) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    match cell {
+        Cell::Null => {}
+        Cell::Boolean(it) => out.push(u8::from(it)),
+        Cell::Integer(it) => out.extend_from_slice(&it.to_be_bytes()),
+        Cell::Float(it) => out.extend_from_slice(&it.to_be_bytes()),
+        Cell::Decimal(it) => Decimal::parse(it)?.write_binary(out)?,
+        Cell::Text(it) if it.contains('\0') => {
+            let predicate = "contains the character NUL, which PostgreSQL cannot store in text";
+            return Err(Fault::out_of_range(predicate));
+        }
+        Cell::Text(it) => out.extend_from_slice(it.as_bytes()),
+        Cell::Blob(it) => out.extend_from_slice(it),
+        Cell::Uuid((high, low)) => {
+            out.extend_from_slice(&high.to_be_bytes());
+            out.extend_from_slice(&low.to_be_bytes());
+        }
+        Cell::Date(it) => out.extend_from_slice(&temporal::date_to_postgres(it)?.to_be_bytes()),
+        Cell::Time(it) => {
+            temporal::check_time(it)?;
+            out.extend_from_slice(&it.to_be_bytes());
+        }
+        Cell::Timestamp(it) | Cell::Timestamptz(it) => {
+            out.extend_from_slice(&temporal::timestamp_to_postgres(it)?.to_be_bytes());
+        }
+        Cell::Interval(it) => {
+            out.extend_from_slice(&it.microseconds.to_be_bytes());
+            out.extend_from_slice(&it.days.to_be_bytes());
+            out.extend_from_slice(&it.months.to_be_bytes());
+        }
+        Cell::Json(it) => {
+            json::check(it)?;
+            out.push(JSONB_VERSION);
+            out.extend_from_slice(it.as_bytes());
+        }
+    }
+    Ok(())
+}
+
+const JSONB_VERSION: u8 = 1;
+
+/// Adds a value that is not null to the elements of a column of its kind.
+pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), Fault> {
+    match (&mut items.elements, wire) {
+        (Elements::Integer(to), Wire::Int8) => to.push(i64::from_be_bytes(fixed(bytes)?)),
+        (Elements::Integer(to), Wire::Int4) => {
+            to.push(i64::from(i32::from_be_bytes(fixed(bytes)?)));
+        }
+        (Elements::Integer(to), Wire::Int2) => {
+            to.push(i64::from(i16::from_be_bytes(fixed(bytes)?)));
+        }
+        (Elements::Integer(to), Wire::Oid) => to.push(i64::from(u32::from_be_bytes(fixed(bytes)?))),
+        (Elements::Text(to), Wire::Text) | (Elements::Json(to), Wire::Json) => {
+            push_text(to, text(bytes)?)?;
+        }
+        (Elements::Json(to), Wire::Jsonb) => match bytes.split_first() {
+            Some((&JSONB_VERSION, bytes)) => push_text(to, text(bytes)?)?,
+            _ => return Err(Fault::undecodable("is of a version of `jsonb` that is not known")),
+        },
+        (Elements::Float(to), Wire::Float8) => to.push(f64::from_be_bytes(fixed(bytes)?)),
+        (Elements::Float(to), Wire::Float4) => {
+            to.push(f64::from(f32::from_be_bytes(fixed(bytes)?)));
+        }
+        (Elements::Boolean(to), Wire::Bool) => to.push(fixed::<1>(bytes)? != [0]),
+        (Elements::Decimal(to), Wire::Numeric) => {
+            decimal::read_binary(bytes, &mut to.data)?;
+            to.ends.push(end_of(to.data.len())?);
+        }
+        (Elements::Blob(to), Wire::Bytea) => {
+            to.data.extend_from_slice(bytes);
+            to.ends.push(end_of(to.data.len())?);
+        }
+        (Elements::Uuid(to), Wire::Uuid) => {
+            let (high, low) = uuid_words(bytes)?;
+            to.extend([high, low]);
+        }
+        (Elements::Date(to), Wire::Date) => {
+            to.push(temporal::date_from_postgres(i32::from_be_bytes(fixed(bytes)?))?);
+        }
+        (Elements::Time(to), Wire::Time) => to.push(i64::from_be_bytes(fixed(bytes)?)),
+        (Elements::Timestamp(to), Wire::Timestamp)
+        | (Elements::Timestamptz(to), Wire::Timestamptz) => {
+            to.push(temporal::timestamp_from_postgres(i64::from_be_bytes(fixed(bytes)?))?);
+        }
+        (Elements::Interval(to), Wire::Interval) => {
+            let [a, b, c, d, e, f, g, h, days @ .., m, n, o, p] = fixed::<16>(bytes)?;
+            to.push(Interval {
+                microseconds: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+                days: i32::from_be_bytes(days),
+                months: i32::from_be_bytes([m, n, o, p]),
+            });
+        }
+        (elements, wire) => {
+            let (given, expected) = (super::name(wire.kind()), super::name(elements.kind()));
+            let predicate = format!("is of type `{given}`, where `{expected}` is expected");
+            return Err(Fault::undecodable(predicate));
+        }
+    }
+    Ok(())
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
+    bytes.try_into().map_err(|_| {
+        Fault::undecodable(format!("is of {} bytes, where its type has {N}", bytes.len()))
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|_| Fault::undecodable("is not text in UTF-8"))
+}

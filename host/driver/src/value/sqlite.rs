@@ -1,0 +1,174 @@
+//! Values on SQLite: which of its five storage classes holds what.
+
+use ferro_wit::types::{Elements, ErrorKind, ScalarType, Scalars};
+use sqlx::Arguments;
+use sqlx::sqlite::SqliteArguments;
+
+use super::{
+    Cell, Fault, Operand, array, decimal::Decimal, interval, json, name, push_text, temporal,
+};
+
+/// What SQLite stores.
+#[derive(Clone, Copy)]
+pub(crate) enum Stored<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+impl Stored<'_> {
+    /// What a value is where nothing else is known of it; none for a null.
+    pub(crate) fn kind(self) -> Option<ScalarType> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Integer(_) => ScalarType::Integer,
+            Self::Real(_) => ScalarType::Float,
+            Self::Text(_) => ScalarType::Text,
+            Self::Blob(_) => ScalarType::Blob,
+        })
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Integer(_) => "integer",
+            Self::Real(_) => "real",
+            Self::Text(_) => "text",
+            Self::Blob(_) => "blob",
+        }
+    }
+}
+
+/// The kind of a column by its declared type, which is what the core writes; none for types of
+/// others, whose values say themselves what they are.
+pub(crate) fn declared(declaration: &str) -> Option<ScalarType> {
+    let name = declaration.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
+    Some(match name.as_str() {
+        "BOOLEAN" | "BOOL" => ScalarType::Boolean,
+        "SMALLINT" | "INTEGER" | "BIGINT" | "INT" => ScalarType::Integer,
+        "REAL" | "DOUBLE" | "DOUBLE PRECISION" | "FLOAT" => ScalarType::Float,
+        "DECIMAL_TEXT" => ScalarType::Decimal,
+        "TEXT" | "VARCHAR" => ScalarType::Text,
+        "BLOB" => ScalarType::Blob,
+        "UUID" => ScalarType::Uuid,
+        "DATE_TEXT" => ScalarType::Date,
+        "TIME_TEXT" => ScalarType::Time,
+        "TIMESTAMP_TEXT" => ScalarType::Timestamp,
+        "TIMESTAMPTZ_TEXT" => ScalarType::Timestamptz,
+        "INTERVAL_TEXT" => ScalarType::Interval,
+        "JSON_TEXT" => ScalarType::Json,
+        _ => return None,
+    })
+}
+
+/// Adds a value to the arguments of a statement.
+pub(crate) fn bind(operand: Operand<'_>, arguments: &mut SqliteArguments) -> Result<(), Fault> {
+    let added = match operand {
+        Operand::Scalar(cell) => match cell {
+            Cell::Null => arguments.add(None::<i64>),
+            Cell::Boolean(it) => arguments.add(i64::from(it)),
+            Cell::Integer(it) => arguments.add(it),
+            // SQLite would store it as a null.
+            Cell::Float(it) if it.is_nan() => arguments.add("NaN"),
+            Cell::Float(it) => arguments.add(it),
+            Cell::Text(it) => arguments.add(it),
+            Cell::Blob(it) => arguments.add(it),
+            Cell::Uuid(it) => arguments.add(&uuid_bytes(it)[..]),
+            other => {
+                let mut text = String::new();
+                write_text(other, &mut text)?;
+                arguments.add(text)
+            }
+        },
+        Operand::Array(items, start, end) => {
+            let mut text = String::new();
+            array::write_json(items, start, end, &mut text)?;
+            arguments.add(text)
+        }
+    };
+    added.map_err(|fault| Fault::new(ErrorKind::Internal, format!("cannot be sent: {fault}")))
+}
+
+/// Appends the text of a cell whose kind is stored as text.
+pub(crate) fn write_text(cell: Cell<'_>, out: &mut String) -> Result<(), Fault> {
+    match cell {
+        Cell::Text(it) => out.push_str(it),
+        Cell::Decimal(it) => Decimal::parse(it)?.write(out),
+        Cell::Interval(it) => interval::write(it, out)?,
+        Cell::Json(it) => {
+            json::check(it)?;
+            out.push_str(it);
+        }
+        other => match temporal::write(other, out) {
+            Some(written) => written?,
+            None => return Err(Fault::malformed("has no text form")),
+        },
+    }
+    Ok(())
+}
+
+/// Adds a stored value to the elements of a column, by the kind of the column.
+pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault> {
+    match (&mut items.elements, stored) {
+        (_, Stored::Null) => items.push_null(),
+        (Elements::Integer(to), Stored::Integer(it)) => to.push(it),
+        (Elements::Text(to), Stored::Text(it)) => push_text(to, it)?,
+        (Elements::Float(to), Stored::Real(it)) => to.push(it),
+        (Elements::Float(to), Stored::Integer(it)) => to.push(it as f64),
+        (Elements::Float(to), Stored::Text("NaN")) => to.push(f64::NAN),
+        (Elements::Boolean(to), Stored::Integer(it @ (0 | 1))) => to.push(it == 1),
+        (Elements::Blob(to), Stored::Blob(it)) => {
+            to.data.extend_from_slice(it);
+            to.ends.push(super::end_of(to.data.len())?);
+        }
+        (Elements::Uuid(to), Stored::Blob(it)) => {
+            let (high, low) = super::uuid_words(it)?;
+            to.extend([high, low]);
+        }
+        (Elements::Decimal(to), Stored::Text(it)) => {
+            Decimal::parse(it).map_err(Fault::stored)?.write(&mut to.data);
+            to.ends.push(super::end_of(to.data.len())?);
+        }
+        (Elements::Decimal(to), Stored::Integer(it)) => push_text(to, &it.to_string())?,
+        (Elements::Date(to), Stored::Text(it)) => to.push(temporal::parse_date(it)?),
+        (Elements::Time(to), Stored::Text(it)) => to.push(temporal::parse_time(it)?),
+        (Elements::Timestamp(to), Stored::Text(it)) => to.push(temporal::parse_timestamp(it)?),
+        (Elements::Timestamptz(to), Stored::Text(it)) => to.push(temporal::parse_timestamptz(it)?),
+        (Elements::Interval(to), Stored::Text(it)) => to.push(interval::parse(it)?),
+        (Elements::Json(to), Stored::Text(it)) => {
+            json::check(it).map_err(Fault::stored)?;
+            push_text(to, it)?;
+        }
+        (elements, stored) => {
+            let (class, kind) = (stored.class(), name(elements.kind()));
+            return Err(Fault::undecodable(match stored {
+                Stored::Integer(it) if kind == "boolean" => {
+                    format!("is the integer {it}, where a boolean is 0 or 1")
+                }
+                _ => format!("is stored as `{class}`, where `{kind}` is expected"),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Most significant byte first, so that blobs sort as uuids do.
+pub(crate) fn uuid_bytes((high, low): (u64, u64)) -> [u8; 16] {
+    ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_core_declares_has_a_kind() {
+        let kind = declared;
+        assert_eq!(kind("DECIMAL_TEXT(10,2)"), Some(ScalarType::Decimal));
+        assert_eq!(kind("varchar (20)"), Some(ScalarType::Text));
+        assert_eq!(kind("DATETIME"), None);
+        assert_eq!(kind(""), None);
+    }
+}

@@ -1,0 +1,271 @@
+//! Pools: who has a connection, who waits, and what is left when it ends.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use ferro_driver::{ConnectOptions, Database, Databases, Stats};
+use ferro_test_support::postgres::{self, Server};
+use ferro_wit::types::{ErrorKind, Value};
+
+use support::{connect, eventually, no_options, one, options, run};
+
+/// The same promise on both databases.
+async fn both(options: &ConnectOptions) -> [Database; 2] {
+    [
+        Database::connect("sqlite::memory:", options).await.unwrap(),
+        Database::connect(&postgres::url(), options).await.unwrap(),
+    ]
+}
+
+#[tokio::test]
+async fn stats_tell_who_has_a_connection_and_who_waits() {
+    for database in both(&options(|it| it.pool.max_connections = 2)).await {
+        let first = database.begin(no_options()).await.unwrap();
+        let second = database.begin(no_options()).await.unwrap();
+        let full = Stats { size: 2, idle: 0, acquired: 2, waiting: 0, max: 2 };
+        assert_eq!(database.stats(), full);
+        let waiting = tokio::spawn({
+            let database = database.clone();
+            async move { database.check().await }
+        });
+        eventually("waiting", || database.stats() == Stats { waiting: 1, ..full }).await;
+        first.commit().await.unwrap();
+        waiting.await.unwrap().unwrap();
+        drop(second);
+        eventually("rest", || {
+            let stats = database.stats();
+            stats.acquired == 0 && stats.waiting == 0 && stats.idle == stats.size
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn p4_waiting_ends_in_busy_which_names_the_pool() {
+    let options = options(|it| {
+        it.pool.max_connections = 1;
+        it.pool.acquire_timeout = Duration::from_millis(100);
+    });
+    for url in ["sqlite::memory:".to_owned(), postgres::url()] {
+        let databases = Databases::new();
+        let database = databases.connect("books", &url, &options).await.unwrap();
+        let holder = database.begin(no_options()).await.unwrap();
+        let error = database.check().await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+        for part in ["`books`", "100ms", "all 1"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+        assert_eq!(database.stats().waiting, 0);
+        holder.rollback().await.unwrap();
+        assert!(database.check().await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_stops_waiting_is_not_counted_any_more() {
+    for database in both(&options(|it| it.pool.max_connections = 1)).await {
+        let holder = database.begin(no_options()).await.unwrap();
+        let cancelled = tokio::time::timeout(Duration::from_millis(50), database.check()).await;
+        assert!(cancelled.is_err());
+        assert_eq!(database.stats().waiting, 0);
+        drop(holder);
+        assert!(database.check().await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn disconnecting_waits_for_what_runs() {
+    for database in both(&options(|_| {})).await {
+        run(&database, &["CREATE TABLE t (id INTEGER)"]).await;
+        let running = database.begin(no_options()).await.unwrap();
+        let closing = tokio::spawn({
+            let database = database.clone();
+            async move { database.disconnect().await }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!closing.is_finished());
+        let error = database.check().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::ConnectionFailed);
+        assert!(error.message.contains("disconnected"), "{error}");
+        running.execute_raw("INSERT INTO t VALUES (1)", Vec::new()).await.unwrap();
+        running.commit().await.unwrap();
+        closing.await.unwrap();
+        assert_eq!(database.stats().size, 0);
+        // Twice does no harm.
+        database.disconnect().await;
+    }
+}
+
+#[tokio::test]
+async fn disconnecting_answers_those_who_wait() {
+    for database in both(&options(|it| it.pool.max_connections = 1)).await {
+        let holder = database.begin(no_options()).await.unwrap();
+        let waiting = tokio::spawn({
+            let database = database.clone();
+            async move { database.check().await }
+        });
+        eventually("waiting", || database.stats().waiting == 1).await;
+        let closing = tokio::spawn({
+            let database = database.clone();
+            async move { database.disconnect().await }
+        });
+        let error = waiting.await.unwrap().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::ConnectionFailed);
+        drop(holder);
+        closing.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn p4_a_server_that_went_away_is_told_at_once_and_p6_found_again() {
+    let mut server = Server::start_without_tls().unwrap();
+    let options = options(|it| it.pool.acquire_timeout = Duration::from_secs(60));
+    let database = Database::connect(server.url(), &options).await.unwrap();
+    database.check().await.unwrap();
+    server.stop().unwrap();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let error = database.check().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::ConnectionFailed, "{error}");
+        assert!(error.message.contains("check that it runs"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert_eq!(database.stats().acquired, 0);
+    }
+    server.resume().unwrap();
+    database.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn check_is_a_round_trip_and_gives_its_time() {
+    for database in both(&options(|_| {})).await {
+        let time = database.check().await.unwrap();
+        assert!(time > Duration::ZERO && time < Duration::from_secs(5), "{time:?}");
+        assert_eq!(database.stats().acquired, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_memory_is_one_database_for_readers_and_writers_at_once() {
+    let database = connect("sqlite::memory:").await;
+    run(&database, &["CREATE TABLE t (writer INTEGER, n INTEGER)"]).await;
+    let mut tasks = Vec::new();
+    for writer in 0..5 {
+        let database = database.clone();
+        tasks.push(tokio::spawn(async move {
+            for n in 0..40 {
+                run(&database, &[&format!("INSERT INTO t VALUES ({writer}, {n})")]).await;
+            }
+        }));
+    }
+    for _ in 0..5 {
+        let database = database.clone();
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..40 {
+                one(&database, "SELECT count(*) FROM t").await;
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(200));
+    assert!(database.stats().size > 1, "{:?}", database.stats());
+}
+
+#[tokio::test]
+async fn p7_memory_has_readers_side_by_side() {
+    let database = connect("sqlite::memory:").await;
+    run(&database, &["CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (1), (2)"]).await;
+    let mut cursors = Vec::new();
+    for _ in 0..4 {
+        let mut cursor = database.fetch_raw("SELECT n FROM t", Vec::new()).await.unwrap();
+        assert_eq!(cursor.next(1).await.unwrap().unwrap().rows, 1);
+        cursors.push(cursor);
+    }
+    assert_eq!(database.stats().acquired, 4);
+    for mut cursor in cursors {
+        assert_eq!(cursor.next(1).await.unwrap().unwrap().rows, 1);
+    }
+}
+
+#[tokio::test]
+async fn p7_memory_outlives_its_connections_and_is_nobody_elses() {
+    let options = options(|it| {
+        it.pool.max_lifetime = Some(Duration::from_millis(20));
+        it.pool.idle_timeout = Some(Duration::from_millis(20));
+    });
+    let database = Database::connect("sqlite::memory:", &options).await.unwrap();
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    eventually("closing of idle connections", || database.stats().size == 0).await;
+    assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(0));
+    let other = Database::connect("sqlite::memory:", &options).await.unwrap();
+    let error = other.execute_raw("SELECT * FROM t", Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::UndefinedObject);
+}
+
+#[tokio::test]
+async fn what_is_set_on_sqlite_is_set_on_every_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+    let on = connect(&url).await;
+    for (sql, expected) in [
+        ("PRAGMA foreign_keys", Value::Integer(1)),
+        ("PRAGMA journal_mode", Value::Text("wal".into())),
+        ("PRAGMA busy_timeout", Value::Integer(5000)),
+        ("PRAGMA trusted_schema", Value::Integer(0)),
+        ("SELECT 'a' LIKE 'A'", Value::Integer(0)),
+        ("SELECT '10' > '9' COLLATE ferro_decimal", Value::Integer(1)),
+        ("SELECT '1.50' = '1.5' COLLATE ferro_decimal", Value::Integer(1)),
+        (
+            "SELECT max(column1 COLLATE ferro_decimal) FROM (VALUES ('9'), ('NaN'), ('10'))",
+            Value::Text("NaN".into()),
+        ),
+    ] {
+        assert_eq!(one(&on, sql).await, expected, "`{sql}`");
+    }
+    on.disconnect().await;
+    let options = options(|it| {
+        it.sqlite.foreign_keys = false;
+        it.sqlite.wal = false;
+        it.sqlite.busy_timeout = Duration::from_millis(7);
+    });
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("other.db").display());
+    let off = Database::connect(&url, &options).await.unwrap();
+    for (sql, expected) in [
+        ("PRAGMA foreign_keys", Value::Integer(0)),
+        ("PRAGMA journal_mode", Value::Text("delete".into())),
+        ("PRAGMA busy_timeout", Value::Integer(7)),
+    ] {
+        assert_eq!(one(&off, sql).await, expected, "`{sql}`");
+    }
+}
+
+#[test]
+fn what_a_pool_lent_may_be_dropped_on_any_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for min_connections in [0, 1] {
+        let options = options(|it| it.pool.min_connections = min_connections);
+        let [sqlite, postgres] = runtime.block_on(both(&options));
+        for database in [sqlite, postgres] {
+            let transaction = runtime.block_on(database.begin(no_options())).unwrap();
+            std::thread::spawn(move || drop(transaction)).join().unwrap();
+            let held = || database.stats().acquired;
+            runtime.block_on(eventually("return", || held() == 0));
+            assert!(runtime.block_on(database.check()).is_ok());
+            std::thread::spawn(move || drop(database)).join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_pool_lent_may_outlive_the_runtime() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let options = options(|it| it.pool.min_connections = 1);
+    let databases = runtime.block_on(both(&options));
+    let lent: Vec<_> =
+        databases.iter().map(|it| runtime.block_on(it.begin(no_options())).unwrap()).collect();
+    drop(runtime);
+    drop(lent);
+    drop(databases);
+}
