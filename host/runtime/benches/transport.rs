@@ -1,0 +1,222 @@
+//! What it costs to hand rows to a plugin: `cargo xtask bench transport`.
+//!
+//! Every subject sums all cells of the same rows. On SQLite: SQLx alone in this process, the same
+//! rows fetched by a plugin through the host as columns, and the same rows handed to a plugin as a
+//! `list<list<variant>>`. Without a database: ready rows, as columns and as lists.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use ferro_build::{Target, component};
+use ferro_driver::ConnectOptions;
+use ferro_host::{Host, HostOptions, Plugin, Val};
+use ferro_session::{Grant, Tenant};
+use ferro_test_support::bench::{Bench, Subject};
+use ferro_wit::types::{Batch, Column, ScalarType, Scalars, Value};
+use sqlx::{Row as _, SqlitePool};
+use tokio::runtime::Runtime;
+use wasmtime::component::{Component, Linker, TypedFunc};
+use wasmtime::{Engine, Store};
+
+const STORED: i64 = 20_000;
+/// How many rows, how often, and what columns may cost at most, by SQLx alone.
+const SIZES: [(u32, usize, Option<f64>); 2] = [(20, 400, None), (10_000, 40, Some(1.15))];
+const QUERY: &str = "SELECT id, name, country, latitude, population, timezone FROM city LIMIT ?";
+
+fn main() -> Result<()> {
+    let runtime = Runtime::new()?;
+    let folder = tempfile::tempdir()?;
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("bench.db").display());
+    let world = runtime.block_on(World::new(&url))?;
+    let mut lent = Lent::new()?;
+
+    let mut bench = Bench::new("transport");
+    for (rows, rounds, goal) in SIZES {
+        let case = format!("{rows} rows × 6 columns");
+        let lists = std::cell::RefCell::new(&mut lent);
+        bench.compare(
+            &case,
+            "sqlite",
+            rounds,
+            vec![
+                Subject::new("sqlx alone", || runtime.block_on(world.sqlx(rows))),
+                Subject::new("ferro, columns in a plugin", || runtime.block_on(world.ferro(rows)))
+                    .goal(goal),
+                Subject::new("list<list<variant>>", || {
+                    let variants = runtime.block_on(world.variants(rows))?;
+                    lists.borrow_mut().sum_variants(variants)
+                }),
+            ],
+        )?;
+        let ready = runtime.block_on(world.variants(rows))?;
+        let columns = Arc::new(to_columns(&ready)?);
+        let variants = Arc::new(ready);
+        bench.compare(
+            &format!("{case}, ready"),
+            "none",
+            rounds,
+            vec![
+                Subject::new("list<list<variant>>", || {
+                    lists.borrow_mut().sum_shared_variants(&variants)
+                }),
+                Subject::new("columns", || lists.borrow_mut().sum_columns(&columns)).goal(0.1),
+            ],
+        )?;
+    }
+    bench.report(&folder_for_results())
+}
+
+fn folder_for_results() -> PathBuf {
+    std::env::var_os("FERRO_BENCH_DIR").map_or_else(|| "target/bench".into(), PathBuf::from)
+}
+
+/// The same rows for SQLx and for a plugin of a host.
+struct World {
+    pool: SqlitePool,
+    plugin: Plugin,
+    tenant: Arc<Tenant>,
+}
+
+impl World {
+    async fn new(url: &str) -> Result<Self> {
+        let host = Host::new(HostOptions::default())?;
+        host.databases().connect("bench", url, &ConnectOptions::default()).await?;
+        let plugin = host.load(component("ferro-test-scan", Target::Unknown)?).await?;
+        host.create_tables(&plugin, "bench").await?;
+        let pool = SqlitePool::connect(url).await?;
+        fill(&pool).await?;
+        let tenant = Arc::new(Tenant::new("bench").grant("bench", Grant::read_only()));
+        Ok(Self { pool, plugin, tenant })
+    }
+
+    async fn ferro(&self, rows: u32) -> Result<i64> {
+        let outcome = self.plugin.call(&self.tenant, "sum", &[Val::U32(rows)]).await?;
+        match outcome.results.first() {
+            Some(Val::Result(Ok(Some(sum)))) => match **sum {
+                Val::S64(sum) => Ok(sum),
+                _ => anyhow::bail!("no sum in {outcome:?}"),
+            },
+            other => anyhow::bail!("the plugin failed: {other:?}"),
+        }
+    }
+
+    async fn sqlx(&self, rows: u32) -> Result<i64> {
+        let rows = sqlx::query(QUERY).bind(rows).fetch_all(&self.pool).await?;
+        let mut sum = 0;
+        for row in &rows {
+            let latitude: f64 = row.try_get(3)?;
+            sum += row.try_get::<i64, _>(0)? + row.try_get::<i64, _>(4)? + whole(latitude);
+            for text in [1, 2, 5] {
+                sum += i64::try_from(row.try_get::<&str, _>(text)?.len())?;
+            }
+        }
+        Ok(sum)
+    }
+
+    async fn variants(&self, rows: u32) -> Result<Vec<Vec<Value>>> {
+        let rows = sqlx::query(QUERY).bind(rows).fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(vec![
+                    Value::Integer(row.try_get(0)?),
+                    Value::Text(row.try_get(1)?),
+                    Value::Text(row.try_get(2)?),
+                    Value::Float(row.try_get(3)?),
+                    Value::Integer(row.try_get(4)?),
+                    Value::Text(row.try_get(5)?),
+                ])
+            })
+            .collect()
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a checksum")]
+fn whole(float: f64) -> i64 {
+    float as i64
+}
+
+async fn fill(pool: &SqlitePool) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    for id in 0..STORED {
+        sqlx::query("INSERT INTO city (id, name, country, latitude, population, timezone) VALUES (?, ?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(format!("City number {id}"))
+            .bind(["AD", "CH", "NZ", "PE"][usize::try_from(id)? % 4])
+            .bind(f64::from(i32::try_from(id)?) / 300.0)
+            .bind(id * 37 % 1_000_000)
+            .bind(["Europe/Andorra", "Europe/Zurich", "Pacific/Auckland"][usize::try_from(id)? % 3])
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+fn to_columns(rows: &[Vec<Value>]) -> Result<Batch> {
+    let kinds = [
+        ScalarType::Integer,
+        ScalarType::Text,
+        ScalarType::Text,
+        ScalarType::Float,
+        ScalarType::Integer,
+        ScalarType::Text,
+    ];
+    let mut columns: Vec<_> = kinds.into_iter().map(Scalars::with_kind).collect();
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value.clone()).ok().context("a value of another kind")?;
+        }
+    }
+    Batch::new(columns.into_iter().map(Column::Scalars).collect()).map_err(anyhow::Error::msg)
+}
+
+/// A plugin that is lent rows by this program, in wasmtime without a host of Ferro.
+struct Lent {
+    store: Store<Rows>,
+    sum_variants: TypedFunc<(u32,), (i64,)>,
+    sum_columns: TypedFunc<(u32,), (i64,)>,
+}
+
+#[derive(Default)]
+struct Rows {
+    variants: Arc<Vec<Vec<Value>>>,
+    columns: Option<Arc<Batch>>,
+}
+
+impl Lent {
+    fn new() -> Result<Self> {
+        let engine = Engine::default();
+        let path = component("ferro-test-transport", Target::Unknown)?;
+        let component = Component::from_file(&engine, path)?;
+        let mut linker = Linker::<Rows>::new(&engine);
+        let mut rows = linker.instance("ferro:bench/rows")?;
+        rows.func_wrap("variants", |store, (_limit,): (u32,)| {
+            Ok((Arc::clone(&store.data().variants),))
+        })?;
+        rows.func_wrap("columns", |store, (_limit,): (u32,)| {
+            let columns = store.data().columns.clone();
+            Ok((columns.ok_or_else(|| wasmtime::Error::msg("no columns to lend"))?,))
+        })?;
+        let mut store = Store::new(&engine, Rows::default());
+        let instance = linker.instantiate(&mut store, &component)?;
+        Ok(Self {
+            sum_variants: instance.get_typed_func(&mut store, "sum-variants")?,
+            sum_columns: instance.get_typed_func(&mut store, "sum-columns")?,
+            store,
+        })
+    }
+
+    fn sum_variants(&mut self, rows: Vec<Vec<Value>>) -> Result<i64> {
+        self.sum_shared_variants(&Arc::new(rows))
+    }
+
+    fn sum_shared_variants(&mut self, rows: &Arc<Vec<Vec<Value>>>) -> Result<i64> {
+        self.store.data_mut().variants = Arc::clone(rows);
+        Ok(self.sum_variants.call(&mut self.store, (u32::MAX,))?.0)
+    }
+
+    fn sum_columns(&mut self, columns: &Arc<Batch>) -> Result<i64> {
+        self.store.data_mut().columns = Some(Arc::clone(columns));
+        Ok(self.sum_columns.call(&mut self.store, (u32::MAX,))?.0)
+    }
+}

@@ -1,0 +1,167 @@
+//! The cache of compiled components on disk.
+//!
+//! Wasmtime keeps the entries, and takes none that another version or another configuration wrote.
+//! It does not notice a flipped bit in the machine code, though, so each entry has a seal beside it:
+//! an entry without its seal, or with the seal of other bytes, is removed before anything is loaded.
+//! That is a guard against decay, not against whoever may write to the folder: it runs what is there.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::Hasher as _;
+use std::io::ErrorKind::NotFound;
+use std::path::{Path, PathBuf};
+
+use ferro_wit::types::{Error, ErrorKind};
+use wasmtime::{Cache, CacheConfig};
+
+/// How often compiled code was taken from disk, and how often it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheStatistics {
+    /// Components that were on disk.
+    pub hits: usize,
+    /// Components that were compiled.
+    pub misses: usize,
+}
+
+/// The entries in one folder, and their seals in another.
+pub(crate) struct DiskCache {
+    cache: Cache,
+    entries: PathBuf,
+    seals: PathBuf,
+}
+
+impl DiskCache {
+    /// Opens the cache in a folder, which is made if it is missing, and removes what has decayed.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+        let folder = create_private(folder)?;
+        let mut config = CacheConfig::new();
+        // An entry that is compressed anew would no longer fit its seal.
+        config.with_directory(&folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
+        let cache = Cache::new(config).map_err(|error| refused(&folder, &error))?;
+        let this = Self { cache, entries: folder.join("modules"), seals: folder.join("seals") };
+        this.remove_unsealed();
+        this.remove_orphans();
+        Ok(this)
+    }
+
+    /// What wasmtime is configured with.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn statistics(&self) -> CacheStatistics {
+        CacheStatistics { hits: self.cache.cache_hits(), misses: self.cache.cache_misses() }
+    }
+
+    /// Seals the entries that were added. Call it after compiling.
+    pub(crate) fn seal(&self) {
+        for entry in entries(&self.entries) {
+            let seal = self.seal_of(&entry);
+            if seal.exists() {
+                continue;
+            }
+            let written = digest(&entry).and_then(|digest| write_seal(&seal, &digest));
+            if let Err(error) = written {
+                tracing::warn!(entry = %entry.display(), %error, "cannot seal a cache entry");
+            }
+        }
+    }
+
+    fn remove_unsealed(&self) {
+        for entry in entries(&self.entries) {
+            let seal = self.seal_of(&entry);
+            let sealed = fs::read_to_string(&seal);
+            if sealed.is_ok_and(|sealed| digest(&entry).is_ok_and(|found| found == sealed)) {
+                continue;
+            }
+            tracing::debug!(entry = %entry.display(), "a cache entry is removed, its seal is not its own");
+            remove(&entry);
+            remove(&seal);
+        }
+    }
+
+    /// Removes the seals of entries that wasmtime has cleared away.
+    fn remove_orphans(&self) {
+        for seal in entries(&self.seals) {
+            let entry = self.entries.join(seal.strip_prefix(&self.seals).unwrap_or(&seal));
+            if !entry.exists() {
+                remove(&seal);
+            }
+        }
+    }
+
+    /// Where the seal of an entry is: the folder of its compiler and its name are parts of it.
+    fn seal_of(&self, entry: &Path) -> PathBuf {
+        self.seals.join(entry.strip_prefix(&self.entries).unwrap_or(entry))
+    }
+}
+
+/// The user's folder for caches of this program; none if the environment does not tell.
+pub(crate) fn default_folder() -> Option<PathBuf> {
+    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = if cfg!(windows) {
+        from("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        from("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")))
+    };
+    Some(caches?.join("ferro"))
+}
+
+/// Makes a folder that nobody else may write to: what is in it is run.
+fn create_private(folder: &Path) -> Result<PathBuf, Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| refused(folder, &error))?;
+    let folder = folder.canonicalize().map_err(|error| refused(folder, &error))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = fs::metadata(&folder).map_err(|error| refused(&folder, &error))?;
+        if metadata.permissions().mode() & 0o002 != 0 {
+            return Err(refused(&folder, &"every user may write to it, and what is in it is run"));
+        }
+    }
+    Ok(folder)
+}
+
+fn refused(folder: &Path, fault: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::InvalidConfiguration,
+        format!("cannot use the cache folder `{}`: {fault}", folder.display()),
+    )
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "cannot remove a file of the cache");
+    }
+}
+
+/// The files in the folders of all compilers. Wasmtime's own notes have an extension.
+fn entries(modules: &Path) -> Vec<PathBuf> {
+    let list = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let files = list(modules).into_iter().flat_map(|compiler| list(&compiler));
+    files.filter(|path| path.extension().is_none() && path.is_file()).collect()
+}
+
+fn digest(path: &Path) -> std::io::Result<String> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&fs::read(path)?);
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+fn write_seal(seal: &Path, digest: &str) -> std::io::Result<()> {
+    if let Some(folder) = seal.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(seal, digest)
+}

@@ -1,0 +1,148 @@
+//! The imports `ferro:orm/database` and `ferro:orm/raw-sql`: a guest's handles, and what the session
+//! behind each of them says. Nothing is decided here.
+
+use ferro_session::{Cursor, Session};
+use ferro_wit::query::Query;
+use ferro_wit::types::{Batch, ColumnInfo, Dialect, Error, ErrorKind, TransactionOptions, Value};
+use wasmtime::component::{HasSelf, Linker, Resource};
+
+use crate::bindings::plugin::ferro::orm::{database, raw_sql};
+use crate::guest::Guest;
+
+/// What a host function gives the guest, unless the guest broke the rules of handles: a trap.
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
+pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    database::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    raw_sql::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
+}
+
+impl database::Host for Guest {}
+
+impl database::HostSession for Guest {
+    async fn open(&mut self, label: String) -> Answer<Resource<Session>> {
+        let opened = match self.gate() {
+            Some(gate) => gate.open(&label),
+            None => Err(Error::new(
+                ErrorKind::Denied,
+                "no database is there while the models are described",
+            )),
+        };
+        self.lend(opened)
+    }
+
+    async fn dialect(&mut self, session: Resource<Session>) -> wasmtime::Result<Dialect> {
+        Ok(self.table().get(&session)?.dialect())
+    }
+
+    async fn fetch(
+        &mut self,
+        session: Resource<Session>,
+        query: Query,
+        parameters: Vec<Value>,
+    ) -> Answer<Resource<Cursor>> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        let cursor = deadline.bound(session.fetch(&query, parameters)).await?;
+        self.lend(cursor)
+    }
+
+    async fn execute(
+        &mut self,
+        session: Resource<Session>,
+        query: Query,
+        parameters: Vec<Value>,
+    ) -> Answer<u64> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        Ok(deadline.bound(session.execute(&query, parameters)).await?)
+    }
+
+    async fn write(
+        &mut self,
+        session: Resource<Session>,
+        query: Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> Answer<u64> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        Ok(deadline.bound(session.write(&query, parameters, rows)).await?)
+    }
+
+    async fn begin(
+        &mut self,
+        session: Resource<Session>,
+        options: TransactionOptions,
+    ) -> Answer<Resource<Session>> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        let transaction = deadline.bound(session.begin(options)).await?;
+        self.lend(transaction)
+    }
+
+    async fn commit(&mut self, transaction: Resource<Session>) -> Answer<()> {
+        let deadline = self.deadline();
+        let transaction = self.table().delete(transaction)?;
+        Ok(deadline.bound(transaction.commit()).await?)
+    }
+
+    async fn rollback(&mut self, transaction: Resource<Session>) -> Answer<()> {
+        let deadline = self.deadline();
+        let transaction = self.table().delete(transaction)?;
+        Ok(deadline.bound(transaction.rollback()).await?)
+    }
+
+    async fn drop(&mut self, session: Resource<Session>) -> wasmtime::Result<()> {
+        self.table().delete(session)?;
+        Ok(())
+    }
+}
+
+impl database::HostCursor for Guest {
+    async fn columns(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<Vec<ColumnInfo>> {
+        Ok(self.table().get(&cursor)?.columns().to_vec())
+    }
+
+    async fn next(&mut self, cursor: Resource<Cursor>, max_rows: u32) -> Answer<Option<Batch>> {
+        let deadline = self.deadline();
+        let cursor = self.table().get_mut(&cursor)?;
+        Ok(deadline.bound(cursor.next(max_rows)).await?)
+    }
+
+    async fn next_result(&mut self, cursor: Resource<Cursor>) -> Answer<bool> {
+        let deadline = self.deadline();
+        let cursor = self.table().get_mut(&cursor)?;
+        Ok(deadline.bound(cursor.next_result()).await?)
+    }
+
+    async fn drop(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<()> {
+        self.table().delete(cursor)?;
+        Ok(())
+    }
+}
+
+impl raw_sql::Host for Guest {
+    async fn fetch(
+        &mut self,
+        session: Resource<Session>,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> Answer<Resource<Cursor>> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        let cursor = deadline.bound(session.fetch_raw(&sql, parameters)).await?;
+        self.lend(cursor)
+    }
+
+    async fn execute(
+        &mut self,
+        session: Resource<Session>,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> Answer<u64> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        Ok(deadline.bound(session.execute_raw(&sql, parameters)).await?)
+    }
+}

@@ -1,0 +1,96 @@
+//! The engine that plugins run in, and the clock that interrupts them.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use ferro_wit::types::{Error, ErrorKind};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::cache::DiskCache;
+
+/// How often a guest is interrupted, to look at its deadline and to let other tasks run.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+
+/// The stack of a guest's own code.
+pub(crate) const STACK: usize = 512 * 1024;
+
+/// The core instances, memories and tables of one guest. A component of one language has one to
+/// four of the first and one of each of the others; a linked one may have some more.
+const CORE_INSTANCES: u32 = 64;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 8;
+
+/// The engine that plugins run in: places for `instances` of them at once, each with memories of up
+/// to `memory` bytes.
+pub(crate) fn plugins(
+    instances: u32,
+    memory: usize,
+    cache: Option<&DiskCache>,
+) -> Result<Engine, Error> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_tables(instances.saturating_mul(TABLES))
+        .total_stacks(instances)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memory_size(memory);
+    let mut config = base(cache);
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_reservation(memory as u64)
+        .max_wasm_stack(STACK);
+    engine(&config)
+}
+
+/// The engine that the core runs in.
+pub(crate) fn core(cache: Option<&DiskCache>) -> Result<Engine, Error> {
+    engine(&base(cache))
+}
+
+fn base(cache: Option<&DiskCache>) -> Config {
+    let mut config = Config::new();
+    config
+        .cache(cache.map(|it| it.cache().clone()))
+        // The worlds are synchronous, and calls into guests three times as fast without.
+        .concurrency_support(false)
+        .epoch_interruption(true);
+    config
+}
+
+fn engine(config: &Config) -> Result<Engine, Error> {
+    Engine::new(config).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidConfiguration,
+            format!("cannot set up the engine, try fewer instances or less memory: {error:#}"),
+        )
+    })
+}
+
+/// Advances the epoch of an engine for as long as it lives.
+pub(crate) struct Ticker {
+    /// Nothing is ever sent: the thread ends when the sender is gone.
+    _alive: Sender<()>,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: &Engine, period: Duration) -> Result<Self, Error> {
+        let (alive, ended) = channel::<()>();
+        let engine = engine.weak();
+        thread::Builder::new()
+            .name("ferro-ticker".into())
+            .spawn(move || {
+                while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                    let Some(engine) = engine.upgrade() else { return };
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, format!("cannot start a thread: {error}"))
+            })?;
+        Ok(Self { _alive: alive })
+    }
+}

@@ -1,0 +1,74 @@
+//! What goes wrong in a guest, as the error that the application gets.
+
+use std::any::Any;
+use std::time::Duration;
+
+use ferro_wit::types::{Error, ErrorKind};
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::engine::STACK;
+
+/// The error behind a failed call of the guest `who`: `the plugin `atlas``.
+pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return error.clone();
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        return Error::new(ErrorKind::Internal, format!("{who} exited with status {status}"));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => limit_exceeded("stack", &format!("{} KiB", STACK / 1024)),
+        Some(trap) => {
+            let trap = trap.to_string();
+            // "wasm trap: wasm `unreachable` instruction executed"
+            let reason = trap.trim_start_matches("wasm trap: ");
+            let place = error.downcast_ref::<WasmBacktrace>().map(summary).unwrap_or_default();
+            Error::new(ErrorKind::Internal, format!("{who} trapped: {reason}{place}"))
+        }
+        None if error.root_cause().to_string().contains("fuel allocated for hostcalls") => Error::new(
+            ErrorKind::LimitExceeded,
+            "the limit is reached of `host-call-bytes`: pass less in one call",
+        ),
+        None => Error::new(ErrorKind::Internal, format!("{who} failed: {}", error.root_cause())),
+    }
+}
+
+/// A guest used more than its tenant may.
+pub(crate) fn limit_exceeded(limit: &str, value: &str) -> Error {
+    Error::new(ErrorKind::LimitExceeded, format!("the limit is reached of `{limit}`: {value}"))
+}
+
+/// A call took longer than its tenant may.
+pub(crate) fn deadline_passed(limit: Duration) -> Error {
+    let seconds = limit.as_secs_f64();
+    Error::new(
+        ErrorKind::Timeout,
+        format!("the limit `deadline` of {seconds} s is reached: the call was stopped"),
+    )
+}
+
+/// The host itself panicked while it served a guest.
+pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Error {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(message, "the host panicked while it served a plugin");
+    Error::new(ErrorKind::Internal, "the host failed while it served the plugin; its log says how")
+}
+
+/// The innermost functions, by name where the component has names.
+fn summary(backtrace: &WasmBacktrace) -> String {
+    let names: Vec<_> = backtrace
+        .frames()
+        .iter()
+        .take(4)
+        .map(|frame| match frame.func_name() {
+            Some(name) => format!("`{name}`"),
+            None => format!("function {}", frame.func_index()),
+        })
+        .collect();
+    if names.is_empty() { String::new() } else { format!(", in {}", names.join(" from ")) }
+}

@@ -1,0 +1,179 @@
+//! What a plugin exports: names, types, and arguments that fit them.
+
+use ferro_wit::types::{Error, ErrorKind};
+use wasmtime::Engine;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
+use wasmtime::component::wasm_wave::wasm::DisplayType;
+use wasmtime::component::{Component, ComponentExportIndex, Type, Val};
+
+/// A function that a plugin exports.
+#[derive(Debug, Clone)]
+pub struct Export {
+    name: String,
+    function: ComponentFunc,
+    pub(crate) index: ComponentExportIndex,
+}
+
+impl Export {
+    /// Its name: `top-cities`, or `example:geo/cities@1.0.0#top` for a function of an interface.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its type in the text form of WIT: `func(limit: u32) -> list<string>`.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let parameters: Vec<_> = self
+            .function
+            .params()
+            .map(|(name, ty)| format!("{name}: {}", DisplayType(&ty)))
+            .collect();
+        let result = self.function.results().next();
+        let result = result.map(|ty| format!(" -> {}", DisplayType(&ty))).unwrap_or_default();
+        format!("func({}){result}", parameters.join(", "))
+    }
+
+    pub(crate) fn result_count(&self) -> usize {
+        self.function.results().len()
+    }
+
+    /// Reads arguments in WAVE: `(3, "a")`. Options at the end may be left out.
+    pub(crate) fn read_arguments(&self, text: &str) -> Result<Vec<Val>, Error> {
+        let types: Vec<Type> = self.function.params().map(|(_, ty)| ty).collect();
+        // A call needs a name; that of an export may be none in WAVE.
+        let call = format!("f{text}");
+        let read = UntypedFuncCall::parse(&call).and_then(|call| call.to_wasm_params(&types));
+        read.map_err(|error| self.misfit(&error.to_string()))
+    }
+
+    pub(crate) fn check_arguments(&self, arguments: &[Val]) -> Result<(), Error> {
+        let expected = self.function.params().len();
+        if arguments.len() != expected {
+            return Err(
+                self.misfit(&format!("{} arguments instead of {expected}", arguments.len()))
+            );
+        }
+        match self.function.params().zip(arguments).find(|((_, ty), val)| !fits(val, ty)) {
+            Some(((name, ty), _)) => {
+                Err(self.misfit(&format!("`{name}` is no `{}`", DisplayType(&ty))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn misfit(&self, fault: &str) -> Error {
+        let message =
+            format!("the arguments do not fit `{}: {}`: {fault}", self.name, self.signature());
+        Error::new(ErrorKind::TypeMismatch, message)
+    }
+}
+
+/// Every function of a component, those of its interfaces included, and those of `ferro:orm` not.
+pub(crate) fn list(component: &Component, engine: &Engine) -> Vec<Export> {
+    let ty = component.component_type();
+    let mut exports = Vec::new();
+    for (name, item) in ty.exports(engine) {
+        match item.ty {
+            ComponentItem::ComponentFunc(function) => {
+                let index = component.get_export_index(None, name);
+                exports.extend(index.map(|index| Export { name: name.into(), function, index }));
+            }
+            ComponentItem::ComponentInstance(interface) if !name.starts_with("ferro:orm/") => {
+                let parent = component.get_export_index(None, name);
+                for (function_name, item) in interface.exports(engine) {
+                    let ComponentItem::ComponentFunc(function) = item.ty else { continue };
+                    let index = component.get_export_index(parent.as_ref(), function_name);
+                    let name = format!("{name}#{function_name}");
+                    exports.extend(index.map(|index| Export { name, function, index }));
+                }
+            }
+            _ => {}
+        }
+    }
+    exports
+}
+
+/// The export of a name. The version of an interface, its package, and the interface itself may be
+/// left out, as long as one export fits.
+pub(crate) fn find<'a>(exports: &'a [Export], name: &str) -> Result<&'a Export, Error> {
+    if let Some(export) = exports.iter().find(|export| export.name == name) {
+        return Ok(export);
+    }
+    let mut fitting =
+        exports.iter().filter(|export| short_names(&export.name).iter().any(|short| short == name));
+    let quoted = |exports: &mut dyn Iterator<Item = &Export>| {
+        exports.map(|export| format!("`{}`", export.name)).collect::<Vec<_>>().join(", ")
+    };
+    match (fitting.next(), fitting.next()) {
+        (Some(export), None) => Ok(export),
+        (None, _) => Err(Error::new(
+            ErrorKind::NotFound,
+            format!("there is no export `{name}`; there is {}", quoted(&mut exports.iter())),
+        )),
+        (Some(first), Some(second)) => {
+            let all = quoted(&mut [first, second].into_iter().chain(fitting));
+            let message = format!("several exports are called `{name}`: {all}; name one in full");
+            Err(Error::new(ErrorKind::NotFound, message))
+        }
+    }
+}
+
+/// What `package:name/interface@version#function` may be called for short.
+fn short_names(name: &str) -> Vec<String> {
+    let Some((interface, function)) = name.rsplit_once('#') else { return Vec::new() };
+    let interface = interface.split('@').next().unwrap_or(interface);
+    let short = interface.rsplit('/').next().unwrap_or(interface);
+    vec![function.into(), format!("{short}#{function}"), format!("{interface}#{function}")]
+}
+
+fn fits(value: &Val, ty: &Type) -> bool {
+    let payload = |value: &Option<Box<Val>>, ty: Option<Type>| match (value, ty) {
+        (None, None) => true,
+        (Some(value), Some(ty)) => fits(value, &ty),
+        _ => false,
+    };
+    match (value, ty) {
+        (Val::Bool(_), Type::Bool)
+        | (Val::S8(_), Type::S8)
+        | (Val::U8(_), Type::U8)
+        | (Val::S16(_), Type::S16)
+        | (Val::U16(_), Type::U16)
+        | (Val::S32(_), Type::S32)
+        | (Val::U32(_), Type::U32)
+        | (Val::S64(_), Type::S64)
+        | (Val::U64(_), Type::U64)
+        | (Val::Float32(_), Type::Float32)
+        | (Val::Float64(_), Type::Float64)
+        | (Val::Char(_), Type::Char)
+        | (Val::String(_), Type::String) => true,
+        (Val::List(items), Type::List(list)) => items.iter().all(|item| fits(item, &list.ty())),
+        (Val::Record(values), Type::Record(record)) => {
+            let mut fields = record.fields();
+            fields.len() == values.len()
+                && values.iter().all(|(name, value)| {
+                    fields.next().is_some_and(|it| it.name == name && fits(value, &it.ty))
+                })
+        }
+        (Val::Tuple(values), Type::Tuple(tuple)) => {
+            let types = tuple.types();
+            types.len() == values.len() && values.iter().zip(types).all(|(it, ty)| fits(it, &ty))
+        }
+        (Val::Variant(name, value), Type::Variant(variant)) => {
+            variant.cases().any(|case| case.name == name && payload(value, case.ty))
+        }
+        (Val::Enum(name), Type::Enum(cases)) => cases.names().any(|case| case == name),
+        (Val::Option(value), Type::Option(option)) => {
+            value.as_ref().is_none_or(|value| fits(value, &option.ty()))
+        }
+        (Val::Result(result), Type::Result(ty)) => match result {
+            Ok(value) => payload(value, ty.ok()),
+            Err(value) => payload(value, ty.err()),
+        },
+        (Val::Flags(names), Type::Flags(flags)) => {
+            names.iter().all(|name| flags.names().any(|flag| flag == name))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,164 @@
+//! What belongs to one call of a plugin: its handles, its grants, its limits.
+
+use std::future::Future;
+use std::time::Duration;
+
+use ferro_session::{Gate, Limits};
+use ferro_wit::types::Error;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView};
+
+use crate::error::{deadline_passed, limit_exceeded};
+use crate::output::Writer;
+use crate::wasi;
+
+/// The host's side of an instance: the data of its store.
+///
+/// Dropped with the store, and with it every session, cursor and transaction of the call.
+pub struct Guest {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    gate: Option<Gate>,
+    deadline: Deadline,
+    memory: MemoryLimit,
+}
+
+/// The wall clock of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn after(limit: Duration) -> Self {
+        let now = Instant::now();
+        // A limit that no clock reaches is none.
+        Self { at: now.checked_add(limit).unwrap_or_else(|| now + CENTURY), limit }
+    }
+
+    pub(crate) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Error> {
+        timeout_at(self.at, future).await.map_err(|_| self.passed())
+    }
+
+    fn passed(self) -> Error {
+        deadline_passed(self.limit)
+    }
+}
+
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+impl Guest {
+    /// A store for one instance, bounded by the limits.
+    pub(crate) fn store(
+        engine: &Engine,
+        gate: Option<Gate>,
+        limits: &Limits,
+        most_memory: u64,
+        deadline: Deadline,
+        writer: &Writer,
+    ) -> Store<Self> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles as usize);
+        let memory = MemoryLimit {
+            limit: limits.memory.min(most_memory),
+            used: 0,
+            instances: limits.instances as usize,
+        };
+        let wasi = wasi::context(writer, limits.log_bytes);
+        let mut store = Store::new(engine, Self { table, wasi, gate, deadline, memory });
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            let deadline = context.data().deadline;
+            if Instant::now() >= deadline.at {
+                return Err(wasmtime::Error::new(deadline.passed()));
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
+    /// Bytes of all memories; they never shrink.
+    pub(crate) fn memory_used(&self) -> u64 {
+        self.memory.used
+    }
+
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    pub(crate) fn wasi(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+
+    /// What a wait of the host for the database is bounded by.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Gives the guest a handle; a full table is an error that it can handle.
+    pub(crate) fn lend<T: Send + 'static>(
+        &mut self,
+        made: Result<T, Error>,
+    ) -> wasmtime::Result<Result<Resource<T>, Error>> {
+        let most = self.table.max_capacity();
+        match made.map(|value| self.table.push(value)) {
+            Ok(Ok(handle)) => Ok(Ok(handle)),
+            Ok(Err(ResourceTableError::Full)) => {
+                Ok(Err(limit_exceeded("handles", &format!("{most} held at once; drop one first"))))
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+/// Bounds all memories of a guest together.
+struct MemoryLimit {
+    limit: u64,
+    used: u64,
+    instances: usize,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grown = desired.saturating_sub(current) as u64;
+        let used = self.used.saturating_add(grown);
+        if used > self.limit {
+            // A guest that learns of it aborts without a reason: say it here.
+            let limit = format!("{} bytes", self.limit);
+            return Err(wasmtime::Error::new(limit_exceeded("memory", &limit)));
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+}

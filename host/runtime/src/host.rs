@@ -1,0 +1,285 @@
+//! The host: one engine, one set of databases, one compiler of queries.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferro_driver::Databases;
+use ferro_session::{Gate, Models, PlanCache, Session};
+use ferro_wit::schema::Schema;
+use ferro_wit::types::{Error, ErrorKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::bindings::plugin::PrivilegedPluginPre;
+use crate::cache::{self, CacheStatistics, DiskCache};
+use crate::compiler::WasmCompiler;
+use crate::engine::{self, TICK, Ticker};
+use crate::guest::Guest;
+use crate::plugin::{Loaded, Plugin, describe};
+use crate::{database, export, load, wasi};
+
+/// What can be set on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOptions {
+    /// The folder that compiled components are kept in; none: they are compiled anew in each
+    /// process. By default `ferro` in the user's folder for caches. What is in it is run as it is:
+    /// nobody else may write to it.
+    pub cache: Option<PathBuf>,
+    /// How many instances of plugins there are at once: 64. A call that finds none free waits for
+    /// its tenant's `acquire-timeout`. Each takes address space for its memories, not memory.
+    pub instances: u32,
+    /// The most memory that any tenant's limit can allow an instance, in bytes: 64 MiB.
+    pub memory: u64,
+    /// The largest component that is loaded, in bytes: 16 MiB.
+    pub component_bytes: u64,
+    /// How long compiling a component may take: 10 s. Past it: `timeout`.
+    pub compile_timeout: Duration,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            cache: cache::default_folder(),
+            instances: 64,
+            memory: 64 * MIB,
+            component_bytes: 16 * MIB,
+            compile_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Runs plugins against databases. Clones share everything.
+#[derive(Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: HostOptions,
+    databases: Databases,
+    engine: Engine,
+    linker: Linker<Guest>,
+    compiler: WasmCompiler,
+    plans: Arc<PlanCache>,
+    cache: Option<DiskCache>,
+    /// Places for instances.
+    places: Arc<Semaphore>,
+    /// Components that are compiled at once: what takes too long keeps its place until it ends.
+    compiling: Arc<Semaphore>,
+    _ticker: Ticker,
+}
+
+const COMPILING: usize = 2;
+
+impl Host {
+    /// A host without databases and plugins.
+    ///
+    /// Blocks while it compiles the core, some seconds, unless the cache has it.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration`, if the cache folder cannot be used, or if there is no address space
+    /// for so many instances.
+    pub fn new(options: HostOptions) -> Result<Self, Error> {
+        let cache = options.cache.as_deref().map(DiskCache::open).transpose()?;
+        let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
+        let engine = engine::plugins(options.instances, memory, cache.as_ref())?;
+        let compiler = WasmCompiler::new(cache.as_ref())?;
+        if let Some(cache) = &cache {
+            cache.seal();
+        }
+        let mut linker = Linker::new(&engine);
+        database::link(&mut linker).and_then(|()| wasi::link(&mut linker)).map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("cannot link the host: {error:#}"))
+        })?;
+        let ticker = Ticker::start(&engine, TICK)?;
+        let shared = Shared {
+            places: Arc::new(Semaphore::new(options.instances as usize)),
+            compiling: Arc::new(Semaphore::new(COMPILING)),
+            databases: Databases::new(),
+            plans: Arc::default(),
+            options,
+            engine,
+            linker,
+            compiler,
+            cache,
+            _ticker: ticker,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The databases that plugins are lent; connect them here.
+    #[must_use]
+    pub fn databases(&self) -> &Databases {
+        &self.shared.databases
+    }
+
+    /// What makes plans: the core component.
+    #[must_use]
+    pub fn compiler(&self) -> &WasmCompiler {
+        &self.shared.compiler
+    }
+
+    /// How often compiled code came from the cache on disk; none without a cache.
+    #[must_use]
+    pub fn cache_statistics(&self) -> Option<CacheStatistics> {
+        self.shared.cache.as_ref().map(DiskCache::statistics)
+    }
+
+    /// Loads a plugin from the file of a component, under the file's name.
+    ///
+    /// # Errors
+    ///
+    /// `not-found`, if there is no such file; else as [`Host::load_bytes`].
+    pub async fn load(&self, path: impl AsRef<Path>) -> Result<Plugin, Error> {
+        let path = path.as_ref().to_owned();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let limit = self.shared.options.component_bytes;
+        let bytes = blocking(move || load::read(&path, limit)).await??;
+        self.load_bytes(&name, bytes).await
+    }
+
+    /// Loads a plugin from the bytes of a component. None of its code runs but what describes its
+    /// models, and that can open no database.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration`, if this is not a plugin in the binary form of a component;
+    /// `unsupported`, if it was built against another version of `ferro:orm`; `denied`, if it
+    /// imports what no plugin is granted; `timeout`, if compiling takes too long;
+    /// `invalid-schema`, if its models are not valid.
+    pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
+        let bytes = bytes.into();
+        load::check_bytes(name, &bytes, self.shared.options.component_bytes)?;
+        let component = self.compile(name, bytes).await?;
+        let ty = component.component_type();
+        let engine = self.engine();
+        load::check_interfaces(name, &ty, engine)?;
+        let pre = self.shared.linker.instantiate_pre(&component).and_then(PrivilegedPluginPre::new);
+        let pre = pre.map_err(|error| unfit(name, &error))?;
+        let name: Arc<str> = Arc::from(name);
+        let schema = describe(self, &pre, &name).await.map_err(|error| of_models(&name, error))?;
+        let models = self.models(schema).map_err(|error| of_models(&name, error))?;
+        let imports = ty.imports(engine).map(|(import, _)| import.to_owned()).collect();
+        let exports = export::list(&component, engine);
+        Ok(Plugin::new(Loaded { name, host: self.clone(), pre, models, imports, exports }))
+    }
+
+    /// Checks an application's own models.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-schema`, with every fault in the message.
+    pub fn models(&self, schema: Schema) -> Result<Arc<Models>, Error> {
+        let plans = Arc::clone(&self.shared.plans);
+        Models::new(&self.shared.compiler, schema, plans).map(Arc::new)
+    }
+
+    /// A session for an application's own code, which is trusted: every row, no limits.
+    ///
+    /// # Errors
+    ///
+    /// `not-found`, if no database has the label.
+    pub fn session(&self, label: &str, models: &Arc<Models>) -> Result<Session, Error> {
+        Gate::trusted(self.databases().clone(), Arc::clone(models)).open(label)
+    }
+
+    /// Creates the tables of a plugin's models that a database lacks. Only the operator does so:
+    /// models are a plugin's own, tables are not.
+    ///
+    /// # Errors
+    ///
+    /// `not-found`, if no database has the label; and what the database says.
+    pub async fn create_tables(&self, plugin: &Plugin, label: &str) -> Result<(), Error> {
+        let database = self.databases().get(Some(label))?;
+        plugin.models().create_tables(&database).await
+    }
+
+    pub(crate) fn options(&self) -> &HostOptions {
+        &self.shared.options
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    /// A place for an instance.
+    pub(crate) async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
+        let places = Arc::clone(&self.shared.places);
+        match timeout(wait, places.acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
+                let most = self.shared.options.instances;
+                let message =
+                    format!("all {most} instances of plugins are in use: try again later");
+                Err(Error { retryable: true, ..Error::new(ErrorKind::Busy, message) })
+            }
+        }
+    }
+
+    async fn compile(&self, name: &str, bytes: Vec<u8>) -> Result<Component, Error> {
+        let limit = self.shared.options.compile_timeout;
+        let compiled = timeout(limit, async {
+            let place = Arc::clone(&self.shared.compiling).acquire_owned().await;
+            let shared = Arc::clone(&self.shared);
+            blocking(move || {
+                let _place = place;
+                let component = Component::from_binary(&shared.engine, &bytes);
+                if let Some(cache) = &shared.cache {
+                    cache.seal();
+                }
+                component
+            })
+            .await
+        });
+        match compiled.await {
+            Ok(component) => component?.map_err(|error| invalid(name, &error)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("compiling the plugin `{name}` took longer than {} s", limit.as_secs_f64()),
+            )),
+        }
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host")
+            .field("options", &self.shared.options)
+            .field("databases", &self.shared.databases)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => crate::error::from_panic(panic.as_ref()),
+        Err(_) => Error::new(ErrorKind::Cancelled, "the runtime is shutting down"),
+    })
+}
+
+fn invalid(name: &str, error: &wasmtime::Error) -> Error {
+    Error::new(
+        ErrorKind::InvalidConfiguration,
+        format!("the plugin `{name}` is not a valid component: {}", error.root_cause()),
+    )
+}
+
+fn unfit(name: &str, error: &wasmtime::Error) -> Error {
+    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the plugin `{name}` does not fit this host: {}", causes.join(": ")),
+    )
+}
+
+fn of_models(name: &str, error: Error) -> Error {
+    let message = format!("the models of the plugin `{name}`: {}", error.message);
+    Error { message, ..error }
+}

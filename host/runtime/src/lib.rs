@@ -1,0 +1,52 @@
+//! Runs plugins: WebAssembly components that query an application's databases.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use ferro_host::{ConnectOptions, Grant, Host, HostOptions, Tenant};
+//!
+//! # async fn run() -> Result<(), ferro_host::Error> {
+//! let host = Host::new(HostOptions::default())?;
+//! host.databases().connect("app", "sqlite:app.db", &ConnectOptions::default()).await?;
+//! let plugin = host.load("atlas.wasm").await?;
+//! host.create_tables(&plugin, "app").await?;
+//!
+//! let tenant = Arc::new(Tenant::new("acme").grant("app", Grant::read_only()));
+//! println!("{}", plugin.call_wave(&tenant, "largest-cities(3)").await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Host`] has the databases and one engine. [`Host::load`] checks and compiles a component once,
+//! and a [`Plugin`] makes a fresh instance for each call: by name and value with [`Plugin::call`], in
+//! text with [`Plugin::call_wave`], or typed with bindings over a [`PluginInstance`]. What a call may
+//! do is its [`Tenant`]'s; what it may use are the tenant's [`Limits`].
+
+#![forbid(unsafe_code)]
+
+mod bindings;
+mod cache;
+mod compiler;
+mod database;
+mod engine;
+mod error;
+mod export;
+mod guest;
+mod host;
+mod load;
+mod output;
+mod plugin;
+mod wasi;
+
+pub use ferro_driver::{ConnectOptions, Database, Databases};
+pub use ferro_session::{Grant, Limits, Models, Session, TableGrant, Tenant, Usage};
+pub use ferro_wit::types::{Error, ErrorKind};
+pub use wasmtime::component::Val;
+
+pub use bindings::wit;
+pub use cache::CacheStatistics;
+pub use compiler::WasmCompiler;
+pub use export::Export;
+pub use guest::Guest;
+pub use host::{Host, HostOptions};
+pub use plugin::{CallUsage, Outcome, Plugin, PluginInstance, Watch};

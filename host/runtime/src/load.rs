@@ -1,0 +1,151 @@
+//! What is checked before a plugin's code may run: its bytes, its imports, its exports.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use ferro_wit::types::{Error, ErrorKind};
+use wasmtime::Engine;
+use wasmtime::component::types::Component as ComponentType;
+
+use crate::wasi;
+
+/// The package that plugins are built against, and its version.
+const PACKAGE: &str = "ferro:orm/";
+const VERSION: &str = "0.1.0";
+
+const MODELS: &str = "ferro:orm/models";
+pub(crate) const RAW_SQL: &str = "ferro:orm/raw-sql";
+
+/// The interfaces of the package that a plugin may import; the rest are types.
+const INTERFACES: [&str; 5] =
+    ["ferro:orm/types", "ferro:orm/schema", "ferro:orm/query", "ferro:orm/database", RAW_SQL];
+
+/// Reads a component's file, at most one byte more than is allowed.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let failed = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::InvalidConfiguration,
+        };
+        Error::new(kind, format!("cannot read the plugin `{}`: {error}", path.display()))
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Refuses what is not a component in binary form, by its first bytes.
+pub(crate) fn check_bytes(name: &str, bytes: &[u8], limit: u64) -> Result<(), Error> {
+    let refused = |fault: String| {
+        Error::new(ErrorKind::InvalidConfiguration, format!("the plugin `{name}` {fault}"))
+    };
+    if bytes.len() as u64 > limit {
+        return Err(refused(format!("is larger than {limit} bytes, the most that is loaded")));
+    }
+    match bytes {
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(refused(
+            "is a core module and not a component: build it for the target wasm32-wasip2".into(),
+        )),
+        [0, b'a', b's', b'm', ..] => {
+            Err(refused("is of an unknown version of the component format".into()))
+        }
+        [0x7f, b'E', b'L', b'F', ..] => Err(refused(
+            "is machine code, which is never loaded: give the component that it was made from"
+                .into(),
+        )),
+        _ if is_text(bytes) => {
+            Err(refused("is WebAssembly in text form: give the component in binary form".into()))
+        }
+        _ => Err(refused("is not a WebAssembly component".into())),
+    }
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_start();
+    text.starts_with(b"(") || text.starts_with(b";;")
+}
+
+/// Refuses imports that no tenant can be granted, and exports of another version of the package.
+pub(crate) fn check_interfaces(
+    name: &str,
+    ty: &ComponentType,
+    engine: &Engine,
+) -> Result<(), Error> {
+    for (import, _) in ty.imports(engine) {
+        check_version(name, import)?;
+        let interface = without_version(import);
+        if !INTERFACES.contains(&interface) && !wasi::INTERFACES.contains(&interface) {
+            let message =
+                format!("the plugin `{name}` imports `{import}`, which is not granted to plugins");
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
+    }
+    for (export, _) in ty.exports(engine) {
+        check_version(name, export)?;
+    }
+    if ty.exports(engine).any(|(export, _)| without_version(export) == MODELS) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidConfiguration,
+        format!(
+            "the component `{name}` is no plugin: it does not export `{MODELS}`; include \
+             the world `{PACKAGE}plugin` in its own"
+        ),
+    ))
+}
+
+/// Versions before 1.0 are compatible if they differ in the last number only.
+fn check_version(name: &str, interface: &str) -> Result<(), Error> {
+    let track = |version: &str| version.rsplit_once('.').map(|(track, _)| track.to_owned());
+    match interface.split_once('@') {
+        Some((path, version)) if path.starts_with(PACKAGE) && track(version) != track(VERSION) => {
+            Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the plugin `{name}` was built against `{interface}`; this host has version \
+                     {VERSION}: build it against that one"
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn without_version(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_components_pass() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"\0asm\x01\0\0\0", "core module"),
+            (b"\0asm\x0e\0\x01\0", "unknown version"),
+            (b"\x7fELF\x02", "machine code"),
+            (b"  (component)", "text form"),
+            (b"", "not a WebAssembly component"),
+            (b"\0asm\x0d\0\x01\0and too much of it", "larger than 16 bytes"),
+        ];
+        for (bytes, expected) in cases {
+            let error = check_bytes("x", bytes, 16).unwrap_err();
+            assert!(error.message.contains(expected), "{error}");
+            assert_eq!(error.kind, ErrorKind::InvalidConfiguration);
+        }
+        assert_eq!(check_bytes("x", b"\0asm\x0d\0\x01\0", 16), Ok(()));
+    }
+
+    #[test]
+    fn a_version_is_compatible_in_its_last_number_only() {
+        assert_eq!(check_version("x", "ferro:orm/database@0.1.7"), Ok(()));
+        assert_eq!(check_version("x", "wasi:cli/stdin@0.3.0"), Ok(()));
+        let error = check_version("x", "ferro:orm/database@0.2.0").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+        assert!(error.message.contains("`ferro:orm/database@0.2.0`"), "{error}");
+    }
+}

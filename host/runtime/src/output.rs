@@ -1,0 +1,179 @@
+//! What a guest writes to its standard output and error: lines in the operator's log.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// A line that is longer is cut into several.
+const LINE: usize = 4 * 1024;
+/// How much a guest may write at once.
+const PERMIT: usize = 64 * 1024;
+
+/// Who writes.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub(crate) plugin: Arc<str>,
+    pub(crate) tenant: Arc<str>,
+}
+
+/// The standard output and error of a call, which share a budget of bytes. What is written past it
+/// is dropped, and the log says so once.
+pub(crate) fn streams(writer: &Writer, budget: u64) -> (GuestOutput, GuestOutput) {
+    let budget = Arc::new(AtomicU64::new(budget));
+    let stream = |name| {
+        let (writer, budget) = (writer.clone(), Arc::clone(&budget));
+        GuestOutput(Arc::new(Mutex::new(Lines { name, writer, budget, pending: Vec::new() })))
+    };
+    (stream("stdout"), stream("stderr"))
+}
+
+/// One of the two streams.
+#[derive(Clone)]
+pub(crate) struct GuestOutput(Arc<Mutex<Lines>>);
+
+impl GuestOutput {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of a stream that is not logged yet.
+struct Lines {
+    name: &'static str,
+    writer: Writer,
+    budget: Arc<AtomicU64>,
+    pending: Vec<u8>,
+}
+
+impl Lines {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in self.within_budget(bytes) {
+            if byte == b'\n' {
+                self.log();
+            } else {
+                self.pending.push(byte);
+                if self.pending.len() == LINE {
+                    self.log();
+                }
+            }
+        }
+    }
+
+    fn within_budget<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let wanted = bytes.len() as u64;
+        let take = |left: u64| (left > 0).then(|| left.saturating_sub(wanted));
+        let Ok(left) = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) else {
+            return &[];
+        };
+        if left > wanted {
+            return bytes;
+        }
+        let Writer { plugin, tenant } = &self.writer;
+        tracing::warn!(target: "ferro::guest", %plugin, %tenant, "the limit `log-bytes` is reached: further output is dropped");
+        &bytes[..usize::try_from(left).unwrap_or(bytes.len())]
+    }
+
+    fn log(&mut self) {
+        let line = escape(&String::from_utf8_lossy(&self.pending));
+        self.pending.clear();
+        let (Writer { plugin, tenant }, stream) = (&self.writer, self.name);
+        tracing::info!(target: "ferro::guest", %plugin, %tenant, stream, "{line}");
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.pending.is_empty() {
+            self.log();
+        }
+    }
+}
+
+/// Characters that would move a terminal's cursor, or the order of what it shows, become text.
+fn escape(line: &str) -> String {
+    let mut escaped = String::with_capacity(line.len());
+    for character in line.chars() {
+        match character {
+            '\t' => escaped.push('\t'),
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                escaped.extend(character.escape_unicode());
+            }
+            _ if character.is_control() => escaped.extend(character.escape_default()),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.lines().write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PERMIT)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for GuestOutput {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.lines().write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_fool_a_terminal_is_escaped() {
+        assert_eq!(escape("a\tb\u{1b}[2J\r é"), "a\tb\\u{1b}[2J\\r é");
+        assert_eq!(escape("\u{202e}txt"), "\\u{202e}txt");
+    }
+}

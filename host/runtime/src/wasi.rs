@@ -1,0 +1,73 @@
+//! The part of WASI that a plugin has: what the standard library of a language needs to start, and
+//! nothing of the machine that it runs on.
+//!
+//! Arguments and environment are empty, standard input is closed, standard output and error go to
+//! the log. There are no files, sockets and clocks: a plugin that imports them is refused.
+
+use wasmtime::component::{HasData, Linker, ResourceTable};
+use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
+use wasmtime_wasi::p2::bindings::{cli, random};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{WasiCtx, WasiCtxView};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use crate::guest::Guest;
+use crate::output::{self, Writer};
+
+/// The interfaces that [`link`] adds.
+pub(crate) const INTERFACES: [&str; 15] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// The most random bytes in one call: the host makes them before it copies them.
+const RANDOM_BYTES: u64 = 64 * 1024;
+
+pub(crate) fn context(writer: &Writer, log_bytes: u64) -> WasiCtx {
+    let (output, errors) = output::streams(writer, log_bytes);
+    WasiCtx::builder().stdout(output).stderr(errors).max_random_size(RANDOM_BYTES).build()
+}
+
+pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    cli::environment::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::stdout::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::stderr::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, view)?;
+    io::error::add_to_linker::<_, Table>(linker, Guest::table)?;
+    io::poll::add_to_linker::<_, Table>(linker, Guest::table)?;
+    io::streams::add_to_linker::<_, Table>(linker, Guest::table)?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |it| it.wasi().ctx.random())?;
+    random::random::add_to_linker::<_, WasiRandom>(linker, |it| it.wasi().ctx.random())?;
+    Ok(())
+}
+
+fn view(guest: &mut Guest) -> WasiCliCtxView<'_> {
+    let WasiCtxView { ctx, table } = guest.wasi();
+    WasiCliCtxView { ctx: ctx.cli(), table }
+}
+
+/// The handles of streams are in the guest's one table.
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}

@@ -1,0 +1,119 @@
+//! Calls by value, in text and typed.
+
+use ferro_host::{ErrorKind, Val};
+
+use crate::support::{Backend, bench, host_and_probe, tenant};
+
+mod world {
+    wasmtime::component::bindgen!({
+        path: ["../../wit", "../../tests/plugins/probe/wit"],
+        world: "ferro:test/probe",
+        exports: { default: async },
+        with: {
+            "ferro:orm/types": ferro_host::wit::types,
+            "ferro:orm/schema": ferro_host::wit::schema,
+            "ferro:orm/query": ferro_host::wit::query,
+        },
+    });
+}
+
+#[tokio::test]
+async fn a_call_by_value_gives_values_and_what_it_took() {
+    let bench = bench(Backend::Sqlite).await;
+    let text = |text: &str| Val::String(text.into());
+    let arguments = [text("app"), text("hello"), Val::Enum("commit".into())];
+    let added = bench.plugin.call(&tenant(), "ferro:test/notes#add", &arguments).await.unwrap();
+    assert_eq!(added.results, [Val::Result(Ok(Some(Box::new(Val::U64(1)))))]);
+    assert_eq!(added.usage.database.rows_written, 1);
+    assert!(added.usage.memory > 0 && !added.usage.elapsed.is_zero(), "{:?}", added.usage);
+
+    let found = bench.plugin.call(&tenant(), "notes#bodies", &[text("app")]).await.unwrap();
+    assert_eq!(found.to_wave().unwrap(), r#"ok(["hello"])"#);
+    assert_eq!(found.usage.database.rows_read, 1);
+}
+
+#[tokio::test]
+async fn a_call_in_text_takes_and_gives_records_options_and_results() {
+    let (_host, plugin) = host_and_probe().await;
+    let cases = [
+        (r#"greet("é\n")"#, r#""hello é\n""#),
+        ("mirror({x: 1, y: -2}, some(10))", "{x: -20, y: 10}"),
+        ("mirror({x: 1, y: -2})", "{x: -2, y: 1}"),
+        (r#"distinct(["a", "b", "a"])"#, "2"),
+        (r#" fail ("why")"#, r#"err("why")"#),
+        (r#"print("", "")"#, ""),
+    ];
+    for (call, result) in cases {
+        assert_eq!(plugin.call_wave(&tenant(), call).await.unwrap(), result, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_typed_call_uses_the_bindings_of_the_plugins_world() {
+    let bench = bench(Backend::Sqlite).await;
+    let mut guest = bench.plugin.instantiate(&tenant()).await.unwrap();
+    let probe = guest.bind(world::Probe::new).unwrap();
+    let notes = probe.ferro_test_notes();
+    let commit = world::exports::ferro::test::notes::Ending::Commit;
+    let added = notes.call_add(&mut guest.store, "app", "typed", commit);
+    assert_eq!(guest.watch.run(added).await.unwrap(), Ok(1));
+    let bodies = notes.call_bodies(&mut guest.store, "app");
+    assert_eq!(guest.watch.run(bodies).await.unwrap(), Ok(vec!["typed".to_owned()]));
+    let denied = notes.call_count(&mut guest.store, "other");
+    let error = guest.watch.run(denied).await.unwrap().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+    assert_eq!(guest.usage().database.rows_read, 1);
+}
+
+#[tokio::test]
+async fn s5_a_call_sees_nothing_of_the_last_one() {
+    let (_host, plugin) = host_and_probe().await;
+    for _ in 0..3 {
+        assert_eq!(plugin.call_wave(&tenant(), "calls()").await.unwrap(), "1");
+    }
+    let mut guest = plugin.instantiate(&tenant()).await.unwrap();
+    let probe = guest.bind(world::Probe::new).unwrap();
+    for expected in 1..=3 {
+        let calls = probe.call_calls(&mut guest.store);
+        assert_eq!(guest.watch.run(calls).await.unwrap(), expected, "one instance keeps its state");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_fit_names_what_would() {
+    let (_host, plugin) = host_and_probe().await;
+    let cases = [
+        ("grete(\"x\")", ErrorKind::NotFound, "`grete`; there is"),
+        ("greet(3)", ErrorKind::TypeMismatch, "greet: func(name: string) -> string"),
+        ("greet(\"a\", \"b\")", ErrorKind::TypeMismatch, "greet: func(name: string) -> string"),
+        ("greet(\"a", ErrorKind::TypeMismatch, "greet: func(name: string) -> string"),
+    ];
+    for (call, kind, message) in cases {
+        let error = plugin.call_wave(&tenant(), call).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{call}: {error}");
+        assert!(error.message.contains(message), "{call}: {error}");
+    }
+    for arguments in [vec![], vec![Val::U32(1)]] {
+        let error = plugin.call(&tenant(), "greet", &arguments).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::TypeMismatch, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_application_runs_a_plugins_models_natively() {
+    use ferro_wit::query::{Insert, Query, RowSource, Statement};
+
+    let bench = bench(Backend::Sqlite).await;
+    let session = bench.host.session("app", bench.plugin.models()).unwrap();
+    let insert = Insert {
+        model: "note".into(),
+        fields: vec!["body".into()],
+        source: RowSource::Parameters,
+        conflict: None,
+        returning: None,
+    };
+    let query = Query { nodes: vec![], selects: vec![], statement: Statement::Insert(insert) };
+    let session: Box<dyn ferro_wit::Session> = Box::new(session);
+    assert_eq!(session.execute(query, vec!["native".into()]).await.unwrap(), 1);
+    assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["native"])"#);
+}

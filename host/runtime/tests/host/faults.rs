@@ -1,0 +1,110 @@
+//! What a call leaves behind when it ends badly: nothing.
+
+use std::time::{Duration, Instant};
+
+use ferro_host::{ErrorKind, Host, HostOptions, Limits};
+
+use crate::support::{BACKENDS, Backend, bench, options, probe, tenant, tenant_with};
+
+#[tokio::test]
+async fn s2_p1_a_fault_in_a_transaction_rolls_it_back_and_gives_the_connection_back() {
+    let endings = [
+        ("trap", ErrorKind::Internal, "trapped"),
+        ("spin", ErrorKind::Timeout, "`deadline` of 0.4 s"),
+        ("hoard", ErrorKind::LimitExceeded, "`memory`: 16777216 bytes"),
+    ];
+    let limits =
+        || Limits { deadline: Duration::from_millis(400), memory: 16 << 20, ..Limits::default() };
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        assert_eq!(bench.call(r#"notes#add("app", "kept", commit)"#).await, "ok(1)");
+        for (ending, kind, message) in endings {
+            let call = format!(r#"notes#add("app", "lost", {ending})"#);
+            let error = bench.plugin.call_wave(&tenant_with(limits()), &call).await.unwrap_err();
+            assert_eq!(error.kind, kind, "{backend:?}, {ending}: {error}");
+            assert!(error.message.contains(message), "{backend:?}, {ending}: {error}");
+            bench.at_rest().await;
+            assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["kept"])"#);
+        }
+    }
+}
+
+#[tokio::test]
+async fn p1_a_forgotten_transaction_rolls_back() {
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        for ending in ["forget", "rollback"] {
+            let call = format!(r#"notes#add("app", "lost", {ending})"#);
+            assert_eq!(bench.call(&call).await, "ok(1)");
+        }
+        bench.at_rest().await;
+        assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
+    }
+}
+
+#[tokio::test]
+async fn p1_a_cancelled_call_rolls_back() {
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        let tenant = tenant();
+        let call = bench.plugin.call_wave(&tenant, r#"notes#add("app", "lost", spin)"#);
+        assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+        bench.at_rest().await;
+        assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
+    }
+}
+
+#[tokio::test]
+async fn s2_a_spinning_guest_lets_other_tasks_run() {
+    let bench = bench(Backend::Sqlite).await;
+    let limits = Limits { deadline: Duration::from_millis(500), ..Limits::default() };
+    let spinning = tenant_with(limits);
+    let spin = bench.plugin.call_wave(&spinning, r#"notes#add("app", "lost", spin)"#);
+    // Both share this thread.
+    let neighbour = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let started = Instant::now();
+        assert_eq!(bench.call(r#"greet("you")"#).await, r#""hello you""#);
+        started.elapsed()
+    };
+    let (spun, waited) = tokio::join!(spin, neighbour);
+    assert_eq!(spun.unwrap_err().kind, ErrorKind::Timeout);
+    assert!(waited < Duration::from_millis(300), "the neighbour waited for {waited:?}");
+}
+
+#[tokio::test]
+async fn s3_handles_and_bytes_are_bounded() {
+    let bench = bench(Backend::Sqlite).await;
+    let few = tenant_with(Limits { sessions: 1000, handles: 20, ..Limits::default() });
+    let result = bench.plugin.call_wave(&few, r#"notes#open("app", 100)"#).await.unwrap();
+    assert!(result.contains("limit-exceeded") && result.contains("`handles`"), "{result}");
+
+    let small = tenant_with(Limits { host_call_bytes: 10_000, ..Limits::default() });
+    let call = format!(r#"notes#add("app", "{}", commit)"#, "x".repeat(20_000));
+    let error = bench.plugin.call_wave(&small, &call).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    assert!(error.message.contains("`host-call-bytes`"), "{error}");
+    bench.at_rest().await;
+    assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
+}
+
+#[tokio::test]
+async fn p4_a_call_without_a_place_is_busy_and_others_go_on() {
+    let host = Host::new(HostOptions { instances: 1, ..options() }).unwrap();
+    let plugin = host.load(probe()).await.unwrap();
+    let limits = Limits {
+        deadline: Duration::from_millis(600),
+        acquire_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let tenant = tenant_with(limits);
+    let (spun, refused) = tokio::join!(plugin.call_wave(&tenant, "spin()"), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        plugin.call_wave(&tenant, "calls()").await
+    });
+    assert_eq!(spun.unwrap_err().kind, ErrorKind::Timeout);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Busy, "{refused}");
+    assert!(refused.retryable);
+    assert_eq!(plugin.call_wave(&tenant, "calls()").await.unwrap(), "1");
+}

@@ -1,0 +1,74 @@
+//! What a guest prints: events for the operator's log.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use ferro_host::{Limits, Plugin, Tenant};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{host_and_probe, tenant, tenant_with};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// The lines that are logged of guests while a call runs.
+async fn logged(plugin: &Plugin, tenant: &Arc<Tenant>, call: &str) -> Vec<String> {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).without_time().finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let _ = plugin.call_wave(tenant, call).await;
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    text.lines().filter(|line| line.contains("ferro::guest")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn output_becomes_events_with_plugin_and_tenant() {
+    let (_host, plugin) = host_and_probe().await;
+    let lines = logged(&plugin, &tenant(), r#"print("one\ntwo", "red \u{1b}[31m")"#).await;
+    let expected = [("one", "stdout"), ("two", "stdout"), ("red \\u{1b}[31m", "stderr")];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, (text, stream)) in lines.iter().zip(expected) {
+        for part in [text, stream, "plugin=ferro-test-probe", "tenant=acme"] {
+            assert!(line.contains(part), "`{part}` in {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_guest_is_in_the_log() {
+    let (_host, plugin) = host_and_probe().await;
+    let lines = logged(&plugin, &tenant(), r#"panic("see here")"#).await;
+    assert!(lines.iter().any(|line| line.contains("see here")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn s3_output_is_bounded() {
+    let (_host, plugin) = host_and_probe().await;
+    let tenant = tenant_with(Limits { log_bytes: 10, ..Limits::default() });
+    let lines = logged(&plugin, &tenant, r#"print("123456789012345", "more")"#).await;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("`log-bytes`")), "{lines:?}");
+    let cut = lines.iter().any(|line| line.contains("1234567890") && !line.contains("12345678901"));
+    assert!(cut, "{lines:?}");
+}

@@ -1,0 +1,45 @@
+//! Two tenants, one plugin, one database.
+
+use std::sync::Arc;
+
+use ferro_host::{Grant, TableGrant, Tenant};
+
+use crate::support::{BACKENDS, bench};
+
+#[tokio::test]
+async fn each_tenant_has_what_it_is_granted() {
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        for body in ["mine", "yours"] {
+            bench.call(&format!(r#"notes#add("app", "{body}", commit)"#)).await;
+        }
+        let own = TableGrant::read_write().filter("body", "mine");
+        let owner = Arc::new(Tenant::new("a").grant("app", Grant::read_write().table("note", own)));
+        let reader = Arc::new(Tenant::new("b").grant("app", Grant::read_only()));
+        let stranger = Arc::new(Tenant::new("c").grant("elsewhere", Grant::read_write()));
+        let plugin = &bench.plugin;
+
+        let bodies = r#"notes#bodies("app")"#;
+        assert_eq!(plugin.call_wave(&owner, bodies).await.unwrap(), r#"ok(["mine"])"#);
+        assert_eq!(plugin.call_wave(&reader, bodies).await.unwrap(), r#"ok(["mine", "yours"])"#);
+        let denied = plugin.call_wave(&stranger, bodies).await.unwrap();
+        assert!(denied.starts_with("err({kind: denied"), "{denied}");
+
+        let add = r#"notes#add("app", "more", commit)"#;
+        let refused = plugin.call_wave(&reader, add).await.unwrap();
+        assert!(refused.starts_with("err({kind: read-only"), "{refused}");
+        assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(2)");
+        bench.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn k2_a_label_that_is_not_granted_looks_like_one_that_is_not_there() {
+    let bench = bench(crate::support::Backend::Sqlite).await;
+    let stranger = Arc::new(Tenant::new("c"));
+    let answer = async |label: &str| {
+        let call = format!(r#"notes#count("{label}")"#);
+        bench.plugin.call_wave(&stranger, &call).await.unwrap()
+    };
+    assert_eq!(answer("app").await, answer("nowhere").await);
+}

@@ -1,0 +1,210 @@
+//! A plugin that misbehaves on request, for the tests of hosts.
+
+#[cfg(target_family = "wasm")]
+mod plugin {
+    use std::cell::Cell;
+    use std::collections::HashSet;
+
+    use ferro_wit::query::{
+        Distinct, Insert, Node, NullsOrder, OrderTerm, Path, Projection, Query, RowSource, Select,
+        Statement,
+    };
+    use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
+    use ferro_wit::types::{Column, Elements, Error, TransactionOptions, Value};
+
+    #[allow(missing_docs, unsafe_code, clippy::all, clippy::cast_possible_truncation)]
+    mod bindings {
+        wit_bindgen::generate!({
+            path: ["../../../wit", "wit"],
+            world: "ferro:test/probe",
+            generate_all,
+            with: {
+                "ferro:orm/types@0.1.0": ferro_wit::types,
+                "ferro:orm/query@0.1.0": ferro_wit::query,
+                "ferro:orm/schema@0.1.0": ferro_wit::schema,
+            },
+        });
+    }
+    use bindings::exports::ferro::orm::models;
+    use bindings::exports::ferro::test::notes;
+    use bindings::ferro::orm::database::Session;
+    use bindings::{Guest, Point};
+    use notes::Ending;
+
+    struct Probe;
+
+    bindings::export!(Probe with_types_in bindings);
+
+    impl models::Guest for Probe {
+        fn describe() -> Schema {
+            let key = Field {
+                generated_key: true,
+                ..field("id", ColumnType::Integer(IntegerWidth::Big))
+            };
+            Schema {
+                models: vec![Model {
+                    name: "note".into(),
+                    table: None,
+                    namespace: None,
+                    fields: vec![key, field("body", ColumnType::Text(None))],
+                    primary_key: vec!["id".into()],
+                    foreign_keys: vec![],
+                    many_to_manys: vec![],
+                    indexes: vec![],
+                    checks: vec![],
+                    comment: None,
+                    renamed_from: None,
+                }],
+                enums: vec![],
+            }
+        }
+    }
+
+    fn field(name: &str, kind: ColumnType) -> Field {
+        Field {
+            name: name.into(),
+            column: None,
+            kind,
+            nullable: false,
+            unique: false,
+            indexed: false,
+            generated_key: false,
+            version: false,
+            default: None,
+            renamed_from: None,
+        }
+    }
+
+    impl Guest for Probe {
+        fn greet(name: String) -> String {
+            format!("hello {name}")
+        }
+
+        fn mirror(point: Point, factor: Option<i32>) -> Point {
+            let factor = factor.unwrap_or(1);
+            Point { x: point.y * factor, y: point.x * factor }
+        }
+
+        fn calls() -> u32 {
+            thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+            CALLS.set(CALLS.get() + 1);
+            CALLS.get()
+        }
+
+        fn print(output: String, errors: String) {
+            println!("{output}");
+            eprintln!("{errors}");
+        }
+
+        fn distinct(words: Vec<String>) -> u32 {
+            words.into_iter().collect::<HashSet<_>>().len().try_into().unwrap_or(u32::MAX)
+        }
+
+        fn spin() {
+            spin()
+        }
+
+        fn panic(message: String) {
+            panic!("{message}")
+        }
+
+        fn fail(message: String) -> Result<u32, String> {
+            Err(message)
+        }
+    }
+
+    impl notes::Guest for Probe {
+        fn add(label: String, body: String, end: Ending) -> Result<u64, Error> {
+            let session = Session::open(&label)?;
+            let options = TransactionOptions { immediate: true, ..Default::default() };
+            let transaction = session.begin(options)?;
+            let added = transaction.execute(&insert(), &[Value::Text(body)])?;
+            match end {
+                Ending::Commit => Session::commit(transaction)?,
+                Ending::Rollback => Session::rollback(transaction)?,
+                Ending::Forget => {}
+                Ending::Trap => panic!("told to"),
+                Ending::Spin => spin(),
+                Ending::Hoard => hoard(),
+            }
+            Ok(added)
+        }
+
+        fn bodies(label: String) -> Result<Vec<String>, Error> {
+            let session = Session::open(&label)?;
+            let cursor = session.fetch(&bodies(), &[])?;
+            let mut found = Vec::new();
+            while let Some(batch) = cursor.next(100)? {
+                let Some(Column::Scalars(column)) = batch.columns.first() else { break };
+                let Elements::Text(texts) = &column.elements else { break };
+                found.extend((0..texts.len()).filter_map(|row| texts.get(row)).map(str::to_owned));
+            }
+            Ok(found)
+        }
+
+        fn count(label: String) -> Result<i64, Error> {
+            let session = Session::open(&label)?;
+            let query = Query { statement: Statement::Count(0), ..bodies() };
+            let batch = session.fetch(&query, &[])?.next(1)?;
+            match batch.and_then(|batch| batch.columns.first()?.get(0)) {
+                Some(Value::Integer(count)) => Ok(count),
+                other => panic!("a count of {other:?}"),
+            }
+        }
+
+        fn open(label: String, times: u32) -> Result<u32, Error> {
+            let mut sessions = Vec::new();
+            for _ in 0..times {
+                sessions.push(Session::open(&label)?);
+            }
+            Ok(times)
+        }
+    }
+
+    fn spin() -> ! {
+        loop {
+            std::hint::black_box(());
+        }
+    }
+
+    fn hoard() {
+        let mut kept = Vec::new();
+        loop {
+            kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+        }
+    }
+
+    fn insert() -> Query {
+        let insert = Insert {
+            model: "note".into(),
+            fields: vec!["body".into()],
+            source: RowSource::Parameters,
+            conflict: None,
+            returning: None,
+        };
+        Query { nodes: vec![], selects: vec![], statement: Statement::Insert(insert) }
+    }
+
+    fn bodies() -> Query {
+        let select = Select {
+            model: "note".into(),
+            projection: Projection::Fields(vec!["body".into()]),
+            distinct: Distinct::No,
+            filter: None,
+            group_by: vec![],
+            having: None,
+            order_by: vec![OrderTerm { expression: 0, descending: false, nulls: NullsOrder::Last }],
+            limit: None,
+            offset: None,
+            lock: None,
+            includes: vec![],
+            combined: vec![],
+        };
+        let key = Path { outer: 0, relations: vec![], field: "id".into() };
+        Query {
+            nodes: vec![Node::Field(key)],
+            selects: vec![select],
+            statement: Statement::Select(0),
+        }
+    }
+}
