@@ -1,0 +1,38 @@
+//! Databases from the command line: `LABEL=URL` and `LABEL=env:NAME`.
+
+use ferro_driver::{ConnectOptions, Database, Databases};
+
+use crate::failure::{Failure, Stage};
+
+/// A label and a URL. The text that it was read from is never shown: it may hold a password.
+pub(crate) struct Connection {
+    pub(crate) label: String,
+    url: String,
+}
+
+impl Connection {
+    pub(crate) fn parse(argument: &str) -> Result<Self, Failure> {
+        let (label, url) = argument.split_once('=').unwrap_or_default();
+        let is_name = |it: char| it.is_alphanumeric() || it == '-' || it == '_';
+        if label.is_empty() || !label.chars().all(is_name) || url.is_empty() {
+            return Err(Failure::usage(
+                "a database is given as `LABEL=URL` or `LABEL=env:NAME`, as in \
+                 `app=sqlite:app.db`",
+            ));
+        }
+        let url = match url.strip_prefix("env:") {
+            None => url.to_owned(),
+            Some(name) => std::env::var(name).map_err(|_| {
+                Failure::usage(format!("there is no URL in the environment variable `{name}`"))
+            })?,
+        };
+        Ok(Self { label: label.to_owned(), url })
+    }
+
+    pub(crate) async fn open(&self, databases: &Databases) -> Result<Database, Failure> {
+        databases
+            .connect(&self.label, &self.url, &ConnectOptions::default())
+            .await
+            .map_err(|error| Failure::new(Stage::Connect, error))
+    }
+}

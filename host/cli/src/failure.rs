@@ -1,0 +1,91 @@
+//! How the command ends when something went wrong: one line and an exit code.
+
+use std::process::ExitCode;
+
+use ferro_wit::types::{Error, ErrorKind};
+
+/// What `--help` says of exit codes.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  it went well
+  1  something else went wrong, on this machine
+  2  the command line is not a valid one
+  3  the plugin was refused: it is missing, not a plugin, or imports what is not granted
+  4  a database cannot be connected, or was lost
+  5  the call failed: the plugin trapped, returned an `err`, or a query failed
+  6  the call reached a limit: time, memory, rows, a place or a connection
+
+Errors are one line on standard error; results go to standard output. A URL with a password is
+better kept in the environment: `--connect app=env:APP_URL`.";
+
+/// Where something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The command line.
+    Usage,
+    /// The plugin is being loaded.
+    Load,
+    /// A database is being connected, or its tables made.
+    Connect,
+    /// The plugin is being called.
+    Call,
+    /// The plugin has answered with an error of its own.
+    Answer,
+    /// Everything else.
+    Other,
+}
+
+/// What went wrong, and where.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    stage: Stage,
+    error: Error,
+}
+
+impl Failure {
+    pub(crate) fn new(stage: Stage, error: Error) -> Self {
+        Self { stage, error }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Stage::Usage, crate::invalid(message))
+    }
+
+    pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self::new(Stage::Other, Error::new(ErrorKind::Internal, message))
+    }
+
+    /// The plugin itself answered with an error.
+    pub(crate) fn returned_err(message: impl Into<String>) -> Self {
+        Self::new(Stage::Answer, Error::new(ErrorKind::Internal, message))
+    }
+
+    /// The error with its kind, on one line.
+    pub(crate) fn line(&self) -> String {
+        let Error { kind, message, .. } = &self.error;
+        let message: String =
+            message.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+        match (self.stage, kind) {
+            (Stage::Usage | Stage::Answer, _) => message,
+            _ => format!("{message} ({kind})"),
+        }
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self.stage {
+            Stage::Other => 1,
+            Stage::Usage => 2,
+            Stage::Load => 3,
+            Stage::Connect => 4,
+            Stage::Answer => 5,
+            Stage::Call => match self.error.kind {
+                ErrorKind::ConnectionFailed
+                | ErrorKind::AuthenticationFailed
+                | ErrorKind::DatabaseMissing
+                | ErrorKind::TlsFailed => 4,
+                ErrorKind::LimitExceeded | ErrorKind::Timeout | ErrorKind::Busy => 6,
+                _ => 5,
+            },
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! `ferro inspect`: what a plugin imports, exports and stores.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use ferro_host::Plugin;
+use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model};
+
+use crate::failure::Failure;
+use crate::{host, load, print};
+
+/// Print what a plugin imports and exports, its models, and a grant that would do for it.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The component.
+    plugin: PathBuf,
+}
+
+impl Inspect {
+    pub(crate) async fn execute(&self, cache: Option<&Path>) -> Result<ExitCode, Failure> {
+        let host = host(cache)?;
+        let plugin = load(&host, &self.plugin).await?;
+        print(&describe(&plugin))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(plugin: &Plugin) -> String {
+    let mut text = format!("plugin {}\n\nimports\n", plugin.name());
+    for import in plugin.imports() {
+        let _ = writeln!(text, "  {import}");
+    }
+    text.push_str("\nexports\n");
+    for export in plugin.exports() {
+        let _ = writeln!(text, "  {}: {}", export.name(), export.signature());
+    }
+    text.push_str("\nmodels\n");
+    let models = &plugin.models().schema().models;
+    for model in models {
+        describe_model(&mut text, model);
+    }
+    text.push_str("\na grant that would do, for each label that it opens\n");
+    text.push_str("  [tenant.grants.LABEL]\n  access = \"read-write\"\n");
+    if plugin.needs_raw_sql() {
+        text.push_str("  raw-sql = true  # imported; no filter applies to it\n");
+    }
+    for model in models {
+        let table = toml::Value::String(table_of(model));
+        let _ =
+            writeln!(text, "  tables.{table} = {{ insert = true, update = true, delete = true }}");
+    }
+    text
+}
+
+fn describe_model(text: &mut String, model: &Model) {
+    let _ = writeln!(text, "  {}, in table {}", model.name, table_of(model));
+    let rows: Vec<[String; 3]> = model.fields.iter().map(|field| row(model, field)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let (names, kinds) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+    for [name, kind, notes] in &rows {
+        let line = format!("    {name:names$}  {kind:kinds$}  {notes}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn row(model: &Model, field: &Field) -> [String; 3] {
+    let mut notes = Vec::new();
+    if model.primary_key.contains(&field.name) {
+        notes.push(if field.generated_key { "key, generated".to_owned() } else { "key".into() });
+    }
+    let flags = [
+        (field.nullable, "or null"),
+        (field.unique, "unique"),
+        (field.indexed, "indexed"),
+        (field.version, "version"),
+    ];
+    notes.extend(flags.iter().filter(|(set, _)| *set).map(|(_, note)| (*note).to_owned()));
+    if let Some(column) = &field.column {
+        notes.push(format!("in column {column}"));
+    }
+    for key in &model.foreign_keys {
+        let pairs = key.fields.iter().filter(|(own, _)| *own == field.name);
+        notes.extend(pairs.map(|(_, other)| format!("refers to {}.{other}", key.target)));
+    }
+    [field.name.clone(), kind(&field.kind), notes.join(", ")]
+}
+
+fn kind(kind: &ColumnType) -> String {
+    match kind {
+        ColumnType::Integer(IntegerWidth::Small) => "integer (16 bits)".into(),
+        ColumnType::Integer(IntegerWidth::Regular) => "integer (32 bits)".into(),
+        ColumnType::Integer(IntegerWidth::Big) => "integer".into(),
+        ColumnType::Decimal(Some(size)) => format!("decimal({}, {})", size.precision, size.scale),
+        ColumnType::Decimal(None) => "decimal".into(),
+        ColumnType::Text(Some(length)) => format!("text({length})"),
+        ColumnType::Text(None) => "text".into(),
+        ColumnType::Enumeration(name) => format!("enum {name}"),
+        ColumnType::Array(items) => format!("array of {}", format!("{items:?}").to_lowercase()),
+        ColumnType::Boolean
+        | ColumnType::Real
+        | ColumnType::Double
+        | ColumnType::Blob
+        | ColumnType::Uuid
+        | ColumnType::Date
+        | ColumnType::Time
+        | ColumnType::Timestamp
+        | ColumnType::Timestamptz
+        | ColumnType::Interval
+        | ColumnType::Json => format!("{kind:?}").to_lowercase(),
+    }
+}
+
+/// The table as grants name it.
+fn table_of(model: &Model) -> String {
+    let table = model.table.clone().unwrap_or_else(|| snake_case(&model.name));
+    match &model.namespace {
+        Some(namespace) => format!("{namespace}.{table}"),
+        None => table,
+    }
+}
+
+/// The core's rule for the table of a model that names none.
+fn snake_case(name: &str) -> String {
+    let mut table = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_uppercase() && !table.is_empty() {
+            table.push('_');
+        }
+        table.extend(character.to_lowercase());
+    }
+    table
+}

@@ -1,0 +1,111 @@
+//! The `ferro` command: run a plugin, look into one, test a connection.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod connect;
+mod failure;
+mod inspect;
+mod run;
+mod tenant;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ferro_host::{Host, HostOptions, Plugin};
+use ferro_wit::types::{Error, ErrorKind};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::{Failure, Stage};
+
+/// Run WebAssembly plugins against databases.
+#[derive(Debug, Parser)]
+#[command(name = "ferro", version, after_help = failure::EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Where compiled plugins are kept; by default `ferro` in the user's folder for caches.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
+    /// What is logged to standard error, in the syntax of `RUST_LOG`. `warn` adds what a plugin is
+    /// not told about its errors.
+    #[arg(long, global = true, value_name = "FILTER", default_value = "error,ferro::guest=info")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Inspect(inspect::Inspect),
+    Check(check::Check),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match execute(arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "error: {}", failure.line());
+            failure.code()
+        }
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
+    log_to_stderr(&arguments.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other(format!("cannot start the runtime: {error}")))?;
+    let cache = arguments.cache.as_deref();
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Run(run) => run.execute(cache).await,
+            Command::Inspect(inspect) => inspect.execute(cache).await,
+            Command::Check(check) => check.execute().await,
+        }
+    })
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::usage(format!("`{filter}` is no filter of logs: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .compact()
+        .init();
+    Ok(())
+}
+
+/// A host with the cache that was asked for.
+fn host(cache: Option<&Path>) -> Result<Host, Failure> {
+    let mut options = HostOptions::default();
+    if let Some(folder) = cache {
+        options.cache = Some(folder.to_owned());
+    }
+    Host::new(options).map_err(|error| Failure::new(Stage::Other, error))
+}
+
+async fn load(host: &Host, path: &Path) -> Result<Plugin, Failure> {
+    host.load(path).await.map_err(|error| Failure::new(Stage::Load, error))
+}
+
+/// Prints to standard output; whoever reads it may have gone.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::other(format!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidConfiguration, message)
+}
