@@ -120,7 +120,6 @@ impl<'a> Model<'a> {
         let fields: Vec<_> = self.fields.iter().map(|it| &it.name).collect();
         let idents: Vec<_> = self.fields.iter().map(|it| it.ident).collect();
         let types: Vec<_> = self.fields.iter().map(|it| it.ty).collect();
-        let indices = 0..self.fields.len();
         let keys: Vec<_> = self.keys().map(|it| it.ident).collect();
         let key_names = self.keys().map(|it| &it.name);
         let key_types: Vec<_> = self.keys().map(|it| it.ty).collect();
@@ -131,7 +130,16 @@ impl<'a> Model<'a> {
             }
         };
         let key_is = keys.iter().map(|it| quote!(::ferro::Expression::eq(Self::#it(), #it)));
-        let others = self.fields.iter().filter(|it| !it.attributes.key).map(|it| it.ident);
+        let others = self.fields.iter().filter(|it| !it.attributes.key).map(|field| {
+            let name = field.ident;
+            quote_spanned!(field.type_span()=> Self::#name().set(self.#name.clone()))
+        });
+        let readers = self.fields.iter().enumerate().map(|(index, field)| {
+            let Field { ident, ty, .. } = field;
+            quote_spanned! {field.type_span()=>
+                let #ident = columns.reader::<#ty>(#index)?;
+            }
+        });
         let schema = self.schema();
         quote! {
             #[automatically_derived]
@@ -160,14 +168,14 @@ impl<'a> Model<'a> {
                 }
 
                 fn assignments(&self) -> ::std::vec::Vec<::ferro::Assignment<Self>> {
-                    ::std::vec![#(Self::#others().set(self.#others.clone())),*]
+                    ::std::vec![#(#others),*]
                 }
 
                 fn decode(
                     batch: &::ferro::__private::ferro_wit::types::Batch,
                 ) -> ::core::result::Result<::std::vec::Vec<Self>, ::ferro::Error> {
                     let columns = ::ferro::__private::Columns::new::<Self>(batch)?;
-                    #(let #idents = columns.reader::<#types>(#indices)?;)*
+                    #(#readers)*
                     (0..columns.rows())
                         .map(|row| ::core::result::Result::Ok(Self {
                             #(#idents: #idents.read(row)?,)*
@@ -366,41 +374,49 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Where an error about the field's type is shown.
+    fn type_span(&self) -> Span {
+        self.ty.span().resolved_at(Span::call_site())
+    }
+
     fn schema(&self) -> TokenStream {
         let Self { name, ty, attributes, .. } = self;
+        let at = self.type_span();
         let mut steps = Vec::new();
         if let Some(column) = &attributes.column {
-            steps.push(quote!(.column(#column)));
+            steps.push(quote_spanned!(at=> .column(#column)));
         }
         if let Some(former) = &attributes.renamed_from {
-            steps.push(quote!(.renamed_from(#former)));
+            steps.push(quote_spanned!(at=> .renamed_from(#former)));
         }
         if attributes.unique {
-            steps.push(quote!(.unique()));
+            steps.push(quote_spanned!(at=> .unique()));
         }
         if attributes.index {
-            steps.push(quote!(.indexed()));
+            steps.push(quote_spanned!(at=> .indexed()));
         }
         if attributes.generated {
-            steps.push(quote_spanned!(ty.span()=> .generated()));
+            steps.push(quote_spanned!(at=> .generated()));
         }
         if let Some(length) = &attributes.length {
-            steps.push(quote_spanned!(length.span()=> .length(#length)));
+            steps.push(quote_spanned!(at=> .length(#length)));
         }
         if let (Some(precision), Some(scale)) = (&attributes.precision, &attributes.scale) {
-            steps.push(quote_spanned!(precision.span()=> .size(#precision, #scale)));
+            steps.push(quote_spanned!(at=> .size(#precision, #scale)));
         }
         match &attributes.default {
-            Some(DefaultAttribute::Now) => steps.push(quote_spanned!(ty.span()=> .default_now())),
+            Some(DefaultAttribute::Now) => steps.push(quote_spanned!(at=> .default_now())),
             Some(DefaultAttribute::RandomUuid) => {
-                steps.push(quote_spanned!(ty.span()=> .default_random_uuid()));
+                steps.push(quote_spanned!(at=> .default_random_uuid()))
             }
             Some(DefaultAttribute::Constant(value)) => {
-                steps.push(quote_spanned!(value.span()=> .default_value(#value)));
+                steps.push(quote_spanned!(at=> .default_value(#value)))
             }
             None => {}
         }
-        quote!(::ferro::schema::FieldOf::<#ty>::new(#name) #(#steps)* .done())
+        quote_spanned! {at=>
+            ::ferro::schema::FieldOf::<#ty>::new(#name) #(#steps)* .done()
+        }
     }
 
     fn foreign_key(&self) -> Option<TokenStream> {

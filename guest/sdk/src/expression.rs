@@ -49,7 +49,7 @@ pub struct Assignment<M> {
     model: PhantomData<fn() -> M>,
 }
 
-impl<M, T: Field> Column<M, T> {
+impl<M, T> Column<M, T> {
     /// For the code that `#[derive(Model)]` writes.
     #[doc(hidden)]
     #[must_use]
@@ -73,6 +73,11 @@ impl<M, T: Field> Column<M, T> {
 ///
 /// The values that they are compared with have the type of the field, without its `Option`, or are
 /// other expressions of that type. A `None` is the null of that type: `eq(None)` means `is null`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an expression over the fields of a model",
+    label = "expected a column, or an expression such as `City::name().eq(\"Paris\")`",
+    note = "conditions are combined with `&`, `|` and `!`; `&&` and `||` are for `bool`"
+)]
 pub trait Expression: Sized {
     /// The model whose fields the expression is over.
     type Model;

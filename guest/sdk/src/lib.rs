@@ -13,6 +13,8 @@ mod host;
 mod host;
 
 mod decode;
+#[cfg(doctest)]
+mod misuse;
 mod model;
 mod query;
 mod rows;
@@ -22,9 +24,6 @@ mod session;
 #[doc(hidden)]
 pub mod support;
 mod tree;
-
-// The macros write `::ferro::…`, in this crate too.
-extern crate self as ferro;
 
 pub use ferro_macros::{Enum, Model, exports, plugin};
 pub use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOptions};

@@ -10,7 +10,6 @@ use crate::expression::Settable;
 use crate::model::Model;
 use crate::scalar::{Field, Storable};
 use crate::tree::Tree;
-use crate::values::Decimal;
 
 pub use ferro_wit::schema::Schema;
 
@@ -129,8 +128,11 @@ pub struct FieldOf<T> {
 }
 
 #[doc(hidden)]
-impl<T: Field> FieldOf<T> {
-    pub fn new(name: &str) -> Self {
+impl<T> FieldOf<T> {
+    pub fn new(name: &str) -> Self
+    where
+        T: Field,
+    {
         let field = ferro_wit::schema::Field {
             name: name.to_owned(),
             column: None,
@@ -166,6 +168,30 @@ impl<T: Field> FieldOf<T> {
         self
     }
 
+    pub fn generated(mut self) -> Self
+    where
+        T: GeneratedKey,
+    {
+        self.field.generated_key = true;
+        self
+    }
+
+    pub fn length(mut self, characters: u32) -> Self
+    where
+        T: Field<Base: HasLength>,
+    {
+        self.field.kind = ColumnType::Text(Some(characters));
+        self
+    }
+
+    pub fn size(mut self, precision: u16, scale: u16) -> Self
+    where
+        T: Field<Base: HasPrecision>,
+    {
+        self.field.kind = ColumnType::Decimal(Some(DecimalSize { precision, scale }));
+        self
+    }
+
     pub fn default_value<V: Settable<(), T>>(mut self, value: V) -> Self {
         self.field.default = match value.into_tree() {
             Tree::Value { value: Ok(value), .. } => Some(DefaultValue::Constant(value)),
@@ -174,48 +200,24 @@ impl<T: Field> FieldOf<T> {
         self
     }
 
-    pub fn done(self) -> ferro_wit::schema::Field {
-        self.field
-    }
-}
-
-#[doc(hidden)]
-impl<T: Field<Base: GeneratedKey>> FieldOf<T> {
-    pub fn generated(mut self) -> Self {
-        self.field.generated_key = true;
-        self
-    }
-}
-
-#[doc(hidden)]
-impl<T: Field<Base: Moment>> FieldOf<T> {
-    pub fn default_now(mut self) -> Self {
+    pub fn default_now(mut self) -> Self
+    where
+        T: Field<Base: Moment>,
+    {
         self.field.default = Some(DefaultValue::Now);
         self
     }
-}
 
-#[doc(hidden)]
-impl<T: Field<Base = crate::values::Uuid>> FieldOf<T> {
-    pub fn default_random_uuid(mut self) -> Self {
+    pub fn default_random_uuid(mut self) -> Self
+    where
+        T: Field<Base: RandomDefault>,
+    {
         self.field.default = Some(DefaultValue::RandomUuid);
         self
     }
-}
 
-#[doc(hidden)]
-impl<T: Field<Base = String>> FieldOf<T> {
-    pub fn length(mut self, characters: u32) -> Self {
-        self.field.kind = ColumnType::Text(Some(characters));
-        self
-    }
-}
-
-#[doc(hidden)]
-impl<T: Field<Base = Decimal>> FieldOf<T> {
-    pub fn size(mut self, precision: u16, scale: u16) -> Self {
-        self.field.kind = ColumnType::Decimal(Some(DecimalSize { precision, scale }));
-        self
+    pub fn done(self) -> ferro_wit::schema::Field {
+        self.field
     }
 }
 
@@ -223,7 +225,7 @@ impl<T: Field<Base = Decimal>> FieldOf<T> {
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a key of type `{Self}` cannot be generated",
-    note = "a generated key is an `i16`, `i32` or `i64`"
+    label = "expected `i16`, `i32` or `i64`"
 )]
 pub trait GeneratedKey {}
 
@@ -235,6 +237,36 @@ impl GeneratedKey for i64 {}
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` cannot have the time as its default",
-    note = "`default = now` is for `Date`, `Time`, `Timestamp` and `Timestamptz`"
+    label = "expected `Date`, `Time`, `Timestamp` or `Timestamptz`"
 )]
 pub trait Moment {}
+
+/// What has a largest number of characters.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` has no `length`",
+    label = "expected `String`"
+)]
+pub trait HasLength {}
+
+impl HasLength for String {}
+
+/// What has a precision and a scale.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` has no `precision` and `scale`",
+    label = "expected `Decimal`"
+)]
+pub trait HasPrecision {}
+
+impl HasPrecision for crate::values::Decimal {}
+
+/// What a database can fill in at random.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` cannot have a random UUID as its default",
+    label = "expected `Uuid`"
+)]
+pub trait RandomDefault {}
+
+impl RandomDefault for crate::values::Uuid {}
