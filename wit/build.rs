@@ -130,7 +130,7 @@ impl Generator<'_> {
             writeln!(out, "        {},", camel(&case.name))?;
         }
         writeln!(out, "    }}")?;
-        Ok(())
+        lift(out, name, cases)
     }
 
     fn derives(&self, out: &mut String, kind: &str, floats: bool) -> Result<()> {
@@ -243,6 +243,23 @@ impl Generator<'_> {
             _ => bail!("a type outside of an interface"),
         }
     }
+}
+
+/// What the bindings of `wit-bindgen` call to read an enum that `with` maps to these types.
+fn lift(out: &mut String, name: &str, cases: &Enum) -> Result<()> {
+    writeln!(out, "    #[cfg(target_family = \"wasm\")]")?;
+    writeln!(out, "    impl {name} {{")?;
+    writeln!(out, "        #[doc(hidden)]")?;
+    writeln!(out, "        pub fn _lift(case: u8) -> Self {{")?;
+    writeln!(out, "            match case {{")?;
+    for (index, case) in cases.cases.iter().enumerate() {
+        writeln!(out, "                {index} => Self::{},", camel(&case.name))?;
+    }
+    writeln!(out, "                _ => unreachable!(\"the runtime passes cases that exist\"),")?;
+    writeln!(out, "            }}")?;
+    writeln!(out, "        }}")?;
+    writeln!(out, "    }}")?;
+    Ok(())
 }
 
 fn component_name(out: &mut String, name: &str) -> Result<()> {
