@@ -1,0 +1,144 @@
+"""Ferro: an ORM whose query logic is a WebAssembly component, on asyncio.
+
+Example:
+    >>> import asyncio, ferro
+    >>> class Note(ferro.Model, table="doc_note"):
+    ...     id: int | None = ferro.Field(default=None, primary_key=True)
+    ...     text: str
+    >>> async def main() -> int:
+    ...     await ferro.connect("sqlite::memory:", auto_migrate=True)
+    ...     async with ferro.transaction():
+    ...         await Note.create(text="hello")
+    ...     count = await Note.select().where(Note.text.startswith("h")).count()
+    ...     await ferro.disconnect()
+    ...     return count
+    >>> asyncio.run(main())
+    1
+"""
+
+from __future__ import annotations
+
+from ._config import PoolConfig, SqliteConfig
+from ._engine import (
+    PoolStats,
+    check_connection,
+    connect,
+    create_tables,
+    disconnect,
+    execute,
+    fetch_all,
+    fetch_one,
+    pool_stats,
+)
+from ._expression import Expression
+from ._field import Field
+from ._model import Connected, Model
+from ._plugin import Plugin
+from ._select import Select
+from ._tenant import Grant, TableGrant, Tenant
+from ._transaction import Transaction, transaction
+from .exceptions import (
+    AuthenticationError,
+    BusyError,
+    CheckViolation,
+    ConfigurationError,
+    ConnectionError,
+    ConnectionRefused,
+    DatabaseMissing,
+    DeadlockError,
+    DecodeError,
+    DeniedError,
+    DoesNotExist,
+    ExclusionViolation,
+    FerroError,
+    ForeignKeyViolation,
+    IntegrityError,
+    InternalError,
+    InvalidQuery,
+    LimitError,
+    MultipleObjectsReturned,
+    NotNullViolation,
+    OutcomeUnknown,
+    PluginError,
+    PluginTrap,
+    PoolTimeout,
+    QueryCancelled,
+    QueryError,
+    QueryTimeout,
+    ReadOnlyError,
+    SchemaError,
+    SerializationError,
+    SqlSyntaxError,
+    TlsError,
+    TransactionError,
+    TypeMismatch,
+    UndefinedObject,
+    UniqueViolation,
+    UnknownField,
+    UnsupportedError,
+    ValueOutOfRange,
+)
+
+__all__ = [
+    "AuthenticationError",
+    "BusyError",
+    "CheckViolation",
+    "ConfigurationError",
+    "Connected",
+    "ConnectionError",
+    "ConnectionRefused",
+    "DatabaseMissing",
+    "DeadlockError",
+    "DecodeError",
+    "DeniedError",
+    "DoesNotExist",
+    "ExclusionViolation",
+    "Expression",
+    "FerroError",
+    "Field",
+    "ForeignKeyViolation",
+    "Grant",
+    "IntegrityError",
+    "InternalError",
+    "InvalidQuery",
+    "LimitError",
+    "Model",
+    "MultipleObjectsReturned",
+    "NotNullViolation",
+    "OutcomeUnknown",
+    "Plugin",
+    "PluginError",
+    "PluginTrap",
+    "PoolConfig",
+    "PoolStats",
+    "PoolTimeout",
+    "QueryCancelled",
+    "QueryError",
+    "QueryTimeout",
+    "ReadOnlyError",
+    "SchemaError",
+    "Select",
+    "SerializationError",
+    "SqlSyntaxError",
+    "SqliteConfig",
+    "TableGrant",
+    "Tenant",
+    "TlsError",
+    "Transaction",
+    "TransactionError",
+    "TypeMismatch",
+    "UndefinedObject",
+    "UniqueViolation",
+    "UnknownField",
+    "UnsupportedError",
+    "ValueOutOfRange",
+    "check_connection",
+    "connect",
+    "create_tables",
+    "disconnect",
+    "execute",
+    "fetch_all",
+    "fetch_one",
+    "pool_stats",
+    "transaction",
+]

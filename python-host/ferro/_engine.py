@@ -1,0 +1,266 @@
+"""The connections of this process, and the session that an operation runs in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._compiler import compiler
+from ._config import PoolConfig, SqliteConfig
+from ._table import registry
+from .exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from ._transaction import Transaction
+
+DEFAULT = "default"
+"""The label of a connection that was given no name."""
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """What the connections of a pool do now.
+
+    Example:
+        >>> PoolStats(size=3, idle=2, acquired=1, waiting=0, max=10).acquired
+        1
+    """
+
+    size: int
+    """Connections that are open."""
+    idle: int
+    """Those that nobody uses."""
+    acquired: int
+    """Those in use."""
+    waiting: int
+    """Callers in line."""
+    max: int
+    """The most connections there may be."""
+
+
+class Engine:
+    """All connections, and which of them is the default."""
+
+    def __init__(self) -> None:
+        self.databases = _native.Databases()
+        self._labels: set[str] = set()
+        self._default: str | None = None
+        self._gate: tuple[int, _native.Gate] | None = None
+
+    async def connect(
+        self,
+        url: str,
+        name: str | None,
+        default: bool,
+        pool: PoolConfig,
+        sqlite: SqliteConfig,
+    ) -> str:
+        """Open a connection; its label."""
+        label = DEFAULT if name is None else name
+        await self.databases.connect(label, url, pool, sqlite)
+        self._labels.add(label)
+        if default or name is None:
+            self._default = label
+        # The first time, this takes as long as a compiler does: not on the event loop.
+        await asyncio.to_thread(compiler.load)
+        return label
+
+    async def disconnect(self, name: str | None) -> None:
+        """Close a connection, or the default one."""
+        label = self.label(name)
+        self._labels.discard(label)
+        if self._default == label:
+            self._default = None
+        await self.databases.disconnect(label)
+
+    def label(self, name: str | None) -> str:
+        """The label of a connection that exists."""
+        label = self._default if name is None else name
+        if label is not None and label in self._labels:
+            return label
+        known = ", ".join(f"`{label}`" for label in sorted(self._labels)) or "none"
+        if label is None:
+            raise ConfigurationError(
+                "there is no default connection: call `ferro.connect(url)` first, or name one "
+                f"with `using` (connected: {known})"
+            )
+        raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
+
+    def open(self, name: str | None) -> tuple[str, _native.Session]:
+        """A session outside of any transaction, and its label."""
+        label = self.label(name)
+        if self._gate is None or self._gate[0] != registry.version:
+            version = registry.version
+            self._gate = (version, _native.Gate(self.databases, registry.models()))
+        return label, self._gate[1].open(label)
+
+
+engine = Engine()
+"""The one of this process."""
+
+
+async def connect(
+    url: str,
+    name: str | None = None,
+    *,
+    default: bool = False,
+    pool: PoolConfig | None = None,
+    sqlite: SqliteConfig | None = None,
+    auto_migrate: bool = False,
+) -> None:
+    """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
+
+    Without a name, the connection is the default one. With a name it is used where it is named, and
+    is the default only with `default=True`. `auto_migrate=True` creates the tables that the models
+    need and the database lacks: for development.
+
+    Raises `ConfigurationError` for a URL or an option that is not valid, and the kind of
+    `ConnectionError` that says why there is no connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-connect")
+        ...     await ferro.disconnect("doc-connect")
+        >>> asyncio.run(main())
+    """
+    label = await engine.connect(url, name, default, pool or PoolConfig(), sqlite or SqliteConfig())
+    if auto_migrate:
+        try:
+            await create_tables(using=label)
+        except BaseException:
+            await engine.disconnect(label)
+            raise
+
+
+async def disconnect(name: str | None = None) -> None:
+    """Wait for what runs on a connection, the default one if it is not named, and close it.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-disconnect")
+        ...     await ferro.disconnect("doc-disconnect")
+        >>> asyncio.run(main())
+    """
+    await engine.disconnect(name)
+
+
+async def check_connection(name: str | None = None) -> float:
+    """A round trip to the database: its time in seconds, or the exception that says what is wrong.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> bool:
+        ...     await ferro.connect("sqlite::memory:", "doc-check")
+        ...     latency = await ferro.check_connection("doc-check")
+        ...     await ferro.disconnect("doc-check")
+        ...     return latency < 1
+        >>> asyncio.run(main())
+        True
+    """
+    return await engine.databases.check(engine.label(name))
+
+
+def pool_stats(name: str | None = None) -> PoolStats:
+    """What the connections of a pool do now.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> int:
+        ...     await ferro.connect("sqlite::memory:", "doc-stats")
+        ...     acquired = ferro.pool_stats("doc-stats").acquired
+        ...     await ferro.disconnect("doc-stats")
+        ...     return acquired
+        >>> asyncio.run(main())
+        0
+    """
+    return PoolStats(**engine.databases.stats(engine.label(name)))
+
+
+async def create_tables(*, using: str | None = None) -> None:
+    """Create the tables of all models that were imported, where the database lacks them.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-tables")
+        ...     await ferro.create_tables(using="doc-tables")
+        ...     await ferro.disconnect("doc-tables")
+        >>> asyncio.run(main())
+    """
+    await engine.databases.create_tables(engine.label(using), registry.models())
+
+
+async def execute(sql: str, *arguments: Any, using: str | Transaction | None = None) -> int:
+    """Run one statement of SQL; the number of rows changed.
+
+    Placeholders are `?` or `$1`, on every database.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> int:
+        ...     await ferro.connect("sqlite::memory:", "doc-execute")
+        ...     await ferro.execute("create table t (n integer)", using="doc-execute")
+        ...     changed = await ferro.execute("insert into t values (?)", 7, using="doc-execute")
+        ...     await ferro.disconnect("doc-execute")
+        ...     return changed
+        >>> asyncio.run(main())
+        1
+    """
+    return await session(using)[1].execute_raw(sql, arguments)
+
+
+async def fetch_all(
+    sql: str, *arguments: Any, using: str | Transaction | None = None
+) -> list[dict[str, Any]]:
+    """Run one statement of SQL; its rows, each as a dict by the names of the columns.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> list[dict[str, object]]:
+        ...     await ferro.connect("sqlite::memory:", "doc-fetch")
+        ...     rows = await ferro.fetch_all("select ? as n", 7, using="doc-fetch")
+        ...     await ferro.disconnect("doc-fetch")
+        ...     return rows
+        >>> asyncio.run(main())
+        [{'n': 7}]
+    """
+    return await session(using)[1].fetch_raw(sql, arguments)
+
+
+async def fetch_one(
+    sql: str, *arguments: Any, using: str | Transaction | None = None
+) -> dict[str, Any] | None:
+    """Run one statement of SQL; its first row, or None if there is none.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-fetch-one")
+        ...     row = await ferro.fetch_one("select 1 as n where ? = 2", 1, using="doc-fetch-one")
+        ...     await ferro.disconnect("doc-fetch-one")
+        ...     return row
+        >>> asyncio.run(main()) is None
+        True
+    """
+    rows = await fetch_all(sql, *arguments, using=using)
+    return rows[0] if rows else None
+
+
+def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
+    """The session that an operation runs in, and its label.
+
+    That is the transaction that was passed, else the one that this task is in, else the database.
+    """
+    from ._transaction import Transaction, current
+
+    if isinstance(using, Transaction):
+        return using.label, using.session
+    transaction = current()
+    if transaction is None:
+        return engine.open(using)
+    transaction.admit(using)
+    return transaction.label, transaction.session

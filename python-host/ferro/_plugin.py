@@ -1,0 +1,268 @@
+"""Plugins: components with query logic, run in the sandbox of wasmtime-py for tenants."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import math
+import threading
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from wasmtime import Store, WasmtimeError
+from wasmtime.component import (
+    Component,
+    ComponentInstanceType,
+    Func,
+    FuncType,
+    Instance,
+    ResultType,
+)
+
+from . import _native
+from ._compiler import compiler
+from ._convert import Mismatch, lift, lower
+from ._engine import engine
+from ._guest import GuestCall, check_imports, link
+from ._tenant import Tenant, tenant_json
+from ._wasm import compile_component, plugin_engine, read_component
+from .exceptions import (
+    BY_KIND,
+    FerroError,
+    InternalError,
+    PluginError,
+    PluginTrap,
+    QueryTimeout,
+    from_native,
+)
+
+_DESCRIBE = "ferro:orm/models@0.1.0#describe"
+_TICK = 0.01
+"""Seconds between two epochs."""
+
+
+class Plugin:
+    """A component that was loaded, checked and linked; each call gets a fresh instance of it.
+
+    Example:
+        >>> import ferro
+        >>> async def main() -> object:
+        ...     plugin = await ferro.Plugin.load("atlas.wasm")
+        ...     tenant = ferro.Tenant("acme", grants={"app": ferro.Grant()})
+        ...     return await plugin.call("largest-cities", "CH", 5, tenant=tenant)
+    """
+
+    def __init__(self, component: Component, name: str) -> None:
+        self.name = name
+        self._component = component
+        self._exports = _exports(component)
+        check_imports(plugin_engine(), component, name)
+        self._linker = link(plugin_engine(), component)
+        self._models = _native.Models(json.dumps(self._describe()), compiler)
+
+    @classmethod
+    async def load(cls, path: str | PathLike[str]) -> Plugin:
+        """Load a component from a file. Compiled code is cached on disk.
+
+        Raises `PluginError` if it is not a component, was built against another version of the WIT
+        package, or imports what is not granted; and `SchemaError` if its models are not valid.
+        """
+        return await asyncio.to_thread(cls._load, Path(path))
+
+    @classmethod
+    def _load(cls, path: Path) -> Plugin:
+        code = read_component(path)
+        return cls(compile_component(plugin_engine(), code, path.name), path.name)
+
+    @property
+    def exports(self) -> list[str]:
+        """The names of the functions that can be called."""
+        return sorted(self._exports)
+
+    async def create_tables(self, *, using: str | None = None) -> None:
+        """Create the tables of the plugin's models, where the database lacks them."""
+        await engine.databases.create_tables(engine.label(using), self._models)
+
+    async def call(
+        self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call a function that the component exports, for a tenant; without one, with no grants.
+
+        Records are dicts with snake_case keys, variants the name of a case or a dict of name and
+        payload, enums texts, options None or the value. An error that the function returns is
+        raised: as the exception of its kind if it is ferro's own, else as `PluginError` with the
+        `value`. A function of an exported interface is `interface#function`.
+
+        Raises `PluginTrap` if the plugin breaks off, and `QueryTimeout` if the deadline passes:
+        whatever it had not committed is then undone.
+        """
+        kind = self._exports.get(export)
+        if kind is None:
+            nearest = difflib.get_close_matches(export, self._exports, n=1)
+            hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {self.exports}"
+            raise PluginError(f"`{self.name}` has no export `{export}`: {hint}")
+        lowered = _lower_arguments(export, kind, arguments)
+        grants = tenant_json(tenant)
+        limits = _native.guest_limits(grants)
+        gate = _native.GuestGate(engine.databases, self._models, grants)
+        call = GuestCall(gate, limits["handles"])
+        try:
+            result = await asyncio.to_thread(self._run, export, lowered, call, limits)
+        except asyncio.CancelledError:
+            # The thread goes on until the guest next calls, or until the deadline.
+            call.cancelled = True
+            raise
+        return _result(export, kind, result)
+
+    def _describe(self) -> Any:
+        kind = self._exports.pop(_DESCRIBE, None)
+        if kind is None or kind.result is None:
+            raise PluginError(
+                f"`{self.name}` does not export `{_DESCRIBE}`: its world has to include "
+                "`ferro:orm/plugin@0.1.0`"
+            )
+        no_grants = tenant_json(None)
+        limits = _native.guest_limits(no_grants)
+        # There are no models yet to open a session with, so no gate: opening one is a trap.
+        call = GuestCall(_NoGate(), limits["handles"])  # type: ignore[arg-type]
+        return lift(kind.result)(self._run(_DESCRIBE, [], call, limits))
+
+    def _run(
+        self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
+    ) -> Any:
+        """On a thread that may wait: a fresh store, a fresh instance, one call."""
+        store = Store(plugin_engine())
+        store.set_limits(memory_size=limits["memory"], instances=limits["instances"])
+        store.set_epoch_deadline(math.ceil(limits["deadline"] / _TICK) + 1)
+        try:
+            with _ticker, call:
+                instance = self._linker.instantiate(store, self._component)
+                function = _function(instance, store, export)
+                result = function(store, *arguments)
+                function.post_return(store)
+                return result
+        except WasmtimeError as error:
+            raise self._failure(error, call, limits["deadline"]) from call.failure or error
+        finally:
+            store.close()
+
+    def _failure(self, error: WasmtimeError, call: GuestCall, deadline: float) -> FerroError:
+        if isinstance(call.failure, FerroError):
+            return call.failure
+        if call.failure is not None:
+            return InternalError(f"a host function failed: {type(call.failure).__name__}")
+        text = str(error)
+        if "wasm trap: interrupt" in text:
+            return QueryTimeout(f"the limit `deadline` of {deadline} s is reached")
+        cause = next((line for line in text.splitlines() if "wasm trap" in line), text)
+        return PluginTrap(f"`{self.name}` broke off: {cause.strip()}")
+
+    def __repr__(self) -> str:
+        return f"<Plugin {self.name}>"
+
+
+class _NoGate:
+    def open(self, label: str) -> Any:
+        raise PluginError("`describe` may not open a database")
+
+
+class _Ticker:
+    """Counts the epochs of the plugins' engine, while any plugin runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._stop = threading.Event()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._stop = threading.Event()
+                tick = threading.Thread(
+                    target=self._tick, args=(self._stop,), name="ferro-epochs", daemon=True
+                )
+                tick.start()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                self._stop.set()
+
+    @staticmethod
+    def _tick(stop: threading.Event) -> None:
+        count: Callable[[], None] = plugin_engine().increment_epoch
+        while not stop.wait(_TICK):
+            count()
+
+
+_ticker = _Ticker()
+
+
+def _exports(component: Component) -> dict[str, FuncType]:
+    """The functions that a component exports, those of interfaces as `interface#function`."""
+    found: dict[str, FuncType] = {}
+    for name, item in component.type.exports(plugin_engine()).items():
+        kind = item.ty
+        if isinstance(kind, FuncType):
+            found[name] = kind
+        elif isinstance(kind, ComponentInstanceType):
+            for inner, inner_item in kind.exports(plugin_engine()).items():
+                inner_kind = inner_item.ty
+                if isinstance(inner_kind, FuncType):
+                    found[f"{name}#{inner}"] = inner_kind
+    return found
+
+
+def _function(instance: Instance, store: Store, export: str) -> Func:
+    outer, _, inner = export.partition("#")
+    index = instance.get_export_index(store, outer)
+    if index is not None and inner:
+        index = instance.get_export_index(store, inner, index)
+    function = None if index is None else instance.get_func(store, index)
+    if function is None:
+        raise InternalError(f"the export `{export}` is gone")
+    return function
+
+
+def _lower_arguments(export: str, kind: FuncType, arguments: tuple[Any, ...]) -> list[Any]:
+    parameters = kind.params
+    if len(arguments) != len(parameters):
+        names = ", ".join(name for name, _ in parameters)
+        raise PluginError(f"`{export}({names})` was given {len(arguments)} arguments")
+    lowered = []
+    for (name, parameter), argument in zip(parameters, arguments, strict=True):
+        try:
+            lowered.append(lower(parameter)(argument))
+        except Mismatch as error:
+            raise PluginError(f"`{export}`: `{name}` {error}") from None
+    return lowered
+
+
+def _result(export: str, kind: FuncType, result: Any) -> Any:
+    """The result as plain Python; an error is raised."""
+    if kind.result is None:
+        return None
+    plain = _snake_case(lift(kind.result)(result))
+    if not isinstance(kind.result, ResultType):
+        return plain
+    if plain == "ok":
+        return None
+    if isinstance(plain, dict) and "ok" in plain:
+        return plain["ok"]
+    value = plain["err"] if isinstance(plain, dict) else None
+    if isinstance(value, dict) and value.get("kind") in BY_KIND and "retryable" in value:
+        raise from_native(**value)
+    raise PluginError(f"`{export}` answered with an error: {value!r}", value=value)
+
+
+def _snake_case(plain: Any) -> Any:
+    if isinstance(plain, dict):
+        return {name.replace("-", "_"): _snake_case(value) for name, value in plain.items()}
+    if isinstance(plain, list):
+        return [_snake_case(item) for item in plain]
+    return plain

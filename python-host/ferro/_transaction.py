@@ -1,0 +1,137 @@
+"""Transactions: blocks that commit when they end well, and undo everything when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Literal
+
+from . import _native
+from ._engine import engine
+from .exceptions import TransactionError
+
+Isolation = Literal["read-committed", "repeatable-read", "serializable"]
+
+_current: ContextVar[Transaction | None] = ContextVar("ferro_transaction", default=None)
+
+
+class Transaction:
+    """A block in which operations run in one transaction; made by `ferro.transaction`.
+
+    It belongs to the task that opened it. A task that is started inside works outside of it, unless
+    the transaction is passed to it and named: `User.using(transaction)`.
+    """
+
+    def __init__(self, using: str | None, options: dict[str, Any]) -> None:
+        self._using = using
+        self._options = options
+        self._parent: Transaction | None = None
+        self._owner: asyncio.Task[object] | None = None
+        self._session: _native.Session | None = None
+        self._label: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The connection that it runs on."""
+        if self._label is None:
+            raise TransactionError("this transaction has not begun: use it with `async with`")
+        return self._label
+
+    @property
+    def session(self) -> _native.Session:
+        """The native session; raises after the block has ended."""
+        if self._session is None:
+            raise TransactionError("this transaction has ended, or has not begun")
+        return self._session
+
+    def admit(self, using: str | None) -> None:
+        """Refuse another connection than this transaction's."""
+        if using is not None and using != self.label:
+            raise TransactionError(
+                f"inside a transaction on `{self.label}`, `{using}` cannot be used: a transaction "
+                "has one connection"
+            )
+
+    def belongs_to_this_task(self) -> bool:
+        """Whether this task opened it, and it goes on."""
+        return self._session is not None and self._owner is asyncio.current_task()
+
+    async def __aenter__(self) -> Transaction:
+        if self._owner is not None:
+            raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
+        self._owner = asyncio.current_task()
+        parent = current()
+        if parent is not None:
+            parent.admit(self._using)
+            self._label = parent.label
+            self._session = await parent.session.begin()
+        else:
+            self._label, session = engine.open(self._using)
+            self._session = await session.begin(**self._options)
+        self._parent = parent
+        _current.set(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session = self.session
+        self._session = None
+        _current.set(self._parent)
+        try:
+            if kind is None:
+                await session.commit()
+            else:
+                await session.rollback()
+        finally:
+            # Undoes what neither of them ended: they were cancelled, or refused.
+            session.close()
+
+
+def current() -> Transaction | None:
+    """The innermost transaction that this task is in."""
+    transaction = _current.get()
+    while transaction is not None and not transaction.belongs_to_this_task():
+        transaction = transaction._parent
+    return transaction
+
+
+def transaction(
+    *,
+    using: str | None = None,
+    isolation: Isolation | None = None,
+    read_only: bool = False,
+    immediate: bool = False,
+    deferrable: bool = False,
+) -> Transaction:
+    """A block in which all operations of this task run in one transaction, or in a savepoint of it.
+
+    It commits when it ends well; any exception, cancellation included, undoes it. Operations inside
+    inherit its connection, and naming another one raises `TransactionError`. A block inside a block
+    is a savepoint, which takes none of the options.
+
+    `immediate` takes SQLite's write lock at once, so that the first write cannot be refused.
+
+    A task that is started inside, by `asyncio.gather` or by `asyncio.wait_for` before Python 3.12
+    for instance, is outside of the transaction: pass it on, and name it with `using`.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-transaction")
+        ...     async with ferro.transaction(using="doc-transaction"):
+        ...         await ferro.execute("create table t (n integer)")
+        ...     await ferro.disconnect("doc-transaction")
+        >>> asyncio.run(main())
+    """
+    options: dict[str, Any] = {
+        "isolation": isolation,
+        "read_only": read_only,
+        "immediate": immediate,
+        "deferrable": deferrable,
+    }
+    return Transaction(using, options)

@@ -1,0 +1,265 @@
+//! From columns of a batch to Python objects, a whole column at a time.
+
+use ferro_wit::types::{
+    Batch, Column, ColumnInfo, Elements, Error, ErrorKind, Interval, Scalars, Texts,
+};
+use pyo3::IntoPyObjectExt as _;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyList, PyString, PyTime, PyTzInfo,
+};
+
+use crate::errors::exception;
+use crate::json;
+use crate::values::{decimal, uuid};
+
+const SECONDS_PER_DAY: i64 = 86_400;
+const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
+const MICROSECONDS_PER_DAY: i64 = SECONDS_PER_DAY * MICROSECONDS_PER_SECOND;
+
+/// The objects of one column, one for each row.
+pub(crate) type Objects<'py> = Vec<Bound<'py, PyAny>>;
+
+/// The objects of every column of a batch.
+pub(crate) fn read_batch<'py>(
+    py: Python<'py>,
+    batch: &Batch,
+    columns: &[ColumnInfo],
+) -> PyResult<Vec<Objects<'py>>> {
+    batch
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let name = columns.get(index).map_or_else(String::new, |info| info.path.join("."));
+            read_column(py, column, &name)
+        })
+        .collect()
+}
+
+fn read_column<'py>(py: Python<'py>, column: &Column, name: &str) -> PyResult<Objects<'py>> {
+    match column {
+        Column::Scalars(scalars) => read_scalars(py, scalars, name),
+        Column::Arrays(arrays) => {
+            let items = read_scalars(py, &arrays.items, name)?;
+            let mut start = 0;
+            let mut objects = Vec::with_capacity(arrays.ends.len());
+            for (row, end) in arrays.ends.iter().enumerate() {
+                let end = *end as usize;
+                let slice = items.get(start..end).ok_or_else(|| contradiction(py, name))?;
+                start = end;
+                objects.push(match arrays.is_null(row) {
+                    true => py.None().into_bound(py),
+                    false => PyList::new(py, slice)?.into_any(),
+                });
+            }
+            Ok(objects)
+        }
+    }
+}
+
+fn read_scalars<'py>(py: Python<'py>, scalars: &Scalars, name: &str) -> PyResult<Objects<'py>> {
+    let reader = Reader { py, scalars, name };
+    match &scalars.elements {
+        Elements::Boolean(it) => reader.each(it, |it| it.into_bound_py_any(py)),
+        Elements::Integer(it) => reader.each(it, |it| it.into_bound_py_any(py)),
+        Elements::Float(it) => reader.each(it, |it| it.into_bound_py_any(py)),
+        Elements::Text(it) => reader.texts(it, |text| Ok(PyString::new(py, text).into_any())),
+        Elements::Json(it) => reader.texts(it, |text| json::read(py, text)),
+        Elements::Decimal(it) => {
+            let decimal = decimal(py)?;
+            reader.texts(it, |text| decimal.call1((text,)))
+        }
+        Elements::Blob(it) => reader.by_index(it.len(), |index| {
+            let bytes = it.get(index).ok_or_else(|| contradiction(py, name))?;
+            Ok(PyBytes::new(py, bytes).into_any())
+        }),
+        Elements::Uuid(it) => {
+            let uuid = uuid(py)?;
+            let words: Vec<_> = it.chunks_exact(2).collect();
+            reader.each(&words, |words| {
+                let bits = (u128::from(words[0]) << 64) | u128::from(words[1]);
+                let arguments = PyDict::new(py);
+                arguments.set_item(intern!(py, "int"), bits)?;
+                uuid.call((), Some(&arguments))
+            })
+        }
+        Elements::Date(it) => reader.each(it, |days| read_date(py, i64::from(*days), name)),
+        Elements::Time(it) => reader.each(it, |time| read_time(py, *time, name)),
+        Elements::Timestamp(it) => reader.each(it, |it| read_timestamp(py, *it, None, name)),
+        Elements::Timestamptz(it) => {
+            let utc = PyTzInfo::utc(py)?.to_owned();
+            reader.each(it, |it| read_timestamp(py, *it, Some(&utc), name))
+        }
+        Elements::Interval(it) => reader.each(it, |it| read_interval(py, it, name)),
+    }
+}
+
+/// Walks over the values of a column and puts None where it says null.
+struct Reader<'a, 'py> {
+    py: Python<'py>,
+    scalars: &'a Scalars,
+    name: &'a str,
+}
+
+impl<'py> Reader<'_, 'py> {
+    fn each<T>(
+        &self,
+        items: &[T],
+        read: impl Fn(&T) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Objects<'py>> {
+        if self.scalars.nulls.is_none() {
+            return items.iter().map(read).collect();
+        }
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| match self.scalars.is_null(index) {
+                true => Ok(self.py.None().into_bound(self.py)),
+                false => read(item),
+            })
+            .collect()
+    }
+
+    fn by_index(
+        &self,
+        length: usize,
+        read: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Objects<'py>> {
+        (0..length)
+            .map(|index| match self.scalars.is_null(index) {
+                true => Ok(self.py.None().into_bound(self.py)),
+                false => read(index),
+            })
+            .collect()
+    }
+
+    fn texts(
+        &self,
+        texts: &Texts,
+        read: impl Fn(&str) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Objects<'py>> {
+        self.by_index(texts.len(), |index| {
+            read(texts.get(index).ok_or_else(|| contradiction(self.py, self.name))?)
+        })
+    }
+}
+
+fn read_date<'py>(py: Python<'py>, days: i64, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let (year, month, day) = civil(days).ok_or_else(|| outside(py, name, "date"))?;
+    Ok(PyDate::new(py, year, month, day)?.into_any())
+}
+
+fn read_time<'py>(py: Python<'py>, time: i64, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    let (hour, minute, second, microsecond) =
+        clock(time).ok_or_else(|| outside(py, name, "time"))?;
+    Ok(PyTime::new(py, hour, minute, second, microsecond, None)?.into_any())
+}
+
+fn read_timestamp<'py>(
+    py: Python<'py>,
+    timestamp: i64,
+    zone: Option<&Bound<'py, PyTzInfo>>,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let date = civil(timestamp.div_euclid(MICROSECONDS_PER_DAY));
+    let time = clock(timestamp.rem_euclid(MICROSECONDS_PER_DAY));
+    let (Some((year, month, day)), Some((hour, minute, second, microsecond))) = (date, time) else {
+        return Err(outside(py, name, "datetime"));
+    };
+    let datetime = PyDateTime::new(py, year, month, day, hour, minute, second, microsecond, zone)?;
+    Ok(datetime.into_any())
+}
+
+fn read_interval<'py>(
+    py: Python<'py>,
+    interval: &Interval,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    if interval.months != 0 {
+        return Err(undecodable(py, name, "an interval with months, which is no timedelta"));
+    }
+    let of_clock = interval.microseconds.div_euclid(MICROSECONDS_PER_DAY);
+    let rest = interval.microseconds.rem_euclid(MICROSECONDS_PER_DAY);
+    let days = i32::try_from(i64::from(interval.days) + of_clock);
+    let seconds = i32::try_from(rest / MICROSECONDS_PER_SECOND);
+    let microseconds = i32::try_from(rest % MICROSECONDS_PER_SECOND);
+    let (Ok(days), Ok(seconds), Ok(microseconds)) = (days, seconds, microseconds) else {
+        return Err(outside(py, name, "timedelta"));
+    };
+    let delta = PyDelta::new(py, days, seconds, microseconds, false);
+    Ok(delta.map_err(|_| outside(py, name, "timedelta"))?.into_any())
+}
+
+/// Year, month and day of a count of days since 1970-01-01, in the years that Python knows.
+fn civil(days: i64) -> Option<(i32, u8, u8)> {
+    // Years begin in March, so that the leap day is the last of its year; eras have 400 years.
+    let shifted = days.checked_add(719_468)?;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    if !(1..=9_999).contains(&year) {
+        return None;
+    }
+    Some((i32::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
+}
+
+/// Hour, minute, second and microsecond of a count of microseconds since midnight. PostgreSQL has
+/// a 24:00:00, Python has not.
+fn clock(time: i64) -> Option<(u8, u8, u8, u32)> {
+    if !(0..MICROSECONDS_PER_DAY).contains(&time) {
+        return None;
+    }
+    let seconds = time / MICROSECONDS_PER_SECOND;
+    let microsecond = u32::try_from(time % MICROSECONDS_PER_SECOND).ok()?;
+    let hour = u8::try_from(seconds / 3_600).ok()?;
+    let minute = u8::try_from(seconds / 60 % 60).ok()?;
+    let second = u8::try_from(seconds % 60).ok()?;
+    Some((hour, minute, second, microsecond))
+}
+
+fn outside(py: Python<'_>, name: &str, class: &str) -> PyErr {
+    undecodable(py, name, &format!("a value that no Python {class} can hold"))
+}
+
+fn undecodable(py: Python<'_>, name: &str, found: &str) -> PyErr {
+    let mut error = Error::new(ErrorKind::DecodeFailed, format!("column `{name}` holds {found}"));
+    error.column = Some(name.to_owned());
+    exception(py, &error)
+}
+
+fn contradiction(py: Python<'_>, name: &str) -> PyErr {
+    let message = format!("column `{name}` contradicts itself");
+    exception(py, &Error::new(ErrorKind::Internal, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates_from_year_1_to_9999() {
+        assert_eq!(civil(0), Some((1970, 1, 1)));
+        assert_eq!(civil(-1), Some((1969, 12, 31)));
+        assert_eq!(civil(19_782), Some((2024, 2, 29)));
+        assert_eq!(civil(-719_162), Some((1, 1, 1)));
+        assert_eq!(civil(2_932_896), Some((9999, 12, 31)));
+        assert_eq!(civil(-719_163), None);
+        assert_eq!(civil(2_932_897), None);
+        assert_eq!(civil(i64::MAX), None);
+    }
+
+    #[test]
+    fn a_day_has_no_hour_24() {
+        assert_eq!(clock(MICROSECONDS_PER_DAY - 1), Some((23, 59, 59, 999_999)));
+        assert_eq!(clock(MICROSECONDS_PER_DAY), None);
+        assert_eq!(clock(-1), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Connections by label.
+
+use std::time::Duration;
+
+use ferro_driver::{ConnectOptions, PoolOptions, SqliteOptions};
+use ferro_wit::types::{Error, ErrorKind};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::bridge::spawn;
+use crate::errors::raise;
+use crate::models::Models;
+
+/// All connections of this process's Python code.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct Databases {
+    pub(crate) databases: ferro_driver::Databases,
+}
+
+/// The fields of `ferro.PoolConfig`; what is None keeps the driver's default.
+#[derive(FromPyObject)]
+struct PoolArguments {
+    max_connections: Option<u32>,
+    min_connections: Option<u32>,
+    acquire_timeout: Option<f64>,
+    connect_timeout: Option<f64>,
+    idle_timeout: Option<f64>,
+    max_lifetime: Option<f64>,
+    statement_cache_capacity: Option<usize>,
+    test_before_acquire: Option<bool>,
+}
+
+/// The fields of `ferro.SqliteConfig`.
+#[derive(FromPyObject)]
+struct SqliteArguments {
+    foreign_keys: Option<bool>,
+    wal: Option<bool>,
+    busy_timeout: Option<f64>,
+}
+
+#[pymethods]
+impl Databases {
+    #[new]
+    fn new() -> Self {
+        Self { databases: ferro_driver::Databases::new() }
+    }
+
+    /// Open a pool under a label. Resolves to None.
+    fn connect<'py>(
+        &self,
+        py: Python<'py>,
+        label: String,
+        url: String,
+        pool: PoolArguments,
+        sqlite: SqliteArguments,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = raise(py, options(&pool, &sqlite))?;
+        let databases = self.databases.clone();
+        spawn(py, async move {
+            databases.connect(&label, &url, &options).await?;
+            Ok(())
+        })
+    }
+
+    /// Wait for what runs, then close the pool. Resolves to None.
+    fn disconnect<'py>(&self, py: Python<'py>, label: String) -> PyResult<Bound<'py, PyAny>> {
+        let databases = self.databases.clone();
+        spawn(py, async move { databases.disconnect(&label).await })
+    }
+
+    /// A round trip to the database. Resolves to its seconds.
+    fn check<'py>(&self, py: Python<'py>, label: String) -> PyResult<Bound<'py, PyAny>> {
+        let databases = self.databases.clone();
+        spawn(py, async move { Ok(databases.get(Some(&label))?.check().await?.as_secs_f64()) })
+    }
+
+    /// Create the tables that a database lacks. Resolves to None.
+    fn create_tables<'py>(
+        &self,
+        py: Python<'py>,
+        label: String,
+        models: &Models,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (databases, models) = (self.databases.clone(), models.models.clone());
+        spawn(py, async move { models.create_tables(&databases.get(Some(&label))?).await })
+    }
+
+    /// What the pool's connections do now.
+    fn stats<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyDict>> {
+        let stats = raise(py, self.databases.get(Some(label)))?.stats();
+        let dict = PyDict::new(py);
+        dict.set_item("size", stats.size)?;
+        dict.set_item("idle", stats.idle)?;
+        dict.set_item("acquired", stats.acquired)?;
+        dict.set_item("waiting", stats.waiting)?;
+        dict.set_item("max", stats.max)?;
+        Ok(dict)
+    }
+
+    /// The labels of all connections.
+    fn labels(&self) -> Vec<String> {
+        self.databases.labels()
+    }
+}
+
+fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOptions, Error> {
+    let mut options = ConnectOptions::default();
+    let PoolOptions {
+        max_connections,
+        min_connections,
+        acquire_timeout,
+        connect_timeout,
+        idle_timeout,
+        max_lifetime,
+        statement_cache_capacity,
+        test_before_acquire,
+    } = &mut options.pool;
+    let SqliteOptions { foreign_keys, wal, busy_timeout } = &mut options.sqlite;
+    replace(max_connections, pool.max_connections);
+    replace(min_connections, pool.min_connections);
+    replace(acquire_timeout, seconds("acquire_timeout", pool.acquire_timeout)?);
+    replace(connect_timeout, seconds("connect_timeout", pool.connect_timeout)?);
+    replace(idle_timeout, seconds("idle_timeout", pool.idle_timeout)?.map(Some));
+    replace(max_lifetime, seconds("max_lifetime", pool.max_lifetime)?.map(Some));
+    replace(statement_cache_capacity, pool.statement_cache_capacity);
+    replace(test_before_acquire, pool.test_before_acquire);
+    replace(foreign_keys, sqlite.foreign_keys);
+    replace(wal, sqlite.wal);
+    replace(busy_timeout, seconds("busy_timeout", sqlite.busy_timeout)?);
+    Ok(options)
+}
+
+fn replace<T>(option: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *option = value;
+    }
+}
+
+fn seconds(name: &str, value: Option<f64>) -> Result<Option<Duration>, Error> {
+    value.map(Duration::try_from_secs_f64).transpose().map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidConfiguration,
+            format!("`{name}` takes a number of seconds that is not negative"),
+        )
+    })
+}

@@ -1,0 +1,69 @@
+//! The one conversion of errors into Python exceptions.
+
+use ferro_wit::types::{Error, ErrorKind};
+use pyo3::IntoPyObjectExt as _;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The exception for an error; its class is `ferro.exceptions`' choice by kind.
+pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    make(py, error).unwrap_or_else(|failure| failure)
+}
+
+fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let make = MAKE.get_or_try_init(py, || {
+        PyResult::Ok(py.import("ferro.exceptions")?.getattr("from_native")?.unbind())
+    })?;
+    let raised = make.bind(py).call1((
+        error.kind.to_string(),
+        error.message.as_str(),
+        error.code.as_deref(),
+        error.constraint.as_deref(),
+        error.table.as_deref(),
+        error.column.as_deref(),
+        error.retryable,
+    ))?;
+    Ok(PyErr::from_value(raised))
+}
+
+/// The error inside an exception that Python code raised on our behalf: the compiler's, for one.
+pub(crate) fn from_exception(py: Python<'_>, raised: &PyErr) -> Error {
+    let value = raised.value(py);
+    let kind = value
+        .getattr(intern!(py, "kind"))
+        .and_then(|kind| kind.extract::<String>())
+        .ok()
+        .and_then(|kind| serde_json::from_value::<ErrorKind>(kind.into()).ok());
+    match kind {
+        Some(kind) => Error::new(kind, value.to_string()),
+        None => Error::new(ErrorKind::Internal, raised.to_string()),
+    }
+}
+
+/// What a future resolves to: converted into an object or an exception by whoever holds the
+/// interpreter anyway, when the future is done.
+pub(crate) struct Outcome<T>(pub(crate) Result<T, Error>);
+
+impl<'py, T> IntoPyObject<'py> for Outcome<T>
+where
+    T: IntoPyObject<'py>,
+{
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        match self.0 {
+            Ok(value) => value.into_bound_py_any(py),
+            Err(error) => Err(exception(py, &error)),
+        }
+    }
+}
+
+/// For functions that are done at once.
+pub(crate) fn raise<T>(py: Python<'_>, result: Result<T, Error>) -> PyResult<T> {
+    result.map_err(|error| exception(py, &error))
+}

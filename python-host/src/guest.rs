@@ -1,0 +1,272 @@
+//! The interface `database` for plugins that wasmtime-py runs: the same sessions, for a thread that
+//! may wait, and plain data in place of Python's own types.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ferro_session::{Gate, Session, Tenant};
+use ferro_wit::query::Query;
+use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+
+use crate::bridge::block;
+use crate::databases::Databases;
+use crate::errors::raise;
+use crate::models::Models;
+use crate::wire::{read_batch, read_values, write_batch};
+
+/// What one call of a plugin may do, and until when.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct GuestGate {
+    gate: Gate,
+    deadline: Deadline,
+}
+
+/// When a call ends, its calls of the host included.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    after: Duration,
+}
+
+impl Deadline {
+    async fn keep<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        timeout_at(self.at, work).await.unwrap_or_else(|_| {
+            let seconds = self.after.as_secs_f64();
+            let message = format!("the limit `deadline` of {seconds} s is reached");
+            Err(Error::new(ErrorKind::Timeout, message))
+        })
+    }
+}
+
+#[pymethods]
+impl GuestGate {
+    /// `tenant` is JSON, as an operator's file has it. The call's time runs from now.
+    #[new]
+    fn new(py: Python<'_>, databases: &Databases, models: &Models, tenant: &str) -> PyResult<Self> {
+        let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
+        raise(py, tenant.check(&models.models))?;
+        let after = tenant.limits.deadline;
+        let at = Instant::now().checked_add(after).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidConfiguration, "the limit `deadline` is too long")
+        });
+        let deadline = Deadline { at: raise(py, at)?, after };
+        let databases = databases.databases.clone();
+        let gate = Gate::new(databases, models.models.clone(), Arc::new(tenant));
+        Ok(Self { gate, deadline })
+    }
+
+    fn open(&self, py: Python<'_>, label: &str) -> PyResult<GuestSession> {
+        let session = raise(py, self.gate.open(label))?;
+        Ok(GuestSession::new(session, self.deadline))
+    }
+
+    /// What the call has used so far.
+    fn usage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let usage = self.gate.usage();
+        let dict = PyDict::new(py);
+        dict.set_item("statements", usage.statements)?;
+        dict.set_item("rows_read", usage.rows_read)?;
+        dict.set_item("rows_written", usage.rows_written)?;
+        dict.set_item("bytes", usage.bytes)?;
+        Ok(dict)
+    }
+}
+
+/// The limits that the host of a guest keeps, for the host that is written in Python.
+#[pyfunction]
+pub(crate) fn guest_limits<'py>(py: Python<'py>, tenant: &str) -> PyResult<Bound<'py, PyDict>> {
+    let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
+    let dict = PyDict::new(py);
+    dict.set_item("deadline", tenant.limits.deadline.as_secs_f64())?;
+    dict.set_item("memory", tenant.limits.memory)?;
+    dict.set_item("instances", tenant.limits.instances)?;
+    dict.set_item("handles", tenant.limits.handles)?;
+    Ok(dict)
+}
+
+/// The resource `session`.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct GuestSession {
+    session: Mutex<Option<Session>>,
+    deadline: Deadline,
+}
+
+impl GuestSession {
+    fn new(session: Session, deadline: Deadline) -> Self {
+        Self { session: Mutex::new(Some(session)), deadline }
+    }
+
+    /// Waits for what `work` does with the session. One thread has the guest, so nobody waits for
+    /// the lock.
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = raise(py, session.ok_or_else(ended))?;
+        let result = block(py, || self.deadline.keep(work(&session)));
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        raise(py, result)
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Session> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        raise(py, session.ok_or_else(ended))
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::InvalidQuery, "this session has ended")
+}
+
+#[pymethods]
+impl GuestSession {
+    fn dialect(&self, py: Python<'_>) -> PyResult<&'static str> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let dialect = session.as_ref().map(Session::dialect).ok_or_else(ended);
+        Ok(match raise(py, dialect)? {
+            Dialect::Sqlite => "sqlite",
+            Dialect::Postgres => "postgres",
+        })
+    }
+
+    fn fetch(
+        &self,
+        py: Python<'_>,
+        query: &str,
+        parameters: &Bound<'_, PyAny>,
+    ) -> PyResult<GuestCursor> {
+        let (query, values) = raise(py, arguments(query, parameters))?;
+        let cursor = self.with(py, async |session| session.fetch(&query, values).await)?;
+        Ok(GuestCursor { cursor: Mutex::new(Some(cursor)), deadline: self.deadline })
+    }
+
+    fn execute(&self, py: Python<'_>, query: &str, parameters: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let (query, values) = raise(py, arguments(query, parameters))?;
+        self.with(py, async |session| session.execute(&query, values).await)
+    }
+
+    fn write(
+        &self,
+        py: Python<'_>,
+        query: &str,
+        parameters: &Bound<'_, PyAny>,
+        rows: &Bound<'_, PyAny>,
+    ) -> PyResult<u64> {
+        let (query, values) = raise(py, arguments(query, parameters))?;
+        let rows = raise(py, read_batch(rows))?;
+        self.with(py, async |session| session.write(&query, values, rows).await)
+    }
+
+    fn fetch_raw(
+        &self,
+        py: Python<'_>,
+        sql: &str,
+        parameters: &Bound<'_, PyAny>,
+    ) -> PyResult<GuestCursor> {
+        let values = raise(py, read_values(parameters))?;
+        let cursor = self.with(py, async |session| session.fetch_raw(sql, values).await)?;
+        Ok(GuestCursor { cursor: Mutex::new(Some(cursor)), deadline: self.deadline })
+    }
+
+    fn execute_raw(
+        &self,
+        py: Python<'_>,
+        sql: &str,
+        parameters: &Bound<'_, PyAny>,
+    ) -> PyResult<u64> {
+        let values = raise(py, read_values(parameters))?;
+        self.with(py, async |session| session.execute_raw(sql, values).await)
+    }
+
+    fn begin(&self, py: Python<'_>, options: &str) -> PyResult<Self> {
+        let options: TransactionOptions = raise(py, parse(options, "transaction-options"))?;
+        let transaction = self.with(py, async |session| session.begin(options).await)?;
+        Ok(Self::new(transaction, self.deadline))
+    }
+
+    fn commit(&self, py: Python<'_>) -> PyResult<()> {
+        let session = self.take(py)?;
+        raise(py, block(py, || self.deadline.keep(session.commit())))
+    }
+
+    fn rollback(&self, py: Python<'_>) -> PyResult<()> {
+        let session = self.take(py)?;
+        raise(py, block(py, || self.deadline.keep(session.rollback())))
+    }
+
+    /// Let go of it: an unfinished transaction is undone.
+    fn close(&self) {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// The resource `cursor`.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct GuestCursor {
+    cursor: Mutex<Option<ferro_session::Cursor>>,
+    deadline: Deadline,
+}
+
+impl GuestCursor {
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl AsyncFnOnce(&mut ferro_session::Cursor) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut cursor = raise(py, cursor.ok_or_else(closed))?;
+        let result = block(py, || self.deadline.keep(work(&mut cursor)));
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor);
+        raise(py, result)
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::InvalidQuery, "this cursor is closed")
+}
+
+#[pymethods]
+impl GuestCursor {
+    /// The JSON of a list of `column-info`.
+    fn columns(&self, py: Python<'_>) -> PyResult<String> {
+        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let columns = cursor.as_ref().ok_or_else(closed).and_then(|cursor| {
+            serde_json::to_string(cursor.columns())
+                .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+        });
+        raise(py, columns)
+    }
+
+    fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let batch = self.with(py, async |cursor| cursor.next(max_rows).await)?;
+        batch.map(|batch| write_batch(py, &batch)).transpose()
+    }
+
+    fn next_result(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with(py, async |cursor| cursor.next_result().await)
+    }
+
+    /// Let go of it, and of the connection that it holds.
+    fn close(&self) {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn arguments(query: &str, parameters: &Bound<'_, PyAny>) -> Result<(Query, Vec<Value>), Error> {
+    let query = serde_json::from_str(query)
+        .map_err(|error| Error::new(ErrorKind::InvalidQuery, format!("not a query: {error}")))?;
+    Ok((query, read_values(parameters)?))
+}
+
+fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::new(ErrorKind::InvalidConfiguration, format!("not a valid {what}: {error}"))
+    })
+}

@@ -1,0 +1,129 @@
+//! JSON documents from Python objects and back.
+
+use std::fmt::Write as _;
+
+use ferro_wit::types::{Error, ErrorKind};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use crate::values::utf8;
+
+/// Deeper documents are refused: the walk is recursive, and so are the databases' parsers.
+const DEEPEST: usize = 512;
+
+/// The text of a document made of dicts with `str` keys, lists, tuples, strings, finite numbers,
+/// booleans and None.
+pub(crate) fn write(object: &Bound<'_, PyAny>) -> Result<String, Error> {
+    let mut text = String::new();
+    write_into(&mut text, object, 0)?;
+    Ok(text)
+}
+
+fn write_into(text: &mut String, object: &Bound<'_, PyAny>, depth: usize) -> Result<(), Error> {
+    if depth > DEEPEST {
+        return Err(Error::new(
+            ErrorKind::ValueOutOfRange,
+            format!("takes a JSON document of at most {DEEPEST} levels"),
+        ));
+    }
+    if object.is_none() {
+        text.push_str("null");
+    } else if let Ok(it) = object.cast::<PyBool>() {
+        text.push_str(if it.is_true() { "true" } else { "false" });
+    } else if object.is_instance_of::<PyInt>() {
+        // `int.__repr__`, so that an enum of integers prints its number too.
+        let digits = object
+            .py()
+            .get_type::<PyInt>()
+            .call_method1("__repr__", (object,))
+            .and_then(|digits| digits.extract::<String>())
+            .map_err(|_| not_json("an int of too many digits"))?;
+        text.push_str(&digits);
+    } else if let Ok(it) = object.cast::<PyFloat>() {
+        write_float(text, it.value())?;
+    } else if let Ok(it) = object.cast::<PyString>() {
+        write_string(text, &utf8(it)?);
+    } else if let Ok(it) = object.cast::<PyDict>() {
+        write_dict(text, it, depth)?;
+    } else if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
+        write_list(text, object, depth)?;
+    } else {
+        let name = object.get_type().name().map_or_else(|_| "object".into(), |it| it.to_string());
+        return Err(not_json(&format!("a `{name}`")));
+    }
+    Ok(())
+}
+
+fn write_float(text: &mut String, float: f64) -> Result<(), Error> {
+    if !float.is_finite() {
+        return Err(not_json("a float that is not finite"));
+    }
+    let _ = write!(text, "{float:?}");
+    Ok(())
+}
+
+fn write_string(text: &mut String, string: &str) {
+    text.push('"');
+    for letter in string.chars() {
+        match letter {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            control if control < ' ' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(control));
+            }
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+}
+
+fn write_dict(text: &mut String, dict: &Bound<'_, PyDict>, depth: usize) -> Result<(), Error> {
+    text.push('{');
+    for (index, (key, value)) in dict.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        let key =
+            key.cast::<PyString>().map_err(|_| not_json("a dict with a key that is no str"))?;
+        write_string(text, &utf8(key)?);
+        text.push(':');
+        write_into(text, &value, depth + 1)?;
+    }
+    text.push('}');
+    Ok(())
+}
+
+fn write_list(text: &mut String, list: &Bound<'_, PyAny>, depth: usize) -> Result<(), Error> {
+    text.push('[');
+    let items = list.try_iter().map_err(|_| not_json("a list that cannot be iterated"))?;
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        let item = item.map_err(|_| not_json("a list that cannot be iterated"))?;
+        write_into(text, &item, depth + 1)?;
+    }
+    text.push(']');
+    Ok(())
+}
+
+fn not_json(found: &str) -> Error {
+    Error::new(
+        ErrorKind::TypeMismatch,
+        format!("takes a JSON document, which {found} is not part of"),
+    )
+}
+
+static FROM_JSON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The Python objects of a document.
+pub(crate) fn read<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    let from_json = FROM_JSON.get_or_try_init(py, || {
+        PyResult::Ok(py.import("pydantic_core")?.getattr("from_json")?.unbind())
+    })?;
+    from_json.bind(py).call1((text,))
+}

@@ -1,0 +1,37 @@
+//! `ferro._native`: the databases behind the Python package `ferro`.
+//!
+//! Thin on purpose: it turns Python objects into values and back, futures into awaitables and
+//! errors into exceptions. What a query means is the core component's business, what a caller may
+//! do is `ferro-session`'s, and the API is written in Python.
+
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+
+mod bridge;
+mod columns;
+mod compiler;
+mod databases;
+mod errors;
+mod guest;
+mod json;
+mod loader;
+mod models;
+mod query;
+mod session;
+mod values;
+mod wire;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<databases::Databases>()?;
+    module.add_class::<models::Models>()?;
+    module.add_class::<query::Query>()?;
+    module.add_class::<loader::Loader>()?;
+    module.add_class::<session::Gate>()?;
+    module.add_class::<session::Session>()?;
+    module.add_class::<guest::GuestGate>()?;
+    module.add_class::<guest::GuestSession>()?;
+    module.add_class::<guest::GuestCursor>()?;
+    module.add_function(wrap_pyfunction!(guest::guest_limits, module)?)
+}

@@ -1,0 +1,348 @@
+//! Sessions of `ferro-session` for asyncio: a database, or a transaction in it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ferro_session::Cursor;
+use ferro_wit::types::{
+    Arrays, Batch, Column, ColumnInfo, Dialect, Error, ErrorKind, Scalars, TransactionOptions,
+    Value,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::bridge::spawn;
+use crate::columns::read_batch;
+use crate::databases::Databases;
+use crate::errors::raise;
+use crate::loader::Loader;
+use crate::models::Models;
+use crate::query::{Parameter, Query};
+use crate::values::guess_value;
+
+/// Rows are asked for in batches of so many: large enough that the ask costs nothing, small enough
+/// that a text column stays below its 4 GiB.
+const ROWS_PER_BATCH: u32 = 8_192;
+
+/// What the application's own code may do: everything.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct Gate(ferro_session::Gate);
+
+#[pymethods]
+impl Gate {
+    #[new]
+    fn new(databases: &Databases, models: &Models) -> Self {
+        Self(ferro_session::Gate::trusted(databases.databases.clone(), models.models.clone()))
+    }
+
+    /// A session with the database of a label. It takes no connection yet.
+    fn open(&self, py: Python<'_>, label: String) -> PyResult<Session> {
+        let session = raise(py, self.0.open(&label))?;
+        Ok(Session::new(session, label))
+    }
+}
+
+/// A database, or a transaction in it.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct Session {
+    session: Mutex<Option<Arc<ferro_session::Session>>>,
+    label: Arc<str>,
+}
+
+impl Session {
+    fn new(session: ferro_session::Session, label: impl Into<Arc<str>>) -> Self {
+        Self { session: Mutex::new(Some(Arc::new(session))), label: label.into() }
+    }
+
+    fn get(&self, py: Python<'_>) -> PyResult<Arc<ferro_session::Session>> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        raise(py, session.ok_or_else(ended))
+    }
+
+    /// The session, to be consumed: nothing else may be using it.
+    fn take(&self) -> Result<ferro_session::Session, Error> {
+        let mut place = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = place.take().ok_or_else(ended)?;
+        Arc::try_unwrap(session).map_err(|session| {
+            *place = Some(session);
+            Error::new(
+                ErrorKind::Busy,
+                "an operation of this transaction still runs: await it before the block ends",
+            )
+        })
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::InvalidQuery, "this transaction has ended: begin another one")
+}
+
+#[pymethods]
+impl Session {
+    /// `sqlite` or `postgres`.
+    #[getter]
+    fn dialect(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(match self.get(py)?.dialect() {
+            Dialect::Sqlite => "sqlite",
+            Dialect::Postgres => "postgres",
+        })
+    }
+
+    /// Run a query for its rows. Resolves to a list of tuples.
+    fn fetch<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let values = raise(py, query.get().bind(values))?;
+        let query = query.clone().unbind();
+        spawn(py, async move {
+            let cursor = session.fetch(&query.get().query, values).await?;
+            drop(session);
+            Ok(TupleRows(read_to_end(cursor).await?))
+        })
+    }
+
+    /// Run a query for the rows of a model. Resolves to a list of instances.
+    fn fetch_instances<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+        loader: &Bound<'py, Loader>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let values = raise(py, query.get().bind(values))?;
+        let (query, loader) = (query.clone().unbind(), loader.clone().unbind());
+        let label = self.label.clone();
+        spawn(py, async move {
+            let cursor = session.fetch(&query.get().query, values).await?;
+            drop(session);
+            Ok(Instances { rows: read_to_end(cursor).await?, loader, label })
+        })
+    }
+
+    /// Run a query for its effect. Resolves to the number of rows changed.
+    fn execute<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let values = raise(py, query.get().bind(values))?;
+        let query = query.clone().unbind();
+        spawn(py, async move { session.execute(&query.get().query, values).await })
+    }
+
+    /// Insert many rows, given as one list for each field. Resolves to the number of rows.
+    fn write<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        columns: &Bound<'py, PyList>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let rows = raise(py, batch(&query.get().parameters, columns)?)?;
+        let query = query.clone().unbind();
+        spawn(py, async move { session.write(&query.get().query, Vec::new(), rows).await })
+    }
+
+    /// Run SQL text for its rows. Resolves to a list of dicts.
+    fn fetch_raw<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let values = raise(py, raw_values(values))?;
+        spawn(py, async move {
+            let cursor = session.fetch_raw(&sql, values).await?;
+            drop(session);
+            Ok(DictRows(read_to_end(cursor).await?))
+        })
+    }
+
+    /// Run SQL text for its effect. Resolves to the number of rows changed.
+    fn execute_raw<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let values = raise(py, raw_values(values))?;
+        spawn(py, async move { session.execute_raw(&sql, values).await })
+    }
+
+    /// Begin a transaction, or a savepoint inside one. Resolves to its session.
+    #[pyo3(signature = (*, isolation=None, read_only=false, immediate=false, deferrable=false))]
+    fn begin<'py>(
+        &self,
+        py: Python<'py>,
+        isolation: Option<&str>,
+        read_only: bool,
+        immediate: bool,
+        deferrable: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.get(py)?;
+        let isolation = isolation
+            .map(|name| serde_json::from_value(name.into()))
+            .transpose()
+            .map_err(|error| PyValueError::new_err(format!("no such isolation: {error}")))?;
+        let options = TransactionOptions { isolation, read_only, immediate, deferrable };
+        let label = self.label.clone();
+        spawn(py, async move { Ok(Self::new(session.begin(options).await?, label)) })
+    }
+
+    /// Commit the transaction, or release the savepoint. Resolves to None.
+    fn commit<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let session = raise(py, self.take())?;
+        spawn(py, session.commit())
+    }
+
+    /// Undo the transaction, or what happened since the savepoint. Resolves to None.
+    fn rollback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let session = raise(py, self.take())?;
+        spawn(py, session.rollback())
+    }
+
+    /// Let go of the transaction: what is unfinished is undone, as soon as nothing uses it.
+    fn close(&self) {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+fn raw_values(values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
+    let value = |(index, object): (usize, Bound<'_, PyAny>)| {
+        guess_value(&object).map_err(|error| Error {
+            message: format!("argument {} {}", index + 1, error.message),
+            ..error
+        })
+    };
+    values.iter().enumerate().map(value).collect()
+}
+
+/// Lists of objects, one for each field, as a batch.
+fn batch(fields: &[Parameter], columns: &Bound<'_, PyList>) -> PyResult<Result<Batch, Error>> {
+    if columns.len() != fields.len() {
+        return Err(PyValueError::new_err("one list for each field"));
+    }
+    let mut batch = Vec::with_capacity(fields.len());
+    for (field, objects) in fields.iter().zip(columns) {
+        match column(field, objects.cast::<PyList>()?) {
+            Ok(column) => batch.push(column),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Batch::new(batch).map_err(|fault| Error::new(ErrorKind::InvalidQuery, fault)))
+}
+
+fn column(field: &Parameter, objects: &Bound<'_, PyList>) -> Result<Column, Error> {
+    let too_large = || {
+        field.named(Error::new(ErrorKind::ValueOutOfRange, "takes no more than 4 GiB in one batch"))
+    };
+    let (kind, many) = field.kind();
+    if !many {
+        let mut scalars = Scalars::with_kind(kind);
+        for object in objects {
+            scalars.push(field.value(&object)?).map_err(|_| too_large())?;
+        }
+        return Ok(Column::Scalars(scalars));
+    }
+    let mut items = Scalars::with_kind(kind);
+    let mut ends = Vec::with_capacity(objects.len());
+    let mut nulls = vec![0; objects.len().div_ceil(8)];
+    for (row, object) in objects.iter().enumerate() {
+        match field.value(&object)? {
+            Value::Array(array) => {
+                for index in 0..array.len() {
+                    let item = array.get(index).unwrap_or(Value::Null);
+                    items.push(item).map_err(|_| too_large())?;
+                }
+            }
+            _ => nulls[row / 8] |= 1 << (row % 8),
+        }
+        ends.push(u32::try_from(items.len()).map_err(|_| too_large())?);
+    }
+    let nulls = nulls.iter().any(|byte| *byte != 0).then_some(nulls);
+    Ok(Column::Arrays(Arrays { items, ends, nulls }))
+}
+
+/// Everything that a query returned.
+struct Rows {
+    columns: Vec<ColumnInfo>,
+    batches: Vec<Batch>,
+}
+
+async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
+    let columns = cursor.columns().to_vec();
+    let mut batches = Vec::new();
+    while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+        batches.push(batch);
+    }
+    Ok(Rows { columns, batches })
+}
+
+struct TupleRows(Rows);
+
+impl<'py> IntoPyObject<'py> for TupleRows {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let rows = PyList::empty(py);
+        for batch in &self.0.batches {
+            let columns = read_batch(py, batch, &self.0.columns)?;
+            for row in 0..batch.rows as usize {
+                rows.append(PyTuple::new(py, columns.iter().map(|column| &column[row]))?)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+struct DictRows(Rows);
+
+impl<'py> IntoPyObject<'py> for DictRows {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let names: Vec<_> = self.0.columns.iter().map(|info| info.path.join(".")).collect();
+        let names = PyTuple::new(py, names)?;
+        let rows = PyList::empty(py);
+        for batch in &self.0.batches {
+            let columns = read_batch(py, batch, &self.0.columns)?;
+            for row in 0..batch.rows as usize {
+                let dict = PyDict::new(py);
+                for (name, column) in names.iter().zip(&columns) {
+                    dict.set_item(name, &column[row])?;
+                }
+                rows.append(dict)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+struct Instances {
+    rows: Rows,
+    loader: Py<Loader>,
+    label: Arc<str>,
+}
+
+impl<'py> IntoPyObject<'py> for Instances {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        self.loader.get().load(py, &self.rows.batches, &self.rows.columns, &self.label)
+    }
+}

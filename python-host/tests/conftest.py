@@ -1,0 +1,60 @@
+"""Every test of the database runs on SQLite and on PostgreSQL, each in a database of its own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import ferro
+import pytest
+from ferro._engine import engine
+
+_POSTGRES = "FERRO_TEST_POSTGRES_URL"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    param: str = request.param
+    return param
+
+
+@pytest.fixture
+async def url(dialect: str, tmp_path: Path) -> AsyncIterator[str]:
+    """The URL of a database that no other test has."""
+    if dialect == "sqlite":
+        yield f"sqlite:{tmp_path / 'test.db'}?mode=rwc"
+        return
+    server = os.environ.get(_POSTGRES)
+    if not server:
+        pytest.fail(
+            f"this test needs PostgreSQL: run `cargo xtask test`, or set `{_POSTGRES}` to the URL "
+            "of a server whose user may create databases"
+        )
+    name = f"ferro_test_python_{uuid.uuid4().hex}"
+    await ferro.connect(server, "server", pool=ferro.PoolConfig(max_connections=1))
+    try:
+        await ferro.execute(f'create database "{name}"', using="server")
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        await ferro.execute(f'drop database if exists "{name}" with (force)', using="server")
+        await ferro.disconnect("server")
+
+
+@pytest.fixture
+async def db(url: str) -> AsyncIterator[str]:
+    """A default connection to a database that has the tables of all models."""
+    await ferro.connect(url, auto_migrate=True)
+    yield url
+    await ferro.disconnect()
+
+
+@pytest.fixture(autouse=True)
+async def _connections_are_closed() -> AsyncIterator[None]:
+    """Whatever a test has connected is gone before the next one."""
+    yield
+    for label in engine.databases.labels():
+        if label != "server":
+            await engine.disconnect(label)

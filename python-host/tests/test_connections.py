@@ -1,0 +1,222 @@
+"""Connections by name: how they are made, used, measured and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import ferro
+import pytest
+
+from models import User
+
+
+async def test_connect_makes_a_default_connection(url: str) -> None:
+    await ferro.connect(url)
+    assert await ferro.fetch_all("select 1 as one") == [{"one": 1}]
+    assert 0 < await ferro.check_connection() < 5
+    await ferro.disconnect()
+    with pytest.raises(ferro.ConfigurationError, match="no default connection"):
+        await ferro.fetch_all("select 1")
+
+
+async def test_a_named_connection_is_the_default_only_if_it_says_so(url: str) -> None:
+    await ferro.connect(url, "app")
+    with pytest.raises(ferro.ConfigurationError, match=r"no default connection.*`app`"):
+        await ferro.fetch_all("select 1")
+    assert await ferro.fetch_one("select 1 as one", using="app") == {"one": 1}
+    await ferro.connect("sqlite::memory:", name="service", default=True)
+    assert await ferro.fetch_one("select 2 as two") == {"two": 2}
+    with pytest.raises(
+        ferro.ConfigurationError, match=r"no connection `sevrice`.*`app`, `service`"
+    ):
+        await User.using("sevrice").all()
+
+
+async def test_a_name_is_taken_until_it_is_disconnected(url: str) -> None:
+    await ferro.connect(url, "app")
+    with pytest.raises(ferro.ConfigurationError, match="app"):
+        await ferro.connect(url, "app")
+    await ferro.disconnect("app")
+    await ferro.connect(url, "app")
+
+
+async def test_connections_are_apart_and_using_names_them(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await ferro.connect("sqlite::memory:", "service")
+    await ferro.create_tables(using="service")
+    job = await User.using("service").create(name="job")
+    assert await User.all() == []
+    assert await User.using("service").all() == [job]
+    assert await User.using("service").select().where(name="job").count() == 1
+    job.age = 5
+    await job.save()
+    assert (await User.using("service").get(job.id)).age == 5, "a row goes where it came from"
+    assert await ferro.execute("delete from users", using="service") == 1
+
+
+async def test_auto_migrate_creates_tables_once_and_keeps_rows(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await User.create(name="Ada")
+    await ferro.disconnect()
+    await ferro.connect(url, auto_migrate=True)
+    assert [user.name for user in await User.all()] == ["Ada"]
+
+
+async def test_models_may_be_defined_after_connecting(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+
+    class Late(ferro.Model, table="defined_late"):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+
+    await ferro.create_tables()
+    assert (await Late.create()).id == 1
+
+
+async def test_the_pool_is_as_large_as_asked_and_says_what_it_does(url: str) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=2, acquire_timeout=0.2))
+    assert ferro.pool_stats().max == 2
+    async with ferro.transaction() as outer:
+        assert ferro.pool_stats().acquired == 1
+
+        async def second() -> None:
+            async with ferro.transaction():
+                with pytest.raises(ferro.PoolTimeout):
+                    await asyncio.create_task(third())
+
+        async def third() -> None:
+            async with ferro.transaction():
+                pass
+
+        await asyncio.create_task(second())
+        assert outer.label == "default"
+    stats = ferro.pool_stats()
+    assert (stats.acquired, stats.waiting) == (0, 0)
+    assert stats.idle == stats.size
+
+
+async def test_options_that_cannot_be_meant_are_refused() -> None:
+    for pool, name in (
+        (ferro.PoolConfig(max_connections=0), "max_connections"),
+        (ferro.PoolConfig(min_connections=20), "min_connections"),
+        (ferro.PoolConfig(acquire_timeout=-1), "acquire_timeout"),
+    ):
+        with pytest.raises(ferro.ConfigurationError, match=name):
+            await ferro.connect("sqlite::memory:", pool=pool)
+
+
+async def test_bad_urls_are_refused_and_say_what_is_good() -> None:
+    with pytest.raises(ferro.ConfigurationError, match=r"(?s)sqlite.*postgres"):
+        await ferro.connect("mysql://localhost/x")
+    with pytest.raises(ferro.ConfigurationError, match="colour"):
+        await ferro.connect("sqlite::memory:?colour=red")
+
+
+async def test_a_missing_file_is_a_missing_database(tmp_path: Path) -> None:
+    with pytest.raises(ferro.DatabaseMissing):
+        await ferro.connect(f"sqlite:{tmp_path / 'none.db'}?mode=rw")
+
+
+async def test_a_closed_port_is_a_refused_connection_and_known_at_once() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    with pytest.raises(ferro.ConnectionRefused) as raised:
+        await asyncio.wait_for(ferro.connect(f"postgresql://u:hunter2@127.0.0.1:{port}/x"), 5)
+    assert "hunter2" not in str(raised.value)
+    assert isinstance(raised.value, ferro.ConnectionError)
+
+
+async def test_what_the_server_refuses_has_its_own_class(url: str, dialect: str) -> None:
+    if dialect == "sqlite":
+        pytest.skip("SQLite has no server")
+    parts = urlsplit(url)
+    with pytest.raises(ferro.DatabaseMissing):
+        await ferro.connect(urlunsplit(parts._replace(path="/there_is_no_such_database")))
+    host = parts.netloc.rpartition("@")[2]
+    wrong = urlunsplit(parts._replace(netloc=f"nobody:hunter2@{host}"))
+    with pytest.raises(ferro.AuthenticationError) as raised:
+        await ferro.connect(wrong)
+    assert "hunter2" not in str(raised.value)
+
+
+async def test_check_connection_raises_what_is_wrong(url: str) -> None:
+    await ferro.connect(url, "app")
+    assert await ferro.check_connection("app") > 0
+    with pytest.raises(ferro.ConfigurationError, match="no connection `other`"):
+        await ferro.check_connection("other")
+
+
+async def test_a_cancelled_query_leaves_the_pool_clean(url: str) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
+    for _ in range(20):
+        task = asyncio.create_task(User.create(name="Ada"))
+        await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+    await User.create(name="Ben")
+    assert await User.where(name="Ben").count() == 1
+    assert ferro.pool_stats().acquired == 0
+
+
+async def test_a_hundred_queries_at_once_are_all_answered(url: str) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(acquire_timeout=30), auto_migrate=True)
+    user = await User.create(name="Ada")
+    assert await asyncio.gather(*(User.get(user.id) for _ in range(100))) == [user] * 100
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(ferro.__file__).parents[1])},
+    )
+
+
+def test_the_interpreter_exits_cleanly_with_open_pools() -> None:
+    done = run("""
+        import asyncio, ferro
+        async def main():
+            await ferro.connect("sqlite::memory:")
+            asyncio.ensure_future(ferro.fetch_all("select 1"))
+            await asyncio.sleep(0)
+        asyncio.run(main())
+    """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_event_loops_may_follow_each_other() -> None:
+    done = run("""
+        import asyncio, ferro
+        asyncio.run(ferro.connect("sqlite::memory:"))
+        for _ in range(3):
+            assert asyncio.run(ferro.fetch_one("select 1 as one")) == {"one": 1}
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_use_after_a_fork_raises_at_once() -> None:
+    done = run("""
+        import asyncio, os, ferro
+        asyncio.run(ferro.connect("sqlite::memory:"))
+        child = os.fork()
+        if child == 0:
+            try:
+                asyncio.run(ferro.fetch_all("select 1"))
+            except ferro.UnsupportedError as error:
+                assert "fork" in str(error)
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
