@@ -22,10 +22,10 @@ impl<'a> Subject<'a> {
         Self { name, run: Box::new(run), goal: None }
     }
 
-    /// The ratio to the baseline that is to be met.
+    /// The ratio to the baseline that is to be met, if one is stated.
     #[must_use]
-    pub fn goal(mut self, at_most: f64) -> Self {
-        self.goal = Some(at_most);
+    pub fn goal(mut self, at_most: impl Into<Option<f64>>) -> Self {
+        self.goal = at_most.into();
         self
     }
 }

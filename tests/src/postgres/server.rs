@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::binaries::Binaries;
 use super::certificates::{CLIENT_ROLE, Certificates};
@@ -22,16 +22,32 @@ const ENCODED_PASSWORD: &str = "s3cret%2Fp%40ss";
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs the server until standard input ends, which it does whenever the process at its other end
-/// dies, however it dies. Then the server is stopped at once and its folder removed.
+/// Makes a cluster and runs it until standard input ends, which it does whenever the process at its
+/// other end dies, however it dies. Then the server is stopped at once and its folder removed. A
+/// file `down` in the folder keeps a stopped server down for as long as it is there.
 const WATCHDOG: &str = r#"
 folder=$1
-shift
+initdb=$2
+shift 2
 exec 3<&0
-"$@" >"$folder/log" 2>&1 </dev/null &
-server=$!
-( cat <&3 >/dev/null; kill -QUIT "$server" ) >/dev/null 2>&1 &
-wait "$server"
+(
+    cat <&3
+    while [ -d "$folder" ]; do
+        rm -f "$folder/down"
+        kill -QUIT "$(head -n 1 "$folder/data/postmaster.pid")"
+        sleep 0.1
+    done
+) >/dev/null 2>&1 &
+if "$initdb" --pgdata "$folder/data" --username ferro --pwfile "$folder/password" \
+    --auth scram-sha-256 --encoding UTF8 --locale C --no-sync >"$folder/log" 2>&1 </dev/null
+then
+    while :; do
+        "$@" >>"$folder/log" 2>&1 </dev/null &
+        wait $!
+        [ -e "$folder/down" ] || break
+        while [ -e "$folder/down" ]; do sleep 0.05; done
+    done
+fi
 tail -n 20 "$folder/log"
 rm -rf "$folder"
 "#;
@@ -83,6 +99,35 @@ impl Server {
         &self.folder
     }
 
+    /// Stops the server, as its operator would, and keeps its data.
+    ///
+    /// # Errors
+    ///
+    /// If it does not stop.
+    pub fn stop(&self) -> Result<()> {
+        fs::write(self.folder.join("down"), "")?;
+        let lock = self.lock();
+        let pid = fs::read_to_string(&lock)?.lines().next().unwrap_or_default().to_owned();
+        let killed = Command::new("kill").args(["-INT", &pid]).status()?;
+        anyhow::ensure!(killed.success(), "cannot stop the server with the process id {pid}");
+        let start = Instant::now();
+        while lock.exists() {
+            anyhow::ensure!(start.elapsed() < PATIENCE, "the PostgreSQL server does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Starts the server again after [`stop`](Self::stop), at the same address.
+    ///
+    /// # Errors
+    ///
+    /// What the server said.
+    pub fn resume(&mut self) -> Result<()> {
+        fs::remove_file(self.folder.join("down"))?;
+        self.wait_until_ready()
+    }
+
     /// Variables that let other processes use this server, in Rust and in Python.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
@@ -108,17 +153,19 @@ impl Server {
         owner.take(folder.path())?;
         let binaries = Binaries::find(owner, folder.path())?;
         let certificates = Certificates::create(folder.path().join("certificates"))?;
-        let data = create_cluster(owner, &binaries, folder.path())?;
-        let tls = tls && has_tls(owner, &binaries, &data);
-        write_access(&data, tls)?;
+        let tls = tls && has_tls(owner, &binaries, folder.path());
+        fs::write(folder.path().join("password"), PASSWORD)?;
+        fs::write(folder.path().join("access"), access(tls))?;
+        owner.take(folder.path())?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut command = owner.command("sh");
         command
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(folder.path())
+            .arg(binaries.program("initdb"))
             .arg(binaries.program("postgres"))
             .arg("-D")
-            .arg(&data)
+            .arg(folder.path().join("data"))
             .args(settings(port, folder.path()));
         if tls {
             command.args(tls_settings(&certificates));
@@ -138,13 +185,17 @@ impl Server {
             certificates,
             tls,
         };
-        server.wait_until_ready(&data)?;
+        server.wait_until_ready()?;
         execute(&server.url, &format!("CREATE ROLE {CLIENT_ROLE} LOGIN"));
         Ok(server)
     }
 
-    /// The last line of its lock file says `ready` once it takes connections.
-    fn wait_until_ready(&mut self, data: &Path) -> Result<()> {
+    /// Its first line is the process id, its last one says `ready` once there are connections.
+    fn lock(&self) -> PathBuf {
+        self.folder.join("data/postmaster.pid")
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {
             if self.watchdog.try_wait()?.is_some() {
@@ -154,7 +205,7 @@ impl Server {
                 }
                 bail!("the PostgreSQL server did not start:\n{log}");
             }
-            let lock = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+            let lock = fs::read_to_string(self.lock()).unwrap_or_default();
             if lock.lines().last().is_some_and(|it| it.trim() == "ready") {
                 return Ok(());
             }
@@ -171,45 +222,23 @@ impl Drop for Server {
     }
 }
 
-fn create_cluster(owner: Owner, binaries: &Binaries, folder: &Path) -> Result<PathBuf> {
-    let data = folder.join("data");
-    let password = folder.join("password");
-    fs::write(&password, PASSWORD)?;
-    owner.take(folder)?;
-    let output = owner
-        .command(binaries.program("initdb"))
-        .args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
-        .args(["--locale", "C", "--no-sync"])
-        .arg("--pwfile")
-        .arg(&password)
-        .arg("--pgdata")
-        .arg(&data)
-        .current_dir(folder)
-        .output()
-        .context("cannot run `initdb`")?;
-    let log = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "`initdb` failed:\n{log}");
-    Ok(data)
-}
-
 /// Who may log in, and how.
-fn write_access(data: &Path, tls: bool) -> Result<()> {
-    let mut access = String::new();
+fn access(tls: bool) -> String {
     // A build without TLS does not know the words.
-    if tls {
-        access += &format!("hostssl all {CLIENT_ROLE} 127.0.0.1/32 cert\n");
-    }
-    access += "host all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n";
-    Ok(fs::write(data.join("pg_hba.conf"), access)?)
+    let certified = match tls {
+        true => format!("hostssl all {CLIENT_ROLE} 127.0.0.1/32 cert\n"),
+        false => String::new(),
+    };
+    certified + "host all all 127.0.0.1/32 scram-sha-256\nlocal all all scram-sha-256\n"
 }
 
 /// Some builds leave TLS out, those in wheels for one.
-fn has_tls(owner: Owner, binaries: &Binaries, data: &Path) -> bool {
+fn has_tls(owner: Owner, binaries: &Binaries, folder: &Path) -> bool {
     let asked = owner
         .command(binaries.program("postgres"))
-        .args(["-C", "ssl", "-c", "ssl=on", "-D"])
-        .arg(data)
-        .current_dir(data)
+        .args(["-C", "ssl", "-c", "ssl=on", "-c", "config_file=/dev/null", "-D"])
+        .arg(folder)
+        .current_dir(folder)
         .output();
     asked.is_ok_and(|it| it.status.success())
 }
@@ -218,6 +247,7 @@ fn has_tls(owner: Owner, binaries: &Binaries, data: &Path) -> bool {
 fn settings(port: u16, folder: &Path) -> Vec<String> {
     let settings = [
         format!("port={port}"),
+        format!("hba_file={}", folder.join("access").display()),
         format!("unix_socket_directories={}", folder.display()),
         "listen_addresses=127.0.0.1".into(),
         "max_connections=200".into(),
@@ -247,12 +277,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_stops_and_leaves_nothing_behind() {
-        let server = Server::start_without_tls().unwrap();
+    fn a_server_stops_resumes_and_leaves_nothing_behind() {
+        let mut server = Server::start_without_tls().unwrap();
         let folder = server.socket().to_owned();
         execute(server.url(), "SELECT 1");
         assert!(folder.join("data").is_dir());
         let port = server.url().rsplit([':', '/']).nth(1).unwrap().parse::<u16>().unwrap();
+        server.stop().unwrap();
+        assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
+        server.resume().unwrap();
+        execute(server.url(), "SELECT 1");
         drop(server);
         assert!(!folder.exists());
         assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
