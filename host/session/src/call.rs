@@ -168,14 +168,19 @@ impl Granted {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let Some(limits) = self.call.limits() else { return work.await };
-        let left = wait.limit(limits).saturating_sub(spent);
-        let own_end = Instant::now().checked_add(left);
+        let now = Instant::now();
+        let own_end = now.checked_add(wait.limit(limits).saturating_sub(spent));
         let Some(end) = [own_end, transaction_end].into_iter().flatten().min() else {
             return work.await.map_err(|error| self.report(&error));
         };
-        match tokio::time::timeout_at(end, work).await {
-            Ok(outcome) => outcome.map_err(|error| self.report(&error)),
-            Err(_) => {
+        // A timer alone would let work begin after its time, and even end.
+        let outcome = match end > now {
+            true => tokio::time::timeout_at(end, work).await.ok(),
+            false => None,
+        };
+        match outcome {
+            Some(outcome) => outcome.map_err(|error| self.report(&error)),
+            None => {
                 let error = match transaction_end {
                     Some(it) if it == end => limits.transaction_expired(),
                     _ => wait.expired(limits),

@@ -36,7 +36,7 @@ pub struct Session {
 
 enum Place {
     Database(Database),
-    Transaction { transaction: Transaction, end: Option<Instant> },
+    Transaction { transaction: Transaction, savepoint: bool, end: Option<Instant> },
 }
 
 impl Session {
@@ -101,7 +101,6 @@ impl Session {
         parameters: Vec<Value>,
         rows: Batch,
     ) -> Result<u64, Error> {
-        rows.validate().map_err(|fault| Error::new(ErrorKind::InvalidQuery, fault))?;
         self.change(query, parameters, Some(rows)).await
     }
 
@@ -172,11 +171,11 @@ impl Session {
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
-                Place::Transaction { transaction, end }
+                Place::Transaction { transaction, savepoint: false, end }
             }
-            Place::Transaction { transaction, end } => {
-                let savepoint = self.run(transaction.begin(options)).await?;
-                Place::Transaction { transaction: savepoint, end: *end }
+            Place::Transaction { transaction, end, .. } => {
+                let transaction = self.run(transaction.begin(options)).await?;
+                Place::Transaction { transaction, savepoint: true, end: *end }
             }
         };
         Ok(Self {
@@ -197,15 +196,17 @@ impl Session {
     /// connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Place::Transaction { transaction, end, .. } = self.place else {
+        let Place::Transaction { transaction, savepoint, end } = self.place else {
             return Err(not_a_transaction());
         };
+        // A savepoint that is not released in time is gone with its transaction.
+        let wait = if savepoint { Wait::Run } else { Wait::Commit };
         if let (Some(end), Some(limits)) = (end, self.granted.call.limits())
             && end <= Instant::now()
         {
             return Err(limits.transaction_expired());
         }
-        self.granted.wait(Wait::Commit, Duration::ZERO, None, transaction.commit()).await
+        self.granted.wait(wait, Duration::ZERO, None, transaction.commit()).await
     }
 
     /// Undo a transaction, or what happened since a savepoint.

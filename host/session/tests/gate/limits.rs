@@ -136,7 +136,10 @@ async fn p5_a_statement_past_its_time_is_stopped(world: &World) {
 
 async fn p5_reading_a_result_past_its_time_is_stopped(world: &World) {
     let sql = match world.trusted().dialect() {
-        Dialect::Postgres => "SELECT n, pg_sleep(0.02)::text FROM generate_series(1, 1000) n",
+        // Rows large enough for the server to send each at once.
+        Dialect::Postgres => {
+            "SELECT repeat('x', 9000), pg_sleep(0.02)::text FROM generate_series(1, 1000)"
+        }
         Dialect::Sqlite => {
             "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) \
              SELECT n FROM t WHERE n % 100000 = 0"
