@@ -123,7 +123,7 @@ fn package_of(dir: &Path) -> std::io::Result<String> {
         if file.extension().is_some_and(|it| it == "wit") {
             for line in fs::read_to_string(&file)?.lines() {
                 if let Some(name) = line.trim_start().strip_prefix("package ") {
-                    let end = name.find(|it| it == ';' || it == '{').unwrap_or(name.len());
+                    let end = name.find([';', '{']).unwrap_or(name.len());
                     return Ok(name.get(..end).unwrap_or(name).trim().to_owned());
                 }
             }
