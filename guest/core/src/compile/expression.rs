@@ -76,6 +76,15 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// Writes a condition as one of several: all but these themselves bind more closely than `AND`
+    /// and `OR`.
+    pub(crate) fn term(&mut self, node: NodeRef) -> Result<(), Error> {
+        match self.node(node) {
+            Node::AllOf(_) | Node::AnyOf(_) => self.operand(node),
+            _ => self.expression(node),
+        }
+    }
+
     /// Writes a node as an operand; the value of an enum as a text.
     fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.postgres_enum(node)? {
@@ -356,7 +365,7 @@ impl Compiler<'_> {
             return Ok(());
         }
         if let [term] = terms {
-            return self.operand(*term);
+            return self.term(*term);
         }
         if terms.len() <= GROUP_TERMS {
             return self.separated(terms, operator);
@@ -378,7 +387,7 @@ impl Compiler<'_> {
             if position > 0 {
                 self.sql.push(operator);
             }
-            self.operand(*term)?;
+            self.term(*term)?;
         }
         Ok(())
     }

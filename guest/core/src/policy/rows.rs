@@ -54,7 +54,7 @@ const SPLIT_TERMS: usize = 32;
 
 fn guarded(compiler: &mut Compiler<'_>, term: NodeRef) -> Result<(), Error> {
     if compiler.view().forced.is_empty() || !compiler.fact(term)?.fallible {
-        return compiler.operand(term);
+        return compiler.term(term);
     }
     compiler.sql.push("CASE WHEN ");
     forced(compiler);
