@@ -26,10 +26,12 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
             let place = error.downcast_ref::<WasmBacktrace>().map(summary).unwrap_or_default();
             Error::new(ErrorKind::Internal, format!("{who} trapped: {reason}{place}"))
         }
-        None if error.root_cause().to_string().contains("fuel allocated for hostcalls") => Error::new(
-            ErrorKind::LimitExceeded,
-            "the limit is reached of `host-call-bytes`: pass less in one call",
-        ),
+        None if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
+            Error::new(
+                ErrorKind::LimitExceeded,
+                "the limit is reached of `host-call-bytes`: pass less in one call",
+            )
+        }
         None => Error::new(ErrorKind::Internal, format!("{who} failed: {}", error.root_cause())),
     }
 }

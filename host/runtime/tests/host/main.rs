@@ -5,5 +5,6 @@ mod calls;
 mod faults;
 mod loading;
 mod output;
+mod raw_sql;
 mod support;
 mod tenants;
