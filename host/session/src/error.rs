@@ -10,14 +10,17 @@ use crate::policy::Policy;
 /// of rows, names outside the scope, hosts and roles, so none of its text is kept; constraint, table
 /// and column are, if they are in the scope.
 pub(crate) fn for_plugin(error: &Error, policy: &Policy, schema: &Schema) -> Error {
-    let model = error.table.as_deref().and_then(|table| {
-        schema.models.iter().find(|it| is_table(it, table) && policy.sees_model(it))
-    });
+    let is_subject = |model: &&Model| match (&error.table, &error.constraint) {
+        (Some(table), _) => is_table(model, table),
+        (None, Some(constraint)) => has_check(model, constraint),
+        (None, None) => false,
+    };
+    let model = schema.models.iter().find(|it| is_subject(it) && policy.sees_model(it));
     let visible = |columns: &&str| model.is_some_and(|model| sees_columns(policy, model, columns));
     let column = error.column.as_deref().filter(visible);
     let named = |name: &&str| model.is_some_and(|model| !names_hidden(policy, model, name));
     let constraint = error.constraint.as_deref().filter(named);
-    let table = error.table.as_deref().filter(|_| model.is_some());
+    let table = model.and(error.table.as_deref());
     Error {
         kind: error.kind,
         message: match is_about_the_call(error) {
@@ -42,6 +45,16 @@ fn is_about_the_call(error: &Error) -> bool {
 fn is_table(model: &Model, table: &str) -> bool {
     let full = table_of(model);
     full == table || full.rsplit_once('.').is_some_and(|(_, name)| name == table)
+}
+
+/// Whether a check is one of a model's, by the name that the model or the core gave it: of a failed
+/// check, SQLite names nothing else.
+fn has_check(model: &Model, constraint: &str) -> bool {
+    let named = |parts: &[&str]| constraint == parts.join("_");
+    let table = table_of(model);
+    model.checks.iter().any(|check| check.name.as_deref() == Some(constraint))
+        || named(&[&table, "check"])
+        || model.fields.iter().any(|field| named(&[&table, column_of(field), "check"]))
 }
 
 /// Whether all of some columns, `a` or `a, b`, are in the scope.
@@ -185,8 +198,19 @@ mod tests {
         assert_eq!(named(column), (note(), None, None));
         let columns = seen(violation("note", "id, secret", "by_owner"));
         assert_eq!(named(columns), (note(), None, Some("by_owner".into())));
-        let no_table = Error { table: None, ..violation("", "id", "note_id_key") };
-        assert_eq!(named(seen(no_table)), (None, None, None));
+        let no_table = |name: &str| named(seen(Error { table: None, ..violation("", "id", name) }));
+        for name in ["note_id_key", "hidden_id_check", "note_other_check", "note_secret_check"] {
+            assert_eq!(no_table(name).2, None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failed_check_of_sqlite_is_named_though_its_table_is_not() {
+        let failed = Error {
+            constraint: Some("note_id_check".into()),
+            ..Error::new(ErrorKind::CheckViolation, "CHECK constraint failed: note_id_check")
+        };
+        assert_eq!(seen(failed.clone()).constraint, failed.constraint);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The gate over real databases, with the core linked as it is: each promise on SQLite and on
 //! PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 mod errors;
 mod limits;
 mod plans;
