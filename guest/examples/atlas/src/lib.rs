@@ -5,7 +5,7 @@
 
 #![deny(unsafe_code)]
 
-mod models;
+pub mod models;
 
 use ferro::prelude::*;
 use ferro::{Error, ErrorKind};

@@ -1,0 +1,110 @@
+//! Sums every cell of rows that it fetches from a database, column by column.
+
+#![cfg(target_family = "wasm")]
+
+#[path = "../../transport/src/sum.rs"]
+#[expect(dead_code, reason = "this plugin gets no list of lists of values")]
+mod sum;
+
+mod bindings {
+    #![allow(missing_docs)]
+    wit_bindgen::generate!({
+        path: ["../../../wit", "wit"],
+        world: "ferro:bench/scan",
+        generate_all,
+        with: {
+            "ferro:orm/types@0.1.0": ferro_wit::types,
+            "ferro:orm/query@0.1.0": ferro_wit::query,
+            "ferro:orm/schema@0.1.0": ferro_wit::schema,
+        },
+    });
+}
+
+use bindings::ferro::orm::database::Session;
+use ferro_wit::query::{Distinct, Node, Parameter, Projection, Query, Select, Statement};
+use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
+use ferro_wit::types::{Error, ScalarType, Value};
+
+struct Plugin;
+
+bindings::export!(Plugin with_types_in bindings);
+
+impl bindings::Guest for Plugin {
+    fn sum(limit: u32) -> Result<i64, Error> {
+        let session = Session::open("bench")?;
+        let cursor = session.fetch(&page(), &[Value::Integer(limit.into())])?;
+        let mut sum = 0;
+        while let Some(batch) = cursor.next(limit)? {
+            sum += sum::batch(&batch);
+        }
+        Ok(sum)
+    }
+}
+
+impl bindings::exports::ferro::orm::models::Guest for Plugin {
+    fn describe() -> Schema {
+        let big = || ColumnType::Integer(IntegerWidth::Big);
+        let fields = vec![
+            field("id", big()),
+            field("name", ColumnType::Text(None)),
+            field("country", ColumnType::Text(None)),
+            field("latitude", ColumnType::Double),
+            field("population", big()),
+            field("timezone", ColumnType::Text(None)),
+        ];
+        Schema {
+            models: vec![Model {
+                name: "City".into(),
+                table: None,
+                namespace: None,
+                fields,
+                primary_key: vec!["id".into()],
+                foreign_keys: vec![],
+                many_to_manys: vec![],
+                indexes: vec![],
+                checks: vec![],
+                comment: None,
+                renamed_from: None,
+            }],
+            enums: vec![],
+        }
+    }
+}
+
+fn field(name: &str, kind: ColumnType) -> Field {
+    Field {
+        name: name.into(),
+        column: None,
+        kind,
+        nullable: false,
+        unique: false,
+        indexed: false,
+        generated_key: false,
+        version: false,
+        default: None,
+        renamed_from: None,
+    }
+}
+
+/// All fields of up to as many cities as the first parameter says.
+fn page() -> Query {
+    let limit = Parameter { index: 0, kind: ScalarType::Integer, many: false };
+    Query {
+        nodes: vec![Node::Parameter(limit)],
+        selects: vec![Select {
+            model: "City".into(),
+            projection: Projection::Model,
+            distinct: Distinct::No,
+            filter: None,
+            group_by: vec![],
+            having: None,
+            order_by: vec![],
+            limit: Some(0),
+            offset: None,
+            lock: None,
+            includes: vec![],
+            combined: vec![],
+        }],
+        statement: Statement::Select(0),
+    }
+}

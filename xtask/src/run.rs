@@ -1,0 +1,58 @@
+//! Running other programs, with a line that says which.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
+}
+
+/// `cargo`, the one that runs this program.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Says what comes next.
+pub(crate) fn step(what: &str) {
+    println!("\n\u{25b8} {what}");
+}
+
+/// Runs to the end; fails with the command line if the program does.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let line = line(command);
+    println!("  $ {line}");
+    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed: {status}");
+    }
+    Ok(())
+}
+
+/// Runs to the end and gives its standard output, without the final newline.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    let output = command.output().with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+fn line(command: &Command) -> String {
+    let root = root();
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|part: &OsStr| {
+            let part = part.to_string_lossy();
+            part.replace(&format!("{}/", root.display()), "")
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
