@@ -132,9 +132,8 @@ impl Database {
         lease.doubt();
         let start = Instant::now();
         let answer = match lease.connection() {
-            // Nothing is read from the file without a table.
             Raw::Sqlite(it) => {
-                let query = sqlx::query("SELECT count(*) FROM sqlite_schema").persistent(false);
+                let query = sqlx::query(connect::READ).persistent(false);
                 query.execute(&mut **it).await.map(drop)
             }
             Raw::Postgres(it) => {

@@ -14,7 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Databases`] holds pools by label, [`Database`] is one of them.
+//! [`Databases`] holds pools by label, [`Database`] is one of them. All of it runs inside a tokio
+//! runtime with time and I/O enabled; what it lends may be dropped anywhere.
 
 #![forbid(unsafe_code)]
 

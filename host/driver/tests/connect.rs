@@ -1,5 +1,7 @@
 //! Connecting: each way to fail is its own error and says what to do.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod support;
 
 use std::io::{Read as _, Write as _};

@@ -1,5 +1,7 @@
 //! K1: passwords in no error, no `Debug` and no log, at any level.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod support;
 
 use std::io;

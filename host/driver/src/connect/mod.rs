@@ -21,6 +21,7 @@ use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
 
 use self::postgres::Server;
 use self::sqlite::Location;
+pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
 use crate::options::ConnectOptions;
 
@@ -37,7 +38,7 @@ pub(crate) enum Pool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Target {
     Sqlite(Location),
-    Postgres(Server),
+    Postgres(Box<Server>),
 }
 
 impl Target {
@@ -45,7 +46,7 @@ impl Target {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| unknown_scheme(None))?;
         match scheme {
             "sqlite" => Location::parse(rest).map(Self::Sqlite),
-            "postgresql" | "postgres" => Server::parse(rest).map(Self::Postgres),
+            "postgresql" | "postgres" => Server::parse(rest).map(|it| Self::Postgres(Box::new(it))),
             other => Err(unknown_scheme(Some(other))),
         }
     }
@@ -73,15 +74,15 @@ pub(crate) struct Opened {
 /// Opens and closes a connection beside the pool, to learn why the pool cannot.
 #[derive(Clone)]
 pub(crate) enum Probe {
-    Sqlite(Location, SqliteConnectOptions),
+    Sqlite(Box<(Location, SqliteConnectOptions)>),
     Postgres(Box<(Server, PgConnectOptions)>),
 }
 
 impl Probe {
     pub(crate) async fn run(&self, timeout: Duration) -> Result<(), Error> {
         match self {
-            Self::Sqlite(location, options) => {
-                let connection = open_in_time(location, options, timeout).await?;
+            Self::Sqlite(it) => {
+                let connection = open_in_time(&it.0, &it.1, timeout).await?;
                 let _ = connection.close().await;
                 Ok(())
             }
@@ -92,14 +93,14 @@ impl Probe {
     /// The pool's own error from opening a connection, as the caller may see it.
     pub(crate) fn describe(&self, error: sqlx::Error, timeout: Duration) -> Error {
         match self {
-            Self::Sqlite(location, _) => location.describe(&error),
+            Self::Sqlite(it) => it.0.describe(&error),
             Self::Postgres(it) => it.0.describe(error, timeout),
         }
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
-            Self::Sqlite(..) => Dialect::Sqlite,
+            Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -109,7 +110,7 @@ pub(crate) async fn open(url: &str, options: &ConnectOptions) -> Result<Opened, 
     options.validate()?;
     match Target::parse(url)? {
         Target::Sqlite(location) => open_sqlite(location, options).await,
-        Target::Postgres(server) => open_postgres(server, options).await,
+        Target::Postgres(server) => open_postgres(*server, options).await,
     }
 }
 
@@ -132,7 +133,8 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
             None
         }
     };
-    Ok(Opened { pool: Pool::Sqlite(pool), probe: Probe::Sqlite(location, connect), keeper })
+    let probe = Probe::Sqlite(Box::new((location, connect)));
+    Ok(Opened { pool: Pool::Sqlite(pool), probe, keeper })
 }
 
 async fn open_in_time(

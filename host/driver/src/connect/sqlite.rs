@@ -16,6 +16,9 @@ use crate::options::ConnectOptions;
 
 const FORMS: &str = "`sqlite:path`, `sqlite://path` and `sqlite::memory:`";
 
+/// Reads the file, and works in an empty one.
+pub(crate) const READ: &str = "SELECT count(*) FROM sqlite_schema";
+
 /// Where a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -26,10 +29,11 @@ pub(crate) enum Location {
 /// What may be done with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Create it if it is missing.
-    ReadWriteCreate,
-    ReadWrite,
-    ReadOnly,
+    /// Read, write, and create it if it is missing.
+    Create,
+    /// Read and write.
+    Write,
+    Read,
 }
 
 impl Location {
@@ -52,9 +56,9 @@ impl Location {
         let mode = match parameters.get("mode") {
             // The path is then only a name, which nothing else can ask for.
             Some("memory") => return Ok(Self::Memory),
-            Some("rwc") => Mode::ReadWriteCreate,
-            None | Some("rw") => Mode::ReadWrite,
-            Some("ro") => Mode::ReadOnly,
+            Some("rwc") => Mode::Create,
+            None | Some("rw") => Mode::Write,
+            Some("ro") => Mode::Read,
             Some(other) => {
                 return Err(invalid_configuration(format!(
                     "`mode={other}` is unknown: use `rwc` (create if missing), `rw`, `ro` or \
@@ -81,8 +85,8 @@ impl Location {
             }
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match mode {
-                Mode::ReadWriteCreate => ensure_folder(path).await,
-                Mode::ReadWrite | Mode::ReadOnly => Err(missing(format!(
+                Mode::Create => ensure_folder(path).await,
+                Mode::Write | Mode::Read => Err(missing(format!(
                     "there is no file `{shown}`: check the path, or have it created with \
                      `?mode=rwc` at the end of the URL"
                 ))),
@@ -109,9 +113,9 @@ impl Location {
             Self::File { path, mode } => {
                 let base = base
                     .filename(path)
-                    .create_if_missing(*mode == Mode::ReadWriteCreate)
-                    .read_only(*mode == Mode::ReadOnly);
-                match options.sqlite.wal && *mode != Mode::ReadOnly {
+                    .create_if_missing(*mode == Mode::Create)
+                    .read_only(*mode == Mode::Read);
+                match options.sqlite.wal && *mode != Mode::Read {
                     true => base.journal_mode(SqliteJournalMode::Wal),
                     false => base,
                 }
@@ -134,7 +138,7 @@ impl Location {
         self.ensure().await?;
         let attempt = async {
             let mut connection = options.connect().await?;
-            sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
+            sqlx::query(READ).execute(&mut connection).await?;
             Ok(connection)
         };
         attempt.await.map_err(|error: sqlx::Error| self.describe(&error))
@@ -210,11 +214,11 @@ mod tests {
     #[test]
     fn every_documented_form_of_url_is_read() {
         for (rest, expected) in [
-            ("app.db", file("app.db", Mode::ReadWrite)),
-            ("//app.db", file("app.db", Mode::ReadWrite)),
-            ("/var/app.db?mode=rwc", file("/var/app.db", Mode::ReadWriteCreate)),
-            ("///var/app.db?mode=ro", file("/var/app.db", Mode::ReadOnly)),
-            ("//folder/a%23b%3F.db?mode=rw", file("folder/a#b?.db", Mode::ReadWrite)),
+            ("app.db", file("app.db", Mode::Write)),
+            ("//app.db", file("app.db", Mode::Write)),
+            ("/var/app.db?mode=rwc", file("/var/app.db", Mode::Create)),
+            ("///var/app.db?mode=ro", file("/var/app.db", Mode::Read)),
+            ("//folder/a%23b%3F.db?mode=rw", file("folder/a#b?.db", Mode::Write)),
             (":memory:", Location::Memory),
             ("//:memory:", Location::Memory),
             (":memory:?mode=memory", Location::Memory),
@@ -251,7 +255,7 @@ mod tests {
             ("%3Amemory%3A", "./:memory:"),
             ("file:x", "./file:x"),
         ] {
-            assert_eq!(Location::parse(rest), Ok(file(path, Mode::ReadWrite)), "{rest}");
+            assert_eq!(Location::parse(rest), Ok(file(path, Mode::Write)), "{rest}");
         }
     }
 }
