@@ -12,16 +12,16 @@ use crate::world::{World, assert_error, drain, notes, rows, tenant, texts};
 
 on_both_databases! {
     a_call_knows_what_it_used,
+    a_statement_past_its_time_is_given_up,
     a_trusted_gate_has_no_limits,
     p1_a_transaction_past_its_time_is_rolled_back,
+    reading_a_result_past_its_time_is_given_up,
     s3_cursors_are_counted_and_their_places_freed,
     s3_parameters_are_counted,
     s3_result_bytes_are_counted_over_a_call,
     s3_rows_over_the_limit_are_an_error_and_never_cut,
     s3_sessions_are_counted_and_their_places_freed,
     s3_statements_are_counted_over_a_call,
-    p5_a_statement_past_its_time_is_stopped,
-    p5_reading_a_result_past_its_time_is_stopped,
 }
 
 fn limited(world: &World, limits: Limits) -> Gate {
@@ -118,7 +118,7 @@ fn endless(dialect: Dialect) -> &'static str {
     }
 }
 
-async fn p5_a_statement_past_its_time_is_stopped(world: &World) {
+async fn a_statement_past_its_time_is_given_up(world: &World) {
     let limits = Limits {
         statement_timeout: Duration::from_millis(150),
         acquire_timeout: Duration::from_millis(50),
@@ -134,7 +134,7 @@ async fn p5_a_statement_past_its_time_is_stopped(world: &World) {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
-async fn p5_reading_a_result_past_its_time_is_stopped(world: &World) {
+async fn reading_a_result_past_its_time_is_given_up(world: &World) {
     let sql = match world.trusted().dialect() {
         // Rows large enough for the server to send each at once.
         Dialect::Postgres => {
