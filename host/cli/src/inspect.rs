@@ -41,8 +41,9 @@ fn describe(plugin: &Plugin) -> String {
     for model in models {
         describe_model(&mut text, model);
     }
-    text.push_str("\na grant that would do, for each label that it opens\n");
-    text.push_str("  [tenant.grants.LABEL]\n  access = \"read-write\"\n");
+    text.push_str("\na tenant that would do, if LABEL is what the plugin opens\n");
+    text.push_str("  [TENANT]\n  name = \"TENANT\"\n");
+    text.push_str("  [TENANT.grants.LABEL]\n  access = \"read-write\"\n");
     if plugin.needs_raw_sql() {
         text.push_str("  raw-sql = true  # imported; no filter applies to it\n");
     }

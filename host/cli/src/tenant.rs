@@ -1,44 +1,38 @@
 //! Who calls: a tenant of a file, or one that the command line describes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ferro_session::{Grant, Tenant};
-use serde::Deserialize;
 
 use crate::failure::Failure;
 
-/// A file of tenants: `[[tenant]]` in TOML, `{"tenant": [...]}` in JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tenants {
-    tenant: Vec<Tenant>,
-}
-
-/// Reads `FILE#NAME`; the name may be left out if the file has one tenant only.
+/// Reads `FILE#NAME`: a file of tenants by name, in TOML or JSON. The name may be left out if there
+/// is one only.
 pub(crate) fn from_file(argument: &str) -> Result<Tenant, Failure> {
     let (file, name) = match argument.rsplit_once('#') {
         Some((file, name)) => (file, Some(name)),
         None => (argument, None),
     };
     let refused = |fault: String| Failure::usage(format!("the file of tenants `{file}` {fault}"));
-    let text =
-        std::fs::read_to_string(file).map_err(|it| refused(format!("is not readable: {it}")))?;
-    let is_json = Path::new(file).extension().is_some_and(|it| it == "json");
-    let read = match is_json {
-        true => serde_json::from_str::<Tenants>(&text).map_err(|error| error.to_string()),
-        false => toml::from_str::<Tenants>(&text).map_err(|error| error.message().to_owned()),
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| refused(format!("is unreadable: {error}")))?;
+    let mut tenants = read(file, &text).map_err(|fault| refused(format!("is invalid: {fault}")))?;
+    let found = match (name, tenants.len()) {
+        (Some(name), _) => tenants.remove(name),
+        (None, 1) => tenants.pop_first().map(|(_, tenant)| tenant),
+        (None, _) => None,
     };
-    let mut tenants = read.map_err(|fault| refused(format!("is not valid: {fault}")))?.tenant;
-    let found = match name {
-        Some(name) => tenants.iter().position(|tenant| tenant.name == name),
-        None => (tenants.len() == 1).then_some(0),
-    };
-    match found {
-        Some(position) => Ok(tenants.swap_remove(position)),
-        None => {
-            let names: Vec<_> = tenants.iter().map(|it| format!("`{}`", it.name)).collect();
-            Err(refused(format!("has {}; choose one with `{file}#NAME`", names.join(", "))))
-        }
+    found.ok_or_else(|| {
+        let names: Vec<_> = tenants.keys().map(|name| format!("`{name}`")).collect();
+        refused(format!("has {}: choose one with `{file}#NAME`", names.join(", ")))
+    })
+}
+
+fn read(file: &str, text: &str) -> Result<BTreeMap<String, Tenant>, String> {
+    match Path::new(file).extension().is_some_and(|extension| extension == "json") {
+        true => serde_json::from_str(text).map_err(|error| error.to_string()),
+        false => toml::from_str(text).map_err(|error| error.message().to_owned()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The real command, on real files.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -77,17 +79,17 @@ fn run_reads_tenants_from_files() {
     let folder = Folder::new();
     let app = folder.database();
     let toml = r#"
-        [[tenant]]
+        [writer]
         name = "writer"
         grants.app.access = "read-write"
 
-        [[tenant]]
+        [reader]
         name = "reader"
         grants.app = {}
         limits.deadline = 20
     "#;
     std::fs::write(folder.path("tenants.toml"), toml).unwrap();
-    let json = r#"{"tenant": [{"name": "only", "grants": {"app": {"access": "read-write"}}}]}"#;
+    let json = r#"{"only": {"name": "only", "grants": {"app": {"access": "read-write"}}}}"#;
     std::fs::write(folder.path("tenants.json"), json).unwrap();
     let file = folder.path("tenants.toml");
     let writer = format!("{file}#writer");
@@ -115,7 +117,7 @@ fn run_reads_tenants_from_files() {
 
     let (code, line) = failure(&["run", probe(), "--tenant", &file, "calls()"]);
     assert_eq!(code, 2);
-    assert!(line.contains("`writer`, `reader`"), "{line}");
+    assert!(line.contains("`reader`, `writer`"), "{line}");
 }
 
 #[test]
@@ -136,13 +138,12 @@ fn inspect_shows_imports_exports_models_and_a_grant() {
 }
 
 #[test]
-fn the_grant_that_inspect_shows_is_a_valid_one() {
+fn the_tenant_that_inspect_shows_is_a_valid_one() {
     let folder = Folder::new();
     let shown = result(&["inspect", probe()]);
-    let (_, grant) = shown.split_once("for each label that it opens\n").unwrap();
-    let grant = grant.replace("LABEL", "app");
+    let (_, tenant) = shown.split_once("what the plugin opens\n").unwrap();
     let file = folder.path("tenants.toml");
-    std::fs::write(&file, format!("[[tenant]]\nname = \"x\"\n{grant}")).unwrap();
+    std::fs::write(&file, tenant.replace("LABEL", "app")).unwrap();
     let app = folder.database();
     let connect = ["run", probe(), "--connect", &app, "--create-tables", "app", "--tenant", &file];
     let add = r#"notes#add("app", "x", commit)"#;

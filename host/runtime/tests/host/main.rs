@@ -1,5 +1,7 @@
 //! A host and a plugin that misbehaves, on real databases.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod cache;
 mod calls;
 mod faults;
