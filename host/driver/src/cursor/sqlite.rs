@@ -136,11 +136,3 @@ fn stored(value: SqliteValueRef<'_>) -> Result<Stored<'_>, Fault> {
     };
     stored.map_err(|fault| Fault::undecodable(format!("cannot be read: {fault}")))
 }
-
-/// The kinds that `INTEGER` and the like say; none where the full declaration has to be asked for.
-pub(crate) fn coarse(type_name: &str) -> Option<ScalarType> {
-    match type_name {
-        "BOOLEAN" | "INTEGER" | "REAL" | "BLOB" => sqlite::declared(type_name),
-        _ => None,
-    }
-}

@@ -1,9 +1,12 @@
 //! Which columns SQL text of the caller returns, asked before it is run: no rows have columns too.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
 use ferro_wit::types::{Error, ScalarType, Value};
 use sqlx::postgres::PgTypeInfo;
-use sqlx::sqlite::SqliteColumn;
-use sqlx::{AssertSqlSafe, Column, Executor as _, SqlSafeStr, Statement, TypeInfo};
+use sqlx::{AssertSqlSafe, Column, Executor as _, SqlSafeStr, SqliteConnection, Statement};
 
 use crate::cursor;
 use crate::lease::Raw;
@@ -24,39 +27,43 @@ pub(super) async fn sqlite(
         sqlx::query_scalar("PRAGMA schema_version").fetch_one(&mut **connection).await?;
     let sql = format!("{sql}\n-- schema {version}");
     let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+    let mut tables = HashMap::new();
     let mut found = Vec::with_capacity(statement.columns().len());
     for column in statement.columns() {
-        let kind = match cursor::sqlite::coarse(column.type_info().name()) {
-            Some(kind) => Some(kind),
-            None => declared(&mut *connection, column).await?,
+        let kind = match column.origin().table_column() {
+            Some(origin) => {
+                let declared = match tables.entry(Arc::clone(&origin.table)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(table) => {
+                        let declared = declarations(&mut *connection, table.key()).await?;
+                        table.insert(declared)
+                    }
+                };
+                declared.get(&*origin.name).copied()
+            }
+            None => None,
         };
         found.push(cursor::sqlite::Found { name: column.name().to_owned(), kind });
     }
     Ok(cursor::sqlite::Described::new(found))
 }
 
-/// The kind by the declaration of the column of a table that this is.
-async fn declared(
-    connection: &mut sqlx::SqliteConnection,
-    column: &SqliteColumn,
-) -> Result<Option<ScalarType>, sqlx::Error> {
-    let origin = column.origin();
-    let Some(origin) = origin.table_column() else {
-        return Ok(None);
-    };
-    // A table of another schema comes as `schema.table`, and a point may be in a name too.
-    let (schema, table) = origin.table.split_once('.').unwrap_or(("", ""));
-    let declaration: Option<String> = sqlx::query_scalar(
-        "SELECT type FROM pragma_table_xinfo(?1, 'main') WHERE name = ?2 \
-         UNION ALL SELECT type FROM pragma_table_xinfo(?3, ?4) WHERE name = ?2 LIMIT 1",
-    )
-    .bind(&*origin.table)
-    .bind(&*origin.name)
-    .bind(table)
-    .bind(schema)
-    .fetch_optional(connection)
-    .await?;
-    Ok(declaration.as_deref().and_then(sqlite::declared))
+/// The columns of a table whose declarations tell what they hold. SQLx has the declarations too,
+/// but tells only a guess at what they mean.
+async fn declarations(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<HashMap<String, ScalarType>, sqlx::Error> {
+    const SQL: &str = "SELECT name, type FROM pragma_table_xinfo(?1, ?2)";
+    let mut declarations: Vec<(String, String)> =
+        sqlx::query_as(SQL).bind(table).bind("main").fetch_all(&mut *connection).await?;
+    // A table of another schema comes as `schema.table`; a point may be in a name too.
+    if let (true, Some((schema, table))) = (declarations.is_empty(), table.split_once('.')) {
+        declarations = sqlx::query_as(SQL).bind(table).bind(schema).fetch_all(connection).await?;
+    }
+    let kind =
+        |(name, declaration): (String, String)| Some((name, sqlite::declared(&declaration)?));
+    Ok(declarations.into_iter().filter_map(kind).collect())
 }
 
 /// Asks PostgreSQL. The inner error is about a column that cannot be read.
