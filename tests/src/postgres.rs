@@ -197,6 +197,32 @@ mod tests {
         }
     }
 
+    fn names(url: &str) -> Vec<String> {
+        let names = on_a_connection(url, async |connection| {
+            let sql = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)";
+            let rows = sqlx::query(sql).bind(PREFIX).fetch_all(connection).await?;
+            Ok(rows.iter().map(|row| row.get(0)).collect())
+        });
+        names.unwrap()
+    }
+
+    #[test]
+    fn a_process_that_is_told_of_a_server_uses_it_and_clears_away_what_is_old() {
+        let server = Server::start().unwrap();
+        let old = format!("{PREFIX}1_2_3");
+        execute(server.url(), &format!("CREATE DATABASE {old}"));
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "postgres::tests::each_caller_has_a_database_of_its_own"])
+            .envs(server.environment())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        let names = names(server.url());
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(!names.contains(&old));
+    }
+
     #[test]
     fn each_caller_has_a_database_of_its_own() {
         let (one, other) = (url(), url());

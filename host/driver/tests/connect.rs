@@ -139,6 +139,36 @@ async fn n3_a_server_that_says_nothing_costs_the_connect_timeout() {
     assert!(start.elapsed() < Duration::from_secs(2));
 }
 
+/// A server that asks for the password in clear and repeats it in its refusal.
+fn listen_for_passwords() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((mut guest, _)) = listener.accept() {
+            let mut buffer = [0; 512];
+            let _ = guest.read(&mut buffer);
+            let _ = guest.write_all(b"R\0\0\0\x08\0\0\0\x03");
+            let length = guest.read(&mut buffer).unwrap_or_default();
+            let password = String::from_utf8_lossy(&buffer[5..length.max(6) - 1]).into_owned();
+            let fields = format!("SFATAL\0C28P01\0Mno guest says {password}\0\0");
+            let size = u32::try_from(fields.len()).unwrap() + 4;
+            let _ = guest.write_all(b"E");
+            let _ = guest.write_all(&size.to_be_bytes());
+            let _ = guest.write_all(fields.as_bytes());
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn k1_a_server_that_repeats_the_password_is_not_quoted_with_it() {
+    let port = listen_for_passwords();
+    let url = format!("postgres://ann:hunt%20er2@127.0.0.1:{port}/app?sslmode=disable");
+    let error = refused(&url).await;
+    assert_error(&error, ErrorKind::AuthenticationFailed, &["no guest says ***"]);
+    assert!(!format!("{error:?}").contains("er2"), "{error:?}");
+}
+
 #[tokio::test]
 async fn unix_sockets_are_hosts_in_both_forms() {
     let url = postgres::url();

@@ -1,0 +1,171 @@
+//! SQL text: placeholders of both kinds on both databases, and what is no single statement.
+
+mod rows;
+mod support;
+
+use ferro_test_support::postgres;
+use ferro_wit::types::{ErrorKind, ScalarType, Scalars, Value};
+
+use rows::{both, both_with_table, count, raw};
+use support::{connect, run};
+
+#[tokio::test]
+async fn both_kinds_of_placeholders_work_on_both_databases() {
+    for database in both_with_table().await {
+        let values = || vec![Value::Integer(1), Value::from("one")];
+        for sql in ["INSERT INTO t VALUES (?, ?)", "INSERT INTO t VALUES (?1, ?2)"] {
+            assert_eq!(database.execute_raw(sql, values()).await.unwrap(), 1);
+            run(&database, &["DELETE FROM t"]).await;
+        }
+        let sql = "INSERT INTO t (t, n) VALUES ($2, $1)";
+        assert_eq!(database.execute_raw(sql, values()).await.unwrap(), 1);
+        for sql in [
+            "SELECT n FROM t WHERE n = ? AND t = ?",
+            "SELECT n FROM t WHERE t = $2 AND n = $1 AND n = $1",
+            "SELECT n /* ? $7 */ FROM t -- ? :name\n WHERE n=? AND t=?;",
+            "SELECT n FROM t WHERE '?$1' <> \"t\" AND n = ? AND t = ? ; ; -- end",
+        ] {
+            assert_eq!(raw(&database, sql, values()).await, [[Value::Integer(1)]], "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn operators_of_postgres_are_no_placeholders() {
+    let database = connect(&postgres::url()).await;
+    run(
+        &database,
+        &[
+            "CREATE TABLE d (id int8, document jsonb)",
+            r#"INSERT INTO d VALUES (1, '{"a": 1, "b": [2]}')"#,
+        ],
+    )
+    .await;
+    for (sql, values) in [
+        ("SELECT id FROM d WHERE document ? 'a' AND id = ?", vec![Value::Integer(1)]),
+        ("SELECT id FROM d WHERE document ?| array['a', 'z'] AND id=?", vec![Value::Integer(1)]),
+        ("SELECT id FROM d WHERE document ?& array['a', 'b']", vec![]),
+        ("SELECT id FROM d WHERE document @? '$.b[*]' AND id = ?", vec![Value::Integer(1)]),
+        ("SELECT id FROM d WHERE document ? ? AND id = ?", vec!["a".into(), Value::Integer(1)]),
+        ("SELECT id FROM d WHERE document ?? (?)::text", vec!["a".into()]),
+        ("SELECT id FROM d WHERE document ? $1", vec!["a".into()]),
+        ("SELECT id FROM d WHERE ?||'b' = 'ab' AND $$?$$ <> $x$ $$ ? $x$", vec!["a".into()]),
+        (r"SELECT id FROM d WHERE E'\'?' <> ?", vec!["a".into()]),
+        ("SELECT id FROM d /* /* ? */ ? */ WHERE id = ?", vec![Value::Integer(1)]),
+    ] {
+        assert_eq!(raw(&database, sql, values).await, [[Value::Integer(1)]], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_one_statement_with_its_parameters_is_refused_before_the_database_sees_it() {
+    let one = || vec![Value::Integer(1)];
+    for database in both_with_table().await {
+        for (sql, values, part) in [
+            ("INSERT INTO t VALUES (1, 'a'); DROP TABLE t", vec![], "more than one statement"),
+            ("SELECT 1;;SELECT 2", vec![], "more than one statement"),
+            ("", vec![], "empty"),
+            (" ; -- nothing", vec![], "empty"),
+            ("SELECT ?", vec![], "takes 1 parameters, but 0"),
+            ("SELECT 1", one(), "takes 0 parameters, but 1"),
+            ("SELECT ?, ?", one(), "takes 2 parameters, but 1"),
+            ("SELECT $2", vec![Value::Integer(1), Value::Integer(2)], "not use parameter 1"),
+            ("SELECT $0", vec![], "no number 0"),
+            ("SELECT $99999999999999999999", vec![], "more than 65535"),
+            ("BEGIN", vec![], "transaction"),
+            ("/* a */ commit", vec![], "transaction"),
+            ("ROLLBACK", vec![], "transaction"),
+            ("SAVEPOINT a", vec![], "transaction"),
+            ("COPY t TO STDOUT", vec![], "`COPY`"),
+            ("SELECT 'a", vec![], "not closed"),
+            ("SELECT 1 /* a", vec![], "not closed"),
+            ("SELECT 1\0", vec![], "NUL"),
+        ] {
+            for error in [
+                database.execute_raw(sql, values.clone()).await.unwrap_err(),
+                database.fetch_raw(sql, values).await.unwrap_err(),
+            ] {
+                assert_eq!((error.kind, &error.code), (ErrorKind::InvalidQuery, &None), "{sql}");
+                assert!(error.message.contains(part), "{sql}: {error}");
+            }
+        }
+        assert_eq!(count(&database, "t").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn named_placeholders_and_mixed_ones_are_refused_on_sqlite() {
+    let database = connect("sqlite::memory:").await;
+    for sql in ["SELECT :a", "SELECT @a", "SELECT $a", "SELECT ?, $1"] {
+        let error = database.fetch_raw(sql, vec![Value::Null]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidQuery, "{sql}");
+        assert!(error.message.contains("write `?` or `$1`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn statements_may_have_statements_inside() {
+    let [sqlite, postgres] = both_with_table().await;
+    run(
+        &sqlite,
+        &[
+            "CREATE TEMP TRIGGER doubled AFTER INSERT ON t BEGIN \
+             UPDATE t SET t = CASE WHEN NEW.n > 1 THEN 'many' ELSE 'few' END WHERE n = NEW.n; \
+             DELETE FROM t WHERE n > 100; END;",
+            "CREATE TABLE begin (n INTEGER)",
+        ],
+    )
+    .await;
+    let error = sqlite.execute_raw("CREATE TABLE x (begin INTEGER); SELECT 1", vec![]).await;
+    assert!(error.unwrap_err().message.contains("more than one"));
+    run(
+        &postgres,
+        &[
+            "CREATE FUNCTION f(n int8) RETURNS int8 LANGUAGE plpgsql AS $$ BEGIN RETURN n; END; $$",
+            "DO $$ BEGIN INSERT INTO t VALUES (1, 'a'); INSERT INTO t VALUES (2, 'b'); END $$",
+        ],
+    )
+    .await;
+    assert_eq!(raw(&postgres, "SELECT f(?)", vec![Value::Integer(3)]).await, [[Value::Integer(3)]]);
+    assert_eq!(count(&postgres, "t").await, 2);
+}
+
+#[tokio::test]
+async fn values_bind_as_what_they_are_and_nulls_as_what_is_wanted() {
+    for database in both().await {
+        run(&database, &["CREATE TABLE m (b BOOLEAN, i BIGINT, t TEXT, u UUID)"]).await;
+        let sql = "INSERT INTO m VALUES (?, ?, ?, ?)";
+        database.execute_raw(sql, vec![Value::Null; 4]).await.unwrap();
+        let values =
+            vec![Value::Boolean(true), Value::Integer(2), "x".into(), Value::Uuid((3, 4))];
+        database.execute_raw(sql, values.clone()).await.unwrap();
+        let found = raw(&database, "SELECT * FROM m ORDER BY i NULLS FIRST", vec![]).await;
+        assert_eq!(found, [vec![Value::Null; 4], values]);
+    }
+    let database = connect(&postgres::url()).await;
+    let mut ids = Scalars::with_kind(ScalarType::Integer);
+    for id in [1, 3] {
+        ids.push(Value::Integer(id)).unwrap();
+    }
+    let sql = "SELECT n FROM generate_series(1, 5) AS n WHERE n = ANY(?)";
+    let found = raw(&database, sql, vec![Value::Array(ids)]).await;
+    assert_eq!(found, [[Value::Integer(1)], [Value::Integer(3)]]);
+}
+
+#[tokio::test]
+async fn the_number_of_changed_rows_is_that_of_statements_which_change_rows() {
+    for database in both_with_table().await {
+        let mut changed = vec![];
+        for sql in [
+            "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+            "SELECT n FROM t",
+            "CREATE TABLE other (n INTEGER)",
+            "WITH x AS (SELECT 1) UPDATE t SET t = 'c'",
+            "WITH x AS (SELECT n FROM t) SELECT replace('a', 'b', 'c') FROM x",
+            "DELETE FROM t WHERE n > 1",
+        ] {
+            changed.push(database.execute_raw(sql, vec![]).await.unwrap());
+        }
+        assert_eq!(changed, [2, 0, 0, 2, 0, 1]);
+    }
+}
