@@ -10,6 +10,7 @@ use ferro_wit::query::{
 use ferro_wit::types::{Dialect, Error, ScalarType};
 
 use crate::catalog::{Catalog, Type};
+use crate::dialect::Spelling as _;
 use crate::error::{at, denied, invalid, mismatch, shown, suggestion, unsupported};
 use crate::functions;
 use crate::policy::View;
@@ -334,13 +335,11 @@ impl<'a> Typing<'a> {
         Ok(ty.kind)
     }
 
-    /// SQLite keeps decimals as text, and would calculate with floats.
+    /// Where decimals are kept as texts, calculations would be those of floats.
     fn check_exact(&self, kind: ScalarType, what: &str) -> Result<(), Error> {
-        match (self.dialect, kind) {
-            (Dialect::Sqlite, ScalarType::Decimal) => {
-                Err(unsupported(format!("{what} not supported on SQLite yet")))
-            }
-            _ => Ok(()),
+        match kind == ScalarType::Decimal && !self.dialect.features().decimals {
+            true => Err(unsupported(format!("{what} not supported on SQLite yet"))),
+            false => Ok(()),
         }
     }
 
@@ -355,7 +354,7 @@ impl<'a> Typing<'a> {
             && left.enumeration != right.enumeration;
         let comparable = match (left.kind, right.kind) {
             (S::Json, S::Json) => return Err(unsupported("comparing json is not supported yet")),
-            (S::Interval, S::Interval) => self.dialect == Dialect::Postgres,
+            (S::Interval, S::Interval) => self.dialect.features().intervals,
             (one, other) if one == other => !enums_differ,
             (S::Integer, S::Float | S::Decimal) | (S::Float | S::Decimal, S::Integer) => true,
             _ => false,

@@ -30,7 +30,7 @@ pub(super) fn find(schema: &Schema) -> Vec<String> {
 }
 
 /// Tables that are the same on SQLite, which knows no schemas.
-pub(super) fn same_on_sqlite(schema: &Schema) -> Vec<String> {
+pub(super) fn same_without_schemas(schema: &Schema) -> Vec<String> {
     let mut tables = HashMap::new();
     let mut faults = Vec::new();
     for model in &schema.models {

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use ferro_wit::schema::{self, ColumnType, DefaultValue, ReferentialAction, Schema};
 use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType};
 
+use crate::dialect::Spelling as _;
+
 pub(crate) use names::{MAX_NAME_BYTES, shorten};
 
 /// Checked models, ready to compile against.
@@ -33,7 +35,7 @@ pub struct Catalog {
     pub(crate) join_tables: Vec<JoinTable>,
     by_name: HashMap<String, usize>,
     /// Tables that are apart only by their PostgreSQL schema.
-    sqlite_faults: Vec<String>,
+    same_without_schemas: Vec<String>,
 }
 
 /// A model and its table.
@@ -129,16 +131,16 @@ impl Catalog {
 
     /// Fails where the models cannot be told apart on a database.
     pub(crate) fn check_dialect(&self, dialect: Dialect) -> Result<(), Error> {
-        match dialect {
-            Dialect::Sqlite if !self.sqlite_faults.is_empty() => {
-                Err(Error::new(ErrorKind::InvalidSchema, self.sqlite_faults.join("; ")))
+        match dialect.features().schemas || self.same_without_schemas.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(Error::new(ErrorKind::InvalidSchema, self.same_without_schemas.join("; ")))
             }
-            _ => Ok(()),
         }
     }
 
     fn resolve(schema: Schema) -> Self {
-        let sqlite_faults = faults::same_on_sqlite(&schema);
+        let same_without_schemas = faults::same_without_schemas(&schema);
         let models = schema.models;
         let by_name: HashMap<_, _> =
             models.iter().enumerate().map(|(index, it)| (it.name.clone(), index)).collect();
@@ -160,7 +162,7 @@ impl Catalog {
             .collect();
         let resolver = Resolver { by_name: &by_name, positions: &positions, enums: &schema.enums };
         let models = models.into_iter().map(|model| resolver.model(model)).collect();
-        Self { models, enums: schema.enums, join_tables, by_name, sqlite_faults }
+        Self { models, enums: schema.enums, join_tables, by_name, same_without_schemas }
     }
 }
 

@@ -4,13 +4,13 @@ use ferro_wit::query::{
     Aggregate, AggregateFunction, BinaryOperator, FunctionCall, Literal, Node, NodeRef,
     UnaryOperator,
 };
-use ferro_wit::types::{Dialect, Error, ScalarType};
+use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Type;
-use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::dialect::{DECIMAL_COLLATION, OVERFLOW, Spelling as _};
 use crate::error::unsupported;
-use crate::functions::{self, Function};
+use crate::functions;
 use crate::sql::quoted;
 
 /// How many terms stand side by side before they are put in groups: SQLite nests them, and limits
@@ -87,16 +87,16 @@ impl Compiler<'_> {
 
     /// Writes a node as an operand; the value of an enum as a text.
     fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
-        match self.postgres_enum(node)? {
-            Some(_) => self.cast_as(node, "text"),
+        match self.native_enum(node)? {
+            Some(_) => self.cast_as(node, self.dialect.cast_type(ScalarType::Text)),
             None => self.operand(node),
         }
     }
 
     /// Writes a node as a value that can be returned or compared with texts.
     pub(crate) fn output(&mut self, node: NodeRef) -> Result<(), Error> {
-        match self.postgres_enum(node)? {
-            Some(_) => self.cast_as(node, "text"),
+        match self.native_enum(node)? {
+            Some(_) => self.cast_as(node, self.dialect.cast_type(ScalarType::Text)),
             None => self.expression(node),
         }
     }
@@ -105,32 +105,39 @@ impl Compiler<'_> {
     pub(crate) fn assigned(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
         let fact = self.fact(node)?;
         let is_integer = fact.ty.is_some_and(|it| it.is(ScalarType::Integer));
-        match (self.dialect, to.enumeration) {
-            (Dialect::Postgres, Some(index)) if self.postgres_enum(node)?.is_none() => {
+        let features = self.dialect.features();
+        match to.enumeration {
+            Some(index) if features.enums && self.native_enum(node)?.is_none() => {
                 self.cast_as(node, &quoted(&self.catalog.enums[index].name))
             }
-            (Dialect::Sqlite, _) if to.is(ScalarType::Decimal) && is_integer => {
-                self.cast_as(node, "TEXT")
+            _ if !features.decimals && to.is(ScalarType::Decimal) && is_integer => {
+                self.cast_as(node, self.dialect.cast_type(to.kind))
             }
-            // SQLite goes on with a float when an integer overflows. This is its one way to fail.
-            (Dialect::Sqlite, _) if to.is(ScalarType::Integer) && fact.fallible => {
-                self.sql.push("CASE typeof(");
-                self.expression(node)?;
-                self.sql.push(") WHEN 'real' THEN abs(-9223372036854775808) ELSE ");
-                self.expression(node)?;
-                self.sql.push(" END");
-                Ok(())
+            _ if !features.checked_integers && to.is(ScalarType::Integer) && fact.fallible => {
+                self.checked_integer(node)
             }
             _ => self.expression(node),
         }
     }
 
+    /// Writes an integer, or an error where it has become a float.
+    fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
+        self.sql.push("CASE typeof(");
+        self.expression(node)?;
+        self.sql.push(&format!(") WHEN 'real' THEN {OVERFLOW} ELSE "));
+        self.expression(node)?;
+        self.sql.push(" END");
+        Ok(())
+    }
+
     /// Writes what rows are ordered or grouped by.
     pub(crate) fn sort_key(&mut self, node: NodeRef) -> Result<(), Error> {
         let ty = self.fact(node)?.ty;
-        match (self.dialect, ty.and_then(|it| it.enumeration)) {
-            // As PostgreSQL does: in the order of the declaration.
-            (Dialect::Sqlite, Some(index)) => {
+        let is_decimal = ty.is_some_and(|it| it.is(ScalarType::Decimal));
+        let features = self.dialect.features();
+        match ty.and_then(|it| it.enumeration) {
+            // In the order of the declaration, as types for enums have it.
+            Some(index) if !features.enums => {
                 let catalog = self.catalog;
                 self.sql.push("CASE ");
                 self.operand(node)?;
@@ -141,9 +148,7 @@ impl Compiler<'_> {
                 self.sql.push(" END");
                 Ok(())
             }
-            (Dialect::Sqlite, None) if ty.is_some_and(|it| it.is(ScalarType::Decimal)) => {
-                self.comparand(node, true, true)
-            }
+            None if is_decimal && !features.decimals => self.comparand(node, true, true),
             _ => self.expression(node),
         }
     }
@@ -254,8 +259,8 @@ impl Compiler<'_> {
         let is_integer = self.fact(node)?.ty.is_some_and(|it| it.is(ScalarType::Integer));
         let may_be_narrow =
             matches!(self.node(node), Node::Field(_) | Node::Literal(_) | Node::Excluded(_));
-        if self.dialect == Dialect::Postgres && is_integer && may_be_narrow {
-            return self.cast_as(node, "bigint");
+        if self.dialect.features().narrow_integers && is_integer && may_be_narrow {
+            return self.cast_as(node, self.dialect.cast_type(ScalarType::Integer));
         }
         self.operand(node)
     }
@@ -278,7 +283,7 @@ impl Compiler<'_> {
         for node in nodes {
             found |= self.fact(*node)?.ty.is_some_and(|it| it.is(ScalarType::Decimal));
         }
-        Ok(found && self.dialect == Dialect::Sqlite)
+        Ok(found && !self.dialect.features().decimals)
     }
 
     /// Writes one side of a comparison. The collation of the first side decides; columns bring
@@ -290,7 +295,7 @@ impl Compiler<'_> {
         let is_decimal = self.fact(node)?.ty.is_none_or(|it| it.is(ScalarType::Decimal));
         match is_decimal {
             true => self.operand(node)?,
-            false => self.cast_as(node, "TEXT")?,
+            false => self.cast_as(node, self.dialect.cast_type(ScalarType::Decimal))?,
         }
         if first && !matches!(self.node(node), Node::Field(_)) {
             self.sql.push(DECIMAL_COLLATION);
@@ -298,10 +303,10 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The PostgreSQL type under which both sides compare, if one is a value of an enum and the
+    /// The native type under which both sides compare, if one is a value of an enum and the
     /// other can be made one.
     fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {
-        let enums = (self.postgres_enum(left)?, self.postgres_enum(right)?);
+        let enums = (self.native_enum(left)?, self.native_enum(right)?);
         let castable =
             |node| matches!(self.node(node), Node::Parameter(_) | Node::Literal(Literal::Null));
         Ok(match enums {
@@ -319,17 +324,17 @@ impl Compiler<'_> {
         }
     }
 
-    /// The quoted name of a node's type, if PostgreSQL has one of its own for it.
-    fn postgres_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
+    /// The quoted name of the type that the database has for the enum that a node is a value of.
+    fn native_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
         let index = self.fact(node)?.ty.and_then(|it| it.enumeration);
-        let index = index.filter(|_| self.dialect == Dialect::Postgres);
+        let index = index.filter(|_| self.dialect.features().enums);
         Ok(index.map(|index| quoted(&self.catalog.enums[index].name)))
     }
 
     fn in_list(&mut self, value: NodeRef, list: NodeRef, negated: bool) -> Result<(), Error> {
         let kind = self.fact(list)?.ty.map_or(ScalarType::Text, |it| it.kind);
         let name = match self.node(list) {
-            Node::Parameter(_) => self.postgres_enum(value)?,
+            Node::Parameter(_) => self.native_enum(value)?,
             _ => None,
         };
         if name.is_some() {
@@ -338,23 +343,13 @@ impl Compiler<'_> {
             let decimal = self.compares_decimals(&[list])?;
             self.comparand(value, decimal, true)?;
         }
-        match self.dialect {
-            Dialect::Postgres => {
-                self.sql.push(if negated { " <> ALL(" } else { " = ANY(" });
-                match name {
-                    Some(name) => self.cast_as(list, &format!("{name}[]"))?,
-                    None => self.expression(list)?,
-                }
-                self.sql.push(")");
-            }
-            Dialect::Sqlite => {
-                let (open, close) = self.dialect.list_rows(kind);
-                self.sql.push(if negated { " NOT IN " } else { " IN " });
-                self.sql.push(open);
-                self.expression(list)?;
-                self.sql.push(close);
-            }
+        let (before, after) = self.dialect.in_list(kind, negated);
+        self.sql.push(before);
+        match name {
+            Some(name) => self.cast_as(list, &format!("{name}[]"))?,
+            None => self.expression(list)?,
         }
+        self.sql.push(after);
         Ok(())
     }
 
@@ -393,20 +388,9 @@ impl Compiler<'_> {
     }
 
     fn call(&mut self, call: &FunctionCall) -> Result<(), Error> {
-        let (before, after) = match (functions::find(&call.name), self.dialect) {
-            (Some(Function::Lower), _) => ("lower(", ")"),
-            (Some(Function::Upper), _) => ("upper(", ")"),
-            (Some(Function::Trim), _) => ("trim(", ")"),
-            (Some(Function::Length), _) => ("length(", ")"),
-            (Some(Function::Abs), _) => ("abs(", ")"),
-            (Some(Function::Coalesce), _) => ("coalesce(", ")"),
-            (Some(Function::Round), Dialect::Sqlite) => ("round(", ")"),
-            // PostgreSQL rounds floats to even, numerics away from zero.
-            (Some(Function::Round), Dialect::Postgres) => {
-                ("CAST(round(CAST(", " AS numeric)) AS double precision)")
-            }
-            (None, _) => return Err(unsupported("unknown function")),
-        };
+        let function = functions::find(&call.name)
+            .ok_or_else(|| unsupported("a function that is not of the list"))?;
+        let (before, after) = self.dialect.function(function);
         self.sql.push(before);
         for (position, argument) in call.arguments.iter().enumerate() {
             if position > 0 {
@@ -419,10 +403,8 @@ impl Compiler<'_> {
     }
 
     fn cast(&mut self, operand: NodeRef, kind: ScalarType) -> Result<(), Error> {
-        let from = self.fact(operand)?.ty;
-        match self.dialect {
-            // SQLite's cast gives the type of storage, which here is that already.
-            Dialect::Sqlite if from.is_none_or(|it| it.is(kind)) => self.expression(operand),
+        match self.fact(operand)?.ty {
+            Some(ty) if ty.is(kind) => self.output(operand),
             _ => self.cast_as(operand, self.dialect.cast_type(kind)),
         }
     }
@@ -440,11 +422,9 @@ impl Compiler<'_> {
         use AggregateFunction as A;
         let argument = self.fact(aggregate.argument).ok().and_then(|it| it.ty);
         let is_integer = argument.is_some_and(|it| it.is(ScalarType::Integer));
-        // PostgreSQL makes numerics of integers.
-        let cast = match (self.dialect, aggregate.function) {
-            (Dialect::Postgres, A::Sum | A::Average) if is_integer => {
-                ty.map(|it| self.dialect.cast_type(it.kind))
-            }
+        let widened = self.dialect.features().decimal_aggregates && is_integer;
+        let cast = match aggregate.function {
+            A::Sum | A::Average if widened => ty.map(|it| self.dialect.cast_type(it.kind)),
             _ => None,
         };
         if cast.is_some() {

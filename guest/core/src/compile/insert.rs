@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{Conflict, Insert, Node, RowSource};
-use ferro_wit::types::{ColumnInfo, Dialect, Error};
+use ferro_wit::types::{ColumnInfo, Error};
 
 use super::Compiler;
 use crate::catalog::Field;
+use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::{self, View, Write};
 use crate::sql::quoted;
@@ -20,7 +21,7 @@ const MAX_VALUES: usize = 16_000;
 impl<'a> Compiler<'a> {
     pub(super) fn insert(self, insert: &'a Insert) -> Result<Vec<Step>, Error> {
         self.view().allow(Write::Insert)?;
-        let fields = fields(&self.view(), insert)?;
+        let fields = fields(self.view(), insert)?;
         match insert.source {
             RowSource::Parameters => {
                 self.check_parameters(&fields)?;
@@ -39,7 +40,7 @@ impl<'a> Compiler<'a> {
     fn insert_batch(self, insert: &'a Insert, fields: &[&'a Field]) -> Result<Vec<Step>, Error> {
         let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
         let arrays = fields.iter().any(|it| it.ty.many);
-        if dialect == Dialect::Postgres && !arrays && !fields.is_empty() {
+        if dialect.features().arrays && !arrays && !fields.is_empty() {
             return Ok(vec![self.insert_rows(insert, fields, Rows::Unnest)?]);
         }
         let values = fields.len() + self.view().forced.len();
@@ -157,7 +158,7 @@ impl<'a> Compiler<'a> {
     /// Writes a value, as the enum that its column wants.
     fn as_enum(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
         match field.ty.enumeration {
-            Some(index) if self.dialect == Dialect::Postgres => {
+            Some(index) if self.dialect.features().enums => {
                 let name = quoted(&self.catalog.enums[index].name);
                 self.sql.push("CAST(");
                 write(self);

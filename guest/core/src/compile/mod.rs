@@ -16,6 +16,7 @@ use ferro_wit::query::{Node, NodeRef, Query, Select, SelectRef, Statement};
 use ferro_wit::types::{ColumnInfo, Dialect, Error};
 
 use crate::catalog::{Catalog, Field};
+use crate::dialect::Spelling as _;
 use crate::error::{invalid, unsupported};
 use crate::policy::{self, View};
 use crate::sql::Sql;
@@ -121,7 +122,7 @@ impl<'a> Compiler<'a> {
     fn table(&mut self) {
         let table = &self.view().model.table;
         match &table.namespace {
-            Some(namespace) if self.dialect == Dialect::Postgres => {
+            Some(namespace) if self.dialect.features().schemas => {
                 self.sql.qualified(namespace, &table.name);
             }
             _ => self.sql.name(&table.name),

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use ferro_wit::query::{Output, Projection};
-use ferro_wit::types::{ColumnInfo, Dialect, Error, ScalarType};
+use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Field;
+use crate::dialect::Spelling as _;
 use crate::error::{denied, invalid, shown};
 
 impl<'a> Compiler<'a> {
@@ -87,7 +88,7 @@ impl<'a> Compiler<'a> {
                 self.sql.push(", ");
             }
             // The driver knows no enums of the application: it reads their texts.
-            let is_enum = self.dialect == Dialect::Postgres && field.ty.enumeration.is_some();
+            let is_enum = self.dialect.features().enums && field.ty.enumeration.is_some();
             self.sql.push(if is_enum { "CAST(" } else { "" });
             self.column(field);
             self.sql.push(if is_enum { " AS text)" } else { "" });

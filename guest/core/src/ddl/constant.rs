@@ -5,7 +5,7 @@ use ferro_wit::types::{Dialect, Interval, ScalarType, Value};
 
 use super::calendar;
 use crate::catalog::scalar_of;
-use crate::dialect::Spelling as _;
+use crate::dialect::{Spelling as _, columns};
 use crate::typing::name_of;
 
 /// What is wrong with a constant for a column, as the end of a sentence.
@@ -30,7 +30,9 @@ pub(crate) fn fault(value: &Value, (kind, many): (ScalarType, bool)) -> Option<S
 pub(super) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String {
     let cast = |literal: String| match dialect {
         Dialect::Sqlite => literal,
-        Dialect::Postgres => format!("CAST({literal} AS {})", dialect.column_type(kind)),
+        Dialect::Postgres => {
+            format!("CAST({literal} AS {})", columns::column_type(dialect, kind))
+        }
     };
     match value {
         Value::Null => "NULL".into(),

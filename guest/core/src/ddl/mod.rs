@@ -28,8 +28,10 @@ impl Catalog {
     pub fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
         self.check_dialect(dialect)?;
         let mut ddl = Ddl { catalog: self, dialect, names: Names::new(self), steps: Vec::new() };
-        if dialect == Dialect::Postgres {
+        if dialect.features().schemas {
             ddl.namespaces();
+        }
+        if dialect.features().enums {
             ddl.enums();
         }
         let order = ddl.order();
@@ -128,8 +130,8 @@ impl Ddl<'_> {
 
     /// A table's name in quotes, with its schema where there are schemas.
     fn table_name(&self, table: &Table) -> String {
-        match (&table.namespace, self.dialect) {
-            (Some(namespace), Dialect::Postgres) => {
+        match &table.namespace {
+            Some(namespace) if self.dialect.features().schemas => {
                 format!("{}.{}", quoted(namespace), quoted(&table.name))
             }
             _ => quoted(&table.name),

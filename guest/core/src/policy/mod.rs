@@ -25,7 +25,7 @@ pub(crate) struct View<'a> {
 }
 
 /// A condition on every row that the caller sees or leaves behind.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Forced<'a> {
     pub(crate) field: &'a Field,
     pub(crate) test: Comparison,

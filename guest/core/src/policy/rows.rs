@@ -7,11 +7,11 @@
 
 use ferro_wit::query::{Node, NodeRef};
 use ferro_wit::schema::Comparison;
-use ferro_wit::types::{Dialect, Error, ScalarType};
+use ferro_wit::types::{Error, ScalarType};
 
 use super::Forced;
 use crate::compile::Compiler;
-use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::dialect::Spelling as _;
 use crate::sql::quoted;
 
 /// Writes ` WHERE …` with the forced conditions of the compiler's view and the caller's filter;
@@ -79,58 +79,37 @@ fn forced(compiler: &mut Compiler<'_>) {
 /// One forced condition. Texts compare byte by byte, whatever collation their column has. On
 /// PostgreSQL the plain comparison stands beside the exact one, for the sake of indexes.
 fn condition(compiler: &mut Compiler<'_>, index: usize) {
-    let Forced { field, test, many, .. } = &compiler.view().forced[index];
-    let (test, many) = (*test, *many);
-    let is_text = field.ty.kind == ScalarType::Text && field.ty.enumeration.is_none();
-    let by_equality = matches!(test, Comparison::Equal | Comparison::NotEqual);
-    let collation = match (compiler.dialect, field.ty.kind) {
-        (Dialect::Sqlite, ScalarType::Decimal) => DECIMAL_COLLATION,
-        (Dialect::Sqlite, ScalarType::Text) => " COLLATE BINARY",
-        (Dialect::Postgres, ScalarType::Text) if is_text && by_equality => " COLLATE \"C\"",
-        _ => "",
-    };
-    if compiler.dialect == Dialect::Postgres && test == Comparison::Equal && !collation.is_empty() {
-        comparison(compiler, index, test, many, "");
+    let Forced { field, test, .. } = compiler.view().forced[index];
+    let is_native_enum = field.ty.enumeration.is_some() && compiler.dialect.features().enums;
+    let is_ordered = !matches!(test, Comparison::Equal | Comparison::NotEqual);
+    // An order is that of the column, but decimals are none without their collation.
+    let own = is_native_enum || (is_ordered && field.ty.kind == ScalarType::Text);
+    let exact = if own { "" } else { compiler.dialect.exact(field.ty.kind) };
+    let plain_too = compiler.dialect.features().exact_without_index && test == Comparison::Equal;
+    if plain_too && !exact.is_empty() {
+        comparison(compiler, index, "");
         compiler.sql.push(" AND ");
     }
-    comparison(compiler, index, test, many, collation);
+    comparison(compiler, index, exact);
 }
 
-fn comparison(
-    compiler: &mut Compiler<'_>,
-    index: usize,
-    test: Comparison,
-    many: bool,
-    collation: &str,
-) {
-    let Forced { field, value, .. } = &compiler.view().forced[index];
-    let (field, value) = (*field, *value);
+fn comparison(compiler: &mut Compiler<'_>, index: usize, collation: &str) {
+    let Forced { field, value, test, many } = compiler.view().forced[index];
     compiler.column(field);
     compiler.sql.push(collation);
-    let enumeration = match (compiler.dialect, field.ty.enumeration) {
-        (Dialect::Postgres, Some(it)) => Some(quoted(&compiler.catalog.enums[it].name)),
-        _ => None,
-    };
-    let (before, after) = match (compiler.dialect, many, test) {
-        (Dialect::Postgres, true, Comparison::Equal) => (" = ANY(", ")"),
-        (Dialect::Postgres, true, _) => (" <> ALL(", ")"),
-        (Dialect::Sqlite, true, Comparison::Equal) => (" IN ", ""),
-        (Dialect::Sqlite, true, _) => (" NOT IN ", ""),
-        (_, false, test) => (operator(test), ""),
+    let (before, after) = match many {
+        true => compiler.dialect.in_list(field.ty.kind, test == Comparison::NotEqual),
+        false => (operator(test), ""),
     };
     compiler.sql.push(before);
-    let list = (many && compiler.dialect == Dialect::Sqlite)
-        .then(|| compiler.dialect.list_rows(field.ty.kind));
-    compiler.sql.push(list.map_or("", |(open, _)| open));
-    if enumeration.is_some() {
-        compiler.sql.push("CAST(");
-    }
+    let name = field.ty.enumeration.filter(|_| compiler.dialect.features().enums);
+    let name = name.map(|it| quoted(&compiler.catalog.enums[it].name));
+    compiler.sql.push(if name.is_some() { "CAST(" } else { "" });
     compiler.sql.forced(value, field.ty.kind, many);
-    if let Some(name) = enumeration {
+    if let Some(name) = name {
         let array = if many { "[]" } else { "" };
         compiler.sql.push(&format!(" AS {name}{array})"));
     }
-    compiler.sql.push(list.map_or("", |(_, close)| close));
     compiler.sql.push(after);
 }
 

@@ -1,17 +1,79 @@
-//! How SQLite and PostgreSQL differ, as data and as short methods. No other module asks which
-//! database it writes for, except to refuse what one of them cannot do.
+//! How SQLite and PostgreSQL differ, as data and as short methods; [`columns`] has what is about
+//! tables. Other modules ask for a [`Features`] or for a spelling, not for the database.
 //!
 //! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
 //! operands.
 
 use ferro_wit::query::{BinaryOperator, NullsOrder};
-use ferro_wit::schema::{ColumnType, IntegerWidth};
 use ferro_wit::types::{Dialect, ScalarType};
 
-use crate::sql::quoted;
+use crate::functions::Function;
+
+pub(crate) mod columns;
+
+/// What one database has and another has not.
+#[derive(Debug)]
+pub(crate) struct Features {
+    /// Enums are types of their own. Else they are checked texts.
+    pub(crate) enums: bool,
+    /// Decimals are numbers. Else they are texts under a collation of the driver's.
+    pub(crate) decimals: bool,
+    /// Arrays are values, and a batch can be bound as arrays. Else they are JSON.
+    pub(crate) arrays: bool,
+    /// Intervals compare.
+    pub(crate) intervals: bool,
+    /// An integer that needs more than 64 bits is an error. Else it becomes a float.
+    pub(crate) checked_integers: bool,
+    /// Integers of fewer than 64 bits are calculated in as few.
+    pub(crate) narrow_integers: bool,
+    /// Sums and averages of integers are decimals.
+    pub(crate) decimal_aggregates: bool,
+    /// Texts of a limited length are types of their own. Else they are checked.
+    pub(crate) limited_texts: bool,
+    /// An exact comparison cannot use the indexes of its column.
+    pub(crate) exact_without_index: bool,
+    /// Tables lie in schemas.
+    pub(crate) schemas: bool,
+    /// Constraints can be added to a table, and must be if they refer to a later one.
+    pub(crate) added_constraints: bool,
+    /// Tables have comments.
+    pub(crate) comments: bool,
+}
+
+const SQLITE: Features = Features {
+    enums: false,
+    decimals: false,
+    arrays: false,
+    intervals: false,
+    checked_integers: false,
+    narrow_integers: false,
+    decimal_aggregates: false,
+    limited_texts: false,
+    exact_without_index: false,
+    schemas: false,
+    added_constraints: false,
+    comments: false,
+};
+
+const POSTGRES: Features = Features {
+    enums: true,
+    decimals: true,
+    arrays: true,
+    intervals: true,
+    checked_integers: true,
+    narrow_integers: true,
+    decimal_aggregates: true,
+    limited_texts: true,
+    exact_without_index: true,
+    schemas: true,
+    added_constraints: true,
+    comments: true,
+};
 
 /// What each database writes for the same thing.
 pub(crate) trait Spelling {
+    /// What it has.
+    fn features(self) -> &'static Features;
     /// The character before the number of a bind.
     fn placeholder(self) -> char;
     /// A truth value. On SQLite the words `true` and `false` would mean columns of that name.
@@ -28,16 +90,28 @@ pub(crate) trait Spelling {
     fn template(self, operator: BinaryOperator) -> Option<&'static str>;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
-    /// The elements of a JSON array as rows of stored values, on SQLite.
-    fn list_rows(self, kind: ScalarType) -> (&'static str, &'static str);
-    /// The type of a column in a table.
-    fn column_type(self, kind: &ColumnType) -> String;
+    /// What stands before and after a function's arguments.
+    fn function(self, function: Function) -> (&'static str, &'static str);
+    /// What stands between a value and a list of its type that it must be in, or not, and after.
+    fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str);
+    /// What makes values compare exactly, whatever collation their column has.
+    fn exact(self, kind: ScalarType) -> &'static str;
 }
 
 /// The collation under which decimals, stored as text, compare as numbers.
 pub(crate) const DECIMAL_COLLATION: &str = " COLLATE \"ferro_decimal\"";
 
+/// Raises an error, on SQLite: the one that an aggregate has for an overflow.
+pub(crate) const OVERFLOW: &str = "abs(-9223372036854775808)";
+
 impl Spelling for Dialect {
+    fn features(self) -> &'static Features {
+        match self {
+            Self::Sqlite => &SQLITE,
+            Self::Postgres => &POSTGRES,
+        }
+    }
+
     fn placeholder(self) -> char {
         match self {
             Self::Sqlite => '?',
@@ -157,74 +231,42 @@ impl Spelling for Dialect {
         }
     }
 
-    fn list_rows(self, kind: ScalarType) -> (&'static str, &'static str) {
-        match kind {
+    fn function(self, function: Function) -> (&'static str, &'static str) {
+        match (function, self) {
+            (Function::Lower, _) => ("lower(", ")"),
+            (Function::Upper, _) => ("upper(", ")"),
+            (Function::Trim, _) => ("trim(", ")"),
+            (Function::Length, _) => ("length(", ")"),
+            (Function::Abs, _) => ("abs(", ")"),
+            (Function::Coalesce, _) => ("coalesce(", ")"),
+            (Function::Round, Self::Sqlite) => ("round(", ")"),
+            // It rounds floats to even, numerics away from zero.
+            (Function::Round, Self::Postgres) => {
+                ("CAST(round(CAST(", " AS numeric)) AS double precision)")
+            }
+        }
+    }
+
+    fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str) {
+        let bytes = matches!(kind, ScalarType::Blob | ScalarType::Uuid);
+        match (self, negated, bytes) {
+            (Self::Postgres, false, _) => (" = ANY(", ")"),
+            (Self::Postgres, true, _) => (" <> ALL(", ")"),
+            (Self::Sqlite, false, false) => (" IN (SELECT value FROM json_each(", "))"),
+            (Self::Sqlite, true, false) => (" NOT IN (SELECT value FROM json_each(", "))"),
             // JSON has no bytes: they travel as hexadecimal digits.
-            ScalarType::Blob | ScalarType::Uuid => ("(SELECT unhex(value) FROM json_each(", "))"),
-            _ => ("(SELECT value FROM json_each(", "))"),
+            (Self::Sqlite, false, true) => (" IN (SELECT unhex(value) FROM json_each(", "))"),
+            (Self::Sqlite, true, true) => (" NOT IN (SELECT unhex(value) FROM json_each(", "))"),
         }
     }
 
-    fn column_type(self, kind: &ColumnType) -> String {
-        match self {
-            Self::Sqlite => sqlite_column(kind),
-            Self::Postgres => postgres_column(kind),
+    fn exact(self, kind: ScalarType) -> &'static str {
+        match (self, kind) {
+            (Self::Sqlite, ScalarType::Decimal) => DECIMAL_COLLATION,
+            (Self::Sqlite, ScalarType::Text) => " COLLATE BINARY",
+            (Self::Postgres, ScalarType::Text) => " COLLATE \"C\"",
+            _ => "",
         }
-    }
-}
-
-/// The declared types tell the driver what a column holds. Those of values that are stored as text
-/// contain `TEXT`, so that SQLite does not turn digits into numbers.
-fn sqlite_column(kind: &ColumnType) -> String {
-    let name = match kind {
-        ColumnType::Boolean => "BOOLEAN",
-        ColumnType::Integer(IntegerWidth::Small) => "SMALLINT",
-        ColumnType::Integer(IntegerWidth::Regular) => "INTEGER",
-        ColumnType::Integer(IntegerWidth::Big) => "BIGINT",
-        ColumnType::Real => "REAL",
-        ColumnType::Double => "DOUBLE",
-        ColumnType::Decimal(size) => {
-            let size = size.as_ref().map(|it| format!("({},{})", it.precision, it.scale));
-            return format!("DECIMAL_TEXT{}{DECIMAL_COLLATION}", size.unwrap_or_default());
-        }
-        ColumnType::Text(Some(length)) => return format!("VARCHAR({length})"),
-        ColumnType::Text(None) | ColumnType::Enumeration(_) => "TEXT",
-        ColumnType::Blob => "BLOB",
-        ColumnType::Uuid => "UUID",
-        ColumnType::Date => "DATE_TEXT",
-        ColumnType::Time => "TIME_TEXT",
-        ColumnType::Timestamp => "TIMESTAMP_TEXT",
-        ColumnType::Timestamptz => "TIMESTAMPTZ_TEXT",
-        ColumnType::Interval => "INTERVAL_TEXT",
-        ColumnType::Json => "JSON_TEXT",
-        ColumnType::Array(_) => "ARRAY_TEXT",
-    };
-    name.to_owned()
-}
-
-fn postgres_column(kind: &ColumnType) -> String {
-    let scalar = |kind| Dialect::Postgres.cast_type(kind).to_owned();
-    match kind {
-        ColumnType::Boolean => scalar(ScalarType::Boolean),
-        ColumnType::Integer(IntegerWidth::Small) => "smallint".into(),
-        ColumnType::Integer(IntegerWidth::Regular) => "integer".into(),
-        ColumnType::Integer(IntegerWidth::Big) => "bigint".into(),
-        ColumnType::Real => "real".into(),
-        ColumnType::Double => "double precision".into(),
-        ColumnType::Decimal(None) => "numeric".into(),
-        ColumnType::Decimal(Some(it)) => format!("numeric({}, {})", it.precision, it.scale),
-        ColumnType::Text(None) => "text".into(),
-        ColumnType::Text(Some(length)) => format!("varchar({length})"),
-        ColumnType::Blob => scalar(ScalarType::Blob),
-        ColumnType::Uuid => scalar(ScalarType::Uuid),
-        ColumnType::Date => scalar(ScalarType::Date),
-        ColumnType::Time => scalar(ScalarType::Time),
-        ColumnType::Timestamp => scalar(ScalarType::Timestamp),
-        ColumnType::Timestamptz => scalar(ScalarType::Timestamptz),
-        ColumnType::Interval => scalar(ScalarType::Interval),
-        ColumnType::Json => scalar(ScalarType::Json),
-        ColumnType::Enumeration(name) => quoted(name),
-        ColumnType::Array(kind) => format!("{}[]", Dialect::Postgres.cast_type(*kind)),
     }
 }
 

@@ -1,0 +1,500 @@
+//! Expressions, each as a filter or an output of a select of users.
+
+use ferro_wit::query::{BinaryOperator, Literal, Node, NodeRef, Select, UnaryOperator};
+use ferro_wit::types::{ErrorKind, ScalarType};
+
+use crate::fixture::*;
+
+/// Only what follows `WHERE`, on each database.
+fn filter(build: impl Fn(&mut Nodes) -> NodeRef) -> String {
+    let mut nodes = Nodes::default();
+    let filter = build(&mut nodes);
+    shorten(&plan(&nodes.select(Select { filter: Some(filter), ..ids() })), " WHERE ")
+}
+
+/// Only what is listed, on each database.
+fn output(build: impl Fn(&mut Nodes) -> NodeRef) -> String {
+    let mut nodes = Nodes::default();
+    let output = build(&mut nodes);
+    let text = plan(&nodes.select(Select { projection: outputs(&[output]), ..all("User") }));
+    shorten(&text, "SELECT ").replace(" FROM \"user\" AS \"t0\"", "")
+}
+
+fn shorten(plan: &str, after: &str) -> String {
+    let lines = plan.lines().filter(|line| !line.starts_with(' '));
+    let short = lines.map(|line| match (line.split_once(": "), line.split_once(after)) {
+        (Some((dialect, _)), Some((_, rest))) => format!("{dialect}: {rest}"),
+        _ => line.to_owned(),
+    });
+    short.collect::<Vec<_>>().join("\n")
+}
+
+fn fault(build: impl Fn(&mut Nodes) -> NodeRef) -> String {
+    let mut nodes = Nodes::default();
+    let filter = build(&mut nodes);
+    line(&error(&nodes.select(Select { filter: Some(filter), ..ids() })))
+}
+
+fn compare(name: &'static str, operator: BinaryOperator, kind: ScalarType) -> String {
+    filter(|it| it.test(name, operator, 0, kind))
+}
+
+#[test]
+fn comparisons() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(compare("age", B::Equal, ScalarType::Integer), @r##"
+sqlite: "t0"."age" = ?1
+postgres: "t0"."age" = $1
+"##);
+    insta::assert_snapshot!(compare("age", B::NotEqual, ScalarType::Integer), @r##"
+sqlite: "t0"."age" <> ?1
+postgres: "t0"."age" <> $1
+"##);
+    insta::assert_snapshot!(compare("name", B::Less, ScalarType::Text), @r##"
+sqlite: "t0"."name" < ?1
+postgres: "t0"."name" < $1
+"##);
+    insta::assert_snapshot!(compare("created_at", B::GreaterOrEqual, ScalarType::Timestamptz), @r##"
+sqlite: "t0"."created" >= ?1
+postgres: "t0"."created" >= $1
+"##);
+    insta::assert_snapshot!(compare("token", B::IsDistinct, ScalarType::Uuid), @r##"
+sqlite: "t0"."token" IS DISTINCT FROM ?1
+postgres: "t0"."token" IS DISTINCT FROM $1
+"##);
+    insta::assert_snapshot!(compare("active", B::IsNotDistinct, ScalarType::Boolean), @r##"
+sqlite: "t0"."active" IS NOT DISTINCT FROM ?1
+postgres: "t0"."active" IS NOT DISTINCT FROM $1
+"##);
+}
+
+#[test]
+fn whole_numbers_compare_with_floats_and_decimals() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(compare("score", B::Less, ScalarType::Integer), @r##"
+sqlite: "t0"."score" < ?1
+postgres: "t0"."score" < $1
+"##);
+    insta::assert_snapshot!(compare("balance", B::Less, ScalarType::Integer), @r##"
+sqlite: "t0"."balance" < CAST(?1 AS TEXT)
+postgres: "t0"."balance" < $1
+"##);
+    insta::assert_snapshot!(compare("age", B::Less, ScalarType::Decimal), @r##"
+sqlite: CAST("t0"."age" AS TEXT) < ?1
+postgres: "t0"."age" < $1
+"##);
+}
+
+#[test]
+fn decimals_compare_as_numbers_on_sqlite_wherever_they_stand() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(compare("balance", B::Greater, ScalarType::Decimal), @r##"
+sqlite: "t0"."balance" > ?1
+postgres: "t0"."balance" > $1
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let parameter = it.parameter(0, ScalarType::Decimal);
+        let balance = it.field("balance");
+        it.binary(parameter, B::Greater, balance)
+    }), @r##"
+sqlite: ?1 COLLATE "ferro_decimal" > "t0"."balance"
+postgres: $1 > "t0"."balance"
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let balance = it.field("balance");
+        let lower = it.integer(-5);
+        let upper = it.parameter(0, ScalarType::Decimal);
+        it.add(Node::Between((balance, lower, upper)))
+    }), @r##"
+sqlite: "t0"."balance" BETWEEN CAST((-5) AS TEXT) AND ?1
+postgres: "t0"."balance" BETWEEN (-5) AND $1
+"##);
+}
+
+#[test]
+fn values_of_an_enum_are_cast_to_its_type_and_back() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(compare("mood", B::Equal, ScalarType::Text), @r##"
+sqlite: "t0"."mood" = ?1
+postgres: "t0"."mood" = CAST($1 AS "mood")
+"##);
+    insta::assert_snapshot!(compare("mood", B::StartsWith, ScalarType::Text), @r##"
+sqlite: substr("t0"."mood", 1, length(?1)) = ?1
+postgres: starts_with(CAST("t0"."mood" AS text), $1)
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let (mood, name) = (it.field("mood"), it.field("name"));
+        it.binary(mood, B::Equal, name)
+    }), @r##"
+sqlite: "t0"."mood" = "t0"."name"
+postgres: CAST("t0"."mood" AS text) = "t0"."name"
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let (mood, list) = (it.field("mood"), it.list(0, ScalarType::Text));
+        it.binary(mood, B::InList, list)
+    }), @r##"
+sqlite: "t0"."mood" IN (SELECT value FROM json_each(?1))
+postgres: "t0"."mood" = ANY(CAST($1 AS "mood"[]))
+"##);
+    insta::assert_snapshot!(output(|it| it.field("mood")), @r##"
+sqlite: "t0"."mood"
+postgres: CAST("t0"."mood" AS text)
+"##);
+}
+
+#[test]
+fn nulls_and_truth() {
+    use UnaryOperator as U;
+    let unary = |operator, name: &'static str| {
+        filter(move |it| {
+            let operand = it.field(name);
+            it.unary(operator, operand)
+        })
+    };
+    insta::assert_snapshot!(unary(U::IsNull, "age"), @r##"
+sqlite: "t0"."age" IS NULL
+postgres: "t0"."age" IS NULL
+"##);
+    insta::assert_snapshot!(unary(U::IsNotNull, "mood"), @r##"
+sqlite: "t0"."mood" IS NOT NULL
+postgres: "t0"."mood" IS NOT NULL
+"##);
+    insta::assert_snapshot!(unary(U::Not, "active"), @r##"
+sqlite: NOT "t0"."active"
+postgres: NOT "t0"."active"
+"##);
+    insta::assert_snapshot!(unary(U::IsTrue, "active"), @r##"
+sqlite: "t0"."active" IS 1
+postgres: "t0"."active" IS TRUE
+"##);
+    insta::assert_snapshot!(unary(U::IsFalse, "active"), @r##"
+sqlite: "t0"."active" IS 0
+postgres: "t0"."active" IS FALSE
+"##);
+    insta::assert_snapshot!(filter(|it| it.add(Node::Literal(Literal::Boolean(true)))), @r##"
+sqlite: 1
+postgres: TRUE
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let (age, null) = (it.field("age"), it.null());
+        it.binary(age, BinaryOperator::Equal, null)
+    }), @r##"
+sqlite: "t0"."age" = NULL
+postgres: "t0"."age" = NULL
+"##);
+}
+
+#[test]
+fn conjunctions_and_disjunctions_keep_their_grouping() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(filter(|it| {
+        let one = it.test("age", B::Equal, 0, ScalarType::Integer);
+        let other = it.test("name", B::Equal, 1, ScalarType::Text);
+        let any = it.add(Node::AnyOf(vec![one, other]));
+        let not = it.unary(UnaryOperator::Not, any);
+        let all = it.add(Node::AllOf(vec![any, not, one]));
+        it.add(Node::AnyOf(vec![all, other]))
+    }), @r##"
+sqlite: ((("t0"."age" = ?1 OR "t0"."name" = ?2) AND NOT ("t0"."age" = ?1 OR "t0"."name" = ?2) AND "t0"."age" = ?1) OR "t0"."name" = ?2)
+postgres: ((("t0"."age" = $1 OR "t0"."name" = $2) AND NOT ("t0"."age" = $1 OR "t0"."name" = $2) AND "t0"."age" = $1) OR "t0"."name" = $2)
+"##);
+    insta::assert_snapshot!(filter(|it| it.add(Node::AllOf(vec![]))), @r##"
+sqlite: (1)
+postgres: (TRUE)
+"##);
+    insta::assert_snapshot!(filter(|it| it.add(Node::AnyOf(vec![]))), @r##"
+sqlite: (0)
+postgres: (FALSE)
+"##);
+}
+
+#[test]
+fn many_terms_are_nested_as_little_as_they_can_be() {
+    let text = filter(|it| {
+        let terms = (0..4000).map(|_| it.field("active")).collect::<Vec<_>>();
+        let terms = terms.into_iter().take(4000).collect();
+        it.add(Node::AnyOf(terms))
+    });
+    let depth = text.lines().map(|line| {
+        let mut deepest = 0_usize;
+        let mut depth = 0_usize;
+        for character in line.chars() {
+            depth = match character {
+                '(' => depth + 1,
+                ')' => depth - 1,
+                _ => depth,
+            };
+            deepest = deepest.max(depth);
+        }
+        deepest
+    });
+    assert!(depth.max().unwrap() < 5);
+}
+
+#[test]
+fn arithmetic_has_64_bits_and_no_error_for_a_division_by_zero() {
+    use BinaryOperator as B;
+    let calculate =
+        |operator, name: &'static str, kind| output(move |it| it.test(name, operator, 0, kind));
+    insta::assert_snapshot!(calculate(B::Add, "age", ScalarType::Integer), @r##"
+sqlite: "t0"."age" + ?1
+postgres: CAST("t0"."age" AS bigint) + $1
+"##);
+    insta::assert_snapshot!(calculate(B::Subtract, "score", ScalarType::Integer), @r##"
+sqlite: "t0"."score" - ?1
+postgres: "t0"."score" - $1
+"##);
+    insta::assert_snapshot!(calculate(B::Multiply, "score", ScalarType::Float), @r##"
+sqlite: "t0"."score" * ?1
+postgres: "t0"."score" * $1
+"##);
+    insta::assert_snapshot!(calculate(B::Divide, "age", ScalarType::Integer), @r##"
+sqlite: "t0"."age" / ?1
+postgres: CAST("t0"."age" AS bigint) / NULLIF($1, 0)
+"##);
+    insta::assert_snapshot!(calculate(B::Modulo, "age", ScalarType::Integer), @r##"
+sqlite: "t0"."age" % ?1
+postgres: CAST("t0"."age" AS bigint) % NULLIF($1, 0)
+"##);
+    insta::assert_snapshot!(calculate(B::Multiply, "balance", ScalarType::Decimal), @r##"
+sqlite: unsupported: node 2: calculations with decimals are not supported on SQLite yet
+postgres: "t0"."balance" * $1
+"##);
+    insta::assert_snapshot!(output(|it| {
+        let age = it.field("age");
+        let one = it.integer(-1);
+        let sum = it.binary(age, B::Subtract, one);
+        let negated = it.unary(UnaryOperator::Negate, sum);
+        it.unary(UnaryOperator::Negate, negated)
+    }), @r##"
+sqlite: -(-("t0"."age" - (-1)))
+postgres: -(-(CAST("t0"."age" AS bigint) - CAST((-1) AS bigint)))
+"##);
+    insta::assert_snapshot!(output(|it| it.integer(i64::MIN)), @r##"
+sqlite: (-9223372036854775808)
+postgres: CAST('-9223372036854775808' AS bigint)
+"##);
+}
+
+#[test]
+fn texts_are_matched_with_case_or_without_and_needles_are_no_patterns() {
+    use BinaryOperator as B;
+    for operator in
+        [B::Like, B::NotLike, B::Ilike, B::NotIlike, B::Contains, B::StartsWith, B::EndsWith]
+    {
+        assert!(!compare("name", operator, ScalarType::Text).contains("error"));
+    }
+    insta::assert_snapshot!(compare("name", B::Like, ScalarType::Text), @r##"
+sqlite: "t0"."name" LIKE ?1 ESCAPE '\'
+postgres: "t0"."name" LIKE $1
+"##);
+    insta::assert_snapshot!(compare("name", B::NotLike, ScalarType::Text), @r##"
+sqlite: "t0"."name" NOT LIKE ?1 ESCAPE '\'
+postgres: "t0"."name" NOT LIKE $1
+"##);
+    insta::assert_snapshot!(compare("name", B::Ilike, ScalarType::Text), @r##"
+sqlite: lower("t0"."name") LIKE lower(?1) ESCAPE '\'
+postgres: "t0"."name" ILIKE $1
+"##);
+    insta::assert_snapshot!(compare("name", B::NotIlike, ScalarType::Text), @r##"
+sqlite: lower("t0"."name") NOT LIKE lower(?1) ESCAPE '\'
+postgres: "t0"."name" NOT ILIKE $1
+"##);
+    insta::assert_snapshot!(compare("name", B::Contains, ScalarType::Text), @r##"
+sqlite: instr("t0"."name", ?1) > 0
+postgres: strpos("t0"."name", $1) > 0
+"##);
+    insta::assert_snapshot!(compare("name", B::StartsWith, ScalarType::Text), @r##"
+sqlite: substr("t0"."name", 1, length(?1)) = ?1
+postgres: starts_with("t0"."name", $1)
+"##);
+    insta::assert_snapshot!(compare("name", B::EndsWith, ScalarType::Text), @r##"
+sqlite: substr("t0"."name", length("t0"."name") - length(?1) + 1) = ?1
+postgres: right("t0"."name", length($1)) = $1
+"##);
+    insta::assert_snapshot!(output(|it| it.test("name", B::Concat, 0, ScalarType::Text)), @r##"
+sqlite: "t0"."name" || ?1
+postgres: "t0"."name" || $1
+"##);
+}
+
+#[test]
+fn lists_are_one_bind_however_long_they_are() {
+    use BinaryOperator as B;
+    let list = |name: &'static str, operator, kind| {
+        filter(move |it| {
+            let (value, list) = (it.field(name), it.list(0, kind));
+            it.binary(value, operator, list)
+        })
+    };
+    insta::assert_snapshot!(list("age", B::InList, ScalarType::Integer), @r##"
+sqlite: "t0"."age" IN (SELECT value FROM json_each(?1))
+postgres: "t0"."age" = ANY($1)
+"##);
+    insta::assert_snapshot!(list("name", B::NotInList, ScalarType::Text), @r##"
+sqlite: "t0"."name" NOT IN (SELECT value FROM json_each(?1))
+postgres: "t0"."name" <> ALL($1)
+"##);
+    insta::assert_snapshot!(list("token", B::InList, ScalarType::Uuid), @r##"
+sqlite: "t0"."token" IN (SELECT unhex(value) FROM json_each(?1))
+postgres: "t0"."token" = ANY($1)
+"##);
+    insta::assert_snapshot!(list("balance", B::InList, ScalarType::Decimal), @r##"
+sqlite: "t0"."balance" IN (SELECT value FROM json_each(?1))
+postgres: "t0"."balance" = ANY($1)
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let (value, list) = (it.parameter(0, ScalarType::Text), it.field("tags"));
+        it.binary(value, B::InList, list)
+    }), @r##"
+sqlite: ?1 IN (SELECT value FROM json_each("t0"."tags"))
+postgres: $1 = ANY("t0"."tags")
+"##);
+}
+
+#[test]
+fn functions_of_the_closed_list() {
+    let call = |name: &'static str, arguments: &'static [&'static str]| {
+        output(move |it| {
+            let arguments: Vec<_> = arguments.iter().map(|name| it.field(name)).collect();
+            it.call(name, &arguments)
+        })
+    };
+    insta::assert_snapshot!(call("lower", &["name"]), @r##"
+sqlite: lower("t0"."name")
+postgres: lower("t0"."name")
+"##);
+    insta::assert_snapshot!(call("upper", &["mood"]), @r##"
+sqlite: upper("t0"."mood")
+postgres: upper(CAST("t0"."mood" AS text))
+"##);
+    insta::assert_snapshot!(call("trim", &["name"]), @r##"
+sqlite: trim("t0"."name")
+postgres: trim("t0"."name")
+"##);
+    insta::assert_snapshot!(call("length", &["avatar"]), @r##"
+sqlite: length("t0"."avatar")
+postgres: length("t0"."avatar")
+"##);
+    insta::assert_snapshot!(call("abs", &["age"]), @r##"
+sqlite: abs("t0"."age")
+postgres: abs("t0"."age")
+"##);
+    insta::assert_snapshot!(call("round", &["score"]), @r##"
+sqlite: round("t0"."score")
+postgres: CAST(round(CAST("t0"."score" AS numeric)) AS double precision)
+"##);
+    insta::assert_snapshot!(call("coalesce", &["mood", "name"]), @r##"
+sqlite: coalesce("t0"."mood", "t0"."name")
+postgres: coalesce(CAST("t0"."mood" AS text), "t0"."name")
+"##);
+}
+
+#[test]
+fn t9_there_is_no_other_function() {
+    for name in [
+        "pg_read_file",
+        "pg_sleep",
+        "load_extension",
+        "LOWER",
+        "lower\"",
+        "randomblob",
+        "set_config",
+    ] {
+        let mut nodes = Nodes::default();
+        let argument = nodes.field("name");
+        let call = nodes.call(name, &[argument]);
+        let fault = error(&nodes.select(Select { projection: outputs(&[call]), ..all("User") }));
+        assert_eq!(fault.kind, ErrorKind::Denied, "{name}");
+    }
+    insta::assert_snapshot!(fault(|it| {
+        let name = it.field("name");
+        it.call("lenght", &[name])
+    }), @"denied: node 1: there is no function `lenght`; did you mean `length`?");
+}
+
+#[test]
+fn casts_that_mean_the_same_everywhere() {
+    let cast = |name: &'static str, kind| {
+        output(move |it| {
+            let operand = it.field(name);
+            it.add(Node::Cast((operand, kind)))
+        })
+    };
+    insta::assert_snapshot!(cast("age", ScalarType::Text), @r##"
+sqlite: CAST("t0"."age" AS TEXT)
+postgres: CAST("t0"."age" AS text)
+"##);
+    insta::assert_snapshot!(cast("age", ScalarType::Float), @r##"
+sqlite: CAST("t0"."age" AS REAL)
+postgres: CAST("t0"."age" AS double precision)
+"##);
+    insta::assert_snapshot!(cast("age", ScalarType::Decimal), @r##"
+sqlite: CAST("t0"."age" AS TEXT)
+postgres: CAST("t0"."age" AS numeric)
+"##);
+    insta::assert_snapshot!(cast("balance", ScalarType::Text), @r##"
+sqlite: CAST("t0"."balance" AS TEXT)
+postgres: CAST("t0"."balance" AS text)
+"##);
+    insta::assert_snapshot!(cast("mood", ScalarType::Text), @r##"
+sqlite: "t0"."mood"
+postgres: CAST("t0"."mood" AS text)
+"##);
+    insta::assert_snapshot!(cast("name", ScalarType::Integer), @r##"
+sqlite: unsupported: node 1: a cast from text to integer is not supported
+postgres: unsupported: node 1: a cast from text to integer is not supported
+"##);
+}
+
+#[test]
+fn types_that_clash_are_named_before_any_sql() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(fault(|it| it.test("age", B::Equal, 0, ScalarType::Text)), @"type-mismatch: node 2: integer cannot be compared with text");
+    insta::assert_snapshot!(fault(|it| it.test("born", B::Less, 0, ScalarType::Timestamp)), @"type-mismatch: node 2: date cannot be compared with timestamp");
+    insta::assert_snapshot!(fault(|it| it.test("score", B::Equal, 0, ScalarType::Decimal)), @"type-mismatch: node 2: float cannot be compared with decimal");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::Like, 0, ScalarType::Text)), @"type-mismatch: node 2: both operands are texts");
+    insta::assert_snapshot!(fault(|it| it.test("name", B::Add, 0, ScalarType::Integer)), @"type-mismatch: node 2: text is no number");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::InList, 0, ScalarType::Integer)), @"type-mismatch: node 2: the right side is a list: a parameter with `many`, or an array");
+    insta::assert_snapshot!(fault(|it| it.field("age")), @"type-mismatch: node 0: a condition is a boolean");
+    insta::assert_snapshot!(fault(|it| {
+        let age = it.field("age");
+        it.unary(UnaryOperator::Not, age)
+    }), @"type-mismatch: node 1: the operand is a boolean");
+    insta::assert_snapshot!(fault(|it| {
+        let (age, list) = (it.field("age"), it.list(0, ScalarType::Text));
+        it.binary(age, B::NotInList, list)
+    }), @"type-mismatch: node 2: integer cannot be in a list of text");
+    insta::assert_snapshot!(fault(|it| {
+        let (name, age) = (it.field("name"), it.field("age"));
+        let both = it.call("coalesce", &[name, age]);
+        it.unary(UnaryOperator::IsNull, both)
+    }), @"type-mismatch: node 2: `coalesce` does not take integer");
+}
+
+#[test]
+fn what_the_databases_compare_in_different_ways_is_refused() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(fault(|it| it.test("profile", B::Equal, 0, ScalarType::Json)), @"unsupported: node 2: comparing json is not supported yet");
+    insta::assert_snapshot!(fault(|it| it.test("mood", B::Less, 0, ScalarType::Text)), @"unsupported: node 2: comparing enums by their order is not supported yet");
+    insta::assert_snapshot!(filter(|it| it.test("break", B::Less, 0, ScalarType::Interval)), @r##"
+sqlite: unsupported: node 2: comparing intervals is not supported on SQLite
+postgres: "t0"."break" < $1
+"##);
+    insta::assert_snapshot!(fault(|it| it.test("tags", B::ArrayContains, 0, ScalarType::Text)), @"unsupported: node 2: `array-contains` is not supported yet");
+}
+
+#[test]
+fn a_parameter_has_one_type() {
+    let mut nodes = Nodes::default();
+    let one = nodes.test("age", BinaryOperator::Equal, 0, ScalarType::Integer);
+    let other = nodes.test("name", BinaryOperator::Equal, 0, ScalarType::Text);
+    let filter = nodes.add(Node::AllOf(vec![one, other]));
+    let query = nodes.select(Select { filter: Some(filter), ..ids() });
+    insta::assert_snapshot!(line(&error(&query)), @"type-mismatch: node 4: parameter 0 has another type here than elsewhere in the query");
+}
+
+#[test]
+fn parameters_are_numbered_without_gaps() {
+    insta::assert_snapshot!(fault(|it| it.test("age", BinaryOperator::Equal, 1, ScalarType::Integer)), @"invalid-query: parameter 0 is not used: parameters are numbered from 0 without gaps");
+}

@@ -1,0 +1,15 @@
+//! Hand-built models and queries, and the SQL that they become on both databases.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod delete;
+mod expressions;
+mod faults;
+mod fixture;
+mod hostile;
+mod insert;
+mod limits;
+mod scope;
+mod select;
+mod tables;
+mod update;

@@ -1,0 +1,344 @@
+//! Selects, counts and exists.
+
+use ferro_wit::query::{
+    AggregateFunction, BinaryOperator, Distinct, NullsOrder, OrderTerm, Query, Select, Statement,
+};
+use ferro_wit::types::{ColumnInfo, Dialect, ScalarType};
+
+use crate::fixture::*;
+
+#[test]
+fn a_model_is_all_of_its_fields_in_order() {
+    insta::assert_snapshot!(plan(&Nodes::default().select(all("User"))), @r##"
+sqlite: SELECT "t0"."id", "t0"."email", "t0"."name", "t0"."age", "t0"."score", "t0"."balance", "t0"."mood", "t0"."tags", "t0"."profile", "t0"."token", "t0"."avatar", "t0"."born", "t0"."created", "t0"."active", "t0"."break", "t0"."tenant_id" FROM "user" AS "t0"
+postgres: SELECT "t0"."id", "t0"."email", "t0"."name", "t0"."age", "t0"."score", "t0"."balance", CAST("t0"."mood" AS text), "t0"."tags", "t0"."profile", "t0"."token", "t0"."avatar", "t0"."born", "t0"."created", "t0"."active", "t0"."break", "t0"."tenant_id" FROM "user" AS "t0"
+"##);
+    let plan = catalog()
+        .compile(&Nodes::default().select(all("Membership")), Dialect::Sqlite, None)
+        .unwrap();
+    let column = |name: &str, kind, nullable| ColumnInfo {
+        path: vec![name.into()],
+        kind,
+        many: false,
+        nullable,
+    };
+    assert_eq!(
+        plan.steps[0].columns,
+        [
+            column("user_id", ScalarType::Integer, false),
+            column("team", ScalarType::Text, false),
+            column("note", ScalarType::Text, true),
+        ]
+    );
+}
+
+#[test]
+fn a_filter_binds_its_parameters_in_the_order_of_their_use() {
+    let mut nodes = Nodes::default();
+    let name = nodes.test("name", BinaryOperator::Equal, 1, ScalarType::Text);
+    let age = nodes.test("age", BinaryOperator::GreaterOrEqual, 0, ScalarType::Integer);
+    let email = nodes.test("email", BinaryOperator::NotEqual, 1, ScalarType::Text);
+    let filter = nodes.add(ferro_wit::query::Node::AllOf(vec![name, age, email]));
+    let query = nodes.select(Select { filter: Some(filter), ..ids() });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" = ?1 AND "t0"."age" >= ?2 AND "t0"."email" <> ?1
+  parameter 1 Text, parameter 0 Integer
+postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" = $1 AND "t0"."age" >= $2 AND "t0"."email" <> $1
+  parameter 1 Text, parameter 0 Integer
+"##);
+}
+
+#[test]
+fn nulls_come_last_unless_asked_for_first() {
+    let mut nodes = Nodes::default();
+    let (age, id, score) = (nodes.field("age"), nodes.field("id"), nodes.field("score"));
+    let first = |it: OrderTerm| OrderTerm { nulls: NullsOrder::First, ..it };
+    let order_by = vec![
+        ascending(age),
+        descending(age),
+        first(ascending(score)),
+        first(descending(score)),
+        descending(id),
+    ];
+    insta::assert_snapshot!(plan(&nodes.select(Select { order_by, ..ids() })), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" ORDER BY "t0"."age" NULLS LAST, "t0"."age" DESC, "t0"."score", "t0"."score" DESC NULLS FIRST, "t0"."id" DESC
+postgres: SELECT "t0"."id" FROM "user" AS "t0" ORDER BY "t0"."age", "t0"."age" DESC NULLS LAST, "t0"."score" NULLS FIRST, "t0"."score" DESC, "t0"."id" DESC
+"##);
+}
+
+#[test]
+fn enums_and_decimals_are_ordered_alike_on_both_databases() {
+    let mut nodes = Nodes::default();
+    let (mood, balance) = (nodes.field("mood"), nodes.field("balance"));
+    let order_by = vec![ascending(mood), descending(balance)];
+    insta::assert_snapshot!(plan(&nodes.select(Select { order_by, ..ids() })), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" ORDER BY CASE "t0"."mood" WHEN 'sad' THEN 0 WHEN 'so-so' THEN 1 WHEN 'glad' THEN 2 END NULLS LAST, "t0"."balance" DESC
+postgres: SELECT "t0"."id" FROM "user" AS "t0" ORDER BY "t0"."mood", "t0"."balance" DESC
+"##);
+}
+
+fn page(limit: bool, offset: bool) -> Query {
+    let mut nodes = Nodes::default();
+    let zero = nodes.integer(0);
+    let parameter = nodes.parameter(0, ScalarType::Integer);
+    let select =
+        Select { limit: limit.then_some(zero), offset: offset.then_some(parameter), ..ids() };
+    nodes.select(select)
+}
+
+#[test]
+fn a_limit_of_zero_and_an_offset_alone_are_valid() {
+    insta::assert_snapshot!(plan(&page(true, true)), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" LIMIT 0 OFFSET ?1
+  parameter 0 Integer
+postgres: SELECT "t0"."id" FROM "user" AS "t0" LIMIT 0 OFFSET $1
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(plan(&page(false, true)), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" LIMIT -1 OFFSET ?1
+  parameter 0 Integer
+postgres: SELECT "t0"."id" FROM "user" AS "t0" OFFSET $1
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(plan(&page(true, false)), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" LIMIT 0
+postgres: SELECT "t0"."id" FROM "user" AS "t0" LIMIT 0
+"##);
+}
+
+#[test]
+fn a_limit_is_a_whole_number_that_is_not_negative() {
+    let mut nodes = Nodes::default();
+    let limit = nodes.integer(-1);
+    let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
+    insta::assert_snapshot!(line(&fault), @"invalid-query: node 0: a limit or an offset is not negative");
+    let mut nodes = Nodes::default();
+    let limit = nodes.field("age");
+    let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
+    insta::assert_snapshot!(line(&fault), @"type-mismatch: node 0: a limit or an offset is a whole number or a parameter of type integer");
+    let mut nodes = Nodes::default();
+    let limit = nodes.parameter(0, ScalarType::Text);
+    let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
+    insta::assert_snapshot!(line(&fault), @"type-mismatch: node 0: a limit or an offset is a whole number or a parameter of type integer");
+}
+
+#[test]
+fn count_and_exists_describe_what_the_select_would_return() {
+    let filtered = |limit: bool, statement: Statement| {
+        let mut nodes = Nodes::default();
+        let filter = nodes.test("age", BinaryOperator::Less, 0, ScalarType::Integer);
+        let order = nodes.field("name");
+        let ten = nodes.integer(10);
+        let select = Select {
+            filter: Some(filter),
+            order_by: vec![ascending(order)],
+            limit: limit.then_some(ten),
+            offset: limit.then_some(ten),
+            ..all("User")
+        };
+        plan(&nodes.query(vec![select], statement))
+    };
+    insta::assert_snapshot!(filtered(false, Statement::Count(0)), @r##"
+sqlite: SELECT count(*) FROM "user" AS "t0" WHERE "t0"."age" < ?1
+  parameter 0 Integer
+postgres: SELECT count(*) FROM "user" AS "t0" WHERE "t0"."age" < $1
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(filtered(true, Statement::Count(0)), @r##"
+sqlite: SELECT count(*) FROM (SELECT 1 FROM "user" AS "t0" WHERE "t0"."age" < ?1 LIMIT 10 OFFSET 10) AS "rows"
+  parameter 0 Integer
+postgres: SELECT count(*) FROM (SELECT 1 FROM "user" AS "t0" WHERE "t0"."age" < $1 LIMIT 10 OFFSET 10) AS "rows"
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(filtered(false, Statement::Exists(0)), @r##"
+sqlite: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."age" < ?1)
+  parameter 0 Integer
+postgres: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."age" < $1)
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(filtered(true, Statement::Exists(0)), @r##"
+sqlite: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."age" < ?1 LIMIT 10 OFFSET 10)
+  parameter 0 Integer
+postgres: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."age" < $1 LIMIT 10 OFFSET 10)
+  parameter 0 Integer
+"##);
+}
+
+#[test]
+fn a_count_of_distinct_rows_counts_them_once() {
+    let select =
+        Select { projection: fields(&["name", "mood"]), distinct: Distinct::Rows, ..all("User") };
+    let query = Nodes::default().query(vec![select], Statement::Count(0));
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT count(*) FROM (SELECT DISTINCT "t0"."name", "t0"."mood" FROM "user" AS "t0") AS "rows"
+postgres: SELECT count(*) FROM (SELECT DISTINCT "t0"."name", CAST("t0"."mood" AS text) FROM "user" AS "t0") AS "rows"
+"##);
+}
+
+#[test]
+fn a_count_keeps_what_takes_parameters() {
+    let mut nodes = Nodes::default();
+    let sum = nodes.test("age", BinaryOperator::Add, 0, ScalarType::Integer);
+    let order = nodes.test("age", BinaryOperator::Multiply, 1, ScalarType::Integer);
+    let select =
+        Select { projection: outputs(&[sum]), order_by: vec![ascending(order)], ..all("User") };
+    insta::assert_snapshot!(plan(&nodes.query(vec![select], Statement::Count(0))), @r##"
+sqlite: SELECT count(*) FROM (SELECT "t0"."age" + ?1 FROM "user" AS "t0" ORDER BY "t0"."age" * ?2 NULLS LAST) AS "rows"
+  parameter 0 Integer, parameter 1 Integer
+postgres: SELECT count(*) FROM (SELECT CAST("t0"."age" AS bigint) + $1 FROM "user" AS "t0" ORDER BY CAST("t0"."age" AS bigint) * $2) AS "rows"
+  parameter 0 Integer, parameter 1 Integer
+"##);
+}
+
+#[test]
+fn distinct_rows_are_ordered_by_what_they_list_only() {
+    let distinct = |names: &[&str]| {
+        let mut nodes = Nodes::default();
+        let name = nodes.field("name");
+        nodes.select(Select {
+            projection: fields(names),
+            distinct: Distinct::Rows,
+            order_by: vec![ascending(name)],
+            ..all("User")
+        })
+    };
+    insta::assert_snapshot!(plan(&distinct(&["name", "age"])), @r##"
+sqlite: SELECT DISTINCT "t0"."name", "t0"."age" FROM "user" AS "t0" ORDER BY "t0"."name"
+postgres: SELECT DISTINCT "t0"."name", "t0"."age" FROM "user" AS "t0" ORDER BY "t0"."name"
+"##);
+    insta::assert_snapshot!(line(&error(&distinct(&["age"]))), @"invalid-query: node 0: distinct rows are ordered by what they list only");
+}
+
+#[test]
+fn groups_are_counted_and_asked() {
+    use AggregateFunction as A;
+    let mut nodes = Nodes::default();
+    let (mood, star, age) = (nodes.field("mood"), nodes.star(), nodes.field("age"));
+    let count = nodes.aggregate(A::Count, star);
+    let sum = nodes.aggregate(A::Sum, age);
+    let average = nodes.aggregate(A::Average, age);
+    let least = nodes.integer(2);
+    let having = nodes.binary(count, BinaryOperator::Greater, least);
+    let select = Select {
+        projection: outputs(&[mood, count, sum, average]),
+        group_by: vec![mood],
+        having: Some(having),
+        order_by: vec![descending(count)],
+        ..all("User")
+    };
+    insta::assert_snapshot!(plan(&nodes.select(select)), @r##"
+sqlite: SELECT "t0"."mood", count(*), sum("t0"."age"), avg("t0"."age") FROM "user" AS "t0" GROUP BY "t0"."mood" HAVING count(*) > 2 ORDER BY count(*) DESC
+postgres: SELECT CAST("t0"."mood" AS text), count(*), CAST(sum("t0"."age") AS bigint), CAST(avg("t0"."age") AS double precision) FROM "user" AS "t0" GROUP BY "t0"."mood" HAVING count(*) > 2 ORDER BY count(*) DESC
+"##);
+}
+
+#[test]
+fn aggregates_of_every_kind_have_the_same_types_on_both_databases() {
+    use AggregateFunction as A;
+    let mut nodes = Nodes::default();
+    let (name, score, balance) =
+        (nodes.field("name"), nodes.field("score"), nodes.field("balance"));
+    let adult = nodes.test("age", BinaryOperator::Greater, 0, ScalarType::Integer);
+    let distinct = nodes.add(ferro_wit::query::Node::Aggregate(ferro_wit::query::Aggregate {
+        function: A::Count,
+        argument: name,
+        distinct: true,
+        filter: Some(adult),
+    }));
+    let listed = [
+        distinct,
+        nodes.aggregate(A::Minimum, name),
+        nodes.aggregate(A::Maximum, balance),
+        nodes.aggregate(A::Average, score),
+    ];
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT count(DISTINCT "t0"."name") FILTER (WHERE "t0"."age" > ?1), min("t0"."name"), max("t0"."balance"), avg("t0"."score") FROM "user" AS "t0"
+  parameter 0 Integer
+postgres: SELECT count(DISTINCT "t0"."name") FILTER (WHERE "t0"."age" > $1), min("t0"."name"), max("t0"."balance"), avg("t0"."score") FROM "user" AS "t0"
+  parameter 0 Integer
+"##);
+    let plan = catalog().compile(&query, Dialect::Postgres, None).unwrap();
+    let kinds: Vec<_> = plan.steps[0].columns.iter().map(|it| (it.kind, it.nullable)).collect();
+    use ScalarType as S;
+    assert_eq!(kinds, [(S::Integer, false), (S::Text, true), (S::Decimal, true), (S::Float, true)]);
+}
+
+#[test]
+fn sums_of_decimals_are_exact_or_refused() {
+    let mut nodes = Nodes::default();
+    let balance = nodes.field("balance");
+    let sum = nodes.aggregate(AggregateFunction::Sum, balance);
+    let query = nodes.select(Select { projection: outputs(&[sum]), ..all("User") });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: unsupported: node 1: sums and averages of decimals are not supported on SQLite yet
+postgres: SELECT sum("t0"."balance") FROM "user" AS "t0"
+"##);
+}
+
+#[test]
+fn what_groups_do_not_have_is_refused() {
+    let mut nodes = Nodes::default();
+    let (name, star) = (nodes.field("name"), nodes.star());
+    let count = nodes.aggregate(AggregateFunction::Count, star);
+    let query = nodes.clone().select(Select { projection: outputs(&[name, count]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: the field is neither grouped by nor aggregated");
+    let query = nodes.clone().select(Select { group_by: vec![name], ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a select with groups or aggregates lists its outputs");
+    let mut filtered = nodes.clone();
+    let zero = filtered.integer(0);
+    let filter = filtered.binary(count, BinaryOperator::Greater, zero);
+    let query = filtered.select(Select { filter: Some(filter), ..ids() });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 4: an aggregate cannot stand here");
+    let nested = nodes.aggregate(AggregateFunction::Maximum, count);
+    let query = nodes.select(Select { projection: outputs(&[nested]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 3: an aggregate cannot stand in another one");
+}
+
+#[test]
+fn rows_are_not_ordered_by_a_constant_which_would_mean_a_column() {
+    let mut nodes = Nodes::default();
+    let one = nodes.integer(1);
+    let fault = error(&nodes.select(Select { order_by: vec![ascending(one)], ..ids() }));
+    insta::assert_snapshot!(line(&fault), @"invalid-query: node 0: rows cannot be ordered or grouped by a constant");
+}
+
+#[test]
+fn a_misspelt_name_is_an_error_with_the_nearest_one() {
+    let query = Nodes::default().select(all("Usre"));
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: there is no model `Usre`; did you mean `User`?");
+    let mut nodes = Nodes::default();
+    let filter = nodes.test("nmae", BinaryOperator::Equal, 0, ScalarType::Text);
+    let query = nodes.select(Select { filter: Some(filter), ..ids() });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: model `User` has no field `nmae`; did you mean `name`?");
+    let query = Nodes::default().select(Select { projection: fields(&["emial"]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: model `User` has no field `emial`; did you mean `email`?");
+}
+
+#[test]
+fn two_columns_of_one_name_are_refused() {
+    let query =
+        Nodes::default().select(Select { projection: fields(&["name", "name"]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a projection has two columns `name`");
+    let query = Nodes::default().select(Select { projection: fields(&[]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a projection names at least one column");
+}
+
+#[test]
+fn constructs_of_later_releases_are_named() {
+    use ferro_wit::query::{Lock, LockStrength, LockWait, SetOperator};
+    let lock = Some(Lock { strength: LockStrength::Update, wait: LockWait::Wait });
+    let query = Nodes::default().select(Select { lock, ..ids() });
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: `lock` of a select is not supported yet");
+    let combined = Select { combined: vec![(SetOperator::Union, 0)], ..ids() };
+    let query = Nodes::default().query(vec![ids(), combined], Statement::Select(1));
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: `combined` of a select is not supported yet");
+    let mut nodes = Nodes::default();
+    let path = nodes.add(ferro_wit::query::Node::Field(ferro_wit::query::Path {
+        outer: 0,
+        relations: vec!["team".into()],
+        field: "name".into(),
+    }));
+    let query = nodes.select(Select { order_by: vec![ascending(path)], ..ids() });
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 0: a path through relations is not supported yet");
+}
