@@ -75,10 +75,11 @@ class Compiler:
             if of is core:
                 dropped.drop(core.store)
         if catalog.core is not core or catalog.handle is None:
+            # wasmtime-py tells ok and err by their classes here, and by a tag below.
             answer = self._enter("[static]catalog.create", catalog.models)
-            if answer.tag == "err":
-                raise SchemaError(_faults(answer.payload))
-            catalog.core, catalog.handle = core, answer.payload
+            if isinstance(answer, str):
+                raise SchemaError(_faults(answer))
+            catalog.core, catalog.handle = core, answer
         return catalog.handle
 
     def _enter(self, name: str, *arguments: Any) -> Any:

@@ -76,11 +76,6 @@ class Column:
         return None if self.enum_class is None else {it.value: it for it in self.enum_class}
 
     @property
-    def decode(self) -> None:
-        """From stored values to the field's: no type needs that yet."""
-        return None
-
-    @property
     def copy(self) -> Callable[[Any], Any] | None:
         """Copies a value that can change in place, so that a change is noticed."""
         if self.kind == "json":

@@ -26,13 +26,14 @@ from wasmtime.component import (
 
 from . import _native
 from ._convert import Convert, lift, lower
-from .exceptions import BY_KIND, FerroError, LimitError, PluginError
+from ._wasi import INTERFACES as WASI_INTERFACES
+from .exceptions import BY_KIND, DeniedError, FerroError, LimitError, UnsupportedError
 
-DATABASE = "ferro:orm/database@0.1.0"
-RAW_SQL = "ferro:orm/raw-sql@0.1.0"
+DATABASE = "ferro:orm/database"
+RAW_SQL = "ferro:orm/raw-sql"
 _PACKAGE = "ferro:orm/"
-_TYPES = {f"ferro:orm/{name}@0.1.0" for name in ("types", "schema", "query")}
-"""Interfaces without functions: there is nothing to lend."""
+_INTERFACES = {DATABASE, RAW_SQL, "ferro:orm/types", "ferro:orm/schema", "ferro:orm/query"}
+"""What a plugin may import of the package; those not named above are types."""
 
 _SESSION = 1
 _CURSOR = 2
@@ -88,27 +89,42 @@ class GuestCall:
             thing.close()
 
 
-def check_imports(engine: Engine, component: Component, name: str) -> None:
-    """Refuse a component that imports what nobody can grant, and name it."""
-    for imported in component.type.imports(engine):
-        if imported in _TYPES or imported in (DATABASE, RAW_SQL):
-            continue
-        if imported.startswith(_PACKAGE):
-            raise PluginError(
-                f"`{name}` imports `{imported}`, and this is ferro:orm@0.1.0: build it again"
+def check_interfaces(engine: Engine, component: Component, name: str) -> None:
+    """Refuse a component that imports what nobody can grant, or is for another version, by name."""
+    imports, exports = component.type.imports(engine), component.type.exports(engine)
+    for interface in (*imports, *exports):
+        path, _, version = interface.partition("@")
+        if path.startswith(_PACKAGE) and version.rpartition(".")[0] != "0.1":
+            raise UnsupportedError(
+                f"the plugin `{name}` was built against `{interface}`; this host has version "
+                "0.1.0: build it against that one"
             )
-        raise PluginError(f"`{name}` imports `{imported}`, which is not granted to plugins")
+    for interface in imports:
+        path = interface.partition("@")[0]
+        if path not in _INTERFACES and path not in WASI_INTERFACES:
+            raise DeniedError(
+                f"the plugin `{name}` imports `{interface}`, which is not granted to plugins"
+            )
+
+
+def needs_raw_sql(engine: Engine, component: Component) -> bool:
+    """Whether a component imports `raw-sql`: then only a tenant that is granted that may call."""
+    return any(name.partition("@")[0] == RAW_SQL for name in component.type.imports(engine))
 
 
 def link(engine: Engine, component: Component) -> Linker:
-    """A linker with what a component imports, and nothing besides."""
+    """A linker with what a component imports. WASI is linked whole, so the imports are checked."""
     linker = Linker(engine)
+    imports = component.type.imports(engine)
+    if any(name.startswith("wasi:") for name in imports):
+        linker.add_wasip2()
     with linker.root() as root:
-        for name, item in component.type.imports(engine).items():
+        for name, item in imports.items():
             interface = item.ty
-            if name in (DATABASE, RAW_SQL) and isinstance(interface, ComponentInstanceType):
+            path = name.partition("@")[0]
+            if path in (DATABASE, RAW_SQL) and isinstance(interface, ComponentInstanceType):
                 with root.add_instance(name) as instance:
-                    _define(instance, name, interface, engine)
+                    _define(instance, path, interface, engine)
     return linker
 
 
@@ -124,7 +140,7 @@ def _define(
         if not isinstance(kind, FuncType):
             continue
         if export not in functions:
-            raise PluginError(f"`{name}` has no function `{export}`: build the plugin again")
+            raise UnsupportedError(f"`{name}` has no function `{export}` in this version")
         instance.add_func(export, _host_function(kind, functions[export]))
 
 

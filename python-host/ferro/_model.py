@@ -31,30 +31,7 @@ Loaded = tuple[str, "dict[str, Any] | None"]
     kw_only_default=True, field_specifiers=(Field, pydantic.Field, pydantic.PrivateAttr)
 )
 class ModelMeta(ModelMetaclass):
-    """Registers models, and gives their fields as expressions: `User.age`."""
-
-    __ferro_table__: Table | None
-
-    def __new__(
-        mcs,
-        name: str,
-        bases: tuple[type, ...],
-        namespace: dict[str, Any],
-        *,
-        table: str | None = None,
-        abstract: bool = False,
-        **options: Any,
-    ) -> Any:
-        cls: Any = super().__new__(mcs, name, bases, namespace, **options)
-        cls.__ferro_table__ = None
-        if abstract:
-            return cls
-        if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
-            raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
-        made = Table(cls, table or snake_case(name))
-        registry.add(made)
-        cls.__ferro_table__ = made
-        return cls
+    """Gives the fields of models as expressions: `User.age`."""
 
     def __getattr__(cls, name: str) -> Any:  # noqa: N805 - of a metaclass
         # Pydantic asks every class for names of its own, before there is a table.
@@ -64,7 +41,7 @@ class ModelMeta(ModelMetaclass):
         return FieldExpression(table, table.column(name))
 
 
-class Model(pydantic.BaseModel, metaclass=ModelMeta, abstract=True):
+class Model(pydantic.BaseModel, metaclass=ModelMeta):
     """A Pydantic model whose instances are rows of a table.
 
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
@@ -89,8 +66,29 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta, abstract=True):
 
     __slots__ = ("_ferro_loaded",)
 
-    __ferro_table__: ClassVar[Table | None]
+    __ferro_table__: ClassVar[Table | None] = None
     _ferro_loaded: Loaded
+
+    def __init_subclass__(
+        cls, *, table: str | None = None, abstract: bool = False, **options: Any
+    ) -> None:
+        super().__init_subclass__(**options)
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, table: str | None = None, abstract: bool = False, **options: Any
+    ) -> None:
+        """Register the model. Pydantic calls this when the class is all there."""
+        super().__pydantic_init_subclass__(**options)
+        cls.__ferro_table__ = None
+        if abstract:
+            return
+        if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
+            name = cls.__name__
+            raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
+        made = Table(cls, table or snake_case(cls.__name__))
+        registry.add(made)
+        cls.__ferro_table__ = made
 
     @classmethod
     def using(cls, connection: str | Transaction) -> Connected[Self]:
@@ -313,7 +311,7 @@ async def _insert_many(table: Table, rows: list[M], using: str | Transaction | N
     names = tuple(name for name in table.columns if not (generated and name == key.name))
     columns = [[table.columns[name].stored(row.__dict__[name]) for row in rows] for name in names]
     label, runner = session(using)
-    count = await runner.write(table.query(("insert-many", names)), columns)
+    count = await runner.write(table.query(("insert-many", names)), columns, len(rows))
     for row in rows:
         snapshot = None if generated else _snapshot(table, row)
         object.__setattr__(row, "_ferro_loaded", (label, snapshot))

@@ -26,13 +26,17 @@ from . import _native
 from ._compiler import compiler
 from ._convert import Mismatch, lift, lower
 from ._engine import engine
-from ._guest import GuestCall, check_imports, link
+from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
 from ._tenant import Tenant, tenant_json
-from ._wasm import compile_component, plugin_engine, read_component
+from ._wasi import Output
+from ._wasm import STACK, compile_component, plugin_engine, read_component
 from .exceptions import (
     BY_KIND,
+    ConfigurationError,
+    DeniedError,
     FerroError,
     InternalError,
+    LimitError,
     PluginError,
     PluginTrap,
     QueryTimeout,
@@ -58,8 +62,9 @@ class Plugin:
     def __init__(self, component: Component, name: str) -> None:
         self.name = name
         self._component = component
+        check_interfaces(plugin_engine(), component, name)
         self._exports = _exports(component)
-        check_imports(plugin_engine(), component, name)
+        self._raw_sql = needs_raw_sql(plugin_engine(), component)
         self._linker = link(plugin_engine(), component)
         self._models = _native.Models(json.dumps(self._describe()), compiler)
 
@@ -67,8 +72,9 @@ class Plugin:
     async def load(cls, path: str | PathLike[str]) -> Plugin:
         """Load a component from a file. Compiled code is cached on disk.
 
-        Raises `PluginError` if it is not a component, was built against another version of the WIT
-        package, or imports what is not granted; and `SchemaError` if its models are not valid.
+        Raises `ConfigurationError` if it is not a component, `UnsupportedError` if it was built
+        against another version of the WIT package, `DeniedError` if it imports what is not granted,
+        and `SchemaError` if its models are not valid.
         """
         return await asyncio.to_thread(cls._load, Path(path))
 
@@ -107,6 +113,11 @@ class Plugin:
         lowered = _lower_arguments(export, kind, arguments)
         grants = tenant_json(tenant)
         limits = _native.guest_limits(grants)
+        if self._raw_sql and not limits["raw_sql"]:
+            raise DeniedError(
+                f"the plugin `{self.name}` imports `{RAW_SQL}`, and tenant `{limits['name']}` is "
+                "not granted `raw-sql`"
+            )
         gate = _native.GuestGate(engine.databases, self._models, grants)
         call = GuestCall(gate, limits["handles"])
         try:
@@ -120,9 +131,9 @@ class Plugin:
     def _describe(self) -> Any:
         kind = self._exports.pop(_DESCRIBE, None)
         if kind is None or kind.result is None:
-            raise PluginError(
-                f"`{self.name}` does not export `{_DESCRIBE}`: its world has to include "
-                "`ferro:orm/plugin@0.1.0`"
+            raise ConfigurationError(
+                f"the component `{self.name}` is no plugin: it does not export `ferro:orm/models`; "
+                "include the world `ferro:orm/plugin` in its own"
             )
         no_grants = tenant_json(None)
         limits = _native.guest_limits(no_grants)
@@ -137,6 +148,8 @@ class Plugin:
         store = Store(plugin_engine())
         store.set_limits(memory_size=limits["memory"], instances=limits["instances"])
         store.set_epoch_deadline(math.ceil(limits["deadline"] / _TICK) + 1)
+        output = Output(self.name, limits["name"], limits["log_bytes"])
+        store.set_wasi(output.config())
         try:
             with _ticker, call:
                 instance = self._linker.instantiate(store, self._component)
@@ -148,6 +161,7 @@ class Plugin:
             raise self._failure(error, call, limits["deadline"]) from call.failure or error
         finally:
             store.close()
+            output.close()
 
     def _failure(self, error: WasmtimeError, call: GuestCall, deadline: float) -> FerroError:
         if isinstance(call.failure, FerroError):
@@ -157,6 +171,8 @@ class Plugin:
         text = str(error)
         if "wasm trap: interrupt" in text:
             return QueryTimeout(f"the limit `deadline` of {deadline} s is reached")
+        if "call stack exhausted" in text:
+            return LimitError(f"the limit is reached of `stack`: {STACK // 1024} KiB")
         cause = next((line for line in text.splitlines() if "wasm trap" in line), text)
         return PluginTrap(f"`{self.name}` broke off: {cause.strip()}")
 

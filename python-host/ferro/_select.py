@@ -124,7 +124,7 @@ class Select(Generic[M]):
             self._limit is not None,
             self._offset is not None,
         )
-        return self._table.query(shape), (condition.values if condition else ()) + bounds
+        return self._table.query(shape), (() if condition is None else condition.values) + bounds
 
     def _term(self, term: Any) -> Shape:
         if isinstance(term, FieldExpression):

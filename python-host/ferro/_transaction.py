@@ -21,6 +21,13 @@ class Transaction:
 
     It belongs to the task that opened it. A task that is started inside works outside of it, unless
     the transaction is passed to it and named: `User.using(transaction)`.
+
+    Example:
+        >>> import ferro
+        >>> class Visit(ferro.Model, table="doc_visit"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> async def in_another_task(transaction: ferro.Transaction) -> None:
+        ...     await Visit.using(transaction).create()
     """
 
     def __init__(self, using: str | None, options: dict[str, Any]) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 from wasmtime import Config, Engine, WasmtimeError
 from wasmtime.component import Component
 
-from .exceptions import PluginError
+from .exceptions import ConfigurationError
 
 LARGEST_COMPONENT = 16 * 1024 * 1024
 """A component of more bytes is not compiled."""
+
+STACK = 512 * 1024
+"""Bytes of a plugin's stack."""
 
 # The preamble of a component: magic number, then version 13 of layer 1. Text and precompiled code,
 # which wasmtime-py would take too, do not begin like this.
@@ -32,7 +35,7 @@ def plugin_engine() -> Engine:
     """The engine of all plugins: they are interrupted by epochs."""
     config = _cached_config()
     config.epoch_interruption = True
-    config.max_wasm_stack = 512 * 1024
+    config.max_wasm_stack = STACK
     return Engine(config)
 
 
@@ -50,17 +53,23 @@ def _cached_config() -> Config:
 def read_component(path: Path) -> bytes:
     """The bytes of a component, and nothing else that a file may hold."""
     try:
-        size = path.stat().st_size
-        if size > LARGEST_COMPONENT:
-            raise PluginError(f"`{path}` has {size} bytes: at most {LARGEST_COMPONENT} are loaded")
-        code = path.read_bytes()
+        with path.open("rb") as file:
+            code = file.read(LARGEST_COMPONENT + 1)
     except OSError as error:
-        raise PluginError(f"cannot read `{path}`: {error.strerror}") from error
+        raise ConfigurationError(f"cannot read the plugin `{path}`: {error.strerror}") from error
+    if len(code) > LARGEST_COMPONENT:
+        raise _refused(path, f"is larger than {LARGEST_COMPONENT} bytes, the most that is loaded")
+    if code.startswith(_PREAMBLE):
+        return code
     if code.startswith(_MODULE_PREAMBLE):
-        raise PluginError(f"`{path}` is a core module: make a component of it")
-    if not code.startswith(_PREAMBLE):
-        raise PluginError(f"`{path}` is not a WebAssembly component")
-    return code
+        raise _refused(path, "is a core module and not a component")
+    if code.lstrip().startswith((b"(", b";;")):
+        raise _refused(path, "is WebAssembly in text form: give the component in binary form")
+    raise _refused(path, "is not a WebAssembly component")
+
+
+def _refused(path: Path, fault: str) -> ConfigurationError:
+    return ConfigurationError(f"the plugin `{path.name}` {fault}")
 
 
 def compile_component(engine: Engine, code: bytes, name: str) -> Component:
@@ -68,4 +77,4 @@ def compile_component(engine: Engine, code: bytes, name: str) -> Component:
     try:
         return Component(engine, code)
     except WasmtimeError as error:
-        raise PluginError(f"`{name}` cannot be compiled: {error}") from error
+        raise ConfigurationError(f"`{name}` is not a valid component: {error}") from error

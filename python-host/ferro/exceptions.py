@@ -358,7 +358,11 @@ def from_native(
         >>> from_native("denied", "no", None, None, None, None, False)
         DeniedError('no')
     """
-    error = BY_KIND.get(kind, InternalError)(message)
+    cls = BY_KIND.get(kind, InternalError)
+    if cls is BusyError and retryable and code is None:
+        # No database said so, and waiting helps: it was the pool.
+        cls = PoolTimeout
+    error = cls(message)
     error.kind = kind
     error.code = code
     error.constraint = constraint

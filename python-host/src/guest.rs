@@ -64,17 +64,6 @@ impl GuestGate {
         let session = raise(py, self.gate.open(label))?;
         Ok(GuestSession::new(session, self.deadline))
     }
-
-    /// What the call has used so far.
-    fn usage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let usage = self.gate.usage();
-        let dict = PyDict::new(py);
-        dict.set_item("statements", usage.statements)?;
-        dict.set_item("rows_read", usage.rows_read)?;
-        dict.set_item("rows_written", usage.rows_written)?;
-        dict.set_item("bytes", usage.bytes)?;
-        Ok(dict)
-    }
 }
 
 /// The limits that the host of a guest keeps, for the host that is written in Python.
@@ -82,6 +71,9 @@ impl GuestGate {
 pub(crate) fn guest_limits<'py>(py: Python<'py>, tenant: &str) -> PyResult<Bound<'py, PyDict>> {
     let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
     let dict = PyDict::new(py);
+    dict.set_item("name", &tenant.name)?;
+    dict.set_item("raw_sql", tenant.grants.values().any(|grant| grant.raw_sql))?;
+    dict.set_item("log_bytes", tenant.limits.log_bytes)?;
     dict.set_item("deadline", tenant.limits.deadline.as_secs_f64())?;
     dict.set_item("memory", tenant.limits.memory)?;
     dict.set_item("instances", tenant.limits.instances)?;

@@ -28,8 +28,6 @@ struct Field {
     name: Py<PyString>,
     /// From a stored value to the member of an enum.
     members: Option<Py<PyDict>>,
-    /// From a stored value to the field's.
-    decode: Option<Py<PyAny>>,
     /// The value can change in place: what was loaded is kept as a copy of its own.
     copy: Option<Py<PyAny>>,
 }
@@ -39,7 +37,6 @@ struct Field {
 struct FieldArguments<'py> {
     name: Bound<'py, PyString>,
     members: Option<Bound<'py, PyDict>>,
-    decode: Option<Bound<'py, PyAny>>,
     copy: Option<Bound<'py, PyAny>>,
 }
 
@@ -61,7 +58,6 @@ impl Loader {
                 let field = Field {
                     name: field.name.unbind(),
                     members: field.members.map(Bound::unbind),
-                    decode: field.decode.map(Bound::unbind),
                     copy: field.copy.map(Bound::unbind),
                 };
                 Ok((key, field))
@@ -121,11 +117,6 @@ impl Loader {
                 }
             }
         }
-        if let Some(decode) = &field.decode {
-            for object in &mut objects {
-                *object = decode.bind(py).call1((&*object,))?;
-            }
-        }
         Ok((field, objects))
     }
 
@@ -145,7 +136,9 @@ impl Loader {
         }
         let loaded = dict.copy()?;
         for (field, objects) in values {
-            if let (Some(copy), Some(object)) = (&field.copy, objects.get(row)) {
+            if let (Some(copy), Some(object)) = (&field.copy, objects.get(row))
+                && !object.is_none()
+            {
                 loaded.set_item(&field.name, copy.bind(py).call1((object,))?)?;
             }
         }

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ferro_session::Cursor;
 use ferro_wit::types::{
-    Arrays, Batch, Column, ColumnInfo, Dialect, Error, ErrorKind, Scalars, TransactionOptions,
-    Value,
+    Arrays, Batch, Column, ColumnInfo, Error, ErrorKind, Scalars, TransactionOptions, Value,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -79,15 +78,6 @@ fn ended() -> Error {
 
 #[pymethods]
 impl Session {
-    /// `sqlite` or `postgres`.
-    #[getter]
-    fn dialect(&self, py: Python<'_>) -> PyResult<&'static str> {
-        Ok(match self.get(py)?.dialect() {
-            Dialect::Sqlite => "sqlite",
-            Dialect::Postgres => "postgres",
-        })
-    }
-
     /// Run a query for its rows. Resolves to a list of tuples.
     fn fetch<'py>(
         &self,
@@ -137,15 +127,17 @@ impl Session {
         spawn(py, async move { session.execute(&query.get().query, values).await })
     }
 
-    /// Insert many rows, given as one list for each field. Resolves to the number of rows.
+    /// Insert `count` rows, given as one list for each field. Resolves to the number of rows.
     fn write<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, Query>,
         columns: &Bound<'py, PyList>,
+        count: u32,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.get(py)?;
-        let rows = raise(py, batch(&query.get().parameters, columns)?)?;
+        let columns = raise(py, batch(&query.get().parameters, columns)?)?;
+        let rows = Batch { rows: count, columns };
         let query = query.clone().unbind();
         spawn(py, async move { session.write(&query.get().query, Vec::new(), rows).await })
     }
@@ -226,19 +218,22 @@ fn raw_values(values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
     values.iter().enumerate().map(value).collect()
 }
 
-/// Lists of objects, one for each field, as a batch.
-fn batch(fields: &[Parameter], columns: &Bound<'_, PyList>) -> PyResult<Result<Batch, Error>> {
+/// Lists of objects, one for each field, as columns.
+fn batch(
+    fields: &[Parameter],
+    columns: &Bound<'_, PyList>,
+) -> PyResult<Result<Vec<Column>, Error>> {
     if columns.len() != fields.len() {
         return Err(PyValueError::new_err("one list for each field"));
     }
-    let mut batch = Vec::with_capacity(fields.len());
+    let mut converted = Vec::with_capacity(fields.len());
     for (field, objects) in fields.iter().zip(columns) {
         match column(field, objects.cast::<PyList>()?) {
-            Ok(column) => batch.push(column),
+            Ok(column) => converted.push(column),
             Err(error) => return Ok(Err(error)),
         }
     }
-    Ok(Batch::new(batch).map_err(|fault| Error::new(ErrorKind::InvalidQuery, fault)))
+    Ok(Ok(converted))
 }
 
 fn column(field: &Parameter, objects: &Bound<'_, PyList>) -> Result<Column, Error> {

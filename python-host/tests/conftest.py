@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import ferro
 import pytest
+
+import ferro
 from ferro._engine import engine
 
 _POSTGRES = "FERRO_TEST_POSTGRES_URL"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import enum
-import uuid
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
+
+import pydantic
 
 import ferro
-import pydantic
 
 
 class Colour(enum.Enum):
@@ -33,7 +34,7 @@ class User(ferro.Model, table="users"):
 class Document(ferro.Model):
     """Its key is made by the client."""
 
-    key: uuid.UUID = ferro.Field(default_factory=uuid.uuid4, primary_key=True)
+    key: UUID = ferro.Field(default_factory=uuid4, primary_key=True)
     title: str = ferro.Field(max_length=50)
     data: dict[str, Any] = ferro.Field(default_factory=dict)
     tags: list[str] = ferro.Field(default_factory=list)
@@ -50,7 +51,7 @@ class Everything(ferro.Model):
     price: Decimal | None = ferro.Field(default=None, max_digits=12, decimal_places=2)
     text: str | None = None
     blob: bytes | None = None
-    uuid: uuid.UUID | None = None
+    uuid: UUID | None = None
     date: datetime.date | None = None
     time: datetime.time | None = None
     instant: datetime.datetime | None = None

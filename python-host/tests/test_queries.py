@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import ferro
 import pytest
-from ferro import Expression
 
+import ferro
+from ferro import Expression
 from models import Colour, Everything, User
 
 

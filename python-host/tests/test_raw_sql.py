@@ -7,9 +7,9 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-import ferro
 import pytest
 
+import ferro
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")

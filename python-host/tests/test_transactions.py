@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import ferro
 import pytest
 
+import ferro
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")

@@ -6,10 +6,10 @@ import copy
 import pickle
 import uuid
 
-import ferro
 import pydantic
 import pytest
 
+import ferro
 from models import Counter, Document, Sealed, User
 
 pytestmark = pytest.mark.usefixtures("db")

@@ -1,0 +1,161 @@
+"""How models are defined, and what is wrong with those that are not."""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+from typing import Annotated, Any
+
+import pydantic
+import pytest
+
+import ferro
+from ferro._field import column_of
+from ferro._table import registry
+from models import User
+
+
+def key() -> Any:
+    return ferro.Field(default=None, primary_key=True)
+
+
+def test_a_class_whose_definition_raised_is_not_registered() -> None:
+    before = registry.version
+    for fields, message in (
+        ({"id": int | None, "thing": object}, "field `Broken.thing`: there is no column"),
+        ({"id": int | None, "thing": int | str}, "field `Broken.thing`: there is no column"),
+        ({"thing": int}, "model `Broken` has no primary key"),
+    ):
+        namespace: dict[str, Any] = {"__annotations__": fields, "__module__": __name__}
+        if "id" in fields:
+            namespace["id"] = key()
+        with pytest.raises(ferro.SchemaError, match=message):
+            type(User)("Broken", (ferro.Model,), namespace, arbitrary_types_allowed=True)
+    assert registry.version == before
+
+
+def test_two_models_of_one_table_are_refused_and_both_are_named() -> None:
+    with pytest.raises(ferro.SchemaError, match=r"models\.User.*Impostor.*`users`"):
+
+        class Impostor(ferro.Model, table="users"):
+            id: int | None = key()
+
+
+@pytest.mark.usefixtures("db")
+async def test_two_models_of_one_name_live_together() -> None:
+    class Other:
+        class User(ferro.Model, table="other_users"):
+            id: int | None = key()
+            nick: str
+
+    await ferro.create_tables()
+    await Other.User.create(nick="a")
+    await User.create(name="b")
+    assert [user.nick for user in await Other.User.all()] == ["a"]
+    assert [user.name for user in await User.all()] == ["b"]
+
+
+def test_a_table_is_named_after_the_class() -> None:
+    class BlogPost(ferro.Model):
+        id: int | None = key()
+
+    table = BlogPost.__ferro_table__
+    assert table is not None
+    assert table.name == "blog_post"
+
+
+@pytest.mark.usefixtures("db")
+async def test_abstract_models_give_their_fields_and_have_no_table() -> None:
+    class Named(ferro.Model, abstract=True):
+        id: int | None = key()
+        name: str
+
+    class Planet(Named):
+        moons: int = 0
+
+    assert Named.__ferro_table__ is None
+    with pytest.raises(ferro.InvalidQuery, match="abstract"):
+        Named.select()
+    await ferro.create_tables()
+    planet = await Planet.create(name="Mars", moons=2)
+    assert await Planet.where(Planet.moons == 2, name="Mars").all() == [planet]
+
+
+def test_options_may_stand_in_the_annotation() -> None:
+    class Annotated_(ferro.Model, table="annotated"):  # noqa: N801
+        id: Annotated[int | None, ferro.Field(primary_key=True)] = None
+        code: Annotated[str, ferro.Field(unique=True, max_length=3)]
+
+    table = Annotated_.__ferro_table__
+    assert table is not None
+    assert table.key.generated
+    assert table.columns["code"].unique
+    assert table.columns["code"].column_type == {"text": 3}
+    with pytest.raises(pydantic.ValidationError):
+        Annotated_(code="abcd")
+
+
+def test_wrong_keys_and_enums_are_named() -> None:
+    class Mixed(enum.Enum):
+        A = 1
+        B = "b"
+
+    with pytest.raises(ferro.SchemaError, match="`Two` has several primary keys: `a`, `b`"):
+
+        class Two(ferro.Model):
+            a: int = ferro.Field(primary_key=True)
+            b: int = ferro.Field(primary_key=True)
+
+    with pytest.raises(ferro.SchemaError, match="only an integer key can be generated"):
+
+        class TextKey(ferro.Model):
+            id: str | None = key()
+
+    with pytest.raises(ferro.SchemaError, match="the values of an enum are texts, or integers"):
+
+        class WithMixed(ferro.Model):
+            id: int | None = key()
+            mixed: Mixed
+
+
+def test_constraints_of_pydantic_reach_the_column() -> None:
+    class Constrained(pydantic.BaseModel):
+        price: Decimal = pydantic.Field(max_digits=8, decimal_places=2)
+        count: Decimal = pydantic.Field(max_digits=8)
+        plain: Decimal
+        code: str = pydantic.Field(max_length=5)
+
+    types = {
+        name: column_of("Constrained", name, info).column_type
+        for name, info in Constrained.model_fields.items()
+    }
+    assert types == {
+        "price": {"decimal": {"precision": 8, "scale": 2}},
+        "count": {"decimal": {"precision": 8, "scale": 0}},
+        "plain": {"decimal": None},
+        "code": {"text": 5},
+    }
+
+
+@pytest.mark.usefixtures("db")
+async def test_private_attributes_are_there_after_loading() -> None:
+    class WithPrivate(ferro.Model, table="with_private"):
+        id: int | None = key()
+        _seen: list[int] = pydantic.PrivateAttr(default_factory=list)
+
+    await ferro.create_tables()
+    row = await WithPrivate.create()
+    loaded = await WithPrivate.get(row.id)
+    loaded._seen.append(1)
+    assert (await WithPrivate.get(row.id))._seen == []
+
+
+def test_a_class_that_is_defined_again_replaces_the_former_one() -> None:
+    def define(**fields: Any) -> Any:
+        annotations = {"id": int | None, **fields}
+        namespace = {"__annotations__": annotations, "__module__": __name__, "id": key()}
+        return type(User)("Redefined", (ferro.Model,), namespace)
+
+    define(a=int)
+    again = define(b=str)
+    assert list(again.__ferro_table__.columns) == ["id", "b"]
