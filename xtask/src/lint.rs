@@ -13,7 +13,7 @@ pub(crate) fn run_lints() -> Result<()> {
 
     let python = setup::all()?.python;
     step("Python: format, lints and types");
-    run(python.module("ruff").args(["check", "python-host"]))?;
-    run(python.module("ruff").args(["format", "--check", "python-host"]))?;
-    run(python.module("mypy").args(["--config-file", "python-host/pyproject.toml"]))
+    run(python.module("ruff").args(["check", "."]))?;
+    run(python.module("ruff").args(["format", "--check", "."]))?;
+    run(&mut python.module("mypy"))
 }

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::run::{output, root, run, step};
 
 const OLDEST: (u32, u32) = (3, 10);
+/// Where the package's sources are.
+const PACKAGE: &str = "python-host";
 
 /// A Python environment in which `import ferro` works.
 pub(crate) struct Python {
@@ -28,10 +30,10 @@ impl Python {
         Ok(python)
     }
 
-    /// The interpreter, with the environment's folder as working directory of the project.
+    /// The interpreter, in the folder of the package, where its tools find their settings.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(self.interpreter());
-        command.current_dir(root());
+        command.current_dir(root().join(PACKAGE));
         command
     }
 
@@ -54,7 +56,7 @@ impl Python {
 
     /// What the tests and the demo need; pip is asked only when the list has changed.
     fn install_tools(&self) -> Result<()> {
-        let list = root().join("python-host/requirements-dev.txt");
+        let list = root().join(PACKAGE).join("requirements-dev.txt");
         let stamp = self.venv.join("requirements-dev.txt");
         let wanted = std::fs::read(&list)?;
         if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -65,13 +67,11 @@ impl Python {
     }
 
     fn install_ferro(&self, core: &Path) -> Result<()> {
-        let package = root().join("python-host");
-        std::fs::copy(core, package.join("ferro/core.wasm"))
+        std::fs::copy(core, root().join(PACKAGE).join("ferro/core.wasm"))
             .with_context(|| format!("cannot copy {}", core.display()))?;
         run(self
             .module("maturin")
             .args(["develop", "--quiet", "--profile", "dev"])
-            .current_dir(package)
             .env("VIRTUAL_ENV", &self.venv)
             .env("CARGO_TARGET_DIR", root().join("target")))
     }

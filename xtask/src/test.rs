@@ -32,7 +32,7 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
     }
     if !options.rust {
         step("Python tests");
-        run(server.lend(ready.python.module("pytest").arg("python-host")))?;
+        run(server.lend(&mut ready.python.module("pytest")))?;
     }
     Ok(())
 }
