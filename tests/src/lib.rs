@@ -4,3 +4,8 @@
 
 pub mod bench;
 pub mod postgres;
+
+/// The examples of the project's first page, so that they cannot rot.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
