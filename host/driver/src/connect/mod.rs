@@ -3,6 +3,7 @@
 
 mod collation;
 mod parameters;
+mod parts;
 mod postgres;
 mod secret;
 mod settings;
