@@ -36,6 +36,13 @@ fn describe(plugin: &Plugin) -> String {
     for export in plugin.exports() {
         let _ = writeln!(text, "  {}: {}", export.name(), export.signature());
     }
+    let types = plugin.types();
+    if !types.is_empty() {
+        text.push_str("\ntypes\n");
+    }
+    for (name, definition) in types {
+        let _ = writeln!(text, "  {name}: {definition}");
+    }
     text.push_str("\nmodels\n");
     let models = &plugin.models().schema().models;
     for model in models {

@@ -1,17 +1,21 @@
 //! What a plugin exports: names, types, and arguments that fit them.
 
+use std::sync::Arc;
+
 use ferro_wit::types::{Error, ErrorKind};
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
-use wasmtime::component::wasm_wave::wasm::DisplayType;
 use wasmtime::component::{Component, ComponentExportIndex, Type, Val};
 
+use crate::types::TypeNames;
+
 /// A function that a plugin exports.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Export {
     name: String,
     function: ComponentFunc,
+    names: Arc<TypeNames>,
     pub(crate) index: ComponentExportIndex,
 }
 
@@ -22,17 +26,24 @@ impl Export {
         &self.name
     }
 
-    /// Its type in the text form of WIT: `func(limit: u32) -> list<string>`.
+    /// Its type in the text form of WIT: `func(limit: u32) -> list<city>`.
     #[must_use]
     pub fn signature(&self) -> String {
         let parameters: Vec<_> = self
             .function
             .params()
-            .map(|(name, ty)| format!("{name}: {}", DisplayType(&ty)))
+            .map(|(name, ty)| format!("{name}: {}", self.names.text(&ty)))
             .collect();
         let result = self.function.results().next();
-        let result = result.map(|ty| format!(" -> {}", DisplayType(&ty))).unwrap_or_default();
+        let result = result.map(|ty| format!(" -> {}", self.names.text(&ty))).unwrap_or_default();
         format!("func({}){result}", parameters.join(", "))
+    }
+
+    /// Adds the named types of its parameters and its result, with their definitions.
+    pub(crate) fn definitions(&self, found: &mut Vec<(String, String)>) {
+        for ty in self.function.params().map(|(_, ty)| ty).chain(self.function.results()) {
+            self.names.definitions(&ty, found);
+        }
     }
 
     pub(crate) fn result_count(&self) -> usize {
@@ -57,7 +68,7 @@ impl Export {
         }
         match self.function.params().zip(arguments).find(|((_, ty), val)| !fits(val, ty)) {
             Some(((name, ty), _)) => {
-                Err(self.misfit(&format!("`{name}` is no `{}`", DisplayType(&ty))))
+                Err(self.misfit(&format!("`{name}` is no `{}`", self.names.text(&ty))))
             }
             None => Ok(()),
         }
@@ -70,23 +81,33 @@ impl Export {
     }
 }
 
+impl std::fmt::Debug for Export {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Export").field(&self.name).finish()
+    }
+}
+
 /// Every function of a component, those of its interfaces included, and those of `ferro:orm` not.
 pub(crate) fn list(component: &Component, engine: &Engine) -> Vec<Export> {
     let ty = component.component_type();
+    let names = Arc::new(TypeNames::of(&ty, engine));
     let mut exports = Vec::new();
+    let mut add = |name: String, function: ComponentFunc, index: Option<ComponentExportIndex>| {
+        let names = Arc::clone(&names);
+        exports.extend(index.map(|index| Export { name, function, names, index }));
+    };
     for (name, item) in ty.exports(engine) {
         match item.ty {
             ComponentItem::ComponentFunc(function) => {
-                let index = component.get_export_index(None, name);
-                exports.extend(index.map(|index| Export { name: name.into(), function, index }));
+                add(name.into(), function, component.get_export_index(None, name));
             }
             ComponentItem::ComponentInstance(interface) if !name.starts_with("ferro:orm/") => {
                 let parent = component.get_export_index(None, name);
-                for (function_name, item) in interface.exports(engine) {
-                    let ComponentItem::ComponentFunc(function) = item.ty else { continue };
-                    let index = component.get_export_index(parent.as_ref(), function_name);
-                    let name = format!("{name}#{function_name}");
-                    exports.extend(index.map(|index| Export { name, function, index }));
+                for (member, item) in interface.exports(engine) {
+                    if let ComponentItem::ComponentFunc(function) = item.ty {
+                        let index = component.get_export_index(parent.as_ref(), member);
+                        add(format!("{name}#{member}"), function, index);
+                    }
                 }
             }
             _ => {}

@@ -36,6 +36,7 @@ mod host;
 mod load;
 mod output;
 mod plugin;
+mod types;
 mod wasi;
 
 pub use ferro_driver::{ConnectOptions, Database, Databases};

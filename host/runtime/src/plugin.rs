@@ -99,6 +99,17 @@ impl Plugin {
         &self.inner.exports
     }
 
+    /// The types that its exports take from interfaces, by name, and their definitions in the text
+    /// form of WIT.
+    #[must_use]
+    pub fn types(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for export in self.exports() {
+            export.definitions(&mut found);
+        }
+        found
+    }
+
     /// Whether it imports `raw-sql`: only a tenant that is granted SQL text can call it.
     #[must_use]
     pub fn needs_raw_sql(&self) -> bool {

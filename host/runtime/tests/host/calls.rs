@@ -2,7 +2,7 @@
 
 use ferro_host::{ErrorKind, Val};
 
-use crate::support::{Backend, bench, host_and_probe, tenant};
+use crate::support::{BACKENDS, Backend, bench, host_and_probe, tenant};
 
 mod world {
     wasmtime::component::bindgen!({
@@ -76,6 +76,25 @@ async fn s5_a_call_sees_nothing_of_the_last_one() {
     for expected in 1..=3 {
         let calls = probe.call_calls(&mut guest.store);
         assert_eq!(guest.watch.run(calls).await.unwrap(), expected, "one instance keeps its state");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_at_once_wait_for_their_turn() {
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        let calls: Vec<_> = (0..40)
+            .map(|index| {
+                let plugin = bench.plugin.clone();
+                let call = format!(r#"notes#add("app", "{index}", commit)"#);
+                tokio::spawn(async move { plugin.call_wave(&tenant(), &call).await })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap(), "ok(1)", "{backend:?}");
+        }
+        assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(40)");
+        bench.at_rest().await;
     }
 }
 

@@ -34,7 +34,12 @@ async fn a_plugin_tells_its_imports_exports_and_models() {
         plugin.exports().iter().find(|it| it.name() == name).map(|it| it.signature()).unwrap()
     };
     assert_eq!(signature("greet"), "func(name: string) -> string");
-    assert!(signature("ferro:test/notes#count").starts_with("func(label: string) -> result<s64"));
+    assert_eq!(signature("ferro:test/notes#count"), "func(label: string) -> result<s64, error>");
+    let add = "func(label: string, body: string, end: ending) -> result<u64, error>";
+    assert_eq!(signature("ferro:test/notes#add"), add);
+    let definition = |name: &str| plugin.types().into_iter().find(|it| it.0 == name).unwrap().1;
+    assert_eq!(definition("ending"), "enum { commit, rollback, forget, trap, spin, hoard }");
+    assert!(definition("error").starts_with("record { kind: error-kind, message: string, "));
     assert!(!plugin.exports().iter().any(|it| it.name().contains("describe")));
     let models: Vec<_> = plugin.models().schema().models.iter().map(|it| &it.name).collect();
     assert_eq!(models, ["note"]);

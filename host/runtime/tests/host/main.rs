@@ -4,6 +4,7 @@
 
 mod cache;
 mod calls;
+mod compiler;
 mod faults;
 mod loading;
 mod output;
