@@ -25,9 +25,6 @@ from ._engine import (
     connect,
     create_tables,
     disconnect,
-    execute,
-    fetch_all,
-    fetch_one,
     pool_stats,
 )
 from ._expression import Expression
@@ -35,6 +32,7 @@ from ._field import Field
 from ._model import Connected, Model
 from ._plugin import Plugin
 from ._select import Select
+from ._sql import execute, fetch_all, fetch_one
 from ._tenant import Grant, TableGrant, Tenant
 from ._transaction import Transaction, transaction
 from .exceptions import (

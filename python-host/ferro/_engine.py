@@ -1,19 +1,15 @@
-"""The connections of this process, and the session that an operation runs in."""
+"""The connections of this process: opened, measured and closed."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._compiler import compiler
 from ._config import PoolConfig, SqliteConfig
 from ._table import registry
 from .exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from ._transaction import Transaction
 
 DEFAULT = "default"
 """The label of a connection that was given no name."""
@@ -192,75 +188,3 @@ async def create_tables(*, using: str | None = None) -> None:
         >>> asyncio.run(main())
     """
     await engine.databases.create_tables(engine.label(using), registry.models())
-
-
-async def execute(sql: str, *arguments: Any, using: str | Transaction | None = None) -> int:
-    """Run one statement of SQL; the number of rows changed.
-
-    Placeholders are `?` or `$1`, on every database.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> int:
-        ...     await ferro.connect("sqlite::memory:", "doc-execute")
-        ...     await ferro.execute("create table t (n integer)", using="doc-execute")
-        ...     changed = await ferro.execute("insert into t values (?)", 7, using="doc-execute")
-        ...     await ferro.disconnect("doc-execute")
-        ...     return changed
-        >>> asyncio.run(main())
-        1
-    """
-    return await session(using)[1].execute_raw(sql, arguments)
-
-
-async def fetch_all(
-    sql: str, *arguments: Any, using: str | Transaction | None = None
-) -> list[dict[str, Any]]:
-    """Run one statement of SQL; its rows, each as a dict by the names of the columns.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> list[dict[str, object]]:
-        ...     await ferro.connect("sqlite::memory:", "doc-fetch")
-        ...     rows = await ferro.fetch_all("select ? as n", 7, using="doc-fetch")
-        ...     await ferro.disconnect("doc-fetch")
-        ...     return rows
-        >>> asyncio.run(main())
-        [{'n': 7}]
-    """
-    return await session(using)[1].fetch_raw(sql, arguments)
-
-
-async def fetch_one(
-    sql: str, *arguments: Any, using: str | Transaction | None = None
-) -> dict[str, Any] | None:
-    """Run one statement of SQL; its first row, or None if there is none.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> object:
-        ...     await ferro.connect("sqlite::memory:", "doc-fetch-one")
-        ...     row = await ferro.fetch_one("select 1 as n where ? = 2", 1, using="doc-fetch-one")
-        ...     await ferro.disconnect("doc-fetch-one")
-        ...     return row
-        >>> asyncio.run(main()) is None
-        True
-    """
-    rows = await fetch_all(sql, *arguments, using=using)
-    return rows[0] if rows else None
-
-
-def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
-    """The session that an operation runs in, and its label.
-
-    That is the transaction that was passed, else the one that this task is in, else the database.
-    """
-    from ._transaction import Transaction, current
-
-    if isinstance(using, Transaction):
-        return using.label, using.session
-    transaction = current()
-    if transaction is None:
-        return engine.open(using)
-    transaction.admit(using)
-    return transaction.label, transaction.session

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pydantic
 from pydantic._internal._model_construction import ModelMetaclass
 from typing_extensions import Self, dataclass_transform
 
-from ._engine import session
 from ._expression import FieldExpression
 from ._field import Field, snake_case
 from ._select import Condition, Select
 from ._table import Table, registry
-from ._transaction import transaction
+from ._transaction import Transaction, session, transaction
 from .exceptions import DoesNotExist, InvalidQuery, SchemaError
-
-if TYPE_CHECKING:
-    from ._transaction import Transaction
 
 M = TypeVar("M", bound="Model")
 
@@ -67,7 +63,6 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     __slots__ = ("_ferro_loaded",)
 
     __ferro_table__: ClassVar[Table | None] = None
-    _ferro_loaded: Loaded
 
     def __init_subclass__(
         cls, *, table: str | None = None, abstract: bool = False, **options: Any

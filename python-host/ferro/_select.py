@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ._engine import session
 from ._expression import Expression, FieldExpression, Fields, Order, Shape, all_of
 from ._table import Table
+from ._transaction import Transaction, session
 from .exceptions import DoesNotExist, InvalidQuery, MultipleObjectsReturned, ValueOutOfRange
 
 if TYPE_CHECKING:
     from ._model import Model
-    from ._transaction import Transaction
 
 M = TypeVar("M", bound="Model")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._compiler import compiler
 from ._field import Column, column_of
+from ._shape import lower
 from .exceptions import SchemaError, UnknownField
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ class Table:
         """The query of a shape, if it was used before."""
         query = self._queries.get(shape)
         if query is None:
-            from ._shape import lower
-
             query = _native.Query(*lower(self, shape))
             if len(self._queries) >= _MOST_QUERIES:
                 self._queries.pop(next(iter(self._queries)))

@@ -107,6 +107,20 @@ def current() -> Transaction | None:
     return transaction
 
 
+def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
+    """The session that an operation runs in, and its label.
+
+    That is the transaction that was passed, else the one that this task is in, else the database.
+    """
+    if isinstance(using, Transaction):
+        return using.label, using.session
+    transaction = current()
+    if transaction is None:
+        return engine.open(using)
+    transaction.admit(using)
+    return transaction.label, transaction.session
+
+
 def transaction(
     *,
     using: str | None = None,

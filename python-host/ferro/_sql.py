@@ -1,0 +1,63 @@
+"""SQL as text, for what the query API does not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._transaction import Transaction, session
+
+
+async def execute(sql: str, *arguments: Any, using: str | Transaction | None = None) -> int:
+    """Run one statement of SQL; the number of rows changed.
+
+    Placeholders are `?` or `$1`, on every database.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> int:
+        ...     await ferro.connect("sqlite::memory:", "doc-execute")
+        ...     await ferro.execute("create table t (n integer)", using="doc-execute")
+        ...     changed = await ferro.execute("insert into t values (?)", 7, using="doc-execute")
+        ...     await ferro.disconnect("doc-execute")
+        ...     return changed
+        >>> asyncio.run(main())
+        1
+    """
+    return await session(using)[1].execute_raw(sql, arguments)
+
+
+async def fetch_all(
+    sql: str, *arguments: Any, using: str | Transaction | None = None
+) -> list[dict[str, Any]]:
+    """Run one statement of SQL; its rows, each as a dict by the names of the columns.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> list[dict[str, object]]:
+        ...     await ferro.connect("sqlite::memory:", "doc-fetch")
+        ...     rows = await ferro.fetch_all("select ? as n", 7, using="doc-fetch")
+        ...     await ferro.disconnect("doc-fetch")
+        ...     return rows
+        >>> asyncio.run(main())
+        [{'n': 7}]
+    """
+    return await session(using)[1].fetch_raw(sql, arguments)
+
+
+async def fetch_one(
+    sql: str, *arguments: Any, using: str | Transaction | None = None
+) -> dict[str, Any] | None:
+    """Run one statement of SQL; its first row, or None if there is none.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-fetch-one")
+        ...     row = await ferro.fetch_one("select 1 as n where ? = 2", 1, using="doc-fetch-one")
+        ...     await ferro.disconnect("doc-fetch-one")
+        ...     return row
+        >>> asyncio.run(main()) is None
+        True
+    """
+    rows = await fetch_all(sql, *arguments, using=using)
+    return rows[0] if rows else None
