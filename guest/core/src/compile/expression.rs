@@ -8,7 +8,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Type;
-use crate::dialect::{DECIMAL_COLLATION, OVERFLOW, Spelling as _};
+use crate::dialect::{OVERFLOW, Spelling as _};
 use crate::error::unsupported;
 use crate::functions;
 use crate::sql::quoted;
@@ -86,7 +86,7 @@ impl Compiler<'_> {
     }
 
     /// Writes a node as an operand; the value of an enum as a text.
-    fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
+    pub(super) fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.native_enum(node)? {
             Some(_) => self.cast_as(node, self.dialect.cast_type(ScalarType::Text)),
             None => self.operand(node),
@@ -265,94 +265,6 @@ impl Compiler<'_> {
         self.operand(node)
     }
 
-    fn comparison(&mut self, left: NodeRef, operator: &str, right: NodeRef) -> Result<(), Error> {
-        if let Some(name) = self.compared_enum(left, right)? {
-            self.enum_comparand(left, &name)?;
-            self.sql.push(operator);
-            return self.enum_comparand(right, &name);
-        }
-        let decimal = self.compares_decimals(&[left, right])?;
-        self.comparand(left, decimal, true)?;
-        self.sql.push(operator);
-        self.comparand(right, decimal, false)
-    }
-
-    /// Whether texts must compare as numbers.
-    fn compares_decimals(&mut self, nodes: &[NodeRef]) -> Result<bool, Error> {
-        let mut found = false;
-        for node in nodes {
-            found |= self.fact(*node)?.ty.is_some_and(|it| it.is(ScalarType::Decimal));
-        }
-        Ok(found && !self.dialect.features().decimals)
-    }
-
-    /// Writes one side of a comparison. The collation of the first side decides; columns bring
-    /// theirs along.
-    fn comparand(&mut self, node: NodeRef, decimal: bool, first: bool) -> Result<(), Error> {
-        if !decimal {
-            return self.text_operand(node);
-        }
-        let is_decimal = self.fact(node)?.ty.is_none_or(|it| it.is(ScalarType::Decimal));
-        match is_decimal {
-            true => self.operand(node)?,
-            false => self.cast_as(node, self.dialect.cast_type(ScalarType::Decimal))?,
-        }
-        if first && !matches!(self.node(node), Node::Field(_)) {
-            self.sql.push(DECIMAL_COLLATION);
-        }
-        Ok(())
-    }
-
-    /// The native type under which both sides compare, if one is a value of an enum and the
-    /// other can be made one.
-    fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {
-        let enums = (self.native_enum(left)?, self.native_enum(right)?);
-        let castable =
-            |node| matches!(self.node(node), Node::Parameter(_) | Node::Literal(Literal::Null));
-        Ok(match enums {
-            (Some(name), Some(_)) => Some(name),
-            (Some(name), None) if castable(right) => Some(name),
-            (None, Some(name)) if castable(left) => Some(name),
-            _ => None,
-        })
-    }
-
-    fn enum_comparand(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
-        match self.node(node) {
-            Node::Parameter(_) => self.cast_as(node, name),
-            _ => self.operand(node),
-        }
-    }
-
-    /// The quoted name of the type that the database has for the enum that a node is a value of.
-    fn native_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
-        let index = self.fact(node)?.ty.and_then(|it| it.enumeration);
-        let index = index.filter(|_| self.dialect.features().enums);
-        Ok(index.map(|index| quoted(&self.catalog.enums[index].name)))
-    }
-
-    fn in_list(&mut self, value: NodeRef, list: NodeRef, negated: bool) -> Result<(), Error> {
-        let kind = self.fact(list)?.ty.map_or(ScalarType::Text, |it| it.kind);
-        let name = match self.node(list) {
-            Node::Parameter(_) => self.native_enum(value)?,
-            _ => None,
-        };
-        if name.is_some() {
-            self.operand(value)?;
-        } else {
-            let decimal = self.compares_decimals(&[list])?;
-            self.comparand(value, decimal, true)?;
-        }
-        let (before, after) = self.dialect.in_list(kind, negated);
-        self.sql.push(before);
-        match name {
-            Some(name) => self.cast_as(list, &format!("{name}[]"))?,
-            None => self.expression(list)?,
-        }
-        self.sql.push(after);
-        Ok(())
-    }
-
     /// Writes terms of a conjunction or disjunction, in groups if they are many.
     fn terms(&mut self, terms: &[NodeRef], operator: &str, empty: bool) -> Result<(), Error> {
         if terms.is_empty() {
@@ -409,7 +321,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn cast_as(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
+    pub(super) fn cast_as(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
         self.sql.push("CAST(");
         self.expression(node)?;
         self.sql.push(" AS ");

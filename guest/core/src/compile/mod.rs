@@ -3,6 +3,7 @@
 //! One file for each kind of statement, and one for expressions. All write through [`Sql`], reach
 //! models through a [`View`], and ask [`crate::typing`] what an expression is before they write it.
 
+mod comparison;
 mod delete;
 mod expression;
 mod insert;

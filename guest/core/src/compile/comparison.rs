@@ -1,0 +1,113 @@
+//! Comparisons: of decimals that are texts, of values of enums, and with lists.
+
+use ferro_wit::query::{Literal, Node, NodeRef};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::Compiler;
+use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::sql::quoted;
+
+impl Compiler<'_> {
+    pub(super) fn comparison(
+        &mut self,
+        left: NodeRef,
+        operator: &str,
+        right: NodeRef,
+    ) -> Result<(), Error> {
+        if let Some(name) = self.compared_enum(left, right)? {
+            self.enum_comparand(left, &name)?;
+            self.sql.push(operator);
+            return self.enum_comparand(right, &name);
+        }
+        let decimal = self.compares_decimals(&[left, right])?;
+        self.comparand(left, decimal, true)?;
+        self.sql.push(operator);
+        self.comparand(right, decimal, false)
+    }
+
+    /// Whether texts must compare as numbers.
+    pub(super) fn compares_decimals(&mut self, nodes: &[NodeRef]) -> Result<bool, Error> {
+        let mut found = false;
+        for node in nodes {
+            found |= self.fact(*node)?.ty.is_some_and(|it| it.is(ScalarType::Decimal));
+        }
+        Ok(found && !self.dialect.features().decimals)
+    }
+
+    /// Writes one side of a comparison. The collation of the first side decides; columns bring
+    /// theirs along.
+    pub(super) fn comparand(
+        &mut self,
+        node: NodeRef,
+        decimal: bool,
+        first: bool,
+    ) -> Result<(), Error> {
+        if !decimal {
+            return self.text_operand(node);
+        }
+        let is_decimal = self.fact(node)?.ty.is_none_or(|it| it.is(ScalarType::Decimal));
+        match is_decimal {
+            true => self.operand(node)?,
+            false => self.cast_as(node, self.dialect.cast_type(ScalarType::Decimal))?,
+        }
+        if first && !matches!(self.node(node), Node::Field(_)) {
+            self.sql.push(DECIMAL_COLLATION);
+        }
+        Ok(())
+    }
+
+    /// The native type under which both sides compare, if one is a value of an enum and the
+    /// other can be made one.
+    fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {
+        let enums = (self.native_enum(left)?, self.native_enum(right)?);
+        let castable =
+            |node| matches!(self.node(node), Node::Parameter(_) | Node::Literal(Literal::Null));
+        Ok(match enums {
+            (Some(name), Some(_)) => Some(name),
+            (Some(name), None) if castable(right) => Some(name),
+            (None, Some(name)) if castable(left) => Some(name),
+            _ => None,
+        })
+    }
+
+    fn enum_comparand(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
+        match self.node(node) {
+            Node::Parameter(_) => self.cast_as(node, name),
+            _ => self.operand(node),
+        }
+    }
+
+    /// The quoted name of the type that the database has for the enum that a node is a value of.
+    pub(super) fn native_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
+        let index = self.fact(node)?.ty.and_then(|it| it.enumeration);
+        let index = index.filter(|_| self.dialect.features().enums);
+        Ok(index.map(|index| quoted(&self.catalog.enums[index].name)))
+    }
+
+    pub(super) fn in_list(
+        &mut self,
+        value: NodeRef,
+        list: NodeRef,
+        negated: bool,
+    ) -> Result<(), Error> {
+        let kind = self.fact(list)?.ty.map_or(ScalarType::Text, |it| it.kind);
+        let name = match self.node(list) {
+            Node::Parameter(_) => self.native_enum(value)?,
+            _ => None,
+        };
+        if name.is_some() {
+            self.operand(value)?;
+        } else {
+            let decimal = self.compares_decimals(&[list])?;
+            self.comparand(value, decimal, true)?;
+        }
+        let (before, after) = self.dialect.in_list(kind, negated);
+        self.sql.push(before);
+        match name {
+            Some(name) => self.cast_as(list, &format!("{name}[]"))?,
+            None => self.expression(list)?,
+        }
+        self.sql.push(after);
+        Ok(())
+    }
+}

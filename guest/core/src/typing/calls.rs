@@ -1,0 +1,124 @@
+//! What functions, casts and aggregates take and give.
+
+use ferro_wit::query::{Aggregate, AggregateFunction, FunctionCall, Literal, Node, NodeRef};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::{Fact, Typing};
+use crate::catalog::Type;
+use crate::error::{at, denied, invalid, mismatch, shown, suggestion, unsupported};
+use crate::functions;
+
+impl Typing<'_> {
+    pub(super) fn call(&self, call: &FunctionCall, facts: &[Fact]) -> Result<Fact, Error> {
+        let Some(function) = functions::find(&call.name) else {
+            let known = functions::FUNCTIONS.iter().map(|(name, _)| *name);
+            let suggestion = suggestion(&call.name, known);
+            return Err(denied(format!("there is no function {}{suggestion}", shown(&call.name))));
+        };
+        if !function.takes(call.arguments.len()) {
+            return Err(invalid(format!("wrong number of arguments for {}", shown(&call.name))));
+        }
+        let mut types = facts.iter().filter_map(|it| it.ty);
+        let Some(first) = types.next() else {
+            return Err(mismatch(format!("{} takes no bare null", shown(&call.name))));
+        };
+        let wrong =
+            |ty| mismatch(format!("{} does not take {}", shown(&call.name), self.describe(ty)));
+        if let Some(other) = types.find(|it| it.kind != first.kind || it.many != first.many) {
+            return Err(wrong(other));
+        }
+        let result =
+            function.result(first.kind).filter(|_| !first.many).ok_or_else(|| wrong(first))?;
+        let around = Fact::around(facts.iter().copied());
+        let nullable = match function {
+            functions::Function::Coalesce => facts.iter().all(|it| it.nullable),
+            _ => around.nullable,
+        };
+        if function == functions::Function::Abs {
+            self.check_exact(first.kind, "calculations with decimals are")?;
+        }
+        let fallible = around.fallible || function.fallible();
+        Ok(Fact { nullable, fallible, ..around }.with(result))
+    }
+
+    /// Casts that mean the same on both databases.
+    pub(super) fn cast(&self, operand: Fact, to: ScalarType) -> Result<Fact, Error> {
+        use ScalarType as S;
+        let around = Fact::around([operand]);
+        let Some(from) = operand.ty else { return Ok(around.with(to)) };
+        let known = !from.many
+            && match (from.kind, to) {
+                (from, to) if from == to => true,
+                (S::Integer, S::Float | S::Decimal | S::Text) => true,
+                (S::Boolean, S::Integer) => true,
+                (S::Decimal, S::Float | S::Text) => true,
+                _ => false,
+            };
+        match known {
+            true => Ok(Fact { fallible: true, ..around }.with(to)),
+            false => Err(unsupported(format!(
+                "a cast from {} to {} is not supported",
+                self.describe(from),
+                self.describe(Type::scalar(to))
+            ))),
+        }
+    }
+
+    pub(super) fn aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        node: NodeRef,
+    ) -> Result<Fact, Error> {
+        use AggregateFunction as A;
+        let named = |error| at(node)(error);
+        let filter = match aggregate.filter {
+            Some(filter) => self.check_condition(filter)?,
+            None => Fact::CONSTANT,
+        };
+        let star =
+            matches!(self.query.nodes[aggregate.argument as usize], Node::Literal(Literal::Star));
+        let argument = match star {
+            true if aggregate.function != A::Count || aggregate.distinct => {
+                return Err(named(invalid("`star` is the argument of `count` only")));
+            }
+            true => Fact::CONSTANT,
+            false => self.fact(aggregate.argument)?,
+        };
+        if argument.aggregate || filter.aggregate {
+            return Err(named(invalid("an aggregate cannot stand in another one")));
+        }
+        let kind = match (aggregate.function, argument.ty) {
+            (A::Count, _) => ScalarType::Integer,
+            (_, None) => return Err(named(mismatch("a bare null cannot be aggregated"))),
+            (function, Some(ty)) => self.aggregate_kind(function, ty).map_err(named)?,
+        };
+        Ok(Fact {
+            ty: Some(Type::scalar(kind)),
+            nullable: aggregate.function != A::Count,
+            fallible: true,
+            aggregate: true,
+            varies: true,
+            parameter: argument.parameter || filter.parameter,
+        })
+    }
+
+    fn aggregate_kind(&self, function: AggregateFunction, ty: Type) -> Result<ScalarType, Error> {
+        use AggregateFunction as A;
+        use ScalarType as S;
+        let wrong = || mismatch(format!("it does not take {}", self.describe(ty)));
+        if ty.many || ty.enumeration.is_some() {
+            return Err(wrong());
+        }
+        match (function, ty.kind) {
+            (A::Sum | A::Average, S::Decimal) => {
+                self.check_exact(ty.kind, "sums and averages of decimals are")?;
+                Ok(S::Decimal)
+            }
+            (A::Sum, S::Integer | S::Float) => Ok(ty.kind),
+            (A::Average, S::Integer | S::Float) => Ok(S::Float),
+            (A::Sum | A::Average, _) => Err(wrong()),
+            (_, S::Boolean | S::Uuid | S::Blob | S::Json | S::Interval) => Err(wrong()),
+            (_, kind) => Ok(kind),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What an expression is: its type, and what may be done with it. Checked before it is written, so
+//! that a value of the wrong type never reaches a database.
+//!
+//! Nothing is coerced, with one exception: whole numbers go where floats or decimals are wanted.
+
+mod calls;
+mod operators;
+
+use ferro_wit::query::{Literal, Node, NodeRef, Query};
+use ferro_wit::types::{Dialect, Error, ScalarType};
+
+use crate::catalog::{Catalog, Type};
+use crate::error::{at, invalid, mismatch, shown, unsupported};
+use crate::policy::View;
+
+/// What is known of a node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fact {
+    /// None: a bare null, which fits everywhere.
+    pub(crate) ty: Option<Type>,
+    pub(crate) nullable: bool,
+    /// Evaluating it can fail, depending on the row.
+    pub(crate) fallible: bool,
+    /// An aggregate stands in it.
+    pub(crate) aggregate: bool,
+    /// Its value depends on the row.
+    pub(crate) varies: bool,
+    /// A parameter stands in it.
+    pub(crate) parameter: bool,
+}
+
+impl Fact {
+    const CONSTANT: Self = Self {
+        ty: None,
+        nullable: false,
+        fallible: false,
+        aggregate: false,
+        varies: false,
+        parameter: false,
+    };
+
+    fn constant(kind: ScalarType) -> Self {
+        Self { ty: Some(Type::scalar(kind)), ..Self::CONSTANT }
+    }
+
+    /// What several operands have in common with the expression that they stand in.
+    fn around(facts: impl IntoIterator<Item = Self>) -> Self {
+        facts.into_iter().fold(Self::CONSTANT, |one, other| Self {
+            ty: None,
+            nullable: one.nullable || other.nullable,
+            fallible: one.fallible || other.fallible,
+            aggregate: one.aggregate || other.aggregate,
+            varies: one.varies || other.varies,
+            parameter: one.parameter || other.parameter,
+        })
+    }
+
+    fn with(self, kind: ScalarType) -> Self {
+        Self { ty: Some(Type::scalar(kind)), ..self }
+    }
+
+    fn is(&self, kind: ScalarType) -> bool {
+        self.ty.is_none_or(|it| it.is(kind))
+    }
+}
+
+/// Finds out what the nodes of a query are.
+pub(crate) struct Typing<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) query: &'a Query,
+    pub(crate) dialect: Dialect,
+    pub(crate) view: View<'a>,
+    /// The fields that the rows of an insert carry, while its conflict is compiled: only there may
+    /// `excluded` stand.
+    pub(crate) inserted: Option<Vec<&'a str>>,
+    /// What is known so far.
+    facts: Vec<Option<Fact>>,
+}
+
+impl<'a> Typing<'a> {
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        query: &'a Query,
+        dialect: Dialect,
+        view: View<'a>,
+    ) -> Self {
+        let facts = vec![None; query.nodes.len()];
+        Self { catalog, query, dialect, view, inserted: None, facts }
+    }
+
+    /// What a node is.
+    pub(crate) fn fact(&mut self, node: NodeRef) -> Result<Fact, Error> {
+        if let Some(known) = self.facts[node as usize] {
+            return Ok(known);
+        }
+        let fact = self.find(node)?;
+        self.facts[node as usize] = Some(fact);
+        Ok(fact)
+    }
+
+    /// A condition: a boolean, on single rows.
+    pub(crate) fn check_condition(&mut self, node: NodeRef) -> Result<Fact, Error> {
+        let fact = self.fact(node)?;
+        if !fact.is(ScalarType::Boolean) {
+            return Err(at(node)(mismatch("a condition is a boolean")));
+        }
+        Ok(fact)
+    }
+
+    /// An expression on single rows.
+    pub(crate) fn check_rowwise(&mut self, node: NodeRef) -> Result<Fact, Error> {
+        let fact = self.fact(node)?;
+        if fact.aggregate {
+            return Err(at(node)(invalid("an aggregate cannot stand here")));
+        }
+        Ok(fact)
+    }
+
+    /// A value for a column.
+    pub(crate) fn check_assignable(&mut self, node: NodeRef, to: Type) -> Result<Fact, Error> {
+        let fact = self.check_rowwise(node)?;
+        let Some(ty) = fact.ty else { return Ok(fact) };
+        let widens = !to.many
+            && ty.is(ScalarType::Integer)
+            && matches!(to.kind, ScalarType::Float | ScalarType::Decimal);
+        if widens {
+            return Ok(fact);
+        }
+        // A text may be a value of the enum; another enum's values are not.
+        let enums_fit = ty.enumeration.is_none() || to.enumeration.is_none() || ty == to;
+        let is_value = to.enumeration.is_none()
+            || ty.enumeration.is_some()
+            || matches!(self.query.nodes[node as usize], Node::Parameter(_));
+        match ty.kind == to.kind && ty.many == to.many && enums_fit && is_value {
+            true => Ok(fact),
+            false => Err(at(node)(mismatch(format!(
+                "{} where {} is wanted",
+                self.describe(ty),
+                self.describe(to)
+            )))),
+        }
+    }
+
+    fn find(&mut self, node: NodeRef) -> Result<Fact, Error> {
+        let query = self.query;
+        let named = |error| at(node)(error);
+        match &query.nodes[node as usize] {
+            Node::Literal(literal) => literal_fact(literal).map_err(named),
+            Node::Parameter(parameter) => Ok(Fact {
+                ty: Some(Type { kind: parameter.kind, many: parameter.many, enumeration: None }),
+                nullable: true,
+                parameter: true,
+                ..Fact::CONSTANT
+            }),
+            Node::Field(path) => {
+                if !path.relations.is_empty() {
+                    return Err(named(unsupported(
+                        "a path through relations is not supported yet",
+                    )));
+                }
+                if path.outer != 0 {
+                    return Err(named(invalid("there is no select around this one")));
+                }
+                let field = self.view.readable(&path.field).map_err(named)?;
+                Ok(Fact {
+                    ty: Some(field.ty),
+                    nullable: field.nullable,
+                    varies: true,
+                    ..Fact::CONSTANT
+                })
+            }
+            Node::Excluded(name) => self.excluded(name).map_err(named),
+            Node::Unary((operator, operand)) => {
+                let operand = self.fact(*operand)?;
+                self.unary(*operator, operand).map_err(named)
+            }
+            Node::Binary((operator, left, right)) => {
+                let facts = (self.fact(*left)?, self.fact(*right)?);
+                let right = &query.nodes[*right as usize];
+                self.binary(*operator, facts.0, facts.1, right).map_err(named)
+            }
+            Node::Between((value, lower, upper)) => {
+                let value = self.fact(*value)?;
+                let (lower, upper) = (self.fact(*lower)?, self.fact(*upper)?);
+                for limit in [lower, upper] {
+                    self.check_ordered(value, limit).map_err(named)?;
+                }
+                Ok(Fact::around([value, lower, upper]).with(ScalarType::Boolean))
+            }
+            Node::AllOf(terms) | Node::AnyOf(terms) => {
+                let mut facts = Vec::with_capacity(terms.len());
+                for term in terms {
+                    facts.push(self.check_condition(*term)?);
+                }
+                Ok(Fact::around(facts).with(ScalarType::Boolean))
+            }
+            Node::Call(call) => {
+                let facts = call.arguments.iter().map(|it| self.fact(*it));
+                let facts: Vec<_> = facts.collect::<Result<_, _>>()?;
+                self.call(call, &facts).map_err(named)
+            }
+            Node::Cast((operand, kind)) => {
+                let operand = self.fact(*operand)?;
+                self.cast(operand, *kind).map_err(named)
+            }
+            Node::Aggregate(aggregate) => self.aggregate(aggregate, node),
+            Node::Case(_) => Err(named(not_yet("case"))),
+            Node::Json(_) => Err(named(not_yet("json"))),
+            Node::Window(_) => Err(named(not_yet("window"))),
+            Node::Related(_) => Err(named(not_yet("related"))),
+            Node::Subquery(_) => Err(named(not_yet("subquery"))),
+            Node::Exists(_) => Err(named(not_yet("exists"))),
+            Node::InSelect(_) => Err(named(not_yet("in-select"))),
+        }
+    }
+
+    fn excluded(&self, name: &str) -> Result<Fact, Error> {
+        let Some(inserted) = &self.inserted else {
+            return Err(invalid("`excluded` stands only in the conflict of an insert"));
+        };
+        let field = match inserted.contains(&name) {
+            true => self.view.nameable(name)?,
+            false => self.view.readable(name)?,
+        };
+        Ok(Fact { ty: Some(field.ty), nullable: field.nullable, varies: true, ..Fact::CONSTANT })
+    }
+
+    /// A type in a message.
+    pub(crate) fn describe(&self, ty: Type) -> String {
+        let kind = match ty.enumeration {
+            Some(index) => format!("enum {}", shown(&self.catalog.enums[index].name)),
+            None => name_of(ty.kind).to_owned(),
+        };
+        match ty.many {
+            true => format!("a list of {kind}"),
+            false => kind,
+        }
+    }
+}
+
+fn literal_fact(literal: &Literal) -> Result<Fact, Error> {
+    match literal {
+        Literal::Null => Ok(Fact { nullable: true, ..Fact::CONSTANT }),
+        Literal::Boolean(_) => Ok(Fact::constant(ScalarType::Boolean)),
+        Literal::Integer(_) => Ok(Fact::constant(ScalarType::Integer)),
+        Literal::Star => Err(invalid("`star` stands only in `count`")),
+    }
+}
+
+fn not_yet(construct: &str) -> Error {
+    unsupported(format!("`{construct}` is not supported yet"))
+}
+
+/// A scalar type in a message, as in the WIT.
+pub(crate) fn name_of(kind: ScalarType) -> &'static str {
+    match kind {
+        ScalarType::Boolean => "boolean",
+        ScalarType::Integer => "integer",
+        ScalarType::Float => "float",
+        ScalarType::Decimal => "decimal",
+        ScalarType::Text => "text",
+        ScalarType::Blob => "blob",
+        ScalarType::Uuid => "uuid",
+        ScalarType::Date => "date",
+        ScalarType::Time => "time",
+        ScalarType::Timestamp => "timestamp",
+        ScalarType::Timestamptz => "timestamptz",
+        ScalarType::Interval => "interval",
+        ScalarType::Json => "json",
+    }
+}

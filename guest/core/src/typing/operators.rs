@@ -1,0 +1,185 @@
+//! What operators take and give.
+
+use ferro_wit::query::{BinaryOperator, Node, UnaryOperator};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::{Fact, Typing, not_yet};
+use crate::dialect::Spelling as _;
+use crate::error::{mismatch, unsupported};
+
+impl Typing<'_> {
+    pub(super) fn unary(&self, operator: UnaryOperator, operand: Fact) -> Result<Fact, Error> {
+        use UnaryOperator as U;
+        let around = Fact::around([operand]);
+        match operator {
+            U::IsNull | U::IsNotNull => {
+                Ok(Fact { nullable: false, ..around }.with(ScalarType::Boolean))
+            }
+            U::Not if operand.is(ScalarType::Boolean) => Ok(around.with(ScalarType::Boolean)),
+            U::IsTrue | U::IsFalse if operand.is(ScalarType::Boolean) => {
+                Ok(Fact { nullable: false, ..around }.with(ScalarType::Boolean))
+            }
+            U::Not | U::IsTrue | U::IsFalse => Err(mismatch("the operand is a boolean")),
+            U::Negate => {
+                let kind = self.number(operand)?;
+                Ok(Fact { fallible: true, ..around }.with(kind))
+            }
+        }
+    }
+
+    pub(super) fn binary(
+        &self,
+        operator: BinaryOperator,
+        left: Fact,
+        right: Fact,
+        right_node: &Node,
+    ) -> Result<Fact, Error> {
+        use BinaryOperator as B;
+        let around = Fact::around([left, right]);
+        match operator {
+            B::Equal | B::NotEqual => {
+                self.check_comparable(left, right)?;
+                Ok(around.with(ScalarType::Boolean))
+            }
+            B::IsDistinct | B::IsNotDistinct => {
+                self.check_comparable(left, right)?;
+                Ok(Fact { nullable: false, ..around }.with(ScalarType::Boolean))
+            }
+            B::Less | B::LessOrEqual | B::Greater | B::GreaterOrEqual => {
+                self.check_ordered(left, right)?;
+                Ok(around.with(ScalarType::Boolean))
+            }
+            B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => {
+                let kind = self.arithmetic(operator, left, right)?;
+                let nullable = around.nullable || matches!(operator, B::Divide | B::Modulo);
+                Ok(Fact { nullable, fallible: true, ..around }.with(kind))
+            }
+            B::Concat if both(ScalarType::Text, left, right) => {
+                Ok(Fact { fallible: true, ..around }.with(ScalarType::Text))
+            }
+            B::Like | B::Ilike | B::NotLike | B::NotIlike
+                if both(ScalarType::Text, left, right) =>
+            {
+                Ok(Fact { fallible: true, ..around }.with(ScalarType::Boolean))
+            }
+            B::Contains | B::StartsWith | B::EndsWith if both(ScalarType::Text, left, right) => {
+                Ok(around.with(ScalarType::Boolean))
+            }
+            B::Concat
+            | B::Like
+            | B::Ilike
+            | B::NotLike
+            | B::NotIlike
+            | B::Contains
+            | B::StartsWith
+            | B::EndsWith => Err(mismatch("both operands are texts")),
+            B::InList | B::NotInList => {
+                self.check_list(left, right)?;
+                // A stored array may turn out not to be one, on SQLite.
+                let fallible = around.fallible || !matches!(right_node, Node::Parameter(_));
+                Ok(Fact { fallible, ..around }.with(ScalarType::Boolean))
+            }
+            B::ArrayContains => Err(not_yet("array-contains")),
+            B::ArrayOverlaps => Err(not_yet("array-overlaps")),
+            B::JsonContains => Err(not_yet("json-contains")),
+        }
+    }
+
+    fn arithmetic(
+        &self,
+        operator: BinaryOperator,
+        left: Fact,
+        right: Fact,
+    ) -> Result<ScalarType, Error> {
+        use ScalarType as S;
+        let kinds = (self.number(left)?, self.number(right)?);
+        match kinds {
+            (S::Integer, S::Integer) => Ok(S::Integer),
+            _ if operator == BinaryOperator::Modulo => {
+                Err(mismatch("`modulo` takes whole numbers"))
+            }
+            (S::Float | S::Integer, S::Float | S::Integer) => Ok(S::Float),
+            (S::Decimal | S::Integer, S::Decimal | S::Integer) => Ok(S::Decimal),
+            _ => Err(mismatch("a float and a decimal do not mix: cast one of them")),
+        }
+    }
+
+    /// The type of a number that can be calculated with.
+    fn number(&self, fact: Fact) -> Result<ScalarType, Error> {
+        let ty = fact.ty.ok_or_else(|| mismatch("a bare null is no number: use a parameter"))?;
+        if ty.many
+            || !matches!(ty.kind, ScalarType::Integer | ScalarType::Float | ScalarType::Decimal)
+        {
+            return Err(mismatch(format!("{} is no number", self.describe(ty))));
+        }
+        self.check_exact(ty.kind, "calculations with decimals are")?;
+        Ok(ty.kind)
+    }
+
+    /// Where decimals are kept as texts, calculations would be those of floats.
+    pub(super) fn check_exact(&self, kind: ScalarType, what: &str) -> Result<(), Error> {
+        match kind == ScalarType::Decimal && !self.dialect.features().decimals {
+            true => Err(unsupported(format!("{what} not supported on SQLite yet"))),
+            false => Ok(()),
+        }
+    }
+
+    fn check_comparable(&self, left: Fact, right: Fact) -> Result<(), Error> {
+        use ScalarType as S;
+        let (Some(left), Some(right)) = (left.ty, right.ty) else { return Ok(()) };
+        if left.many || right.many {
+            return Err(unsupported("comparing arrays is not supported yet"));
+        }
+        let enums_differ = left.enumeration.is_some()
+            && right.enumeration.is_some()
+            && left.enumeration != right.enumeration;
+        let comparable = match (left.kind, right.kind) {
+            (S::Json, S::Json) => return Err(unsupported("comparing json is not supported yet")),
+            (S::Interval, S::Interval) => self.dialect.features().intervals,
+            (one, other) if one == other => !enums_differ,
+            (S::Integer, S::Float | S::Decimal) | (S::Float | S::Decimal, S::Integer) => true,
+            _ => false,
+        };
+        match comparable {
+            true => Ok(()),
+            false if left.kind == S::Interval && right.kind == S::Interval => {
+                Err(unsupported("comparing intervals is not supported on SQLite"))
+            }
+            false => Err(mismatch(format!(
+                "{} cannot be compared with {}",
+                self.describe(left),
+                self.describe(right)
+            ))),
+        }
+    }
+
+    pub(super) fn check_ordered(&self, left: Fact, right: Fact) -> Result<(), Error> {
+        self.check_comparable(left, right)?;
+        match [left.ty, right.ty].into_iter().flatten().any(|it| it.enumeration.is_some()) {
+            true => Err(unsupported("comparing enums by their order is not supported yet")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_list(&self, left: Fact, right: Fact) -> Result<(), Error> {
+        let Some(list) = right.ty.filter(|it| it.many) else {
+            return Err(mismatch("the right side is a list: a parameter with `many`, or an array"));
+        };
+        let Some(value) = left.ty else { return Ok(()) };
+        if matches!(list.kind, ScalarType::Json | ScalarType::Interval) {
+            return Err(unsupported("a list of json or intervals is not supported yet"));
+        }
+        match value.is(list.kind) {
+            true => Ok(()),
+            false => Err(mismatch(format!(
+                "{} cannot be in {}",
+                self.describe(value),
+                self.describe(list)
+            ))),
+        }
+    }
+}
+
+fn both(kind: ScalarType, left: Fact, right: Fact) -> bool {
+    left.is(kind) && right.is(kind)
+}
