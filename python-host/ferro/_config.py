@@ -25,9 +25,9 @@ class PoolConfig:
     connect_timeout: float | None = None
     """How long opening the first connection may take: 10."""
     idle_timeout: float | None = None
-    """Close a connection that was idle for so long: 600."""
+    """Close a connection that was idle for so long: 600. `math.inf`: never."""
     max_lifetime: float | None = None
-    """Close a connection that has lived for so long: 1800."""
+    """Close a connection that has lived for so long: 1800. `math.inf`: never."""
     statement_cache_capacity: int | None = None
     """Prepared statements kept on each connection: 100. Behind a transaction-mode pooler: 0."""
     test_before_acquire: bool | None = None

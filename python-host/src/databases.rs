@@ -120,8 +120,8 @@ fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOpti
     replace(min_connections, pool.min_connections);
     replace(acquire_timeout, seconds("acquire_timeout", pool.acquire_timeout)?);
     replace(connect_timeout, seconds("connect_timeout", pool.connect_timeout)?);
-    replace(idle_timeout, seconds("idle_timeout", pool.idle_timeout)?.map(Some));
-    replace(max_lifetime, seconds("max_lifetime", pool.max_lifetime)?.map(Some));
+    replace(idle_timeout, seconds_or_never("idle_timeout", pool.idle_timeout)?);
+    replace(max_lifetime, seconds_or_never("max_lifetime", pool.max_lifetime)?);
     replace(statement_cache_capacity, pool.statement_cache_capacity);
     replace(test_before_acquire, pool.test_before_acquire);
     replace(foreign_keys, sqlite.foreign_keys);
@@ -143,4 +143,12 @@ fn seconds(name: &str, value: Option<f64>) -> Result<Option<Duration>, Error> {
             format!("`{name}` takes a number of seconds that is not negative"),
         )
     })
+}
+
+/// As [`seconds`]; infinity is never.
+fn seconds_or_never(name: &str, value: Option<f64>) -> Result<Option<Option<Duration>>, Error> {
+    match value {
+        Some(value) if value == f64::INFINITY => Ok(Some(None)),
+        value => Ok(seconds(name, value)?.map(Some)),
+    }
 }

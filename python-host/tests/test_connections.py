@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import subprocess
@@ -101,11 +102,31 @@ async def test_the_pool_is_as_large_as_asked_and_says_what_it_does(url: str) -> 
     assert stats.idle == stats.size
 
 
+async def test_every_option_reaches_the_driver() -> None:
+    pool = ferro.PoolConfig(
+        max_connections=3,
+        min_connections=1,
+        acquire_timeout=0.5,
+        connect_timeout=2,
+        idle_timeout=math.inf,
+        max_lifetime=60,
+        statement_cache_capacity=0,
+        test_before_acquire=False,
+    )
+    sqlite = ferro.SqliteConfig(foreign_keys=False, wal=False, busy_timeout=1.5)
+    await ferro.connect("sqlite::memory:", pool=pool, sqlite=sqlite)
+    assert ferro.pool_stats().max == 3
+    assert await ferro.fetch_one("pragma foreign_keys") == {"foreign_keys": 0}
+    assert await ferro.fetch_one("pragma busy_timeout") == {"timeout": 1500}
+
+
 async def test_options_that_cannot_be_meant_are_refused() -> None:
     for pool, name in (
         (ferro.PoolConfig(max_connections=0), "max_connections"),
         (ferro.PoolConfig(min_connections=20), "min_connections"),
         (ferro.PoolConfig(acquire_timeout=-1), "acquire_timeout"),
+        (ferro.PoolConfig(acquire_timeout=math.inf), "acquire_timeout"),
+        (ferro.PoolConfig(max_lifetime=math.nan), "max_lifetime"),
     ):
         with pytest.raises(ferro.ConfigurationError, match=name):
             await ferro.connect("sqlite::memory:", pool=pool)
