@@ -5,6 +5,7 @@ pub(crate) mod binds;
 mod describe;
 pub(crate) mod place;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -223,9 +224,9 @@ pub(crate) async fn fetch_raw(
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let mut place = target.place().await?.for_cursor();
-        let sql = statement.sql.clone().into_owned();
         match arguments {
             Arguments::Sqlite(arguments) => {
+                let sql = statement.sql.clone().into_owned();
                 let reader = match describe::sqlite(place.begin().0, &sql).await {
                     Ok(reader) => reader,
                     Err(error) => return Err(place.fail(error).await),
@@ -234,6 +235,7 @@ pub(crate) async fn fetch_raw(
                 Cursor::start(None, place, open, reader).await
             }
             Arguments::Postgres(arguments) => {
+                let sql = describe::typed(&statement.sql, &parameters);
                 let cached = place.keeps_statements();
                 let described =
                     describe::postgres(place.begin().0, &sql, &parameters, cached).await;
@@ -264,7 +266,11 @@ pub(crate) async fn execute_raw(
     let statement = raw::translate(sql, target.dialect(), &parameters)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
-        run_once(target.place().await?, &statement.sql, arguments, false).await
+        let sql = match target.dialect() {
+            Dialect::Sqlite => Cow::Borrowed(&*statement.sql),
+            Dialect::Postgres => Cow::Owned(describe::typed(&statement.sql, &parameters)),
+        };
+        run_once(target.place().await?, &sql, arguments, false).await
     };
     let changed = match once().await {
         Err(error) if may_repeat(target, &error) => once().await?,

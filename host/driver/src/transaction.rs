@@ -283,11 +283,10 @@ impl Transaction {
             return Ok(());
         }
         // What was committed stays so: where this fails, the connection is closed, and that is all.
-        if restore(place.begin().0, self.read_only).await.is_ok() {
-            if let Some(mut lease) = place.into_lease() {
-                lease.clear();
-                lease.release().await;
-            }
+        let restored = restore(place.begin().0, self.read_only).await;
+        if let (Ok(()), Some(mut lease)) = (restored, place.into_lease()) {
+            lease.clear();
+            lease.release().await;
         }
         Ok(())
     }

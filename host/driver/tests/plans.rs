@@ -1,5 +1,7 @@
 //! Plans: what they bind, and batches that are written whole or not at all.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod rows;
 mod support;
 

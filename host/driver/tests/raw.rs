@@ -1,5 +1,7 @@
 //! SQL text: placeholders of both kinds on both databases, and what is no single statement.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod rows;
 mod support;
 
@@ -136,11 +138,27 @@ async fn values_bind_as_what_they_are_and_nulls_as_what_is_wanted() {
         run(&database, &["CREATE TABLE m (b BOOLEAN, i BIGINT, t TEXT, u UUID)"]).await;
         let sql = "INSERT INTO m VALUES (?, ?, ?, ?)";
         database.execute_raw(sql, vec![Value::Null; 4]).await.unwrap();
-        let values =
-            vec![Value::Boolean(true), Value::Integer(2), "x".into(), Value::Uuid((3, 4))];
+        let values = vec![Value::Boolean(true), Value::Integer(2), "x".into(), Value::Uuid((3, 4))];
         database.execute_raw(sql, values.clone()).await.unwrap();
         let found = raw(&database, "SELECT * FROM m ORDER BY i NULLS FIRST", vec![]).await;
         assert_eq!(found, [vec![Value::Null; 4], values]);
+    }
+    // The same text with values of other types is prepared for those.
+    for database in both_with_table().await {
+        let sql = "INSERT INTO t (n, t) VALUES (1, ?) RETURNING t";
+        for value in [Value::Null, "a".into(), Value::Null] {
+            assert_eq!(raw(&database, sql, vec![value.clone()]).await, [[value.clone()]]);
+            run(&database, &["DELETE FROM t"]).await;
+        }
+        let sql = "INSERT INTO t (n) VALUES (?)";
+        for n in [Value::Integer(5), Value::Integer(6)] {
+            database.execute_raw(sql, vec![n]).await.unwrap();
+        }
+        let sql = "SELECT n FROM t WHERE n = ?";
+        for value in [Value::Null, Value::Integer(5), Value::Float(6.0), Value::Integer(6)] {
+            let found = raw(&database, sql, vec![value.clone()]).await;
+            assert_eq!(found.len(), usize::from(value != Value::Null), "{value:?}");
+        }
     }
     let database = connect(&postgres::url()).await;
     let mut ids = Scalars::with_kind(ScalarType::Integer);

@@ -1,5 +1,7 @@
 //! Transactions and savepoints: what is kept, what is not, and what is left in the pool.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod rows;
 mod support;
 
@@ -267,8 +269,11 @@ async fn t8_a_read_only_transaction_writes_nothing_and_leaves_a_connection_that_
     for url in ["sqlite::memory:".to_owned(), postgres::url()] {
         let database = Database::connect(&url, &options).await.unwrap();
         run(&database, &["CREATE TABLE t (n INTEGER PRIMARY KEY, t TEXT)"]).await;
-        let read_only =
-            TransactionOptions { read_only: true, immediate: true, ..TransactionOptions::default() };
+        let read_only = TransactionOptions {
+            read_only: true,
+            immediate: true,
+            ..TransactionOptions::default()
+        };
         for end in 0..3 {
             let transaction = database.begin(read_only.clone()).await.unwrap();
             assert_eq!(raw_in(&transaction, "SELECT count(*) FROM t").await, Value::Integer(end));

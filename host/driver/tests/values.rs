@@ -1,5 +1,7 @@
 //! Values come back as they were sent, on both databases.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod rows;
 mod support;
 
@@ -225,7 +227,7 @@ async fn round_trip(database: &Database, kind: ScalarType, many: bool, values: &
         rows: Some(batch_of(kind, many, values)),
     };
     let count = database.execute(execution).await.unwrap_or_else(|it| panic!("{it}"));
-    assert_eq!(count as usize, values.len());
+    assert_eq!(usize::try_from(count).unwrap(), values.len());
 
     let info = ColumnInfo { path: vec!["v".into()], kind, many, nullable: true };
     let sql = format!("SELECT v FROM {table} ORDER BY id");

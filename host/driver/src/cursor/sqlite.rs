@@ -57,27 +57,36 @@ pub(crate) struct Found {
     pub(crate) kind: Option<ScalarType>,
 }
 
+/// Rows are looked at up to this size for kinds of columns.
+const MOST_BYTES_AHEAD: usize = 1 << 20;
+
 /// Reads columns whose kind may have to be found from their values.
 pub(crate) struct Described {
     found: Vec<Found>,
     columns: Vec<ColumnInfo>,
+    /// Of texts and blobs, in the rows that were looked at.
+    bytes: usize,
 }
 
 impl Described {
     pub(crate) fn new(found: Vec<Found>) -> Self {
-        Self { found, columns: Vec::new() }
+        Self { found, columns: Vec::new(), bytes: 0 }
     }
 }
 
 impl Reader<Sqlite> for Described {
     fn look(&mut self, row: &SqliteRow) -> Result<bool, Error> {
         for (index, column) in self.found.iter_mut().enumerate() {
-            if column.kind.is_none() {
-                let stored = row.try_get_raw(index).ok().and_then(|value| stored(value).ok());
-                column.kind = stored.and_then(Stored::kind);
-            }
+            let stored = row.try_get_raw(index).ok().and_then(|value| stored(value).ok());
+            self.bytes += match stored {
+                Some(Stored::Text(it)) => it.len(),
+                Some(Stored::Blob(it)) => it.len(),
+                _ => 0,
+            };
+            column.kind = column.kind.or_else(|| stored.and_then(Stored::kind));
         }
-        Ok(self.found.iter().all(|it| it.kind.is_some()))
+        let enough = self.bytes >= MOST_BYTES_AHEAD;
+        Ok(enough || self.found.iter().all(|it| it.kind.is_some()))
     }
 
     fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ferro_wit::types::{Error, ScalarType, Value};
 use sqlx::postgres::PgTypeInfo;
+use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Column, Executor as _, SqlSafeStr, SqliteConnection, Statement};
 
 use crate::cursor;
@@ -23,8 +24,10 @@ pub(super) async fn sqlite(
     let Raw::Sqlite(connection) = raw else {
         return Ok(cursor::sqlite::Described::new(Vec::new()));
     };
-    let version: i64 =
-        sqlx::query_scalar("PRAGMA schema_version").fetch_one(&mut **connection).await?;
+    // A connection learns what others did to the schema when it reads a table, not when it prepares.
+    const VERSION: &str = "SELECT schema_version, EXISTS (SELECT 1 FROM sqlite_schema) \
+                           FROM pragma_schema_version";
+    let version: i64 = sqlx::query_scalar(VERSION).fetch_one(&mut **connection).await?;
     let sql = format!("{sql}\n-- schema {version}");
     let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
     let mut tables = HashMap::new();
@@ -66,6 +69,20 @@ async fn declarations(
     Ok(declarations.into_iter().filter_map(kind).collect())
 }
 
+/// SQL text for PostgreSQL, which is prepared for the types of its parameters and kept under its
+/// text: the same text with other types has to be another one.
+pub(super) fn typed(sql: &str, parameters: &[Value]) -> String {
+    let types: Vec<_> = parameters.iter().map(|it| oid(it).0.to_string()).collect();
+    match types.is_empty() {
+        true => sql.to_owned(),
+        false => format!("{sql}\n-- {}", types.join(",")),
+    }
+}
+
+fn oid(value: &Value) -> Oid {
+    Operand::of(value).expected().map_or(postgres::UNKNOWN, postgres::oid)
+}
+
 /// Asks PostgreSQL. The inner error is about a column that cannot be read.
 pub(super) async fn postgres(
     raw: &mut Raw,
@@ -76,7 +93,6 @@ pub(super) async fn postgres(
     let Raw::Postgres(connection) = raw else {
         return Ok(cursor::postgres::Described::new(&[]));
     };
-    let oid = |value| Operand::of(value).expected().map_or(postgres::UNKNOWN, postgres::oid);
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
     let sql = AssertSqlSafe(sql).into_sql_str();
     let statement = connection.prepare_with(sql, &types).await?;

@@ -214,7 +214,7 @@ fn write_hexadecimal(bytes: &[u8], out: &mut String) -> std::fmt::Result {
 }
 
 fn read_hexadecimal(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());

@@ -1,8 +1,8 @@
 //! Intervals on SQLite: text after ISO 8601 that keeps months, days and microseconds apart.
 //!
-//! `P14M-3DT0.000001S` is 14 months, less 3 days, and a microsecond; each part has its own sign,
-//! and parts that are zero are left out (`PT0S` is none at all). Years, weeks, hours and minutes
-//! are read too.
+//! `P14M-3DT0.000001S` is 14 months, less 3 days, and a microsecond. Each part has its own sign and
+//! is always there, with six digits after the point, so that equal intervals are equal texts. What
+//! else ISO 8601 has is read too: years, weeks, hours, minutes, parts that are left out.
 
 use std::fmt::Write;
 
@@ -18,24 +18,10 @@ pub(crate) fn write(interval: &Interval, out: &mut String) -> Result<(), Fault> 
 }
 
 fn write_parts(months: i32, days: i32, microseconds: i64, out: &mut String) -> std::fmt::Result {
-    out.push('P');
-    if months != 0 {
-        write!(out, "{months}M")?;
-    }
-    if days != 0 {
-        write!(out, "{days}D")?;
-    }
-    if microseconds != 0 || (months == 0 && days == 0) {
-        let sign = if microseconds < 0 { "-" } else { "" };
-        let (seconds, fraction) =
-            (microseconds.unsigned_abs() / 1_000_000, microseconds.unsigned_abs() % 1_000_000);
-        write!(out, "T{sign}{seconds}")?;
-        if fraction != 0 {
-            write!(out, ".{fraction:06}")?;
-        }
-        out.push('S');
-    }
-    Ok(())
+    let sign = if microseconds < 0 { "-" } else { "" };
+    let microseconds = microseconds.unsigned_abs();
+    let (seconds, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
+    write!(out, "P{months}M{days}DT{sign}{seconds}.{fraction:06}S")
 }
 
 /// Reads an interval.
@@ -128,7 +114,7 @@ mod tests {
             let read = parse(&text(months, days, microseconds)).unwrap();
             assert_eq!(read, Interval { months, days, microseconds });
         }
-        assert_eq!(text(0, 0, 0), "PT0S");
+        assert_eq!(text(0, 0, 0), "P0M0DT0.000000S");
         assert_eq!(text(14, -3, -1), "P14M-3DT-0.000001S");
     }
 

@@ -40,6 +40,10 @@ impl Wire {
     /// How values of a type are written, and whether they are arrays of it; none for types that
     /// cannot be read.
     pub(crate) fn of(type_info: &PgTypeInfo) -> Option<(Self, bool)> {
+        // A type that the server does not describe has no kind, and SQLx panics when asked for it.
+        if type_info.name() == "?" {
+            return None;
+        }
         match type_info.kind() {
             PgTypeKind::Enum(_) => Some((Self::Text, false)),
             PgTypeKind::Domain(base) => Self::of(base),

@@ -1,6 +1,7 @@
 //! Plans made by hand, and their rows read back.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
 
