@@ -1,8 +1,11 @@
 //! What a call leaves behind when it ends badly: nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferro_host::{ErrorKind, Host, HostOptions, Limits};
+use ferro_build::Target;
+use ferro_host::{ErrorKind, Grant, Host, HostOptions, Limits, Tenant};
+use ferro_wit::types::TransactionOptions;
 
 use crate::support::{BACKENDS, Backend, bench, options, probe, tenant, tenant_with};
 
@@ -49,6 +52,35 @@ async fn p1_a_cancelled_call_rolls_back() {
         let tenant = tenant();
         let call = bench.plugin.call_wave(&tenant, r#"notes#add("app", "lost", spin)"#);
         assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+        bench.at_rest().await;
+        assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
+    }
+}
+
+#[tokio::test]
+async fn s2_the_deadline_covers_a_wait_for_the_database() {
+    let component = ferro_build::component("ferro-test-raw", Target::Wasip2).unwrap();
+    let limits = Limits { deadline: Duration::from_millis(500), ..Limits::default() };
+    let grant = Grant::read_write().with_raw_sql();
+    let hasty = Arc::new(Tenant::new("hasty").grant("app", grant).limits(limits));
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        let raw = bench.host.load(&component).await.unwrap();
+        let call = match backend {
+            Backend::Sqlite => r#"execute("app", "INSERT INTO note (body) VALUES ('late')")"#,
+            Backend::Postgres => r#"rows("app", "SELECT pg_sleep(20)::text")"#,
+        };
+        // On SQLite, the write waits for this one.
+        let session = bench.host.session("app", bench.plugin.models()).unwrap();
+        let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
+        let writer = session.begin(options).await.unwrap();
+
+        let started = Instant::now();
+        let error = raw.call_wave(&hasty, call).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Timeout, "{backend:?}: {error}");
+        assert!(error.message.contains("`deadline`"), "{backend:?}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        writer.rollback().await.unwrap();
         bench.at_rest().await;
         assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
     }

@@ -1,6 +1,7 @@
 //! What is loaded, and what is refused before its code runs.
 
 use std::path::Path;
+use std::time::Duration;
 
 use ferro_host::{Error, ErrorKind, Host, HostOptions};
 
@@ -103,4 +104,13 @@ async fn s6_the_size_of_a_component_is_bounded() {
     let host = Host::new(HostOptions { component_bytes: 1000, ..options() }).unwrap();
     let error = host.load(probe()).await.unwrap_err();
     assert!(error.message.contains("larger than 1000 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn s6_the_time_to_compile_a_component_is_bounded() {
+    let compile_timeout = Duration::from_millis(5);
+    let options = HostOptions { cache: None, compile_timeout, ..options() };
+    let error = Host::new(options).unwrap().load(probe()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert!(error.message.contains("0.005 s"), "{error}");
 }
