@@ -25,7 +25,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 pub use certificates::Certificates;
 pub use server::Server;
 
-const URL: &str = "FERRO_TEST_POSTGRES_URL";
+/// The variable with the URL of a server to use instead of an own one.
+pub const URL: &str = "FERRO_TEST_POSTGRES_URL";
 const CERTIFICATES: &str = "FERRO_TEST_POSTGRES_CERTIFICATES";
 
 /// The URL of a fresh, empty database.

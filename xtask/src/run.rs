@@ -19,6 +19,19 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The same command with a PostgreSQL server of its own, which its tests find in the environment.
+///
+/// The program that does so is built with the tests: built into this one, it would have every command
+/// wait for the drivers of databases.
+pub(crate) fn with_postgres(command: &Command) -> Command {
+    let mut wrapped = Command::new(root().join("target/debug/with-postgres"));
+    wrapped.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 /// Says what comes next.
 pub(crate) fn step(what: &str) {
     println!("\n\u{25b8} {what}");

@@ -1,15 +1,10 @@
-//! `cargo xtask test`: every test, against one PostgreSQL server that this run starts.
-
-use std::process::Command;
+//! `cargo xtask test`: every test, against a PostgreSQL server that this run starts.
 
 use anyhow::Result;
 use clap::Args;
-use ferro_test_support::postgres::Server;
 
-use crate::run::{cargo, run, step};
+use crate::run::{cargo, run, step, with_postgres};
 use crate::setup;
-
-const POSTGRES_URL: &str = "FERRO_TEST_POSTGRES_URL";
 
 /// Which half of the tests; both unless one is named.
 #[derive(Args)]
@@ -24,36 +19,16 @@ pub(crate) struct Options {
 
 /// Fails if a test does, or if there is no PostgreSQL server to be had.
 pub(crate) fn run_tests(options: &Options) -> Result<()> {
-    let ready = setup::all()?;
-    let server = Postgres::start()?;
+    let python = setup::all()?.python;
+    step("Rust: build the tests, and the program that lends them a PostgreSQL server");
+    run(cargo().args(["test", "--workspace", "--no-run"]))?;
     if !options.python {
         step("Rust tests");
-        run(server.lend(cargo().args(["test", "--workspace"])))?;
+        run(&mut with_postgres(cargo().args(["test", "--workspace"])))?;
     }
     if !options.rust {
         step("Python tests");
-        run(server.lend(&mut ready.python.module("pytest")))?;
+        run(&mut with_postgres(&python.module("pytest")))?;
     }
     Ok(())
-}
-
-/// The server of this run, or the one that the environment names.
-struct Postgres(Option<Server>);
-
-impl Postgres {
-    fn start() -> Result<Self> {
-        if std::env::var(POSTGRES_URL).is_ok_and(|url| !url.is_empty()) {
-            step(&format!("PostgreSQL: the server that {POSTGRES_URL} names"));
-            return Ok(Self(None));
-        }
-        step("PostgreSQL: a private cluster in a temporary folder");
-        Ok(Self(Some(Server::start()?)))
-    }
-
-    fn lend<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        match &self.0 {
-            Some(server) => command.envs(server.environment()),
-            None => command,
-        }
-    }
 }

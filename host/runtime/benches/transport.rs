@@ -72,7 +72,10 @@ fn main() -> Result<()> {
 }
 
 fn folder_for_results() -> PathBuf {
-    std::env::var_os("FERRO_BENCH_DIR").map_or_else(|| "target/bench".into(), PathBuf::from)
+    std::env::var_os("FERRO_BENCH_DIR").map_or_else(
+        || concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench").into(),
+        PathBuf::from,
+    )
 }
 
 /// The same rows for SQLx and for a plugin of a host.
