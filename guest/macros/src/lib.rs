@@ -18,6 +18,35 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// them: a generated key is left out, a field with a `default` becomes an `Option` whose `None`
 /// asks for the default.
 ///
+/// ```
+/// use ferro::prelude::*;
+/// use ferro::values::Timestamptz;
+///
+/// #[derive(Model, Debug, Clone)]
+/// pub struct Author {
+///     #[ferro(key, generated)]
+///     pub id: i64,
+///     #[ferro(length = 80, unique)]
+///     pub name: String,
+/// }
+///
+/// #[derive(Model, Debug, Clone)]
+/// #[ferro(table = "posts", index(author_id, written))]
+/// pub struct Post {
+///     #[ferro(key, generated)]
+///     pub id: i64,
+///     #[ferro(references = Author, reverse = "posts", on_delete = cascade)]
+///     pub author_id: i64,
+///     pub title: String,
+///     #[ferro(default = now)]
+///     pub written: Timestamptz,
+/// }
+///
+/// let _ = Post::query().filter(Post::title().ilike("%wasm%")).order_by(Post::written().desc());
+/// let _ = NewPost { author_id: 1, title: "Hello".into(), written: None };
+/// assert_eq!(Post::schema().foreign_keys[0].name, "author");
+/// ```
+///
 /// # Attributes of the struct, in `#[ferro(…)]`
 ///
 /// | attribute | meaning |
@@ -55,6 +84,30 @@ pub fn derive_model(input: TokenStream) -> TokenStream {
 ///
 /// Its values are stored under the names of the variants in snake case, or as
 /// `#[ferro(value = "…")]` says; the type is named after the enum, or by `#[ferro(name = "…")]`.
+///
+/// ```
+/// use ferro::prelude::*;
+///
+/// #[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+/// #[ferro(name = "task_state")]
+/// enum State {
+///     Open,
+///     InProgress,
+///     #[ferro(value = "closed")]
+///     Done,
+/// }
+///
+/// #[derive(Model, Debug, Clone)]
+/// struct Task {
+///     #[ferro(key)]
+///     id: i64,
+///     state: State,
+/// }
+///
+/// let _ = Task::query().filter(Task::state().in_([State::Open, State::InProgress]));
+/// let schema = ferro::schema![Task];
+/// assert_eq!(schema.enums[0].values, ["open", "in_progress", "closed"]);
+/// ```
 #[proc_macro_derive(Enum, attributes(ferro))]
 pub fn derive_enum(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -78,6 +78,10 @@ impl<M, T> Column<M, T> {
     label = "expected a column, or an expression such as `City::name().eq(\"Paris\")`",
     note = "conditions are combined with `&`, `|` and `!`; `&&` and `||` are for `bool`"
 )]
+#[expect(
+    clippy::wrong_self_convention,
+    reason = "columns are copied, and expressions are consumed"
+)]
 pub trait Expression: Sized {
     /// The model whose fields the expression is over.
     type Model;

@@ -79,7 +79,7 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
         key: impl Into<Self::Key>,
     ) -> impl Future<Output = Result<Option<Self>, Error>> + Send {
         let rows = Self::query().filter(Self::key_is(key.into()));
-        async move { crate::rows::first(db, rows.to_select()?).await }
+        async move { crate::rows::first(db, rows.into_select()?).await }
     }
 
     /// Insert a row as it is. A key that is taken is an error: nothing is overwritten.

@@ -10,7 +10,19 @@ pub(crate) fn open(label: &str) -> Result<Box<dyn ferro_wit::Session>, Error> {
         ErrorKind::Unsupported,
         format!(
             "cannot open `{label}`: only a plugin opens a session by its label; an application \
-             makes one of what its host lends, by `Session::from`"
+             makes one of what its host lends, with `Session::new`"
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opening_a_label_outside_a_plugin_says_what_to_do_instead() {
+        let error = crate::Session::open("app").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+        assert!(error.message.contains("`Session::new`"), "{error}");
+    }
 }

@@ -83,8 +83,8 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// `decode-failed` if a row does not fit the model; what the database reports.
-    pub fn all(self, db: &Session) -> impl Future<Output = Result<Vec<M>, Error>> + Send {
-        async move { rows::all(db, self.to_select()?).await }
+    pub async fn all(self, db: &Session) -> Result<Vec<M>, Error> {
+        rows::all(db, self.into_select()?).await
     }
 
     /// The first row, if there is one. Without an order, the one with the smallest key.
@@ -92,15 +92,12 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// As [`all`](Self::all).
-    pub fn first(self, db: &Session) -> impl Future<Output = Result<Option<M>, Error>> + Send {
-        async move {
-            let mut query = self;
-            if query.order_by.is_empty() {
-                query.order_by = M::KEY.iter().map(|name| Order::by_field(name)).collect();
-            }
-            query.limit = Some(query.limit.unwrap_or(1).min(1));
-            rows::first(db, query.to_select()?).await
+    pub async fn first(mut self, db: &Session) -> Result<Option<M>, Error> {
+        if self.order_by.is_empty() {
+            self.order_by = M::KEY.iter().map(|name| Order::by_field(name)).collect();
         }
+        self.limit = Some(self.limit.unwrap_or(1).min(1));
+        rows::first(db, self.into_select()?).await
     }
 
     /// The rows one by one, fetched `batch` at a time: for more rows than memory should hold.
@@ -108,12 +105,8 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// What the database reports.
-    pub fn stream<'s>(
-        self,
-        db: &'s Session,
-        batch: u32,
-    ) -> impl Future<Output = Result<Rows<'s, M>, Error>> + Send {
-        async move { Rows::open(db, self.to_select()?, batch).await }
+    pub async fn stream(self, db: &Session, batch: u32) -> Result<Rows<'_, M>, Error> {
+        Rows::open(db, self.into_select()?, batch).await
     }
 
     /// How many rows [`all`](Self::all) would return.
@@ -121,8 +114,8 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// What the database reports.
-    pub fn count(self, db: &Session) -> impl Future<Output = Result<u64, Error>> + Send {
-        async move { rows::count(db, self.to_statement(Statement::Count)?).await }
+    pub async fn count(self, db: &Session) -> Result<u64, Error> {
+        rows::count(db, self.into_statement(Statement::Count)?).await
     }
 
     /// Whether [`all`](Self::all) would return a row.
@@ -130,8 +123,8 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// What the database reports.
-    pub fn exists(self, db: &Session) -> impl Future<Output = Result<bool, Error>> + Send {
-        async move { rows::exists(db, self.to_statement(Statement::Exists)?).await }
+    pub async fn exists(self, db: &Session) -> Result<bool, Error> {
+        rows::exists(db, self.into_statement(Statement::Exists)?).await
     }
 
     /// Change the rows; how many there were. Exactly the rows that [`all`](Self::all) would return.
@@ -155,7 +148,7 @@ impl<M: Model> Query<M> {
         db: &Session,
         set: impl IntoIterator<Item = Assignment<M>>,
     ) -> impl Future<Output = Result<u64, Error>> + Send {
-        let request = self.to_update(set.into_iter().collect());
+        let request = self.into_update(set.into_iter().collect());
         async move { db.execute(request?).await }
     }
 
@@ -164,8 +157,8 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// What the database reports: a row that others refer to, say.
-    pub fn delete(self, db: &Session) -> impl Future<Output = Result<u64, Error>> + Send {
-        async move { db.execute(self.to_delete()?).await }
+    pub async fn delete(self, db: &Session) -> Result<u64, Error> {
+        db.execute(self.into_delete()?).await
     }
 
     /// What [`all`](Self::all) sends: the query as data, and its values.
@@ -173,8 +166,8 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// `value-out-of-range` if a list of values has more than 4 GiB.
-    pub fn to_select(self) -> Result<Request, Error> {
-        self.to_statement(Statement::Select)
+    pub fn into_select(self) -> Result<Request, Error> {
+        self.into_statement(Statement::Select)
     }
 
     /// What [`update`](Self::update) sends.
@@ -182,7 +175,7 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// `value-out-of-range` if a list of values has more than 4 GiB.
-    pub fn to_update(self, set: Vec<Assignment<M>>) -> Result<Request, Error> {
+    pub fn into_update(self, set: Vec<Assignment<M>>) -> Result<Request, Error> {
         let mut arena = Arena::default();
         let set = set
             .into_iter()
@@ -201,13 +194,13 @@ impl<M: Model> Query<M> {
     /// # Errors
     ///
     /// `value-out-of-range` if a list of values has more than 4 GiB.
-    pub fn to_delete(self) -> Result<Request, Error> {
-        self.to_statement(|rows| {
+    pub fn into_delete(self) -> Result<Request, Error> {
+        self.into_statement(|rows| {
             Statement::Delete(Delete { model: M::NAME.to_owned(), rows, returning: None })
         })
     }
 
-    fn to_statement(
+    fn into_statement(
         self,
         statement: impl FnOnce(SelectRef) -> Statement,
     ) -> Result<Request, Error> {

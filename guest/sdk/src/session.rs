@@ -1,7 +1,6 @@
 //! Sessions and transactions: where queries are sent.
 
 use std::fmt;
-use std::future::Future;
 use std::ops::Deref;
 
 use ferro_wit::Cursor;
@@ -19,7 +18,7 @@ use crate::tree::Arena;
 /// # Ok::<(), ferro::Error>(())
 /// ```
 ///
-/// An application makes one of what its host lends, a `Box<dyn ferro_wit::Session>`, by `From`.
+/// An application makes one of what its host lends: see [`Session::new`].
 pub struct Session {
     inner: Box<dyn ferro_wit::Session>,
 }
@@ -48,10 +47,15 @@ impl Session {
     /// # Errors
     ///
     /// `denied` if there is no such label, or if it is not granted: the two look alike.
-    /// `unsupported` outside a component, where a session comes from the host: see the `From`
-    /// implementation.
+    /// `unsupported` outside a component: see [`Session::new`].
     pub fn open(label: &str) -> Result<Self, Error> {
         crate::host::open(label).map(Self::from)
+    }
+
+    /// What a host lends natively, such as a `ferro_session::Session`. For applications.
+    #[must_use]
+    pub fn new(session: impl ferro_wit::Session + 'static) -> Self {
+        Self { inner: Box::new(session) }
     }
 
     /// The SQL dialect of the database; queries are the same on each.
@@ -65,8 +69,8 @@ impl Session {
     /// # Errors
     ///
     /// `busy` if no connection is free in time; what the database reports.
-    pub fn begin(&self) -> impl Future<Output = Result<Transaction, Error>> + Send {
-        self.begin_with(TransactionOptions::default())
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        self.begin_with(TransactionOptions::default()).await
     }
 
     /// Begin a transaction with another isolation, read-only, or, on SQLite, with the write lock
@@ -75,11 +79,8 @@ impl Session {
     /// # Errors
     ///
     /// As [`begin`](Self::begin); `unsupported` for an isolation that the database does not have.
-    pub fn begin_with(
-        &self,
-        options: TransactionOptions,
-    ) -> impl Future<Output = Result<Transaction, Error>> + Send {
-        async move { Ok(Transaction { session: self.inner.begin(options).await?.into() }) }
+    pub async fn begin_with(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        Ok(Transaction { session: self.inner.begin(options).await?.into() })
     }
 
     /// Run a closure in a transaction: committed if it returns `Ok`, rolled back if it returns
@@ -129,11 +130,8 @@ impl Session {
     /// # Errors
     ///
     /// What the database reports.
-    pub fn fetch(
-        &self,
-        request: Request,
-    ) -> impl Future<Output = Result<Box<dyn Cursor>, Error>> + Send {
-        self.inner.fetch(request.query, request.parameters)
+    pub async fn fetch(&self, request: Request) -> Result<Box<dyn Cursor>, Error> {
+        self.inner.fetch(request.query, request.parameters).await
     }
 
     /// Run a request for its effect; how many rows changed.
@@ -141,8 +139,8 @@ impl Session {
     /// # Errors
     ///
     /// What the database reports.
-    pub fn execute(&self, request: Request) -> impl Future<Output = Result<u64, Error>> + Send {
-        self.inner.execute(request.query, request.parameters)
+    pub async fn execute(&self, request: Request) -> Result<u64, Error> {
+        self.inner.execute(request.query, request.parameters).await
     }
 
     /// Insert a batch of rows, all or none; how many.
@@ -150,12 +148,8 @@ impl Session {
     /// # Errors
     ///
     /// What the database reports.
-    pub fn write(
-        &self,
-        request: Request,
-        rows: Batch,
-    ) -> impl Future<Output = Result<u64, Error>> + Send {
-        self.inner.write(request.query, request.parameters, rows)
+    pub async fn write(&self, request: Request, rows: Batch) -> Result<u64, Error> {
+        self.inner.write(request.query, request.parameters, rows).await
     }
 }
 
@@ -166,8 +160,8 @@ impl Transaction {
     ///
     /// What the database reports, `serialization-failure` for one; `outcome-unknown` if the
     /// connection broke meanwhile.
-    pub fn commit(self) -> impl Future<Output = Result<(), Error>> + Send {
-        self.session.inner.commit()
+    pub async fn commit(self) -> Result<(), Error> {
+        self.session.inner.commit().await
     }
 
     /// Undo what was done.
@@ -175,8 +169,8 @@ impl Transaction {
     /// # Errors
     ///
     /// What the database reports. The transaction is over in any case.
-    pub fn rollback(self) -> impl Future<Output = Result<(), Error>> + Send {
-        self.session.inner.rollback()
+    pub async fn rollback(self) -> Result<(), Error> {
+        self.session.inner.rollback().await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Batches become models, or an error that says what does not fit.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod models;
 
 use ferro::values::{Date, Decimal, Interval, Json, Time, Timestamp, Timestamptz, Uuid};

@@ -1,15 +1,19 @@
 //! The same models and queries that plugins use, natively over `ferro-session`, on real databases.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod database;
 mod models;
 
 use ferro::prelude::*;
 use ferro::values::{Date, Decimal, Interval, Json, Time, Timestamp, Timestamptz, Uuid};
 use ferro::{Dialect, Error, ErrorKind};
-use models::{City, Country, Everything, Membership, Mood, NewCity, NewEverything};
+use models::{
+    City, Country, Everything, Membership, Mood, NewCity, NewEverything, NewTicket, Ticket,
+};
 
 on_each_database! {
-    ferro::schema![crate::Country, crate::City, crate::Everything, crate::Membership] =>
+    ferro::schema![crate::Country, crate::City, crate::Everything, crate::Membership, crate::Ticket] =>
     a_row_is_created_read_saved_and_deleted,
     filters_orders_and_pages_select_the_rows_that_they_say,
     updates_and_deletes_touch_the_selected_rows_and_no_others,
@@ -19,6 +23,8 @@ on_each_database! {
     a_transaction_runs_in_a_task_of_its_own,
     every_type_comes_back_as_it_went,
     defaults_are_the_databases,
+    a_row_of_nothing_but_a_generated_key_is_inserted,
+    an_open_cursor_keeps_its_transaction_busy,
 }
 
 fn country(iso: &str, name: &str, population: Option<i64>) -> Country {
@@ -375,4 +381,26 @@ async fn defaults_are_the_databases(db: Session) -> Result<(), Error> {
     let created = Everything::create(&db, new).await?;
     assert!((created.timestamptz.micros() - now).abs() < 60_000_000, "{}", created.timestamptz);
     Ok(())
+}
+
+async fn a_row_of_nothing_but_a_generated_key_is_inserted(db: Session) -> Result<(), Error> {
+    let first = Ticket::create(&db, NewTicket {}).await?;
+    let second = Ticket::create(&db, NewTicket {}).await?;
+    assert_ne!(first, second);
+    Ticket::insert(&db, &NewTicket {}).await?;
+    assert_eq!(Ticket::bulk_create(&db, &[NewTicket {}, NewTicket {}]).await?, 2);
+    assert_eq!(Ticket::query().count(&db).await?, 5);
+    assert_eq!(Ticket::get(&db, second.r#type).await?, second);
+    Ok(())
+}
+
+async fn an_open_cursor_keeps_its_transaction_busy(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let tx = db.begin().await?;
+    let mut cities = City::query().stream(&tx, 2).await?;
+    assert!(cities.next().await?.is_some());
+    assert_eq!(City::query().count(&tx).await.unwrap_err().kind, ErrorKind::Busy);
+    drop(cities);
+    assert_eq!(City::query().count(&tx).await?, 6);
+    tx.commit().await
 }

@@ -1,5 +1,7 @@
 //! What the query builder sends.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod models;
 
 use ferro::prelude::*;
@@ -41,14 +43,14 @@ fn values_become_parameters_in_the_order_in_which_they_are_written() -> Result<(
         .order_by(City::name().asc().nulls_first())
         .limit(20)
         .offset(40);
-    insta::assert_snapshot!(show(query.to_select()?));
+    insta::assert_snapshot!(show(query.into_select()?));
     Ok(())
 }
 
 #[test]
 fn null_is_never_compared_with() -> Result<(), Error> {
     let filter = City::slug().eq(None) | City::slug().ne(None::<String>);
-    insta::assert_snapshot!(show(City::query().filter(filter).to_select()?));
+    insta::assert_snapshot!(show(City::query().filter(filter).into_select()?));
     Ok(())
 }
 
@@ -58,7 +60,7 @@ fn a_list_is_one_parameter_and_a_none_in_it_is_a_test_for_null() -> Result<(), E
         & City::slug().not_in([Some("b".to_owned()), None])
         & City::id().in_(Vec::<i64>::new())
         & City::name().not_in(["c", "d"]);
-    insta::assert_snapshot!(show(City::query().filter(filter).to_select()?));
+    insta::assert_snapshot!(show(City::query().filter(filter).into_select()?));
     Ok(())
 }
 
@@ -72,13 +74,13 @@ fn texts_ranges_and_arithmetic_are_operators() -> Result<(), Error> {
         & City::population().between(1, City::id() * 2)
         & (City::population() % 2 - City::id() / 3).le(City::population() + 1)
         & City::slug().is_distinct_from("x");
-    insta::assert_snapshot!(show(City::query().filter(filter).to_select()?));
+    insta::assert_snapshot!(show(City::query().filter(filter).into_select()?));
     Ok(())
 }
 
 #[test]
 fn an_update_says_which_rows_and_what_with() -> Result<(), Error> {
-    let update = City::query().filter(City::country().eq("FR")).limit(1).to_update(vec![
+    let update = City::query().filter(City::country().eq("FR")).limit(1).into_update(vec![
         City::population().set(City::population() + 1),
         City::slug().set("x"),
         City::slug().set(None),
@@ -90,7 +92,7 @@ fn an_update_says_which_rows_and_what_with() -> Result<(), Error> {
 
 #[test]
 fn a_delete_says_which_rows() -> Result<(), Error> {
-    let delete = Country::query().filter(Country::population().lt(0)).to_delete();
+    let delete = Country::query().filter(Country::population().lt(0)).into_delete();
     insta::assert_snapshot!(show(delete?));
     Ok(())
 }
@@ -98,7 +100,7 @@ fn a_delete_says_which_rows() -> Result<(), Error> {
 #[test]
 fn a_chain_of_a_thousand_conditions_is_flat() -> Result<(), Error> {
     let chain = (0..1000).fold(City::id().eq(-1), |all, id| all | City::id().eq(id));
-    let request = City::query().filter(chain).to_select()?;
+    let request = City::query().filter(chain).into_select()?;
     // Field, parameter and comparison of each, and one `any of`.
     assert_eq!(request.query.nodes.len(), 3 * 1001 + 1);
     Ok(())
@@ -108,8 +110,8 @@ fn a_chain_of_a_thousand_conditions_is_flat() -> Result<(), Error> {
 fn a_query_is_a_value_that_does_not_change() -> Result<(), Error> {
     let all = City::query();
     let some = all.clone().filter(City::capital()).limit(u64::MAX);
-    assert_eq!(all.to_select()?.parameters, []);
-    assert_eq!(some.to_select()?.parameters, [i64::MAX.into()]);
+    assert_eq!(all.into_select()?.parameters, []);
+    assert_eq!(some.into_select()?.parameters, [i64::MAX.into()]);
     Ok(())
 }
 
@@ -117,7 +119,7 @@ fn a_query_is_a_value_that_does_not_change() -> Result<(), Error> {
 fn a_shape_is_the_same_whatever_the_values() -> Result<(), Error> {
     let shape = |ids: Vec<i64>, name: &str| {
         let query = City::query().filter(City::id().in_(ids) & City::name().eq(name)).limit(7);
-        query.to_select().map(|it| it.query)
+        query.into_select().map(|it| it.query)
     };
     assert_eq!(shape(vec![], "a")?, shape(vec![1, 2, 3], "b")?);
     Ok(())

@@ -1,5 +1,7 @@
 //! Models as data.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod models;
 
 use ferro::Model as _;

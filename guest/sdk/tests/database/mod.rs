@@ -44,9 +44,7 @@ pub(crate) async fn session(url: &str, schema: Schema) -> Result<Session, Error>
     let database = databases.connect("app", url, &ConnectOptions::default()).await?;
     let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
     models.create_tables(&database).await?;
-    let session: Box<dyn ferro_wit::Session> =
-        Box::new(Gate::trusted(databases, models).open("app")?);
-    Ok(Session::from(session))
+    Ok(Session::new(Gate::trusted(databases, models).open("app")?))
 }
 
 /// Runs a scenario on each database, as a test of its own.

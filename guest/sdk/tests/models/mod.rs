@@ -75,3 +75,10 @@ pub struct Membership {
     #[ferro(key)]
     pub club: String,
 }
+
+/// Nothing to give when a row is made.
+#[derive(Model, Debug, Clone, PartialEq)]
+pub struct Ticket {
+    #[ferro(key, generated)]
+    pub r#type: i32,
+}
