@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from . import _native
 from ._engine import engine
-from .exceptions import TransactionError
+from .exceptions import FerroError, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 
@@ -93,10 +93,19 @@ class Transaction:
             if kind is None:
                 await session.commit()
             else:
-                await session.rollback()
+                await _undo(session)
         finally:
             # Undoes what neither of them ended: they were cancelled, or refused.
             session.close()
+
+
+async def _undo(session: _native.Session) -> None:
+    try:
+        await session.rollback()
+    except FerroError:
+        # Why the block failed is what its caller has to see. What cannot be rolled back is undone
+        # by the database when the connection is closed, which the driver has done.
+        return
 
 
 def current() -> Transaction | None:

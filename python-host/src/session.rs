@@ -1,6 +1,6 @@
 //! Sessions of `ferro-session` for asyncio: a database, or a transaction in it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ferro_session::Cursor;
 use ferro_wit::types::{
@@ -9,6 +9,8 @@ use ferro_wit::types::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3_async_runtimes::tokio::get_runtime;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::bridge::spawn;
 use crate::columns::read_batch;
@@ -42,35 +44,37 @@ impl Gate {
 }
 
 /// A database, or a transaction in it.
+///
+/// Operations share the lock while they run; the end of the transaction has it alone. So it waits
+/// for operations that were cancelled a moment ago and are not gone yet.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Session {
-    session: Mutex<Option<Arc<ferro_session::Session>>>,
+    session: Arc<RwLock<Option<ferro_session::Session>>>,
     label: Arc<str>,
 }
 
 impl Session {
     fn new(session: ferro_session::Session, label: impl Into<Arc<str>>) -> Self {
-        Self { session: Mutex::new(Some(Arc::new(session))), label: label.into() }
+        Self { session: Arc::new(RwLock::new(Some(session))), label: label.into() }
     }
 
-    fn get(&self, py: Python<'_>) -> PyResult<Arc<ferro_session::Session>> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        raise(py, session.ok_or_else(ended))
+    /// The session, for one operation.
+    fn share(&self) -> impl Future<Output = Result<Shared, Error>> + Send + use<> {
+        let session = self.session.clone();
+        async move {
+            OwnedRwLockReadGuard::try_map(session.read_owned().await, Option::as_ref)
+                .map_err(|_| ended())
+        }
     }
 
-    /// The session, to be consumed: nothing else may be using it.
-    fn take(&self) -> Result<ferro_session::Session, Error> {
-        let mut place = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = place.take().ok_or_else(ended)?;
-        Arc::try_unwrap(session).map_err(|session| {
-            *place = Some(session);
-            Error::new(
-                ErrorKind::Busy,
-                "an operation of this transaction still runs: await it before the block ends",
-            )
-        })
+    /// The session, to be consumed.
+    fn take(&self) -> impl Future<Output = Result<ferro_session::Session, Error>> + Send + use<> {
+        let session = self.session.clone();
+        async move { session.write_owned().await.take().ok_or_else(ended) }
     }
 }
+
+type Shared = OwnedRwLockReadGuard<Option<ferro_session::Session>, ferro_session::Session>;
 
 fn ended() -> Error {
     Error::new(ErrorKind::InvalidQuery, "this transaction has ended: begin another one")
@@ -85,10 +89,11 @@ impl Session {
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
         spawn(py, async move {
+            let session = session.await?;
             let cursor = session.fetch(&query.get().query, values).await?;
             drop(session);
             Ok(TupleRows(read_to_end(cursor).await?))
@@ -103,11 +108,12 @@ impl Session {
         values: &Bound<'py, PyTuple>,
         loader: &Bound<'py, Loader>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let (query, loader) = (query.clone().unbind(), loader.clone().unbind());
         let label = self.label.clone();
         spawn(py, async move {
+            let session = session.await?;
             let cursor = session.fetch(&query.get().query, values).await?;
             drop(session);
             Ok(Instances { rows: read_to_end(cursor).await?, loader, label })
@@ -121,10 +127,10 @@ impl Session {
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
-        spawn(py, async move { session.execute(&query.get().query, values).await })
+        spawn(py, async move { session.await?.execute(&query.get().query, values).await })
     }
 
     /// Insert `count` rows, given as one list for each field. Resolves to the number of rows.
@@ -135,11 +141,11 @@ impl Session {
         columns: &Bound<'py, PyList>,
         count: u32,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let columns = raise(py, batch(&query.get().parameters, columns)?)?;
         let rows = Batch { rows: count, columns };
         let query = query.clone().unbind();
-        spawn(py, async move { session.write(&query.get().query, Vec::new(), rows).await })
+        spawn(py, async move { session.await?.write(&query.get().query, Vec::new(), rows).await })
     }
 
     /// Run SQL text for its rows. Resolves to a list of dicts.
@@ -149,9 +155,10 @@ impl Session {
         sql: String,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let values = raise(py, raw_values(values))?;
         spawn(py, async move {
+            let session = session.await?;
             let cursor = session.fetch_raw(&sql, values).await?;
             drop(session);
             Ok(DictRows(read_to_end(cursor).await?))
@@ -165,9 +172,9 @@ impl Session {
         sql: String,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let values = raise(py, raw_values(values))?;
-        spawn(py, async move { session.execute_raw(&sql, values).await })
+        spawn(py, async move { session.await?.execute_raw(&sql, values).await })
     }
 
     /// Begin a transaction, or a savepoint inside one. Resolves to its session.
@@ -180,31 +187,34 @@ impl Session {
         immediate: bool,
         deferrable: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.get(py)?;
+        let session = self.share();
         let isolation = isolation
             .map(|name| serde_json::from_value(name.into()))
             .transpose()
             .map_err(|error| PyValueError::new_err(format!("no such isolation: {error}")))?;
         let options = TransactionOptions { isolation, read_only, immediate, deferrable };
         let label = self.label.clone();
-        spawn(py, async move { Ok(Self::new(session.begin(options).await?, label)) })
+        spawn(py, async move { Ok(Self::new(session.await?.begin(options).await?, label)) })
     }
 
     /// Commit the transaction, or release the savepoint. Resolves to None.
     fn commit<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let session = raise(py, self.take())?;
-        spawn(py, session.commit())
+        let session = self.take();
+        spawn(py, async move { session.await?.commit().await })
     }
 
     /// Undo the transaction, or what happened since the savepoint. Resolves to None.
     fn rollback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let session = raise(py, self.take())?;
-        spawn(py, session.rollback())
+        let session = self.take();
+        spawn(py, async move { session.await?.rollback().await })
     }
 
     /// Let go of the transaction: what is unfinished is undone, as soon as nothing uses it.
     fn close(&self) {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match self.session.try_write() {
+            Ok(mut session) => drop(session.take()),
+            Err(_) => drop(get_runtime().spawn(self.take())),
+        }
     }
 }
 

@@ -164,3 +164,40 @@ async def test_an_unknown_isolation_is_refused() -> None:
     async with ferro.transaction(isolation="serializable"):
         await User.create(name="Ada")
     assert await names() == ["Ada"]
+
+
+async def test_cancellation_at_any_point_is_a_cancellation_and_undoes_all_of_it() -> None:
+    async def work(number: int) -> None:
+        async with ferro.transaction():
+            user = await User.create(name=f"outer {number}")
+            async with ferro.transaction():
+                await User.create(name=f"inner {number}")
+            user.age = 5
+            await user.save()
+
+    ended = 0
+    for number in range(60):
+        task = asyncio.create_task(work(number))
+        await asyncio.sleep(number / 5_000)
+        task.cancel()
+        try:
+            await task
+            ended += 1
+        except asyncio.CancelledError:
+            pass
+    await User.create(name="last")
+    stored = await names()
+    outer = {name.removeprefix("outer ") for name in stored if name.startswith("outer")}
+    inner = {name.removeprefix("inner ") for name in stored if name.startswith("inner")}
+    assert outer == inner, "a transaction is all or nothing"
+    assert len(outer) >= ended
+    assert ferro.pool_stats().acquired == 0
+    async with ferro.transaction():
+        await User.create(name="after")
+
+
+async def test_the_error_of_a_block_is_not_hidden_by_the_one_of_its_rollback() -> None:
+    with pytest.raises(Undo):
+        async with ferro.transaction() as transaction:
+            transaction.session.close()
+            raise Undo
