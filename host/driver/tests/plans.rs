@@ -160,7 +160,12 @@ async fn plans_of_several_steps_are_refused_for_now() {
         attach: None,
         rows_per_statement: None,
     };
-    let plan = Plan { effect: Effect::Read, steps: vec![step.clone(), step], atomic: false };
+    let plan = Plan {
+        effect: Effect::Read,
+        steps: vec![step.clone(), step],
+        atomic: false,
+        agreements: vec![],
+    };
     let error = database.fetch(execution(plan, vec![])).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unsupported);
 }

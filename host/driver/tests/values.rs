@@ -201,7 +201,8 @@ async fn round_trip(database: &Database, kind: ScalarType, many: bool, values: &
         attach: None,
         rows_per_statement: Some(1),
     };
-    let written = |steps| Arc::new(Plan { effect: Effect::Write, steps, atomic: true });
+    let written =
+        |steps| Arc::new(Plan { effect: Effect::Write, steps, atomic: true, agreements: vec![] });
 
     let one = written(vec![single(Binding::Parameter(0))]);
     for value in values {

@@ -89,6 +89,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agreement;
 mod cache;
 mod call;
 mod compiler;

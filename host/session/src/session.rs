@@ -11,6 +11,7 @@ use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
 use tokio::time::Instant;
 
+use crate::agreement;
 use crate::call::{Granted, Slot, SlotKind};
 use crate::cursor::Cursor;
 use crate::limits::Wait;
@@ -72,7 +73,7 @@ impl Session {
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let plan = self.plan(query)?;
         let writes = plan.effect == Effect::Write;
-        let execution = self.execution(plan, parameters, None);
+        let execution = self.execution(plan, parameters, None)?;
         let started = Instant::now();
         let rows = match &self.place {
             Place::Database(database) => self.run(database.fetch(execution)).await,
@@ -229,7 +230,7 @@ impl Session {
         rows: Option<Batch>,
     ) -> Result<u64, Error> {
         self.admit(parameters.len())?;
-        let execution = self.execution(self.plan(query)?, parameters, rows);
+        let execution = self.execution(self.plan(query)?, parameters, rows)?;
         let changed = match &self.place {
             Place::Database(database) => self.run(database.execute(execution)).await,
             Place::Transaction { transaction, .. } => {
@@ -252,8 +253,16 @@ impl Session {
         }
     }
 
-    fn execution(&self, plan: Arc<Plan>, parameters: Vec<Value>, rows: Option<Batch>) -> Execution {
-        Execution { plan, parameters, forced: self.granted.policy.forced.clone(), rows }
+    fn execution(
+        &self,
+        plan: Arc<Plan>,
+        parameters: Vec<Value>,
+        rows: Option<Batch>,
+    ) -> Result<Execution, Error> {
+        let forced = self.granted.policy.forced.clone();
+        let execution = Execution { plan, parameters, forced, rows };
+        agreement::check(&execution)?;
+        Ok(execution)
     }
 
     fn cursor(

@@ -88,9 +88,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn insert_columns(&mut self, fields: &[&'a Field]) {
-        let forced: Vec<_> = self.view().forced.iter().map(|it| it.field).collect();
+        let added = self.added(fields).into_iter().map(|(field, _)| field);
         self.sql.push(" (");
-        for (position, field) in fields.iter().copied().chain(forced).enumerate() {
+        for (position, field) in fields.iter().copied().chain(added).enumerate() {
             if position > 0 {
                 self.sql.push(", ");
             }
@@ -111,12 +111,16 @@ impl<'a> Compiler<'a> {
                 if position > 0 {
                     self.sql.push(", ");
                 }
-                self.as_enum(field, |it| match rows {
-                    Rows::Parameters => it.sql.parameter(position, field.ty.kind, field.ty.many),
-                    _ => it.sql.column(position, field.ty.kind, field.ty.many),
+                let agreed = self.view().agreed(field);
+                self.as_enum(field, |it| match (agreed, rows) {
+                    (Some(value), _) => it.sql.forced(value, field.ty.kind, false),
+                    (None, Rows::Parameters) => {
+                        it.sql.parameter(position, field.ty.kind, field.ty.many);
+                    }
+                    (None, _) => it.sql.column(position, field.ty.kind, field.ty.many),
                 });
             }
-            self.forced_values(fields.is_empty());
+            self.added_values(fields);
             self.sql.push(")");
         }
     }
@@ -129,12 +133,16 @@ impl<'a> Compiler<'a> {
             if position > 0 {
                 self.sql.push(", ");
             }
-            self.as_enum(field, |it| {
-                it.sql.push("\"r\".");
-                it.sql.push(name);
+            let agreed = self.view().agreed(field);
+            self.as_enum(field, |it| match agreed {
+                Some(value) => it.sql.forced(value, field.ty.kind, false),
+                None => {
+                    it.sql.push("\"r\".");
+                    it.sql.push(name);
+                }
             });
         }
-        self.forced_values(fields.is_empty());
+        self.added_values(fields);
         self.sql.push(" FROM unnest(");
         for (position, field) in (0..).zip(fields) {
             if position > 0 {
@@ -145,10 +153,16 @@ impl<'a> Compiler<'a> {
         self.sql.push(&format!(") AS \"r\" ({})", names.join(", ")));
     }
 
-    fn forced_values(&mut self, first: bool) {
-        let forced: Vec<_> = self.view().forced.iter().map(|it| (it.field, it.value)).collect();
-        for (position, (field, value)) in forced.into_iter().enumerate() {
-            if position > 0 || !first {
+    /// The forced fields that an insert does not name, each with its value.
+    fn added(&self, fields: &[&Field]) -> Vec<(&'a Field, u32)> {
+        let named = |field: &Field| fields.iter().any(|it| it.name == field.name);
+        let forced = self.view().forced.iter().filter(|it| !named(it.field));
+        forced.map(|it| (it.field, it.value)).collect()
+    }
+
+    fn added_values(&mut self, fields: &[&Field]) {
+        for (position, (field, value)) in self.added(fields).into_iter().enumerate() {
+            if position > 0 || !fields.is_empty() {
                 self.sql.push(", ");
             }
             self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false));
@@ -156,7 +170,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Writes a value, as the enum that its column wants.
-    fn as_enum(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
+    pub(super) fn as_enum(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
         match field.ty.enumeration {
             Some(index) if self.dialect.features().enums => {
                 let name = quoted(&self.catalog.enums[index].name);
@@ -231,7 +245,7 @@ enum Rows {
     Batch(usize),
 }
 
-/// The fields that the rows carry: each once, and none that the scope fills in.
+/// The fields that the rows carry, each once.
 fn fields<'a>(view: &View<'a>, insert: &Insert) -> Result<Vec<&'a Field>, Error> {
     let mut known = HashSet::with_capacity(insert.fields.len());
     let mut fields = Vec::with_capacity(insert.fields.len());

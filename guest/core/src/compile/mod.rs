@@ -11,7 +11,7 @@ mod projection;
 mod select;
 mod update;
 
-use ferro_wit::plan::{Effect, Plan, Step};
+use ferro_wit::plan::{Agreement, Binding, Effect, Given, Plan, Step};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{Node, NodeRef, Query, Select, SelectRef, Statement};
 use ferro_wit::types::{ColumnInfo, Dialect, Error};
@@ -50,7 +50,7 @@ impl Catalog {
             policy::allow_writes(scope)?;
         }
         let view = View::open(self, scope, model)?;
-        let compiler = Compiler::new(self, query, dialect, view);
+        let compiler = Compiler::new(self, query, dialect, view.clone());
         let steps = match &query.statement {
             Statement::Select(select) => vec![compiler.select(*select)?],
             Statement::Count(select) => vec![compiler.count(*select)?],
@@ -59,11 +59,13 @@ impl Catalog {
             Statement::Update(update) => vec![compiler.update(update)?],
             Statement::Delete(delete) => vec![compiler.delete(delete)?],
         };
-        check_parameters(&steps)?;
+        let agreements = policy::agreements(&view, query)?;
+        check_parameters(&steps, &agreements)?;
         Ok(Plan {
             effect: if is_read { Effect::Read } else { Effect::Write },
             atomic: steps.iter().any(|it| it.rows_per_statement.is_some()),
             steps,
+            agreements,
         })
     }
 }
@@ -180,18 +182,19 @@ fn check_supported(select: &Select) -> Result<(), Error> {
 }
 
 /// A caller counts its values by what the plan binds, so parameters are numbered without gaps.
-fn check_parameters(steps: &[Step]) -> Result<(), Error> {
-    use ferro_wit::plan::Binding;
+fn check_parameters(steps: &[Step], agreements: &[Agreement]) -> Result<(), Error> {
     for step in steps {
-        let mut used: Vec<u32> = step
-            .binds
-            .iter()
-            .filter_map(|bind| match bind.source {
-                Binding::Parameter(index) => Some(index),
-                _ => None,
-            })
-            .collect();
+        let bound = step.binds.iter().filter_map(|bind| match bind.source {
+            Binding::Parameter(index) => Some(index),
+            _ => None,
+        });
+        let compared = agreements.iter().filter_map(|it| match it.given {
+            Given::Parameter(index) => Some(index),
+            Given::Column(_) => None,
+        });
+        let mut used: Vec<u32> = bound.chain(compared).collect();
         used.sort_unstable();
+        used.dedup();
         if let Some((gap, _)) = (0..).zip(&used).find(|(expected, index)| expected != *index) {
             return Err(invalid(format!(
                 "parameter {gap} is not used: parameters are numbered from 0 without gaps"

@@ -41,7 +41,10 @@ impl<'a> Compiler<'a> {
             }
             self.sql.name(&field.column);
             self.sql.push(" = ");
-            self.assigned(assignment.value, field.ty)?;
+            match self.view().agreed(field) {
+                Some(value) => self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false)),
+                None => self.assigned(assignment.value, field.ty)?,
+            }
         }
         Ok(())
     }

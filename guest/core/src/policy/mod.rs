@@ -4,6 +4,7 @@
 //! The other stages reach models and fields only through a [`View`], so what is outside of the
 //! scope looks like what does not exist. [`rows`] writes the conditions.
 
+mod agreements;
 mod rows;
 
 use ferro_wit::policy::{FieldSet, Scope, TableScope};
@@ -13,6 +14,7 @@ use ferro_wit::types::{Error, ErrorKind, ScalarType};
 use crate::catalog::{Catalog, Field, Model};
 use crate::error::{bad_scope, denied, invalid, shown, suggestion};
 
+pub(crate) use agreements::agreements;
 pub(crate) use rows::{conjuncts, operator};
 
 /// A model as a caller sees it.
@@ -78,10 +80,13 @@ impl<'a> View<'a> {
         self.model.field(name).filter(|it| self.may_read(it)).ok_or_else(|| self.no_field(name))
     }
 
-    /// A field that may be given values. Those that are forced may not: their values are given.
+    /// A field that may be given values. One that is forced may be named, if there is a single value
+    /// to agree with.
     pub(crate) fn writable(&self, name: &str) -> Result<&'a Field, Error> {
         let field = self.nameable(name)?;
-        if self.forced.iter().any(|it| it.field.name == name) || !self.may_write(field) {
+        let is_forced = self.forced.iter().any(|it| it.field.name == name);
+        let allowed = if is_forced { self.agreed(field).is_some() } else { self.may_write(field) };
+        if !allowed {
             return Err(denied(format!(
                 "field {} of {} may not be written",
                 shown(name),
@@ -89,6 +94,13 @@ impl<'a> View<'a> {
             )));
         }
         Ok(field)
+    }
+
+    /// The only value that a scope lets a field have, by its number.
+    pub(crate) fn agreed(&self, field: &Field) -> Option<u32> {
+        let mut forced = self.forced.iter().filter(|it| it.field.name == field.name);
+        let only = forced.next().filter(|it| it.test == Comparison::Equal && !it.many)?;
+        forced.next().is_none().then_some(only.value)
     }
 
     /// A field that may be read or written.

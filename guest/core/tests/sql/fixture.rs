@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ferro_core::Catalog;
-use ferro_wit::plan::{Binding, Plan};
+use ferro_wit::plan::{Agreement, Binding, Plan};
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::query::{
     Aggregate, AggregateFunction, BinaryOperator, Conflict, Delete, Distinct, FunctionCall, Insert,
@@ -348,6 +348,9 @@ fn write_plan(out: &mut String, plan: &Plan, dialect: Dialect) {
             format!("{source} {:?}{many}", bind.kind)
         });
         writeln!(out, "  {}", binds.collect::<Vec<_>>().join(", ")).unwrap();
+    }
+    for Agreement { given, forced, field } in &plan.agreements {
+        writeln!(out, "  {field}: {given:?} agrees with forced {forced}").unwrap();
     }
 }
 

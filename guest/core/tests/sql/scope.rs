@@ -339,17 +339,52 @@ fn t4_an_insert_that_cannot_be_kept_in_scope_is_refused() {
 }
 
 #[test]
-fn t4_forced_fields_are_not_written_by_the_caller() {
+fn t4_a_forced_field_that_an_insert_names_has_the_forced_value() {
     let scope = scope(vec![tenant_scope()]);
-    let inserted =
-        Nodes::default().query(vec![], Statement::Insert(insert("User", &["email", "tenant_id"])));
-    insta::assert_snapshot!(line(&scoped_error(&inserted, Some(&scope))), @"denied: field `tenant_id` of `User` may not be written");
+    let query =
+        Nodes::default().query(vec![], Statement::Insert(insert("User", &["tenant_id", "email"])));
+    insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
+sqlite: INSERT INTO "user" AS "t0" ("tenant_id", "email") VALUES (?1, ?2)
+  forced 0 Integer, parameter 1 Text
+  tenant_id: Parameter(0) agrees with forced 0
+postgres: INSERT INTO "user" AS "t0" ("tenant_id", "email") VALUES ($1, $2)
+  forced 0 Integer, parameter 1 Text
+  tenant_id: Parameter(0) agrees with forced 0
+"##);
+    let batch = Insert { source: RowSource::Batch, ..insert("User", &["tenant_id", "email"]) };
+    let query = Nodes::default().query(vec![], Statement::Insert(batch));
+    let plans = scoped(&query, Some(&scope));
+    insta::assert_snapshot!(&plans[plans.find("sqlite (1 rows)").unwrap()..], @r##"
+sqlite (1 rows): INSERT INTO "user" AS "t0" ("tenant_id", "email") VALUES (?1, ?2)
+  forced 0 Integer, column 1 Text
+  tenant_id: Column(0) agrees with forced 0
+postgres: INSERT INTO "user" AS "t0" ("tenant_id", "email") SELECT $1, "r"."c1" FROM unnest($2, $3) AS "r" ("c0", "c1")
+  forced 0 Integer, column 0 Integer[], column 1 Text[]
+  tenant_id: Column(0) agrees with forced 0
+"##);
+}
+
+#[test]
+fn t4_a_forced_field_that_an_update_sets_keeps_the_forced_value() {
+    let scope = scope(vec![tenant_scope()]);
     let mut nodes = Nodes::default();
     let value = nodes.parameter(0, ScalarType::Integer);
     let set = vec![Assignment { field: "tenant_id".into(), value }];
-    let updated =
-        nodes.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }));
-    insta::assert_snapshot!(line(&scoped_error(&updated, Some(&scope))), @"denied: field `tenant_id` of `User` may not be written");
+    let query = nodes.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }));
+    insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
+sqlite: UPDATE "user" AS "t0" SET "tenant_id" = ?1 WHERE "t0"."tenant_id" = ?1
+  forced 0 Integer
+  tenant_id: Parameter(0) agrees with forced 0
+postgres: UPDATE "user" AS "t0" SET "tenant_id" = $1 WHERE "t0"."tenant_id" = $1
+  forced 0 Integer
+  tenant_id: Parameter(0) agrees with forced 0
+"##);
+
+    let mut nodes = Nodes::default();
+    let value = nodes.integer(7);
+    let set = vec![Assignment { field: "tenant_id".into(), value }];
+    let query = nodes.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }));
+    insta::assert_snapshot!(line(&scoped_error(&query, Some(&scope))), @r##"denied: node 0: field `tenant_id` of `User` takes a parameter only: its value is forced"##);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Writing many rows, all or none.
 
-use ferro_wit::plan::{Binding, Step};
+use ferro_wit::plan::{Binding, Given, Plan, Step};
 use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOptions};
 
 use super::{Execution, Target, run_step};
@@ -11,7 +11,7 @@ pub(super) async fn write(target: Target<'_>, execution: &Execution) -> Result<u
     let Some(rows) = &execution.rows else {
         return Ok(0);
     };
-    check(rows, &execution.plan.steps)?;
+    check(rows, &execution.plan)?;
     if rows.rows == 0 {
         return Ok(0);
     }
@@ -70,10 +70,18 @@ fn divide(steps: &[Step], rows: usize) -> Result<Vec<(&Step, usize)>, Error> {
 }
 
 /// Checks the shape of the batch, and the kinds of its columns, before anything is sent.
-fn check(rows: &Batch, steps: &[Step]) -> Result<(), Error> {
+fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
     rows.validate().map_err(|fault| invalid(format!("the batch contradicts itself: {fault}")))?;
     let mut used = vec![false; rows.columns.len()];
-    for step in steps {
+    // What agrees with a forced value is written as that.
+    for agreement in &plan.agreements {
+        if let Given::Column(number) = agreement.given
+            && let Some(used) = used.get_mut(number as usize)
+        {
+            *used = true;
+        }
+    }
+    for step in &plan.steps {
         for bind in &step.binds {
             let Binding::Column(number) = bind.source else {
                 continue;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ferro_wit::plan::{Bind, Binding, Step};
+use ferro_wit::plan::{Bind, Binding, Given, Step};
 use ferro_wit::types::{Column, Dialect, Error, ErrorKind, Value};
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
@@ -72,7 +72,12 @@ pub(super) fn check_counts(execution: &Execution) -> Result<(), Error> {
         Binding::Parameter(number) => Some(*number as usize + 1),
         _ => None,
     });
-    let (wanted, given) = (parameters.max().unwrap_or(0), execution.parameters.len());
+    let compared = execution.plan.agreements.iter().filter_map(|it| match it.given {
+        Given::Parameter(number) => Some(number as usize + 1),
+        Given::Column(_) => None,
+    });
+    let wanted = parameters.chain(compared).max().unwrap_or(0);
+    let given = execution.parameters.len();
     if wanted != given {
         return Err(Error::new(
             ErrorKind::InvalidQuery,

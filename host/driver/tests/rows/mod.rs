@@ -30,7 +30,7 @@ pub fn column(name: &str, kind: ScalarType) -> ColumnInfo {
 /// A plan of one statement.
 pub fn plan(effect: Effect, sql: &str, binds: Vec<Bind>, columns: Vec<ColumnInfo>) -> Plan {
     let step = Step { sql: sql.into(), binds, columns, attach: None, rows_per_statement: None };
-    Plan { effect, steps: vec![step], atomic: false }
+    Plan { effect, steps: vec![step], atomic: false, agreements: vec![] }
 }
 
 /// A plan with its parameters.
@@ -84,7 +84,7 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
             })
             .into(),
     };
-    Plan { effect: Effect::Write, steps, atomic: true }
+    Plan { effect: Effect::Write, steps, atomic: true, agreements: vec![] }
 }
 
 /// A batch of scalar columns.

@@ -29,7 +29,7 @@ async fn k2_a_plugin_gets_no_text_of_the_server(world: &World) {
     assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
     assert_eq!(error.table.as_deref(), Some("note"));
     assert!(error.code.is_some());
-    let update = update_all("Note", "title");
+    let update = update_all("Note", "title", "text");
     let outcome = world.tenant(2).execute(&update, vec!["same".into()]).await;
     let error = assert_error(outcome, ErrorKind::UniqueViolation, "table `note`");
     assert!(!format!("{error:?}").contains("same)"), "{error:?}");

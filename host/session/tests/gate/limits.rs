@@ -65,7 +65,7 @@ async fn s3_statements_are_counted_over_a_call(world: &World) {
     let gate = limited(world, Limits { statements: 3, ..Limits::default() });
     let one = gate.open("app").unwrap();
     rows(&one, &count("Note")).await;
-    one.execute(&update_all("Note", "secret"), vec!["s".into()]).await.unwrap();
+    one.execute(&update_all("Note", "secret", "text"), vec!["s".into()]).await.unwrap();
     let transaction = gate.open("app").unwrap().begin(TransactionOptions::default()).await.unwrap();
     let fourth = one.fetch(&count("Note"), vec![]).await;
     assert_error(fourth, ErrorKind::LimitExceeded, "`statements`: 3");
@@ -155,8 +155,11 @@ async fn p1_a_transaction_past_its_time_is_rolled_back(world: &World) {
     let limits = Limits { transaction_timeout: Duration::from_millis(100), ..Limits::default() };
     let session = limited(world, limits).open("app").unwrap();
     let transaction = session.begin(TransactionOptions::default()).await.unwrap();
-    let update = update_all("Note", "title");
-    assert_eq!(transaction.execute(&update_all("Note", "secret"), vec!["s".into()]).await, Ok(3));
+    let update = update_all("Note", "title", "text");
+    assert_eq!(
+        transaction.execute(&update_all("Note", "secret", "text"), vec!["s".into()]).await,
+        Ok(3)
+    );
     tokio::time::sleep(Duration::from_millis(120)).await;
     let late = transaction.execute(&update, vec!["t".into()]).await;
     assert_error(late, ErrorKind::Timeout, "`transaction-timeout` of 0.1 s");
@@ -170,7 +173,7 @@ async fn a_trusted_gate_has_no_limits(world: &World) {
     let session = gate.open("app").unwrap();
     let sessions: Vec<_> = (0..10).map(|_| gate.open("app").unwrap()).collect();
     for _ in 0..1_100 {
-        session.execute(&update_all("Note", "secret"), vec!["s".into()]).await.unwrap();
+        session.execute(&update_all("Note", "secret", "text"), vec!["s".into()]).await.unwrap();
     }
     assert_eq!((sessions.len(), gate.usage().statements), (10, 1_100));
 }
@@ -180,7 +183,7 @@ async fn a_call_knows_what_it_used(world: &World) {
     assert_eq!(gate.usage(), ferro_session::Usage::default());
     let session = gate.open("app").unwrap();
     rows(&session, &fields("Note", &["id"])).await;
-    session.execute(&update_all("Note", "secret"), vec!["s".into()]).await.unwrap();
+    session.execute(&update_all("Note", "secret", "text"), vec!["s".into()]).await.unwrap();
     let transaction = session.begin(TransactionOptions::default()).await.unwrap();
     let values: Vec<Value> = vec!["d".into(), "s".into()];
     transaction.execute(&insert("Note", &["title", "secret"]), values).await.unwrap();

@@ -28,9 +28,9 @@ pub(crate) fn insert_batch(model: &str, fields: &[&str]) -> Query {
 }
 
 /// Every row gets the first parameter, a text, in a field.
-pub(crate) fn update_all(model: &str, field: &str) -> Query {
+pub(crate) fn update_all(model: &str, field: &str, kind: &str) -> Query {
     query(
-        json!([{ "parameter": { "index": 0, "kind": "text", "many": false } }]),
+        json!([{ "parameter": { "index": 0, "kind": kind, "many": false } }]),
         json!([rows(model, json!("model"), json!([]))]),
         json!({
             "update": { "model": model, "set": [{ "field": field, "value": 0 }], "rows": 0 }

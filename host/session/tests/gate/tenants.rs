@@ -15,6 +15,7 @@ on_both_databases! {
     t2_each_tenant_sees_its_own_rows,
     t2_a_list_of_values_is_any_of_them,
     t4_inserts_carry_the_forced_value,
+    t4_what_a_write_gives_for_a_forced_field_has_to_agree,
     t4_updates_and_deletes_reach_only_rows_in_scope,
     t6_a_grant_without_a_value_opens_nothing,
     t8_a_read_only_grant_changes_nothing,
@@ -75,9 +76,43 @@ async fn t4_inserts_carry_the_forced_value(world: &World) {
     assert_eq!(made, [(2, "z".into()), (2, "p".into()), (2, "q".into())]);
 }
 
+async fn t4_what_a_write_gives_for_a_forced_field_has_to_agree(world: &World) {
+    let session = world.tenant(2);
+    let one = insert("Note", &["tenant_id", "title", "secret"]);
+    for (tenant, title) in [(Value::Integer(2), "given"), (Value::Null, "left out")] {
+        let values = vec![tenant, title.into(), "s".into()];
+        assert_eq!(session.execute(&one, values).await.unwrap(), 1);
+    }
+    let other = session.execute(&one, vec![1.into(), "z".into(), "s".into()]).await;
+    let error = assert_error(other, ErrorKind::Denied, "`tenant_id` may only be given");
+    assert_eq!(error.column.as_deref(), Some("tenant_id"));
+
+    let many = insert_batch("Note", &["tenant_id", "title", "secret"]);
+    let batch = |tenants: [Option<i64>; 2]| {
+        let column = |kind, values: [Value; 2]| {
+            let mut column = ferro_wit::types::Scalars::with_kind(kind);
+            values.into_iter().for_each(|it| column.push(it).unwrap());
+            ferro_wit::types::Column::Scalars(column)
+        };
+        let texts = |it: [&str; 2]| column(ferro_wit::types::ScalarType::Text, it.map(Value::from));
+        let tenants = column(ferro_wit::types::ScalarType::Integer, tenants.map(Value::from));
+        let columns = vec![tenants, texts(["p", "q"]), texts(["s", "s"])];
+        ferro_wit::types::Batch::new(columns).unwrap()
+    };
+    assert_eq!(session.write(&many, vec![], batch([Some(2), None])).await.unwrap(), 2);
+    let mixed = session.write(&many, vec![], batch([Some(2), Some(1)])).await;
+    assert_error(mixed, ErrorKind::Denied, "`tenant_id`");
+
+    let update = update_all("Note", "tenant_id", "integer");
+    assert_error(session.execute(&update, vec![1.into()]).await, ErrorKind::Denied, "`tenant_id`");
+    assert_eq!(session.execute(&update, vec![2.into()]).await.unwrap(), 6);
+    let tenants: Vec<_> = world.all_notes().await.into_iter().map(|(tenant, _)| tenant).collect();
+    assert_eq!(tenants.iter().filter(|it| **it == 2).count(), 6);
+}
+
 async fn t4_updates_and_deletes_reach_only_rows_in_scope(world: &World) {
     let session = world.tenant(1);
-    let update = update_all("Note", "secret");
+    let update = update_all("Note", "secret", "text");
     assert_eq!(session.execute(&update, vec!["new".into()]).await.unwrap(), 3);
     assert_eq!(session.execute(&delete_all("Note"), vec![]).await.unwrap(), 3);
     assert_eq!(world.all_notes().await, [(2, "x".into()), (2, "y".into())]);
