@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use ferro_build::Target;
 
 use crate::run::{cargo, run, step, with_postgres};
 use crate::setup;
@@ -28,6 +29,7 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
     }
     if !options.rust {
         step("Python tests");
+        ferro_build::component("ferro-test-probe", Target::Wasip2)?;
         run(&mut with_postgres(&python.module("pytest")))?;
     }
     Ok(())
