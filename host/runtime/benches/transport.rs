@@ -20,11 +20,21 @@ use wasmtime::component::{Component, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
 
 const STORED: i64 = 20_000;
-/// How many rows, how often, and what columns may cost at most: fetched, by SQLx alone; ready, by
-/// lists.
-const SIZES: [(u32, usize, Option<(f64, f64)>); 2] =
-    [(20, 400, None), (10_000, 40, Some((1.15, 0.1)))];
+const SIZES: [Size; 2] = [
+    Size { rows: 20, rounds: 400, fetched: None, ready: None },
+    Size { rows: 10_000, rounds: 40, fetched: Some(1.15), ready: Some(0.1) },
+];
 const QUERY: &str = "SELECT id, name, country, latitude, population, timezone FROM city LIMIT ?";
+
+/// One part of the benchmark, and what columns may cost at most.
+struct Size {
+    rows: u32,
+    rounds: usize,
+    /// Fetched by a plugin: by SQLx alone.
+    fetched: Option<f64>,
+    /// Handed over ready: by lists of lists of values.
+    ready: Option<f64>,
+}
 
 fn main() -> Result<()> {
     let runtime = Runtime::new()?;
@@ -35,7 +45,7 @@ fn main() -> Result<()> {
     let mut lent = Lent::new(&path).map_err(told)?;
 
     let mut bench = Bench::new("transport");
-    for (rows, rounds, goals) in SIZES {
+    for Size { rows, rounds, fetched, ready: handed } in SIZES {
         let case = format!("{rows} rows × 6 columns");
         let lists = std::cell::RefCell::new(&mut lent);
         bench.compare(
@@ -45,7 +55,7 @@ fn main() -> Result<()> {
             vec![
                 Subject::new("sqlx alone", || runtime.block_on(world.sqlx(rows))),
                 Subject::new("ferro, columns in a plugin", || runtime.block_on(world.ferro(rows)))
-                    .goal(goals.map(|it| it.0)),
+                    .goal(fetched),
                 Subject::new("list<list<variant>>", || {
                     let variants = runtime.block_on(world.variants(rows))?;
                     lists.borrow_mut().sum_variants(&Arc::new(variants)).map_err(told)
@@ -64,7 +74,7 @@ fn main() -> Result<()> {
                     lists.borrow_mut().sum_variants(&variants).map_err(told)
                 }),
                 Subject::new("columns", || lists.borrow_mut().sum_columns(&columns).map_err(told))
-                    .goal(goals.map(|it| it.1)),
+                    .goal(handed),
             ],
         )?;
     }
