@@ -22,17 +22,21 @@ impl Connection {
         }
         let url = match url.strip_prefix("env:") {
             None => url.to_owned(),
-            Some(name) => std::env::var(name).map_err(|_| {
-                Failure::usage(format!("there is no URL in the environment variable `{name}`"))
-            })?,
+            Some(name) => {
+                std::env::var(name).ok().filter(|url| !url.is_empty()).ok_or_else(|| {
+                    Failure::usage(format!("there is no URL in the environment variable `{name}`"))
+                })?
+            }
         };
         Ok(Self { label: label.to_owned(), url })
     }
 
     pub(crate) async fn open(&self, databases: &Databases) -> Result<Database, Failure> {
-        databases
-            .connect(&self.label, &self.url, &ConnectOptions::default())
-            .await
-            .map_err(|error| Failure::new(Stage::Connect, error))
+        databases.connect(&self.label, &self.url, &ConnectOptions::default()).await.map_err(
+            |mut error| {
+                error.message = format!("`{}`: {}", self.label, error.message);
+                Failure::new(Stage::Connect, error)
+            },
+        )
     }
 }

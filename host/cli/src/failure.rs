@@ -51,6 +51,16 @@ impl Failure {
         Self::new(Stage::Usage, crate::invalid(message))
     }
 
+    /// What clap says of a command line, on one line.
+    pub(crate) fn command_line(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let fault = text.split("\nUsage:").next().unwrap_or(text);
+        let one_line = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
+        let parts: Vec<_> = fault.split("\n\n").map(one_line).filter(|it| !it.is_empty()).collect();
+        Self::usage(format!("{}; see `--help`", parts.join("; ")))
+    }
+
     pub(crate) fn other(message: impl Into<String>) -> Self {
         Self::new(Stage::Other, Error::new(ErrorKind::Internal, message))
     }
@@ -83,6 +93,8 @@ impl Failure {
                 | ErrorKind::AuthenticationFailed
                 | ErrorKind::DatabaseMissing
                 | ErrorKind::TlsFailed => 4,
+                // The call itself was refused; what a query is denied is in the plugin's answer.
+                ErrorKind::Denied => 3,
                 ErrorKind::LimitExceeded | ErrorKind::Timeout | ErrorKind::Busy => 6,
                 _ => 5,
             },

@@ -43,14 +43,26 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match execute(arguments) {
+    let outcome = match Arguments::try_parse() {
+        Ok(arguments) => execute(arguments),
+        // Help and the version are errors to clap.
+        Err(error) if asks_for_help(error.kind()) => error.exit(),
+        Err(error) => Err(Failure::command_line(&error)),
+    };
+    match outcome {
         Ok(code) => code,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "error: {}", failure.line());
             failure.code()
         }
     }
+}
+
+fn asks_for_help(kind: clap::error::ErrorKind) -> bool {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    matches!(kind, DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion)
 }
 
 fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {

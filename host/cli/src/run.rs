@@ -45,11 +45,24 @@ impl Run {
         let connections: Result<Vec<_>, _> =
             self.connect.iter().map(|argument| Connection::parse(argument)).collect();
         let connections = connections?;
+        self.check_create_tables(&connections)?;
         let tenant = Arc::new(self.tenant(&connections)?);
         let host = host(cache)?;
         let code = self.run(&host, &connections, &tenant).await;
         host.databases().disconnect_all().await;
         code
+    }
+
+    fn check_create_tables(&self, connections: &[Connection]) -> Result<(), Failure> {
+        match &self.create_tables {
+            Some(label) if connections.iter().all(|it| it.label != *label) => {
+                Err(Failure::usage(format!(
+                    "tables are to be created in `{label}`, which is not connected: add `--connect \
+                     {label}=URL`"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn tenant(&self, connections: &[Connection]) -> Result<Tenant, Failure> {
