@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ferro_wit::types::{Error, ErrorKind};
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
-use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
 use wasmtime::component::{Component, ComponentExportIndex, Type, Val};
 
 use crate::types::TypeNames;
+use crate::wave;
 
 /// A function that a plugin exports.
 #[derive(Clone)]
@@ -29,14 +29,15 @@ impl Export {
     /// Its type in the text form of WIT: `func(limit: u32) -> list<city>`.
     #[must_use]
     pub fn signature(&self) -> String {
-        let parameters: Vec<_> = self
-            .function
-            .params()
-            .map(|(name, ty)| format!("{name}: {}", self.names.text(&ty)))
-            .collect();
         let result = self.function.results().next();
         let result = result.map(|ty| format!(" -> {}", self.names.text(&ty))).unwrap_or_default();
-        format!("func({}){result}", parameters.join(", "))
+        format!("func({}){result}", self.parameters())
+    }
+
+    fn parameters(&self) -> String {
+        let parameters = self.function.params();
+        let parameters = parameters.map(|(name, ty)| format!("{name}: {}", self.names.text(&ty)));
+        parameters.collect::<Vec<_>>().join(", ")
     }
 
     /// Adds the named types of its parameters and its result, with their definitions.
@@ -53,10 +54,7 @@ impl Export {
     /// Reads arguments in WAVE: `(3, "a")`. Options at the end may be left out.
     pub(crate) fn read_arguments(&self, text: &str) -> Result<Vec<Val>, Error> {
         let types: Vec<Type> = self.function.params().map(|(_, ty)| ty).collect();
-        // A call needs a name; that of an export may be none in WAVE.
-        let call = format!("f{text}");
-        let read = UntypedFuncCall::parse(&call).and_then(|call| call.to_wasm_params(&types));
-        read.map_err(|error| self.misfit(&error.to_string()))
+        wave::read_arguments(text, &types).map_err(|fault| self.misfit(&fault))
     }
 
     pub(crate) fn check_arguments(&self, arguments: &[Val]) -> Result<(), Error> {
@@ -75,8 +73,8 @@ impl Export {
     }
 
     fn misfit(&self, fault: &str) -> Error {
-        let message =
-            format!("the arguments do not fit `{}: {}`: {fault}", self.name, self.signature());
+        let (name, parameters) = (&self.name, self.parameters());
+        let message = format!("the arguments do not fit `{name}({parameters})`: {fault}");
         Error::new(ErrorKind::TypeMismatch, message)
     }
 }

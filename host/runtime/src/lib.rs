@@ -38,6 +38,7 @@ mod output;
 mod plugin;
 mod types;
 mod wasi;
+mod wave;
 
 pub use ferro_driver::{ConnectOptions, Database, Databases};
 pub use ferro_session::{Grant, Limits, Models, Session, TableGrant, Tenant, Usage};
