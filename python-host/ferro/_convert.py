@@ -87,9 +87,11 @@ def lower(kind: ValType) -> Convert:
     if isinstance(kind, (F32, F64)):
         return _lower_float
     if isinstance(kind, Bool):
-        return _checked(bool, "a bool")
-    if isinstance(kind, (String, Char)):
-        return _checked(str, "a str")
+        return _lower_bool
+    if isinstance(kind, String):
+        return _lower_text
+    if isinstance(kind, Char):
+        return _lower_char
     if isinstance(kind, RecordType):
         return _lower_record(kind)
     if isinstance(kind, ListType):
@@ -172,24 +174,45 @@ def _lower_integer(allowed: range) -> Convert:
     return lower_integer
 
 
+_lower_byte = _lower_integer(_INTEGERS[U8])
+
+
 def _lower_float(value: Any) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise Mismatch(f"takes a float, not `{type(value).__name__}`")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise Mismatch("takes a float, and this int is too large for one") from None
 
 
-def _checked(expected: type, name: str) -> Convert:
-    def lower_checked(value: Any) -> Any:
-        if not isinstance(value, expected):
-            raise Mismatch(f"takes {name}, not `{type(value).__name__}`")
-        return value
+def _lower_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Mismatch(f"takes a str, not `{type(value).__name__}`")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Mismatch("takes a str of Unicode text, and this one holds a surrogate") from None
+    return value
 
-    return lower_checked
+
+def _lower_char(value: Any) -> str:
+    text = _lower_text(value)
+    if len(text) != 1:
+        raise Mismatch(f"takes a str of one character, not of {len(text)}")
+    return text
+
+
+def _lower_bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Mismatch(f"takes a bool, not `{type(value).__name__}`")
+    return value
 
 
 def _lower_record(kind: RecordType) -> Convert:
     fields = [(name, name.replace("-", "_"), lower(field)) for name, field in kind.fields]
     known = {name for field in fields for name in field[:2]}
+    optional = {name for name, field in kind.fields if isinstance(field, OptionType)}
 
     def lower_record(value: Any) -> Record:
         if not isinstance(value, dict):
@@ -200,6 +223,8 @@ def _lower_record(kind: RecordType) -> Convert:
         record = Record()
         for name, python_name, give in fields:
             item = value.get(name, value.get(python_name))
+            if item is None and name not in optional and not {name, python_name} & value.keys():
+                raise Mismatch(f"lacks the field `{name}`")
             try:
                 setattr(record, name, give(item))
             except Mismatch as error:
@@ -211,9 +236,15 @@ def _lower_record(kind: RecordType) -> Convert:
 
 def _lower_list(kind: ListType) -> Convert:
     if isinstance(kind.element, U8):
-        return lambda value: value if isinstance(value, bytes) else bytes(_items(value))
+        return _lower_bytes
     element = lower(kind.element)
     return lambda value: [element(item) for item in _items(value)]
+
+
+def _lower_bytes(value: Any) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    return bytes(_lower_byte(item) for item in _items(value))
 
 
 def _items(value: Any) -> list[Any]:
@@ -258,6 +289,8 @@ def _lower_variant(kind: VariantType | ResultType) -> Convert:
         if not isinstance(name, str) or name not in cases:
             raise Mismatch(f"takes one of {_list(cases)}")
         give = cases[name]
+        if give is None and payload is not None:
+            raise Mismatch(f"takes `{name}` on its own, without a value")
         lowered = None if give is None else give(payload)
         return Variant(name, lowered) if tagged else lowered
 
@@ -276,7 +309,8 @@ def _lower_enum(names: list[str]) -> Convert:
 
 def _lower_flags(names: list[str]) -> Convert:
     def lower_flags(value: Any) -> set[str]:
-        if not isinstance(value, (set, frozenset, list, tuple)) or not set(value) <= set(names):
+        allowed = isinstance(value, (set, frozenset, list, tuple))
+        if not allowed or not all(flag in names for flag in value):
             raise Mismatch(f"takes a set of {_list(names)}")
         return set(value)
 

@@ -29,7 +29,7 @@ from ._engine import engine
 from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
 from ._tenant import Tenant, tenant_json
 from ._wasi import Output
-from ._wasm import STACK, compile_component, plugin_engine, read_component
+from ._wasm import STACK, compile_component, innermost, plugin_engine, read_component
 from .exceptions import (
     BY_KIND,
     ConfigurationError,
@@ -40,10 +40,11 @@ from .exceptions import (
     PluginError,
     PluginTrap,
     QueryTimeout,
+    UnsupportedError,
     from_native,
 )
 
-_DESCRIBE = "ferro:orm/models@0.1.0#describe"
+_MODELS = "ferro:orm/models"
 _TICK = 0.01
 """Seconds between two epochs."""
 
@@ -81,7 +82,7 @@ class Plugin:
     @classmethod
     def _load(cls, path: Path) -> Plugin:
         code = read_component(path)
-        return cls(compile_component(plugin_engine(), code, path.name), path.name)
+        return cls(compile_component(plugin_engine(), code, path.stem), path.stem)
 
     @property
     def exports(self) -> list[str]:
@@ -102,9 +103,11 @@ class Plugin:
         raised: as the exception of its kind if it is ferro's own, else as `PluginError` with the
         `value`. A function of an exported interface is `interface#function`.
 
-        Raises `PluginTrap` if the plugin breaks off, and `QueryTimeout` if the deadline passes:
-        whatever it had not committed is then undone.
+        Raises `PluginTrap` if the plugin breaks off, as it does for want of memory too, and
+        `QueryTimeout` if the deadline passes: whatever it had not committed is then undone.
         """
+        if not isinstance(export, str):
+            raise PluginError(f"`call` takes the name of an export, not `{export!r}`")
         kind = self._exports.get(export)
         if kind is None:
             nearest = difflib.get_close_matches(export, self._exports, n=1)
@@ -129,17 +132,19 @@ class Plugin:
         return _result(export, kind, result)
 
     def _describe(self) -> Any:
-        kind = self._exports.pop(_DESCRIBE, None)
+        # A later patch of the package is as good: `ferro:orm/models@0.1.7#describe`.
+        describe = next((it for it in self._exports if it.partition("@")[0] == _MODELS), "")
+        kind = self._exports.pop(describe, None)
         if kind is None or kind.result is None:
             raise ConfigurationError(
-                f"the component `{self.name}` is no plugin: it does not export `ferro:orm/models`; "
+                f"the component `{self.name}` is no plugin: it does not export `{_MODELS}`; "
                 "include the world `ferro:orm/plugin` in its own"
             )
         no_grants = tenant_json(None)
         limits = _native.guest_limits(no_grants)
         # There are no models yet to open a session with, so no gate: opening one is a trap.
         call = GuestCall(_NoGate(), limits["handles"])  # type: ignore[arg-type]
-        return lift(kind.result)(self._run(_DESCRIBE, [], call, limits))
+        return lift(kind.result)(self._run(describe, [], call, limits))
 
     def _run(
         self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
@@ -173,8 +178,11 @@ class Plugin:
             return QueryTimeout(f"the limit `deadline` of {deadline} s is reached")
         if "call stack exhausted" in text:
             return LimitError(f"the limit is reached of `stack`: {STACK // 1024} KiB")
-        cause = next((line for line in text.splitlines() if "wasm trap" in line), text)
-        return PluginTrap(f"`{self.name}` broke off: {cause.strip()}")
+        if "not found in the linker" in text:
+            return UnsupportedError(
+                f"the plugin `{self.name}` does not fit this host: {text.splitlines()[0]}"
+            )
+        return PluginTrap(f"`{self.name}` broke off: {innermost(error)}")
 
     def __repr__(self) -> str:
         return f"<Plugin {self.name}>"
@@ -249,7 +257,9 @@ def _lower_arguments(export: str, kind: FuncType, arguments: tuple[Any, ...]) ->
     parameters = kind.params
     if len(arguments) != len(parameters):
         names = ", ".join(name for name, _ in parameters)
-        raise PluginError(f"`{export}({names})` was given {len(arguments)} arguments")
+        raise PluginError(
+            f"`{export}({names})` takes {len(parameters)} arguments, not {len(arguments)}"
+        )
     lowered = []
     for (name, parameter), argument in zip(parameters, arguments, strict=True):
         try:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .exceptions import ConfigurationError
+
 
 @dataclass(frozen=True)
 class TableGrant:
@@ -65,6 +67,8 @@ class Tenant:
 
 def tenant_json(tenant: Tenant | Mapping[str, Any] | None) -> str:
     """A tenant as an operator's file has it; None has no grants."""
+    if not isinstance(tenant, (Tenant, Mapping, type(None))):
+        raise ConfigurationError(f"`tenant` takes a `ferro.Tenant`, not `{tenant!r}`")
     return json.dumps(_plain(tenant if tenant is not None else Tenant("nobody")), default=str)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 from wasmtime import Config, Engine, WasmtimeError
@@ -62,14 +63,14 @@ def read_component(path: Path) -> bytes:
     if code.startswith(_PREAMBLE):
         return code
     if code.startswith(_MODULE_PREAMBLE):
-        raise _refused(path, "is a core module and not a component")
+        raise _refused(path, "is a core module and not a component: build it for wasm32-wasip2")
     if code.lstrip().startswith((b"(", b";;")):
         raise _refused(path, "is WebAssembly in text form: give the component in binary form")
     raise _refused(path, "is not a WebAssembly component")
 
 
 def _refused(path: Path, fault: str) -> ConfigurationError:
-    return ConfigurationError(f"the plugin `{path.name}` {fault}")
+    return ConfigurationError(f"the plugin `{path.stem}` {fault}")
 
 
 def compile_component(engine: Engine, code: bytes, name: str) -> Component:
@@ -77,4 +78,11 @@ def compile_component(engine: Engine, code: bytes, name: str) -> Component:
     try:
         return Component(engine, code)
     except WasmtimeError as error:
-        raise ConfigurationError(f"`{name}` is not a valid component: {error}") from error
+        message = f"the plugin `{name}` is not a valid component: {innermost(error)}"
+        raise ConfigurationError(message) from error
+
+
+def innermost(error: WasmtimeError) -> str:
+    """The last cause of an error, whose text lists all of them, one a line, with numbers."""
+    lines = str(error).strip().splitlines() or ["no cause is given"]
+    return re.sub(r"^\d+: ", "", lines[-1].strip())

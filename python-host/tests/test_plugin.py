@@ -20,11 +20,15 @@ COMPONENTS = Path(__file__).parents[2] / "target" / "components"
 EVERYTHING = ferro.Tenant("owner", grants={"app": ferro.Grant(access="read-write")})
 
 
-async def load(name: str) -> ferro.Plugin:
+def component(name: str) -> Path:
     path = COMPONENTS / f"{name}.wasm"
     if not path.exists():
         pytest.fail(f"`{path}` is not there: run `cargo xtask test`, which builds it")
-    return await ferro.Plugin.load(path)
+    return path
+
+
+async def load(name: str) -> ferro.Plugin:
+    return await ferro.Plugin.load(component(name))
 
 
 @pytest.fixture
@@ -136,6 +140,11 @@ async def test_limits_of_a_tenant_end_in_their_own_errors(atlas: ferro.Plugin) -
         await atlas.call("summary", tenant={"name": "x", "limits": {"rwos": 1}})
 
 
+async def test_who_calls_is_a_tenant(atlas: ferro.Plugin) -> None:
+    with pytest.raises(ferro.ConfigurationError, match=r"takes a `ferro.Tenant`, not `'europe'`"):
+        await atlas.call("summary", tenant="europe")  # type: ignore[arg-type]
+
+
 async def test_a_bulk_insert_that_fails_stores_nothing(atlas: ferro.Plugin) -> None:
     cities = [city(number, "x", COUNTRIES[0], 1) for number in (10, 11, 10)]
     with pytest.raises(ferro.UniqueViolation) as raised:
@@ -146,14 +155,17 @@ async def test_a_bulk_insert_that_fails_stores_nothing(atlas: ferro.Plugin) -> N
 
 async def test_arguments_are_checked_before_the_plugin_runs(atlas: ferro.Plugin) -> None:
     wrong: list[tuple[tuple[Any, ...], str]] = [
-        (("top-cities", "CH"), r"`top-cities\(country, limit\)` was given 1 arguments"),
+        (("top-cities", "CH"), r"`top-cities\(country, limit\)` takes 2 arguments, not 1"),
+        (("top-cities", "\ud800", 1), "`country` takes a str of Unicode text"),
         (("top-cities", 5, 5), "`country` takes a str, not `int`"),
         (("top-cities", "CH", -1), "`limit` takes an int from 0 to 4294967295"),
         (("top-cities", "CH", True), "`limit` takes an int, not `bool`"),
         (("import-cities", {}), "`cities` takes a list, not `dict`"),
-        (("import-cities", [{}]), "`cities` field `id` takes an int"),
+        (("import-cities", [{}]), "`cities` lacks the field `id`"),
+        (("import-cities", [{"id": None}]), "`cities` field `id` takes an int"),
         (("import-cities", [{"nmae": 1}]), "`cities` has no field `nmae`"),
         (("top-citys",), "did you mean `top-cities`"),
+        ((None,), "`call` takes the name of an export"),
     ]
     for arguments, message in wrong:
         with pytest.raises(ferro.PluginError, match=message):
@@ -289,7 +301,7 @@ async def test_what_is_no_plugin_is_refused_at_load(tmp_path: Path) -> None:
         (b"hello", "is not a WebAssembly component"),
         (b"(component)", "in text form"),
         (b"\0asm\x01\0\0\0", "is a core module"),
-        (b"\0asm\x0d\0\1\0garbage", "is not a valid component"),
+        (b"\0asm\x0d\0\1\0garbage", "is not a valid component: [^\n]*$"),
         (b"\0asm\x0d\0\1\0", "does not export `ferro:orm/models`"),
         (b"\0" * (16 * 1024 * 1024 + 1), "is larger than"),
         (b"\x7fELF", "is not a WebAssembly component"),
@@ -324,6 +336,19 @@ async def test_imports_that_are_not_granted_are_refused_at_load_by_name(tmp_path
     for interface in ("ferro:orm/database@0.2.0", "ferro:orm/database@1.1.0"):
         with pytest.raises(ferro.UnsupportedError, match=interface):
             await importing(interface)
+
+
+async def test_a_later_patch_of_the_package_is_as_good(tmp_path: Path) -> None:
+    path = tmp_path / "patched.wasm"
+    path.write_bytes(component("ferro-test-probe").read_bytes().replace(b"@0.1.0", b"@0.1.9"))
+    assert await (await ferro.Plugin.load(path)).call("greet", "you") == "hello you"
+
+
+async def test_an_import_of_another_version_of_wasi_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "late.wasm"
+    path.write_bytes(component("ferro-test-probe").read_bytes().replace(b"@0.2.6", b"@0.3.6"))
+    with pytest.raises(ferro.UnsupportedError, match=r"^[^\n]*`wasi:io/poll@0.3.6`[^\n]*$"):
+        await ferro.Plugin.load(path)
 
 
 async def test_a_plugin_with_raw_sql_needs_the_grant(tmp_path: Path) -> None:
