@@ -12,8 +12,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
 use crate::error::{closed, from_sqlx};
-use crate::lease::{Lease, Raw};
+use crate::lease::{Hold, Lease, Raw};
 use crate::options::ConnectOptions;
+use crate::slots::Claim;
 
 /// How long the pool may take to open a connection before we ask beside it what is wrong.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -151,7 +152,7 @@ impl Database {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (size, idle) = match &self.inner.pool {
-            Pool::Sqlite(it) => (it.size(), it.num_idle()),
+            Pool::Sqlite(it) => it.count(),
             Pool::Postgres(it) => (it.size(), it.num_idle()),
         };
         Stats {
@@ -185,12 +186,13 @@ impl Database {
             Err(_) => return Err(inner.busy()),
         };
         // A connection is found or made; what goes wrong now is not that others have them all.
-        let raw = tokio::select! {
+        let (raw, claim) = tokio::select! {
             biased;
-            raw = inner.connection() => raw?,
+            connection = inner.connection() => connection?,
             error = inner.failure(deadline) => return Err(error),
         };
-        Ok(Lease::new(raw, inner.keeps_statements, permit, Arc::clone(&inner.held)))
+        let hold = Hold { claim, permit };
+        Ok(Lease::new(raw, inner.keeps_statements, hold, Arc::clone(&inner.held)))
     }
 }
 
@@ -203,13 +205,17 @@ impl Inner {
         Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())
     }
 
-    async fn connection(&self) -> Result<Raw, Error> {
+    async fn connection(&self) -> Result<(Raw, Option<Claim>), Error> {
         let connection = match &self.pool {
-            Pool::Sqlite(it) => it.acquire().await.map(Raw::Sqlite),
-            Pool::Postgres(it) => it.acquire().await.map(Raw::Postgres),
+            Pool::Sqlite(it) => {
+                it.acquire().await.map(|(connection, claim)| (Raw::Sqlite(connection), Some(claim)))
+            }
+            Pool::Postgres(it) => {
+                it.acquire().await.map(|connection| (Raw::Postgres(connection), None))
+            }
         };
         match connection {
-            Ok(raw) => Ok(raw),
+            Ok(connection) => Ok(connection),
             // The cause is on its way from `failure`, which has the same deadline.
             Err(sqlx::Error::PoolTimedOut) => std::future::pending().await,
             Err(sqlx::Error::PoolClosed) => Err(closed()),

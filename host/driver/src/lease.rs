@@ -1,5 +1,6 @@
 //! A connection lent by a pool, which goes back only if it is known to be at rest.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,9 +9,15 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use crate::slots::Claim;
 
 /// How long a returning connection has for its sign of life before it is closed instead.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long SQLite has to find out by itself that nobody listens to a statement, which it does at
+/// the next row, before it is told. A write then ends as its cursor left it, not rolled back.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A connection of one of the two databases.
 pub(crate) enum Raw {
@@ -22,33 +29,38 @@ pub(crate) enum Raw {
 ///
 /// Call [`doubt`](Self::doubt) before an operation that may be cancelled half-way and
 /// [`clear`](Self::clear) after it ended well. A lease that is dropped in doubt closes its
-/// connection, so that nobody reads another's answer or runs in another's transaction.
+/// connection, so that nobody reads another's answer or runs in another's transaction. What still
+/// runs on it ends at the database, too: SQLite is told, PostgreSQL watches for the closed socket.
 pub(crate) struct Lease {
     /// None only while it is given back.
     raw: Option<Raw>,
     doubtful: bool,
     keeps_statements: bool,
-    permit: Option<OwnedSemaphorePermit>,
+    hold: Option<Hold>,
     /// How many leases of the pool are in use.
     held: Arc<AtomicU32>,
     /// A lease may be dropped on a thread that no runtime knows, by a garbage collector for one.
     runtime: Handle,
 }
 
+/// What keeps the place of a connection. The permit goes last: whoever gets it finds the connection
+/// idle, or room for another.
+pub(crate) struct Hold {
+    /// Only connections to SQLite have one.
+    pub(crate) claim: Option<Claim>,
+    #[expect(dead_code, reason = "it is held")]
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
 impl Lease {
     /// Must be called inside a runtime.
-    pub(crate) fn new(
-        raw: Raw,
-        keeps_statements: bool,
-        permit: OwnedSemaphorePermit,
-        held: Arc<AtomicU32>,
-    ) -> Self {
+    pub(crate) fn new(raw: Raw, keeps_statements: bool, hold: Hold, held: Arc<AtomicU32>) -> Self {
         held.fetch_add(1, Ordering::Relaxed);
         Self {
             raw: Some(raw),
             doubtful: false,
             keeps_statements,
-            permit: Some(permit),
+            hold: Some(hold),
             held,
             runtime: Handle::current(),
         }
@@ -81,19 +93,21 @@ impl Lease {
     /// Gives the connection back and waits until the next caller can have it. Dropping does the
     /// same, but the pool may open another connection meanwhile.
     pub(crate) async fn release(mut self) {
-        if let Some((raw, permit)) = self.take() {
+        if let Some((raw, hold)) = self.take() {
             // In a task of its own, so that a caller who stops waiting does not lose it.
-            let _ = self.runtime.spawn(give_back(raw, permit)).await;
+            let _ = self.runtime.spawn(give_back(raw, hold)).await;
         }
     }
 
     /// The connection, if it goes back to the pool; closes it if it is in doubt.
-    fn take(&mut self) -> Option<(Raw, Option<OwnedSemaphorePermit>)> {
-        let raw = self.raw.take()?;
-        let permit = self.permit.take();
+    fn take(&mut self) -> Option<(Raw, Hold)> {
+        let (raw, hold) = self.raw.take().zip(self.hold.take())?;
         self.held.fetch_sub(1, Ordering::Relaxed);
         if !self.doubtful {
-            return Some((raw, permit));
+            return Some((raw, hold));
+        }
+        if let Some(claim) = &hold.claim {
+            claim.stop();
         }
         match raw {
             Raw::Sqlite(connection) => drop(connection.detach()),
@@ -107,23 +121,39 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // The pool spawns tasks of its own when connections leave it.
         let _inside = self.runtime.enter();
-        if let Some((raw, permit)) = self.take() {
-            self.runtime.spawn(give_back(raw, permit));
+        if let Some((raw, hold)) = self.take() {
+            self.runtime.spawn(give_back(raw, hold));
         }
     }
 }
 
-/// The permit comes last: whoever gets it finds the connection idle, or room for another.
-async fn give_back(raw: Raw, permit: Option<OwnedSemaphorePermit>) {
-    // Returning asks for a sign of life. A server that stalls costs the connection, not the place.
+/// Returning asks for a sign of life. A server that stalls costs the connection, not the place.
+async fn give_back(raw: Raw, hold: Hold) {
     let returned = match raw {
-        Raw::Sqlite(mut it) => tokio::time::timeout(RETURN_TIMEOUT, it.return_to_pool()).await,
-        Raw::Postgres(mut it) => tokio::time::timeout(RETURN_TIMEOUT, it.return_to_pool()).await,
+        Raw::Sqlite(mut it) => return_sqlite(it.return_to_pool(), hold.claim.as_ref()).await,
+        Raw::Postgres(mut it) => timeout(RETURN_TIMEOUT, it.return_to_pool()).await.is_ok(),
     };
-    if returned.is_err() {
+    if !returned {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
-    drop(permit);
+    drop(hold);
+}
+
+/// A statement that nobody listens to any more is stopped; the connection is good for others.
+async fn return_sqlite(returning: impl Future<Output = ()>, claim: Option<&Claim>) -> bool {
+    let mut returning = pin!(returning);
+    if timeout(PATIENCE, &mut returning).await.is_ok() {
+        return true;
+    }
+    if let Some(claim) = claim {
+        claim.stop();
+    }
+    let returned = timeout(RETURN_TIMEOUT, returning).await.is_ok();
+    // One that did not come back is closed, and ends what it runs.
+    if let Some(claim) = claim.filter(|_| returned) {
+        claim.resume();
+    }
+    returned
 }
 
 #[cfg(test)]

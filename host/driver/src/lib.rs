@@ -29,6 +29,7 @@ mod lease;
 mod options;
 mod raw;
 mod run;
+mod slots;
 mod transaction;
 mod value;
 

@@ -18,20 +18,21 @@ use std::time::Duration;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection as _, PgPool, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, PgPool, SqliteConnection};
 
 use self::postgres::Server;
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
-use crate::options::ConnectOptions;
+use crate::options::{ConnectOptions, PoolOptions};
+use crate::slots::Slots;
 
 const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 
 /// A pool of connections to one database.
 #[derive(Clone)]
 pub(crate) enum Pool {
-    Sqlite(SqlitePool),
+    Sqlite(Slots),
     Postgres(PgPool),
 }
 
@@ -119,14 +120,13 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
     let connect = location.connect_options(options);
     let first = open_in_time(&location, &connect, options.pool.connect_timeout).await?;
     let pool = SqlitePoolOptions::new()
-        .max_connections(options.pool.max_connections)
-        .min_connections(options.pool.min_connections)
         .acquire_timeout(options.pool.acquire_timeout)
         .idle_timeout(options.pool.idle_timeout)
         .max_lifetime(options.pool.max_lifetime)
         // A file does not go away as a server does.
-        .test_before_acquire(false)
-        .connect_lazy_with(connect.clone());
+        .test_before_acquire(false);
+    let PoolOptions { max_connections: max, min_connections: min, .. } = options.pool;
+    let pool = Slots::new(&pool, max, min, &connect);
     let keeper = match location {
         Location::Memory => Some(first),
         Location::File { .. } => {
@@ -165,6 +165,17 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         .idle_timeout(options.pool.idle_timeout)
         .max_lifetime(options.pool.max_lifetime)
         .test_before_acquire(options.pool.test_before_acquire)
+        .after_connect({
+            let watch = server.can_watch(options.pool.statement_cache_capacity);
+            move |connection, _| {
+                Box::pin(async move {
+                    match watch {
+                        true => postgres::watch(connection).await,
+                        false => Ok(()),
+                    }
+                })
+            }
+        })
         .connect_lazy_with(connect.clone());
     Ok(Opened {
         pool: Pool::Postgres(pool),

@@ -13,7 +13,7 @@ use crate::lease::{Lease, Raw};
 use crate::run::place::{Place, is_at_rest};
 
 /// How long an unfinished transaction has for its rollback before its connection is closed.
-const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a transaction, its savepoints and its cursors share.
 pub(crate) struct State {
