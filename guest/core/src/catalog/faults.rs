@@ -8,6 +8,7 @@ use ferro_wit::schema::{
 use ferro_wit::types::{ScalarType, Value};
 
 use super::{column_of, names, relations, scalar_of, table_of};
+use crate::compile::ALIASES;
 use crate::ddl::constant;
 use crate::error::{shown, suggestion};
 
@@ -187,6 +188,10 @@ impl Faults<'_> {
         if names::is_system_column(column_of(field)) {
             let column = shown(column_of(field));
             self.found.push(format!("{at}: the column {column} belongs to the database"));
+        }
+        if ALIASES.contains(&names::fold(column_of(field)).as_str()) {
+            let column = shown(column_of(field));
+            self.found.push(format!("{at}: the column {column} has the name of an alias of ours"));
         }
         if let Some(fault) = self.kind_fault(&field.kind) {
             self.found.push(format!("{at}: {fault}"));

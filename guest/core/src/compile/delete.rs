@@ -13,7 +13,7 @@ impl<'a> Compiler<'a> {
         let rows = self.select_at(delete.rows);
         self.check_rows(rows)?;
         self.sql.push("DELETE FROM ");
-        self.table();
+        self.target();
         self.chosen(rows)?;
         let columns = self.returning(delete.returning.as_ref())?;
         self.into_step(columns)

@@ -86,6 +86,8 @@ pub(crate) struct Compiler<'a> {
 const ROWS: &str = "t0";
 /// The name of the same table in a subquery.
 const CHOSEN: &str = "t1";
+/// On PostgreSQL such a name, unqualified, is the whole row: no column may have it.
+pub(crate) const ALIASES: [&str; 2] = [ROWS, CHOSEN];
 
 impl<'a> Compiler<'a> {
     fn new(catalog: &'a Catalog, query: &'a Query, dialect: Dialect, view: View<'a>) -> Self {
@@ -121,6 +123,38 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// Whether a qualified name could be a function of the whole row, hidden columns included:
+    /// `"t0"."row_to_json"`. An unqualified one cannot, unless it is that of the table's alias.
+    fn must_prove_columns(&self) -> bool {
+        self.dialect.features().row_functions && self.view().hides_columns()
+    }
+
+    /// Writes what rows are selected from: the table, or a select of the columns that the caller may
+    /// name, which fails if one of them does not exist. PostgreSQL plans both alike.
+    fn source(&mut self) {
+        if !self.must_prove_columns() {
+            return self.table();
+        }
+        let outer = self.alias.take();
+        self.sql.push("(SELECT ");
+        let view = self.view();
+        let forced = view.forced.iter().map(|it| it.field);
+        let keys = view.model.primary_key.iter().map(|it| &view.model.fields[*it]);
+        let mut columns: Vec<_> =
+            view.readable_fields().chain(forced).chain(keys).map(|it| &it.column).collect();
+        columns.sort();
+        columns.dedup();
+        for (position, column) in columns.into_iter().enumerate() {
+            self.sql.push(if position > 0 { ", " } else { "" });
+            self.sql.name(column);
+        }
+        self.sql.push(" FROM ");
+        self.alias = outer;
+        self.table();
+        self.sql.push(")");
+        self.named();
+    }
+
     /// Writes the table's name, and the alias that the columns are qualified with.
     fn table(&mut self) {
         let table = &self.view().model.table;
@@ -130,6 +164,10 @@ impl<'a> Compiler<'a> {
             }
             _ => self.sql.name(&table.name),
         }
+        self.named();
+    }
+
+    fn named(&mut self) {
         if let Some(alias) = self.alias {
             self.sql.push(" AS ");
             self.sql.name(alias);

@@ -266,7 +266,7 @@ impl<'a> Compiler<'a> {
             Listed::Count => self.sql.push("count(*)"),
         }
         self.sql.push(" FROM ");
-        self.table();
+        self.source();
         policy::conjuncts(self, select.filter)?;
         self.groups(select)?;
         if ordered {

@@ -6,7 +6,7 @@ use ferro_wit::plan::Step;
 use ferro_wit::query::{Assignment, Select, Update};
 use ferro_wit::types::Error;
 
-use super::{CHOSEN, Compiler, ROWS};
+use super::{CHOSEN, Compiler};
 use crate::error::{at, invalid, shown};
 use crate::policy::{self, Write};
 
@@ -16,12 +16,21 @@ impl<'a> Compiler<'a> {
         let rows = self.select_at(update.rows);
         self.check_rows(rows)?;
         self.sql.push("UPDATE ");
-        self.table();
+        self.target();
         self.sql.push(" SET ");
         self.assignments(&update.set)?;
         self.chosen(rows)?;
         let columns = self.returning(update.returning.as_ref())?;
         self.into_step(columns)
+    }
+
+    /// Writes the table whose rows are changed. Columns that have to be proven are not qualified
+    /// from here on.
+    pub(super) fn target(&mut self) {
+        self.table();
+        if self.must_prove_columns() {
+            self.alias = None;
+        }
     }
 
     /// Writes which column gets which value.
@@ -69,9 +78,9 @@ impl<'a> Compiler<'a> {
         self.sql.push(if composite { "(" } else { "" });
         self.keys();
         self.sql.push(if composite { ") IN (" } else { " IN (" });
-        self.alias = Some(CHOSEN);
+        let outer = self.alias.replace(CHOSEN);
         self.chosen_keys(rows)?;
-        self.alias = Some(ROWS);
+        self.alias = outer;
         self.sql.push(")");
         Ok(())
     }

@@ -32,6 +32,8 @@ pub(crate) struct Features {
     pub(crate) limited_texts: bool,
     /// An exact comparison cannot use the indexes of its column.
     pub(crate) exact_without_index: bool,
+    /// `row.name` is a function of the row where the row has no such column.
+    pub(crate) row_functions: bool,
     /// Tables lie in schemas.
     pub(crate) schemas: bool,
     /// Constraints can be added to a table, and must be if they refer to a later one.
@@ -50,6 +52,7 @@ const SQLITE: Features = Features {
     decimal_aggregates: false,
     limited_texts: false,
     exact_without_index: false,
+    row_functions: false,
     schemas: false,
     added_constraints: false,
     comments: false,
@@ -65,6 +68,7 @@ const POSTGRES: Features = Features {
     decimal_aggregates: true,
     limited_texts: true,
     exact_without_index: true,
+    row_functions: true,
     schemas: true,
     added_constraints: true,
     comments: true,

@@ -10,6 +10,7 @@ use ferro_wit::query::{Literal, Node, NodeRef, Query};
 use ferro_wit::types::{Dialect, Error, ScalarType};
 
 use crate::catalog::{Catalog, Type};
+use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::View;
 
@@ -162,6 +163,7 @@ impl<'a> Typing<'a> {
                     return Err(named(invalid("there is no select around this one")));
                 }
                 let field = self.view.readable(&path.field).map_err(named)?;
+                self.check_proven(&path.field).map_err(named)?;
                 Ok(Fact {
                     ty: Some(field.ty),
                     nullable: field.nullable,
@@ -222,7 +224,23 @@ impl<'a> Typing<'a> {
             true => self.view.nameable(name)?,
             false => self.view.readable(name)?,
         };
+        self.check_proven(name)?;
         Ok(Fact { ty: Some(field.ty), nullable: field.nullable, varies: true, ..Fact::CONSTANT })
+    }
+
+    /// In the conflict of an insert, names are qualified, and may turn out to be functions of the
+    /// row: what the insert itself names is a column for sure.
+    fn check_proven(&self, name: &str) -> Result<(), Error> {
+        let Some(inserted) = &self.inserted else { return Ok(()) };
+        let at_risk = self.dialect.features().row_functions && self.view.hides_columns();
+        match at_risk && !inserted.contains(&name) {
+            false => Ok(()),
+            true => Err(unsupported(format!(
+                "field {} can stand in the conflict only if the insert gives it a value: some \
+                 columns of this table are hidden",
+                shown(name)
+            ))),
+        }
     }
 
     /// A type in a message.

@@ -120,12 +120,51 @@ fn t1_a_model_outside_of_the_scope_looks_like_one_that_does_not_exist() {
 fn t1_hidden_fields_are_missing_from_the_model() {
     insta::assert_snapshot!(scoped(&Nodes::default().select(all("User")), Some(&hidden_name())), @r##"
 sqlite: SELECT "t0"."id", "t0"."email", "t0"."age", "t0"."score", "t0"."balance", "t0"."mood", "t0"."tags", "t0"."profile", "t0"."avatar", "t0"."born", "t0"."created", "t0"."active", "t0"."break", "t0"."tenant_id" FROM "user" AS "t0"
-postgres: SELECT "t0"."id", "t0"."email", "t0"."age", "t0"."score", "t0"."balance", CAST("t0"."mood" AS text), "t0"."tags", "t0"."profile", "t0"."avatar", "t0"."born", "t0"."created", "t0"."active", "t0"."break", "t0"."tenant_id" FROM "user" AS "t0"
+postgres: SELECT "t0"."id", "t0"."email", "t0"."age", "t0"."score", "t0"."balance", CAST("t0"."mood" AS text), "t0"."tags", "t0"."profile", "t0"."avatar", "t0"."born", "t0"."created", "t0"."active", "t0"."break", "t0"."tenant_id" FROM (SELECT "active", "age", "avatar", "balance", "born", "break", "created", "email", "id", "mood", "profile", "score", "tags", "tenant_id" FROM "user" AS "t0") AS "t0"
 "##);
     let nothing =
         scope(vec![TableScope { readable: FieldSet::Only(vec![]), ..open_scope("User") }]);
     let fault = scoped_error(&Nodes::default().select(all("User")), Some(&nothing));
     insta::assert_snapshot!(line(&fault), @"denied: no field of `User` may be read");
+}
+
+/// PostgreSQL reads `"t0"."x"` as `x("t0")` where there is no column `x`: of a table with hidden
+/// columns, names are qualified only where they are proven to be columns.
+#[test]
+fn t1_a_name_that_is_no_column_cannot_become_a_function_of_a_row_with_hidden_columns() {
+    let scope = hidden_name();
+    let compile = |build: &dyn Fn(&mut Nodes, u32) -> Statement, limit: bool| {
+        let mut nodes = Nodes::default();
+        let age = nodes.field("age");
+        let filter = Some(nodes.test("email", BinaryOperator::Equal, 0, ScalarType::Text));
+        let five = nodes.integer(5);
+        let statement = build(&mut nodes, age);
+        let select = Select { filter, limit: limit.then_some(five), ..ids() };
+        let query = nodes.query(vec![select], statement);
+        let plan = catalog().compile(&query, Dialect::Postgres, Some(&scope));
+        plan.map_or_else(|error| line(&error), |plan| plan.steps[0].sql.clone())
+    };
+    let remove = |_: &mut Nodes, age| {
+        Statement::Delete(ferro_wit::query::Delete {
+            returning: Some(outputs(&[age])),
+            ..delete("User")
+        })
+    };
+    insta::assert_snapshot!(compile(&remove, false), @r##"DELETE FROM "user" AS "t0" WHERE "email" = $1 RETURNING "age""##);
+    insta::assert_snapshot!(compile(&remove, true), @r##"DELETE FROM "user" AS "t0" WHERE "id" IN (SELECT "t1"."id" FROM (SELECT "active", "age", "avatar", "balance", "born", "break", "created", "email", "id", "mood", "profile", "score", "tags", "tenant_id" FROM "user" AS "t1") AS "t1" WHERE "t1"."email" = $1 LIMIT 5) RETURNING "age""##);
+    let upsert = |field: &'static str| {
+        move |nodes: &mut Nodes, _| {
+            let value = nodes.add(Node::Excluded("email".into()));
+            let field = nodes.field(field);
+            let condition = Some(nodes.unary(UnaryOperator::IsNull, field));
+            let update = vec![Assignment { field: "email".into(), value }];
+            let conflict = Some(Conflict { update, condition, ..conflict(&["email"]) });
+            Statement::Insert(Insert { conflict, ..insert("User", &["email"]) })
+        }
+    };
+    let inserted = compile(&upsert("email"), false);
+    assert!(inserted.ends_with(r##" WHERE "t0"."email" IS NULL"##), "{inserted}");
+    insta::assert_snapshot!(compile(&upsert("age"), false), @"unsupported: node 6: field `age` can stand in the conflict only if the insert gives it a value: some columns of this table are hidden");
 }
 
 #[test]
