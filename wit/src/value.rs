@@ -62,6 +62,20 @@ impl Value {
             Self::Array(items) => items.elements.kind(),
         })
     }
+
+    /// Checks that the ends of texts and byte strings of an array grow and stay inside their data,
+    /// and that its bitmap is long enough. Ends that overlap would make an array of a few bytes
+    /// stand for a text of any size.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        match self {
+            Self::Array(items) => validate_scalars(items, items.len()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Texts {
@@ -384,6 +398,10 @@ fn validate_column(column: &Column, rows: usize) -> Result<(), String> {
             (&it.items, it.ends.last().map_or(0, |it| *it as usize))
         }
     };
+    validate_scalars(items, expected)
+}
+
+fn validate_scalars(items: &Scalars, expected: usize) -> Result<(), String> {
     if items.len() != expected {
         return Err(format!("{} values where {expected} were expected", items.len()));
     }
@@ -482,6 +500,24 @@ mod tests {
         for (batch, expected) in faults {
             let fault = batch.validate().unwrap_err();
             assert!(fault.starts_with("column 0: ") && fault.contains(expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn an_array_that_contradicts_itself_is_refused() {
+        let array = |ends: &[u32], nulls: Option<Vec<u8>>| {
+            let texts = Texts { data: "aé".into(), ends: ends.into() };
+            Value::Array(Scalars { elements: Elements::Text(texts), nulls })
+        };
+        assert_eq!(array(&[1, 3], Some(vec![0])).validate(), Ok(()));
+        for (value, expected) in [
+            (array(&[3, 0, 3, 0, 3], None), "ends"),
+            (array(&[4], None), "ends"),
+            (array(&[2], None), "inside a character"),
+            (array(&[1, 3], Some(vec![])), "bitmap"),
+        ] {
+            let fault = value.validate().unwrap_err();
+            assert!(fault.contains(expected), "{fault}");
         }
     }
 

@@ -9,6 +9,7 @@ use ferro_wit::query::Query;
 use ferro_wit::types::{Dialect, Error};
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
+use serde::Serialize;
 
 /// What a plan depends on. The one key of every host: a plan that is kept under it can serve no
 /// other models, dialect, policy or query. Values are in none of its parts.
@@ -46,12 +47,12 @@ impl Lookup<'_> {
 
 /// Compiled plans of any number of models, shared by every call of a process.
 ///
-/// Bounded by the bytes that keys and plans take, roughly measured: queries come from guests, and a
-/// thousand of the largest would be half a gigabyte. Past the bound, plans that are asked for least
+/// Bounded by the bytes that keys and plans take, roughly measured: queries come from guests, and
+/// two of them may be as large as all others together. Past the bound, plans that are asked for least
 /// make room; a guest that sends ever new shapes does not push out those in steady use. The hash is
 /// keyed at random, since guests choose what is hashed.
 pub struct PlanCache {
-    plans: Cache<PlanKey, Arc<Plan>, Size>,
+    plans: Cache<PlanKey, Kept, Size>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -81,11 +82,13 @@ impl PlanCache {
     ) -> Result<Arc<Plan>, Error> {
         if let Some(plan) = self.plans.get(key) {
             self.hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(plan);
+            return Ok(plan.plan);
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
         let plan = Arc::new(compile()?);
-        self.plans.insert(key.to_owned(), plan.clone());
+        let bytes =
+            bytes_of(key.query) + bytes_of(&key.policy.map(AsRef::as_ref)) + bytes_of(&*plan);
+        self.plans.insert(key.to_owned(), Kept { plan: plan.clone(), bytes });
         Ok(plan)
     }
 
@@ -133,17 +136,42 @@ impl std::fmt::Debug for PlanCache {
 /// A filtered, ordered page of a model with ten fields.
 const USUAL_PLAN: u64 = 4 * 1024;
 
+/// A plan, and what it takes together with its key.
+#[derive(Clone)]
+struct Kept {
+    plan: Arc<Plan>,
+    bytes: u64,
+}
+
 #[derive(Clone)]
 struct Size;
 
-impl Weighter<PlanKey, Arc<Plan>> for Size {
-    fn weight(&self, key: &PlanKey, plan: &Arc<Plan>) -> u64 {
-        let steps: usize = plan
-            .steps
-            .iter()
-            .map(|step| 256 + step.sql.len() + 64 * step.binds.len() + 96 * step.columns.len())
-            .sum();
-        let query = 256 + 96 * key.query.nodes.len() + 256 * key.query.selects.len();
-        (steps + query) as u64
+impl Weighter<PlanKey, Kept> for Size {
+    fn weight(&self, _: &PlanKey, kept: &Kept) -> u64 {
+        kept.bytes
+    }
+}
+
+/// About as many bytes as a value takes: twice its JSON, which leaves out no text and no list that
+/// a guest may have filled.
+fn bytes_of(value: &impl Serialize) -> u64 {
+    struct Counter(u64);
+
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(128);
+    match serde_json::to_writer(&mut counter, value) {
+        Ok(()) => 2 * counter.0,
+        // What cannot be measured is too large to be kept.
+        Err(_) => u64::MAX / 4,
     }
 }

@@ -69,7 +69,7 @@ impl Session {
     /// or `busy`, where a limit is reached; `busy` while a transaction of this session is open;
     /// and what is wrong with the query, its values or the database.
     pub async fn fetch(&self, query: &Query, parameters: Vec<Value>) -> Result<Cursor, Error> {
-        self.admit(parameters.len())?;
+        self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let plan = self.plan(query)?;
         let writes = plan.effect == Effect::Write;
@@ -112,7 +112,7 @@ impl Session {
     /// `denied`, if the grant has no `raw-sql`; else as [`Session::fetch`].
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
         self.admit_raw(sql)?;
-        self.admit(parameters.len())?;
+        self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let started = Instant::now();
         let (rows, transaction) = match &self.place {
@@ -138,7 +138,7 @@ impl Session {
     /// As [`Session::fetch_raw`].
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         self.admit_raw(sql)?;
-        self.admit(parameters.len())?;
+        self.admit(&parameters)?;
         let changed = match &self.place {
             Place::Transaction { transaction, .. } => {
                 self.run(transaction.execute_raw(sql, parameters)).await
@@ -161,7 +161,7 @@ impl Session {
     /// `limit-exceeded`, if too many sessions are open; `busy`, if no connection or lock was free in
     /// time; and what is wrong with the options or the database.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Self, Error> {
-        self.admit(0)?;
+        self.admit(&[])?;
         let parent = Occupied::take(&self.occupied)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
         let place = match &self.place {
@@ -229,7 +229,7 @@ impl Session {
         parameters: Vec<Value>,
         rows: Option<Batch>,
     ) -> Result<u64, Error> {
-        self.admit(parameters.len())?;
+        self.admit(&parameters)?;
         let execution = self.execution(self.plan(query)?, parameters, rows)?;
         let changed = match &self.place {
             Place::Database(database) => self.run(database.execute(execution)).await,
@@ -285,9 +285,17 @@ impl Session {
     }
 
     /// A statement may be sent: no transaction is open that began here, and the limits allow it.
-    fn admit(&self, parameters: usize) -> Result<(), Error> {
+    fn admit(&self, parameters: &[Value]) -> Result<(), Error> {
         self.admit_no_other()?;
-        self.granted.call.count_statement(parameters)
+        self.granted.call.count_statement(parameters.len())?;
+        // What is written out of an array whose ends overlap is larger than any limit.
+        for (index, value) in parameters.iter().enumerate() {
+            value.validate().map_err(|fault| {
+                let message = format!("parameter {index} contradicts itself: {fault}");
+                Error::new(ErrorKind::TypeMismatch, message)
+            })?;
+        }
+        Ok(())
     }
 
     fn admit_no_other(&self) -> Result<(), Error> {

@@ -13,6 +13,21 @@ pub(crate) fn fields(model: &str, names: &[&str]) -> Query {
     select(model, json!({ "fields": names }))
 }
 
+/// All rows in which a field is one of the first parameter's values.
+pub(crate) fn select_in(model: &str, field: &str, kind: &str) -> Query {
+    let mut rows = rows(model, json!("model"), json!([]));
+    rows["filter"] = json!(2);
+    query(
+        json!([
+            { "field": { "outer": 0, "relations": [], "field": field } },
+            { "parameter": { "index": 0, "kind": kind, "many": true } },
+            { "binary": ["in-list", 0, 1] },
+        ]),
+        json!([rows]),
+        json!({ "select": 0 }),
+    )
+}
+
 pub(crate) fn count(model: &str) -> Query {
     query(json!([]), json!([rows(model, json!("model"), json!([]))]), json!({ "count": 0 }))
 }
@@ -44,6 +59,17 @@ pub(crate) fn delete_all(model: &str) -> Query {
         json!([rows(model, json!("model"), json!([]))]),
         json!({ "delete": { "model": model, "rows": 0 } }),
     )
+}
+
+/// A write that returns a field of what it wrote.
+pub(crate) fn returning(write: Query, field: &str) -> Query {
+    let mut write = serde_json::to_value(write).unwrap();
+    for statement in ["insert", "update", "delete"] {
+        if let Some(statement) = write["statement"].get_mut(statement) {
+            statement["returning"] = json!({ "fields": [field] });
+        }
+    }
+    serde_json::from_value(write).unwrap()
 }
 
 fn insert_from(model: &str, fields: &[&str], source: &str) -> Query {

@@ -1,0 +1,82 @@
+//! What a plugin sends that no honest one would: values that contradict themselves, queries that are
+//! large, and models that name what is no column.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use ferro_session::{Gate, Models, PlanCache};
+use ferro_wit::query::{FunctionCall, Node};
+use ferro_wit::types::{Dialect, Elements, ErrorKind, Scalars, Texts, Value};
+use serde_json::json;
+
+use crate::on_both_databases;
+use crate::queries::{all, delete_all, fields, insert, returning, select_in, update_all};
+use crate::world::{CountingCore, World, assert_error, models, schema, tenant};
+
+on_both_databases! {
+    s3_an_array_whose_texts_overlap_is_refused,
+}
+
+/// Each second text is all of the data; those between go back to its beginning, and are null.
+fn overlapping(bytes: u32, texts: usize) -> Scalars {
+    let ends = (0..texts).map(|it| if it % 2 == 0 { bytes } else { 0 }).collect();
+    let data = "x".repeat(bytes as usize);
+    let nulls = Some(vec![0b1010_1010; texts.div_ceil(8)]);
+    Scalars { elements: Elements::Text(Texts { data, ends }), nulls }
+}
+
+async fn s3_an_array_whose_texts_overlap_is_refused(world: &World) {
+    let session = world.tenant(1);
+    let select_in = select_in("Note", "title", "text");
+    let outcome = session.fetch(&select_in, vec![Value::Array(overlapping(1_000, 1_000))]).await;
+    assert_error(outcome, ErrorKind::TypeMismatch, "parameter 0 contradicts itself");
+}
+
+/// PostgreSQL reads `row.name` as `name(row)` where the row has no such column.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t1_a_column_that_is_none_is_not_taken_for_a_function_of_the_row() {
+    let world = World::postgres().await;
+    for column in ["row_to_json", "to_jsonb", "to_json", "note"] {
+        let mut schema = schema();
+        let leak = json!({
+            "name": "leak", "column": column, "kind": "json", "nullable": true, "unique": false,
+            "indexed": false, "generated-key": false, "version": false,
+        });
+        schema.models[0].fields.push(serde_json::from_value(leak).unwrap());
+        let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+        let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
+        let gate = Gate::new(world.databases.clone(), models, Arc::new(tenant(1)));
+        let session = gate.open("app").unwrap();
+        let json = vec![Value::Json("{}".into())];
+        let attempts = [
+            (fields("Note", &["leak"]), vec![]),
+            (select_in("Note", "leak", "json"), vec![]),
+            (returning(delete_all("Note"), "leak"), vec![]),
+            (returning(insert("Note", &["title", "secret"]), "leak"), vec!["t".into(), "s".into()]),
+            (update_all("Note", "leak", "json"), json),
+        ];
+        for (query, values) in attempts {
+            let rows = match session.fetch(&query, values).await {
+                Ok(mut cursor) => cursor.next(10).await,
+                Err(error) => Err(error),
+            };
+            let error = rows.unwrap_err();
+            let kinds = [ErrorKind::UndefinedObject, ErrorKind::Unsupported];
+            assert!(kinds.contains(&error.kind), "{column}: {error:?}");
+        }
+    }
+    assert_eq!(world.all_notes().await.len(), 5);
+}
+
+#[test]
+fn s3_a_query_is_kept_at_its_size_whatever_it_is_made_of() {
+    let cache = Arc::new(PlanCache::new(1024 * 1024));
+    let (models, _) = models(&cache);
+    for number in 0..20 {
+        let mut query = all("Note");
+        let name = format!("{number}{}", "x".repeat(500_000));
+        query.nodes.push(Node::Call(FunctionCall { name, arguments: vec![] }));
+        let _ = models.plan(&query, Dialect::Sqlite, None);
+    }
+    assert!(cache.len() <= 2, "{} plans of half a megabyte", cache.len());
+}
