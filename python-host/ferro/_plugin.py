@@ -47,6 +47,9 @@ from .exceptions import (
 _MODELS = "ferro:orm/models"
 _TICK = 0.01
 """Seconds between two epochs."""
+_TABLES = 8
+_TABLE_ELEMENTS = 20_000
+"""Tables of a plugin, and their elements: what the host in Rust allows."""
 
 
 class Plugin:
@@ -151,7 +154,14 @@ class Plugin:
     ) -> Any:
         """On a thread that may wait: a fresh store, a fresh instance, one call."""
         store = Store(plugin_engine())
-        store.set_limits(memory_size=limits["memory"], instances=limits["instances"])
+        # The limit on memory is one for each memory, so that it is one in all only with one memory.
+        store.set_limits(
+            memory_size=limits["memory"],
+            memories=1,
+            table_elements=_TABLE_ELEMENTS,
+            tables=_TABLES,
+            instances=limits["instances"],
+        )
         store.set_epoch_deadline(math.ceil(limits["deadline"] / _TICK) + 1)
         output = Output(self.name, limits["name"], limits["log_bytes"])
         store.set_wasi(output.config())

@@ -351,6 +351,28 @@ async def test_an_import_of_another_version_of_wasi_is_refused_by_name(tmp_path:
         await ferro.Plugin.load(path)
 
 
+@pytest.mark.parametrize(
+    "hoard", ["(table 300000000 funcref)", "(memory 1000) (memory 1000)", "(memory 65536)"]
+)
+async def test_s3_tables_and_memories_are_bounded_together(tmp_path: Path, hoard: str) -> None:
+    from wasmtime import wat2wasm
+
+    path = tmp_path / "hoard.wasm"
+    path.write_bytes(
+        wat2wasm(f"""(component
+            (core module $core {hoard} (func (export "describe") (result i32) i32.const 0))
+            (core instance $run (instantiate $core))
+            (func $describe (result u32) (canon lift (core func $run "describe")))
+            (component $models
+                (import "describe" (func $describe (result u32)))
+                (export "describe" (func $describe)))
+            (instance $exported (instantiate $models (with "describe" (func $describe))))
+            (export "ferro:orm/models@0.1.0" (instance $exported)))""")
+    )
+    with pytest.raises(ferro.PluginTrap, match=r"exceed|limit"):
+        await ferro.Plugin.load(path)
+
+
 async def test_a_plugin_with_raw_sql_needs_the_grant(tmp_path: Path) -> None:
     from wasmtime import wat2wasm
 
