@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .exceptions import ConfigurationError
+
+_LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,26 @@ class SqliteConfig:
     """Keep files in write-ahead mode: True."""
     busy_timeout: float | None = None
     """How many seconds a writer waits for another one: 5."""
+
+
+def check(config: PoolConfig | SqliteConfig) -> None:
+    """Refuse a value of another type than its option has; the driver judges the value."""
+    for option in fields(config):
+        value: Any = getattr(config, option.name)
+        kind = str(option.type).partition(" ")[0]
+        fits = {
+            "bool": isinstance(value, bool),
+            "int": type(value) is int and 0 <= value <= _LARGEST,
+            "float": isinstance(value, (int, float)) and not isinstance(value, bool),
+        }
+        if value is not None and not fits[kind]:
+            raise ConfigurationError(
+                f"the option `{option.name}` takes {_EXPECTED[kind]}, not `{value!r}`"
+            )
+
+
+_EXPECTED = {
+    "bool": "True or False",
+    "int": f"an int from 0 to {_LARGEST}",
+    "float": "a number of seconds",
+}

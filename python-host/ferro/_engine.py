@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from . import _native
 from ._compiler import compiler
-from ._config import PoolConfig, SqliteConfig
+from ._config import PoolConfig, SqliteConfig, check
 from ._table import registry
 from .exceptions import ConfigurationError
 
@@ -122,13 +123,29 @@ async def connect(
         ...     await ferro.disconnect("doc-connect")
         >>> asyncio.run(main())
     """
-    label = await engine.connect(url, name, default, pool or PoolConfig(), sqlite or SqliteConfig())
+    pool, sqlite = pool or PoolConfig(), sqlite or SqliteConfig()
+    _check_arguments(url, name, pool, sqlite)
+    label = await engine.connect(url, name, default, pool, sqlite)
     if auto_migrate:
         try:
             await create_tables(using=label)
         except BaseException:
             await engine.disconnect(label)
             raise
+
+
+def _check_arguments(url: Any, name: Any, pool: Any, sqlite: Any) -> None:
+    arguments = {"url": (url, str), "pool": (pool, PoolConfig), "sqlite": (sqlite, SqliteConfig)}
+    if name is not None:
+        arguments["name"] = (name, str)
+    for argument, (value, expected) in arguments.items():
+        if not isinstance(value, expected):
+            # Not the value: it may be a URL with a password that is in the wrong place.
+            raise ConfigurationError(
+                f"`{argument}` takes a `{expected.__name__}`, not a `{type(value).__name__}`"
+            )
+    check(pool)
+    check(sqlite)
 
 
 async def disconnect(name: str | None = None) -> None:

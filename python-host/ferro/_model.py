@@ -41,7 +41,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     """A Pydantic model whose instances are rows of a table.
 
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
-    `abstract=True` has no table, and gives its fields to those that inherit from it.
+    `abstract=True` has no table, and gives its fields to those that inherit from it. A value for a
+    field that there is not is refused; Pydantic's option `extra` changes that.
 
     Example:
         >>> import asyncio, ferro
@@ -61,6 +62,9 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     """
 
     __slots__ = ("_ferro_loaded",)
+
+    # A misspelt name would be a value that is lost.
+    model_config = pydantic.ConfigDict(extra="forbid")
 
     __ferro_table__: ClassVar[Table | None] = None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from . import _native
 from ._engine import engine
-from .exceptions import FerroError, TransactionError
+from .exceptions import ConfigurationError, FerroError, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 
@@ -158,6 +158,10 @@ def transaction(
         ...     await ferro.disconnect("doc-transaction")
         >>> asyncio.run(main())
     """
+    levels = get_args(Isolation)
+    if isolation is not None and isolation not in levels:
+        known = ", ".join(f"`{level}`" for level in levels)
+        raise ConfigurationError(f"`isolation` takes one of {known}, not `{isolation}`")
     options: dict[str, Any] = {
         "isolation": isolation,
         "read_only": read_only,

@@ -304,15 +304,17 @@ fn to_timestamp(object: &Bound<'_, PyAny>, aware: bool) -> Result<Value, Error> 
     };
     let datetime = object.cast::<PyDateTime>().map_err(|_| mismatch(expected, object))?;
     let local = i64::from(days(object)?) * MICROSECONDS_PER_DAY + clock(datetime);
+    let refused = |fault| Err(Error::new(ErrorKind::TypeMismatch, fault));
     match (utc_offset(object)?, aware) {
         (Some(offset), true) => Ok(Value::Timestamptz(local - offset)),
         (None, false) => Ok(Value::Timestamp(local)),
         (Some(_), false) => {
-            Err(Error::new(ErrorKind::TypeMismatch, "takes a naive datetime, not an aware one"))
+            refused("takes a naive datetime, not an aware one: the type of those is `datetime`")
         }
-        (None, true) => {
-            Err(Error::new(ErrorKind::TypeMismatch, "takes an aware datetime, not a naive one"))
-        }
+        (None, true) => refused(
+            "takes an aware datetime, not a naive one: the type of those is \
+             `pydantic.NaiveDatetime`",
+        ),
     }
 }
 

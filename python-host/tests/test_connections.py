@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -130,6 +131,23 @@ async def test_options_that_cannot_be_meant_are_refused() -> None:
     ):
         with pytest.raises(ferro.ConfigurationError, match=name):
             await ferro.connect("sqlite::memory:", pool=pool)
+
+
+async def test_arguments_of_the_wrong_type_are_refused_by_name_and_not_shown() -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"url": None}, "`url` takes a `str`, not a `NoneType`"),
+        ({"url": b"postgresql://u:hunter2@h/x"}, "`url` takes a `str`, not a `bytes`"),
+        ({"name": 3}, "`name` takes a `str`"),
+        ({"pool": {"max_connections": 3}}, "`pool` takes a `PoolConfig`"),
+        ({"pool": ferro.PoolConfig(max_connections=-1)}, "`max_connections` takes an int from 0"),
+        ({"pool": ferro.PoolConfig(max_connections="3")}, "`max_connections` takes an int"),  # type: ignore[arg-type]
+        ({"pool": ferro.PoolConfig(acquire_timeout=True)}, "`acquire_timeout` takes a number"),
+        ({"sqlite": ferro.SqliteConfig(wal=1)}, "`wal` takes True or False"),  # type: ignore[arg-type]
+    ]
+    for arguments, message in wrong:
+        with pytest.raises(ferro.ConfigurationError, match=message) as raised:
+            await ferro.connect(**{"url": "sqlite::memory:", **arguments})
+        assert "hunter2" not in str(raised.value)
 
 
 async def test_bad_urls_are_refused_and_say_what_is_good() -> None:

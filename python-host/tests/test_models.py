@@ -150,6 +150,20 @@ async def test_private_attributes_are_there_after_loading() -> None:
     assert (await WithPrivate.get(row.id))._seen == []
 
 
+async def test_a_value_for_a_field_that_there_is_not_is_refused_unless_allowed() -> None:
+    for make in (lambda: User(name="Ada", agee=36), lambda: User.where(agee=36)):  # type: ignore[call-arg]
+        with pytest.raises((pydantic.ValidationError, ferro.UnknownField), match="agee"):
+            make()
+    with pytest.raises(pydantic.ValidationError, match=r"(?s)User.*agee"):
+        await User.create(name="Ada", agee=36)
+
+    class Lenient(ferro.Model, table="lenient"):
+        model_config = pydantic.ConfigDict(extra="ignore")
+        id: int | None = key()
+
+    assert Lenient(id=1, other=2) == Lenient(id=1)  # type: ignore[call-arg]
+
+
 def test_a_class_that_is_defined_again_replaces_the_former_one() -> None:
     def define(**fields: Any) -> Any:
         annotations = {"id": int | None, **fields}

@@ -158,7 +158,7 @@ async def test_a_read_only_transaction_refuses_writes() -> None:
 
 
 async def test_an_unknown_isolation_is_refused() -> None:
-    with pytest.raises(ValueError, match="isolation"):
+    with pytest.raises(ferro.ConfigurationError, match="takes one of `read-committed`"):
         async with ferro.transaction(isolation="chaos"):  # type: ignore[arg-type]
             pass
     async with ferro.transaction(isolation="serializable"):
