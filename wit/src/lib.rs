@@ -17,8 +17,10 @@
 
 mod client;
 mod error;
+mod names;
 mod value;
 
 pub use client::{BoxFuture, Cursor, Session};
+pub use names::default_table;
 
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

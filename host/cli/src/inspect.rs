@@ -55,7 +55,7 @@ fn describe(plugin: &Plugin) -> String {
         text.push_str("  raw-sql = true  # imported; no filter applies to it\n");
     }
     for model in models {
-        let table = toml::Value::String(table_of(model));
+        let table = toml::Value::String(model.full_table_name());
         let _ =
             writeln!(text, "  tables.{table} = {{ insert = true, update = true, delete = true }}");
     }
@@ -63,7 +63,7 @@ fn describe(plugin: &Plugin) -> String {
 }
 
 fn describe_model(text: &mut String, model: &Model) {
-    let _ = writeln!(text, "  {}, in table {}", model.name, table_of(model));
+    let _ = writeln!(text, "  {}, in table {}", model.name, model.full_table_name());
     let rows: Vec<[String; 3]> = model.fields.iter().map(|field| row(model, field)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let (names, kinds) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
@@ -118,25 +118,4 @@ fn kind(kind: &ColumnType) -> String {
         | ColumnType::Interval
         | ColumnType::Json => format!("{kind:?}").to_lowercase(),
     }
-}
-
-/// The table as grants name it.
-fn table_of(model: &Model) -> String {
-    let table = model.table.clone().unwrap_or_else(|| snake_case(&model.name));
-    match &model.namespace {
-        Some(namespace) => format!("{namespace}.{table}"),
-        None => table,
-    }
-}
-
-/// The core's rule for the table of a model that names none.
-fn snake_case(name: &str) -> String {
-    let mut table = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_uppercase() && !table.is_empty() {
-            table.push('_');
-        }
-        table.extend(character.to_lowercase());
-    }
-    table
 }

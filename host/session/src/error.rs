@@ -3,7 +3,6 @@
 use ferro_wit::schema::{Model, Schema};
 use ferro_wit::types::{Error, ErrorKind};
 
-use crate::names::{column_of, table_of};
 use crate::policy::Policy;
 
 /// The error of the driver or the server as a plugin gets it. A server's message may carry values
@@ -43,7 +42,7 @@ fn is_about_the_call(error: &Error) -> bool {
 }
 
 fn is_table(model: &Model, table: &str) -> bool {
-    let full = table_of(model);
+    let full = model.full_table_name();
     full == table || full.rsplit_once('.').is_some_and(|(_, name)| name == table)
 }
 
@@ -51,17 +50,17 @@ fn is_table(model: &Model, table: &str) -> bool {
 /// check, SQLite names nothing else.
 fn has_check(model: &Model, constraint: &str) -> bool {
     let named = |parts: &[&str]| constraint == parts.join("_");
-    let table = table_of(model);
+    let table = model.full_table_name();
     model.checks.iter().any(|check| check.name.as_deref() == Some(constraint))
         || named(&[&table, "check"])
-        || model.fields.iter().any(|field| named(&[&table, column_of(field), "check"]))
+        || model.fields.iter().any(|field| named(&[&table, field.column_name(), "check"]))
 }
 
 /// Whether all of some columns, `a` or `a, b`, are in the scope.
 fn sees_columns(policy: &Policy, model: &Model, columns: &str) -> bool {
     columns.split(", ").all(|column| {
         let mut fields = model.fields.iter();
-        fields.any(|field| column_of(field) == column && policy.sees_field(model, field))
+        fields.any(|field| field.column_name() == column && policy.sees_field(model, field))
     })
 }
 
@@ -70,7 +69,7 @@ fn sees_columns(policy: &Policy, model: &Model, columns: &str) -> bool {
 fn names_hidden(policy: &Policy, model: &Model, constraint: &str) -> bool {
     let constraint = constraint.to_lowercase();
     let mut hidden = model.fields.iter().filter(|field| !policy.sees_field(model, field));
-    hidden.any(|field| constraint.contains(&column_of(field).to_lowercase()))
+    hidden.any(|field| constraint.contains(&field.column_name().to_lowercase()))
 }
 
 fn message(
@@ -103,7 +102,7 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::Busy => {
             "a connection, a lock or this transaction is in use: end what is open, or try again"
         }
-        ErrorKind::Timeout => "the database took too long, and was told to stop",
+        ErrorKind::Timeout => "the statement took too long, and was stopped",
         ErrorKind::Cancelled => "the statement was cancelled",
         ErrorKind::LimitExceeded => "a limit of the database is reached",
         ErrorKind::Denied => "the database denied access",

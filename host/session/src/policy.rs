@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ferro_wit::default_table;
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::schema::{Field, Model, Schema};
 use ferro_wit::types::{Error, ErrorKind, Value};
 
 use crate::filter::Filter;
 use crate::grant::{Access, Grant, TableGrant};
-use crate::names::{column_of, default_table, may_be_same, table_of};
+use crate::names::may_be_same;
 
 /// What a caller may do in one database.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ fn granted(
     model: &Model,
 ) -> Result<Option<TableGrant>, Error> {
     let Some(tables) = tables else { return Ok(Some(TableGrant::read_write())) };
-    let table = table_of(model);
+    let table = model.full_table_name();
     let mut named =
         tables.iter().filter(|(name, _)| **name == table || default_table(name) == table);
     match (named.next(), named.next()) {
@@ -99,8 +100,8 @@ fn table_scope(
     for filter in &grant.filters {
         let field = field_of(filter, model)?;
         let value = filter.value_for(&field.kind, &schema.enums);
-        let value =
-            value.map_err(|fault| invalid(format!("table `{}`: {fault}", table_of(model))))?;
+        let value = value
+            .map_err(|fault| invalid(format!("table `{}`: {fault}", model.full_table_name())))?;
         let shape =
             ForcedFilter { field: field.name.clone(), test: filter.test, many: filter.many() };
         filters.push((shape, value));
@@ -124,10 +125,10 @@ fn table_scope(
 /// The field behind the column of a filter. A model without it cannot be filtered, so nothing of
 /// it may be seen.
 fn field_of<'a>(filter: &Filter, model: &'a Model) -> Result<&'a Field, Error> {
-    model.fields.iter().find(|field| column_of(field) == filter.column).ok_or_else(|| {
+    model.fields.iter().find(|field| field.column_name() == filter.column).ok_or_else(|| {
         invalid(format!(
             "table `{}` is filtered by column `{}`, which the model `{}` does not have",
-            table_of(model),
+            model.full_table_name(),
             filter.column,
             model.name
         ))
@@ -138,7 +139,7 @@ fn field_of<'a>(filter: &Filter, model: &'a Model) -> Result<&'a Field, Error> {
 /// database compares names: a model could spell the column in another way.
 fn fields(columns: &FieldSet, model: &Model) -> FieldSet {
     let chosen = |choose: &dyn Fn(&str) -> bool| {
-        let fields = model.fields.iter().filter(|field| choose(column_of(field)));
+        let fields = model.fields.iter().filter(|field| choose(field.column_name()));
         FieldSet::Only(fields.map(|field| field.name.clone()).collect())
     };
     match columns {

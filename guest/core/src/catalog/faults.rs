@@ -7,7 +7,7 @@ use ferro_wit::schema::{
 };
 use ferro_wit::types::{ScalarType, Value};
 
-use super::{column_of, names, relations, scalar_of, table_of};
+use super::{names, relations, scalar_of, table_of};
 use crate::compile::ALIASES;
 use crate::ddl::constant;
 use crate::error::{shown, suggestion};
@@ -140,8 +140,10 @@ impl Faults<'_> {
             let at = format!("{at}, field {}", shown(&field.name));
             if !fields.insert(&field.name) {
                 self.found.push(format!("{at}: there is another field of that name"));
-            } else if let Some(other) = columns.insert(names::fold(column_of(field)), &field.name) {
-                let column = shown(column_of(field));
+            } else if let Some(other) =
+                columns.insert(names::fold(field.column_name()), &field.name)
+            {
+                let column = shown(field.column_name());
                 self.found.push(format!(
                     "{at}: the column {column} is that of field {} already",
                     shown(other)
@@ -185,12 +187,12 @@ impl Faults<'_> {
         if let Some(fault) = field.column.as_deref().and_then(names::fault) {
             self.found.push(format!("{at}: the name of its column {fault}"));
         }
-        if names::is_system_column(column_of(field)) {
-            let column = shown(column_of(field));
+        if names::is_system_column(field.column_name()) {
+            let column = shown(field.column_name());
             self.found.push(format!("{at}: the column {column} belongs to the database"));
         }
-        if ALIASES.contains(&names::fold(column_of(field)).as_str()) {
-            let column = shown(column_of(field));
+        if ALIASES.contains(&names::fold(field.column_name()).as_str()) {
+            let column = shown(field.column_name());
             self.found.push(format!("{at}: the column {column} has the name of an alias of ours"));
         }
         if let Some(fault) = self.kind_fault(&field.kind) {

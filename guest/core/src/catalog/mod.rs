@@ -213,15 +213,7 @@ pub(crate) fn scalar_of(kind: &ColumnType) -> (ScalarType, bool) {
 
 /// The table of a model.
 fn table_of(model: &schema::Model) -> Table {
-    Table {
-        namespace: model.namespace.clone(),
-        name: model.table.clone().unwrap_or_else(|| names::default_table(&model.name)),
-    }
-}
-
-/// The column of a field.
-fn column_of(field: &schema::Field) -> &str {
-    field.column.as_deref().unwrap_or(&field.name)
+    Table { namespace: model.namespace.clone(), name: model.table_name().into_owned() }
 }
 
 /// The sets of fields of a model that tell rows apart, by name.
@@ -275,7 +267,7 @@ impl Resolver<'_> {
             _ => None,
         };
         Field {
-            column: column_of(&field).to_owned(),
+            column: field.column_name().to_owned(),
             name: field.name,
             kind: field.kind,
             ty: Type { kind, many, enumeration },

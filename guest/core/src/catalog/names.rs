@@ -117,18 +117,6 @@ pub(super) fn fold(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// The table of a model that names none. Hosts derive it in the same way to find a model's grant.
-pub(super) fn default_table(model: &str) -> String {
-    let mut table = String::with_capacity(model.len() + 4);
-    for character in model.chars() {
-        if character.is_uppercase() && !table.is_empty() {
-            table.push('_');
-        }
-        table.extend(character.to_lowercase());
-    }
-    table
-}
-
 /// A name made of others, cut to what the databases keep. What is cut away is told apart by a hash.
 pub(crate) fn shorten(name: String) -> String {
     if name.len() <= MAX_NAME_BYTES {
@@ -151,15 +139,6 @@ fn hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tables_are_named_after_their_models() {
-        for (model, table) in
-            [("User", "user"), ("BlogPost", "blog_post"), ("user", "user"), ("Été", "été")]
-        {
-            assert_eq!(default_table(model), table);
-        }
-    }
 
     #[test]
     fn long_names_are_cut_between_characters_and_stay_apart() {

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use ferro_wit::default_table;
 use ferro_wit::schema::{ForeignKey, ManyToMany, Model, ReferentialAction, Schema};
 
 use super::faults::{comparable, no_field};
-use super::{JoinEnd, JoinTable, Table, column_of, keys, names, table_of};
+use super::{JoinEnd, JoinTable, Table, keys, names, table_of};
 use crate::error::{shown, suggestion};
 
 /// Adds the faults of all relations.
@@ -36,7 +37,7 @@ pub(super) fn join_table(
     let table = table_of(source);
     let (from, to) = match source.name == target.name {
         true => ("from".to_owned(), "to".to_owned()),
-        false => (names::default_table(&source.name), names::default_table(&target.name)),
+        false => (default_table(&source.name), default_table(&target.name)),
     };
     JoinTable {
         table: Table {
@@ -53,7 +54,9 @@ fn join_end(model: &Model, prefix: &str, models: &HashMap<String, usize>) -> Joi
     let columns = keys.filter_map(|key| model.fields.iter().find(|it| &it.name == key));
     JoinEnd {
         model: models.get(&model.name).copied().unwrap_or_default(),
-        columns: columns.map(|it| names::shorten(format!("{prefix}_{}", column_of(it)))).collect(),
+        columns: columns
+            .map(|it| names::shorten(format!("{prefix}_{}", it.column_name())))
+            .collect(),
     }
 }
 

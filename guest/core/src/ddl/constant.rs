@@ -6,7 +6,6 @@ use ferro_wit::types::{Dialect, Interval, ScalarType, Value};
 use super::calendar;
 use crate::catalog::scalar_of;
 use crate::dialect::{Spelling as _, columns};
-use crate::typing::name_of;
 
 /// What is wrong with a constant for a column, as the end of a sentence.
 pub(crate) fn fault(value: &Value, (kind, many): (ScalarType, bool)) -> Option<String> {
@@ -72,7 +71,7 @@ fn scalar_fault(value: &Value) -> Option<String> {
 const OUT_OF_RANGE: &str = "is not in the years 1 … 9999";
 
 fn describe(kind: ScalarType, many: bool) -> String {
-    format!("of the type {}{}", name_of(kind), if many { " array" } else { "" })
+    format!("of the type {kind}{}", if many { " array" } else { "" })
 }
 
 fn is_plain(text: &str) -> bool {

@@ -247,7 +247,7 @@ impl<'a> Typing<'a> {
     pub(crate) fn describe(&self, ty: Type) -> String {
         let kind = match ty.enumeration {
             Some(index) => format!("enum {}", shown(&self.catalog.enums[index].name)),
-            None => name_of(ty.kind).to_owned(),
+            None => ty.kind.to_string(),
         };
         match ty.many {
             true => format!("a list of {kind}"),
@@ -267,23 +267,4 @@ fn literal_fact(literal: &Literal) -> Result<Fact, Error> {
 
 fn not_yet(construct: &str) -> Error {
     unsupported(format!("`{construct}` is not supported yet"))
-}
-
-/// A scalar type in a message, as in the WIT.
-pub(crate) fn name_of(kind: ScalarType) -> &'static str {
-    match kind {
-        ScalarType::Boolean => "boolean",
-        ScalarType::Integer => "integer",
-        ScalarType::Float => "float",
-        ScalarType::Decimal => "decimal",
-        ScalarType::Text => "text",
-        ScalarType::Blob => "blob",
-        ScalarType::Uuid => "uuid",
-        ScalarType::Date => "date",
-        ScalarType::Time => "time",
-        ScalarType::Timestamp => "timestamp",
-        ScalarType::Timestamptz => "timestamptz",
-        ScalarType::Interval => "interval",
-        ScalarType::Json => "json",
-    }
 }
