@@ -90,6 +90,25 @@ impl Lease {
         self.doubtful = false;
     }
 
+    /// What runs on the connection is to end now, where the database can be told so without losing
+    /// the connection: on SQLite. The error is `cancelled`.
+    pub(crate) fn stop(&self) {
+        if let Some(claim) = self.claim() {
+            claim.stop();
+        }
+    }
+
+    /// The connection may run statements again.
+    pub(crate) fn resume(&self) {
+        if let Some(claim) = self.claim() {
+            claim.resume();
+        }
+    }
+
+    fn claim(&self) -> Option<&Claim> {
+        self.hold.as_ref()?.claim.as_ref()
+    }
+
     /// Gives the connection back and waits until the next caller can have it. Dropping does the
     /// same, but the pool may open another connection meanwhile.
     pub(crate) async fn release(mut self) {
@@ -101,13 +120,13 @@ impl Lease {
 
     /// The connection, if it goes back to the pool; closes it if it is in doubt.
     fn take(&mut self) -> Option<(Raw, Hold)> {
+        if self.doubtful {
+            self.stop();
+        }
         let (raw, hold) = self.raw.take().zip(self.hold.take())?;
         self.held.fetch_sub(1, Ordering::Relaxed);
         if !self.doubtful {
             return Some((raw, hold));
-        }
-        if let Some(claim) = &hold.claim {
-            claim.stop();
         }
         match raw {
             Raw::Sqlite(connection) => drop(connection.detach()),

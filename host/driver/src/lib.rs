@@ -16,6 +16,15 @@
 //!
 //! [`Databases`] holds pools by label, [`Database`] is one of them. All of it runs inside a tokio
 //! runtime with time and I/O enabled; what it lends may be dropped anywhere.
+//!
+//! # Statements that nobody waits for
+//!
+//! A statement whose future or cursor is dropped ends at the database, too, and its place in the
+//! pool is free at once. SQLite ends it within some thousand steps of its machine; one step may be a
+//! long one, such as sorting what was collected or waiting for a lock, which `busy_timeout` bounds.
+//! PostgreSQL from version 14 on, on any system but Windows, looks every 500 ms whether its client
+//! is still there; older servers find out when they next send a row. Behind a pooler in transaction
+//! mode see [`PoolOptions::statement_cache_capacity`].
 
 #![forbid(unsafe_code)]
 

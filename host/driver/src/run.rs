@@ -54,7 +54,7 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection; the statement may have run.
+    /// Dropping the future closes the connection and ends the statement, which may have run before.
     pub async fn fetch(&self, execution: Execution) -> Result<Cursor, Error> {
         fetch(Target::Database(self), execution).await
     }
@@ -68,7 +68,8 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection; a single statement may have run.
+    /// Dropping the future closes the connection and ends what runs; a single statement may have
+    /// run before.
     pub async fn execute(&self, execution: Execution) -> Result<u64, Error> {
         execute(Target::Database(self), execution).await
     }
@@ -86,7 +87,7 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection; the statement may have run.
+    /// Dropping the future closes the connection and ends the statement, which may have run before.
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
         fetch_raw(Target::Database(self), sql, parameters).await
     }
@@ -100,7 +101,7 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future closes the connection; the statement may have run.
+    /// Dropping the future closes the connection and ends the statement, which may have run before.
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         execute_raw(Target::Database(self), sql, parameters).await
     }

@@ -23,7 +23,7 @@ use self::state::{OUTERMOST, State, command, restore, roll_back, roll_back_to};
 /// Its statements run one at a time; while a cursor or a savepoint of it is open, it answers with
 /// `busy`. On PostgreSQL nothing runs after a failed statement until the transaction, or a
 /// savepoint around the statement, is rolled back; on SQLite a failed statement undoes only itself.
-/// A statement that is cancelled half-way ends the transaction.
+/// A statement that is cancelled half-way ends at the database, and the transaction with it.
 ///
 /// # Examples
 ///

@@ -116,8 +116,8 @@ impl Place {
         self.lease.take()
     }
 
-    /// SQLite stops a statement that nobody listens to. PostgreSQL goes on to its end, which is
-    /// waited for in a transaction only.
+    /// A connection to SQLite outlives a statement that nobody listens to, one to PostgreSQL does
+    /// not. In a transaction, which would go with it, the statement is waited for.
     fn abandon(&mut self, mut lease: Lease) {
         match self.transaction.take() {
             Some(state) if self.answering => state.put_back_unread(lease),

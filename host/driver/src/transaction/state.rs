@@ -230,11 +230,15 @@ impl State {
 
     /// Ends what the database may still hold, and gives back the connection.
     pub(crate) fn roll_back_later(&self, mut lease: Lease) {
+        if self.lock().unread {
+            lease.stop();
+        }
         let read_only = self.read_only;
         self.runtime.spawn(async move {
             let rollback = roll_back(lease.connection(), read_only);
             match tokio::time::timeout(ROLLBACK_TIMEOUT, rollback).await {
                 Ok(Ok(())) => {
+                    lease.resume();
                     lease.clear();
                     lease.release().await;
                 }
