@@ -263,7 +263,7 @@ class UnsupportedError(QueryError):
 
 
 class QueryTimeout(FerroError):
-    """A deadline passed; the database has been told to stop."""
+    """A deadline passed; what ran was stopped, at the database too."""
 
     kind = "timeout"
 

@@ -152,7 +152,7 @@ impl Wait {
                 "no connection or lock was free; try again later",
             ),
             Self::AcquireAndRun | Self::Run => {
-                (statement, ErrorKind::Timeout, "the statement was given up")
+                (statement, ErrorKind::Timeout, "the statement was stopped")
             }
             Self::Commit => (
                 statement,

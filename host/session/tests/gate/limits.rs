@@ -12,10 +12,10 @@ use crate::world::{World, assert_error, drain, notes, rows, tenant, texts};
 
 on_both_databases! {
     a_call_knows_what_it_used,
-    a_statement_past_its_time_is_given_up,
     a_trusted_gate_has_no_limits,
     p1_a_transaction_past_its_time_is_rolled_back,
-    reading_a_result_past_its_time_is_given_up,
+    p5_a_statement_past_its_time_is_stopped,
+    p5_reading_a_result_past_its_time_is_stopped,
     s3_cursors_are_counted_and_their_places_freed,
     s3_parameters_are_counted,
     s3_result_bytes_are_counted_over_a_call,
@@ -113,12 +113,12 @@ fn endless(dialect: Dialect) -> &'static str {
         Dialect::Postgres => "SELECT 1 AS n FROM pg_sleep(60)",
         Dialect::Sqlite => {
             "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) \
-             SELECT n FROM t WHERE n < 0"
+             DELETE FROM note WHERE id IN (SELECT n FROM t WHERE n < 0) RETURNING 1 AS n"
         }
     }
 }
 
-async fn a_statement_past_its_time_is_given_up(world: &World) {
+async fn p5_a_statement_past_its_time_is_stopped(world: &World) {
     let limits = Limits {
         statement_timeout: Duration::from_millis(150),
         acquire_timeout: Duration::from_millis(50),
@@ -132,9 +132,30 @@ async fn a_statement_past_its_time_is_given_up(world: &World) {
     };
     assert_error(outcome, ErrorKind::Timeout, "`statement-timeout` of 0.15 s");
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_stopped(world).await;
 }
 
-async fn reading_a_result_past_its_time_is_given_up(world: &World) {
+/// Nothing runs at the database any more, on PostgreSQL, and nobody holds the lock of SQLite.
+async fn assert_stopped(world: &World) {
+    let database = world.databases.get(Some("app")).unwrap();
+    let started = Instant::now();
+    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+                   AND state = 'active' AND pid <> pg_backend_pid()";
+    match database.dialect() {
+        Dialect::Postgres => {
+            let session = world.trusted();
+            let running = || session.fetch_raw(sql, vec![]);
+            while !drain(running().await.unwrap()).await.unwrap().is_empty() {
+                assert!(started.elapsed() < Duration::from_secs(2), "it still runs");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Dialect::Sqlite => drop(database.execute_raw("DELETE FROM note", vec![]).await.unwrap()),
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+async fn p5_reading_a_result_past_its_time_is_stopped(world: &World) {
     let sql = match world.trusted().dialect() {
         // Rows large enough for the server to send each at once.
         Dialect::Postgres => {
@@ -149,6 +170,7 @@ async fn reading_a_result_past_its_time_is_given_up(world: &World) {
     let session = raw(world, limits);
     let cursor = session.fetch_raw(sql, vec![]).await.unwrap();
     assert_error(drain(cursor).await, ErrorKind::Timeout, "`statement-timeout`");
+    assert_stopped(world).await;
 }
 
 async fn p1_a_transaction_past_its_time_is_rolled_back(world: &World) {
