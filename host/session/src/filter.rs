@@ -15,7 +15,8 @@ pub struct Filter {
     /// How the column compares with the value.
     pub test: Comparison,
     /// The value. An array means any of its values, or with `not-equal` none of them; other
-    /// comparisons take no array.
+    /// comparisons take no array. A text is never a decimal: a model that said so of a column of
+    /// texts would have `7` mean `07` too. Whole numbers may be.
     pub value: Value,
 }
 
@@ -81,9 +82,6 @@ fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value
             Some(value.clone())
         }
         (ColumnType::Decimal(_), Value::Integer(it)) => Some(Value::Decimal(it.to_string())),
-        (ColumnType::Decimal(_), Value::Text(it)) if is_decimal(it) => {
-            Some(Value::Decimal(it.clone()))
-        }
         (ColumnType::Uuid, Value::Text(it)) => parse_uuid(it).map(Value::Uuid),
         (ColumnType::Enumeration(name), Value::Text(it)) => enums
             .iter()
@@ -93,13 +91,6 @@ fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value
         _ => None,
     };
     converted.ok_or_else(|| "its value is not one that the column can have".into())
-}
-
-/// Digits with at most one point between them.
-fn is_decimal(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    [whole, fraction].iter().all(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// 32 hexadecimal digits, in groups or not.
@@ -218,7 +209,10 @@ mod tests {
             (convert_for(&INTEGER, 42), Value::Integer(42)),
             (convert_for(&ColumnType::Text(None), "a"), Value::from("a")),
             (convert_for(&ColumnType::Decimal(None), 42), Value::Decimal("42".into())),
-            (convert_for(&ColumnType::Decimal(None), "-1.50"), Value::Decimal("-1.50".into())),
+            (
+                convert_for(&ColumnType::Decimal(None), Value::Decimal("-1.50".into())),
+                Value::Decimal("-1.50".into()),
+            ),
             (convert_for(&ColumnType::Uuid, "00112233-4455-6677-8899-aabbccddeeff"), uuid.clone()),
             (convert_for(&ColumnType::Uuid, "00112233445566778899AABBCCDDEEFF"), uuid),
             (convert_for(&ColumnType::Enumeration("mood".into()), "calm"), Value::from("calm")),
@@ -238,8 +232,7 @@ mod tests {
             convert_for(&INTEGER, 42.0),
             convert_for(&ColumnType::Text(None), 42),
             convert_for(&ColumnType::Boolean, 1),
-            convert_for(&ColumnType::Decimal(None), "1e3"),
-            convert_for(&ColumnType::Decimal(None), "."),
+            convert_for(&ColumnType::Decimal(None), "1.50"),
             convert_for(&ColumnType::Uuid, "0011223344556677-8899-aabbccddeeff--"),
             convert_for(&ColumnType::Uuid, "é".repeat(16)),
             convert_for(&ColumnType::Double, f64::NAN),

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use ferro_session::{Gate, Models, PlanCache};
+use ferro_session::{Gate, Grant, Models, PlanCache, TableGrant, Tenant};
 use ferro_wit::query::{FunctionCall, Node};
 use ferro_wit::types::{Dialect, Elements, ErrorKind, Scalars, Texts, Value};
 use serde_json::json;
 
 use crate::on_both_databases;
-use crate::queries::{all, delete_all, fields, insert, returning, select_in, update_all};
-use crate::world::{CountingCore, World, assert_error, models, schema, tenant};
+use crate::queries::{all, count, delete_all, fields, insert, returning, select_in, update_all};
+use crate::world::{CountingCore, World, assert_error, models, rows, schema, tenant};
 
 on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
@@ -79,4 +79,28 @@ fn s3_a_query_is_kept_at_its_size_whatever_it_is_made_of() {
         let _ = models.plan(&query, Dialect::Sqlite, None);
     }
     assert!(cache.len() <= 2, "{} plans of half a megabyte", cache.len());
+}
+
+/// A model may say of a column of texts that it holds decimals, which are equal whatever their
+/// zeros.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t6_a_text_that_is_forced_is_not_compared_as_a_number() {
+    let world = World::sqlite().await;
+    for title in ["7", "07", "7.0"] {
+        let values = vec![Value::from(1), title.into(), "s".into()];
+        let insert = insert("Note", &["tenant_id", "title", "secret"]);
+        world.trusted().execute(&insert, values).await.unwrap();
+    }
+    let mut schema = schema();
+    schema.models[0].fields[2].kind = serde_json::from_value(json!({ "decimal": null })).unwrap();
+    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
+    let table = TableGrant::read_only().filter("title", "7");
+    let tenant = Tenant::new("seven").grant("app", Grant::read_only().table("note", table));
+    let gate = Gate::new(world.databases.clone(), models, Arc::new(tenant));
+    let outcome = match gate.open("app") {
+        Ok(session) => Ok(rows(&session, &count("Note")).await),
+        Err(error) => Err(error),
+    };
+    assert_error(outcome, ErrorKind::InvalidConfiguration, "does not fit");
 }
