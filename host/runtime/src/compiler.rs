@@ -99,11 +99,7 @@ impl Catalog for WasmCatalog {
 impl WasmCatalog {
     fn with_catalog<R>(
         &self,
-        call: impl FnOnce(
-            &Core,
-            &mut Store<StoreLimits>,
-            ResourceAny,
-        ) -> wasmtime::Result<Result<R, Error>>,
+        call: impl Fn(&Core, &mut Store<StoreLimits>, ResourceAny) -> wasmtime::Result<Result<R, Error>>,
     ) -> Result<R, Error> {
         self.pool.run(self.id, |instance| match instance.catalog(self.id, &self.schema)? {
             Ok(catalog) => call(&instance.core, &mut instance.store, catalog),
@@ -141,28 +137,36 @@ impl Pool {
     fn run<R>(
         &self,
         catalog: u64,
-        call: impl FnOnce(&mut CoreInstance) -> wasmtime::Result<Result<R, Error>>,
+        call: impl Fn(&mut CoreInstance) -> wasmtime::Result<Result<R, Error>>,
     ) -> Result<R, Error> {
         let mut place = self.take(catalog)?;
-        let mut instance = match place.instance.take() {
-            Some(instance) => instance,
-            None => self.instantiate().map_err(|error| broken(&error))?,
-        };
-        instance.store.set_epoch_deadline(ticks());
-        match call(&mut instance) {
-            Ok(result) => {
-                place.instance = Some(instance);
-                result
-            }
-            Err(error) if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) => {
-                Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("compiling the query took longer than {} s", DEADLINE.as_secs()),
-                ))
-            }
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the core component failed");
-                Err(broken(&error))
+        loop {
+            let idle = place.instance.take();
+            let used = idle.is_some();
+            let mut instance = match idle {
+                Some(instance) => instance,
+                None => self.instantiate().map_err(|error| broken(&error))?,
+            };
+            instance.store.set_epoch_deadline(ticks());
+            match call(&mut instance) {
+                Ok(result) => {
+                    place.instance = Some(instance);
+                    return result;
+                }
+                Err(error) if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) => {
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        format!("compiling the query took longer than {} s", DEADLINE.as_secs()),
+                    ));
+                }
+                // Its memory may be full of the catalogs of others: a new instance has none.
+                Err(error) if used => {
+                    tracing::warn!(error = format!("{error:#}"), "the core component is restarted");
+                }
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "the core component failed");
+                    return Err(broken(&error));
+                }
             }
         }
     }

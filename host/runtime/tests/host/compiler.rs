@@ -100,3 +100,24 @@ fn models_that_an_instance_has_forgotten_are_made_again() {
         }
     });
 }
+
+/// The catalogs of large models fill the memory of an instance, whosever they are.
+#[test]
+fn s7_large_models_do_not_fail_the_queries_of_others() {
+    let host = host();
+    let kept: Vec<Arc<Models>> = (0..16)
+        .map(|_| {
+            let mut large = models("large");
+            let key = large.models[0].fields[0].clone();
+            large.models[0].fields.extend((0..36_000).map(|index| Field {
+                name: format!("{index:060}"),
+                generated_key: false,
+                ..key.clone()
+            }));
+            host.models(large).unwrap()
+        })
+        .collect();
+    let small = host.models(models("small")).unwrap();
+    assert!(sql(&small, &things(vec![], None)).contains("small"));
+    assert!(sql(&kept[0], &things(vec![], None)).contains("large"));
+}
