@@ -23,6 +23,9 @@ const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 const MICROSECONDS_PER_DAY: i64 = 86_400 * MICROSECONDS_PER_SECOND;
 /// `date.toordinal()` of 1970-01-01.
 const ORDINAL_OF_EPOCH: i32 = 719_163;
+/// The instants that are a datetime in UTC: the ordinals from 1 to 3,652,059.
+const INSTANTS: std::ops::Range<i64> =
+    -719_162 * MICROSECONDS_PER_DAY..(3_652_060 - 719_163) * MICROSECONDS_PER_DAY;
 
 /// The value behind a Python object, as a scalar of `kind` or, with `many`, as an array of them.
 ///
@@ -306,7 +309,13 @@ fn to_timestamp(object: &Bound<'_, PyAny>, aware: bool) -> Result<Value, Error> 
     let local = i64::from(days(object)?) * MICROSECONDS_PER_DAY + clock(datetime);
     let refused = |fault| Err(Error::new(ErrorKind::TypeMismatch, fault));
     match (utc_offset(object)?, aware) {
-        (Some(offset), true) => Ok(Value::Timestamptz(local - offset)),
+        (Some(offset), true) if INSTANTS.contains(&(local - offset)) => {
+            Ok(Value::Timestamptz(local - offset))
+        }
+        (Some(_), true) => Err(Error::new(
+            ErrorKind::ValueOutOfRange,
+            "takes an instant whose year is 1 to 9999 in UTC: no other can be read back",
+        )),
         (None, false) => Ok(Value::Timestamp(local)),
         (Some(_), false) => {
             refused("takes a naive datetime, not an aware one: the type of those is `datetime`")

@@ -117,6 +117,19 @@ async def test_an_instant_is_one_in_any_zone_and_comes_back_in_utc() -> None:
     assert await Everything.where(Everything.instant < noon + datetime.timedelta(1)).exists()
 
 
+async def test_an_instant_that_could_not_be_read_back_is_not_written() -> None:
+    east, west = (datetime.timezone(datetime.timedelta(hours=hours)) for hours in (14, -3))
+    for instant in (
+        datetime.datetime(1, 1, 1, tzinfo=east),
+        datetime.datetime(9999, 12, 31, 23, tzinfo=west),
+    ):
+        with pytest.raises(ferro.ValueOutOfRange, match="`Everything.instant` takes an instant"):
+            await Everything.create(instant=instant)
+    for limit in (datetime.datetime.min, datetime.datetime.max):
+        row = await Everything.create(instant=limit.replace(tzinfo=datetime.timezone.utc))
+        assert (await Everything.get(row.id)).instant == row.instant
+
+
 async def test_aware_and_naive_datetimes_are_not_mixed() -> None:
     naive = datetime.datetime(2024, 6, 1)
     with pytest.raises(ferro.TypeMismatch, match="`Everything.instant` takes an aware datetime"):
