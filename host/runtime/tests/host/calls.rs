@@ -103,9 +103,9 @@ async fn a_call_that_does_not_fit_names_what_would() {
     let (_host, plugin) = host_and_probe().await;
     let cases = [
         ("grete(\"x\")", ErrorKind::NotFound, "`grete`; there is"),
-        ("greet(3)", ErrorKind::TypeMismatch, "greet: func(name: string) -> string"),
-        ("greet(\"a\", \"b\")", ErrorKind::TypeMismatch, "greet: func(name: string) -> string"),
-        ("greet(\"a", ErrorKind::TypeMismatch, "greet: func(name: string) -> string"),
+        ("greet(3)", ErrorKind::TypeMismatch, "`greet(name: string)`"),
+        ("greet(\"a\", \"b\")", ErrorKind::TypeMismatch, "`greet(name: string)`"),
+        ("greet(\"a", ErrorKind::TypeMismatch, "`greet(name: string)`"),
     ];
     for (call, kind, message) in cases {
         let error = plugin.call_wave(&tenant(), call).await.unwrap_err();
