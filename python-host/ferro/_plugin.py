@@ -47,6 +47,16 @@ from .exceptions import (
 _MODELS = "ferro:orm/models"
 _TICK = 0.01
 """Seconds between two epochs."""
+_ERROR: dict[str, type | tuple[type, ...]] = {
+    "kind": str,
+    "message": str,
+    "code": (str, type(None)),
+    "constraint": (str, type(None)),
+    "table": (str, type(None)),
+    "column": (str, type(None)),
+    "retryable": bool,
+}
+"""The WIT's `error`, as Python has it."""
 _TABLES = 8
 _TABLE_ELEMENTS = 20_000
 """Tables of a plugin, and their elements: what the host in Rust allows."""
@@ -291,9 +301,17 @@ def _result(export: str, kind: FuncType, result: Any) -> Any:
     if isinstance(plain, dict) and "ok" in plain:
         return plain["ok"]
     value = plain["err"] if isinstance(plain, dict) else None
-    if isinstance(value, dict) and value.get("kind") in BY_KIND and "retryable" in value:
+    if _is_ferros(value):
         raise from_native(**value)
     raise PluginError(f"`{export}` answered with an error: {value!r}", value=value)
+
+
+def _is_ferros(value: Any) -> bool:
+    """Whether an error is the WIT's. A plugin's own may look like it, and hold other types."""
+    if not isinstance(value, dict) or value.keys() != _ERROR.keys():
+        return False
+    fits = all(isinstance(value[name], kinds) for name, kinds in _ERROR.items())
+    return fits and value["kind"] in BY_KIND
 
 
 def _snake_case(plain: Any) -> Any:

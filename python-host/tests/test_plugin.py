@@ -373,6 +373,17 @@ async def test_s3_tables_and_memories_are_bounded_together(tmp_path: Path, hoard
         await ferro.Plugin.load(path)
 
 
+def test_y1_an_error_that_looks_like_ferros_is_the_plugins_own() -> None:
+    from ferro._plugin import _is_ferros
+
+    absent = dict.fromkeys(("code", "constraint", "table", "column"))
+    error: dict[str, Any] = {"kind": "busy", "message": "no", "retryable": True, **absent}
+    assert _is_ferros(error)
+    for other in ({"kind": ["busy"]}, {"message": 1}, {"more": 1}, {"kind": "mine"}):
+        assert not _is_ferros({**error, **other})
+    assert not _is_ferros({"kind": "busy", "retryable": True})
+
+
 async def test_a_plugin_with_raw_sql_needs_the_grant(tmp_path: Path) -> None:
     from wasmtime import wat2wasm
 
