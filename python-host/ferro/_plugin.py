@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from wasmtime import Store, WasmtimeError
 from wasmtime.component import (
@@ -306,7 +306,7 @@ def _result(export: str, kind: FuncType, result: Any) -> Any:
     raise PluginError(f"`{export}` answered with an error: {value!r}", value=value)
 
 
-def _is_ferros(value: Any) -> bool:
+def _is_ferros(value: Any) -> TypeGuard[dict[str, Any]]:
     """Whether an error is the WIT's. A plugin's own may look like it, and hold other types."""
     if not isinstance(value, dict) or value.keys() != _ERROR.keys():
         return False
