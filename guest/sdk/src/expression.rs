@@ -1,5 +1,7 @@
 //! Conditions, arithmetic and assignments over the fields of a model, typed by field and model.
 
+mod operand;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops;
@@ -9,6 +11,8 @@ use ferro_wit::types::Value;
 
 use crate::scalar::{Field, Scalar, Storable, scalars};
 use crate::tree::Tree;
+
+pub use self::operand::{Listed, Operand, Settable};
 
 /// A field of a model `M`, whose Rust type is `T`.
 ///
@@ -282,157 +286,6 @@ impl<M, T: Field> Expression for Expr<M, T> {
 
     fn into_tree(self) -> Tree {
         self.tree
-    }
-}
-
-/// What an expression of type `T` can be compared or computed with: a `T`, an `Option<T>`, or an
-/// expression over the same model.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be compared or computed with a field of type `{T}`",
-    label = "expected a `{T}`, or an expression of that type over the same model",
-    note = "nothing is converted in silence: convert the value to `{T}` first"
-)]
-pub trait Operand<M, T> {
-    /// For this crate.
-    #[doc(hidden)]
-    fn into_tree(self) -> Tree;
-}
-
-impl<M, T: Storable> Operand<M, T> for T {
-    fn into_tree(self) -> Tree {
-        Tree::value::<T>(Some(self))
-    }
-}
-
-impl<M, T: Storable> Operand<M, T> for Option<T> {
-    fn into_tree(self) -> Tree {
-        Tree::value::<T>(self)
-    }
-}
-
-impl<M> Operand<M, String> for &str {
-    fn into_tree(self) -> Tree {
-        Tree::value::<String>(Some(self.to_owned()))
-    }
-}
-
-impl<M> Operand<M, String> for &String {
-    fn into_tree(self) -> Tree {
-        Tree::value::<String>(Some(self.clone()))
-    }
-}
-
-impl<M> Operand<M, Vec<u8>> for &[u8] {
-    fn into_tree(self) -> Tree {
-        Tree::value::<Vec<u8>>(Some(self.to_vec()))
-    }
-}
-
-impl<M, F: Field> Operand<M, F::Base> for Column<M, F> {
-    fn into_tree(self) -> Tree {
-        Expression::into_tree(self)
-    }
-}
-
-impl<M, F: Field> Operand<M, F::Base> for Expr<M, F> {
-    fn into_tree(self) -> Tree {
-        self.tree
-    }
-}
-
-/// What a field of type `F` can be set to: an `F`, an expression of that type, and for an
-/// `Option` also what is inside.
-#[diagnostic::on_unimplemented(
-    message = "a field of type `{F}` cannot be set to `{Self}`",
-    label = "expected a `{F}`, or an expression of that type over the same model",
-    note = "nothing is converted in silence; only an `Option` field can be set to null"
-)]
-pub trait Settable<M, F> {
-    /// For this crate.
-    #[doc(hidden)]
-    fn into_tree(self) -> Tree;
-}
-
-impl<M, F: Field> Settable<M, F> for F {
-    fn into_tree(self) -> Tree {
-        Tree::value::<F::Base>(self.base().cloned())
-    }
-}
-
-impl<M, T: Storable> Settable<M, Option<T>> for T {
-    fn into_tree(self) -> Tree {
-        Tree::value::<T>(Some(self))
-    }
-}
-
-impl<M> Settable<M, String> for &str {
-    fn into_tree(self) -> Tree {
-        Operand::<M, String>::into_tree(self)
-    }
-}
-
-impl<M> Settable<M, Option<String>> for &str {
-    fn into_tree(self) -> Tree {
-        Operand::<M, String>::into_tree(self)
-    }
-}
-
-impl<M, F: Field> Settable<M, F> for Column<M, F> {
-    fn into_tree(self) -> Tree {
-        Expression::into_tree(self)
-    }
-}
-
-impl<M, F: Field> Settable<M, F> for Expr<M, F> {
-    fn into_tree(self) -> Tree {
-        self.tree
-    }
-}
-
-impl<M, T: Storable> Settable<M, Option<T>> for Column<M, T> {
-    fn into_tree(self) -> Tree {
-        Expression::into_tree(self)
-    }
-}
-
-impl<M, T: Storable> Settable<M, Option<T>> for Expr<M, T> {
-    fn into_tree(self) -> Tree {
-        self.tree
-    }
-}
-
-/// A member of the list of an [`in_`](Expression::in_): a `T`, or an `Option<T>`.
-#[diagnostic::on_unimplemented(
-    message = "a list of `{Self}` cannot be searched for a field of type `{T}`",
-    label = "expected values of type `{T}` or `Option<{T}>`"
-)]
-pub trait Listed<T> {
-    /// For this crate.
-    #[doc(hidden)]
-    fn into_option(self) -> Option<T>;
-}
-
-impl<T: Scalar> Listed<T> for T {
-    fn into_option(self) -> Option<T> {
-        Some(self)
-    }
-}
-
-impl<T: Scalar> Listed<T> for Option<T> {
-    fn into_option(self) -> Self {
-        self
-    }
-}
-
-impl Listed<String> for &str {
-    fn into_option(self) -> Option<String> {
-        Some(self.to_owned())
-    }
-}
-
-impl Listed<String> for &String {
-    fn into_option(self) -> Option<String> {
-        Some(self.clone())
     }
 }
 
