@@ -13,7 +13,8 @@ use crate::filter::{Filter, read_filters};
 ///
 /// Tables and columns are named as the *database* names them, since a plugin's models are the
 /// plugin's own: if a grant named models, a plugin could give the name to another table. A table in
-/// a schema of PostgreSQL is `schema.table`.
+/// a schema of PostgreSQL is `schema.table`. A name with capitals, `BlogPost`, is that of the table
+/// `blog_post` too, which such a model has if it names none.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Grant {
@@ -44,7 +45,8 @@ pub enum Access {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TableGrant {
     /// The columns that may be read, filtered and ordered by. In a file: `"all"`, a list, or
-    /// `{ except = […] }`.
+    /// `{ except = […] }`. Where some are hidden, PostgreSQL refuses a model that has a field
+    /// without a column: it could stand for the whole row.
     #[serde(deserialize_with = "columns")]
     pub read: FieldSet,
     /// The columns that may be given values, where rows may be inserted or updated.
