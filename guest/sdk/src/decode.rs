@@ -1,5 +1,6 @@
 //! Batches of columns become models, one typed reader for each field.
 
+use ferro_wit::schema;
 use ferro_wit::types::{Batch, Column as Cells, Error, ErrorKind, Value};
 
 use crate::model::Model;
@@ -10,6 +11,7 @@ use crate::scalar::{Field, Storable, is_null};
 pub struct Columns<'b> {
     batch: &'b Batch,
     model: &'static str,
+    schema: fn() -> schema::Model,
     fields: &'static [&'static str],
     key: &'static [&'static str],
 }
@@ -29,7 +31,8 @@ impl<'b> Columns<'b> {
     ///
     /// `decode-failed` if it has not, or if it contradicts itself.
     pub fn new<M: Model>(batch: &'b Batch) -> Result<Self, Error> {
-        let columns = Self { batch, model: M::NAME, fields: M::FIELDS, key: M::KEY };
+        let columns =
+            Self { batch, model: M::NAME, schema: M::schema, fields: M::FIELDS, key: M::KEY };
         let (got, expected) = (batch.columns.len(), M::FIELDS.len());
         if got != expected {
             return Err(columns.fault(format!("{got} columns came, and it has {expected} fields")));
@@ -57,10 +60,8 @@ impl<'b> Columns<'b> {
             None => {
                 let got = cells.map_or_else(String::new, describe);
                 let expected = type_name(F::Base::KIND, F::Base::MANY);
-                Err(Error {
-                    column: Some(name.to_owned()),
-                    ..self.fault(format!("field `{name}` is {expected}, and the column is {got}"))
-                })
+                let fault = format!("field `{name}` is {expected}, and the column is {got}");
+                Err(self.fault_of(name, fault))
             }
         }
     }
@@ -68,9 +69,15 @@ impl<'b> Columns<'b> {
     fn fault(&self, message: String) -> Error {
         let model = self.model;
         Error {
-            table: Some(model.to_owned()),
+            table: Some((self.schema)().table_name().into_owned()),
             ..Error::new(ErrorKind::DecodeFailed, format!("cannot read `{model}`: {message}"))
         }
+    }
+
+    fn fault_of(&self, name: &str, message: String) -> Error {
+        let fields = (self.schema)().fields;
+        let field = fields.iter().find(|field| field.name == name);
+        Error { column: field.map(|field| field.column_name().to_owned()), ..self.fault(message) }
     }
 
     /// The key of a row, for a message: `id = 7`.
@@ -106,10 +113,7 @@ impl<F: Field> Reader<'_, F> {
     fn fault(&self, row: usize, message: &str) -> Error {
         let Self { columns, name, .. } = self;
         let key = columns.key_of(row);
-        Error {
-            column: Some((*name).to_owned()),
-            ..columns.fault(format!("field `{name}` where {key}: {message}"))
-        }
+        columns.fault_of(name, format!("field `{name}` where {key}: {message}"))
     }
 }
 

@@ -244,7 +244,7 @@ fn insert_batch<R: Insertable>(rows: &[R]) -> Result<Option<(Request, Batch)>, E
 
 fn not_found<M: Model>() -> Error {
     Error {
-        table: Some(M::NAME.to_owned()),
+        table: Some(M::schema().table_name().into_owned()),
         ..Error::new(ErrorKind::NotFound, format!("there is no `{}` with this key", M::NAME))
     }
 }

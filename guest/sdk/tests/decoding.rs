@@ -89,7 +89,7 @@ fn a_null_where_none_may_be_names_model_field_and_key() {
     assert_eq!(error.kind, ErrorKind::DecodeFailed);
     assert_eq!(
         (error.table.as_deref(), error.column.as_deref()),
-        (Some("Membership"), Some("person"))
+        (Some("membership"), Some("person"))
     );
     insta::assert_snapshot!(error, @"cannot read `Membership`: field `person` where person = `Null`, club = `b`: it is null, and the field is not an `Option`");
 }

@@ -87,6 +87,7 @@ async fn a_row_is_created_read_saved_and_deleted(db: Session) -> Result<(), Erro
     ] {
         assert_eq!(error.kind, ErrorKind::NotFound);
         assert_eq!(error.message, "there is no `City` with this key");
+        assert_eq!(error.table.as_deref(), Some("city"));
     }
 
     let member = Membership { person: 1, club: "chess".into() };
