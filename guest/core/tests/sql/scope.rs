@@ -1,11 +1,12 @@
 //! What a scope promises, with the names of the promises in `SECURITY-MODEL`.
 
+use ferro_core::Catalog;
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::query::{
     Assignment, BinaryOperator, Conflict, Insert, Node, Projection, Query, RowSource, Select,
     Statement, UnaryOperator, Update,
 };
-use ferro_wit::schema::Comparison;
+use ferro_wit::schema::{Comparison, Schema};
 use ferro_wit::types::{Dialect, ErrorKind, ScalarType};
 
 use crate::fixture::*;
@@ -525,4 +526,14 @@ fn t7_no_value_of_the_scope_is_in_the_plan() {
     assert_eq!(plan.steps[0].binds.len(), 1);
     assert!(matches!(plan.steps[0].binds[0].source, ferro_wit::plan::Binding::Forced(0)));
     assert!(matches!(all("User").projection, Projection::Model));
+}
+
+#[test]
+fn t1_no_column_has_the_name_of_an_alias_which_would_be_the_whole_row() {
+    for column in ["t0", "T1"] {
+        let schema =
+            Schema { models: vec![model("Thing", vec![id(), text(column)])], enums: vec![] };
+        let faults = Catalog::new(schema).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains("alias"), "{faults:?}");
+    }
 }
