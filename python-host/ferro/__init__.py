@@ -24,7 +24,6 @@ from ._engine import (
     check_connection,
     connect,
     create_tables,
-    disconnect,
     pool_stats,
 )
 from ._expression import Expression
@@ -34,7 +33,7 @@ from ._plugin import Plugin
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
 from ._tenant import Grant, TableGrant, Tenant
-from ._transaction import Transaction, transaction
+from ._transaction import Transaction, disconnect, transaction
 from .exceptions import (
     AuthenticationError,
     BusyError,

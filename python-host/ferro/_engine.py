@@ -148,19 +148,6 @@ def _check_arguments(url: Any, name: Any, pool: Any, sqlite: Any) -> None:
     check(sqlite)
 
 
-async def disconnect(name: str | None = None) -> None:
-    """Wait for what runs on a connection, the default one if it is not named, and close it.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> None:
-        ...     await ferro.connect("sqlite::memory:", "doc-disconnect")
-        ...     await ferro.disconnect("doc-disconnect")
-        >>> asyncio.run(main())
-    """
-    await engine.disconnect(name)
-
-
 async def check_connection(name: str | None = None) -> float:
     """A round trip to the database: its time in seconds, or the exception that says what is wrong.
 

@@ -116,6 +116,28 @@ def current() -> Transaction | None:
     return transaction
 
 
+async def disconnect(name: str | None = None) -> None:
+    """Wait for what runs on a connection, the default one if it is not named, and close it.
+
+    Raises `TransactionError` inside a transaction on that connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-disconnect")
+        ...     await ferro.disconnect("doc-disconnect")
+        >>> asyncio.run(main())
+    """
+    label = engine.label(name)
+    inside = current()
+    if inside is not None and inside.label == label:
+        raise TransactionError(
+            f"inside a transaction on `{label}`, disconnecting would wait for the transaction "
+            "itself: end it first"
+        )
+    await engine.disconnect(label)
+
+
 def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
     """The session that an operation runs in, and its label.
 

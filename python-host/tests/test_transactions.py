@@ -150,6 +150,17 @@ async def test_a_handle_used_after_its_block_ended_raises() -> None:
             pass
 
 
+async def test_a_transaction_does_not_disconnect_what_it_runs_on() -> None:
+    with pytest.raises(ferro.TransactionError, match="disconnecting would wait"):
+        async with ferro.transaction():
+            await User.create(name="Ada")
+            await ferro.disconnect()
+    assert await names() == []
+    await ferro.connect("sqlite::memory:", "other")
+    async with ferro.transaction():
+        await ferro.disconnect("other")
+
+
 async def test_a_read_only_transaction_refuses_writes() -> None:
     with pytest.raises(ferro.ReadOnlyError):
         async with ferro.transaction(read_only=True):
