@@ -15,7 +15,9 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod client;
+mod column;
 mod error;
 mod names;
 mod value;
