@@ -12,7 +12,7 @@ use ferro_wit::plan::Plan;
 use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
-use sqlx::Database;
+use sqlx::{Column as _, Database};
 
 use crate::column::BatchBuilder;
 use crate::lease::Raw;
@@ -108,8 +108,9 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// Why the statement failed half-way; `decode-failed` with the name of the column for a stored
-    /// value that cannot be read. After an error, the same error again.
+    /// Why the statement failed half-way; `decode-failed` for a stored value that cannot be read,
+    /// with its column, the number of its row in the message, and its table where the database
+    /// tells. After an error, the same error again.
     ///
     /// # Cancel safety
     ///
@@ -145,12 +146,32 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// A stored value that cannot be read, with the name of its column.
-fn decode_error(columns: &[ColumnInfo], index: usize, fault: Fault) -> Error {
-    let path = columns.get(index).map(|it| it.path.join(".")).unwrap_or_default();
-    let mut error = fault.at(format_args!("a value of column `{path}`"));
-    error.column = columns.get(index).and_then(|it| it.path.last().cloned());
-    error
+/// A value of a row that cannot be read: in which column, and why.
+pub(crate) type Unreadable = (usize, Fault);
+
+/// What is wrong with a column, or with its value in the row of a number. The row knows which table
+/// a column is of where the database told, which costs nothing until now.
+fn decode_error<Row: sqlx::Row>(
+    columns: &[ColumnInfo],
+    row: &Row,
+    number: Option<u64>,
+    (index, fault): Unreadable,
+) -> Error {
+    let info = columns.get(index);
+    let path = info.map(|it| it.path.join(".")).unwrap_or_default();
+    let error = match number {
+        Some(number) => fault.at(format_args!("the value of column `{path}` in row {number}")),
+        None => fault.at(format_args!("column `{path}`")),
+    };
+    let origin = row.columns().get(index).map(|it| it.origin());
+    match origin.as_ref().and_then(|it| it.table_column()) {
+        Some(origin) => Error {
+            table: Some(origin.table.to_string()),
+            column: Some(origin.name.to_string()),
+            ..error
+        },
+        None => Error { column: info.and_then(|it| it.path.last().cloned()), ..error },
+    }
 }
 
 fn out_of_turn() -> Error {
@@ -167,8 +188,10 @@ pub(crate) trait Reader<Db: Database>: Send + 'static {
     /// A builder for the columns, of which enough is known or nothing more will be; and what they
     /// are, if the plan does not tell.
     fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>);
+    /// What the columns are, for messages.
+    fn described(&self) -> &[ColumnInfo];
     /// Adds a row.
-    fn read(&mut self, row: &Db::Row, batch: &mut BatchBuilder) -> Result<(), Error>;
+    fn read(&mut self, row: &Db::Row, batch: &mut BatchBuilder) -> Result<(), Unreadable>;
 }
 
 /// A stream owns the connection while it reads from it, without a task of its own. One that is
@@ -210,8 +233,11 @@ fn events<Db: Database, R: Reader<Db>>(
                 Ok(row) => row,
                 Err(error) => break 'rows Ending::Failed(error),
             };
+            let mut passed = 0;
             while let Some(row) = next {
-                if let Err(error) = reader.read(&row, &mut batch) {
+                if let Err(unreadable) = reader.read(&row, &mut batch) {
+                    let number = passed + u64::from(batch.rows()) + 1;
+                    let error = decode_error(reader.described(), &row, Some(number), unreadable);
                     break 'rows Ending::Abandoned(error);
                 }
                 let full = batch.rows() >= wanted.load(Ordering::Relaxed)
@@ -221,13 +247,13 @@ fn events<Db: Database, R: Reader<Db>>(
                 let read = match full {
                     true => match feed.peek() {
                         Some(Ok(None)) => break,
-                        Some(read) => {
+                        peeked => {
+                            passed += u64::from(batch.rows());
                             yield Ok(Event::Batch(batch.split()));
-                            read
-                        }
-                        None => {
-                            yield Ok(Event::Batch(batch.split()));
-                            feed.next().await
+                            match peeked {
+                                Some(read) => read,
+                                None => feed.next().await,
+                            }
                         }
                     },
                     false => feed.next().await,

@@ -501,6 +501,54 @@ async fn stored_values_that_cannot_be_read_name_their_column() {
 }
 
 #[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_by_its_number_with_table_and_column() {
+    let [sqlite, postgres] = both().await;
+    run(
+        &sqlite,
+        &["CREATE TABLE w (day DATE_TEXT)", "INSERT INTO w VALUES ('2024-01-01'), ('2024-02-30')"],
+    )
+    .await;
+    run(
+        &postgres,
+        &[
+            "CREATE TABLE w (day timestamp)",
+            "INSERT INTO w VALUES ('2024-01-01'), ('294276-12-31')",
+        ],
+    )
+    .await;
+    for (database, kind) in [(sqlite, ScalarType::Date), (postgres, ScalarType::Timestamp)] {
+        let planned = || {
+            let columns = vec![rows::column("d", kind)];
+            execution(plan(Effect::Read, "SELECT day AS d FROM w", vec![], columns), vec![])
+        };
+        // Of planned queries, PostgreSQL does not tell the table.
+        let knows = database.dialect() == Dialect::Sqlite;
+        // The row keeps its number where others came in a batch before it.
+        for rows in [1, 10] {
+            let raw = database.fetch_raw("SELECT day AS d FROM w", vec![]).await.unwrap();
+            let planned = database.fetch(planned()).await.unwrap();
+            for (mut cursor, knows) in [(raw, true), (planned, knows)] {
+                if rows == 1 {
+                    assert_eq!(cursor.next(rows).await.unwrap().unwrap().rows, 1);
+                }
+                let error = cursor.next(rows).await.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::DecodeFailed, "{error}");
+                let start = "the value of column `d` in row 2 ";
+                assert!(error.message.starts_with(start), "{error}");
+                let place = (error.table.as_deref(), error.column.as_deref());
+                assert_eq!(place, if knows { (Some("w"), Some("day")) } else { (None, Some("d")) });
+            }
+        }
+        // An expression is of no table.
+        let sql = "SELECT max(day) AS latest FROM w";
+        let columns = vec![rows::column("latest", kind)];
+        let latest = execution(plan(Effect::Read, sql, vec![], columns), vec![]);
+        let error = database.fetch(latest).await.unwrap().next(1).await.unwrap_err();
+        assert_eq!((error.table, error.column.as_deref()), (None, Some("latest")));
+    }
+}
+
+#[tokio::test]
 async fn narrow_types_of_postgres_are_read_and_types_without_a_kind_are_refused_by_name() {
     let database = connect(&postgres::url()).await;
     run(&database, &["CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE DOMAIN age AS int2"]).await;

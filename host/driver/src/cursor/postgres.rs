@@ -7,7 +7,7 @@ use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
 use sqlx::postgres::{PgArguments, PgColumn, PgRow};
 use sqlx::{AssertSqlSafe, Column, Postgres, Row, TypeInfo, ValueRef};
 
-use super::{Answers, Reader, decode_error};
+use super::{Answers, Reader, Unreadable, decode_error};
 use crate::column::BatchBuilder;
 use crate::lease::Raw;
 use crate::value::postgres::Wire;
@@ -61,7 +61,8 @@ impl Reader<Postgres> for Planned {
                 _ => {
                     let given = column.type_info().name();
                     let predicate = format!("is of type `{given}`, where `{expected}` is expected");
-                    return Err(decode_error(planned, index, Fault::undecodable(predicate)));
+                    let unreadable = (index, Fault::undecodable(predicate));
+                    return Err(decode_error(planned, row, None, unreadable));
                 }
             }
         }
@@ -73,9 +74,12 @@ impl Reader<Postgres> for Planned {
         (BatchBuilder::new(Self::columns(self)), None)
     }
 
-    fn read(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Error> {
+    fn described(&self) -> &[ColumnInfo] {
+        Self::columns(self)
+    }
+
+    fn read(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
         read(row, &self.wires, batch)
-            .map_err(|(column, fault)| decode_error(Self::columns(self), column, fault))
     }
 }
 
@@ -113,14 +117,17 @@ impl Reader<Postgres> for Described {
         (BatchBuilder::new(&self.columns), Some(self.columns.clone()))
     }
 
-    fn read(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Error> {
+    fn described(&self) -> &[ColumnInfo] {
+        &self.columns
+    }
+
+    fn read(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
         read(row, &self.wires, batch)
-            .map_err(|(column, fault)| decode_error(&self.columns, column, fault))
     }
 }
 
 /// Adds a row; in case of a fault, in which column.
-fn read(row: &PgRow, wires: &[Wire], batch: &mut BatchBuilder) -> Result<(), (usize, Fault)> {
+fn read(row: &PgRow, wires: &[Wire], batch: &mut BatchBuilder) -> Result<(), Unreadable> {
     for (index, (column, wire)) in batch.columns().iter_mut().zip(wires).enumerate() {
         let value =
             row.try_get_raw(index).map_err(|_| (index, Fault::undecodable("is missing")))?;

@@ -7,7 +7,7 @@ use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteValueRef};
 use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, TypeInfo, ValueRef};
 
-use super::{Answers, Reader, decode_error};
+use super::{Answers, Reader, Unreadable};
 use crate::column::BatchBuilder;
 use crate::lease::Raw;
 use crate::value::sqlite::Stored;
@@ -45,8 +45,12 @@ impl Reader<Sqlite> for Planned {
         (BatchBuilder::new(Self::columns(self)), None)
     }
 
-    fn read(&mut self, row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Error> {
-        read(row, batch).map_err(|(column, fault)| decode_error(Self::columns(self), column, fault))
+    fn described(&self) -> &[ColumnInfo] {
+        Self::columns(self)
+    }
+
+    fn read(&mut self, row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
+        read(row, batch)
     }
 }
 
@@ -101,13 +105,17 @@ impl Reader<Sqlite> for Described {
         (BatchBuilder::new(&self.columns), Some(self.columns.clone()))
     }
 
-    fn read(&mut self, row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Error> {
-        read(row, batch).map_err(|(column, fault)| decode_error(&self.columns, column, fault))
+    fn described(&self) -> &[ColumnInfo] {
+        &self.columns
+    }
+
+    fn read(&mut self, row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
+        read(row, batch)
     }
 }
 
 /// Adds a row; in case of a fault, in which column.
-fn read(row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), (usize, Fault)> {
+fn read(row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
     let expected = batch.columns().len();
     if row.len() != expected {
         let predicate = format!("is one of {expected}, but the statement returns {}", row.len());
