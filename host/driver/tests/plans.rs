@@ -79,8 +79,8 @@ async fn a_batch_that_does_not_fit_its_plan_is_refused_before_the_database_sees_
         torn.rows = 2;
         for (rows, kind, part) in [
             (batch(vec![integers()]), ErrorKind::InvalidQuery, "1 columns"),
-            (batch(vec![integers(), texts(), texts()]), ErrorKind::InvalidQuery, "column 2"),
-            (batch(vec![texts(), texts()]), ErrorKind::TypeMismatch, "column 0 of the batch is"),
+            (batch(vec![integers(), texts(), texts()]), ErrorKind::InvalidQuery, "column 3"),
+            (batch(vec![texts(), texts()]), ErrorKind::TypeMismatch, "column 1 of the batch is"),
             (torn, ErrorKind::InvalidQuery, "contradicts itself"),
         ] {
             let error = database.execute(writing(&database, rows)).await.unwrap_err();
@@ -99,7 +99,7 @@ async fn a_value_of_a_batch_that_cannot_be_stored_names_its_row() {
     support::run(&database, &["CREATE TABLE t (d DECIMAL_TEXT)"]).await;
     let execution = Execution { plan: Arc::new(plan), parameters: vec![], forced: vec![], rows };
     let error = database.execute(execution).await.unwrap_err();
-    assert!(error.message.starts_with("column 0 of the batch, row 2,"), "{error}");
+    assert!(error.message.starts_with("column 1 of the batch, row 3,"), "{error}");
     assert_eq!(count(&database, "t").await, 0);
 }
 

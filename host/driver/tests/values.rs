@@ -375,7 +375,7 @@ async fn values_that_do_not_fit_are_refused_before_the_database_sees_them() {
         for (kind, value, expected, part) in cases.clone() {
             let error = database.execute(bound(&database, kind, value)).await.unwrap_err();
             assert_eq!(error.kind, expected, "{error}");
-            assert!(error.message.starts_with("parameter 0 "), "{error}");
+            assert!(error.message.starts_with("parameter 1 "), "{error}");
             assert!(error.message.contains(part), "{error}");
             assert_eq!(error.code, None, "the database was asked: {error}");
         }
@@ -387,12 +387,30 @@ async fn what_only_one_database_cannot_store_is_refused_by_that_one() {
     let [sqlite, postgres] = both().await;
     let nul = || Value::Text("a\0b".into());
     let error = postgres.execute(bound(&postgres, ScalarType::Text, nul())).await.unwrap_err();
-    assert_eq!((error.kind, error.code), (ErrorKind::ValueOutOfRange, None));
-    assert!(error.message.contains("NUL"), "{}", error.message);
+    assert_eq!((error.kind, &error.code), (ErrorKind::ValueOutOfRange, &None));
+    assert!(error.message.starts_with("parameter 1 contains the character NUL"), "{error}");
     let error = postgres.execute_raw("SELECT ?", vec![nul()]).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::ValueOutOfRange);
+    assert!(error.message.starts_with("parameter 1 contains the character NUL"), "{error}");
     let back = raw(&sqlite, "SELECT ?", vec![nul()]).await;
     assert_eq!(back, [[nul()]]);
+
+    let document = || Value::Json(r#"{"a": ["\u0000"]}"#.into());
+    let documents = || Value::Array(scalars(ScalarType::Json, &[document()]));
+    for error in [
+        postgres.execute(bound(&postgres, ScalarType::Json, document())).await.unwrap_err(),
+        postgres.execute_raw("SELECT ?", vec![document()]).await.unwrap_err(),
+        postgres.execute_raw("SELECT ?", vec![documents()]).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind, &error.code), (ErrorKind::ValueOutOfRange, &None));
+        let start = "parameter 1 contains the character NUL (`\\u0000`)";
+        assert!(error.message.starts_with(start), "{error}");
+    }
+    run(&sqlite, &["CREATE TABLE documents (document JSON_TEXT)"]).await;
+    sqlite.execute_raw("INSERT INTO documents VALUES (?)", vec![document()]).await.unwrap();
+    assert_eq!(raw(&sqlite, "SELECT document FROM documents", vec![]).await, [[document()]]);
+    let backslash = || Value::Json(r#"["\\u0000"]"#.into());
+    assert_eq!(raw(&postgres, "SELECT ?", vec![backslash()]).await, [[backslash()]]);
 
     for (kind, value) in [
         (ScalarType::Date, Value::Date(LAST_DAY + 1)),

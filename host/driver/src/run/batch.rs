@@ -86,10 +86,12 @@ fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
             let Binding::Column(number) = bind.source else {
                 continue;
             };
+            // Messages count from 1.
+            let ordinal = u64::from(number) + 1;
             let Some(column) = rows.columns.get(number as usize) else {
                 let given = rows.columns.len();
                 return Err(invalid(format!(
-                    "the batch has {given} columns, but the plan writes column {number}"
+                    "the batch has {given} columns, but the plan writes column {ordinal}"
                 )));
             };
             used[number as usize] = true;
@@ -101,14 +103,14 @@ fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
             let many = bind.many && step.rows_per_statement.is_some();
             if given.kind != bind.kind || given.many != many {
                 let expected = Expected { kind: bind.kind, many };
-                let place = format_args!("column {number} of the batch");
+                let place = format_args!("column {ordinal} of the batch");
                 return Err(Fault::mismatch(given, expected).at(place));
             }
         }
     }
     match used.iter().position(|it| !it) {
         Some(unused) => {
-            Err(invalid(format!("the plan does not write column {unused} of the batch")))
+            Err(invalid(format!("the plan does not write column {} of the batch", unused + 1)))
         }
         None => Ok(()),
     }

@@ -92,7 +92,7 @@ pub(super) fn check_counts(execution: &Execution) -> Result<(), Error> {
             // A filter without its value would be no filter.
             return Err(Error::new(
                 ErrorKind::InvalidConfiguration,
-                format!("forced value {number} of the scope is missing or null"),
+                format!("forced value {} of the scope is missing or null", u64::from(*number) + 1),
             ));
         }
     }
@@ -180,7 +180,7 @@ fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
     }
 }
 
-/// Where a value comes from, as the plan names it.
+/// Where a value comes from, for messages, which count from 1.
 struct Place<'a> {
     source: &'a Binding,
     row: Option<usize>,
@@ -189,13 +189,15 @@ struct Place<'a> {
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source {
-            Binding::Parameter(number) => write!(f, "parameter {number}"),
-            Binding::Forced(number) => write!(f, "forced value {number}"),
+            Binding::Parameter(number) => write!(f, "parameter {}", u64::from(*number) + 1),
+            Binding::Forced(number) => write!(f, "forced value {}", u64::from(*number) + 1),
             Binding::Constant(_) => write!(f, "a constant of the plan"),
-            Binding::Keys((step, column)) => write!(f, "column {column} of step {step}"),
+            Binding::Keys((step, column)) => {
+                write!(f, "column {} of step {}", u64::from(*column) + 1, u64::from(*step) + 1)
+            }
             Binding::Column(number) => {
-                write!(f, "column {number} of the batch")?;
-                self.row.map_or(Ok(()), |row| write!(f, ", row {row},"))
+                write!(f, "column {} of the batch", u64::from(*number) + 1)?;
+                self.row.map_or(Ok(()), |row| write!(f, ", row {},", row + 1))
             }
         }
     }

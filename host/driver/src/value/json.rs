@@ -12,6 +12,15 @@ pub(crate) fn check(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// Whether a string or a name in a document has the character NUL, which can only be escaped there.
+pub(crate) fn has_nul(document: &str) -> bool {
+    document.match_indices("\\u0000").any(|(at, _)| {
+        let before = document[..at].bytes().rev().take_while(|it| *it == b'\\');
+        // Backslashes in pairs stand for themselves.
+        before.count() % 2 == 0
+    })
+}
+
 /// Appends a text as a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
@@ -43,6 +52,18 @@ mod tests {
         }
         for text in ["", "nul", "{a: 1}", "[1,]", "1 2", "NaN"] {
             assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_nul_is_told_from_an_escaped_backslash() {
+        for document in
+            [r#""\u0000""#, r#"{"a\u0000": 1}"#, r#""\\\u0000""#, r#"["\\u0000\u0000"]"#]
+        {
+            assert!(check(document).is_ok() && has_nul(document), "{document}");
+        }
+        for document in [r#""\\u0000""#, r#""\u0001""#, r#""u0000""#, "0"] {
+            assert!(check(document).is_ok() && !has_nul(document), "{document}");
         }
     }
 

@@ -212,6 +212,11 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         }
         Cell::Json(it) => {
             json::check(it)?;
+            if json::has_nul(it) {
+                let predicate = "contains the character NUL (`\\u0000`), which PostgreSQL cannot \
+                                 store in a JSON document";
+                return Err(Fault::out_of_range(predicate));
+            }
             out.push(JSONB_VERSION);
             out.extend_from_slice(it.as_bytes());
         }
