@@ -6,9 +6,10 @@
 //! - `?3` is the third parameter, on both databases, as `$3` is.
 //! - Each other `?` is the next parameter.
 //! - On PostgreSQL, where `?` is in the names of operators: a statement with a `$1` has no
-//!   placeholder `?` at all; `?|`, `?&` and `@?` are operators (but `?||` is a parameter and a
-//!   concatenation); a `?` right before a string literal or another `?` is an operator, as in
-//!   `document ? 'key'` and `document ? ?`; and `??` is the operator `?` anywhere else.
+//!   placeholder `?` at all, and is refused if it has a `?` where no operator can be; `?|`, `?&` and
+//!   `@?` are operators (but `?||` is a parameter and a concatenation); a `?` right before a string
+//!   literal or another `?` is an operator, as in `document ? 'key'` and `document ? ?`; and `??` is
+//!   the operator `?` anywhere else.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -77,8 +78,8 @@ enum MarkKind {
     Dollar(usize),
     /// `?3`
     Numbered(usize),
-    /// `?`
-    Next,
+    /// `?`, which `stands_alone` where it cannot be an operator between two operands.
+    Next { stands_alone: bool },
     /// `??`
     Escaped,
 }
@@ -91,8 +92,12 @@ fn number<'a>(
     given: usize,
 ) -> Result<Cow<'a, str>, Error> {
     let dollars = marks.iter().any(|it| matches!(it.kind, MarkKind::Dollar(_)));
-    let questions = marks.iter().any(|it| !matches!(it.kind, MarkKind::Dollar(_)));
-    if dollars && questions && dialect == Dialect::Sqlite {
+    let questions = marks.iter().any(|it| match it.kind {
+        MarkKind::Dollar(_) => false,
+        MarkKind::Next { stands_alone: false } | MarkKind::Escaped => dialect == Dialect::Sqlite,
+        MarkKind::Next { stands_alone: true } | MarkKind::Numbered(_) => true,
+    });
+    if dollars && questions {
         return Err(invalid("the statement has placeholders of both kinds: write `?` or `$1`"));
     }
     let wanted = wanted(marks, dollars);
@@ -109,7 +114,7 @@ fn number<'a>(
             MarkKind::Dollar(position) => Some(position),
             _ if dollars => continue,
             MarkKind::Numbered(position) => Some(position),
-            MarkKind::Next => {
+            MarkKind::Next { .. } => {
                 next += 1;
                 Some(next)
             }
@@ -141,7 +146,8 @@ fn number<'a>(
 
 /// How many parameters the placeholders ask for.
 fn wanted(marks: &[Mark], dollars: bool) -> usize {
-    let next = marks.iter().filter(|it| it.kind == MarkKind::Next && !dollars).count();
+    let is_next = |it: &&Mark| matches!(it.kind, MarkKind::Next { .. }) && !dollars;
+    let next = marks.iter().filter(is_next).count();
     let numbered = marks.iter().filter_map(|it| match it.kind {
         MarkKind::Dollar(position) => Some(position),
         MarkKind::Numbered(position) if !dollars => Some(position),
@@ -165,6 +171,8 @@ struct Lexer<'a> {
     previous: &'a str,
     /// Whether the verb of the statement changes rows; none until it is found.
     changes: Option<bool>,
+    /// Where the token before the present one ends.
+    behind: usize,
     /// Open parentheses.
     depth: usize,
     /// A statement whose body has semicolons of its own may follow.
@@ -184,6 +192,7 @@ impl<'a> Lexer<'a> {
             first: "",
             previous: "",
             changes: None,
+            behind: 0,
             depth: 0,
             may_have_body: false,
             blocks: 0,
@@ -219,6 +228,7 @@ impl<'a> Lexer<'a> {
                 _ if is_word(byte) => self.word()?,
                 _ => self.symbol(byte),
             }
+            self.behind = self.at;
         }
         Ok(())
     }
@@ -399,10 +409,36 @@ impl<'a> Lexer<'a> {
                 return Ok(());
             }
             _ if self.postgres && self.before_operand()? => return Ok(()),
-            _ => MarkKind::Next,
+            _ => MarkKind::Next { stands_alone: !self.after_operand() || self.before_end()? },
         };
         self.marks.push(Mark { start, end: self.at, kind });
         Ok(())
+    }
+
+    /// Whether what came last may be the left operand of an operator.
+    fn after_operand(&self) -> bool {
+        let text = &self.sql[..self.behind];
+        let Some(before) = text.strip_suffix(self.previous).filter(|_| !self.previous.is_empty())
+        else {
+            return !text.ends_with(['(', '[', ',', '=', '<', '>']);
+        };
+        // What follows a point is a name, whatever it is.
+        before.ends_with('.') || !is_one_of(self.previous, BEFORE_OPERANDS)
+    }
+
+    /// Whether what comes next cannot be the right operand of an operator.
+    fn before_end(&mut self) -> Result<bool, Error> {
+        let here = self.at;
+        while self.skip_blank()? {}
+        let rest = &self.sql[self.at..];
+        // A sign right after it may be a part of the operator.
+        let apart = self.at > here;
+        self.at = here;
+        let word = rest.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
+        Ok(rest.is_empty()
+            || rest.starts_with([')', ']', ',', ';'])
+            || (apart && rest.starts_with(['=', '<', '>']))
+            || word.is_some_and(|word| is_one_of(word, AFTER_OPERANDS)))
     }
 
     /// Whether a string literal or a `?` comes next, which cannot follow a parameter.
@@ -447,6 +483,17 @@ impl<'a> Lexer<'a> {
     fn byte(&self, ahead: usize) -> Option<u8> {
         self.sql.as_bytes().get(self.at + ahead).copied()
     }
+}
+
+/// Words that PostgreSQL reserves, so that no operand ends with one.
+const BEFORE_OPERANDS: &str = "and case distinct else having ilike in like limit not offset on or \
+                               returning select then when where";
+/// Words that PostgreSQL reserves, so that no operand begins with one.
+const AFTER_OPERANDS: &str = "and as asc desc else end except from group having ilike in \
+                              intersect is like limit offset or order then union when";
+
+fn is_one_of(word: &str, words: &str) -> bool {
+    words.split(' ').any(|it| it.eq_ignore_ascii_case(word))
 }
 
 fn is_word(byte: u8) -> bool {

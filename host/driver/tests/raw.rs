@@ -40,6 +40,7 @@ async fn operators_of_postgres_are_no_placeholders() {
         &[
             "CREATE TABLE d (id int8, document jsonb)",
             r#"INSERT INTO d VALUES (1, '{"a": 1, "b": [2]}')"#,
+            "CREATE OPERATOR ??<@ (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = jsonb_exists)",
         ],
     )
     .await;
@@ -51,6 +52,17 @@ async fn operators_of_postgres_are_no_placeholders() {
         ("SELECT id FROM d WHERE document ? ? AND id = ?", vec!["a".into(), Value::Integer(1)]),
         ("SELECT id FROM d WHERE document ?? (?)::text", vec!["a".into()]),
         ("SELECT id FROM d WHERE document ? $1", vec!["a".into()]),
+        ("SELECT id FROM d WHERE document ?<@ $1", vec!["a".into()]),
+        ("SELECT id FROM d WHERE (document) ? /* , */ lower($1)", vec!["A".into()]),
+        ("SELECT id FROM d AS \"like\" WHERE \"like\".document -- ,\n ? $1", vec!["a".into()]),
+        (
+            "SELECT id FROM (SELECT 1 AS id, document AS \"in\" FROM d) AS d WHERE d.in ?$1",
+            vec!["a".into()],
+        ),
+        (
+            "SELECT id FROM d WHERE document ?| array[$1] AND '[1]' @? '$' AND id = 1",
+            vec!["a".into()],
+        ),
         ("SELECT id FROM d WHERE ?||'b' = 'ab' AND $$?$$ <> $x$ $$ ? $x$", vec!["a".into()]),
         (r"SELECT id FROM d WHERE E'\'?' <> ?", vec!["a".into()]),
         ("SELECT id FROM d /* /* ? */ ? */ WHERE id = ?", vec![Value::Integer(1)]),
@@ -96,9 +108,38 @@ async fn what_is_not_one_statement_with_its_parameters_is_refused_before_the_dat
 }
 
 #[tokio::test]
-async fn named_placeholders_and_mixed_ones_are_refused_on_sqlite() {
+async fn placeholders_of_both_kinds_in_one_statement_are_refused() {
+    for database in both_with_table().await {
+        for sql in [
+            "SELECT ?, $1",
+            "SELECT $1, ?",
+            "SELECT ? AS a WHERE $1 = 1",
+            "SELECT n FROM t WHERE n = $1 AND t = ?",
+            "SELECT n FROM t WHERE n = ? AND t = $1",
+            "SELECT n FROM t WHERE n=? OR n=$2",
+            "SELECT n FROM t WHERE ? = n OR n=$1",
+            "SELECT n FROM t WHERE ? > n OR n=$1",
+            "SELECT n FROM t WHERE n BETWEEN ? AND $2",
+            "SELECT n FROM t WHERE t LIKE ? ORDER BY $1",
+            "SELECT n FROM t WHERE n IN (?, $1)",
+            "SELECT n FROM t WHERE n = ?1 OR n = $1",
+            "INSERT INTO t VALUES ($1, ? /* , */)",
+            "SELECT n FROM t WHERE n = $1 LIMIT ?;",
+        ] {
+            // However many values are given, the message is about the placeholders.
+            for values in [vec![Value::Integer(1)], vec![Value::Integer(1); 2]] {
+                let error = database.fetch_raw(sql, values).await.unwrap_err();
+                assert_eq!((error.kind, &error.code), (ErrorKind::InvalidQuery, &None), "{sql}");
+                assert!(error.message.contains("placeholders of both kinds"), "{sql}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn named_placeholders_are_refused_on_sqlite() {
     let database = connect("sqlite::memory:").await;
-    for sql in ["SELECT :a", "SELECT @a", "SELECT $a", "SELECT ?, $1"] {
+    for sql in ["SELECT :a", "SELECT @a", "SELECT $a"] {
         let error = database.fetch_raw(sql, vec![Value::Null]).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidQuery, "{sql}");
         assert!(error.message.contains("write `?` or `$1`"), "{error}");
