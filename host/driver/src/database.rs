@@ -73,7 +73,7 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens a pool, and one connection at once to see that it can.
+    /// Opens a pool, and its first connection at once to see that it can.
     ///
     /// URLs are `sqlite:path` and `sqlite://path` with `?mode=rwc` (create if missing), `rw` (the
     /// default), `ro` or `memory`; `sqlite::memory:`; and
@@ -101,7 +101,7 @@ impl Database {
     ) -> Result<Self, Error> {
         let opened = connect::open(url, options).await?;
         let max = options.pool.max_connections;
-        Ok(Self {
+        let database = Self {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
                 pool: opened.pool,
@@ -114,7 +114,11 @@ impl Database {
                 held: Arc::new(AtomicU32::new(0)),
                 keeper: Mutex::new(opened.keeper),
             }),
-        })
+        };
+        // What could be wrong was found beside the pool, which would try a refused port again.
+        // Now it opens its own connection, so that the first statement need not wait for one.
+        database.acquire().await?.release().await;
+        Ok(database)
     }
 
     /// The SQL language of the database.

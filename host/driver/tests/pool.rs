@@ -21,6 +21,20 @@ async fn both(options: &ConnectOptions) -> [Database; 2] {
 }
 
 #[tokio::test]
+async fn a_new_pool_has_a_connection_for_the_first_statement() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}?mode=rwc", folder.path().join("a.db").display());
+    for url in ["sqlite::memory:".to_owned(), file, postgres::url()] {
+        let database = connect(&url).await;
+        let ready = Stats { size: 1, idle: 1, acquired: 0, waiting: 0, max: 10 };
+        assert_eq!(database.stats(), ready, "{url}");
+        let transaction = database.begin(no_options()).await.unwrap();
+        assert_eq!(database.stats(), Stats { idle: 0, acquired: 1, ..ready }, "another was opened");
+        transaction.rollback().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn stats_tell_who_has_a_connection_and_who_waits() {
     for database in both(&options(|it| it.pool.max_connections = 2)).await {
         let first = database.begin(no_options()).await.unwrap();
