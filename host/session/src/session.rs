@@ -289,9 +289,9 @@ impl Session {
         self.admit_no_other()?;
         self.granted.call.count_statement(parameters.len())?;
         // What is written out of an array whose ends overlap is larger than any limit.
-        for (index, value) in parameters.iter().enumerate() {
+        for (number, value) in (1..).zip(parameters) {
             value.validate().map_err(|fault| {
-                let message = format!("parameter {index} contradicts itself: {fault}");
+                let message = format!("parameter {number} contradicts itself: {fault}");
                 Error::new(ErrorKind::TypeMismatch, message)
             })?;
         }

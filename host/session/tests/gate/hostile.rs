@@ -29,7 +29,7 @@ async fn s3_an_array_whose_texts_overlap_is_refused(world: &World) {
     let session = world.tenant(1);
     let select_in = select_in("Note", "title", "text");
     let outcome = session.fetch(&select_in, vec![Value::Array(overlapping(1_000, 1_000))]).await;
-    assert_error(outcome, ErrorKind::TypeMismatch, "parameter 0 contradicts itself");
+    assert_error(outcome, ErrorKind::TypeMismatch, "parameter 1 contradicts itself");
 }
 
 /// PostgreSQL reads `row.name` as `name(row)` where the row has no such column.
