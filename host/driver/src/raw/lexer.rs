@@ -1,0 +1,368 @@
+//! Reading SQL text as its database does, as far as placeholders and the end of a statement go.
+
+use ferro_wit::types::{Dialect, Error};
+
+use super::invalid;
+
+/// What PostgreSQL's protocol counts. SQLite stops at half of it.
+const MOST_PARAMETERS: usize = 65_535;
+
+/// Something that may be a placeholder.
+pub(super) struct Mark {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) kind: MarkKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum MarkKind {
+    /// `$3`
+    Dollar(usize),
+    /// `?3`
+    Numbered(usize),
+    /// `?`, which `stands_alone` where it cannot be an operator between two operands.
+    Next { stands_alone: bool },
+    /// `??`
+    Escaped,
+}
+
+/// Goes through a statement once.
+pub(super) struct Lexer<'a> {
+    sql: &'a str,
+    postgres: bool,
+    at: usize,
+    pub(super) marks: Vec<Mark>,
+    /// The first word, of which there has to be one.
+    pub(super) first: &'a str,
+    /// The word before the present one.
+    previous: &'a str,
+    /// Whether the verb of the statement changes rows; none until it is found.
+    pub(super) changes: Option<bool>,
+    /// Where the token before the present one ends.
+    behind: usize,
+    /// Open parentheses.
+    depth: usize,
+    /// A statement whose body has semicolons of its own may follow.
+    may_have_body: bool,
+    /// Blocks open in such a body.
+    blocks: usize,
+    ended: bool,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(sql: &'a str, dialect: Dialect) -> Self {
+        Self {
+            sql,
+            postgres: dialect == Dialect::Postgres,
+            at: 0,
+            marks: Vec::new(),
+            first: "",
+            previous: "",
+            changes: None,
+            behind: 0,
+            depth: 0,
+            may_have_body: false,
+            blocks: 0,
+            ended: false,
+        }
+    }
+
+    pub(super) fn read(&mut self) -> Result<(), Error> {
+        while let Some(byte) = self.byte(0) {
+            if self.skip_blank()? {
+                continue;
+            }
+            if byte == b';' {
+                self.at += 1;
+                self.ended |= self.blocks == 0 && !self.first.is_empty();
+                continue;
+            }
+            if self.ended {
+                return Err(invalid(
+                    "there is more than one statement: run each one on its own, in a transaction \
+                     if they belong together",
+                ));
+            }
+            match byte {
+                b'\'' => self.skip_quoted(b'\'', false)?,
+                b'"' => self.skip_quoted(b'"', false)?,
+                b'`' if !self.postgres => self.skip_quoted(b'`', false)?,
+                b'[' if !self.postgres => self.skip_bracketed()?,
+                b'$' => self.dollar()?,
+                b'?' => self.question()?,
+                b':' | b'@' if !self.postgres => self.refuse_name()?,
+                b'0'..=b'9' => self.skip_number(),
+                _ if is_word(byte) => self.word()?,
+                _ => self.symbol(byte),
+            }
+            self.behind = self.at;
+        }
+        Ok(())
+    }
+
+    fn symbol(&mut self, byte: u8) {
+        match byte {
+            b'(' => self.depth += 1,
+            b')' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.at += 1;
+    }
+
+    /// Whether there was white space or a comment.
+    fn skip_blank(&mut self) -> Result<bool, Error> {
+        match (self.byte(0), self.byte(1)) {
+            (Some(byte), _) if byte.is_ascii_whitespace() => self.at += 1,
+            (Some(b'-'), Some(b'-')) => {
+                let rest = &self.sql[self.at..];
+                self.at += rest.find('\n').unwrap_or(rest.len());
+            }
+            (Some(b'/'), Some(b'*')) => self.skip_comment()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Comments of PostgreSQL nest. SQLite takes one that never ends for the rest of the text.
+    fn skip_comment(&mut self) -> Result<(), Error> {
+        let mut depth = 0_usize;
+        loop {
+            match (self.byte(0), self.byte(1)) {
+                (Some(b'/'), Some(b'*')) if self.postgres || depth == 0 => {
+                    depth += 1;
+                    self.at += 2;
+                }
+                (Some(b'*'), Some(b'/')) => {
+                    depth -= 1;
+                    self.at += 2;
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                (Some(_), _) => self.at += 1,
+                (None, _) => return Err(invalid("a comment `/*` is not closed")),
+            }
+        }
+    }
+
+    /// A doubled quote stands for itself; a backslash hides a quote in strings that say so.
+    fn skip_quoted(&mut self, quote: u8, backslashes: bool) -> Result<(), Error> {
+        self.at += 1;
+        loop {
+            match self.byte(0) {
+                Some(b'\\') if backslashes => self.at += 2,
+                Some(byte) if byte == quote => {
+                    self.at += 1;
+                    if self.byte(0) != Some(quote) {
+                        return Ok(());
+                    }
+                    self.at += 1;
+                }
+                Some(_) => self.at += 1,
+                None => {
+                    let quote = char::from(quote);
+                    return Err(invalid(format!("a quote ({quote}) is not closed")));
+                }
+            }
+        }
+    }
+
+    fn skip_bracketed(&mut self) -> Result<(), Error> {
+        let rest = &self.sql[self.at..];
+        let end = rest.find(']').ok_or_else(|| invalid("a bracket `[` is not closed"))?;
+        self.at += end + 1;
+        Ok(())
+    }
+
+    fn skip_number(&mut self) {
+        while self.byte(0).is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_'))
+        {
+            self.at += 1;
+        }
+    }
+
+    fn word(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        while self.byte(0).is_some_and(|it| is_word(it) || it.is_ascii_digit() || it == b'$') {
+            self.at += 1;
+        }
+        let word = &self.sql[start..self.at];
+        if self.postgres && self.byte(0) == Some(b'\'') && word.eq_ignore_ascii_case("e") {
+            return self.skip_quoted(b'\'', true);
+        }
+        let is = |other: &str| word.eq_ignore_ascii_case(other);
+        if self.first.is_empty() {
+            self.first = word;
+        }
+        let leads = self.previous.is_empty() || self.first.eq_ignore_ascii_case("with");
+        if leads && self.depth == 0 && self.changes.is_none() {
+            self.changes = match () {
+                () if ["insert", "update", "delete", "replace", "merge"].into_iter().any(is) => {
+                    Some(true)
+                }
+                () if ["select", "values", "table"].into_iter().any(is) => Some(false),
+                () => None,
+            };
+        }
+        self.body(word);
+        self.previous = word;
+        Ok(())
+    }
+
+    /// Triggers of SQLite and functions of PostgreSQL may have statements inside.
+    fn body(&mut self, word: &str) {
+        let is = |other: &str| word.eq_ignore_ascii_case(other);
+        let (opens, follows) = match self.postgres {
+            true => (is("atomic"), self.previous.eq_ignore_ascii_case("begin")),
+            false => (is("begin"), true),
+        };
+        if self.first.eq_ignore_ascii_case("create") {
+            self.may_have_body |= self.postgres
+                || (is("trigger")
+                    && ["create", "temp", "temporary"]
+                        .iter()
+                        .any(|it| self.previous.eq_ignore_ascii_case(it)));
+        }
+        if self.may_have_body && self.blocks == 0 && opens && follows {
+            self.blocks = 1;
+        } else if self.blocks > 0 && is("case") {
+            self.blocks += 1;
+        } else if self.blocks > 0 && is("end") {
+            self.blocks -= 1;
+        }
+    }
+
+    /// `$1`, or a dollar quote of PostgreSQL.
+    fn dollar(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        self.at += 1;
+        if let Some(position) = self.position()? {
+            let kind = MarkKind::Dollar(position);
+            self.marks.push(Mark { start, end: self.at, kind });
+            return Ok(());
+        }
+        if !self.postgres {
+            self.at = start;
+            return self.refuse_name();
+        }
+        let tag = self.sql[self.at..].bytes().take_while(|it| is_word(*it) || it.is_ascii_digit());
+        self.at += tag.count();
+        if self.byte(0) != Some(b'$') {
+            return Ok(());
+        }
+        self.at += 1;
+        let quote = &self.sql[start..self.at];
+        let end = self.sql[self.at..].find(quote);
+        let end = end.ok_or_else(|| invalid(format!("a dollar quote `{quote}` is not closed")))?;
+        self.at += end + quote.len();
+        Ok(())
+    }
+
+    fn question(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        self.at += 1;
+        let kind = match (self.byte(0), self.byte(1)) {
+            (Some(b'0'..=b'9'), _) => match self.position()? {
+                Some(position) => MarkKind::Numbered(position),
+                None => return Ok(()),
+            },
+            (Some(b'?'), _) if self.postgres => {
+                self.at += 1;
+                MarkKind::Escaped
+            }
+            (Some(b'|'), after) if self.postgres && after != Some(b'|') => return Ok(()),
+            (Some(b'&'), _) if self.postgres => return Ok(()),
+            _ if self.postgres && start > 0 && self.sql.as_bytes()[start - 1] == b'@' => {
+                return Ok(());
+            }
+            _ if self.postgres && self.before_operand()? => return Ok(()),
+            _ => MarkKind::Next { stands_alone: !self.after_operand() || self.before_end()? },
+        };
+        self.marks.push(Mark { start, end: self.at, kind });
+        Ok(())
+    }
+
+    /// Whether what came last may be the left operand of an operator.
+    fn after_operand(&self) -> bool {
+        let text = &self.sql[..self.behind];
+        let Some(before) = text.strip_suffix(self.previous).filter(|_| !self.previous.is_empty())
+        else {
+            return !text.ends_with(['(', '[', ',', '=', '<', '>']);
+        };
+        // What follows a point is a name, whatever it is.
+        before.ends_with('.') || !is_one_of(self.previous, BEFORE_OPERANDS)
+    }
+
+    /// Whether what comes next cannot be the right operand of an operator.
+    fn before_end(&mut self) -> Result<bool, Error> {
+        let here = self.at;
+        while self.skip_blank()? {}
+        let rest = &self.sql[self.at..];
+        // A sign right after it may be a part of the operator.
+        let apart = self.at > here;
+        self.at = here;
+        let word = rest.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
+        Ok(rest.is_empty()
+            || rest.starts_with([')', ']', ',', ';'])
+            || (apart && rest.starts_with(['=', '<', '>']))
+            || word.is_some_and(|word| is_one_of(word, AFTER_OPERANDS)))
+    }
+
+    /// Whether a string literal or a `?` comes next, which cannot follow a parameter.
+    fn before_operand(&mut self) -> Result<bool, Error> {
+        let here = self.at;
+        while self.skip_blank()? {}
+        let operand = match (self.byte(0), self.byte(1)) {
+            (Some(b'\'' | b'?'), _) | (Some(b'e' | b'E'), Some(b'\'')) => true,
+            (Some(b'$'), Some(byte)) => !byte.is_ascii_digit(),
+            _ => false,
+        };
+        self.at = here;
+        Ok(operand)
+    }
+
+    /// The number of a placeholder; none if no digit follows.
+    fn position(&mut self) -> Result<Option<usize>, Error> {
+        let start = self.at;
+        while self.byte(0).is_some_and(|it| it.is_ascii_digit()) {
+            self.at += 1;
+        }
+        let digits = &self.sql[start..self.at];
+        if digits.is_empty() {
+            return Ok(None);
+        }
+        match digits.parse() {
+            Ok(position) if position <= MOST_PARAMETERS => Ok(Some(position)),
+            _ => Err(invalid(format!("there cannot be more than {MOST_PARAMETERS} parameters"))),
+        }
+    }
+
+    fn refuse_name(&mut self) -> Result<(), Error> {
+        match self.byte(1).is_some_and(is_word) {
+            true => Err(invalid("placeholders have no names here: write `?` or `$1`")),
+            false => {
+                self.at += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.sql.as_bytes().get(self.at + ahead).copied()
+    }
+}
+
+/// Words that PostgreSQL reserves, so that no operand ends with one.
+const BEFORE_OPERANDS: &str = "and case distinct else having ilike in like limit not offset on or \
+                               returning select then when where";
+/// Words that PostgreSQL reserves, so that no operand begins with one.
+const AFTER_OPERANDS: &str = "and as asc desc else end except from group having ilike in \
+                              intersect is like limit offset or order then union when";
+
+fn is_one_of(word: &str, words: &str) -> bool {
+    words.split(' ').any(|it| it.eq_ignore_ascii_case(word))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
+}
