@@ -192,7 +192,7 @@ async def test_check_connection_raises_what_is_wrong(url: str) -> None:
         await ferro.check_connection("other")
 
 
-async def test_a_cancelled_query_leaves_the_pool_clean(url: str) -> None:
+async def test_y2_a_cancelled_query_leaves_the_pool_clean(url: str) -> None:
     await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
     for _ in range(20):
         task = asyncio.create_task(User.create(name="Ada"))
@@ -221,7 +221,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_interpreter_exits_cleanly_with_open_pools() -> None:
+def test_y2_the_interpreter_exits_cleanly_with_open_pools() -> None:
     done = run("""
         import asyncio, ferro
         async def main():
@@ -233,7 +233,7 @@ def test_the_interpreter_exits_cleanly_with_open_pools() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_event_loops_may_follow_each_other() -> None:
+def test_y2_event_loops_may_follow_each_other() -> None:
     done = run("""
         import asyncio, ferro
         asyncio.run(ferro.connect("sqlite::memory:"))
@@ -244,7 +244,7 @@ def test_event_loops_may_follow_each_other() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_use_after_a_fork_raises_at_once() -> None:
+def test_y2_use_after_a_fork_raises_at_once() -> None:
     done = run("""
         import asyncio, os, ferro
         asyncio.run(ferro.connect("sqlite::memory:"))

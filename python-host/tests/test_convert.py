@@ -49,7 +49,7 @@ def types() -> dict[str, ValType]:
         ("variant", "other", "one of `nothing`, `text`"),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_apart(kind: str, value: Any, message: str) -> None:
+def test_y1_a_value_that_does_not_fit_is_told_apart(kind: str, value: Any, message: str) -> None:
     with pytest.raises(Mismatch, match=message):
         lower(types()[kind])(value)
 

@@ -111,7 +111,7 @@ async def test_a_plugin_writes_in_transactions_with_savepoints(atlas: ferro.Plug
     assert ferro.pool_stats("app").acquired == 0
 
 
-async def test_tenants_see_the_rows_of_their_grants(atlas: ferro.Plugin) -> None:
+async def test_t2_tenants_see_the_rows_of_their_grants(atlas: ferro.Plugin) -> None:
     europe = ferro.TableGrant(filters={"continent": "EU"})
     tenant = ferro.Tenant(
         "europe", grants={"app": ferro.Grant(tables={"city": europe, "country": europe})}
@@ -183,7 +183,7 @@ async def test_every_kind_of_export_can_be_called(probe: ferro.Plugin) -> None:
     assert "ferro:test/notes#add" in probe.exports
 
 
-async def test_no_state_survives_a_call(probe: ferro.Plugin) -> None:
+async def test_s5_no_state_survives_a_call(probe: ferro.Plugin) -> None:
     assert [await probe.call("calls") for _ in range(3)] == [1, 1, 1]
 
 
@@ -192,7 +192,7 @@ async def notes(probe: ferro.Plugin) -> list[str]:
     return bodies
 
 
-async def test_what_was_not_committed_is_undone_and_the_connection_is_back(
+async def test_p1_what_was_not_committed_is_undone_and_the_connection_is_back(
     probe: ferro.Plugin,
 ) -> None:
     async def add(body: str, end: str, **limits: Any) -> Any:
@@ -215,7 +215,7 @@ async def test_what_was_not_committed_is_undone_and_the_connection_is_back(
     assert (stats.acquired, stats.waiting) == (0, 0)
 
 
-async def test_a_call_that_spins_ends_at_its_deadline(probe: ferro.Plugin) -> None:
+async def test_s2_a_call_that_spins_ends_at_its_deadline(probe: ferro.Plugin) -> None:
     began = time.monotonic()
     tenant = ferro.Tenant("hasty", limits={"deadline": 0.2})
     neighbour = asyncio.create_task(probe.call("greet", "neighbour"))
@@ -235,7 +235,7 @@ async def test_a_call_can_be_cancelled(probe: ferro.Plugin) -> None:
     assert await probe.call("greet", "Ada") == "hello Ada"
 
 
-async def test_handles_are_limited(probe: ferro.Plugin) -> None:
+async def test_s3_handles_are_limited(probe: ferro.Plugin) -> None:
     assert await probe.call("ferro:test/notes#open", "app", 3, tenant=EVERYTHING) == 3
     with pytest.raises(ferro.LimitError, match="sessions"):
         await probe.call("ferro:test/notes#open", "app", 100, tenant=EVERYTHING)
@@ -245,7 +245,7 @@ async def test_handles_are_limited(probe: ferro.Plugin) -> None:
         await probe.call("ferro:test/notes#open", "app", 100, tenant=tenant)
 
 
-async def test_unknown_and_ungranted_labels_look_alike(probe: ferro.Plugin) -> None:
+async def test_k2_unknown_and_ungranted_labels_look_alike(probe: ferro.Plugin) -> None:
     messages = set()
     for label, grants in (("app", {}), ("nowhere", {}), ("nowhere", {"nowhere": ferro.Grant()})):
         tenant = ferro.Tenant("x", grants=grants)
@@ -265,7 +265,9 @@ async def test_output_becomes_lines_of_the_log(
     assert {record.tenant for record in caplog.records} == {"writer"}  # type: ignore[attr-defined]
 
 
-def test_output_past_the_limit_is_dropped_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_s3_output_past_the_limit_is_dropped_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "ferro.guest")
     output = Output("plugin", "tenant", 10)
     for _ in range(100):
@@ -277,7 +279,7 @@ def test_output_past_the_limit_is_dropped_and_said_once(caplog: pytest.LogCaptur
     assert messages[-1] == "1234"
 
 
-async def test_calls_of_many_threads_are_apart(atlas: ferro.Plugin) -> None:
+async def test_y2_calls_of_many_threads_are_apart(atlas: ferro.Plugin) -> None:
     tenants = {
         iso: ferro.Tenant(
             iso,
@@ -295,7 +297,7 @@ async def test_calls_of_many_threads_are_apart(atlas: ferro.Plugin) -> None:
         assert {it["country"] for it in cities} == {iso}
 
 
-async def test_what_is_no_plugin_is_refused_at_load(tmp_path: Path) -> None:
+async def test_s6_what_is_no_plugin_is_refused_at_load(tmp_path: Path) -> None:
     refused: list[tuple[bytes, str]] = [
         (b"", "is not a WebAssembly component"),
         (b"hello", "is not a WebAssembly component"),
@@ -315,7 +317,7 @@ async def test_what_is_no_plugin_is_refused_at_load(tmp_path: Path) -> None:
         await ferro.Plugin.load(tmp_path / "none.wasm")
 
 
-async def test_imports_that_are_not_granted_are_refused_at_load_by_name(tmp_path: Path) -> None:
+async def test_s1_imports_that_are_not_granted_are_refused_at_load_by_name(tmp_path: Path) -> None:
     from wasmtime import wat2wasm
 
     async def importing(interface: str) -> ferro.Plugin:
@@ -384,7 +386,7 @@ def test_y1_an_error_that_looks_like_ferros_is_the_plugins_own() -> None:
     assert not _is_ferros({"kind": "busy", "retryable": True})
 
 
-async def test_a_plugin_with_raw_sql_needs_the_grant(tmp_path: Path) -> None:
+async def test_r1_a_plugin_with_raw_sql_needs_the_grant(tmp_path: Path) -> None:
     from wasmtime import wat2wasm
 
     code = wat2wasm('(component (import "ferro:orm/raw-sql@0.1.0" (instance)))')

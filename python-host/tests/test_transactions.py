@@ -28,7 +28,7 @@ async def test_a_block_commits_when_it_ends_well() -> None:
     assert ferro.pool_stats().acquired == 0
 
 
-async def test_an_exception_undoes_all_of_it() -> None:
+async def test_p1_an_exception_undoes_all_of_it() -> None:
     with pytest.raises(Undo):
         async with ferro.transaction():
             await User.create(name="Ada")
@@ -68,7 +68,7 @@ async def test_the_outer_block_undoes_what_an_inner_one_committed() -> None:
     assert await names() == []
 
 
-async def test_cancellation_undoes_all_of_it_and_frees_the_connection() -> None:
+async def test_y2_cancellation_undoes_all_of_it_and_frees_the_connection() -> None:
     begun = asyncio.Event()
 
     async def work() -> None:
@@ -87,7 +87,7 @@ async def test_cancellation_undoes_all_of_it_and_frees_the_connection() -> None:
     await User.create(name="Ben")
 
 
-async def test_a_child_task_is_outside_unless_it_is_given_the_transaction() -> None:
+async def test_y3_a_child_task_is_outside_unless_it_is_given_the_transaction() -> None:
     async def look() -> int:
         return await User.select().count()
 
@@ -104,7 +104,7 @@ async def test_a_child_task_is_outside_unless_it_is_given_the_transaction() -> N
     assert await names() == []
 
 
-async def test_transactions_of_tasks_are_apart() -> None:
+async def test_y3_transactions_of_tasks_are_apart() -> None:
     async def add(number: int) -> None:
         async with ferro.transaction(immediate=True):
             count = await User.select().count()
@@ -140,7 +140,7 @@ async def test_operations_inside_inherit_the_connection() -> None:
     assert [user.name for user in await User.using("other").all()] == ["Ada"]
 
 
-async def test_a_handle_used_after_its_block_ended_raises() -> None:
+async def test_y3_a_handle_used_after_its_block_ended_raises() -> None:
     async with ferro.transaction() as transaction:
         pass
     with pytest.raises(ferro.TransactionError, match="ended"):
@@ -161,7 +161,7 @@ async def test_a_transaction_does_not_disconnect_what_it_runs_on() -> None:
         await ferro.disconnect("other")
 
 
-async def test_a_read_only_transaction_refuses_writes() -> None:
+async def test_t8_a_read_only_transaction_refuses_writes() -> None:
     with pytest.raises(ferro.ReadOnlyError):
         async with ferro.transaction(read_only=True):
             await User.create(name="Ada")
@@ -177,7 +177,7 @@ async def test_an_unknown_isolation_is_refused() -> None:
     assert await names() == ["Ada"]
 
 
-async def test_cancellation_at_any_point_is_a_cancellation_and_undoes_all_of_it() -> None:
+async def test_y2_cancellation_at_any_point_is_a_cancellation_and_undoes_all_of_it() -> None:
     async def work(number: int) -> None:
         async with ferro.transaction():
             user = await User.create(name=f"outer {number}")

@@ -135,7 +135,7 @@ async fn disconnecting_answers_those_who_wait() {
 }
 
 #[tokio::test]
-async fn p4_a_server_that_went_away_is_told_at_once_and_p6_found_again() {
+async fn p4_p6_a_server_that_went_away_is_told_at_once_and_found_again() {
     let mut server = Server::start_without_tls().unwrap();
     let options = options(|it| it.pool.acquire_timeout = Duration::from_secs(60));
     let database = Database::connect(server.url(), &options).await.unwrap();
