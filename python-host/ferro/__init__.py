@@ -24,16 +24,20 @@ from ._engine import (
     check_connection,
     connect,
     create_tables,
+    health,
     pool_stats,
+    reset_engine,
+    set_default_connection,
 )
 from ._expression import Expression
 from ._field import Field
+from ._lifespan import lifespan
 from ._model import Connected, Model
 from ._plugin import Plugin
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
 from ._tenant import Grant, TableGrant, Tenant
-from ._transaction import Transaction, disconnect, transaction
+from ._transaction import Transaction, connection_context, disconnect, transaction
 from .exceptions import (
     AuthenticationError,
     BusyError,
@@ -131,11 +135,16 @@ __all__ = [
     "ValueOutOfRange",
     "check_connection",
     "connect",
+    "connection_context",
     "create_tables",
     "disconnect",
     "execute",
     "fetch_all",
     "fetch_one",
+    "health",
+    "lifespan",
     "pool_stats",
+    "reset_engine",
+    "set_default_connection",
     "transaction",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +12,13 @@ from . import _native
 from ._compiler import compiler
 from ._config import PoolConfig, SqliteConfig, check
 from ._table import registry
-from .exceptions import ConfigurationError
+from .exceptions import ConfigurationError, FerroError
 
 DEFAULT = "default"
 """The label of a connection that was given no name."""
+
+in_context: ContextVar[str | None] = ContextVar("ferro_connection", default=None)
+"""The connection that a `connection_context` has chosen."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,27 @@ class Engine:
             self._default = None
         await self.databases.disconnect(label)
 
+    def select(self, name: str) -> None:
+        """Make a connection the default one."""
+        self._default = self.label(name)
+
+    def reset(self) -> None:
+        """Forget all connections; they are closed behind the scenes."""
+        self.databases = _native.Databases()
+        self._labels.clear()
+        self._default = None
+        self._gate = None
+
+    def labels(self) -> list[str]:
+        """The labels of all connections, sorted."""
+        return sorted(self._labels)
+
     def label(self, name: str | None) -> str:
         """The label of a connection that exists."""
-        label = self._default if name is None else name
+        label = name or in_context.get() or self._default
         if label is not None and label in self._labels:
             return label
-        known = ", ".join(f"`{label}`" for label in sorted(self._labels)) or "none"
+        known = ", ".join(f"`{label}`" for label in self.labels()) or "none"
         if label is None:
             raise ConfigurationError(
                 "there is no default connection: call `ferro.connect(url)` first, or name one "
@@ -178,6 +198,71 @@ def pool_stats(name: str | None = None) -> PoolStats:
         0
     """
     return PoolStats(**engine.databases.stats(engine.label(name)))
+
+
+async def health(*, timeout: float = 2.0) -> dict[str, Any]:
+    """Whether every connection answers: for a readiness endpoint. It raises nothing.
+
+    A dict that can be sent as JSON: `ok` for all of them, and for each connection `ok`, `latency`
+    in seconds or `error`, and what its pool does. One that has not answered within `timeout`
+    seconds is not `ok`; nor is a process that has no connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> bool:
+        ...     await ferro.connect("sqlite::memory:", "doc-health")
+        ...     health = await ferro.health()
+        ...     await ferro.disconnect("doc-health")
+        ...     return health["ok"] and health["connections"]["doc-health"]["latency"] < 1
+        >>> asyncio.run(main())
+        True
+    """
+    labels = engine.labels()
+    found = await asyncio.gather(*(_health_of(label, timeout) for label in labels))
+    connections = dict(zip(labels, found, strict=True))
+    return {"ok": bool(found) and all(it["ok"] for it in found), "connections": connections}
+
+
+async def _health_of(label: str, timeout: float) -> dict[str, Any]:
+    try:
+        latency = await asyncio.wait_for(engine.databases.check(label), timeout)
+        return {"ok": True, "latency": latency, "pool": dataclasses.asdict(pool_stats(label))}
+    except (TimeoutError, asyncio.TimeoutError):
+        return {"ok": False, "error": f"no answer within {timeout} s"}
+    except FerroError as error:
+        return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+
+def set_default_connection(name: str) -> None:
+    """Make a connection the one that is used where none is named.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-default")
+        ...     ferro.set_default_connection("doc-default")
+        ...     row = await ferro.fetch_one("select 1 as one")
+        ...     await ferro.disconnect()
+        ...     return row
+        >>> asyncio.run(main())
+        {'one': 1}
+    """
+    engine.select(name)
+
+
+def reset_engine() -> None:
+    """Forget every connection at once, without waiting for what runs on them: for tests.
+
+    An application calls `await ferro.disconnect(name)`, which waits.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> asyncio.run(ferro.connect("sqlite::memory:", "doc-reset"))
+        >>> ferro.reset_engine()
+        >>> asyncio.run(ferro.health())
+        {'ok': False, 'connections': {}}
+    """
+    engine.reset()
 
 
 async def create_tables(*, using: str | None = None) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from . import _native
-from ._engine import engine
+from ._engine import engine, in_context
 from .exceptions import ConfigurationError, FerroError, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
@@ -114,6 +114,51 @@ def current() -> Transaction | None:
     while transaction is not None and not transaction.belongs_to_this_task():
         transaction = transaction._parent
     return transaction
+
+
+class ConnectionContext:
+    """A block that works on one connection; made by `ferro.connection_context`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._outer: list[str | None] = []
+
+    async def __aenter__(self) -> str:
+        label = engine.label(self._name)
+        inside = current()
+        if inside is not None:
+            inside.admit(label)
+        self._outer.append(in_context.get())
+        in_context.set(label)
+        return label
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        in_context.set(self._outer.pop())
+
+
+def connection_context(name: str) -> ConnectionContext:
+    """A block in which a connection is the default one, for this task and those it starts.
+
+    Naming another one with `using` still uses that one. No transaction is begun, and no connection
+    of the pool is held. Raises `TransactionError` inside a transaction on another connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-context")
+        ...     async with ferro.connection_context("doc-context"):
+        ...         row = await ferro.fetch_one("select 1 as one")
+        ...     await ferro.disconnect("doc-context")
+        ...     return row
+        >>> asyncio.run(main())
+        {'one': 1}
+    """
+    return ConnectionContext(name)
 
 
 async def disconnect(name: str | None = None) -> None:

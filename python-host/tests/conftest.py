@@ -35,12 +35,19 @@ async def url(dialect: str, tmp_path: Path) -> AsyncIterator[str]:
             "of a server whose user may create databases"
         )
     name = f"ferro_test_python_{uuid.uuid4().hex}"
-    await ferro.connect(server, "server", pool=ferro.PoolConfig(max_connections=1))
+    await on_server(f'create database "{name}"')
     try:
-        await ferro.execute(f'create database "{name}"', using="server")
         yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     finally:
-        await ferro.execute(f'drop database if exists "{name}" with (force)', using="server")
+        await on_server(f'drop database if exists "{name}" with (force)')
+
+
+async def on_server(sql: str) -> None:
+    """Run a statement on the server itself, on a connection of its own."""
+    await ferro.connect(os.environ[_POSTGRES], "server", pool=ferro.PoolConfig(max_connections=1))
+    try:
+        await ferro.execute(sql, using="server")
+    finally:
         await ferro.disconnect("server")
 
 
@@ -57,5 +64,4 @@ async def _connections_are_closed() -> AsyncIterator[None]:
     """Whatever a test has connected is gone before the next one."""
     yield
     for label in engine.databases.labels():
-        if label != "server":
-            await engine.disconnect(label)
+        await engine.disconnect(label)
