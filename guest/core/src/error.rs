@@ -36,10 +36,12 @@ pub(crate) fn mismatch(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::TypeMismatch, message)
 }
 
-/// Says which node an error is about.
+/// Says which node an error is about: the innermost one, if it names one already.
 pub(crate) fn at(node: NodeRef) -> impl FnOnce(Error) -> Error {
     move |mut error| {
-        error.message = format!("node {node}: {}", error.message);
+        if !error.message.starts_with("node ") {
+            error.message = format!("node {node}: {}", error.message);
+        }
         error
     }
 }

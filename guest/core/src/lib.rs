@@ -7,7 +7,8 @@
 //! 2. `validate` makes sure that the query can be walked: indices, depth, size.
 //! 3. `policy` opens a view of the query's model: the fields that the caller's scope shows, and the
 //!    conditions that it forces on rows. What is outside of the scope is looked up in vain.
-//! 4. `typing` finds what each expression is, and refuses what does not fit.
+//! 4. `typing` finds what each expression is, and refuses what does not fit. It keeps the frames of
+//!    a statement: which rows an expression looks at, and which tables are joined to them.
 //! 5. `compile` writes the statement, in the spelling of `dialect`, through the writer in `sql`,
 //!    which owns quoting and the binds.
 //!

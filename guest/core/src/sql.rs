@@ -18,6 +18,8 @@ pub(crate) const MAX_SQL_BYTES: usize = 256 * 1024;
 /// A statement that is being written.
 pub(crate) struct Sql {
     text: String,
+    /// Selects that stand ahead of the statement, each under a name.
+    ahead: Vec<String>,
     binds: Vec<Bind>,
     /// Placeholders that can be written again: those of parameters and of forced values.
     shared: BTreeMap<(Source, u32), usize>,
@@ -34,6 +36,7 @@ impl Sql {
     pub(crate) fn new(dialect: Dialect) -> Self {
         Self {
             text: String::with_capacity(256),
+            ahead: Vec::new(),
             binds: Vec::new(),
             shared: BTreeMap::new(),
             dialect,
@@ -43,6 +46,14 @@ impl Sql {
     /// SQL of our own. Nothing that came from outside goes through here.
     pub(crate) fn push(&mut self, text: &str) {
         self.text.push_str(text);
+    }
+
+    /// A select without binds that goes ahead of the statement, under a name: `WITH name AS (…)`.
+    pub(crate) fn ahead(&mut self, name: &str, select: &str) {
+        let select = format!("{} AS ({select})", quoted(name));
+        if !self.ahead.contains(&select) {
+            self.ahead.push(select);
+        }
     }
 
     /// A quoted identifier.
@@ -84,7 +95,8 @@ impl Sql {
 
     /// Fails once the statement is too long, so that no query makes the writer run for ever.
     pub(crate) fn check_size(&self) -> Result<(), Error> {
-        if self.text.len() > MAX_SQL_BYTES {
+        let ahead: usize = self.ahead.iter().map(String::len).sum();
+        if self.text.len() + ahead > MAX_SQL_BYTES {
             return Err(limit(format!("the statement is longer than {MAX_SQL_BYTES} bytes")));
         }
         Ok(())
@@ -93,13 +105,11 @@ impl Sql {
     /// The statement as a step of a plan.
     pub(crate) fn into_step(self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
         self.check_size()?;
-        Ok(Step {
-            sql: self.text,
-            binds: self.binds,
-            columns,
-            attach: None,
-            rows_per_statement: None,
-        })
+        let sql = match self.ahead.is_empty() {
+            true => self.text,
+            false => format!("WITH {} {}", self.ahead.join(", "), self.text),
+        };
+        Ok(Step { sql, binds: self.binds, columns, attach: None, rows_per_statement: None })
     }
 
     fn share(&mut self, source: Source, index: u32, bind: Bind) {

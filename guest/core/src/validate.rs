@@ -216,7 +216,7 @@ pub(crate) fn children(node: &Node) -> (Vec<NodeRef>, Option<SelectRef>) {
 }
 
 /// The nodes that a select refers to.
-fn select_nodes(select: &Select) -> Vec<NodeRef> {
+pub(crate) fn select_nodes(select: &Select) -> Vec<NodeRef> {
     let mut nodes = Vec::new();
     if let Projection::Outputs(outputs) = &select.projection {
         nodes.extend(outputs.iter().map(|it| it.expression));

@@ -8,7 +8,7 @@ use ferro_wit::schema::{
 use ferro_wit::types::{ScalarType, Value};
 
 use super::{names, relations, scalar_of, table_of};
-use crate::compile::ALIASES;
+use crate::compile::is_alias;
 use crate::ddl::constant;
 use crate::error::{shown, suggestion};
 
@@ -170,6 +170,10 @@ impl Faults<'_> {
             let table = shown(&table.name);
             self.found.push(format!("{at}: the table {table} belongs to the database"));
         }
+        if is_alias(&table.name) {
+            let table = shown(&table.name);
+            self.found.push(format!("{at}: the table {table} has the name of an alias of ours"));
+        }
         let Some(namespace) = &table.namespace else { return };
         if let Some(fault) = names::fault(namespace) {
             self.found.push(format!("{at}: the name of its namespace {fault}"));
@@ -191,7 +195,7 @@ impl Faults<'_> {
             let column = shown(field.column_name());
             self.found.push(format!("{at}: the column {column} belongs to the database"));
         }
-        if ALIASES.contains(&names::fold(field.column_name()).as_str()) {
+        if is_alias(field.column_name()) {
             let column = shown(field.column_name());
             self.found.push(format!("{at}: the column {column} has the name of an alias of ours"));
         }

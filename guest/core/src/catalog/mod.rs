@@ -4,6 +4,7 @@
 //! may rely on what was checked.
 
 mod faults;
+mod links;
 mod names;
 mod relations;
 
@@ -14,6 +15,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType};
 
 use crate::dialect::Spelling as _;
 
+pub(crate) use links::{Link, Relation};
 pub(crate) use names::{MAX_NAME_BYTES, shorten};
 
 /// Checked models, ready to compile against.
@@ -48,6 +50,8 @@ pub(crate) struct Model {
     /// The sets of fields that tell rows apart, each sorted; the primary key is the first.
     pub(crate) keys: Vec<Vec<usize>>,
     pub(crate) foreign_keys: Vec<ForeignKey>,
+    /// Every way to other models, reverse sides included.
+    pub(crate) relations: Vec<Relation>,
     pub(crate) indexes: Vec<schema::Index>,
     pub(crate) checks: Vec<schema::Check>,
     pub(crate) comment: Option<String>,
@@ -161,7 +165,9 @@ impl Catalog {
             })
             .collect();
         let resolver = Resolver { by_name: &by_name, positions: &positions, enums: &schema.enums };
-        let models = models.into_iter().map(|model| resolver.model(model)).collect();
+        let relations = links::resolve(&models, &by_name, &positions);
+        let models = models.into_iter().zip(relations);
+        let models = models.map(|(model, relations)| resolver.model(model, relations)).collect();
         Self { models, enums: schema.enums, join_tables, by_name, same_without_schemas }
     }
 }
@@ -169,6 +175,11 @@ impl Catalog {
 impl Model {
     pub(crate) fn field(&self, name: &str) -> Option<&Field> {
         self.by_name.get(name).map(|index| &self.fields[*index])
+    }
+
+    /// A field that no row has as null.
+    pub(crate) fn key_field(&self) -> Option<&Field> {
+        self.primary_key.first().map(|it| &self.fields[*it])
     }
 
     /// Whether a set of fields tells rows apart.
@@ -236,7 +247,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn model(&self, model: schema::Model) -> Model {
+    fn model(&self, model: schema::Model, relations: Vec<Relation>) -> Model {
         let by_name = self.positions[self.by_name[&model.name]].clone();
         let keys = keys(&model)
             .map(|key| {
@@ -251,6 +262,7 @@ impl Resolver<'_> {
             primary_key: model.primary_key.iter().map(|it| by_name[it]).collect(),
             keys,
             foreign_keys: foreign_keys.collect(),
+            relations,
             name: model.name,
             fields: model.fields.into_iter().map(|it| self.field(it)).collect(),
             indexes: model.indexes,

@@ -10,11 +10,10 @@ use crate::policy::Write;
 impl<'a> Compiler<'a> {
     pub(super) fn delete(mut self, delete: &'a Delete) -> Result<Step, Error> {
         self.view().allow(Write::Delete)?;
-        let rows = self.select_at(delete.rows);
-        self.check_rows(rows)?;
+        let chosen = self.check_rows(delete.rows)?;
         self.sql.push("DELETE FROM ");
         self.target();
-        self.chosen(rows)?;
+        self.chosen(&chosen)?;
         let columns = self.returning(delete.returning.as_ref())?;
         self.into_step(columns)
     }

@@ -17,7 +17,7 @@ use crate::sql::quoted;
 /// how deep.
 const GROUP_TERMS: usize = 16;
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
     /// Writes a node. What has operands is not in parentheses.
     pub(crate) fn expression(&mut self, node: NodeRef) -> Result<(), Error> {
         self.sql.check_size()?;
@@ -26,8 +26,8 @@ impl Compiler<'_> {
             Node::Literal(literal) => self.literal(literal),
             Node::Parameter(it) => self.sql.parameter(it.index, it.kind, it.many),
             Node::Field(path) => {
-                let field = self.view().readable(&path.field)?;
-                self.column(field);
+                let place = self.typing.locate(path)?;
+                self.column_of(place.table, place.field);
             }
             Node::Excluded(name) => {
                 let field = self.view().nameable(name)?;
@@ -49,14 +49,14 @@ impl Compiler<'_> {
             Node::Call(call) => self.call(call)?,
             Node::Cast((operand, kind)) => self.cast(*operand, *kind)?,
             Node::Aggregate(aggregate) => self.aggregate(aggregate, fact.ty)?,
+            Node::Related(related) => self.related(node, related)?,
+            Node::Subquery(select) => self.subquery(node, *select)?,
+            Node::Exists(select) => self.exists_in(node, *select)?,
+            Node::InSelect((operand, select)) => self.in_select(node, *operand, *select)?,
             // Typing refuses these.
-            Node::Case(_)
-            | Node::Json(_)
-            | Node::Window(_)
-            | Node::Related(_)
-            | Node::Subquery(_)
-            | Node::Exists(_)
-            | Node::InSelect(_) => return Err(unsupported(format!("node {node}"))),
+            Node::Case(_) | Node::Json(_) | Node::Window(_) => {
+                return Err(unsupported(format!("node {node}")));
+            }
         }
         Ok(())
     }
@@ -65,7 +65,13 @@ impl Compiler<'_> {
     pub(crate) fn operand(&mut self, node: NodeRef) -> Result<(), Error> {
         let compound = matches!(
             self.node(node),
-            Node::Unary(_) | Node::Binary(_) | Node::Between(_) | Node::AllOf(_) | Node::AnyOf(_)
+            Node::Unary(_)
+                | Node::Binary(_)
+                | Node::Between(_)
+                | Node::AllOf(_)
+                | Node::AnyOf(_)
+                | Node::Related(_)
+                | Node::InSelect(_)
         );
         if !compound {
             return self.expression(node);

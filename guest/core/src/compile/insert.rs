@@ -39,6 +39,7 @@ impl<'a> Compiler<'a> {
     /// rows or one.
     fn insert_batch(self, insert: &'a Insert, fields: &[&'a Field]) -> Result<Vec<Step>, Error> {
         let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
+        let scope = self.typing.scope;
         let arrays = fields.iter().any(|it| it.ty.many);
         if dialect.features().arrays && !arrays && !fields.is_empty() {
             return Ok(vec![self.insert_rows(insert, fields, Rows::Unnest)?]);
@@ -50,7 +51,7 @@ impl<'a> Compiler<'a> {
         sizes
             .into_iter()
             .map(|rows| {
-                let compiler = Self::new(catalog, query, dialect, self.view().clone());
+                let compiler = Self::new(catalog, query, dialect, scope, self.view().clone())?;
                 compiler.insert_rows(insert, fields, Rows::Batch(rows))
             })
             .collect()
@@ -63,6 +64,7 @@ impl<'a> Compiler<'a> {
         rows: Rows,
     ) -> Result<Step, Error> {
         self.view().forced_on_insert()?;
+        self.typing.isolate();
         self.sql.push("INSERT INTO ");
         self.table();
         let any = !fields.is_empty() || !self.view().forced.is_empty();

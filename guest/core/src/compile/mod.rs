@@ -9,19 +9,19 @@ mod expression;
 mod insert;
 mod projection;
 mod select;
+mod tables;
 mod update;
 
 use ferro_wit::plan::{Agreement, Binding, Effect, Given, Plan, Step};
 use ferro_wit::policy::Scope;
-use ferro_wit::query::{Node, NodeRef, Query, Select, SelectRef, Statement};
+use ferro_wit::query::{Node, NodeRef, Query, SelectRef, Statement};
 use ferro_wit::types::{ColumnInfo, Dialect, Error};
 
 use crate::catalog::{Catalog, Field};
-use crate::dialect::Spelling as _;
-use crate::error::{invalid, unsupported};
+use crate::error::invalid;
 use crate::policy::{self, View};
 use crate::sql::Sql;
-use crate::typing::{Fact, Typing};
+use crate::typing::{Fact, MAX_TABLES, Typing};
 use crate::validate;
 
 impl Catalog {
@@ -50,7 +50,7 @@ impl Catalog {
             policy::allow_writes(scope)?;
         }
         let view = View::open(self, scope, model)?;
-        let compiler = Compiler::new(self, query, dialect, view.clone());
+        let compiler = Compiler::new(self, query, dialect, scope, view.clone())?;
         let steps = match &query.statement {
             Statement::Select(select) => vec![compiler.select(*select)?],
             Statement::Count(select) => vec![compiler.count(*select)?],
@@ -77,33 +77,40 @@ pub(crate) struct Compiler<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) typing: Typing<'a>,
     pub(crate) sql: Sql,
-    /// The name that the table has in the statement; none in `RETURNING`, where SQLite has no
-    /// aliases.
-    alias: Option<&'static str>,
+    /// The columns of the first table are written without its alias: in `RETURNING`, where SQLite
+    /// has none.
+    bare: bool,
+    /// How many statements there are around what is being written.
+    depth: usize,
 }
 
-/// The name of a statement's table.
-const ROWS: &str = "t0";
-/// The name of the same table in a subquery.
-const CHOSEN: &str = "t1";
-/// On PostgreSQL such a name, unqualified, is the whole row: no column may have it.
-pub(crate) const ALIASES: [&str; 2] = [ROWS, CHOSEN];
+/// The name that a table has in a statement, by its number. On PostgreSQL such a name, unqualified,
+/// is the whole row: no column may have it.
+fn alias(table: usize) -> String {
+    format!("t{table}")
+}
+
+/// Whether a table could get this name.
+pub(crate) fn is_alias(name: &str) -> bool {
+    (0..MAX_TABLES).any(|it| name.eq_ignore_ascii_case(&alias(it)))
+}
 
 impl<'a> Compiler<'a> {
-    fn new(catalog: &'a Catalog, query: &'a Query, dialect: Dialect, view: View<'a>) -> Self {
-        Self {
-            catalog,
-            query,
-            dialect,
-            typing: Typing::new(catalog, query, dialect, view),
-            sql: Sql::new(dialect),
-            alias: Some(ROWS),
-        }
+    fn new(
+        catalog: &'a Catalog,
+        query: &'a Query,
+        dialect: Dialect,
+        scope: Option<&'a Scope>,
+        view: View<'a>,
+    ) -> Result<Self, Error> {
+        let typing = Typing::new(catalog, query, dialect, scope, view)?;
+        let sql = Sql::new(dialect);
+        Ok(Self { catalog, query, dialect, typing, sql, bare: false, depth: 0 })
     }
 
     /// The model as the caller sees it.
     pub(crate) fn view(&self) -> &View<'a> {
-        &self.typing.view
+        self.typing.view()
     }
 
     /// What a node is.
@@ -112,65 +119,33 @@ impl<'a> Compiler<'a> {
     }
 
     fn node(&self, node: NodeRef) -> &'a Node {
-        &self.query.nodes[node as usize]
+        self.typing.node(node)
     }
 
-    /// Writes a column of the statement's table.
+    /// Writes a subquery: what is in it is about the rows of another frame.
+    fn inside<T>(&mut self, frame: usize, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.depth += 1;
+        let before = self.typing.enter(frame);
+        let written = write(self);
+        self.typing.enter(before);
+        self.depth -= 1;
+        written
+    }
+
+    /// Writes a column of the row that is looked at.
     pub(crate) fn column(&mut self, field: &Field) {
-        match self.alias {
-            Some(alias) => self.sql.qualified(alias, &field.column),
-            None => self.sql.name(&field.column),
-        }
+        self.column_of(self.typing.frame().row, field);
     }
 
-    /// Whether a qualified name could be a function of the whole row, hidden columns included:
-    /// `"t0"."row_to_json"`. An unqualified one cannot, unless it is that of the table's alias.
-    fn must_prove_columns(&self) -> bool {
-        self.dialect.features().row_functions && self.view().hides_columns()
+    /// Writes a column of a table.
+    pub(crate) fn column_of(&mut self, table: usize, field: &Field) {
+        self.column_named(table, &field.column);
     }
 
-    /// Writes what rows are selected from: the table, or a select of the columns that the caller may
-    /// name, which fails if one of them does not exist. PostgreSQL plans both alike.
-    fn source(&mut self) {
-        if !self.must_prove_columns() {
-            return self.table();
-        }
-        let outer = self.alias.take();
-        self.sql.push("(SELECT ");
-        let view = self.view();
-        let forced = view.forced.iter().map(|it| it.field);
-        let keys = view.model.primary_key.iter().map(|it| &view.model.fields[*it]);
-        let mut columns: Vec<_> =
-            view.readable_fields().chain(forced).chain(keys).map(|it| &it.column).collect();
-        columns.sort();
-        columns.dedup();
-        for (position, column) in columns.into_iter().enumerate() {
-            self.sql.push(if position > 0 { ", " } else { "" });
-            self.sql.name(column);
-        }
-        self.sql.push(" FROM ");
-        self.alias = outer;
-        self.table();
-        self.sql.push(")");
-        self.named();
-    }
-
-    /// Writes the table's name, and the alias that the columns are qualified with.
-    fn table(&mut self) {
-        let table = &self.view().model.table;
-        match &table.namespace {
-            Some(namespace) if self.dialect.features().schemas => {
-                self.sql.qualified(namespace, &table.name);
-            }
-            _ => self.sql.name(&table.name),
-        }
-        self.named();
-    }
-
-    fn named(&mut self) {
-        if let Some(alias) = self.alias {
-            self.sql.push(" AS ");
-            self.sql.name(alias);
+    fn column_named(&mut self, table: usize, column: &str) {
+        match self.bare && table == 0 {
+            true => self.sql.name(column),
+            false => self.sql.qualified(&alias(table), column),
         }
     }
 
@@ -201,22 +176,6 @@ fn model_of(query: &Query) -> Result<&str, Error> {
             &delete.model
         }
     })
-}
-
-/// Refuses the parts of a select that are not compiled yet.
-fn check_supported(select: &Select) -> Result<(), Error> {
-    let construct = if select.lock.is_some() {
-        "`lock`"
-    } else if !select.includes.is_empty() {
-        "`includes`"
-    } else if !select.combined.is_empty() {
-        "`combined`"
-    } else if matches!(select.distinct, ferro_wit::query::Distinct::On(_)) {
-        "`distinct on`"
-    } else {
-        return Ok(());
-    };
-    Err(unsupported(format!("{construct} of a select is not supported yet")))
 }
 
 /// A caller counts its values by what the plan binds, so parameters are numbered without gaps.

@@ -3,34 +3,57 @@
 use std::collections::HashSet;
 
 use ferro_wit::plan::Step;
-use ferro_wit::query::{Assignment, Select, Update};
+use ferro_wit::query::{Assignment, Distinct, Node, Query, Select, SelectRef, Update};
 use ferro_wit::types::Error;
 
-use super::{CHOSEN, Compiler};
+use super::Compiler;
 use crate::error::{at, invalid, shown};
 use crate::policy::{self, Write};
+use crate::typing::check_supported;
+use crate::validate::{children, select_nodes};
 
 impl<'a> Compiler<'a> {
     pub(super) fn update(mut self, update: &'a Update) -> Result<Step, Error> {
         self.view().allow(Write::Update)?;
-        let rows = self.select_at(update.rows);
-        self.check_rows(rows)?;
+        let chosen = self.check_rows(update.rows)?;
         self.sql.push("UPDATE ");
         self.target();
         self.sql.push(" SET ");
         self.assignments(&update.set)?;
-        self.chosen(rows)?;
+        self.chosen(&chosen)?;
         let columns = self.returning(update.returning.as_ref())?;
         self.into_step(columns)
+    }
+
+    /// The rows that an update or a delete is about: checked, with nothing that it cannot have.
+    pub(super) fn check_rows(&mut self, rows: SelectRef) -> Result<Chosen<'a>, Error> {
+        let rows = self.select_at(rows);
+        check_supported(rows)?;
+        let plain = matches!(rows.distinct, Distinct::No)
+            && rows.group_by.is_empty()
+            && rows.having.is_none();
+        if !plain {
+            return Err(invalid(
+                "the rows to change are chosen by a filter, an order, a limit and an offset only",
+            ));
+        }
+        let counted = rows.limit.is_some() || rows.offset.is_some();
+        if !counted && !reaches_out(self.query, rows) {
+            self.typing.isolate();
+            self.typing.check_clauses(rows)?;
+            return Ok(Chosen { rows, frame: None });
+        }
+        self.typing.isolate();
+        let frame = self.typing.open(self.view().clone(), None)?;
+        self.typing.within(frame, |it| it.check_clauses(rows))?;
+        Ok(Chosen { rows, frame: Some(frame) })
     }
 
     /// Writes the table whose rows are changed. Columns that have to be proven are not qualified
     /// from here on.
     pub(super) fn target(&mut self) {
         self.table();
-        if self.must_prove_columns() {
-            self.alias = None;
-        }
+        self.bare = self.must_prove_columns(self.view());
     }
 
     /// Writes which column gets which value.
@@ -59,9 +82,9 @@ impl<'a> Compiler<'a> {
     }
 
     /// Writes the condition on the rows to change. A limit or an offset counts the rows of the
-    /// select, so they are chosen by their keys in one.
-    pub(super) fn chosen(&mut self, rows: &'a Select) -> Result<(), Error> {
-        if rows.limit.is_none() && rows.offset.is_none() {
+    /// select, and relations join others to them: then they are chosen by their keys.
+    pub(super) fn chosen(&mut self, Chosen { rows, frame }: &Chosen<'a>) -> Result<(), Error> {
+        let Some(frame) = *frame else {
             // Without a limit an order chooses nothing.
             for term in &rows.order_by {
                 if self.fact(term.expression)?.parameter {
@@ -71,17 +94,43 @@ impl<'a> Compiler<'a> {
                 }
             }
             return policy::conjuncts(self, rows.filter);
-        }
+        };
         let composite = self.view().model.primary_key.len() > 1;
         policy::conjuncts(self, None)?;
         self.sql.push(if self.view().forced.is_empty() { " WHERE " } else { " AND " });
         self.sql.push(if composite { "(" } else { "" });
         self.keys();
         self.sql.push(if composite { ") IN (" } else { " IN (" });
-        let outer = self.alias.replace(CHOSEN);
-        self.chosen_keys(rows)?;
-        self.alias = outer;
+        self.inside(frame, |it| it.chosen_keys(rows))?;
         self.sql.push(")");
         Ok(())
     }
+}
+
+/// The rows that a write changes, and the frame of the subquery that they need.
+pub(super) struct Chosen<'a> {
+    rows: &'a Select,
+    frame: Option<usize>,
+}
+
+/// Whether a select looks at other tables than its own.
+fn reaches_out(query: &Query, select: &Select) -> bool {
+    let mut seen = vec![false; query.nodes.len()];
+    let mut open = select_nodes(select);
+    while let Some(node) = open.pop() {
+        if std::mem::replace(&mut seen[node as usize], true) {
+            continue;
+        }
+        let node = &query.nodes[node as usize];
+        let reaches = match node {
+            Node::Field(path) => !path.relations.is_empty(),
+            Node::Related(_) | Node::Subquery(_) | Node::Exists(_) | Node::InSelect(_) => true,
+            _ => false,
+        };
+        if reaches {
+            return true;
+        }
+        open.extend(children(node).0);
+    }
+    false
 }

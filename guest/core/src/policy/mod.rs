@@ -2,9 +2,11 @@
 //! that are forced on its rows.
 //!
 //! The other stages reach models and fields only through a [`View`], so what is outside of the
-//! scope looks like what does not exist. [`rows`] writes the conditions.
+//! scope looks like what does not exist. [`crossing`] does so for relations; [`rows`] writes the
+//! conditions.
 
 mod agreements;
+mod crossing;
 mod rows;
 
 use ferro_wit::policy::{FieldSet, Scope, TableScope};
@@ -15,7 +17,7 @@ use crate::catalog::{Catalog, Field, Model};
 use crate::error::{bad_scope, denied, invalid, shown, suggestion};
 
 pub(crate) use agreements::agreements;
-pub(crate) use rows::{conjuncts, operator};
+pub(crate) use rows::{conjuncts, fails, forced_too, holds, must_guard, operator, value};
 
 /// A model as a caller sees it.
 #[derive(Debug, Clone)]

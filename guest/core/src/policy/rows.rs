@@ -13,24 +13,74 @@ use super::Forced;
 use crate::compile::Compiler;
 use crate::dialect::Spelling as _;
 use crate::sql::quoted;
+use crate::typing::Fact;
 
-/// Writes ` WHERE …` with the forced conditions of the compiler's view and the caller's filter;
-/// nothing where there is neither.
+/// Writes ` WHERE …` with the forced conditions of the row that is looked at and the caller's
+/// filter; nothing where there is neither.
 pub(crate) fn conjuncts(compiler: &mut Compiler<'_>, filter: Option<NodeRef>) -> Result<(), Error> {
+    let row = compiler.typing.frame().row;
     let mut separator = " WHERE ";
     if !compiler.view().forced.is_empty() {
         compiler.sql.push(separator);
-        forced(compiler);
+        forced(compiler, row);
         separator = " AND ";
     }
+    match filter {
+        Some(filter) => terms(compiler, filter, separator),
+        None => Ok(()),
+    }
+}
+
+/// Writes ` AND …` with the forced conditions of a table; nothing where there are none.
+pub(crate) fn forced_too(compiler: &mut Compiler<'_>, table: usize) {
+    if !conditions(compiler, table).is_empty() {
+        compiler.sql.push(" AND ");
+        forced(compiler, table);
+    }
+}
+
+/// Writes ` AND …` with a condition on the row that is looked at.
+pub(crate) fn holds(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
+    terms(compiler, condition, " AND ")
+}
+
+/// Writes ` AND …`: a condition on the row that is looked at is false or null.
+pub(crate) fn fails(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
+    compiler.sql.push(" AND ");
+    guarded(compiler, condition, |it| {
+        it.operand(condition)?;
+        it.sql.push(" IS NOT ");
+        it.sql.push(it.dialect.boolean(true));
+        Ok(())
+    })
+}
+
+/// Writes a value of a row; null where the row is not in scope.
+pub(crate) fn value(compiler: &mut Compiler<'_>, node: NodeRef) -> Result<(), Error> {
+    let fact = compiler.fact(node)?;
+    // An aggregate is made of rows that were asked before.
+    if fact.aggregate || !must_guard(compiler, fact) {
+        return compiler.output(node);
+    }
+    compiler.sql.push("CASE WHEN ");
+    guard(compiler, fact);
+    compiler.sql.push(" THEN ");
+    compiler.output(node)?;
+    compiler.sql.push(" END");
+    Ok(())
+}
+
+/// Whether an expression must not be evaluated before it is known that its rows are in scope.
+pub(crate) fn must_guard(compiler: &Compiler<'_>, fact: Fact) -> bool {
+    fact.fallible && !scoped(compiler, fact).is_empty()
+}
+
+fn terms(compiler: &mut Compiler<'_>, filter: NodeRef, separator: &str) -> Result<(), Error> {
     let mut terms = Vec::new();
-    if let Some(filter) = filter {
-        split(compiler, filter, &mut terms)?;
-    }
-    for term in terms {
-        compiler.sql.push(separator);
-        separator = " AND ";
-        guarded(compiler, term)?;
+    split(compiler, filter, &mut terms)?;
+    for (position, term) in terms.into_iter().enumerate() {
+        compiler.sql.push(if position > 0 { " AND " } else { separator });
+        guarded(compiler, term, |it| it.term(term))?;
     }
     Ok(())
 }
@@ -52,34 +102,77 @@ fn split(compiler: &Compiler<'_>, node: NodeRef, terms: &mut Vec<NodeRef>) -> Re
 /// From here on a conjunction is written as one term: SQLite limits how many stand side by side.
 const SPLIT_TERMS: usize = 32;
 
-fn guarded(compiler: &mut Compiler<'_>, term: NodeRef) -> Result<(), Error> {
-    if compiler.view().forced.is_empty() || !compiler.fact(term)?.fallible {
-        return compiler.term(term);
+/// Writes a condition, under its guard if it needs one.
+fn guarded<'a>(
+    compiler: &mut Compiler<'a>,
+    term: NodeRef,
+    write: impl FnOnce(&mut Compiler<'a>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let fact = compiler.fact(term)?;
+    if !must_guard(compiler, fact) {
+        return write(compiler);
     }
     compiler.sql.push("CASE WHEN ");
-    forced(compiler);
+    guard(compiler, fact);
     compiler.sql.push(" THEN ");
-    compiler.expression(term)?;
+    write(compiler)?;
     compiler.sql.push(" ELSE ");
     compiler.sql.push(compiler.dialect.boolean(false));
     compiler.sql.push(" END");
     Ok(())
 }
 
-/// The forced conditions, joined by `AND`.
-fn forced(compiler: &mut Compiler<'_>) {
-    for index in 0..compiler.view().forced.len() {
+/// The tables with forced conditions that an expression depends on. The row that is looked at
+/// always counts: databases evaluate what depends on no row when they look at one.
+fn scoped(compiler: &Compiler<'_>, fact: Fact) -> Vec<usize> {
+    let tables = fact.tables | 1 << compiler.typing.frame().row;
+    let all = 0..compiler.typing.tables.len();
+    all.filter(|it| tables & (1 << it) != 0 && !conditions(compiler, *it).is_empty()).collect()
+}
+
+/// That the rows which an expression depends on are in scope, or do not exist.
+fn guard(compiler: &mut Compiler<'_>, fact: Fact) {
+    for (position, table) in scoped(compiler, fact).into_iter().enumerate() {
+        compiler.sql.push(if position > 0 { " AND " } else { "" });
+        if !compiler.typing.tables[table].optional {
+            forced(compiler, table);
+            continue;
+        }
+        // Databases may turn an outer join into an inner one, and then ask this before they join.
+        let key = compiler.typing.tables[table].view.as_ref().and_then(|it| it.model.key_field());
+        compiler.sql.push("(");
+        if let Some(key) = key {
+            compiler.column_of(table, key);
+            compiler.sql.push(" IS NULL OR ");
+        }
+        forced(compiler, table);
+        compiler.sql.push(")");
+    }
+}
+
+/// The forced conditions of a table.
+fn conditions<'c, 'a>(compiler: &'c Compiler<'a>, table: usize) -> &'c [Forced<'a>] {
+    match &compiler.typing.tables[table].view {
+        Some(view) => &view.forced,
+        None => &[],
+    }
+}
+
+/// The forced conditions of a table, joined by `AND`.
+fn forced(compiler: &mut Compiler<'_>, table: usize) {
+    for index in 0..conditions(compiler, table).len() {
         if index > 0 {
             compiler.sql.push(" AND ");
         }
-        condition(compiler, index);
+        let forced = conditions(compiler, table)[index];
+        condition(compiler, table, forced);
     }
 }
 
 /// One forced condition. Texts compare byte by byte, whatever collation their column has. On
 /// PostgreSQL the plain comparison stands beside the exact one, for the sake of indexes.
-fn condition(compiler: &mut Compiler<'_>, index: usize) {
-    let Forced { field, test, .. } = compiler.view().forced[index];
+fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
+    let Forced { field, test, .. } = forced;
     let is_native_enum = field.ty.enumeration.is_some() && compiler.dialect.features().enums;
     let is_ordered = !matches!(test, Comparison::Equal | Comparison::NotEqual);
     // An order is that of the column, but decimals are none without their collation.
@@ -87,15 +180,15 @@ fn condition(compiler: &mut Compiler<'_>, index: usize) {
     let exact = if own { "" } else { compiler.dialect.exact(field.ty.kind) };
     let plain_too = compiler.dialect.features().exact_without_index && test == Comparison::Equal;
     if plain_too && !exact.is_empty() {
-        comparison(compiler, index, "");
+        comparison(compiler, table, forced, "");
         compiler.sql.push(" AND ");
     }
-    comparison(compiler, index, exact);
+    comparison(compiler, table, forced, exact);
 }
 
-fn comparison(compiler: &mut Compiler<'_>, index: usize, collation: &str) {
-    let Forced { field, value, test, many } = compiler.view().forced[index];
-    compiler.column(field);
+fn comparison(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>, collation: &str) {
+    let Forced { field, value, test, many } = forced;
+    compiler.column_of(table, field);
     compiler.sql.push(collation);
     let (before, after) = match many {
         true => compiler.dialect.in_list(field.ty.kind, test == Comparison::NotEqual),

@@ -87,6 +87,12 @@ impl Typing<'_> {
         if argument.aggregate || filter.aggregate {
             return Err(named(invalid("an aggregate cannot stand in another one")));
         }
+        let tables = argument.tables | filter.tables;
+        if self.beyond(self.current, tables) != 0 {
+            return Err(named(unsupported(
+                "an aggregate of the fields of an outer select is not supported",
+            )));
+        }
         let kind = match (aggregate.function, argument.ty) {
             (A::Count, _) => ScalarType::Integer,
             (_, None) => return Err(named(mismatch("a bare null cannot be aggregated"))),
@@ -99,6 +105,7 @@ impl Typing<'_> {
             aggregate: true,
             varies: true,
             parameter: argument.parameter || filter.parameter,
+            tables,
         })
     }
 

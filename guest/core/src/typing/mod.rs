@@ -4,8 +4,12 @@
 //! Nothing is coerced, with one exception: whole numbers go where floats or decimals are wanted.
 
 mod calls;
+mod columns;
+mod frames;
 mod operators;
+mod selects;
 
+use ferro_wit::policy::Scope;
 use ferro_wit::query::{Literal, Node, NodeRef, Query};
 use ferro_wit::types::{Dialect, Error, ScalarType};
 
@@ -13,6 +17,10 @@ use crate::catalog::{Catalog, Type};
 use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::View;
+
+use frames::Frame;
+pub(crate) use frames::{Join, MAX_TABLES, Reach, Table};
+pub(crate) use selects::check_supported;
 
 /// What is known of a node.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +36,8 @@ pub(crate) struct Fact {
     pub(crate) varies: bool,
     /// A parameter stands in it.
     pub(crate) parameter: bool,
+    /// The tables that it depends on, as bits.
+    pub(crate) tables: u64,
 }
 
 impl Fact {
@@ -38,6 +48,7 @@ impl Fact {
         aggregate: false,
         varies: false,
         parameter: false,
+        tables: 0,
     };
 
     fn constant(kind: ScalarType) -> Self {
@@ -53,6 +64,7 @@ impl Fact {
             aggregate: one.aggregate || other.aggregate,
             varies: one.varies || other.varies,
             parameter: one.parameter || other.parameter,
+            tables: one.tables | other.tables,
         })
     }
 
@@ -70,32 +82,45 @@ pub(crate) struct Typing<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) query: &'a Query,
     pub(crate) dialect: Dialect,
-    pub(crate) view: View<'a>,
+    pub(crate) scope: Option<&'a Scope>,
+    /// The tables of the statement, by their numbers.
+    pub(crate) tables: Vec<Table<'a>>,
+    frames: Vec<Frame<'a>>,
+    /// The frame that is looked at.
+    current: usize,
     /// The fields that the rows of an insert carry, while its conflict is compiled: only there may
     /// `excluded` stand.
     pub(crate) inserted: Option<Vec<&'a str>>,
-    /// What is known so far.
-    facts: Vec<Option<Fact>>,
 }
 
 impl<'a> Typing<'a> {
+    /// Looks at the rows of a model first.
     pub(crate) fn new(
         catalog: &'a Catalog,
         query: &'a Query,
         dialect: Dialect,
+        scope: Option<&'a Scope>,
         view: View<'a>,
-    ) -> Self {
-        let facts = vec![None; query.nodes.len()];
-        Self { catalog, query, dialect, view, inserted: None, facts }
+    ) -> Result<Self, Error> {
+        let (tables, frames) = (Vec::new(), Vec::new());
+        let mut typing =
+            Self { catalog, query, dialect, scope, tables, frames, current: 0, inserted: None };
+        typing.open(view, None)?;
+        Ok(typing)
+    }
+
+    /// The model whose rows are looked at, as the caller sees it.
+    pub(crate) fn view(&self) -> &View<'a> {
+        &self.frame().view
     }
 
     /// What a node is.
     pub(crate) fn fact(&mut self, node: NodeRef) -> Result<Fact, Error> {
-        if let Some(known) = self.facts[node as usize] {
+        if let Some(known) = self.known(node) {
             return Ok(known);
         }
         let fact = self.find(node)?;
-        self.facts[node as usize] = Some(fact);
+        self.learn(node, fact);
         Ok(fact)
     }
 
@@ -154,20 +179,13 @@ impl<'a> Typing<'a> {
                 ..Fact::CONSTANT
             }),
             Node::Field(path) => {
-                if !path.relations.is_empty() {
-                    return Err(named(unsupported(
-                        "a path through relations is not supported yet",
-                    )));
-                }
-                if path.outer != 0 {
-                    return Err(named(invalid("there is no select around this one")));
-                }
-                let field = self.view.readable(&path.field).map_err(named)?;
+                let place = self.locate(path).map_err(named)?;
                 self.check_proven(&path.field).map_err(named)?;
                 Ok(Fact {
-                    ty: Some(field.ty),
-                    nullable: field.nullable,
+                    ty: Some(place.field.ty),
+                    nullable: place.nullable,
                     varies: true,
+                    tables: 1 << place.table,
                     ..Fact::CONSTANT
                 })
             }
@@ -209,10 +227,12 @@ impl<'a> Typing<'a> {
             Node::Case(_) => Err(named(not_yet("case"))),
             Node::Json(_) => Err(named(not_yet("json"))),
             Node::Window(_) => Err(named(not_yet("window"))),
-            Node::Related(_) => Err(named(not_yet("related"))),
-            Node::Subquery(_) => Err(named(not_yet("subquery"))),
-            Node::Exists(_) => Err(named(not_yet("exists"))),
-            Node::InSelect(_) => Err(named(not_yet("in-select"))),
+            Node::Related(related) => self.related(node, related).map_err(named),
+            Node::Subquery(select) => self.subquery(node, *select).map_err(named),
+            Node::Exists(select) => self.exists(node, *select).map_err(named),
+            Node::InSelect((operand, select)) => {
+                self.in_select(node, *operand, *select).map_err(named)
+            }
         }
     }
 
@@ -221,18 +241,24 @@ impl<'a> Typing<'a> {
             return Err(invalid("`excluded` stands only in the conflict of an insert"));
         };
         let field = match inserted.contains(&name) {
-            true => self.view.nameable(name)?,
-            false => self.view.readable(name)?,
+            true => self.view().nameable(name)?,
+            false => self.view().readable(name)?,
         };
         self.check_proven(name)?;
-        Ok(Fact { ty: Some(field.ty), nullable: field.nullable, varies: true, ..Fact::CONSTANT })
+        Ok(Fact {
+            ty: Some(field.ty),
+            nullable: field.nullable,
+            varies: true,
+            tables: 1 << self.frame().row,
+            ..Fact::CONSTANT
+        })
     }
 
     /// In the conflict of an insert, names are qualified, and may turn out to be functions of the
     /// row: what the insert itself names is a column for sure.
     fn check_proven(&self, name: &str) -> Result<(), Error> {
         let Some(inserted) = &self.inserted else { return Ok(()) };
-        let at_risk = self.dialect.features().row_functions && self.view.hides_columns();
+        let at_risk = self.dialect.features().row_functions && self.view().hides_columns();
         match at_risk && !inserted.contains(&name) {
             false => Ok(()),
             true => Err(unsupported(format!(

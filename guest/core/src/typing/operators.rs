@@ -124,7 +124,7 @@ impl Typing<'_> {
         }
     }
 
-    fn check_comparable(&self, left: Fact, right: Fact) -> Result<(), Error> {
+    pub(super) fn check_comparable(&self, left: Fact, right: Fact) -> Result<(), Error> {
         use ScalarType as S;
         let (Some(left), Some(right)) = (left.ty, right.ty) else { return Ok(()) };
         if left.many || right.many {

@@ -318,7 +318,11 @@ pub(crate) fn plan(query: &Query) -> String {
 }
 
 pub(crate) fn scoped(query: &Query, scope: Option<&Scope>) -> String {
-    let catalog = catalog();
+    plans(&catalog(), query, scope)
+}
+
+/// The SQL over other models.
+pub(crate) fn plans(catalog: &Catalog, query: &Query, scope: Option<&Scope>) -> String {
     let plans = BOTH.map(|dialect| catalog.compile(query, dialect, scope));
     let mut out = String::new();
     for (plan, dialect) in plans.iter().zip(BOTH) {
@@ -360,7 +364,11 @@ pub(crate) fn error(query: &Query) -> Error {
 }
 
 pub(crate) fn scoped_error(query: &Query, scope: Option<&Scope>) -> Error {
-    let catalog = catalog();
+    fault(&catalog(), query, scope)
+}
+
+/// The error over other models, which is the same on both databases.
+pub(crate) fn fault(catalog: &Catalog, query: &Query, scope: Option<&Scope>) -> Error {
     let [sqlite, postgres] =
         BOTH.map(|dialect| catalog.compile(query, dialect, scope).unwrap_err());
     assert_eq!(sqlite, postgres);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blog;
 mod delete;
 mod expressions;
 mod faults;
@@ -9,6 +10,7 @@ mod fixture;
 mod hostile;
 mod insert;
 mod limits;
+mod relations;
 mod scope;
 mod select;
 mod tables;

@@ -152,7 +152,7 @@ fn t1_a_name_that_is_no_column_cannot_become_a_function_of_a_row_with_hidden_col
         })
     };
     insta::assert_snapshot!(compile(&remove, false), @r##"DELETE FROM "user" AS "t0" WHERE "email" = $1 RETURNING "age""##);
-    insta::assert_snapshot!(compile(&remove, true), @r##"DELETE FROM "user" AS "t0" WHERE "id" IN (SELECT "t1"."id" FROM (SELECT "active", "age", "avatar", "balance", "born", "break", "created", "email", "id", "mood", "profile", "score", "tags", "tenant_id" FROM "user" AS "t1") AS "t1" WHERE "t1"."email" = $1 LIMIT 5) RETURNING "age""##);
+    insta::assert_snapshot!(compile(&remove, true), @r##"WITH "t1" AS (SELECT "active", "age", "avatar", "balance", "born", "break", "created", "email", "id", "mood", "profile", "score", "tags", "tenant_id" FROM "user" AS "t1") DELETE FROM "user" AS "t0" WHERE "id" IN (SELECT "t1"."id" FROM "t1" AS "t1" WHERE "t1"."email" = $1 LIMIT 5) RETURNING "age""##);
     let upsert = |field: &'static str| {
         move |nodes: &mut Nodes, _| {
             let value = nodes.add(Node::Excluded("email".into()));

@@ -1,0 +1,250 @@
+//! Frames: the rows that expressions look at, and the tables of a statement.
+//!
+//! A select has a frame, and so has the condition of a `related`, which is asked of the rows of
+//! another model. The same node may stand in several frames and mean something else in each, so
+//! what is known of a node is kept by frame.
+//!
+//! Tables are numbered over the whole statement, in the order in which they are first reached. The
+//! number is the table's alias in SQL, and its bit in [`Fact::tables`].
+
+use ferro_wit::query::{NodeRef, Path};
+use ferro_wit::types::Error;
+
+use super::{Fact, Typing};
+use crate::catalog::{self, Field, Link, Relation};
+use crate::error::{invalid, limit, shown, unsupported};
+use crate::policy::View;
+
+/// The most tables that a statement reads, each counted as often as it is read. SQLite joins no
+/// more.
+pub(crate) const MAX_TABLES: usize = 64;
+
+/// A table that a statement reads.
+#[derive(Debug)]
+pub(crate) struct Table<'a> {
+    pub(crate) name: &'a catalog::Table,
+    /// None: a table of pairs, which is no model.
+    pub(crate) view: Option<View<'a>>,
+    /// A row of it may be all nulls, where there is none.
+    pub(crate) optional: bool,
+}
+
+/// What expressions look at: a row, and the rows that it refers to.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) view: View<'a>,
+    /// The row's table, by its number.
+    pub(crate) row: usize,
+    /// The rows that it refers to, each after the one that leads to it.
+    pub(crate) joins: Vec<Join<'a>>,
+    /// How its rows are found from one of an outer frame.
+    pub(crate) reach: Option<Reach<'a>>,
+    /// The frame that `outer` leads to.
+    around: Option<usize>,
+    /// It is the row of a write: its expressions cannot reach other tables.
+    alone: bool,
+    /// All its tables, as bits.
+    tables: u64,
+    /// Of the nodes that were looked at.
+    facts: Vec<Option<Fact>>,
+    /// The frames that its nodes opened.
+    inner: Vec<(NodeRef, Vec<usize>)>,
+}
+
+/// From a row to the one row at most that it refers to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Join<'a> {
+    pub(crate) from: usize,
+    pub(crate) relation: &'a Relation,
+    pub(crate) to: usize,
+}
+
+/// From a row to the rows that are related to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    pub(crate) from: usize,
+    pub(crate) relation: &'a Relation,
+    /// The table of pairs between them.
+    pub(crate) pairs: Option<usize>,
+}
+
+/// Where a field is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) table: usize,
+    pub(crate) field: &'a Field,
+    /// It can be null, or there may be no row that has it.
+    pub(crate) nullable: bool,
+}
+
+impl<'a> Typing<'a> {
+    /// Opens a frame on the rows of a model, and gives its number.
+    pub(crate) fn open(&mut self, view: View<'a>, around: Option<usize>) -> Result<usize, Error> {
+        let table = Table { name: &view.model.table, view: Some(view.clone()), optional: false };
+        let row = self.add_table(table)?;
+        self.frames.push(Frame {
+            view,
+            row,
+            joins: Vec::new(),
+            reach: None,
+            around,
+            alone: false,
+            tables: 1 << row,
+            facts: vec![None; self.query.nodes.len()],
+            inner: Vec::new(),
+        });
+        Ok(self.frames.len() - 1)
+    }
+
+    /// Opens a frame on the rows that a relation leads to from a row, to-many or not.
+    pub(crate) fn open_related(
+        &mut self,
+        from: usize,
+        name: &str,
+        around: usize,
+    ) -> Result<usize, Error> {
+        let crossing = self.view_of(from)?.cross(self.catalog, self.scope, name)?;
+        let frame = self.open(crossing.target, Some(around))?;
+        let catalog = self.catalog;
+        let pairs = match (&crossing.relation.link, crossing.through) {
+            (Link::JoinTable { index, .. }, _) => {
+                let name = &catalog.join_tables[*index].table;
+                Some(self.add_table(Table { name, view: None, optional: false })?)
+            }
+            (_, Some(view)) => {
+                let name = &view.model.table;
+                Some(self.add_table(Table { name, view: Some(view), optional: false })?)
+            }
+            (_, None) => None,
+        };
+        let opened = &mut self.frames[frame];
+        opened.tables |= pairs.map_or(0, |it| 1 << it);
+        opened.reach = Some(Reach { from, relation: crossing.relation, pairs });
+        Ok(frame)
+    }
+
+    /// Looks at the rows of another frame for a while.
+    pub(crate) fn within<T>(&mut self, frame: usize, look: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.enter(frame);
+        let found = look(self);
+        self.enter(before);
+        found
+    }
+
+    /// Looks at the rows of another frame from here on; gives the one before.
+    pub(crate) fn enter(&mut self, frame: usize) -> usize {
+        std::mem::replace(&mut self.current, frame)
+    }
+
+    pub(crate) fn frame(&self) -> &Frame<'a> {
+        &self.frames[self.current]
+    }
+
+    /// From here on the frame's expressions cannot reach other tables.
+    pub(crate) fn isolate(&mut self) {
+        self.frames[self.current].alone = true;
+    }
+
+    /// What is known of a node in this frame.
+    pub(super) fn known(&self, node: NodeRef) -> Option<Fact> {
+        self.frame().facts[node as usize]
+    }
+
+    pub(super) fn learn(&mut self, node: NodeRef, fact: Fact) {
+        self.frames[self.current].facts[node as usize] = Some(fact);
+    }
+
+    /// The tables of a fact that are not those of a frame.
+    pub(super) fn beyond(&self, frame: usize, tables: u64) -> u64 {
+        tables & !self.frames[frame].tables
+    }
+
+    /// The frames that a node of the current one opened.
+    pub(crate) fn inner(&self, node: NodeRef) -> Vec<usize> {
+        let mut inner = self.frame().inner.iter();
+        inner.find(|(it, _)| *it == node).map(|(_, frames)| frames.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn opened(&mut self, node: NodeRef, frames: Vec<usize>) {
+        self.frames[self.current].inner.push((node, frames));
+    }
+
+    /// Where a path leads. What it crosses is joined, once.
+    pub(crate) fn locate(&mut self, path: &Path) -> Result<Place<'a>, Error> {
+        let mut frame = self.current;
+        for _ in 0..path.outer {
+            let around = self.frames[frame].around;
+            frame = around.ok_or_else(|| invalid("there is no select around this one"))?;
+        }
+        let table = self.walk(frame, &path.relations)?;
+        let field = self.view_of(table)?.readable(&path.field)?;
+        let nullable = field.nullable || self.tables[table].optional;
+        Ok(Place { table, field, nullable })
+    }
+
+    fn walk(&mut self, frame: usize, relations: &[String]) -> Result<usize, Error> {
+        let mut table = self.frames[frame].row;
+        for name in relations {
+            table = self.step(frame, table, name)?;
+        }
+        Ok(table)
+    }
+
+    /// Crosses a relation to one row, and gives its table.
+    pub(super) fn step(&mut self, frame: usize, from: usize, name: &str) -> Result<usize, Error> {
+        self.check_reach(frame)?;
+        let mut joins = self.frames[frame].joins.iter();
+        if let Some(join) = joins.find(|it| it.from == from && it.relation.name == name) {
+            return Ok(join.to);
+        }
+        let view = self.view_of(from)?;
+        let crossing = view.cross(self.catalog, self.scope, name)?;
+        if crossing.relation.many {
+            return Err(invalid(format!(
+                "relation {} of {} leads to many rows: ask about them with `related`",
+                shown(name),
+                shown(&view.model.name)
+            )));
+        }
+        let target = crossing.target;
+        // A row outside of the scope is as good as none.
+        let optional =
+            self.tables[from].optional || crossing.relation.optional || !target.forced.is_empty();
+        let to =
+            self.add_table(Table { name: &target.model.table, view: Some(target), optional })?;
+        let frame = &mut self.frames[frame];
+        frame.tables |= 1 << to;
+        frame.joins.push(Join { from, relation: crossing.relation, to });
+        Ok(to)
+    }
+
+    /// Whether a relation of a table's model leads to many rows.
+    pub(super) fn leads_to_many(&self, table: usize, name: &str) -> Result<bool, Error> {
+        let crossing = self.view_of(table)?.cross(self.catalog, self.scope, name)?;
+        Ok(crossing.relation.many)
+    }
+
+    /// Fails where an expression stands alone with its row.
+    pub(super) fn check_reach(&self, frame: usize) -> Result<(), Error> {
+        match self.frames[frame].alone {
+            true => Err(unsupported(
+                "values to write and what a write returns are made of the fields of its own row: \
+                 no relations and selects",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn view_of(&self, table: usize) -> Result<&View<'a>, Error> {
+        // Tables of pairs are no models: no path leads to one.
+        self.tables[table].view.as_ref().ok_or_else(|| invalid("a table of pairs has no fields"))
+    }
+
+    fn add_table(&mut self, table: Table<'a>) -> Result<usize, Error> {
+        if self.tables.len() == MAX_TABLES {
+            return Err(limit(format!("more than {MAX_TABLES} tables in one statement")));
+        }
+        self.tables.push(table);
+        Ok(self.tables.len() - 1)
+    }
+}

@@ -1,0 +1,355 @@
+//! Selects: what may stand in their clauses, what they return, and what one is inside of another.
+
+use std::collections::HashSet;
+
+use ferro_wit::query::{
+    Distinct, Literal, Node, NodeRef, Path, Projection, Quantifier, Related, Select, SelectRef,
+};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::{Fact, Typing};
+use crate::catalog::Type;
+use crate::error::{at, invalid, mismatch, unsupported};
+use crate::validate::{children, select_nodes};
+
+impl<'a> Typing<'a> {
+    /// Checks all parts of a select, in the frame of its rows: those that are left out of a count
+    /// too, since what may not be named may not be named there either.
+    pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<(), Error> {
+        check_supported(select)?;
+        self.projected(&select.projection)?;
+        self.check_clauses(select)?;
+        self.check_groups(select)?;
+        self.check_distinct(select)
+    }
+
+    /// Checks what chooses and orders the rows of a select.
+    pub(crate) fn check_clauses(&mut self, select: &'a Select) -> Result<(), Error> {
+        if let Some(filter) = select.filter {
+            self.check_condition(filter)?;
+            self.check_rowwise(filter)?;
+        }
+        for node in &select.group_by {
+            self.check_rowwise(*node)?;
+            self.check_sortable(*node)?;
+        }
+        if let Some(having) = select.having {
+            self.check_condition(having)?;
+        }
+        for term in &select.order_by {
+            self.check_sortable(term.expression)?;
+        }
+        for bound in [select.limit, select.offset].into_iter().flatten() {
+            self.check_bound(bound)?;
+        }
+        Ok(())
+    }
+
+    /// What rows are ordered or grouped by. A constant would be read as the place of a column.
+    fn check_sortable(&mut self, node: NodeRef) -> Result<(), Error> {
+        let fact = self.fact(node)?;
+        if !fact.varies {
+            return Err(at(node)(invalid("rows cannot be ordered or grouped by a constant")));
+        }
+        match fact.ty {
+            Some(ty) if ty.many || matches!(ty.kind, ScalarType::Json | ScalarType::Interval) => {
+                Err(at(node)(unsupported(format!(
+                    "ordering or grouping by {} is not supported",
+                    self.describe(ty)
+                ))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_bound(&mut self, node: NodeRef) -> Result<(), Error> {
+        let fault = match self.node(node) {
+            Node::Literal(Literal::Integer(0..)) => return Ok(()),
+            Node::Literal(Literal::Integer(_)) => invalid("a limit or an offset is not negative"),
+            Node::Parameter(it) if it.kind == ScalarType::Integer && !it.many => {
+                // It has no row that it could depend on, and is typed by nothing else.
+                return self.fact(node).map(|_| ());
+            }
+            _ => mismatch("a limit or an offset is a whole number or a parameter of type integer"),
+        };
+        Err(at(node)(fault))
+    }
+
+    /// In a grouped select, what is listed, ordered by and asked of groups is made of what rows are
+    /// grouped by and of aggregates. SQLite would pick some row instead of failing.
+    fn check_groups(&mut self, select: &'a Select) -> Result<(), Error> {
+        if !self.is_grouped(select)? {
+            return match select.having {
+                Some(having) => Err(at(having)(invalid("`having` needs `group-by`"))),
+                None => Ok(()),
+            };
+        }
+        let Projection::Outputs(outputs) = &select.projection else {
+            return Err(invalid("a select with groups or aggregates lists its outputs"));
+        };
+        let mut seen = HashSet::new();
+        let outputs = outputs.iter().map(|it| it.expression);
+        let order = select.order_by.iter().map(|it| it.expression);
+        for node in outputs.chain(select.having).chain(order) {
+            self.check_grouped(node, select, 0, &mut seen)?;
+        }
+        Ok(())
+    }
+
+    /// `inside` counts the selects between the node and the grouped one.
+    fn check_grouped(
+        &self,
+        node: NodeRef,
+        select: &Select,
+        inside: u8,
+        seen: &mut HashSet<(u8, NodeRef)>,
+    ) -> Result<(), Error> {
+        let grouped = |it: &NodeRef| match inside {
+            0 => self.same(*it, node),
+            _ => matches!(
+                (self.node(*it), self.node(node)),
+                (Node::Field(one), Node::Field(other))
+                    if one.outer == 0 && other.outer == inside
+                        && one.relations == other.relations && one.field == other.field
+            ),
+        };
+        if !seen.insert((inside, node)) || select.group_by.iter().any(grouped) {
+            return Ok(());
+        }
+        match self.node(node) {
+            Node::Field(path) if path.outer == inside => {
+                Err(at(node)(invalid("the field is neither grouped by nor aggregated")))
+            }
+            Node::Aggregate(_) if inside == 0 => Ok(()),
+            // It depends on the keys of a row, and a group has many.
+            Node::Related(_) if inside == 0 => Err(at(node)(invalid(
+                "`related` asks about a row: group by it, or put it into the filter",
+            ))),
+            other => {
+                let (nodes, inner) = children(other);
+                let deeper = inside.saturating_add(1);
+                if matches!(other, Node::Related(_)) {
+                    return nodes
+                        .into_iter()
+                        .try_for_each(|child| self.check_grouped(child, select, deeper, seen));
+                }
+                for child in nodes {
+                    self.check_grouped(child, select, inside, seen)?;
+                }
+                let Some(inner) = inner else { return Ok(()) };
+                let inner = &self.query.selects[inner as usize];
+                select_nodes(inner)
+                    .into_iter()
+                    .try_for_each(|child| self.check_grouped(child, select, deeper, seen))
+            }
+        }
+    }
+
+    /// Whether two nodes are the same expression, as far as grouping goes.
+    fn same(&self, one: NodeRef, other: NodeRef) -> bool {
+        one == other
+            || matches!(
+                (self.node(one), self.node(other)),
+                (Node::Field(one), Node::Field(other)) if one == other
+            )
+    }
+
+    fn is_grouped(&mut self, select: &'a Select) -> Result<bool, Error> {
+        let outputs = match &select.projection {
+            Projection::Outputs(outputs) => outputs.as_slice(),
+            Projection::Model | Projection::Fields(_) => &[],
+        };
+        let mut nodes: Vec<_> = outputs.iter().map(|it| it.expression).collect();
+        nodes.extend(select.order_by.iter().map(|it| it.expression));
+        nodes.extend(select.having);
+        let mut grouped = !select.group_by.is_empty();
+        for node in nodes {
+            grouped |= self.fact(node)?.aggregate;
+        }
+        Ok(grouped)
+    }
+
+    /// Distinct rows can be ordered by what they list only. PostgreSQL says so; SQLite would not.
+    fn check_distinct(&mut self, select: &'a Select) -> Result<(), Error> {
+        if !matches!(select.distinct, Distinct::Rows) {
+            return Ok(());
+        }
+        for term in &select.order_by {
+            let node = term.expression;
+            let own = |path: &Path| path.outer == 0 && path.relations.is_empty();
+            let listed = match (&select.projection, self.node(node)) {
+                (Projection::Model, Node::Field(path)) => own(path),
+                (Projection::Fields(names), Node::Field(path)) => {
+                    own(path) && names.contains(&path.field)
+                }
+                (Projection::Outputs(outputs), _) => {
+                    outputs.iter().any(|it| self.same(it.expression, node))
+                }
+                _ => false,
+            };
+            if !listed {
+                return Err(at(node)(invalid("distinct rows are ordered by what they list only")));
+            }
+            if self.fact(node)?.ty.is_some_and(|it| it.enumeration.is_some()) {
+                return Err(at(node)(unsupported(
+                    "ordering distinct rows by an enum is not supported yet",
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A condition on the rows that relations lead to. Those to one row are joined on the way, the
+    /// others and the last one open frames.
+    pub(super) fn related(&mut self, node: NodeRef, related: &'a Related) -> Result<Fact, Error> {
+        let here = self.current;
+        self.check_reach(here)?;
+        if related.quantifier == Quantifier::All && related.condition.is_none() {
+            return Err(invalid("`all` needs a condition"));
+        }
+        let Some((last, way)) = related.relations.split_last() else {
+            return Err(invalid("`related` crosses at least one relation"));
+        };
+        let mut table = self.frame().row;
+        let mut frames = Vec::new();
+        for name in way {
+            if self.leads_to_many(table, name)? {
+                frames.push(self.open_related(table, name, here)?);
+                table = self.frames[frames[frames.len() - 1]].row;
+            } else {
+                table = self.step(frames.last().copied().unwrap_or(here), table, name)?;
+            }
+        }
+        let innermost = self.open_related(table, last, here)?;
+        frames.push(innermost);
+        let mut fact = Fact::CONSTANT;
+        if let Some(condition) = related.condition {
+            fact = self.within(innermost, |it| {
+                it.check_condition(condition)?;
+                it.check_rowwise(condition)
+            })?;
+        }
+        for frame in frames.iter().rev() {
+            let from = self.frames[*frame].reach.map_or(0, |it| 1 << it.from);
+            fact.tables = self.beyond(*frame, fact.tables | from);
+        }
+        self.opened(node, frames);
+        // What can fail in the condition is guarded where it stands.
+        let fact = Fact { nullable: false, fallible: false, varies: true, ..fact };
+        Ok(fact.with(ScalarType::Boolean))
+    }
+
+    /// A select that stands in an expression: what its nodes are, taken together, and the type of
+    /// its only column, if that matters.
+    fn inner_select(
+        &mut self,
+        node: NodeRef,
+        select: SelectRef,
+        one_column: bool,
+    ) -> Result<(Fact, Option<Type>), Error> {
+        self.check_reach(self.current)?;
+        let select = &self.query.selects[select as usize];
+        let view = crate::policy::View::open(self.catalog, self.scope, &select.model)?;
+        let frame = self.open(view, Some(self.current))?;
+        let (fact, ty) = self.within(frame, |it| {
+            it.check_select(select)?;
+            let mut fact = Fact::CONSTANT;
+            for node in select_nodes(select) {
+                let mut part = it.fact(node)?;
+                // The filter is guarded where it stands. A bound that is negative can fail.
+                let is_bound = [select.limit, select.offset].contains(&Some(node));
+                part.fallible &= Some(node) != select.filter;
+                part.fallible |= is_bound && part.parameter;
+                fact = Fact::around([fact, part]);
+            }
+            let ty = if one_column { it.only_column(&select.projection)? } else { None };
+            Ok((fact, ty))
+        })?;
+        self.opened(node, vec![frame]);
+        let tables = self.beyond(frame, fact.tables);
+        Ok((Fact { tables, aggregate: false, varies: true, ..fact }, ty))
+    }
+
+    fn only_column(&mut self, projection: &'a Projection) -> Result<Option<Type>, Error> {
+        let several = || invalid("a select that stands for a value has one column");
+        match projection {
+            Projection::Model => {
+                let mut fields = self.view().readable_fields();
+                match (fields.next(), fields.next()) {
+                    (Some(field), None) => Ok(Some(field.ty)),
+                    _ => Err(several()),
+                }
+            }
+            Projection::Fields(names) => match names.as_slice() {
+                [name] => Ok(Some(self.view().readable(name)?.ty)),
+                _ => Err(several()),
+            },
+            Projection::Outputs(outputs) => match outputs.as_slice() {
+                [output] => Ok(self.fact(output.expression)?.ty),
+                _ => Err(several()),
+            },
+        }
+    }
+
+    pub(super) fn subquery(&mut self, node: NodeRef, select: SelectRef) -> Result<Fact, Error> {
+        let (fact, ty) = self.inner_select(node, select, true)?;
+        let select = &self.query.selects[select as usize];
+        let limited = select
+            .limit
+            .is_some_and(|it| matches!(self.node(it), Node::Literal(Literal::Integer(0..=1))));
+        let frame = self.inner(node).first().copied().unwrap_or(self.current);
+        let aggregated = self.within(frame, |it| it.is_grouped(select))?;
+        let one_row = limited || (aggregated && select.group_by.is_empty());
+        if !one_row {
+            return Err(invalid(
+                "a select that stands for a value has one row: give it a limit of 1, or an \
+                 aggregate without groups",
+            ));
+        }
+        Ok(Fact { ty, nullable: true, ..fact })
+    }
+
+    pub(super) fn exists(&mut self, node: NodeRef, select: SelectRef) -> Result<Fact, Error> {
+        let (fact, _) = self.inner_select(node, select, false)?;
+        Ok(Fact { nullable: false, ..fact }.with(ScalarType::Boolean))
+    }
+
+    pub(super) fn in_select(
+        &mut self,
+        node: NodeRef,
+        operand: NodeRef,
+        select: SelectRef,
+    ) -> Result<Fact, Error> {
+        let value = self.fact(operand)?;
+        let (fact, ty) = self.inner_select(node, select, true)?;
+        self.check_comparable(value, Fact { ty, ..fact })?;
+        match (value.ty, ty) {
+            (Some(one), Some(other)) if one.kind != other.kind => Err(mismatch(format!(
+                "{} is looked for among values of {}: cast one of them",
+                self.describe(one),
+                self.describe(other)
+            ))),
+            _ => Ok(Fact::around([value, fact]).with(ScalarType::Boolean)),
+        }
+    }
+
+    pub(crate) fn node(&self, node: NodeRef) -> &'a Node {
+        &self.query.nodes[node as usize]
+    }
+}
+
+/// Refuses the parts of a select that are not compiled yet.
+pub(crate) fn check_supported(select: &Select) -> Result<(), Error> {
+    let construct = if select.lock.is_some() {
+        "`lock`"
+    } else if !select.includes.is_empty() {
+        "`includes`"
+    } else if !select.combined.is_empty() {
+        "`combined`"
+    } else if matches!(select.distinct, Distinct::On(_)) {
+        "`distinct on`"
+    } else {
+        return Ok(());
+    };
+    Err(unsupported(format!("{construct} of a select is not supported yet")))
+}

@@ -1,0 +1,12 @@
+//! What queries mean: plans of the core on a real SQLite and a real PostgreSQL, which agree.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, reason = "the tests of SQL use all of it")]
+#[path = "../sql/blog.rs"]
+mod blog;
+#[allow(dead_code, reason = "the tests of SQL use all of it")]
+#[path = "../sql/fixture.rs"]
+mod fixture;
+mod relations;
+mod world;
