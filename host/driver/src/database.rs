@@ -12,7 +12,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
 use crate::error::{closed, from_sqlx};
-use crate::lease::{Hold, Lease, Raw};
+use crate::fence::Fence;
+use crate::lease::{Hold, Keeping, Lease, Raw};
 use crate::options::ConnectOptions;
 use crate::slots::Claim;
 
@@ -39,6 +40,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
+    /// None: the caller is the application itself.
+    fence: Option<Arc<Fence>>,
 }
 
 /// What a pool is doing.
@@ -63,7 +66,7 @@ struct Inner {
     probe: Probe,
     max: u32,
     acquire_timeout: Duration,
-    keeps_statements: bool,
+    keeping: Keeping,
     /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
     /// another, so that waiting for others and waiting for the server are told apart.
     places: Arc<Semaphore>,
@@ -108,12 +111,16 @@ impl Database {
                 probe: opened.probe,
                 max,
                 acquire_timeout: options.pool.acquire_timeout,
-                keeps_statements: options.pool.statement_cache_capacity > 0,
+                keeping: Keeping {
+                    statements: options.pool.statement_cache_capacity > 0,
+                    watch: opened.watches,
+                },
                 places: Arc::new(Semaphore::new(max as usize)),
                 waiting: AtomicU32::new(0),
                 held: Arc::new(AtomicU32::new(0)),
                 keeper: Mutex::new(opened.keeper),
             }),
+            fence: None,
         };
         // What could be wrong was found beside the pool, which would try a refused port again.
         // Now it opens its own connection, so that the first statement need not wait for one.
@@ -150,6 +157,40 @@ impl Database {
         lease.clear();
         lease.release().await;
         Ok(elapsed)
+    }
+
+    /// The same pool, for a caller that the database itself holds to a fence.
+    ///
+    /// What has to hold for a single statement is put around it by a transaction of its own.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration`, if the database has no such fence.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferro_driver::{ConnectOptions, Database, Fence, RawSql};
+    /// use ferro_wit::types::ErrorKind;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let database = Database::connect("sqlite::memory:", &ConnectOptions::default()).await?;
+    /// let fence = Fence { read_only: true, raw_sql: RawSql::Fenced, ..Fence::default() };
+    /// let stranger = database.fenced(fence)?;
+    /// let refused = stranger.execute_raw("CREATE TABLE t (n INTEGER)", vec![]).await;
+    /// assert_eq!(refused.unwrap_err().kind, ErrorKind::ReadOnly);
+    /// # Ok::<(), ferro_wit::types::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fenced(&self, fence: Fence) -> Result<Self, Error> {
+        fence.validate(self.dialect(), !self.inner.keeping.statements)?;
+        Ok(Self { fence: Some(Arc::new(fence)), ..self.clone() })
+    }
+
+    /// What the database itself holds the caller to; none for the application.
+    pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
+        self.fence.as_ref()
     }
 
     /// What the pool is doing now.
@@ -196,7 +237,7 @@ impl Database {
             error = inner.failure(deadline) => return Err(error),
         };
         let hold = Hold { claim, permit };
-        Ok(Lease::new(raw, inner.keeps_statements, hold, Arc::clone(&inner.held)))
+        Ok(Lease::new(raw, inner.keeping, hold, Arc::clone(&inner.held)))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use crate::reset::{Traces, reset};
 use crate::slots::Claim;
 
 /// How long a returning connection has for its sign of life before it is closed instead.
@@ -35,12 +36,22 @@ pub(crate) struct Lease {
     /// None only while it is given back.
     raw: Option<Raw>,
     doubtful: bool,
-    keeps_statements: bool,
+    traces: Traces,
+    keeping: Keeping,
     hold: Option<Hold>,
     /// How many leases of the pool are in use.
     held: Arc<AtomicU32>,
     /// A lease may be dropped on a thread that no runtime knows, by a garbage collector for one.
     runtime: Handle,
+}
+
+/// What outlives a statement on the connections of a pool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keeping {
+    /// Prepared statements, and settings: there is a session.
+    pub(crate) statements: bool,
+    /// That they are told to [`watch`](crate::connect::watch).
+    pub(crate) watch: bool,
 }
 
 /// What keeps the place of a connection. The permit goes last: whoever gets it finds the connection
@@ -54,12 +65,13 @@ pub(crate) struct Hold {
 
 impl Lease {
     /// Must be called inside a runtime.
-    pub(crate) fn new(raw: Raw, keeps_statements: bool, hold: Hold, held: Arc<AtomicU32>) -> Self {
+    pub(crate) fn new(raw: Raw, keeping: Keeping, hold: Hold, held: Arc<AtomicU32>) -> Self {
         held.fetch_add(1, Ordering::Relaxed);
         Self {
             raw: Some(raw),
             doubtful: false,
-            keeps_statements,
+            traces: Traces::None,
+            keeping,
             hold: Some(hold),
             held,
             runtime: Handle::current(),
@@ -77,7 +89,7 @@ impl Lease {
     /// Whether a prepared statement may outlive its execution: `persistent` for SQLx, which gives
     /// names to persistent statements and forgets them where its cache has no room.
     pub(crate) fn keeps_statements(&self) -> bool {
-        self.keeps_statements
+        self.keeping.statements
     }
 
     /// From here on the connection is in an unknown state: dropping the lease closes it.
@@ -88,6 +100,12 @@ impl Lease {
     /// The connection is at rest again: dropping the lease gives it back.
     pub(crate) fn clear(&mut self) {
         self.doubtful = false;
+    }
+
+    /// Statements may have left traces, for which the connection is reset or closed before another
+    /// caller has it.
+    pub(crate) fn leave(&mut self, traces: Traces) {
+        self.traces = self.traces.max(traces);
     }
 
     /// What runs on the connection is to end now, where the database can be told so without losing
@@ -112,21 +130,30 @@ impl Lease {
     /// Gives the connection back and waits until the next caller can have it. Dropping does the
     /// same, but the pool may open another connection meanwhile.
     pub(crate) async fn release(mut self) {
-        if let Some((raw, hold)) = self.take() {
+        if let Some((raw, hold, renewal)) = self.take() {
             // In a task of its own, so that a caller who stops waiting does not lose it.
-            let _ = self.runtime.spawn(give_back(raw, hold)).await;
+            let _ = self.runtime.spawn(give_back(raw, hold, renewal)).await;
         }
     }
 
-    /// The connection, if it goes back to the pool; closes it if it is in doubt.
-    fn take(&mut self) -> Option<(Raw, Hold)> {
+    /// The connection, if it goes back to the pool, and whether it is reset before; closes it if it
+    /// is in doubt or cannot be reset.
+    fn take(&mut self) -> Option<(Raw, Hold, Option<Keeping>)> {
         if self.doubtful {
             self.stop();
         }
         let (raw, hold) = self.raw.take().zip(self.hold.take())?;
         self.held.fetch_sub(1, Ordering::Relaxed);
-        if !self.doubtful {
-            return Some((raw, hold));
+        let renewal = match (&raw, self.traces) {
+            _ if self.doubtful => Err(()),
+            (_, Traces::None) => Ok(None),
+            (Raw::Postgres(_), Traces::Session) => {
+                Ok(self.keeping.statements.then_some(self.keeping))
+            }
+            (Raw::Sqlite(_), Traces::Session) | (_, Traces::Stranger) => Err(()),
+        };
+        if let Ok(renewal) = renewal {
+            return Some((raw, hold, renewal));
         }
         match raw {
             Raw::Sqlite(connection) => drop(connection.detach()),
@@ -140,22 +167,37 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // The pool spawns tasks of its own when connections leave it.
         let _inside = self.runtime.enter();
-        if let Some((raw, hold)) = self.take() {
-            self.runtime.spawn(give_back(raw, hold));
+        if let Some((raw, hold, renewal)) = self.take() {
+            self.runtime.spawn(give_back(raw, hold, renewal));
         }
     }
 }
 
 /// Returning asks for a sign of life. A server that stalls costs the connection, not the place.
-async fn give_back(raw: Raw, hold: Hold) {
+async fn give_back(raw: Raw, hold: Hold, renewal: Option<Keeping>) {
     let returned = match raw {
         Raw::Sqlite(mut it) => return_sqlite(it.return_to_pool(), hold.claim.as_ref()).await,
-        Raw::Postgres(mut it) => timeout(RETURN_TIMEOUT, it.return_to_pool()).await.is_ok(),
+        Raw::Postgres(it) => return_postgres(it, renewal).await,
     };
     if !returned {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
     drop(hold);
+}
+
+async fn return_postgres(
+    mut connection: PoolConnection<Postgres>,
+    renewal: Option<Keeping>,
+) -> bool {
+    if let Some(Keeping { watch, .. }) = renewal {
+        let renewed = timeout(RETURN_TIMEOUT, reset(&mut connection, watch)).await;
+        if let Err(error) = renewed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            tracing::warn!(%error, "closed a connection that could not be reset");
+            drop(connection.detach());
+            return true;
+        }
+    }
+    timeout(RETURN_TIMEOUT, connection.return_to_pool()).await.is_ok()
 }
 
 /// A statement that nobody listens to any more is stopped; the connection is good for others.

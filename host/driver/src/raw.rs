@@ -18,6 +18,8 @@ use std::fmt::Write;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 
+use crate::fence::{Fence, RawSql};
+
 use self::lexer::{Lexer, Mark, MarkKind};
 
 /// A statement ready to be sent.
@@ -26,18 +28,45 @@ pub(crate) struct Statement<'a> {
     pub(crate) sql: Cow<'a, str>,
     /// Whether it is one that changes rows, so that their number means something.
     pub(crate) changes: bool,
+    /// Whether it may leave something on the connection.
+    pub(crate) lasts: bool,
+}
+
+/// What a statement may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    source: RawSql,
+    read_only: bool,
+}
+
+impl Rules {
+    /// Without a fence, the text is the application's own.
+    pub(crate) fn of(fence: Option<&Fence>) -> Self {
+        match fence {
+            None => Self { source: RawSql::Unfenced, read_only: false },
+            Some(fence) => Self { source: fence.raw_sql, read_only: fence.read_only },
+        }
+    }
 }
 
 /// Statements that would leave the connection in a state that nobody keeps track of.
-const REFUSED: [(&[&str], &str); 4] = [
+const REFUSED: [(&[&str], &str); 5] = [
     (
         &["ABORT", "BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT", "START"],
         "begin, commit and roll back through a transaction of the session",
     ),
     (&["COPY"], "insert many rows as a batch, and read them with a cursor"),
     (&["DEALLOCATE", "EXECUTE", "PREPARE"], "statements are prepared and kept for you"),
-    (&["DISCARD"], "connections are reset for you"),
+    (&["DISCARD", "LOAD", "RESET"], "connections are reset for you"),
+    (&["LISTEN", "UNLISTEN"], "connections are shared, and nobody would hear"),
 ];
+
+/// What reads rows, if no part of it changes any.
+const QUERIES: [&str; 4] = ["SELECT", "WITH", "VALUES", "TABLE"];
+/// What changes rows.
+const CHANGES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"];
+/// What may outlive its statement on a connection to SQLite; `CREATE` because of temporary tables.
+const SQLITE_LASTING: [&str; 4] = ["ATTACH", "CREATE", "DETACH", "PRAGMA"];
 
 /// Reads a statement and checks that it is one, that it may be run, and that it takes just as many
 /// parameters as there are.
@@ -45,6 +74,7 @@ pub(crate) fn translate<'a>(
     sql: &'a str,
     dialect: Dialect,
     parameters: &[Value],
+    rules: Rules,
 ) -> Result<Statement<'a>, Error> {
     if sql.contains('\0') {
         return Err(invalid("the statement contains the character NUL"));
@@ -54,16 +84,63 @@ pub(crate) fn translate<'a>(
     if lexer.first.is_empty() {
         return Err(invalid("the statement is empty"));
     }
+    check(&lexer, dialect, rules)?;
+    let changes = lexer.changes == Some(true);
+    let lasts = match dialect {
+        // Any function may change a setting, or take a lock that outlives the transaction.
+        Dialect::Postgres => true,
+        Dialect::Sqlite => is_one_of(lexer.first, &SQLITE_LASTING),
+    };
+    let marks = std::mem::take(&mut lexer.marks);
+    let sql = number(sql, dialect, &marks, parameters.len())?;
+    Ok(Statement { sql, changes, lasts })
+}
+
+/// Whether a statement of this kind may be run, by what it begins with.
+fn check(lexer: &Lexer<'_>, dialect: Dialect, rules: Rules) -> Result<(), Error> {
+    let keyword = || lexer.first.to_ascii_uppercase();
+    let reads = is_one_of(lexer.first, &QUERIES) || is_one_of(lexer.first, &["EXPLAIN"]);
+    if rules.read_only && (!reads || lexer.changes == Some(true)) {
+        let message = format!("`{}` changes something, and the grant is read-only", keyword());
+        return Err(Error::new(ErrorKind::ReadOnly, message));
+    }
     for (keywords, hint) in REFUSED {
-        if keywords.iter().any(|it| lexer.first.eq_ignore_ascii_case(it)) {
-            let keyword = lexer.first.to_ascii_uppercase();
+        if is_one_of(lexer.first, keywords) {
+            let keyword = keyword();
             return Err(invalid(format!("`{keyword}` cannot be run as a statement: {hint}")));
         }
     }
-    let changes = lexer.changes == Some(true);
-    let marks = std::mem::take(&mut lexer.marks);
-    let sql = number(sql, dialect, &marks, parameters.len())?;
-    Ok(Statement { sql, changes })
+    if dialect == Dialect::Postgres
+        && is_one_of(lexer.first, &["SET"])
+        && !is_one_of(lexer.second, &["LOCAL", "TRANSACTION", "CONSTRAINTS"])
+    {
+        return Err(invalid(
+            "`SET` would be for whoever has the connection next: use `SET LOCAL` in a transaction, \
+             or `options` in the URL",
+        ));
+    }
+    match rules.source {
+        RawSql::Unfenced => Ok(()),
+        RawSql::Fenced if is_one_of(lexer.first, &QUERIES) || is_one_of(lexer.first, &CHANGES) => {
+            Ok(())
+        }
+        RawSql::Fenced => Err(Error::new(
+            ErrorKind::Denied,
+            format!(
+                "`{}` is not granted: SQL text reads and changes rows, and begins with {} or {}",
+                keyword(),
+                QUERIES.join(", "),
+                CHANGES.join(", ")
+            ),
+        )),
+        RawSql::Denied => {
+            Err(Error::new(ErrorKind::Denied, "SQL text is not granted for this database"))
+        }
+    }
+}
+
+fn is_one_of(word: &str, words: &[&str]) -> bool {
+    words.iter().any(|it| it.eq_ignore_ascii_case(word))
 }
 
 /// Writes the placeholders as the database wants them.

@@ -17,8 +17,10 @@ use self::binds::Arguments;
 use self::place::{Place, is_stale};
 use crate::cursor::{self, Cursor};
 use crate::database::Database;
+use crate::fence::Fence;
 use crate::lease::Raw;
-use crate::raw;
+use crate::raw::{self, Statement};
+use crate::reset::Traces;
 use crate::transaction::Transaction;
 use crate::transaction::state::command;
 
@@ -127,7 +129,7 @@ impl Database {
         let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
         let transaction = self.begin(options).await?;
         for step in steps {
-            let place = transaction.place().await?;
+            let place = transaction.place(false).await?;
             if let Err(error) = apply(place, step).await {
                 transaction.rollback().await?;
                 return Err(failed(step, error));
@@ -139,10 +141,7 @@ impl Database {
 
 async fn apply(mut place: Place, step: &MigrationStep) -> Result<(), Error> {
     match command(place.begin().0, AssertSqlSafe(step.sql.as_str())).await {
-        Ok(()) => {
-            place.rest().await;
-            Ok(())
-        }
+        Ok(()) => place.complete().await,
         Err(error) => Err(place.fail(error).await),
     }
 }
@@ -159,7 +158,7 @@ impl fmt::Debug for Execution {
     }
 }
 
-impl Target<'_> {
+impl<'a> Target<'a> {
     pub(crate) fn dialect(self) -> Dialect {
         match self {
             Self::Database(it) => it.dialect(),
@@ -167,10 +166,33 @@ impl Target<'_> {
         }
     }
 
-    pub(crate) async fn place(self) -> Result<Place, Error> {
+    /// The connection for a statement.
+    async fn place(self) -> Result<Place, Error> {
         match self {
-            Self::Database(it) => Ok(Place::of_pool(it.acquire().await?, it.dialect())),
-            Self::Transaction(it) => it.place().await,
+            Self::Database(it) => it.place(false).await,
+            Self::Transaction(it) => it.place(false).await,
+        }
+    }
+
+    /// The connection for SQL text of the caller.
+    async fn place_for(self, statement: &Statement<'_>) -> Result<Place, Error> {
+        let mut place = match self {
+            Self::Database(it) => it.place(true).await?.admit(true).await?,
+            Self::Transaction(it) => it.place(true).await?,
+        };
+        place.leave(match self.fence() {
+            Some(_) => Traces::Stranger,
+            None if statement.lasts => Traces::Session,
+            None => Traces::None,
+        });
+        Ok(place)
+    }
+
+    /// What the database itself holds the caller to; none for the application.
+    fn fence(self) -> Option<&'a Arc<Fence>> {
+        match self {
+            Self::Database(it) => it.fence(),
+            Self::Transaction(it) => it.fence(),
         }
     }
 }
@@ -221,10 +243,11 @@ pub(crate) async fn fetch_raw(
     sql: &str,
     parameters: Vec<Value>,
 ) -> Result<Cursor, Error> {
-    let statement = raw::translate(sql, target.dialect(), &parameters)?;
+    let rules = raw::Rules::of(target.fence().map(|it| &**it));
+    let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
-        let mut place = target.place().await?.for_cursor();
+        let mut place = target.place_for(&statement).await?.for_cursor();
         match arguments {
             Arguments::Sqlite(arguments) => {
                 let sql = statement.sql.clone().into_owned();
@@ -264,14 +287,15 @@ pub(crate) async fn execute_raw(
     sql: &str,
     parameters: Vec<Value>,
 ) -> Result<u64, Error> {
-    let statement = raw::translate(sql, target.dialect(), &parameters)?;
+    let rules = raw::Rules::of(target.fence().map(|it| &**it));
+    let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let sql = match target.dialect() {
             Dialect::Sqlite => Cow::Borrowed(&*statement.sql),
             Dialect::Postgres => Cow::Owned(describe::typed(&statement.sql, &parameters)),
         };
-        run_once(target.place().await?, &sql, arguments, false).await
+        run_once(target.place_for(&statement).await?, &sql, arguments, false).await
     };
     let changed = match once().await {
         Err(error) if may_repeat(target, &error) => once().await?,
@@ -318,10 +342,7 @@ async fn run_once(
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
     };
     match result {
-        Ok(changed) => {
-            place.rest().await;
-            Ok(changed)
-        }
+        Ok(changed) => place.complete().await.map(|()| changed),
         Err(error) => Err(place.fail(error).await),
     }
 }

@@ -11,6 +11,7 @@ use sqlx::AssertSqlSafe;
 use crate::cursor::Cursor;
 use crate::database::Database;
 use crate::error::from_sqlx;
+use crate::fence::{Enclosure, Fence};
 use crate::lease::Lease;
 use crate::run::place::{Place, is_at_rest};
 use crate::run::{self, Execution, Target};
@@ -73,16 +74,47 @@ impl Database {
     ///
     /// A connection whose transaction nobody got is closed.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        let options = match self.fence() {
+            Some(fence) if fence.read_only => {
+                TransactionOptions { read_only: true, immediate: false, ..options }
+            }
+            _ => options,
+        };
+        let (lease, enclosure) = self.enclose(&options).await?;
+        Ok(Transaction {
+            state: Arc::new(State::new(lease, self.dialect(), options.read_only, enclosure)),
+            level: OUTERMOST,
+            read_only: options.read_only,
+            ended: false,
+        })
+    }
+
+    /// A connection for a single statement. The fence may put a transaction around it, the more so
+    /// around SQL `text`.
+    pub(crate) async fn place(&self, text: bool) -> Result<Place, Error> {
         let dialect = self.dialect();
+        match self.fence() {
+            Some(fence) if fence.encloses(dialect, text) => {
+                let options =
+                    TransactionOptions { read_only: fence.read_only, ..Default::default() };
+                let (lease, enclosure) = self.enclose(&options).await?;
+                Ok(Place::of_pool(lease, dialect, enclosure))
+            }
+            _ => Ok(Place::of_pool(self.acquire().await?, dialect, None)),
+        }
+    }
+
+    /// A connection in doubt, on which a transaction was begun, and the fence around that.
+    async fn enclose(
+        &self,
+        options: &TransactionOptions,
+    ) -> Result<(Lease, Option<Arc<Enclosure>>), Error> {
+        let dialect = self.dialect();
+        let enclosure = self.fence().map(|it| Arc::new(Enclosure::new(Arc::clone(it))));
         let mut lease = self.acquire().await?;
         lease.doubt();
-        match begin(&mut lease, dialect, &options).await {
-            Ok(()) => Ok(Transaction {
-                state: Arc::new(State::new(lease, dialect, options.read_only)),
-                level: OUTERMOST,
-                read_only: options.read_only,
-                ended: false,
-            }),
+        match begin(&mut lease, dialect, options, enclosure.as_deref()).await {
+            Ok(()) => Ok((lease, enclosure)),
             Err(error) => {
                 if is_at_rest(&error)
                     && roll_back(lease.connection(), options.read_only).await.is_ok()
@@ -90,7 +122,11 @@ impl Database {
                     lease.clear();
                     lease.release().await;
                 }
-                Err(from_sqlx(&error, dialect))
+                let error = from_sqlx(&error, dialect);
+                match enclosure {
+                    Some(enclosure) => Err(enclosure.explain(error)),
+                    None => Err(error),
+                }
             }
         }
     }
@@ -100,6 +136,7 @@ async fn begin(
     lease: &mut Lease,
     dialect: Dialect,
     options: &TransactionOptions,
+    enclosure: Option<&Enclosure>,
 ) -> Result<(), sqlx::Error> {
     let connection = lease.connection();
     match dialect {
@@ -121,6 +158,9 @@ async fn begin(
             }
             if options.deferrable {
                 sql.push_str(" DEFERRABLE");
+            }
+            if let Some(enclosure) = enclosure {
+                sql.push_str(&enclosure.opening());
             }
             command(connection, AssertSqlSafe(sql)).await
         }
@@ -176,7 +216,7 @@ impl Transaction {
     ///
     /// `busy` while a cursor or another savepoint is open; why the transaction takes no statement.
     pub async fn begin(&self, _options: TransactionOptions) -> Result<Self, Error> {
-        let mut place = self.place().await?;
+        let mut place = self.place(false).await?;
         let savepoint = self.state.number();
         let sql = AssertSqlSafe(format!("SAVEPOINT ferro_{savepoint}"));
         if let Err(error) = command(place.begin().0, sql).await {
@@ -214,6 +254,7 @@ impl Transaction {
             self.undo(place).await?;
             return Err(Error { message, ..error });
         }
+        let mut place = place.admit(false).await?;
         let committed = match self.level {
             OUTERMOST => command(place.begin().0, "COMMIT").await,
             level => {
@@ -228,14 +269,7 @@ impl Transaction {
                 self.undo(place).await?;
                 Err(error)
             }
-            Err(error) if self.level == OUTERMOST => {
-                let cause = place.fail(error).await;
-                let message = format!(
-                    "the connection broke during commit, which may have happened or not: {}",
-                    cause.message
-                );
-                Err(Error { kind: ErrorKind::OutcomeUnknown, message, retryable: false, ..cause })
-            }
+            Err(error) if self.level == OUTERMOST => Err(outcome_unknown(place.fail(error).await)),
             Err(error) => Err(place.fail(error).await),
         }
     }
@@ -254,8 +288,14 @@ impl Transaction {
         self.undo(place).await
     }
 
-    pub(crate) async fn place(&self) -> Result<Place, Error> {
-        self.state.enter(self.level).await
+    /// The connection for a statement, SQL `text` or not.
+    pub(crate) async fn place(&self, text: bool) -> Result<Place, Error> {
+        self.state.enter(self.level).await?.admit(text).await
+    }
+
+    /// What the database itself holds the caller to; none for the application.
+    pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
+        self.state.enclosure().map(|it| it.fence())
     }
 
     /// Rolls back in the database, and closes the books.
@@ -290,6 +330,15 @@ impl Transaction {
         }
         Ok(())
     }
+}
+
+/// The connection broke during a commit.
+pub(crate) fn outcome_unknown(cause: Error) -> Error {
+    let message = format!(
+        "the connection broke during commit, which may have happened or not: {}",
+        cause.message
+    );
+    Error { kind: ErrorKind::OutcomeUnknown, message, retryable: false, ..cause }
 }
 
 impl Drop for Transaction {

@@ -21,6 +21,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection as _, PgPool, SqliteConnection};
 
 use self::postgres::Server;
+pub(crate) use self::postgres::watch;
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
@@ -69,6 +70,8 @@ fn unknown_scheme(scheme: Option<&str>) -> Error {
 pub(crate) struct Opened {
     pub(crate) pool: Pool,
     pub(crate) probe: Probe,
+    /// Whether connections are told to [`watch`].
+    pub(crate) watches: bool,
     /// An in-memory database lives as long as a connection to it; this one is in no pool.
     pub(crate) keeper: Option<SqliteConnection>,
 }
@@ -135,7 +138,7 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
         }
     };
     let probe = Probe::Sqlite(Box::new((location, connect)));
-    Ok(Opened { pool: Pool::Sqlite(pool), probe, keeper })
+    Ok(Opened { pool: Pool::Sqlite(pool), probe, watches: false, keeper })
 }
 
 async fn open_in_time(
@@ -158,6 +161,7 @@ async fn open_in_time(
 async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opened, Error> {
     let connect = server.connect_options(options.pool.statement_cache_capacity).await?;
     let connect = server.settle(connect, options.pool.connect_timeout).await?;
+    let watches = server.can_watch(options.pool.statement_cache_capacity);
     let pool = PgPoolOptions::new()
         .max_connections(options.pool.max_connections)
         .min_connections(options.pool.min_connections)
@@ -166,11 +170,10 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         .max_lifetime(options.pool.max_lifetime)
         .test_before_acquire(options.pool.test_before_acquire)
         .after_connect({
-            let watch = server.can_watch(options.pool.statement_cache_capacity);
             move |connection, _| {
                 Box::pin(async move {
-                    match watch {
-                        true => postgres::watch(connection).await,
+                    match watches {
+                        true => watch(connection).await,
                         false => Ok(()),
                     }
                 })
@@ -180,6 +183,7 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
     Ok(Opened {
         pool: Pool::Postgres(pool),
         probe: Probe::Postgres(Box::new((server, connect))),
+        watches,
         keeper: None,
     })
 }

@@ -38,7 +38,7 @@ const WATCHES_SINCE: u32 = 140_000;
 /// Has the server end what it runs soon after we close the connection, instead of at the next row it
 /// sends. This needs no second connection as a cancel request does, stops nobody else's statement,
 /// and holds if this process dies.
-pub(super) async fn watch(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn watch(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     if connection.server_version_num().is_none_or(|it| it < WATCHES_SINCE) {
         return Ok(());
     }

@@ -34,6 +34,8 @@ pub(super) struct Lexer<'a> {
     pub(super) marks: Vec<Mark>,
     /// The first word, of which there has to be one.
     pub(super) first: &'a str,
+    /// The word after it, if there is one.
+    pub(super) second: &'a str,
     /// The word before the present one.
     previous: &'a str,
     /// Whether the verb of the statement changes rows; none until it is found.
@@ -57,6 +59,7 @@ impl<'a> Lexer<'a> {
             at: 0,
             marks: Vec::new(),
             first: "",
+            second: "",
             previous: "",
             changes: None,
             behind: 0,
@@ -193,6 +196,8 @@ impl<'a> Lexer<'a> {
         let is = |other: &str| word.eq_ignore_ascii_case(other);
         if self.first.is_empty() {
             self.first = word;
+        } else if self.second.is_empty() {
+            self.second = word;
         }
         let leads = self.previous.is_empty() || self.first.eq_ignore_ascii_case("with");
         if leads && self.depth == 0 && self.changes.is_none() {

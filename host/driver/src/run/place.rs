@@ -8,8 +8,11 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::error::from_sqlx;
+use crate::fence::{Breach, Enclosure};
 use crate::lease::{Lease, Raw};
-use crate::transaction::state::State;
+use crate::reset::Traces;
+use crate::transaction::outcome_unknown;
+use crate::transaction::state::{State, command, restore, roll_back};
 
 /// A connection for one statement. Dropping it before [`end`](Self::end) leaves the connection
 /// closed, unless the statement has begun to answer and what is left of it can be skipped.
@@ -18,6 +21,9 @@ pub(crate) struct Place {
     /// None only once the place has ended.
     lease: Option<Lease>,
     transaction: Option<Arc<State>>,
+    /// The fence around the statement. Without a transaction that others share, one was begun for
+    /// the statement alone.
+    enclosure: Option<Arc<Enclosure>>,
     /// The statement has begun to answer.
     answering: bool,
 }
@@ -35,18 +41,51 @@ pub(crate) enum Ending {
 }
 
 impl Place {
-    pub(crate) fn of_pool(lease: Lease, dialect: Dialect) -> Self {
-        Self { dialect, lease: Some(lease), transaction: None, answering: false }
+    pub(crate) fn of_pool(
+        lease: Lease,
+        dialect: Dialect,
+        enclosure: Option<Arc<Enclosure>>,
+    ) -> Self {
+        Self { dialect, lease: Some(lease), transaction: None, enclosure, answering: false }
     }
 
     pub(crate) fn of_transaction(lease: Lease, state: Arc<State>) -> Self {
         let dialect = state.dialect();
-        Self { dialect, lease: Some(lease), transaction: Some(state), answering: false }
+        let enclosure = state.enclosure().cloned();
+        Self { dialect, lease: Some(lease), transaction: Some(state), enclosure, answering: false }
     }
 
     /// Whether prepared statements may be kept on the connection.
     pub(crate) fn keeps_statements(&self) -> bool {
         self.lease.as_ref().is_some_and(Lease::keeps_statements)
+    }
+
+    /// Lets a statement pass the fence, SQL `text` or not.
+    pub(crate) async fn admit(mut self, text: bool) -> Result<Self, Error> {
+        let Some(enclosure) = self.enclosure.clone() else { return Ok(self) };
+        match enclosure.admit(self.begin().0, text).await {
+            Ok(()) => Ok(self),
+            Err(breach) => Err(self.breached(breach).await),
+        }
+    }
+
+    /// Where the fence does not hold, nothing more may run on the connection: it is closed.
+    async fn breached(mut self, breach: Breach) -> Error {
+        let error = match breach {
+            Breach::Database(error) => return self.fail(error).await,
+            Breach::Refused(error) => error,
+        };
+        if let Some((lease, state)) = self.lease.take().zip(self.transaction.take()) {
+            state.broken(lease, &error);
+        }
+        error
+    }
+
+    /// What the statement may leave on the connection.
+    pub(crate) fn leave(&mut self, traces: Traces) {
+        if let Some(lease) = &mut self.lease {
+            lease.leave(traces);
+        }
     }
 
     /// A cursor will have the connection.
@@ -71,10 +110,7 @@ impl Place {
     /// Gives the connection back as its ending allows, and says what went wrong.
     pub(crate) async fn end(self, ending: Ending) -> Result<(), Error> {
         match ending {
-            Ending::Complete => {
-                self.rest().await;
-                Ok(())
-            }
+            Ending::Complete => self.complete().await,
             Ending::Refused(error) => {
                 self.rest().await;
                 Err(error)
@@ -85,13 +121,43 @@ impl Place {
         }
     }
 
-    /// Gives the connection back, which is at rest.
-    pub(crate) async fn rest(mut self) {
-        if let Some(lease) = self.lease.take() {
-            match self.transaction.take() {
-                Some(state) => state.put_back(lease),
-                None => give_back(lease, true).await,
+    /// Keeps what the statement did, and gives the connection back.
+    pub(crate) async fn complete(self) -> Result<(), Error> {
+        if self.transaction.is_some() || self.enclosure.is_none() {
+            self.rest().await;
+            return Ok(());
+        }
+        let mut place = self.admit(false).await?;
+        match command(place.begin().0, "COMMIT").await {
+            Ok(()) => {
+                place.restore().await;
+                Ok(())
             }
+            Err(error) if is_at_rest(&error) => Err(place.fail(error).await),
+            Err(error) => Err(outcome_unknown(place.fail(error).await)),
+        }
+    }
+
+    /// Gives the connection back, which is at rest, though nothing was done.
+    pub(crate) async fn rest(mut self) {
+        let Some(mut lease) = self.lease.take() else { return };
+        match (self.transaction.take(), self.enclosure.take()) {
+            (Some(state), _) => state.put_back(lease),
+            (None, None) => give_back(lease, true).await,
+            (None, Some(enclosure)) => {
+                let read_only = enclosure.fence().read_only;
+                let at_rest = roll_back(lease.connection(), read_only).await.is_ok();
+                give_back(lease, at_rest).await;
+            }
+        }
+    }
+
+    /// Gives the connection back, whose transaction for one statement was committed.
+    async fn restore(mut self) {
+        let read_only = self.enclosure.take().is_some_and(|it| it.fence().read_only);
+        if let Some(mut lease) = self.lease.take() {
+            let at_rest = restore(lease.connection(), read_only).await.is_ok();
+            give_back(lease, at_rest).await;
         }
     }
 
@@ -102,10 +168,13 @@ impl Place {
         if at_rest && is_stale(&error) && forget(self.begin().0).await {
             error.retryable = true;
         }
-        if let Some(lease) = self.lease.take() {
-            match self.transaction.take() {
-                Some(state) => state.failed(lease, &error, at_rest).await,
-                None => give_back(lease, at_rest).await,
+        match self.transaction.take() {
+            None if at_rest => self.rest().await,
+            None => drop(self.lease.take()),
+            Some(state) => {
+                if let Some(lease) = self.lease.take() {
+                    state.failed(lease, &error, at_rest).await;
+                }
             }
         }
         error
@@ -123,7 +192,7 @@ impl Place {
             Some(state) if self.answering => state.put_back_unread(lease),
             Some(state) => state.cancelled(lease),
             None => {
-                if self.answering && self.dialect == Dialect::Sqlite {
+                if self.answering && self.dialect == Dialect::Sqlite && self.enclosure.is_none() {
                     lease.clear();
                 }
             }

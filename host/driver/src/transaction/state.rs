@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tokio::runtime::Handle;
 
 use crate::error::from_sqlx;
+use crate::fence::Enclosure;
 use crate::lease::{Lease, Raw};
 use crate::run::place::{Place, is_at_rest};
 
@@ -19,6 +20,8 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct State {
     dialect: Dialect,
     read_only: bool,
+    /// None: the caller is the application itself.
+    enclosure: Option<Arc<Enclosure>>,
     /// A transaction may be dropped on a thread that no runtime knows.
     runtime: Handle,
     inner: Mutex<Inner>,
@@ -47,10 +50,16 @@ struct Inner {
 pub(crate) const OUTERMOST: u32 = 0;
 
 impl State {
-    pub(crate) fn new(lease: Lease, dialect: Dialect, read_only: bool) -> Self {
+    pub(crate) fn new(
+        lease: Lease,
+        dialect: Dialect,
+        read_only: bool,
+        enclosure: Option<Arc<Enclosure>>,
+    ) -> Self {
         Self {
             dialect,
             read_only,
+            enclosure,
             runtime: Handle::current(),
             inner: Mutex::new(Inner {
                 lease: Some(lease),
@@ -67,6 +76,11 @@ impl State {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// The fence around the transaction, if there is one.
+    pub(crate) fn enclosure(&self) -> Option<&Arc<Enclosure>> {
+        self.enclosure.as_ref()
     }
 
     /// The connection for a statement at a level.
@@ -192,7 +206,12 @@ impl State {
     pub(crate) fn cancelled(&self, lease: Lease) {
         let message = "a statement of this transaction was cancelled half-way, and the transaction \
                        was rolled back";
-        self.lock().over.get_or_insert_with(|| Error::new(ErrorKind::Cancelled, message));
+        self.broken(lease, &Error::new(ErrorKind::Cancelled, message));
+    }
+
+    /// Nothing more may run here: the connection is closed.
+    pub(crate) fn broken(&self, lease: Lease, error: &Error) {
+        self.lock().over.get_or_insert_with(|| error.clone());
         drop(lease);
     }
 

@@ -1,0 +1,308 @@
+//! Fences: what the database itself holds a caller to, besides what the core writes into its
+//! statements.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::error::invalid_configuration;
+use crate::lease::Raw;
+
+/// What the database itself holds a caller to, see [`Database::fenced`](crate::Database::fenced).
+///
+/// By default: nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fence {
+    /// Transactions are read-only, those that run one statement too.
+    pub read_only: bool,
+    /// What becomes of SQL text.
+    pub raw_sql: RawSql,
+    /// PostgreSQL: the role of every transaction. SQL text could leave a role that was reached by
+    /// `SET ROLE`, so for it the connection's own user has to be this role.
+    pub role: Option<String>,
+    /// PostgreSQL: the schemas in which names are looked for. Empty: those of the connection.
+    pub search_path: Vec<String>,
+    /// PostgreSQL: settings of every transaction, for policies of row-level security.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Whose SQL text runs, and so how far it is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RawSql {
+    /// None may be sent.
+    #[default]
+    Denied,
+    /// A stranger's: statements that read and change rows and do nothing else, where PostgreSQL
+    /// holds the role to its rights. The role is refused if it is superuser, bypasses row-level
+    /// security, owns tables, or may take such a role.
+    Fenced,
+    /// As the application's own, with all power of the connection's role.
+    Unfenced,
+}
+
+/// Set by the driver or the fence itself, or what would lift the fence.
+const FIXED: [&str; 8] = [
+    "client_encoding",
+    "datestyle",
+    "role",
+    "search_path",
+    "session_authorization",
+    "standard_conforming_strings",
+    "timezone",
+    "transaction_read_only",
+];
+
+/// A setting of the transaction that was begun for a caller: where it is gone, so is the
+/// transaction.
+const MARKER: &str = "ferro.marker";
+
+/// Why SQL text is refused to the present role, and whether the transaction still lives. Each name
+/// is qualified: the caller may have made objects of the same name.
+const PROVE: &str = "\
+SELECT pg_catalog.current_setting('ferro.marker', true) AS marker, CASE \
+WHEN session_user OPERATOR(pg_catalog.<>) current_user \
+THEN 'was reached by `SET ROLE`, which SQL text can undo: connect as that role' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolsuper \
+AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'is superuser, or may become one' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolbypassrls \
+AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'bypasses row-level security' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE (r.rolcreaterole \
+OR r.rolname OPERATOR(pg_catalog.=) ANY ('{pg_execute_server_program,pg_read_server_files,\
+pg_write_server_files}')) AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'may make roles, or reach files or programs of the server' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relkind OPERATOR(pg_catalog.=) \
+ANY ('{r,p,v,m,f}') AND c.relowner OPERATOR(pg_catalog.=) ANY (SELECT r.oid \
+FROM pg_catalog.pg_roles AS r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))) \
+THEN 'owns tables, which rights and row-level security do not hold it back from' \
+WHEN $1 AND pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)', \
+'EXECUTE') THEN 'may call `set_config`, which changes the settings of the fence: revoke that from \
+public, or let policies go by role' END AS fault";
+
+/// Why a transaction was not begun, or does not go on.
+pub(crate) enum Breach {
+    /// The database, or the way to it, failed.
+    Database(sqlx::Error),
+    /// The fence does not hold.
+    Refused(Error),
+}
+
+impl From<sqlx::Error> for Breach {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Fence {
+    /// Refuses what cannot be meant on a database.
+    pub(crate) fn validate(&self, dialect: Dialect, pooled: bool) -> Result<(), Error> {
+        let of_postgres =
+            self.role.is_some() || !self.search_path.is_empty() || !self.settings.is_empty();
+        if dialect == Dialect::Sqlite && of_postgres {
+            return Err(invalid_configuration(
+                "SQLite has no roles, schemas or settings of transactions: leave them out",
+            ));
+        }
+        if pooled && self.raw_sql == RawSql::Fenced {
+            return Err(invalid_configuration(
+                "SQL text has no fence behind a pooler that lends sessions by transaction: connect \
+                 to the server itself",
+            ));
+        }
+        for name in self.settings.keys() {
+            let parts = || name.split('.');
+            let is_word = |it: &str| {
+                !it.is_empty() && it.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+            };
+            if parts().count() > 2 || !parts().all(is_word) {
+                return Err(invalid_configuration(format!("`{name}` is no name of a setting")));
+            }
+            let name = name.to_ascii_lowercase();
+            if FIXED.contains(&name.as_str()) || name == MARKER {
+                return Err(invalid_configuration(format!(
+                    "the setting `{name}` is not for a fence"
+                )));
+            }
+        }
+        let texts = self.role.iter().chain(&self.search_path).chain(self.settings.values());
+        if texts.into_iter().any(|it| it.contains('\0')) {
+            return Err(invalid_configuration("a role, schema or setting has the character NUL"));
+        }
+        if self.role.iter().chain(&self.search_path).any(String::is_empty) {
+            return Err(invalid_configuration("a role or schema has no name"));
+        }
+        Ok(())
+    }
+
+    /// Whether a single statement needs a transaction around it, too.
+    pub(crate) fn encloses(&self, dialect: Dialect, raw: bool) -> bool {
+        match dialect {
+            Dialect::Sqlite => self.read_only && raw,
+            Dialect::Postgres => {
+                raw || self.read_only
+                    || self.role.is_some()
+                    || !self.search_path.is_empty()
+                    || !self.settings.is_empty()
+            }
+        }
+    }
+
+    /// What follows the `BEGIN` of a transaction, so that it has a marker. Only settings of the
+    /// transaction itself: nothing is left when it has ended, however it ends.
+    fn opening(&self, marker: &str) -> String {
+        let mut sql = format!("; SET LOCAL {MARKER} = {}", literal(marker));
+        // Writing to a string cannot fail.
+        for (name, value) in &self.settings {
+            let name: Vec<_> = name.split('.').map(identifier).collect();
+            let _ = write!(sql, "; SET LOCAL {} = {}", name.join("."), literal(value));
+        }
+        if !self.search_path.is_empty() {
+            let path: Vec<_> = self.search_path.iter().map(|it| identifier(it)).collect();
+            let _ = write!(sql, "; SET LOCAL search_path = {}", path.join(", "));
+        }
+        if let Some(role) = &self.role {
+            let _ = write!(sql, "; SET LOCAL ROLE {}", identifier(role));
+        }
+        sql
+    }
+
+    /// Whether the transaction with a marker still lives, and whether the fence holds in it if SQL
+    /// text is run.
+    async fn prove(&self, raw: &mut Raw, marker: &str) -> Result<(), Breach> {
+        let Raw::Postgres(connection) = raw else { return Ok(()) };
+        let row = sqlx::query(AssertSqlSafe(PROVE))
+            .persistent(false)
+            .bind(!self.settings.is_empty())
+            .fetch_one(&mut **connection)
+            .await?;
+        if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
+            let message = "SQL text ended the transaction that it ran in: the session is closed";
+            return Err(Breach::Refused(Error::new(ErrorKind::Denied, message)));
+        }
+        match row.try_get::<Option<String>, _>("fault")? {
+            Some(fault) if self.raw_sql == RawSql::Fenced => {
+                Err(Breach::Refused(invalid_configuration(format!(
+                    "SQL text is refused, because the role of the connection {fault}"
+                ))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The fence around one transaction.
+pub(crate) struct Enclosure {
+    fence: Arc<Fence>,
+    /// What the transaction is told from others by.
+    marker: String,
+    /// The role was found fit for SQL text.
+    fit: AtomicBool,
+    /// SQL text has run since the transaction was last seen alive.
+    ran: AtomicBool,
+}
+
+impl Enclosure {
+    pub(crate) fn new(fence: Arc<Fence>) -> Self {
+        let marker = format!("{:016x}{:016x}", random(), random());
+        Self { fence, marker, fit: AtomicBool::new(false), ran: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn fence(&self) -> &Arc<Fence> {
+        &self.fence
+    }
+
+    /// What follows the `BEGIN` of the transaction on PostgreSQL.
+    pub(crate) fn opening(&self) -> String {
+        self.fence.opening(&self.marker)
+    }
+
+    /// Why a transaction was not begun: a role or a setting that the database does not have is the
+    /// operator's mistake.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let refused = [ErrorKind::Denied, ErrorKind::UndefinedObject, ErrorKind::ValueOutOfRange];
+        match refused.contains(&error.kind) {
+            true => Error {
+                message: format!("the fence of the grant cannot be set up: {}", error.message),
+                kind: ErrorKind::InvalidConfiguration,
+                ..error
+            },
+            false => error,
+        }
+    }
+
+    /// Lets a statement pass, SQL `text` or not: proves what is not known. That costs a round trip
+    /// before the first text, and one after each.
+    pub(crate) async fn admit(&self, raw: &mut Raw, text: bool) -> Result<(), Breach> {
+        let ran = self.ran.swap(text, Ordering::Relaxed);
+        if ran || (text && !self.fit.load(Ordering::Relaxed)) {
+            self.fence.prove(raw, &self.marker).await?;
+            self.fit.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// A text as PostgreSQL reads it whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Keyed at random by the standard library: no caller can foresee it.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(name: &str, value: &str) -> Fence {
+        Fence { settings: BTreeMap::from([(name.into(), value.into())]), ..Fence::default() }
+    }
+
+    #[test]
+    fn r2_names_and_values_of_a_fence_cannot_become_sql() {
+        let fence = Fence {
+            role: Some(r#"a"; RESET ROLE; --"#.into()),
+            search_path: vec!["b\", public".into()],
+            ..settings("app.tenant", r"\'; COMMIT; --")
+        };
+        let sql = fence.opening("m");
+        let expected = String::from(
+            "; SET LOCAL ferro.marker = E'm'; SET LOCAL \"app\".\"tenant\" = E'\\\\''; COMMIT; \
+             --'; SET LOCAL search_path = \"b\"\", public\"; SET LOCAL ROLE \"a\"\"; RESET ROLE; --\"",
+        );
+        assert_eq!(sql, expected);
+    }
+
+    #[test]
+    fn r2_a_fence_that_cannot_be_meant_is_refused() {
+        let fault = |fence: &Fence, dialect| fence.validate(dialect, false).unwrap_err().message;
+        for name in ["role", "ROLE", "search_path", "ferro.marker", "TimeZone"] {
+            let fault = fault(&settings(name, "x"), Dialect::Postgres);
+            assert!(fault.contains("not for a fence"), "{name}: {fault}");
+        }
+        for name in ["", "a.", "a.b.c", "a b", "a;b", "a\"b"] {
+            let fault = fault(&settings(name, "x"), Dialect::Postgres);
+            assert!(fault.contains("no name of a setting"), "{name}: {fault}");
+        }
+        assert!(fault(&settings("a.b", "\0"), Dialect::Postgres).contains("NUL"));
+        assert!(fault(&settings("a.b", "x"), Dialect::Sqlite).contains("SQLite has no roles"));
+        let nobody = Fence { role: Some(String::new()), ..Fence::default() };
+        assert!(fault(&nobody, Dialect::Postgres).contains("no name"));
+        let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+        assert!(text.validate(Dialect::Postgres, true).is_err());
+        assert!(text.validate(Dialect::Postgres, false).is_ok());
+    }
+}

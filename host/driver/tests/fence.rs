@@ -1,0 +1,450 @@
+//! Fences: what the database itself holds a caller to, and connections that are as good as new.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod rows;
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use ferro_driver::{Database, Fence, RawSql};
+use ferro_test_support::postgres;
+use ferro_wit::plan::Effect;
+use ferro_wit::types::{Error, ErrorKind, ScalarType, TransactionOptions, Value};
+
+use rows::{both_with_table, column, count, execution, plan, raw, rows};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use support::{connect, eventually, name_of, one, options, run, with_user};
+
+/// A database of PostgreSQL with two tenants' rows, of which policies show a login role its own.
+struct World {
+    owner: Database,
+    url: String,
+    role: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let url = postgres::url();
+        let owner = connect(&url).await;
+        // Roles belong to the whole server.
+        let role = format!("{}_stranger", name_of(&url));
+        run(
+            &owner,
+            &[
+                &format!("CREATE ROLE {role} LOGIN PASSWORD 'pw'"),
+                "CREATE TABLE note (tenant text, body text)",
+                "INSERT INTO note VALUES ('a', 'mine'), ('b', 'theirs')",
+                "ALTER TABLE note ENABLE ROW LEVEL SECURITY",
+                "CREATE POLICY own ON note USING (tenant = current_setting('app.tenant', true))",
+                &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON note TO {role}"),
+                "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM public",
+            ],
+        )
+        .await;
+        Self { owner, url, role }
+    }
+
+    /// A pool of one connection as the role.
+    async fn stranger(&self) -> Database {
+        let url = with_user(&self.url, &format!("{}:pw", self.role));
+        Database::connect(&url, &options(|it| it.pool.max_connections = 1)).await.unwrap()
+    }
+}
+
+fn as_tenant(tenant: &str, raw_sql: RawSql) -> Fence {
+    let settings = BTreeMap::from([("app.tenant".into(), tenant.into())]);
+    Fence { raw_sql, settings, ..Fence::default() }
+}
+
+fn texts(values: &[&str]) -> Vec<Vec<Value>> {
+    values.iter().map(|it| vec![Value::from(*it)]).collect()
+}
+
+async fn refused(database: &Database, sql: &str) -> Error {
+    let executed = database.execute_raw(sql, vec![]).await;
+    let error = executed.map(|it| panic!("`{sql}` ran: {it}")).unwrap_err();
+    assert!(database.fetch_raw(sql, vec![]).await.is_err(), "`{sql}` ran");
+    error
+}
+
+async fn backend(database: &Database) -> Value {
+    one(database, "SELECT pg_backend_pid()").await
+}
+
+#[tokio::test]
+async fn r2_text_of_a_stranger_sees_what_its_role_and_settings_allow() {
+    let world = World::new().await;
+    let pool = world.stranger().await;
+    let select = "SELECT body FROM note ORDER BY body";
+    for (tenant, seen) in [("a", vec!["mine"]), ("b", vec!["theirs"]), ("'; --", vec![])] {
+        let stranger = pool.fenced(as_tenant(tenant, RawSql::Fenced)).unwrap();
+        assert_eq!(raw(&stranger, select, vec![]).await, texts(&seen));
+        let transaction = stranger.begin(TransactionOptions::default()).await.unwrap();
+        let cursor = transaction.fetch_raw(select, vec![]).await.unwrap();
+        assert_eq!(rows(cursor).await, texts(&seen));
+        transaction.rollback().await.unwrap();
+    }
+    let stranger = pool.fenced(as_tenant("a", RawSql::Fenced)).unwrap();
+    assert_eq!(stranger.execute_raw("UPDATE note SET body = 'new'", vec![]).await, Ok(1));
+    let moved = stranger.execute_raw("UPDATE note SET tenant = 'b'", vec![]).await;
+    assert_eq!(moved.unwrap_err().kind, ErrorKind::Denied);
+    let returned = "INSERT INTO note VALUES ('a', 'more') RETURNING body";
+    assert_eq!(raw(&stranger, returned, vec![]).await, texts(&["more"]));
+    assert_eq!(raw(&world.owner, select, vec![]).await, texts(&["more", "new", "theirs"]));
+}
+
+#[tokio::test]
+async fn r2_a_fence_is_around_plans_too() {
+    let world = World::new().await;
+    let sql = format!("GRANT {} TO CURRENT_USER", world.role);
+    run(&world.owner, &[&sql, "CREATE SCHEMA own", "CREATE TABLE own.note (body text)"]).await;
+    let everyone = format!("GRANT ALL ON SCHEMA own TO {0}", world.role);
+    run(&world.owner, &[&everyone, &format!("GRANT ALL ON own.note TO {}", world.role)]).await;
+    let role = Some(world.role.clone());
+    let select = || {
+        let columns = vec![column("body", ScalarType::Text)];
+        execution(
+            plan(Effect::Read, "SELECT body FROM note ORDER BY body", vec![], columns),
+            vec![],
+        )
+    };
+    let fence = Fence { role: role.clone(), ..as_tenant("a", RawSql::Denied) };
+    let stranger = world.owner.fenced(fence).unwrap();
+    assert_eq!(rows(stranger.fetch(select()).await.unwrap()).await, texts(&["mine"]));
+    let fence = Fence { role, search_path: vec!["own".into()], ..Fence::default() };
+    let elsewhere = world.owner.fenced(fence).unwrap();
+    assert!(rows(elsewhere.fetch(select()).await.unwrap()).await.is_empty());
+    let insert = plan(Effect::Write, "INSERT INTO note VALUES ('x')", vec![], vec![]);
+    assert_eq!(elsewhere.execute(execution(insert, vec![])).await, Ok(1));
+    assert_eq!(count(&world.owner, "own.note").await, 1, "a single statement is committed");
+    assert_eq!(rows(world.owner.fetch(select()).await.unwrap()).await, texts(&["mine", "theirs"]));
+    let nobody = Fence { role: Some("no such role".into()), ..Fence::default() };
+    let nobody = world.owner.fenced(nobody).unwrap();
+    assert_eq!(nobody.fetch(select()).await.unwrap_err().kind, ErrorKind::InvalidConfiguration);
+    let denied = stranger.execute_raw("SELECT 1", vec![]).await.unwrap_err();
+    assert_eq!(denied.kind, ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn r2_roles_that_no_fence_holds_are_refused_for_sql_text() {
+    let world = World::new().await;
+    let text = |settings: bool| match settings {
+        true => as_tenant("a", RawSql::Fenced),
+        false => Fence { raw_sql: RawSql::Fenced, ..Fence::default() },
+    };
+    let role = &world.role;
+    let why = async |pool: &Database, fence: Fence| {
+        let error = refused(&pool.fenced(fence).unwrap(), "SELECT 1").await;
+        assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
+        error.message
+    };
+    assert!(why(&world.owner, text(false)).await.contains("superuser"));
+    let reached = Fence { role: Some(role.clone()), ..text(false) };
+    run(&world.owner, &[&format!("GRANT {role} TO CURRENT_USER")]).await;
+    assert!(why(&world.owner, reached).await.contains("`SET ROLE`"));
+
+    let pool = world.stranger().await;
+    let other = format!("{role}_other");
+    for (change, undo, expected) in [
+        (
+            format!("ALTER ROLE {role} BYPASSRLS"),
+            format!("ALTER ROLE {role} NOBYPASSRLS"),
+            "bypasses",
+        ),
+        (
+            format!("ALTER ROLE {role} CREATEROLE"),
+            format!("ALTER ROLE {role} NOCREATEROLE"),
+            "make roles",
+        ),
+        (
+            format!("GRANT pg_read_server_files TO {role}"),
+            format!("REVOKE pg_read_server_files FROM {role}"),
+            "files",
+        ),
+        (
+            format!("ALTER TABLE note OWNER TO {role}"),
+            "ALTER TABLE note OWNER TO CURRENT_USER".into(),
+            "owns tables",
+        ),
+        (
+            format!("CREATE ROLE {other} SUPERUSER; GRANT {other} TO {role}"),
+            format!("REVOKE {other} FROM {role}"),
+            "superuser",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) TO public".into(),
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM public"
+                .into(),
+            "`set_config`",
+        ),
+    ] {
+        postgres::execute(&world.url, &change);
+        let why = why(&pool, text(true)).await;
+        assert!(why.contains(expected), "{change}: {why}");
+        postgres::execute(&world.url, &undo);
+    }
+    assert_eq!(pool.fenced(text(true)).unwrap().execute_raw("SELECT 1", vec![]).await, Ok(0));
+    // The operator may say that this is meant.
+    let unfenced = Fence { raw_sql: RawSql::Unfenced, ..Fence::default() };
+    assert_eq!(count(&world.owner.fenced(unfenced).unwrap(), "note").await, 2);
+}
+
+#[tokio::test]
+async fn r3_text_of_a_stranger_reads_and_changes_rows_and_does_nothing_else() {
+    let world = World::new().await;
+    let fence = || as_tenant("a", RawSql::Fenced);
+    let sqlite = connect("sqlite::memory:").await;
+    let sqlite = sqlite.fenced(Fence { raw_sql: RawSql::Fenced, ..Fence::default() }).unwrap();
+    let postgres = world.stranger().await.fenced(fence()).unwrap();
+    let statements = "RESET ROLE;SET ROLE postgres;SET app.tenant = 'b';SET LOCAL app.tenant = 'b';\
+        SET SESSION AUTHORIZATION postgres;SET/**/TRANSACTION READ WRITE;RESET ALL;DISCARD ALL;\
+        COPY note TO STDOUT;COPY note FROM STDIN;COPY note TO PROGRAM 'id';COPY note FROM '/etc/passwd';\
+        LISTEN x;UNLISTEN *;NOTIFY x;PREPARE p AS SELECT 1;EXECUTE p;DEALLOCATE ALL;\
+        DO $$ BEGIN PERFORM 1 END $$;CALL p();LOAD 'x';LOCK note;DECLARE c CURSOR WITH HOLD FOR SELECT 1;\
+        FETCH c;CLOSE ALL;BEGIN;START TRANSACTION;COMMIT;COMMIT AND CHAIN;END;ROLLBACK;ABORT;SAVEPOINT s;\
+        RELEASE s;ROLLBACK TO s;PREPARE TRANSACTION 'x';COMMIT PREPARED 'x';CREATE TABLE x (n int);\
+        CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1;ALTER ROLE CURRENT_USER SET x.y = 1;\
+        ALTER SYSTEM SET x = 1;DROP TABLE note;GRANT ALL ON note TO public;VACUUM;ANALYZE note;\
+        EXPLAIN ANALYZE SELECT 1;CHECKPOINT;PRAGMA query_only = 0;ATTACH 'x' AS y;DETACH y;REINDEX;\
+        -- SELECT\n COMMIT;/* SELECT /* SELECT */ */ RESET ROLE;(((COMMIT";
+    for sql in statements.split(';') {
+        for database in [&sqlite, &postgres] {
+            let error = refused(database, sql).await;
+            let kinds = [ErrorKind::Denied, ErrorKind::InvalidQuery];
+            assert!(kinds.contains(&error.kind) && error.code.is_none(), "{sql}: {error}");
+        }
+    }
+    for sql in ["SELECT 1; COMMIT", "SELECT 1; RESET ROLE", "SELECT 1;--\nCOMMIT"] {
+        for database in [&sqlite, &postgres] {
+            assert!(
+                refused(database, sql).await.message.contains("more than one statement"),
+                "{sql}"
+            );
+        }
+    }
+    // What the first word does not tell, the server refuses.
+    for sql in [
+        "SELECT set_config('app.tenant', 'b', false)",
+        "UPDATE pg_settings SET setting = 'b' WHERE name = 'app.tenant'",
+        "SELECT query_to_xml('SELECT set_config(''app.tenant'', ''b'', false)', true, true, '')",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT * FROM pg_authid",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT pg_reload_conf()",
+    ] {
+        let error = match postgres.fetch_raw(sql, vec![]).await {
+            Ok(mut cursor) => cursor.next(1).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind, ErrorKind::Denied, "{sql}: {error}");
+    }
+    assert_eq!(raw(&postgres, "SELECT body FROM note", vec![]).await, texts(&["mine"]));
+    assert_eq!(count(&world.owner, "note").await, 2);
+}
+
+#[tokio::test]
+async fn r3_nothing_runs_where_the_transaction_of_the_host_is_gone() {
+    let world = World::new().await;
+    let unfenced = Fence { raw_sql: RawSql::Unfenced, ..Fence::default() };
+    let stranger = world.owner.fenced(unfenced).unwrap();
+    let transaction = stranger.begin(TransactionOptions::default()).await.unwrap();
+    let forget = "SELECT set_config('ferro.marker', 'another', true)";
+    transaction.execute_raw(forget, vec![]).await.unwrap();
+    let write = plan(Effect::Write, "DELETE FROM note", vec![], vec![]);
+    let error = transaction.execute(execution(write, vec![])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.message.contains("the session is closed"), "{error}");
+    assert_eq!(transaction.execute_raw("SELECT 1", vec![]).await.unwrap_err(), error);
+    assert_eq!(transaction.commit().await.unwrap_err(), error);
+    // The same where the text was a statement of its own, which is not kept then.
+    let both = format!("WITH x AS (DELETE FROM note RETURNING 1) {forget} FROM x");
+    assert_eq!(stranger.execute_raw(&both, vec![]).await.unwrap_err(), error);
+    assert_eq!(count(&world.owner, "note").await, 2);
+}
+
+#[tokio::test]
+async fn r4_a_connection_that_ran_a_strangers_text_is_nobody_elses() {
+    let world = World::new().await;
+    let pool = world.stranger().await;
+    let mut seen = vec![backend(&pool).await];
+    for raw_sql in [RawSql::Fenced, RawSql::Unfenced] {
+        let stranger = pool.fenced(Fence { raw_sql, ..Fence::default() }).unwrap();
+        let pid = "SELECT pg_backend_pid()";
+        assert_eq!(one(&stranger, pid).await, *seen.last().unwrap());
+        seen.push(backend(&pool).await);
+        let transaction = stranger.begin(TransactionOptions::default()).await.unwrap();
+        transaction.execute_raw("SELECT 1", vec![]).await.unwrap();
+        drop(transaction);
+        seen.push(backend(&pool).await);
+        let refused = stranger.execute_raw("SELECT 1/0", vec![]).await;
+        assert_eq!(refused.unwrap_err().code.as_deref(), Some("22012"));
+        seen.push(backend(&pool).await);
+    }
+    let pids: std::collections::BTreeSet<_> = seen.iter().map(|it| format!("{it:?}")).collect();
+    assert_eq!(pids.len(), seen.len(), "{seen:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+    let pool = Database::connect(&url, &options(|it| it.pool.max_connections = 1)).await.unwrap();
+    let unfenced = Fence { raw_sql: RawSql::Unfenced, ..Fence::default() };
+    let stranger = pool.fenced(unfenced).unwrap();
+    for left in ["CREATE TEMP TABLE left_behind (n)", "PRAGMA recursive_triggers = ON"] {
+        run(&stranger, &[left]).await;
+        run(&pool, &[left]).await;
+    }
+    let temporary = "SELECT count(*) FROM temp.sqlite_schema";
+    assert_eq!(one(&pool, temporary).await, Value::Integer(0));
+    assert_eq!(one(&pool, "PRAGMA recursive_triggers").await, Value::Integer(0));
+}
+
+/// All that a session of PostgreSQL may keep, but for statements that the driver prepared.
+const FINGERPRINT: &str = "\
+    SELECT jsonb_build_object('settings', (SELECT jsonb_object_agg(name, setting) \
+    FROM pg_settings WHERE source NOT IN ('default', 'configuration file')), \
+    'user', current_user, 'login', session_user, 'path', current_schemas(false), \
+    'listens', (SELECT jsonb_agg(it) FROM pg_listening_channels() AS it), \
+    'locks', (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), \
+    'cursors', (SELECT jsonb_agg(name) FROM pg_cursors WHERE is_holdable), \
+    'prepared', (SELECT count(*) FROM pg_prepared_statements WHERE from_sql), \
+    'temporary', (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()), \
+    'custom', nullif(current_setting('app.tenant', true), ''))::text";
+
+#[tokio::test]
+async fn c1_a_connection_is_handed_over_as_good_as_new() {
+    let url = postgres::url();
+    let role = format!("{}_other", name_of(&url));
+    postgres::execute(&url, &format!("CREATE ROLE {role}; CREATE TABLE t (n int)"));
+    // What the URL asks for is what a session goes back to.
+    let url = format!("{url}?options=-c%20search_path%3Dpublic%20-c%20statement_timeout%3D33s");
+    let pool = Database::connect(&url, &options(|it| it.pool.max_connections = 1)).await.unwrap();
+    let new = one(&pool, FINGERPRINT).await;
+    let pid = backend(&pool).await;
+    let to_role = format!("SELECT set_config('role', '{role}', false)");
+    for sql in [
+        "SELECT set_config('search_path', 'pg_temp', false)",
+        "SELECT set_config('TimeZone', 'Asia/Tokyo', false)",
+        "SELECT set_config('app.tenant', 'b', false)",
+        "SELECT set_config('client_connection_check_interval', '0', false)",
+        "SELECT set_config('default_transaction_read_only', 'on', false)",
+        "UPDATE pg_settings SET setting = '1' WHERE name = 'statement_timeout' AND false",
+        &to_role,
+        "SELECT pg_advisory_lock(1)",
+        "CREATE TEMP TABLE t (secret text)",
+        "DO $$ BEGIN LISTEN x; END $$",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+        "DO $$ BEGIN EXECUTE 'PREPARE p AS SELECT 1'; EXECUTE 'DEALLOCATE p'; END $$",
+    ] {
+        pool.execute_raw(sql, vec![]).await.unwrap_or_else(|it| panic!("{sql}: {it}"));
+        assert_eq!(one(&pool, FINGERPRINT).await, new, "{sql}");
+    }
+    assert_eq!(backend(&pool).await, pid, "it is reset, not replaced");
+    // Nothing but SQL text costs a round trip more, and none of it is lost in a transaction.
+    let transaction = pool.begin(TransactionOptions::default()).await.unwrap();
+    transaction.execute_raw("SET LOCAL app.tenant = 'c'", vec![]).await.unwrap();
+    let setting = "SELECT current_setting('app.tenant', true)";
+    let cursor = transaction.fetch_raw(setting, vec![]).await.unwrap();
+    assert_eq!(rows(cursor).await, texts(&["c"]));
+    transaction.commit().await.unwrap();
+    assert_eq!(one(&pool, FINGERPRINT).await, new);
+}
+
+/// Between a pool and the server, until it sees a reset: that it keeps for itself.
+async fn without_resets(url: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (address, path) = url.rsplit_once('@').unwrap().1.split_once('/').unwrap();
+    let (address, path) = (address.to_owned(), path.to_owned());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let address = address.clone();
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.into_split();
+                let server = TcpStream::connect(address).await.unwrap();
+                let (mut from_server, mut to_server) = server.into_split();
+                tokio::spawn(async move {
+                    let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+                });
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+                    let sent = &buffer[..read];
+                    if !sent.windows(9).any(|it| it == b"CLOSE ALL") {
+                        to_server.write_all(sent).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let user = url.rsplit_once('@').unwrap().0;
+    // What is encrypted cannot be told apart.
+    format!("{user}@127.0.0.1:{port}/{path}?sslmode=disable")
+}
+
+#[tokio::test]
+async fn c2_a_connection_that_is_not_reset_in_time_is_closed_and_its_place_free() {
+    let url = without_resets(&postgres::url()).await;
+    let options = options(|it| it.pool.max_connections = 1);
+    let pool = Database::connect(&url, &options).await.unwrap();
+    let started = Instant::now();
+    pool.execute_raw("SELECT set_config('app.mark', 'left', false)", vec![]).await.unwrap();
+    assert!(started.elapsed() > Duration::from_millis(1900), "it was reset");
+    // Reading, too, ends in a reset that does not come.
+    let mut cursor = pool.fetch_raw("SELECT current_setting('app.mark', true)", vec![]).await;
+    let batch = cursor.as_mut().unwrap().next(1).await.unwrap().unwrap();
+    assert_eq!(batch.columns[0].get(0), Some(Value::Null), "another connection");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    drop(cursor);
+    eventually("the place is free", || pool.stats().acquired == 0).await;
+    assert!(pool.check().await.is_ok());
+}
+
+#[tokio::test]
+async fn t8_the_database_refuses_writes_of_a_read_only_caller() {
+    for database in both_with_table().await {
+        let fence = Fence { read_only: true, raw_sql: RawSql::Unfenced, ..Fence::default() };
+        let reader = database.fenced(fence).unwrap();
+        let insert = || {
+            execution(plan(Effect::Read, "INSERT INTO t VALUES (1, 'a')", vec![], vec![]), vec![])
+        };
+        let transaction =
+            reader.begin(TransactionOptions { immediate: true, ..Default::default() });
+        let transaction = transaction.await.unwrap();
+        assert_eq!(transaction.execute(insert()).await.unwrap_err().kind, ErrorKind::ReadOnly);
+        drop(transaction);
+        for sql in [
+            "INSERT INTO t VALUES (1, 'a')",
+            "SET LOCAL transaction_read_only = off",
+            "PRAGMA query_only = OFF",
+            "WITH x AS (SELECT 1) DELETE FROM t",
+        ] {
+            assert_eq!(refused(&reader, sql).await.kind, ErrorKind::ReadOnly, "{sql}");
+        }
+        assert_eq!(count(&reader, "t").await, 0);
+        run(&database, &["INSERT INTO t VALUES (1, 'a')"]).await;
+    }
+    let database = connect(&postgres::url()).await;
+    run(&database, &["CREATE TABLE t (n int)"]).await;
+    let fence = Fence { read_only: true, raw_sql: RawSql::Unfenced, ..Fence::default() };
+    let reader = database.fenced(fence).unwrap();
+    // A plan that says it reads.
+    let insert = execution(plan(Effect::Read, "INSERT INTO t VALUES (1)", vec![], vec![]), vec![]);
+    assert_eq!(reader.execute(insert).await.unwrap_err().kind, ErrorKind::ReadOnly);
+    for sql in [
+        "WITH x AS (INSERT INTO t VALUES (1) RETURNING n) SELECT n FROM x",
+        "SELECT set_config('transaction_read_only', 'off', true)",
+        "SELECT set_config('transaction_read_only', 'off', false)",
+        "SELECT n FROM t FOR UPDATE",
+        "EXPLAIN ANALYZE INSERT INTO t VALUES (1)",
+    ] {
+        let error = match reader.fetch_raw(sql, vec![]).await {
+            Ok(mut cursor) => cursor.next(1).await.unwrap_err(),
+            Err(error) => error,
+        };
+        let refused = [Some("25006"), Some("25001")].contains(&error.code.as_deref());
+        assert!(refused, "{sql}: {error:?}");
+    }
+    assert_eq!(count(&database, "t").await, 0);
+}
