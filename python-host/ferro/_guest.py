@@ -236,6 +236,10 @@ def _columns(call: GuestCall, store: StoreContext, cursor: ResourceAny) -> Any:
     return json.loads(call.get(store, cursor).columns())
 
 
+def _attached(call: GuestCall, store: StoreContext, cursor: ResourceAny) -> Any:
+    return json.loads(call.get(store, cursor).attached())
+
+
 def _next(call: GuestCall, store: StoreContext, cursor: ResourceAny, max_rows: int) -> Any:
     return call.get(store, cursor).next(max_rows)
 
@@ -266,6 +270,7 @@ _DATABASE: dict[str, Callable[..., Any]] = {
     "[static]session.commit": _commit,
     "[static]session.rollback": _rollback,
     "[method]cursor.columns": _columns,
+    "[method]cursor.attached": _attached,
     "[method]cursor.next": _next,
     "[method]cursor.next-result": _next_result,
 }

@@ -218,6 +218,18 @@ impl GuestCursor {
         *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor);
         raise(py, result)
     }
+
+    fn describe(
+        &self,
+        py: Python<'_>,
+        write: impl FnOnce(&ferro_session::Cursor) -> serde_json::Result<String>,
+    ) -> PyResult<String> {
+        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = cursor.as_ref().ok_or_else(closed).and_then(|cursor| {
+            write(cursor).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+        });
+        raise(py, text)
+    }
 }
 
 fn closed() -> Error {
@@ -228,12 +240,12 @@ fn closed() -> Error {
 impl GuestCursor {
     /// The JSON of a list of `column-info`.
     fn columns(&self, py: Python<'_>) -> PyResult<String> {
-        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        let columns = cursor.as_ref().ok_or_else(closed).and_then(|cursor| {
-            serde_json::to_string(cursor.columns())
-                .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
-        });
-        raise(py, columns)
+        self.describe(py, |cursor| serde_json::to_string(cursor.columns()))
+    }
+
+    /// The JSON of an `attachment`, or of null.
+    fn attached(&self, py: Python<'_>) -> PyResult<String> {
+        self.describe(py, |cursor| serde_json::to_string(&cursor.attached()))
     }
 
     fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Option<Bound<'py, PyAny>>> {

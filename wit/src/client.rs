@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::query::Query;
-use crate::types::{Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
+use crate::types::{Attachment, Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -51,6 +51,9 @@ pub trait Session: Send + Sync {
 pub trait Cursor: Send {
     /// The columns of the present result set.
     fn columns(&self) -> &[ColumnInfo];
+
+    /// How the rows of the present result set find their parents; none for the query's own rows.
+    fn attached(&self) -> Option<&Attachment>;
 
     /// Up to `max_rows` further rows; none at the end.
     fn next(&mut self, max_rows: u32) -> BoxFuture<'_, Result<Option<Batch>, Error>>;

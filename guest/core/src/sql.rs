@@ -109,7 +109,7 @@ impl Sql {
             true => self.text,
             false => format!("WITH {} {}", self.ahead.join(", "), self.text),
         };
-        Ok(Step { sql, binds: self.binds, columns, attach: None, rows_per_statement: None })
+        Ok(Step { sql, binds: self.binds, columns, attachment: None, rows_per_statement: None })
     }
 
     fn share(&mut self, source: Source, index: u32, bind: Bind) {

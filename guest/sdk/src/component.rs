@@ -6,7 +6,7 @@ use std::future::ready;
 
 use ferro_wit::BoxFuture;
 use ferro_wit::query::Query;
-use ferro_wit::types::{Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
+use ferro_wit::types::{Attachment, Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
 
 pub use self::bindings::ferro::orm::database;
 
@@ -52,7 +52,7 @@ impl ferro_wit::Session for database::Session {
         parameters: Vec<Value>,
     ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
         let cursor = self.fetch(&query, &parameters);
-        finished(cursor.map(|cursor| Box::new(Cursor { cursor, columns: OnceCell::new() }) as _))
+        finished(cursor.map(|cursor| Box::new(Cursor::new(cursor)) as _))
     }
 
     fn execute(&self, query: Query, parameters: Vec<Value>) -> BoxFuture<'_, Result<u64, Error>> {
@@ -84,15 +84,27 @@ impl ferro_wit::Session for database::Session {
     }
 }
 
-/// A cursor of the host. Its columns are asked for at most once, and only if somebody looks.
+/// A cursor of the host. What its result set is like is asked for at most once, and only if somebody
+/// looks.
 struct Cursor {
     cursor: database::Cursor,
     columns: OnceCell<Vec<ColumnInfo>>,
+    attached: OnceCell<Option<Attachment>>,
+}
+
+impl Cursor {
+    fn new(cursor: database::Cursor) -> Self {
+        Self { cursor, columns: OnceCell::new(), attached: OnceCell::new() }
+    }
 }
 
 impl ferro_wit::Cursor for Cursor {
     fn columns(&self) -> &[ColumnInfo] {
         self.columns.get_or_init(|| self.cursor.columns())
+    }
+
+    fn attached(&self) -> Option<&Attachment> {
+        self.attached.get_or_init(|| self.cursor.attached()).as_ref()
     }
 
     fn next(&mut self, max_rows: u32) -> BoxFuture<'_, Result<Option<Batch>, Error>> {
@@ -101,6 +113,7 @@ impl ferro_wit::Cursor for Cursor {
 
     fn next_result(&mut self) -> BoxFuture<'_, Result<bool, Error>> {
         self.columns = OnceCell::new();
+        self.attached = OnceCell::new();
         finished(self.cursor.next_result())
     }
 }

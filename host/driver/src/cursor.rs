@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ferro_wit::plan::Plan;
-use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind};
+use ferro_wit::plan::{Plan, Step};
+use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use sqlx::{Column as _, Database};
@@ -17,6 +17,7 @@ use sqlx::{Column as _, Database};
 use crate::column::BatchBuilder;
 use crate::lease::Raw;
 use crate::run::place::{Ending, Place};
+use crate::run::steps::Steps;
 use crate::value::Fault;
 
 /// A batch is cut here, however many rows were asked for, so that large values pass one by one.
@@ -56,6 +57,8 @@ pub struct Cursor {
     wanted: Arc<AtomicU32>,
     /// What is said again after a failure, which must not look like the end.
     failure: Option<Error>,
+    /// The further result sets of a plan of several steps.
+    steps: Option<Box<Steps>>,
 }
 
 /// What a statement says: first which columns it has, then rows.
@@ -68,15 +71,34 @@ pub(crate) enum Event {
 }
 
 enum Columns {
-    /// Those of the first step.
-    Planned(Arc<Plan>),
+    Planned(Planned),
     Described(Vec<ColumnInfo>),
+}
+
+/// A step of a plan.
+#[derive(Clone)]
+pub(crate) struct Planned {
+    plan: Arc<Plan>,
+    index: usize,
+}
+
+impl Planned {
+    pub(crate) fn new(plan: &Arc<Plan>, index: usize) -> Result<Self, Error> {
+        match index < plan.steps.len() {
+            true => Ok(Self { plan: Arc::clone(plan), index }),
+            false => Err(Error::new(ErrorKind::Internal, "the plan has no statement to run")),
+        }
+    }
+
+    pub(crate) fn step(&self) -> &Step {
+        &self.plan.steps[self.index]
+    }
 }
 
 impl Cursor {
     /// Runs a statement up to its first row, so that what is wrong with it is known now.
     pub(crate) async fn start<Db: Database, R: Reader<Db>>(
-        plan: Option<Arc<Plan>>,
+        planned: Option<Planned>,
         place: Place,
         open: impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Db>, Error> + Send + 'static,
         reader: R,
@@ -88,19 +110,83 @@ impl Cursor {
             Some(Err(error)) => return Err(error),
             Some(Ok(Event::Batch(_))) | None => return Err(out_of_turn()),
         };
-        let columns = match (plan, described) {
-            (Some(plan), _) => Columns::Planned(plan),
+        let columns = match (planned, described) {
+            (Some(planned), _) => Columns::Planned(planned),
             (None, described) => Columns::Described(described.unwrap_or_default()),
         };
-        Ok(Self { columns, events: Some(events), wanted, failure: None })
+        Ok(Self { columns, events: Some(events), wanted, failure: None, steps: None })
     }
 
-    /// What the columns are, also where there are no rows.
+    /// A statement that is not sent: it would return no rows.
+    pub(crate) fn empty(planned: Planned) -> Self {
+        let columns = Columns::Planned(planned);
+        Self { columns, events: None, wanted: Arc::default(), failure: None, steps: None }
+    }
+
+    /// The same, with further result sets.
+    pub(crate) fn followed_by(self, steps: Steps) -> Self {
+        Self { steps: Some(Box::new(steps)), ..self }
+    }
+
+    /// What the columns of the present result set are, also where there are no rows.
     #[must_use]
     pub fn columns(&self) -> &[ColumnInfo] {
         match &self.columns {
-            Columns::Planned(plan) => plan.steps.first().map_or(&[], |it| &it.columns),
+            Columns::Planned(planned) => &planned.step().columns,
             Columns::Described(columns) => columns,
+        }
+    }
+
+    /// How the rows of the present result set find their parents; none for the query's own rows.
+    #[must_use]
+    pub fn attached(&self) -> Option<&Attachment> {
+        match &self.columns {
+            Columns::Planned(planned) => planned.step().attachment.as_ref(),
+            Columns::Described(_) => None,
+        }
+    }
+
+    /// Whether there is a result set after the present one.
+    #[must_use]
+    pub fn has_next_result(&self) -> bool {
+        self.steps.as_ref().is_some_and(|it| !it.is_last())
+    }
+
+    /// Goes to the next result set; false after the last. It has the relations of the rows that were
+    /// read: of the present result set, those that were not read are left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Database::fetch`](crate::Database::fetch). After an error, the same error again.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cursor whose future was dropped half-way has no further rows: it answers with `cancelled`.
+    pub async fn next_result(&mut self) -> Result<bool, Error> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        // Its connection has to be back for the next statement.
+        self.events = None;
+        let Some(steps) = self.steps.take() else {
+            return Ok(false);
+        };
+        if steps.is_last() {
+            return steps.end().await.map(|()| false);
+        }
+        self.failure = Some(Error::new(
+            ErrorKind::Cancelled,
+            "the call for the next result set was cancelled half-way",
+        ));
+        match steps.next().await {
+            Ok(cursor) => {
+                *self = cursor;
+                Ok(true)
+            }
+            Err(error) => {
+                self.failure = Some(error.clone());
+                Err(error)
+            }
         }
     }
 
@@ -124,19 +210,32 @@ impl Cursor {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let Some(events) = &mut self.events else {
-            return Ok(None);
-        };
         self.wanted.store(max_rows, Ordering::Relaxed);
-        let failure = match events.next().await {
-            Some(Ok(Event::Batch(batch))) => return Ok(Some(batch)),
+        let event = match &mut self.events {
+            Some(events) => events.next().await,
+            None => None,
+        };
+        let failure = match event {
+            Some(Ok(Event::Batch(batch))) => {
+                if let Some(steps) = &mut self.steps {
+                    steps.pass(&batch);
+                }
+                return Ok(Some(batch));
+            }
             Some(Err(error)) => Some(error),
             Some(Ok(Event::Columns(_))) => Some(out_of_turn()),
             None => None,
         };
         self.events = None;
         self.failure.clone_from(&failure);
-        failure.map_or(Ok(None), Err)
+        if let Some(error) = failure {
+            self.steps = None;
+            return Err(error);
+        }
+        if let Some(steps) = self.steps.take_if(|it| it.is_last()) {
+            steps.end().await?;
+        }
+        Ok(None)
     }
 }
 

@@ -3,7 +3,9 @@
 mod batch;
 pub(crate) mod binds;
 mod describe;
+mod keys;
 pub(crate) mod place;
+pub(crate) mod steps;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +16,10 @@ use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Val
 use sqlx::AssertSqlSafe;
 
 use self::binds::Arguments;
+use self::keys::Keys;
 use self::place::{Place, is_stale};
-use crate::cursor::{self, Cursor};
+use self::steps::Steps;
+use crate::cursor::{self, Cursor, Planned};
 use crate::database::Database;
 use crate::fence::Fence;
 use crate::lease::Raw;
@@ -46,13 +50,14 @@ pub(crate) enum Target<'a> {
 
 impl Database {
     /// Runs a plan that returns rows. It has begun when this returns: the cursor is at its first
-    /// row.
+    /// row. The steps of a plan come as one result set after another; one that is `atomic` holds a
+    /// connection, and a snapshot of the database, from the first to the last of them.
     ///
     /// # Errors
     ///
     /// Before the database sees anything: `invalid-query` for a missing or extra parameter,
-    /// `type-mismatch` and `value-out-of-range` for values that do not fit, `unsupported` for plans
-    /// of several steps. Then `busy` if no connection is free in time, and what the database says.
+    /// `type-mismatch` and `value-out-of-range` for values that do not fit. Then `busy` if no
+    /// connection is free in time, and what the database says.
     ///
     /// # Cancel safety
     ///
@@ -201,30 +206,41 @@ pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cu
     if execution.rows.is_some() {
         return Err(unsupported("a batch cannot return rows yet: use `execute`"));
     }
-    let step = only_step(&execution.plan)?;
     binds::check_counts(&execution)?;
-    let once = async || {
-        let arguments = binds::of_step(step, &execution, target.dialect(), 0)?;
-        let place = target.place().await?.for_cursor();
-        let plan = Arc::clone(&execution.plan);
-        let (sql, reader_plan) = (step.sql.clone(), Arc::clone(&plan));
-        let cached = place.keeps_statements();
-        match arguments {
-            Arguments::Sqlite(arguments) => {
-                let open = cursor::sqlite::open(sql, arguments, cached);
-                let reader = cursor::sqlite::Planned(reader_plan);
-                Cursor::start(Some(plan), place, open, reader).await
-            }
-            Arguments::Postgres(arguments) => {
-                let open = cursor::postgres::open(sql, arguments, cached);
-                let reader = cursor::postgres::Planned::new(reader_plan);
-                Cursor::start(Some(plan), place, open, reader).await
-            }
-        }
+    let once = async || match execution.plan.steps.len() {
+        1 => open(target, &execution, 0, &Keys::default()).await,
+        _ => Steps::start(target, execution.clone()).await,
     };
     match once().await {
         Err(error) if may_repeat(target, &error) => once().await,
         result => result,
+    }
+}
+
+/// A cursor at the first row of a step.
+async fn open(
+    target: Target<'_>,
+    execution: &Execution,
+    index: usize,
+    keys: &Keys,
+) -> Result<Cursor, Error> {
+    let planned = Planned::new(&execution.plan, index)?;
+    let step = planned.step();
+    let arguments = binds::of_step(step, execution, keys, target.dialect(), 0)?;
+    let place = target.place().await?.for_cursor();
+    let (sql, reader_of) = (step.sql.clone(), planned.clone());
+    let cached = place.keeps_statements();
+    match arguments {
+        Arguments::Sqlite(arguments) => {
+            let open = cursor::sqlite::open(sql, arguments, cached);
+            let reader = cursor::sqlite::Planned(reader_of);
+            Cursor::start(Some(planned), place, open, reader).await
+        }
+        Arguments::Postgres(arguments) => {
+            let open = cursor::postgres::open(sql, arguments, cached);
+            let reader = cursor::postgres::Planned::new(reader_of);
+            Cursor::start(Some(planned), place, open, reader).await
+        }
     }
 }
 
@@ -312,7 +328,7 @@ async fn run_step(
     first: usize,
 ) -> Result<u64, Error> {
     let once = async || {
-        let arguments = binds::of_step(step, execution, target.dialect(), first)?;
+        let arguments = binds::of_step(step, execution, &Keys::default(), target.dialect(), first)?;
         run_once(target.place().await?, &step.sql, arguments, true).await
     };
     match once().await {
@@ -356,7 +372,10 @@ fn may_repeat(target: Target<'_>, error: &Error) -> bool {
 fn only_step(plan: &Plan) -> Result<&Step, Error> {
     match plan.steps.as_slice() {
         [step] => Ok(step),
-        _ => Err(unsupported("a plan of several steps cannot be run yet")),
+        _ => Err(Error::new(
+            ErrorKind::InvalidQuery,
+            "a query that loads relations returns rows: use `fetch`",
+        )),
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Transaction {
     state: Arc<State>,
     level: u32,
     read_only: bool,
-    /// Nothing is left to roll back.
+    /// Nothing is left to roll back, or another handle does it.
     ended: bool,
 }
 
@@ -296,6 +296,20 @@ impl Transaction {
     /// What the database itself holds the caller to; none for the application.
     pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
         self.state.enclosure().map(|it| it.fence())
+    }
+
+    /// The same transaction for a cursor of several result sets. It ends with the original.
+    pub(crate) fn handle(&self) -> Self {
+        let state = Arc::clone(&self.state);
+        Self { state, level: self.level, read_only: self.read_only, ended: true }
+    }
+
+    /// Ends a transaction that only read, unless this is a [`handle`](Self::handle) of it.
+    pub(crate) async fn end_reading(self) -> Result<(), Error> {
+        match self.ended {
+            true => Ok(()),
+            false => self.rollback().await,
+        }
     }
 
     /// Rolls back in the database, and closes the books.

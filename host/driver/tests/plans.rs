@@ -8,10 +8,10 @@ mod support;
 use std::sync::Arc;
 
 use ferro_driver::{Database, Execution};
-use ferro_wit::plan::{Binding, Effect, MigrationStep, Plan, Risk, Step};
+use ferro_wit::plan::{Binding, Effect, MigrationStep, Risk};
 use ferro_wit::types::{Batch, Dialect, ErrorKind, ScalarType, Value};
 
-use rows::{batch, bind, both, both_with_table, column, count, execution, insert, plan, raw};
+use rows::{batch, bind, both, both_with_table, column, count, insert, plan, raw};
 use support::no_options;
 
 const COLUMNS: [(&str, &str, ScalarType); 2] =
@@ -148,26 +148,6 @@ async fn binds_come_from_parameters_constants_and_the_scope() {
             assert_eq!((error.kind, &error.code), (kind, &None), "{error}");
         }
     }
-}
-
-#[tokio::test]
-async fn plans_of_several_steps_are_refused_for_now() {
-    let [database, _] = both_with_table().await;
-    let step = Step {
-        sql: "SELECT 1".into(),
-        binds: vec![],
-        columns: vec![],
-        attach: None,
-        rows_per_statement: None,
-    };
-    let plan = Plan {
-        effect: Effect::Read,
-        steps: vec![step.clone(), step],
-        atomic: false,
-        agreements: vec![],
-    };
-    let error = database.fetch(execution(plan, vec![])).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unsupported);
 }
 
 #[tokio::test]

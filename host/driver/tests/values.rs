@@ -198,7 +198,7 @@ async fn round_trip(database: &Database, kind: ScalarType, many: bool, values: &
         sql: format!("INSERT INTO {table} (v) VALUES ({mark})"),
         binds: vec![Bind { source, kind, many }],
         columns: vec![],
-        attach: None,
+        attachment: None,
         rows_per_statement: Some(1),
     };
     let written =

@@ -3,7 +3,9 @@
 
 use ferro_session::{Cursor, Session};
 use ferro_wit::query::Query;
-use ferro_wit::types::{Batch, ColumnInfo, Dialect, Error, ErrorKind, TransactionOptions, Value};
+use ferro_wit::types::{
+    Attachment, Batch, ColumnInfo, Dialect, Error, ErrorKind, TransactionOptions, Value,
+};
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use crate::bindings::plugin::ferro::orm::{database, raw_sql};
@@ -102,6 +104,10 @@ impl database::HostSession for Guest {
 impl database::HostCursor for Guest {
     async fn columns(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<Vec<ColumnInfo>> {
         Ok(self.table().get(&cursor)?.columns().to_vec())
+    }
+
+    async fn attached(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<Option<Attachment>> {
+        Ok(self.table().get(&cursor)?.attached().cloned())
     }
 
     async fn next(&mut self, cursor: Resource<Cursor>, max_rows: u32) -> Answer<Option<Batch>> {

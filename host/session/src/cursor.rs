@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ferro_driver::Transaction;
 use ferro_wit::BoxFuture;
-use ferro_wit::types::{Batch, ColumnInfo, Error};
+use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error};
 use tokio::time::Instant;
 
 use crate::call::{Granted, Slot};
@@ -38,6 +38,7 @@ enum Rows {
     },
     Failed {
         columns: Vec<ColumnInfo>,
+        attached: Option<Attachment>,
         error: Error,
     },
 }
@@ -65,6 +66,15 @@ impl Cursor {
         }
     }
 
+    /// How the rows of the present result set find their parents; none for the query's own rows.
+    #[must_use]
+    pub fn attached(&self) -> Option<&Attachment> {
+        match &self.rows {
+            Rows::Open { rows, .. } => rows.attached(),
+            Rows::Failed { attached, .. } => attached.as_ref(),
+        }
+    }
+
     /// Up to `max_rows` further rows; none at the end.
     ///
     /// # Errors
@@ -76,13 +86,20 @@ impl Cursor {
         self.keep_failure(outcome)
     }
 
-    /// Go to the next result set; false after the last.
+    /// Go to the next result set; false after the last. It has the relations of the rows that were
+    /// read: of the present result set, those that were not read are left out. Each result set
+    /// counts as a statement of its own.
     ///
     /// # Errors
     ///
-    /// As [`Cursor::next`].
+    /// As [`Session::fetch`](crate::Session::fetch).
+    ///
+    /// # Cancel safety
+    ///
+    /// A cursor whose future was dropped half-way has no further rows: it answers with `cancelled`.
     pub async fn next_result(&mut self) -> Result<bool, Error> {
-        Ok(false)
+        let outcome = self.advance().await;
+        self.keep_failure(outcome)
     }
 
     async fn read(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
@@ -104,11 +121,27 @@ impl Cursor {
         Ok(batch)
     }
 
+    async fn advance(&mut self) -> Result<bool, Error> {
+        let rows = match &mut self.rows {
+            Rows::Open { rows, .. } => rows,
+            Rows::Failed { error, .. } => return Err(error.clone()),
+        };
+        if rows.has_next_result() {
+            self.granted.call.count_statement(0)?;
+        }
+        self.spent = Duration::ZERO;
+        let started = Instant::now();
+        let next = rows.next_result();
+        let more = self.granted.wait(Wait::Run, self.spent, self.transaction_end, next).await?;
+        self.spent = started.elapsed();
+        Ok(more)
+    }
+
     /// After an error nothing more is read, so nothing more is held.
     fn keep_failure<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
         if let (Err(error), Rows::Open { rows, .. }) = (&outcome, &self.rows) {
-            let columns = rows.columns().to_vec();
-            self.rows = Rows::Failed { columns, error: error.clone() };
+            let (columns, attached) = (rows.columns().to_vec(), rows.attached().cloned());
+            self.rows = Rows::Failed { columns, attached, error: error.clone() };
         }
         outcome
     }
@@ -117,6 +150,10 @@ impl Cursor {
 impl ferro_wit::Cursor for Cursor {
     fn columns(&self) -> &[ColumnInfo] {
         self.columns()
+    }
+
+    fn attached(&self) -> Option<&Attachment> {
+        self.attached()
     }
 
     fn next(&mut self, max_rows: u32) -> BoxFuture<'_, Result<Option<Batch>, Error>> {

@@ -1,8 +1,5 @@
 //! From rows of PostgreSQL to columns.
 
-use std::sync::Arc;
-
-use ferro_wit::plan::Plan;
 use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
 use sqlx::postgres::{PgArguments, PgColumn, PgRow};
 use sqlx::{AssertSqlSafe, Column, Postgres, Row, TypeInfo, ValueRef};
@@ -29,17 +26,17 @@ pub(crate) fn open(
 
 /// Reads the columns that a plan tells of. How the server writes them is seen from the first row.
 pub(crate) struct Planned {
-    plan: Arc<Plan>,
+    planned: super::Planned,
     wires: Vec<Wire>,
 }
 
 impl Planned {
-    pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        Self { plan, wires: Vec::new() }
+    pub(crate) fn new(planned: super::Planned) -> Self {
+        Self { planned, wires: Vec::new() }
     }
 
     fn columns(&self) -> &[ColumnInfo] {
-        self.plan.steps.first().map_or(&[], |it| &it.columns)
+        &self.planned.step().columns
     }
 }
 

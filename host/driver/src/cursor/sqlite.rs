@@ -1,8 +1,5 @@
 //! From rows of SQLite, as SQLx hands them over, to columns.
 
-use std::sync::Arc;
-
-use ferro_wit::plan::Plan;
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteValueRef};
 use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, TypeInfo, ValueRef};
@@ -28,11 +25,11 @@ pub(crate) fn open(
 }
 
 /// Reads the columns that a plan tells of.
-pub(crate) struct Planned(pub(crate) Arc<Plan>);
+pub(crate) struct Planned(pub(crate) super::Planned);
 
 impl Planned {
     fn columns(&self) -> &[ColumnInfo] {
-        self.0.steps.first().map_or(&[], |it| &it.columns)
+        &self.0.step().columns
     }
 }
 

@@ -9,6 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 
 use super::Execution;
+use super::keys::Keys;
 use crate::value::{Cell, Expected, Fault, Operand, postgres, sqlite};
 
 /// The values of a statement, encoded.
@@ -49,6 +50,7 @@ pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments,
 pub(super) fn of_step(
     step: &Step,
     execution: &Execution,
+    keys: &Keys,
     dialect: Dialect,
     first: usize,
 ) -> Result<Arguments, Error> {
@@ -56,7 +58,7 @@ pub(super) fn of_step(
     let mut rows = Rows { first, seen: Vec::new(), whole: step.rows_per_statement.is_none() };
     for bind in &step.binds {
         let expected = Expected { kind: bind.kind, many: bind.many };
-        let operand = resolve(bind, execution, &mut rows)?;
+        let operand = resolve(step, bind, execution, keys, &mut rows)?;
         operand
             .check(expected)
             .and_then(|()| arguments.add(operand, Some(expected)))
@@ -129,8 +131,10 @@ impl Rows {
 }
 
 fn resolve<'a>(
+    step: &Step,
     bind: &'a Bind,
     execution: &'a Execution,
+    keys: &'a Keys,
     rows: &mut Rows,
 ) -> Result<Operand<'a>, Error> {
     let found = match &bind.source {
@@ -145,10 +149,7 @@ fn resolve<'a>(
                 None => None,
             }
         }
-        Binding::Keys(_) => {
-            let message = "a plan of several steps cannot be run yet";
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
+        Binding::Keys((source, column)) => keys.bound(step, *source, *column),
     };
     found.ok_or_else(|| {
         let place = Place { source: &bind.source, row: rows.row(bind) };

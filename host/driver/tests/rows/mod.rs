@@ -29,7 +29,7 @@ pub fn column(name: &str, kind: ScalarType) -> ColumnInfo {
 
 /// A plan of one statement.
 pub fn plan(effect: Effect, sql: &str, binds: Vec<Bind>, columns: Vec<ColumnInfo>) -> Plan {
-    let step = Step { sql: sql.into(), binds, columns, attach: None, rows_per_statement: None };
+    let step = Step { sql: sql.into(), binds, columns, attachment: None, rows_per_statement: None };
     Plan { effect, steps: vec![step], atomic: false, agreements: vec![] }
 }
 
@@ -47,7 +47,7 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
         sql,
         binds,
         columns: Vec::new(),
-        attach: None,
+        attachment: None,
         rows_per_statement,
     };
     let steps = match dialect {

@@ -1,0 +1,92 @@
+//! Plans of several steps that return rows: one result set after another.
+
+use ferro_wit::types::{Batch, Error, Isolation, TransactionOptions};
+
+use super::keys::Keys;
+use super::{Execution, Target, open};
+use crate::cursor::{Cursor, Planned};
+use crate::database::Database;
+use crate::transaction::Transaction;
+
+/// What is left of a plan while a cursor is at one of its steps.
+pub(crate) struct Steps {
+    execution: Execution,
+    origin: Origin,
+    /// The step that the cursor is at.
+    current: usize,
+    keys: Keys,
+}
+
+/// Where all steps run.
+enum Origin {
+    Database(Database),
+    /// The caller's transaction, or one that was begun for these steps.
+    Transaction(Transaction),
+}
+
+impl Steps {
+    /// A cursor at the first step.
+    pub(super) async fn start(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
+        let origin = match target {
+            Target::Transaction(transaction) => Origin::Transaction(transaction.handle()),
+            Target::Database(database) if execution.plan.atomic => {
+                Origin::Transaction(database.begin(snapshot()).await?)
+            }
+            Target::Database(database) => Origin::Database(database.clone()),
+        };
+        let keys = Keys::of(&execution.plan);
+        Self { execution, origin, current: 0, keys }.open().await
+    }
+
+    /// Notes the keys of rows that the caller gets.
+    pub(crate) fn pass(&mut self, batch: &Batch) {
+        self.keys.add(self.current, batch);
+    }
+
+    /// Whether there is no step after this one.
+    pub(crate) fn is_last(&self) -> bool {
+        self.current + 1 >= self.execution.plan.steps.len()
+    }
+
+    /// A cursor at the next step.
+    pub(crate) async fn next(mut self) -> Result<Cursor, Error> {
+        self.current += 1;
+        self.open().await
+    }
+
+    /// Ends a transaction that was begun for these steps. They only read: nothing is lost.
+    pub(crate) async fn end(self) -> Result<(), Error> {
+        match self.origin {
+            Origin::Transaction(transaction) => transaction.end_reading().await,
+            Origin::Database(_) => Ok(()),
+        }
+    }
+
+    async fn open(self) -> Result<Cursor, Error> {
+        let Self { execution, origin, current, keys } = &self;
+        let planned = Planned::new(&execution.plan, *current)?;
+        let cursor = match keys.lack(planned.step()) {
+            true => Cursor::empty(planned),
+            false => open(origin.target(), execution, *current, keys).await?,
+        };
+        Ok(cursor.followed_by(self))
+    }
+}
+
+impl Origin {
+    fn target(&self) -> Target<'_> {
+        match self {
+            Self::Database(database) => Target::Database(database),
+            Self::Transaction(transaction) => Target::Transaction(transaction),
+        }
+    }
+}
+
+/// A transaction in which every statement sees the same rows.
+fn snapshot() -> TransactionOptions {
+    TransactionOptions {
+        isolation: Some(Isolation::RepeatableRead),
+        read_only: true,
+        ..TransactionOptions::default()
+    }
+}
