@@ -1,33 +1,106 @@
 //! Measuring subjects side by side: they take turns, so that the machine's drift hits all alike, and
 //! each is told as the ratio of its median to that of a baseline in the same run.
+//!
+//! `cargo xtask bench` says in the environment how much is to be measured and where results go:
+//!
+//! | variable | what it holds |
+//! | --- | --- |
+//! | `FERRO_BENCH_DIR` | the folder of `NAME.json`; else `target/bench` |
+//! | `FERRO_BENCH_QUICK` | set: a few rounds of each case |
+//! | `FERRO_BENCH_ONLY` | a part of the names of the cases to run: `get`, `postgres` |
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
 
+const DIR: &str = "FERRO_BENCH_DIR";
+const QUICK: &str = "FERRO_BENCH_QUICK";
+const ONLY: &str = "FERRO_BENCH_ONLY";
+const QUICK_ROUNDS: usize = 3;
+
+/// How far above a goal the table calls a result near it. Two runs differ by as much.
+const NEAR: f64 = 1.05;
+
+/// What all subjects do.
+pub struct Case<'a> {
+    /// What it is.
+    pub name: &'a str,
+    /// On which database.
+    pub backend: &'a str,
+    /// How often each subject runs.
+    pub rounds: usize,
+    /// How many times a run does it. Medians are those of one time.
+    pub times: u32,
+}
+
 /// Something to measure. It returns a checksum, which has to be the same at each call.
 pub struct Subject<'a> {
     name: &'static str,
+    before: Option<Box<dyn FnMut() -> Result<()> + 'a>>,
     run: Box<dyn FnMut() -> Result<i64> + 'a>,
-    /// At most this many times the baseline.
-    goal: Option<f64>,
+    after: Option<Box<dyn FnMut() -> Result<i64> + 'a>>,
+    goal: Option<Goal>,
+}
+
+/// What a subject is to reach.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal {
+    /// At most so many times the baseline.
+    Ratio(f64),
+    /// At most so many microseconds.
+    Median(f64),
 }
 
 impl<'a> Subject<'a> {
     /// A subject without a goal.
     pub fn new(name: &'static str, run: impl FnMut() -> Result<i64> + 'a) -> Self {
-        Self { name, run: Box::new(run), goal: None }
+        Self { name, before: None, run: Box::new(run), after: None, goal: None }
     }
 
-    /// The ratio to the baseline that is to be met, if one is stated.
+    /// What is to be reached, if anything is.
     #[must_use]
-    pub fn goal(mut self, at_most: impl Into<Option<f64>>) -> Self {
-        self.goal = at_most.into();
+    pub fn goal(mut self, goal: impl Into<Option<Goal>>) -> Self {
+        self.goal = goal.into();
         self
     }
+
+    /// What happens before and after each run, and is not measured; what comes after gives a
+    /// checksum, which counts too.
+    #[must_use]
+    pub fn around(
+        mut self,
+        before: impl FnMut() -> Result<()> + 'a,
+        after: impl FnMut() -> Result<i64> + 'a,
+    ) -> Self {
+        self.before = Some(Box::new(before));
+        self.after = Some(Box::new(after));
+        self
+    }
+
+    /// Runs once: how long it took, and its checksums.
+    fn measure(&mut self) -> Result<(Duration, (i64, i64))> {
+        if let Some(before) = &mut self.before {
+            before()?;
+        }
+        let start = Instant::now();
+        let sum = (self.run)()?;
+        let elapsed = start.elapsed();
+        let after = self.after.as_mut().map_or(Ok(0), |after| after())?;
+        Ok((elapsed, (sum, after)))
+    }
+}
+
+/// What one subject came to.
+pub struct Measured {
+    /// Its name.
+    pub subject: &'static str,
+    /// One for each round.
+    pub values: Vec<f64>,
+    /// What is to be reached, if anything is.
+    pub goal: Option<Goal>,
 }
 
 /// One line of the result.
@@ -41,15 +114,19 @@ pub struct Row {
     pub subject: String,
     /// The median of all rounds, in `unit`.
     pub median: f64,
-    /// Microseconds.
+    /// The best of all rounds, which tells more where the machine has other work.
+    pub best: f64,
+    /// Microseconds, or mebibytes.
     pub unit: &'static str,
     /// The baseline's name.
     pub versus: String,
     /// This median by the baseline's.
     pub ratio: f64,
-    /// The ratio that is to be met.
+    /// What is to be reached, at most.
     pub goal: Option<f64>,
-    /// Whether it is.
+    /// The field that the goal is one for: `ratio` or `median`.
+    pub goal_of: Option<&'static str>,
+    /// Whether it is reached.
     pub met: Option<bool>,
 }
 
@@ -57,13 +134,22 @@ pub struct Row {
 pub struct Bench {
     name: &'static str,
     rows: Vec<Row>,
+    quick: bool,
+    only: String,
 }
 
 impl Bench {
     /// A benchmark with no rows yet.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, rows: Vec::new() }
+        let quick = std::env::var_os(QUICK).is_some();
+        Self { name, rows: Vec::new(), quick, only: std::env::var(ONLY).unwrap_or_default() }
+    }
+
+    /// Whether a case is to be measured.
+    #[must_use]
+    pub fn wants(&self, case: &str, backend: &str) -> bool {
+        format!("{case}, {backend}").contains(&self.only)
     }
 
     /// Measures subjects in turns, the first one being the baseline.
@@ -71,51 +157,75 @@ impl Bench {
     /// # Errors
     ///
     /// The first error of a subject, or two subjects whose checksums differ.
-    pub fn compare(
-        &mut self,
-        case: &str,
-        backend: &str,
-        rounds: usize,
-        mut subjects: Vec<Subject<'_>>,
-    ) -> Result<()> {
+    pub fn compare(&mut self, case: &Case<'_>, mut subjects: Vec<Subject<'_>>) -> Result<()> {
+        if !self.wants(case.name, case.backend) {
+            return Ok(());
+        }
+        eprintln!("  {}, {}", case.name, case.backend);
+        let rounds = if self.quick { case.rounds.min(QUICK_ROUNDS) } else { case.rounds };
         let mut times = vec![Vec::with_capacity(rounds); subjects.len()];
-        let expected = warm_up(&mut subjects)?;
+        let expected = warm_up(&mut subjects, (rounds / 10).clamp(1, 3))?;
         for round in 0..rounds {
             for turn in 0..subjects.len() {
                 let index = (round + turn) % subjects.len();
-                let subject = &mut subjects[index];
-                let start = Instant::now();
-                let sum = (subject.run)()?;
-                times[index].push(start.elapsed());
-                anyhow::ensure!(sum == expected, "`{}` gave {sum}, not {expected}", subject.name);
+                let (elapsed, sums) = subjects[index].measure()?;
+                ensure_same(&subjects[index], sums, expected)?;
+                times[index].push(elapsed);
             }
         }
-        let medians: Vec<f64> = times.into_iter().map(median).collect();
-        for (subject, median) in subjects.iter().zip(&medians) {
-            let ratio = median / medians[0];
-            self.rows.push(Row {
-                case: case.to_owned(),
-                backend: backend.to_owned(),
-                subject: subject.name.to_owned(),
-                median: *median,
-                unit: "µs",
-                versus: subjects[0].name.to_owned(),
-                ratio,
-                goal: subject.goal,
-                met: subject.goal.map(|goal| ratio <= goal),
-            });
-        }
+        let measured = subjects.iter().zip(times).map(|(subject, times)| {
+            let microseconds = |it: Duration| it.as_secs_f64() * 1e6 / f64::from(case.times);
+            let values = times.into_iter().map(microseconds).collect();
+            Measured { subject: subject.name, values, goal: subject.goal }
+        });
+        self.record(case, "µs", measured.collect());
         Ok(())
     }
 
-    /// Prints the table and writes `NAME.json` into a folder.
+    /// Adds what was measured in another way; the first subject is the baseline.
+    pub fn record(&mut self, case: &Case<'_>, unit: &'static str, measured: Vec<Measured>) {
+        let mut baseline = None;
+        for Measured { subject, mut values, goal } in measured {
+            values.sort_unstable_by(f64::total_cmp);
+            let (Some(&best), Some(&median)) = (values.first(), values.get(values.len() / 2))
+            else {
+                continue;
+            };
+            let (versus, other) = *baseline.get_or_insert((subject, median));
+            let ratio = median / other;
+            let (goal, goal_of, reached) = match goal {
+                Some(Goal::Ratio(most)) => (Some(most), Some("ratio"), ratio),
+                Some(Goal::Median(most)) => (Some(most), Some("median"), median),
+                None => (None, None, median),
+            };
+            self.rows.push(Row {
+                case: case.name.to_owned(),
+                backend: case.backend.to_owned(),
+                subject: subject.to_owned(),
+                median,
+                best,
+                unit,
+                versus: versus.to_owned(),
+                ratio,
+                goal,
+                goal_of,
+                met: goal.map(|most| reached <= most),
+            });
+        }
+    }
+
+    /// Prints the table and writes `NAME.json`.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn report(&self, folder: &Path) -> Result<()> {
+    pub fn report(&self) -> Result<()> {
         println!("{}", self.table());
-        std::fs::create_dir_all(folder)?;
+        let folder = std::env::var_os(DIR).map_or_else(
+            || concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench").into(),
+            PathBuf::from,
+        );
+        std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{}.json", self.name));
         std::fs::write(&path, serde_json::to_string_pretty(&self.rows)?)?;
         println!("written: {}", path.display());
@@ -124,41 +234,58 @@ impl Bench {
 
     fn table(&self) -> String {
         let mut out = format!(
-            "{}: medians, subjects in turns in one run\n{:<34} {:<9} {:<26} {:>12} {:>8}  goal\n",
-            self.name, "case", "backend", "subject", "median µs", "ratio"
+            "{}: subjects in turns in one run\n{:<34} {:<9} {:<26} {:>14} {:>12} {:>7}  goal\n",
+            self.name, "case", "backend", "subject", "median", "best", "ratio"
         );
         for row in &self.rows {
-            let goal = match (row.goal, row.met) {
-                (Some(goal), Some(met)) => {
-                    format!("≤ {goal} {}", if met { "met" } else { "NOT MET" })
-                }
-                _ => String::new(),
-            };
+            let median = format!("{:.1} {}", row.median, row.unit);
             let _ = writeln!(
                 out,
-                "{:<34} {:<9} {:<26} {:>12.1} {:>8.2}  {goal}",
-                row.case, row.backend, row.subject, row.median, row.ratio
+                "{:<34} {:<9} {:<26} {median:>14} {:>12.1} {:>7.2}  {}",
+                row.case,
+                row.backend,
+                row.subject,
+                row.best,
+                row.ratio,
+                row.verdict()
             );
         }
         out
     }
 }
 
-/// Runs each subject a few times, and checks that all do the same work.
-fn warm_up(subjects: &mut [Subject<'_>]) -> Result<i64> {
-    let mut expected = None;
-    for _ in 0..3 {
-        for subject in subjects.iter_mut() {
-            let sum = (subject.run)()?;
-            let first = *expected.get_or_insert(sum);
-            anyhow::ensure!(sum == first, "`{}` gave {sum}, not {first}", subject.name);
-        }
+impl Row {
+    /// What is to be reached, and whether it is.
+    fn verdict(&self) -> String {
+        let (Some(goal), Some(goal_of), Some(met)) = (self.goal, self.goal_of, self.met) else {
+            return String::new();
+        };
+        let (reached, unit) = match goal_of {
+            "ratio" => (self.ratio, "×"),
+            _ => (self.median, self.unit),
+        };
+        let met = match met {
+            true => "met",
+            false if reached <= goal * NEAR => "nearly met",
+            false => "NOT MET",
+        };
+        format!("≤ {goal} {unit} {met}")
     }
-    Ok(expected.unwrap_or(0))
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    let middle = times.len() / 2;
-    times.get(middle).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+/// Runs each subject a few times, and checks that all do the same work.
+fn warm_up(subjects: &mut [Subject<'_>], times: usize) -> Result<(i64, i64)> {
+    let mut expected = None;
+    for _ in 0..times {
+        for subject in subjects.iter_mut() {
+            let (_, sums) = subject.measure()?;
+            ensure_same(subject, sums, *expected.get_or_insert(sums))?;
+        }
+    }
+    Ok(expected.unwrap_or_default())
+}
+
+fn ensure_same(subject: &Subject<'_>, sums: (i64, i64), expected: (i64, i64)) -> Result<()> {
+    anyhow::ensure!(sums == expected, "`{}` gave {sums:?}, not {expected:?}", subject.name);
+    Ok(())
 }

@@ -9,10 +9,18 @@ use crate::run::{cargo, root, run, step};
 #[derive(Args)]
 pub(crate) struct Options {
     name: Name,
+    /// A few rounds of each case: enough to see that it runs
+    #[arg(long)]
+    quick: bool,
+    /// Only the cases and databases with this in their names
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
+    /// The driver beside rusqlite, tokio-postgres and SQLx: reads, writes, memory
+    Driver,
     /// Rows from SQLite into a plugin: SQLx alone, columns, and a list of lists of values
     Transport,
 }
@@ -20,10 +28,18 @@ enum Name {
 /// Runs it; the benchmark prints its table and writes `target/bench/NAME.json`.
 pub(crate) fn run_bench(options: &Options) -> Result<()> {
     let (package, bench) = match options.name {
+        Name::Driver => ("ferro-driver", "driver"),
         Name::Transport => ("ferro-host", "transport"),
     };
     step(&format!("bench {bench}"));
-    run(cargo()
-        .args(["bench", "--package", package, "--bench", bench])
-        .env("FERRO_BENCH_DIR", root().join("target/bench")))
+    let mut command = cargo();
+    command.args(["bench", "--package", package, "--bench", bench]);
+    command.env("FERRO_BENCH_DIR", root().join("target/bench"));
+    if options.quick {
+        command.env("FERRO_BENCH_QUICK", "1");
+    }
+    if let Some(part) = &options.only {
+        command.env("FERRO_BENCH_ONLY", part);
+    }
+    run(&mut command)
 }

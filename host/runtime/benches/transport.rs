@@ -4,7 +4,7 @@
 //! rows fetched by a plugin through the host as columns, and the same rows handed to a plugin as a
 //! `list<list<variant>>`. Without a database: ready rows, as columns and as lists.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -12,7 +12,7 @@ use ferro_build::{Target, component};
 use ferro_driver::ConnectOptions;
 use ferro_host::{Host, HostOptions, Plugin, Val};
 use ferro_session::{Grant, Tenant};
-use ferro_test_support::bench::{Bench, Subject};
+use ferro_test_support::bench::{Bench, Case, Goal, Subject};
 use ferro_wit::types::{Batch, Column, ScalarType, Scalars, Value};
 use sqlx::{Row as _, SqlitePool};
 use tokio::runtime::Runtime;
@@ -49,13 +49,11 @@ fn main() -> Result<()> {
         let case = format!("{rows} rows × 6 columns");
         let lists = std::cell::RefCell::new(&mut lent);
         bench.compare(
-            &case,
-            "sqlite",
-            rounds,
+            &Case { name: &case, backend: "sqlite", rounds, times: 1 },
             vec![
                 Subject::new("sqlx alone", || runtime.block_on(world.sqlx(rows))),
                 Subject::new("ferro, columns in a plugin", || runtime.block_on(world.ferro(rows)))
-                    .goal(fetched),
+                    .goal(fetched.map(Goal::Ratio)),
                 Subject::new("list<list<variant>>", || {
                     let variants = runtime.block_on(world.variants(rows))?;
                     lists.borrow_mut().sum_variants(&Arc::new(variants)).map_err(told)
@@ -66,26 +64,17 @@ fn main() -> Result<()> {
         let columns = Arc::new(to_columns(&ready)?);
         let variants = Arc::new(ready);
         bench.compare(
-            &format!("{case}, ready"),
-            "none",
-            rounds,
+            &Case { name: &format!("{case}, ready"), backend: "none", rounds, times: 1 },
             vec![
                 Subject::new("list<list<variant>>", || {
                     lists.borrow_mut().sum_variants(&variants).map_err(told)
                 }),
                 Subject::new("columns", || lists.borrow_mut().sum_columns(&columns).map_err(told))
-                    .goal(handed),
+                    .goal(handed.map(Goal::Ratio)),
             ],
         )?;
     }
-    bench.report(&folder_for_results())
-}
-
-fn folder_for_results() -> PathBuf {
-    std::env::var_os("FERRO_BENCH_DIR").map_or_else(
-        || concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/bench").into(),
-        PathBuf::from,
-    )
+    bench.report()
 }
 
 /// The same rows for SQLx and for a plugin of a host.
