@@ -77,24 +77,32 @@ impl Check<'_> {
 
     /// The depth of a select that stands in a node: all nodes below it come before that node.
     fn select_depth(&mut self, select: SelectRef, node: NodeRef) -> Result<u32, Error> {
-        let Some(found) = self.query.selects.get(select as usize) else {
-            return Err(invalid(format!("it refers to select {select}, which does not exist")));
-        };
-        let nodes = select_nodes(found);
-        self.count(nodes.len() + 1)?;
-        if !found.combined.is_empty() || !found.includes.is_empty() {
-            return Err(crate::error::unsupported(
-                "set operations and includes inside of a subquery are not supported",
-            ));
-        }
         let mut depth = 0;
-        for child in nodes {
-            if child >= node {
-                return Err(invalid(format!(
-                    "select {select} refers to node {child}, which does not come before it"
-                )));
+        let mut seen = vec![false; self.query.selects.len()];
+        let mut open = vec![select];
+        while let Some(select) = open.pop() {
+            let Some(found) = self.query.selects.get(select as usize) else {
+                return Err(invalid(format!("it refers to select {select}, which does not exist")));
+            };
+            if std::mem::replace(&mut seen[select as usize], true) {
+                continue;
             }
-            depth = depth.max(self.depth(child)?);
+            if !found.includes.is_empty() {
+                return Err(crate::error::unsupported(
+                    "includes inside of a subquery are not supported",
+                ));
+            }
+            let nodes = select_nodes(found);
+            self.count(nodes.len() + found.combined.len() + 1)?;
+            for child in nodes {
+                if child >= node {
+                    return Err(invalid(format!(
+                        "select {select} refers to node {child}, which does not come before it"
+                    )));
+                }
+                depth = depth.max(self.depth(child)?);
+            }
+            open.extend(found.combined.iter().map(|(_, other)| *other));
         }
         Ok(depth)
     }

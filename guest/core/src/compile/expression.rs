@@ -1,8 +1,7 @@
 //! Expressions as SQL. They have been typed before, so this module only spells them.
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, BinaryOperator, FunctionCall, Literal, Node, NodeRef,
-    UnaryOperator,
+    BinaryOperator, CaseExpression, FunctionCall, Literal, Node, NodeRef, UnaryOperator,
 };
 use ferro_wit::types::{Error, ScalarType};
 
@@ -53,10 +52,10 @@ impl<'a> Compiler<'a> {
             Node::Subquery(select) => self.subquery(node, *select)?,
             Node::Exists(select) => self.exists_in(node, *select)?,
             Node::InSelect((operand, select)) => self.in_select(node, *operand, *select)?,
+            Node::Case(case) => self.case(case)?,
+            Node::Window(window) => self.window(window, fact.ty)?,
             // Typing refuses these.
-            Node::Case(_) | Node::Json(_) | Node::Window(_) => {
-                return Err(unsupported(format!("node {node}")));
-            }
+            Node::Json(_) => return Err(unsupported(format!("node {node}"))),
         }
         Ok(())
     }
@@ -336,44 +335,19 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn aggregate(&mut self, aggregate: &Aggregate, ty: Option<Type>) -> Result<(), Error> {
-        use AggregateFunction as A;
-        let argument = self.fact(aggregate.argument).ok().and_then(|it| it.ty);
-        let is_integer = argument.is_some_and(|it| it.is(ScalarType::Integer));
-        let widened = self.dialect.features().decimal_aggregates && is_integer;
-        let cast = match aggregate.function {
-            A::Sum | A::Average if widened => ty.map(|it| self.dialect.cast_type(it.kind)),
-            _ => None,
-        };
-        if cast.is_some() {
-            self.sql.push("CAST(");
+    fn case(&mut self, case: &CaseExpression) -> Result<(), Error> {
+        self.sql.push("CASE");
+        for branch in &case.branches {
+            self.sql.push(" WHEN ");
+            self.expression(branch.when)?;
+            self.sql.push(" THEN ");
+            self.output(branch.then)?;
         }
-        self.sql.push(match aggregate.function {
-            A::Count => "count(",
-            A::Sum => "sum(",
-            A::Average => "avg(",
-            A::Minimum => "min(",
-            A::Maximum => "max(",
-        });
-        if aggregate.distinct {
-            self.sql.push("DISTINCT ");
+        if let Some(otherwise) = case.otherwise {
+            self.sql.push(" ELSE ");
+            self.output(otherwise)?;
         }
-        match self.node(aggregate.argument) {
-            Node::Literal(Literal::Star) => self.sql.push("*"),
-            _ => {
-                let decimal = self.compares_decimals(&[aggregate.argument])?;
-                self.comparand(aggregate.argument, decimal, true)?;
-            }
-        }
-        self.sql.push(")");
-        if let Some(filter) = aggregate.filter {
-            self.sql.push(" FILTER (WHERE ");
-            self.expression(filter)?;
-            self.sql.push(")");
-        }
-        if let Some(name) = cast {
-            self.sql.push(&format!(" AS {name})"));
-        }
+        self.sql.push(" END");
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod projection;
 mod select;
 mod tables;
 mod update;
+mod windows;
 
 use ferro_wit::plan::{Agreement, Binding, Effect, Given, Plan, Step};
 use ferro_wit::policy::Scope;
@@ -46,6 +47,9 @@ impl Catalog {
             query.statement,
             Statement::Select(_) | Statement::Count(_) | Statement::Exists(_)
         );
+        // A lock keeps others from writing.
+        let locks = |it: &SelectRef| query.selects[*it as usize].lock.is_some();
+        let is_read = is_read && !matches!(&query.statement, Statement::Select(it) if locks(it));
         if !is_read {
             policy::allow_writes(scope)?;
         }

@@ -1,21 +1,42 @@
 //! Selects, and what is asked about them: how many rows, and whether there are any.
 
 use ferro_wit::plan::Step;
-use ferro_wit::query::{Distinct, NodeRef, Output, Projection, Select, SelectRef};
+use ferro_wit::query::{
+    Distinct, LockStrength, LockWait, NodeRef, OrderTerm, Output, Projection, Select, SelectRef,
+    SetOperator,
+};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
-use super::Compiler;
-use crate::dialect::Spelling as _;
+use super::{Compiler, alias};
+use crate::catalog::Field;
+use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 use crate::policy;
+use crate::sql::quoted;
 
 impl<'a> Compiler<'a> {
     /// The rows of a select.
     pub(super) fn select(mut self, select: SelectRef) -> Result<Step, Error> {
         let select = self.select_at(select);
         self.typing.check_select(select)?;
-        let columns = self.typing.projected(&select.projection)?;
+        let columns = self.columns(select)?;
         self.rows(select, Listed::Projection, true)?;
         self.into_step(columns)
+    }
+
+    /// What a select returns: a column can be null if it can in one of those that are combined.
+    fn columns(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
+        let mut columns = self.typing.projected(&select.projection)?;
+        let combined = self.typing.frame().combined.clone();
+        for (frame, (_, other)) in combined.into_iter().zip(&select.combined) {
+            let other = self.select_at(*other);
+            let before = self.typing.enter(frame);
+            let others = self.columns(other)?;
+            self.typing.enter(before);
+            for (column, other) in columns.iter_mut().zip(others) {
+                column.nullable |= other.nullable;
+            }
+        }
+        Ok(columns)
     }
 
     /// How many rows a select has, its limit and offset included.
@@ -24,6 +45,7 @@ impl<'a> Compiler<'a> {
         self.typing.check_select(select)?;
         let listed = self.listed_for_count(select)?;
         let plain = listed == Listed::Nothing
+            && select.combined.is_empty()
             && select.limit.is_none()
             && select.offset.is_none()
             && select.group_by.is_empty()
@@ -63,7 +85,7 @@ impl<'a> Compiler<'a> {
     /// A count needs no columns, unless they decide which rows there are. What has parameters stays
     /// too: a caller sends a value for each.
     fn listed_for_count(&mut self, select: &'a Select) -> Result<Listed, Error> {
-        let mut needed = matches!(select.distinct, Distinct::Rows);
+        let mut needed = matches!(select.distinct, Distinct::Rows) || !select.combined.is_empty();
         if let Projection::Outputs(outputs) = &select.projection {
             for output in outputs {
                 let fact = self.fact(output.expression)?;
@@ -73,6 +95,7 @@ impl<'a> Compiler<'a> {
         Ok(if needed { Listed::Projection } else { Listed::Nothing })
     }
 
+    /// A caller sends a value for each parameter, those of an order that changes nothing included.
     fn order_has_parameters(&mut self, select: &'a Select) -> Result<bool, Error> {
         let mut found = false;
         for term in &select.order_by {
@@ -82,7 +105,77 @@ impl<'a> Compiler<'a> {
         Ok(found)
     }
 
+    /// Writes a select with all that it is combined with.
     fn rows(&mut self, select: &'a Select, listed: Listed, ordered: bool) -> Result<(), Error> {
+        let combined = self.typing.frame().combined.clone();
+        // Without parentheses PostgreSQL intersects before it unites. SQLite goes from left to
+        // right, and has no parentheses here.
+        let open = match self.dialect.features().nested_sets {
+            true => combined.len().saturating_sub(1),
+            false => 0,
+        };
+        self.sql.push(&"(".repeat(open));
+        self.plain_rows(select, listed)?;
+        for (position, (frame, (operator, other))) in
+            combined.into_iter().zip(&select.combined).enumerate()
+        {
+            self.sql.push(if position > 0 && position <= open { ")" } else { "" });
+            self.sql.push(match operator {
+                SetOperator::Union => " UNION ",
+                SetOperator::UnionAll => " UNION ALL ",
+                SetOperator::Intersect => " INTERSECT ",
+                SetOperator::Except => " EXCEPT ",
+            });
+            let other = self.select_at(*other);
+            let before = self.typing.enter(frame);
+            self.combined_rows(other, listed)?;
+            self.typing.enter(before);
+        }
+        if ordered {
+            self.order(select)?;
+        }
+        self.bounds(select)?;
+        self.lock(select);
+        Ok(())
+    }
+
+    /// Writes a select that another one is combined with: in one of its own, if it has an order, a
+    /// limit, or combines others itself.
+    fn combined_rows(&mut self, select: &'a Select, listed: Listed) -> Result<(), Error> {
+        let simple = select.order_by.is_empty()
+            && select.limit.is_none()
+            && select.offset.is_none()
+            && select.combined.is_empty();
+        if simple {
+            return self.plain_rows(select, listed);
+        }
+        self.sql.push("SELECT * FROM (");
+        self.rows(select, listed, true)?;
+        self.sql.push(") AS \"rows\"");
+        Ok(())
+    }
+
+    fn lock(&mut self, select: &Select) {
+        let Some(lock) = &select.lock else { return };
+        if !self.dialect.features().row_locks {
+            return;
+        }
+        self.sql.push(match lock.strength {
+            LockStrength::Update => " FOR UPDATE OF ",
+            LockStrength::NoKeyUpdate => " FOR NO KEY UPDATE OF ",
+            LockStrength::Share => " FOR SHARE OF ",
+            LockStrength::KeyShare => " FOR KEY SHARE OF ",
+        });
+        self.sql.name(&alias(self.typing.frame().row));
+        self.sql.push(match lock.wait {
+            LockWait::Wait => "",
+            LockWait::SkipLocked => " SKIP LOCKED",
+            LockWait::NoWait => " NOWAIT",
+        });
+    }
+
+    /// Writes a select up to its groups.
+    fn plain_rows(&mut self, select: &'a Select, listed: Listed) -> Result<(), Error> {
         self.sql.push("SELECT ");
         match listed {
             Listed::Projection => {
@@ -97,12 +190,57 @@ impl<'a> Compiler<'a> {
             Listed::Count => self.sql.push("count(*)"),
         }
         self.from()?;
-        policy::conjuncts(self, select.filter)?;
-        self.groups(select)?;
-        if ordered {
-            self.order(select)?;
+        match (&select.distinct, self.typing.frame().first) {
+            (Distinct::On(on), Some(first)) => self.first_rows(select, on, first),
+            _ => {
+                policy::conjuncts(self, select.filter)?;
+                self.groups(select)
+            }
         }
-        self.bounds(select)
+    }
+
+    /// Writes that a row is the first of those that agree in some expressions.
+    fn first_rows(
+        &mut self,
+        select: &'a Select,
+        on: &[NodeRef],
+        frame: usize,
+    ) -> Result<(), Error> {
+        policy::conjuncts(self, None)?;
+        self.sql.push(if self.view().forced.is_empty() { " WHERE " } else { " AND " });
+        self.key();
+        self.sql.push(" IN (SELECT ");
+        let keys = self.view().model.primary_key.len();
+        let names: Vec<_> = (0..keys).map(|it| quoted(&format!("k{it}"))).collect();
+        self.sql.push(&names.join(", "));
+        self.sql.push(" FROM (SELECT ");
+        self.inside(frame, |it| {
+            let model = it.view().model;
+            for (index, name) in model.primary_key.iter().zip(&names) {
+                it.column(&model.fields[*index]);
+                it.sql.push(&format!(" AS {name}, "));
+            }
+            it.sql.push("row_number() OVER (PARTITION BY ");
+            for (position, node) in on.iter().enumerate() {
+                it.sql.push(if position > 0 { ", " } else { "" });
+                it.group_key(*node)?;
+            }
+            let keys = it.typing.keys_after(&select.order_by);
+            it.sorted_by(&select.order_by, keys, " ORDER BY ")?;
+            it.sql.push(") AS \"place\"");
+            it.from()?;
+            policy::conjuncts(it, select.filter)
+        })?;
+        self.sql.push(") AS \"first\" WHERE \"place\" = 1)");
+        Ok(())
+    }
+
+    /// Writes the primary key as one operand.
+    pub(super) fn key(&mut self) {
+        let composite = self.view().model.primary_key.len() > 1;
+        self.sql.push(if composite { "(" } else { "" });
+        self.keys();
+        self.sql.push(if composite { ")" } else { "" });
     }
 
     /// Writes the columns of the primary key.
@@ -180,10 +318,7 @@ impl<'a> Compiler<'a> {
     fn groups(&mut self, select: &'a Select) -> Result<(), Error> {
         for (position, node) in select.group_by.iter().enumerate() {
             self.sql.push(if position > 0 { ", " } else { " GROUP BY " });
-            match self.fact(*node)?.ty.and_then(|it| it.enumeration) {
-                Some(_) => self.expression(*node)?,
-                None => self.sort_key(*node)?,
-            }
+            self.group_key(*node)?;
         }
         let Some(having) = select.having else { return Ok(()) };
         self.sql.push(" HAVING ");
@@ -198,9 +333,44 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
+    /// Writes what rows are grouped by.
+    pub(super) fn group_key(&mut self, node: NodeRef) -> Result<(), Error> {
+        match self.fact(node)?.ty.and_then(|it| it.enumeration) {
+            Some(_) => self.expression(node),
+            None => self.sort_key(node),
+        }
+    }
+
     fn order(&mut self, select: &'a Select) -> Result<(), Error> {
+        if select.combined.is_empty() {
+            let keys = self.typing.last_keys(select);
+            return self.sorted_by(&select.order_by, keys, " ORDER BY ");
+        }
+        // Of several selects the columns have places, but no tables.
         for (position, term) in select.order_by.iter().enumerate() {
             self.sql.push(if position > 0 { ", " } else { " ORDER BY " });
+            let place = self.typing.listed_at(select, term)?;
+            self.sql.push(&place.to_string());
+            if self.compares_decimals(&[term.expression])? {
+                self.sql.push(DECIMAL_COLLATION);
+            }
+            self.sql.push(if term.descending { " DESC" } else { "" });
+            self.sql.push(self.dialect.nulls(term.descending, term.nulls));
+        }
+        Ok(())
+    }
+
+    /// Writes terms of an order, and then keys, so that rows that tie have an order too.
+    pub(super) fn sorted_by(
+        &mut self,
+        terms: &[OrderTerm],
+        keys: Vec<&'a Field>,
+        before: &str,
+    ) -> Result<(), Error> {
+        let mut separator = before;
+        for term in terms {
+            self.sql.push(separator);
+            separator = ", ";
             self.sort_key(term.expression)?;
             if term.descending {
                 self.sql.push(" DESC");
@@ -208,6 +378,11 @@ impl<'a> Compiler<'a> {
             if self.fact(term.expression)?.nullable {
                 self.sql.push(self.dialect.nulls(term.descending, term.nulls));
             }
+        }
+        for key in keys {
+            self.sql.push(separator);
+            separator = ", ";
+            self.column(key);
         }
         Ok(())
     }

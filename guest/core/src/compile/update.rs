@@ -30,6 +30,8 @@ impl<'a> Compiler<'a> {
         let rows = self.select_at(rows);
         check_supported(rows)?;
         let plain = matches!(rows.distinct, Distinct::No)
+            && rows.lock.is_none()
+            && rows.combined.is_empty()
             && rows.group_by.is_empty()
             && rows.having.is_none();
         if !plain {
@@ -95,12 +97,10 @@ impl<'a> Compiler<'a> {
             }
             return policy::conjuncts(self, rows.filter);
         };
-        let composite = self.view().model.primary_key.len() > 1;
         policy::conjuncts(self, None)?;
         self.sql.push(if self.view().forced.is_empty() { " WHERE " } else { " AND " });
-        self.sql.push(if composite { "(" } else { "" });
-        self.keys();
-        self.sql.push(if composite { ") IN (" } else { " IN (" });
+        self.key();
+        self.sql.push(" IN (");
         self.inside(frame, |it| it.chosen_keys(rows))?;
         self.sql.push(")");
         Ok(())

@@ -34,6 +34,11 @@ pub(crate) struct Features {
     pub(crate) exact_without_index: bool,
     /// `row.name` is a function of the row where the row has no such column.
     pub(crate) row_functions: bool,
+    /// Unions and their like stand in parentheses inside of others.
+    pub(crate) nested_sets: bool,
+    /// Single rows can be locked. Else a transaction that reads is alone with what it read: if
+    /// another one writes, its own writes fail with `busy`.
+    pub(crate) row_locks: bool,
     /// Tables lie in schemas.
     pub(crate) schemas: bool,
     /// Constraints can be added to a table, and must be if they refer to a later one.
@@ -53,6 +58,8 @@ const SQLITE: Features = Features {
     limited_texts: false,
     exact_without_index: false,
     row_functions: false,
+    nested_sets: false,
+    row_locks: false,
     schemas: false,
     added_constraints: false,
     comments: false,
@@ -69,6 +76,8 @@ const POSTGRES: Features = Features {
     limited_texts: true,
     exact_without_index: true,
     row_functions: true,
+    nested_sets: true,
+    row_locks: true,
     schemas: true,
     added_constraints: true,
     comments: true,

@@ -58,8 +58,8 @@ pub(crate) fn fails(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(
 /// Writes a value of a row; null where the row is not in scope.
 pub(crate) fn value(compiler: &mut Compiler<'_>, node: NodeRef) -> Result<(), Error> {
     let fact = compiler.fact(node)?;
-    // An aggregate is made of rows that were asked before.
-    if fact.aggregate || !must_guard(compiler, fact) {
+    // Aggregates and window functions are made of rows that were asked before.
+    if fact.aggregate || fact.window || !must_guard(compiler, fact) {
         return compiler.output(node);
     }
     compiler.sql.push("CASE WHEN ");

@@ -1,6 +1,8 @@
 //! What functions, casts and aggregates take and give.
 
-use ferro_wit::query::{Aggregate, AggregateFunction, FunctionCall, Literal, Node, NodeRef};
+use ferro_wit::query::{
+    Aggregate, AggregateFunction, CaseExpression, FunctionCall, Literal, Node, NodeRef,
+};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::{Fact, Typing};
@@ -64,6 +66,37 @@ impl Typing<'_> {
         }
     }
 
+    pub(super) fn case(&mut self, case: &CaseExpression, node: NodeRef) -> Result<Fact, Error> {
+        if case.branches.is_empty() {
+            return Err(at(node)(invalid("`case` has at least one branch")));
+        }
+        let mut facts = Vec::with_capacity(2 * case.branches.len() + 1);
+        for branch in &case.branches {
+            let fact = self.check_condition(branch.when)?;
+            facts.push(Fact { nullable: false, ..fact });
+        }
+        let values: Vec<_> = case.branches.iter().map(|it| it.then).chain(case.otherwise).collect();
+        let mut ty: Option<Type> = None;
+        for value in values {
+            let fact = self.fact(value)?;
+            facts.push(fact);
+            // The values of an enum come out as texts.
+            let found = fact.ty.map(|it| Type { enumeration: None, ..it });
+            match (ty, found) {
+                (Some(ty), Some(found)) if ty != found => {
+                    return Err(at(value)(mismatch(format!(
+                        "the branches of a `case` are of one type: {} and {}",
+                        self.describe(ty),
+                        self.describe(found)
+                    ))));
+                }
+                (ty_so_far, found) => ty = ty_so_far.or(found),
+            }
+        }
+        let around = Fact::around(facts);
+        Ok(Fact { ty, nullable: around.nullable || case.otherwise.is_none(), ..around })
+    }
+
     pub(super) fn aggregate(
         &mut self,
         aggregate: &Aggregate,
@@ -87,6 +120,9 @@ impl Typing<'_> {
         if argument.aggregate || filter.aggregate {
             return Err(named(invalid("an aggregate cannot stand in another one")));
         }
+        if argument.window || filter.window {
+            return Err(named(invalid("a window function cannot stand in an aggregate")));
+        }
         let tables = argument.tables | filter.tables;
         if self.beyond(self.current, tables) != 0 {
             return Err(named(unsupported(
@@ -103,13 +139,18 @@ impl Typing<'_> {
             nullable: aggregate.function != A::Count,
             fallible: true,
             aggregate: true,
+            window: false,
             varies: true,
             parameter: argument.parameter || filter.parameter,
             tables,
         })
     }
 
-    fn aggregate_kind(&self, function: AggregateFunction, ty: Type) -> Result<ScalarType, Error> {
+    pub(super) fn aggregate_kind(
+        &self,
+        function: AggregateFunction,
+        ty: Type,
+    ) -> Result<ScalarType, Error> {
         use AggregateFunction as A;
         use ScalarType as S;
         let wrong = || mismatch(format!("it does not take {}", self.describe(ty)));

@@ -39,6 +39,12 @@ pub(crate) struct Frame<'a> {
     pub(crate) joins: Vec<Join<'a>>,
     /// How its rows are found from one of an outer frame.
     pub(crate) reach: Option<Reach<'a>>,
+    /// The frames of the selects that this one is combined with, in order.
+    pub(crate) combined: Vec<usize>,
+    /// The frame in which the first of the rows that agree are found.
+    pub(crate) first: Option<usize>,
+    /// Its rows are groups.
+    pub(crate) grouped: bool,
     /// The frame that `outer` leads to.
     around: Option<usize>,
     /// It is the row of a write: its expressions cannot reach other tables.
@@ -87,6 +93,9 @@ impl<'a> Typing<'a> {
             row,
             joins: Vec::new(),
             reach: None,
+            combined: Vec::new(),
+            first: None,
+            grouped: false,
             around,
             alone: false,
             tables: 1 << row,
@@ -123,6 +132,16 @@ impl<'a> Typing<'a> {
         Ok(frame)
     }
 
+    /// Opens a frame beside the current one.
+    pub(super) fn open_beside(&mut self, view: View<'a>) -> Result<usize, Error> {
+        let around = self.frame().around;
+        self.open(view, around)
+    }
+
+    pub(super) fn frame_mut(&mut self) -> &mut Frame<'a> {
+        &mut self.frames[self.current]
+    }
+
     /// Looks at the rows of another frame for a while.
     pub(crate) fn within<T>(&mut self, frame: usize, look: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.enter(frame);
@@ -142,7 +161,7 @@ impl<'a> Typing<'a> {
 
     /// From here on the frame's expressions cannot reach other tables.
     pub(crate) fn isolate(&mut self) {
-        self.frames[self.current].alone = true;
+        self.frame_mut().alone = true;
     }
 
     /// What is known of a node in this frame.

@@ -8,6 +8,7 @@ mod columns;
 mod frames;
 mod operators;
 mod selects;
+mod windows;
 
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{Literal, Node, NodeRef, Query};
@@ -32,6 +33,8 @@ pub(crate) struct Fact {
     pub(crate) fallible: bool,
     /// An aggregate stands in it.
     pub(crate) aggregate: bool,
+    /// A function over the rows around stands in it.
+    pub(crate) window: bool,
     /// Its value depends on the row.
     pub(crate) varies: bool,
     /// A parameter stands in it.
@@ -46,6 +49,7 @@ impl Fact {
         nullable: false,
         fallible: false,
         aggregate: false,
+        window: false,
         varies: false,
         parameter: false,
         tables: 0,
@@ -62,6 +66,7 @@ impl Fact {
             nullable: one.nullable || other.nullable,
             fallible: one.fallible || other.fallible,
             aggregate: one.aggregate || other.aggregate,
+            window: one.window || other.window,
             varies: one.varies || other.varies,
             parameter: one.parameter || other.parameter,
             tables: one.tables | other.tables,
@@ -139,12 +144,28 @@ impl<'a> Typing<'a> {
         if fact.aggregate {
             return Err(at(node)(invalid("an aggregate cannot stand here")));
         }
+        self.check_no_window(node)?;
         Ok(fact)
+    }
+
+    pub(super) fn check_no_window(&mut self, node: NodeRef) -> Result<Fact, Error> {
+        let fact = self.fact(node)?;
+        match fact.window {
+            true => Err(at(node)(invalid("a window function cannot stand here"))),
+            false => Ok(fact),
+        }
     }
 
     /// A value for a column.
     pub(crate) fn check_assignable(&mut self, node: NodeRef, to: Type) -> Result<Fact, Error> {
         let fact = self.check_rowwise(node)?;
+        if let Node::Case(case) = self.node(node) {
+            let values = case.branches.iter().map(|it| it.then).chain(case.otherwise);
+            for value in values {
+                self.check_assignable(value, to)?;
+            }
+            return Ok(fact);
+        }
         let Some(ty) = fact.ty else { return Ok(fact) };
         let widens = !to.many
             && ty.is(ScalarType::Integer)
@@ -224,9 +245,9 @@ impl<'a> Typing<'a> {
                 self.cast(operand, *kind).map_err(named)
             }
             Node::Aggregate(aggregate) => self.aggregate(aggregate, node),
-            Node::Case(_) => Err(named(not_yet("case"))),
+            Node::Case(case) => self.case(case, node),
             Node::Json(_) => Err(named(not_yet("json"))),
-            Node::Window(_) => Err(named(not_yet("window"))),
+            Node::Window(window) => self.window(window, node),
             Node::Related(related) => self.related(node, related).map_err(named),
             Node::Subquery(select) => self.subquery(node, *select).map_err(named),
             Node::Exists(select) => self.exists(node, *select).map_err(named),

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use ferro_wit::query::{
-    Distinct, Literal, Node, NodeRef, Path, Projection, Quantifier, Related, Select, SelectRef,
+    Distinct, Literal, Node, NodeRef, OrderTerm, Projection, Quantifier, Related, Select,
+    SelectRef, Statement,
 };
-use ferro_wit::types::{Error, ScalarType};
+use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
 use super::{Fact, Typing};
-use crate::catalog::Type;
+use crate::catalog::{Field, Type};
 use crate::error::{at, invalid, mismatch, unsupported};
+use crate::policy::{View, Write};
 use crate::validate::{children, select_nodes};
 
 impl<'a> Typing<'a> {
@@ -17,10 +19,94 @@ impl<'a> Typing<'a> {
     /// too, since what may not be named may not be named there either.
     pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<(), Error> {
         check_supported(select)?;
-        self.projected(&select.projection)?;
+        let columns = self.projected(&select.projection)?;
         self.check_clauses(select)?;
         self.check_groups(select)?;
-        self.check_distinct(select)
+        self.check_distinct(select)?;
+        self.check_lock(select)?;
+        self.check_combined(select, &columns)
+    }
+
+    /// Selects that are combined have columns of the same types, and are ordered by what they list.
+    fn check_combined(&mut self, select: &'a Select, columns: &[ColumnInfo]) -> Result<(), Error> {
+        for (_, other) in &select.combined {
+            let number = other;
+            let other = &self.query.selects[*number as usize];
+            let view = View::open(self.catalog, self.scope, &other.model)?;
+            let frame = self.open_beside(view)?;
+            let found = self.within(frame, |it| {
+                it.check_select(other)?;
+                it.projected(&other.projection)
+            })?;
+            let kinds = |it: &ColumnInfo| (it.kind, it.many);
+            if !columns.iter().map(kinds).eq(found.iter().map(kinds)) {
+                return Err(mismatch(format!(
+                    "select {number} is combined with one whose columns have other types"
+                )));
+            }
+            self.frame_mut().combined.push(frame);
+        }
+        if select.combined.is_empty() {
+            return Ok(());
+        }
+        select.order_by.iter().try_for_each(|term| self.listed_at(select, term).map(|_| ()))
+    }
+
+    /// The place of the column that a term orders by, from 1 on.
+    pub(crate) fn listed_at(
+        &mut self,
+        select: &'a Select,
+        term: &OrderTerm,
+    ) -> Result<usize, Error> {
+        let node = term.expression;
+        let own = match self.node(node) {
+            Node::Field(path) if path.outer == 0 && path.relations.is_empty() => Some(&path.field),
+            _ => None,
+        };
+        let place = match &select.projection {
+            Projection::Model => self.view().readable_fields().position(|it| Some(&it.name) == own),
+            Projection::Fields(names) => names.iter().position(|it| Some(it) == own),
+            Projection::Outputs(outputs) => {
+                outputs.iter().position(|it| self.same(it.expression, node))
+            }
+        };
+        let Some(place) = place else {
+            return Err(at(node)(invalid(
+                "distinct and combined rows are ordered by what they list only",
+            )));
+        };
+        if self.fact(node)?.ty.is_some_and(|it| it.enumeration.is_some()) {
+            return Err(at(node)(unsupported(
+                "ordering distinct or combined rows by an enum is not supported",
+            )));
+        }
+        Ok(place + 1)
+    }
+
+    /// Rows can be locked that are rows of a table.
+    fn check_lock(&mut self, select: &'a Select) -> Result<(), Error> {
+        if select.lock.is_none() {
+            return Ok(());
+        }
+        self.view().allow(Write::Update)?;
+        let mut windows = false;
+        if let Projection::Outputs(outputs) = &select.projection {
+            for output in outputs {
+                windows |= self.fact(output.expression)?.window;
+            }
+        }
+        let plain = matches!(select.distinct, Distinct::No)
+            && select.combined.is_empty()
+            && !self.frame().grouped
+            && !windows;
+        let is_read = matches!(self.query.statement, Statement::Select(_));
+        match plain && is_read && self.current == 0 {
+            true => Ok(()),
+            false => Err(invalid(
+                "`lock` is for the rows of a table: not with groups, `distinct`, `combined` or \
+                 window functions, not for a count, and not inside of another select",
+            )),
+        }
     }
 
     /// Checks what chooses and orders the rows of a select.
@@ -35,6 +121,7 @@ impl<'a> Typing<'a> {
         }
         if let Some(having) = select.having {
             self.check_condition(having)?;
+            self.check_no_window(having)?;
         }
         for term in &select.order_by {
             self.check_sortable(term.expression)?;
@@ -46,7 +133,7 @@ impl<'a> Typing<'a> {
     }
 
     /// What rows are ordered or grouped by. A constant would be read as the place of a column.
-    fn check_sortable(&mut self, node: NodeRef) -> Result<(), Error> {
+    pub(super) fn check_sortable(&mut self, node: NodeRef) -> Result<(), Error> {
         let fact = self.fact(node)?;
         if !fact.varies {
             return Err(at(node)(invalid("rows cannot be ordered or grouped by a constant")));
@@ -78,7 +165,9 @@ impl<'a> Typing<'a> {
     /// In a grouped select, what is listed, ordered by and asked of groups is made of what rows are
     /// grouped by and of aggregates. SQLite would pick some row instead of failing.
     fn check_groups(&mut self, select: &'a Select) -> Result<(), Error> {
-        if !self.is_grouped(select)? {
+        let grouped = self.is_grouped(select)?;
+        self.frame_mut().grouped = grouped;
+        if !grouped {
             return match select.having {
                 Some(having) => Err(at(having)(invalid("`having` needs `group-by`"))),
                 None => Ok(()),
@@ -169,34 +258,65 @@ impl<'a> Typing<'a> {
         Ok(grouped)
     }
 
-    /// Distinct rows can be ordered by what they list only. PostgreSQL says so; SQLite would not.
+    /// The fields of the primary key that go last in the order of a select, so that its pages are the
+    /// same each time: none where there is no order, where it is complete already, and where rows
+    /// of the result are no rows of the model.
+    pub(crate) fn last_keys(&self, select: &Select) -> Vec<&'a Field> {
+        let paged = select.limit.is_some() || select.offset.is_some();
+        let plain = !matches!(select.distinct, Distinct::Rows) && select.combined.is_empty();
+        let ordered = paged || !select.order_by.is_empty();
+        match plain && ordered && !self.frame().grouped {
+            true => self.keys_after(&select.order_by),
+            false => Vec::new(),
+        }
+    }
+
+    /// The fields of the primary key that terms do not order by; none if they tell rows apart.
+    pub(crate) fn keys_after(&self, terms: &[OrderTerm]) -> Vec<&'a Field> {
+        let named = |it: &OrderTerm| match self.node(it.expression) {
+            Node::Field(path) if path.outer == 0 && path.relations.is_empty() => {
+                Some(path.field.as_str())
+            }
+            _ => None,
+        };
+        let named: Vec<_> = terms.iter().filter_map(named).collect();
+        let model = self.view().model;
+        let is_ordered = |it: &usize| named.contains(&model.fields[*it].name.as_str());
+        let never_null = |it: &usize| !model.fields[*it].nullable;
+        if model.keys.iter().any(|key| key.iter().all(|it| is_ordered(it) && never_null(it))) {
+            return Vec::new();
+        }
+        let keys = model.primary_key.iter().filter(|it| !is_ordered(it));
+        keys.map(|it| &model.fields[*it]).collect()
+    }
+
+    /// Distinct rows can be ordered by what they list only: PostgreSQL says so, SQLite would not. The
+    /// first of those that agree are found in a frame of their own.
     fn check_distinct(&mut self, select: &'a Select) -> Result<(), Error> {
-        if !matches!(select.distinct, Distinct::Rows) {
-            return Ok(());
-        }
-        for term in &select.order_by {
-            let node = term.expression;
-            let own = |path: &Path| path.outer == 0 && path.relations.is_empty();
-            let listed = match (&select.projection, self.node(node)) {
-                (Projection::Model, Node::Field(path)) => own(path),
-                (Projection::Fields(names), Node::Field(path)) => {
-                    own(path) && names.contains(&path.field)
-                }
-                (Projection::Outputs(outputs), _) => {
-                    outputs.iter().any(|it| self.same(it.expression, node))
-                }
-                _ => false,
-            };
-            if !listed {
-                return Err(at(node)(invalid("distinct rows are ordered by what they list only")));
+        match &select.distinct {
+            Distinct::No => Ok(()),
+            Distinct::Rows => {
+                let mut terms = select.order_by.iter();
+                terms.try_for_each(|term| self.listed_at(select, term).map(|_| ()))
             }
-            if self.fact(node)?.ty.is_some_and(|it| it.enumeration.is_some()) {
-                return Err(at(node)(unsupported(
-                    "ordering distinct rows by an enum is not supported yet",
-                )));
+            Distinct::On(on) => {
+                if on.is_empty() || self.frame().grouped || !select.combined.is_empty() {
+                    return Err(invalid(
+                        "`distinct on` names what rows agree in, and takes no groups and no \
+                         `combined`",
+                    ));
+                }
+                let frame = self.open_beside(self.view().clone())?;
+                self.frame_mut().first = Some(frame);
+                self.within(frame, |it| {
+                    for node in on {
+                        it.check_rowwise(*node)?;
+                        it.check_sortable(*node)?;
+                    }
+                    it.check_clauses(select)
+                })
             }
         }
-        Ok(())
     }
 
     /// A condition on the rows that relations lead to. Those to one row are joined on the way, the
@@ -249,25 +369,38 @@ impl<'a> Typing<'a> {
     ) -> Result<(Fact, Option<Type>), Error> {
         self.check_reach(self.current)?;
         let select = &self.query.selects[select as usize];
-        let view = crate::policy::View::open(self.catalog, self.scope, &select.model)?;
+        let view = View::open(self.catalog, self.scope, &select.model)?;
         let frame = self.open(view, Some(self.current))?;
         let (fact, ty) = self.within(frame, |it| {
             it.check_select(select)?;
-            let mut fact = Fact::CONSTANT;
-            for node in select_nodes(select) {
-                let mut part = it.fact(node)?;
-                // The filter is guarded where it stands. A bound that is negative can fail.
-                let is_bound = [select.limit, select.offset].contains(&Some(node));
-                part.fallible &= Some(node) != select.filter;
-                part.fallible |= is_bound && part.parameter;
-                fact = Fact::around([fact, part]);
-            }
+            let fact = it.whole(select)?;
             let ty = if one_column { it.only_column(&select.projection)? } else { None };
             Ok((fact, ty))
         })?;
         self.opened(node, vec![frame]);
         let tables = self.beyond(frame, fact.tables);
-        Ok((Fact { tables, aggregate: false, varies: true, ..fact }, ty))
+        Ok((Fact { tables, aggregate: false, window: false, varies: true, ..fact }, ty))
+    }
+
+    /// What the nodes of a select are, taken together.
+    fn whole(&mut self, select: &'a Select) -> Result<Fact, Error> {
+        let mut fact = Fact::CONSTANT;
+        for node in select_nodes(select) {
+            let mut part = self.fact(node)?;
+            // The filter is guarded where it stands. A bound that is negative can fail.
+            let is_bound = [select.limit, select.offset].contains(&Some(node));
+            part.fallible &= Some(node) != select.filter;
+            part.fallible |= is_bound && part.parameter;
+            fact = Fact::around([fact, part]);
+        }
+        let combined = self.frame().combined.clone();
+        for (frame, (_, other)) in combined.into_iter().zip(&select.combined) {
+            let other = &self.query.selects[*other as usize];
+            let part = self.within(frame, |it| it.whole(other))?;
+            let tables = self.beyond(frame, part.tables);
+            fact = Fact::around([fact, Fact { tables, ..part }]);
+        }
+        Ok(fact)
     }
 
     fn only_column(&mut self, projection: &'a Projection) -> Result<Option<Type>, Error> {
@@ -340,16 +473,8 @@ impl<'a> Typing<'a> {
 
 /// Refuses the parts of a select that are not compiled yet.
 pub(crate) fn check_supported(select: &Select) -> Result<(), Error> {
-    let construct = if select.lock.is_some() {
-        "`lock`"
-    } else if !select.includes.is_empty() {
-        "`includes`"
-    } else if !select.combined.is_empty() {
-        "`combined`"
-    } else if matches!(select.distinct, Distinct::On(_)) {
-        "`distinct on`"
-    } else {
-        return Ok(());
-    };
-    Err(unsupported(format!("{construct} of a select is not supported yet")))
+    match select.includes.is_empty() {
+        true => Ok(()),
+        false => Err(unsupported("`includes` of a select is not supported yet")),
+    }
 }

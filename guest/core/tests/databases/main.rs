@@ -8,5 +8,8 @@ mod blog;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/fixture.rs"]
 mod fixture;
+#[path = "../sql/queries.rs"]
+mod queries;
 mod relations;
+mod shapes;
 mod world;

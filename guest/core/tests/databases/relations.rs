@@ -30,14 +30,14 @@ const ROWS: [&str; 7] = [
 const PAIRS: &str = "INSERT INTO post_label (post_id, label_id, tenant_id) VALUES (1, 1, 1), \
                      (2, 1, 2), (3, 2, 1), (4, 1, 1)";
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let mut rows = ROWS.to_vec();
     rows.push(PAIRS);
     World::new(blog::schema(), &rows).await
 }
 
 /// Forced values of the tenant 1, one for each scoped model.
-fn first() -> Vec<Value> {
+pub(crate) fn first() -> Vec<Value> {
     vec![Value::Integer(1); 5]
 }
 

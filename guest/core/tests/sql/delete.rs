@@ -39,9 +39,9 @@ fn a_limit_or_an_offset_counts_the_rows_of_the_select() {
     };
     let query = nodes.query(vec![rows], Statement::Delete(delete("Membership")));
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: DELETE FROM "membership" AS "t0" WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" WHERE "t1"."team" = ?1 ORDER BY "t1"."note" NULLS LAST LIMIT -1 OFFSET 1)
+sqlite: DELETE FROM "membership" AS "t0" WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" WHERE "t1"."team" = ?1 ORDER BY "t1"."note" NULLS LAST, "t1"."user_id", "t1"."team" LIMIT -1 OFFSET 1)
   parameter 0 Text
-postgres: DELETE FROM "membership" AS "t0" WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" WHERE "t1"."team" = $1 ORDER BY "t1"."note" OFFSET 1)
+postgres: DELETE FROM "membership" AS "t0" WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" WHERE "t1"."team" = $1 ORDER BY "t1"."note", "t1"."user_id", "t1"."team" OFFSET 1)
   parameter 0 Text
 "##);
 }

@@ -74,29 +74,3 @@ fn s7_grouping_walks_shared_nodes_once() {
         nodes.select(Select { projection: outputs(&[node]), group_by: vec![field], ..all("User") });
     assert_eq!(error(&query).kind, ErrorKind::LimitExceeded);
 }
-
-#[test]
-fn every_node_that_is_not_compiled_yet_says_so() {
-    use ferro_wit::query::{CaseExpression, JsonPath, Window};
-    let window = Window {
-        function: "rank".into(),
-        arguments: vec![],
-        partition_by: vec![],
-        order_by: vec![],
-    };
-    let later = [
-        Node::Case(CaseExpression { branches: vec![], otherwise: Some(0) }),
-        Node::Json(JsonPath { document: 0, steps: vec![], kind: ScalarType::Text }),
-        Node::Window(window),
-    ];
-    for node in later {
-        let mut nodes = Nodes::default();
-        nodes.field("age");
-        let output = nodes.add(node);
-        let select = Select { projection: outputs(&[output]), ..all("User") };
-        let query = nodes.query(vec![ids(), select], Statement::Select(1));
-        let fault = error(&query);
-        assert_eq!(fault.kind, ErrorKind::Unsupported, "{fault}");
-        assert!(fault.message.starts_with("node 1: `"), "{fault}");
-    }
-}

@@ -49,9 +49,9 @@ fn a_path_joins_each_relation_once() {
         ..all("Post")
     });
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: SELECT "t1"."name", "t2"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."boss_id" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t0"."editor_id" WHERE "t1"."name" = ?1 ORDER BY "t3"."name" NULLS LAST, "t1"."name" DESC
+sqlite: SELECT "t1"."name", "t2"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."boss_id" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t0"."editor_id" WHERE "t1"."name" = ?1 ORDER BY "t3"."name" NULLS LAST, "t1"."name" DESC, "t0"."id"
   parameter 0 Text
-postgres: SELECT "t1"."name", "t2"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."boss_id" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t0"."editor_id" WHERE "t1"."name" = $1 ORDER BY "t3"."name", "t1"."name" DESC
+postgres: SELECT "t1"."name", "t2"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."boss_id" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t0"."editor_id" WHERE "t1"."name" = $1 ORDER BY "t3"."name", "t1"."name" DESC, "t0"."id"
   parameter 0 Text
 "##);
 }
@@ -66,9 +66,9 @@ fn t2_a_row_outside_of_the_scope_is_joined_as_none() {
         ..all("Post")
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 ORDER BY "t1"."name" NULLS LAST
+sqlite: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 ORDER BY "t1"."name" NULLS LAST, "t0"."id"
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 ORDER BY "t1"."name"
+postgres: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 ORDER BY "t1"."name", "t0"."id"
   forced 0 Integer, forced 1 Integer
 "##);
 }
@@ -268,15 +268,15 @@ fn selects_stand_in_expressions() {
     };
     let query = inner(nodes, vec![posts, found, tenants, authors]);
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC
+sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC, "t0"."id"
   parameter 0 Integer
-postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > $1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC NULLS LAST
+postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > $1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
   parameter 0 Integer
 "##);
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") DESC
+sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") DESC, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
-postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > $3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = $4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") DESC NULLS LAST
+postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > $3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = $4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
 "##);
 }
@@ -298,8 +298,8 @@ fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
     let first = Select { projection: fields(&["title"]), limit: Some(one), ..all("Post") };
     let authors = Select { projection: outputs(&[value]), ..all("Author") };
     insta::assert_snapshot!(plan(&inner(nodes, vec![first, authors])), @r##"
-sqlite: SELECT (SELECT "t1"."title" FROM "post" AS "t1" LIMIT 1) FROM "author" AS "t0"
-postgres: SELECT (SELECT "t1"."title" FROM "post" AS "t1" LIMIT 1) FROM "author" AS "t0"
+sqlite: SELECT (SELECT "t1"."title" FROM "post" AS "t1" ORDER BY "t1"."id" LIMIT 1) FROM "author" AS "t0"
+postgres: SELECT (SELECT "t1"."title" FROM "post" AS "t1" ORDER BY "t1"."id" LIMIT 1) FROM "author" AS "t0"
 "##);
 }
 
@@ -556,7 +556,7 @@ fn distinct_rows_are_not_ordered_by_what_other_rows_list() {
         ..all("Post")
     };
     let query = nodes.clone().select(select(Projection::Model));
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: distinct rows are ordered by what they list only");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: distinct and combined rows are ordered by what they list only");
     insta::assert_snapshot!(plan(&nodes.select(select(outputs(&[name])))), @r##"
 sqlite: SELECT DISTINCT "t1"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" ORDER BY "t1"."name"
 postgres: SELECT DISTINCT "t1"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" ORDER BY "t1"."name"

@@ -152,7 +152,7 @@ fn t1_a_name_that_is_no_column_cannot_become_a_function_of_a_row_with_hidden_col
         })
     };
     insta::assert_snapshot!(compile(&remove, false), @r##"DELETE FROM "user" AS "t0" WHERE "email" = $1 RETURNING "age""##);
-    insta::assert_snapshot!(compile(&remove, true), @r##"WITH "t1" AS (SELECT "active", "age", "avatar", "balance", "born", "break", "created", "email", "id", "mood", "profile", "score", "tags", "tenant_id" FROM "user" AS "t1") DELETE FROM "user" AS "t0" WHERE "id" IN (SELECT "t1"."id" FROM "t1" AS "t1" WHERE "t1"."email" = $1 LIMIT 5) RETURNING "age""##);
+    insta::assert_snapshot!(compile(&remove, true), @r##"WITH "t1" AS (SELECT "active", "age", "avatar", "balance", "born", "break", "created", "email", "id", "mood", "profile", "score", "tags", "tenant_id" FROM "user" AS "t1") DELETE FROM "user" AS "t0" WHERE "id" IN (SELECT "t1"."id" FROM "t1" AS "t1" WHERE "t1"."email" = $1 ORDER BY "t1"."id" LIMIT 5) RETURNING "age""##);
     let upsert = |field: &'static str| {
         move |nodes: &mut Nodes, _| {
             let value = nodes.add(Node::Excluded("email".into()));
@@ -217,9 +217,9 @@ postgres: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND ("t0"."age"
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(filtered(Statement::Delete(delete("User")), true), @r##"
-sqlite: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" = ?1 AND ("t1"."age" = ?2 OR "t1"."name" = ?3) LIMIT 5)
+sqlite: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" = ?1 AND ("t1"."age" = ?2 OR "t1"."name" = ?3) ORDER BY "t1"."id" LIMIT 5)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
-postgres: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1 AND ("t1"."age" = $2 OR "t1"."name" = $3) LIMIT 5)
+postgres: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1 AND ("t1"."age" = $2 OR "t1"."name" = $3) ORDER BY "t1"."id" LIMIT 5)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(scoped(&Nodes::default().select(ids()), Some(&scope)), @r##"

@@ -56,15 +56,15 @@ fn a_limit_chooses_the_rows_by_their_keys() {
         plan(&query(nodes, rows, update))
     };
     insta::assert_snapshot!(limited("User", "name", "age"), @r##"
-sqlite: UPDATE "user" AS "t0" SET "name" = ?1 WHERE "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" ORDER BY "t1"."age" DESC LIMIT 10)
+sqlite: UPDATE "user" AS "t0" SET "name" = ?1 WHERE "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" ORDER BY "t1"."age" DESC, "t1"."id" LIMIT 10)
   parameter 0 Text
-postgres: UPDATE "user" AS "t0" SET "name" = $1 WHERE "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" ORDER BY "t1"."age" DESC NULLS LAST LIMIT 10)
+postgres: UPDATE "user" AS "t0" SET "name" = $1 WHERE "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" ORDER BY "t1"."age" DESC NULLS LAST, "t1"."id" LIMIT 10)
   parameter 0 Text
 "##);
     insta::assert_snapshot!(limited("Membership", "note", "team"), @r##"
-sqlite: UPDATE "membership" AS "t0" SET "note" = ?1 WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" ORDER BY "t1"."team" DESC LIMIT 10)
+sqlite: UPDATE "membership" AS "t0" SET "note" = ?1 WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" ORDER BY "t1"."team" DESC, "t1"."user_id" LIMIT 10)
   parameter 0 Text
-postgres: UPDATE "membership" AS "t0" SET "note" = $1 WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" ORDER BY "t1"."team" DESC LIMIT 10)
+postgres: UPDATE "membership" AS "t0" SET "note" = $1 WHERE ("t0"."user_id", "t0"."team") IN (SELECT "t1"."user_id", "t1"."team" FROM "membership" AS "t1" ORDER BY "t1"."team" DESC, "t1"."user_id" LIMIT 10)
   parameter 0 Text
 "##);
 }

@@ -1,0 +1,128 @@
+//! Aggregates, and functions over the rows around a row.
+
+use ferro_wit::query::{Aggregate, AggregateFunction, Literal, Node, NodeRef, Window};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::Compiler;
+use crate::catalog::Type;
+use crate::dialect::Spelling as _;
+use crate::error::unsupported;
+use crate::functions::{self, WindowFunction as W};
+
+impl<'a> Compiler<'a> {
+    pub(super) fn aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        ty: Option<Type>,
+    ) -> Result<(), Error> {
+        self.aggregated(
+            aggregate.function,
+            aggregate.argument,
+            ty,
+            |it| {
+                it.sql.push(if aggregate.distinct { "DISTINCT " } else { "" });
+            },
+            |it| {
+                let Some(filter) = aggregate.filter else { return Ok(()) };
+                it.sql.push(" FILTER (WHERE ");
+                it.expression(filter)?;
+                it.sql.push(")");
+                Ok(())
+            },
+        )
+    }
+
+    /// Writes an aggregate with what stands before its argument and what it is taken over.
+    fn aggregated(
+        &mut self,
+        function: AggregateFunction,
+        argument: NodeRef,
+        ty: Option<Type>,
+        before: impl FnOnce(&mut Self),
+        over: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        use AggregateFunction as A;
+        let star = matches!(self.node(argument), Node::Literal(Literal::Star));
+        let of = if star { None } else { self.fact(argument)?.ty };
+        let is_integer = of.is_some_and(|it| it.is(ScalarType::Integer));
+        let widened = self.dialect.features().decimal_aggregates && is_integer;
+        let cast = match function {
+            A::Sum | A::Average if widened => ty.map(|it| self.dialect.cast_type(it.kind)),
+            _ => None,
+        };
+        self.sql.push(if cast.is_some() { "CAST(" } else { "" });
+        self.sql.push(match function {
+            A::Count => "count(",
+            A::Sum => "sum(",
+            A::Average => "avg(",
+            A::Minimum => "min(",
+            A::Maximum => "max(",
+        });
+        before(self);
+        if star {
+            self.sql.push("*");
+        } else {
+            let decimal = self.compares_decimals(&[argument])?;
+            self.comparand(argument, decimal, true)?;
+        }
+        self.sql.push(")");
+        over(self)?;
+        if let Some(name) = cast {
+            self.sql.push(&format!(" AS {name})"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn window(&mut self, window: &'a Window, ty: Option<Type>) -> Result<(), Error> {
+        let function = functions::find_window(&window.function)
+            .ok_or_else(|| unsupported("a window function that is not of the list"))?;
+        if let W::Aggregate(function) = function {
+            return self.aggregated(
+                function,
+                window.arguments[0],
+                ty,
+                |_| {},
+                |it| it.over(window, W::Aggregate(function)),
+            );
+        }
+        self.sql.push(match function {
+            W::RowNumber => "row_number(",
+            W::Rank => "rank(",
+            W::DenseRank => "dense_rank(",
+            W::Lag => "lag(",
+            W::Lead => "lead(",
+            W::FirstValue => "first_value(",
+            W::LastValue | W::Aggregate(_) => "last_value(",
+        });
+        for (position, argument) in window.arguments.iter().enumerate() {
+            self.sql.push(if position > 0 { ", " } else { "" });
+            self.output(*argument)?;
+        }
+        self.sql.push(")");
+        self.over(window, function)
+    }
+
+    fn over(&mut self, window: &'a Window, function: W) -> Result<(), Error> {
+        self.sql.push(" OVER (");
+        let mut before = "";
+        for (position, part) in window.partition_by.iter().enumerate() {
+            self.sql.push(if position > 0 { ", " } else { "PARTITION BY " });
+            self.group_key(*part)?;
+            before = " ";
+        }
+        let keys = match function.tells_rows_apart() && !self.typing.frame().grouped {
+            true => self.typing.keys_after(&window.order_by),
+            false => Vec::new(),
+        };
+        if !window.order_by.is_empty() || !keys.is_empty() {
+            self.sql.push(before);
+            self.sorted_by(&window.order_by, keys, "ORDER BY ")?;
+        }
+        if function == W::LastValue {
+            // Else the rows around end at this one.
+            self.sql.push(" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING");
+        }
+        self.sql.push(")");
+        Ok(())
+    }
+}

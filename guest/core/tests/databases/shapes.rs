@@ -1,0 +1,154 @@
+//! Cases, windows, combined selects, first rows, locks and pages, on both databases.
+
+use ferro_wit::query::{LockStrength, LockWait, SetOperator as O, Statement};
+use ferro_wit::types::Value;
+
+use crate::blog::tenant;
+use crate::queries;
+use crate::relations::{first, world};
+use crate::world::{integers, shown};
+
+#[tokio::test]
+async fn a_case_is_the_value_of_its_first_branch_that_holds() {
+    let values = [Value::Integer(3), "many".into(), "none".into()];
+    let rows = world().await.rows(&queries::cases(), &values).await;
+    insta::assert_snapshot!(shown(&rows), @r##"
+1 | many | 0
+2 | none | -
+3 | three | -
+4 | many | 0
+5 | five | -
+6 | many | 0
+"##);
+}
+
+#[tokio::test]
+async fn window_functions_number_and_compare_rows() {
+    let world = world().await;
+    insta::assert_snapshot!(shown(&world.rows(&queries::places(), &[]).await), @r##"
+1 | 2 | 1 | 1 | 1
+2 | 3 | 2 | 1 | 1
+3 | 1 | 3 | 4 | 2
+4 | 1 | 4 | 5 | 3
+5 | 2 | 5 | 5 | 3
+6 | 1 | 6 | 1 | 1
+"##);
+    let rows = world.rows(&queries::neighbours(), &["end".into()]).await;
+    insta::assert_snapshot!(shown(&rows), @r##"
+1 | - | three | one | six | 5 | 3 | 7
+2 | one | four | one | six | 5 | 3 | 7
+3 | two | five | one | six | 6 | 1 | 1
+4 | three | six | one | six | 9 | 2 | 1.5
+5 | four | end | one | six | 9 | 2 | 1.5
+6 | five | end | one | six | 18 | 3 | 7
+"##);
+    insta::assert_snapshot!(shown(&world.rows(&queries::ranked_groups(), &[]).await), @r##"
+1 | 3 | 1
+4 | 2 | 2
+2 | 1 | 3
+"##);
+}
+
+#[tokio::test]
+async fn t2_window_functions_see_rows_of_the_scope_only() {
+    let world = world().await;
+    let rows = world.scoped(&queries::places(), &[], Some(&tenant()), &first()).await;
+    insta::assert_snapshot!(shown(&rows), @r##"
+1 | 1 | 1 | 1 | 1
+2 | 2 | 2 | 1 | 1
+3 | 1 | 3 | 3 | 2
+4 | 1 | 4 | 4 | 3
+"##);
+}
+
+#[tokio::test]
+async fn selects_are_combined_from_left_to_right() {
+    let world = world().await;
+    let one = [Value::Integer(1)];
+    let union = queries::combined(&[O::Union]);
+    insta::assert_snapshot!(shown(&world.rows(&union, &one).await), @r##"
+two
+three
+one
+good
+four
+cross
+by Ada
+bad
+"##);
+    let several = queries::combined(&[O::Union, O::Except, O::UnionAll]);
+    insta::assert_snapshot!(shown(&world.rows(&several, &one).await), @r##"
+two
+three
+one
+good
+good
+four
+cross
+cross
+by Ada
+bad
+"##);
+    let intersect = queries::combined(&[O::UnionAll, O::UnionAll, O::Intersect]);
+    insta::assert_snapshot!(shown(&world.rows(&intersect, &one).await), @r##"
+good
+cross
+"##);
+    let mut count = union;
+    count.statement = Statement::Count(3);
+    assert_eq!(integers(world.rows(&count, &one).await), [8]);
+}
+
+#[tokio::test]
+async fn t2_every_select_of_a_combination_is_in_scope() {
+    let world = world().await;
+    let two = [Value::Integer(2)];
+    let rows = world.scoped(&queries::combined(&[O::Union]), &two, Some(&tenant()), &first()).await;
+    assert!(rows.is_empty(), "{rows:?}");
+}
+
+#[tokio::test]
+async fn the_first_rows_of_those_that_agree_are_chosen() {
+    let world = world().await;
+    let two = [Value::Integer(2)];
+    insta::assert_snapshot!(shown(&world.rows(&queries::best(), &two).await), @r##"
+1 | six | 9
+4 | four | 3
+2 | three | 1
+"##);
+    let own = world.scoped(&queries::best(), &two, Some(&tenant()), &first()).await;
+    insta::assert_snapshot!(shown(&own), @r##"
+1 | one | 5
+4 | four | 3
+2 | three | 1
+"##);
+}
+
+#[tokio::test]
+async fn rows_are_locked_where_the_database_locks_rows() {
+    use LockStrength as L;
+    let world = world().await;
+    for strength in [L::Update, L::NoKeyUpdate, L::Share, L::KeyShare] {
+        for wait in [LockWait::Wait, LockWait::SkipLocked, LockWait::NoWait] {
+            let query = queries::locked(strength, wait);
+            assert_eq!(integers(world.rows(&query, &[]).await), [4]);
+            let own = world.scoped(&query, &[], Some(&tenant()), &first()).await;
+            assert_eq!(integers(own), [4]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_by_key_are_right_with_nulls_and_ties() {
+    let world = world().await;
+    let rows = world.rows(&queries::page_after(), &[Value::Integer(3), Value::Integer(4)]).await;
+    insta::assert_snapshot!(shown(&rows), @r##"
+3 | 1
+5 | 0
+"##);
+    let rows = world.rows(&queries::page_after(), &[Value::Integer(1), Value::Integer(1)]).await;
+    insta::assert_snapshot!(shown(&rows), @r##"
+3 | 1
+5 | 0
+"##);
+}

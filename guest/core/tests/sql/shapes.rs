@@ -1,0 +1,232 @@
+//! Selects of other shapes than rows of a model: cases, windows, sets, firsts, locks.
+
+use ferro_core::Catalog;
+use ferro_wit::policy::Scope;
+use ferro_wit::query::{
+    AggregateFunction, BinaryOperator as B, Distinct, Lock, LockStrength, LockWait, Query, Select,
+    SetOperator as O, Statement,
+};
+use ferro_wit::types::{ErrorKind, ScalarType as S};
+
+use crate::fixture::*;
+use crate::{blog, queries};
+
+fn plan(query: &Query) -> String {
+    scoped(query, None)
+}
+
+fn scoped(query: &Query, scope: Option<&Scope>) -> String {
+    plans(&Catalog::new(blog::schema()).unwrap(), query, scope)
+}
+
+fn error(query: &Query) -> String {
+    line(&fault(&Catalog::new(blog::schema()).unwrap(), query, None))
+}
+
+#[test]
+fn a_case_is_the_value_of_its_first_branch_that_holds() {
+    insta::assert_snapshot!(plan(&queries::cases()), @r##"
+sqlite: SELECT "t0"."id", CASE WHEN "t0"."stars" >= ?1 THEN ?2 WHEN "t0"."stars" IS NULL THEN ?3 ELSE "t0"."title" END, CASE WHEN "t0"."stars" >= ?1 THEN 0 END FROM "post" AS "t0" ORDER BY "t0"."id"
+  parameter 0 Integer, parameter 1 Text, parameter 2 Text
+postgres: SELECT "t0"."id", CASE WHEN "t0"."stars" >= $1 THEN $2 WHEN "t0"."stars" IS NULL THEN $3 ELSE "t0"."title" END, CASE WHEN "t0"."stars" >= $1 THEN 0 END FROM "post" AS "t0" ORDER BY "t0"."id"
+  parameter 0 Integer, parameter 1 Text, parameter 2 Text
+"##);
+    let mut nodes = Nodes::default();
+    let (active, one, title) =
+        (nodes.test("id", B::Less, 0, S::Integer), nodes.integer(1), nodes.field("title"));
+    let mixed = nodes.case(&[(active, one)], Some(title));
+    let query = nodes.clone().select(Select { projection: outputs(&[mixed]), ..all("Post") });
+    insta::assert_snapshot!(error(&query), @"type-mismatch: node 4: the branches of a `case` are of one type: integer and text");
+    let empty = nodes.case(&[], Some(title));
+    let query = nodes.clone().select(Select { projection: outputs(&[empty]), ..all("Post") });
+    insta::assert_snapshot!(error(&query), @"invalid-query: node 6: `case` has at least one branch");
+    let no_condition = nodes.case(&[(title, one)], None);
+    let query = nodes.select(Select { projection: outputs(&[no_condition]), ..all("Post") });
+    insta::assert_snapshot!(error(&query), @"type-mismatch: node 4: a condition is a boolean");
+}
+
+#[test]
+fn window_functions_number_and_compare_rows() {
+    insta::assert_snapshot!(plan(&queries::places()), @r##"
+sqlite: SELECT "t0"."id", row_number() OVER (PARTITION BY "t0"."author_id" ORDER BY "t0"."stars" DESC, "t0"."id"), row_number() OVER (ORDER BY "t0"."id"), rank() OVER (ORDER BY "t0"."author_id"), dense_rank() OVER (ORDER BY "t0"."author_id") FROM "post" AS "t0" ORDER BY "t0"."id"
+postgres: SELECT "t0"."id", row_number() OVER (PARTITION BY "t0"."author_id" ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id"), row_number() OVER (ORDER BY "t0"."id"), rank() OVER (ORDER BY "t0"."author_id"), dense_rank() OVER (ORDER BY "t0"."author_id") FROM "post" AS "t0" ORDER BY "t0"."id"
+"##);
+    insta::assert_snapshot!(plan(&queries::neighbours()), @r##"
+sqlite: SELECT "t0"."id", lag("t0"."title") OVER (ORDER BY "t0"."id"), lead("t0"."title", 2, ?1) OVER (ORDER BY "t0"."id"), first_value("t0"."title") OVER (ORDER BY "t0"."id"), last_value("t0"."title") OVER (ORDER BY "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), sum("t0"."stars") OVER (ORDER BY "t0"."id"), count(*) OVER (PARTITION BY "t0"."author_id"), avg("t0"."stars") OVER (PARTITION BY "t0"."author_id") FROM "post" AS "t0" ORDER BY "t0"."id"
+  parameter 0 Text
+postgres: SELECT "t0"."id", lag("t0"."title") OVER (ORDER BY "t0"."id"), lead("t0"."title", 2, $1) OVER (ORDER BY "t0"."id"), first_value("t0"."title") OVER (ORDER BY "t0"."id"), last_value("t0"."title") OVER (ORDER BY "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), CAST(sum("t0"."stars") OVER (ORDER BY "t0"."id") AS bigint), count(*) OVER (PARTITION BY "t0"."author_id"), CAST(avg("t0"."stars") OVER (PARTITION BY "t0"."author_id") AS double precision) FROM "post" AS "t0" ORDER BY "t0"."id"
+  parameter 0 Text
+"##);
+    insta::assert_snapshot!(plan(&queries::ranked_groups()), @r##"
+sqlite: SELECT "t0"."author_id", count(*), rank() OVER (ORDER BY count(*) DESC) FROM "post" AS "t0" GROUP BY "t0"."author_id" ORDER BY rank() OVER (ORDER BY count(*) DESC), "t0"."author_id"
+postgres: SELECT "t0"."author_id", count(*), rank() OVER (ORDER BY count(*) DESC) FROM "post" AS "t0" GROUP BY "t0"."author_id" ORDER BY rank() OVER (ORDER BY count(*) DESC), "t0"."author_id"
+"##);
+}
+
+#[test]
+fn window_functions_stand_in_outputs_and_orders_only() {
+    let with = |build: &dyn Fn(&mut Nodes) -> Select| {
+        let mut nodes = Nodes::default();
+        let select = build(&mut nodes);
+        error(&nodes.select(select))
+    };
+    let number = |it: &mut Nodes| {
+        let number = it.window("row-number", &[], &[], &[]);
+        let two = it.integer(2);
+        it.binary(number, B::Less, two)
+    };
+    insta::assert_snapshot!(with(&|it| Select { filter: Some(number(it)), ..all("Post") }), @"invalid-query: node 2: a window function cannot stand here");
+    insta::assert_snapshot!(with(&|it| {
+        let number = number(it);
+        Select { projection: outputs(&[number]), group_by: vec![number], ..all("Post") }
+    }), @"invalid-query: node 2: a window function cannot stand here");
+    insta::assert_snapshot!(with(&|it| {
+        let number = it.window("row-number", &[], &[], &[]);
+        let sum = it.aggregate(AggregateFunction::Sum, number);
+        Select { projection: outputs(&[sum]), ..all("Post") }
+    }), @"invalid-query: node 1: a window function cannot stand in an aggregate");
+    insta::assert_snapshot!(with(&|it| {
+        let rank = it.window("rank", &[], &[], &[]);
+        Select { projection: outputs(&[rank]), ..all("Post") }
+    }), @"invalid-query: node 0: `rank` needs an order");
+    insta::assert_snapshot!(with(&|it| {
+        let rank = it.window("ranc", &[], &[], &[]);
+        Select { projection: outputs(&[rank]), ..all("Post") }
+    }), @"denied: node 0: there is no window function `ranc`; did you mean `rank`?");
+    insta::assert_snapshot!(with(&|it| {
+        let (title, id) = (it.field("title"), it.field("id"));
+        let lag = it.window("lag", &[title, id], &[], &[ascending(id)]);
+        Select { projection: outputs(&[lag]), ..all("Post") }
+    }), @"type-mismatch: node 2: the distance is a whole number, not negative");
+}
+
+#[test]
+fn selects_are_combined_from_left_to_right() {
+    insta::assert_snapshot!(plan(&queries::combined(&[O::Union])), @r##"
+sqlite: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = ?1 UNION SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 ORDER BY 1 DESC
+  parameter 0 Integer
+postgres: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 UNION SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 ORDER BY 1 DESC NULLS LAST
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(plan(&queries::combined(&[O::Union, O::Intersect, O::UnionAll])), @r##"
+sqlite: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = ?1 UNION SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 INTERSECT SELECT "t2"."name" FROM "tag" AS "t2" WHERE "t2"."tenant_id" = ?1 UNION ALL SELECT * FROM (SELECT "t3"."body" FROM "comment" AS "t3" WHERE "t3"."tenant_id" = ?1 ORDER BY "t3"."id" DESC LIMIT 2) AS "rows" ORDER BY 1 DESC
+  parameter 0 Integer
+postgres: ((SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 UNION SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1) INTERSECT SELECT "t2"."name" FROM "tag" AS "t2" WHERE "t2"."tenant_id" = $1) UNION ALL SELECT * FROM (SELECT "t3"."body" FROM "comment" AS "t3" WHERE "t3"."tenant_id" = $1 ORDER BY "t3"."id" DESC LIMIT 2) AS "rows" ORDER BY 1 DESC NULLS LAST
+  parameter 0 Integer
+"##);
+    let mut count = queries::combined(&[O::Except]);
+    count.statement = Statement::Count(3);
+    insta::assert_snapshot!(plan(&count), @r##"
+sqlite: SELECT count(*) FROM (SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = ?1 EXCEPT SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1) AS "rows"
+  parameter 0 Integer
+postgres: SELECT count(*) FROM (SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 EXCEPT SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1) AS "rows"
+  parameter 0 Integer
+"##);
+}
+
+#[test]
+fn t2_every_select_of_a_combination_is_in_scope() {
+    insta::assert_snapshot!(scoped(&queries::combined(&[O::UnionAll]), Some(&blog::tenant())), @r##"
+sqlite: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."tenant_id" = ?2 UNION ALL SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?3 AND "t1"."tenant_id" = ?2 ORDER BY 1 DESC
+  forced 2 Integer, parameter 0 Integer, forced 1 Integer
+postgres: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."tenant_id" = $2 UNION ALL SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $3 AND "t1"."tenant_id" = $2 ORDER BY 1 DESC NULLS LAST
+  forced 2 Integer, parameter 0 Integer, forced 1 Integer
+"##);
+}
+
+#[test]
+fn combined_selects_list_the_same_types_and_order_by_them() {
+    let with = |first: Select, second: Select| {
+        let mut nodes = Nodes::default();
+        nodes.field("id");
+        let second = Select { combined: vec![(O::Union, 0)], ..second };
+        error(&nodes.query(vec![first, second], Statement::Select(1)))
+    };
+    let list = |field: &str| Select { projection: fields(&[field]), ..all("Post") };
+    insta::assert_snapshot!(with(list("id"), list("title")), @"type-mismatch: select 0 is combined with one whose columns have other types");
+    insta::assert_snapshot!(with(list("id"), all("Post")), @"type-mismatch: select 0 is combined with one whose columns have other types");
+    let ordered = Select { order_by: vec![ascending(0)], ..list("title") };
+    insta::assert_snapshot!(with(list("title"), ordered), @"invalid-query: node 0: distinct and combined rows are ordered by what they list only");
+}
+
+#[test]
+fn the_first_rows_of_those_that_agree_are_chosen_by_their_keys() {
+    insta::assert_snapshot!(plan(&queries::best()), @r##"
+sqlite: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" <= ?1) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC, "t0"."id"
+  parameter 0 Integer
+postgres: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" <= $1) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id"
+  parameter 0 Integer
+"##);
+    insta::assert_snapshot!(scoped(&queries::best(), Some(&blog::tenant())), @r##"
+sqlite: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."tenant_id" <= ?2) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC, "t0"."id"
+  forced 1 Integer, parameter 0 Integer
+postgres: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."tenant_id" <= $2) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id"
+  forced 1 Integer, parameter 0 Integer
+"##);
+    let empty = Select { distinct: Distinct::On(vec![]), ..all("Post") };
+    insta::assert_snapshot!(error(&Nodes::default().select(empty)), @"invalid-query: `distinct on` names what rows agree in, and takes no groups and no `combined`");
+}
+
+#[test]
+fn rows_are_locked_where_the_database_locks_rows() {
+    insta::assert_snapshot!(plan(&queries::locked(LockStrength::Update, LockWait::SkipLocked)), @r##"
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."editor_id" ORDER BY "t1"."name" NULLS LAST, "t0"."id" LIMIT 1
+postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."editor_id" ORDER BY "t1"."name", "t0"."id" LIMIT 1 FOR UPDATE OF "t0" SKIP LOCKED
+"##);
+    insta::assert_snapshot!(plan(&queries::locked(LockStrength::KeyShare, LockWait::NoWait)), @r##"
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."editor_id" ORDER BY "t1"."name" NULLS LAST, "t0"."id" LIMIT 1
+postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."editor_id" ORDER BY "t1"."name", "t0"."id" LIMIT 1 FOR KEY SHARE OF "t0" NOWAIT
+"##);
+    let lock = Some(Lock { strength: LockStrength::Share, wait: LockWait::Wait });
+    let locked = Select { lock, ..all("Post") };
+    let distinct = Select { distinct: Distinct::Rows, ..locked.clone() };
+    insta::assert_snapshot!(error(&Nodes::default().select(distinct)), @"invalid-query: `lock` is for the rows of a table: not with groups, `distinct`, `combined` or window functions, not for a count, and not inside of another select");
+    let count = Nodes::default().query(vec![locked.clone()], Statement::Count(0));
+    insta::assert_snapshot!(error(&count), @"invalid-query: `lock` is for the rows of a table: not with groups, `distinct`, `combined` or window functions, not for a count, and not inside of another select");
+    let query = Nodes::default().query(vec![locked], Statement::Delete(delete("Post")));
+    insta::assert_snapshot!(error(&query), @"invalid-query: the rows to change are chosen by a filter, an order, a limit and an offset only");
+}
+
+/// A lock keeps others from writing, so it takes the right to write.
+#[test]
+fn t8_a_lock_is_a_write() {
+    let query = queries::locked(LockStrength::Update, LockWait::Wait);
+    let catalog = Catalog::new(blog::schema()).unwrap();
+    for dialect in BOTH {
+        let plan = catalog.compile(&query, dialect, None).unwrap();
+        assert_eq!(plan.effect, ferro_wit::plan::Effect::Write);
+        let mut scope = blog::tenant();
+        scope.read_only = true;
+        let fault = catalog.compile(&query, dialect, Some(&scope)).unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::ReadOnly);
+        let mut scope = blog::tenant();
+        for table in &mut scope.tables {
+            table.update = false;
+        }
+        let fault = catalog.compile(&query, dialect, Some(&scope)).unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::Denied);
+    }
+}
+
+#[test]
+fn the_key_goes_last_in_the_order_of_a_page() {
+    insta::assert_snapshot!(plan(&queries::page_after()), @r##"
+sqlite: SELECT "t0"."id", "t0"."stars" FROM "post" AS "t0" WHERE ("t0"."stars" < ?1 OR "t0"."stars" IS NULL OR ("t0"."stars" = ?1 AND "t0"."id" > ?2)) ORDER BY "t0"."stars" DESC, "t0"."id" LIMIT 2
+  parameter 0 Integer, parameter 1 Integer
+postgres: SELECT "t0"."id", "t0"."stars" FROM "post" AS "t0" WHERE ("t0"."stars" < $1 OR "t0"."stars" IS NULL OR ("t0"."stars" = $1 AND "t0"."id" > $2)) ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id" LIMIT 2
+  parameter 0 Integer, parameter 1 Integer
+"##);
+    let by = |names: &[&str], model: &str| {
+        let mut nodes = Nodes::default();
+        let order_by = names.iter().map(|it| ascending(nodes.field(it))).collect();
+        plan(&nodes.select(Select { projection: fields(&["post_id"]), order_by, ..all(model) }))
+    };
+    insta::assert_snapshot!(by(&["tenant_id", "label_id"], "PostLabel"), @r##"
+sqlite: SELECT "t0"."post_id" FROM "post_label" AS "t0" ORDER BY "t0"."tenant_id", "t0"."label_id", "t0"."post_id"
+postgres: SELECT "t0"."post_id" FROM "post_label" AS "t0" ORDER BY "t0"."tenant_id", "t0"."label_id", "t0"."post_id"
+"##);
+    insta::assert_snapshot!(by(&["label_id", "post_id"], "PostLabel"), @r##"
+sqlite: SELECT "t0"."post_id" FROM "post_label" AS "t0" ORDER BY "t0"."label_id", "t0"."post_id"
+postgres: SELECT "t0"."post_id" FROM "post_label" AS "t0" ORDER BY "t0"."label_id", "t0"."post_id"
+"##);
+}
