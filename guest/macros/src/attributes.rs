@@ -1,6 +1,7 @@
 //! What `#[ferro(…)]` can say.
 
 use syn::meta::ParseNestedMeta;
+use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Path, Result, Token, parenthesized};
@@ -12,6 +13,15 @@ pub(crate) struct ModelAttributes {
     pub(crate) namespace: Option<LitStr>,
     pub(crate) renamed_from: Option<LitStr>,
     pub(crate) indexes: Vec<IndexAttribute>,
+    pub(crate) many_to_manys: Vec<ManyToManyAttribute>,
+}
+
+/// `many_to_many(tags: Tag, through = PostTag, reverse = "posts")`.
+pub(crate) struct ManyToManyAttribute {
+    pub(crate) name: Ident,
+    pub(crate) target: Path,
+    pub(crate) through: Option<Path>,
+    pub(crate) reverse: Option<LitStr>,
 }
 
 pub(crate) struct IndexAttribute {
@@ -23,6 +33,7 @@ pub(crate) struct IndexAttribute {
 pub(crate) struct FieldAttributes {
     pub(crate) key: bool,
     pub(crate) generated: bool,
+    pub(crate) version: bool,
     pub(crate) unique: bool,
     pub(crate) index: bool,
     pub(crate) column: Option<LitStr>,
@@ -63,15 +74,43 @@ impl ModelAttributes {
                     let fields = fields.into_iter().collect();
                     all.indexes.push(IndexAttribute { fields, unique: kind == "unique" });
                 }
+                "many_to_many" => {
+                    let content;
+                    parenthesized!(content in meta.input);
+                    all.many_to_manys.push(content.parse()?);
+                }
                 _ => {
                     return Err(meta.error(
                         "unknown attribute of a model: expected `table`, `name`, `namespace`, \
-                         `index`, `unique` or `renamed_from`",
+                         `index`, `unique`, `many_to_many` or `renamed_from`",
                     ));
                 }
             }
             Ok(())
         })?;
+        Ok(all)
+    }
+}
+
+impl Parse for ManyToManyAttribute {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name = input.parse()?;
+        input.parse::<Token![:]>()?;
+        let target = input.parse()?;
+        let mut all = Self { name, target, through: None, reverse: None };
+        while !input.is_empty() {
+            input.parse::<Token![,]>()?;
+            if input.is_empty() {
+                break;
+            }
+            let name: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            match name.to_string().as_str() {
+                "through" => all.through = Some(input.parse()?),
+                "reverse" => all.reverse = Some(input.parse()?),
+                _ => return Err(Error::new(name.span(), "expected `through` or `reverse`")),
+            }
+        }
         Ok(all)
     }
 }
@@ -83,6 +122,7 @@ impl FieldAttributes {
             match name(&meta)?.as_str() {
                 "key" => all.key = true,
                 "generated" => all.generated = true,
+                "version" => all.version = true,
                 "unique" => all.unique = true,
                 "index" => all.index = true,
                 "column" => all.column = Some(meta.value()?.parse()?),
@@ -98,8 +138,8 @@ impl FieldAttributes {
                 "renamed_from" => all.renamed_from = Some(meta.value()?.parse()?),
                 _ => {
                     return Err(meta.error(
-                        "unknown attribute of a field: expected `key`, `generated`, `unique`, \
-                         `index`, `column`, `length`, `precision`, `scale`, `default`, \
+                        "unknown attribute of a field: expected `key`, `generated`, `version`, \
+                         `unique`, `index`, `column`, `length`, `precision`, `scale`, `default`, \
                          `references`, `relation`, `reverse`, `on_delete`, `on_update` or \
                          `renamed_from`",
                     ));
@@ -120,6 +160,9 @@ impl FieldAttributes {
         };
         if self.generated && !self.key {
             return refuse("`generated` is for a key: write `key, generated`");
+        }
+        if self.version && (self.key || self.default.is_some()) {
+            return refuse("a version is neither a key, nor has it a `default`: it begins at 0");
         }
         if self.generated && self.default.is_some() {
             return refuse("a generated key has no `default`");

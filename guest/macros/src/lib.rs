@@ -1,4 +1,4 @@
-//! The macros of `ferro`: `derive(Model)`, `derive(Enum)`, `plugin!` and `exports`.
+//! The macros of `ferro`: `derive(Model)`, `derive(Row)`, `derive(Enum)`, `plugin!` and `exports`.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ mod enumeration;
 mod exports;
 mod model;
 mod plugin;
+mod row;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, ItemImpl, parse_macro_input};
@@ -55,6 +56,7 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// | `name = "Town"` | the model's name; otherwise the struct's |
 /// | `namespace = "geo"` | the schema of PostgreSQL |
 /// | `index(a, b)`, `unique(a, b)` | an index over several fields |
+/// | `many_to_many(tags: Tag)` | a relation over a table of pairs; `through = PostTag` names the model of that table, `reverse = "posts"` the way back |
 /// | `renamed_from = "Town"` | the model's former name, for migrations |
 ///
 /// # Attributes of a field
@@ -63,20 +65,64 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// | --- | --- |
 /// | `key` | the primary key, or a part of it; a model has one |
 /// | `generated` | with `key`: the database counts up |
+/// | `version` | counts the changes of a row, so that one to a row that others have changed is refused |
 /// | `unique`, `index` | a unique constraint, an index |
 /// | `column = "nom"` | the column's name; otherwise the field's |
 /// | `length = 64` | the largest number of characters of a `String` |
 /// | `precision = 12, scale = 2` | the size of a `Decimal` |
 /// | `default = 0`, `default = now`, `default = random_uuid` | what the database puts where an insert says nothing |
 /// | `references = Country` | a foreign key to the key of a model |
-/// | `relation = "country"` | the name of that relation; otherwise the field's, without `_id` or with `_ref` |
-/// | `reverse = "cities"` | the name of the way back |
+/// | `relation = "country"` | the name of that relation, and of the function that returns its path; otherwise the field's, without `_id` or with `_ref` |
+/// | `reverse = "cities"` | the name of the way back, and of the function that the other model gets; that model has to be of the same crate |
 /// | `on_delete = cascade`, `on_update = …` | `cascade`, `restrict`, `set_null`, `set_default` or `no_action` |
 /// | `renamed_from = "nom"` | the field's former name, for migrations |
 #[proc_macro_derive(Model, attributes(ferro))]
 pub fn derive_model(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     model::derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct what the rows of a query can become, column by column.
+///
+/// It implements `ferro::Row` and adds a struct `Select…` with the same fields, to say which
+/// expression becomes which field. Their types have to be the same.
+///
+/// ```
+/// use ferro::count;
+/// use ferro::prelude::*;
+///
+/// #[derive(Model, Debug, Clone)]
+/// struct City {
+///     #[ferro(key)]
+///     id: i64,
+///     country: String,
+///     population: i64,
+/// }
+///
+/// #[derive(ferro::Row, Debug, PartialEq)]
+/// struct Country {
+///     code: String,
+///     cities: i64,
+///     largest: Option<i64>,
+/// }
+///
+/// async fn countries(db: &ferro::Session) -> Result<Vec<Country>, ferro::Error> {
+///     City::query()
+///         .group_by(City::country())
+///         .select(SelectCountry {
+///             code: City::country(),
+///             cities: count(),
+///             largest: City::population().max(),
+///         })
+///         .all(db)
+///         .await
+/// }
+/// # let _ = countries;
+/// ```
+#[proc_macro_derive(Row)]
+pub fn derive_row(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    row::derive(input).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes an enum without data the type of a field: a native enum on PostgreSQL, a checked text on

@@ -10,8 +10,9 @@ use crate::scalar::{Field, Storable, is_null};
 #[derive(Debug, Clone, Copy)]
 pub struct Columns<'b> {
     batch: &'b Batch,
-    model: &'static str,
-    schema: fn() -> schema::Model,
+    /// The struct that rows become; none for tuples.
+    name: Option<&'static str>,
+    schema: Option<fn() -> schema::Model>,
     fields: &'static [&'static str],
     key: &'static [&'static str],
 }
@@ -31,14 +32,39 @@ impl<'b> Columns<'b> {
     ///
     /// `decode-failed` if it has not, or if it contradicts itself.
     pub fn new<M: Model>(batch: &'b Batch) -> Result<Self, Error> {
-        let columns =
-            Self { batch, model: M::NAME, schema: M::schema, fields: M::FIELDS, key: M::KEY };
-        let (got, expected) = (batch.columns.len(), M::FIELDS.len());
-        if got != expected {
-            return Err(columns.fault(format!("{got} columns came, and it has {expected} fields")));
+        Self { batch, name: Some(M::NAME), schema: Some(M::schema), fields: M::FIELDS, key: M::KEY }
+            .check()
+    }
+
+    /// The columns of a batch that has one for each field of a struct that is no model.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn named(
+        batch: &'b Batch,
+        name: &'static str,
+        fields: &'static [&'static str],
+    ) -> Result<Self, Error> {
+        Self { batch, name: Some(name), schema: None, fields, key: &[] }.check()
+    }
+
+    /// The columns of a batch whose rows have no struct.
+    pub(crate) fn unnamed(
+        batch: &'b Batch,
+        fields: &'static [&'static str],
+    ) -> Result<Self, Error> {
+        Self { batch, name: None, schema: None, fields, key: &[] }.check()
+    }
+
+    /// There may be more columns: those by which related rows find their parents come last.
+    fn check(self) -> Result<Self, Error> {
+        let (got, expected) = (self.batch.columns.len(), self.fields.len());
+        if got < expected {
+            return Err(self.fault(format!("{got} columns came, and it has {expected} fields")));
         }
-        batch.validate().map_err(|fault| columns.fault(fault))?;
-        Ok(columns)
+        self.batch.validate().map_err(|fault| self.fault(fault))?;
+        Ok(self)
     }
 
     /// How many rows there are.
@@ -67,20 +93,20 @@ impl<'b> Columns<'b> {
     }
 
     fn fault(&self, message: String) -> Error {
-        let model = self.model;
+        let name = self.name.map_or_else(|| "a row".to_owned(), |name| format!("`{name}`"));
         Error {
-            table: Some((self.schema)().table_name().into_owned()),
-            ..Error::new(ErrorKind::DecodeFailed, format!("cannot read `{model}`: {message}"))
+            table: self.schema.map(|schema| schema().table_name().into_owned()),
+            ..Error::new(ErrorKind::DecodeFailed, format!("cannot read {name}: {message}"))
         }
     }
 
     fn fault_of(&self, name: &str, message: String) -> Error {
-        let fields = (self.schema)().fields;
+        let fields = self.schema.map_or_else(Vec::new, |schema| schema().fields);
         let field = fields.iter().find(|field| field.name == name);
         Error { column: field.map(|field| field.column_name().to_owned()), ..self.fault(message) }
     }
 
-    /// The key of a row, for a message: `id = 7`.
+    /// Which row it is, for a message: ` where id = 7`.
     fn key_of(&self, row: usize) -> String {
         let parts: Vec<_> = self
             .key
@@ -91,7 +117,10 @@ impl<'b> Columns<'b> {
                 Some(format!("{name} = {}", display(&value)))
             })
             .collect();
-        parts.join(", ")
+        match parts.is_empty() {
+            true => String::new(),
+            false => format!(" where {}", parts.join(", ")),
+        }
     }
 }
 
@@ -113,7 +142,7 @@ impl<F: Field> Reader<'_, F> {
     fn fault(&self, row: usize, message: &str) -> Error {
         let Self { columns, name, .. } = self;
         let key = columns.key_of(row);
-        columns.fault_of(name, format!("field `{name}` where {key}: {message}"))
+        columns.fault_of(name, format!("field `{name}`{key}: {message}"))
     }
 }
 

@@ -13,10 +13,13 @@ mod host;
 mod host;
 
 mod decode;
+mod insert;
 #[cfg(doctest)]
 mod misuse;
 mod model;
 mod query;
+mod relation;
+mod row;
 mod rows;
 mod run;
 mod scalar;
@@ -25,12 +28,20 @@ mod session;
 pub mod support;
 mod tree;
 
-pub use ferro_macros::{Enum, Model, exports, plugin};
+pub use ferro_macros::{Enum, Model, Row, exports, plugin};
+pub use ferro_wit::query::LockStrength;
 pub use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOptions};
 
-pub use crate::expression::{Assignment, Column, Condition, Expr, Expression, Order};
-pub use crate::model::{Insertable, Model};
+pub use crate::expression::{
+    Aggregate, Assignment, Case, Column, Condition, Expr, Expression, Order, Outer, Window,
+    WindowFunction, case, count, dense_rank, exists, lag, lead, outer, partition_by, rank,
+    row_number, subquery, value, window,
+};
+pub use crate::insert::{Fields, Insertable, OnConflict, excluded};
+pub use crate::model::Model;
 pub use crate::query::Query;
+pub use crate::relation::{Link, Optional, Path, Presence, Required, ToMany};
+pub use crate::row::{Output, Row, Selected, Selection, Streamed, Whole};
 pub use crate::rows::Rows;
 pub use crate::run::run;
 pub use crate::scalar::{Field, Scalar, Storable};
@@ -38,7 +49,11 @@ pub use crate::session::{Request, Session, Transaction};
 
 /// What a file that works with models needs: `use ferro::prelude::*;`.
 pub mod prelude {
-    pub use crate::expression::Expression as _;
+    pub use crate::expression::{
+        AggregateExpression as _, ArrayExpression as _, Expression as _, JsonExpression as _,
+        NumberExpression as _, TextExpression as _,
+    };
+    pub use crate::relation::Path as _;
     pub use crate::{Model, Session};
 }
 

@@ -2,21 +2,23 @@
 
 use std::future::Future;
 
-use ferro_wit::query::{Insert, RowSource, Statement};
 use ferro_wit::schema::{self, EnumType};
-use ferro_wit::types::{Batch, Column as Cells, Error, ErrorKind, Value};
+use ferro_wit::types::{Error, ErrorKind};
 
-use crate::expression::{Assignment, Condition};
+use crate::expression::{Assignment, Condition, expr};
+use crate::insert::{self, Fields, Insertable, OnConflict};
 use crate::query::{Query, projection};
-use crate::session::{Request, Session};
-use crate::tree::Arena;
+use crate::relation::{Path, Presence};
+use crate::row::Row;
+use crate::rows;
+use crate::session::Session;
 
 /// A struct whose values are the rows of a table. Derive it: see [`ferro::Model`](derive@crate::Model).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a model",
     note = "add `#[derive(Model)]` to it, and `#[ferro(key)]` to its key"
 )]
-pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'static {
+pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     /// The type of its key; a tuple if several fields make the key.
     type Key: Clone + Send + Sync + 'static;
 
@@ -40,16 +42,12 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
     #[doc(hidden)]
     fn key_is(key: Self::Key) -> Condition<Self>;
 
-    /// The fields outside of the key, each set to this row's value.
+    /// The fields in which another state of the row differs, each set to its value there.
     #[doc(hidden)]
-    fn assignments(&self) -> Vec<Assignment<Self>>;
+    fn changes(&self, to: &Self) -> Result<Vec<Assignment<Self>>, Error>;
 
-    /// The rows of a batch whose columns are the fields in order.
-    ///
-    /// # Errors
-    ///
-    /// `decode-failed`, naming model, field and key, if a value does not fit its field.
-    fn decode(batch: &Batch) -> Result<Vec<Self>, Error>;
+    /// A way to one row of this model, with its fields and relations.
+    type Path<R: Model, N: Presence>: Path<Source = R, Target = Self, Presence = N>;
 
     /// A query for all rows, to be narrowed.
     fn query() -> Query<Self> {
@@ -79,7 +77,7 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
         key: impl Into<Self::Key>,
     ) -> impl Future<Output = Result<Option<Self>, Error>> + Send {
         let rows = Self::query().filter(Self::key_is(key.into()));
-        async move { crate::rows::first(db, rows.into_select()?).await }
+        async move { rows.first(db).await }
     }
 
     /// Insert a row as it is. A key that is taken is an error: nothing is overwritten.
@@ -91,7 +89,7 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
         db: &Session,
         row: &R,
     ) -> impl Future<Output = Result<(), Error>> + Send {
-        let request = insert(row, false);
+        let request = insert::one(row, None, None);
         async move { db.execute(request?).await.map(|_| ()) }
     }
 
@@ -121,11 +119,8 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
         db: &Session,
         row: R,
     ) -> impl Future<Output = Result<Self, Error>> + Send {
-        let request = insert(&row, true);
-        async move {
-            let created = crate::rows::first(db, request?).await?;
-            created.ok_or_else(|| Error::new(ErrorKind::Internal, "an insert returned no row"))
-        }
+        let request = insert::one(&row, None, Some(projection::<Self>()));
+        async move { rows::first(db, request?).await?.ok_or_else(no_row) }
     }
 
     /// Insert many rows, all or none, as columns: how many.
@@ -138,7 +133,7 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
         db: &Session,
         rows: &[R],
     ) -> impl Future<Output = Result<u64, Error>> + Send {
-        let batch = insert_batch(rows);
+        let batch = insert::many(rows, None);
         async move {
             match batch? {
                 Some((request, batch)) => db.write(request, batch).await,
@@ -147,20 +142,178 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
         }
     }
 
-    /// Write all fields of a row that was read before to where its key is.
+    /// Insert a row, or do something else where its key is taken. The row as it is then; none if
+    /// it was left as it was.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    /// use ferro::OnConflict;
+    ///
+    /// #[derive(Model, Debug, Clone)]
+    /// struct Visit {
+    ///     #[ferro(key)]
+    ///     page: String,
+    ///     times: i64,
+    ///     last_visitor: String,
+    /// }
+    ///
+    /// async fn visit(db: &ferro::Session, page: &str, who: &str) -> Result<(), ferro::Error> {
+    ///     let first = Visit { page: page.into(), times: 1, last_visitor: who.into() };
+    ///     let again = OnConflict::on(Visit::page())
+    ///         .update(Visit::last_visitor())
+    ///         .set(Visit::times().set(Visit::times() + 1));
+    ///     Visit::upsert(db, first, again).await?;
+    ///     Ok(())
+    /// }
+    /// # let _ = visit;
+    /// ```
     ///
     /// # Errors
     ///
-    /// `not-found` if the row has gone: it is never inserted again; what the database reports.
-    fn save(&self, db: &Session) -> impl Future<Output = Result<(), Error>> + Send {
-        let row = Self::query().filter(Self::key_is(self.key()));
-        let set = self.assignments();
+    /// `invalid-query` if what it names is no key; the violations of other constraints.
+    fn upsert<R: Insertable<Model = Self>>(
+        db: &Session,
+        row: R,
+        conflict: OnConflict<Self>,
+    ) -> impl Future<Output = Result<Option<Self>, Error>> + Send {
+        let request = insert::one(&row, Some(conflict), Some(projection::<Self>()));
+        async move { rows::first(db, request?).await }
+    }
+
+    /// As [`upsert`](Self::upsert) for many rows, all or none, as columns: how many were inserted
+    /// or changed. No two of them may have the same key.
+    ///
+    /// # Errors
+    ///
+    /// As [`bulk_create`](Self::bulk_create) and [`upsert`](Self::upsert).
+    fn bulk_upsert<R: Insertable<Model = Self>>(
+        db: &Session,
+        rows: &[R],
+        conflict: OnConflict<Self>,
+    ) -> impl Future<Output = Result<u64, Error>> + Send {
+        let batch = insert::many(rows, Some(conflict));
         async move {
-            let found = match set.is_empty() {
-                true => row.exists(db).await?,
-                false => row.update(db, set).await? > 0,
-            };
-            if found { Ok(()) } else { Err(not_found::<Self>()) }
+            match batch? {
+                Some((request, batch)) => db.write(request, batch).await,
+                None => Ok(0),
+            }
+        }
+    }
+
+    /// The row that has the same key as this one; if there is none, this one is inserted. And
+    /// whether it was. However many do this at once, there is one row.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    ///
+    /// #[derive(Model, Debug, Clone)]
+    /// struct Tag {
+    ///     #[ferro(key, generated)]
+    ///     id: i64,
+    ///     #[ferro(unique)]
+    ///     name: String,
+    /// }
+    ///
+    /// async fn tag(db: &ferro::Session, name: &str) -> Result<Tag, ferro::Error> {
+    ///     let (tag, _created) =
+    ///         Tag::get_or_create(db, NewTag { name: name.into() }, Tag::name()).await?;
+    ///     Ok(tag)
+    /// }
+    /// # let _ = tag;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query` if what it names is no key, or if the row has no value for it; the
+    /// violations of other constraints; `serialization-failure` in a transaction that cannot see
+    /// the row that another one has inserted.
+    fn get_or_create<R: Insertable<Model = Self>>(
+        db: &Session,
+        row: R,
+        key: impl Fields<Self>,
+    ) -> impl Future<Output = Result<(Self, bool), Error>> + Send {
+        let names = key.names();
+        let same = insert::same_key(&row, &names);
+        let insert = insert::unless_taken(&row, names, Some(projection::<Self>()));
+        async move {
+            let same = Self::query().filter(expr::<Self, bool>(same?));
+            let insert = insert?;
+            for _ in 0..GET_OR_CREATE_ATTEMPTS {
+                if let Some(row) = same.clone().first(db).await? {
+                    return Ok((row, false));
+                }
+                if let Some(row) = rows::first(db, insert.clone()).await? {
+                    return Ok((row, true));
+                }
+            }
+            Err(Error {
+                retryable: true,
+                ..Error::new(
+                    ErrorKind::SerializationFailure,
+                    format!("a `{}` with this key exists, and cannot be seen", Self::NAME),
+                )
+            })
+        }
+    }
+
+    /// Insert a row; or, where its key is taken, give the row that has it all other values of
+    /// this one. However many do this at once, there is one row. The row as it is then.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query` if what it names is no key, or if the row has nothing but it; the
+    /// violations of other constraints.
+    fn update_or_create<R: Insertable<Model = Self>>(
+        db: &Session,
+        row: R,
+        key: impl Fields<Self>,
+    ) -> impl Future<Output = Result<Self, Error>> + Send {
+        let request = insert::or_replace(&row, key.names(), Some(projection::<Self>()));
+        async move { rows::first(db, request?).await?.ok_or_else(no_row) }
+    }
+
+    /// Change a row that was read before: in the database the fields that the closure changes,
+    /// and here all of them, to what the row is then. If it fails, nothing is changed here.
+    ///
+    /// Other fields keep what others have written to them meanwhile. A field with
+    /// `#[ferro(version)]` makes it notice: then the change is refused if the row was changed since
+    /// it was read.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, population: i64 }
+    /// async fn grow(db: &ferro::Session, id: i64) -> Result<City, ferro::Error> {
+    ///     let mut city = City::get(db, id).await?;
+    ///     city.update(db, |city| city.population += 1_000).await?;
+    ///     Ok(city)
+    /// }
+    /// # let _ = grow;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `not-found` if the row has gone: it is never inserted again; `serialization-failure` if it
+    /// has a version and was changed by another; what the database reports.
+    fn update(
+        &mut self,
+        db: &Session,
+        change: impl FnOnce(&mut Self),
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        let mut changed = self.clone();
+        change(&mut changed);
+        let set = self.changes(&changed);
+        async move {
+            let set = set?;
+            if set.is_empty() {
+                return Ok(());
+            }
+            let row = Self::query().filter(self.unchanged());
+            match row.update_returning(db, set).await?.pop() {
+                Some(row) => *self = row,
+                None => return Err(self.missing(db).await?),
+            }
+            Ok(())
         }
     }
 
@@ -170,81 +323,58 @@ pub trait Model: Insertable<Model = Self> + Clone + Send + Sync + Sized + 'stati
     ///
     /// `not-found` if the row has gone already; what the database reports.
     fn delete(&self, db: &Session) -> impl Future<Output = Result<(), Error>> + Send {
-        let row = Self::query().filter(Self::key_is(self.key()));
+        let row = Self::query().filter(self.unchanged());
         async move {
             match row.delete(db).await? {
-                0 => Err(not_found::<Self>()),
+                0 => Err(self.missing(db).await?),
                 _ => Ok(()),
             }
         }
     }
-}
 
-/// A row to insert: a model, or the `New…` struct that `#[derive(Model)]` makes for a model with
-/// a generated key or defaults.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be inserted",
-    note = "insert a model, or its `New…` struct if it has a generated key or defaults"
-)]
-pub trait Insertable: Send + Sync + Sized {
-    /// Whose table it goes to.
-    type Model: Model;
-
-    /// The fields that it gives values to, and these values.
-    ///
-    /// # Errors
-    ///
-    /// `value-out-of-range` for an array of more than 4 GiB.
-    fn values(&self) -> Result<Vec<(&'static str, Value)>, Error>;
-
-    /// The same for many rows, as columns.
-    ///
-    /// # Errors
-    ///
-    /// `invalid-query` if a field with a default is given in some of the rows only;
-    /// `value-out-of-range` for a column of more than 4 GiB.
-    fn columns(rows: &[Self]) -> Result<Vec<(&'static str, Cells)>, Error>;
-}
-
-/// What inserts one row.
-fn insert<R: Insertable>(row: &R, returning: bool) -> Result<Request, Error> {
-    let (fields, parameters) =
-        row.values()?.into_iter().map(|(name, value)| (name.to_owned(), value)).unzip();
-    let arena = Arena { parameters, ..Arena::default() };
-    let insert = Insert {
-        model: R::Model::NAME.to_owned(),
-        fields,
-        source: RowSource::Parameters,
-        conflict: None,
-        returning: returning.then(projection::<R::Model>),
-    };
-    Ok(Request::new(arena, Statement::Insert(insert)))
-}
-
-/// What inserts many rows; none if there are none.
-fn insert_batch<R: Insertable>(rows: &[R]) -> Result<Option<(Request, Batch)>, Error> {
-    if rows.is_empty() {
-        return Ok(None);
+    /// The condition that a row is this one, and still of the same version.
+    #[doc(hidden)]
+    fn unchanged(&self) -> Condition<Self> {
+        Self::key_is(self.key())
     }
-    let (fields, columns): (Vec<_>, Vec<_>) =
-        R::columns(rows)?.into_iter().map(|(name, cells)| (name.to_owned(), cells)).unzip();
-    let rows = u32::try_from(rows.len()).map_err(|_| {
-        Error::new(ErrorKind::ValueOutOfRange, "more than 2^32 rows: insert them in several calls")
-    })?;
-    let insert = Insert {
-        model: R::Model::NAME.to_owned(),
-        fields,
-        source: RowSource::Batch,
-        conflict: None,
-        returning: None,
-    };
-    let request = Request::new(Arena::default(), Statement::Insert(insert));
-    Ok(Some((request, Batch { rows, columns })))
+
+    /// Why the row was not found.
+    #[doc(hidden)]
+    fn missing(&self, db: &Session) -> impl Future<Output = Result<Error, Error>> + Send {
+        let same_key = Self::query().filter(Self::key_is(self.key()));
+        async move {
+            Ok(match same_key.exists(db).await? {
+                true => stale::<Self>(),
+                false => not_found::<Self>(),
+            })
+        }
+    }
 }
+
+/// How often a row that is there, but cannot be inserted nor seen, is looked for: a transaction
+/// that sees what others commit meanwhile finds it at the second attempt, unless it is deleted
+/// and inserted again in between.
+const GET_OR_CREATE_ATTEMPTS: u8 = 3;
 
 fn not_found<M: Model>() -> Error {
     Error {
         table: Some(M::schema().table_name().into_owned()),
         ..Error::new(ErrorKind::NotFound, format!("there is no `{}` with this key", M::NAME))
     }
+}
+
+fn stale<M: Model>() -> Error {
+    let name = M::NAME;
+    Error {
+        table: Some(M::schema().table_name().into_owned()),
+        retryable: true,
+        ..Error::new(
+            ErrorKind::SerializationFailure,
+            format!("the `{name}` was changed by another since it was read: read it again"),
+        )
+    }
+}
+
+fn no_row() -> Error {
+    Error::new(ErrorKind::Internal, "an insert returned no row")
 }

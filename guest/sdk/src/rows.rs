@@ -31,17 +31,27 @@ const BATCH_ROWS: u32 = 4096;
 /// ```
 ///
 /// Inside a transaction, nothing else can run before the last row was read or this was dropped.
-pub struct Rows<'s, M> {
+pub struct Rows<'s, T> {
     cursor: Box<dyn Cursor>,
     batch: u32,
-    read: IntoIter<M>,
+    decode: Decode<T>,
+    read: IntoIter<T>,
     session: PhantomData<&'s Session>,
 }
 
-impl<'s, M: Model> Rows<'s, M> {
-    pub(crate) async fn open(db: &'s Session, request: Request, batch: u32) -> Result<Self, Error> {
+/// How a batch becomes rows.
+type Decode<T> = fn(&Batch) -> Result<Vec<T>, Error>;
+
+impl<'s, T> Rows<'s, T> {
+    pub(crate) async fn open(
+        db: &'s Session,
+        request: Request,
+        batch: u32,
+        decode: Decode<T>,
+    ) -> Result<Self, Error> {
         let cursor = db.fetch(request).await?;
-        Ok(Self { cursor, batch: batch.max(1), read: Vec::new().into_iter(), session: PhantomData })
+        let (batch, read) = (batch.max(1), Vec::new().into_iter());
+        Ok(Self { cursor, batch, decode, read, session: PhantomData })
     }
 
     /// The next row; none after the last.
@@ -49,7 +59,7 @@ impl<'s, M: Model> Rows<'s, M> {
     /// # Errors
     ///
     /// `decode-failed` if a row of the batch does not fit the model; what the database reports.
-    pub async fn next(&mut self) -> Result<Option<M>, Error> {
+    pub async fn next(&mut self) -> Result<Option<T>, Error> {
         while self.read.len() == 0 {
             match self.next_batch().await? {
                 Some(rows) => self.read = rows.into_iter(),
@@ -65,28 +75,31 @@ impl<'s, M: Model> Rows<'s, M> {
     /// # Errors
     ///
     /// As [`next`](Self::next).
-    pub async fn next_batch(&mut self) -> Result<Option<Vec<M>>, Error> {
+    pub async fn next_batch(&mut self) -> Result<Option<Vec<T>>, Error> {
         if self.read.len() > 0 {
             return Ok(Some(std::mem::take(&mut self.read).collect()));
         }
         match self.cursor.next(self.batch).await? {
-            Some(batch) => Ok(Some(M::decode(&batch)?)),
+            Some(batch) => Ok(Some((self.decode)(&batch)?)),
             None => Ok(None),
         }
     }
 }
 
-impl<M: Model> std::fmt::Debug for Rows<'_, M> {
+impl<T> std::fmt::Debug for Rows<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("model", &M::NAME).finish_non_exhaustive()
+        f.debug_struct("Rows").field("batch", &self.batch).finish_non_exhaustive()
     }
 }
 
-pub(crate) async fn all<M: Model>(db: &Session, request: Request) -> Result<Vec<M>, Error> {
-    let mut cursor = db.fetch(request).await?;
+/// The rows of a result set to its end.
+pub(crate) async fn read_all<T>(
+    mut cursor: Box<dyn Cursor>,
+    decode: Decode<T>,
+) -> Result<Vec<T>, Error> {
     let mut rows = Vec::new();
     while let Some(batch) = cursor.next(BATCH_ROWS).await? {
-        rows.append(&mut M::decode(&batch)?);
+        rows.append(&mut decode(&batch)?);
     }
     Ok(rows)
 }

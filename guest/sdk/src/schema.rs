@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use ferro_wit::schema::{
-    ColumnType, DecimalSize, DefaultValue, ForeignKey, Index, ReferentialAction,
+    ColumnType, DecimalSize, DefaultValue, ForeignKey, Index, ManyToMany, ReferentialAction,
 };
 
 use crate::expression::Settable;
@@ -112,6 +112,21 @@ pub fn foreign_key<T: Model>(
     }
 }
 
+/// A many-to-many relation to `T`: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn many_to_many<T: Model>(
+    relation: &str,
+    through: Option<&str>,
+    reverse: Option<&str>,
+) -> ManyToMany {
+    ManyToMany {
+        name: relation.to_owned(),
+        target: T::NAME.to_owned(),
+        through: through.map(str::to_owned),
+        reverse: reverse.map(str::to_owned),
+    }
+}
+
 /// An index over several fields: for the code that `#[derive(Model)]` writes.
 #[doc(hidden)]
 pub fn index(fields: &[&str], unique: bool) -> Index {
@@ -170,9 +185,17 @@ impl<T> FieldOf<T> {
 
     pub fn generated(mut self) -> Self
     where
-        T: GeneratedKey,
+        T: Counted,
     {
         self.field.generated_key = true;
+        self
+    }
+
+    pub fn version(mut self) -> Self
+    where
+        T: Counted,
+    {
+        self.field.version = true;
         self
     }
 
@@ -224,14 +247,14 @@ impl<T> FieldOf<T> {
 /// What a database can count up by itself.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a key of type `{Self}` cannot be generated",
+    message = "a database cannot count with the type `{Self}`",
     label = "expected `i16`, `i32` or `i64`"
 )]
-pub trait GeneratedKey {}
+pub trait Counted {}
 
-impl GeneratedKey for i16 {}
-impl GeneratedKey for i32 {}
-impl GeneratedKey for i64 {}
+impl Counted for i16 {}
+impl Counted for i32 {}
+impl Counted for i64 {}
 
 /// What a database can set to the time of the transaction.
 #[doc(hidden)]

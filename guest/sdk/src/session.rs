@@ -94,9 +94,9 @@ impl Session {
     ///     db.transaction(async |tx| {
     ///         let mut first = City::get(tx, a).await?;
     ///         let mut second = City::get(tx, b).await?;
-    ///         std::mem::swap(&mut first.name, &mut second.name);
-    ///         first.save(tx).await?;
-    ///         second.save(tx).await
+    ///         let name = first.name.clone();
+    ///         first.update(tx, |it| it.name = second.name.clone()).await?;
+    ///         second.update(tx, |it| it.name = name).await
     ///     })
     ///     .await
     /// }
@@ -176,7 +176,7 @@ impl Transaction {
 
 impl Request {
     pub(crate) fn new(arena: Arena, statement: Statement) -> Self {
-        let Arena { nodes, selects, parameters } = arena;
+        let Arena { nodes, selects, parameters, .. } = arena;
         Self { query: Query { nodes, selects, statement }, parameters }
     }
 }

@@ -8,6 +8,7 @@ use crate::scalar::{self, Field, Storable, missing, other_kind};
 
 pub use crate::decode::Columns;
 pub use crate::host::database;
+pub use crate::tree::Steps;
 pub use {ferro_wit, wit_bindgen};
 
 /// The fields of one row to insert.
@@ -15,6 +16,12 @@ pub type RowValues = Result<Vec<(&'static str, Value)>, Error>;
 
 /// The fields of many rows to insert.
 pub type RowColumns = Result<Vec<(&'static str, Cells)>, Error>;
+
+/// New values for fields of a row.
+pub type Changes<M> = Result<Vec<crate::Assignment<M>>, Error>;
+
+/// What a query selects, by name.
+pub type Outputs = Vec<(std::borrow::Cow<'static, str>, crate::tree::Tree)>;
 
 /// The enum type that a field needs.
 pub fn enum_type<F: Field>() -> Option<EnumType> {

@@ -5,7 +5,7 @@
 mod models;
 
 use ferro::values::{Date, Decimal, Interval, Json, Time, Timestamp, Timestamptz, Uuid};
-use ferro::{ErrorKind, Insertable as _, Model};
+use ferro::{ErrorKind, Insertable as _, Model, Row as _};
 use ferro_wit::types::{Batch, Column, Elements, ScalarType, Scalars, Value};
 use models::{City, Everything, Membership, Mood, NewCity};
 

@@ -120,12 +120,12 @@ async fn beside_capital(
 
 /// Gives the city a slug, if no other one has it. That is tried inside a savepoint, so that the
 /// transaction around it goes on if it fails.
-async fn with_slug(tx: &Session, city: City) -> Result<City, Error> {
+async fn with_slug(tx: &Session, mut city: City) -> Result<City, Error> {
     let slug = city.name.to_lowercase().replace(' ', "-");
-    let named = City { slug: Some(slug), ..city.clone() };
-    match tx.transaction(async |savepoint| named.save(savepoint).await).await {
-        Ok(()) => Ok(named),
-        Err(error) if error.kind == ErrorKind::UniqueViolation => Ok(city),
-        Err(error) => Err(error),
+    let named =
+        tx.transaction(async |savepoint| city.update(savepoint, |it| it.slug = Some(slug)).await);
+    match named.await {
+        Err(error) if error.kind != ErrorKind::UniqueViolation => Err(error),
+        _ => Ok(city),
     }
 }

@@ -1,6 +1,8 @@
 //! What fields are compared with, set to, and searched for in lists.
 
-use super::{Column, Expr, Expression};
+use std::marker::PhantomData;
+
+use super::{Aggregate, Column, Expr, Expression, expr};
 use crate::scalar::{Field, Scalar, Storable};
 use crate::tree::Tree;
 
@@ -47,17 +49,37 @@ impl<M> Operand<M, Vec<u8>> for &[u8] {
     }
 }
 
-impl<M, F: Field> Operand<M, F::Base> for Column<M, F> {
-    fn into_tree(self) -> Tree {
-        Expression::into_tree(self)
-    }
+macro_rules! operands {
+    ($($type:ident),*) => {$(
+        impl<M, F: Field> Operand<M, F::Base> for $type<M, F> {
+            fn into_tree(self) -> Tree {
+                Expression::into_tree(self)
+            }
+        }
+
+        impl<M, F: Field> Settable<M, F> for $type<M, F> {
+            fn into_tree(self) -> Tree {
+                Expression::into_tree(self)
+            }
+        }
+
+        impl<M, T: Storable> Settable<M, Option<T>> for $type<M, T> {
+            fn into_tree(self) -> Tree {
+                Expression::into_tree(self)
+            }
+        }
+
+        impl<M, F: Field> IntoExpr<M> for $type<M, F> {
+            type Type = F;
+
+            fn into_tree(self) -> Tree {
+                Expression::into_tree(self)
+            }
+        }
+    )*};
 }
 
-impl<M, F: Field> Operand<M, F::Base> for Expr<M, F> {
-    fn into_tree(self) -> Tree {
-        self.tree
-    }
-}
+operands!(Column, Expr, Aggregate);
 
 /// What a field of type `F` can be set to: an `F`, an expression of that type, and for an
 /// `Option` also what is inside.
@@ -96,25 +118,55 @@ impl<M> Settable<M, Option<String>> for &str {
     }
 }
 
-impl<M, F: Field> Settable<M, F> for Column<M, F> {
+/// A value or an expression, whose type is not known from what it is used for.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a value nor an expression over this model",
+    label = "expected a value that a field can have, or an expression over the same model"
+)]
+pub trait IntoExpr<M> {
+    /// The type of its values.
+    type Type: Field;
+
+    /// For this crate.
+    #[doc(hidden)]
+    fn into_tree(self) -> Tree;
+}
+
+impl<M, F: Field> IntoExpr<M> for F {
+    type Type = F;
+
     fn into_tree(self) -> Tree {
-        Expression::into_tree(self)
+        Tree::value::<F::Base>(self.base().cloned())
     }
 }
 
-impl<M, F: Field> Settable<M, F> for Expr<M, F> {
+impl<M> IntoExpr<M> for &str {
+    type Type = String;
+
     fn into_tree(self) -> Tree {
-        self.tree
+        Operand::<M, String>::into_tree(self)
     }
 }
 
-impl<M, T: Storable> Settable<M, Option<T>> for Column<M, T> {
-    fn into_tree(self) -> Tree {
-        Expression::into_tree(self)
-    }
+/// A value where an expression is asked for: in a [`select`](crate::Query::select), say.
+pub fn value<M, V: IntoExpr<M>>(value: V) -> Expr<M, V::Type> {
+    expr(value.into_tree())
 }
 
-impl<M, T: Storable> Settable<M, Option<T>> for Expr<M, T> {
+/// An expression over the query around a subquery: made by [`outer`].
+#[derive(Debug, Clone)]
+#[must_use = "an expression does nothing until a query uses it"]
+pub struct Outer<T> {
+    tree: Tree,
+    types: PhantomData<fn() -> T>,
+}
+
+/// In a subquery: an expression over the row around it. See [`exists`](crate::exists).
+pub fn outer<E: Expression>(expression: E) -> Outer<E::Type> {
+    Outer { tree: Tree::Outer(Box::new(expression.into_tree())), types: PhantomData }
+}
+
+impl<M, F: Field> Operand<M, F::Base> for Outer<F> {
     fn into_tree(self) -> Tree {
         self.tree
     }

@@ -7,7 +7,6 @@ use ferro_wit::schema::ColumnType;
 use ferro_wit::types::Error;
 
 use super::not_a;
-use crate::expression::Numeric;
 use crate::scalar::textual;
 
 /// An exact decimal of any precision, as text in plain notation: `-12.50`. Trailing zeros are
@@ -49,8 +48,6 @@ impl Decimal {
         &self.0
     }
 }
-
-impl Numeric for Decimal {}
 
 textual! {
     Decimal: Decimal, ColumnType::Decimal(None), Decimal::as_str, |it: Decimal| it.0, stored;

@@ -1,23 +1,46 @@
-//! Conditions, arithmetic and assignments over the fields of a model, typed by field and model.
+//! Conditions, calculations, orders and assignments over the fields of a model, typed by field and
+//! model.
 
+mod aggregate;
+mod case;
+mod document;
+mod number;
 mod operand;
+mod operators;
+mod order;
+mod subquery;
+mod text;
+mod window;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops;
 
-use ferro_wit::query::{BinaryOperator, NullsOrder, UnaryOperator};
+use ferro_wit::query::{BinaryOperator, UnaryOperator};
 use ferro_wit::types::Value;
 
+use crate::model::Model;
+use crate::query::Query;
+use crate::row::Selected;
 use crate::scalar::{Field, Scalar, Storable, scalars};
-use crate::tree::Tree;
+use crate::tree::{Steps, Tree};
 
-pub use self::operand::{Listed, Operand, Settable};
+pub use self::aggregate::{Aggregate, AggregateExpression, count};
+pub use self::case::{Case, case};
+pub use self::document::{ArrayExpression, JsonExpression};
+pub use self::number::{NumberExpression, Numeric};
+pub use self::operand::{IntoExpr, Listed, Operand, Outer, Settable, outer, value};
+pub use self::order::Order;
+pub use self::subquery::{exists, subquery};
+pub use self::text::TextExpression;
+pub use self::window::{
+    Window, WindowFunction, dense_rank, lag, lead, partition_by, rank, row_number, window,
+};
 
 /// A field of a model `M`, whose Rust type is `T`.
 ///
 /// `#[derive(Model)]` makes a function for each field that returns its column: `City::name()`.
-/// What can be done with it is in [`Expression`]; arithmetic works with `+ - * / %`.
+/// What can be done with it is in [`Expression`] and the traits beside it; arithmetic works with
+/// `+ - * / %`.
 pub struct Column<M, T> {
     name: &'static str,
     types: PhantomData<fn() -> (M, T)>,
@@ -35,15 +58,6 @@ pub struct Expr<M, T> {
 /// As in SQL, a comparison with a null is neither true nor false, and such a row is not selected,
 /// by `!` of it neither.
 pub type Condition<M> = Expr<M, bool>;
-
-/// A term of an `order_by`.
-#[must_use = "an order does nothing until a query uses it"]
-pub struct Order<M> {
-    pub(crate) tree: Tree,
-    pub(crate) descending: bool,
-    pub(crate) nulls: NullsOrder,
-    model: PhantomData<fn() -> M>,
-}
 
 /// A new value for a field, in an update.
 #[must_use = "an assignment does nothing until an update uses it"]
@@ -69,7 +83,21 @@ impl<M, T> Column<M, T> {
 
     /// Give the field a value, or the value of an expression, in an update.
     pub fn set<V: Settable<M, T>>(self, value: V) -> Assignment<M> {
-        Assignment { field: self.name, tree: value.into_tree(), model: PhantomData }
+        Assignment::new(self.name, value.into_tree())
+    }
+}
+
+impl<M> Assignment<M> {
+    pub(crate) fn new(field: &'static str, tree: Tree) -> Self {
+        Self { field, tree, model: PhantomData }
+    }
+}
+
+impl<M, T> Expr<M, T> {
+    /// A field across relations: for the code that `#[derive(Model)]` writes.
+    #[doc(hidden)]
+    pub fn across(relations: Steps, name: &'static str) -> Self {
+        expr(Tree::Field { relations, name })
     }
 }
 
@@ -100,7 +128,7 @@ pub trait Expression: Sized {
     fn eq<V: Operand<Self::Model, Base<Self>>>(self, value: V) -> Condition<Self::Model> {
         match value.into_tree() {
             tree if tree.is_null() => self.is_null(),
-            tree => condition(Tree::binary(BinaryOperator::Equal, self.into_tree(), tree)),
+            tree => expr(Tree::binary(BinaryOperator::Equal, self.into_tree(), tree)),
         }
     }
 
@@ -109,7 +137,7 @@ pub trait Expression: Sized {
     fn ne<V: Operand<Self::Model, Base<Self>>>(self, value: V) -> Condition<Self::Model> {
         match value.into_tree() {
             tree if tree.is_null() => self.is_not_null(),
-            tree => condition(Tree::binary(BinaryOperator::NotEqual, self.into_tree(), tree)),
+            tree => expr(Tree::binary(BinaryOperator::NotEqual, self.into_tree(), tree)),
         }
     }
 
@@ -119,6 +147,14 @@ pub trait Expression: Sized {
         value: V,
     ) -> Condition<Self::Model> {
         binary(BinaryOperator::IsDistinct, self, value)
+    }
+
+    /// Equal to, where null is a value like any other.
+    fn is_not_distinct_from<V: Operand<Self::Model, Base<Self>>>(
+        self,
+        value: V,
+    ) -> Condition<Self::Model> {
+        binary(BinaryOperator::IsNotDistinct, self, value)
     }
 
     /// Less than.
@@ -148,17 +184,34 @@ pub trait Expression: Sized {
         H: Operand<Self::Model, Base<Self>>,
     {
         let parts = [self.into_tree(), low.into_tree(), high.into_tree()];
-        condition(Tree::Between(Box::new(parts)))
+        expr(Tree::Between(Box::new(parts)))
     }
 
     /// Is null.
     fn is_null(self) -> Condition<Self::Model> {
-        condition(Tree::unary(UnaryOperator::IsNull, self.into_tree()))
+        expr(Tree::unary(UnaryOperator::IsNull, self.into_tree()))
     }
 
     /// Is not null.
     fn is_not_null(self) -> Condition<Self::Model> {
-        condition(Tree::unary(UnaryOperator::IsNotNull, self.into_tree()))
+        expr(Tree::unary(UnaryOperator::IsNotNull, self.into_tree()))
+    }
+
+    /// Of a boolean: holds, where a null does not. Never null itself, so its `!` is the rest of
+    /// the rows.
+    fn is_true(self) -> Condition<Self::Model>
+    where
+        Self::Type: Field<Base = bool>,
+    {
+        expr(Tree::unary(UnaryOperator::IsTrue, self.into_tree()))
+    }
+
+    /// Of a boolean: is false, which a null is not. Never null itself.
+    fn is_false(self) -> Condition<Self::Model>
+    where
+        Self::Type: Field<Base = bool>,
+    {
+        expr(Tree::unary(UnaryOperator::IsFalse, self.into_tree()))
     }
 
     /// One of the values. No values: nothing is. A `None` among them: or is null.
@@ -172,7 +225,7 @@ pub trait Expression: Sized {
         let this = self.into_tree();
         let or_null = null.then(|| Tree::unary(UnaryOperator::IsNull, this.clone()));
         let listed = Tree::binary(BinaryOperator::InList, this, values);
-        condition(match or_null {
+        expr(match or_null {
             Some(or_null) => Tree::AnyOf(vec![listed, or_null]),
             None => listed,
         })
@@ -189,94 +242,74 @@ pub trait Expression: Sized {
         let this = self.into_tree();
         let not_null = null.then(|| Tree::unary(UnaryOperator::IsNotNull, this.clone()));
         let listed = Tree::binary(BinaryOperator::NotInList, this, values);
-        condition(match not_null {
+        expr(match not_null {
             Some(not_null) => Tree::AllOf(vec![listed, not_null]),
             None => listed,
         })
     }
 
-    /// Matches a pattern of `%` and `_`, in which case matters.
-    fn like<V: Operand<Self::Model, String>>(self, pattern: V) -> Condition<Self::Model>
+    /// One of the values of another query, which selects one expression.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Country { #[ferro(key)] iso: String, continent: String }
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, country: String }
+    /// let african = Country::query().filter(Country::continent().eq("AF")).select(Country::iso());
+    /// let _ = City::query().filter(City::country().in_query(african));
+    /// ```
+    fn in_query<N: Model, F>(self, query: Query<N, Selected<F>>) -> Condition<Self::Model>
     where
-        Self::Type: Field<Base = String>,
+        F: Field<Base = Base<Self>>,
     {
-        binary(BinaryOperator::Like, self, pattern)
+        expr(Tree::InSelect(Box::new((self.into_tree(), query.into_tree()))))
     }
 
-    /// Matches a pattern of `%` and `_`, in which case does not matter.
-    fn ilike<V: Operand<Self::Model, String>>(self, pattern: V) -> Condition<Self::Model>
+    /// The value, or the other one where it is null. It is nullable only if the other one is.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, slug: Option<String> }
+    /// let _ = City::query().order_by(City::slug().coalesce(City::name()).asc());
+    /// ```
+    fn coalesce<V>(self, other: V) -> Expr<Self::Model, V::Type>
     where
-        Self::Type: Field<Base = String>,
+        V: IntoExpr<Self::Model, Type: Field<Base = Base<Self>>>,
     {
-        binary(BinaryOperator::Ilike, self, pattern)
+        expr(Tree::Call("coalesce", vec![self.into_tree(), other.into_tree()]))
     }
 
-    /// Contains a text; `%` and `_` in it are only letters.
-    fn contains<V: Operand<Self::Model, String>>(self, text: V) -> Condition<Self::Model>
-    where
-        Self::Type: Field<Base = String>,
-    {
-        binary(BinaryOperator::Contains, self, text)
-    }
-
-    /// Starts with a text; `%` and `_` in it are only letters.
-    fn starts_with<V: Operand<Self::Model, String>>(self, text: V) -> Condition<Self::Model>
-    where
-        Self::Type: Field<Base = String>,
-    {
-        binary(BinaryOperator::StartsWith, self, text)
-    }
-
-    /// Ends with a text; `%` and `_` in it are only letters.
-    fn ends_with<V: Operand<Self::Model, String>>(self, text: V) -> Condition<Self::Model>
-    where
-        Self::Type: Field<Base = String>,
-    {
-        binary(BinaryOperator::EndsWith, self, text)
+    /// The value as another type. From integers to floats, decimals and texts, from booleans to
+    /// integers, from decimals to floats and texts; a query with another cast is refused.
+    fn cast<T: Scalar>(self) -> Expr<Self::Model, <Self::Type as Field>::With<T>> {
+        expr(Tree::Cast(Box::new(self.into_tree()), T::KIND))
     }
 
     /// From the smallest to the largest, nulls last.
     fn asc(self) -> Order<Self::Model> {
-        Order {
-            tree: self.into_tree(),
-            descending: false,
-            nulls: NullsOrder::Last,
-            model: PhantomData,
-        }
+        Order::ascending(self.into_tree())
     }
 
     /// From the largest to the smallest, nulls last.
     fn desc(self) -> Order<Self::Model> {
-        Order { descending: true, ..self.asc() }
+        Order::ascending(self.into_tree()).reversed()
     }
 }
 
 /// The type of an expression's values, without `Option`.
 pub type Base<E> = <<E as Expression>::Type as Field>::Base;
 
-impl<M> Order<M> {
-    /// From the smallest to the largest value of a field.
-    pub(crate) fn by_field(name: &'static str) -> Self {
-        Self {
-            tree: Tree::Field(name),
-            descending: false,
-            nulls: NullsOrder::Last,
-            model: PhantomData,
-        }
-    }
-
-    /// Nulls before everything else.
-    pub fn nulls_first(self) -> Self {
-        Self { nulls: NullsOrder::First, ..self }
-    }
-}
+/// An expression whose type is `T`, and null where `E` is null.
+pub type Like<E, T> = Expr<<E as Expression>::Model, <<E as Expression>::Type as Field>::With<T>>;
 
 impl<M, T: Field> Expression for Column<M, T> {
     type Model = M;
     type Type = T;
 
     fn into_tree(self) -> Tree {
-        Tree::Field(self.name)
+        Tree::field(self.name)
     }
 }
 
@@ -288,86 +321,6 @@ impl<M, T: Field> Expression for Expr<M, T> {
         self.tree
     }
 }
-
-/// Types that can be added, subtracted, multiplied and divided.
-#[diagnostic::on_unimplemented(
-    message = "there is no arithmetic with values of type `{Self}`",
-    note = "numbers are `i16`, `i32`, `i64`, `f32`, `f64` and `Decimal`"
-)]
-pub trait Numeric: Storable {}
-
-impl Numeric for i16 {}
-impl Numeric for i32 {}
-impl Numeric for i64 {}
-impl Numeric for f32 {}
-impl Numeric for f64 {}
-
-macro_rules! arithmetic {
-    ($($trait:ident, $method:ident, $operator:ident;)*) => {$(
-        impl<M, T, V> ops::$trait<V> for Column<M, T>
-        where
-            T: Field<Base: Numeric>,
-            V: Operand<M, T::Base>,
-        {
-            type Output = Expr<M, T>;
-
-            fn $method(self, value: V) -> Expr<M, T> {
-                let left = Expression::into_tree(self);
-                expr(Tree::binary(BinaryOperator::$operator, left, value.into_tree()))
-            }
-        }
-
-        impl<M, T, V> ops::$trait<V> for Expr<M, T>
-        where
-            T: Field<Base: Numeric>,
-            V: Operand<M, T::Base>,
-        {
-            type Output = Self;
-
-            fn $method(self, value: V) -> Self {
-                expr(Tree::binary(BinaryOperator::$operator, self.tree, value.into_tree()))
-            }
-        }
-    )*};
-}
-
-arithmetic! {
-    Add, add, Add;
-    Sub, sub, Subtract;
-    Mul, mul, Multiply;
-    Div, div, Divide;
-    Rem, rem, Modulo;
-}
-
-macro_rules! logic {
-    ($($type:ident),*) => {$(
-        impl<M, E: Expression<Model = M, Type = bool>> ops::BitAnd<E> for $type<M, bool> {
-            type Output = Condition<M>;
-
-            fn bitand(self, other: E) -> Condition<M> {
-                condition(Expression::into_tree(self).and(other.into_tree()))
-            }
-        }
-
-        impl<M, E: Expression<Model = M, Type = bool>> ops::BitOr<E> for $type<M, bool> {
-            type Output = Condition<M>;
-
-            fn bitor(self, other: E) -> Condition<M> {
-                condition(Expression::into_tree(self).or(other.into_tree()))
-            }
-        }
-
-        impl<M> ops::Not for $type<M, bool> {
-            type Output = Condition<M>;
-
-            fn not(self) -> Condition<M> {
-                condition(Tree::unary(UnaryOperator::Not, Expression::into_tree(self)))
-            }
-        }
-    )*};
-}
-
-logic!(Column, Expr);
 
 impl<M, T> Clone for Column<M, T> {
     fn clone(&self) -> Self {
@@ -385,7 +338,7 @@ impl<M, T> fmt::Debug for Column<M, T> {
 
 impl<M, T> Clone for Expr<M, T> {
     fn clone(&self) -> Self {
-        Self { tree: self.tree.clone(), types: PhantomData }
+        expr(self.tree.clone())
     }
 }
 
@@ -395,25 +348,9 @@ impl<M, T> fmt::Debug for Expr<M, T> {
     }
 }
 
-impl<M> Clone for Order<M> {
-    fn clone(&self) -> Self {
-        Self { tree: self.tree.clone(), model: PhantomData, ..*self }
-    }
-}
-
-impl<M> fmt::Debug for Order<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Order")
-            .field("by", &self.tree)
-            .field("descending", &self.descending)
-            .field("nulls", &self.nulls)
-            .finish()
-    }
-}
-
 impl<M> Clone for Assignment<M> {
     fn clone(&self) -> Self {
-        Self { field: self.field, tree: self.tree.clone(), model: PhantomData }
+        Self::new(self.field, self.tree.clone())
     }
 }
 
@@ -423,12 +360,8 @@ impl<M> fmt::Debug for Assignment<M> {
     }
 }
 
-fn expr<M, T>(tree: Tree) -> Expr<M, T> {
+pub(crate) fn expr<M, T>(tree: Tree) -> Expr<M, T> {
     Expr { tree, types: PhantomData }
-}
-
-fn condition<M>(tree: Tree) -> Condition<M> {
-    expr(tree)
 }
 
 fn binary<E: Expression, V: Operand<E::Model, T>, T>(
@@ -436,7 +369,7 @@ fn binary<E: Expression, V: Operand<E::Model, T>, T>(
     left: E,
     right: V,
 ) -> Condition<E::Model> {
-    condition(Tree::binary(operator, left.into_tree(), right.into_tree()))
+    expr(Tree::binary(operator, left.into_tree(), right.into_tree()))
 }
 
 /// The values as one array parameter, and whether there was a `None` among them.
@@ -451,5 +384,5 @@ fn list<T: Scalar, I: IntoIterator<Item: Listed<T>>>(values: I) -> (Tree, bool) 
         })
         .collect();
     let value = scalars(values.iter().map(Some)).map(Value::Array);
-    (Tree::Value { value, kind: T::KIND, many: true }, null)
+    (Tree::Value { value, kind: <T as Storable>::KIND, many: true }, null)
 }

@@ -1,5 +1,8 @@
 //! `derive(Model)`.
 
+mod new;
+mod relations;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
@@ -9,9 +12,10 @@ use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, Result, Type, Visi
 use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes};
 
 /// What a model can do by itself: a column's function of the same name would hide it.
-const RESERVED: [&str; 15] = [
-    "assignments",
+const RESERVED: [&str; 22] = [
     "bulk_create",
+    "bulk_upsert",
+    "changes",
     "columns",
     "create",
     "decode",
@@ -19,12 +23,18 @@ const RESERVED: [&str; 15] = [
     "enums",
     "find",
     "get",
+    "get_or_create",
     "insert",
     "key",
     "key_is",
+    "missing",
     "query",
-    "save",
     "schema",
+    "unchanged",
+    "update",
+    "update_or_create",
+    "upsert",
+    "values",
 ];
 
 struct Model<'a> {
@@ -47,11 +57,14 @@ struct Field<'a> {
 pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let model = Model::parse(&input)?;
     let columns = model.columns();
+    let path = model.path();
+    let reverses = model.reverses();
+    let row = model.row();
     let implementation = model.implementation();
     let insertable = model.insertable();
     let new = model.new_struct();
     let checks = model.checks();
-    Ok(quote!(#columns #implementation #insertable #new #checks))
+    Ok(quote!(#columns #path #reverses #implementation #row #insertable #new #checks))
 }
 
 impl<'a> Model<'a> {
@@ -69,10 +82,16 @@ impl<'a> Model<'a> {
         }
         let attributes = ModelAttributes::parse(&input.attrs)?;
         let fields = fields.named.iter().map(Field::parse).collect::<Result<Vec<_>>>()?;
+        if let Some(second) = fields.iter().filter(|it| it.attributes.version).nth(1) {
+            return Err(Error::new(second.ident.span(), "a model has one version at most"));
+        }
         if !fields.iter().any(|it| it.attributes.key) {
             let message = "a model needs a key: mark a field with `#[ferro(key)]`, or with \
                            `#[ferro(key, generated)]` for a number that the database counts up";
             return Err(Error::new_spanned(ident, message));
+        }
+        for relation in &attributes.many_to_manys {
+            check_reserved(&relation.name.to_string(), relation.name.span())?;
         }
         for index in attributes.indexes.iter().flat_map(|it| &it.fields) {
             if !fields.iter().any(|it| it.ident == index) {
@@ -106,10 +125,12 @@ impl<'a> Model<'a> {
                 }
             }
         });
+        let relations = self.relations();
         quote! {
             #[automatically_derived]
             impl #ident {
                 #(#functions)*
+                #(#relations)*
             }
         }
     }
@@ -118,8 +139,8 @@ impl<'a> Model<'a> {
         let ident = self.ident;
         let name = self.attributes.name.as_ref().map_or_else(|| ident.to_string(), |it| it.value());
         let fields: Vec<_> = self.fields.iter().map(|it| &it.name).collect();
-        let idents: Vec<_> = self.fields.iter().map(|it| it.ident).collect();
         let types: Vec<_> = self.fields.iter().map(|it| it.ty).collect();
+        let path = self.path_name();
         let keys: Vec<_> = self.keys().map(|it| it.ident).collect();
         let key_names = self.keys().map(|it| &it.name);
         let key_types: Vec<_> = self.keys().map(|it| it.ty).collect();
@@ -130,14 +151,21 @@ impl<'a> Model<'a> {
             }
         };
         let key_is = keys.iter().map(|it| quote!(::ferro::Expression::eq(Self::#it(), #it)));
-        let others = self.fields.iter().filter(|it| !it.attributes.key).map(|field| {
+        let changes = self.fields.iter().filter(|it| !it.attributes.version).map(|field| {
             let name = field.ident;
-            quote_spanned!(field.type_span()=> Self::#name().set(self.#name.clone()))
-        });
-        let readers = self.fields.iter().enumerate().map(|(index, field)| {
-            let Field { ident, ty, .. } = field;
             quote_spanned! {field.type_span()=>
-                let #ident = columns.reader::<#ty>(#index)?;
+                if ::ferro::Field::value(&self.#name)? != ::ferro::Field::value(&to.#name)? {
+                    changes.push(Self::#name().set(to.#name.clone()));
+                }
+            }
+        });
+        let unchanged = self.fields.iter().find(|it| it.attributes.version).map(|field| {
+            let name = field.ident;
+            quote! {
+                fn unchanged(&self) -> ::ferro::Condition<Self> {
+                    let version = ::ferro::Expression::eq(Self::#name(), self.#name);
+                    Self::key_is(::ferro::Model::key(self)) & version
+                }
             }
         });
         let schema = self.schema();
@@ -145,6 +173,7 @@ impl<'a> Model<'a> {
             #[automatically_derived]
             impl ::ferro::Model for #ident {
                 type Key = #key_type;
+                type Path<R: ::ferro::Model, N: ::ferro::Presence> = #path<R, N>;
 
                 const NAME: &'static str = #name;
                 const FIELDS: &'static [&'static str] = &[#(#fields),*];
@@ -167,10 +196,30 @@ impl<'a> Model<'a> {
                     #(#key_is)&*
                 }
 
-                fn assignments(&self) -> ::std::vec::Vec<::ferro::Assignment<Self>> {
-                    ::std::vec![#(#others),*]
+                fn changes(&self, to: &Self) -> ::ferro::__private::Changes<Self> {
+                    let mut changes = ::std::vec::Vec::new();
+                    #(#changes)*
+                    ::core::result::Result::Ok(changes)
                 }
 
+                #unchanged
+            }
+        }
+    }
+
+    /// How a batch becomes rows.
+    fn row(&self) -> TokenStream {
+        let ident = self.ident;
+        let idents = self.fields.iter().map(|it| it.ident);
+        let readers = self.fields.iter().enumerate().map(|(index, field)| {
+            let Field { ident, ty, .. } = field;
+            quote_spanned! {field.type_span()=>
+                let #ident = columns.reader::<#ty>(#index)?;
+            }
+        });
+        quote! {
+            #[automatically_derived]
+            impl ::ferro::Row for #ident {
                 fn decode(
                     batch: &::ferro::__private::ferro_wit::types::Batch,
                 ) -> ::core::result::Result<::std::vec::Vec<Self>, ::ferro::Error> {
@@ -189,6 +238,7 @@ impl<'a> Model<'a> {
     fn schema(&self) -> TokenStream {
         let fields = self.fields.iter().map(Field::schema);
         let foreign_keys = self.fields.iter().filter_map(Field::foreign_key);
+        let many_to_manys = self.many_to_manys();
         let indexes = self.attributes.indexes.iter().map(|index| {
             let fields = index.fields.iter().map(|it| it.unraw().to_string());
             let unique = index.unique;
@@ -208,6 +258,7 @@ impl<'a> Model<'a> {
             ::ferro::__private::ferro_wit::schema::Model {
                 #(#texts)*
                 foreign_keys: ::std::vec![#(#foreign_keys),*],
+                many_to_manys: ::std::vec![#(#many_to_manys),*],
                 indexes: ::std::vec![#(#indexes),*],
                 ..::ferro::schema::model::<Self>(::std::vec![#(#fields),*])
             }
@@ -237,85 +288,6 @@ impl<'a> Model<'a> {
                 }
             }
         }
-    }
-
-    /// The struct of a row that the database completes.
-    fn new_struct(&self) -> Option<TokenStream> {
-        if !self.has_new() {
-            return None;
-        }
-        let Self { ident, visibility, .. } = self;
-        let new = format_ident!("New{ident}", span = ident.span());
-        let doc = format!("A row for [`{ident}`], without what the database fills in.");
-        let given: Vec<_> = self.fields.iter().filter(|it| !it.attributes.generated).collect();
-        let members = given.iter().map(|field| {
-            let Field { ident, visibility, ty, docs, .. } = field;
-            if field.attributes.default.is_some() {
-                let doc = "`None`: the database's default.";
-                return quote! {
-                    #(#docs)*
-                    #[doc = ""]
-                    #[doc = #doc]
-                    #visibility #ident: ::core::option::Option<#ty>
-                };
-            }
-            let fallback = docs.is_empty().then(|| {
-                let doc = format!("The field `{}`.", field.name);
-                quote!(#[doc = #doc])
-            });
-            quote!(#(#docs)* #fallback #visibility #ident: #ty)
-        });
-        let values =
-            given.iter().map(|Field { ident, name, attributes, .. }| match attributes.default {
-                Some(_) => quote! {
-                    if let ::core::option::Option::Some(value) = &self.#ident {
-                        values.push((#name, ::ferro::Field::value(value)?));
-                    }
-                },
-                None => quote!(values.push((#name, ::ferro::Field::value(&self.#ident)?));),
-            });
-        let columns =
-            given.iter().map(|Field { ident, name, attributes, .. }| match attributes.default {
-                Some(_) => quote! {
-                    let given = rows.iter().map(|row| row.#ident.as_ref());
-                    if let ::core::option::Option::Some(column) =
-                        ::ferro::__private::column_with_default(#name, given)?
-                    {
-                        columns.push((#name, column));
-                    }
-                },
-                None => quote! {
-                    let given = rows.iter().map(|row| &row.#ident);
-                    columns.push((#name, ::ferro::__private::column(given)?));
-                },
-            });
-        Some(quote! {
-            #[doc = #doc]
-            #[derive(Debug, Clone)]
-            #[allow(dead_code, reason = "rows may also be inserted as they are")]
-            #visibility struct #new {
-                #(#members,)*
-            }
-
-            #[automatically_derived]
-            impl ::ferro::Insertable for #new {
-                type Model = #ident;
-
-                #[allow(unused_mut, reason = "all fields may be generated")]
-                fn values(&self) -> ::ferro::__private::RowValues {
-                    let mut values = ::std::vec::Vec::new();
-                    #(#values)*
-                    ::core::result::Result::Ok(values)
-                }
-
-                #[allow(unused_mut, unused_variables, reason = "all fields may be generated")]
-                fn columns(rows: &[Self]) -> ::ferro::__private::RowColumns {
-                    let mut columns = ::std::vec::Vec::new();
-                    #(#columns)*
-                    ::core::result::Result::Ok(columns)
-                }
-            }
-        })
     }
 
     /// What the types of fields have to be, checked where the field is written.
@@ -357,21 +329,19 @@ impl<'a> Field<'a> {
     fn parse(field: &'a syn::Field) -> Result<Self> {
         let ident = field.ident.as_ref().ok_or_else(|| Error::new(field.span(), "no name"))?;
         let name = ident.unraw().to_string();
-        if RESERVED.contains(&name.as_str()) {
-            let message = format!(
-                "the function of the column `{name}` would hide `Model::{name}`: call the field \
-                 `{name}_`, with `#[ferro(column = \"{name}\")]`",
-            );
-            return Err(Error::new(ident.span(), message));
-        }
-        Ok(Self {
+        check_reserved(&name, ident.span())?;
+        let field = Self {
             ident,
             name,
             visibility: &field.vis,
             ty: &field.ty,
             docs: field.attrs.iter().filter(|it| it.path().is_ident("doc")).collect(),
             attributes: FieldAttributes::parse(&field.attrs)?,
-        })
+        };
+        if let Some(relation) = field.relation() {
+            check_reserved(&relation, ident.span())?;
+        }
+        Ok(field)
     }
 
     /// Where an error about the field's type is shown.
@@ -394,6 +364,9 @@ impl<'a> Field<'a> {
         }
         if attributes.index {
             steps.push(quote_spanned!(at=> .indexed()));
+        }
+        if attributes.version {
+            steps.push(quote_spanned!(at=> .version()));
         }
         if attributes.generated {
             steps.push(quote_spanned!(at=> .generated()));
@@ -418,45 +391,18 @@ impl<'a> Field<'a> {
             ::ferro::schema::FieldOf::<#ty>::new(#name) #(#steps)* .done()
         }
     }
-
-    fn foreign_key(&self) -> Option<TokenStream> {
-        let Self { name, attributes, .. } = self;
-        let target = attributes.references.as_ref()?;
-        let relation = attributes.relation.as_ref().map_or_else(
-            || name.strip_suffix("_id").map_or_else(|| format!("{name}_ref"), str::to_owned),
-            |it| it.value(),
-        );
-        let reverse = match &attributes.reverse {
-            Some(reverse) => quote!(::core::option::Option::Some(#reverse)),
-            None => quote!(::core::option::Option::None),
-        };
-        let unique = attributes.unique;
-        let on_delete = action(attributes.on_delete.as_ref());
-        let on_update = action(attributes.on_update.as_ref());
-        Some(quote! {
-            ::ferro::schema::foreign_key::<#target>(
-                #relation, #name, #reverse, #unique, #on_delete, #on_update,
-            )
-        })
-    }
 }
 
-fn action(name: Option<&Ident>) -> TokenStream {
-    let case = match name.map(ToString::to_string).as_deref() {
-        None | Some("no_action") => "NoAction",
-        Some("cascade") => "Cascade",
-        Some("restrict") => "Restrict",
-        Some("set_null") => "SetNull",
-        Some("set_default") => "SetDefault",
-        Some(other) => {
+/// Refuses what would hide a function that every model has.
+fn check_reserved(name: &str, span: Span) -> Result<()> {
+    match RESERVED.contains(&name) {
+        true => {
             let message = format!(
-                "`{other}` is no action: expected `cascade`, `restrict`, `set_null`, \
-                 `set_default` or `no_action`",
+                "a function `{name}` of the model would hide `Model::{name}`: call the field or \
+                 relation `{name}_`; `#[ferro(column = \"{name}\")]` keeps the name of a column",
             );
-            let span = name.map_or_else(Span::call_site, Ident::span);
-            return Error::new(span, message).into_compile_error();
+            Err(Error::new(span, message))
         }
-    };
-    let case = format_ident!("{case}");
-    quote!(::ferro::__private::ferro_wit::schema::ReferentialAction::#case)
+        false => Ok(()),
+    }
 }

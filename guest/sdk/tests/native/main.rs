@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod database;
+#[path = "../models/mod.rs"]
 mod models;
+mod reading;
+mod relations;
+mod writing;
 
 use ferro::prelude::*;
 use ferro::values::{Date, Decimal, Interval, Json, Time, Timestamp, Timestamptz, Uuid};
@@ -14,7 +18,7 @@ use models::{
 
 on_each_database! {
     ferro::schema![crate::Country, crate::City, crate::Everything, crate::Membership, crate::Ticket] =>
-    a_row_is_created_read_saved_and_deleted,
+    a_row_is_created_read_changed_and_deleted,
     filters_orders_and_pages_select_the_rows_that_they_say,
     updates_and_deletes_touch_the_selected_rows_and_no_others,
     many_rows_are_inserted_at_once_and_streamed,
@@ -64,17 +68,14 @@ async fn names(query: ferro::Query<City>, db: &Session) -> Result<Vec<String>, E
     Ok(query.all(db).await?.into_iter().map(|it| it.name).collect())
 }
 
-async fn a_row_is_created_read_saved_and_deleted(db: Session) -> Result<(), Error> {
+async fn a_row_is_created_read_changed_and_deleted(db: Session) -> Result<(), Error> {
     Country::insert(&db, &country("FR", "France", None)).await?;
     let mut paris = City::create(&db, city("Paris", "FR", 2_100)).await?;
     let lyon = City::create(&db, city("Lyon", "FR", 520)).await?;
     assert_ne!(paris.id, lyon.id);
     assert_eq!(City::get(&db, paris.id).await?, paris);
 
-    paris.slug = Some("paris".into());
-    paris.population += 1;
-    paris.save(&db).await?;
-    paris.save(&db).await?;
+    paris.update(&db, |it| it.slug = Some("paris".into())).await?;
     assert_eq!(City::find(&db, paris.id).await?, Some(paris.clone()));
     assert_eq!(City::get(&db, lyon.id).await?, lyon);
 
@@ -82,7 +83,7 @@ async fn a_row_is_created_read_saved_and_deleted(db: Session) -> Result<(), Erro
     assert_eq!(City::find(&db, paris.id).await?, None);
     for error in [
         City::get(&db, paris.id).await.unwrap_err(),
-        paris.save(&db).await.unwrap_err(),
+        paris.update(&db, |it| it.population = 7).await.unwrap_err(),
         paris.delete(&db).await.unwrap_err(),
     ] {
         assert_eq!(error.kind, ErrorKind::NotFound);
@@ -91,9 +92,8 @@ async fn a_row_is_created_read_saved_and_deleted(db: Session) -> Result<(), Erro
     }
 
     let member = Membership { person: 1, club: "chess".into() };
-    assert_eq!(member.save(&db).await.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(member.delete(&db).await.unwrap_err().kind, ErrorKind::NotFound);
     Membership::insert(&db, &member).await?;
-    member.save(&db).await?;
     assert_eq!(Membership::get(&db, (1, "chess".to_owned())).await?, member);
     assert_eq!(Membership::find(&db, (1, "go".to_owned())).await?, None);
     Ok(())
@@ -338,10 +338,14 @@ async fn every_type_comes_back_as_it_went(db: Session) -> Result<(), Error> {
     }
 
     let mut changed = full.clone();
-    changed.mood = Mood::Happy;
-    changed.maybe_texts = None;
-    changed.real = f32::INFINITY;
-    changed.save(&db).await?;
+    changed
+        .update(&db, |it| {
+            it.mood = Mood::Happy;
+            it.maybe_texts = None;
+            it.real = f32::INFINITY;
+        })
+        .await?;
+    assert_eq!((changed.mood, changed.real), (Mood::Happy, f32::INFINITY));
     assert_eq!(Everything::get(&db, full.id).await?, changed);
     Ok(())
 }

@@ -1,10 +1,16 @@
 //! Which Rust types a field may have, and how their values travel: one at a time as a parameter,
 //! many at a time as a column.
 
-use ferro_wit::schema::{ColumnType, EnumType, IntegerWidth};
+mod types;
+
+use ferro_wit::schema::{ColumnType, EnumType};
 use ferro_wit::types::{
-    Arrays, Blobs, Column as Cells, Elements, Error, ErrorKind, ScalarType, Scalars, Texts, Value,
+    Arrays, Column as Cells, Elements, Error, ErrorKind, ScalarType, Scalars, Texts, Value,
 };
+
+use crate::relation::{Optional, Presence, Required};
+
+pub(crate) use self::types::{fixed, textual};
 
 /// A single value: the type of a field, or of the elements of an array.
 ///
@@ -112,6 +118,10 @@ pub trait Field: Clone + Send + Sync + Sized + 'static {
     type Base: Storable;
     /// Whether the column may be null.
     const NULLABLE: bool;
+    /// The same of another base: an `Option` if this is one.
+    type With<T: Storable>: Field<Base = T>;
+    /// Whether a relation that rests on the field leads to a row in any case.
+    type Presence: Presence;
 
     /// The value, if it is not null.
     fn base(&self) -> Option<&Self::Base>;
@@ -136,6 +146,8 @@ pub trait Field: Clone + Send + Sync + Sized + 'static {
 impl<T: Storable> Field for T {
     type Base = T;
     const NULLABLE: bool = false;
+    type With<U: Storable> = U;
+    type Presence = Required;
 
     fn base(&self) -> Option<&T> {
         Some(self)
@@ -149,6 +161,8 @@ impl<T: Storable> Field for T {
 impl<T: Storable> Field for Option<T> {
     type Base = T;
     const NULLABLE: bool = true;
+    type With<U: Storable> = Option<U>;
+    type Presence = Optional;
 
     fn base(&self) -> Option<&T> {
         self.as_ref()
@@ -289,141 +303,6 @@ impl Nulls {
     }
 }
 
-/// A scalar of fixed size: what it is, the case of `Elements` and `Value` that holds it, and how
-/// it becomes what is stored and comes back.
-macro_rules! fixed {
-    ($($type:ty: $case:ident($stored:ty), $column:expr, $to:expr, $from:expr;)*) => {$(
-        impl $crate::scalar::Scalar for $type {
-            const KIND: ::ferro_wit::types::ScalarType = ::ferro_wit::types::ScalarType::$case;
-            type Stored<'a> = &'a [$stored];
-
-            fn column_type() -> ::ferro_wit::schema::ColumnType {
-                $column
-            }
-
-            fn into_value(self) -> ::ferro_wit::types::Value {
-                ::ferro_wit::types::Value::$case(($to)(self))
-            }
-
-            fn stored(elements: &::ferro_wit::types::Elements) -> Option<&[$stored]> {
-                match elements {
-                    ::ferro_wit::types::Elements::$case(it) => Some(it),
-                    _ => None,
-                }
-            }
-
-            fn read(stored: &[$stored], index: usize) -> Result<Self, String> {
-                let stored = stored.get(index).ok_or_else($crate::scalar::missing)?;
-                ($from)(stored.clone())
-            }
-
-            fn write(
-                &self,
-                to: &mut ::ferro_wit::types::Elements,
-            ) -> Result<(), ::ferro_wit::types::Error> {
-                match to {
-                    ::ferro_wit::types::Elements::$case(it) => {
-                        it.push(($to)(self.clone()));
-                        Ok(())
-                    }
-                    other => Err($crate::scalar::other_kind(other)),
-                }
-            }
-        }
-    )*};
-}
-
-/// A scalar that is a text: what it is, the case that holds it, and its text and back.
-macro_rules! textual {
-    ($($type:ty: $case:ident, $column:expr, $as_str:expr, $into:expr, $from:expr;)*) => {$(
-        impl $crate::scalar::Scalar for $type {
-            const KIND: ::ferro_wit::types::ScalarType = ::ferro_wit::types::ScalarType::$case;
-            type Stored<'a> = &'a ::ferro_wit::types::Texts;
-
-            fn column_type() -> ::ferro_wit::schema::ColumnType {
-                $column
-            }
-
-            fn into_value(self) -> ::ferro_wit::types::Value {
-                ::ferro_wit::types::Value::$case(($into)(self))
-            }
-
-            fn stored(elements: &::ferro_wit::types::Elements) -> Option<&::ferro_wit::types::Texts> {
-                match elements {
-                    ::ferro_wit::types::Elements::$case(it) => Some(it),
-                    _ => None,
-                }
-            }
-
-            fn read(stored: &::ferro_wit::types::Texts, index: usize) -> Result<Self, String> {
-                ($from)(stored.get(index).ok_or_else($crate::scalar::missing)?)
-            }
-
-            fn write(
-                &self,
-                to: &mut ::ferro_wit::types::Elements,
-            ) -> Result<(), ::ferro_wit::types::Error> {
-                match to {
-                    ::ferro_wit::types::Elements::$case(it) => {
-                        $crate::scalar::write_text(it, ($as_str)(self))
-                    }
-                    other => Err($crate::scalar::other_kind(other)),
-                }
-            }
-        }
-    )*};
-}
-
-pub(crate) use {fixed, textual};
-
-fixed! {
-    bool: Boolean(bool), ColumnType::Boolean, |it| it, Ok;
-    i16: Integer(i64), ColumnType::Integer(IntegerWidth::Small), i64::from, narrow;
-    i32: Integer(i64), ColumnType::Integer(IntegerWidth::Regular), i64::from, narrow;
-    i64: Integer(i64), ColumnType::Integer(IntegerWidth::Big), |it| it, Ok;
-    f64: Float(f64), ColumnType::Double, |it| it, Ok;
-    f32: Float(f64), ColumnType::Real, f64::from, to_f32;
-}
-
-textual! {
-    String: Text, ColumnType::Text(None), String::as_str, |it| it, |it: &str| Ok(it.to_owned());
-}
-
-impl Scalar for Vec<u8> {
-    const KIND: ScalarType = ScalarType::Blob;
-    type Stored<'a> = &'a Blobs;
-
-    fn column_type() -> ColumnType {
-        ColumnType::Blob
-    }
-
-    fn into_value(self) -> Value {
-        Value::Blob(self)
-    }
-
-    fn stored(elements: &Elements) -> Option<&Blobs> {
-        match elements {
-            Elements::Blob(it) => Some(it),
-            _ => None,
-        }
-    }
-
-    fn read(stored: &Blobs, index: usize) -> Result<Self, String> {
-        stored.get(index).map(<[u8]>::to_vec).ok_or_else(missing)
-    }
-
-    fn write(&self, to: &mut Elements) -> Result<(), Error> {
-        match to {
-            Elements::Blob(it) => {
-                it.ends.push(end(it.data.len() + self.len())?);
-                it.data.extend_from_slice(self);
-                Ok(())
-            }
-            other => Err(other_kind(other)),
-        }
-    }
-}
-
 /// Adds a text to a column of texts.
 pub(crate) fn write_text(to: &mut Texts, text: &str) -> Result<(), Error> {
     to.ends.push(end(to.data.len() + text.len())?);
@@ -449,16 +328,4 @@ fn end(length: usize) -> Result<u32, Error> {
             "a column of more than 4 GiB: write the rows in several batches",
         )
     })
-}
-
-fn narrow<T: TryFrom<i64>>(value: i64) -> Result<T, String> {
-    T::try_from(value).map_err(|_| {
-        let bits = 8 * size_of::<T>();
-        format!("`{value}` does not fit {bits} bits")
-    })
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the column has 32 bits, sent as 64")]
-fn to_f32(value: f64) -> Result<f32, String> {
-    Ok(value as f32)
 }

@@ -1,0 +1,73 @@
+//! `derive(Row)`.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::spanned::Spanned as _;
+use syn::{Data, DeriveInput, Error, Fields, Result};
+
+pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
+    let DeriveInput { ident, vis, generics, data, .. } = &input;
+    let Data::Struct(data) = data else {
+        return Err(Error::new_spanned(ident, "a row is a struct"));
+    };
+    let Fields::Named(fields) = &data.fields else {
+        return Err(Error::new_spanned(ident, "a row has named fields"));
+    };
+    if !generics.params.is_empty() {
+        return Err(Error::new_spanned(generics, "a row has no generic parameters"));
+    }
+    if fields.named.is_empty() {
+        return Err(Error::new_spanned(ident, "a row has at least one field"));
+    }
+    let idents: Vec<_> = fields.named.iter().filter_map(|it| it.ident.as_ref()).collect();
+    let names: Vec<_> = idents.iter().map(|it| it.unraw().to_string()).collect();
+    let types: Vec<_> = fields.named.iter().map(|it| &it.ty).collect();
+    let visibilities = fields.named.iter().map(|it| &it.vis);
+    let parameters: Vec<_> = (0..idents.len()).map(|it| format_ident!("__{it}")).collect();
+    let name = ident.unraw().to_string();
+    let select = format_ident!("Select{}", ident.unraw(), span = ident.span());
+    let doc = format!("What a query selects for each field of [`{ident}`].");
+    let docs = names.iter().map(|it| format!("What becomes the field `{it}`."));
+    let readers = idents.iter().zip(&types).enumerate().map(|(position, (ident, ty))| {
+        quote_spanned!(ty.span()=> let #ident = columns.reader::<#ty>(#position)?;)
+    });
+    Ok(quote! {
+        #[automatically_derived]
+        impl ::ferro::Row for #ident {
+            fn decode(
+                batch: &::ferro::__private::ferro_wit::types::Batch,
+            ) -> ::core::result::Result<::std::vec::Vec<Self>, ::ferro::Error> {
+                let columns = ::ferro::__private::Columns::named(batch, #name, &[#(#names),*])?;
+                #(#readers)*
+                (0..columns.rows())
+                    .map(|row| ::core::result::Result::Ok(Self {
+                        #(#idents: #idents.read(row)?,)*
+                    }))
+                    .collect()
+            }
+        }
+
+        #[doc = #doc]
+        #[derive(Debug, Clone)]
+        #[must_use = "a selection does nothing until a query uses it"]
+        #vis struct #select<#(#parameters),*> {
+            #(#[doc = #docs] #visibilities #idents: #parameters,)*
+        }
+
+        #[automatically_derived]
+        impl<__M, #(#parameters),*> ::ferro::Selection<__M> for #select<#(#parameters),*>
+        where
+            #(#parameters: ::ferro::Expression<Model = __M, Type = #types>,)*
+        {
+            type Row = #ident;
+
+            fn outputs(self) -> ::ferro::__private::Outputs {
+                ::std::vec![#((
+                    ::std::borrow::Cow::Borrowed(#names),
+                    ::ferro::Expression::into_tree(self.#idents),
+                )),*]
+            }
+        }
+    })
+}

@@ -1,0 +1,145 @@
+//! Functions over the rows of a group.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use ferro_wit::query::{AggregateFunction, Literal};
+
+use super::{Base, Expr, Expression, Numeric, Window, expr};
+use crate::scalar::Field;
+use crate::tree::{AggregateTree, Tree, WindowTree};
+
+/// A function over the rows of a group, or of the whole query where there are no groups: of type
+/// `T`, an `Option` where no rows give null. It stands in [`select`](crate::Query::select),
+/// [`having`](crate::Query::having) and orders.
+///
+/// ```
+/// use ferro::count;
+/// use ferro::prelude::*;
+///
+/// #[derive(Model, Debug, Clone)]
+/// struct Sale {
+///     #[ferro(key)]
+///     id: i64,
+///     customer: String,
+///     amount: i64,
+///     refunded: bool,
+/// }
+///
+/// async fn best(db: &ferro::Session) -> Result<Vec<(String, i64, Option<i64>)>, ferro::Error> {
+///     Sale::query()
+///         .group_by(Sale::customer())
+///         .having(count().gt(1))
+///         .select((Sale::customer(), count(), Sale::amount().sum().filter(!Sale::refunded())))
+///         .order_by(Sale::amount().sum().desc())
+///         .limit(10)
+///         .all(db)
+///         .await
+/// }
+/// # let _ = best;
+/// ```
+#[must_use = "an aggregate does nothing until a query uses it"]
+pub struct Aggregate<M, T> {
+    tree: AggregateTree,
+    types: PhantomData<fn() -> (M, T)>,
+}
+
+/// How many rows there are.
+pub fn count<M>() -> Aggregate<M, i64> {
+    aggregate(AggregateFunction::Count, Tree::Literal(Literal::Star))
+}
+
+/// What can be made of an expression over many rows. Nulls are left out.
+pub trait AggregateExpression: Expression {
+    /// How many values there are that are not null.
+    fn count(self) -> Aggregate<Self::Model, i64> {
+        aggregate(AggregateFunction::Count, self.into_tree())
+    }
+
+    /// The sum; null for no rows. Decimals stay exact.
+    fn sum(self) -> Aggregate<Self::Model, Option<<Base<Self> as Numeric>::Sum>>
+    where
+        Self::Type: Field<Base: Numeric>,
+    {
+        aggregate(AggregateFunction::Sum, self.into_tree())
+    }
+
+    /// The average; null for no rows. Of integers it is a float, of decimals a decimal.
+    fn average(self) -> Aggregate<Self::Model, Option<<Base<Self> as Numeric>::Average>>
+    where
+        Self::Type: Field<Base: Numeric>,
+    {
+        aggregate(AggregateFunction::Average, self.into_tree())
+    }
+
+    /// The smallest value; null for no rows.
+    fn min(self) -> Aggregate<Self::Model, Option<Base<Self>>> {
+        aggregate(AggregateFunction::Minimum, self.into_tree())
+    }
+
+    /// The largest value; null for no rows.
+    fn max(self) -> Aggregate<Self::Model, Option<Base<Self>>> {
+        aggregate(AggregateFunction::Maximum, self.into_tree())
+    }
+}
+
+impl<E: Expression> AggregateExpression for E {}
+
+impl<M, T: Field> Aggregate<M, T> {
+    /// Count each value once.
+    pub fn distinct(mut self) -> Self {
+        self.tree.distinct = true;
+        self
+    }
+
+    /// Only over rows for which the condition holds, and those of earlier filters.
+    pub fn filter<E>(mut self, condition: E) -> Self
+    where
+        E: Expression<Model = M, Type: Field<Base = bool>>,
+    {
+        self.tree.filter = Some(condition.into_tree().and_former(self.tree.filter.take()));
+        self
+    }
+
+    /// Over the rows around each row, instead of one result for a group. A window takes neither
+    /// `distinct` nor `filter`: what was said of them is left out.
+    pub fn over(self, window: Window<M>) -> Expr<M, T> {
+        let function = match self.tree.function {
+            AggregateFunction::Count => "count",
+            AggregateFunction::Sum => "sum",
+            AggregateFunction::Average => "average",
+            AggregateFunction::Minimum => "minimum",
+            AggregateFunction::Maximum => "maximum",
+        };
+        let Window { partition_by, order_by, .. } = window;
+        let arguments = vec![self.tree.argument];
+        let tree = WindowTree { function, arguments, partition_by, order_by };
+        expr(Tree::Window(Box::new(tree)))
+    }
+}
+
+impl<M, T: Field> Expression for Aggregate<M, T> {
+    type Model = M;
+    type Type = T;
+
+    fn into_tree(self) -> Tree {
+        Tree::Aggregate(Box::new(self.tree))
+    }
+}
+
+impl<M, T> Clone for Aggregate<M, T> {
+    fn clone(&self) -> Self {
+        Self { tree: self.tree.clone(), types: PhantomData }
+    }
+}
+
+impl<M, T> fmt::Debug for Aggregate<M, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tree.fmt(f)
+    }
+}
+
+fn aggregate<M, T>(function: AggregateFunction, argument: Tree) -> Aggregate<M, T> {
+    let tree = AggregateTree { function, argument, distinct: false, filter: None };
+    Aggregate { tree, types: PhantomData }
+}

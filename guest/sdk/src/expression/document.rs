@@ -1,0 +1,67 @@
+//! What JSON documents and arrays can do.
+
+use ferro_wit::query::BinaryOperator;
+
+use super::{Condition, Expr, Expression, Operand, binary, expr};
+use crate::scalar::{Field, Scalar};
+use crate::tree::Tree;
+use crate::values::Json;
+
+/// Expressions that are JSON documents.
+pub trait JsonExpression: Expression {
+    /// What is under keys and array positions: null where the document has no such path.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # use ferro::values::Json;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Event { #[ferro(key)] id: i64, data: Json }
+    /// let adults = Event::data().at::<i64>(["user", "age"]).ge(18);
+    /// let _ = Event::query().filter(adults & Event::data().at::<String>(["tags", "0"]).eq("new"));
+    /// ```
+    fn at<T: Scalar>(
+        self,
+        steps: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Expr<Self::Model, Option<T>>
+    where
+        Self::Type: Field<Base = Json>,
+    {
+        let steps = steps.into_iter().map(Into::into).collect();
+        expr(Tree::Json { document: Box::new(self.into_tree()), steps, kind: T::KIND })
+    }
+
+    /// Has every key and value of another document. PostgreSQL only.
+    fn contains_json<V: Operand<Self::Model, Json>>(self, part: V) -> Condition<Self::Model>
+    where
+        Self::Type: Field<Base = Json>,
+    {
+        binary(BinaryOperator::JsonContains, self, part)
+    }
+}
+
+impl<E: Expression> JsonExpression for E {}
+
+/// Expressions that are arrays.
+pub trait ArrayExpression: Expression {
+    /// Has every element of another array. PostgreSQL only.
+    fn contains_all<T, V>(self, elements: V) -> Condition<Self::Model>
+    where
+        T: Scalar,
+        Self::Type: Field<Base = Vec<T>>,
+        V: Operand<Self::Model, Vec<T>>,
+    {
+        binary(BinaryOperator::ArrayContains, self, elements)
+    }
+
+    /// Has an element in common with another array. PostgreSQL only.
+    fn overlaps<T, V>(self, elements: V) -> Condition<Self::Model>
+    where
+        T: Scalar,
+        Self::Type: Field<Base = Vec<T>>,
+        V: Operand<Self::Model, Vec<T>>,
+    {
+        binary(BinaryOperator::ArrayOverlaps, self, elements)
+    }
+}
+
+impl<E: Expression> ArrayExpression for E {}

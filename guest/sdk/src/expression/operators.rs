@@ -1,0 +1,87 @@
+//! `+ - * / %` between numbers, and `& | !` between conditions.
+
+use std::ops;
+
+use ferro_wit::query::{BinaryOperator, UnaryOperator};
+
+use super::{Aggregate, Column, Condition, Expr, Expression, Numeric, Operand, expr};
+use crate::scalar::Field;
+use crate::tree::Tree;
+
+macro_rules! arithmetic {
+    ($type:ident: $($trait:ident, $method:ident, $operator:ident;)*) => {$(
+        impl<M, T, V> ops::$trait<V> for $type<M, T>
+        where
+            T: Field<Base: Numeric>,
+            V: Operand<M, T::Base>,
+        {
+            type Output = Expr<M, T>;
+
+            fn $method(self, value: V) -> Expr<M, T> {
+                let left = Expression::into_tree(self);
+                expr(Tree::binary(BinaryOperator::$operator, left, value.into_tree()))
+            }
+        }
+    )*};
+}
+
+macro_rules! operators {
+    ($($type:ident),*) => {$(
+        arithmetic! {
+            $type:
+            Add, add, Add;
+            Sub, sub, Subtract;
+            Mul, mul, Multiply;
+            Div, div, Divide;
+            Rem, rem, Modulo;
+        }
+
+        impl<M, T: Field<Base: Numeric>> ops::Neg for $type<M, T> {
+            type Output = Expr<M, T>;
+
+            fn neg(self) -> Expr<M, T> {
+                expr(Tree::unary(UnaryOperator::Negate, Expression::into_tree(self)))
+            }
+        }
+    )*};
+}
+
+operators!(Column, Expr, Aggregate);
+
+macro_rules! logic {
+    ($($type:ident),*) => {$(
+        impl<M, T, E> ops::BitAnd<E> for $type<M, T>
+        where
+            T: Field<Base = bool>,
+            E: Expression<Model = M, Type: Field<Base = bool>>,
+        {
+            type Output = Condition<M>;
+
+            fn bitand(self, other: E) -> Condition<M> {
+                expr(Expression::into_tree(self).and(other.into_tree()))
+            }
+        }
+
+        impl<M, T, E> ops::BitOr<E> for $type<M, T>
+        where
+            T: Field<Base = bool>,
+            E: Expression<Model = M, Type: Field<Base = bool>>,
+        {
+            type Output = Condition<M>;
+
+            fn bitor(self, other: E) -> Condition<M> {
+                expr(Expression::into_tree(self).or(other.into_tree()))
+            }
+        }
+
+        impl<M, T: Field<Base = bool>> ops::Not for $type<M, T> {
+            type Output = Condition<M>;
+
+            fn not(self) -> Condition<M> {
+                expr(Tree::unary(UnaryOperator::Not, Expression::into_tree(self)))
+            }
+        }
+    )*};
+}
+
+logic!(Column, Expr);

@@ -1,0 +1,52 @@
+//! Terms of an order.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use ferro_wit::query::NullsOrder;
+
+use crate::tree::{Term, Tree};
+
+/// A term of an `order_by`: made by [`asc`](super::Expression::asc) and
+/// [`desc`](super::Expression::desc).
+#[must_use = "an order does nothing until a query uses it"]
+pub struct Order<M> {
+    pub(crate) term: Term,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M> Order<M> {
+    pub(crate) fn ascending(tree: Tree) -> Self {
+        Self { term: Term::ascending(tree), model: PhantomData }
+    }
+
+    /// The other way round; nulls stay where they are.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.term.descending = !self.term.descending;
+        self
+    }
+
+    /// Nulls before everything else.
+    pub fn nulls_first(mut self) -> Self {
+        self.term.nulls = NullsOrder::First;
+        self
+    }
+
+    /// Nulls after everything else, as they are if nothing is said.
+    pub fn nulls_last(mut self) -> Self {
+        self.term.nulls = NullsOrder::Last;
+        self
+    }
+}
+
+impl<M> Clone for Order<M> {
+    fn clone(&self) -> Self {
+        Self { term: self.term.clone(), model: PhantomData }
+    }
+}
+
+impl<M> fmt::Debug for Order<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.term.fmt(f)
+    }
+}

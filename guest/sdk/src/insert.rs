@@ -1,0 +1,227 @@
+//! New rows: what can be inserted, and what happens where a key is taken.
+
+use std::fmt;
+
+use ferro_wit::query::{Conflict, Insert, Projection, RowSource, Statement};
+use ferro_wit::types::{Batch, Column as Cells, Error, ErrorKind, Value};
+
+use crate::expression::{Assignment, Column, Expr, Expression, expr};
+use crate::model::Model;
+use crate::query::assignments;
+use crate::scalar::Field;
+use crate::session::Request;
+use crate::tree::{Arena, Tree};
+
+/// A row to insert: a model, or the `New…` struct that `#[derive(Model)]` makes for a model with
+/// a generated key or defaults.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be inserted",
+    note = "insert a model, or its `New…` struct if it has a generated key or defaults"
+)]
+pub trait Insertable: Send + Sync + Sized {
+    /// Whose table it goes to.
+    type Model: Model;
+
+    /// The fields that it gives values to, and these values.
+    ///
+    /// # Errors
+    ///
+    /// `value-out-of-range` for an array of more than 4 GiB.
+    fn values(&self) -> Result<Vec<(&'static str, Value)>, Error>;
+
+    /// The same for many rows, as columns.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query` if a field with a default is given in some of the rows only;
+    /// `value-out-of-range` for a column of more than 4 GiB.
+    fn columns(rows: &[Self]) -> Result<Vec<(&'static str, Cells)>, Error>;
+}
+
+/// One field of a model, or a tuple of at most four: a key, or what an upsert updates.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no field of `{M}`",
+    label = "expected a column such as `City::name()`, or a tuple of at most four"
+)]
+pub trait Fields<M> {
+    /// For this crate.
+    #[doc(hidden)]
+    fn names(self) -> Vec<&'static str>;
+}
+
+/// What an insert does where a key is taken: see [`upsert`](crate::Model::upsert).
+///
+/// The key is the primary one or a unique one. If nothing more is said, the row that has it is
+/// left as it is.
+#[must_use = "it does nothing until an insert uses it"]
+pub struct OnConflict<M> {
+    target: Vec<&'static str>,
+    update: Vec<Assignment<M>>,
+    condition: Option<Tree>,
+}
+
+/// In an [`OnConflict`]: the value that the row has which could not be inserted.
+pub fn excluded<M, T: Field>(column: Column<M, T>) -> Expr<M, T> {
+    expr(Tree::Excluded(column.name()))
+}
+
+impl<M: Model> OnConflict<M> {
+    /// Where another row has the same key.
+    pub fn on(key: impl Fields<M>) -> Self {
+        Self { target: key.names(), update: Vec::new(), condition: None }
+    }
+
+    /// That row gets the new row's values of these fields. Others keep theirs.
+    pub fn update(mut self, fields: impl Fields<M>) -> Self {
+        let taken = fields.names().into_iter();
+        self.update.extend(taken.map(|it| Assignment::new(it, Tree::Excluded(it))));
+        self
+    }
+
+    /// A field of that row gets a value, or that of an expression over it; what the new row has
+    /// is [`excluded`].
+    pub fn set(mut self, assignment: Assignment<M>) -> Self {
+        self.update.push(assignment);
+        self
+    }
+
+    /// Only if a condition on that row holds, and those of earlier calls; else it is left as it
+    /// is.
+    pub fn only_if<E>(mut self, condition: E) -> Self
+    where
+        E: Expression<Model = M, Type: Field<Base = bool>>,
+    {
+        self.condition = Some(condition.into_tree().and_former(self.condition.take()));
+        self
+    }
+
+    fn add_to(self, arena: &mut Arena) -> Result<Conflict, Error> {
+        Ok(Conflict {
+            target: self.target.into_iter().map(str::to_owned).collect(),
+            update: assignments(arena, self.update)?,
+            condition: self.condition.map(|it| arena.add(it)).transpose()?,
+        })
+    }
+}
+
+/// What inserts one row.
+pub(crate) fn one<R: Insertable>(
+    row: &R,
+    conflict: Option<OnConflict<R::Model>>,
+    returning: Option<Projection>,
+) -> Result<Request, Error> {
+    let (fields, parameters) =
+        row.values()?.into_iter().map(|(name, value)| (name.to_owned(), value)).unzip();
+    let mut arena = Arena::with_parameters(parameters);
+    let conflict = conflict.map(|it| it.add_to(&mut arena)).transpose()?;
+    let model = R::Model::NAME.to_owned();
+    let insert = Insert { model, fields, source: RowSource::Parameters, conflict, returning };
+    Ok(Request::new(arena, Statement::Insert(insert)))
+}
+
+/// What inserts many rows; none if there are none.
+pub(crate) fn many<R: Insertable>(
+    rows: &[R],
+    conflict: Option<OnConflict<R::Model>>,
+) -> Result<Option<(Request, Batch)>, Error> {
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let (fields, columns): (Vec<_>, Vec<_>) =
+        R::columns(rows)?.into_iter().map(|(name, cells)| (name.to_owned(), cells)).unzip();
+    let rows = u32::try_from(rows.len()).map_err(|_| {
+        Error::new(ErrorKind::ValueOutOfRange, "more than 2^32 rows: insert them in several calls")
+    })?;
+    let mut arena = Arena::default();
+    let conflict = conflict.map(|it| it.add_to(&mut arena)).transpose()?;
+    let model = R::Model::NAME.to_owned();
+    let insert = Insert { model, fields, source: RowSource::Batch, conflict, returning: None };
+    let request = Request::new(arena, Statement::Insert(insert));
+    Ok(Some((request, Batch { rows, columns })))
+}
+
+/// What inserts one row if no other has its key.
+pub(crate) fn unless_taken<R: Insertable>(
+    row: &R,
+    target: Vec<&'static str>,
+    returning: Option<Projection>,
+) -> Result<Request, Error> {
+    let conflict = OnConflict { target, update: Vec::new(), condition: None };
+    one(row, Some(conflict), returning)
+}
+
+/// What inserts one row, or gives the row that has its key all other values.
+pub(crate) fn or_replace<R: Insertable>(
+    row: &R,
+    target: Vec<&'static str>,
+    returning: Option<Projection>,
+) -> Result<Request, Error> {
+    let given = row.values()?.into_iter().map(|(name, _)| name);
+    let others = given.filter(|it| !target.contains(it));
+    let update: Vec<_> = others.map(|it| Assignment::new(it, Tree::Excluded(it))).collect();
+    if update.is_empty() {
+        let message = "the row has nothing but its key to update: use `get_or_create`";
+        return Err(Error::new(ErrorKind::InvalidQuery, message));
+    }
+    one(row, Some(OnConflict { target, update, condition: None }), returning)
+}
+
+/// The condition that a row has the same key as one to insert.
+pub(crate) fn same_key<R: Insertable>(row: &R, key: &[&'static str]) -> Result<Tree, Error> {
+    let values = row.values()?;
+    let terms = key.iter().map(|name| {
+        let value = values.iter().find(|(given, _)| given == name).map(|(_, value)| value);
+        match value.and_then(|value| Some((value, value.kind()?))) {
+            Some((value, kind)) => Ok(Tree::binary(
+                ferro_wit::query::BinaryOperator::Equal,
+                Tree::field(name),
+                Tree::Value { value: Ok(value.clone()), kind, many: false },
+            )),
+            None => Err(Error::new(
+                ErrorKind::InvalidQuery,
+                format!("the row gives no `{name}`, the key by which it would be found"),
+            )),
+        }
+    });
+    terms.collect::<Result<_, _>>().map(Tree::AllOf)
+}
+
+impl<M, T> Fields<M> for Column<M, T> {
+    fn names(self) -> Vec<&'static str> {
+        vec![self.name()]
+    }
+}
+
+macro_rules! fields {
+    ($(($($type:ident $position:tt),*);)*) => {$(
+        impl<M, $($type),*> Fields<M> for ($(Column<M, $type>,)*) {
+            fn names(self) -> Vec<&'static str> {
+                vec![$(self.$position.name()),*]
+            }
+        }
+    )*};
+}
+
+fields! {
+    (A 0);
+    (A 0, B 1);
+    (A 0, B 1, C 2);
+    (A 0, B 1, C 2, D 3);
+}
+
+impl<M> Clone for OnConflict<M> {
+    fn clone(&self) -> Self {
+        let Self { target, update, condition } = self;
+        Self { target: target.clone(), update: update.clone(), condition: condition.clone() }
+    }
+}
+
+impl<M> fmt::Debug for OnConflict<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnConflict")
+            .field("target", &self.target)
+            .field("update", &self.update)
+            .field("condition", &self.condition)
+            .finish()
+    }
+}

@@ -1,0 +1,181 @@
+//! What can be said about the rows of a query.
+
+use ferro_wit::query::{Lock, LockStrength, LockWait, SetOperator};
+
+use super::Query;
+use crate::expression::{Expression, Order};
+use crate::model::Model;
+use crate::row::{Output, Selected, Selection};
+use crate::scalar::Field;
+use crate::tree::{ColumnsTree, DistinctTree, Tree};
+
+impl<M: Model, O> Query<M, O> {
+    /// Only rows for which the condition holds, and those of earlier filters.
+    pub fn filter<E>(mut self, condition: E) -> Self
+    where
+        E: Expression<Model = M, Type: Field<Base = bool>>,
+    {
+        let former = self.select.filter.take();
+        self.select.filter = Some(condition.into_tree().and_former(former));
+        self
+    }
+
+    /// Order by a term, and where earlier terms are equal only.
+    pub fn order_by(mut self, order: Order<M>) -> Self {
+        self.select.order_by.push(order.term);
+        self
+    }
+
+    /// At most this many rows. A second limit replaces the first.
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.select.limit = Some(rows);
+        self
+    }
+
+    /// Without the first rows. A second offset replaces the first.
+    pub fn offset(mut self, rows: u64) -> Self {
+        self.select.offset = Some(rows);
+        self
+    }
+
+    /// Rows become an expression, a tuple of expressions, or the struct of a
+    /// [`derive(Row)`](macro@crate::Row).
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    ///
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, population: i64 }
+    /// async fn names(db: &ferro::Session) -> Result<Vec<(String, i64)>, ferro::Error> {
+    ///     City::query().select((City::name(), City::population() / 1000)).all(db).await
+    /// }
+    /// # let _ = names;
+    /// ```
+    pub fn select<S: Selection<M>>(mut self, columns: S) -> Query<M, Selected<S::Row>> {
+        self.select.columns = ColumnsTree::Outputs(columns.outputs());
+        self.into_output(Selected::new())
+    }
+
+    /// Make one row of the rows that agree in an expression, or in all of a tuple of them. What
+    /// is selected then are these expressions and aggregates.
+    pub fn group_by<S: Selection<M>>(mut self, expressions: S) -> Self {
+        self.select.group_by.extend(trees(expressions));
+        self
+    }
+
+    /// Only groups for which the condition holds, and those of earlier ones.
+    pub fn having<E>(mut self, condition: E) -> Self
+    where
+        E: Expression<Model = M, Type: Field<Base = bool>>,
+    {
+        let former = self.select.having.take();
+        self.select.having = Some(condition.into_tree().and_former(former));
+        self
+    }
+
+    /// Rows that are alike in everything that is selected come once.
+    pub fn distinct(mut self) -> Self {
+        self.select.distinct = DistinctTree::Rows;
+        self
+    }
+
+    /// Of the rows that agree in an expression, or in all of a tuple of them, only the first in
+    /// the order of the query.
+    pub fn distinct_on<S: Selection<M>>(mut self, expressions: S) -> Self {
+        self.select.distinct = DistinctTree::On(trees(expressions));
+        self
+    }
+
+    /// The rows of this query and of another one, each once.
+    pub fn union<N: Model, P>(self, other: Query<N, P>) -> Self
+    where
+        O: Output<M>,
+        P: Output<N, Row = O::Row>,
+    {
+        self.combined(SetOperator::Union, other)
+    }
+
+    /// The rows of this query and of another one, repeated ones too.
+    pub fn union_all<N: Model, P>(self, other: Query<N, P>) -> Self
+    where
+        O: Output<M>,
+        P: Output<N, Row = O::Row>,
+    {
+        self.combined(SetOperator::UnionAll, other)
+    }
+
+    /// The rows that this query and another one have in common, each once.
+    pub fn intersect<N: Model, P>(self, other: Query<N, P>) -> Self
+    where
+        O: Output<M>,
+        P: Output<N, Row = O::Row>,
+    {
+        self.combined(SetOperator::Intersect, other)
+    }
+
+    /// The rows of this query that another one lacks, each once.
+    pub fn except<N: Model, P>(self, other: Query<N, P>) -> Self
+    where
+        O: Output<M>,
+        P: Output<N, Row = O::Row>,
+    {
+        self.combined(SetOperator::Except, other)
+    }
+
+    /// Lock the rows until the transaction ends: nobody else changes, deletes or locks them. Not
+    /// on SQLite, where a transaction that writes has the whole database.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Job { #[ferro(key)] id: i64, done: bool }
+    /// async fn next(tx: &ferro::Session) -> Result<Option<Job>, ferro::Error> {
+    ///     let waiting = Job::query().filter(!Job::done()).order_by(Job::id().asc());
+    ///     waiting.for_update().skip_locked().first(tx).await
+    /// }
+    /// # let _ = next;
+    /// ```
+    pub fn for_update(self) -> Self {
+        self.lock(LockStrength::Update)
+    }
+
+    /// Lock the rows until the transaction ends: nobody changes or deletes them, but others may
+    /// lock them so too.
+    pub fn for_share(self) -> Self {
+        self.lock(LockStrength::Share)
+    }
+
+    /// Lock the rows until the transaction ends, in one of the strengths of PostgreSQL.
+    pub fn lock(mut self, strength: LockStrength) -> Self {
+        let wait = self.select.lock.map_or(LockWait::Wait, |it| it.wait);
+        self.select.lock = Some(Lock { strength, wait });
+        self
+    }
+
+    /// Leave out rows that another transaction has locked, as a queue does. Locks rows as
+    /// [`for_update`](Self::for_update), if no other lock was asked for.
+    pub fn skip_locked(self) -> Self {
+        self.lock_wait(LockWait::SkipLocked)
+    }
+
+    /// Fail with `busy` at once if another transaction has locked a row. Locks rows as
+    /// [`for_update`](Self::for_update), if no other lock was asked for.
+    pub fn no_wait(self) -> Self {
+        self.lock_wait(LockWait::NoWait)
+    }
+
+    fn lock_wait(mut self, wait: LockWait) -> Self {
+        let strength = self.select.lock.map_or(LockStrength::Update, |it| it.strength);
+        self.select.lock = Some(Lock { strength, wait });
+        self
+    }
+
+    fn combined<N: Model, P>(mut self, operator: SetOperator, other: Query<N, P>) -> Self {
+        self.select.combined.push((operator, other.into_tree()));
+        self
+    }
+}
+
+fn trees<M, S: Selection<M>>(expressions: S) -> Vec<Tree> {
+    expressions.outputs().into_iter().map(|(_, tree)| tree).collect()
+}

@@ -1,0 +1,221 @@
+//! How trees are laid out in the lists of a query, in which an index only points backwards.
+
+use ferro_wit::query::{
+    Aggregate, CaseBranch, CaseExpression, Distinct, FunctionCall, Inclusion, JsonPath, Literal,
+    Node, NodeRef, OrderTerm, Output, Parameter, Path, Projection, Related, Select, SelectRef,
+    Window,
+};
+use ferro_wit::types::{Error, Value};
+
+use super::{AggregateTree, ColumnsTree, DistinctTree, SelectTree, Steps, Term, Tree, WindowTree};
+
+/// The lists of a query.
+#[derive(Default)]
+pub(crate) struct Arena {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) selects: Vec<Select>,
+    pub(crate) parameters: Vec<Value>,
+    /// How many selects outwards the fields are that are being added.
+    outer: u8,
+}
+
+impl Arena {
+    /// For a query whose parameters are known from the start.
+    pub(crate) fn with_parameters(parameters: Vec<Value>) -> Self {
+        Self { parameters, ..Self::default() }
+    }
+
+    /// Adds an expression, its operands first; values become parameters in the order in which
+    /// they were written.
+    pub(crate) fn add(&mut self, tree: Tree) -> Result<NodeRef, Error> {
+        let node = match tree {
+            Tree::Field { relations, name } => {
+                let relations = owned(relations);
+                Node::Field(Path { outer: self.outer, relations, field: name.to_owned() })
+            }
+            Tree::Outer(tree) => {
+                let here = self.outer;
+                self.outer = here.saturating_add(1);
+                let added = self.add(*tree);
+                self.outer = here;
+                return added;
+            }
+            Tree::Excluded(field) => Node::Excluded(field.to_owned()),
+            Tree::Literal(literal) => Node::Literal(literal),
+            Tree::Value { value, kind, many } => {
+                let index = position(self.parameters.len());
+                self.parameters.push(value?);
+                Node::Parameter(Parameter { index, kind, many })
+            }
+            Tree::Unary(operator, tree) => Node::Unary((operator, self.add(*tree)?)),
+            Tree::Binary(operator, sides) => {
+                let (left, right) = *sides;
+                Node::Binary((operator, self.add(left)?, self.add(right)?))
+            }
+            Tree::Between(parts) => {
+                let [value, lower, upper] = *parts;
+                Node::Between((self.add(value)?, self.add(lower)?, self.add(upper)?))
+            }
+            Tree::AllOf(terms) => Node::AllOf(self.add_all(terms)?),
+            Tree::AnyOf(terms) => Node::AnyOf(self.add_all(terms)?),
+            Tree::Call(name, arguments) => {
+                let arguments = self.add_all(arguments)?;
+                Node::Call(FunctionCall { name: name.to_owned(), arguments })
+            }
+            Tree::Cast(tree, kind) => Node::Cast((self.add(*tree)?, kind)),
+            Tree::Case { branches, otherwise } => self.case(branches, otherwise)?,
+            Tree::Json { document, steps, kind } => {
+                Node::Json(JsonPath { document: self.add(*document)?, steps, kind })
+            }
+            Tree::Aggregate(aggregate) => self.aggregate(*aggregate)?,
+            Tree::Window(window) => self.window(*window)?,
+            Tree::Related { quantifier, relations, condition } => {
+                let condition = self.add_some(condition.map(|it| *it))?;
+                Node::Related(Related { quantifier, relations: owned(relations), condition })
+            }
+            Tree::Subquery(select) => Node::Subquery(self.add_first_row(*select)?),
+            Tree::Exists(select) => Node::Exists(self.add_inner(*select)?),
+            Tree::InSelect(sides) => {
+                let (tree, select) = *sides;
+                Node::InSelect((self.add(tree)?, self.add_inner(select)?))
+            }
+        };
+        self.nodes.push(node);
+        Ok(position(self.nodes.len() - 1))
+    }
+
+    /// Adds a select, its expressions and the selects that it refers to first.
+    pub(crate) fn add_select(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
+        let projection = match select.columns {
+            ColumnsTree::Fields(names) => {
+                Projection::Fields(names.iter().map(|&name| name.to_owned()).collect())
+            }
+            ColumnsTree::Outputs(outputs) => Projection::Outputs(
+                outputs
+                    .into_iter()
+                    .map(|(name, tree)| {
+                        Ok(Output { name: name.into_owned(), expression: self.add(tree)? })
+                    })
+                    .collect::<Result<_, Error>>()?,
+            ),
+        };
+        let distinct = match select.distinct {
+            DistinctTree::No => Distinct::No,
+            DistinctTree::Rows => Distinct::Rows,
+            DistinctTree::On(trees) => Distinct::On(self.add_all(trees)?),
+        };
+        let filter = self.add_some(select.filter)?;
+        let group_by = self.add_all(select.group_by)?;
+        let having = self.add_some(select.having)?;
+        let order_by = self.add_terms(select.order_by)?;
+        let limit = self.add_some(select.limit.map(number_of_rows))?;
+        let offset = self.add_some(select.offset.map(number_of_rows))?;
+        let includes = select
+            .includes
+            .into_iter()
+            .map(|it| {
+                let rows = Some(self.add_select(it.rows)?);
+                Ok(Inclusion { relations: owned(it.relations), rows })
+            })
+            .collect::<Result<_, Error>>()?;
+        let combined = select
+            .combined
+            .into_iter()
+            .map(|(operator, select)| Ok((operator, self.add_select(select)?)))
+            .collect::<Result<_, Error>>()?;
+        self.selects.push(Select {
+            model: select.model.to_owned(),
+            projection,
+            distinct,
+            filter,
+            group_by,
+            having,
+            order_by,
+            limit,
+            offset,
+            lock: select.lock,
+            includes,
+            combined,
+        });
+        Ok(position(self.selects.len() - 1))
+    }
+
+    /// A select inside an expression: its fields are its own again.
+    fn add_inner(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
+        let outer = std::mem::take(&mut self.outer);
+        let added = self.add_select(select);
+        self.outer = outer;
+        added
+    }
+
+    /// A select inside an expression that has one row at most, and says so in its shape.
+    fn add_first_row(&mut self, mut select: SelectTree) -> Result<SelectRef, Error> {
+        let rows = i64::from(select.limit.take() != Some(0));
+        let limit = self.add(Tree::Literal(Literal::Integer(rows)))?;
+        let added = self.add_inner(select)?;
+        if let Some(select) = self.selects.last_mut() {
+            select.limit = Some(limit);
+        }
+        Ok(added)
+    }
+
+    fn case(
+        &mut self,
+        branches: Vec<(Tree, Tree)>,
+        otherwise: Option<Box<Tree>>,
+    ) -> Result<Node, Error> {
+        let branches = branches
+            .into_iter()
+            .map(|(when, then)| Ok(CaseBranch { when: self.add(when)?, then: self.add(then)? }))
+            .collect::<Result<_, Error>>()?;
+        let otherwise = self.add_some(otherwise.map(|it| *it))?;
+        Ok(Node::Case(CaseExpression { branches, otherwise }))
+    }
+
+    fn aggregate(&mut self, aggregate: AggregateTree) -> Result<Node, Error> {
+        let AggregateTree { function, argument, distinct, filter } = aggregate;
+        let argument = self.add(argument)?;
+        let filter = self.add_some(filter)?;
+        Ok(Node::Aggregate(Aggregate { function, argument, distinct, filter }))
+    }
+
+    fn window(&mut self, window: WindowTree) -> Result<Node, Error> {
+        Ok(Node::Window(Window {
+            function: window.function.to_owned(),
+            arguments: self.add_all(window.arguments)?,
+            partition_by: self.add_all(window.partition_by)?,
+            order_by: self.add_terms(window.order_by)?,
+        }))
+    }
+
+    fn add_all(&mut self, trees: Vec<Tree>) -> Result<Vec<NodeRef>, Error> {
+        trees.into_iter().map(|tree| self.add(tree)).collect()
+    }
+
+    fn add_some(&mut self, tree: Option<Tree>) -> Result<Option<NodeRef>, Error> {
+        tree.map(|tree| self.add(tree)).transpose()
+    }
+
+    fn add_terms(&mut self, terms: Vec<Term>) -> Result<Vec<OrderTerm>, Error> {
+        terms
+            .into_iter()
+            .map(|Term { tree, descending, nulls }| {
+                Ok(OrderTerm { expression: self.add(tree)?, descending, nulls })
+            })
+            .collect()
+    }
+}
+
+/// No table has 2^63 rows, so that a larger number means the same.
+fn number_of_rows(rows: u64) -> Tree {
+    Tree::value(Some(i64::try_from(rows).unwrap_or(i64::MAX)))
+}
+
+fn owned(steps: Steps) -> Vec<String> {
+    steps.into_iter().map(str::to_owned).collect()
+}
+
+/// An index as the AST has it. No memory holds 2^32 nodes of a tree.
+fn position(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

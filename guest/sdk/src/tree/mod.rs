@@ -1,0 +1,220 @@
+//! Expressions and selects as trees, while they are being put together. [`Arena`] lays them out.
+
+mod arena;
+
+use std::borrow::Cow;
+
+use ferro_wit::query::{
+    AggregateFunction, BinaryOperator, Literal, Lock, NullsOrder, Quantifier, SetOperator,
+    UnaryOperator,
+};
+use ferro_wit::types::{Error, ScalarType, Value};
+
+use crate::scalar::Storable;
+
+pub(crate) use self::arena::Arena;
+
+/// The relations to cross, by name.
+pub type Steps = Vec<&'static str>;
+
+/// An expression.
+#[derive(Debug, Clone)]
+pub enum Tree {
+    Field {
+        relations: Steps,
+        name: &'static str,
+    },
+    /// An expression over the select around the one that it stands in.
+    Outer(Box<Tree>),
+    /// In what an insert does about a conflict: a field of the row that found its key taken.
+    Excluded(&'static str),
+    Literal(Literal),
+    /// A value that becomes a parameter, or why it cannot be one.
+    Value {
+        value: Result<Value, Error>,
+        kind: ScalarType,
+        many: bool,
+    },
+    Unary(UnaryOperator, Box<Tree>),
+    Binary(BinaryOperator, Box<(Tree, Tree)>),
+    /// Value, lower, upper.
+    Between(Box<[Tree; 3]>),
+    AllOf(Vec<Tree>),
+    AnyOf(Vec<Tree>),
+    Call(&'static str, Vec<Tree>),
+    Cast(Box<Tree>, ScalarType),
+    Case {
+        branches: Vec<(Tree, Tree)>,
+        otherwise: Option<Box<Tree>>,
+    },
+    Json {
+        document: Box<Tree>,
+        steps: Vec<String>,
+        kind: ScalarType,
+    },
+    Aggregate(Box<AggregateTree>),
+    Window(Box<WindowTree>),
+    Related {
+        quantifier: Quantifier,
+        relations: Steps,
+        condition: Option<Box<Tree>>,
+    },
+    Subquery(Box<SelectTree>),
+    Exists(Box<SelectTree>),
+    InSelect(Box<(Tree, SelectTree)>),
+}
+
+/// A function over the rows of a group.
+#[derive(Debug, Clone)]
+pub struct AggregateTree {
+    pub(crate) function: AggregateFunction,
+    pub(crate) argument: Tree,
+    pub(crate) distinct: bool,
+    pub(crate) filter: Option<Tree>,
+}
+
+/// A function over the rows around a row.
+#[derive(Debug, Clone)]
+pub struct WindowTree {
+    pub(crate) function: &'static str,
+    pub(crate) arguments: Vec<Tree>,
+    pub(crate) partition_by: Vec<Tree>,
+    pub(crate) order_by: Vec<Term>,
+}
+
+/// A term of an order.
+#[derive(Debug, Clone)]
+pub(crate) struct Term {
+    pub(crate) tree: Tree,
+    pub(crate) descending: bool,
+    pub(crate) nulls: NullsOrder,
+}
+
+/// A query over one model.
+#[derive(Debug, Clone)]
+pub struct SelectTree {
+    pub(crate) model: &'static str,
+    pub(crate) columns: ColumnsTree,
+    pub(crate) distinct: DistinctTree,
+    pub(crate) filter: Option<Tree>,
+    pub(crate) group_by: Vec<Tree>,
+    pub(crate) having: Option<Tree>,
+    pub(crate) order_by: Vec<Term>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) offset: Option<u64>,
+    pub(crate) lock: Option<Lock>,
+    pub(crate) includes: Vec<IncludeTree>,
+    pub(crate) combined: Vec<(SetOperator, SelectTree)>,
+}
+
+/// What a select returns.
+#[derive(Debug, Clone)]
+pub(crate) enum ColumnsTree {
+    /// Fields by name. Not all that may be read, but all of the model: an error names the others.
+    Fields(&'static [&'static str]),
+    /// Named expressions.
+    Outputs(Vec<(Cow<'static, str>, Tree)>),
+}
+
+/// Which repeated rows are dropped.
+#[derive(Debug, Clone)]
+pub(crate) enum DistinctTree {
+    No,
+    Rows,
+    On(Vec<Tree>),
+}
+
+/// A relation to load, and which of its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct IncludeTree {
+    pub(crate) relations: Steps,
+    pub(crate) rows: SelectTree,
+}
+
+impl Tree {
+    pub(crate) fn field(name: &'static str) -> Self {
+        Self::Field { relations: Steps::new(), name }
+    }
+
+    pub(crate) fn value<T: Storable>(value: Option<T>) -> Self {
+        let value = value.map_or(Ok(Value::Null), T::into_value);
+        Self::Value { value, kind: T::KIND, many: T::MANY }
+    }
+
+    pub(crate) fn unary(operator: UnaryOperator, tree: Self) -> Self {
+        Self::Unary(operator, Box::new(tree))
+    }
+
+    pub(crate) fn binary(operator: BinaryOperator, left: Self, right: Self) -> Self {
+        Self::Binary(operator, Box::new((left, right)))
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self, Self::Value { value: Ok(Value::Null), .. })
+    }
+
+    /// Both hold. Long chains stay flat, so that their depth is no concern.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match self {
+            Self::AllOf(mut terms) => {
+                terms.push(other);
+                Self::AllOf(terms)
+            }
+            first => Self::AllOf(vec![first, other]),
+        }
+    }
+
+    /// Either holds. Long chains stay flat, so that their depth is no concern.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match self {
+            Self::AnyOf(mut terms) => {
+                terms.push(other);
+                Self::AnyOf(terms)
+            }
+            first => Self::AnyOf(vec![first, other]),
+        }
+    }
+
+    /// This, and a former condition if there is one.
+    pub(crate) fn and_former(self, former: Option<Self>) -> Self {
+        match former {
+            Some(former) => former.and(self),
+            None => self,
+        }
+    }
+}
+
+impl Term {
+    pub(crate) fn ascending(tree: Tree) -> Self {
+        Self { tree, descending: false, nulls: NullsOrder::Last }
+    }
+}
+
+impl SelectTree {
+    /// Every row of a model.
+    pub(crate) fn new(model: &'static str, fields: &'static [&'static str]) -> Self {
+        Self {
+            model,
+            columns: ColumnsTree::Fields(fields),
+            distinct: DistinctTree::No,
+            filter: None,
+            group_by: Vec::new(),
+            having: None,
+            order_by: Vec::new(),
+            limit: None,
+            offset: None,
+            lock: None,
+            includes: Vec::new(),
+            combined: Vec::new(),
+        }
+    }
+
+    /// Whether each row is one of the model's, which can be put in the order of its key.
+    pub(crate) fn has_key(&self) -> bool {
+        matches!(self.distinct, DistinctTree::No)
+            && self.group_by.is_empty()
+            && self.combined.is_empty()
+            && !matches!(&self.columns, ColumnsTree::Outputs(outputs)
+                if outputs.iter().any(|(_, tree)| matches!(tree, Tree::Aggregate(_))))
+    }
+}

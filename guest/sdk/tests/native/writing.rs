@@ -1,0 +1,166 @@
+//! Changes of rows, upserts, and what happens when many do the same at once.
+
+use std::sync::Arc;
+
+use ferro::prelude::*;
+use ferro::{Error, ErrorKind, OnConflict, excluded};
+
+use crate::models::{City, Country, Membership, NewCity};
+use crate::{city, country, on_each_database, with_cities};
+
+on_each_database! {
+    ferro::schema![crate::models::Country, crate::models::City, crate::models::Membership] =>
+    an_update_writes_the_changed_fields_and_no_others,
+    an_update_of_a_row_that_has_gone_is_not_found_and_changes_nothing,
+    a_key_that_is_taken_is_left_alone_or_updated_as_asked,
+    many_rows_are_upserted_at_once,
+    a_row_is_made_once_however_many_ask_for_it,
+    rows_that_were_changed_or_deleted_come_back,
+}
+
+async fn an_update_writes_the_changed_fields_and_no_others(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let mut paris = City::query().filter(City::name().eq("Paris")).one(&db).await?;
+    let mut other = paris.clone();
+    paris.update(&db, |it| it.population += 1).await?;
+    assert_eq!(paris.population, 2_101);
+
+    other.update(&db, |it| it.slug = Some("paris".into())).await?;
+    assert_eq!((other.population, other.slug.as_deref()), (2_101, Some("paris")));
+    assert_eq!(City::get(&db, paris.id).await?, other);
+
+    other.update(&db, |it| it.slug = None).await?;
+    assert_eq!(City::get(&db, paris.id).await?.slug, None);
+    let id = other.id;
+    other.update(&db, |it| it.id = 1_000).await?;
+    assert_eq!(City::find(&db, id).await?, None);
+    assert_eq!(City::get(&db, 1_000).await?, other);
+    Ok(())
+}
+
+async fn an_update_of_a_row_that_has_gone_is_not_found_and_changes_nothing(
+    db: Session,
+) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let mut rome = City::query().filter(City::name().eq("Rome")).one(&db).await?;
+    let before = rome.clone();
+    rome.delete(&db).await?;
+    let gone = rome.update(&db, |it| it.population = 0).await.unwrap_err();
+    assert_eq!((gone.kind, gone.table.as_deref()), (ErrorKind::NotFound, Some("city")));
+    assert_eq!(rome, before);
+    rome.update(&db, |_| ()).await?;
+    assert_eq!(City::query().count(&db).await?, 5);
+
+    let mut paris = City::query().filter(City::name().eq("Paris")).one(&db).await?;
+    let before = paris.clone();
+    let taken = paris.update(&db, |it| it.name = "Lyon".into()).await.unwrap_err();
+    assert_eq!(taken.kind, ErrorKind::UniqueViolation);
+    assert_eq!(paris, before);
+    Ok(())
+}
+
+async fn a_key_that_is_taken_is_left_alone_or_updated_as_asked(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let key = || OnConflict::on((City::country(), City::name()));
+    let paris = || NewCity { capital: true, ..city("Paris", "FR", 7) };
+
+    assert_eq!(City::upsert(&db, paris(), key()).await?, None);
+    assert_eq!(City::query().count(&db).await?, 6);
+
+    let grown =
+        key().set(City::population().set(City::population() + excluded(City::population())));
+    let row = City::upsert(&db, paris(), grown.clone()).await?.unwrap();
+    assert_eq!((row.population, row.capital), (2_107, false));
+    let row = City::upsert(&db, paris(), grown.clone().update(City::capital())).await?.unwrap();
+    assert_eq!((row.population, row.capital), (2_114, true));
+    let small = grown.only_if(City::population().lt(1_000));
+    assert_eq!(City::upsert(&db, paris(), small.clone()).await?, None);
+    assert_eq!(City::upsert(&db, city("Metz", "FR", 3), small).await?.unwrap().population, 3);
+
+    let no_key = City::upsert(&db, paris(), OnConflict::on(City::population())).await;
+    assert_eq!(no_key.unwrap_err().kind, ErrorKind::InvalidQuery);
+
+    let row = City::update_or_create(&db, paris(), (City::country(), City::name())).await?;
+    assert_eq!((row.population, row.capital, row.slug), (7, true, None));
+    let metz = || NewCity { slug: Some("metz".into()), ..city("Metz", "FR", 4) };
+    assert_eq!(
+        City::update_or_create(&db, metz(), (City::country(), City::name())).await?.population,
+        4
+    );
+    let other = NewCity { population: None, ..metz() };
+    let kept = City::update_or_create(&db, other, City::slug()).await?;
+    assert_eq!(kept.population, 4);
+    Ok(())
+}
+
+async fn many_rows_are_upserted_at_once(db: Session) -> Result<(), Error> {
+    let people = |range: std::ops::Range<i64>| -> Vec<_> {
+        range.map(|it| country(&format!("{it}"), "before", Some(it))).collect()
+    };
+    Country::bulk_create(&db, &people(10..60)).await?;
+    let mut rows = people(30..90);
+    for row in &mut rows {
+        row.name = "after".into();
+        row.population = None;
+    }
+    let same = || OnConflict::on(Country::iso());
+    assert_eq!(Country::bulk_upsert(&db, &rows, same().update(Country::name())).await?, 60);
+    assert_eq!(Country::query().count(&db).await?, 80);
+    let after = Country::query().filter(Country::name().eq("after"));
+    assert_eq!(after.clone().count(&db).await?, 60);
+    assert_eq!(after.filter(Country::population().is_not_null()).count(&db).await?, 30);
+    assert_eq!(Country::bulk_upsert(&db, &people(0..10), same()).await?, 10);
+    assert_eq!(Country::bulk_upsert(&db, &people(0..12), same()).await?, 0);
+    assert_eq!(Country::bulk_upsert::<Country>(&db, &[], same()).await?, 0);
+    Ok(())
+}
+
+async fn a_row_is_made_once_however_many_ask_for_it(db: Session) -> Result<(), Error> {
+    Country::insert(&db, &country("FR", "France", None)).await?;
+    let db = Arc::new(db);
+    let tasks: Vec<_> = (0..100)
+        .map(|number| {
+            let db = Arc::clone(&db);
+            tokio::spawn(async move {
+                let row = NewCity { slug: Some("paris".into()), ..city("Paris", "FR", number) };
+                City::get_or_create(&db, row, City::slug()).await
+            })
+        })
+        .collect();
+    let mut created = 0;
+    let mut ids = Vec::new();
+    for task in tasks {
+        let (city, new) = task.await.unwrap()?;
+        created += u32::from(new);
+        ids.push(city.id);
+    }
+    ids.dedup();
+    assert_eq!((created, ids.len()), (1, 1));
+    assert_eq!(City::query().count(&db).await?, 1);
+
+    let unnamed = City::get_or_create(&db, city("Lyon", "FR", 1), City::slug()).await;
+    assert_eq!(unnamed.unwrap_err().kind, ErrorKind::InvalidQuery);
+    let chess = Membership { person: 1, club: "chess".into() };
+    let key = (Membership::person(), Membership::club());
+    assert!(Membership::get_or_create(&db, chess.clone(), key).await?.1);
+    assert!(!Membership::get_or_create(&db, chess.clone(), key).await?.1);
+    let only_key = Membership::update_or_create(&db, chess, key).await.unwrap_err();
+    assert_eq!(only_key.kind, ErrorKind::InvalidQuery);
+    Ok(())
+}
+
+async fn rows_that_were_changed_or_deleted_come_back(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let french = || City::query().filter(City::country().eq("FR")).order_by(City::name().asc());
+    let halved =
+        french().limit(2).update_returning(&db, [City::population().set(City::population() / 2)]);
+    let mut sizes: Vec<_> = halved.await?.into_iter().map(|it| it.population).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [175, 260]);
+    let deleted = french().delete_returning(&db).await?;
+    assert_eq!(deleted.len(), 3);
+    assert!(deleted.iter().any(|it| it.name == "Paris"));
+    assert_eq!(City::query().count(&db).await?, 3);
+    assert_eq!(french().delete_returning(&db).await?, []);
+    Ok(())
+}
