@@ -5,9 +5,11 @@
 
 mod errors;
 mod hostile;
+mod interference;
 mod limits;
 mod plans;
 mod queries;
+mod shapes;
 mod tenants;
 mod transactions;
 mod world;

@@ -78,7 +78,7 @@ impl World {
     }
 
     pub(crate) fn gate(&self, tenant: Tenant) -> Gate {
-        Gate::new(self.databases.clone(), self.models.clone(), Arc::new(tenant))
+        gate(&self.databases, &self.models, tenant)
     }
 
     /// A session of a tenant that may read and change its own notes, without their secrets.
@@ -107,6 +107,11 @@ impl World {
         }
         panic!("connections are still in use: {:?}", database.stats());
     }
+}
+
+/// A gate for one call of a tenant.
+pub(crate) fn gate(databases: &Databases, models: &Arc<Models>, tenant: Tenant) -> Gate {
+    Gate::new(databases.clone(), models.clone(), Arc::new(tenant))
 }
 
 /// A tenant that may read and change its own notes, without their secrets.
