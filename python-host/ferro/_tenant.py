@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,8 +35,10 @@ class TableGrant:
 class Grant:
     """What a tenant may do in one database. By default: read every table of the plugin's models.
 
-    Tables are named as the database names them. **Filters and tables do not apply to SQL text**,
-    which `raw_sql` allows.
+    Tables are named as the database names them. **Filters do not apply to SQL text**, which `raw_sql`
+    allows: with `True` in the fence of the connection's user, whose rights must end where the
+    tenant's do, with `"unfenced"` with all power of the connection. PostgreSQL can hold every
+    statement to a role, a search path, and settings for row-level security.
 
     Example:
         >>> Grant(access="read-write", tables={"note": TableGrant(insert=True)}).raw_sql
@@ -45,7 +47,10 @@ class Grant:
 
     access: Literal["read-only", "read-write"] = "read-only"
     tables: Mapping[str, TableGrant | Mapping[str, Any]] | None = None
-    raw_sql: bool = False
+    raw_sql: bool | Literal["fenced", "unfenced"] = False
+    role: str | None = None
+    search_path: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

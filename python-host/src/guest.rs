@@ -72,7 +72,7 @@ pub(crate) fn guest_limits<'py>(py: Python<'py>, tenant: &str) -> PyResult<Bound
     let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
     let dict = PyDict::new(py);
     dict.set_item("name", &tenant.name)?;
-    dict.set_item("raw_sql", tenant.grants.values().any(|grant| grant.raw_sql))?;
+    dict.set_item("raw_sql", tenant.grants.values().any(ferro_session::Grant::has_raw_sql))?;
     dict.set_item("log_bytes", tenant.limits.log_bytes)?;
     dict.set_item("deadline", tenant.limits.deadline.as_secs_f64())?;
     dict.set_item("memory", tenant.limits.memory)?;

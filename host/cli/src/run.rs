@@ -25,8 +25,8 @@ pub(crate) struct Run {
     /// environment variable. May be repeated.
     #[arg(long, value_name = "LABEL=URL")]
     connect: Vec<String>,
-    /// What the plugin may do in a database: read-only, read-write, or raw-sql, which is everything.
-    /// May be repeated. By default it may read every database.
+    /// What the plugin may do in a database: read-only, read-write, raw-sql, which is SQL text in a
+    /// fence, or unfenced-raw-sql, which is everything. May be repeated. By default it may read every database.
     #[arg(long, value_name = "LABEL=ACCESS", conflicts_with = "tenant")]
     grant: Vec<String>,
     /// Grants and limits from a file of tenants, in TOML or JSON.

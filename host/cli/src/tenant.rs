@@ -50,10 +50,11 @@ pub(crate) fn from_grants(grants: &[String], labels: &[String]) -> Result<Tenant
             "read-only" => Grant::read_only(),
             "read-write" => Grant::read_write(),
             "raw-sql" => Grant::read_write().with_raw_sql(),
+            "unfenced-raw-sql" => Grant::read_write().with_unfenced_raw_sql(),
             _ => {
                 return Err(Failure::usage(format!(
-                    "`{argument}` is no grant: write `LABEL=read-only`, `LABEL=read-write` or \
-                     `LABEL=raw-sql`"
+                    "`{argument}` is no grant: write `LABEL=read-only`, `LABEL=read-write`, \
+                     `LABEL=raw-sql` or `LABEL=unfenced-raw-sql`"
                 )));
             }
         };

@@ -210,7 +210,7 @@ impl Plugin {
     }
 
     fn check_granted(&self, tenant: &Tenant) -> Result<(), Error> {
-        if !self.needs_raw_sql() || tenant.grants.values().any(|grant| grant.raw_sql) {
+        if !self.needs_raw_sql() || tenant.grants.values().any(ferro_session::Grant::has_raw_sql) {
             return Ok(());
         }
         let message = format!(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferro_driver::Transaction;
 use ferro_wit::BoxFuture;
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error};
 use tokio::time::Instant;
@@ -31,29 +30,20 @@ pub struct Cursor {
 }
 
 enum Rows {
-    Open {
-        rows: ferro_driver::Cursor,
-        /// The transaction that was begun for these rows alone; dropped after them.
-        _transaction: Option<Transaction>,
-    },
-    Failed {
-        columns: Vec<ColumnInfo>,
-        attached: Option<Attachment>,
-        error: Error,
-    },
+    Open(ferro_driver::Cursor),
+    Failed { columns: Vec<ColumnInfo>, attached: Option<Attachment>, error: Error },
 }
 
 impl Cursor {
     pub(crate) fn new(
         granted: Arc<Granted>,
         rows: ferro_driver::Cursor,
-        transaction: Option<Transaction>,
         writes: bool,
         spent: Duration,
         transaction_end: Option<Instant>,
         slot: Slot,
     ) -> Self {
-        let rows = Rows::Open { rows, _transaction: transaction };
+        let rows = Rows::Open(rows);
         Self { rows, granted, writes, spent, transaction_end, _slot: slot }
     }
 
@@ -61,7 +51,7 @@ impl Cursor {
     #[must_use]
     pub fn columns(&self) -> &[ColumnInfo] {
         match &self.rows {
-            Rows::Open { rows, .. } => rows.columns(),
+            Rows::Open(rows) => rows.columns(),
             Rows::Failed { columns, .. } => columns,
         }
     }
@@ -70,7 +60,7 @@ impl Cursor {
     #[must_use]
     pub fn attached(&self) -> Option<&Attachment> {
         match &self.rows {
-            Rows::Open { rows, .. } => rows.attached(),
+            Rows::Open(rows) => rows.attached(),
             Rows::Failed { attached, .. } => attached.as_ref(),
         }
     }
@@ -104,7 +94,7 @@ impl Cursor {
 
     async fn read(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
         let rows = match &mut self.rows {
-            Rows::Open { rows, .. } => rows,
+            Rows::Open(rows) => rows,
             Rows::Failed { error, .. } => return Err(error.clone()),
         };
         let call = &self.granted.call;
@@ -123,7 +113,7 @@ impl Cursor {
 
     async fn advance(&mut self) -> Result<bool, Error> {
         let rows = match &mut self.rows {
-            Rows::Open { rows, .. } => rows,
+            Rows::Open(rows) => rows,
             Rows::Failed { error, .. } => return Err(error.clone()),
         };
         if rows.has_next_result() {
@@ -139,7 +129,7 @@ impl Cursor {
 
     /// After an error nothing more is read, so nothing more is held.
     fn keep_failure<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let (Err(error), Rows::Open { rows, .. }) = (&outcome, &self.rows) {
+        if let (Err(error), Rows::Open(rows)) = (&outcome, &self.rows) {
             let (columns, attached) = (rows.columns().to_vec(), rows.attached().cloned());
             self.rows = Rows::Failed { columns, attached, error: error.clone() };
         }

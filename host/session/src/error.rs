@@ -35,9 +35,15 @@ pub(crate) fn for_plugin(error: &Error, policy: &Policy, schema: &Schema) -> Err
 }
 
 /// The driver found fault with what the caller passed, before anything was sent: its message is
-/// Ferro's, and about nothing but the caller's own parameters.
+/// Ferro's, and about nothing but the caller's own statement and parameters.
 fn is_about_the_call(error: &Error) -> bool {
-    let kinds = [ErrorKind::InvalidQuery, ErrorKind::TypeMismatch, ErrorKind::ValueOutOfRange];
+    let kinds = [
+        ErrorKind::Denied,
+        ErrorKind::InvalidQuery,
+        ErrorKind::ReadOnly,
+        ErrorKind::TypeMismatch,
+        ErrorKind::ValueOutOfRange,
+    ];
     error.code.is_none() && error.table.is_none() && kinds.contains(&error.kind)
 }
 

@@ -55,6 +55,11 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
+                let fence = grant.fence();
+                let database = database.fenced(fence).map_err(|error| {
+                    tracing::error!(tenant = tenant.name, database = label, "{error}");
+                    unfit(&error)
+                })?;
                 (database, policy)
             }
         };

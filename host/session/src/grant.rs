@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ferro_driver::{Fence, RawSql};
 use ferro_wit::policy::FieldSet;
 use ferro_wit::schema::Comparison;
 use ferro_wit::types::Value;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de};
 
 use crate::filter::{Filter, read_filters};
 
@@ -24,9 +25,26 @@ pub struct Grant {
     /// None: every table that the plugin has a model of, without filters. Leave it out only for a
     /// database that is the tenant's alone.
     pub tables: Option<BTreeMap<String, TableGrant>>,
-    /// Whether SQL text may be sent. **Filters and tables do not apply to it**: it has the power of
-    /// the login role.
-    pub raw_sql: bool,
+    /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
+    /// `"fenced"`, and `"unfenced"`.
+    ///
+    /// On PostgreSQL, fenced text has the rights of the connection's user, so connect as a role that
+    /// may see no more than the tenant: one that is superuser, bypasses row-level security, owns
+    /// tables, or may take such a role is refused.
+    ///
+    /// Unfenced text has all power of the connection. Grant it to plugins only that you trust as your
+    /// own code.
+    #[serde(deserialize_with = "raw_sql")]
+    pub raw_sql: RawSql,
+    /// On PostgreSQL, the role of every statement, reached by `SET LOCAL ROLE`. Where there is SQL
+    /// text, which could leave that again, the connection's user has to be this role.
+    pub role: Option<String>,
+    /// On PostgreSQL, the schemas in which statements look for tables. Default: the connection's.
+    pub search_path: Vec<String>,
+    /// On PostgreSQL, settings around every statement, for policies of row-level security. With
+    /// fenced SQL text, the connection's user must not be able to call `set_config`:
+    /// `REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM public`.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Whether anything may be changed in a database.
@@ -84,11 +102,56 @@ impl Grant {
         self
     }
 
-    /// The same, with SQL text allowed; see [`Grant::raw_sql`] for what that means.
+    /// The same, with fenced SQL text; see [`Grant::raw_sql`] for what that means.
     #[must_use]
     pub fn with_raw_sql(mut self) -> Self {
-        self.raw_sql = true;
+        self.raw_sql = RawSql::Fenced;
         self
+    }
+
+    /// The same, with SQL text that has all power of the connection; see [`Grant::raw_sql`].
+    #[must_use]
+    pub fn with_unfenced_raw_sql(mut self) -> Self {
+        self.raw_sql = RawSql::Unfenced;
+        self
+    }
+
+    /// The same, in a role of PostgreSQL.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.role = Some(role.into());
+        self
+    }
+
+    /// The same, with one more schema in which PostgreSQL looks for tables.
+    #[must_use]
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.search_path.push(name.into());
+        self
+    }
+
+    /// The same, with a setting of PostgreSQL around every statement.
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.insert(name.into(), value.into());
+        self
+    }
+
+    /// Whether SQL text may be sent, fenced or not.
+    #[must_use]
+    pub fn has_raw_sql(&self) -> bool {
+        self.raw_sql != RawSql::Denied
+    }
+
+    /// What the database itself holds the tenant to.
+    pub(crate) fn fence(&self) -> Fence {
+        Fence {
+            read_only: self.access == Access::ReadOnly,
+            raw_sql: self.raw_sql,
+            role: self.role.clone(),
+            search_path: self.search_path.clone(),
+            settings: self.settings.clone(),
+        }
     }
 }
 
@@ -148,6 +211,25 @@ impl TableGrant {
     ) -> Self {
         self.filters.push(Filter { column: column.into(), test, value: value.into() });
         self
+    }
+}
+
+/// `true` is fenced: what takes all power says so.
+fn raw_sql<'de, D: Deserializer<'de>>(from: D) -> Result<RawSql, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Granted {
+        Plain(bool),
+        Named(String),
+    }
+    match Granted::deserialize(from)? {
+        Granted::Plain(false) => Ok(RawSql::Denied),
+        Granted::Plain(true) => Ok(RawSql::Fenced),
+        Granted::Named(name) if name == "fenced" => Ok(RawSql::Fenced),
+        Granted::Named(name) if name == "unfenced" => Ok(RawSql::Unfenced),
+        Granted::Named(name) => Err(de::Error::custom(format!(
+            "`raw-sql` is `{name}`: use `false`, `true`, `\"fenced\"` or `\"unfenced\"`"
+        ))),
     }
 }
 

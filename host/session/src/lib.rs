@@ -118,3 +118,5 @@ pub use models::Models;
 pub use session::Session;
 pub use tenant::Tenant;
 pub use usage::Usage;
+
+pub use ferro_driver::RawSql;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ferro_driver::{Fence, RawSql};
 use ferro_wit::default_table;
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::schema::{Field, Model, Schema};
@@ -21,13 +22,14 @@ pub(crate) struct Policy {
     /// The values of the scope's filters: its tables in order, their filters in order.
     pub(crate) forced: Vec<Value>,
     pub(crate) read_only: bool,
-    pub(crate) raw_sql: bool,
+    /// What the database itself holds the caller to; none for the application.
+    pub(crate) fence: Option<Fence>,
 }
 
 impl Policy {
     /// Everything.
     pub(crate) fn trusted() -> Self {
-        Self { scope: None, forced: Vec::new(), read_only: false, raw_sql: true }
+        Self { scope: None, forced: Vec::new(), read_only: false, fence: None }
     }
 
     /// What a grant allows on the models of a plugin.
@@ -47,8 +49,13 @@ impl Policy {
             scope: (!unrestricted).then(|| Arc::new(Scope { tables, read_only })),
             forced,
             read_only,
-            raw_sql: grant.raw_sql,
+            fence: Some(grant.fence()),
         })
+    }
+
+    /// Whether SQL text may be sent.
+    pub(crate) fn has_raw_sql(&self) -> bool {
+        self.fence.as_ref().is_none_or(|fence| fence.raw_sql != RawSql::Denied)
     }
 
     /// Whether a model exists for the caller.

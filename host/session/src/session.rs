@@ -79,7 +79,7 @@ impl Session {
             Place::Database(database) => self.run(database.fetch(execution)).await,
             Place::Transaction { transaction, .. } => self.run(transaction.fetch(execution)).await,
         }?;
-        Ok(self.cursor(rows, None, writes, started, slot))
+        Ok(self.cursor(rows, writes, started, slot))
     }
 
     /// Run a query for its effect; the number of rows changed.
@@ -111,24 +111,17 @@ impl Session {
     ///
     /// `denied`, if the grant has no `raw-sql`; else as [`Session::fetch`].
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
-        self.admit_raw(sql)?;
+        self.admit_raw()?;
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let started = Instant::now();
-        let (rows, transaction) = match &self.place {
+        let rows = match &self.place {
+            Place::Database(database) => self.run(database.fetch_raw(sql, parameters)).await,
             Place::Transaction { transaction, .. } => {
-                (self.run(transaction.fetch_raw(sql, parameters)).await?, None)
+                self.run(transaction.fetch_raw(sql, parameters)).await
             }
-            Place::Database(database) if self.granted.policy.read_only => {
-                let transaction = self.begin_read_only(database).await?;
-                let rows = self.run(transaction.fetch_raw(sql, parameters)).await?;
-                (rows, Some(transaction))
-            }
-            Place::Database(database) => {
-                (self.run(database.fetch_raw(sql, parameters)).await?, None)
-            }
-        };
-        Ok(self.cursor(rows, transaction, false, started, slot))
+        }?;
+        Ok(self.cursor(rows, false, started, slot))
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -137,14 +130,10 @@ impl Session {
     ///
     /// As [`Session::fetch_raw`].
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
-        self.admit_raw(sql)?;
+        self.admit_raw()?;
         self.admit(&parameters)?;
         let changed = match &self.place {
             Place::Transaction { transaction, .. } => {
-                self.run(transaction.execute_raw(sql, parameters)).await
-            }
-            Place::Database(database) if self.granted.policy.read_only => {
-                let transaction = self.begin_read_only(database).await?;
                 self.run(transaction.execute_raw(sql, parameters)).await
             }
             Place::Database(database) => self.run(database.execute_raw(sql, parameters)).await,
@@ -166,7 +155,7 @@ impl Session {
         let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
         let place = match &self.place {
             Place::Database(database) => {
-                let begin = database.begin(self.restricted(options));
+                let begin = database.begin(options);
                 let transaction =
                     self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
                 let limits = self.granted.call.limits();
@@ -268,20 +257,11 @@ impl Session {
     fn cursor(
         &self,
         rows: ferro_driver::Cursor,
-        transaction: Option<Transaction>,
         writes: bool,
         started: Instant,
         slot: Slot,
     ) -> Cursor {
-        Cursor::new(
-            self.granted.clone(),
-            rows,
-            transaction,
-            writes,
-            started.elapsed(),
-            self.end(),
-            slot,
-        )
+        Cursor::new(self.granted.clone(), rows, writes, started.elapsed(), self.end(), slot)
     }
 
     /// A statement may be sent: no transaction is open that began here, and the limits allow it.
@@ -305,20 +285,14 @@ impl Session {
         }
     }
 
-    fn admit_raw(&self, sql: &str) -> Result<(), Error> {
-        let policy = &self.granted.policy;
-        if !policy.raw_sql {
-            let message = "SQL text is not granted for this database: it takes `raw-sql`";
-            return Err(Error::new(ErrorKind::Denied, message));
+    fn admit_raw(&self) -> Result<(), Error> {
+        match self.granted.policy.has_raw_sql() {
+            true => Ok(()),
+            false => {
+                let message = "SQL text is not granted for this database: it takes `raw-sql`";
+                Err(Error::new(ErrorKind::Denied, message))
+            }
         }
-        // A read-only transaction refuses every write, but not the statements that would make it
-        // one that writes: `SET TRANSACTION READ WRITE`, `PRAGMA query_only = OFF`.
-        if policy.read_only && !is_query(sql) {
-            let message =
-                format!("the grant is read-only: a statement begins with {}", QUERIES.join(", "));
-            return Err(Error::new(ErrorKind::ReadOnly, message));
-        }
-        Ok(())
     }
 
     async fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -327,20 +301,6 @@ impl Session {
             Place::Transaction { .. } => Wait::Run,
         };
         self.granted.wait(wait, Duration::ZERO, self.end(), work).await
-    }
-
-    /// For SQL text under a read-only grant: what it may do is not known from the text.
-    async fn begin_read_only(&self, database: &Database) -> Result<Transaction, Error> {
-        let begin = database.begin(self.restricted(TransactionOptions::default()));
-        self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await
-    }
-
-    /// The options of a transaction, made read-only where the grant is.
-    fn restricted(&self, options: TransactionOptions) -> TransactionOptions {
-        match self.granted.policy.read_only {
-            true => TransactionOptions { read_only: true, immediate: false, ..options },
-            false => options,
-        }
     }
 
     fn end(&self) -> Option<Instant> {
@@ -406,15 +366,6 @@ impl std::fmt::Debug for Session {
             .field("transaction", &matches!(self.place, Place::Transaction { .. }))
             .finish_non_exhaustive()
     }
-}
-
-/// What a statement begins with that may only read, if the transaction is read-only too.
-const QUERIES: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
-
-fn is_query(sql: &str) -> bool {
-    let sql = sql.trim_start();
-    let end = sql.find(|it: char| !it.is_ascii_alphabetic()).unwrap_or(sql.len());
-    QUERIES.iter().any(|keyword| sql[..end].eq_ignore_ascii_case(keyword))
 }
 
 /// A transaction's hold on the session that it began in.

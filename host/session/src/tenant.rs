@@ -114,6 +114,9 @@ mod tests {
                 "app": {
                     "access": "read-write",
                     "raw-sql": true,
+                    "role": "acme",
+                    "search-path": ["acme", "public"],
+                    "settings": { "app.tenant": "42" },
                     "tables": {
                         "notes": {
                             "read": ["id", "text"],
@@ -124,7 +127,8 @@ mod tests {
                         "tags": {}
                     }
                 },
-                "archive": {}
+                "archive": {},
+                "own": { "raw-sql": "unfenced" }
             },
             "limits": { "rows": 10, "statement-timeout": 0.25 }
         }"#;
@@ -136,12 +140,17 @@ mod tests {
         let app = Grant::read_write()
             .table("notes", notes)
             .table("tags", TableGrant::read_only())
-            .with_raw_sql();
+            .with_raw_sql()
+            .role("acme")
+            .schema("acme")
+            .schema("public")
+            .setting("app.tenant", "42");
         let limits =
             Limits { rows: 10, statement_timeout: Duration::from_millis(250), ..Limits::default() };
         let tenant = Tenant::new("acme")
             .grant("app", app)
             .grant("archive", Grant::read_only())
+            .grant("own", Grant::read_only().with_unfenced_raw_sql())
             .limits(limits);
         assert_eq!(serde_json::from_str::<Tenant>(file).unwrap(), tenant);
     }
@@ -154,6 +163,7 @@ mod tests {
             r#"{"name": "a", "grants": {"app": {"access": "all"}}}"#,
             r#"{"name": "a", "grants": {"app": {"tables": {"t": {"filter": {"x": 1}}}}}}"#,
             r#"{"name": "a", "grants": {"app": {"tables": {"t": {"read": {"only-not": []}}}}}}"#,
+            r#"{"name": "a", "grants": {"app": {"raw-sql": "trusted"}}}"#,
             r#"{"name": "a", "limits": {"row": 1}}"#,
             r#"{"name": "a", "limits": {"deadline": -1}}"#,
             r#"{"name": "a", "limits": {"deadline": "5s"}}"#,

@@ -61,7 +61,7 @@ async fn p1_a_cancelled_call_rolls_back() {
 async fn s2_the_deadline_covers_a_wait_for_the_database() {
     let component = ferro_build::component("ferro-test-raw", Target::Wasip2).unwrap();
     let limits = Limits { deadline: Duration::from_millis(500), ..Limits::default() };
-    let grant = Grant::read_write().with_raw_sql();
+    let grant = Grant::read_write().with_unfenced_raw_sql();
     let hasty = Arc::new(Tenant::new("hasty").grant("app", grant).limits(limits));
     for backend in BACKENDS {
         let bench = bench(backend).await;

@@ -14,7 +14,7 @@ async fn r1_sql_text_takes_the_import_and_the_grant() {
         let bench = bench(backend).await;
         let raw = bench.host.load(&component).await.unwrap();
         assert!(raw.needs_raw_sql());
-        let granted = Grant::read_write().with_raw_sql();
+        let granted = Grant::read_write().with_unfenced_raw_sql();
         let granted = Arc::new(Tenant::new("a").grant("app", granted));
         let elsewhere = Tenant::new("b").grant("app", Grant::read_write());
         let elsewhere = Arc::new(elsewhere.grant("other", Grant::read_only().with_raw_sql()));

@@ -31,7 +31,7 @@ fn limited(world: &World, limits: Limits) -> Gate {
 /// May send SQL text, within limits.
 fn raw(world: &World, limits: Limits) -> Session {
     let mut tenant = tenant(1).limits(limits);
-    let grant = Grant::read_write().table("note", notes(1)).with_raw_sql();
+    let grant = Grant::read_write().table("note", notes(1)).with_unfenced_raw_sql();
     tenant = tenant.grant("app", grant);
     world.gate(tenant).open("app").unwrap()
 }

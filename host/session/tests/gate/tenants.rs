@@ -11,6 +11,7 @@ on_both_databases! {
     a_trusted_gate_sees_everything,
     k2_unknown_and_ungranted_labels_look_alike,
     r1_sql_text_is_denied_unless_granted,
+    r3_sql_text_in_a_fence_reads_and_changes_rows_only,
     t1_a_table_or_column_outside_the_grant_cannot_be_named,
     t2_each_tenant_sees_its_own_rows,
     t2_a_list_of_values_is_any_of_them,
@@ -148,7 +149,7 @@ async fn r1_sql_text_is_denied_unless_granted(world: &World) {
     let sql = "SELECT title FROM note";
     assert_error(session.fetch_raw(sql, vec![]).await, ErrorKind::Denied, "`raw-sql`");
     assert_error(session.execute_raw(sql, vec![]).await, ErrorKind::Denied, "`raw-sql`");
-    let grant = Grant::read_write().table("note", notes(1)).with_raw_sql();
+    let grant = Grant::read_write().table("note", notes(1)).with_unfenced_raw_sql();
     let gate = world.gate(Tenant::new("raw").grant("app", grant));
     let cursor = gate.open("app").unwrap().fetch_raw(sql, vec![]).await.unwrap();
     assert_eq!(drain(cursor).await.unwrap().len(), 5);
@@ -172,7 +173,7 @@ async fn t8_a_read_only_grant_changes_nothing(world: &World) {
 }
 
 async fn t8_a_read_only_grant_makes_sql_text_read_only(world: &World) {
-    let grant = Grant::read_only().with_raw_sql();
+    let grant = Grant::read_only().with_unfenced_raw_sql();
     let gate = world.gate(Tenant::new("raw").grant("app", grant));
     let session = gate.open("app").unwrap();
     let writes = [
@@ -200,4 +201,79 @@ async fn t8_a_read_only_grant_makes_sql_text_read_only(world: &World) {
         assert_error(outcome, ErrorKind::ReadOnly, "read-only");
     }
     assert_eq!(world.all_notes().await.len(), 5);
+}
+
+async fn r3_sql_text_in_a_fence_reads_and_changes_rows_only(world: &World) {
+    let gate = world.gate(Tenant::new("raw").grant("app", Grant::read_write().with_raw_sql()));
+    let session = gate.open("app").unwrap();
+    for sql in ["DROP TABLE note", "PRAGMA query_only = 0", "COPY note TO STDOUT"] {
+        let error = session.execute_raw(sql, vec![]).await.unwrap_err();
+        assert!(
+            [ErrorKind::Denied, ErrorKind::InvalidQuery].contains(&error.kind),
+            "{sql}: {error}"
+        );
+        assert!(error.message.starts_with('`'), "it says what is wrong: {error}");
+    }
+    for sql in ["COMMIT", "SAVEPOINT x", "SELECT 1; COMMIT"] {
+        let outcome = session.execute_raw(sql, vec![]).await;
+        assert_error(outcome, ErrorKind::InvalidQuery, "");
+    }
+    assert_eq!(world.all_notes().await.len(), 5);
+}
+
+/// The user of the test's connection is superuser.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r2_k2_a_fence_that_does_not_hold_is_for_the_operator_to_mend() {
+    let world = World::postgres().await;
+    let gate = world.gate(Tenant::new("raw").grant("app", Grant::read_write().with_raw_sql()));
+    let session = gate.open("app").unwrap();
+    for outcome in [
+        session.execute_raw("SELECT 1", vec![]).await.map(drop),
+        session.fetch_raw("SELECT 1", vec![]).await.map(drop),
+    ] {
+        let error = assert_error(outcome, ErrorKind::InvalidConfiguration, "not set up correctly");
+        assert!(!error.message.contains("role") && !error.message.contains("superuser"), "{error}");
+    }
+    // The grant says what SQLite does not have.
+    let world = World::sqlite().await;
+    let gate = world.gate(Tenant::new("raw").grant("app", Grant::read_write().role("acme")));
+    assert_error(gate.open("app"), ErrorKind::InvalidConfiguration, "does not fit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t2_row_level_security_under_a_role_agrees_with_the_forced_filter() {
+    let world = World::postgres().await;
+    let trusted = world.trusted();
+    // Roles belong to the whole server.
+    let role = format!("ferro_tenant_{}", std::process::id());
+    for sql in [
+        &format!("CREATE ROLE {role}"),
+        &format!("GRANT ALL ON note TO {role}"),
+        "ALTER TABLE note ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY own ON note USING (tenant_id::text = current_setting('app.tenant', true))",
+    ] {
+        trusted.execute_raw(sql, vec![]).await.unwrap();
+    }
+    let titles = fields("Note", &["title"]);
+    for (tenant, seen) in [(1, vec!["a", "b", "c"]), (2, vec!["x", "y"]), (3, vec![])] {
+        let guarded = |grant: Grant| grant.role(&role).setting("app.tenant", tenant.to_string());
+        // The policy alone, then both.
+        let all = Grant::read_write().table("note", TableGrant::read_write());
+        let own = Grant::read_write().table("note", notes(tenant));
+        for grant in [guarded(all), guarded(own)] {
+            let gate = world.gate(Tenant::new("guarded").grant("app", grant));
+            let session = gate.open("app").unwrap();
+            assert_eq!(texts(&session, &titles).await, seen);
+            let options = TransactionOptions::default();
+            let transaction = session.begin(options).await.unwrap();
+            assert_eq!(texts(&transaction, &titles).await, seen);
+            let update = update_all("Note", "title", "text");
+            let changed = transaction.execute(&delete_all("Note"), vec![]).await.unwrap();
+            assert_eq!(changed, seen.len() as u64);
+            assert_eq!(transaction.execute(&update, vec!["z".into()]).await.unwrap(), 0);
+            transaction.rollback().await.unwrap();
+        }
+    }
+    trusted.execute_raw(&format!("DROP OWNED BY {role}"), vec![]).await.unwrap();
+    trusted.execute_raw(&format!("DROP ROLE {role}"), vec![]).await.unwrap();
 }
