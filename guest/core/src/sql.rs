@@ -56,6 +56,12 @@ impl Sql {
         }
     }
 
+    /// Puts what is written so far ahead of the statement, under a name and names of its columns.
+    pub(crate) fn move_ahead(&mut self, name: &str, columns: &[String]) {
+        let select = std::mem::take(&mut self.text);
+        self.ahead.push(format!("{} ({}) AS ({select})", quoted(name), columns.join(", ")));
+    }
+
     /// A quoted identifier.
     pub(crate) fn name(&mut self, name: &str) {
         push_name(&mut self.text, name);
@@ -90,6 +96,12 @@ impl Sql {
     /// A new placeholder for a column of the batch.
     pub(crate) fn column(&mut self, index: u32, kind: ScalarType, many: bool) {
         let position = self.add(Bind { source: Binding::Column(index), kind, many });
+        self.placeholder(position);
+    }
+
+    /// A new placeholder for the keys that an earlier step returned in one of its columns.
+    pub(crate) fn keys(&mut self, step: u32, column: u32, kind: ScalarType) {
+        let position = self.add(Bind { source: Binding::Keys((step, column)), kind, many: true });
         self.placeholder(position);
     }
 

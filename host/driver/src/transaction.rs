@@ -304,7 +304,7 @@ impl Transaction {
         Self { state, level: self.level, read_only: self.read_only, ended: true }
     }
 
-    /// Ends a transaction that only read, unless this is a [`handle`](Self::handle) of it.
+    /// Ends a transaction that changed nothing, unless this is a [`handle`](Self::handle) of it.
     pub(crate) async fn end_reading(self) -> Result<(), Error> {
         match self.ended {
             true => Ok(()),

@@ -6,6 +6,7 @@
 mod comparison;
 mod delete;
 mod expression;
+mod include;
 mod insert;
 mod projection;
 mod select;
@@ -18,6 +19,7 @@ use ferro_wit::policy::Scope;
 use ferro_wit::query::{Node, NodeRef, Query, SelectRef, Statement};
 use ferro_wit::types::{ColumnInfo, Dialect, Error};
 
+use self::include::Extra;
 use crate::catalog::{Catalog, Field};
 use crate::error::invalid;
 use crate::policy::{self, View};
@@ -56,7 +58,7 @@ impl Catalog {
         let view = View::open(self, scope, model)?;
         let compiler = Compiler::new(self, query, dialect, scope, view.clone())?;
         let steps = match &query.statement {
-            Statement::Select(select) => vec![compiler.select(*select)?],
+            Statement::Select(select) => compiler.select_and_relations(*select)?,
             Statement::Count(select) => vec![compiler.count(*select)?],
             Statement::Exists(select) => vec![compiler.exists(*select)?],
             Statement::Insert(insert) => compiler.insert(insert)?,
@@ -67,7 +69,7 @@ impl Catalog {
         check_parameters(&steps, &agreements)?;
         Ok(Plan {
             effect: if is_read { Effect::Read } else { Effect::Write },
-            atomic: steps.iter().any(|it| it.rows_per_statement.is_some()),
+            atomic: steps.len() > 1 || steps.iter().any(|it| it.rows_per_statement.is_some()),
             steps,
             agreements,
         })
@@ -84,6 +86,8 @@ pub(crate) struct Compiler<'a> {
     /// The columns of the first table are written without its alias: in `RETURNING`, where SQLite
     /// has none.
     bare: bool,
+    /// What a select lists after its projection.
+    extra: Vec<Extra<'a>>,
     /// How many statements there are around what is being written.
     depth: usize,
 }
@@ -109,7 +113,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Self, Error> {
         let typing = Typing::new(catalog, query, dialect, scope, view)?;
         let sql = Sql::new(dialect);
-        Ok(Self { catalog, query, dialect, typing, sql, bare: false, depth: 0 })
+        Ok(Self { catalog, query, dialect, typing, sql, bare: false, extra: Vec::new(), depth: 0 })
     }
 
     /// The model as the caller sees it.
@@ -184,23 +188,22 @@ fn model_of(query: &Query) -> Result<&str, Error> {
 
 /// A caller counts its values by what the plan binds, so parameters are numbered without gaps.
 fn check_parameters(steps: &[Step], agreements: &[Agreement]) -> Result<(), Error> {
-    for step in steps {
-        let bound = step.binds.iter().filter_map(|bind| match bind.source {
-            Binding::Parameter(index) => Some(index),
-            _ => None,
-        });
-        let compared = agreements.iter().filter_map(|it| match it.given {
-            Given::Parameter(index) => Some(index),
-            Given::Column(_) => None,
-        });
-        let mut used: Vec<u32> = bound.chain(compared).collect();
-        used.sort_unstable();
-        used.dedup();
-        if let Some((gap, _)) = (0..).zip(&used).find(|(expected, index)| expected != *index) {
-            return Err(invalid(format!(
-                "parameter {gap} is not used: parameters are numbered from 0 without gaps"
-            )));
-        }
+    let binds = steps.iter().flat_map(|it| &it.binds);
+    let bound = binds.filter_map(|bind| match bind.source {
+        Binding::Parameter(index) => Some(index),
+        _ => None,
+    });
+    let compared = agreements.iter().filter_map(|it| match it.given {
+        Given::Parameter(index) => Some(index),
+        Given::Column(_) => None,
+    });
+    let mut used: Vec<u32> = bound.chain(compared).collect();
+    used.sort_unstable();
+    used.dedup();
+    match (0..).zip(&used).find(|(expected, index)| expected != *index) {
+        Some((gap, _)) => Err(invalid(format!(
+            "parameter {gap} is not used: parameters are numbered from 0 without gaps"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -55,11 +55,16 @@ impl<'a> Compiler<'a> {
             if position > 0 {
                 self.sql.push(", ");
             }
-            // The driver knows no enums of the application: it reads their texts.
-            let is_enum = self.dialect.features().enums && field.ty.enumeration.is_some();
-            self.sql.push(if is_enum { "CAST(" } else { "" });
-            self.column(field);
-            self.sql.push(if is_enum { " AS text)" } else { "" });
+            self.as_text(field, |it| it.column(field));
         }
+    }
+
+    /// Writes a column to be returned. The driver knows no enums of the application: it reads their
+    /// texts.
+    pub(super) fn as_text(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
+        let is_enum = self.dialect.features().enums && field.ty.enumeration.is_some();
+        self.sql.push(if is_enum { "CAST(" } else { "" });
+        write(self);
+        self.sql.push(if is_enum { " AS text)" } else { "" });
     }
 }

@@ -7,6 +7,7 @@ use ferro_wit::query::{
 };
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
+use super::include::Extra;
 use super::{Compiler, alias};
 use crate::catalog::Field;
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
@@ -15,10 +16,10 @@ use crate::sql::quoted;
 
 impl<'a> Compiler<'a> {
     /// The rows of a select.
-    pub(super) fn select(mut self, select: SelectRef) -> Result<Step, Error> {
-        let select = self.select_at(select);
-        self.typing.check_select(select)?;
-        let columns = self.columns(select)?;
+    pub(super) fn select(mut self, select: &'a Select) -> Result<Step, Error> {
+        self.typing.check_query(select)?;
+        let mut columns = self.columns(select)?;
+        columns.extend(self.extra.iter().map(Extra::info));
         self.rows(select, Listed::Projection, true)?;
         self.into_step(columns)
     }
@@ -183,6 +184,7 @@ impl<'a> Compiler<'a> {
                     self.sql.push("DISTINCT ");
                 }
                 self.projection(&select.projection)?;
+                self.extra();
             }
             Listed::Keys => self.keys(),
             Listed::Value { guarded } => self.only_value(&select.projection, guarded)?,
@@ -341,7 +343,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn order(&mut self, select: &'a Select) -> Result<(), Error> {
+    pub(super) fn order(&mut self, select: &'a Select) -> Result<(), Error> {
         if select.combined.is_empty() {
             let keys = self.typing.last_keys(select);
             return self.sorted_by(&select.order_by, keys, " ORDER BY ");

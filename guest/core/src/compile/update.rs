@@ -9,7 +9,7 @@ use ferro_wit::types::Error;
 use super::Compiler;
 use crate::error::{at, invalid, shown};
 use crate::policy::{self, Write};
-use crate::typing::check_supported;
+use crate::typing::check_no_includes;
 use crate::validate::{children, select_nodes};
 
 impl<'a> Compiler<'a> {
@@ -28,7 +28,7 @@ impl<'a> Compiler<'a> {
     /// The rows that an update or a delete is about: checked, with nothing that it cannot have.
     pub(super) fn check_rows(&mut self, rows: SelectRef) -> Result<Chosen<'a>, Error> {
         let rows = self.select_at(rows);
-        check_supported(rows)?;
+        check_no_includes(rows)?;
         let plain = matches!(rows.distinct, Distinct::No)
             && rows.lock.is_none()
             && rows.combined.is_empty()

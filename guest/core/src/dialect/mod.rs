@@ -107,6 +107,9 @@ pub(crate) trait Spelling {
     fn function(self, function: Function) -> (&'static str, &'static str);
     /// What stands between a value and a list of its type that it must be in, or not, and after.
     fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str);
+    /// What stands before and after an element of a JSON array, which has no bytes: they travel as
+    /// hexadecimal digits.
+    fn element(self, kind: ScalarType) -> (&'static str, &'static str);
     /// What makes values compare exactly, whatever collation their column has.
     fn exact(self, kind: ScalarType) -> &'static str;
 }
@@ -270,6 +273,13 @@ impl Spelling for Dialect {
             // JSON has no bytes: they travel as hexadecimal digits.
             (Self::Sqlite, false, true) => (" IN (SELECT unhex(value) FROM json_each(", "))"),
             (Self::Sqlite, true, true) => (" NOT IN (SELECT unhex(value) FROM json_each(", "))"),
+        }
+    }
+
+    fn element(self, kind: ScalarType) -> (&'static str, &'static str) {
+        match (self, kind) {
+            (Self::Sqlite, ScalarType::Blob | ScalarType::Uuid) => ("unhex(", ")"),
+            _ => ("", ""),
         }
     }
 

@@ -110,10 +110,10 @@ impl<'a> Typing<'a> {
         &mut self,
         from: usize,
         name: &str,
-        around: usize,
+        around: Option<usize>,
     ) -> Result<usize, Error> {
         let crossing = self.view_of(from)?.cross(self.catalog, self.scope, name)?;
-        let frame = self.open(crossing.target, Some(around))?;
+        let frame = self.open(crossing.target, around)?;
         let catalog = self.catalog;
         let pairs = match (&crossing.relation.link, crossing.through) {
             (Link::JoinTable { index, .. }, _) => {

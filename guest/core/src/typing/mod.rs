@@ -21,7 +21,7 @@ use crate::policy::View;
 
 use frames::Frame;
 pub(crate) use frames::{Join, MAX_TABLES, Reach, Table};
-pub(crate) use selects::check_supported;
+pub(crate) use selects::check_no_includes;
 
 /// What is known of a node.
 #[derive(Debug, Clone, Copy)]

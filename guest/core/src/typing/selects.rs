@@ -18,7 +18,12 @@ impl<'a> Typing<'a> {
     /// Checks all parts of a select, in the frame of its rows: those that are left out of a count
     /// too, since what may not be named may not be named there either.
     pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<(), Error> {
-        check_supported(select)?;
+        check_no_includes(select)?;
+        self.check_query(select)
+    }
+
+    /// The same for the select of a query, which may include relations.
+    pub(crate) fn check_query(&mut self, select: &'a Select) -> Result<(), Error> {
         let columns = self.projected(&select.projection)?;
         self.check_clauses(select)?;
         self.check_groups(select)?;
@@ -243,7 +248,7 @@ impl<'a> Typing<'a> {
             )
     }
 
-    fn is_grouped(&mut self, select: &'a Select) -> Result<bool, Error> {
+    pub(crate) fn is_grouped(&mut self, select: &'a Select) -> Result<bool, Error> {
         let outputs = match &select.projection {
             Projection::Outputs(outputs) => outputs.as_slice(),
             Projection::Model | Projection::Fields(_) => &[],
@@ -334,13 +339,13 @@ impl<'a> Typing<'a> {
         let mut frames = Vec::new();
         for name in way {
             if self.leads_to_many(table, name)? {
-                frames.push(self.open_related(table, name, here)?);
+                frames.push(self.open_related(table, name, Some(here))?);
                 table = self.frames[frames[frames.len() - 1]].row;
             } else {
                 table = self.step(frames.last().copied().unwrap_or(here), table, name)?;
             }
         }
-        let innermost = self.open_related(table, last, here)?;
+        let innermost = self.open_related(table, last, Some(here))?;
         frames.push(innermost);
         let mut fact = Fact::CONSTANT;
         if let Some(condition) = related.condition {
@@ -471,10 +476,10 @@ impl<'a> Typing<'a> {
     }
 }
 
-/// Refuses the parts of a select that are not compiled yet.
-pub(crate) fn check_supported(select: &Select) -> Result<(), Error> {
+/// Fails where a select that has no rows of its own to return includes relations.
+pub(crate) fn check_no_includes(select: &Select) -> Result<(), Error> {
     match select.includes.is_empty() {
         true => Ok(()),
-        false => Err(unsupported("`includes` of a select is not supported yet")),
+        false => Err(invalid("relations are loaded with the rows of a query only")),
     }
 }

@@ -8,6 +8,7 @@ mod blog;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/fixture.rs"]
 mod fixture;
+mod includes;
 #[path = "../sql/queries.rs"]
 mod queries;
 mod relations;

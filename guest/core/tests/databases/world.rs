@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use ferro_core::Catalog;
-use ferro_driver::{ConnectOptions, Database, Execution};
+use ferro_driver::{ConnectOptions, Cursor, Database, Execution};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Error, Value};
+use ferro_wit::types::{Attachment, Error, Value};
 
 pub(crate) struct World {
     pub(crate) catalog: Catalog,
-    databases: [Database; 2],
+    pub(crate) databases: [Database; 2],
 }
 
 impl World {
@@ -81,6 +81,48 @@ impl World {
         ]
     }
 
+    /// The result sets that both databases return, and how each finds its parents.
+    pub(crate) async fn result_sets(
+        &self,
+        query: &Query,
+        parameters: &[Value],
+        scope: Option<&Scope>,
+        forced: &[Value],
+    ) -> Vec<ResultSet> {
+        let mut both = Vec::new();
+        for database in &self.databases {
+            let plan = self.catalog.compile(query, database.dialect(), scope).unwrap();
+            let mut cursor = database
+                .fetch(Execution {
+                    plan: Arc::new(plan),
+                    parameters: parameters.to_vec(),
+                    forced: forced.to_vec(),
+                    rows: None,
+                })
+                .await
+                .unwrap();
+            let mut sets = Vec::new();
+            loop {
+                let mut rows = read(&mut cursor).await.unwrap();
+                let attachment = cursor.attached().cloned();
+                // The order counts among the rows of one parent.
+                let columns = attachment.iter().flat_map(|it| it.columns.clone());
+                let columns: Vec<_> = columns.map(|it| it as usize).collect();
+                rows.sort_by_key(|row| {
+                    columns.iter().map(|it| format!("{:?}", row[*it])).collect::<Vec<_>>()
+                });
+                sets.push((attachment, rows));
+                if !cursor.next_result().await.unwrap() {
+                    break;
+                }
+            }
+            both.push(sets);
+        }
+        let postgres = both.pop().unwrap();
+        assert_eq!(both, std::slice::from_ref(&postgres), "SQLite and PostgreSQL differ");
+        postgres
+    }
+
     async fn outcome(
         &self,
         database: &Database,
@@ -101,15 +143,22 @@ impl World {
             let changed = i64::try_from(database.execute(execution).await?).unwrap();
             return Ok(vec![vec![Value::Integer(changed)]]);
         }
-        let mut cursor = database.fetch(execution).await?;
-        let mut rows = Vec::new();
-        while let Some(batch) = cursor.next(100).await? {
-            for row in 0..batch.rows as usize {
-                rows.push(batch.columns.iter().map(|column| column.get(row).unwrap()).collect());
-            }
-        }
-        Ok(rows)
+        read(&mut database.fetch(execution).await?).await
     }
+}
+
+/// How rows find their parents, and the rows.
+pub(crate) type ResultSet = (Option<Attachment>, Vec<Vec<Value>>);
+
+/// The rows of the present result set.
+async fn read(cursor: &mut Cursor) -> Result<Vec<Vec<Value>>, Error> {
+    let mut rows = Vec::new();
+    while let Some(batch) = cursor.next(100).await? {
+        for row in 0..batch.rows as usize {
+            rows.push(batch.columns.iter().map(|column| column.get(row).unwrap()).collect());
+        }
+    }
+    Ok(rows)
 }
 
 /// Integers of a query of one column, nulls as -1.

@@ -1,7 +1,7 @@
 //! Models with relations of every kind, and queries across them.
 
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
-use ferro_wit::query::{Node, NodeRef, Path, Quantifier, Related};
+use ferro_wit::query::{Inclusion, Node, NodeRef, Path, Quantifier, Query, Related, Select};
 use ferro_wit::schema::{
     ColumnType, Comparison, Field, ForeignKey, IntegerWidth, ManyToMany, Model, Schema,
 };
@@ -141,4 +141,15 @@ impl Nodes {
         let relations = relations.iter().map(|it| (*it).to_owned()).collect();
         self.add(Node::Related(Related { quantifier, relations, condition }))
     }
+}
+
+/// A relation to load, and which of its rows.
+pub(crate) fn included(path: &str, rows: Option<u32>) -> Inclusion {
+    Inclusion { relations: path.split('.').map(str::to_owned).collect(), rows }
+}
+
+/// All of a model, with relations.
+pub(crate) fn with(model: &str, paths: &[&str]) -> Query {
+    let includes = paths.iter().map(|it| included(it, None)).collect();
+    Nodes::default().select(Select { includes, ..all(model) })
 }

@@ -338,6 +338,10 @@ fn write_plan(out: &mut String, plan: &Plan, dialect: Dialect) {
     for step in &plan.steps {
         let rows = step.rows_per_statement.map(|it| format!(" ({it} rows)")).unwrap_or_default();
         writeln!(out, "{dialect}{rows}: {}", step.sql).unwrap();
+        if let Some(it) = &step.attachment {
+            let (name, columns) = (it.relations.join("."), (&it.parent_columns, &it.columns));
+            writeln!(out, "  {name} of {}: {:?} = {:?}", it.parents, columns.0, columns.1).unwrap();
+        }
         if step.binds.is_empty() {
             continue;
         }
@@ -346,6 +350,7 @@ fn write_plan(out: &mut String, plan: &Plan, dialect: Dialect) {
                 Binding::Parameter(index) => format!("parameter {index}"),
                 Binding::Forced(index) => format!("forced {index}"),
                 Binding::Column(index) => format!("column {index}"),
+                Binding::Keys((step, column)) => format!("keys {step}.{column}"),
                 other => format!("{other:?}"),
             };
             let many = if bind.many { "[]" } else { "" };

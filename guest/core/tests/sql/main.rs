@@ -8,6 +8,7 @@ mod expressions;
 mod faults;
 mod fixture;
 mod hostile;
+mod includes;
 mod insert;
 mod limits;
 mod queries;

@@ -1,5 +1,6 @@
 //! Plans of several steps that return rows: one result set after another.
 
+use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::types::{Batch, Error, Isolation, TransactionOptions};
 
 use super::keys::Keys;
@@ -30,7 +31,7 @@ impl Steps {
         let origin = match target {
             Target::Transaction(transaction) => Origin::Transaction(transaction.handle()),
             Target::Database(database) if execution.plan.atomic => {
-                Origin::Transaction(database.begin(snapshot()).await?)
+                Origin::Transaction(database.begin(snapshot(&execution.plan)).await?)
             }
             Target::Database(database) => Origin::Database(database.clone()),
         };
@@ -54,7 +55,7 @@ impl Steps {
         self.open().await
     }
 
-    /// Ends a transaction that was begun for these steps. They only read: nothing is lost.
+    /// Ends a transaction that was begun for these steps. They changed nothing: nothing is lost.
     pub(crate) async fn end(self) -> Result<(), Error> {
         match self.origin {
             Origin::Transaction(transaction) => transaction.end_reading().await,
@@ -83,10 +84,11 @@ impl Origin {
 }
 
 /// A transaction in which every statement sees the same rows.
-fn snapshot() -> TransactionOptions {
+fn snapshot(plan: &Plan) -> TransactionOptions {
     TransactionOptions {
         isolation: Some(Isolation::RepeatableRead),
-        read_only: true,
+        // A select that locks its rows is none that only reads.
+        read_only: plan.effect == Effect::Read,
         ..TransactionOptions::default()
     }
 }
