@@ -5,6 +5,7 @@
 
 mod errors;
 mod hostile;
+mod includes;
 mod interference;
 mod limits;
 mod plans;
