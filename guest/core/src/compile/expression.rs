@@ -1,7 +1,7 @@
 //! Expressions as SQL. They have been typed before, so this module only spells them.
 
 use ferro_wit::query::{
-    BinaryOperator, CaseExpression, FunctionCall, Literal, Node, NodeRef, UnaryOperator,
+    BinaryOperator, CaseExpression, FunctionCall, JsonPath, Literal, Node, NodeRef, UnaryOperator,
 };
 use ferro_wit::types::{Error, ScalarType};
 
@@ -54,8 +54,7 @@ impl<'a> Compiler<'a> {
             Node::InSelect((operand, select)) => self.in_select(node, *operand, *select)?,
             Node::Case(case) => self.case(case)?,
             Node::Window(window) => self.window(window, fact.ty)?,
-            // Typing refuses these.
-            Node::Json(_) => return Err(unsupported(format!("node {node}"))),
+            Node::Json(path) => self.json(path)?,
         }
         Ok(())
     }
@@ -69,6 +68,7 @@ impl<'a> Compiler<'a> {
                 | Node::Between(_)
                 | Node::AllOf(_)
                 | Node::AnyOf(_)
+                | Node::Json(_)
                 | Node::Related(_)
                 | Node::InSelect(_)
         );
@@ -239,24 +239,51 @@ impl<'a> Compiler<'a> {
         let template = self
             .dialect
             .template(operator)
-            .ok_or_else(|| unsupported(format!("{operator:?} is not supported yet")))?;
+            .ok_or_else(|| unsupported(format!("{operator:?} is not supported")))?;
+        self.filled(template, |it, place| match place {
+            0 => write(it, left),
+            _ => write(it, right),
+        })
+    }
+
+    /// Writes a template: `{0}` and `{1}` stand for what is written in their places.
+    fn filled(
+        &mut self,
+        template: &str,
+        mut write: impl FnMut(&mut Self, usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut rest = template;
-        while let Some((text, after)) = rest.split_once('{') {
+        while let Some(at) = rest.find(['{']) {
+            let (text, after) = rest.split_at(at);
             self.sql.push(text);
-            match after.split_once('}') {
-                Some(("0", after)) => {
-                    write(self, left)?;
-                    rest = after;
+            let place = [("{0}", 0), ("{1}", 1)].into_iter().find(|(it, _)| after.starts_with(it));
+            rest = match place {
+                Some((it, place)) => {
+                    write(self, place)?;
+                    &after[it.len()..]
                 }
-                Some((_, after)) => {
-                    write(self, right)?;
-                    rest = after;
+                None => {
+                    self.sql.push("{");
+                    &after[1..]
                 }
-                None => break,
-            }
+            };
         }
         self.sql.push(rest);
         Ok(())
+    }
+
+    /// Writes a part of a document, as the type that is asked for.
+    fn json(&mut self, path: &JsonPath) -> Result<(), Error> {
+        let template = self
+            .dialect
+            .json(path.kind)
+            .ok_or_else(|| unsupported(format!("json as {}", path.kind)))?;
+        self.filled(template, |it, _| {
+            it.sql.check_size()?;
+            it.operand(path.document)?;
+            it.sql.json_steps(&path.steps);
+            Ok(())
+        })
     }
 
     /// Writes a number to calculate with. Integers have 64 bits, whatever their column has.

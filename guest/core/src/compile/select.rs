@@ -292,7 +292,10 @@ impl<'a> Compiler<'a> {
             if listed == Listed::Nothing {
                 let listed = it.listed_for_count(select)?;
                 let ordered = it.order_has_parameters(select)?;
-                return it.rows(select, listed, ordered);
+                it.rows(select, listed, ordered)?;
+                let bounded = select.limit.is_some() || select.offset.is_some();
+                it.sql.push(if bounded { "" } else { it.dialect.end_of_exists() });
+                return Ok(());
             }
             it.rows(select, listed, true)
         })?;

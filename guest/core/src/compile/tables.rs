@@ -109,6 +109,7 @@ impl<'a> Compiler<'a> {
                 None => Ok(()),
             }
         })?;
+        self.sql.push(self.dialect.end_of_exists());
         self.sql.push(")");
         Ok(())
     }

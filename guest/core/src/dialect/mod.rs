@@ -8,6 +8,7 @@ use ferro_wit::query::{BinaryOperator, NullsOrder};
 use ferro_wit::types::{Dialect, ScalarType};
 
 use crate::functions::Function;
+use crate::typing::is_position;
 
 pub(crate) mod columns;
 
@@ -22,6 +23,8 @@ pub(crate) struct Features {
     pub(crate) arrays: bool,
     /// Intervals compare.
     pub(crate) intervals: bool,
+    /// Documents compare, and can be searched. Else they are texts.
+    pub(crate) documents: bool,
     /// An integer that needs more than 64 bits is an error. Else it becomes a float.
     pub(crate) checked_integers: bool,
     /// Integers of fewer than 64 bits are calculated in as few.
@@ -52,6 +55,7 @@ const SQLITE: Features = Features {
     decimals: false,
     arrays: false,
     intervals: false,
+    documents: false,
     checked_integers: false,
     narrow_integers: false,
     decimal_aggregates: false,
@@ -70,6 +74,7 @@ const POSTGRES: Features = Features {
     decimals: true,
     arrays: true,
     intervals: true,
+    documents: true,
     checked_integers: true,
     narrow_integers: true,
     decimal_aggregates: true,
@@ -97,10 +102,19 @@ pub(crate) trait Spelling {
     fn text(self, value: &str) -> String;
     /// What to add to an order so that nulls come where they are asked for.
     fn nulls(self, descending: bool, nulls: NullsOrder) -> &'static str;
+    /// What goes at the end of a select inside of `EXISTS`. SQLite 3.51 would make a join of it, and
+    /// then count an offset of the select around it by the rows of both. It leaves alone what has a
+    /// limit.
+    fn end_of_exists(self) -> &'static str;
     /// What stands for "no limit" where an offset needs one.
     fn no_limit(self) -> Option<&'static str>;
     /// How an operator is written, for those that are not infix operators of both databases.
     fn template(self, operator: BinaryOperator) -> Option<&'static str>;
+    /// What stands behind a document for a part of it: by keys, and by positions in arrays.
+    fn json_steps(self, steps: &[String]) -> String;
+    /// How a part of a document, `{0}`, is read as a type; null if it is something else. None where
+    /// that cannot be.
+    fn json(self, kind: ScalarType) -> Option<&'static str>;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
     /// What stands before and after a function's arguments.
@@ -176,6 +190,13 @@ impl Spelling for Dialect {
         }
     }
 
+    fn end_of_exists(self) -> &'static str {
+        match self {
+            Self::Sqlite => " LIMIT 1",
+            Self::Postgres => "",
+        }
+    }
+
     fn no_limit(self) -> Option<&'static str> {
         match self {
             Self::Sqlite => Some("-1"),
@@ -210,6 +231,70 @@ impl Spelling for Dialect {
             (Self::Sqlite, B::Contains) => "instr({0}, {1}) > 0",
             (Self::Sqlite, B::StartsWith) => "substr({0}, 1, length({1})) = {1}",
             (Self::Sqlite, B::EndsWith) => "substr({0}, length({0}) - length({1}) + 1) = {1}",
+            (Self::Postgres, B::ArrayContains | B::JsonContains) => "{0} @> {1}",
+            (Self::Postgres, B::ArrayOverlaps) => "{0} && {1}",
+            // A null among the elements is like no other.
+            (Self::Sqlite, B::ArrayContains) => {
+                "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN NOT EXISTS (SELECT value FROM \
+                 json_each({1}) EXCEPT SELECT value FROM json_each({0}) WHERE value IS NOT NULL) END"
+            }
+            (Self::Sqlite, B::ArrayOverlaps) => {
+                "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN EXISTS (SELECT value FROM \
+                 json_each({0}) INTERSECT SELECT value FROM json_each({1}) WHERE value IS NOT NULL) \
+                 END"
+            }
+            _ => return None,
+        })
+    }
+
+    fn json_steps(self, steps: &[String]) -> String {
+        let step = |step: &String| match (self, is_position(step)) {
+            (Self::Sqlite, true) => format!("[{step}]"),
+            (Self::Sqlite, false) => format!(".\"{step}\""),
+            (Self::Postgres, true) => format!(" -> {step}"),
+            (Self::Postgres, false) => format!(" -> {}", self.text(step)),
+        };
+        let steps: String = steps.iter().map(step).collect();
+        match self {
+            Self::Sqlite => format!(" -> {}", self.text(&format!("${steps}"))),
+            Self::Postgres => steps,
+        }
+    }
+
+    fn json(self, kind: ScalarType) -> Option<&'static str> {
+        use ScalarType as S;
+        Some(match (self, kind) {
+            (_, S::Json) => "{0}",
+            (Self::Sqlite, S::Text) => "CASE json_type({0}) WHEN 'text' THEN {0} ->> '$' END",
+            (Self::Sqlite, S::Boolean) => {
+                "CASE json_type({0}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
+            }
+            // A number without fraction is whole, however it is written. One that needs more than
+            // 64 bits is none of these.
+            (Self::Sqlite, S::Integer) => {
+                "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' = \
+                 CAST({0} ->> '$' AS INTEGER) THEN CAST({0} ->> '$' AS INTEGER) END"
+            }
+            (Self::Sqlite, S::Float) => {
+                "CASE WHEN json_type({0}) IN ('integer', 'real') THEN CAST({0} ->> '$' AS REAL) END"
+            }
+            (Self::Postgres, S::Text) => {
+                "CASE jsonb_typeof({0}) WHEN 'string' THEN {0} #>> '{}' END"
+            }
+            (Self::Postgres, S::Boolean) => {
+                "CASE jsonb_typeof({0}) WHEN 'boolean' THEN CAST({0} AS boolean) END"
+            }
+            (Self::Postgres, S::Integer) => {
+                "CASE jsonb_typeof({0}) WHEN 'number' THEN CASE WHEN CAST({0} AS numeric) BETWEEN \
+                 -9223372036854775808 AND 9223372036854775807 AND CAST({0} AS numeric) = \
+                 trunc(CAST({0} AS numeric)) THEN CAST({0} AS bigint) END END"
+            }
+            (Self::Postgres, S::Float) => {
+                "CASE jsonb_typeof({0}) WHEN 'number' THEN CAST({0} AS double precision) END"
+            }
+            (Self::Postgres, S::Decimal) => {
+                "CASE jsonb_typeof({0}) WHEN 'number' THEN CAST({0} AS numeric) END"
+            }
             _ => return None,
         })
     }

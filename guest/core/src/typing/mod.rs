@@ -5,6 +5,7 @@
 
 mod calls;
 mod columns;
+mod documents;
 mod frames;
 mod operators;
 mod selects;
@@ -19,6 +20,7 @@ use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::View;
 
+pub(crate) use documents::is_position;
 use frames::Frame;
 pub(crate) use frames::{Join, MAX_TABLES, Reach, Table};
 pub(crate) use selects::check_no_includes;
@@ -246,7 +248,7 @@ impl<'a> Typing<'a> {
             }
             Node::Aggregate(aggregate) => self.aggregate(aggregate, node),
             Node::Case(case) => self.case(case, node),
-            Node::Json(_) => Err(named(not_yet("json"))),
+            Node::Json(path) => self.json(path).map_err(named),
             Node::Window(window) => self.window(window, node),
             Node::Related(related) => self.related(node, related).map_err(named),
             Node::Subquery(select) => self.subquery(node, *select).map_err(named),
@@ -310,8 +312,4 @@ fn literal_fact(literal: &Literal) -> Result<Fact, Error> {
         Literal::Integer(_) => Ok(Fact::constant(ScalarType::Integer)),
         Literal::Star => Err(invalid("`star` stands only in `count`")),
     }
-}
-
-fn not_yet(construct: &str) -> Error {
-    unsupported(format!("`{construct}` is not supported yet"))
 }

@@ -3,7 +3,8 @@
 use ferro_wit::query::{BinaryOperator, Node, UnaryOperator};
 use ferro_wit::types::{Error, ScalarType};
 
-use super::{Fact, Typing, not_yet};
+use super::{Fact, Typing};
+use crate::catalog::Type;
 use crate::dialect::Spelling as _;
 use crate::error::{mismatch, unsupported};
 
@@ -79,9 +80,8 @@ impl Typing<'_> {
                 let fallible = around.fallible || !matches!(right_node, Node::Parameter(_));
                 Ok(Fact { fallible, ..around }.with(ScalarType::Boolean))
             }
-            B::ArrayContains => Err(not_yet("array-contains")),
-            B::ArrayOverlaps => Err(not_yet("array-overlaps")),
-            B::JsonContains => Err(not_yet("json-contains")),
+            B::ArrayContains | B::ArrayOverlaps => self.arrays(left, right),
+            B::JsonContains => self.json_contains(left, right),
         }
     }
 
@@ -127,14 +127,25 @@ impl Typing<'_> {
     pub(super) fn check_comparable(&self, left: Fact, right: Fact) -> Result<(), Error> {
         use ScalarType as S;
         let (Some(left), Some(right)) = (left.ty, right.ty) else { return Ok(()) };
+        if left.many && right.many && left.kind == right.kind {
+            return self.check_elements(left.kind);
+        }
         if left.many || right.many {
-            return Err(unsupported("comparing arrays is not supported yet"));
+            return Err(mismatch(format!(
+                "{} cannot be compared with {}",
+                self.describe(left),
+                self.describe(right)
+            )));
         }
         let enums_differ = left.enumeration.is_some()
             && right.enumeration.is_some()
             && left.enumeration != right.enumeration;
         let comparable = match (left.kind, right.kind) {
-            (S::Json, S::Json) => return Err(unsupported("comparing json is not supported yet")),
+            (S::Json, S::Json) if !self.dialect.features().documents => {
+                return Err(unsupported(
+                    "SQLite does not compare documents: compare their parts, by paths",
+                ));
+            }
             (S::Interval, S::Interval) => self.dialect.features().intervals,
             (one, other) if one == other => !enums_differ,
             (S::Integer, S::Float | S::Decimal) | (S::Float | S::Decimal, S::Integer) => true,
@@ -155,9 +166,14 @@ impl Typing<'_> {
 
     pub(super) fn check_ordered(&self, left: Fact, right: Fact) -> Result<(), Error> {
         self.check_comparable(left, right)?;
-        match [left.ty, right.ty].into_iter().flatten().any(|it| it.enumeration.is_some()) {
-            true => Err(unsupported("comparing enums by their order is not supported yet")),
-            false => Ok(()),
+        let unordered =
+            |it: &Type| it.enumeration.is_some() || it.many || it.kind == ScalarType::Json;
+        match [left.ty, right.ty].into_iter().flatten().find(unordered) {
+            Some(ty) => Err(unsupported(format!(
+                "comparing {} by its order is not supported",
+                self.describe(ty)
+            ))),
+            None => Ok(()),
         }
     }
 

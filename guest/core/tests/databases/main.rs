@@ -5,12 +5,14 @@
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/blog.rs"]
 mod blog;
+mod documents;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/fixture.rs"]
 mod fixture;
 mod includes;
 #[path = "../sql/queries.rs"]
 mod queries;
+mod random;
 mod relations;
 mod shapes;
 mod world;

@@ -12,7 +12,7 @@ use crate::fixture::*;
 use crate::world::{World, integers, shown};
 
 /// Posts, comments, pairs and bosses of both tenants refer to rows of the other.
-const ROWS: [&str; 7] = [
+pub(crate) const ROWS: [&str; 7] = [
     "INSERT INTO author (id, tenant_id, name, secret, boss_id) VALUES (1, 1, 'Ada', 'x', NULL), \
      (4, 2, 'Zoe', 'x', NULL), (2, 1, 'Bob', 'x', 1), (3, 1, 'Cid', 'x', 4), (5, 2, 'Yan', 'x', 1)",
     "INSERT INTO profile (id, author_id, bio) VALUES (1, 1, 'pioneer'), (2, 4, 'hidden')",
@@ -27,7 +27,7 @@ const ROWS: [&str; 7] = [
     "INSERT INTO label (id, name) VALUES (1, 'hot'), (2, 'cold')",
 ];
 
-const PAIRS: &str = "INSERT INTO post_label (post_id, label_id, tenant_id) VALUES (1, 1, 1), \
+pub(crate) const PAIRS: &str = "INSERT INTO post_label (post_id, label_id, tenant_id) VALUES (1, 1, 1), \
                      (2, 1, 2), (3, 2, 1), (4, 1, 1)";
 
 pub(crate) async fn world() -> World {

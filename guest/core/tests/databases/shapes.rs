@@ -152,3 +152,20 @@ async fn pages_by_key_are_right_with_nulls_and_ties() {
 5 | 0
 "##);
 }
+
+/// SQLite 3.51 counts an offset by the rows of an `EXISTS` too, if nothing keeps it from it.
+#[tokio::test]
+async fn an_offset_counts_rows_and_not_what_is_related_to_them() {
+    use ferro_wit::query::{Quantifier, Select};
+
+    use crate::fixture::*;
+    let world = world().await;
+    let mut nodes = Nodes::default();
+    let filter = Some(nodes.related(Quantifier::Any, &["comments"], None));
+    let one = nodes.integer(1);
+    let select = Select { projection: fields(&["id"]), filter, offset: Some(one), ..all("Post") };
+    let mut query = nodes.query(vec![select], Statement::Select(0));
+    assert_eq!(integers(world.rows(&query, &[]).await), [2, 3, 5, 6]);
+    query.statement = Statement::Count(0);
+    assert_eq!(integers(world.rows(&query, &[]).await), [4]);
+}

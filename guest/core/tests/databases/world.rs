@@ -35,6 +35,14 @@ impl World {
         Self { catalog, databases: databases.try_into().unwrap() }
     }
 
+    /// Runs a statement of its own on each database.
+    pub(crate) async fn run(&self, statements: [String; 2]) {
+        for (database, sql) in self.databases.iter().zip(statements) {
+            let done = database.execute_raw(&sql, vec![]).await;
+            done.unwrap_or_else(|error| panic!("`{sql}`: {error}"));
+        }
+    }
+
     /// The rows that both databases return.
     #[track_caller]
     pub(crate) fn rows(

@@ -4,6 +4,7 @@
 
 mod blog;
 mod delete;
+mod documents;
 mod expressions;
 mod faults;
 mod fixture;

@@ -127,17 +127,17 @@ fn any_none_and_all_are_asked_of_related_rows() {
         })
     };
     insta::assert_snapshot!(plan(&query(Quantifier::Any, true)), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."stars" > ?1)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."stars" > ?1 LIMIT 1)
   parameter 0 Integer
 postgres: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."stars" > $1)
   parameter 0 Integer
 "##);
     insta::assert_snapshot!(plan(&query(Quantifier::None, false)), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id")
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" LIMIT 1)
 postgres: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id")
 "##);
     insta::assert_snapshot!(plan(&query(Quantifier::All, true)), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND ("t1"."stars" > ?1) IS NOT 1)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND ("t1"."stars" > ?1) IS NOT 1 LIMIT 1)
   parameter 0 Integer
 postgres: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND ("t1"."stars" > $1) IS NOT TRUE)
   parameter 0 Integer
@@ -152,7 +152,7 @@ fn t2_every_table_on_the_way_is_in_scope() {
         it.related(Quantifier::Any, &["posts", "comments"], Some(stars))
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = ?3 AND "t2"."stars" > ?4))
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = ?3 AND "t2"."stars" > ?4 LIMIT 1) LIMIT 1)
   forced 0 Integer, forced 1 Integer, forced 2 Integer, parameter 0 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = $3 AND "t2"."stars" > $4))
   forced 0 Integer, forced 1 Integer, forced 2 Integer, parameter 0 Integer
@@ -162,7 +162,7 @@ postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FRO
         it.related(Quantifier::None, &["labels"], Some(name))
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = ?2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?3)
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = ?2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?3 LIMIT 1)
   forced 1 Integer, forced 4 Integer, parameter 0 Text
 postgres: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = $2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = $3)
   forced 1 Integer, forced 4 Integer, parameter 0 Text
@@ -178,19 +178,19 @@ fn many_to_many_goes_through_the_table_of_pairs_both_ways() {
         })
     };
     insta::assert_snapshot!(plan(&query("Post", "tags", "name")), @r##"
-sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE EXISTS (SELECT 1 FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?1)
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE EXISTS (SELECT 1 FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?1 LIMIT 1)
   parameter 0 Text
 postgres: SELECT "t0"."id" FROM "post" AS "t0" WHERE EXISTS (SELECT 1 FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = $1)
   parameter 0 Text
 "##);
     insta::assert_snapshot!(plan(&query("Tag", "posts", "title")), @r##"
-sqlite: SELECT "t0"."id" FROM "tag" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."post_id" WHERE "t2"."tag_id" = "t0"."id" AND "t1"."title" = ?1)
+sqlite: SELECT "t0"."id" FROM "tag" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."post_id" WHERE "t2"."tag_id" = "t0"."id" AND "t1"."title" = ?1 LIMIT 1)
   parameter 0 Text
 postgres: SELECT "t0"."id" FROM "tag" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."post_id" WHERE "t2"."tag_id" = "t0"."id" AND "t1"."title" = $1)
   parameter 0 Text
 "##);
     insta::assert_snapshot!(plan(&query("Label", "posts", "title")), @r##"
-sqlite: SELECT "t0"."id" FROM "label" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."post_id" WHERE "t2"."label_id" = "t0"."id" AND "t1"."title" = ?1)
+sqlite: SELECT "t0"."id" FROM "label" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."post_id" WHERE "t2"."label_id" = "t0"."id" AND "t1"."title" = ?1 LIMIT 1)
   parameter 0 Text
 postgres: SELECT "t0"."id" FROM "label" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."post_id" WHERE "t2"."label_id" = "t0"."id" AND "t1"."title" = $1)
   parameter 0 Text
@@ -211,7 +211,7 @@ fn conditions_on_related_rows_nest_and_look_outwards() {
         it.related(Quantifier::Any, &["posts"], Some(both))
     });
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."editor_id" WHERE "t1"."author_id" = "t0"."id" AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND instr("t2"."body", "t0"."name") > 0) AND "t3"."id" IS DISTINCT FROM "t0"."id")
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."editor_id" WHERE "t1"."author_id" = "t0"."id" AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND instr("t2"."body", "t0"."name") > 0 LIMIT 1) AND "t3"."id" IS DISTINCT FROM "t0"."id" LIMIT 1)
 postgres: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t1" LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."editor_id" WHERE "t1"."author_id" = "t0"."id" AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND strpos("t2"."body", "t0"."name") > 0) AND "t3"."id" IS DISTINCT FROM "t0"."id")
 "##);
     let query = matching("Author", |it| {
@@ -228,7 +228,7 @@ fn relations_to_one_row_are_joined_on_the_way_to_many() {
         it.related(Quantifier::Any, &["post", "author", "posts"], Some(stars))
     });
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: SELECT "t0"."id" FROM "comment" AS "t0" JOIN "post" AS "t1" ON "t1"."id" = "t0"."post_id" JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" WHERE EXISTS (SELECT 1 FROM "post" AS "t3" WHERE "t3"."author_id" = "t2"."id" AND "t3"."stars" > ?1)
+sqlite: SELECT "t0"."id" FROM "comment" AS "t0" JOIN "post" AS "t1" ON "t1"."id" = "t0"."post_id" JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" WHERE EXISTS (SELECT 1 FROM "post" AS "t3" WHERE "t3"."author_id" = "t2"."id" AND "t3"."stars" > ?1 LIMIT 1)
   parameter 0 Integer
 postgres: SELECT "t0"."id" FROM "comment" AS "t0" JOIN "post" AS "t1" ON "t1"."id" = "t0"."post_id" JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" WHERE EXISTS (SELECT 1 FROM "post" AS "t3" WHERE "t3"."author_id" = "t2"."id" AND "t3"."stars" > $1)
   parameter 0 Integer
@@ -268,13 +268,13 @@ fn selects_stand_in_expressions() {
     };
     let query = inner(nodes, vec![posts, found, tenants, authors]);
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC, "t0"."id"
+sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?1 LIMIT 1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC, "t0"."id"
   parameter 0 Integer
 postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."author_id" = "t0"."id" AND "t2"."stars" > $1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3")) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
   parameter 0 Integer
 "##);
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") DESC, "t0"."id"
+sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3 LIMIT 1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") DESC, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
 postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > $3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = $4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
@@ -342,13 +342,13 @@ postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id"
         })
     };
     insta::assert_snapshot!(scoped(&related(Quantifier::Any), Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t1"."tenant_id" = ?2 THEN (1 / "t1"."id") > 2 ELSE 0 END AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN (1 + "t0"."id") > 1 ELSE 0 END)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t1"."tenant_id" = ?2 THEN (1 / "t1"."id") > 2 ELSE 0 END AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN (1 + "t0"."id") > 1 ELSE 0 END LIMIT 1)
   forced 0 Integer, forced 1 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1 ELSE FALSE END)
   forced 0 Integer, forced 1 Integer
 "##);
     insta::assert_snapshot!(scoped(&related(Quantifier::All), Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN ((1 / "t1"."id") > 2 AND (1 + "t0"."id") > 1) IS NOT 1 ELSE 0 END)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN ((1 / "t1"."id") > 2 AND (1 + "t0"."id") > 1) IS NOT 1 ELSE 0 END LIMIT 1)
   forced 0 Integer, forced 1 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN ((CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 AND (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1) IS NOT TRUE ELSE FALSE END)
   forced 0 Integer, forced 1 Integer
@@ -379,7 +379,7 @@ fn t1_names_are_proven_where_no_table_stands_around() {
         it.add(Node::AllOf(vec![staff, boss]))
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "author" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = ?1 AND "t2"."name" = ?3) AND "t3"."name" IS NULL
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "author" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = ?1 AND "t2"."name" = ?3 LIMIT 1) AND "t3"."name" IS NULL
   forced 0 Integer, forced 1 Integer, parameter 0 Text
 postgres: WITH "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2") SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t3") AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "t2" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = $1 AND "t2"."name" = $3) AND "t3"."name" IS NULL
   forced 0 Integer, forced 1 Integer, parameter 0 Text
@@ -537,7 +537,7 @@ fn groups_have_no_single_row_to_relate() {
     };
     let query = nodes.clone().query(vec![inner.clone(), select(title)], Statement::Select(1));
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: SELECT "t0"."title", EXISTS (SELECT 1 FROM "comment" AS "t1" WHERE "t1"."body" = "t0"."title") FROM "post" AS "t0" GROUP BY "t0"."title"
+sqlite: SELECT "t0"."title", EXISTS (SELECT 1 FROM "comment" AS "t1" WHERE "t1"."body" = "t0"."title" LIMIT 1) FROM "post" AS "t0" GROUP BY "t0"."title"
 postgres: SELECT "t0"."title", EXISTS (SELECT 1 FROM "comment" AS "t1" WHERE "t1"."body" = "t0"."title") FROM "post" AS "t0" GROUP BY "t0"."title"
 "##);
     let stars = nodes.field("stars");

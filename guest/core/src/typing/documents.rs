@@ -1,0 +1,88 @@
+//! Parts of JSON documents, and arrays.
+
+use ferro_wit::query::JsonPath;
+use ferro_wit::types::{Error, ScalarType};
+
+use super::{Fact, Typing};
+use crate::dialect::Spelling as _;
+use crate::error::{invalid, limit, mismatch, shown, unsupported};
+
+/// The most steps of a path into a document.
+const MAX_STEPS: usize = 64;
+
+impl Typing<'_> {
+    /// A part of a document. What has another type than is asked for is null.
+    pub(super) fn json(&mut self, path: &JsonPath) -> Result<Fact, Error> {
+        let document = self.fact(path.document)?;
+        if !document.is(ScalarType::Json) {
+            return Err(mismatch("a path leads into json"));
+        }
+        if path.steps.len() > MAX_STEPS {
+            return Err(limit(format!("more than {MAX_STEPS} steps into a document")));
+        }
+        for step in &path.steps {
+            // The path language of SQLite has no way to write these.
+            if step.contains(['"', '\\']) || step.contains(char::is_control) {
+                return Err(unsupported(format!(
+                    "a key with quotes, backslashes or control characters: {}",
+                    shown(step)
+                )));
+            }
+            if is_position(step) && step.parse::<i32>().is_err() {
+                return Err(invalid(format!("{} is no position in an array", shown(step))));
+            }
+        }
+        if self.dialect.json(path.kind).is_none() {
+            return Err(unsupported(format!(
+                "a part of a document cannot be read as {} here: read it as text",
+                path.kind
+            )));
+        }
+        // What is stored may turn out to be no document, on SQLite.
+        Ok(Fact { nullable: true, fallible: true, ..document }.with(path.kind))
+    }
+
+    pub(super) fn json_contains(&self, left: Fact, right: Fact) -> Result<Fact, Error> {
+        if !left.is(ScalarType::Json) || !right.is(ScalarType::Json) {
+            return Err(mismatch("both operands are json"));
+        }
+        match self.dialect.features().documents {
+            true => Ok(Fact::around([left, right]).with(ScalarType::Boolean)),
+            false => Err(unsupported(
+                "SQLite does not look into documents: compare their parts, by paths",
+            )),
+        }
+    }
+
+    pub(super) fn arrays(&self, left: Fact, right: Fact) -> Result<Fact, Error> {
+        let (Some(one), Some(other)) = (left.ty, right.ty) else {
+            return Err(mismatch("both operands are arrays"));
+        };
+        if !one.many || !other.many || one.kind != other.kind {
+            return Err(mismatch(format!(
+                "both operands are arrays of one type: {} and {}",
+                self.describe(one),
+                self.describe(other)
+            )));
+        }
+        self.check_elements(one.kind)?;
+        // What is stored may turn out to be no array, on SQLite.
+        Ok(Fact { fallible: true, ..Fact::around([left, right]) }.with(ScalarType::Boolean))
+    }
+
+    /// Where arrays are JSON, their elements are equal if their texts are.
+    pub(super) fn check_elements(&self, kind: ScalarType) -> Result<(), Error> {
+        let plain = !matches!(kind, ScalarType::Decimal | ScalarType::Json | ScalarType::Interval);
+        match plain || self.dialect.features().arrays {
+            true => Ok(()),
+            false => {
+                Err(unsupported(format!("comparing arrays of {kind} is not supported on SQLite")))
+            }
+        }
+    }
+}
+
+/// Whether a step is a position in an array; else it is a key.
+pub(crate) fn is_position(step: &str) -> bool {
+    !step.is_empty() && step.bytes().all(|it| it.is_ascii_digit())
+}

@@ -1,0 +1,135 @@
+//! Parts of JSON documents, and arrays, on both databases.
+
+use ferro_wit::query::{
+    BinaryOperator as B, JsonPath, Node, Select, Statement, UnaryOperator as U,
+};
+use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
+
+use crate::fixture::{self, *};
+use crate::world::{World, integers, shown};
+
+fn list(items: &[Option<&str>]) -> Value {
+    let mut list = Scalars::with_kind(S::Text);
+    for item in items {
+        list.push(item.map_or(Value::Null, Value::from)).unwrap();
+    }
+    Value::Array(list)
+}
+
+pub(crate) const FIELDS: [&str; 9] =
+    ["email", "name", "balance", "tags", "profile", "token", "created_at", "active", "tenant_id"];
+
+/// Users with a document and tags each, numbered from 1 on.
+pub(crate) async fn users(rows: &[(&str, &str, &[Option<&str>])]) -> World {
+    let world = World::new(fixture::schema(), &[]).await;
+    let query = Nodes::default().query(vec![], Statement::Insert(insert("User", &FIELDS)));
+    for (name, profile, tags) in rows {
+        let values = [
+            format!("{name}@example.org").into(),
+            (*name).into(),
+            Value::Decimal("1.50".into()),
+            list(tags),
+            if profile.is_empty() { Value::Null } else { Value::Json((*profile).into()) },
+            Value::Uuid((0, 1)),
+            Value::Timestamptz(0),
+            Value::Boolean(true),
+            Value::Integer(1),
+        ];
+        world.rows(&query, &values).await;
+    }
+    world
+}
+
+const DOCUMENTS: [&str; 9] = [
+    r#"{"a": "text", "b": [10, {"c": true}]}"#,
+    r#"{"a": 7, "b": [20, {"c": false}]}"#,
+    r#"{"a": 7.0, "b": {"0": 30}}"#,
+    r#"{"a": 1.5}"#,
+    r#"{"a": true, "it's": 1}"#,
+    r#"{"a": null}"#,
+    r#"{"a": 12345678901234567890, "b": []}"#,
+    r#"[1, 2]"#,
+    "",
+];
+
+#[tokio::test]
+async fn parts_of_documents_are_what_is_asked_for_or_null() {
+    let rows: Vec<_> =
+        DOCUMENTS.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h", "i"]).collect();
+    let rows: Vec<_> = rows.into_iter().map(|(it, name)| (name, *it, [].as_slice())).collect();
+    let world = users(&rows).await;
+    let mut nodes = Nodes::default();
+    let (id, profile) = (nodes.field("id"), nodes.field("profile"));
+    let mut part = |steps: &[&str], kind| {
+        let steps = steps.iter().map(|it| (*it).to_owned()).collect();
+        nodes.add(Node::Json(JsonPath { document: profile, steps, kind }))
+    };
+    let mut listed = vec![id];
+    listed.extend([S::Text, S::Integer, S::Float, S::Boolean].map(|kind| part(&["a"], kind)));
+    listed.push(part(&["b", "0"], S::Integer));
+    listed.push(part(&["b", "1", "c"], S::Boolean));
+    listed.push(part(&["it's"], S::Integer));
+    let there = part(&["a"], S::Json);
+    listed.push(nodes.unary(U::IsNotNull, there));
+    let query = nodes.select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("User")
+    });
+    insta::assert_snapshot!(shown(&world.rows(&query, &[]).await), @r##"
+1 | text | - | - | - | 10 | true | - | true
+2 | - | 7 | 7 | - | 20 | false | - | true
+3 | - | 7 | 7 | - | - | - | - | true
+4 | - | - | 1.5 | - | - | - | - | true
+5 | - | - | - | true | - | - | 1 | true
+6 | - | - | - | - | - | - | - | true
+7 | - | - | 12345678901234567000 | - | - | - | - | true
+8 | - | - | - | - | - | - | - | false
+9 | - | - | - | - | - | - | - | false
+"##);
+}
+
+#[tokio::test]
+async fn arrays_are_compared_and_searched() {
+    let world = users(&[
+        ("a", "", &[Some("x"), Some("y")]),
+        ("b", "", &[]),
+        ("c", "", &[Some("y"), None]),
+        ("d", "", &[Some("y"), Some("x")]),
+    ])
+    .await;
+    let found = async |operator, items: &[Option<&str>]| {
+        let mut nodes = Nodes::default();
+        let (tags, wanted, id) = (nodes.field("tags"), nodes.list(0, S::Text), nodes.field("id"));
+        let filter = Some(nodes.binary(tags, operator, wanted));
+        let query = nodes.select(Select { filter, order_by: vec![ascending(id)], ..ids() });
+        integers(world.rows(&query, &[list(items)]).await)
+    };
+    assert_eq!(found(B::ArrayContains, &[Some("x")]).await, [1, 4]);
+    assert_eq!(found(B::ArrayContains, &[Some("y"), Some("x"), Some("y")]).await, [1, 4]);
+    assert_eq!(found(B::ArrayContains, &[]).await, [1, 2, 3, 4]);
+    assert_eq!(found(B::ArrayContains, &[Some("y"), None]).await, [0_i64; 0]);
+    assert_eq!(found(B::ArrayOverlaps, &[Some("x"), Some("z")]).await, [1, 4]);
+    assert_eq!(found(B::ArrayOverlaps, &[None]).await, [0_i64; 0]);
+    assert_eq!(found(B::ArrayOverlaps, &[]).await, [0_i64; 0]);
+    assert_eq!(found(B::Equal, &[Some("x"), Some("y")]).await, [1]);
+    assert_eq!(found(B::NotEqual, &[Some("y"), None]).await, [1, 2, 4]);
+    assert_eq!(found(B::IsNotDistinct, &[]).await, [2]);
+}
+
+#[tokio::test]
+async fn documents_are_searched_where_the_database_can() {
+    let world = users(&[("a", r#"{"a": {"b": 1}, "c": 2}"#, &[]), ("b", r#"{"a": 1}"#, &[])]).await;
+    for (operator, document) in
+        [(B::JsonContains, r#"{"a": {"b": 1}}"#), (B::Equal, r#"{"c": 2.0, "a": {"b": 1}}"#)]
+    {
+        let mut nodes = Nodes::default();
+        let (profile, wanted) = (nodes.field("profile"), nodes.parameter(0, S::Json));
+        let filter = Some(nodes.binary(profile, operator, wanted));
+        let query = nodes.select(Select { filter, ..ids() });
+        let values = [Value::Json(document.into())];
+        let [sqlite, postgres] = world.outcomes(&query, &values, None, &[]).await;
+        assert_eq!(sqlite.unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(integers(postgres.unwrap()), [1]);
+    }
+}

@@ -1,0 +1,529 @@
+//! Random queries that the core takes: both databases take their statements, and find the same rows.
+
+use ferro_wit::query::{
+    Aggregate, AggregateFunction as A, BinaryOperator as B, Distinct, Node, NodeRef, Quantifier,
+    Query, Select, SetOperator, Statement, UnaryOperator as U,
+};
+use ferro_wit::schema::Schema;
+use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
+
+use crate::fixture::*;
+use crate::relations::{PAIRS, ROWS, first};
+use crate::world::World;
+use crate::{blog, fixture};
+
+const USERS: &str = "INSERT INTO \"user\" (id, email, name, age, score, balance, mood, token, \
+                     active, tenant_id, tags, created) VALUES ";
+
+async fn world() -> World {
+    let Schema { mut models, enums } = fixture::schema();
+    models.extend(blog::schema().models);
+    let rows = [ROWS.as_slice(), &[PAIRS]].concat();
+    let world = World::new(Schema { models, enums }, &rows).await;
+    let user = |id: i64, name: &str, rest: &str, arrays: [&str; 2], stamps: [&str; 2]| {
+        [0, 1].map(|database| {
+            let bytes =
+                ["x'00000000000000000000000000000001'", "'00000000-0000-0000-0000-000000000001'"];
+            format!(
+                "{USERS} ({id}, '{name}@x', '{name}', {rest}, {}, {}, 1, '{}', '{}')",
+                bytes[database],
+                ["1", "true"][database],
+                arrays[database],
+                stamps[database]
+            )
+        })
+    };
+    let stamps = ["2024-05-06 07:08:09.000000+00:00", "2024-05-06 07:08:09+00"];
+    for statements in [
+        user(1, "ann", "30, 1.5, '10.50', 'glad'", ["[\"a\",\"b\"]", "{a,b}"], stamps),
+        user(2, "bob", "NULL, NULL, '9', NULL", ["[]", "{}"], stamps),
+        user(3, "cy", "0, -2.0, '-3.25', 'sad'", ["[\"b\"]", "{b}"], stamps),
+    ] {
+        world.run(statements).await;
+    }
+    world
+        .run(["INSERT INTO membership (user_id, team, note) VALUES (1, 'red', 'x'), (1, 'blue', NULL), (3, 'red', 'y')"; 2].map(str::to_owned))
+        .await;
+    world
+}
+
+struct Model {
+    name: &'static str,
+    integers: &'static [&'static str],
+    texts: &'static [&'static str],
+    one: &'static [(&'static str, usize)],
+    many: &'static [(&'static str, usize)],
+}
+
+const AUTHOR: usize = 0;
+const POST: usize = 2;
+const USER: usize = 7;
+
+const MODELS: [Model; 9] = [
+    Model {
+        name: "Author",
+        integers: &["id", "tenant_id", "boss_id"],
+        texts: &["name"],
+        one: &[("boss", AUTHOR), ("profile", 1)],
+        many: &[("staff", AUTHOR), ("posts", POST), ("edited", POST)],
+    },
+    Model {
+        name: "Profile",
+        integers: &["id", "author_id"],
+        texts: &["bio"],
+        one: &[("author", AUTHOR)],
+        many: &[],
+    },
+    Model {
+        name: "Post",
+        integers: &["id", "tenant_id", "author_id", "editor_id", "stars"],
+        texts: &["title"],
+        one: &[("author", AUTHOR), ("editor", AUTHOR)],
+        many: &[("comments", 3), ("tags", 4), ("labels", 5)],
+    },
+    Model {
+        name: "Comment",
+        integers: &["id", "post_id", "stars"],
+        texts: &["body"],
+        one: &[("post", POST)],
+        many: &[],
+    },
+    Model {
+        name: "Tag",
+        integers: &["id", "tenant_id"],
+        texts: &["name"],
+        one: &[],
+        many: &[("posts", POST)],
+    },
+    Model {
+        name: "Label",
+        integers: &["id"],
+        texts: &["name"],
+        one: &[],
+        many: &[("posts", POST)],
+    },
+    Model {
+        name: "PostLabel",
+        integers: &["post_id", "label_id", "tenant_id"],
+        texts: &[],
+        one: &[("post", POST), ("label", 5)],
+        many: &[],
+    },
+    Model {
+        name: "User",
+        integers: &["id", "age", "tenant_id"],
+        texts: &["name", "email", "mood"],
+        one: &[],
+        many: &[],
+    },
+    Model {
+        name: "Membership",
+        integers: &["user_id"],
+        texts: &["team", "note"],
+        one: &[("user", USER)],
+        many: &[],
+    },
+];
+
+/// A query in the making, at random.
+struct Random {
+    state: u64,
+    nodes: Nodes,
+    selects: Vec<Select>,
+    parameters: Vec<Value>,
+    /// The models of the selects around, the innermost last.
+    around: Vec<usize>,
+}
+
+impl Random {
+    fn query(seed: u64) -> (Query, Vec<Value>) {
+        let mut random = Self {
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            nodes: Nodes::default(),
+            selects: vec![],
+            parameters: vec![],
+            around: vec![],
+        };
+        let model = random.below(MODELS.len());
+        let select = random.select(model, 4, None);
+        let statement = match random.below(6) {
+            0 => Statement::Count(select),
+            1 => Statement::Exists(select),
+            _ => Statement::Select(select),
+        };
+        (random.nodes.query(random.selects, statement), random.parameters)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        usize::try_from((self.state >> 33) % limit as u64).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn parameter(&mut self, kind: S, value: Value) -> NodeRef {
+        let index = u32::try_from(self.parameters.len()).unwrap();
+        self.parameters.push(value);
+        self.nodes.parameter(index, kind)
+    }
+
+    /// A select of one integer column, if it is to be looked into.
+    fn select(&mut self, model: usize, depth: usize, one_column: Option<bool>) -> u32 {
+        self.around.push(model);
+        let filter = (self.below(4) > 0).then(|| self.condition(depth - 1));
+        let mut select = Select { filter, ..all(MODELS[model].name) };
+        match (one_column, self.below(6)) {
+            // A value: an aggregate.
+            (Some(true), _) => {
+                let number = self.integer(0);
+                let function = self.pick(&[A::Count, A::Minimum, A::Maximum]);
+                let inner = self.pick(MODELS[model].integers);
+                let own = self.nodes.field(inner);
+                let argument = if self.around.len() > 1 { own } else { number };
+                let value = self.nodes.aggregate(function, argument);
+                select.projection = outputs(&[value]);
+            }
+            (Some(false), _) => {
+                let value = self.integer(1);
+                select.projection = outputs(&[value]);
+            }
+            (None, 0) => self.grouped(&mut select, model),
+            (None, 1) => {
+                let listed = [self.text(1), self.integer(1)];
+                select.projection = outputs(&listed);
+                select.distinct = Distinct::Rows;
+            }
+            (None, 2) => {
+                let field = self.pick(MODELS[model].integers);
+                select.projection = fields(&[field]);
+                let operators = [
+                    SetOperator::Union,
+                    SetOperator::UnionAll,
+                    SetOperator::Intersect,
+                    SetOperator::Except,
+                ];
+                for _ in 0..1 + self.below(2) {
+                    let other = self.below(MODELS.len());
+                    let around = self.around.pop();
+                    let other = self.select(other, depth.min(2), Some(false));
+                    self.around.extend(around);
+                    select.combined.push((self.pick(&operators), other));
+                }
+            }
+            (None, rest) => {
+                let listed =
+                    [self.integer(2), self.text(2), self.condition(depth.min(2)), self.window()];
+                select.projection = outputs(&listed);
+                if rest == 3 {
+                    select.distinct = Distinct::On(vec![self.integer(1)]);
+                }
+                for _ in 0..self.below(3) {
+                    let key = match self.below(2) {
+                        0 => self.field(true),
+                        _ => self.field(false),
+                    };
+                    let term = self.pick(&[true, false]);
+                    select.order_by.push(if term { ascending(key) } else { descending(key) });
+                }
+                if self.below(3) == 0 {
+                    select.limit = Some(self.parameter(S::Integer, Value::Integer(3)));
+                }
+                if self.below(4) == 0 {
+                    select.offset = Some(self.nodes.integer(1));
+                }
+            }
+        }
+        self.around.pop();
+        self.selects.push(select);
+        u32::try_from(self.selects.len() - 1).unwrap()
+    }
+
+    fn grouped(&mut self, select: &mut Select, model: usize) {
+        let key = self.field(true);
+        let (number, other) =
+            (self.pick(MODELS[model].integers), self.pick(MODELS[model].integers));
+        let (number, other) = (self.nodes.field(number), self.nodes.field(other));
+        let filter = Some(self.condition(1));
+        let star = self.nodes.star();
+        let count = self.nodes.aggregate(A::Count, star);
+        let function = self.pick(&[A::Sum, A::Minimum, A::Maximum, A::Average]);
+        let distinct = self.below(2) == 0;
+        let sum = self.nodes.add(Node::Aggregate(Aggregate {
+            function,
+            argument: number,
+            distinct,
+            filter,
+        }));
+        let product = self.nodes.binary(other, B::Multiply, number);
+        let most = self.nodes.aggregate(A::Maximum, product);
+        let one = self.nodes.integer(1);
+        select.having = Some(self.nodes.binary(count, B::GreaterOrEqual, one));
+        select.projection = outputs(&[key, count, sum, most]);
+        select.group_by = vec![key];
+    }
+
+    fn window(&mut self) -> NodeRef {
+        let (part, key, value) = (self.field(true), self.field(true), self.field(true));
+        let star = self.nodes.star();
+        let by = [ascending(key)];
+        match self.below(5) {
+            0 => self.nodes.window("row-number", &[], &[part], &by),
+            1 => self.nodes.window("rank", &[], &[part], &by),
+            2 => self.nodes.window("lag", &[value], &[], &by),
+            3 => self.nodes.window("sum", &[value], &[part], &by),
+            _ => self.nodes.window("count", &[star], &[part], &[]),
+        }
+    }
+
+    /// A field of the row, of one around it, or of one that it refers to.
+    fn field(&mut self, number: bool) -> NodeRef {
+        let outer = if self.below(4) == 0 { self.below(self.around.len()) } else { 0 };
+        let mut model = self.around[self.around.len() - 1 - outer];
+        let mut path = String::new();
+        while self.below(3) == 0 && !MODELS[model].one.is_empty() {
+            let (name, target) = self.pick(MODELS[model].one);
+            path.push_str(name);
+            path.push('.');
+            model = target;
+        }
+        let names = if number { MODELS[model].integers } else { MODELS[model].texts };
+        if names.is_empty() {
+            return self.literal(number);
+        }
+        path.push_str(self.pick(names));
+        self.nodes.outer_path(u8::try_from(outer).unwrap(), &path)
+    }
+
+    fn literal(&mut self, number: bool) -> NodeRef {
+        let small = i64::try_from(self.below(6)).unwrap();
+        match number {
+            true => self.parameter(S::Integer, Value::Integer(small)),
+            false => {
+                let text = self.pick(&["Ada", "one", "red", "rust", "x", ""]);
+                self.parameter(S::Text, text.into())
+            }
+        }
+    }
+
+    fn integer(&mut self, depth: usize) -> NodeRef {
+        if depth == 0 {
+            return self.field(true);
+        }
+        match self.below(8) {
+            0 => self.literal(true),
+            1 => {
+                let (left, right) = (self.integer(depth - 1), self.integer(depth - 1));
+                let operator = self.pick(&[B::Add, B::Subtract, B::Multiply, B::Divide, B::Modulo]);
+                self.nodes.binary(left, operator, right)
+            }
+            2 => {
+                let text = self.text(depth - 1);
+                self.nodes.call("length", &[text])
+            }
+            3 => {
+                let (one, other) = (self.integer(depth - 1), self.literal(true));
+                self.nodes.call("coalesce", &[one, other])
+            }
+            4 => {
+                let when = self.condition(depth - 1);
+                let (then, otherwise) = (self.integer(depth - 1), self.integer(depth - 1));
+                self.nodes.case(&[(when, then)], Some(otherwise))
+            }
+            5 if depth > 1 => {
+                let model = self.below(MODELS.len());
+                let select = self.select(model, depth, Some(true));
+                self.nodes.add(Node::Subquery(select))
+            }
+            _ => self.field(true),
+        }
+    }
+
+    fn text(&mut self, depth: usize) -> NodeRef {
+        if depth == 0 {
+            return self.field(false);
+        }
+        match self.below(6) {
+            0 => self.literal(false),
+            1 => {
+                let (left, right) = (self.text(depth - 1), self.text(depth - 1));
+                self.nodes.binary(left, B::Concat, right)
+            }
+            2 => {
+                let text = self.text(depth - 1);
+                let name = self.pick(&["lower", "upper", "trim"]);
+                self.nodes.call(name, &[text])
+            }
+            3 => {
+                let when = self.condition(depth - 1);
+                let then = self.text(depth - 1);
+                self.nodes.case(&[(when, then)], None)
+            }
+            _ => self.field(false),
+        }
+    }
+
+    fn condition(&mut self, depth: usize) -> NodeRef {
+        let compare = [
+            B::Equal,
+            B::NotEqual,
+            B::Less,
+            B::LessOrEqual,
+            B::Greater,
+            B::IsDistinct,
+            B::IsNotDistinct,
+        ];
+        if depth == 0 {
+            let (left, right) = (self.integer(0), self.literal(true));
+            let operator = self.pick(&compare);
+            return self.nodes.binary(left, operator, right);
+        }
+        match self.below(12) {
+            0 => {
+                let (left, right) = (self.text(depth - 1), self.text(depth - 1));
+                let operator = self.pick(&[
+                    B::Equal,
+                    B::IsDistinct,
+                    B::Contains,
+                    B::StartsWith,
+                    B::EndsWith,
+                    B::Like,
+                    B::Ilike,
+                ]);
+                self.nodes.binary(left, operator, right)
+            }
+            1 => {
+                let operand = self.condition(depth - 1);
+                let operator = self.pick(&[U::Not, U::IsTrue, U::IsFalse, U::IsNull]);
+                self.nodes.unary(operator, operand)
+            }
+            2 | 3 => {
+                let terms = (0..1 + self.below(3)).map(|_| self.condition(depth - 1)).collect();
+                let every = self.below(2) == 0;
+                self.nodes.add(if every { Node::AllOf(terms) } else { Node::AnyOf(terms) })
+            }
+            4 => {
+                let operand = self.text(depth - 1);
+                self.nodes.unary(U::IsNull, operand)
+            }
+            5 => {
+                let value = self.integer(depth - 1);
+                let (lower, upper) = (self.literal(true), self.integer(depth - 1));
+                self.nodes.add(Node::Between((value, lower, upper)))
+            }
+            6 => {
+                let value = self.integer(depth - 1);
+                let index = u32::try_from(self.parameters.len()).unwrap();
+                let mut list = Scalars::with_kind(S::Integer);
+                for value in [1, 3, 4] {
+                    list.push(Value::Integer(value)).unwrap();
+                }
+                self.parameters.push(Value::Array(list));
+                let list = self.nodes.list(index, S::Integer);
+                let operator = self.pick(&[B::InList, B::NotInList]);
+                self.nodes.binary(value, operator, list)
+            }
+            7 => {
+                let model = self.below(MODELS.len());
+                let select = self.select(model, depth, Some(false));
+                self.nodes.add(Node::Exists(select))
+            }
+            8 => {
+                let value = self.integer(depth - 1);
+                let model = self.below(MODELS.len());
+                let select = self.select(model, depth, Some(false));
+                self.nodes.add(Node::InSelect((value, select)))
+            }
+            _ => self.related(depth),
+        }
+    }
+
+    fn related(&mut self, depth: usize) -> NodeRef {
+        let mut model = self.around[self.around.len() - 1];
+        let mut relations = vec![];
+        for _ in 0..1 + self.below(2) {
+            let ways = [MODELS[model].one, MODELS[model].many].concat();
+            if ways.is_empty() {
+                break;
+            }
+            let (name, target) = self.pick(&ways);
+            relations.push(name);
+            model = target;
+        }
+        if relations.is_empty() {
+            return self.condition(depth - 1);
+        }
+        self.around.push(model);
+        let condition = self.condition(depth - 1);
+        self.around.pop();
+        let quantifier = self.pick(&[Quantifier::Any, Quantifier::None, Quantifier::All]);
+        self.nodes.related(quantifier, &relations, Some(condition))
+    }
+}
+
+/// Rows without their order, which few queries ask for; floats are near enough.
+fn sorted(rows: Vec<Vec<Value>>) -> Vec<String> {
+    let cell = |value: &Value| match value {
+        Value::Float(number) => format!("{number:.6}"),
+        other => format!("{other:?}"),
+    };
+    let line = |row: &Vec<Value>| row.iter().map(cell).collect::<Vec<_>>().join(" ");
+    let mut lines: Vec<_> = rows.iter().map(line).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// What the core is to refuse by itself never reaches a database. What depends on rows may fail.
+fn is_of_rows(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ValueOutOfRange)
+}
+
+#[tokio::test]
+async fn random_queries_run_on_both_databases_and_find_the_same_rows() {
+    let world = world().await;
+    let mut scope = blog::tenant();
+    scope.tables.extend(["User", "Membership", "Profile"].map(open_scope));
+    let (mut compiled, mut ran) = (0, 0);
+    for seed in 1..=QUERIES {
+        let (query, parameters) = Random::query(seed);
+        for (scope, forced) in [(None, vec![]), (Some(&scope), first())] {
+            let outcomes = world.outcomes(&query, &parameters, scope, &forced).await;
+            compiled += usize::from(world.catalog.compile(&query, BOTH[0], scope).is_ok());
+            let sql = || {
+                BOTH.map(|it| {
+                    world.catalog.compile(&query, it, scope).map(|it| it.steps[0].sql.clone())
+                })
+            };
+            match outcomes {
+                [Ok(sqlite), Ok(postgres)] => {
+                    ran += 1;
+                    assert_eq!(
+                        sorted(sqlite),
+                        sorted(postgres),
+                        "seed {seed}: {:#?} {parameters:?}",
+                        sql()
+                    );
+                }
+                [sqlite, postgres] => {
+                    for error in [sqlite.err(), postgres.err()].into_iter().flatten() {
+                        let refused = world.catalog.compile(&query, BOTH[0], scope).is_err();
+                        assert!(
+                            refused || is_of_rows(error.kind),
+                            "seed {seed}: {error:?} {:#?} {parameters:?}",
+                            sql()
+                        );
+                    }
+                }
+            }
+        }
+    }
+    // Else the test would show nothing.
+    let few = usize::try_from(QUERIES).unwrap();
+    assert!(compiled > few && ran > few, "{compiled} compiled, {ran} ran");
+}
+
+/// Each is one statement on either database, with a scope and without.
+const QUERIES: u64 = 200;
