@@ -34,13 +34,15 @@ pub use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOpti
 
 pub use crate::expression::{
     Aggregate, Assignment, Case, Column, Condition, Expr, Expression, Order, Outer, Window,
-    WindowFunction, case, count, dense_rank, exists, lag, lead, outer, partition_by, rank,
-    row_number, subquery, value, window,
+    WindowFunction, case, count, dense_rank, exists, first_value, lag, last_value, lead, outer,
+    partition_by, rank, row_number, subquery, value, window,
 };
 pub use crate::insert::{Fields, Insertable, OnConflict, excluded};
 pub use crate::model::Model;
-pub use crate::query::Query;
-pub use crate::relation::{Link, Optional, Path, Presence, Required, ToMany};
+pub use crate::query::{Page, Position, Query};
+pub use crate::relation::{
+    Append, Include, Link, Loading, Nested, Optional, Path, Presence, Required, ToMany, With,
+};
 pub use crate::row::{Output, Row, Selected, Selection, Streamed, Whole};
 pub use crate::rows::Rows;
 pub use crate::run::run;

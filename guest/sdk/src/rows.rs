@@ -11,7 +11,7 @@ use crate::session::{Request, Session};
 
 /// How many rows [`Query::all`](crate::Query::all) asks for at a time: enough that the calls do
 /// not count, few enough that one batch and its models fit in a small guest's memory.
-const BATCH_ROWS: u32 = 4096;
+pub(crate) const BATCH_ROWS: u32 = 4096;
 
 /// The rows of a query, fetched in batches: made by [`Query::stream`](crate::Query::stream).
 ///

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use ferro_wit::Cursor;
 use ferro_wit::query::{Query, Statement};
-use ferro_wit::types::{Batch, Dialect, Error, TransactionOptions, Value};
+use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, Isolation, TransactionOptions, Value};
 
 use crate::tree::Arena;
 
@@ -110,7 +110,41 @@ impl Session {
         &self,
         work: impl AsyncFnOnce(&Session) -> Result<T, E>,
     ) -> Result<T, E> {
-        let transaction = self.begin().await?;
+        self.transaction_with(TransactionOptions::default(), work).await
+    }
+
+    /// As [`transaction`](Self::transaction), with the options of [`begin_with`](Self::begin_with).
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    /// use ferro::{Isolation, TransactionOptions};
+    ///
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64 }
+    /// async fn report(db: &ferro::Session) -> Result<(u64, Vec<City>), ferro::Error> {
+    ///     let snapshot = TransactionOptions {
+    ///         isolation: Some(Isolation::Serializable),
+    ///         read_only: true,
+    ///         ..TransactionOptions::default()
+    ///     };
+    ///     db.transaction_with(snapshot, async |tx| {
+    ///         Ok((City::query().count(tx).await?, City::query().limit(10).all(tx).await?))
+    ///     })
+    ///     .await
+    /// }
+    /// # let _ = report;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction); `unsupported` for an isolation that the database does
+    /// not have.
+    pub async fn transaction_with<T, E: From<Error>>(
+        &self,
+        options: TransactionOptions,
+        work: impl AsyncFnOnce(&Session) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.begin_with(options).await?;
         match work(&transaction).await {
             Ok(value) => {
                 transaction.commit().await?;
@@ -122,6 +156,59 @@ impl Session {
                 let _ = transaction.rollback().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Run a closure in a serializable transaction, and again from its start where it lost against
+    /// another one, `attempts` times in all. What the closure does outside of the database it may
+    /// do more than once.
+    ///
+    /// It is for the outermost transaction: after such a failure a database takes nothing more in
+    /// it, so that a savepoint cannot be tried again.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Account { #[ferro(key)] id: i64, balance: i64 }
+    /// async fn transfer(db: &ferro::Session, amount: i64) -> Result<(), ferro::Error> {
+    ///     db.retry(5, async |tx| {
+    ///         Account::get(tx, 1).await?.update(tx, |it| it.balance -= amount).await?;
+    ///         Account::get(tx, 2).await?.update(tx, |it| it.balance += amount).await
+    ///     })
+    ///     .await
+    /// }
+    /// # let _ = transfer;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction): those of the last attempt. `serialization-failure` and
+    /// `deadlock` are tried again, and on SQLite a `busy`; `outcome-unknown` never is.
+    pub async fn retry<T>(
+        &self,
+        attempts: u32,
+        work: impl AsyncFn(&Session) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let options = TransactionOptions {
+            isolation: Some(Isolation::Serializable),
+            ..TransactionOptions::default()
+        };
+        let mut attempt = 1;
+        loop {
+            match self.transaction_with(options.clone(), &work).await {
+                Err(error) if attempt < attempts && self.lost(&error) => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether a transaction failed only because others ran beside it.
+    fn lost(&self, error: &Error) -> bool {
+        match error.kind {
+            ErrorKind::SerializationFailure | ErrorKind::Deadlock => true,
+            // A transaction of SQLite that has read before others wrote.
+            ErrorKind::Busy => self.dialect() == Dialect::Sqlite,
+            _ => false,
         }
     }
 

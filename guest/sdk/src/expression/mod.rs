@@ -33,7 +33,8 @@ pub use self::order::Order;
 pub use self::subquery::{exists, subquery};
 pub use self::text::TextExpression;
 pub use self::window::{
-    Window, WindowFunction, dense_rank, lag, lead, partition_by, rank, row_number, window,
+    Window, WindowFunction, dense_rank, first_value, lag, last_value, lead, partition_by, rank,
+    row_number, window,
 };
 
 /// A field of a model `M`, whose Rust type is `T`.
@@ -289,12 +290,12 @@ pub trait Expression: Sized {
 
     /// From the smallest to the largest, nulls last.
     fn asc(self) -> Order<Self::Model> {
-        Order::ascending(self.into_tree())
+        Order::ascending(self.into_tree(), Self::Type::NULLABLE)
     }
 
     /// From the largest to the smallest, nulls last.
     fn desc(self) -> Order<Self::Model> {
-        Order::ascending(self.into_tree()).reversed()
+        Order::ascending(self.into_tree(), Self::Type::NULLABLE).reversed()
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Order<M> {
 }
 
 impl<M> Order<M> {
-    pub(crate) fn ascending(tree: Tree) -> Self {
-        Self { term: Term::ascending(tree), model: PhantomData }
+    pub(crate) fn ascending(tree: Tree, nullable: bool) -> Self {
+        Self { term: Term::ascending(tree, nullable), model: PhantomData }
     }
 
     /// The other way round; nulls stay where they are.

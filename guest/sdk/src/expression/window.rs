@@ -102,6 +102,16 @@ pub fn lead<E: Expression>(expression: E) -> WindowFunction<E::Model, Option<Bas
     function("lead", vec![expression.into_tree()])
 }
 
+/// The value in the first row of the partition, in the order of a window.
+pub fn first_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::Type> {
+    function("first-value", vec![expression.into_tree()])
+}
+
+/// The value in the last row of the partition, in the order of a window.
+pub fn last_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::Type> {
+    function("last-value", vec![expression.into_tree()])
+}
+
 fn function<M, T>(name: &'static str, arguments: Vec<Tree>) -> WindowFunction<M, T> {
     WindowFunction { name, arguments, types: PhantomData }
 }

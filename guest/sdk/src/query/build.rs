@@ -1,10 +1,13 @@
 //! What can be said about the rows of a query.
 
+use std::marker::PhantomData;
+
 use ferro_wit::query::{Lock, LockStrength, LockWait, SetOperator};
 
 use super::Query;
 use crate::expression::{Expression, Order};
 use crate::model::Model;
+use crate::relation::{Append, Include};
 use crate::row::{Output, Selected, Selection};
 use crate::scalar::Field;
 use crate::tree::{ColumnsTree, DistinctTree, Tree};
@@ -54,6 +57,58 @@ impl<M: Model, O> Query<M, O> {
     pub fn select<S: Selection<M>>(mut self, columns: S) -> Query<M, Selected<S::Row>> {
         self.select.columns = ColumnsTree::Outputs(columns.outputs());
         self.into_output(Selected::new())
+    }
+
+    /// Load a relation with the rows, which become tuples of the model and what was included. One
+    /// further statement loads all of them, however many rows there are.
+    ///
+    /// A relation to one row is a model, or an `Option` where there may be none; a relation to many
+    /// is a `Vec`, and may be filtered, ordered and limited. What is included may include others.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    ///
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Author { #[ferro(key)] id: i64, name: String }
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Post {
+    /// #     #[ferro(key)] id: i64,
+    /// #     #[ferro(references = Author, reverse = "posts")] author_id: i64,
+    /// #     title: String,
+    /// # }
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Comment {
+    /// #     #[ferro(key)] id: i64,
+    /// #     #[ferro(references = Post, reverse = "comments")] post_id: i64,
+    /// #     text: String,
+    /// # }
+    /// async fn print(db: &ferro::Session) -> Result<(), ferro::Error> {
+    ///     let posts = Post::query().include(Post::author()).include(Post::comments());
+    ///     for (post, author, comments) in posts.all(db).await? {
+    ///         println!("{} by {}: {} comments", post.title, author.name, comments.len());
+    ///     }
+    ///     let latest = Author::posts().order_by(Post::id().desc()).limit(3);
+    ///     for (author, posts) in Author::query().include(latest.include(Post::comments())).all(db).await? {
+    ///         for (post, comments) in posts {
+    ///             println!("{} wrote {}: {} comments", author.name, post.title, comments.len());
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # let _ = print;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it is run: `not-found` if a row refers to one that the caller may not see.
+    pub fn include<I>(mut self, include: I) -> Query<M, O::With>
+    where
+        I: Include<Source = M>,
+        O: Append<I>,
+    {
+        include.add_to(&mut self.select);
+        let Self { select, output, .. } = self;
+        Query { select, output: output.append(include), model: PhantomData }
     }
 
     /// Make one row of the rows that agree in an expression, or in all of a tuple of them. What
@@ -122,8 +177,8 @@ impl<M: Model, O> Query<M, O> {
         self.combined(SetOperator::Except, other)
     }
 
-    /// Lock the rows until the transaction ends: nobody else changes, deletes or locks them. Not
-    /// on SQLite, where a transaction that writes has the whole database.
+    /// Lock the rows until the transaction ends: nobody else changes, deletes or locks them. On
+    /// SQLite it does nothing: one transaction writes at a time there.
     ///
     /// ```
     /// # use ferro::prelude::*;

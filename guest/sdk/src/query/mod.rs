@@ -1,6 +1,8 @@
 //! Queries: values that say which rows, and what they become.
 
 mod build;
+mod page;
+mod position;
 mod run;
 
 use std::fmt;
@@ -14,6 +16,9 @@ use crate::model::Model;
 use crate::row::Whole;
 use crate::session::Request;
 use crate::tree::{Arena, SelectTree};
+
+pub use self::page::Page;
+pub use self::position::Position;
 
 /// Which rows of a model, in which order, and what they become: made by [`Model::query`].
 ///
@@ -112,6 +117,10 @@ impl<M: Model, O> Query<M, O> {
 
     pub(crate) fn into_tree(self) -> SelectTree {
         self.select
+    }
+
+    pub(crate) fn output(&self) -> &O {
+        &self.output
     }
 
     /// The same rows, which become something else.

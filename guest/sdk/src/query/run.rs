@@ -81,7 +81,7 @@ impl<M: Model, O> Query<M, O> {
     ///
     /// What the database reports.
     pub fn count(self, db: &Session) -> impl Future<Output = Result<u64, Error>> + Send {
-        let request = self.into_statement(Statement::Count);
+        let request = self.without_includes().into_statement(Statement::Count);
         async move { rows::count(db, request?).await }
     }
 
@@ -91,8 +91,14 @@ impl<M: Model, O> Query<M, O> {
     ///
     /// What the database reports.
     pub fn exists(self, db: &Session) -> impl Future<Output = Result<bool, Error>> + Send {
-        let request = self.into_statement(Statement::Exists);
+        let request = self.without_includes().into_statement(Statement::Exists);
         async move { rows::exists(db, request?).await }
+    }
+
+    /// Related rows add none, and are not asked for.
+    fn without_includes(mut self) -> Self {
+        self.select.includes.clear();
+        self
     }
 }
 
@@ -158,5 +164,5 @@ impl<M: Model> Query<M> {
 
 /// The order of the key.
 pub(super) fn by_key<M: Model>() -> impl Iterator<Item = Term> {
-    M::KEY.iter().map(|name| Term::ascending(Tree::field(name)))
+    M::KEY.iter().map(|name| Term::ascending(Tree::field(name), false))
 }

@@ -1,5 +1,8 @@
 //! Relations between models, as values: paths to one row, and the rows of the other direction.
 
+mod include;
+mod result_sets;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,6 +12,8 @@ use crate::expression::{Condition, Expression, expr};
 use crate::model::Model;
 use crate::scalar::Field;
 use crate::tree::{Steps, Tree};
+
+pub use self::include::{Append, Include, Loading, Nested, With};
 
 /// A way from the model `Source` to one row of `Target`, across relations that lead to one row.
 ///
@@ -52,6 +57,14 @@ pub trait Path: Clone + Send + Sync + Sized + 'static {
         next: L,
     ) -> L::Behind<Self::Source, Self::Presence> {
         next.behind(self.into_steps())
+    }
+
+    /// Load the row with others that belong to it: see [`Query::include`](crate::Query::include).
+    fn include<I>(self, include: I) -> Loading<Self, Self::Target, With<(I,)>>
+    where
+        I: Include<Source = Self::Target>,
+    {
+        Loading::new(self, Self::Target::query().include(include))
     }
 }
 
@@ -175,6 +188,12 @@ pub trait Presence: Clone + Copy + fmt::Debug + Send + Sync + 'static {
     type Of<T: Field>: Field<Base = T::Base>;
     /// The presence of a row behind that row.
     type Then<N: Presence>: Presence;
+    /// What a row becomes: itself, or an `Option`.
+    type Row<T: Clone + Send + 'static>: Clone + Send + 'static;
+
+    /// For this crate: none if there is no row, and there has to be one.
+    #[doc(hidden)]
+    fn row<T: Clone + Send + 'static>(found: Option<T>) -> Option<Self::Row<T>>;
 }
 
 /// There is a row: none of the foreign keys on the way can be null.
@@ -189,11 +208,21 @@ pub struct Optional;
 impl Presence for Required {
     type Of<T: Field> = T;
     type Then<N: Presence> = N;
+    type Row<T: Clone + Send + 'static> = T;
+
+    fn row<T: Clone + Send + 'static>(found: Option<T>) -> Option<T> {
+        found
+    }
 }
 
 impl Presence for Optional {
     type Of<T: Field> = Option<T::Base>;
     type Then<N: Presence> = Self;
+    type Row<T: Clone + Send + 'static> = Option<T>;
+
+    fn row<T: Clone + Send + 'static>(found: Option<T>) -> Option<Option<T>> {
+        Some(found)
+    }
 }
 
 impl<R, T> Clone for ToMany<R, T> {

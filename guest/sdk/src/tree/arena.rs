@@ -17,6 +17,9 @@ pub(crate) struct Arena {
     pub(crate) parameters: Vec<Value>,
     /// How many selects outwards the fields are that are being added.
     outer: u8,
+    /// What rows are grouped by, or told apart by, in the selects that are being added. The same
+    /// expression elsewhere has to be the same node: with parameters of its own it would be another.
+    shared: Vec<(u8, Tree, NodeRef)>,
 }
 
 impl Arena {
@@ -28,6 +31,11 @@ impl Arena {
     /// Adds an expression, its operands first; values become parameters in the order in which
     /// they were written.
     pub(crate) fn add(&mut self, tree: Tree) -> Result<NodeRef, Error> {
+        let same =
+            |(outer, shared, _): &&(u8, Tree, NodeRef)| *outer == self.outer && *shared == tree;
+        if let Some((_, _, node)) = self.shared.iter().find(same) {
+            return Ok(*node);
+        }
         let node = match tree {
             Tree::Field { relations, name } => {
                 let relations = owned(relations);
@@ -86,6 +94,15 @@ impl Arena {
 
     /// Adds a select, its expressions and the selects that it refers to first.
     pub(crate) fn add_select(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
+        let shared = self.shared.len();
+        let added = self.add_parts(select);
+        self.shared.truncate(shared);
+        added
+    }
+
+    fn add_parts(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
+        let group_by = self.add_shared(select.group_by)?;
+        let distinct_rows = select.distinct == DistinctTree::Rows;
         let projection = match select.columns {
             ColumnsTree::Fields(names) => {
                 Projection::Fields(names.iter().map(|&name| name.to_owned()).collect())
@@ -94,7 +111,11 @@ impl Arena {
                 outputs
                     .into_iter()
                     .map(|(name, tree)| {
-                        Ok(Output { name: name.into_owned(), expression: self.add(tree)? })
+                        let expression = match distinct_rows {
+                            true => self.share(tree)?,
+                            false => self.add(tree)?,
+                        };
+                        Ok(Output { name: name.into_owned(), expression })
                     })
                     .collect::<Result<_, Error>>()?,
             ),
@@ -105,7 +126,6 @@ impl Arena {
             DistinctTree::On(trees) => Distinct::On(self.add_all(trees)?),
         };
         let filter = self.add_some(select.filter)?;
-        let group_by = self.add_all(select.group_by)?;
         let having = self.add_some(select.having)?;
         let order_by = self.add_terms(select.order_by)?;
         let limit = self.add_some(select.limit.map(number_of_rows))?;
@@ -188,6 +208,16 @@ impl Arena {
         }))
     }
 
+    fn add_shared(&mut self, trees: Vec<Tree>) -> Result<Vec<NodeRef>, Error> {
+        trees.into_iter().map(|tree| self.share(tree)).collect()
+    }
+
+    fn share(&mut self, tree: Tree) -> Result<NodeRef, Error> {
+        let node = self.add(tree.clone())?;
+        self.shared.push((self.outer, tree, node));
+        Ok(node)
+    }
+
     fn add_all(&mut self, trees: Vec<Tree>) -> Result<Vec<NodeRef>, Error> {
         trees.into_iter().map(|tree| self.add(tree)).collect()
     }
@@ -199,7 +229,7 @@ impl Arena {
     fn add_terms(&mut self, terms: Vec<Term>) -> Result<Vec<OrderTerm>, Error> {
         terms
             .into_iter()
-            .map(|Term { tree, descending, nulls }| {
+            .map(|Term { tree, descending, nulls, .. }| {
                 Ok(OrderTerm { expression: self.add(tree)?, descending, nulls })
             })
             .collect()

@@ -18,7 +18,7 @@ pub(crate) use self::arena::Arena;
 pub type Steps = Vec<&'static str>;
 
 /// An expression.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Tree {
     Field {
         relations: Steps,
@@ -65,7 +65,7 @@ pub enum Tree {
 }
 
 /// A function over the rows of a group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AggregateTree {
     pub(crate) function: AggregateFunction,
     pub(crate) argument: Tree,
@@ -74,7 +74,7 @@ pub struct AggregateTree {
 }
 
 /// A function over the rows around a row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WindowTree {
     pub(crate) function: &'static str,
     pub(crate) arguments: Vec<Tree>,
@@ -83,15 +83,17 @@ pub struct WindowTree {
 }
 
 /// A term of an order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Term {
     pub(crate) tree: Tree,
+    /// Whether it may be null.
+    pub(crate) nullable: bool,
     pub(crate) descending: bool,
     pub(crate) nulls: NullsOrder,
 }
 
 /// A query over one model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SelectTree {
     pub(crate) model: &'static str,
     pub(crate) columns: ColumnsTree,
@@ -108,7 +110,7 @@ pub struct SelectTree {
 }
 
 /// What a select returns.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ColumnsTree {
     /// Fields by name. Not all that may be read, but all of the model: an error names the others.
     Fields(&'static [&'static str]),
@@ -117,7 +119,7 @@ pub(crate) enum ColumnsTree {
 }
 
 /// Which repeated rows are dropped.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum DistinctTree {
     No,
     Rows,
@@ -125,7 +127,7 @@ pub(crate) enum DistinctTree {
 }
 
 /// A relation to load, and which of its rows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct IncludeTree {
     pub(crate) relations: Steps,
     pub(crate) rows: SelectTree,
@@ -185,8 +187,11 @@ impl Tree {
 }
 
 impl Term {
-    pub(crate) fn ascending(tree: Tree) -> Self {
-        Self { tree, descending: false, nulls: NullsOrder::Last }
+    /// What a scope hides on the way of a relation is null too: only a field of the row itself can
+    /// be relied on.
+    pub(crate) fn ascending(tree: Tree, nullable: bool) -> Self {
+        let own = matches!(&tree, Tree::Field { relations, .. } if relations.is_empty());
+        Self { tree, nullable: nullable || !own, descending: false, nulls: NullsOrder::Last }
     }
 }
 
@@ -216,5 +221,16 @@ impl SelectTree {
             && self.combined.is_empty()
             && !matches!(&self.columns, ColumnsTree::Outputs(outputs)
                 if outputs.iter().any(|(_, tree)| matches!(tree, Tree::Aggregate(_))))
+    }
+
+    /// Loads a relation with the rows, and what its own rows load after it: includes are a flat
+    /// list, in which each relation is named from this model outwards.
+    pub(crate) fn include(&mut self, relations: Steps, mut rows: SelectTree) {
+        let nested = std::mem::take(&mut rows.includes);
+        self.includes.push(IncludeTree { relations: relations.clone(), rows });
+        self.includes.extend(nested.into_iter().map(|it| IncludeTree {
+            relations: relations.iter().copied().chain(it.relations).collect(),
+            ..it
+        }));
     }
 }

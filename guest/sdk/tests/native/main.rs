@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod database;
+mod includes;
 #[path = "../models/mod.rs"]
 mod models;
+mod paging;
 mod reading;
 mod relations;
+mod transactions;
 mod writing;
 
 use ferro::prelude::*;

@@ -38,13 +38,39 @@ impl Catalog for CoreCatalog {
     }
 }
 
-/// A session on a fresh database that has the tables of the schema.
-pub(crate) async fn session(url: &str, schema: Schema) -> Result<Session, Error> {
-    let databases = Databases::new();
-    let database = databases.connect("app", url, &ConnectOptions::default()).await?;
-    let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
-    models.create_tables(&database).await?;
-    Ok(Session::new(Gate::trusted(databases, models).open("app")?))
+/// A fresh database that has the tables of a schema.
+pub(crate) struct Database(Gate);
+
+impl Database {
+    pub(crate) async fn new(url: &str, schema: Schema) -> Result<Self, Error> {
+        let databases = Databases::new();
+        let database = databases.connect("app", url, &ConnectOptions::default()).await?;
+        let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
+        models.create_tables(&database).await?;
+        Ok(Self(Gate::trusted(databases, models)))
+    }
+
+    /// A session, in which one transaction can be open at a time.
+    pub(crate) fn session(&self) -> Result<Session, Error> {
+        Ok(Session::new(self.0.open("app")?))
+    }
+}
+
+/// What a scenario works on: one session, or the database for several.
+pub(crate) trait Subject: Sized {
+    fn of(database: Database) -> Result<Self, Error>;
+}
+
+impl Subject for Database {
+    fn of(database: Database) -> Result<Self, Error> {
+        Ok(database)
+    }
+}
+
+impl Subject for Session {
+    fn of(database: Database) -> Result<Self, Error> {
+        database.session()
+    }
 }
 
 /// Runs a scenario on each database, as a test of its own.
@@ -54,8 +80,8 @@ macro_rules! on_each_database {
         mod sqlite {
             $(#[tokio::test]
             async fn $scenario() -> Result<(), ferro::Error> {
-                let db = $crate::database::session("sqlite::memory:", $schema).await?;
-                super::$scenario(db).await
+                let database = $crate::database::Database::new("sqlite::memory:", $schema).await?;
+                super::$scenario($crate::database::Subject::of(database)?).await
             })*
         }
 
@@ -63,8 +89,8 @@ macro_rules! on_each_database {
             $(#[tokio::test]
             async fn $scenario() -> Result<(), ferro::Error> {
                 let url = ferro_test_support::postgres::url();
-                let db = $crate::database::session(&url, $schema).await?;
-                super::$scenario(db).await
+                let database = $crate::database::Database::new(&url, $schema).await?;
+                super::$scenario($crate::database::Subject::of(database)?).await
             })*
         }
     };

@@ -1,0 +1,198 @@
+//! Pages by key: each begins behind a row, and not behind a number of rows.
+
+use ferro_wit::query::{BinaryOperator, NullsOrder, Statement, UnaryOperator};
+use ferro_wit::types::{Batch, Error, Value};
+
+use super::run::by_key;
+use super::{Position, Query};
+use crate::model::Model;
+use crate::rows;
+use crate::session::{Request, Session};
+use crate::tree::{Arena, ColumnsTree, SelectTree, Term, Tree};
+
+/// Some rows of a query, and where they stand among all of its rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<M> {
+    /// The rows, in the order of the query.
+    pub rows: Vec<M>,
+    /// The place of the first row; none if there is no row.
+    pub start: Option<Position>,
+    /// The place of the last row; none if there is no row.
+    pub end: Option<Position>,
+    /// Whether there are further rows in the direction of the page.
+    pub more: bool,
+}
+
+/// Which way a page is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+impl<M: Model> Query<M> {
+    /// The first page: as many rows as the [`limit`](Self::limit) says.
+    ///
+    /// The key is always the last term of the order, so that rows which tie have their place, and
+    /// nulls have theirs as well. A page behind another one costs the same wherever it is, and
+    /// misses or repeats no row if others are inserted or deleted meanwhile.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    ///
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, population: i64 }
+    /// async fn every(db: &ferro::Session) -> Result<usize, ferro::Error> {
+    ///     let cities = City::query().order_by(City::population().desc()).limit(100);
+    ///     let mut page = cities.clone().page(db).await?;
+    ///     let mut read = page.rows.len();
+    ///     while let Some(end) = page.end.filter(|_| page.more) {
+    ///         page = cities.clone().page_after(db, &end).await?;
+    ///         read += page.rows.len();
+    ///     }
+    ///     Ok(read)
+    /// }
+    /// # let _ = every;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`all`](Self::all).
+    pub async fn page(self, db: &Session) -> Result<Page<M>, Error> {
+        self.read_page(db, None, Direction::Forward).await
+    }
+
+    /// The page behind a row, of the same query in the same order.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query` or `type-mismatch` if the position is one of another order; as
+    /// [`all`](Self::all).
+    pub async fn page_after(self, db: &Session, position: &Position) -> Result<Page<M>, Error> {
+        self.read_page(db, Some(position), Direction::Forward).await
+    }
+
+    /// The page that ends before a row, of the same query in the same order.
+    ///
+    /// # Errors
+    ///
+    /// As [`page_after`](Self::page_after).
+    pub async fn page_before(self, db: &Session, position: &Position) -> Result<Page<M>, Error> {
+        self.read_page(db, Some(position), Direction::Backward).await
+    }
+
+    async fn read_page(
+        self,
+        db: &Session,
+        from: Option<&Position>,
+        direction: Direction,
+    ) -> Result<Page<M>, Error> {
+        let mut select = self.into_tree();
+        let limit = select.limit;
+        // One more tells whether there are more.
+        select.limit = limit.map(|it| it.saturating_add(1));
+        order_by_key::<M>(&mut select, direction);
+        if let Some(position) = from {
+            let beyond = beyond(&select.order_by, position)?;
+            select.filter = Some(beyond.and_former(select.filter.take()));
+        }
+        select_order::<M>(&mut select);
+
+        let mut arena = Arena::default();
+        let select = arena.add_select(select)?;
+        let request = Request::new(arena, Statement::Select(select));
+        let mut rows: Vec<(M, Position)> =
+            rows::read_all(db.fetch(request).await?, decode::<M>).await?;
+        let limit = limit.map_or(usize::MAX, |it| usize::try_from(it).unwrap_or(usize::MAX));
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        if direction == Direction::Backward {
+            rows.reverse();
+        }
+        Ok(Page {
+            start: rows.first().map(|(_, position)| position.clone()),
+            end: rows.last().map(|(_, position)| position.clone()),
+            more,
+            rows: rows.into_iter().map(|(row, _)| row).collect(),
+        })
+    }
+}
+
+/// Puts the fields of the key last in the order, where they are not in it yet.
+fn order_by_key<M: Model>(select: &mut SelectTree, direction: Direction) {
+    let ordered = |term: &Term, key: &str| matches!(&term.tree, Tree::Field { relations, name } if relations.is_empty() && *name == key);
+    for (name, term) in M::KEY.iter().zip(by_key::<M>()) {
+        if !select.order_by.iter().any(|it| ordered(it, name)) {
+            select.order_by.push(term);
+        }
+    }
+    if direction == Direction::Backward {
+        for term in &mut select.order_by {
+            term.descending = !term.descending;
+            term.nulls = match term.nulls {
+                NullsOrder::First => NullsOrder::Last,
+                NullsOrder::Last => NullsOrder::First,
+            };
+        }
+    }
+}
+
+/// Selects the fields of the model, and behind them what the rows are ordered by.
+fn select_order<M: Model>(select: &mut SelectTree) {
+    let fields = M::FIELDS.iter().map(|&name| (name.into(), Tree::field(name)));
+    let terms = select.order_by.iter().enumerate();
+    let terms = terms.map(|(number, term)| (format!("order {number}").into(), term.tree.clone()));
+    select.columns = ColumnsTree::Outputs(fields.chain(terms).collect());
+}
+
+fn decode<M: Model>(batch: &Batch) -> Result<Vec<(M, Position)>, Error> {
+    let rows = M::decode(batch)?;
+    let order = batch.columns.get(M::FIELDS.len()..).unwrap_or_default();
+    let positions = (0..rows.len()).map(|row| {
+        Position::new(order.iter().map(|it| it.get(row).unwrap_or(Value::Null)).collect())
+    });
+    Ok(rows.into_iter().zip(positions).collect())
+}
+
+/// The condition that a row stands behind a position: it differs first in a term in which it comes
+/// later.
+fn beyond(order: &[Term], position: &Position) -> Result<Tree, Error> {
+    let values = position.values_for(order.len())?;
+    let mut same: Vec<Tree> = Vec::new();
+    let mut beyond = Vec::new();
+    for (term, value) in order.iter().zip(values) {
+        if let Some(later) = later(term, value) {
+            beyond.push(Tree::AllOf(same.iter().cloned().chain([later]).collect()));
+        }
+        same.push(match parameter(value) {
+            Some(value) => Tree::binary(BinaryOperator::Equal, term.tree.clone(), value),
+            None => Tree::unary(UnaryOperator::IsNull, term.tree.clone()),
+        });
+    }
+    Ok(Tree::AnyOf(beyond))
+}
+
+/// The condition that a row comes later than a value in one term; none if no row does.
+fn later(term: &Term, value: &Value) -> Option<Tree> {
+    let tree = || term.tree.clone();
+    match (parameter(value), term.nulls) {
+        (None, NullsOrder::Last) => None,
+        (None, NullsOrder::First) => Some(Tree::unary(UnaryOperator::IsNotNull, tree())),
+        (Some(value), nulls) => {
+            let operator = match term.descending {
+                true => BinaryOperator::Less,
+                false => BinaryOperator::Greater,
+            };
+            let later = Tree::binary(operator, tree(), value);
+            Some(match nulls == NullsOrder::Last && term.nullable {
+                true => later.or(Tree::unary(UnaryOperator::IsNull, tree())),
+                false => later,
+            })
+        }
+    }
+}
+
+fn parameter(value: &Value) -> Option<Tree> {
+    let kind = value.kind()?;
+    Some(Tree::Value { value: Ok(value.clone()), kind, many: false })
+}

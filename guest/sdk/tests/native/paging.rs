@@ -1,0 +1,198 @@
+//! Pages by key, window functions, sets of rows and locks.
+
+use ferro::prelude::*;
+use ferro::{
+    Dialect, Error, ErrorKind, Page, Position, dense_rank, first_value, lag, last_value, lead,
+    partition_by, rank, row_number, window,
+};
+
+use crate::database::Database;
+use crate::models::{City, Country};
+use crate::{city, country, on_each_database, with_cities};
+
+on_each_database! {
+    ferro::schema![crate::models::Country, crate::models::City] =>
+    pages_by_key_have_every_row_once_with_nulls_and_ties,
+    a_page_stays_where_it_is_when_rows_come_and_go,
+    a_position_of_another_order_is_refused,
+    windows_number_rank_and_sum,
+    sets_of_rows_are_combined,
+    the_first_row_of_each_is_chosen_in_the_order_of_the_query,
+    a_locked_row_is_skipped_or_not_waited_for,
+}
+
+/// Countries whose populations tie and are null, under keys that do not go with them.
+async fn with_ties(db: &Session) -> Result<(), Error> {
+    let sizes = [Some(3), None, Some(1), Some(3), None, Some(2), Some(1), Some(3), None, Some(2)];
+    let rows: Vec<_> =
+        (0..).zip(sizes).map(|(n, size)| country(&format!("{n}"), "x", size)).collect();
+    Country::bulk_create(db, &rows).await?;
+    Ok(())
+}
+
+fn isos(page: &Page<Country>) -> String {
+    page.rows.iter().map(|it| it.iso.as_str()).collect()
+}
+
+async fn pages_by_key_have_every_row_once_with_nulls_and_ties(db: Session) -> Result<(), Error> {
+    with_ties(&db).await?;
+    let population = Country::population;
+    let orders = [
+        Country::query().order_by(population().asc()),
+        Country::query().order_by(population().desc()),
+        Country::query().order_by(population().asc().nulls_first()),
+        Country::query().order_by(population().desc().nulls_first()),
+        Country::query().order_by(population().desc()).order_by(Country::iso().desc()),
+        Country::query().order_by(population().coalesce(2).asc()),
+        Country::query(),
+    ];
+    for query in orders {
+        let all = query.clone().page(&db).await?;
+        assert!(!all.more);
+        for size in [1, 3, 4, 10, 11] {
+            let query = query.clone().limit(size);
+            let mut page = query.clone().page(&db).await?;
+            let mut read = isos(&page);
+            while page.more {
+                let end: Position = page.end.unwrap().to_string().parse()?;
+                page = query.clone().page_after(&db, &end).await?;
+                read += &isos(&page);
+            }
+            assert_eq!(read, isos(&all), "forward by {size}: {query:?}");
+
+            let beyond = query.clone().page_after(&db, all.end.as_ref().unwrap()).await?;
+            assert_eq!(beyond, Page { rows: vec![], start: None, end: None, more: false });
+            let last = all.rows.last().unwrap().iso.clone();
+            let mut start = all.end.clone();
+            let mut read = last;
+            while let Some(from) = start {
+                let page = query.clone().page_before(&db, &from).await?;
+                read = isos(&page) + &read;
+                start = page.start.filter(|_| page.more);
+            }
+            assert_eq!(read, isos(&all), "backward by {size}: {query:?}");
+        }
+    }
+    Ok(())
+}
+
+async fn a_page_stays_where_it_is_when_rows_come_and_go(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let query =
+        City::query().filter(City::population().gt(100)).order_by(City::population().desc());
+    let query = query.limit(2);
+    let page = query.clone().page(&db).await?;
+    let names = |page: &Page<City>| {
+        page.rows.iter().map(|it| it.name.clone()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&page), "Rome Paris");
+    City::create(&db, city("Naples", "IT", 2_200)).await?;
+    page.rows[1].clone().delete(&db).await?;
+    let next = query.page_after(&db, &page.end.unwrap()).await?;
+    assert_eq!((names(&next).as_str(), next.more), ("Milan Lyon", true));
+    Ok(())
+}
+
+async fn a_position_of_another_order_is_refused(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let by_id = City::query().limit(1).page(&db).await?.end.unwrap();
+    let by_name = || City::query().order_by(City::name().asc()).limit(1);
+    let fewer = by_name().page_after(&db, &by_id).await.unwrap_err();
+    assert_eq!(fewer.kind, ErrorKind::InvalidQuery);
+    assert!(fewer.message.contains("has 1 values, and the query is ordered by 2"), "{fewer}");
+    let position = by_name().page(&db).await?.end.unwrap();
+    let by_size = City::query().order_by(City::population().asc());
+    let other = by_size.page_after(&db, &position).await.unwrap_err();
+    assert_eq!(other.kind, ErrorKind::TypeMismatch);
+    Ok(())
+}
+
+async fn windows_number_rank_and_sum(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let largest = || partition_by(City::country()).order_by(City::population().desc());
+    let rows: Vec<_> = City::query()
+        .select((
+            City::name(),
+            row_number().over(largest()),
+            City::population().sum().over(largest()),
+            lag(City::name()).over(largest()),
+            lead(City::name()).over(largest()),
+            first_value(City::name()).over(largest()),
+            last_value(City::name()).over(largest()),
+        ))
+        .filter(City::country().eq("FR"))
+        .order_by(City::population().desc())
+        .all(&db)
+        .await?;
+    let text = |it: &str| it.to_owned();
+    let expected = [
+        (text("Paris"), 1, Some(2_100), None, Some(text("Lyon")), text("Paris"), text("Nice")),
+        (
+            text("Lyon"),
+            2,
+            Some(2_620),
+            Some(text("Paris")),
+            Some(text("Nice")),
+            text("Paris"),
+            text("Nice"),
+        ),
+        (text("Nice"), 3, Some(2_970), Some(text("Lyon")), None, text("Paris"), text("Nice")),
+    ];
+    assert_eq!(rows, expected);
+
+    let by_country = || window().order_by(City::country().asc());
+    let ranks = City::query()
+        .select((rank().over(by_country()), dense_rank().over(by_country())))
+        .order_by(City::id().asc());
+    let expected = [(1, 1), (1, 1), (1, 1), (4, 2), (4, 2), (4, 2)];
+    assert_eq!(ranks.all(&db).await?, expected);
+    Ok(())
+}
+
+async fn sets_of_rows_are_combined(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let large = || City::query().filter(City::population().gt(1_000)).select(City::country());
+    let france = || Country::query().filter(Country::iso().eq("FR")).select(Country::iso());
+    let sorted = async |query: ferro::Query<City, ferro::Selected<String>>| {
+        let mut rows = query.all(&db).await?;
+        rows.sort();
+        Ok::<_, Error>(rows.join(" "))
+    };
+    assert_eq!(sorted(large()).await?, "FR IT IT");
+    assert_eq!(sorted(large().union(france())).await?, "FR IT");
+    assert_eq!(sorted(large().union_all(france())).await?, "FR FR IT IT");
+    assert_eq!(sorted(large().intersect(france())).await?, "FR");
+    assert_eq!(sorted(large().except(france())).await?, "IT");
+    assert_eq!(large().union_all(france()).count(&db).await?, 4);
+    Ok(())
+}
+
+async fn the_first_row_of_each_is_chosen_in_the_order_of_the_query(
+    db: Session,
+) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let largest = City::query().distinct_on(City::country()).order_by(City::population().desc());
+    assert_eq!(largest.clone().select(City::name()).all(&db).await?, ["Rome", "Paris"]);
+    assert_eq!(largest.count(&db).await?, 2);
+    Ok(())
+}
+
+async fn a_locked_row_is_skipped_or_not_waited_for(database: Database) -> Result<(), Error> {
+    let (db, second) = (database.session()?, database.session()?);
+    with_cities(&db).await?;
+    let first = || City::query().order_by(City::id().asc()).limit(1);
+    let tx = db.begin().await?;
+    assert_eq!(first().for_update().one(&tx).await?.name, "Paris");
+    if db.dialect() == Dialect::Sqlite {
+        return tx.commit().await;
+    }
+    let other = second.begin().await?;
+    assert_eq!(first().skip_locked().one(&other).await?.name, "Lyon");
+    assert_eq!(first().no_wait().one(&other).await.unwrap_err().kind, ErrorKind::Busy);
+    other.rollback().await?;
+    tx.commit().await?;
+    let tx = second.begin().await?;
+    assert_eq!(first().for_share().no_wait().one(&tx).await?.name, "Paris");
+    tx.commit().await?;
+    Ok(())
+}
