@@ -162,8 +162,7 @@ impl<'a> Operand<'a> {
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.many { "array of " } else { "" })?;
-        f.write_str(name(self.kind))
+        write!(f, "{}{}", if self.many { "array of " } else { "" }, self.kind)
     }
 }
 
@@ -201,25 +200,6 @@ impl Fault {
     /// What was said of a value to be sent, said of one that was read.
     pub(crate) fn stored(self) -> Self {
         Self { kind: ErrorKind::DecodeFailed, ..self }
-    }
-}
-
-/// The name of the case in the WIT.
-pub(crate) fn name(kind: ScalarType) -> &'static str {
-    match kind {
-        ScalarType::Boolean => "boolean",
-        ScalarType::Integer => "integer",
-        ScalarType::Float => "float",
-        ScalarType::Decimal => "decimal",
-        ScalarType::Text => "text",
-        ScalarType::Blob => "blob",
-        ScalarType::Uuid => "uuid",
-        ScalarType::Date => "date",
-        ScalarType::Time => "time",
-        ScalarType::Timestamp => "timestamp",
-        ScalarType::Timestamptz => "timestamptz",
-        ScalarType::Interval => "interval",
-        ScalarType::Json => "json",
     }
 }
 

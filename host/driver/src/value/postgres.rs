@@ -278,7 +278,7 @@ pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), 
             });
         }
         (elements, wire) => {
-            let (given, expected) = (super::name(wire.kind()), super::name(elements.kind()));
+            let (given, expected) = (wire.kind(), elements.kind());
             let predicate = format!("is of type `{given}`, where `{expected}` is expected");
             return Err(Fault::undecodable(predicate));
         }

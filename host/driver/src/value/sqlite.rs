@@ -4,9 +4,7 @@ use ferro_wit::types::{Elements, ErrorKind, ScalarType, Scalars};
 use sqlx::Arguments;
 use sqlx::sqlite::SqliteArguments;
 
-use super::{
-    Cell, Fault, Operand, array, decimal::Decimal, interval, json, name, push_text, temporal,
-};
+use super::{Cell, Fault, Operand, array, decimal::Decimal, interval, json, push_text, temporal};
 
 /// What SQLite stores.
 #[derive(Clone, Copy)]
@@ -142,9 +140,9 @@ pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault>
             push_text(to, it)?;
         }
         (elements, stored) => {
-            let (class, kind) = (stored.class(), name(elements.kind()));
+            let (class, kind) = (stored.class(), elements.kind());
             return Err(Fault::undecodable(match stored {
-                Stored::Integer(it) if kind == "boolean" => {
+                Stored::Integer(it) if kind == ScalarType::Boolean => {
                     format!("is the integer {it}, where a boolean is 0 or 1")
                 }
                 _ => format!("is stored as `{class}`, where `{kind}` is expected"),
