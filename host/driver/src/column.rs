@@ -142,6 +142,69 @@ fn like(full: &Elements) -> Elements {
     }
 }
 
+/// Leaves the first rows in a batch; the others, if there are more.
+pub(crate) fn split_off(batch: &mut Batch, rows: u32) -> Option<Batch> {
+    let left = batch.rows.checked_sub(rows).filter(|left| *left > 0)?;
+    batch.rows = rows;
+    let columns = batch.columns.iter_mut().map(|column| match column {
+        Column::Scalars(scalars) => Column::Scalars(split_scalars(scalars, rows as usize)),
+        Column::Arrays(arrays) => {
+            let (at, ends) = split_ends(&mut arrays.ends, rows as usize);
+            let nulls = split_nulls(&mut arrays.nulls, rows as usize, ends.len());
+            Column::Arrays(Arrays { items: split_scalars(&mut arrays.items, at), ends, nulls })
+        }
+    });
+    Some(Batch { rows: left, columns: columns.collect() })
+}
+
+fn split_scalars(scalars: &mut Scalars, at: usize) -> Scalars {
+    let left = scalars.len().saturating_sub(at);
+    let elements = split_elements(&mut scalars.elements, at);
+    Scalars { elements, nulls: split_nulls(&mut scalars.nulls, at, left) }
+}
+
+fn split_elements(elements: &mut Elements, at: usize) -> Elements {
+    let texts = |it: &mut Texts| {
+        let (byte, ends) = split_ends(&mut it.ends, at);
+        Texts { data: it.data.split_off(byte), ends }
+    };
+    match elements {
+        Elements::Boolean(it) => Elements::Boolean(it.split_off(at)),
+        Elements::Integer(it) => Elements::Integer(it.split_off(at)),
+        Elements::Float(it) => Elements::Float(it.split_off(at)),
+        Elements::Decimal(it) => Elements::Decimal(texts(it)),
+        Elements::Text(it) => Elements::Text(texts(it)),
+        Elements::Blob(it) => {
+            let (byte, ends) = split_ends(&mut it.ends, at);
+            Elements::Blob(Blobs { data: it.data.split_off(byte), ends })
+        }
+        Elements::Uuid(it) => Elements::Uuid(it.split_off(2 * at)),
+        Elements::Date(it) => Elements::Date(it.split_off(at)),
+        Elements::Time(it) => Elements::Time(it.split_off(at)),
+        Elements::Timestamp(it) => Elements::Timestamp(it.split_off(at)),
+        Elements::Timestamptz(it) => Elements::Timestamptz(it.split_off(at)),
+        Elements::Interval(it) => Elements::Interval(it.split_off(at)),
+        Elements::Json(it) => Elements::Json(texts(it)),
+    }
+}
+
+/// Where the first ones end, and the ends of the others, counted from there.
+fn split_ends(ends: &mut Vec<u32>, at: usize) -> (usize, Vec<u32>) {
+    let rest = ends.split_off(at);
+    let start = ends.last().copied().unwrap_or(0);
+    (start as usize, rest.into_iter().map(|end| end - start).collect())
+}
+
+fn split_nulls(nulls: &mut Option<Vec<u8>>, at: usize, left: usize) -> Option<Vec<u8>> {
+    let all = nulls.as_mut()?;
+    let mut rest = vec![0; left.div_ceil(8)];
+    for index in (0..left).filter(|it| all[(at + it) / 8] & (1 << ((at + it) % 8)) != 0) {
+        rest[index / 8] |= 1 << (index % 8);
+    }
+    all.truncate(at.div_ceil(8));
+    Some(rest)
+}
+
 fn size(elements: &Elements) -> usize {
     let texts = |it: &Texts| it.data.len() + 4 * it.ends.len();
     match elements {
@@ -156,5 +219,82 @@ fn size(elements: &Elements) -> usize {
         Elements::Uuid(it) => 8 * it.len(),
         Elements::Date(it) => 4 * it.len(),
         Elements::Interval(it) => 16 * it.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferro_wit::types::Value;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KINDS: [ScalarType; 6] = [
+        ScalarType::Boolean,
+        ScalarType::Integer,
+        ScalarType::Text,
+        ScalarType::Blob,
+        ScalarType::Uuid,
+        ScalarType::Date,
+    ];
+
+    fn value(kind: ScalarType, number: u8) -> Value {
+        let small = usize::from(number % 5);
+        match kind {
+            _ if number.is_multiple_of(3) => Value::Null,
+            ScalarType::Boolean => Value::Boolean(number > 9),
+            ScalarType::Integer => Value::Integer(number.into()),
+            ScalarType::Text => Value::Text("é".repeat(small)),
+            ScalarType::Blob => Value::Blob(vec![number; small]),
+            ScalarType::Uuid => Value::Uuid((number.into(), 1)),
+            _ => Value::Date(number.into()),
+        }
+    }
+
+    fn batch(numbers: &[u8]) -> Batch {
+        let infos = KINDS.iter().flat_map(|kind| [(*kind, false), (*kind, true)]);
+        let infos: Vec<_> = infos
+            .map(|(kind, many)| ColumnInfo { path: vec![], kind, many, nullable: true })
+            .collect();
+        let mut batch = BatchBuilder::new(&infos);
+        for number in numbers {
+            for (column, info) in batch.columns().iter_mut().zip(&infos) {
+                if !info.many || number % 4 > 0 {
+                    let length = if info.many { number % 4 } else { 1 };
+                    let push = |items: &mut Scalars| {
+                        for item in 0..length {
+                            items.push(value(info.kind, number.wrapping_add(item))).unwrap();
+                        }
+                        Ok(())
+                    };
+                    column.push(push).unwrap();
+                } else {
+                    column.push_null();
+                }
+            }
+            batch.end_row();
+        }
+        batch.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_that_is_cut_has_the_same_rows(numbers: Vec<u8>, at in 1..40_usize) {
+            let mut first = batch(&numbers);
+            let rest = split_off(&mut first, u32::try_from(at).unwrap());
+            let (head, tail) = numbers.split_at(at.min(numbers.len()));
+            prop_assert_eq!(rest.is_some(), !tail.is_empty());
+            for (part, expected) in [(Some(first), head), (rest, tail)] {
+                let Some(part) = part else { continue };
+                let expected = batch(expected);
+                prop_assert!(part.validate().is_ok());
+                prop_assert_eq!(part.rows, expected.rows);
+                for (column, expected) in part.columns.iter().zip(&expected.columns) {
+                    for row in 0..=part.rows as usize {
+                        prop_assert_eq!(column.get(row), expected.get(row));
+                    }
+                }
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use sqlx::{Column as _, Database};
 
-use crate::column::BatchBuilder;
+use crate::column::{BatchBuilder, split_off};
 use crate::lease::Raw;
 use crate::run::place::{Ending, Place};
 use crate::run::steps::Steps;
@@ -121,6 +121,13 @@ impl Cursor {
     pub(crate) fn empty(planned: Planned) -> Self {
         let columns = Columns::Planned(planned);
         Self { columns, events: None, wanted: Arc::default(), failure: None, steps: None }
+    }
+
+    /// Rows that were read already.
+    pub(crate) fn of_batches(planned: Planned, batches: Vec<Batch>) -> Self {
+        let wanted = Arc::new(AtomicU32::new(0));
+        let events = ready(batches, Arc::clone(&wanted)).boxed();
+        Self { events: Some(events), wanted, ..Self::empty(planned) }
     }
 
     /// The same, with further result sets.
@@ -373,6 +380,25 @@ fn events<Db: Database, R: Reader<Db>>(
         }
         if let Err(error) = ended {
             yield Err(error);
+        }
+    }
+}
+
+/// Batches, cut as they are asked for.
+fn ready(
+    batches: Vec<Batch>,
+    wanted: Arc<AtomicU32>,
+) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+    async_stream::stream! {
+        for mut batch in batches {
+            loop {
+                let rest = split_off(&mut batch, wanted.load(Ordering::Relaxed));
+                yield Ok(Event::Batch(batch));
+                match rest {
+                    Some(rest) => batch = rest,
+                    None => break,
+                }
+            }
         }
     }
 }

@@ -51,7 +51,8 @@ pub(crate) enum Target<'a> {
 impl Database {
     /// Runs a plan that returns rows. It has begun when this returns: the cursor is at its first
     /// row. The steps of a plan come as one result set after another; one that is `atomic` holds a
-    /// connection, and a snapshot of the database, from the first to the last of them.
+    /// connection, and a snapshot of the database, from the first to the last of them. With rows it
+    /// is a batch insert, as in [`execute`](Self::execute): what it returns comes in their order.
     ///
     /// # Errors
     ///
@@ -203,12 +204,10 @@ impl<'a> Target<'a> {
 }
 
 pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
-    if execution.rows.is_some() {
-        return Err(unsupported("a batch cannot return rows yet: use `execute`"));
-    }
     binds::check_counts(&execution)?;
     let once = async || match execution.plan.steps.len() {
-        1 => open(target, &execution, 0, &Keys::default()).await,
+        _ if execution.rows.is_some() => batch::fetch(target, &execution).await,
+        1 => open(target, &execution, 0, &Keys::default(), 0).await,
         _ => Steps::start(target, execution.clone()).await,
     };
     match once().await {
@@ -217,16 +216,18 @@ pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cu
     }
 }
 
-/// A cursor at the first row of a step.
+/// A cursor at the first row of a step, which writes the rows of a batch from `first` on, if it
+/// writes any.
 async fn open(
     target: Target<'_>,
     execution: &Execution,
     index: usize,
     keys: &Keys,
+    first: usize,
 ) -> Result<Cursor, Error> {
     let planned = Planned::new(&execution.plan, index)?;
     let step = planned.step();
-    let arguments = binds::of_step(step, execution, keys, target.dialect(), 0)?;
+    let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
     let place = target.place().await?.for_cursor();
     let (sql, reader_of) = (step.sql.clone(), planned.clone());
     let cached = place.keeps_statements();
@@ -377,8 +378,4 @@ fn only_step(plan: &Plan) -> Result<&Step, Error> {
             "a query that loads relations returns rows: use `fetch`",
         )),
     }
-}
-
-fn unsupported(message: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
 }

@@ -127,7 +127,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `SELECT … FROM unnest(…)`: each column of the batch is one array.
+    /// `SELECT … FROM (SELECT unnest(…), …)`: each column of the batch is one array. PostgreSQL steps
+    /// through them side by side; `FROM unnest(…, …)` would first write all of them to a table of its
+    /// own, which takes as long as the insert.
     fn insert_unnested(&mut self, fields: &[&'a Field]) {
         let names: Vec<_> = (0..fields.len()).map(|it| quoted(&format!("c{it}"))).collect();
         self.sql.push(" SELECT ");
@@ -145,12 +147,11 @@ impl<'a> Compiler<'a> {
             });
         }
         self.added_values(fields);
-        self.sql.push(" FROM unnest(");
+        self.sql.push(" FROM (SELECT ");
         for (position, field) in (0..).zip(fields) {
-            if position > 0 {
-                self.sql.push(", ");
-            }
+            self.sql.push(if position > 0 { ", unnest(" } else { "unnest(" });
             self.sql.column(position, field.ty.kind, true);
+            self.sql.push(")");
         }
         self.sql.push(&format!(") AS \"r\" ({})", names.join(", ")));
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod batches;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/blog.rs"]
 mod blog;

@@ -43,6 +43,11 @@ impl World {
         }
     }
 
+    /// SQLite and PostgreSQL.
+    pub(crate) fn databases(&self) -> &[Database; 2] {
+        &self.databases
+    }
+
     /// The rows that both databases return.
     #[track_caller]
     pub(crate) fn rows(

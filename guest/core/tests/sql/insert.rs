@@ -46,7 +46,7 @@ fn a_batch_is_arrays_on_postgres_and_rows_on_sqlite() {
     insta::assert_snapshot!(short.join("\n"), @r##"
 sqlite (1 rows): INSERT INTO "user" AS "t0" ("email", "mood") VALUES (?1, ?2)
   column 0 Text, column 1 Text
-postgres: INSERT INTO "user" AS "t0" ("email", "mood") SELECT "r"."c0", CAST("r"."c1" AS "mood") FROM unnest($1, $2) AS "r" ("c0", "c1")
+postgres: INSERT INTO "user" AS "t0" ("email", "mood") SELECT "r"."c0", CAST("r"."c1" AS "mood") FROM (SELECT unnest($1), unnest($2)) AS "r" ("c0", "c1")
   column 0 Text[], column 1 Text[]
 "##);
 }

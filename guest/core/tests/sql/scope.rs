@@ -343,7 +343,7 @@ postgres: INSERT INTO "user" AS "t0" ("email", "mood", "tenant_id") VALUES ($1, 
     insta::assert_snapshot!(insert(RowSource::Batch), @r##"
 sqlite (1 rows): INSERT INTO "user" AS "t0" ("email", "mood", "tenant_id") VALUES (?1, ?2, ?3)
   column 0 Text, column 1 Text, forced 0 Integer
-postgres: INSERT INTO "user" AS "t0" ("email", "mood", "tenant_id") SELECT "r"."c0", CAST("r"."c1" AS "mood"), $1 FROM unnest($2, $3) AS "r" ("c0", "c1")
+postgres: INSERT INTO "user" AS "t0" ("email", "mood", "tenant_id") SELECT "r"."c0", CAST("r"."c1" AS "mood"), $1 FROM (SELECT unnest($2), unnest($3)) AS "r" ("c0", "c1")
   forced 0 Integer, column 0 Text[], column 1 Text[]
 "##);
     let nothing =
@@ -398,7 +398,7 @@ postgres: INSERT INTO "user" AS "t0" ("tenant_id", "email") VALUES ($1, $2)
 sqlite (1 rows): INSERT INTO "user" AS "t0" ("tenant_id", "email") VALUES (?1, ?2)
   forced 0 Integer, column 1 Text
   tenant_id: Column(0) agrees with forced 0
-postgres: INSERT INTO "user" AS "t0" ("tenant_id", "email") SELECT $1, "r"."c1" FROM unnest($2, $3) AS "r" ("c0", "c1")
+postgres: INSERT INTO "user" AS "t0" ("tenant_id", "email") SELECT $1, "r"."c1" FROM (SELECT unnest($2), unnest($3)) AS "r" ("c0", "c1")
   forced 0 Integer, column 0 Integer[], column 1 Text[]
   tenant_id: Column(0) agrees with forced 0
 "##);

@@ -56,6 +56,8 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         _ => match code.get(..2) {
             Some("08") => K::ConnectionFailed,
             Some("0A") => K::Unsupported,
+            // Several rows where there can be one: of a subquery, or with the same key in an upsert.
+            Some("21") => K::InvalidQuery,
             Some("22") => K::ValueOutOfRange,
             Some("28") => K::AuthenticationFailed,
             Some("42") => K::Syntax,
@@ -107,6 +109,7 @@ mod tests {
     fn every_class_of_codes_has_a_kind() {
         for (code, expected) in [
             ("22012", ErrorKind::ValueOutOfRange),
+            ("21000", ErrorKind::InvalidQuery),
             ("08006", ErrorKind::ConnectionFailed),
             ("42601", ErrorKind::Syntax),
             ("54001", ErrorKind::LimitExceeded),

@@ -1,69 +1,115 @@
 //! Writing many rows, all or none.
 
-use ferro_wit::plan::{Binding, Given, Plan, Step};
+use ferro_wit::plan::{Binding, Given, Plan};
 use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOptions};
 
-use super::{Execution, Target, run_step};
+use super::keys::Keys;
+use super::{Execution, Target, open, run_step};
+use crate::cursor::{Cursor, Planned};
+use crate::transaction::Transaction;
 use crate::value::{Expected, Fault};
 
 /// Writes the rows of an execution; how many the database says were written.
 pub(super) async fn write(target: Target<'_>, execution: &Execution) -> Result<u64, Error> {
-    let Some(rows) = &execution.rows else {
-        return Ok(0);
-    };
-    check(rows, &execution.plan)?;
-    if rows.rows == 0 {
-        return Ok(0);
+    let parts = parts(execution)?;
+    let transaction = begin(target, &parts).await?;
+    let inner = transaction.as_ref().map_or(target, Target::Transaction);
+    let written = run(inner, execution, &parts).await;
+    end(transaction, written).await
+}
+
+async fn run(target: Target<'_>, execution: &Execution, parts: &[Part]) -> Result<u64, Error> {
+    let mut written = 0;
+    for part in parts {
+        let step = &execution.plan.steps[part.step];
+        written += run_step(target, step, execution, part.first).await?;
     }
-    let parts = divide(&execution.plan.steps, rows.rows as usize)?;
+    Ok(written)
+}
+
+/// Writes the rows of an execution; a cursor with what they return, in their order.
+///
+/// What one statement returns is on its way. What several return was read and is certain: they are
+/// those of a few rows each, and a cursor that is dropped half-way must not undo some of them.
+pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<Cursor, Error> {
+    let parts = parts(execution)?;
+    if let [part] = parts.as_slice() {
+        return open(target, execution, part.step, &Keys::default(), part.first).await;
+    }
+    let planned = Planned::new(&execution.plan, 0)?;
+    let transaction = begin(target, &parts).await?;
+    let inner = transaction.as_ref().map_or(target, Target::Transaction);
+    let returned = read(inner, execution, &parts).await;
+    Ok(Cursor::of_batches(planned, end(transaction, returned).await?))
+}
+
+async fn read(
+    target: Target<'_>,
+    execution: &Execution,
+    parts: &[Part],
+) -> Result<Vec<Batch>, Error> {
+    let mut batches = Vec::with_capacity(parts.len());
+    for part in parts {
+        let keys = Keys::default();
+        let mut cursor = open(target, execution, part.step, &keys, part.first).await?;
+        while let Some(batch) = cursor.next(u32::MAX).await? {
+            batches.push(batch);
+        }
+    }
+    Ok(batches)
+}
+
+/// What makes several statements all or none; none where they are so already.
+async fn begin(target: Target<'_>, parts: &[Part]) -> Result<Option<Transaction>, Error> {
     let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
-    let transaction = match target {
+    Ok(match target {
         // One statement is all or none by itself.
-        _ if parts.len() == 1 => None,
+        _ if parts.len() <= 1 => None,
         Target::Database(database) => Some(database.begin(options).await?),
         // A failed statement fails the transaction as a whole on PostgreSQL, but not on SQLite.
         Target::Transaction(outer) if target.dialect() == Dialect::Sqlite => {
             Some(outer.begin(options).await?)
         }
         Target::Transaction(_) => None,
-    };
-    let inner = transaction.as_ref().map_or(target, Target::Transaction);
-    let written = run(inner, execution, &parts).await;
-    match (transaction, &written) {
+    })
+}
+
+async fn end<T>(transaction: Option<Transaction>, result: Result<T, Error>) -> Result<T, Error> {
+    match (transaction, &result) {
         (Some(transaction), Ok(_)) => transaction.commit().await?,
         (Some(transaction), Err(_)) => transaction.rollback().await?,
         (None, _) => {}
     }
-    written
+    result
 }
 
-async fn run(
-    target: Target<'_>,
-    execution: &Execution,
-    parts: &[(&Step, usize)],
-) -> Result<u64, Error> {
-    let mut written = 0;
-    for (step, first) in parts {
-        written += run_step(target, step, execution, *first).await?;
-    }
-    Ok(written)
+/// One execution of a step: it writes as many rows as the step takes, from the first on.
+struct Part {
+    step: usize,
+    first: usize,
 }
 
-/// Which step writes the rows from which one on: always the largest that fits.
-fn divide(steps: &[Step], rows: usize) -> Result<Vec<(&Step, usize)>, Error> {
-    if let Some(step) = steps.iter().find(|it| it.rows_per_statement.is_none()) {
-        return Ok(vec![(step, 0)]);
+/// What is to be executed: always the step that takes the most of the rows that are left.
+fn parts(execution: &Execution) -> Result<Vec<Part>, Error> {
+    let Some(rows) = execution.rows.as_ref().filter(|it| it.rows > 0) else {
+        return Ok(Vec::new());
+    };
+    check(rows, &execution.plan)?;
+    let steps = &execution.plan.steps;
+    if let Some(step) = steps.iter().position(|it| it.rows_per_statement.is_none()) {
+        return Ok(vec![Part { step, first: 0 }]);
     }
-    let size = |step: &Step| step.rows_per_statement.unwrap_or(0) as usize;
+    let rows = rows.rows as usize;
+    let size = |step: usize| steps[step].rows_per_statement.unwrap_or(0) as usize;
     let mut parts = Vec::new();
     let mut first = 0;
     while first < rows {
-        let fitting = steps.iter().filter(|it| (1..=rows - first).contains(&size(it)));
-        let step = fitting.max_by_key(|it| size(it)).ok_or_else(|| {
+        let fitting = (0..steps.len()).filter(|it| (1..=rows - first).contains(&size(*it)));
+        let step = fitting.max_by_key(|it| size(*it)).ok_or_else(|| {
             let left = rows - first;
             invalid(format!("the plan has no statement for the last {left} rows of the batch"))
         })?;
-        parts.push((step, first));
+        parts.push(Part { step, first });
         first += size(step);
     }
     Ok(parts)

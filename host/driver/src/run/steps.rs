@@ -68,7 +68,7 @@ impl Steps {
         let planned = Planned::new(&execution.plan, *current)?;
         let cursor = match keys.lack(planned.step()) {
             true => Cursor::empty(planned),
-            false => open(origin.target(), execution, *current, keys).await?,
+            false => open(origin.target(), execution, *current, keys, 0).await?,
         };
         Ok(cursor.followed_by(self))
     }

@@ -53,11 +53,8 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
     let steps = match dialect {
         Dialect::Postgres => {
             let arrays: Vec<_> =
-                numbers().map(|(at, it)| format!("${}::{}[]", at + 1, it.1)).collect();
-            let sql = format!(
-                "INSERT INTO {table} ({names}) SELECT * FROM unnest({})",
-                arrays.join(", ")
-            );
+                numbers().map(|(at, it)| format!("unnest(${}::{}[])", at + 1, it.1)).collect();
+            let sql = format!("INSERT INTO {table} ({names}) SELECT {}", arrays.join(", "));
             let binds = numbers().map(|(at, it)| Bind {
                 source: Binding::Column(at),
                 kind: it.2,
