@@ -81,8 +81,8 @@ impl Database {
     /// URLs are `sqlite:path` and `sqlite://path` with `?mode=rwc` (create if missing), `rw` (the
     /// default), `ro` or `memory`; `sqlite::memory:`; and
     /// `postgresql://user:password@host:port/database` with `sslmode`, `sslrootcert`, `sslcert`
-    /// and `sslkey`, `application_name`, `options`, and `host=/folder` for a Unix socket.
-    /// Nothing is taken from the environment.
+    /// and `sslkey`, `application_name`, `options`, and `host=/folder` for a Unix socket. Without a
+    /// user it is the account of the process. Nothing is taken from the environment.
     ///
     /// An in-memory database is one for the whole pool, lives as long as the pool, and cannot be
     /// reached from another. Its readers share it, a writer has it alone: one that waits for an

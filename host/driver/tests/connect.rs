@@ -280,6 +280,23 @@ async fn a_label_that_two_connect_at_once_is_taken_once() {
     assert_eq!(databases.labels(), ["app"]);
 }
 
+#[tokio::test]
+async fn a_url_without_user_asks_for_the_account_of_the_process() {
+    let url = postgres::url();
+    let account = whoami::username().unwrap();
+    let address = &url[url.rfind('@').unwrap() + 1..];
+    let url = format!("postgresql://{address}?password=not%20it");
+    // Our own server has no such role; another one may let everybody in.
+    match Database::connect(&url, &options(|_| {})).await {
+        Ok(database) => {
+            assert_eq!(one(&database, "SELECT current_user").await, Value::Text(account));
+        }
+        Err(error) => {
+            assert_error(&error, ErrorKind::AuthenticationFailed, &[&format!("`{account}`")]);
+        }
+    }
+}
+
 const URL_OF_CHILD: &str = "FERRO_TEST_URL_OF_CHILD";
 
 /// Runs one ignored test of this program in a process with other variables.

@@ -90,9 +90,7 @@ impl Server {
         };
         let host = one_of("host", parts.host)?;
         let port = one_of("port", parts.port)?;
-        let user = one_of("user", parts.user)?.ok_or_else(|| {
-            invalid_configuration(format!("the URL names no user: use the form {FORM}"))
-        })?;
+        let user = one_of("user", parts.user)?.map_or_else(account, Ok)?;
         let password = one_of("password", parts.password)?.map(Secret::new);
         let database = one_of("dbname", parts.database)?.unwrap_or_else(|| user.clone());
         let host = Host::parse(host.as_deref().unwrap_or("localhost"))?;
@@ -360,6 +358,17 @@ impl Host {
             false => Err(unreadable("the host")),
         }
     }
+}
+
+/// The account that this process runs as, which is the user where a URL names none, as for libpq. It
+/// is asked of the system, not of the environment.
+fn account() -> Result<String, Error> {
+    whoami::username().map_err(|_| {
+        invalid_configuration(format!(
+            "the URL names no user, and the account of this process has no name: use the form \
+             {FORM}"
+        ))
+    })
 }
 
 fn refuse_from_environment(variable: &str, parameter: &str) -> Result<(), Error> {

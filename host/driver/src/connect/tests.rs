@@ -26,6 +26,20 @@ fn both_schemes_of_postgres_and_all_places_of_a_part_mean_the_same() {
 }
 
 #[test]
+fn a_url_without_user_means_the_account_of_the_process() {
+    let account = whoami::username().unwrap();
+    for (url, same) in [
+        ("postgresql://localhost/app", format!("postgresql://{account}@localhost/app")),
+        ("postgresql:///app?host=/run", format!("postgresql://{account}@/app?host=/run")),
+        // The database has the name of the user, where it has none.
+        ("postgresql://", format!("postgresql://{account}@localhost/{account}")),
+        ("postgresql://:secret@localhost", format!("postgresql://{account}:secret@localhost")),
+    ] {
+        assert_eq!(parse(url), parse(&same), "{url}");
+    }
+}
+
+#[test]
 fn a_url_of_a_hosted_pooler_is_read() {
     let url = "postgresql://postgres.abcdefgh:s3cr%23t@aws-0-eu-west-1.pooler.example.com:6543/\
                postgres?sslmode=require";
@@ -88,7 +102,6 @@ fn n2_what_is_not_understood_is_refused_by_name() {
         ("postgres://u@h:0/d", "the port"),
         ("postgres://u@h:70000/d", "the port"),
         ("postgres://u@h/d/e", "`%2F`"),
-        ("postgres://h/d", "no user"),
         ("postgres:u@h/d", "`//`"),
         ("postgres://u@[::1/d", "the host"),
         ("postgres://u@h%20h/d", "the host"),
