@@ -6,6 +6,7 @@ mod cache;
 mod calls;
 mod compiler;
 mod faults;
+mod hostile;
 mod loading;
 mod output;
 mod raw_sql;
