@@ -3,10 +3,10 @@
 //! Where the bytes end, the simplest of what could come is taken, so fewer bytes are a simpler query.
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, Assignment, BinaryOperator, Conflict, Delete, Distinct,
-    FunctionCall, Insert, Literal, Node, NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path,
-    Projection, Quantifier, Query, Related, RowSource, Select, SelectRef, SetOperator, Statement,
-    UnaryOperator, Update,
+    Aggregate, AggregateFunction, Assignment, BinaryOperator, CaseBranch, CaseExpression, Conflict,
+    Delete, Distinct, FunctionCall, Inclusion, Insert, Literal, Node, NodeRef, NullsOrder,
+    OrderTerm, Output, Parameter, Path, Projection, Quantifier, Query, Related, RowSource, Select,
+    SelectRef, SetOperator, Statement, UnaryOperator, Update, Window,
 };
 use ferro_wit::types::{ScalarType, Scalars, Value};
 
@@ -77,7 +77,7 @@ impl Maker<'_> {
     fn question(mut self) -> Question {
         let mut ordered = true;
         let mut returns = true;
-        let statement = match self.pick(13) {
+        let statement = match self.pick(16) {
             0 => Statement::Select(self.ordered_select()),
             1 => Statement::Count(self.ordered_select()),
             2 => Statement::Exists(self.ordered_select()),
@@ -115,10 +115,13 @@ impl Maker<'_> {
                 (ordered, returns) = (false, insert.returning.is_some());
                 Statement::Insert(insert)
             }
-            _ => {
+            12 => {
                 returns = false;
                 Statement::Insert(self.upsert())
             }
+            13 => Statement::Select(self.windows()),
+            14 => Statement::Select(self.first_rows()),
+            _ => Statement::Select(self.included()),
         };
         let query = Query { nodes: self.nodes, selects: self.selects, statement };
         Question { query, values: self.values, ordered, returns }
@@ -297,6 +300,76 @@ impl Maker<'_> {
         let mut first = part(self);
         first.combined = vec![(operator, second)];
         self.push_select(first)
+    }
+
+    /// What is around a row, in an order that leaves nothing open.
+    fn windows(&mut self) -> SelectRef {
+        let model = self.model();
+        self.around.push(model);
+        let (function, takes) = self.one_of(&[
+            ("row-number", 0),
+            ("rank", 0),
+            ("dense-rank", 0),
+            ("lag", 1),
+            ("lead", 1),
+            ("first-value", 1),
+            ("last-value", 1),
+            ("sum", 1),
+            ("maximum", 1),
+        ]);
+        let arguments = (0..takes).map(|_| self.plain_number(1)).collect();
+        let partition_by = match self.pick(2) {
+            0 => vec![],
+            _ => vec![self.plain_number(0)],
+        };
+        let expression = self.plain_number(1);
+        let order_by = vec![OrderTerm { expression, descending: false, nulls: NullsOrder::Last }];
+        let function = function.into();
+        let window =
+            self.push(Node::Window(Window { function, arguments, partition_by, order_by }));
+        let id = self.own("id");
+        let outputs = [("id", id), ("w", window)]
+            .map(|(name, expression)| Output { name: name.into(), expression });
+        let mut select = self.select(model, Projection::Outputs(outputs.into()));
+        select.filter = self.filter();
+        self.by_key(&mut select);
+        self.around.pop();
+        self.push_select(select)
+    }
+
+    /// The first row of those that agree in something.
+    fn first_rows(&mut self) -> SelectRef {
+        let model = self.model();
+        self.around.push(model);
+        let mut select = self.select(model, Projection::Fields(vec!["id".into()]));
+        select.distinct = Distinct::On(vec![self.plain_number(1)]);
+        select.filter = self.filter();
+        self.by_key(&mut select);
+        self.around.pop();
+        self.push_select(select)
+    }
+
+    /// Rows with those of a relation.
+    fn included(&mut self) -> SelectRef {
+        let (model, relation, target) = self.one_of(&[
+            (Model::Team, "notes", Model::Note),
+            (Model::Team, "children", Model::Team),
+            (Model::Team, "parent", Model::Team),
+            (Model::Note, "team", Model::Team),
+        ]);
+        self.around.push(target);
+        let mut rows = self.select(target, Projection::Model);
+        rows.filter = self.filter();
+        self.by_key(&mut rows);
+        self.around.pop();
+        let rows = Some(self.push_select(rows));
+        self.around.push(model);
+        let mut select = self.select(model, Projection::Model);
+        select.filter = self.filter();
+        self.by_key(&mut select);
+        select.includes = vec![Inclusion { relations: vec![relation.into()], rows }];
+        self.around.pop();
+        self.push_select(select)
     }
 
     /// A select of one number.
@@ -481,7 +554,7 @@ impl Maker<'_> {
     /// A number of one row.
     fn plain_number(&mut self, depth: u32) -> NodeRef {
         use BinaryOperator as B;
-        match self.pick(if depth == 0 { 2 } else { 7 }) {
+        match self.pick(if depth == 0 { 2 } else { 8 }) {
             0 => self.number_field(),
             1 => {
                 let number = self.one_of(&NUMBERS);
@@ -506,9 +579,16 @@ impl Maker<'_> {
                 let operands = vec![self.plain_number(depth - 1), self.plain_number(depth - 1)];
                 self.call("coalesce", operands)
             }
-            _ => {
+            6 => {
                 let number = self.plain_number(depth - 1);
                 self.push(Node::Unary((UnaryOperator::Negate, number)))
+            }
+            _ => {
+                let when = self.simple_condition();
+                let then = self.plain_number(depth - 1);
+                let otherwise = Some(self.plain_number(0));
+                let branches = vec![CaseBranch { when, then }];
+                self.push(Node::Case(CaseExpression { branches, otherwise }))
             }
         }
     }
