@@ -4,11 +4,24 @@
 //! | name | arguments | result |
 //! | --- | --- | --- |
 //! | `lower`, `upper` | text | text; on SQLite the letters of ASCII only |
-//! | `trim` | text | text without spaces at both ends |
+//! | `trim`, `trim-start`, `trim-end` | text | text without spaces at both ends or at one |
 //! | `length` | text or blob | its characters or bytes |
+//! | `substring` | text, start, length | characters from a start on, the first being 1; start and length are literals, the length can be left out |
+//! | `left`, `right` | text, length | its first or last characters; the length is a literal from 1 on |
+//! | `position` | text, part | where the part begins, the first character being 1; 0 if it is not there |
+//! | `replace` | text, part, other | text with the other in the place of each part; fails where that could be more than 16 million characters |
 //! | `abs` | number | the same type |
-//! | `round` | float | the nearest whole number as a float, halves away from zero |
+//! | `round`, `floor`, `ceiling` | float | a whole number as a float: the nearest, halves away from zero; the next below; the next above |
 //! | `coalesce` | two or more of one type | the first that is not null |
+//! | `null-if` | two of one type | the first, but null if they are equal |
+//! | `year`, `month`, `day`, `weekday`, `day-of-year` | date or timestamp | integer; Monday is 1, Sunday 7 |
+//! | `hour`, `minute`, `second` | time or timestamp | integer, without fractions |
+//! | `truncate-year`, `truncate-month` | date or timestamp | its first moment, of the same type |
+//! | `truncate-day`, `truncate-hour`, `truncate-minute`, `truncate-second` | timestamp | its first moment |
+//! | `days-between` | two dates | integer: the first less the second |
+//! | `microseconds-between` | two timestamps of one type | integer: the first less the second |
+//!
+//! A timestamp stands for `timestamptz` too, whose parts are those in UTC.
 //!
 //! Functions over the rows around a row, in `window`:
 //!
@@ -29,22 +42,78 @@ pub(crate) enum Function {
     Lower,
     Upper,
     Trim,
+    TrimStart,
+    TrimEnd,
     Length,
+    Substring,
+    Left,
+    Right,
+    Position,
+    Replace,
     Abs,
     Round,
+    Floor,
+    Ceiling,
     Coalesce,
+    NullIf,
+    Part(Part),
+    Truncate(Part),
+    DaysBetween,
+    MicrosecondsBetween,
+}
+
+/// A part of a date or a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Year,
+    Month,
+    Day,
+    Weekday,
+    DayOfYear,
+    Hour,
+    Minute,
+    Second,
 }
 
 /// Every function by its name.
-pub(crate) const FUNCTIONS: [(&str, Function); 7] = [
-    ("lower", Function::Lower),
-    ("upper", Function::Upper),
-    ("trim", Function::Trim),
-    ("length", Function::Length),
-    ("abs", Function::Abs),
-    ("round", Function::Round),
-    ("coalesce", Function::Coalesce),
-];
+pub(crate) const FUNCTIONS: [(&str, Function); 33] = {
+    use Function as F;
+    [
+        ("lower", F::Lower),
+        ("upper", F::Upper),
+        ("trim", F::Trim),
+        ("trim-start", F::TrimStart),
+        ("trim-end", F::TrimEnd),
+        ("length", F::Length),
+        ("substring", F::Substring),
+        ("left", F::Left),
+        ("right", F::Right),
+        ("position", F::Position),
+        ("replace", F::Replace),
+        ("abs", F::Abs),
+        ("round", F::Round),
+        ("floor", F::Floor),
+        ("ceiling", F::Ceiling),
+        ("coalesce", F::Coalesce),
+        ("null-if", F::NullIf),
+        ("year", F::Part(Part::Year)),
+        ("month", F::Part(Part::Month)),
+        ("day", F::Part(Part::Day)),
+        ("weekday", F::Part(Part::Weekday)),
+        ("day-of-year", F::Part(Part::DayOfYear)),
+        ("hour", F::Part(Part::Hour)),
+        ("minute", F::Part(Part::Minute)),
+        ("second", F::Part(Part::Second)),
+        ("truncate-year", F::Truncate(Part::Year)),
+        ("truncate-month", F::Truncate(Part::Month)),
+        ("truncate-day", F::Truncate(Part::Day)),
+        ("truncate-hour", F::Truncate(Part::Hour)),
+        ("truncate-minute", F::Truncate(Part::Minute)),
+        ("truncate-second", F::Truncate(Part::Second)),
+        ("days-between", F::DaysBetween),
+        ("microseconds-between", F::MicrosecondsBetween),
+    ]
+};
 
 /// The function of a name.
 pub(crate) fn find(name: &str) -> Option<Function> {
@@ -56,27 +125,65 @@ impl Function {
     pub(crate) fn takes(self, arguments: usize) -> bool {
         match self {
             Self::Coalesce => arguments >= 2,
+            Self::Substring => (2..=3).contains(&arguments),
+            Self::Replace => arguments == 3,
+            Self::Left
+            | Self::Right
+            | Self::Position
+            | Self::NullIf
+            | Self::DaysBetween
+            | Self::MicrosecondsBetween => arguments == 2,
             _ => arguments == 1,
         }
     }
 
-    /// The result for an argument of a type; none if it takes no such argument. All arguments of
-    /// `coalesce` have one type, which is the result's.
+    /// All arguments are of one type; or all but the first are literal numbers, from this one on.
+    pub(crate) fn literals(self) -> Option<i64> {
+        match self {
+            Self::Substring | Self::Left | Self::Right => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The result for arguments of a type, those that are literals aside; none if it takes no such
+    /// arguments.
     pub(crate) fn result(self, argument: ScalarType) -> Option<ScalarType> {
         use ScalarType as S;
+        let dated = matches!(argument, S::Date | S::Timestamp | S::Timestamptz);
+        let timed = matches!(argument, S::Time | S::Timestamp | S::Timestamptz);
         match (self, argument) {
-            (Self::Lower | Self::Upper | Self::Trim, S::Text) => Some(S::Text),
+            (
+                Self::Lower
+                | Self::Upper
+                | Self::Trim
+                | Self::TrimStart
+                | Self::TrimEnd
+                | Self::Substring
+                | Self::Left
+                | Self::Right
+                | Self::Replace,
+                S::Text,
+            ) => Some(S::Text),
             (Self::Length, S::Text | S::Blob) => Some(S::Integer),
+            (Self::Position, S::Text) => Some(S::Integer),
             (Self::Abs, S::Integer | S::Float | S::Decimal) => Some(argument),
-            (Self::Round, S::Float) => Some(S::Float),
-            (Self::Coalesce, _) => Some(argument),
+            (Self::Round | Self::Floor | Self::Ceiling, S::Float) => Some(S::Float),
+            (Self::NullIf, S::Json | S::Interval) => None,
+            (Self::Coalesce | Self::NullIf, _) => Some(argument),
+            (Self::Part(Part::Hour | Part::Minute | Part::Second), _) if timed => Some(S::Integer),
+            (Self::Part(Part::Hour | Part::Minute | Part::Second), _) => None,
+            (Self::Part(_), _) if dated => Some(S::Integer),
+            (Self::Truncate(Part::Year | Part::Month), _) if dated => Some(argument),
+            (Self::Truncate(_), S::Timestamp | S::Timestamptz) => Some(argument),
+            (Self::DaysBetween, S::Date) => Some(S::Integer),
+            (Self::MicrosecondsBetween, S::Timestamp | S::Timestamptz) => Some(S::Integer),
             _ => None,
         }
     }
 
     /// Whether a value can make it fail.
     pub(crate) fn fallible(self) -> bool {
-        !matches!(self, Self::Length | Self::Coalesce)
+        !matches!(self, Self::Length | Self::Coalesce | Self::NullIf)
     }
 }
 

@@ -7,9 +7,9 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Type;
-use crate::dialect::{OVERFLOW, Spelling as _};
+use crate::dialect::{self, OVERFLOW, Spelling as _};
 use crate::error::unsupported;
-use crate::functions;
+use crate::functions::{self, Function};
 use crate::sql::quoted;
 
 /// How many terms stand side by side before they are put in groups: SQLite nests them, and limits
@@ -246,7 +246,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Writes a template: `{0}` and `{1}` stand for what is written in their places.
+    /// Writes a template: `{0}`, `{1}` and `{2}` stand for what is written in their places.
     fn filled(
         &mut self,
         template: &str,
@@ -256,7 +256,8 @@ impl<'a> Compiler<'a> {
         while let Some(at) = rest.find(['{']) {
             let (text, after) = rest.split_at(at);
             self.sql.push(text);
-            let place = [("{0}", 0), ("{1}", 1)].into_iter().find(|(it, _)| after.starts_with(it));
+            let places = [("{0}", 0), ("{1}", 1), ("{2}", 2)];
+            let place = places.into_iter().find(|(it, _)| after.starts_with(it));
             rest = match place {
                 Some((it, place)) => {
                     write(self, place)?;
@@ -334,22 +335,42 @@ impl<'a> Compiler<'a> {
     fn call(&mut self, call: &FunctionCall) -> Result<(), Error> {
         let function = functions::find(&call.name)
             .ok_or_else(|| unsupported("a function that is not of the list"))?;
-        let (before, after) = self.dialect.function(function);
-        self.sql.push(before);
-        for (position, argument) in call.arguments.iter().enumerate() {
-            if position > 0 {
-                self.sql.push(", ");
+        if function == Function::Coalesce {
+            self.sql.push("coalesce(");
+            for (position, argument) in call.arguments.iter().enumerate() {
+                self.sql.push(if position > 0 { ", " } else { "" });
+                self.output(*argument)?;
             }
-            self.output(*argument)?;
+            self.sql.push(")");
+            return Ok(());
         }
-        self.sql.push(after);
-        Ok(())
+        let kind = self.fact(call.arguments[0])?.ty.map_or(ScalarType::Text, |it| it.kind);
+        let template = dialect::functions::template(self.dialect, function, kind, &call.arguments);
+        self.filled(template, |it, place| {
+            it.sql.check_size()?;
+            let argument = call.arguments[place];
+            match function {
+                Function::NullIf => {
+                    let decimal = it.compares_decimals(&call.arguments)?;
+                    it.comparand(argument, decimal, place == 0)
+                }
+                _ => it.text_operand(argument),
+            }
+        })
     }
 
     fn cast(&mut self, operand: NodeRef, kind: ScalarType) -> Result<(), Error> {
-        match self.fact(operand)?.ty {
-            Some(ty) if ty.is(kind) => self.output(operand),
-            _ => self.cast_as(operand, self.dialect.cast_type(kind)),
+        let from = match self.fact(operand)?.ty {
+            Some(ty) if ty.is(kind) => return self.output(operand),
+            Some(ty) => ty.kind,
+            None => return self.cast_as(operand, self.dialect.cast_type(kind)),
+        };
+        match dialect::functions::cast(self.dialect, from, kind) {
+            Some(template) => self.filled(template, |it, _| {
+                it.sql.check_size()?;
+                it.operand(operand)
+            }),
+            None => self.cast_as(operand, self.dialect.cast_type(kind)),
         }
     }
 

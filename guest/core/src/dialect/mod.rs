@@ -1,5 +1,5 @@
 //! How SQLite and PostgreSQL differ, as data and as short methods; [`columns`] has what is about
-//! tables. Other modules ask for a [`Features`] or for a spelling, not for the database.
+//! tables, [`functions`] the functions. Other modules ask for a [`Features`] or for a spelling, not for the database.
 //!
 //! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
 //! operands.
@@ -7,10 +7,10 @@
 use ferro_wit::query::{BinaryOperator, NullsOrder};
 use ferro_wit::types::{Dialect, ScalarType};
 
-use crate::functions::Function;
 use crate::typing::is_position;
 
 pub(crate) mod columns;
+pub(crate) mod functions;
 
 /// What one database has and another has not.
 #[derive(Debug)]
@@ -117,8 +117,6 @@ pub(crate) trait Spelling {
     fn json(self, kind: ScalarType) -> Option<&'static str>;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
-    /// What stands before and after a function's arguments.
-    fn function(self, function: Function) -> (&'static str, &'static str);
     /// What stands between a value and a list of its type that it must be in, or not, and after.
     fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str);
     /// What stands before and after an element of a JSON array, which has no bytes: they travel as
@@ -329,22 +327,6 @@ impl Spelling for Dialect {
                 ScalarType::Interval => "interval",
                 ScalarType::Json => "jsonb",
             },
-        }
-    }
-
-    fn function(self, function: Function) -> (&'static str, &'static str) {
-        match (function, self) {
-            (Function::Lower, _) => ("lower(", ")"),
-            (Function::Upper, _) => ("upper(", ")"),
-            (Function::Trim, _) => ("trim(", ")"),
-            (Function::Length, _) => ("length(", ")"),
-            (Function::Abs, _) => ("abs(", ")"),
-            (Function::Coalesce, _) => ("coalesce(", ")"),
-            (Function::Round, Self::Sqlite) => ("round(", ")"),
-            // It rounds floats to even, numerics away from zero.
-            (Function::Round, Self::Postgres) => {
-                ("CAST(round(CAST(", " AS numeric)) AS double precision)")
-            }
         }
     }
 

@@ -10,6 +10,9 @@ use crate::catalog::Type;
 use crate::error::{at, denied, invalid, mismatch, shown, suggestion, unsupported};
 use crate::functions;
 
+/// The largest start and length: the largest integer of 32 bits.
+const MOST: i64 = 0x7fff_ffff;
+
 impl Typing<'_> {
     pub(super) fn call(&self, call: &FunctionCall, facts: &[Fact]) -> Result<Fact, Error> {
         let Some(function) = functions::find(&call.name) else {
@@ -19,6 +22,21 @@ impl Typing<'_> {
         };
         if !function.takes(call.arguments.len()) {
             return Err(invalid(format!("wrong number of arguments for {}", shown(&call.name))));
+        }
+        let mut facts = facts;
+        if let Some(least) = function.literals() {
+            for argument in &call.arguments[1..] {
+                match self.node(*argument) {
+                    Node::Literal(Literal::Integer(it)) if (least..=MOST).contains(it) => {}
+                    _ => {
+                        return Err(at(*argument)(mismatch(format!(
+                            "the start and the length of {} are literals from {least} to {MOST}",
+                            shown(&call.name)
+                        ))));
+                    }
+                }
+            }
+            facts = &facts[..1];
         }
         let mut types = facts.iter().filter_map(|it| it.ty);
         let Some(first) = types.next() else {
@@ -34,6 +52,7 @@ impl Typing<'_> {
         let around = Fact::around(facts.iter().copied());
         let nullable = match function {
             functions::Function::Coalesce => facts.iter().all(|it| it.nullable),
+            functions::Function::NullIf => true,
             _ => around.nullable,
         };
         if function == functions::Function::Abs {
@@ -54,10 +73,16 @@ impl Typing<'_> {
                 (S::Integer, S::Float | S::Decimal | S::Text) => true,
                 (S::Boolean, S::Integer) => true,
                 (S::Decimal, S::Float | S::Text) => true,
+                (S::Float, S::Integer) => true,
+                (S::Date, S::Timestamp | S::Timestamptz) => true,
+                (S::Timestamp, S::Date | S::Time | S::Timestamptz) => true,
+                (S::Timestamptz, S::Date | S::Time | S::Timestamp) => true,
                 _ => false,
             };
+        // A float may be no whole number of 64 bits.
+        let nullable = around.nullable || (from.kind, to) == (S::Float, S::Integer);
         match known {
-            true => Ok(Fact { fallible: true, ..around }.with(to)),
+            true => Ok(Fact { nullable, fallible: true, ..around }.with(to)),
             false => Err(unsupported(format!(
                 "a cast from {} to {} is not supported",
                 self.describe(from),

@@ -10,6 +10,7 @@ mod documents;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/fixture.rs"]
 mod fixture;
+mod functions;
 mod includes;
 #[path = "../sql/queries.rs"]
 mod queries;

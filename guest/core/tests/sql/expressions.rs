@@ -384,6 +384,37 @@ postgres: abs("t0"."age")
 sqlite: round("t0"."score")
 postgres: CAST(round(CAST("t0"."score" AS numeric)) AS double precision)
 "##);
+    insta::assert_snapshot!(call("null-if", &["balance", "balance"]), @r##"
+sqlite: nullif("t0"."balance", "t0"."balance")
+postgres: nullif("t0"."balance", "t0"."balance")
+"##);
+    insta::assert_snapshot!(call("year", &["created_at"]), @r##"
+sqlite: CAST(substr("t0"."created", 1, 4) AS INTEGER)
+postgres: CAST(EXTRACT(YEAR FROM "t0"."created" AT TIME ZONE 'UTC') AS bigint)
+"##);
+    insta::assert_snapshot!(call("truncate-month", &["born"]), @r##"
+sqlite: (substr("t0"."born", 1, 7) || '-01')
+postgres: CAST(date_trunc('month', CAST("t0"."born" AS timestamp)) AS date)
+"##);
+    insta::assert_snapshot!(call("days-between", &["born", "born"]), @r##"
+sqlite: CAST(julianday("t0"."born") - julianday("t0"."born") AS INTEGER)
+postgres: CAST("t0"."born" - "t0"."born" AS bigint)
+"##);
+    insta::assert_snapshot!(output(|it| {
+        let (name, two) = (it.field("name"), it.integer(2));
+        it.call("substring", &[name, two])
+    }), @r##"
+sqlite: substr("t0"."name", 2)
+postgres: substr("t0"."name", 2)
+"##);
+    insta::assert_snapshot!(fault(|it| {
+        let (name, age) = (it.field("name"), it.field("age"));
+        it.call("left", &[name, age])
+    }), @"type-mismatch: node 1: the start and the length of `left` are literals from 1 to 2147483647");
+    insta::assert_snapshot!(fault(|it| {
+        let born = it.field("born");
+        it.call("hour", &[born])
+    }), @"type-mismatch: node 1: `hour` does not take date");
     insta::assert_snapshot!(call("coalesce", &["mood", "name"]), @r##"
 sqlite: coalesce("t0"."mood", "t0"."name")
 postgres: coalesce(CAST("t0"."mood" AS text), "t0"."name")

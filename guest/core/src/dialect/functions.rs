@@ -1,0 +1,179 @@
+//! How functions are written: templates in which `{0}` and so on are the arguments.
+//!
+//! Dates and times are texts on SQLite, always of the same length, so their parts stand at the same
+//! places: `YYYY-MM-DD`, `HH:MM:SS.ffffff`, both with a space between them, and that with `+00:00`.
+
+use ferro_wit::query::NodeRef;
+use ferro_wit::types::{Dialect, ScalarType};
+
+use crate::functions::{Function, Part};
+
+/// How a call is written whose first argument has a type.
+pub(crate) fn template(
+    dialect: Dialect,
+    function: Function,
+    kind: ScalarType,
+    arguments: &[NodeRef],
+) -> &'static str {
+    use Function as F;
+    match (function, dialect) {
+        (F::Lower, _) => "lower({0})",
+        (F::Upper, _) => "upper({0})",
+        (F::Trim, _) => "trim({0})",
+        (F::TrimStart, _) => "ltrim({0})",
+        (F::TrimEnd, _) => "rtrim({0})",
+        (F::Length, _) => "length({0})",
+        (F::Substring, _) if arguments.len() == 2 => "substr({0}, {1})",
+        (F::Substring, _) => "substr({0}, {1}, {2})",
+        (F::Left, _) => "substr({0}, 1, {1})",
+        (F::Right, Dialect::Sqlite) => "substr({0}, -{1})",
+        (F::Right, Dialect::Postgres) => "right({0}, {1})",
+        (F::Position, Dialect::Sqlite) => "instr({0}, {1})",
+        (F::Position, Dialect::Postgres) => "strpos({0}, {1})",
+        // Replacing again and again could fill the memory: what is too long fails instead.
+        (F::Replace, Dialect::Sqlite) => {
+            "CASE WHEN length({0}) * length({2}) > 16000000 THEN abs(-9223372036854775808) ELSE \
+             replace({0}, {1}, {2}) END"
+        }
+        (F::Replace, Dialect::Postgres) => {
+            "CASE WHEN CAST(length({0}) AS bigint) * length({2}) > 16000000 THEN \
+             CAST(9223372036854775807 + length({0}) AS text) ELSE replace({0}, {1}, {2}) END"
+        }
+        (F::Abs, _) => "abs({0})",
+        (F::Round, Dialect::Sqlite) => "round({0})",
+        // It rounds floats to even, numerics away from zero.
+        (F::Round, Dialect::Postgres) => "CAST(round(CAST({0} AS numeric)) AS double precision)",
+        // Floats from 2^53 on are whole.
+        (F::Floor, Dialect::Sqlite) => {
+            "CASE WHEN abs({0}) < 9007199254740992 THEN CAST(CAST({0} AS INTEGER) - \
+             ({0} < CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
+        }
+        (F::Ceiling, Dialect::Sqlite) => {
+            "CASE WHEN abs({0}) < 9007199254740992 THEN CAST(CAST({0} AS INTEGER) + \
+             ({0} > CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
+        }
+        (F::Floor, Dialect::Postgres) => "floor({0})",
+        (F::Ceiling, Dialect::Postgres) => "ceil({0})",
+        // It takes any number of arguments, and is written by itself.
+        (F::Coalesce, _) => "coalesce({0})",
+        (F::NullIf, _) => "nullif({0}, {1})",
+        (F::Part(part), Dialect::Sqlite) => sqlite_part(part, kind),
+        (F::Part(part), Dialect::Postgres) => postgres_part(part, kind),
+        (F::Truncate(part), Dialect::Sqlite) => sqlite_truncation(part, kind),
+        (F::Truncate(part), Dialect::Postgres) => postgres_truncation(part, kind),
+        (F::DaysBetween, Dialect::Sqlite) => "CAST(julianday({0}) - julianday({1}) AS INTEGER)",
+        (F::DaysBetween, Dialect::Postgres) => "CAST({0} - {1} AS bigint)",
+        (F::MicrosecondsBetween, Dialect::Sqlite) => {
+            "((unixepoch(substr({0}, 1, 19)) - unixepoch(substr({1}, 1, 19))) * 1000000 + \
+             CAST(substr({0}, 21, 6) AS INTEGER) - CAST(substr({1}, 21, 6) AS INTEGER))"
+        }
+        (F::MicrosecondsBetween, Dialect::Postgres) => {
+            "CAST(EXTRACT(EPOCH FROM {0} - {1}) * 1000000 AS bigint)"
+        }
+    }
+}
+
+/// How a cast is written that is more than a `CAST`.
+pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option<&'static str> {
+    use Dialect as D;
+    use ScalarType as S;
+    Some(match (from, to, dialect) {
+        // Towards zero; both databases would do something else with what is too large.
+        (S::Float, S::Integer, D::Sqlite) => {
+            "CASE WHEN {0} >= -9223372036854775808.0 AND {0} < 9223372036854775808.0 THEN \
+             CAST({0} AS INTEGER) END"
+        }
+        (S::Float, S::Integer, D::Postgres) => {
+            "CASE WHEN {0} >= -9223372036854775808.0 AND {0} < 9223372036854775808.0 THEN \
+             CAST(trunc({0}) AS bigint) END"
+        }
+        (S::Date, S::Timestamp, D::Sqlite) => "({0} || ' 00:00:00.000000')",
+        (S::Date, S::Timestamptz, D::Sqlite) => "({0} || ' 00:00:00.000000+00:00')",
+        (S::Timestamp, S::Timestamptz, D::Sqlite) => "({0} || '+00:00')",
+        (S::Timestamptz, S::Timestamp, D::Sqlite) => "substr({0}, 1, 26)",
+        (S::Timestamp | S::Timestamptz, S::Date, D::Sqlite) => "substr({0}, 1, 10)",
+        (S::Timestamp | S::Timestamptz, S::Time, D::Sqlite) => "substr({0}, 12, 15)",
+        (S::Date, S::Timestamptz, D::Postgres) => "(CAST({0} AS timestamp) AT TIME ZONE 'UTC')",
+        (S::Timestamp, S::Timestamptz, D::Postgres)
+        | (S::Timestamptz, S::Timestamp, D::Postgres) => "({0} AT TIME ZONE 'UTC')",
+        (S::Timestamptz, S::Date, D::Postgres) => "CAST({0} AT TIME ZONE 'UTC' AS date)",
+        (S::Timestamptz, S::Time, D::Postgres) => "CAST({0} AT TIME ZONE 'UTC' AS time)",
+        _ => return None,
+    })
+}
+
+fn sqlite_part(part: Part, kind: ScalarType) -> &'static str {
+    match (part, kind) {
+        (Part::Year, _) => "CAST(substr({0}, 1, 4) AS INTEGER)",
+        (Part::Month, _) => "CAST(substr({0}, 6, 2) AS INTEGER)",
+        (Part::Day, _) => "CAST(substr({0}, 9, 2) AS INTEGER)",
+        (Part::Weekday, _) => "CAST(strftime('%u', substr({0}, 1, 10)) AS INTEGER)",
+        (Part::DayOfYear, _) => "CAST(strftime('%j', substr({0}, 1, 10)) AS INTEGER)",
+        (Part::Hour, ScalarType::Time) => "CAST(substr({0}, 1, 2) AS INTEGER)",
+        (Part::Minute, ScalarType::Time) => "CAST(substr({0}, 4, 2) AS INTEGER)",
+        (Part::Second, ScalarType::Time) => "CAST(substr({0}, 7, 2) AS INTEGER)",
+        (Part::Hour, _) => "CAST(substr({0}, 12, 2) AS INTEGER)",
+        (Part::Minute, _) => "CAST(substr({0}, 15, 2) AS INTEGER)",
+        (Part::Second, _) => "CAST(substr({0}, 18, 2) AS INTEGER)",
+    }
+}
+
+fn postgres_part(part: Part, kind: ScalarType) -> &'static str {
+    // The parts of an instant depend on a setting of the session, unless a zone is named.
+    match (part, kind == ScalarType::Timestamptz) {
+        (Part::Year, false) => "CAST(EXTRACT(YEAR FROM {0}) AS bigint)",
+        (Part::Month, false) => "CAST(EXTRACT(MONTH FROM {0}) AS bigint)",
+        (Part::Day, false) => "CAST(EXTRACT(DAY FROM {0}) AS bigint)",
+        (Part::Weekday, false) => "CAST(EXTRACT(ISODOW FROM {0}) AS bigint)",
+        (Part::DayOfYear, false) => "CAST(EXTRACT(DOY FROM {0}) AS bigint)",
+        (Part::Hour, false) => "CAST(EXTRACT(HOUR FROM {0}) AS bigint)",
+        (Part::Minute, false) => "CAST(EXTRACT(MINUTE FROM {0}) AS bigint)",
+        (Part::Second, false) => "CAST(trunc(EXTRACT(SECOND FROM {0})) AS bigint)",
+        (Part::Year, true) => "CAST(EXTRACT(YEAR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::Month, true) => "CAST(EXTRACT(MONTH FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::Day, true) => "CAST(EXTRACT(DAY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::Weekday, true) => "CAST(EXTRACT(ISODOW FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::DayOfYear, true) => "CAST(EXTRACT(DOY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::Hour, true) => "CAST(EXTRACT(HOUR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::Minute, true) => "CAST(EXTRACT(MINUTE FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (Part::Second, true) => {
+            "CAST(trunc(EXTRACT(SECOND FROM {0} AT TIME ZONE 'UTC')) AS bigint)"
+        }
+    }
+}
+
+fn sqlite_truncation(part: Part, kind: ScalarType) -> &'static str {
+    match (part, kind) {
+        (Part::Year, ScalarType::Date) => "(substr({0}, 1, 4) || '-01-01')",
+        (_, ScalarType::Date) => "(substr({0}, 1, 7) || '-01')",
+        (Part::Year, _) => "(substr({0}, 1, 4) || '-01-01 00:00:00.000000' || substr({0}, 27))",
+        (Part::Month, _) => "(substr({0}, 1, 7) || '-01 00:00:00.000000' || substr({0}, 27))",
+        (Part::Hour, _) => "(substr({0}, 1, 13) || ':00:00.000000' || substr({0}, 27))",
+        (Part::Minute, _) => "(substr({0}, 1, 16) || ':00.000000' || substr({0}, 27))",
+        (Part::Second, _) => "(substr({0}, 1, 19) || '.000000' || substr({0}, 27))",
+        (Part::Day | Part::Weekday | Part::DayOfYear, _) => {
+            "(substr({0}, 1, 10) || ' 00:00:00.000000' || substr({0}, 27))"
+        }
+    }
+}
+
+fn postgres_truncation(part: Part, kind: ScalarType) -> &'static str {
+    match (part, kind) {
+        (Part::Year, ScalarType::Date) => {
+            "CAST(date_trunc('year', CAST({0} AS timestamp)) AS date)"
+        }
+        (_, ScalarType::Date) => "CAST(date_trunc('month', CAST({0} AS timestamp)) AS date)",
+        (Part::Year, ScalarType::Timestamptz) => "date_trunc('year', {0}, 'UTC')",
+        (Part::Month, ScalarType::Timestamptz) => "date_trunc('month', {0}, 'UTC')",
+        (Part::Hour, ScalarType::Timestamptz) => "date_trunc('hour', {0}, 'UTC')",
+        (Part::Minute, ScalarType::Timestamptz) => "date_trunc('minute', {0}, 'UTC')",
+        (Part::Second, ScalarType::Timestamptz) => "date_trunc('second', {0}, 'UTC')",
+        (_, ScalarType::Timestamptz) => "date_trunc('day', {0}, 'UTC')",
+        (Part::Year, _) => "date_trunc('year', {0})",
+        (Part::Month, _) => "date_trunc('month', {0})",
+        (Part::Hour, _) => "date_trunc('hour', {0})",
+        (Part::Minute, _) => "date_trunc('minute', {0})",
+        (Part::Second, _) => "date_trunc('second', {0})",
+        _ => "date_trunc('day', {0})",
+    }
+}

@@ -1,0 +1,208 @@
+//! Functions and casts of the closed list: the same values on both databases.
+
+use ferro_wit::query::{Node, NodeRef, Select};
+use ferro_wit::types::{ErrorKind, ScalarType as S, Value};
+
+use crate::documents::users;
+use crate::fixture::*;
+use crate::world::shown;
+
+/// A timestamp of a day, and microseconds into it.
+fn timestamp(days: i64, microseconds: i64) -> i64 {
+    days * 86_400_000_000 + microseconds
+}
+
+/// What calls give for values, a line for each row of values.
+async fn calls(
+    rows: &[Vec<Value>],
+    kinds: &[S],
+    build: impl Fn(&mut Nodes, &[NodeRef]) -> Vec<NodeRef>,
+) -> String {
+    let world = users(&[("a", "", &[])]).await;
+    let mut nodes = Nodes::default();
+    let values: Vec<_> =
+        (0..).zip(kinds).map(|(index, kind)| nodes.parameter(index, *kind)).collect();
+    let listed = build(&mut nodes, &values);
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    let mut lines = Vec::new();
+    for row in rows {
+        lines.push(shown(&world.rows(&query, row).await));
+    }
+    lines.join("\n")
+}
+
+fn texts(rows: &[[&str; 3]]) -> Vec<Vec<Value>> {
+    rows.iter().map(|row| row.iter().map(|it| Value::from(*it)).collect()).collect()
+}
+
+#[tokio::test]
+async fn texts_are_cut_searched_and_replaced() {
+    let rows = texts(&[["  héllo ", "l", "L"], ["abc", "", "x"], ["", "a", "b"], ["aaa", "a", ""]]);
+    let found = calls(&rows, &[S::Text; 3], |it, values| {
+        let (text, part, other) = (values[0], values[1], values[2]);
+        let (two, three) = (it.integer(2), it.integer(3));
+        vec![
+            it.call("trim-start", &[text]),
+            it.call("trim-end", &[text]),
+            it.call("substring", &[text, two]),
+            it.call("substring", &[text, two, three]),
+            it.call("left", &[text, two]),
+            it.call("right", &[text, three]),
+            it.call("position", &[text, part]),
+            it.call("replace", &[text, part, other]),
+            it.call("null-if", &[text, other]),
+            it.call("length", &[text]),
+        ]
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+héllo  |   héllo |  héllo  |  hé |    | lo  | 5 |   héLLo  |   héllo  | 8
+abc | abc | bc | bc | ab | abc | 1 | abc | abc | 3
+ |  |  |  |  |  | 0 |  |  | 0
+aaa | aaa | aa | aa | aa | aaa | 1 |  | aaa | 3
+"##);
+}
+
+#[tokio::test]
+async fn t9_a_text_does_not_grow_without_bound() {
+    let world = users(&[("a", "", &[])]).await;
+    let mut nodes = Nodes::default();
+    let values = [0, 1, 2].map(|index| nodes.parameter(index, S::Text));
+    let replaced = nodes.call("replace", &values);
+    let query = nodes.select(Select { projection: outputs(&[replaced]), ..all("User") });
+    let long = ["a".repeat(5_000).into(), "a".into(), "b".repeat(5_000).into()];
+    for outcome in world.outcomes(&query, &long, None, &[]).await {
+        assert_eq!(outcome.unwrap_err().kind, ErrorKind::ValueOutOfRange);
+    }
+}
+
+#[tokio::test]
+async fn floats_are_made_whole_in_the_same_direction() {
+    let floats = [2.5, -2.5, 0.5, -0.4, 3.0, 1e20, -1e18, 9.3e18];
+    let rows: Vec<_> = floats.iter().map(|it| vec![Value::Float(*it)]).collect();
+    let found = calls(&rows, &[S::Float], |it, values| {
+        let number = values[0];
+        let cast = it.add(Node::Cast((number, S::Integer)));
+        vec![
+            it.call("floor", &[number]),
+            it.call("ceiling", &[number]),
+            it.call("abs", &[number]),
+            cast,
+        ]
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+2 | 3 | 2.5 | 2
+-3 | -2 | 2.5 | -2
+0 | 1 | 0.5 | 0
+-1 | 0 | 0.4 | 0
+3 | 3 | 3 | 3
+100000000000000000000 | 100000000000000000000 | 100000000000000000000 | -
+-1000000000000000000 | -1000000000000000000 | 1000000000000000000 | -1000000000000000000
+9300000000000000000 | 9300000000000000000 | 9300000000000000000 | -
+"##);
+}
+
+#[tokio::test]
+async fn dates_and_times_have_parts() {
+    // 2024-02-29, a Thursday; 2023-01-01, a Sunday; a moment before 1970.
+    let moments =
+        [timestamp(19_782, 86_399_999_999), timestamp(19_358, 3_600_000_001), timestamp(-1, 1)];
+    let rows: Vec<Vec<Value>> = moments
+        .iter()
+        .map(|it| {
+            let day = i32::try_from(it.div_euclid(86_400_000_000)).unwrap();
+            vec![
+                Value::Timestamptz(*it),
+                Value::Timestamp(*it),
+                Value::Date(day),
+                Value::Time(it.rem_euclid(86_400_000_000)),
+            ]
+        })
+        .collect();
+    let found = calls(&rows, &[S::Timestamptz, S::Timestamp, S::Date, S::Time], |it, values| {
+        let mut listed = Vec::new();
+        for part in ["year", "month", "day", "weekday", "day-of-year"] {
+            listed.extend(values[..3].iter().map(|value| it.call(part, &[*value])));
+        }
+        for part in ["hour", "minute", "second"] {
+            listed.extend([0, 1, 3].map(|index| it.call(part, &[values[index]])));
+        }
+        listed
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+2024 | 2024 | 2024 | 2 | 2 | 2 | 29 | 29 | 29 | 4 | 4 | 4 | 60 | 60 | 60 | 23 | 23 | 23 | 59 | 59 | 59 | 59 | 59 | 59
+2023 | 2023 | 2023 | 1 | 1 | 1 | 1 | 1 | 1 | 7 | 7 | 7 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0
+1969 | 1969 | 1969 | 12 | 12 | 12 | 31 | 31 | 31 | 3 | 3 | 3 | 365 | 365 | 365 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+"##);
+    let found = calls(&rows, &[S::Timestamptz, S::Timestamp, S::Date, S::Time], |it, values| {
+        let mut listed = Vec::new();
+        for value in &values[..2] {
+            for part in ["year", "month", "day", "hour", "minute", "second"] {
+                listed.push(it.call(&format!("truncate-{part}"), &[*value]));
+            }
+        }
+        listed.push(it.call("truncate-year", &[values[2]]));
+        listed.push(it.call("truncate-month", &[values[2]]));
+        listed.push(it.call("hour", &[values[3]]));
+        listed
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+Timestamptz(1704067200000000) | Timestamptz(1706745600000000) | Timestamptz(1709164800000000) | Timestamptz(1709247600000000) | Timestamptz(1709251140000000) | Timestamptz(1709251199000000) | Timestamp(1704067200000000) | Timestamp(1706745600000000) | Timestamp(1709164800000000) | Timestamp(1709247600000000) | Timestamp(1709251140000000) | Timestamp(1709251199000000) | Date(19723) | Date(19754) | 23
+Timestamptz(1672531200000000) | Timestamptz(1672531200000000) | Timestamptz(1672531200000000) | Timestamptz(1672534800000000) | Timestamptz(1672534800000000) | Timestamptz(1672534800000000) | Timestamp(1672531200000000) | Timestamp(1672531200000000) | Timestamp(1672531200000000) | Timestamp(1672534800000000) | Timestamp(1672534800000000) | Timestamp(1672534800000000) | Date(19358) | Date(19358) | 1
+Timestamptz(-31536000000000) | Timestamptz(-2678400000000) | Timestamptz(-86400000000) | Timestamptz(-86400000000) | Timestamptz(-86400000000) | Timestamptz(-86400000000) | Timestamp(-31536000000000) | Timestamp(-2678400000000) | Timestamp(-86400000000) | Timestamp(-86400000000) | Timestamp(-86400000000) | Timestamp(-86400000000) | Date(-365) | Date(-31) | 0
+"##);
+    let found = calls(&rows, &[S::Timestamptz, S::Timestamp, S::Date, S::Time], |it, values| {
+        let mut cast = |value: usize, kind| it.add(Node::Cast((values[value], kind)));
+        let mut listed = vec![
+            cast(0, S::Date),
+            cast(0, S::Time),
+            cast(0, S::Timestamp),
+            cast(1, S::Date),
+            cast(1, S::Time),
+            cast(1, S::Timestamptz),
+            cast(2, S::Timestamp),
+            cast(2, S::Timestamptz),
+        ];
+        listed.push(it.call("second", &[values[3]]));
+        listed
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+Date(19782) | Time(86399999999) | Timestamp(1709251199999999) | Date(19782) | Time(86399999999) | Timestamptz(1709251199999999) | Timestamp(1709164800000000) | Timestamptz(1709164800000000) | 59
+Date(19358) | Time(3600000001) | Timestamp(1672534800000001) | Date(19358) | Time(3600000001) | Timestamptz(1672534800000001) | Timestamp(1672531200000000) | Timestamptz(1672531200000000) | 0
+Date(-1) | Time(1) | Timestamp(-86399999999) | Date(-1) | Time(1) | Timestamptz(-86399999999) | Timestamp(-86400000000) | Timestamptz(-86400000000) | 0
+"##);
+}
+
+#[tokio::test]
+async fn moments_have_distances() {
+    let rows = [
+        vec![
+            Value::Date(19_782),
+            Value::Date(-3),
+            Value::Timestamptz(1_709_251_199_999_999),
+            Value::Timestamptz(-1),
+        ],
+        vec![
+            Value::Date(1),
+            Value::Date(1),
+            Value::Timestamptz(0),
+            Value::Timestamptz(86_400_000_000),
+        ],
+    ];
+    let found = calls(&rows, &[S::Date, S::Date, S::Timestamptz, S::Timestamptz], |it, values| {
+        let days = it.call("days-between", &values[..2]);
+        let moments = it.call("microseconds-between", &values[2..]);
+        let two = it.integer(2);
+        let twice = it.binary(moments, ferro_wit::query::BinaryOperator::Multiply, two);
+        vec![days, moments, twice]
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+19785 | 1709251200000000 | 3418502400000000
+0 | -86400000000 | -172800000000
+"##);
+}
