@@ -21,8 +21,10 @@ use crate::usage::Usage;
 pub(crate) struct Call {
     pub(crate) databases: Databases,
     pub(crate) models: Arc<Models>,
-    /// None: the caller is trusted, and nothing is limited.
+    /// None: nothing is granted in particular, and everything is allowed.
     pub(crate) tenant: Option<Arc<Tenant>>,
+    /// The application's own code: nothing is limited, and errors come in full.
+    trusted: bool,
     sessions: AtomicU32,
     cursors: AtomicU32,
     statements: AtomicU64,
@@ -36,11 +38,13 @@ impl Call {
         databases: Databases,
         models: Arc<Models>,
         tenant: Option<Arc<Tenant>>,
+        trusted: bool,
     ) -> Self {
         Self {
             databases,
             models,
             tenant,
+            trusted,
             sessions: AtomicU32::new(0),
             cursors: AtomicU32::new(0),
             statements: AtomicU64::new(0),
@@ -51,7 +55,7 @@ impl Call {
     }
 
     pub(crate) fn limits(&self) -> Option<&Limits> {
-        self.tenant.as_deref().map(|tenant| &tenant.limits)
+        self.tenant.as_deref().filter(|_| !self.trusted).map(|tenant| &tenant.limits)
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -196,7 +200,7 @@ impl Granted {
     /// tenant.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let at_fault = matches!(error.kind, ErrorKind::InvalidConfiguration | ErrorKind::Internal);
-        match at_fault && self.call.tenant.is_some() {
+        match at_fault && !self.call.trusted {
             true => self.report(&error),
             false => error,
         }

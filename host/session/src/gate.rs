@@ -26,13 +26,21 @@ impl Gate {
     /// errors in full.
     #[must_use]
     pub fn trusted(databases: Databases, models: Arc<Models>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, None)) }
+        Self { call: Arc::new(Call::new(databases, models, None, true)) }
+    }
+
+    /// A gate for an application's own code that works for a tenant: the grants and forced filters
+    /// of the tenant, but none of its limits, and errors in full. For applications that serve many
+    /// tenants themselves.
+    #[must_use]
+    pub fn scoped(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
+        Self { call: Arc::new(Call::new(databases, models, Some(tenant), true)) }
     }
 
     /// A gate for one call of a tenant.
     #[must_use]
     pub fn new(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, Some(tenant))) }
+        Self { call: Arc::new(Call::new(databases, models, Some(tenant), false)) }
     }
 
     /// A session with the database with a label. It takes no connection yet.

@@ -82,6 +82,23 @@ impl Session {
         Ok(self.cursor(rows, writes, started, slot))
     }
 
+    /// The plan of a query, under the scope of the grant: what [`Session::fetch`] would send.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the query, and what the grant does not allow.
+    pub fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
+        let policy = &self.granted.policy;
+        let models = &self.granted.call.models;
+        let plan = models
+            .plan(query, self.dialect(), policy.scope.as_ref())
+            .map_err(|error| self.granted.explain(error))?;
+        match policy.read_only && plan.effect == Effect::Write {
+            true => Err(Error::new(ErrorKind::ReadOnly, "the grant is read-only")),
+            false => Ok(plan),
+        }
+    }
+
     /// Run a query for its effect; the number of rows changed.
     ///
     /// # Errors
@@ -228,18 +245,6 @@ impl Session {
         }?;
         self.granted.call.count_written(changed);
         Ok(changed)
-    }
-
-    fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
-        let policy = &self.granted.policy;
-        let models = &self.granted.call.models;
-        let plan = models
-            .plan(query, self.dialect(), policy.scope.as_ref())
-            .map_err(|error| self.granted.explain(error))?;
-        match policy.read_only && plan.effect == Effect::Write {
-            true => Err(Error::new(ErrorKind::ReadOnly, "the grant is read-only")),
-            false => Ok(plan),
-        }
     }
 
     fn execution(
