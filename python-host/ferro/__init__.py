@@ -29,11 +29,15 @@ from ._engine import (
     reset_engine,
     set_default_connection,
 )
-from ._expression import Expression
+from ._expression import Expression, count
 from ._field import Field
+from ._identity import session
 from ._lifespan import lifespan
 from ._model import Connected, Model
 from ._plugin import Plugin
+from ._related import NoRow, RelatedRows
+from ._relation import BackRef, ForeignKey, ManyToMany, Relation
+from ._scope import scope
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
 from ._tenant import Grant, TableGrant, Tenant
@@ -58,6 +62,7 @@ from .exceptions import (
     InvalidQuery,
     LimitError,
     MultipleObjectsReturned,
+    NotLoaded,
     NotNullViolation,
     OutcomeUnknown,
     PluginError,
@@ -82,6 +87,7 @@ from .exceptions import (
 
 __all__ = [
     "AuthenticationError",
+    "BackRef",
     "BusyError",
     "CheckViolation",
     "ConfigurationError",
@@ -97,14 +103,18 @@ __all__ = [
     "Expression",
     "FerroError",
     "Field",
+    "ForeignKey",
     "ForeignKeyViolation",
     "Grant",
     "IntegrityError",
     "InternalError",
     "InvalidQuery",
     "LimitError",
+    "ManyToMany",
     "Model",
     "MultipleObjectsReturned",
+    "NoRow",
+    "NotLoaded",
     "NotNullViolation",
     "OutcomeUnknown",
     "Plugin",
@@ -117,6 +127,8 @@ __all__ = [
     "QueryError",
     "QueryTimeout",
     "ReadOnlyError",
+    "RelatedRows",
+    "Relation",
     "SchemaError",
     "Select",
     "SerializationError",
@@ -136,6 +148,7 @@ __all__ = [
     "check_connection",
     "connect",
     "connection_context",
+    "count",
     "create_tables",
     "disconnect",
     "execute",
@@ -145,6 +158,8 @@ __all__ = [
     "lifespan",
     "pool_stats",
     "reset_engine",
+    "scope",
+    "session",
     "set_default_connection",
     "transaction",
 ]

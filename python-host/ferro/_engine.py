@@ -11,6 +11,7 @@ from typing import Any
 from . import _native
 from ._compiler import compiler
 from ._config import PoolConfig, SqliteConfig, check
+from ._scope import Scope
 from ._table import registry
 from .exceptions import ConfigurationError, FerroError
 
@@ -105,12 +106,14 @@ class Engine:
             )
         raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
 
-    def open(self, name: str | None) -> tuple[str, _native.Session]:
+    def open(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session outside of any transaction, and its label."""
         label = self.label(name)
+        if scope is not None:
+            return label, scope.gate(self.databases).open(label)
         if self._gate is None or self._gate[0] != registry.version:
-            version = registry.version
-            self._gate = (version, _native.Gate(self.databases, registry.models()))
+            models = registry.models()
+            self._gate = (registry.version, _native.Gate(self.databases, models, None))
         return label, self._gate[1].open(label)
 
 

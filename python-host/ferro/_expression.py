@@ -1,4 +1,4 @@
-"""Expressions on fields, from which conditions and orders are made.
+"""Expressions on fields, from which conditions, orders and computed values are made.
 
 An expression is its shape, a tuple of tuples without any value, and the values in the order in
 which the shape takes them. Equal shapes are equal queries, which have one plan.
@@ -6,15 +6,16 @@ which the shape takes them. Equal shapes are equal queries, which have one plan.
 
 from __future__ import annotations
 
+import decimal
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .exceptions import TypeMismatch
+from .exceptions import InvalidQuery, TypeMismatch
 
 if TYPE_CHECKING:
     from ._field import Column
-    from ._table import Table
+    from ._table import Edge, Table
 
 Shape = tuple[Any, ...]
 
@@ -34,7 +35,7 @@ class Expression:
 
     __slots__ = ("shape", "values")
 
-    def __init__(self, shape: Shape, values: tuple[Any, ...]) -> None:
+    def __init__(self, shape: Shape, values: tuple[Any, ...] = ()) -> None:
         self.shape = shape
         self.values = values
 
@@ -82,24 +83,38 @@ class Order:
         >>> best = Score.points.desc()
     """
 
-    __slots__ = ("shape",)
+    __slots__ = ("shape", "values")
 
-    def __init__(self, field: str, descending: bool, nulls: str) -> None:
-        self.shape: Shape = (field, descending, nulls)
+    def __init__(self, expression: Expression, descending: bool, nulls: str) -> None:
+        if nulls not in ("first", "last"):
+            raise ValueError("nulls are `first` or `last`")
+        self.shape: Shape = (expression.shape, descending, nulls)
+        self.values = expression.values
 
 
-class FieldExpression(Expression):
-    """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda.
+class Value(Expression):
+    """An expression with a type: a field, or what is computed from fields.
 
     Comparisons with None ask for null, as `is_null` does.
+
+    Example:
+        >>> import ferro
+        >>> class Item(ferro.Model, table="doc_item"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     price: int
+        ...     count: int
+        >>> large = Item.price * Item.count > 1_000
     """
 
-    __slots__ = ("_column", "_table")
+    __slots__ = ("_kind", "_many", "_name")
 
-    def __init__(self, table: Table, column: Column) -> None:
-        super().__init__(("field", column.name), ())
-        self._table = table
-        self._column = column
+    def __init__(
+        self, shape: Shape, values: tuple[Any, ...], name: str, kind: str, many: bool = False
+    ) -> None:
+        super().__init__(shape, values)
+        self._name = name
+        self._kind = kind
+        self._many = many
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return self.is_null() if other is None else self._compare("equal", other)
@@ -121,13 +136,41 @@ class FieldExpression(Expression):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __add__(self, other: object) -> Value:
+        return self._compute("concat" if self._kind == "text" else "add", other)
+
+    def __sub__(self, other: object) -> Value:
+        return self._compute("subtract", other)
+
+    def __mul__(self, other: object) -> Value:
+        return self._compute("multiply", other)
+
+    def __truediv__(self, other: object) -> Value:
+        return self._compute("divide", other)
+
+    def __mod__(self, other: object) -> Value:
+        return self._compute("modulo", other)
+
+    def __radd__(self, other: object) -> Value:
+        operator = "concat" if self._kind == "text" else "add"
+        return self._compute(operator, other, reflected=True)
+
+    def __rsub__(self, other: object) -> Value:
+        return self._compute("subtract", other, reflected=True)
+
+    def __rmul__(self, other: object) -> Value:
+        return self._compute("multiply", other, reflected=True)
+
+    def __neg__(self) -> Value:
+        return self._derived(("unary", "negate", self.shape), self.values, self._kind)
+
     def is_null(self) -> Expression:
         """There is no value."""
-        return Expression(("unary", "is-null", self.shape), ())
+        return Expression(("unary", "is-null", self.shape), self.values)
 
     def is_not_null(self) -> Expression:
         """There is a value."""
-        return Expression(("unary", "is-not-null", self.shape), ())
+        return Expression(("unary", "is-not-null", self.shape), self.values)
 
     def is_distinct_from(self, other: object) -> Expression:
         """Not the same; a null differs from every value, and not from a null."""
@@ -137,21 +180,20 @@ class FieldExpression(Expression):
 
     def between(self, lower: object, upper: object) -> Expression:
         """From `lower` to `upper`, both included."""
-        lower, upper = self._value(lower), self._value(upper)
+        bounds = (self._value(lower), self._value(upper))
         parameter = self._parameter()
-        return Expression(("between", self.shape, parameter, parameter), (lower, upper))
+        return Expression(("between", self.shape, parameter, parameter), self.values + bounds)
 
     def in_(self, values: Iterable[object]) -> Expression:
         """One of some values; None among them means "or null". Of no values: never."""
         given, null = self._values(values)
-        found = Expression(("binary", "in-list", self.shape, self._parameter(many=True)), (given,))
+        found = self._listed("in-list", given)
         return found | self.is_null() if null else found
 
     def not_in(self, values: Iterable[object]) -> Expression:
         """None of some values; None among them means "and not null". Of no values: always."""
         given, null = self._values(values)
-        shape = ("binary", "not-in-list", self.shape, self._parameter(many=True))
-        found = Expression(shape, (given,))
+        found = self._listed("not-in-list", given)
         return found & self.is_not_null() if null else found
 
     def like(self, pattern: str) -> Expression:
@@ -162,9 +204,31 @@ class FieldExpression(Expression):
         """Matches a pattern of SQL; capitals do not count."""
         return self._match("ilike", pattern)
 
-    def contains(self, text: str) -> Expression:
-        """Has a text in it, which is taken as it is."""
-        return self._match("contains", text)
+    def not_like(self, pattern: str) -> Expression:
+        """Does not match a pattern of SQL; capitals count. A null does neither."""
+        return self._match("not-like", pattern)
+
+    def not_ilike(self, pattern: str) -> Expression:
+        """Does not match a pattern of SQL; capitals do not count. A null does neither."""
+        return self._match("not-ilike", pattern)
+
+    def contains(self, part: object) -> Expression:
+        """A text has a text in it, taken as it is; a list has an element, or all of a list; a
+        document has a document in it.
+        """
+        if self._many:
+            part = part if isinstance(part, (list, tuple)) else [part]
+            return self._with_list("array-contains", part)
+        if self._kind == "json":
+            shape = ("binary", "json-contains", self.shape, self._parameter())
+            return Expression(shape, (*self.values, part))
+        return self._match("contains", part)
+
+    def overlaps(self, values: Iterable[object]) -> Expression:
+        """A list has an element in common with another."""
+        if not self._many:
+            raise TypeMismatch(f"{self._name} overlaps: it is no list")
+        return self._with_list("array-overlaps", values)
 
     def startswith(self, text: str) -> Expression:
         """Begins with a text, which is taken as it is."""
@@ -174,71 +238,412 @@ class FieldExpression(Expression):
         """Ends with a text, which is taken as it is."""
         return self._match("ends-with", text)
 
+    def __getitem__(self, step: str | int) -> JsonValue:
+        """A part of a document: `User.data["address"]["city"]`, `User.data["phones"][0]`."""
+        if self._kind != "json":
+            raise TypeMismatch(f"{self._name} is no document: it has no part `{step}`")
+        return JsonValue(self, (), self._name)[step]
+
+    __iter__ = None
+
+    def lower(self) -> Value:
+        """The text in small letters."""
+        return self._call("lower", "text")
+
+    def upper(self) -> Value:
+        """The text in capitals."""
+        return self._call("upper", "text")
+
+    def trim(self) -> Value:
+        """The text without spaces at its ends."""
+        return self._call("trim", "text")
+
+    def length(self) -> Value:
+        """How many characters a text has, or how many bytes a blob."""
+        return self._call("length", "integer")
+
+    def abs(self) -> Value:
+        """The number without its sign."""
+        return self._call("abs", self._kind)
+
+    def round(self) -> Value:
+        """The nearest whole number."""
+        return self._call("round", self._kind)
+
+    def coalesce(self, other: object) -> Value:
+        """The value, or another one in place of a null."""
+        right, values = self._operand(other)
+        return self._derived(
+            ("call", "coalesce", self.shape, right), self.values + values, self._kind
+        )
+
+    def count(self, *, distinct: bool = False) -> Value:
+        """Of a group: how many values are not null."""
+        return self._aggregate("count", "integer", distinct)
+
+    def sum(self, *, distinct: bool = False) -> Value:
+        """Of a group: the sum, null for no rows."""
+        return self._aggregate("sum", self._kind, distinct)
+
+    def avg(self, *, distinct: bool = False) -> Value:
+        """Of a group: the average, null for no rows; exact for decimals."""
+        kind = "decimal" if self._kind == "decimal" else "float"
+        return self._aggregate("average", kind, distinct)
+
+    def min(self) -> Value:
+        """Of a group: the least value, null for no rows."""
+        return self._aggregate("minimum", self._kind, False)
+
+    def max(self) -> Value:
+        """Of a group: the greatest value, null for no rows."""
+        return self._aggregate("maximum", self._kind, False)
+
     def asc(self, *, nulls: str = "last") -> Order:
         """From the least to the greatest; nulls `last` or `first`."""
-        return Order(self._column.name, False, _nulls(nulls))
+        return Order(self, False, nulls)
 
     def desc(self, *, nulls: str = "last") -> Order:
         """From the greatest to the least; nulls `last` or `first`."""
-        return Order(self._column.name, True, _nulls(nulls))
+        return Order(self, True, nulls)
 
     def _compare(self, operator: str, other: object) -> Expression:
-        if isinstance(other, FieldExpression):
-            return Expression(("binary", operator, self.shape, other.shape), ())
-        value = self._value(other)
-        return Expression(("binary", operator, self.shape, self._parameter()), (value,))
+        right, values = self._operand(other)
+        return Expression(("binary", operator, self.shape, right), self.values + values)
+
+    def _operand(self, other: object) -> tuple[Shape, tuple[Any, ...]]:
+        if isinstance(other, Value):
+            return other.shape, other.values
+        return self._parameter(), (self._value(other),)
+
+    def _compute(self, operator: str, other: object, *, reflected: bool = False) -> Value:
+        kind = self._kind
+        if isinstance(other, Value):
+            right, values = other.shape, other.values
+            kind = _wider(kind, other._kind)
+        else:
+            number = _NUMBERS.get(type(other))
+            if number is not None and kind in _WIDTHS:
+                kind = _wider(kind, number)
+            right, values = ("parameter", self._name, number or kind, False), (other,)
+        if reflected:
+            return self._derived(
+                ("binary", operator, right, self.shape), values + self.values, kind
+            )
+        return self._derived(("binary", operator, self.shape, right), self.values + values, kind)
 
     def _match(self, operator: str, text: object) -> Expression:
-        if self._column.kind != "text" or not isinstance(text, str):
+        if self._kind != "text" or self._many or not isinstance(text, str):
             raise TypeMismatch(f"{self._name} {operator}: a text is matched with a `str`")
-        return Expression(("binary", operator, self.shape, self._parameter()), (text,))
+        shape = ("binary", operator, self.shape, self._parameter())
+        return Expression(shape, (*self.values, text))
+
+    def _listed(self, operator: str, given: list[object]) -> Expression:
+        shape = ("binary", operator, self.shape, self._parameter(many=True))
+        return Expression(shape, (*self.values, given))
+
+    def _with_list(self, operator: str, values: Iterable[object]) -> Expression:
+        shape = ("binary", operator, self.shape, self._parameter(many=True))
+        return Expression(shape, (*self.values, list(values)))
+
+    def _call(self, name: str, kind: str) -> Value:
+        return self._derived(("call", name, self.shape), self.values, kind)
+
+    def _aggregate(self, name: str, kind: str, distinct: bool) -> Value:
+        return self._derived(("aggregate", name, self.shape, distinct), self.values, kind)
+
+    def _derived(self, shape: Shape, values: tuple[Any, ...], kind: str) -> Value:
+        return Value(shape, values, self._name, kind)
 
     def _parameter(self, *, many: bool = False) -> Shape:
-        return ("parameter", self._column.name, self._column.kind, many or self._column.many)
+        return ("parameter", self._name, self._kind, many or self._many)
 
     def _value(self, value: object) -> object:
         if isinstance(value, Expression):
-            raise TypeMismatch(f"{self._name} is compared with a value or a field")
+            raise TypeMismatch(f"`{self._name}` is compared with a value or a field")
         if value is None:
-            raise TypeMismatch(f"{self._name} is compared with None: ask `is_null()`")
-        column = self._column
-        if column.enum_class is not None and not isinstance(value, column.enum_class):
-            try:
-                return column.enum_class(value).value
-            except ValueError:
-                name = column.enum_class.__name__
-                raise TypeMismatch(f"{self._name} takes a `{name}`, and this is none") from None
+            raise TypeMismatch(f"`{self._name}` is compared with None: ask `is_null()`")
         return value.value if isinstance(value, enum.Enum) else value
 
     def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
         if isinstance(values, (str, bytes)):
             raise TypeMismatch(
-                f"{self._name} takes a list of values, not `{type(values).__name__}`"
+                f"`{self._name}` takes a list of values, not `{type(values).__name__}`"
             )
-        if self._column.many or self._column.kind == "json":
-            raise TypeMismatch(f"{self._name} cannot be looked up in a list")
+        if self._many or self._kind == "json":
+            raise TypeMismatch(f"`{self._name}` cannot be looked up in a list")
         values = list(values)
         given = [self._value(value) for value in values if value is not None]
         return given, len(given) < len(values)
 
+
+class FieldExpression(Value):
+    """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda."""
+
+    __slots__ = ("_column",)
+
+    def __init__(self, table: Table, column: Column, path: tuple[str, ...] = ()) -> None:
+        name = f"{table.label}.{column.name}"
+        super().__init__(("field", path, column.name), (), name, column.kind, column.many)
+        self._column = column
+
     @property
-    def _name(self) -> str:
-        return f"`{self._table.label}.{self._column.name}`"
+    def column(self) -> Column:
+        """The field's column."""
+        return self._column
+
+    def _value(self, value: object) -> object:
+        members = self._column.enum_class
+        if members is not None and value is not None and not isinstance(value, (members, Value)):
+            try:
+                return members(value).value
+            except ValueError:
+                raise TypeMismatch(
+                    f"`{self._name}` takes a `{members.__name__}`, and this is none"
+                ) from None
+        return super()._value(value)
 
 
-def _nulls(order: str) -> str:
-    if order not in ("first", "last"):
-        raise ValueError("nulls are `first` or `last`")
-    return order
+class JsonValue:
+    """A part of a document. What it is compared with says what it is read as.
+
+    Example:
+        >>> import ferro
+        >>> class Event(ferro.Model, table="doc_event"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     data: dict[str, object]
+        >>> in_zurich = Event.data["address"]["city"] == "Zürich"
+        >>> by_size = Event.data["size"].as_type(int).desc()
+    """
+
+    __slots__ = ("_document", "_name", "_steps")
+
+    def __init__(self, document: Value, steps: tuple[str, ...], name: str) -> None:
+        self._document = document
+        self._steps = steps
+        self._name = name
+
+    def __getitem__(self, step: str | int) -> JsonValue:
+        if isinstance(step, bool) or not isinstance(step, (str, int)):
+            raise TypeMismatch(f"`{self._name}`: a part has a `str` or an `int` for its name")
+        return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
+
+    __iter__ = None
+
+    def as_type(self, type: type) -> Value:
+        """Read as a `str`, `int`, `float`, `bool` or `Decimal`."""
+        kind = _JSON_KINDS.get(type)
+        if kind is None:
+            known = ", ".join(f"`{it.__name__}`" for it in _JSON_KINDS)
+            raise TypeMismatch(f"`{self._name}` is read as one of {known}")
+        shape = ("json", self._document.shape, self._steps, kind)
+        return Value(shape, self._document.values, self._name, kind)
+
+    def is_null(self) -> Expression:
+        """The document has no such part, or a null there."""
+        return self.as_type(str).is_null()
+
+    def is_not_null(self) -> Expression:
+        """The document has such a part."""
+        return self.as_type(str).is_not_null()
+
+    def in_(self, values: Iterable[object]) -> Expression:
+        """One of some values of one type."""
+        given = list(values)
+        return self.as_type(type(given[0]) if given else str).in_(given)
+
+    def like(self, pattern: str) -> Expression:
+        """Matches a pattern of SQL; capitals count."""
+        return self.as_type(str).like(pattern)
+
+    def ilike(self, pattern: str) -> Expression:
+        """Matches a pattern of SQL; capitals do not count."""
+        return self.as_type(str).ilike(pattern)
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_null() if other is None else self.as_type(type(other)) == other
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_not_null() if other is None else self.as_type(type(other)) != other
+
+    def __lt__(self, other: object) -> Expression:
+        return self.as_type(type(other)) < other
+
+    def __le__(self, other: object) -> Expression:
+        return self.as_type(type(other)) <= other
+
+    def __gt__(self, other: object) -> Expression:
+        return self.as_type(type(other)) > other
+
+    def __ge__(self, other: object) -> Expression:
+        return self.as_type(type(other)) >= other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class RelationExpression:
+    """A relation, in a condition: `p.author.name == "x"`, `a.posts.any(lambda p: p.views > 3)`."""
+
+    __slots__ = ("_edge", "_path")
+
+    def __init__(self, edge: Edge, path: tuple[str, ...] = ()) -> None:
+        self._edge = edge
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._edge.many:
+            raise InvalidQuery(
+                f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
+            )
+        return Fields(self._edge.target, (*self._path, self._edge.name)).__getattr__(name)
+
+    def any(self, *conditions: Any, **equals: Any) -> Expression:
+        """At least one row of the relation satisfies all conditions."""
+        return self._related("any", conditions, equals)
+
+    def none(self, *conditions: Any, **equals: Any) -> Expression:
+        """No row of the relation satisfies all conditions."""
+        return self._related("none", conditions, equals)
+
+    def all(self, *conditions: Any, **equals: Any) -> Expression:
+        """Every row of the relation satisfies all conditions; so it is if there is none."""
+        return self._related("all", conditions, equals)
+
+    def is_null(self) -> Expression:
+        """There is no row at the other end."""
+        if self._edge.many:
+            return self.none()
+        if not self._edge.holds_key:
+            return self._related("none", (), {})
+        return self._own(self._edge.source_fields[0]).is_null()
+
+    def is_not_null(self) -> Expression:
+        """There is a row at the other end."""
+        return ~self.is_null()
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        if other is None:
+            return self.is_null()
+        key = self._edge.key_of(other)
+        if self._edge.holds_key:
+            pairs = zip(self._edge.source_fields, key, strict=True)
+            condition = all_of(self._own(name) == value for name, value in pairs)
+        else:
+            target = Fields(self._edge.target)
+            pairs = zip(self._edge.key_fields, key, strict=True)
+            matching = all_of(getattr(target, name) == value for name, value in pairs)
+            condition = self._related("any", (matching,), {})
+        assert condition is not None, "a key has fields"
+        return condition
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_not_null() if other is None else ~(self == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _own(self, name: str) -> Value:
+        field: Value = getattr(Fields(self._edge.source, self._path), name)
+        return field
+
+    def _related(
+        self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
+    ) -> Expression:
+        condition = all_of(conditions_of(self._edge.target, conditions, equals))
+        shape = (
+            "related",
+            quantifier,
+            (*self._path, self._edge.name),
+            None if condition is None else condition.shape,
+        )
+        return Expression(shape, () if condition is None else condition.values)
 
 
 class Fields:
     """The fields of a model, as a lambda gets them: `lambda u: u.age >= 18`."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_path", "_table")
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, path: tuple[str, ...] = ()) -> None:
         self._table = table
+        self._path = path
 
-    def __getattr__(self, name: str) -> FieldExpression:
-        return FieldExpression(self._table, self._table.column(name))
+    def __getattr__(self, name: str) -> Any:
+        edge = self._table.relations.get(name)
+        if edge is not None:
+            return RelationExpression(edge, self._path)
+        return FieldExpression(self._table, self._table.column(name), self._path)
+
+
+def field_at(table: Table, path: str) -> Value:
+    """The field at the end of a path: `"name"`, `"author.name"`."""
+    found: Any = Fields(table)
+    for name in path.split("."):
+        found = getattr(found, name)
+    if not isinstance(found, Value):
+        raise InvalidQuery(f"`{table.label}.{path}` is a relation, and not a field")
+    return found
+
+
+def conditions_of(
+    table: Table, conditions: Iterable[Any], equals: dict[str, Any]
+) -> list[Expression]:
+    """Conditions as a caller gives them: expressions, functions of the fields, and equalities."""
+    fields = Fields(table)
+    found = [_condition(fields, condition) for condition in conditions]
+    found += [getattr(fields, name) == value for name, value in equals.items()]
+    return found
+
+
+def _condition(fields: Fields, condition: Any) -> Expression:
+    if not isinstance(condition, Expression) and callable(condition):
+        condition = condition(fields)
+    if not isinstance(condition, Expression):
+        raise InvalidQuery(
+            f"`{condition!r}` is no condition: compare a field of the model, and join conditions "
+            "with `&`, `|` and `~`"
+        )
+    return condition
+
+
+def value_from(table: Table, given: Any) -> Value:
+    """A value as a caller gives it: the name of a field, an expression, a function of fields."""
+    if isinstance(given, str):
+        return field_at(table, given)
+    if callable(given) and not isinstance(given, Expression):
+        function: Callable[[Fields], Any] = given
+        given = function(Fields(table))
+    if not isinstance(given, Value):
+        raise InvalidQuery(f"`{given!r}` is no value of a row: name a field, or compute with some")
+    return given
+
+
+def count() -> Value:
+    """How many rows a group has: `values("country", people=ferro.count())`.
+
+    Example:
+        >>> import ferro
+        >>> class Citizen(ferro.Model, table="doc_citizen"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     country: str
+        >>> by_country = Citizen.select().group_by("country").values("country", n=ferro.count())
+    """
+    return Value(("aggregate", "count", ("star",), False), (), "count", "integer")
+
+
+_WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
+_NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
+_JSON_KINDS: dict[type, str] = {
+    str: "text",
+    bool: "boolean",
+    int: "integer",
+    float: "float",
+    decimal.Decimal: "decimal",
+}
+
+
+def _wider(one: str, other: str) -> str:
+    """The kind of what two kinds of numbers make; another kind stays what it is."""
+    if one in _WIDTHS and other in _WIDTHS:
+        return max(one, other, key=lambda kind: _WIDTHS[kind])
+    return one

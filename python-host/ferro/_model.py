@@ -2,34 +2,90 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Generator, Iterable
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, overload
 
 import pydantic
-from pydantic._internal._model_construction import ModelMetaclass
+from pydantic._internal._model_construction import (
+    ModelMetaclass,
+    build_lenient_weakvaluedict,
+)
+from pydantic._internal._typing_extra import parent_frame_namespace
 from typing_extensions import Self, dataclass_transform
 
 from ._expression import FieldExpression
 from ._field import Field, snake_case
+from ._relation import (
+    BackRef,
+    ForeignKey,
+    KeyOf,
+    Link,
+    ManyToMany,
+    RelationAttribute,
+    take_links,
+)
 from ._select import Condition, Select
 from ._table import Table, registry
-from ._transaction import Transaction, session, transaction
-from .exceptions import DoesNotExist, InvalidQuery, SchemaError
+from ._transaction import Transaction, transaction
+from ._write import (
+    Using,
+    changed_fields,
+    check_distinct,
+    conflict_of,
+    delete,
+    gone,
+    insert,
+    insert_many,
+    insert_many_with_keys,
+    insert_or,
+    keep_loaded,
+    key_among,
+    label_of,
+    loaded,
+    stored_row,
+    update,
+    update_many,
+)
+from .exceptions import InvalidQuery, SchemaError
 
 M = TypeVar("M", bound="Model")
 
-Loaded = tuple[str, "dict[str, Any] | None"]
-"""The connection that a row is from, and what it holds there: None, if that is not known."""
-
 
 @dataclass_transform(
-    kw_only_default=True, field_specifiers=(Field, pydantic.Field, pydantic.PrivateAttr)
+    kw_only_default=True,
+    field_specifiers=(
+        Field,
+        ForeignKey,
+        BackRef,
+        ManyToMany,
+        pydantic.Field,
+        pydantic.PrivateAttr,
+    ),
 )
 class ModelMeta(ModelMetaclass):
-    """Gives the fields of models as expressions: `User.age`."""
+    """Takes the relations out of a class, and gives its fields as expressions: `User.age`."""
 
-    def __getattr__(cls, name: str) -> Any:  # noqa: N805 - of a metaclass
+    def __new__(
+        mcs, name: str, bases: tuple[type[Any], ...], namespace: dict[str, Any], **options: Any
+    ) -> Any:
+        links = take_links(namespace, 1)
+        for link in links.values():
+            if link.kind == "foreign-key":
+                _add_key_field(link, namespace)
+        inherited: dict[str, Link] = {}
+        for base in reversed(bases):
+            inherited.update(getattr(base, "__ferro_links__", {}))
+        namespace["__ferro_links__"] = {**inherited, **links}
+        if links:
+            namespace["__ferro_relations__"] = _relations_taken
+        # Pydantic looks for the names of annotations where the class is defined: one call further
+        # away than it thinks.
+        around = build_lenient_weakvaluedict(parent_frame_namespace())
+        namespace["__pydantic_parent_namespace__"] = around
+        options["__pydantic_reset_parent_namespace__"] = False
+        return super().__new__(mcs, name, bases, namespace, **options)
+
+    def __getattr__(cls, name: str) -> Any:
         # Pydantic asks every class for names of its own, before there is a table.
         table = None if name.startswith("_") else cls.__dict__.get("__ferro_table__")
         if table is None:
@@ -37,12 +93,47 @@ class ModelMeta(ModelMetaclass):
         return FieldExpression(table, table.column(name))
 
 
+def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
+    """The field that holds the key of the other end, unless the class has one of that name."""
+    if link.column in namespace["__annotations__"]:
+        return
+    optional = link.nullable or not link.required
+    key: Any = KeyOf(link)
+    namespace["__annotations__"][link.column] = _key_annotation(link, key)
+    namespace[link.column] = pydantic.Field(default=None) if optional else pydantic.Field()
+
+
+def _key_annotation(link: Link, key: KeyOf) -> Any:
+    table = getattr(link.target, "__dict__", {}).get("__ferro_table__")
+    if isinstance(table, Table):
+        kind = table.only_key().annotation
+        return Annotated[kind | None if link.nullable else kind, key]
+    return Annotated[Any, key]
+
+
+def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
+    """Rows that are given for relations: their keys are stored, and they are kept with the row."""
+    from ._related import remember, split_relations
+
+    if not isinstance(data, dict):
+        return handler(data)
+    data, rows = split_relations(cls, data)
+    made = handler(data)
+    for name, row in rows.items():
+        remember(made, cls.__ferro_table__.edge(name), row)
+    return made
+
+
+_relations_taken: Any = pydantic.model_validator(mode="wrap")(classmethod(_take_relations))  # type: ignore[arg-type]
+
+
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
     """A Pydantic model whose instances are rows of a table.
 
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
-    `abstract=True` has no table, and gives its fields to those that inherit from it. A value for a
-    field that there is not is refused; Pydantic's option `extra` changes that.
+    `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
+    `indexes` are over several fields: `uniques=[("team", "name")]`. A value for a field that there
+    is not is refused; Pydantic's option `extra` changes that.
 
     Example:
         >>> import asyncio, ferro
@@ -61,31 +152,51 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         ['Ada']
     """
 
-    __slots__ = ("_ferro_loaded",)
+    __slots__ = ("_ferro_loaded", "_ferro_related")
 
     # A misspelt name would be a value that is lost.
     model_config = pydantic.ConfigDict(extra="forbid")
 
     __ferro_table__: ClassVar[Table | None] = None
+    __ferro_links__: ClassVar[dict[str, Link]] = {}
 
     def __init_subclass__(
-        cls, *, table: str | None = None, abstract: bool = False, **options: Any
+        cls,
+        *,
+        table: str | None = None,
+        abstract: bool = False,
+        uniques: Iterable[Iterable[str]] = (),
+        indexes: Iterable[Iterable[str]] = (),
+        **options: Any,
     ) -> None:
         super().__init_subclass__(**options)
 
     @classmethod
     def __pydantic_init_subclass__(
-        cls, *, table: str | None = None, abstract: bool = False, **options: Any
+        cls,
+        *,
+        table: str | None = None,
+        abstract: bool = False,
+        uniques: Iterable[Iterable[str]] = (),
+        indexes: Iterable[Iterable[str]] = (),
+        **options: Any,
     ) -> None:
         """Register the model. Pydantic calls this when the class is all there."""
         super().__pydantic_init_subclass__(**options)
         cls.__ferro_table__ = None
+        for name in cls.__ferro_links__:
+            RelationAttribute.put(cls, name)
         if abstract:
             return
         if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
             name = cls.__name__
             raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
-        made = Table(cls, table or snake_case(cls.__name__))
+        made = Table(
+            cls,
+            table or snake_case(cls.__name__),
+            _lists(cls, uniques),
+            _lists(cls, indexes),
+        )
         registry.add(made)
         cls.__ferro_table__ = made
 
@@ -101,15 +212,24 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         """
         return Connected(cls, connection)
 
+    @overload
     @classmethod
-    def select(cls) -> Select[Self]:
-        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`."""
-        return Connected(cls, None).select()
+    def select(cls) -> Select[Self]: ...
+    @overload
+    @classmethod
+    def select(cls, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    @classmethod
+    def select(cls, *fields: Any, **computed: Any) -> Any:
+        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
+
+        With fields, of some values of each row: see `Select.values`.
+        """
+        return Connected(cls, None).select(*fields, **computed)
 
     @classmethod
     def where(cls, *conditions: Condition, **equals: Any) -> Select[Self]:
         """A query of the rows for which conditions hold: see `Select.where`."""
-        return Connected(cls, None).select().where(*conditions, **equals)
+        return Connected(cls, None).where(*conditions, **equals)
 
     @classmethod
     async def create(cls, **values: Any) -> Self:
@@ -139,12 +259,73 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return await Connected(cls, None).all()
 
     @classmethod
-    async def bulk_create(cls, rows: Iterable[Self]) -> int:
+    async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
-        Generated keys are not read back: the instances stay without them.
+        With `return_keys`, each instance gets its generated key, which takes longer. Without it
+        they stay without: query them to save or delete them.
         """
-        return await Connected(cls, None).bulk_create(rows)
+        return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
+
+    @classmethod
+    async def bulk_update(cls, rows: Iterable[Self]) -> int:
+        """Save the changed fields of many instances, all or none; how many had some.
+
+        Raises `DoesNotExist` if a row is gone, and then changes none.
+        """
+        return await Connected(cls, None).bulk_update(rows)
+
+    @classmethod
+    async def upsert(
+        cls,
+        row: Self | None = None,
+        /,
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+        **values: Any,
+    ) -> Self:
+        """Insert a row, or update the one that has its key already; the row as it is stored.
+
+        `conflict` names the key: the primary one, or fields that are unique. `update` names the
+        fields that are updated; by default those that were given. Others keep their value.
+        """
+        connected = Connected(cls, None)
+        return await connected.upsert(row, conflict=conflict, update=update, **values)
+
+    @classmethod
+    async def bulk_upsert(
+        cls,
+        rows: Iterable[Self],
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+    ) -> int:
+        """As `upsert`, for many instances at once, all or none; how many were written.
+
+        By default, all fields but the key are updated.
+        """
+        return await Connected(cls, None).bulk_upsert(rows, conflict=conflict, update=update)
+
+    @classmethod
+    async def get_or_create(
+        cls, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[Self, bool]:
+        """The row with these values, inserted with `defaults` if there is none; and whether it was.
+
+        The values have to be those of a key, so that a hundred at once make one row.
+        """
+        return await Connected(cls, None).get_or_create(defaults, **equals)
+
+    @classmethod
+    async def update_or_create(
+        cls, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[Self, bool]:
+        """The row with these values, with `defaults` set on it; and whether it was inserted.
+
+        The values have to be those of a key, so that a hundred at once make one row.
+        """
+        return await Connected(cls, None).update_or_create(defaults, **equals)
 
     async def save(self, *, using: str | Transaction | None = None) -> None:
         """Insert the row if it is new, else update the fields that have changed.
@@ -152,35 +333,51 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         A row goes to the connection that it came from, unless another one is named. Raises
         `DoesNotExist` if it is gone.
         """
-        loaded = _loaded(self)
-        if loaded is None:
-            await _insert(self, using)
+        table = table_of(type(self))
+        if loaded(self) is None:
+            await insert(table, self, using)
         else:
-            await _update(self, loaded, using)
+            await update(table, self, using)
 
     async def delete(self, *, using: str | Transaction | None = None) -> None:
         """Delete the row. Raises `DoesNotExist` if it is gone already."""
-        table, key, origin = _stored_row(self)
-        _, runner = session(using or origin)
-        changed = await runner.execute(table.query(("delete",)), (key,))
-        if changed == 0:
-            raise _gone(table)
-        object.__delattr__(self, "_ferro_loaded")
+        await delete(table_of(type(self)), self, using)
+
+    async def refresh(self, *, using: str | Transaction | None = None) -> None:
+        """Read the row again; what was changed and not saved is lost.
+
+        Raises `DoesNotExist` if it is gone.
+        """
+        table = table_of(type(self))
+        key, origin = stored_row(table, self)
+        query: Select[Any] = Select(type(self), table, using or origin)
+        equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
+        object.__setattr__(self, "_ferro_related", {})
+        found = await query.where(**equal).one_or_none()
+        if found is None:
+            raise gone(table)
+        self.__dict__.update(found.__dict__)
+        object.__setattr__(self, "_ferro_loaded", found._ferro_loaded)
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        # A relation is awaited, whether its row is loaded or not.
+        return self
+        yield
 
     def __copy__(self) -> Self:
-        return _keep_loaded(self, super().__copy__())
+        return keep_loaded(self, super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return _keep_loaded(self, super().__deepcopy__(memo))
+        return keep_loaded(self, super().__deepcopy__(memo))
 
     def __getstate__(self) -> dict[Any, Any]:
-        return {**super().__getstate__(), "_ferro_loaded": _loaded(self)}
+        return {**super().__getstate__(), "_ferro_loaded": loaded(self)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        loaded = state.pop("_ferro_loaded")
+        known = state.pop("_ferro_loaded")
         super().__setstate__(state)
-        if loaded is not None:
-            object.__setattr__(self, "_ferro_loaded", loaded)
+        if known is not None:
+            object.__setattr__(self, "_ferro_loaded", known)
 
 
 class Connected(Generic[M]):
@@ -195,165 +392,168 @@ class Connected(Generic[M]):
 
     __slots__ = ("_model", "_table", "_using")
 
-    def __init__(self, model: type[M], using: str | Transaction | None) -> None:
+    def __init__(self, model: type[M], using: Using) -> None:
         self._model = model
-        self._table = _table(model)
+        self._table = table_of(model)
         self._using = using
 
-    def select(self) -> Select[M]:
-        """A query of all rows."""
-        return Select(self._model, self._table, self._using)
+    @overload
+    def select(self) -> Select[M]: ...
+    @overload
+    def select(self, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(self, *fields: Any, **computed: Any) -> Any:
+        """A query of all rows; with fields, of some values of each."""
+        query: Select[M] = Select(self._model, self._table, self._using)
+        return query.values(*fields, **computed) if fields or computed else query
 
     def where(self, *conditions: Condition, **equals: Any) -> Select[M]:
         """A query of the rows for which conditions hold."""
-        return self.select().where(*conditions, **equals)
+        return self._query().where(*conditions, **equals)
 
     async def create(self, **values: Any) -> M:
         """Insert a row, and return it with its generated key."""
         row = self._model(**values)
-        await _insert(row, self._using)
+        await insert(self._table, row, self._using)
         return row
 
     async def get(self, key: Any = None, /, **equals: Any) -> M:
         """The row with a key, or the only one whose fields have values."""
-        row = await self.get_or_none(key, **equals)
-        if row is None:
-            raise DoesNotExist(f"there is no such `{self._table.label}`")
-        return row
+        return await self._query().get(key, **equals)
 
     async def get_or_none(self, key: Any = None, /, **equals: Any) -> M | None:
         """As `get`, with None if there is no such row."""
-        if key is not None:
-            equals[self._table.key.name] = key
-        if not equals:
-            raise InvalidQuery("`get` takes a key, or values of fields")
-        return await self.where(**equals).one_or_none()
+        return await self._query().get_or_none(key, **equals)
 
     async def all(self) -> list[M]:
         """All rows."""
-        return await self.select().all()
+        return await self._query().all()
 
-    async def bulk_create(self, rows: Iterable[M]) -> int:
+    async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many."""
-        with_key: list[M] = []
-        without_key: list[M] = []
-        key = self._table.key
+        new = self._checked("bulk_create", rows)
+        for row in new:
+            if loaded(row) is not None:
+                raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
+        if return_keys:
+            return await insert_many_with_keys(self._table, new, self._using)
+        return await insert_many(self._table, new, self._using)
+
+    async def bulk_update(self, rows: Iterable[M]) -> int:
+        """Save the changed fields of many instances, all or none; how many had some."""
+        return await update_many(self._table, self._checked("bulk_update", rows), self._using)
+
+    async def upsert(
+        self,
+        row: M | None = None,
+        /,
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+        **values: Any,
+    ) -> M:
+        """Insert a row, or update the one that has its key already; the row as it is stored."""
+        if row is not None and values:
+            raise InvalidQuery("`upsert` takes an instance, or values of fields")
+        row = self._model(**values) if row is None else self._checked("upsert", [row])[0]
+        given = [name for name in self._table.names if name in row.model_fields_set]
+        target, updated = conflict_of(self._table, conflict, update, given)
+        while True:
+            found = await insert_or(self._table, row, self._using, (target, updated))
+            if found is None:
+                equal = {name: row.__dict__[name] for name in target}
+                found = await self.get_or_none(**equal)
+            # It may have been deleted between the two.
+            if found is not None:
+                return found
+
+    async def bulk_upsert(
+        self,
+        rows: Iterable[M],
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+    ) -> int:
+        """As `upsert`, for many instances at once, all or none; how many were written."""
+        all_rows = self._checked("bulk_upsert", rows)
+        target = conflict_of(self._table, conflict, update, self._table.names)
+        check_distinct(self._table, all_rows, target[0])
+        return await insert_many(self._table, all_rows, self._using, target)
+
+    async def get_or_create(
+        self, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[M, bool]:
+        """The row with these values, inserted with `defaults` if there is none; and whether."""
+        return await self._ensured("get_or_create", defaults or {}, equals)
+
+    async def update_or_create(
+        self, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[M, bool]:
+        """The row with these values, with `defaults` set on it; and whether it was inserted."""
+        async with transaction(using=label_of(self._using)) as together:
+            here: Connected[M] = Connected(self._model, together)
+            while True:
+                row, made = await here._ensured("update_or_create", defaults or {}, equals)
+                if made or not defaults:
+                    return row, made
+                chosen = here.where(**equals)
+                if await chosen.update(**defaults):
+                    await row.refresh(using=together)
+                    return row, False
+
+    async def _ensured(
+        self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
+    ) -> tuple[M, bool]:
+        from ._related import split_relations
+
+        values, _ = split_relations(self._model, equals)
+        for name in values:
+            self._table.column(name)
+        target = key_among(self._table, values, operation)
+        while True:
+            found = await self.get_or_none(**values)
+            if found is not None:
+                return found, False
+            row = self._model(**{**equals, **defaults})
+            made = await insert_or(self._table, row, self._using, (target, ()))
+            # Another one may have made it meanwhile, and may delete it again.
+            if made is not None:
+                return made, True
+
+    def _query(self) -> Select[M]:
+        return Select(self._model, self._table, self._using)
+
+    def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
+        rows = list(rows)
         for row in rows:
             if not isinstance(row, self._model):
-                raise InvalidQuery(f"`bulk_create` takes `{self._table.label}`, not `{row!r}`")
-            if _loaded(row) is not None:
-                raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
-            generated = key.generated and row.__dict__[key.name] is None
-            (without_key if generated else with_key).append(row)
-        if with_key and without_key:
-            async with transaction(using=_label(self._using)) as both:
-                count = await _insert_many(self._table, with_key, both)
-                return count + await _insert_many(self._table, without_key, both)
-        return await _insert_many(self._table, with_key or without_key, self._using)
+                raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
+        return rows
 
 
-def _table(model: type[Model]) -> Table:
+def table_of(model: type[Model]) -> Table:
+    """The table of a model that is not abstract."""
     table = model.__dict__.get("__ferro_table__")
     if not isinstance(table, Table):
         raise InvalidQuery(f"`{model.__name__}` is abstract: it has no table")
     return table
 
 
-def _label(using: str | Transaction | None) -> str | None:
-    return using if using is None or isinstance(using, str) else using.label
+def is_changed(table: Table, row: Model) -> bool:
+    """Whether a row holds what was not saved."""
+    return bool(changed_fields(table, row))
 
 
-def _loaded(row: Model) -> Loaded | None:
-    return getattr(row, "_ferro_loaded", None)
-
-
-def _keep_loaded(row: Model, copied: M) -> M:
-    loaded = _loaded(row)
-    if loaded is not None:
-        object.__setattr__(copied, "_ferro_loaded", copy.copy(loaded))
-    return copied
-
-
-def _snapshot(table: Table, row: Model) -> dict[str, Any]:
-    """What the row holds, safe from changes in place."""
-    values = dict(row.__dict__)
-    for name, column in table.columns.items():
-        if column.copy is not None and values[name] is not None:
-            values[name] = column.copy(values[name])
-    return values
-
-
-def _values(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:
-    return tuple(table.columns[name].stored(row.__dict__[name]) for name in names)
-
-
-async def _insert(row: Model, using: str | Transaction | None) -> None:
-    table = _table(type(row))
-    key = table.key
-    generated = key.generated and row.__dict__[key.name] is None
-    names = tuple(name for name in table.columns if not (generated and name == key.name))
-    values = _values(table, names, row)
-    label, runner = session(using)
-    if generated:
-        query = table.query(("insert", names, key.name))
-        ((row.__dict__[key.name],),) = await runner.fetch(query, values)
-    else:
-        await runner.execute(table.query(("insert", names, None)), values)
-    object.__setattr__(row, "_ferro_loaded", (label, _snapshot(table, row)))
-
-
-async def _insert_many(table: Table, rows: list[M], using: str | Transaction | None) -> int:
-    if not rows:
-        return 0
-    key = table.key
-    generated = key.generated and rows[0].__dict__[key.name] is None
-    names = tuple(name for name in table.columns if not (generated and name == key.name))
-    columns = [[table.columns[name].stored(row.__dict__[name]) for row in rows] for name in names]
-    label, runner = session(using)
-    count = await runner.write(table.query(("insert-many", names)), columns, len(rows))
-    for row in rows:
-        snapshot = None if generated else _snapshot(table, row)
-        object.__setattr__(row, "_ferro_loaded", (label, snapshot))
-    return count
-
-
-async def _update(row: Model, loaded: Loaded, using: str | Transaction | None) -> None:
-    table, key, origin = _stored_row(row)
-    before = loaded[1] or {}
-    changed = tuple(
-        name for name in table.columns if not _same(before.get(name), row.__dict__[name])
-    )
-    if not changed:
-        return
-    query = table.query(("update", changed))
-    label, runner = session(using or origin)
-    if await runner.execute(query, (*_values(table, changed, row), key)) == 0:
-        raise _gone(table)
-    object.__setattr__(row, "_ferro_loaded", (label, _snapshot(table, row)))
-
-
-def _stored_row(row: Model) -> tuple[Table, Any, str]:
-    """The table of a row, its key as it is stored, and its connection."""
-    table = _table(type(row))
-    loaded = _loaded(row)
-    if loaded is None:
-        raise InvalidQuery(f"this `{table.label}` was never saved")
-    origin, values = loaded
-    if values is None:
-        raise InvalidQuery(
-            f"this `{table.label}` was stored by `bulk_create`, which does not read generated keys "
-            "back: query the row first"
-        )
-    return table, table.key.stored(values[table.key.name]), origin
-
-
-def _same(one: Any, other: Any) -> bool:
-    # `1 == True == 1.0 == Decimal(1)`, and a database tells them apart.
-    return one is other or (type(one) is type(other) and bool(one == other))
-
-
-def _gone(table: Table) -> DoesNotExist:
-    return DoesNotExist(f"this `{table.label}` is gone: its row was deleted, or its key changed")
+def _lists(model: type[Model], lists: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+    """Lists of fields; a relation stands for the field that holds its key."""
+    links = model.__ferro_links__
+    found = []
+    for names in lists:
+        if isinstance(names, str):
+            raise SchemaError(
+                f"model `{model.__name__}`: `uniques` and `indexes` are lists of lists of fields"
+            )
+        found.append(tuple(links[it].column if it in links else it for it in names))
+    return tuple(found)
 
 
 __all__ = ["Connected", "Model"]

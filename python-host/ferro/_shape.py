@@ -24,14 +24,31 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
 
     A shape is one of:
 
-    - `("select" | "count" | "exists", filter, order, limit, offset)`
-    - `("insert", fields, returning)` and `("insert-many", fields)`
+    - `("select" | "count" | "exists", rows)`, where `rows` is what `rows_shape` makes
+    - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows)`
+    - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
+      where a conflict is None or `(target, updated)`, two tuples of fields
     - `("update", fields)` and `("delete",)`, of the row with a key
     """
     arena = _Arena(table)
     statement = _STATEMENTS[shape[0]](arena, *shape)
     query = {"nodes": arena.nodes, "selects": arena.selects, "statement": statement}
     return json.dumps(query), arena.parameters
+
+
+def rows_shape(
+    *,
+    outputs: Shape | None = None,
+    distinct: bool = False,
+    filter: Shape | None = None,
+    group: Shape = (),
+    having: Shape | None = None,
+    order: Shape = (),
+    limit: bool = False,
+    offset: bool = False,
+) -> Shape:
+    """The shape of a select. Its values come in the order of these parts."""
+    return (outputs, distinct, filter, group, having, order, limit, offset)
 
 
 class _Arena:
@@ -46,8 +63,8 @@ class _Arena:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def field(self, name: str) -> int:
-        return self.node({"field": {"outer": 0, "relations": [], "field": name}})
+    def field(self, name: str, path: tuple[str, ...] = ()) -> int:
+        return self.node({"field": {"outer": 0, "relations": list(path), "field": name}})
 
     def parameter(self, name: str, kind: str, many: bool) -> int:
         index = len(self.parameters)
@@ -56,78 +73,121 @@ class _Arena:
 
     def value_of(self, field: str) -> int:
         """A parameter that takes what a field takes."""
+        return self.parameter(*self.described(field))
+
+    def described(self, field: str) -> Parameter:
+        """The parameter for what a field takes."""
         column = self.table.columns[field]
-        return self.parameter(f"{self.table.label}.{field}", column.kind, column.many)
+        return f"{self.table.label}.{field}", column.kind, column.many
 
     def expression(self, shape: Any, depth: int = 0) -> int:
         if depth > _DEEPEST:
             raise InvalidQuery(f"a condition has at most {_DEEPEST} levels")
+        deeper = depth + 1
         match shape:
-            case ("field", name):
-                return self.field(name)
+            case ("field", path, name):
+                return self.field(name, path)
             case ("parameter", name, kind, many):
-                return self.parameter(f"{self.table.label}.{name}", kind, many)
+                return self.parameter(name, kind, many)
+            case ("star",):
+                return self.node({"literal": "star"})
             case ("unary", operator, operand):
-                return self.node({"unary": [operator, self.expression(operand, depth + 1)]})
+                return self.node({"unary": [operator, self.expression(operand, deeper)]})
             case ("binary", operator, left, right):
-                operands = [self.expression(it, depth + 1) for it in (left, right)]
+                operands = [self.expression(it, deeper) for it in (left, right)]
                 return self.node({"binary": [operator, *operands]})
             case ("between", *operands):
-                return self.node({"between": [self.expression(it, depth + 1) for it in operands]})
+                return self.node({"between": [self.expression(it, deeper) for it in operands]})
             case (("all" | "any") as name, *conditions):
-                nodes = [self.expression(it, depth + 1) for it in conditions]
+                nodes = [self.expression(it, deeper) for it in conditions]
                 return self.node({f"{name}-of": nodes})
+            case ("call", name, *arguments):
+                nodes = [self.expression(it, deeper) for it in arguments]
+                return self.node({"call": {"name": name, "arguments": nodes}})
+            case ("aggregate", function, argument, distinct):
+                node = {"function": function, "argument": self.expression(argument, deeper)}
+                return self.node({"aggregate": {**node, "distinct": distinct, "filter": None}})
+            case ("json", document, steps, kind):
+                node = {"document": self.expression(document, deeper), "steps": list(steps)}
+                return self.node({"json": {**node, "kind": kind}})
+            case ("related", quantifier, relations, condition):
+                inner = None if condition is None else self.expression(condition, deeper)
+                node = {"quantifier": quantifier, "relations": list(relations)}
+                return self.node({"related": {**node, "condition": inner}})
         raise InvalidQuery(f"there is no expression `{shape[0]}`")
+
+    def optional(self, shape: Shape | None) -> int | None:
+        return None if shape is None else self.expression(shape)
 
     def select(self, **parts: Any) -> int:
         self.selects.append({"model": self.model, "projection": "model", "distinct": "no"} | parts)
         return len(self.selects) - 1
 
+    def rows(self, rows: Shape) -> int:
+        outputs, distinct, filter, group, having, order, limit, offset = rows
+        projection: Any = "model"
+        if outputs is not None:
+            named = [{"name": name, "expression": self.expression(it)} for name, it in outputs]
+            projection = {"outputs": named}
+        return self.select(
+            **{
+                "projection": projection,
+                "distinct": "rows" if distinct else "no",
+                "filter": self.optional(filter),
+                "group-by": [self.expression(it) for it in group],
+                "having": self.optional(having),
+                "order-by": [
+                    {"expression": self.expression(it), "descending": descending, "nulls": nulls}
+                    for it, descending, nulls in order
+                ],
+                "limit": self.parameter("limit", "integer", False) if limit else None,
+                "offset": self.parameter("offset", "integer", False) if offset else None,
+            }
+        )
+
     def row_with_key(self) -> int:
-        """The select of one row; its key is the next parameter."""
-        key = self.field(self.table.key.name)
-        value = self.value_of(self.table.key.name)
-        return self.select(filter=self.node({"binary": ["equal", key, value]}))
+        """The select of one row; its key is the next parameters."""
+        equal = [
+            self.node({"binary": ["equal", self.field(key.name), self.value_of(key.name)]})
+            for key in self.table.keys
+        ]
+        return self.select(filter=equal[0] if len(equal) == 1 else self.node({"all-of": equal}))
 
 
-def _rows(
-    arena: _Arena, name: str, filter: Shape | None, order: Shape, limit: bool, offset: bool
+def _rows(arena: _Arena, name: str, rows: Shape) -> Any:
+    return {name: arena.rows(rows)}
+
+
+def _insert(
+    arena: _Arena,
+    name: str,
+    fields: tuple[str, ...],
+    returning: tuple[str, ...] | None,
+    conflict: Shape | None,
 ) -> Any:
-    condition = None if filter is None else arena.expression(filter)
-    terms = [
-        {"expression": arena.field(field), "descending": descending, "nulls": nulls}
-        for field, descending, nulls in order
-    ]
-    select = arena.select(
-        filter=condition,
-        **{"order-by": terms},
-        limit=arena.parameter("limit", "integer", False) if limit else None,
-        offset=arena.parameter("offset", "integer", False) if offset else None,
-    )
-    return {name: select}
-
-
-def _insert(arena: _Arena, _: str, fields: tuple[str, ...], returning: str | None) -> Any:
-    return _insertion(arena, fields, "parameters", returning)
-
-
-def _insert_many(arena: _Arena, _: str, fields: tuple[str, ...]) -> Any:
-    return _insertion(arena, fields, "batch", None)
-
-
-def _insertion(arena: _Arena, fields: tuple[str, ...], source: str, returning: str | None) -> Any:
-    # The n-th parameter is the value of the n-th field: there are no nodes.
-    for field in fields:
-        column = arena.table.columns[field]
-        arena.parameters.append((f"{arena.table.label}.{field}", column.kind, column.many))
+    # The n-th parameter is the value of the n-th field: there are no nodes for them.
+    arena.parameters.extend(arena.described(field) for field in fields)
     return {
         "insert": {
             "model": arena.model,
             "fields": list(fields),
-            "source": source,
-            "returning": None if returning is None else {"fields": [returning]},
+            "source": "batch" if name == "insert-many" else "parameters",
+            "conflict": None if conflict is None else _conflict(arena, *conflict),
+            "returning": _projection(returning),
         }
     }
+
+
+def _conflict(arena: _Arena, target: tuple[str, ...], updated: tuple[str, ...]) -> Any:
+    update = [{"field": name, "value": arena.node({"excluded": name})} for name in updated]
+    return {"target": list(target), "update": update, "condition": None}
+
+
+def _projection(returning: tuple[str, ...] | None) -> Any:
+    """No fields stand for all of them."""
+    if returning is None:
+        return None
+    return {"fields": list(returning)} if returning else "model"
 
 
 def _update(arena: _Arena, _: str, fields: tuple[str, ...]) -> Any:
@@ -139,12 +199,23 @@ def _delete(arena: _Arena, _: str) -> Any:
     return {"delete": {"model": arena.model, "rows": arena.row_with_key()}}
 
 
+def _update_rows(arena: _Arena, _: str, assignments: Shape, rows: Shape) -> Any:
+    set = [{"field": field, "value": arena.expression(value)} for field, value in assignments]
+    return {"update": {"model": arena.model, "set": set, "rows": arena.rows(rows)}}
+
+
+def _delete_rows(arena: _Arena, _: str, rows: Shape) -> Any:
+    return {"delete": {"model": arena.model, "rows": arena.rows(rows)}}
+
+
 _STATEMENTS: dict[str, Callable[..., Any]] = {
     "select": _rows,
     "count": _rows,
     "exists": _rows,
     "insert": _insert,
-    "insert-many": _insert_many,
+    "insert-many": _insert,
     "update": _update,
     "delete": _delete,
+    "update-rows": _update_rows,
+    "delete-rows": _delete_rows,
 }

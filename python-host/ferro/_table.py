@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
 
 from . import _native
 from ._compiler import compiler
-from ._field import Column, column_of
+from ._field import Column, column_of, snake_case
+from ._relation import ForeignKey, KeyOf, Link, RelationAttribute, keyless
 from ._shape import lower
-from .exceptions import SchemaError, UnknownField
+from .exceptions import InvalidQuery, SchemaError, UnknownField
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -20,27 +26,116 @@ _MOST_QUERIES = 1_000
 """Shapes of queries kept for each table."""
 
 
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """A relation between two tables, from one of its ends."""
+
+    name: str
+    source: Table
+    target: Table
+    many: bool
+    holds_key: bool
+    """Whether the source has the key of the target, so that it is known without a query."""
+    source_fields: tuple[str, ...]
+    target_fields: tuple[str, ...]
+    """What the fields of the source are equal to: in the target, or in `through`."""
+    through: Through | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source.label}.{self.name}"
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields of the target by which a row of it is named."""
+        return self.target_fields if self.holds_key else tuple(it.name for it in self.target.keys)
+
+    def key_of(self, row: Any) -> tuple[Any, ...]:
+        """What names a row of the target: its key."""
+        if not isinstance(row, self.target.model):
+            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`")
+        key = tuple(getattr(row, name) for name in self.key_fields)
+        if None in key:
+            raise keyless(self.target.label, str(self))
+        return key
+
+
+@dataclass(frozen=True, eq=False)
+class Through:
+    """The table of pairs of a many-to-many relation, from one of its ends."""
+
+    table: Table
+    source_fields: tuple[str, ...]
+    target_fields: tuple[str, ...]
+    """The fields of the pair that hold the key of each end."""
+
+
 class Table:
     """What a model is to the database.
 
-    Queries are kept by their shape, so that a shape becomes an AST once.
+    `columns`, `keys`, `relations` and `loader` are known when the models at the other ends of its
+    relations are: they are made when they are first asked for. Queries are kept by their shape, so
+    that a shape becomes an AST once.
     """
 
-    def __init__(self, model: type[Model], name: str) -> None:
+    columns: dict[str, Column]
+    keys: tuple[Column, ...]
+    relations: dict[str, Edge]
+    loader: _native.Loader
+    names: tuple[str, ...]
+    """All fields, in order."""
+    names_without_key: tuple[str, ...]
+    """All but a key that the database generates."""
+    encoded: dict[str, Callable[[Any], Any]]
+    """How fields are stored whose values are not stored as they are."""
+    copied: list[tuple[str, Callable[[Any], Any]]]
+    """How fields are copied whose values can change in place."""
+
+    def __init__(
+        self,
+        model: type[Model],
+        name: str,
+        uniques: tuple[tuple[str, ...], ...] = (),
+        indexes: tuple[tuple[str, ...], ...] = (),
+    ) -> None:
         self.model = model
         self.label = model.__name__
         self.name = name
         self.model_name = self.label
-        self.columns = {
-            field: column_of(self.label, field, info) for field, info in model.model_fields.items()
-        }
-        self.key = self._primary_key()
-        self.loader = _native.Loader(
-            model,
-            list(self.columns.values()),
-            model.model_post_init if model.__private_attributes__ else None,
-        )
+        self.links: dict[str, Link] = model.__ferro_links__
+        self.uniques = uniques
+        self.indexes = indexes
+        self._made: dict[str, Table] = {}
+        """The tables of pairs that were made, by the relation."""
+        self._foreign: dict[str, tuple[Link, KeyOf]] = {}
+        self._plain: dict[str, Column] = {}
+        for field, info in model.model_fields.items():
+            of = next((it for it in info.metadata if isinstance(it, KeyOf)), None)
+            if of is None:
+                self._plain[field] = column_of(self.label, field, info)
+            else:
+                self._foreign[field] = (of.link, of)
+        self._check_keys()
         self._queries: dict[Any, _native.Query] = {}
+        self._adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Table.__annotations__:
+            registry.link()
+            return self.__dict__[name]
+        raise AttributeError(name)
+
+    @property
+    def key(self) -> Column:
+        """The only field of the primary key."""
+        if len(self.keys) > 1:
+            names = ", ".join(f"`{it.name}`" for it in self.keys)
+            raise InvalidQuery(f"the key of `{self.label}` has several fields: {names}")
+        return self.keys[0]
+
+    @property
+    def generated_key(self) -> Column | None:
+        """The key, if the database generates it."""
+        return self.keys[0] if self.keys[0].generated else None
 
     def column(self, name: str) -> Column:
         """The column of a field; says which field is nearest, if there is none."""
@@ -48,6 +143,43 @@ class Table:
         if column is None:
             raise UnknownField(self._unknown(name))
         return column
+
+    def edge(self, name: str) -> Edge:
+        """The relation of a name; says which is nearest, if there is none."""
+        edge = self.relations.get(name)
+        if edge is None:
+            raise UnknownField(self._unknown(name, "relation"))
+        return edge
+
+    def unique_key(self, names: set[str]) -> tuple[str, ...] | None:
+        """A key that some fields make up: no two rows have the same values in it."""
+        keys = [tuple(it.name for it in self.keys)]
+        keys += [(it.name,) for it in self.columns.values() if it.unique]
+        keys += self.uniques
+        keys += [e.source_fields for e in self.relations.values() if self._is_unique(e)]
+        return next((key for key in keys if names.issuperset(key)), None)
+
+    def key_values(self, key: Any) -> dict[str, Any]:
+        """The fields of the primary key, with the values of one."""
+        if len(self.keys) == 1:
+            return {self.keys[0].name: key}
+        if not isinstance(key, tuple) or len(key) != len(self.keys):
+            raise InvalidQuery(
+                f"the key of `{self.label}` is a tuple of {_list(it.name for it in self.keys)}"
+            )
+        return {it.name: value for it, value in zip(self.keys, key, strict=True)}
+
+    def validated(self, name: str, value: Any) -> Any:
+        """A value as Pydantic takes it for a field; raises its `ValidationError`."""
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            info = self.model.model_fields[name]
+            # Its metadata holds limits and validators; one at least, as `Annotated` asks for.
+            annotated: Any = Annotated[info.annotation, None]
+            for metadata in info.metadata:
+                annotated = Annotated[annotated, metadata]
+            adapter = self._adapters[name] = pydantic.TypeAdapter(annotated)
+        return adapter.validate_python(value)
 
     def query(self, shape: Any) -> _native.Query:
         """The query of a shape, if it was used before."""
@@ -59,31 +191,199 @@ class Table:
             self._queries[shape] = query
         return query
 
+    def resolve_columns(self) -> None:
+        """Make the columns, those of foreign keys like the keys that they hold."""
+        if "columns" in self.__dict__:
+            return
+        columns = {}
+        for name in self.model.model_fields:
+            if name in self._plain:
+                columns[name] = self._plain[name]
+                continue
+            link, of = self._foreign[name]
+            target = registry.target(self, link)
+            if target is not self:
+                target.resolve_columns()
+            key = target.only_key()
+            of.annotation = key.annotation
+            columns[name] = dataclasses.replace(
+                key,
+                name=name,
+                db_column=None,
+                nullable=link.nullable,
+                primary_key=link.primary_key,
+                generated=False,
+                unique=False,
+                index=link.index,
+                has_default=not self.model.model_fields[name].is_required(),
+                check=None,
+            )
+        self.columns = columns
+        self.keys = tuple(it for it in columns.values() if it.primary_key)
+        self.names = tuple(columns)
+        self.names_without_key = tuple(it.name for it in columns.values() if not it.generated)
+        self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
+        self.copied = [(it.name, it.copy) for it in columns.values() if it.copy is not None]
+        self.loader = _native.Loader(
+            self.model,
+            list(columns.values()),
+            self.model.model_post_init if self.model.__private_attributes__ else None,
+        )
+
+    def only_key(self) -> Column:
+        """The key that another table can hold in one field."""
+        own = [it for it in self._plain.values() if it.primary_key]
+        if "columns" in self.__dict__:
+            own = list(self.keys)
+        if len(own) == 1:
+            return own[0]
+        raise SchemaError(
+            f"a relation to `{self.label}`, whose key has several fields, is not supported: give "
+            "it a key of one field, and make those unique together"
+        )
+
+    def join(self) -> None:
+        """Make the tables of pairs that are missing."""
+        for link in self.links.values():
+            if link.kind == "many-to-many" and link.through is None:
+                target = registry.target(self, link)
+                if link.name not in self._made:
+                    self._made[link.name] = _pairs(self, link, target)
+
+    def own_edges(self) -> list[tuple[Edge, str | None]]:
+        """The relations that the model declares, and the names of their ways back."""
+        edges: list[tuple[Edge, str | None]] = []
+        for link in self.links.values():
+            if link.kind == "back-reference":
+                continue
+            target = registry.target(self, link)
+            back = link.related_name or self._undeclared_way_back(link, target)
+            if back is None and link.kind == "many-to-many":
+                back = f"{snake_case(self.label)}_set"
+            if link.kind == "foreign-key":
+                key = (target.only_key().name,)
+                own = Edge(link.name, self, target, False, True, (link.column,), key)
+            else:
+                through = self._through(link, target)
+                keys = tuple(it.name for it in self.keys)
+                own = Edge(
+                    link.name, self, target, True, False, keys, through.source_fields, through
+                )
+            edges.append((own, back))
+        return edges
+
+    def _undeclared_way_back(self, link: Link, target: Table) -> str | None:
+        """The `BackRef` of the target that only this relation can mean."""
+        taken = {it.related_name for it in self.links.values()}
+        candidates = [
+            it.name
+            for it in target.links.values()
+            if it.kind == "back-reference"
+            and it.name not in taken
+            and registry.target(target, it) is self
+        ]
+        return candidates[0] if len(candidates) == 1 else None
+
+    def _through(self, link: Link, target: Table) -> Through:
+        if link.through is None:
+            table = self._made[link.name]
+        else:
+            table = registry.target(self, dataclasses.replace(link, target=link.through))
+        ends: list[tuple[Table, str]] = [
+            (registry.target(table, it), it.column)
+            for it in table.links.values()
+            if it.kind == "foreign-key"
+        ]
+        sources = [column for end, column in ends if end is self]
+        targets = [column for end, column in ends if end is target]
+        if self is target:
+            sources, targets = sources[:1], sources[1:2]
+        if len(sources) != 1 or len(targets) != 1:
+            raise SchemaError(
+                f"relation `{self.label}.{link.name}`: `{table.label}` needs a foreign key to "
+                f"`{self.label}` and one to `{target.label}`"
+            )
+        return Through(table, (sources[0],), (targets[0],))
+
     def to_json(self) -> dict[str, Any]:
         """The WIT's `model`, as JSON."""
+        edges = {edge.name: back for edge, back in self.own_edges()}
+        foreign = [it for it in self.links.values() if it.kind == "foreign-key"]
+        pairs = [it for it in self.links.values() if it.kind == "many-to-many"]
         return {
             "name": self.model_name,
             "table": self.name,
             "fields": [column.to_json() for column in self.columns.values()],
-            "primary-key": [self.key.name],
+            "primary-key": [key.name for key in self.keys],
+            "foreign-keys": [
+                {
+                    "name": link.name,
+                    "target": self.relations[link.name].target.model_name,
+                    "fields": [[link.column, self.relations[link.name].target_fields[0]]],
+                    "reverse": edges[link.name],
+                    "unique": link.unique,
+                    "on-delete": link.on_delete,
+                    "on-update": link.on_update,
+                }
+                for link in foreign
+            ],
+            "many-to-manys": [
+                {
+                    "name": link.name,
+                    "target": self.relations[link.name].target.model_name,
+                    "through": self._through(
+                        link, self.relations[link.name].target
+                    ).table.model_name,
+                    "reverse": edges[link.name],
+                }
+                for link in pairs
+            ],
+            "indexes": [
+                {"name": None, "fields": list(fields), "unique": unique, "condition": None}
+                for unique, lists in ((True, self.uniques), (False, self.indexes))
+                for fields in lists
+            ],
+            "checks": [
+                {
+                    "name": None,
+                    "any-of": [
+                        [{"field": column.name, "test": test} for test in group]
+                        for group in column.check
+                    ],
+                }
+                for column in self.columns.values()
+                if column.check is not None
+            ],
         }
 
-    def _primary_key(self) -> Column:
-        keys = [column for column in self.columns.values() if column.primary_key]
-        if len(keys) == 1:
-            return keys[0]
-        if keys:
-            names = ", ".join(f"`{key.name}`" for key in keys)
-            raise SchemaError(f"model `{self.label}` has several primary keys: {names}")
-        raise SchemaError(
-            f"model `{self.label}` has no primary key: give one field "
-            "`ferro.Field(primary_key=True)`, or the class `abstract=True`"
-        )
+    def _check_keys(self) -> None:
+        names = {it.name for it in self._plain.values() if it.primary_key}
+        names |= {name for name, (link, _) in self._foreign.items() if link.primary_key}
+        if not names:
+            raise SchemaError(
+                f"model `{self.label}` has no primary key: give one field "
+                "`ferro.Field(primary_key=True)`, or the class `abstract=True`"
+            )
+        if len(names) > 1 and any(it.generated for it in self._plain.values()):
+            raise SchemaError(
+                f"model `{self.label}`: a key of several fields cannot be generated by the "
+                "database: make each of them required"
+            )
+        fields = {*self._plain, *self._foreign}
+        for listed in (*self.uniques, *self.indexes):
+            for name in listed:
+                if name not in fields:
+                    raise SchemaError(f"model `{self.label}` has no field `{name}` to index")
 
-    def _unknown(self, name: str) -> str:
-        nearest = difflib.get_close_matches(name, self.columns, n=1)
-        hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {_list(self.columns)}"
-        return f"model `{self.label}` has no field `{name}`: {hint}"
+    def _is_unique(self, edge: Edge) -> bool:
+        link = self.links.get(edge.name)
+        return edge.holds_key and link is not None and link.unique
+
+    def _unknown(self, name: str, what: str = "field") -> str:
+        known = self.relations if what == "relation" else {**self.columns, **self.relations}
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {_list(known) or 'none'}"
+        return f"model `{self.label}` has no {what} `{name}`: {hint}"
 
 
 class Registry:
@@ -92,7 +392,8 @@ class Registry:
     def __init__(self) -> None:
         self.version = 0
         self._tables: dict[str, Table] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._linked = -1
         self._models: tuple[int, _native.Models] | None = None
 
     def add(self, table: Table) -> None:
@@ -111,14 +412,72 @@ class Registry:
             self._tables[table.name] = table
             self.version += 1
 
+    def remove(self, table: Table) -> None:
+        """Forget a model: for tests of models that do not fit the others."""
+        with self._lock:
+            self._tables.pop(table.name, None)
+            self.version += 1
+
+    def target(self, source: Table, link: Link) -> Table:
+        """The table at the other end of a relation."""
+        if not isinstance(link.target, str):
+            found = link.target.__dict__.get("__ferro_table__")
+            if not isinstance(found, Table):
+                name = getattr(link.target, "__name__", link.target)
+                raise SchemaError(f"`{source.label}.{link.name}`: `{name}` is no model of a table")
+            return self._tables.get(found.name, found)
+        if link.target == source.label:
+            return source
+        named = [it for it in self._tables.values() if it.label == link.target]
+        near = [it for it in named if it.model.__module__ == source.model.__module__]
+        found = near or named
+        if len(found) == 1:
+            return found[0]
+        if found:
+            paths = ", ".join(f"`{_path(it)}`" for it in found)
+            raise SchemaError(f"`{source.label}.{link.name}`: `{link.target}` may be {paths}")
+        raise SchemaError(
+            f"`{source.label}.{link.name}` refers to `{link.target}`, which is not defined: import "
+            "the module that defines it"
+        )
+
+    def link(self) -> None:
+        """Connect the tables by their relations, if one was added."""
+        if self._linked == self.version:
+            return
+        with self._lock:
+            while self._linked != self.version:
+                version = self.version
+                for table in list(self._tables.values()):
+                    table.join()
+                if version != self.version:
+                    continue
+                for table in self._tables.values():
+                    table.resolve_columns()
+                relations: dict[str, dict[str, Edge]] = {name: {} for name in self._tables}
+                for table in self._tables.values():
+                    for edge, back in table.own_edges():
+                        relations[table.name][edge.name] = edge
+                        if back is not None:
+                            way_back = _reversed(edge, back, table.links[edge.name])
+                            relations[edge.target.name].setdefault(back, way_back)
+                for table in self._tables.values():
+                    _check_back_references(table, relations[table.name])
+                    table.relations = relations[table.name]
+                    for name in table.relations:
+                        RelationAttribute.put(table.model, name)
+                self._linked = version
+
     def models(self) -> _native.Models:
         """The checked models; checked again after one was added."""
         with self._lock:
+            self.link()
             version, tables = self.version, list(self._tables.values())
             known = self._models
-        if known is not None and known[0] == version:
-            return known[1]
-        models = _native.Models(json.dumps(self._schema(tables)), compiler)
+            if known is not None and known[0] == version:
+                return known[1]
+            schema = json.dumps(self._schema(tables))
+        models = _native.Models(schema, compiler)
         with self._lock:
             self._models = (version, models)
         return models
@@ -130,13 +489,69 @@ class Registry:
         }
 
 
+def _reversed(edge: Edge, name: str, link: Link) -> Edge:
+    if edge.through is None:
+        return Edge(
+            name,
+            edge.target,
+            edge.source,
+            not link.unique,
+            False,
+            edge.target_fields,
+            edge.source_fields,
+        )
+    through = Through(edge.through.table, edge.through.target_fields, edge.through.source_fields)
+    keys = tuple(it.name for it in edge.target.keys)
+    return Edge(name, edge.target, edge.source, True, False, keys, through.source_fields, through)
+
+
+def _check_back_references(table: Table, edges: dict[str, Edge]) -> None:
+    for link in table.links.values():
+        if link.kind != "back-reference":
+            continue
+        edge = edges.get(link.name)
+        where = f"`{table.label}.{link.name}`"
+        if edge is None:
+            raise SchemaError(
+                f"{where} is a `BackRef`, and no relation to `{table.label}` has "
+                f'`related_name="{link.name}"`'
+            )
+        if edge.many != link.many:
+            wanted = "many rows: `Relation[list[…]]`" if edge.many else "one row: `Relation[…]`"
+            raise SchemaError(f"{where} leads to {wanted}")
+
+
+def _pairs(source: Table, link: Link, target: Table) -> Table:
+    """A model for the pairs of a many-to-many relation: `post_tags` with `post_id` and `tag_id`."""
+    from ._model import Model
+
+    one, two = snake_case(source.label), snake_case(target.label)
+    if one == two:
+        one, two = f"from_{one}", f"to_{two}"
+    name = f"{source.label}_{link.name}"
+    body = {
+        "__module__": source.model.__module__,
+        "__qualname__": f"{source.model.__qualname__}.{link.name}",
+        "__doc__": f"The pairs of `{source.label}.{link.name}`.",
+        "__annotations__": {one: source.model, two: target.model},
+        one: ForeignKey(primary_key=True),
+        two: ForeignKey(primary_key=True, index=True),
+    }
+    make: Any = type(Model)
+    model = make(name, (Model,), body, table=f"{source.name}_{link.name}")
+    table: Table = model.__ferro_table__
+    return table
+
+
 def _enums(tables: list[Table]) -> dict[str, dict[str, Any]]:
     enums: dict[str, dict[str, Any]] = {}
     for table in tables:
         for column in table.columns.values():
-            if column.enum_class is None or column.kind != "text":
+            if not isinstance(column.column_type, dict) or column.enum_class is None:
                 continue
-            name = column.column_type["enumeration"]
+            name = column.column_type.get("enumeration")
+            if name is None:
+                continue
             values = [member.value for member in column.enum_class]
             known = enums.setdefault(name, {"name": name, "values": values})
             if known["values"] != values:

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 from . import _native
 from ._engine import engine, in_context
+from ._identity import forget
+from ._scope import Scope, current_scope
 from .exceptions import ConfigurationError, FerroError, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
@@ -37,6 +39,7 @@ class Transaction:
         self._owner: asyncio.Task[object] | None = None
         self._session: _native.Session | None = None
         self._label: str | None = None
+        self._scope: Scope | None = None
 
     @property
     def label(self) -> str:
@@ -54,6 +57,8 @@ class Transaction:
 
     def admit(self, using: str | None) -> None:
         """Refuse another connection than this transaction's."""
+        if current_scope() is not self._scope:
+            raise TransactionError("a transaction has one scope: enter `ferro.scope` outside of it")
         if using is not None and using != self.label:
             raise TransactionError(
                 f"inside a transaction on `{self.label}`, `{using}` cannot be used: a transaction "
@@ -68,13 +73,14 @@ class Transaction:
         if self._owner is not None:
             raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
         self._owner = asyncio.current_task()
+        self._scope = current_scope()
         parent = current()
         if parent is not None:
             parent.admit(self._using)
             self._label = parent.label
             self._session = await parent.session.begin()
         else:
-            self._label, session = engine.open(self._using)
+            self._label, session = engine.open(self._using, current_scope())
             self._session = await session.begin(**self._options)
         self._parent = parent
         _current.set(self)
@@ -93,6 +99,7 @@ class Transaction:
             if kind is None:
                 await session.commit()
             else:
+                forget(self.label)
                 await _undo(session)
         finally:
             # Undoes what neither of them ended: they were cancelled, or refused.
@@ -189,10 +196,11 @@ def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
     That is the transaction that was passed, else the one that this task is in, else the database.
     """
     if isinstance(using, Transaction):
+        using.admit(None)
         return using.label, using.session
     transaction = current()
     if transaction is None:
-        return engine.open(using)
+        return engine.open(using, current_scope())
     transaction.admit(using)
     return transaction.label, transaction.session
 

@@ -24,7 +24,8 @@
     │   └── OutcomeUnknown
     ├── QueryError
     │   ├── InvalidQuery
-    │   │   └── UnknownField
+    │   │   ├── UnknownField
+    │   │   └── NotLoaded
     │   ├── SqlSyntaxError
     │   ├── UndefinedObject
     │   ├── TypeMismatch
@@ -218,6 +219,10 @@ class InvalidQuery(QueryError):
 
 class UnknownField(InvalidQuery, AttributeError):
     """The model has no such field; the message names the nearest."""
+
+
+class NotLoaded(InvalidQuery, AttributeError):
+    """A relation was used as if it were loaded: `await` it, or `include` it in the query."""
 
 
 class SqlSyntaxError(QueryError):

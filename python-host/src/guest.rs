@@ -269,7 +269,7 @@ fn arguments(query: &str, parameters: &Bound<'_, PyAny>) -> Result<(Query, Vec<V
     Ok((query, read_values(parameters)?))
 }
 
-fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Error> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| {
         Error::new(ErrorKind::InvalidConfiguration, format!("not a valid {what}: {error}"))
     })

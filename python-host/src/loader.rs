@@ -28,6 +28,8 @@ struct Field {
     name: Py<PyString>,
     /// From a stored value to the member of an enum.
     members: Option<Py<PyDict>>,
+    /// From a document to the value that has its shape.
+    decode: Option<Py<PyAny>>,
     /// The value can change in place: what was loaded is kept as a copy of its own.
     copy: Option<Py<PyAny>>,
 }
@@ -37,6 +39,7 @@ struct Field {
 struct FieldArguments<'py> {
     name: Bound<'py, PyString>,
     members: Option<Bound<'py, PyDict>>,
+    decode: Option<Bound<'py, PyAny>>,
     copy: Option<Bound<'py, PyAny>>,
 }
 
@@ -58,6 +61,7 @@ impl Loader {
                 let field = Field {
                     name: field.name.unbind(),
                     members: field.members.map(Bound::unbind),
+                    decode: field.decode.map(Bound::unbind),
                     copy: field.copy.map(Bound::unbind),
                 };
                 Ok((key, field))
@@ -117,6 +121,13 @@ impl Loader {
                 }
             }
         }
+        if let Some(decode) = &field.decode {
+            for object in &mut objects {
+                if !object.is_none() {
+                    *object = decoded(decode.bind(py), object, name)?;
+                }
+            }
+        }
         Ok((field, objects))
     }
 
@@ -154,6 +165,20 @@ impl Loader {
         }
         Ok(instance)
     }
+}
+
+fn decoded<'py>(
+    decode: &Bound<'py, PyAny>,
+    document: &Bound<'py, PyAny>,
+    column: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    decode.call1((document,)).map_err(|raised| {
+        let py = decode.py();
+        let message = format!("column `{column}` holds a document of another shape: {raised}");
+        let mut error = Error::new(ErrorKind::DecodeFailed, message);
+        error.column = Some(column.to_owned());
+        exception(py, &error)
+    })
 }
 
 fn member<'py>(

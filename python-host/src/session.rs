@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use ferro_session::Cursor;
+use ferro_session::{Cursor, Tenant};
+use ferro_wit::plan::{Bind, Binding, Plan, Step};
 use ferro_wit::types::{
-    Arrays, Batch, Column, ColumnInfo, Error, ErrorKind, Scalars, TransactionOptions, Value,
+    Arrays, Batch, Column, ColumnInfo, Dialect, Error, ErrorKind, Scalars, TransactionOptions,
+    Value,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use pyo3_async_runtimes::tokio::get_runtime;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use crate::bridge::spawn;
 use crate::columns::read_batch;
 use crate::databases::Databases;
 use crate::errors::raise;
+use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::{Parameter, Query};
@@ -31,9 +34,21 @@ pub(crate) struct Gate(ferro_session::Gate);
 
 #[pymethods]
 impl Gate {
+    /// With a tenant, which is JSON as an operator's file has it, its grants and forced filters.
     #[new]
-    fn new(databases: &Databases, models: &Models) -> Self {
-        Self(ferro_session::Gate::trusted(databases.databases.clone(), models.models.clone()))
+    fn new(
+        py: Python<'_>,
+        databases: &Databases,
+        models: &Models,
+        tenant: Option<&str>,
+    ) -> PyResult<Self> {
+        let (databases, models) = (databases.databases.clone(), models.models.clone());
+        let Some(tenant) = tenant else {
+            return Ok(Self(ferro_session::Gate::trusted(databases, models)));
+        };
+        let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
+        raise(py, tenant.check(&models))?;
+        Ok(Self(ferro_session::Gate::scoped(databases, models, Arc::new(tenant))))
     }
 
     /// A session with the database of a label. It takes no connection yet.
@@ -97,6 +112,82 @@ impl Session {
             let cursor = session.fetch(&query.get().query, values).await?;
             drop(session);
             Ok(TupleRows(read_to_end(cursor).await?))
+        })
+    }
+
+    /// Run a query for its rows. Resolves to a list of dicts, by the names of the columns.
+    fn fetch_dicts<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let values = raise(py, query.get().bind(values))?;
+        let query = query.clone().unbind();
+        spawn(py, async move {
+            let session = session.await?;
+            let cursor = session.fetch(&query.get().query, values).await?;
+            drop(session);
+            Ok(DictRows(read_to_end(cursor).await?))
+        })
+    }
+
+    /// Run a query whose rows are read bit by bit, as instances of a model or, without a loader, as
+    /// dicts. Resolves to a cursor.
+    fn open<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+        loader: Option<Bound<'py, Loader>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let values = raise(py, query.get().bind(values))?;
+        let (query, loader) = (query.clone().unbind(), loader.map(Bound::unbind));
+        let label = self.label.clone();
+        spawn(py, async move {
+            let cursor = session.await?.fetch(&query.get().query, values).await?;
+            Ok(RowCursor::new(cursor, loader, label))
+        })
+    }
+
+    /// The statement of a query, and which of its values go to the placeholders, in order.
+    fn sql<'py>(&self, py: Python<'py>, query: &Bound<'py, Query>) -> PyResult<(String, Vec<u32>)> {
+        let session = raise(py, self.session.try_read().map_err(|_| ended()))?;
+        let session = raise(py, session.as_ref().ok_or_else(ended))?;
+        let query = query.get();
+        let plan = raise(py, py.detach(|| session.plan(&query.query)))?;
+        let step = raise(py, first_step(&plan))?;
+        let places = step.binds.iter().filter_map(|bind| match bind.source {
+            Binding::Parameter(number) => Some(number),
+            _ => None,
+        });
+        Ok((step.sql.clone(), places.collect()))
+    }
+
+    /// How the database means to run a query. Resolves to a list of dicts.
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let values = raise(py, query.get().bind(values))?;
+        let query = query.clone().unbind();
+        spawn(py, async move {
+            let session = session.await?;
+            let plan = session.plan(&query.get().query)?;
+            let step = first_step(&plan)?;
+            let explain = match session.dialect() {
+                Dialect::Sqlite => "EXPLAIN QUERY PLAN",
+                Dialect::Postgres => "EXPLAIN",
+            };
+            let sql = format!("{explain} {}", step.sql);
+            let cursor = session.fetch_raw(&sql, bound(step, &values)?).await?;
+            drop(session);
+            Ok(DictRows(read_to_end(cursor).await?))
         })
     }
 
@@ -214,6 +305,95 @@ impl Session {
         match self.session.try_write() {
             Ok(mut session) => drop(session.take()),
             Err(_) => drop(get_runtime().spawn(self.take())),
+        }
+    }
+}
+
+/// The statement that returns the rows of a query.
+fn first_step(plan: &Plan) -> Result<&Step, Error> {
+    plan.steps.first().ok_or_else(|| Error::new(ErrorKind::Internal, "a plan without a statement"))
+}
+
+/// What a statement binds, as values of SQL text.
+fn bound(step: &Step, values: &[Value]) -> Result<Vec<Value>, Error> {
+    let value = |bind: &Bind| match &bind.source {
+        Binding::Parameter(number) => values.get(*number as usize).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a plan binds a parameter that there is not")
+        }),
+        Binding::Constant(value) => Ok(value.clone()),
+        _ => Err(Error::new(
+            ErrorKind::Unsupported,
+            "a query under a scope is not explained: its forced values stay with the gate",
+        )),
+    };
+    step.binds.iter().map(value).collect()
+}
+
+/// Rows that are read bit by bit.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct RowCursor {
+    cursor: Arc<Mutex<Option<Cursor>>>,
+    loader: Option<Py<Loader>>,
+    label: Arc<str>,
+}
+
+impl RowCursor {
+    fn new(cursor: Cursor, loader: Option<Py<Loader>>, label: Arc<str>) -> Self {
+        Self { cursor: Arc::new(Mutex::new(Some(cursor))), loader, label }
+    }
+}
+
+#[pymethods]
+impl RowCursor {
+    /// At most so many rows more. Resolves to a list, which is empty at the end.
+    fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Bound<'py, PyAny>> {
+        let cursor = self.cursor.clone();
+        let loader = self.loader.as_ref().map(|loader| loader.clone_ref(py));
+        let label = self.label.clone();
+        spawn(py, async move {
+            let mut cursor = cursor.lock().await;
+            let Some(open) = cursor.as_mut() else {
+                return Err(Error::new(ErrorKind::InvalidQuery, "this cursor is closed"));
+            };
+            let columns = open.columns().to_vec();
+            let batch = open.next(max_rows).await?;
+            let rows = Rows { columns, batches: batch.into_iter().collect() };
+            Ok(match loader {
+                Some(loader) => NextRows::Instances(Instances { rows, loader, label }),
+                None => NextRows::Dicts(DictRows(rows)),
+            })
+        })
+    }
+
+    /// Let go of the rows that were not read, as soon as nothing reads them.
+    fn close(&self) {
+        match self.cursor.try_lock() {
+            Ok(mut cursor) => {
+                let _runtime = get_runtime().enter();
+                drop(cursor.take());
+            }
+            Err(_) => {
+                let cursor = self.cursor.clone();
+                drop(get_runtime().spawn(async move { drop(cursor.lock().await.take()) }));
+            }
+        }
+    }
+}
+
+enum NextRows {
+    Instances(Instances),
+    Dicts(DictRows),
+}
+
+impl<'py> IntoPyObject<'py> for NextRows {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        match self {
+            Self::Instances(rows) => rows.into_pyobject(py),
+            Self::Dicts(rows) => rows.into_pyobject(py),
         }
     }
 }

@@ -150,7 +150,7 @@ async def test_bulk_create_takes_new_rows_with_and_without_keys() -> None:
     rows[0].age = 9
     await rows[0].save()
     assert (await User.get(100)).age == 9
-    with pytest.raises(ferro.InvalidQuery, match="generated keys"):
+    with pytest.raises(ferro.InvalidQuery, match="without `return_keys=True`"):
         await rows[1].save()
     with pytest.raises(ferro.InvalidQuery, match="stored"):
         await User.bulk_create([rows[0]])

@@ -1,0 +1,409 @@
+"""What a relation of a row leads to: a row that can be awaited, or a query of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ._expression import Fields, RelationExpression, all_of
+from ._select import Select
+from ._table import Edge, Table
+from ._transaction import transaction
+from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
+
+if TYPE_CHECKING:
+    from ._model import Model
+
+M = TypeVar("M", bound="Model")
+
+
+class NoRow:
+    """What a relation that leads to no row is: false, and None when it is awaited.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Desk(ferro.Model, table="doc_desk"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     user: ferro.Relation["Person | None"] = ferro.ForeignKey(related_name="desks")
+        >>> class Person(ferro.Model, table="doc_desk_person"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> async def main() -> object:
+        ...     return await Desk(id=1).user
+        >>> bool(Desk(id=1).user), asyncio.run(main())
+        (False, None)
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, NoRow)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+NO_ROW = NoRow()
+
+
+class Unloaded:
+    """A row that is known by its key, and is loaded when it is awaited."""
+
+    __slots__ = ("_edge", "_row")
+
+    def __init__(self, row: Model, edge: Edge) -> None:
+        self._row = row
+        self._edge = edge
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return _load(self._row, self._edge).__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        edge = self._edge
+        raise NotLoaded(
+            f"`{edge}` is not loaded, so it has no `{name}` yet: `await` it, or query with "
+            f'`.include("{edge.name}")`'
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self._edge}, not loaded>"
+
+
+class RelatedRows(Select[M]):
+    """The rows at the other end of a relation: a query of them, and the ways to change which.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Band(ferro.Model, table="doc_band"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     albums: ferro.Relation[list["Album"]] = ferro.BackRef()
+        >>> class Album(ferro.Model, table="doc_album"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     title: str
+        ...     band: ferro.Relation[Band] = ferro.ForeignKey(related_name="albums")
+        >>> async def main() -> list[str]:
+        ...     await ferro.connect("sqlite::memory:", auto_migrate=True)
+        ...     band = await Band.create()
+        ...     await band.albums.create(title="First")
+        ...     titles = [album.title for album in await band.albums.where(title="First")]
+        ...     await ferro.disconnect()
+        ...     return titles
+        >>> asyncio.run(main())
+        ['First']
+    """
+
+    __slots__ = ("_edge", "_row")
+
+    def __init__(self, row: Model, edge: Edge) -> None:
+        super().__init__(edge.target.model, edge.target, row_connection(row))
+        self._row = row
+        self._edge = edge
+
+    def _base(self) -> Any:
+        """The condition that the rows are at the other end."""
+        edge, key = self._edge, self._key()
+        fields = Fields(edge.target)
+        if edge.through is None:
+            pairs = zip(edge.target_fields, key, strict=True)
+            return all_of(getattr(fields, name) == value for name, value in pairs)
+        back: RelationExpression = getattr(fields, _way_back(edge))
+        return back.any(**dict(zip(edge.source_fields, key, strict=True)))
+
+    def _key(self) -> tuple[Any, ...]:
+        key = tuple(self._row.__dict__[name] for name in self._edge.source_fields)
+        if None in key:
+            raise InvalidQuery(
+                f"`{self._edge}`: this `{self._edge.source.label}` has no key yet: save it first"
+            )
+        return key
+
+    def _plain(self) -> Select[M]:
+        if not self._conditions:
+            self._conditions = (self._base(),)
+        return super()._plain()
+
+    def __await__(self) -> Generator[Any, Any, list[M]]:
+        return self._loaded_or_all().__await__()
+
+    async def _loaded_or_all(self) -> list[M]:
+        loaded = self._loaded()
+        return await self.all() if loaded is None else list(loaded)
+
+    def __iter__(self) -> Iterator[M]:
+        return iter(self._needed())
+
+    def __len__(self) -> int:
+        return len(self._needed())
+
+    def __bool__(self) -> bool:
+        # Without this it would be asked for its length.
+        return bool(self._needed())
+
+    def _loaded(self) -> list[M] | None:
+        rows: list[M] | None = cached(self._row, self._edge)
+        return rows
+
+    def _needed(self) -> list[M]:
+        loaded = self._loaded()
+        if loaded is None:
+            raise NotLoaded(
+                f"`{self._edge}` is not loaded: `await` it, or query with "
+                f'`.include("{self._edge.name}")`'
+            )
+        return loaded
+
+    async def create(self, **values: Any) -> M:
+        """Insert a row that is at the other end, and return it."""
+        from ._model import Connected
+
+        edge = self._edge
+        connected: Connected[M] = Connected(self._model, self._using)
+        if edge.through is None:
+            keys = dict(zip(edge.target_fields, self._key(), strict=True))
+            row = await connected.create(**values, **keys)
+        else:
+            async with transaction(using=self._label()):
+                row = await connected.create(**values)
+                await self.add(row)
+        forget(self._row, edge)
+        return row
+
+    async def add(self, *rows: M) -> None:
+        """Let rows be at the other end too; those that are already stay."""
+        edge = self._edge
+        if not rows:
+            return
+        if edge.through is None:
+            await self._give(rows, self._key())
+        else:
+            await self._pair(edge.through.table, rows)
+        forget(self._row, edge)
+
+    async def remove(self, *rows: M) -> None:
+        """Let rows be at the other end no longer. They are not deleted."""
+        edge = self._edge
+        if not rows:
+            return
+        if edge.through is None:
+            self._check_nullable()
+            keys = [key for (key,) in map(edge.key_of, rows)]
+            (field,) = edge.key_fields
+            chosen = self.where(getattr(Fields(edge.target), field).in_(keys))
+            await chosen.update(**dict.fromkeys(edge.target_fields))
+            for row in rows:
+                _set_quietly(row, edge.target_fields, None)
+        else:
+            await self._pairs(rows).delete()
+        forget(self._row, edge)
+
+    async def clear(self) -> None:
+        """Let no row be at the other end. None of them is deleted."""
+        edge = self._edge
+        if edge.through is None:
+            self._check_nullable()
+            await self.where().update(**dict.fromkeys(edge.target_fields))
+        else:
+            await self._pairs(None).delete()
+        forget(self._row, edge)
+
+    async def set(self, rows: Iterable[M]) -> None:
+        """Let these rows be at the other end, and no others."""
+        rows = list(rows)
+        async with transaction(using=self._label()):
+            edge = self._edge
+            (field,) = edge.key_fields
+            keys = [key for (key,) in map(edge.key_of, rows)]
+            kept = getattr(Fields(edge.target), field).not_in(keys)
+            await self.remove(*await self.where(kept).all())
+            await self.add(*rows)
+
+    def _label(self) -> str | None:
+        using = self._using
+        return using if using is None or isinstance(using, str) else using.label
+
+    async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
+        edge = self._edge
+        (field,) = edge.key_fields
+        keys = [found for (found,) in map(edge.key_of, rows)]
+        others: Select[M] = Select(self._model, edge.target, self._using)
+        chosen = others.where(getattr(Fields(edge.target), field).in_(keys))
+        changed = await chosen.update(**dict(zip(edge.target_fields, key, strict=True)))
+        if changed != len(set(keys)):
+            raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
+        for row in rows:
+            _set_quietly(row, edge.target_fields, key)
+
+    async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
+        from ._write import insert_many
+
+        edge = self._edge
+        assert edge.through is not None, "asked before"
+        fields = (*edge.through.source_fields, *edge.through.target_fields)
+        pairs = {(*self._key(), *edge.key_of(row)): None for row in rows}
+        made = [through.model(**dict(zip(fields, pair, strict=True))) for pair in pairs]
+        target = through.unique_key(set(fields))
+        conflict = None if target is None else (target, ())
+        await insert_many(through, made, self._using, conflict)
+
+    def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:
+        """The pairs with these rows, or with all of them."""
+        edge = self._edge
+        assert edge.through is not None, "asked before"
+        pairs: Select[Any] = Select(edge.through.table.model, edge.through.table, self._using)
+        pairs = pairs.where(**dict(zip(edge.through.source_fields, self._key(), strict=True)))
+        if rows is None:
+            return pairs
+        (field,) = edge.through.target_fields
+        keys = [key for (key,) in map(edge.key_of, rows)]
+        return pairs.where(getattr(Fields(edge.through.table), field).in_(keys))
+
+    def _check_nullable(self) -> None:
+        edge = self._edge
+        if not all(edge.target.columns[name].nullable for name in edge.target_fields):
+            raise InvalidQuery(
+                f"`{edge}`: a `{edge.target.label}` cannot be without it: delete the rows, or give "
+                "them to another"
+            )
+
+
+def relation_of_class(model: Any, name: str) -> RelationExpression:
+    """`Post.author`, in a condition."""
+    return RelationExpression(_table(model).edge(name))
+
+
+def related(row: Model, name: str) -> Any:
+    """`post.author`: the row if it is loaded, or what can be awaited; `author.posts`: a query."""
+    edge = _table(type(row)).edge(name)
+    if edge.many:
+        return RelatedRows(row, edge)
+    known = getattr(row, "_ferro_related", None)
+    if known is not None and name in known and known[name][0] == _own_key(row, edge):
+        found = known[name][1]
+        return NO_ROW if found is None else found
+    if edge.holds_key and None in _own_key(row, edge):
+        return NO_ROW
+    return Unloaded(row, edge)
+
+
+def assign(row: Model, name: str, value: Any) -> None:
+    """`post.author = author`."""
+    edge = _table(type(row)).edge(name)
+    if edge.many:
+        raise InvalidQuery(f"`{edge}` leads to many rows: call `add`, `remove` or `set` on it")
+    if not edge.holds_key:
+        raise InvalidQuery(f"`{edge.target.label}` has the key of `{edge}`: set it there")
+    value = None if isinstance(value, NoRow) else value
+    if isinstance(value, Unloaded):
+        key = _own_key(value._row, value._edge)
+    else:
+        key = (None,) * len(edge.source_fields) if value is None else edge.key_of(value)
+    for field, part in zip(edge.source_fields, key, strict=True):
+        setattr(row, field, part)
+    if not isinstance(value, Unloaded):
+        remember(row, edge, value)
+
+
+def remember(row: Model, edge: Edge, found: Any) -> None:
+    """Keep what a relation leads to with the row."""
+    known = getattr(row, "_ferro_related", None)
+    if known is None:
+        known = {}
+        object.__setattr__(row, "_ferro_related", known)
+    known[edge.name] = (_own_key(row, edge), found)
+
+
+def cached(row: Model, edge: Edge) -> Any:
+    """What a relation leads to, if it is loaded and still true; else None."""
+    known = getattr(row, "_ferro_related", None)
+    if known is None or edge.name not in known or known[edge.name][0] != _own_key(row, edge):
+        return None
+    return known[edge.name][1]
+
+
+def forget(row: Model, edge: Edge) -> None:
+    """What a relation leads to has changed."""
+    known = getattr(row, "_ferro_related", None)
+    if known is not None:
+        known.pop(edge.name, None)
+
+
+def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values with the keys in place of the rows that relations are given; and those rows."""
+    given = {name: values[name] for name in model.__ferro_links__ if name in values}
+    if not given:
+        return values, given
+    values = {name: value for name, value in values.items() if name not in given}
+    table = _table(model)
+    rows: dict[str, Any] = {}
+    for name, row in given.items():
+        edge = table.edge(name)
+        if edge.many or not edge.holds_key:
+            raise InvalidQuery(f"`{edge}` is not set with the row: add to it when the row is saved")
+        if row is None or isinstance(row, NoRow):
+            key: tuple[Any, ...] = (None,) * len(edge.source_fields)
+        elif isinstance(row, Unloaded):
+            key = _own_key(row._row, row._edge)
+        else:
+            key = edge.key_of(row)
+            rows[name] = row
+        values.update(zip(edge.source_fields, key, strict=True))
+    return values, rows
+
+
+def row_connection(row: Model) -> str | None:
+    """The connection that a row is from."""
+    loaded = getattr(row, "_ferro_loaded", None)
+    return None if loaded is None else loaded[0]
+
+
+async def _load(row: Model, edge: Edge) -> Any:
+    key = _own_key(row, edge)
+    equal = dict(zip(edge.target_fields, key, strict=True))
+    query: Select[Any] = Select(edge.target.model, edge.target, row_connection(row))
+    found = await query.where(**equal).one_or_none()
+    if found is None and edge.holds_key:
+        raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
+    remember(row, edge, found)
+    return found
+
+
+def _own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
+    return tuple(row.__dict__[name] for name in edge.source_fields)
+
+
+def _set_quietly(row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None) -> None:
+    """The database has these values now: the row has them, and knows that they are stored."""
+    loaded = getattr(row, "_ferro_loaded", None)
+    for name, value in zip(fields, key or (None,) * len(fields), strict=True):
+        row.__dict__[name] = value
+        if loaded is not None and loaded[1] is not None:
+            loaded[1][name] = value
+
+
+def _way_back(edge: Edge) -> str:
+    """The relation of the target that comes back through the same pairs."""
+    assert edge.through is not None, "asked before"
+    for name, other in edge.target.relations.items():
+        if (
+            other.through is not None
+            and other.target is edge.source
+            and other.through.table is edge.through.table
+            and other.through.source_fields == edge.through.target_fields
+        ):
+            return name
+    raise InvalidQuery(f"`{edge}` has no way back")
+
+
+def _table(model: Any) -> Table:
+    from ._model import table_of
+
+    return table_of(model)

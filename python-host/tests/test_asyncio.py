@@ -1,0 +1,122 @@
+"""Cancellation, concurrency, event loops: what asyncio does to those who hold connections."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from test_connections import run
+
+import ferro
+from models import User
+
+
+async def test_y2_cancellation_at_random_points_leaves_pool_and_transactions_clean(
+    url: str,
+) -> None:
+    """Three thousand tasks, each cancelled somewhere: before, between and inside of its awaits."""
+    pool = ferro.PoolConfig(max_connections=3, acquire_timeout=30)
+    await ferro.connect(url, pool=pool, auto_migrate=True)
+    counter = await User.create(name="counter")
+    chance = random.Random(7)
+
+    async def work() -> None:
+        async with ferro.transaction(immediate=True):
+            user = await User.get(counter.id)
+            await User.create(name="one")
+            user.age += 1
+            await user.save()
+            await User.create(name="other")
+
+    async def read() -> None:
+        async for _ in User.where(name="counter").stream(batch=1):
+            await User.select().count()
+
+    ended = cancelled = 0
+    for _ in range(60):
+        tasks = [asyncio.create_task(chance.choice((work, read))()) for _ in range(50)]
+        for task in tasks:
+            asyncio.get_running_loop().call_later(chance.random() * 0.05, task.cancel)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            assert result is None or isinstance(result, asyncio.CancelledError), repr(result)
+            ended += result is None
+            cancelled += result is not None
+    assert ended + cancelled == 3_000
+    assert cancelled > 500, "or the test proves nothing"
+
+    for _ in range(1_000):
+        if ferro.pool_stats().acquired == 0:
+            break
+        await asyncio.sleep(0.01)
+    assert ferro.pool_stats().acquired == 0
+    written = (await User.get(counter.id)).age
+    ones = await User.where(name="one").count()
+    others = await User.where(name="other").count()
+    assert ones == others == written, "a transaction is all or nothing"
+    async with ferro.transaction(immediate=True):
+        await User.create(name="after")
+
+
+async def test_a_thousand_queries_at_once_are_all_answered(url: str) -> None:
+    pool = ferro.PoolConfig(max_connections=10, acquire_timeout=60)
+    await ferro.connect(url, pool=pool, auto_migrate=True)
+    users = [User(id=number, name=f"user {number}") for number in range(1, 1_001)]
+    await User.bulk_create(users)
+    found = await asyncio.wait_for(asyncio.gather(*(User.get(it.id) for it in users)), 60)
+    assert [user.id for user in found] == [user.id for user in users]
+    assert ferro.pool_stats().acquired == 0
+
+
+async def test_leaving_a_stream_early_gives_the_connection_back(url: str) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
+    await User.bulk_create([User(name=f"user {number}") for number in range(100)])
+    stream = User.select().stream(batch=10)
+    async for user in stream:
+        assert user.name == "user 0"
+        break
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert await User.select().count() == 100
+
+
+@pytest.mark.parametrize("policy", ["asyncio", "uvloop"])
+def test_several_loops_one_after_another_and_a_clean_exit(policy: str) -> None:
+    if policy == "uvloop":
+        pytest.importorskip("uvloop")
+    done = run(f"""
+        import asyncio, {policy}, ferro
+        new = {policy}.new_event_loop
+        class Thing(ferro.Model):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+        async def work():
+            async with ferro.transaction():
+                await Thing.create()
+            return await asyncio.gather(*(Thing.select().count() for _ in range(50)))
+        loop = new()
+        loop.run_until_complete(ferro.connect("sqlite::memory:", auto_migrate=True))
+        loop.close()
+        for number in range(1, 4):
+            loop = new()
+            assert loop.run_until_complete(work()) == [number] * 50
+            loop.close()
+    """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_loops_of_several_threads_at_once() -> None:
+    done = run("""
+        import asyncio, threading, ferro
+        asyncio.run(ferro.connect("sqlite::memory:"))
+        found = []
+        async def work():
+            for number in range(50):
+                row = await ferro.fetch_one("select ? as n", number)
+                assert row == {"n": number}
+            found.append(True)
+        threads = [threading.Thread(target=asyncio.run, args=(work(),)) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert len(found) == 4
+    """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

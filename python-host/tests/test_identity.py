@@ -1,0 +1,91 @@
+"""Sessions: one row is one object."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import ferro
+from models import User
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+async def test_outside_of_a_session_each_query_makes_objects() -> None:
+    user = await User.create(name="Ada")
+    assert await User.get(user.id) is not user
+
+
+async def test_inside_one_row_is_one_object() -> None:
+    async with ferro.session() as session:
+        user = await User.create(name="Ada")
+        assert await User.get(user.id) is user
+        assert (await User.where(name="Ada"))[0] is user
+        assert [it async for it in User.select().stream()] == [user]
+        assert len(session) == 1
+    assert await User.get(user.id) is not user
+
+
+async def test_a_row_that_is_read_again_has_what_the_database_has() -> None:
+    async with ferro.session():
+        user = await User.create(name="Ada", age=36)
+        await User.where(id=user.id).update(age=37)
+        assert (await User.get(user.id)).age == user.age == 37
+        user.name = "Lovelace"
+        await User.where(id=user.id).update(age=38)
+        again = await User.get(user.id)
+        assert (again.name, again.age) == ("Lovelace", 37), "what was not saved is kept"
+        await user.save()
+        assert (await User.get(user.id)).age == 38
+
+
+async def test_a_rollback_is_forgotten() -> None:
+    async with ferro.session() as session:
+        kept = await User.create(name="kept")
+        with pytest.raises(ZeroDivisionError):
+            async with ferro.transaction():
+                lost = await User.create(name="lost")
+                kept.name = "changed"
+                await kept.save()
+                raise ZeroDivisionError
+        assert len(session) == 0
+        assert await User.get_or_none(lost.id) is None
+        assert (await User.get(kept.id)).name == "kept"
+
+
+async def test_a_deleted_row_is_forgotten() -> None:
+    async with ferro.session() as session:
+        user = await User.create(name="Ada")
+        await user.delete()
+        assert len(session) == 0
+
+
+async def test_connections_and_tasks_are_apart() -> None:
+    await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
+    async with ferro.session():
+        here = await User.create(id=1, name="here")
+        there = await User.using("other").create(id=1, name="there")
+        assert await User.get(1) is here
+        assert await User.using("other").get(1) is there
+
+    async def work() -> User:
+        async with ferro.session():
+            return await User.get(1)
+
+    one, other = await asyncio.gather(work(), work())
+    assert one == other
+    assert one is not other
+
+
+async def test_blocks_inside_blocks_and_clear() -> None:
+    async with ferro.session() as outer:
+        user = await User.create(name="Ada")
+        async with ferro.session():
+            assert await User.get(user.id) is not user
+        assert await User.get(user.id) is user
+        outer.clear()
+        assert await User.get(user.id) is not user
+    with pytest.raises(ferro.InvalidQuery, match="used once"):
+        async with outer:
+            pass

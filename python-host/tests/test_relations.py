@@ -1,0 +1,367 @@
+"""Relations: how they are declared, followed, filtered by, loaded and changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pydantic
+import pytest
+
+import ferro
+from ferro import BackRef, ForeignKey, ManyToMany, Relation
+from ferro._table import registry
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Author(ferro.Model, table="rel_author"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str
+    posts: Relation[list[Post]] = BackRef()
+    profile: Relation[Profile | None] = BackRef()
+
+
+class Profile(ferro.Model, table="rel_profile"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    bio: str
+    author: Relation[Author] = ForeignKey(related_name="profile", unique=True)
+
+
+class Post(ferro.Model, table="rel_post"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    title: str
+    views: int = 0
+    author: Relation[Author] = ForeignKey(related_name="posts", index=True)
+    tags: Relation[list[Tag]] = ManyToMany(related_name="posts")
+    comments: Relation[list[Comment]] = BackRef()
+
+
+class Tag(ferro.Model, table="rel_tag"):
+    name: str = ferro.Field(primary_key=True)
+    posts: Relation[list[Post]] = BackRef()
+
+
+class Comment(ferro.Model, table="rel_comment"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    text: str
+    post: Relation[Post] = ForeignKey(related_name="comments")
+    author: Annotated[Author | None, ForeignKey(on_delete="SET NULL")]
+    answers: Relation[Comment | None] = ForeignKey(related_name="answered_by", on_delete="cascade")
+
+
+async def blog() -> tuple[Author, Author, Post, Post, Post]:
+    ada = await Author.create(name="Ada")
+    ben = await Author.create(name="Ben")
+    first = await Post.create(title="first", views=5, author=ada)
+    second = await Post.create(title="second", views=1, author=ada)
+    third = await Post.create(title="third", views=9, author_id=ben.id)
+    return ada, ben, first, second, third
+
+
+class TestDeclaration:
+    async def test_a_foreign_key_has_a_field_of_the_type_of_the_key(self) -> None:
+        assert list(Post.model_fields) == ["id", "title", "views", "author_id"]
+        with pytest.raises(pydantic.ValidationError, match="author_id"):
+            Post(title="x")  # type: ignore[call-arg]
+        with pytest.raises(pydantic.ValidationError, match="author_id"):
+            Post(title="x", author_id="nobody")  # type: ignore[call-arg]
+        assert Post(title="x", author_id=3).model_dump() == {  # type: ignore[call-arg]
+            "id": None,
+            "title": "x",
+            "views": 0,
+            "author_id": 3,
+        }
+
+    async def test_a_nullable_one_is_null_unless_it_is_given(self) -> None:
+        comment = Comment(text="x", post_id=1)  # type: ignore[call-arg]
+        assert (comment.author_id, comment.answers_id) == (None, None)  # type: ignore[attr-defined]
+
+    async def test_the_database_keeps_the_rules(self) -> None:
+        ada, _, first, *_ = await blog()
+        comment = await Comment.create(text="hm", post=first, author=ada)
+        with pytest.raises(ferro.ForeignKeyViolation):
+            await Post.create(title="nobody's", author_id=999)
+        await Profile.create(bio="x", author=ada)
+        with pytest.raises(ferro.UniqueViolation):
+            await Profile.create(bio="y", author=ada)
+        await ada.delete()
+        assert await Post.select().count() == 1, "posts go with their author"
+        assert await Comment.select().count() == 0, "and comments with their post"
+        assert comment.author_id == ada.id  # type: ignore[attr-defined]
+
+    async def test_set_null_leaves_the_row(self) -> None:
+        _, ben, first, *_ = await blog()
+        comment = await Comment.create(text="hm", post=first, author=ben)
+        await ben.delete()
+        await comment.refresh()
+        assert not comment.author
+        assert await comment.author is None  # type: ignore[misc]
+
+    async def test_a_target_that_there_is_not_is_named(self) -> None:
+        class Lost(ferro.Model, table="rel_lost"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            home: Relation[Nowhere] = ForeignKey()  # type: ignore[name-defined]  # noqa: F821
+
+        try:
+            with pytest.raises(ferro.SchemaError, match=r"`Lost.home` refers to `Nowhere`, which"):
+                await Lost.all()
+        finally:
+            assert Lost.__ferro_table__ is not None
+            registry.remove(Lost.__ferro_table__)
+
+    async def test_a_back_reference_of_nothing_is_named(self) -> None:
+        class Alone(ferro.Model, table="rel_alone"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            friends: Relation[list[Tag]] = BackRef()
+
+        try:
+            with pytest.raises(ferro.SchemaError, match="`Alone.friends` is a `BackRef`, and no"):
+                await Alone.all()
+        finally:
+            assert Alone.__ferro_table__ is not None
+            registry.remove(Alone.__ferro_table__)
+
+    def test_a_wrong_declaration_is_named(self) -> None:
+        with pytest.raises(ferro.SchemaError, match="take one of `cascade`"):
+            ForeignKey(on_delete="explode")
+        with pytest.raises(ferro.SchemaError, match="relation `many`: a foreign-key is annotated"):
+
+            class Many(ferro.Model, table="rel_many"):
+                id: int | None = ferro.Field(default=None, primary_key=True)
+                many: Relation[list[Tag]] = ForeignKey()
+
+        with pytest.raises(ferro.SchemaError, match="relation `bare` has no annotation"):
+
+            class Bare(ferro.Model, table="rel_bare"):
+                id: int | None = ferro.Field(default=None, primary_key=True)
+                bare = ForeignKey()
+
+    async def test_abstract_models_give_their_relations(self) -> None:
+        class Owned(ferro.Model, abstract=True):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            owner: Relation[Author] = ForeignKey()
+
+        class Car(Owned, table="rel_car"):
+            plate: str
+
+        class Boat(Owned, table="rel_boat"):
+            sails: int
+
+        await ferro.create_tables()
+        ada = await Author.create(name="Ada")
+        assert (await (await Car.create(plate="A1", owner=ada)).owner).name == "Ada"
+        assert (await Boat.create(sails=2, owner=ada)).owner_id == ada.id  # type: ignore[attr-defined]
+
+
+class TestFollowing:
+    async def test_a_relation_to_one_row_is_awaited(self) -> None:
+        ada, _, first, *_ = await blog()
+        post = await Post.get(first.id)
+        with pytest.raises(ferro.NotLoaded, match=r"`Post.author` is not loaded.*`name`.*include"):
+            _ = post.author.name
+        assert await post.author == ada
+        assert post.author.name == "Ada", "it is loaded now"
+        assert await post.author is post.author
+
+    async def test_it_is_known_where_it_was_given(self) -> None:
+        ada, ben, first, *_ = await blog()
+        assert first.author is ada
+        first.author = ben
+        assert first.author_id == ben.id  # type: ignore[attr-defined]
+        await first.save()
+        assert (await Post.get(first.id)).author_id == ben.id  # type: ignore[attr-defined]
+        first.author_id = ada.id  # type: ignore[attr-defined]
+        assert (await first.author).name == "Ada", "another key is another row"
+
+    async def test_a_row_without_a_key_is_refused(self) -> None:
+        with pytest.raises(ferro.InvalidQuery, match="has no key yet: save it first"):
+            Post(title="x", author=Author(name="new"))
+        with pytest.raises(ferro.InvalidQuery, match="leads to `Author`, not to"):
+            await Post.create(title="x", author=Tag(name="y"))
+
+    async def test_the_way_back_of_a_unique_one_is_one_row(self) -> None:
+        ada, ben, *_ = await blog()
+        profile = await Profile.create(bio="poet", author=ada)
+        assert await ada.profile == profile
+        assert await ben.profile is None
+        assert not ben.profile, "it is known now"
+
+    async def test_the_way_back_of_others_is_a_query(self) -> None:
+        ada, _, first, second, _ = await blog()
+        assert await ada.posts.order_by("-views") == [first, second]
+        assert await ada.posts.where(lambda p: p.views > 2) == [first]
+        assert await ada.posts.count() == 2
+        assert await ada.posts.order_by("title").limit(1).all() == [first]
+        assert await ada.posts.where(title="third").first() is None
+        with pytest.raises(ferro.NotLoaded, match=r"`Author.posts` is not loaded"):
+            list(ada.posts)
+
+    async def test_a_row_that_was_never_saved_has_none(self) -> None:
+        with pytest.raises(ferro.InvalidQuery, match="has no key yet"):
+            await Author(name="new").posts.all()
+
+    async def test_a_relation_to_itself(self) -> None:
+        _, _, first, *_ = await blog()
+        question = await Comment.create(text="why?", post=first)
+        answer = await Comment.create(text="because", post=first, answers=question)
+        assert await question.answered_by == [answer]  # type: ignore[attr-defined]
+        assert await (await Comment.get(answer.id)).answers == question  # type: ignore[misc]
+        assert not question.answers
+
+
+class TestIncluding:
+    async def test_rows_come_with_what_they_lead_to(self) -> None:
+        ada, ben, first, *_ = await blog()
+        await Comment.create(text="nice", post=first, author=ben)
+        await Comment.create(text="thanks", post=first, author=ada)
+        posts = await Post.select().include("author", "comments.author").order_by("id")
+        assert [post.author.name for post in posts] == ["Ada", "Ada", "Ben"]
+        assert posts[0].author is posts[1].author
+        texts = [
+            (it.text, it.author.name)  # type: ignore[union-attr]
+            for it in posts[0].comments
+        ]
+        assert texts == [("nice", "Ben"), ("thanks", "Ada")]
+        assert list(posts[1].comments) == []
+        assert (len(posts[0].comments), bool(posts[1].comments)) == (2, False)
+        assert posts[0].comments._needed()[0].post is posts[0], "and the way back is known"
+
+    async def test_which_rows_and_in_which_order_can_be_said(self) -> None:
+        ada, *_ = await blog()
+        popular = Post.where(lambda p: p.views < 9).order_by("-title")
+        authors = await Author.select().include(posts=popular).order_by("id")
+        titles = [[post.title for post in author.posts] for author in authors]
+        assert titles == [["second", "first"], []]
+        with pytest.raises(ferro.InvalidQuery, match="has no limit"):
+            Author.select().include(posts=popular.limit(1))
+        assert await Author.get(ada.id) == ada
+
+    async def test_nothing_is_loaded_for_no_rows_or_null(self) -> None:
+        assert await Post.where(id=0).include("author", "tags").all() == []
+        _, _, first, *_ = await blog()
+        await Comment.create(text="hm", post=first)
+        (comment,) = await Comment.select().include("author", "answers")
+        assert (bool(comment.author), bool(comment.answers)) == (False, False)
+
+    async def test_pairs_and_their_rows_take_two_queries(self) -> None:
+        _, _, first, second, third = await blog()
+        red, blue = await Tag.create(name="red"), await Tag.create(name="blue")
+        await first.tags.add(red, blue)
+        await third.tags.add(blue)
+        posts = await Post.select().include("tags").order_by("id")
+        assert [[tag.name for tag in post.tags] for post in posts] == [
+            ["blue", "red"],
+            [],
+            ["blue"],
+        ]
+        (tag,) = await Tag.where(name="blue").include("posts.author")
+        assert [post.author.name for post in tag.posts] == ["Ada", "Ben"]
+        assert second.id is not None
+
+    async def test_a_misspelt_relation_is_named(self) -> None:
+        with pytest.raises(ferro.UnknownField, match="no relation `autor`: did you mean `author`"):
+            Post.select().include("autor")
+
+
+class TestChanging:
+    async def test_add_remove_clear_and_set_of_a_way_back(self) -> None:
+        ada, ben, first, second, third = await blog()
+        await ben.posts.add(first)
+        assert first.author_id == ben.id  # type: ignore[attr-defined]
+        assert {post.title for post in await ben.posts.all()} == {"first", "third"}
+        created = await ada.posts.create(title="fourth")
+        assert created.author_id == ada.id  # type: ignore[attr-defined]
+        with pytest.raises(ferro.InvalidQuery, match="cannot be without it"):
+            await ben.posts.remove(third)
+        with pytest.raises(ferro.InvalidQuery, match="cannot be without it"):
+            await ben.posts.clear()
+        question = await Comment.create(text="why?", post=second)
+        one = await Comment.create(text="1", post=second)
+        two = await Comment.create(text="2", post=second)
+        answered_by: Any = question.answered_by  # type: ignore[attr-defined]
+        await answered_by.set([one, two])
+        assert {it.text for it in await answered_by.all()} == {"1", "2"}
+        await answered_by.set([two])
+        assert [it.text for it in await answered_by.all()] == ["2"]
+        await answered_by.remove(two)
+        assert two.answers_id is None  # type: ignore[attr-defined]
+        await answered_by.set([one])
+        await answered_by.clear()
+        assert await answered_by.count() == 0
+        assert await Comment.select().count() == 3, "nothing was deleted"
+
+    async def test_add_remove_clear_and_set_of_pairs(self) -> None:
+        _, _, first, second, _ = await blog()
+        red, blue, tea = [await Tag.create(name=name) for name in ("red", "blue", "tea")]
+        await first.tags.add(red, blue)
+        await first.tags.add(red)
+        await second.tags.add(red)
+        assert {tag.name for tag in await first.tags} == {"red", "blue"}
+        assert {post.title for post in await red.posts} == {"first", "second"}
+        await first.tags.remove(red)
+        assert {tag.name for tag in await first.tags} == {"blue"}
+        await first.tags.set([tea, red])
+        assert {tag.name for tag in await first.tags} == {"tea", "red"}
+        green = await first.tags.create(name="green")
+        assert green in await first.tags
+        await first.tags.clear()
+        assert await first.tags.count() == 0
+        assert await second.tags.count() == 1
+        assert await Tag.select().count() == 4
+
+    async def test_deleting_what_a_row_leads_to_deletes_that_and_no_more(self) -> None:
+        _, _, first, second, _ = await blog()
+        red, blue = await Tag.create(name="red"), await Tag.create(name="blue")
+        await first.tags.add(red)
+        await second.tags.add(blue)
+        assert await first.tags.delete() == 1
+        assert [tag.name for tag in await Tag.all()] == ["blue"]
+
+    async def test_a_relation_to_many_is_not_set_directly(self) -> None:
+        _, _, first, *_ = await blog()
+        with pytest.raises(ferro.InvalidQuery, match="call `add`, `remove` or `set`"):
+            first.tags = []
+        with pytest.raises(ferro.InvalidQuery, match="is not set with the row"):
+            await Tag.create(name="x", posts=[first])
+
+
+class TestFiltering:
+    async def test_fields_across_relations(self) -> None:
+        ada, _, first, second, third = await blog()
+        assert await Post.where(lambda p: p.author.name == "Ben") == [third]
+        assert await Post.where(Post.author.name == "Ada").order_by("id") == [first, second]
+        assert await Post.where(author=ada).count() == 2
+        assert await Post.where(lambda p: p.author != ada) == [third]
+        assert await Post.select().order_by("-author.name", "id") == [third, first, second]
+
+    async def test_any_none_and_all_never_repeat_a_row(self) -> None:
+        ada, ben, *_ = await blog()
+        cyd = await Author.create(name="Cyd")
+        assert await Author.where(lambda a: a.posts.any(lambda p: p.views >= 1)).order_by("id") == [
+            ada,
+            ben,
+        ]
+        assert await Author.where(lambda a: a.posts.any()).count() == 2
+        assert await Author.where(lambda a: a.posts.none()) == [cyd]
+        assert await Author.where(lambda a: a.posts.none(title="first")).count() == 2
+        assert await Author.where(lambda a: a.posts.all(lambda p: p.views > 4)).count() == 2
+        with pytest.raises(ferro.InvalidQuery, match="leads to many rows: ask for `any`"):
+            Author.where(lambda a: a.posts.title == "x")
+
+    async def test_null_relations(self) -> None:
+        ada, _, first, *_ = await blog()
+        alone = await Comment.create(text="1", post=first)
+        named = await Comment.create(text="2", post=first, author=ada)
+        assert await Comment.where(author=None) == [alone]
+        assert await Comment.where(lambda c: c.author != None) == [named]  # noqa: E711
+        assert await Comment.where(lambda c: c.author.is_not_null()) == [named]
+
+    async def test_values_across_relations(self) -> None:
+        await blog()
+        rows = await Post.select().order_by("id").values("title", "author.name")
+        assert rows[0] == {"title": "first", "author.name": "Ada"}
+        groups = Post.select().group_by("author.name").order_by("author.name")
+        assert await groups.values("author.name", posts=ferro.count()) == [
+            {"author.name": "Ada", "posts": 2},
+            {"author.name": "Ben", "posts": 1},
+        ]

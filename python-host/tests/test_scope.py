@@ -1,0 +1,128 @@
+"""Scopes: every query of a block is a tenant's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import ferro
+from ferro import BackRef, ForeignKey, Relation
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Folder(ferro.Model, table="scope_folder"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    tenant: int = 0
+    files: Relation[list[File]] = BackRef()
+
+
+class File(ferro.Model, table="scope_file"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    tenant: int = 0
+    name: str
+    folder: Relation[Folder] = ForeignKey(related_name="files")
+
+
+def tenant(number: int, **options: Any) -> ferro.Tenant:
+    rights = {"insert": True, "update": True, "delete": True, "filters": {"tenant": number}}
+    tables = {"scope_folder": rights, "scope_file": rights}
+    grant = ferro.Grant(access="read-write", tables=tables, **options)
+    return ferro.Tenant(f"tenant {number}", grants={"default": grant})
+
+
+async def files(*tenants: int) -> None:
+    for number in tenants:
+        folder = await Folder.create(tenant=number)
+        await File.create(tenant=number, name=f"file of {number}", folder=folder)
+
+
+async def test_t2_reads_yield_only_rows_in_scope() -> None:
+    await files(1, 2)
+    with ferro.scope(tenant(1)):
+        assert [file.name for file in await File.all()] == ["file of 1"]
+        assert await File.select().count() == 1
+        assert not await File.where(tenant=2).exists()
+        assert await File.select().max("tenant") == 1
+        (folder,) = await Folder.select().include("files")
+        assert [file.name for file in folder.files] == ["file of 1"]
+        assert (await (await File.get(1)).folder).tenant == 1
+        with pytest.raises(ferro.DoesNotExist):
+            await File.get(2)
+    assert await File.select().count() == 2
+
+
+async def test_t4_writes_reach_only_rows_in_scope() -> None:
+    await files(1, 2)
+    outside = await File.get(2)
+    with ferro.scope(tenant(1)):
+        assert await File.select().update(name="changed") == 1
+        assert (await File.create(tenant=1, name="new", folder_id=1)).tenant == 1
+        with pytest.raises(ferro.DeniedError):
+            await File.create(tenant=2, name="stolen", folder_id=1)
+        with pytest.raises(ferro.DoesNotExist):
+            await outside.delete()
+        assert await File.select().delete() == 2
+    assert [file.name for file in await File.all()] == ["file of 2"]
+
+
+async def test_transactions_and_tasks_inside_are_in_scope() -> None:
+    await files(1, 2)
+    with ferro.scope(tenant(2)):
+        async with ferro.transaction():
+            assert await File.select().count() == 1
+        assert await asyncio.create_task(File.select().count()) == 1
+    async with ferro.transaction():
+        with (
+            ferro.scope(tenant(2)),
+            pytest.raises(ferro.TransactionError, match="has one scope"),
+        ):
+            await File.select().count()
+        assert await File.select().count() == 2
+
+
+async def test_scopes_of_tasks_are_apart_and_many_queries_run_in_one() -> None:
+    await files(1, 2, 3)
+
+    async def names(number: int) -> set[str]:
+        with ferro.scope(tenant(number)):
+            found = await asyncio.gather(*(File.all() for _ in range(50)))
+        return {file.name for rows in found for file in rows}
+
+    assert await asyncio.gather(names(1), names(2), names(3)) == [
+        {"file of 1"},
+        {"file of 2"},
+        {"file of 3"},
+    ]
+
+
+async def test_r1_sql_text_is_refused_unless_it_is_granted() -> None:
+    with ferro.scope(tenant(1)), pytest.raises(ferro.DeniedError, match="raw-sql"):
+        await ferro.fetch_all("select 1 as one")
+
+
+async def test_a_database_that_is_not_granted_is_denied() -> None:
+    await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
+    with ferro.scope(tenant(1)), pytest.raises(ferro.DeniedError):
+        await File.using("other").all()
+
+
+async def test_a_grant_that_does_not_fit_the_models_is_refused() -> None:
+    wrong = ferro.Grant(tables={"scope_file": ferro.TableGrant(filters={"tennant": 1})})
+    with (
+        ferro.scope(ferro.Tenant("x", grants={"default": wrong})),
+        pytest.raises(ferro.ConfigurationError, match="tennant"),
+    ):
+        await File.all()
+    with pytest.raises(ferro.ConfigurationError, match="takes a `ferro.Tenant`"):
+        ferro.scope("acme")  # type: ignore[arg-type]
+
+
+async def test_y4_objects_of_scopes_are_apart() -> None:
+    await files(1, 2)
+    async with ferro.session():
+        everything = await File.get(1)
+        with ferro.scope(tenant(1)):
+            assert await File.get(1) is not everything

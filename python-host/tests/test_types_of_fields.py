@@ -1,0 +1,204 @@
+"""What a field may be, besides the plain types: structures, literals, checks, types by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import pydantic
+import pytest
+from typing_extensions import TypedDict
+
+import ferro
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Address(pydantic.BaseModel):
+    street: str
+    since: datetime.date
+    geo: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass
+class Phone:
+    number: str
+    kind: str = "home"
+
+
+class Extra(TypedDict):
+    score: int
+
+
+class Level(enum.Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Contact(ferro.Model, table="fields_contact"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    address: Address | None = None
+    addresses: list[Address] = ferro.Field(default=[])
+    by_name: dict[str, Address] = ferro.Field(default={})
+    phone: Phone | None = None
+    extra: Extra | None = None
+    days: list[datetime.date] = ferro.Field(default=[], db_type="jsonb")
+    any: list[Any] = ferro.Field(default=[])
+
+
+class Checked(ferro.Model, table="fields_checked"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    age: int = ferro.Field(default=20, ge=18, lt=150, db_check=True, db_type="smallint")
+    price: Decimal = ferro.Field(
+        default=Decimal(1), db_type="numeric(6,2)", db_check=lambda it: it > 0
+    )
+    colour: Literal["red", "green"] = ferro.Field(default="red", db_check=True)
+    level: Level = ferro.Field(default=Level.LOW, db_type="varchar(4)", db_check=True)
+    size: Literal[1, 2, 3] = 1
+    name: Annotated[str, ferro.Field(db_column="full_name", db_type="varchar(10)")] = ""
+    odd: int = ferro.Field(default=1, db_check=lambda it: (it < 0) | (it >= 1) & (it != 13))
+
+
+async def test_structures_are_documents_and_come_back_as_they_were() -> None:
+    home = Address(street="Way 1", since=datetime.date(2020, 2, 29), geo=(1.5, 2.5))
+    away = Address(street="Way 2", since=datetime.date(2021, 1, 1))
+    made = await Contact.create(
+        address=home,
+        addresses=[home, away],
+        by_name={"away": away},
+        phone=Phone("123"),
+        extra={"score": 5},
+        days=[datetime.date(2024, 1, 2)],
+        any=[1, "two", {"three": None}],
+    )
+    found = await Contact.get(made.id)
+    assert found == made
+    assert isinstance(found.address, Address)
+    assert found.phone == Phone("123")
+    assert await Contact.select().values("phone", "days") == [
+        {"phone": Phone("123"), "days": [datetime.date(2024, 1, 2)]}
+    ]
+    stored = await ferro.fetch_all("select address from fields_contact")
+    assert "2020-02-29" in str(stored)
+
+
+async def test_a_change_inside_of_a_structure_is_saved() -> None:
+    home = Address(street="Way 1", since=datetime.date(2020, 2, 29))
+    made = await Contact.create(address=home)
+    found = await Contact.get(made.id)
+    assert found.address is not None
+    found.address.street = "Way 9"
+    found.addresses.append(home)
+    await found.save()
+    again = await Contact.get(made.id)
+    assert again.address is not None
+    assert (again.address.street, len(again.addresses)) == ("Way 9", 1)
+
+
+async def test_a_document_of_another_shape_is_named() -> None:
+    made = await Contact.create(address=Address(street="x", since=datetime.date(2020, 1, 1)))
+    await Contact.where(id=made.id).update(any=[1])
+    await ferro.execute("""update fields_contact set address = '{"street": 5}'""")
+    with pytest.raises(ferro.DecodeError, match="column `address` holds a document of another"):
+        await Contact.all()
+
+
+async def test_checks_of_the_database_are_those_of_pydantic() -> None:
+    await Checked.create(age=18, price=Decimal("9999.99"), colour="green", level=Level.HIGH)
+    for column, value in (
+        ("age", 17),
+        ("age", 150),
+        ("price", 0),
+        ("colour", "'blue'"),
+        ("level", "'none'"),
+        ("odd", 0),
+        ("odd", 13),
+    ):
+        with pytest.raises(ferro.CheckViolation):
+            await ferro.execute(f"update fields_checked set {column} = {value}")
+    await ferro.execute("update fields_checked set odd = -1, full_name = 'ok'")
+    assert [(it.odd, it.name) for it in await Checked.all()] == [(-1, "ok")]
+    assert await Checked.where(name="ok", level=Level.HIGH, colour="green").count() == 1
+
+
+async def test_pydantic_says_no_before_the_database_is_asked() -> None:
+    for wrong in ({"age": 17}, {"colour": "blue"}, {"size": 4}):
+        with pytest.raises(pydantic.ValidationError):
+            await Checked.create(**wrong)
+        with pytest.raises(pydantic.ValidationError):
+            await Checked.select().update(**wrong)
+
+
+def test_types_and_checks_that_do_not_fit_are_named() -> None:
+    def define(annotation: Any, **options: Any) -> None:
+        namespace = {
+            "__module__": __name__,
+            "__annotations__": {"id": int | None, "it": annotation},
+            "id": ferro.Field(default=None, primary_key=True),
+            "it": ferro.Field(**options),
+        }
+        type(ferro.Model)("Wrong", (ferro.Model,), namespace)
+
+    for annotation, options, message in (
+        (int, {"db_type": "money"}, "`Wrong.it`: there is no `db_type` `money`"),
+        (int, {"db_type": "integer; drop table x"}, "there is no `db_type`"),
+        (int, {"db_type": "text"}, "a field of type integer has no column of `text`"),
+        (int, {"db_type": "jsonb"}, "a field of type integer is no document"),
+        (int, {"db_type": "integer(5)"}, "the type `integer` has no size"),
+        (int, {"db_check": True}, "checks what Pydantic checks, and there is nothing"),
+        (int, {"db_check": lambda it: it > "x"}, "a check cannot compare integer with `'x'`"),
+        (int, {"db_check": lambda _: True}, "`db_check` is a comparison of the field"),
+        (Literal["a", 1], {}, "the values of a `Literal` are all texts"),
+    ):
+        with pytest.raises(ferro.SchemaError, match=message):
+            define(annotation, **options)
+
+
+class Seat(ferro.Model, table="fields_seat", uniques=[("row", "hall")], indexes=[("hall", "row")]):
+    hall: str = ferro.Field(primary_key=True)
+    number: int = ferro.Field(primary_key=True)
+    row: int = 0
+    taken: bool = False
+
+
+async def test_a_key_of_several_fields() -> None:
+    seat = await Seat.create(hall="A", number=1, row=1)
+    await Seat.create(hall="B", number=1, row=1)
+    assert await Seat.get(("A", 1)) == seat
+    assert await Seat.get(hall="A", number=1) == seat
+    seat.taken = True
+    await seat.save()
+    assert await Seat.where(taken=True) == [seat]
+    with pytest.raises(ferro.UniqueViolation):
+        await Seat.create(hall="A", number=1, row=2)
+    with pytest.raises(ferro.UniqueViolation):
+        await Seat.create(hall="A", number=2, row=1)
+    await seat.refresh()
+    await seat.delete()
+    assert [it.hall for it in await Seat.select().limit(5)] == ["B"]
+    with pytest.raises(ferro.InvalidQuery, match="is a tuple of `hall`, `number`"):
+        await Seat.get("A")
+
+
+async def test_indexes_are_there(dialect: str) -> None:
+    sql = {
+        "sqlite": "select count(*) as n from sqlite_master "
+        "where type = 'index' and tbl_name = 'fields_seat'",
+        "postgres": "select count(*) as n from pg_indexes where tablename = 'fields_seat'",
+    }[dialect]
+    assert await ferro.fetch_one(sql) == {"n": 3}
+
+
+def test_fields_that_there_are_not_cannot_be_indexed() -> None:
+    with pytest.raises(ferro.SchemaError, match="has no field `nope` to index"):
+
+        class Wrong(ferro.Model, table="fields_wrong", uniques=[("id", "nope")]):
+            id: int = ferro.Field(primary_key=True)
+
+    with pytest.raises(ferro.SchemaError, match="are lists of lists of fields"):
+
+        class Flat(ferro.Model, table="fields_flat", uniques=["id"]):
+            id: int = ferro.Field(primary_key=True)
