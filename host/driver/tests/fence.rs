@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod proxy;
 mod rows;
 mod support;
 
@@ -13,10 +14,8 @@ use ferro_test_support::postgres;
 use ferro_wit::plan::Effect;
 use ferro_wit::types::{Error, ErrorKind, ScalarType, TransactionOptions, Value};
 
+use proxy::{Fate, Sender, through};
 use rows::{both_with_table, column, count, execution, plan, raw, rows};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-
 use support::{connect, eventually, name_of, one, options, run, with_user};
 
 /// A database of PostgreSQL with two tenants' rows, of which policies show a login role its own.
@@ -352,40 +351,16 @@ async fn c1_a_connection_is_handed_over_as_good_as_new() {
     assert_eq!(one(&pool, FINGERPRINT).await, new);
 }
 
-/// Between a pool and the server, until it sees a reset: that it keeps for itself.
-async fn without_resets(url: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (address, path) = url.rsplit_once('@').unwrap().1.split_once('/').unwrap();
-    let (address, path) = (address.to_owned(), path.to_owned());
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let address = address.clone();
-            tokio::spawn(async move {
-                let (mut from_client, mut to_client) = client.into_split();
-                let server = TcpStream::connect(address).await.unwrap();
-                let (mut from_server, mut to_server) = server.into_split();
-                tokio::spawn(async move {
-                    let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
-                });
-                let mut buffer = [0; 4096];
-                while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
-                    let sent = &buffer[..read];
-                    if !sent.windows(9).any(|it| it == b"CLOSE ALL") {
-                        to_server.write_all(sent).await.unwrap();
-                    }
-                }
-            });
-        }
-    });
-    let user = url.rsplit_once('@').unwrap().0;
-    // What is encrypted cannot be told apart.
-    format!("{user}@127.0.0.1:{port}/{path}?sslmode=disable")
-}
-
 #[tokio::test]
 async fn c2_a_connection_that_is_not_reset_in_time_is_closed_and_its_place_free() {
-    let url = without_resets(&postgres::url()).await;
+    let server = postgres::url();
+    let url = through(&server, |sender, bytes| {
+        match sender == Sender::Client && bytes.windows(9).any(|it| it == b"CLOSE ALL") {
+            true => Fate::Lose,
+            false => Fate::Pass,
+        }
+    });
+    let url = url.await;
     let options = options(|it| it.pool.max_connections = 1);
     let pool = Database::connect(&url, &options).await.unwrap();
     let started = Instant::now();
