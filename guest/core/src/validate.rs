@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ferro_wit::query::{Node, NodeRef, Projection, Query, Select, SelectRef, Statement};
+use ferro_wit::query::{Node, NodeRef, Projection, Query, RowSource, Select, SelectRef, Statement};
 use ferro_wit::types::{Error, ScalarType};
 
 use crate::error::{at, invalid, limit, mismatch};
@@ -138,6 +138,9 @@ impl Check<'_> {
                 self.select_exists(*select)
             }
             Statement::Insert(insert) => {
+                if let RowSource::Select(select) = insert.source {
+                    self.select_exists(select)?;
+                }
                 let conflict = insert.conflict.iter();
                 for node in conflict.clone().flat_map(|it| &it.update).map(|it| it.value) {
                     self.exists(node)?;

@@ -76,6 +76,8 @@ pub(crate) struct Field {
     pub(crate) unique: bool,
     pub(crate) indexed: bool,
     pub(crate) generated_key: bool,
+    /// Every update counts it.
+    pub(crate) version: bool,
     pub(crate) default: Option<DefaultValue>,
 }
 
@@ -287,6 +289,7 @@ impl Resolver<'_> {
             unique: field.unique,
             indexed: field.indexed,
             generated_key: field.generated_key,
+            version: field.version,
             default: field.default,
         }
     }

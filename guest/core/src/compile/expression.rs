@@ -30,8 +30,13 @@ impl<'a> Compiler<'a> {
             }
             Node::Excluded(name) => {
                 let field = self.view().nameable(name)?;
-                self.sql.push("excluded.");
-                self.sql.name(&field.column);
+                match self.typing.batch {
+                    Some(_) => self.of_batch(field),
+                    None => {
+                        self.sql.push("excluded.");
+                        self.sql.name(&field.column);
+                    }
+                }
             }
             Node::Unary((operator, operand)) => self.unary(*operator, *operand)?,
             Node::Binary((operator, left, right)) => self.binary(*operator, *left, *right)?,

@@ -1,15 +1,16 @@
-//! Inserts: one row of parameters, or a batch; and what happens where a key is taken.
+//! Inserts: one row of parameters, a batch, or the rows of a select; and what happens where a key is
+//! taken.
 
 use std::collections::HashSet;
 
 use ferro_wit::plan::Step;
-use ferro_wit::query::{Conflict, Insert, Node, RowSource};
+use ferro_wit::query::{Conflict, Insert, Node, RowSource, SelectRef};
 use ferro_wit::types::{ColumnInfo, Error};
 
 use super::Compiler;
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
-use crate::error::{at, invalid, mismatch, shown, unsupported};
+use crate::error::{at, invalid, mismatch, shown};
 use crate::policy::{self, View, Write};
 use crate::sql::quoted;
 
@@ -29,8 +30,8 @@ impl<'a> Compiler<'a> {
                 Ok(vec![step])
             }
             RowSource::Batch => self.insert_batch(insert, &fields),
-            RowSource::Select(_) => {
-                Err(unsupported("an insert of the rows of a select is not supported yet"))
+            RowSource::Select(select) => {
+                Ok(vec![self.insert_rows(insert, &fields, Rows::Select(select))?])
             }
         }
     }
@@ -44,11 +45,9 @@ impl<'a> Compiler<'a> {
         if dialect.features().arrays && !arrays && !fields.is_empty() {
             return Ok(vec![self.insert_rows(insert, fields, Rows::Unnest)?]);
         }
-        let values = fields.len() + self.view().forced.len();
-        let most = if fields.is_empty() { 1 } else { (MAX_VALUES / values).clamp(1, MAX_ROWS) };
-        let mut sizes = vec![most, 1];
-        sizes.dedup();
-        sizes
+        let values =
+            if fields.is_empty() { MAX_VALUES } else { fields.len() + self.view().forced.len() };
+        batch_sizes(values)
             .into_iter()
             .map(|rows| {
                 let compiler = Self::new(catalog, query, dialect, scope, self.view().clone())?;
@@ -64,11 +63,22 @@ impl<'a> Compiler<'a> {
         rows: Rows,
     ) -> Result<Step, Error> {
         self.view().forced_on_insert()?;
+        let selected = match rows {
+            Rows::Select(select) => self.selected_rows(fields, select)?,
+            _ => Vec::new(),
+        };
         self.typing.isolate();
         self.sql.push("INSERT INTO ");
         self.table();
         let any = !fields.is_empty() || !self.view().forced.is_empty();
         match any {
+            true if matches!(rows, Rows::Select(_)) => {
+                self.insert_columns(fields);
+                self.sql.push(" SELECT ");
+                self.sql.push(&selected.join(", "));
+                self.added_values(fields);
+                self.source_rows(insert);
+            }
             true => {
                 self.insert_columns(fields);
                 self.insert_values(fields, rows);
@@ -246,6 +256,14 @@ enum Rows {
     Parameters,
     Unnest,
     Batch(usize),
+    Select(SelectRef),
+}
+
+/// How many rows the statements take that share a batch, for rows of so many values.
+pub(super) fn batch_sizes(values: usize) -> Vec<usize> {
+    let mut sizes = vec![(MAX_VALUES / values.max(1)).clamp(1, MAX_ROWS), 1];
+    sizes.dedup();
+    sizes
 }
 
 /// The fields that the rows carry, each once.

@@ -4,10 +4,12 @@
 //! models through a [`View`], and ask [`crate::typing`] what an expression is before they write it.
 
 mod comparison;
+mod copy;
 mod delete;
 mod expression;
 mod include;
 mod insert;
+mod keyed;
 mod projection;
 mod select;
 mod tables;
@@ -62,7 +64,7 @@ impl Catalog {
             Statement::Count(select) => vec![compiler.count(*select)?],
             Statement::Exists(select) => vec![compiler.exists(*select)?],
             Statement::Insert(insert) => compiler.insert(insert)?,
-            Statement::Update(update) => vec![compiler.update(update)?],
+            Statement::Update(update) => compiler.update(update)?,
             Statement::Delete(delete) => vec![compiler.delete(delete)?],
         };
         let agreements = policy::agreements(&view, query)?;

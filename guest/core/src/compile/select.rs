@@ -74,6 +74,11 @@ impl<'a> Compiler<'a> {
         self.into_step(vec![counted("exists", ScalarType::Boolean)])
     }
 
+    /// Writes a select with all that it lists, whose rows go into a table.
+    pub(super) fn whole_select(&mut self, select: &'a Select) -> Result<(), Error> {
+        self.rows(select, Listed::Projection, true)
+    }
+
     /// Writes the select that chooses rows to change, by their keys.
     pub(super) fn chosen_keys(&mut self, select: &'a Select) -> Result<(), Error> {
         self.rows(select, Listed::Keys, true)

@@ -7,14 +7,21 @@ use ferro_wit::query::{Assignment, Distinct, Node, Query, Select, SelectRef, Upd
 use ferro_wit::types::Error;
 
 use super::Compiler;
-use crate::error::{at, invalid, shown};
+use crate::error::{at, invalid, shown, unsupported};
 use crate::policy::{self, Write};
 use crate::typing::check_no_includes;
 use crate::validate::{children, select_nodes};
 
 impl<'a> Compiler<'a> {
-    pub(super) fn update(mut self, update: &'a Update) -> Result<Step, Error> {
+    pub(super) fn update(self, update: &'a Update) -> Result<Vec<Step>, Error> {
         self.view().allow(Write::Update)?;
+        match &update.batch {
+            None => Ok(vec![self.update_chosen(update)?]),
+            Some(batch) => self.update_batch(update, batch),
+        }
+    }
+
+    fn update_chosen(mut self, update: &'a Update) -> Result<Step, Error> {
         let chosen = self.check_rows(update.rows)?;
         self.sql.push("UPDATE ");
         self.target();
@@ -27,18 +34,7 @@ impl<'a> Compiler<'a> {
 
     /// The rows that an update or a delete is about: checked, with nothing that it cannot have.
     pub(super) fn check_rows(&mut self, rows: SelectRef) -> Result<Chosen<'a>, Error> {
-        let rows = self.select_at(rows);
-        check_no_includes(rows)?;
-        let plain = matches!(rows.distinct, Distinct::No)
-            && rows.lock.is_none()
-            && rows.combined.is_empty()
-            && rows.group_by.is_empty()
-            && rows.having.is_none();
-        if !plain {
-            return Err(invalid(
-                "the rows to change are chosen by a filter, an order, a limit and an offset only",
-            ));
-        }
+        let rows = self.plain_rows_at(rows)?;
         let counted = rows.limit.is_some() || rows.offset.is_some();
         if !counted && !reaches_out(self.query, rows) {
             self.typing.isolate();
@@ -49,6 +45,35 @@ impl<'a> Compiler<'a> {
         let frame = self.typing.open(self.view().clone(), None)?;
         self.typing.within(frame, |it| it.check_clauses(rows))?;
         Ok(Chosen { rows, frame: Some(frame) })
+    }
+
+    /// The rows that an update by a batch is about: a filter besides their keys.
+    pub(super) fn check_rows_of_batch(&mut self, rows: SelectRef) -> Result<&'a Select, Error> {
+        let rows = self.plain_rows_at(rows)?;
+        if rows.limit.is_some() || rows.offset.is_some() || !rows.order_by.is_empty() {
+            return Err(invalid("an update by a batch has no order, limit and offset"));
+        }
+        if reaches_out(self.query, rows) {
+            return Err(unsupported("an update by a batch filters by the row's own fields only"));
+        }
+        self.typing.isolate();
+        Ok(rows)
+    }
+
+    fn plain_rows_at(&self, rows: SelectRef) -> Result<&'a Select, Error> {
+        let rows = self.select_at(rows);
+        check_no_includes(rows)?;
+        let plain = matches!(rows.distinct, Distinct::No)
+            && rows.lock.is_none()
+            && rows.combined.is_empty()
+            && rows.group_by.is_empty()
+            && rows.having.is_none();
+        match plain {
+            true => Ok(rows),
+            false => Err(invalid(
+                "the rows to change are chosen by a filter, an order, a limit and an offset only",
+            )),
+        }
     }
 
     /// Writes the table whose rows are changed. Columns that have to be proven are not qualified
@@ -79,6 +104,15 @@ impl<'a> Compiler<'a> {
                 Some(value) => self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false)),
                 None => self.assigned(assignment.value, field.ty)?,
             }
+        }
+        // A version counts the updates, whoever makes them, unless one sets it itself.
+        let model = self.view().model;
+        for version in model.fields.iter().filter(|it| it.version && !known.contains(&*it.name)) {
+            self.sql.push(", ");
+            self.sql.name(&version.column);
+            self.sql.push(" = ");
+            self.column(version);
+            self.sql.push(" + 1");
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Writes that name a field whose value is forced: what they give has to agree.
 
 use ferro_wit::plan::{Agreement, Given};
-use ferro_wit::query::{Assignment, Node, Query, RowSource, Statement};
+use ferro_wit::query::{Assignment, KeyedBatch, Node, Query, RowSource, Statement};
 use ferro_wit::types::Error;
 
 use super::View;
@@ -15,15 +15,25 @@ pub(crate) fn agreements(view: &View<'_>, query: &Query) -> Result<Vec<Agreement
             for (position, name) in (0..).zip(&insert.fields) {
                 let given = match insert.source {
                     RowSource::Batch => Given::Column(position),
-                    _ => Given::Parameter(position),
+                    RowSource::Parameters | RowSource::Select(_) => Given::Parameter(position),
                 };
-                found.extend(agreement(view, name, given));
+                let agreement = agreement(view, name, given);
+                if agreement.is_some() && matches!(insert.source, RowSource::Select(_)) {
+                    return Err(denied(format!(
+                        "field {} of {} gets its forced value: leave it out of the select",
+                        shown(name),
+                        shown(&view.model.name)
+                    )));
+                }
+                found.extend(agreement);
             }
             if let Some(conflict) = &insert.conflict {
-                assigned(view, query, &conflict.update, &mut found)?;
+                assigned(view, query, &conflict.update, None, &mut found)?;
             }
         }
-        Statement::Update(update) => assigned(view, query, &update.set, &mut found)?,
+        Statement::Update(update) => {
+            assigned(view, query, &update.set, update.batch.as_ref(), &mut found)?;
+        }
         _ => {}
     }
     Ok(found)
@@ -33,13 +43,18 @@ fn assigned(
     view: &View<'_>,
     query: &Query,
     set: &[Assignment],
+    batch: Option<&KeyedBatch>,
     found: &mut Vec<Agreement>,
 ) -> Result<(), Error> {
     for Assignment { field, value } in set {
         match &query.nodes[*value as usize] {
             Node::Parameter(it) => found.extend(agreement(view, field, Given::Parameter(it.index))),
-            // The row that could not be inserted has the forced value.
-            Node::Excluded(name) if name == field => {}
+            // The row that could not be inserted has the forced value; that of a batch is compared.
+            Node::Excluded(name) if name == field => {
+                let mut fields = (0..).zip(batch.map_or(&[][..], |it| &it.fields));
+                let given = fields.find(|(_, it)| *it == name).map(|(it, _)| Given::Column(it));
+                found.extend(given.and_then(|it| agreement(view, field, it)));
+            }
             _ if agreement(view, field, Given::Parameter(0)).is_some() => {
                 return Err(at(*value)(denied(format!(
                     "field {} of {} takes a parameter only: its value is forced",

@@ -98,6 +98,8 @@ pub(crate) struct Typing<'a> {
     /// The fields that the rows of an insert carry, while its conflict is compiled: only there may
     /// `excluded` stand.
     pub(crate) inserted: Option<Vec<&'a str>>,
+    /// The fields that the rows of an update's batch carry: `excluded` is one of them.
+    pub(crate) batch: Option<Vec<&'a str>>,
 }
 
 impl<'a> Typing<'a> {
@@ -110,8 +112,17 @@ impl<'a> Typing<'a> {
         view: View<'a>,
     ) -> Result<Self, Error> {
         let (tables, frames) = (Vec::new(), Vec::new());
-        let mut typing =
-            Self { catalog, query, dialect, scope, tables, frames, current: 0, inserted: None };
+        let mut typing = Self {
+            catalog,
+            query,
+            dialect,
+            scope,
+            tables,
+            frames,
+            current: 0,
+            inserted: None,
+            batch: None,
+        };
         typing.open(view, None)?;
         Ok(typing)
     }
@@ -260,17 +271,24 @@ impl<'a> Typing<'a> {
     }
 
     fn excluded(&self, name: &str) -> Result<Fact, Error> {
-        let Some(inserted) = &self.inserted else {
-            return Err(invalid("`excluded` stands only in the conflict of an insert"));
-        };
-        let field = match inserted.contains(&name) {
-            true => self.view().nameable(name)?,
-            false => self.view().readable(name)?,
+        let field = match (&self.inserted, &self.batch) {
+            (Some(inserted), _) if inserted.contains(&name) => self.view().nameable(name)?,
+            (Some(_), _) => self.view().readable(name)?,
+            (None, Some(batch)) if batch.contains(&name) => self.view().nameable(name)?,
+            (None, Some(_)) => {
+                return Err(invalid(format!("the batch has no field {}", shown(name))));
+            }
+            (None, None) => {
+                return Err(invalid(
+                    "`excluded` stands only in the conflict of an insert and in an update by a batch",
+                ));
+            }
         };
         self.check_proven(name)?;
         Ok(Fact {
             ty: Some(field.ty),
-            nullable: field.nullable,
+            // A batch may hold nulls for any field.
+            nullable: field.nullable || self.batch.is_some(),
             varies: true,
             tables: 1 << self.frame().row,
             ..Fact::CONSTANT

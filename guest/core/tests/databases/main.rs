@@ -18,3 +18,4 @@ mod random;
 mod relations;
 mod shapes;
 mod world;
+mod writes;

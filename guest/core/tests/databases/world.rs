@@ -7,7 +7,7 @@ use ferro_driver::{ConnectOptions, Cursor, Database, Execution};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Attachment, Error, Value};
+use ferro_wit::types::{Attachment, Batch, Error, Value};
 
 pub(crate) struct World {
     pub(crate) catalog: Catalog,
@@ -92,6 +92,23 @@ impl World {
             self.outcome(sqlite, query, parameters, scope, forced).await,
             self.outcome(postgres, query, parameters, scope, forced).await,
         ]
+    }
+
+    /// How many rows both databases say that a batch changed.
+    pub(crate) async fn write(&self, query: &Query, rows: &Batch) -> u64 {
+        let mut both = Vec::new();
+        for database in &self.databases {
+            let plan = self.catalog.compile(query, database.dialect(), None).unwrap();
+            let execution = Execution {
+                plan: Arc::new(plan),
+                parameters: vec![],
+                forced: vec![],
+                rows: Some(rows.clone()),
+            };
+            both.push(database.execute(execution).await.unwrap());
+        }
+        assert_eq!(both[0], both[1], "SQLite and PostgreSQL differ");
+        both[0]
     }
 
     /// The result sets that both databases return, and how each finds its parents.

@@ -277,7 +277,7 @@ pub(crate) fn conflict(target: &[&str]) -> Conflict {
 }
 
 pub(crate) fn update(model: &str) -> Update {
-    Update { model: model.into(), set: vec![], rows: 0, returning: None }
+    Update { model: model.into(), set: vec![], rows: 0, batch: None, returning: None }
 }
 
 pub(crate) fn delete(model: &str) -> Delete {

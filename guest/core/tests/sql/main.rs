@@ -19,3 +19,4 @@ mod select;
 mod shapes;
 mod tables;
 mod update;
+mod writes;

@@ -76,7 +76,7 @@ impl<M: Model> Query<M> {
         let mut arena = Arena::default();
         let set = assignments(&mut arena, set)?;
         let rows = arena.add_select(self.select)?;
-        let update = Update { model: M::NAME.to_owned(), set, rows, returning };
+        let update = Update { model: M::NAME.to_owned(), set, rows, batch: None, returning };
         Ok(Request::new(arena, Statement::Update(update)))
     }
 

@@ -287,7 +287,7 @@ fn update() -> Query {
     ];
     let select = Select { filter: Some(2), ..all("Counter") };
     let set = vec![Assignment { field: "n".into(), value: 5 }];
-    let update = Update { model: "Counter".into(), set, rows: 0, returning: None };
+    let update = Update { model: "Counter".into(), set, rows: 0, batch: None, returning: None };
     Query { nodes, selects: vec![select], statement: Statement::Update(update) }
 }
 

@@ -426,7 +426,7 @@ impl Maker<'_> {
         let set = vec![Assignment { field: set.0.into(), value: set.1 }];
         let returning = self.returning();
         let returns = returning.is_some();
-        (Update { model: "Note".into(), set, rows, returning }, returns)
+        (Update { model: "Note".into(), set, rows, batch: None, returning }, returns)
     }
 
     /// A team that exists in all worlds or in none.

@@ -1,0 +1,114 @@
+//! Inserts of the rows of a select: the select stands ahead of the statement, and its columns are
+//! made what the fields want.
+
+use ferro_wit::query::{Insert, Projection, Select, SelectRef};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::Compiler;
+use crate::catalog::{Field, Type};
+use crate::dialect::{OVERFLOW, Spelling as _};
+use crate::error::{invalid, mismatch, shown};
+use crate::policy::View;
+use crate::sql::quoted;
+
+/// The name of the select in the statement.
+const SOURCE: &str = "source";
+
+/// A column of the select.
+struct Column {
+    /// None: nothing but nulls.
+    ty: Option<Type>,
+    /// On SQLite it may have become a float.
+    may_overflow: bool,
+}
+
+impl<'a> Compiler<'a> {
+    /// Writes the select ahead of the statement, checked against the fields; what to select of it.
+    pub(super) fn selected_rows(
+        &mut self,
+        fields: &[&'a Field],
+        select: SelectRef,
+    ) -> Result<Vec<String>, Error> {
+        let select = self.select_at(select);
+        let view = View::open(self.catalog, self.typing.scope, &select.model)?;
+        let frame = self.typing.open(view, None)?;
+        let before = self.typing.enter(frame);
+        self.typing.check_select(select)?;
+        let columns = self.source_columns(select)?;
+        self.whole_select(select)?;
+        self.typing.enter(before);
+        if columns.len() != fields.len() {
+            return Err(invalid(format!(
+                "the select has {} columns for {} fields",
+                columns.len(),
+                fields.len()
+            )));
+        }
+        let names: Vec<_> = (0..columns.len()).map(|it| quoted(&format!("c{it}"))).collect();
+        self.sql.move_ahead(SOURCE, &names);
+        let listed = fields.iter().zip(&columns).zip(&names);
+        listed.map(|((field, column), name)| self.fitted(field, column, name)).collect()
+    }
+
+    /// Writes ` FROM` the select. Without a condition SQLite would read `ON CONFLICT` as a join.
+    pub(super) fn source_rows(&mut self, insert: &Insert) {
+        self.sql.push(&format!(" FROM \"{SOURCE}\""));
+        if insert.conflict.is_some() {
+            self.sql.push(" WHERE ");
+            self.sql.push(self.dialect.boolean(true));
+        }
+    }
+
+    fn source_columns(&mut self, select: &'a Select) -> Result<Vec<Column>, Error> {
+        let of_field = |it: &Field| Column { ty: Some(it.ty), may_overflow: false };
+        match &select.projection {
+            Projection::Model => Ok(self.view().readable_fields().map(of_field).collect()),
+            Projection::Fields(names) => {
+                names.iter().map(|it| self.view().readable(it).map(of_field)).collect()
+            }
+            Projection::Outputs(outputs) => outputs
+                .iter()
+                .map(|output| {
+                    let fact = self.fact(output.expression)?;
+                    Ok(Column { ty: fact.ty, may_overflow: fact.fallible })
+                })
+                .collect(),
+        }
+    }
+
+    /// A column of the select as what a field wants.
+    fn fitted(&self, field: &Field, column: &Column, name: &str) -> Result<String, Error> {
+        let (to, features) = (field.ty, self.dialect.features());
+        let enumeration = to.enumeration.filter(|_| features.enums);
+        if let Some(index) = enumeration.filter(|_| column.ty.is_none_or(|it| it == to)) {
+            return Ok(format!("CAST({name} AS {})", quoted(&self.catalog.enums[index].name)));
+        }
+        let Some(ty) = column.ty else {
+            let array = if to.many && features.arrays { "[]" } else { "" };
+            return Ok(format!("CAST({name} AS {}{array})", self.dialect.cast_type(to.kind)));
+        };
+        let widens = !to.many
+            && ty.is(ScalarType::Integer)
+            && matches!(to.kind, ScalarType::Float | ScalarType::Decimal);
+        if !widens && ty != to {
+            return Err(mismatch(format!(
+                "field {} of {} wants {}, and the select has {}",
+                shown(&field.name),
+                shown(&self.view().model.name),
+                self.typing.describe(to),
+                self.typing.describe(ty)
+            )));
+        }
+        Ok(match widens && !features.decimals && to.kind == ScalarType::Decimal {
+            true => format!("CAST({name} AS {})", self.dialect.cast_type(to.kind)),
+            false
+                if !features.checked_integers
+                    && column.may_overflow
+                    && ty.is(ScalarType::Integer) =>
+            {
+                format!("CASE typeof({name}) WHEN 'real' THEN {OVERFLOW} ELSE {name} END")
+            }
+            false => name.to_owned(),
+        })
+    }
+}

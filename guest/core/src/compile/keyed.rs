@@ -1,0 +1,134 @@
+//! Updates by a batch: each of its rows updates the row that has its key, many in one statement.
+
+use std::collections::HashSet;
+
+use ferro_wit::plan::Step;
+use ferro_wit::query::{KeyedBatch, Update};
+use ferro_wit::types::Error;
+
+use super::Compiler;
+use super::insert::batch_sizes;
+use crate::catalog::Field;
+use crate::dialect::Spelling as _;
+use crate::error::{invalid, shown};
+use crate::policy::{self, View};
+use crate::sql::quoted;
+
+/// The name of the batch in the statement.
+const BATCH: &str = "batch";
+
+impl<'a> Compiler<'a> {
+    /// One step that takes the whole batch where arrays can carry it; else steps that take many
+    /// rows or one.
+    pub(super) fn update_batch(
+        self,
+        update: &'a Update,
+        batch: &'a KeyedBatch,
+    ) -> Result<Vec<Step>, Error> {
+        let fields = fields(self.view(), batch)?;
+        if self.dialect.features().arrays && !fields.iter().any(|it| it.ty.many) {
+            return Ok(vec![self.update_keyed(update, batch, &fields, None)?]);
+        }
+        let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
+        let scope = self.typing.scope;
+        batch_sizes(fields.len())
+            .into_iter()
+            .map(|rows| {
+                let compiler = Self::new(catalog, query, dialect, scope, self.view().clone())?;
+                compiler.update_keyed(update, batch, &fields, Some(rows))
+            })
+            .collect()
+    }
+
+    fn update_keyed(
+        mut self,
+        update: &'a Update,
+        batch: &'a KeyedBatch,
+        fields: &[&'a Field],
+        rows: Option<usize>,
+    ) -> Result<Step, Error> {
+        let chosen = self.check_rows_of_batch(update.rows)?;
+        self.typing.batch = Some(batch.fields.iter().map(String::as_str).collect());
+        self.typing.check_clauses(chosen)?;
+        self.given(fields, rows);
+        self.sql.push("UPDATE ");
+        self.target();
+        self.sql.push(" SET ");
+        self.assignments(&update.set)?;
+        self.sql.push(&format!(" FROM \"{BATCH}\""));
+        policy::conjuncts(&mut self, chosen.filter)?;
+        let filtered = !self.view().forced.is_empty() || chosen.filter.is_some();
+        for (position, name) in batch.key.iter().enumerate() {
+            self.sql.push(if position > 0 || filtered { " AND " } else { " WHERE " });
+            let field = self.view().readable(name)?;
+            self.column(field);
+            self.sql.push(" = ");
+            self.of_batch(field);
+        }
+        let columns = self.returning(update.returning.as_ref())?;
+        let mut step = self.into_step(columns)?;
+        step.rows_per_statement = rows.and_then(|it| u32::try_from(it).ok());
+        Ok(step)
+    }
+
+    /// Writes the rows of the batch ahead of the statement.
+    fn given(&mut self, fields: &[&'a Field], rows: Option<usize>) {
+        match rows {
+            None => self.sql.push("SELECT "),
+            Some(_) => self.sql.push("VALUES "),
+        }
+        for row in 0..rows.unwrap_or(1) {
+            self.sql.push(if row > 0 { ", " } else { "" });
+            self.sql.push(if rows.is_some() { "(" } else { "" });
+            for (position, field) in (0..).zip(fields) {
+                self.sql.push(if position > 0 { ", " } else { "" });
+                self.sql.push(if rows.is_some() { "" } else { "unnest(" });
+                self.sql.column(position, field.ty.kind, rows.is_none() || field.ty.many);
+                self.sql.push(if rows.is_some() { "" } else { ")" });
+            }
+            self.sql.push(if rows.is_some() { ")" } else { "" });
+        }
+        let names: Vec<_> = (0..fields.len()).map(|it| quoted(&given_name(it))).collect();
+        self.sql.move_ahead(BATCH, &names);
+    }
+
+    /// Writes a field of the row of the batch.
+    pub(super) fn of_batch(&mut self, field: &Field) {
+        let batch = self.typing.batch.as_ref();
+        let position = batch.and_then(|it| it.iter().position(|name| *name == field.name));
+        let name = given_name(position.unwrap_or_default());
+        self.as_enum(field, |it| it.sql.qualified(BATCH, &name));
+    }
+}
+
+/// No column of a model is called so by chance: `RETURNING` names those of the table alone.
+fn given_name(position: usize) -> String {
+    format!("given.{position}")
+}
+
+/// The fields that the rows carry, each once, among them a key.
+fn fields<'a>(view: &View<'a>, batch: &KeyedBatch) -> Result<Vec<&'a Field>, Error> {
+    let mut known = HashSet::with_capacity(batch.fields.len());
+    let mut fields = Vec::with_capacity(batch.fields.len());
+    for name in &batch.fields {
+        let field = view.nameable(name)?;
+        if !known.insert(field.name.as_str()) {
+            return Err(invalid(format!("the batch has field {} twice", shown(name))));
+        }
+        fields.push(field);
+    }
+    let mut key = Vec::with_capacity(batch.key.len());
+    for name in &batch.key {
+        key.push(view.readable(name)?);
+        if !known.contains(name.as_str()) {
+            return Err(invalid(format!("the batch has no field {}, its key", shown(name))));
+        }
+    }
+    match view.model.is_key(&key) {
+        true => Ok(fields),
+        false => Err(invalid(format!(
+            "the fields of the batch's key are no key of {}: name the primary key or a unique one",
+            shown(&view.model.name)
+        ))),
+    }
+}

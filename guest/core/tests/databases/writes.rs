@@ -1,0 +1,285 @@
+//! Writes on real databases: they touch exactly the rows that they choose.
+
+use ferro_wit::query::{
+    AggregateFunction, Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch, Node,
+    NodeRef, Quantifier, Query, RowSource, Select, Statement, Update,
+};
+use ferro_wit::schema::{DefaultValue, Field, Index, Model, Schema};
+use ferro_wit::types::{Batch, Column, ScalarType as S, Scalars, Value};
+
+use crate::blog::tenant;
+use crate::fixture::*;
+use crate::relations::{first, world};
+use crate::world::{World, integers, shown};
+
+/// Pages of books, one for each number, whose updates are counted.
+fn schema() -> Schema {
+    let counted = |it: Field| Field { default: Some(DefaultValue::Constant(1.into())), ..it };
+    let page = Model {
+        indexes: vec![Index {
+            name: None,
+            fields: vec!["book".into(), "number".into()],
+            unique: true,
+            condition: None,
+        }],
+        ..model(
+            "Page",
+            vec![
+                id(),
+                text("book"),
+                big("number"),
+                text("words"),
+                counted(Field { version: true, ..big("version") }),
+            ],
+        )
+    };
+    Schema { models: vec![page], enums: vec![] }
+}
+
+const PAGES: &str = "INSERT INTO page (book, number, words) VALUES ('a', 1, 'one'), \
+                     ('a', 2, 'two'), ('b', 1, 'three')";
+
+fn set(field: &str, value: NodeRef) -> Assignment {
+    Assignment { field: field.into(), value }
+}
+
+/// All pages: book, number, words, version.
+async fn pages(world: &World) -> String {
+    let mut nodes = Nodes::default();
+    let id = nodes.field("id");
+    let projection = fields(&["book", "number", "words", "version"]);
+    let query = nodes.select(Select { projection, order_by: vec![ascending(id)], ..all("Page") });
+    shown(&world.rows(&query, &[]).await)
+}
+
+fn numbered(columns: Vec<(S, Vec<Value>)>) -> Batch {
+    let columns = columns.into_iter().map(|(kind, values)| {
+        let mut scalars = Scalars::with_kind(kind);
+        for value in values {
+            scalars.push(value).unwrap();
+        }
+        Column::Scalars(scalars)
+    });
+    Batch::new(columns.collect()).unwrap()
+}
+
+#[tokio::test]
+async fn the_rows_of_a_select_are_inserted() {
+    let world = World::new(schema(), &[PAGES]).await;
+    let mut nodes = Nodes::default();
+    let (words, number) = (nodes.field("words"), nodes.field("number"));
+    let (book, ten) = (nodes.parameter(0, S::Text), nodes.integer(10));
+    let later = nodes.binary(number, B::Add, ten);
+    let copied = Select {
+        projection: outputs(&[book, later, words]),
+        filter: Some(nodes.test("book", B::Equal, 1, S::Text)),
+        order_by: vec![ascending(number)],
+        ..all("Page")
+    };
+    let conflict = Some(conflict(&["book", "number"]));
+    let insert = Insert {
+        source: RowSource::Select(0),
+        conflict,
+        ..insert("Page", &["book", "number", "words"])
+    };
+    let query = nodes.query(vec![copied], Statement::Insert(insert));
+    let copy = async || world.rows(&query, &["c".into(), "a".into()]).await;
+    assert_eq!(integers(copy().await), [2]);
+    assert_eq!(integers(copy().await), [0], "the keys are taken");
+    assert_eq!(
+        pages(&world).await,
+        "a | 1 | one | 1\na | 2 | two | 1\nb | 1 | three | 1\nc | 11 | one | 1\nc | 12 | two | 1"
+    );
+}
+
+fn upsert(condition: bool, returning: bool) -> Query {
+    let mut nodes = Nodes::default();
+    let (own, new) = (nodes.field("words"), nodes.add(Node::Excluded("words".into())));
+    let words = nodes.binary(own, B::Concat, new);
+    let longer = nodes.binary(own, B::Less, new);
+    let conflict = Conflict {
+        update: vec![set("words", words)],
+        condition: condition.then_some(longer),
+        ..conflict(&["number", "book"])
+    };
+    let insert = Insert {
+        conflict: Some(conflict),
+        returning: returning.then(|| fields(&["words", "version"])),
+        ..insert("Page", &["book", "number", "words"])
+    };
+    nodes.query(vec![], Statement::Insert(insert))
+}
+
+#[tokio::test]
+async fn a_taken_key_updates_chosen_fields_where_the_condition_holds() {
+    let world = World::new(schema(), &[PAGES]).await;
+    let put = async |query: &Query, number: i64, words: &str| {
+        let values = ["a".into(), Value::Integer(number), words.into()];
+        shown(&world.rows(query, &values).await)
+    };
+    let (always, longer) = (upsert(false, true), upsert(true, true));
+    assert_eq!(put(&always, 1, "!").await, "one! | 2");
+    assert_eq!(put(&always, 3, "new").await, "new | 1");
+    assert_eq!(put(&longer, 2, "zzz").await, "twozzz | 2");
+    assert_eq!(put(&longer, 2, "a").await, "", "the condition does not hold");
+    assert_eq!(put(&upsert(true, false), 2, "a").await, "0");
+    assert_eq!(
+        pages(&world).await,
+        "a | 1 | one! | 2\na | 2 | twozzz | 2\nb | 1 | three | 1\na | 3 | new | 1"
+    );
+}
+
+#[tokio::test]
+async fn returning_tells_a_new_row_from_one_whose_key_was_taken() {
+    let world = World::new(schema(), &[PAGES]).await;
+    let insert = Insert {
+        conflict: Some(conflict(&["book", "number"])),
+        returning: Some(fields(&["words"])),
+        ..insert("Page", &["book", "number", "words"])
+    };
+    let query = Nodes::default().query(vec![], Statement::Insert(insert));
+    let put = async |number: i64| {
+        let values = ["a".into(), Value::Integer(number), "mine".into()];
+        shown(&world.rows(&query, &values).await)
+    };
+    assert_eq!(put(1).await, "");
+    assert_eq!(put(3).await, "mine");
+}
+
+#[tokio::test]
+async fn a_batch_updates_the_rows_with_its_keys() {
+    let world = World::new(schema(), &[PAGES]).await;
+    let many: Vec<_> = (100..400).map(|it| format!("('m', {it}, '-')")).collect();
+    for database in &world.databases {
+        let sql = format!("INSERT INTO page (book, number, words) VALUES {}", many.join(", "));
+        database.execute_raw(&sql, vec![]).await.unwrap();
+    }
+    let mut nodes = Nodes::default();
+    let (own, new) = (nodes.field("words"), nodes.add(Node::Excluded("words".into())));
+    let words = nodes.binary(own, B::Concat, new);
+    let names = |it: &[&str]| it.iter().map(|it| (*it).to_owned()).collect();
+    let batch = Some(KeyedBatch {
+        fields: names(&["words", "number", "book"]),
+        key: names(&["book", "number"]),
+    });
+    let update = Update { set: vec![set("words", words)], batch, ..update("Page") };
+    let query = nodes.query(vec![all("Page")], Statement::Update(update));
+    let rows = |numbers: std::ops::Range<i64>| {
+        let count = usize::try_from(numbers.end - numbers.start).unwrap();
+        let words = numbers.clone().map(|it| Value::from(format!("{it}"))).collect();
+        let numbers = numbers.map(Value::Integer).collect();
+        numbered(vec![(S::Text, words), (S::Integer, numbers), (S::Text, vec!["m".into(); count])])
+    };
+    assert_eq!(world.write(&query, &rows(150..400)).await, 250);
+    assert_eq!(world.write(&query, &rows(390..410)).await, 10, "the others are not there");
+    let mut nodes = Nodes::default();
+    let star = nodes.star();
+    let count = nodes.aggregate(AggregateFunction::Count, star);
+    let version = nodes.field("version");
+    let versions = Select {
+        projection: outputs(&[version, count]),
+        group_by: vec![version],
+        order_by: vec![ascending(version)],
+        ..all("Page")
+    };
+    let versions = nodes.select(versions);
+    assert_eq!(shown(&world.rows(&versions, &[]).await), "1 | 53\n2 | 240\n3 | 10");
+    let mut nodes = Nodes::default();
+    let last = nodes.test("number", B::Equal, 0, S::Integer);
+    let last = Select { projection: fields(&["words"]), filter: Some(last), ..all("Page") };
+    let last = nodes.select(last);
+    assert_eq!(shown(&world.rows(&last, &[399.into()]).await), "-399399");
+}
+
+#[tokio::test]
+async fn a_version_lets_the_first_of_two_updates_win() {
+    let world = World::new(schema(), &[PAGES]).await;
+    let mut nodes = Nodes::default();
+    let (one, seen) =
+        (nodes.test("id", B::Equal, 0, S::Integer), nodes.test("version", B::Equal, 1, S::Integer));
+    let both = nodes.add(Node::AllOf(vec![one, seen]));
+    let words = nodes.parameter(2, S::Text);
+    let update = Update { set: vec![set("words", words)], ..update("Page") };
+    let rows = Select { filter: Some(both), ..all("Page") };
+    let query = nodes.query(vec![rows], Statement::Update(update));
+    let save =
+        async |words: &str| integers(world.rows(&query, &[1.into(), 1.into(), words.into()]).await);
+    assert_eq!(save("first").await, [1]);
+    assert_eq!(save("second").await, [0]);
+    assert!(pages(&world).await.starts_with("a | 1 | first | 2\n"));
+}
+
+/// What a write of posts returns, their ids in order.
+async fn changed(world: &World, query: &Query, parameters: &[Value], scoped: bool) -> Vec<i64> {
+    let scope = tenant();
+    let rows = match scoped {
+        true => world.outcomes(query, parameters, Some(&scope), &first()).await,
+        false => world.outcomes(query, parameters, None, &[]).await,
+    };
+    let [mut sqlite, mut postgres] = rows.map(|it| integers(it.unwrap()));
+    sqlite.sort_unstable();
+    postgres.sort_unstable();
+    assert_eq!(sqlite, postgres);
+    sqlite
+}
+
+#[tokio::test]
+async fn t4_updates_choose_rows_by_relations_limit_and_order() {
+    let world = world().await;
+    let update = |build: &dyn Fn(&mut Nodes) -> Select| {
+        let mut nodes = Nodes::default();
+        let stars = nodes.field("stars");
+        let rows = build(&mut nodes);
+        let update = Update {
+            set: vec![set("stars", stars)],
+            returning: Some(fields(&["id"])),
+            ..update("Post")
+        };
+        nodes.query(vec![rows], Statement::Update(update))
+    };
+    let ada = ["Ada".into()];
+    let by_author = update(&|nodes| {
+        let (name, ada) = (nodes.path("author.name"), nodes.parameter(0, S::Text));
+        Select { filter: Some(nodes.binary(name, B::Equal, ada)), ..all("Post") }
+    });
+    assert_eq!(changed(&world, &by_author, &ada, false).await, [1, 2, 6]);
+    assert_eq!(changed(&world, &by_author, &ada, true).await, [1, 2]);
+    let by_tag = update(&|nodes| {
+        let name = nodes.test("name", B::Equal, 0, S::Text);
+        Select {
+            filter: Some(nodes.related(Quantifier::Any, &["tags"], Some(name))),
+            ..all("Post")
+        }
+    });
+    assert_eq!(changed(&world, &by_tag, &["rust".into()], false).await, [1, 2, 3, 5]);
+    assert_eq!(changed(&world, &by_tag, &["rust".into()], true).await, [1, 3]);
+    let best = update(&|nodes| {
+        let (stars, id) = (nodes.field("stars"), nodes.field("id"));
+        let (limit, offset) = (nodes.integer(2), nodes.integer(1));
+        Select {
+            order_by: vec![descending(stars), ascending(id)],
+            limit: Some(limit),
+            offset: Some(offset),
+            ..all("Post")
+        }
+    });
+    assert_eq!(changed(&world, &best, &[], false).await, [1, 4]);
+    assert_eq!(changed(&world, &best, &[], true).await, [3, 4]);
+}
+
+#[tokio::test]
+async fn t4_a_delete_through_a_many_to_many_relation_keeps_all_others() {
+    let world = world().await;
+    let mut nodes = Nodes::default();
+    let title = nodes.test("title", B::Equal, 0, S::Text);
+    let filter = Some(nodes.related(Quantifier::Any, &["posts"], Some(title)));
+    let tags = Select { filter, ..all("Tag") };
+    let delete = ferro_wit::query::Delete { returning: Some(fields(&["id"])), ..delete("Tag") };
+    let query = nodes.query(vec![tags], Statement::Delete(delete));
+    assert_eq!(changed(&world, &query, &["three".into()], false).await, [1]);
+    let mut nodes = Nodes::default();
+    let id = nodes.field("id");
+    let left = Select { projection: fields(&["id"]), order_by: vec![ascending(id)], ..all("Tag") };
+    let left = integers(world.rows(&nodes.select(left), &[]).await);
+    assert_eq!(left, [2, 3]);
+}
