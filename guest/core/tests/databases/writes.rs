@@ -1,5 +1,8 @@
 //! Writes on real databases: they touch exactly the rows that they choose.
 
+use std::sync::Arc;
+
+use ferro_driver::Execution;
 use ferro_wit::query::{
     AggregateFunction, Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch, Node,
     NodeRef, Quantifier, Query, RowSource, Select, Statement, Update,
@@ -282,4 +285,34 @@ async fn t4_a_delete_through_a_many_to_many_relation_keeps_all_others() {
     let left = Select { projection: fields(&["id"]), order_by: vec![ascending(id)], ..all("Tag") };
     let left = integers(world.rows(&nodes.select(left), &[]).await);
     assert_eq!(left, [2, 3]);
+}
+
+#[tokio::test]
+async fn of_a_hundred_inserts_at_once_one_makes_the_row() {
+    let world = World::new(schema(), &[]).await;
+    let insert = Insert {
+        conflict: Some(conflict(&["book", "number"])),
+        returning: Some(fields(&["id"])),
+        ..insert("Page", &["book", "number", "words"])
+    };
+    let query = Nodes::default().query(vec![], Statement::Insert(insert));
+    for database in &world.databases {
+        let plan = Arc::new(world.catalog.compile(&query, database.dialect(), None).unwrap());
+        let tasks: Vec<_> = (0..100)
+            .map(|it| {
+                let (database, plan) = (database.clone(), Arc::clone(&plan));
+                let parameters = vec!["a".into(), 1.into(), Value::from(format!("{it}"))];
+                let execution = Execution { plan, parameters, forced: vec![], rows: None };
+                tokio::spawn(async move {
+                    let mut cursor = database.fetch(execution).await.unwrap();
+                    cursor.next(2).await.unwrap().map_or(0, |it| it.rows)
+                })
+            })
+            .collect();
+        let mut made = 0;
+        for task in tasks {
+            made += task.await.unwrap();
+        }
+        assert_eq!(made, 1);
+    }
 }
