@@ -63,8 +63,8 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                let fence = grant.fence();
-                let database = database.fenced(fence).map_err(|error| {
+                let fence = grant.check_text(database.dialect()).map(|()| grant.fence());
+                let database = fence.and_then(|it| database.fenced(it)).map_err(|error| {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ferro_driver::{Fence, RawSql};
 use ferro_wit::policy::FieldSet;
 use ferro_wit::schema::Comparison;
-use ferro_wit::types::Value;
+use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::filter::{Filter, read_filters};
@@ -27,6 +27,9 @@ pub struct Grant {
     pub tables: Option<BTreeMap<String, TableGrant>>,
     /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
     /// `"fenced"`, and `"unfenced"`.
+    ///
+    /// On SQLite, fenced text may read and change every table, so a grant that lists `tables` is
+    /// refused with it.
     ///
     /// On PostgreSQL, fenced text has the rights of the connection's user, so connect as a role that
     /// may see no more than the tenant: one that is superuser, bypasses row-level security, owns
@@ -141,6 +144,19 @@ impl Grant {
     #[must_use]
     pub fn has_raw_sql(&self) -> bool {
         self.raw_sql != RawSql::Denied
+    }
+
+    /// Refuses fenced SQL text where nothing would hold it to the tables of the grant.
+    pub(crate) fn check_text(&self, dialect: Dialect) -> Result<(), Error> {
+        let unheld = dialect == Dialect::Sqlite && self.tables.is_some();
+        match self.raw_sql == RawSql::Fenced && unheld {
+            true => Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "SQLite cannot hold SQL text to the tables of a grant: leave out `tables` or \
+                 `raw-sql`, or say that the text is `unfenced`",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// What the database itself holds the tenant to.
