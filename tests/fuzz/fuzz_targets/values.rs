@@ -1,0 +1,19 @@
+//! Values and batches that a plugin sends: what is valid can be read to its last cell.
+
+#![no_main]
+
+use ferro_wit::types::{Batch, Value};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(value) = serde_json::from_slice::<Value>(data) {
+        let _ = value.validate();
+    }
+    let Ok(batch) = serde_json::from_slice::<Batch>(data) else { return };
+    if batch.validate().is_ok() {
+        // Without columns, the number of rows is as large as it likes.
+        for row in (0..batch.rows as usize).take(100_000) {
+            assert!(batch.columns.iter().all(|column| column.get(row).is_some()));
+        }
+    }
+});
