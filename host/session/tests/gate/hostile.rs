@@ -5,16 +5,126 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use ferro_session::{Gate, Grant, Models, PlanCache, TableGrant, Tenant};
-use ferro_wit::query::{FunctionCall, Node};
+use ferro_wit::query::{FunctionCall, Node, Query};
 use ferro_wit::types::{Dialect, Elements, ErrorKind, Scalars, Texts, Value};
 use serde_json::json;
 
 use crate::on_both_databases;
-use crate::queries::{all, count, delete_all, fields, insert, returning, select_in, update_all};
-use crate::world::{CountingCore, World, assert_error, models, rows, schema, tenant};
+use crate::queries::{
+    all, compare, count, delete_all, fields, insert, inside, returning, select_in, update_all,
+};
+use crate::world::{
+    CountingCore, SECRET, World, assert_error, drain, models, rows, schema, tenant,
+};
 
 on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
+    t1_names_with_sql_in_them_are_names_that_do_not_exist,
+    t9_patterns_with_sql_in_them_are_patterns,
+    t9_steps_into_documents_with_sql_in_them_are_keys,
+}
+
+/// What would be SQL if anybody took it for that.
+const SQL: [&str; 12] = [
+    "note\0",
+    "na\"me",
+    "title\" FROM note --",
+    "title; DROP TABLE note",
+    "' OR '1'='1",
+    "'); DELETE FROM note; --",
+    "$$; ROLLBACK; $$",
+    "*",
+    "secret",
+    "pg_class",
+    "sqlite_schema",
+    "note.title",
+];
+
+async fn t1_names_with_sql_in_them_are_names_that_do_not_exist(world: &World) {
+    let session = world.tenant(1);
+    let missing = async |query: &Query| session.fetch(query, vec![]).await.map(drop).unwrap_err();
+    let nothing = [fields("Note", &["nothing"]), all("Nothing"), delete_all("Nothing")];
+    let expected = [
+        missing(&nothing[0]).await.kind,
+        missing(&nothing[1]).await.kind,
+        missing(&nothing[2]).await.kind,
+    ];
+    for name in SQL {
+        let queries = [fields("Note", &[name]), all(name), delete_all(name)];
+        for (query, expected) in queries.iter().zip(expected) {
+            let error = missing(query).await;
+            assert_eq!(error.kind, expected, "{name}: {error}");
+            assert!(!error.message.contains(SECRET), "{error}");
+        }
+        assert_error(world.gate(tenant(1)).open(name), ErrorKind::Denied, "no database");
+    }
+    assert_eq!(world.all_notes().await.len(), 5);
+}
+
+async fn t9_patterns_with_sql_in_them_are_patterns(world: &World) {
+    let session = world.tenant(1);
+    for operator in ["like", "not-like", "ilike", "contains", "starts-with", "ends-with", "equal"] {
+        for text in SQL.into_iter().chain(["%", "_", "\\", "%' ESCAPE '%", "x\\"]) {
+            let query = compare("Note", "title", operator);
+            let found = match session.fetch(&query, vec![text.into()]).await {
+                Ok(cursor) => drain(cursor).await,
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(rows) => assert!(rows.len() <= 3, "{operator} {text}: rows of others"),
+                // PostgreSQL has no NUL in texts, and no pattern that ends where it escapes.
+                Err(error) => {
+                    let refused = text.contains('\0') || text.ends_with('\\');
+                    assert!(refused, "{operator} {text}: {error}");
+                }
+            }
+        }
+    }
+    // A pattern that fails fails on rows in scope only: here are none.
+    let nobody = world.tenant(3);
+    for operator in ["like", "not-like", "ilike", "not-ilike"] {
+        let query = compare("Note", "title", operator);
+        for pattern in ["\\", "_\\", "x\\"] {
+            let found = nobody.fetch(&query, vec![pattern.into()]).await.unwrap();
+            assert_eq!(drain(found).await, Ok(vec![]), "{operator} {pattern}");
+        }
+    }
+    let all = session.fetch(&compare("Note", "title", "like"), vec!["%".into()]).await.unwrap();
+    assert_eq!(drain(all).await.unwrap().len(), 3);
+    assert_eq!(world.all_notes().await.len(), 5);
+}
+
+async fn t9_steps_into_documents_with_sql_in_them_are_keys(world: &World) {
+    let mut schema = schema();
+    let mut note = schema.models.remove(0);
+    (note.name, note.indexes) = ("Paper".into(), vec![]);
+    note.fields[2].kind = serde_json::from_value(json!("json")).unwrap();
+    schema.models = vec![note];
+    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
+    models.create_tables(&world.databases.get(Some("app")).unwrap()).await.unwrap();
+    let table = TableGrant::read_write().filter("tenant_id", 1);
+    let tenant = Tenant::new("one").grant("app", Grant::read_write().table("paper", table));
+    let gate = Gate::new(world.databases.clone(), models, Arc::new(tenant));
+    let session = gate.open("app").unwrap();
+    let insert = insert("Paper", &["title", "secret"]);
+    for step in SQL.into_iter().filter(|it| !it.contains('\0')) {
+        let document = json!({ step: { "inner": step } }).to_string();
+        let values = vec![Value::Json(document), "s".into()];
+        assert_eq!(session.execute(&insert, values).await.unwrap(), 1);
+        let found = session.fetch(&inside("Paper", "title", &[step, "inner"]), vec![]).await;
+        if step.contains('"') {
+            assert_error(found, ErrorKind::Unsupported, "");
+            continue;
+        }
+        let found = drain(found.unwrap()).await.unwrap();
+        assert_eq!(found.last().unwrap(), &vec![Value::from(step)]);
+        let elsewhere = found.iter().filter(|row| row[0] != Value::Null).count();
+        assert_eq!(elsewhere, 1, "{step} leads into its own document only");
+    }
+    let nul = session.fetch(&inside("Paper", "title", &["a\0b"]), vec![]).await;
+    assert_error(nul, ErrorKind::Unsupported, "");
+    assert_eq!(world.all_notes().await.len(), 5);
 }
 
 /// Each second text is all of the data; those between go back to its beginning, and are null.

@@ -28,6 +28,36 @@ pub(crate) fn select_in(model: &str, field: &str, kind: &str) -> Query {
     )
 }
 
+/// All rows in which a field compares so with the first parameter, a text.
+pub(crate) fn compare(model: &str, field: &str, operator: &str) -> Query {
+    let mut rows = rows(model, json!("model"), json!([]));
+    rows["filter"] = json!(2);
+    query(
+        json!([
+            { "field": { "outer": 0, "relations": [], "field": field } },
+            { "parameter": { "index": 0, "kind": "text", "many": false } },
+            { "binary": [operator, 0, 1] },
+        ]),
+        json!([rows]),
+        json!({ "select": 0 }),
+    )
+}
+
+/// A text inside the document of each row, in the order of their keys.
+pub(crate) fn inside(model: &str, field: &str, steps: &[&str]) -> Query {
+    let outputs = json!({ "outputs": [{ "name": "text", "expression": 1 }] });
+    let by_id = json!([{ "expression": 2, "descending": false, "nulls": "last" }]);
+    query(
+        json!([
+            { "field": { "outer": 0, "relations": [], "field": field } },
+            { "json": { "document": 0, "steps": steps, "kind": "text" } },
+            { "field": { "outer": 0, "relations": [], "field": "id" } },
+        ]),
+        json!([rows(model, outputs, by_id)]),
+        json!({ "select": 0 }),
+    )
+}
+
 pub(crate) fn count(model: &str) -> Query {
     query(json!([]), json!([rows(model, json!("model"), json!([]))]), json!({ "count": 0 }))
 }
