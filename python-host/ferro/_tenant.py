@@ -35,9 +35,9 @@ class TableGrant:
 class Grant:
     """What a tenant may do in one database. By default: read every table of the plugin's models.
 
-    Tables are named as the database names them. **Filters do not apply to SQL text**, which `raw_sql`
-    allows: with `True` in the fence of the connection's user, whose rights must end where the
-    tenant's do, with `"unfenced"` with all power of the connection. PostgreSQL can hold every
+    Tables are named as the database names them. **Filters do not apply to SQL text**, which
+    `raw_sql` allows: with `True` in the fence of the connection's user, whose rights must end where
+    the tenant's do, with `"unfenced"` with all power of the connection. PostgreSQL can hold every
     statement to a role, a search path, and settings for row-level security.
 
     Example:
