@@ -1,8 +1,9 @@
 //! The counters of one call, and what its sessions and cursors share.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferro_driver::Databases;
@@ -15,6 +16,7 @@ use crate::models::Models;
 use crate::policy::Policy;
 use crate::size::bytes_of;
 use crate::tenant::Tenant;
+use crate::tenants::{Admission, Connections, Held, Share};
 use crate::usage::Usage;
 
 /// One call: who makes it, on which models and databases, and what it has used so far.
@@ -25,6 +27,12 @@ pub(crate) struct Call {
     pub(crate) tenant: Option<Arc<Tenant>>,
     /// The application's own code: nothing is limited, and errors come in full.
     trusted: bool,
+    /// What it shares with other calls of its tenant; none for the application's own code.
+    share: Option<Arc<Share>>,
+    /// Its place among those; given back with the last of its sessions.
+    _admission: Option<Admission>,
+    /// By label.
+    connections: Mutex<BTreeMap<String, Arc<Connections>>>,
     sessions: AtomicU32,
     cursors: AtomicU32,
     statements: AtomicU64,
@@ -39,12 +47,21 @@ impl Call {
         models: Arc<Models>,
         tenant: Option<Arc<Tenant>>,
         trusted: bool,
+        admission: Option<Admission>,
     ) -> Self {
+        let share = match (&admission, &tenant) {
+            (Some(admission), _) => Some(Arc::clone(admission.share())),
+            (None, Some(tenant)) if !trusted => Some(Arc::new(Share::new(&tenant.limits, 1))),
+            (None, _) => None,
+        };
         Self {
             databases,
             models,
             tenant,
             trusted,
+            share,
+            _admission: admission,
+            connections: Mutex::default(),
             sessions: AtomicU32::new(0),
             cursors: AtomicU32::new(0),
             statements: AtomicU64::new(0),
@@ -82,8 +99,29 @@ impl Call {
             .map_err(|_| limits.statements_exceeded())
     }
 
-    pub(crate) fn count_written(&self, rows: u64) {
+    /// Rows are written. Nothing is committed after an error: the count stays over the limit.
+    pub(crate) fn count_written(&self, rows: u64) -> Result<(), Error> {
         self.rows_written.fetch_add(rows, Ordering::Relaxed);
+        self.admit_written(0)
+    }
+
+    /// So many more rows may be written.
+    pub(crate) fn admit_written(&self, rows: u64) -> Result<(), Error> {
+        let written = self.rows_written.load(Ordering::Relaxed).saturating_add(rows);
+        match self.limits() {
+            Some(limits) if written > limits.rows_written => Err(limits.rows_written_exceeded()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The call's part of a pool; none for the application's own code.
+    pub(crate) fn connections(&self, label: &str, max: u32) -> Option<Arc<Connections>> {
+        let share = self.share.as_deref()?;
+        let mut known = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = known
+            .entry(label.to_owned())
+            .or_insert_with(|| Arc::new(Connections::new(share, label, max)));
+        Some(Arc::clone(connections))
     }
 
     /// How many rows to ask for, so that one too many is noticed without reading a second.
@@ -159,9 +197,18 @@ pub(crate) struct Granted {
     pub(crate) call: Arc<Call>,
     pub(crate) label: String,
     pub(crate) policy: Policy,
+    pub(crate) connections: Option<Arc<Connections>>,
 }
 
 impl Granted {
+    /// The right to one more connection, if they are counted.
+    pub(crate) async fn hold(&self) -> Result<Option<Held>, Error> {
+        match (&self.connections, self.call.limits()) {
+            (Some(connections), Some(limits)) => connections.hold(limits).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Waits for the database: as long as `wait` may take, of which `spent` is gone, and at most
     /// until the transaction has to end.
     pub(crate) async fn wait<T>(

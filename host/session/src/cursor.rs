@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferro_driver::Transaction;
 use ferro_wit::BoxFuture;
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error};
 use tokio::time::Instant;
 
 use crate::call::{Granted, Slot};
 use crate::limits::Wait;
+use crate::tenants::Held;
 
 /// Rows on their way, counted against the limits of the call.
 ///
@@ -21,12 +23,24 @@ use crate::limits::Wait;
 pub struct Cursor {
     rows: Rows,
     granted: Arc<Granted>,
+    /// Until the rows are read, or reading them fails.
+    hold: Option<Hold>,
     /// The rows are those of a write with `returning`.
     writes: bool,
     /// How much of its time the statement has used.
     spent: Duration,
     transaction_end: Option<Instant>,
     _slot: Slot,
+}
+
+/// What ends with the rows.
+#[derive(Default)]
+pub(crate) struct Hold {
+    /// That of the transaction, if there is one: it is committed with the last row, and rolled back
+    /// before.
+    pub(crate) transaction: Option<Transaction>,
+    /// The place of the connection among those of the tenant; given back after the transaction.
+    pub(crate) held: Option<Held>,
 }
 
 enum Rows {
@@ -38,13 +52,14 @@ impl Cursor {
     pub(crate) fn new(
         granted: Arc<Granted>,
         rows: ferro_driver::Cursor,
+        hold: Hold,
         writes: bool,
         spent: Duration,
         transaction_end: Option<Instant>,
         slot: Slot,
     ) -> Self {
-        let rows = Rows::Open(rows);
-        Self { rows, granted, writes, spent, transaction_end, _slot: slot }
+        let (rows, hold) = (Rows::Open(rows), Some(hold));
+        Self { rows, granted, hold, writes, spent, transaction_end, _slot: slot }
     }
 
     /// The columns of the present result set, also where it has no rows.
@@ -102,13 +117,28 @@ impl Cursor {
         let next = rows.next(call.rows_to_ask(max_rows));
         let batch = self.granted.wait(Wait::Run, self.spent, self.transaction_end, next).await?;
         self.spent += started.elapsed();
-        if let Some(batch) = &batch {
-            call.count_batch(batch)?;
-            if self.writes {
-                call.count_written(u64::from(batch.rows));
+        match &batch {
+            Some(batch) => {
+                call.count_batch(batch)?;
+                if self.writes {
+                    call.count_written(u64::from(batch.rows))?;
+                }
             }
+            None if rows.has_next_result() => {}
+            None => self.end().await?,
         }
         Ok(batch)
+    }
+
+    /// All rows are read.
+    async fn end(&mut self) -> Result<(), Error> {
+        let Some(Hold { transaction, held }) = self.hold.take() else { return Ok(()) };
+        if let Some(transaction) = transaction {
+            let commit = transaction.commit();
+            self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
+        }
+        drop(held);
+        Ok(())
     }
 
     async fn advance(&mut self) -> Result<bool, Error> {
@@ -132,6 +162,7 @@ impl Cursor {
         if let (Err(error), Rows::Open(rows)) = (&outcome, &self.rows) {
             let (columns, attached) = (rows.columns().to_vec(), rows.attached().cloned());
             self.rows = Rows::Failed { columns, attached, error: error.clone() };
+            self.hold = None;
         }
         outcome
     }

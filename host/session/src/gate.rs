@@ -1,15 +1,18 @@
 //! The gate: the one place where a session is acquired, and where its grant is checked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ferro_driver::Databases;
-use ferro_wit::types::{Error, ErrorKind};
+use ferro_driver::{Database, Databases, Fence, RawSql};
+use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::call::{Call, Granted};
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::policy::Policy;
 use crate::session::Session;
 use crate::tenant::Tenant;
+use crate::tenants::Admission;
 use crate::usage::Usage;
 
 /// What one call may do: the databases that it may open, and the counters of what it uses.
@@ -26,7 +29,7 @@ impl Gate {
     /// errors in full.
     #[must_use]
     pub fn trusted(databases: Databases, models: Arc<Models>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, None, true)) }
+        Self { call: Arc::new(Call::new(databases, models, None, true, None)) }
     }
 
     /// A gate for an application's own code that works for a tenant: the grants and forced filters
@@ -34,13 +37,26 @@ impl Gate {
     /// tenants themselves.
     #[must_use]
     pub fn scoped(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, Some(tenant), true)) }
+        Self { call: Arc::new(Call::new(databases, models, Some(tenant), true, None)) }
     }
 
-    /// A gate for one call of a tenant.
+    /// A gate for one call of a tenant, which shares nothing with its other calls.
     #[must_use]
     pub fn new(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, Some(tenant), false)) }
+        Self { call: Arc::new(Call::new(databases, models, Some(tenant), false, None)) }
+    }
+
+    /// A gate for one call of a tenant, which shares connections with its other calls. Its place
+    /// among them is free again when the gate and its sessions are gone.
+    #[must_use]
+    pub fn admitted(
+        databases: Databases,
+        models: Arc<Models>,
+        tenant: Arc<Tenant>,
+        admission: Admission,
+    ) -> Self {
+        let admission = Some(admission);
+        Self { call: Arc::new(Call::new(databases, models, Some(tenant), false, admission)) }
     }
 
     /// A session with the database with a label. It takes no connection yet.
@@ -51,8 +67,8 @@ impl Gate {
     /// unknown or not granted; `invalid-configuration`, if the grant does not fit the models, which
     /// the operator's log explains. For a trusted gate: `not-found`.
     pub fn open(&self, label: &str) -> Result<Session, Error> {
-        let (database, policy) = match &self.call.tenant {
-            None => (self.call.databases.get(Some(label))?, Policy::trusted()),
+        let (database, timed, policy) = match &self.call.tenant {
+            None => (self.call.databases.get(Some(label))?, None, Policy::trusted()),
             Some(tenant) => {
                 let grant = tenant.grants.get(label).ok_or_else(denied)?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
@@ -63,15 +79,19 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                let fence = grant.check_text(database.dialect()).map(|()| grant.fence());
-                let database = fence.and_then(|it| database.fenced(it)).map_err(|error| {
+                let fences = grant.check_text(database.dialect()).map(|()| grant.fence());
+                let fenced = fences.and_then(|plain| self.fenced(&database, plain));
+                let (database, timed) = fenced.map_err(|error| {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                (database, policy)
+                (database, timed, policy)
             }
         };
-        Session::new(Granted { call: self.call.clone(), label: label.to_owned(), policy }, database)
+        let connections = self.call.connections(label, database.stats().max);
+        let call = Arc::clone(&self.call);
+        let granted = Granted { call, label: label.to_owned(), policy, connections };
+        Session::new(granted, database, timed)
     }
 
     /// A session with the default database.
@@ -86,6 +106,27 @@ impl Gate {
             (None, None) => {
                 Err(Error::new(ErrorKind::NotFound, "no database is connected: connect one first"))
             }
+        }
+    }
+
+    /// The database for single statements, and for transactions if that is another one.
+    fn fenced(
+        &self,
+        database: &Database,
+        plain: Fence,
+    ) -> Result<(Database, Option<Database>), Error> {
+        let timed = self.call.limits().filter(|_| database.dialect() == Dialect::Postgres);
+        let timed = timed.and_then(|limits| timed_fence(&plain, limits));
+        let timed = timed.map(|it| database.fenced(it)).transpose()?;
+        // Around a single statement that needs no fence, a transaction only for its time would cost
+        // two round trips.
+        let encloses = plain.read_only
+            || plain.role.is_some()
+            || !plain.search_path.is_empty()
+            || !plain.settings.is_empty();
+        match timed {
+            Some(timed) if encloses => Ok((timed, None)),
+            timed => Ok((database.fenced(plain)?, timed)),
         }
     }
 
@@ -104,6 +145,29 @@ impl std::fmt::Debug for Gate {
             .field("usage", &self.usage())
             .finish_non_exhaustive()
     }
+}
+
+/// The fence, with the time that PostgreSQL gives to what runs in a transaction, sent with its
+/// `BEGIN`. It holds where nobody is left to close the connection: the host died, or the network.
+///
+/// A statement has as long as the whole call, since a reader that takes its time counts there, but
+/// not here. SQL text of a stranger is left without: it could change the setting, for which a fence
+/// with settings is refused.
+fn timed_fence(fence: &Fence, limits: &Limits) -> Option<Fence> {
+    if fence.raw_sql == RawSql::Fenced && fence.settings.is_empty() {
+        return None;
+    }
+    let milliseconds = |it: Duration| it.as_millis().clamp(1, i32::MAX as u128).to_string();
+    let own = [
+        ("statement_timeout", limits.deadline.max(limits.statement_timeout)),
+        ("idle_in_transaction_session_timeout", limits.transaction_timeout),
+    ];
+    let mut fence = fence.clone();
+    for (name, time) in own {
+        // What the operator's grant says goes first.
+        fence.settings.entry(name.to_owned()).or_insert_with(|| milliseconds(time));
+    }
+    Some(fence)
 }
 
 /// The label is not repeated, so that two labels get the same answer to the letter.

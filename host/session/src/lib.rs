@@ -105,6 +105,7 @@ mod policy;
 mod session;
 mod size;
 mod tenant;
+mod tenants;
 mod usage;
 
 pub use cache::PlanCache;
@@ -116,7 +117,8 @@ pub use grant::{Access, Grant, TableGrant};
 pub use limits::Limits;
 pub use models::Models;
 pub use session::Session;
-pub use tenant::Tenant;
+pub use tenant::{Tenant, TenantFile};
+pub use tenants::{Admission, Tenants};
 pub use usage::Usage;
 
 pub use ferro_driver::RawSql;

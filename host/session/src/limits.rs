@@ -35,6 +35,9 @@ pub struct Limits {
     pub parameters: u32,
     /// Rows that a call may read: 100,000. One more is `limit-exceeded`, never a silent cut.
     pub rows: u64,
+    /// Rows that a call may write: 100,000. One more is `limit-exceeded`, and what wrote it is undone.
+    /// A statement outside of a transaction gets one of its own where its rows are not known before.
+    pub rows_written: u64,
     /// Bytes of values that a call may read: 64 MiB, as much as its memory. Past it:
     /// `limit-exceeded`.
     pub result_bytes: u64,
@@ -46,14 +49,28 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub transaction_timeout: Duration,
     /// How long a call may wait for a connection, or for the lock that a transaction begins with:
-    /// 2 s. Past it: `busy`.
+    /// 2 s, and as long again for its place among the calls. Past it: `busy`.
     #[serde(with = "seconds")]
     pub acquire_timeout: Duration,
+    /// Connections of one pool that the calls of the tenant may hold together. By default half of
+    /// the pool, so that no tenant has all of it. Past it: as when no connection is free.
+    pub connections: Option<u32>,
 
+    /// Calls of the tenant that run at once: 16. Those of others are not held up by more than these.
+    /// Kept by the host of the guest.
+    pub calls: u32,
+    /// Calls of the tenant that wait for one of these places: 64. One more, and one that waits for
+    /// longer than `acquire-timeout`: `busy`. Kept by the host of the guest.
+    pub queued_calls: u32,
     /// Wall-clock time of a whole call, calls of the host included: 5 s. Past it: `timeout`. Kept
     /// by the host of the guest.
     #[serde(with = "seconds")]
     pub deadline: Duration,
+    /// Units of fuel that a call may use, about one for each instruction of the guest: the same call
+    /// uses as much each time. By default only the deadline counts, since metering makes guests
+    /// slower: the host has to be set up for it. Past it: `limit-exceeded`. Kept by the host of the
+    /// guest.
+    pub fuel: Option<u64>,
     /// Bytes of a guest's memories together: 64 MiB. Kept by the host of the guest.
     pub memory: u64,
     /// Core instances in a guest: 64. Kept by the host of the guest.
@@ -75,11 +92,16 @@ impl Default for Limits {
             statements: 1_000,
             parameters: 32_000,
             rows: 100_000,
+            rows_written: 100_000,
             result_bytes: 64 * MIB,
             statement_timeout: Duration::from_secs(3),
             transaction_timeout: Duration::from_secs(10),
             acquire_timeout: Duration::from_secs(2),
+            connections: None,
+            calls: 16,
+            queued_calls: 64,
             deadline: Duration::from_secs(5),
+            fuel: None,
             memory: 64 * MIB,
             instances: 64,
             handles: 256,
@@ -110,8 +132,32 @@ impl Limits {
         exceeded(&format!("`rows`: {} read in a call", self.rows))
     }
 
+    pub(crate) fn rows_written_exceeded(&self) -> Error {
+        exceeded(&format!(
+            "`rows-written`: {} in a call; what was over it is undone",
+            self.rows_written
+        ))
+    }
+
     pub(crate) fn result_bytes_exceeded(&self) -> Error {
         exceeded(&format!("`result-bytes`: {} read in a call", self.result_bytes))
+    }
+
+    pub(crate) fn calls_exceeded(&self) -> Error {
+        let Self { calls, queued_calls, .. } = self;
+        let message = format!(
+            "the limit is reached of `calls`: {calls} at once, while {queued_calls} may wait; try \
+             again later"
+        );
+        Error { retryable: true, ..Error::new(ErrorKind::Busy, message) }
+    }
+
+    pub(crate) fn connections_exceeded(&self, most: u32) -> Error {
+        let message = format!(
+            "the limit is reached of `connections`: this call holds {most} at once; end a cursor or \
+             a transaction first"
+        );
+        Error::new(ErrorKind::Busy, message)
     }
 
     pub(crate) fn transaction_expired(&self) -> Error {

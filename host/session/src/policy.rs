@@ -58,6 +58,11 @@ impl Policy {
         self.fence.as_ref().is_none_or(|fence| fence.raw_sql != RawSql::Denied)
     }
 
+    /// Whether the SQL text that may be sent is a stranger's.
+    pub(crate) fn has_fenced_text(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.raw_sql == RawSql::Fenced)
+    }
+
     /// Whether a model exists for the caller.
     pub(crate) fn sees_model(&self, model: &Model) -> bool {
         self.table(model).is_none_or(|it| it.is_some())

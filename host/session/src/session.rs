@@ -1,11 +1,13 @@
 //! Sessions: a database or a transaction, as one call may use it.
 
+mod lent;
+mod own;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferro_driver::{Database, Execution, Transaction};
-use ferro_wit::BoxFuture;
 use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
@@ -13,8 +15,11 @@ use tokio::time::Instant;
 
 use crate::agreement;
 use crate::call::{Granted, Slot, SlotKind};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Hold};
 use crate::limits::Wait;
+use crate::tenants::Held;
+
+use self::own::{Own, least_written};
 
 /// A database, or a transaction in it, under the rights and limits of a call.
 ///
@@ -36,16 +41,28 @@ pub struct Session {
 }
 
 enum Place {
-    Database(Database),
-    Transaction { transaction: Transaction, savepoint: bool, end: Option<Instant> },
+    /// For single statements, and for transactions if that is another one.
+    Database(Database, Option<Database>),
+    Transaction {
+        transaction: Transaction,
+        savepoint: bool,
+        end: Option<Instant>,
+        /// Its connection counts against the tenant's part of the pool; that of a savepoint does
+        /// already.
+        held: Option<Held>,
+    },
 }
 
 impl Session {
-    pub(crate) fn new(granted: Granted, database: Database) -> Result<Self, Error> {
+    pub(crate) fn new(
+        granted: Granted,
+        database: Database,
+        timed: Option<Database>,
+    ) -> Result<Self, Error> {
         let slot = Slot::take(&granted.call, SlotKind::Session)?;
         Ok(Self {
             granted: Arc::new(granted),
-            place: Place::Database(database),
+            place: Place::Database(database, timed),
             occupied: Arc::default(),
             _parent: None,
             _slot: slot,
@@ -56,7 +73,7 @@ impl Session {
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         match &self.place {
-            Place::Database(database) => database.dialect(),
+            Place::Database(database, _) => database.dialect(),
             Place::Transaction { transaction, .. } => transaction.dialect(),
         }
     }
@@ -73,13 +90,21 @@ impl Session {
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let plan = self.plan(query)?;
         let writes = plan.effect == Effect::Write;
+        if writes {
+            self.granted.call.admit_written(least_written(query, None))?;
+        }
         let execution = self.execution(plan, parameters, None)?;
         let started = Instant::now();
-        let rows = match &self.place {
-            Place::Database(database) => self.run(database.fetch(execution)).await,
-            Place::Transaction { transaction, .. } => self.run(transaction.fetch(execution)).await,
-        }?;
-        Ok(self.cursor(rows, writes, started, slot))
+        let (rows, hold) = match &self.place {
+            Place::Database(..) if writes && self.may_pass_limit(query) => {
+                self.fetch_in_own_transaction(execution).await?
+            }
+            Place::Database(database, _) => self.with_connection(database.fetch(execution)).await?,
+            Place::Transaction { transaction, .. } => {
+                (self.run(transaction.fetch(execution)).await?, Hold::default())
+            }
+        };
+        Ok(self.cursor(rows, hold, writes, started, slot))
     }
 
     /// The plan of a query, under the scope of the grant: what [`Session::fetch`] would send.
@@ -132,13 +157,15 @@ impl Session {
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let started = Instant::now();
-        let rows = match &self.place {
-            Place::Database(database) => self.run(database.fetch_raw(sql, parameters)).await,
-            Place::Transaction { transaction, .. } => {
-                self.run(transaction.fetch_raw(sql, parameters)).await
+        let (rows, hold) = match &self.place {
+            Place::Database(database, _) => {
+                self.with_connection(database.fetch_raw(sql, parameters)).await?
             }
-        }?;
-        Ok(self.cursor(rows, false, started, slot))
+            Place::Transaction { transaction, .. } => {
+                (self.run(transaction.fetch_raw(sql, parameters)).await?, Hold::default())
+            }
+        };
+        Ok(self.cursor(rows, hold, false, started, slot))
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -149,13 +176,24 @@ impl Session {
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         self.admit_raw()?;
         self.admit(&parameters)?;
+        self.granted.call.admit_written(0)?;
         let changed = match &self.place {
             Place::Transaction { transaction, .. } => {
                 self.run(transaction.execute_raw(sql, parameters)).await
             }
-            Place::Database(database) => self.run(database.execute_raw(sql, parameters)).await,
+            // Text that is trusted as the application's own may be one that runs in none.
+            Place::Database(..) if self.granted.policy.has_fenced_text() => {
+                let text = async move |transaction: Transaction| {
+                    let changed = self.run(transaction.execute_raw(sql, parameters)).await?;
+                    Ok((transaction, changed))
+                };
+                return self.in_own_transaction(text).await;
+            }
+            Place::Database(database, _) => {
+                self.with_connection(database.execute_raw(sql, parameters)).await.map(|it| it.0)
+            }
         }?;
-        self.granted.call.count_written(changed);
+        self.granted.call.count_written(changed)?;
         Ok(changed)
     }
 
@@ -171,18 +209,17 @@ impl Session {
         let parent = Occupied::take(&self.occupied)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
         let place = match &self.place {
-            Place::Database(database) => {
-                let begin = database.begin(options);
-                let transaction =
-                    self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
+            Place::Database(database, timed) => {
+                let Own { transaction, held } =
+                    self.begin_in(timed.as_ref().unwrap_or(database), options).await?;
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
-                Place::Transaction { transaction, savepoint: false, end }
+                Place::Transaction { transaction, savepoint: false, end, held }
             }
             Place::Transaction { transaction, end, .. } => {
                 let transaction = self.run(transaction.begin(options)).await?;
-                Place::Transaction { transaction, savepoint: true, end: *end }
+                Place::Transaction { transaction, savepoint: true, end: *end, held: None }
             }
         };
         Ok(Self {
@@ -198,14 +235,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it, and
-    /// `timeout`, if it was open for too long: it is then rolled back. `outcome-unknown`, if the
-    /// connection broke meanwhile.
+    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it;
+    /// `timeout`, if it was open for too long, and `limit-exceeded`, if more rows were written than
+    /// may be: it is then rolled back. `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Place::Transaction { transaction, savepoint, end } = self.place else {
+        let Place::Transaction { transaction, savepoint, end, held } = self.place else {
             return Err(not_a_transaction());
         };
+        self.granted.call.admit_written(0)?;
         // A savepoint that is not released in time is gone with its transaction.
         let wait = if savepoint { Wait::Run } else { Wait::Commit };
         if let (Some(end), Some(limits)) = (end, self.granted.call.limits())
@@ -213,7 +251,9 @@ impl Session {
         {
             return Err(limits.transaction_expired());
         }
-        self.granted.wait(wait, Duration::ZERO, None, transaction.commit()).await
+        let outcome = self.granted.wait(wait, Duration::ZERO, None, transaction.commit()).await;
+        drop(held);
+        outcome
     }
 
     /// Undo a transaction, or what happened since a savepoint.
@@ -223,10 +263,13 @@ impl Session {
     /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it.
     pub async fn rollback(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Place::Transaction { transaction, .. } = self.place else {
+        let Place::Transaction { transaction, held, .. } = self.place else {
             return Err(not_a_transaction());
         };
-        self.granted.wait(Wait::Run, Duration::ZERO, None, transaction.rollback()).await
+        let undo = transaction.rollback();
+        let outcome = self.granted.wait(Wait::Run, Duration::ZERO, None, undo).await;
+        drop(held);
+        outcome
     }
 
     async fn change(
@@ -236,14 +279,27 @@ impl Session {
         rows: Option<Batch>,
     ) -> Result<u64, Error> {
         self.admit(&parameters)?;
-        let execution = self.execution(self.plan(query)?, parameters, rows)?;
+        let plan = self.plan(query)?;
+        if plan.effect == Effect::Write {
+            self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
+        }
+        let execution = self.execution(plan, parameters, rows)?;
         let changed = match &self.place {
-            Place::Database(database) => self.run(database.execute(execution)).await,
+            Place::Database(..) if self.may_pass_limit(query) => {
+                let write = async move |transaction: Transaction| {
+                    let changed = self.run(transaction.execute(execution)).await?;
+                    Ok((transaction, changed))
+                };
+                return self.in_own_transaction(write).await;
+            }
+            Place::Database(database, _) => {
+                self.with_connection(database.execute(execution)).await.map(|it| it.0)
+            }
             Place::Transaction { transaction, .. } => {
                 self.run(transaction.execute(execution)).await
             }
         }?;
-        self.granted.call.count_written(changed);
+        self.granted.call.count_written(changed)?;
         Ok(changed)
     }
 
@@ -262,11 +318,12 @@ impl Session {
     fn cursor(
         &self,
         rows: ferro_driver::Cursor,
+        hold: Hold,
         writes: bool,
         started: Instant,
         slot: Slot,
     ) -> Cursor {
-        Cursor::new(self.granted.clone(), rows, writes, started.elapsed(), self.end(), slot)
+        Cursor::new(self.granted.clone(), rows, hold, writes, started.elapsed(), self.end(), slot)
     }
 
     /// A statement may be sent: no transaction is open that began here, and the limits allow it.
@@ -302,7 +359,7 @@ impl Session {
 
     async fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let wait = match &self.place {
-            Place::Database(_) => Wait::AcquireAndRun,
+            Place::Database(..) => Wait::AcquireAndRun,
             Place::Transaction { .. } => Wait::Run,
         };
         self.granted.wait(wait, Duration::ZERO, self.end(), work).await
@@ -310,57 +367,9 @@ impl Session {
 
     fn end(&self) -> Option<Instant> {
         match &self.place {
-            Place::Database(_) => None,
+            Place::Database(..) => None,
             Place::Transaction { end, .. } => *end,
         }
-    }
-}
-
-impl ferro_wit::Session for Session {
-    fn dialect(&self) -> Dialect {
-        self.dialect()
-    }
-
-    fn fetch(
-        &self,
-        query: Query,
-        parameters: Vec<Value>,
-    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
-        Box::pin(async move {
-            let cursor = self.fetch(&query, parameters).await?;
-            Ok(Box::new(cursor) as Box<dyn ferro_wit::Cursor>)
-        })
-    }
-
-    fn execute(&self, query: Query, parameters: Vec<Value>) -> BoxFuture<'_, Result<u64, Error>> {
-        Box::pin(async move { self.execute(&query, parameters).await })
-    }
-
-    fn write(
-        &self,
-        query: Query,
-        parameters: Vec<Value>,
-        rows: Batch,
-    ) -> BoxFuture<'_, Result<u64, Error>> {
-        Box::pin(async move { self.write(&query, parameters, rows).await })
-    }
-
-    fn begin(
-        &self,
-        options: TransactionOptions,
-    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Session>, Error>> {
-        Box::pin(async move {
-            let transaction = self.begin(options).await?;
-            Ok(Box::new(transaction) as Box<dyn ferro_wit::Session>)
-        })
-    }
-
-    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
-        Box::pin((*self).commit())
-    }
-
-    fn rollback(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
-        Box::pin((*self).rollback())
     }
 }
 

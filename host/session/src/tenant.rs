@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ferro_wit::types::Error;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::grant::Grant;
 use crate::limits::Limits;
@@ -96,6 +96,57 @@ impl Tenant {
     }
 }
 
+/// An operator's file of tenants, by name, in any format that serde reads.
+///
+/// ```
+/// use ferro_session::TenantFile;
+///
+/// let file: TenantFile = toml::from_str(
+///     r#"
+///     [acme.grants.app]
+///     access = "read-write"
+///
+///     [acme.grants.app.tables.notes]
+///     insert = true
+///     update = true
+///     filters = { tenant_id = 42 }
+///
+///     [acme.limits]
+///     rows = 500
+///     "#,
+/// )?;
+/// let acme = &file.tenants["acme"];
+/// assert_eq!((acme.name.as_str(), acme.limits.rows), ("acme", 500));
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TenantFile {
+    /// The tenants by their names in the file.
+    pub tenants: BTreeMap<String, Tenant>,
+}
+
+impl<'de> Deserialize<'de> for TenantFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        /// A tenant whose name stands before it already.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        struct Entry {
+            name: Option<String>,
+            #[serde(default)]
+            grants: BTreeMap<String, Grant>,
+            #[serde(default)]
+            limits: Limits,
+        }
+        let entries = BTreeMap::<String, Entry>::deserialize(from)?;
+        let tenant = |(key, entry): (String, Entry)| {
+            let Entry { name, grants, limits } = entry;
+            let name = name.unwrap_or_else(|| key.clone());
+            (key, Tenant { name, grants, limits })
+        };
+        Ok(Self { tenants: entries.into_iter().map(tenant).collect() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -171,6 +222,54 @@ mod tests {
         ];
         for file in files {
             assert!(serde_json::from_str::<Tenant>(file).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_tenants_is_the_same_in_both_formats() {
+        let toml = r#"
+            [acme.grants.app]
+            access = "read-write"
+            tables.notes = { insert = true, filters = { tenant_id = [1, 2], level.less = 3 } }
+
+            [acme.limits]
+            calls = 4
+            queued-calls = 0
+            connections = 2
+            fuel = 1_000_000
+            rows-written = 10
+            deadline = 1.5
+
+            [other]
+            name = "another"
+        "#;
+        let json = r#"{
+            "acme": {
+                "grants": {
+                    "app": {
+                        "access": "read-write",
+                        "tables": {
+                            "notes": {
+                                "insert": true,
+                                "filters": { "tenant_id": [1, 2], "level": { "less": 3 } }
+                            }
+                        }
+                    }
+                },
+                "limits": {
+                    "calls": 4, "queued-calls": 0, "connections": 2, "fuel": 1000000,
+                    "rows-written": 10, "deadline": 1.5
+                }
+            },
+            "other": { "name": "another" }
+        }"#;
+        let read: TenantFile = toml::from_str(toml).unwrap();
+        assert_eq!(read, serde_json::from_str(json).unwrap());
+        assert_eq!(read.tenants["acme"].name, "acme");
+        assert_eq!(read.tenants["acme"].limits.fuel, Some(1_000_000));
+        assert_eq!(read.tenants["other"], Tenant::new("another"));
+        for misspelt in ["[acme.grant.app]", "[acme]\nlimits.call = 1", "acme = 3"] {
+            assert!(toml::from_str::<TenantFile>(misspelt).is_err(), "{misspelt}");
         }
     }
 }

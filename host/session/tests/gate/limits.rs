@@ -1,25 +1,29 @@
 //! Each limit ends in its own error, and what it held is free again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_driver::{ConnectOptions, PoolOptions};
-use ferro_session::{Gate, Grant, Limits, Session};
+use ferro_session::{Gate, Grant, Limits, Session, Tenants};
 use ferro_wit::types::{Dialect, ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
-use crate::queries::{all, count, fields, insert, update_all};
+use crate::queries::{all, count, fields, insert, returning, update_all};
 use crate::world::{World, assert_error, drain, notes, rows, tenant, texts};
 
 on_both_databases! {
     a_call_knows_what_it_used,
     a_trusted_gate_has_no_limits,
+    a_write_that_returns_rows_is_kept_with_its_last_row,
     p1_a_transaction_past_its_time_is_rolled_back,
+    p4_a_tenant_holds_half_of_a_pool_at_most,
     p5_a_statement_past_its_time_is_stopped,
     p5_reading_a_result_past_its_time_is_stopped,
     s3_cursors_are_counted_and_their_places_freed,
     s3_parameters_are_counted,
     s3_result_bytes_are_counted_over_a_call,
     s3_rows_over_the_limit_are_an_error_and_never_cut,
+    s3_rows_written_over_the_limit_are_undone,
     s3_sessions_are_counted_and_their_places_freed,
     s3_statements_are_counted_over_a_call,
 }
@@ -244,5 +248,133 @@ async fn p4_a_call_that_waits_too_long_for_sqlite_is_told_busy() {
 async fn p4_a_call_that_waits_too_long_for_postgres_is_told_busy() {
     let world = World::postgres_with(&narrow()).await;
     p4_a_call_that_waits_too_long_is_told_busy(&world).await;
+    world.assert_at_rest().await;
+}
+
+/// How many rows have a title.
+async fn titled(world: &World, title: &str) -> usize {
+    world.all_notes().await.into_iter().filter(|(_, it)| it == title).count()
+}
+
+async fn s3_rows_written_over_the_limit_are_undone(world: &World) {
+    let limits = || Limits { rows_written: 2, ..Limits::default() };
+    let update = update_all("Note", "secret", "text");
+    let secrets = async || {
+        let secrets = texts(&world.trusted(), &fields("Note", &["secret"])).await;
+        secrets.into_iter().filter(|it| it == "s").count()
+    };
+
+    // Three rows in one statement, whatever it runs in and whether it gives them back.
+    let session = limited(world, limits()).open("app").unwrap();
+    let outcome = session.execute(&update, vec!["s".into()]).await;
+    assert_error(outcome, ErrorKind::LimitExceeded, "`rows-written`: 2");
+    assert_eq!(secrets().await, 0);
+
+    let session = limited(world, limits()).open("app").unwrap();
+    let give_back = returning(update.clone(), "id");
+    let rows = session.fetch(&give_back, vec!["s".into()]).await.unwrap();
+    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "`rows-written`: 2");
+    world.assert_at_rest().await;
+    assert_eq!(secrets().await, 0);
+
+    let session = limited(world, limits()).open("app").unwrap();
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    let outcome = transaction.execute(&update, vec!["s".into()]).await;
+    assert_error(outcome, ErrorKind::LimitExceeded, "`rows-written`: 2");
+    assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "`rows-written`");
+    world.assert_at_rest().await;
+    assert_eq!(secrets().await, 0);
+
+    // One by one, until it is enough.
+    let gate = limited(world, limits());
+    let session = gate.open("app").unwrap();
+    let insert = insert("Note", &["title", "secret"]);
+    for title in ["new", "newer"] {
+        session.execute(&insert, vec![title.into(), "x".into()]).await.unwrap();
+    }
+    let third = session.execute(&insert, vec!["newest".into(), "x".into()]).await;
+    assert_error(third, ErrorKind::LimitExceeded, "`rows-written`: 2");
+    assert_eq!((titled(world, "newer").await, titled(world, "newest").await), (1, 0));
+    assert_eq!(gate.usage().rows_written, 2);
+}
+
+async fn a_write_that_returns_rows_is_kept_with_its_last_row(world: &World) {
+    let give_back = returning(update_all("Note", "secret", "text"), "id");
+    let secrets = async || {
+        let secrets = texts(&world.trusted(), &fields("Note", &["secret"])).await;
+        secrets.into_iter().filter(|it| it == "s").count()
+    };
+    let session = world.tenant(1);
+    let mut rows = session.fetch(&give_back, vec!["s".into()]).await.unwrap();
+    assert_eq!(rows.next(2).await.unwrap().map(|it| it.rows), Some(2));
+    drop(rows);
+    world.assert_at_rest().await;
+    assert_eq!(secrets().await, 0);
+    let rows = session.fetch(&give_back, vec!["s".into()]).await.unwrap();
+    assert_eq!(drain(rows).await.unwrap().len(), 3);
+    assert_eq!(secrets().await, 3);
+}
+
+async fn p4_a_tenant_holds_half_of_a_pool_at_most(world: &World) {
+    let limits = || Limits { acquire_timeout: Duration::from_millis(50), ..Limits::default() };
+    let tenants = Tenants::default();
+    let acme = Arc::new(tenant(1).limits(limits()));
+    let open = async || {
+        let admission = tenants.admit(&acme).await.unwrap();
+        let (databases, models) = (world.databases.clone(), world.models.clone());
+        Gate::admitted(databases, models, acme.clone(), admission).open("app").unwrap()
+    };
+    let half = world.databases.get(Some("app")).unwrap().stats().max.div_ceil(2);
+    let query = all("Note");
+    let mut cursors = Vec::new();
+    let greedy = open().await;
+    for _ in 0..half {
+        cursors.push(greedy.fetch(&query, vec![]).await.unwrap());
+    }
+    // The call itself would wait for itself; another call of the tenant waits in vain.
+    let started = Instant::now();
+    let more = greedy.fetch(&query, vec![]).await;
+    assert_error(more, ErrorKind::Busy, "`connections`: this call holds");
+    assert!(started.elapsed() < Duration::from_millis(50), "{:?}", started.elapsed());
+    let other = open().await;
+    let begin = other.begin(TransactionOptions::default()).await;
+    assert_error(begin, ErrorKind::Busy, "`acquire-timeout`");
+    // Other tenants have the rest.
+    world.tenant(2).begin(TransactionOptions::default()).await.unwrap().commit().await.unwrap();
+
+    // What is read to its end counts no more, though it is still there.
+    let mut last = cursors.pop().unwrap();
+    while last.next(10).await.unwrap().is_some() {}
+    other.begin(TransactionOptions::default()).await.unwrap().rollback().await.unwrap();
+    drop((last, cursors));
+    rows(&greedy, &query).await;
+}
+
+#[tokio::test]
+async fn p5_postgres_is_told_how_long_a_transaction_may_take() {
+    let world = World::postgres().await;
+    let sql = "SELECT current_setting('statement_timeout'), \
+               current_setting('idle_in_transaction_session_timeout')";
+    let told = async |session: &Session| {
+        drain(session.fetch_raw(sql, vec![]).await.unwrap()).await.unwrap().remove(0)
+    };
+    let limits = Limits {
+        deadline: Duration::from_secs(4),
+        transaction_timeout: Duration::from_millis(1_500),
+        ..Limits::default()
+    };
+    let session = raw(&world, limits);
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    assert_eq!(told(&transaction).await, ["4s".into(), "1500ms".into()]);
+    transaction.rollback().await.unwrap();
+    // It ends with the transaction, and an application's own is as its URL says.
+    assert_eq!(told(&world.trusted()).await, ["0".into(), "0".into()]);
+
+    // What the operator's grant says goes first.
+    let grant = Grant::read_write().with_unfenced_raw_sql().setting("statement_timeout", "7s");
+    let session = world.gate(tenant(1).grant("app", grant)).open("app").unwrap();
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    assert_eq!(told(&transaction).await, ["7s".into(), "10s".into()]);
+    transaction.rollback().await.unwrap();
     world.assert_at_rest().await;
 }

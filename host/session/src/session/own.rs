@@ -1,0 +1,105 @@
+//! What a session takes for a single statement: a connection of the tenant's part, and a transaction
+//! where its effect has to be undone if it is too large.
+
+use std::time::Duration;
+
+use ferro_driver::{Database, Execution, Transaction};
+use ferro_wit::BoxFuture;
+use ferro_wit::query::{Insert, Query, RowSource, Statement};
+use ferro_wit::types::{Batch, Error, TransactionOptions};
+
+use super::{Place, Session, not_a_transaction};
+use crate::cursor::Hold;
+use crate::limits::Wait;
+use crate::tenants::Held;
+
+impl Session {
+    /// Whether a query may write more rows than is known before, of a caller who may not write any
+    /// number.
+    pub(super) fn may_pass_limit(&self, query: &Query) -> bool {
+        let unknown = match &query.statement {
+            Statement::Update(_) | Statement::Delete(_) => true,
+            Statement::Insert(insert) => matches!(insert.source, RowSource::Select(_)),
+            _ => false,
+        };
+        unknown && self.granted.call.limits().is_some()
+    }
+
+    /// A transaction around one statement, so that it can be undone.
+    async fn own_transaction(&self) -> Result<Own, Error> {
+        let Place::Database(database, timed) = &self.place else {
+            return Err(not_a_transaction());
+        };
+        let database = timed.as_ref().unwrap_or(database);
+        self.begin_in(database, TransactionOptions::default()).await
+    }
+
+    /// Runs a write that is committed with its last row. Boxed, as it is rare and its future large.
+    pub(super) fn fetch_in_own_transaction(
+        &self,
+        execution: Execution,
+    ) -> BoxFuture<'_, Result<(ferro_driver::Cursor, Hold), Error>> {
+        Box::pin(async move {
+            let Own { transaction, held } = self.own_transaction().await?;
+            let rows = self.run(transaction.fetch(execution)).await?;
+            Ok((rows, Hold { held, transaction: Some(transaction) }))
+        })
+    }
+
+    /// Runs a write, and commits what it changed unless that is too much. Boxed as well.
+    pub(super) fn in_own_transaction<'a, W>(
+        &'a self,
+        write: impl FnOnce(Transaction) -> W + Send + 'a,
+    ) -> BoxFuture<'a, Result<u64, Error>>
+    where
+        W: Future<Output = Result<(Transaction, u64), Error>> + Send,
+    {
+        Box::pin(async move {
+            let Own { transaction, held } = self.own_transaction().await?;
+            let (transaction, changed) = write(transaction).await?;
+            self.granted.call.count_written(changed)?;
+            let commit = transaction.commit();
+            self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
+            drop(held);
+            Ok(changed)
+        })
+    }
+
+    pub(super) async fn begin_in(
+        &self,
+        database: &Database,
+        options: TransactionOptions,
+    ) -> Result<Own, Error> {
+        let held = self.granted.hold().await?;
+        let begin = database.begin(options);
+        let transaction = self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
+        Ok(Own { transaction, held })
+    }
+
+    /// Runs a single statement, which counts as one of the connections that the tenant may have.
+    pub(super) async fn with_connection<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<(T, Hold), Error> {
+        let held = self.granted.hold().await?;
+        let done = self.run(work).await?;
+        Ok((done, Hold { held, transaction: None }))
+    }
+}
+
+/// A transaction that this side began, and its place among the tenant's connections.
+pub(super) struct Own {
+    pub(super) transaction: Transaction,
+    pub(super) held: Option<Held>,
+}
+
+/// At least so many rows does a query write that goes well.
+pub(super) fn least_written(query: &Query, rows: Option<&Batch>) -> u64 {
+    match (&query.statement, rows) {
+        (Statement::Insert(Insert { conflict: None, .. }), Some(rows)) => rows.rows.into(),
+        (Statement::Insert(Insert { conflict: None, source: RowSource::Parameters, .. }), None) => {
+            1
+        }
+        _ => 0,
+    }
+}
