@@ -116,7 +116,7 @@ pub struct Row {
     pub median: f64,
     /// The best of all rounds, which tells more where the machine has other work.
     pub best: f64,
-    /// Microseconds, or mebibytes.
+    /// Microseconds, mebibytes, or calls a second.
     pub unit: &'static str,
     /// The baseline's name.
     pub versus: String,
@@ -144,6 +144,12 @@ impl Bench {
     pub fn new(name: &'static str) -> Self {
         let quick = std::env::var_os(QUICK).is_some();
         Self { name, rows: Vec::new(), quick, only: std::env::var(ONLY).unwrap_or_default() }
+    }
+
+    /// Whether only a few rounds are asked for.
+    #[must_use]
+    pub fn is_quick(&self) -> bool {
+        self.quick
     }
 
     /// Whether a case is to be measured.

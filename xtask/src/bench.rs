@@ -21,6 +21,9 @@ pub(crate) struct Options {
 enum Name {
     /// The driver beside rusqlite, tokio-postgres and SQLx: reads, writes, memory
     Driver,
+    /// Calls for tenants: what one costs, what a tenant at full load costs its neighbours, and a soak
+    /// of a minute with hostile ones among a thousand
+    Tenants,
     /// Rows from SQLite into a plugin: SQLx alone, columns, and a list of lists of values
     Transport,
 }
@@ -29,6 +32,7 @@ enum Name {
 pub(crate) fn run_bench(options: &Options) -> Result<()> {
     let (package, bench) = match options.name {
         Name::Driver => ("ferro-driver", "driver"),
+        Name::Tenants => ("ferro-host", "tenants"),
         Name::Transport => ("ferro-host", "transport"),
     };
     step(&format!("bench {bench}"));

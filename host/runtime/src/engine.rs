@@ -22,10 +22,11 @@ const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
 
 /// The engine that plugins run in: places for `instances` of them at once, each with memories of up
-/// to `memory` bytes.
+/// to `memory` bytes. With `fuel`, their code counts what it uses.
 pub(crate) fn plugins(
     instances: u32,
     memory: usize,
+    fuel: bool,
     cache: Option<&DiskCache>,
 ) -> Result<Engine, Error> {
     let mut pool = PoolingAllocationConfig::new();
@@ -42,6 +43,7 @@ pub(crate) fn plugins(
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_reservation(memory as u64)
+        .consume_fuel(fuel)
         .max_wasm_stack(STACK);
     engine(&config)
 }

@@ -51,15 +51,16 @@ impl Deadline {
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Guest {
-    /// A store for one instance, bounded by the limits.
+    /// A store for one instance, bounded by the limits, and by `fuel` where the engine meters it.
     pub(crate) fn store(
         engine: &Engine,
         gate: Option<Gate>,
         limits: &Limits,
         most_memory: u64,
+        fuel: Option<u64>,
         deadline: Deadline,
         writer: &Writer,
-    ) -> Store<Self> {
+    ) -> wasmtime::Result<Store<Self>> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         let memory = MemoryLimit {
@@ -71,6 +72,9 @@ impl Guest {
         let mut store = Store::new(engine, Self { table, wasi, gate, deadline, memory });
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
+        if let Some(fuel) = fuel {
+            store.set_fuel(fuel)?;
+        }
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
             let deadline = context.data().deadline;
@@ -79,7 +83,7 @@ impl Guest {
             }
             Ok(UpdateDeadline::Yield(1))
         });
-        store
+        Ok(store)
     }
 
     pub(crate) fn gate(&self) -> Option<&Gate> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::Databases;
-use ferro_session::{Gate, Models, PlanCache, Session};
+use ferro_session::{Gate, Models, PlanCache, Session, Tenants};
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,6 +37,12 @@ pub struct HostOptions {
     pub component_bytes: u64,
     /// How long compiling a component may take: 10 s. Past it: `timeout`.
     pub compile_timeout: Duration,
+    /// Whether guests count the fuel that they use, so that it can be limited and charged: no. It
+    /// makes their code slower, by a tenth to a third.
+    pub fuel: bool,
+    /// How many threads the guests of one tenant may keep busy at once: half of those that there
+    /// are, at least one. More suits a host of one tenant.
+    pub threads_per_tenant: usize,
 }
 
 impl Default for HostOptions {
@@ -48,6 +54,8 @@ impl Default for HostOptions {
             memory: 64 * MIB,
             component_bytes: 16 * MIB,
             compile_timeout: Duration::from_secs(10),
+            fuel: false,
+            threads_per_tenant: (threads() / 2).max(1),
         }
     }
 }
@@ -68,6 +76,9 @@ struct Shared {
     cache: Option<DiskCache>,
     /// Places for instances.
     places: Arc<Semaphore>,
+    tenants: Tenants,
+    /// Turns of guests that compute for long.
+    slow: Arc<Semaphore>,
     /// Components that are compiled at once: what takes too long keeps its place until it ends.
     compiling: Arc<Semaphore>,
     _ticker: Ticker,
@@ -87,7 +98,7 @@ impl Host {
     pub fn new(options: HostOptions) -> Result<Self, Error> {
         let cache = options.cache.as_deref().map(DiskCache::open).transpose()?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
-        let engine = engine::plugins(options.instances, memory, cache.as_ref())?;
+        let engine = engine::plugins(options.instances, memory, options.fuel, cache.as_ref())?;
         let compiler = WasmCompiler::new(cache.as_ref())?;
         if let Some(cache) = &cache {
             cache.seal();
@@ -99,6 +110,8 @@ impl Host {
         let ticker = Ticker::start(&engine, TICK)?;
         let shared = Shared {
             places: Arc::new(Semaphore::new(options.instances as usize)),
+            tenants: Tenants::new(options.threads_per_tenant),
+            slow: Arc::new(Semaphore::new((threads() - 1).max(1))),
             compiling: Arc::new(Semaphore::new(COMPILING)),
             databases: Databases::new(),
             plans: Arc::default(),
@@ -207,6 +220,15 @@ impl Host {
         &self.shared.engine
     }
 
+    /// What the calls of each tenant share.
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.shared.tenants
+    }
+
+    pub(crate) fn slow(&self) -> &Arc<Semaphore> {
+        &self.shared.slow
+    }
+
     /// A place for an instance.
     pub(crate) async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
         let places = Arc::clone(&self.shared.places);
@@ -253,6 +275,10 @@ impl std::fmt::Debug for Host {
             .field("databases", &self.shared.databases)
             .finish_non_exhaustive()
     }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 async fn blocking<T: Send + 'static>(

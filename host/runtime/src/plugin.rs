@@ -1,26 +1,22 @@
 //! Loaded plugins, and calls of them.
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ferro_session::{Gate, Limits, Models, Tenant, Usage};
+use ferro_session::{Gate, Limits, Models, Tenant};
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
-use futures_util::FutureExt as _;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
-use wasmtime::Store;
-use wasmtime::component::{Instance, Val};
+use tokio::sync::Semaphore;
+use wasmtime::component::Val;
 
 use crate::bindings::plugin::{PrivilegedPlugin, PrivilegedPluginPre};
-use crate::error;
 use crate::export::{self, Export};
 use crate::guest::{Deadline, Guest};
 use crate::host::Host;
+use crate::instance::{Call, PluginInstance};
 use crate::load::{RAW_SQL, without_version};
+use crate::meter::{self, CallUsage};
 use crate::output::Writer;
+use crate::pace::Pace;
 
 /// A component that a host has loaded. Clones share it.
 ///
@@ -61,17 +57,6 @@ impl Outcome {
         })?;
         Ok(texts.join(" "))
     }
-}
-
-/// What a call took, as far as it has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallUsage {
-    /// Wall-clock time, from the making of the instance on.
-    pub elapsed: Duration,
-    /// Bytes of the guest's memories.
-    pub memory: u64,
-    /// What it did in its databases.
-    pub database: Usage,
 }
 
 impl Plugin {
@@ -169,15 +154,31 @@ impl Plugin {
     ///
     /// As [`Plugin::call`].
     pub async fn instantiate(&self, tenant: &Arc<Tenant>) -> Result<PluginInstance, Error> {
-        self.check_granted(tenant)?;
-        let databases = self.inner.host.databases().clone();
-        let gate = Gate::new(databases, Arc::clone(&self.inner.models), Arc::clone(tenant));
         let writer = Writer {
             plugin: Arc::clone(&self.inner.name),
             tenant: Arc::from(tenant.name.as_str()),
         };
+        let made = self.instantiate_as(tenant, &writer).await;
+        if let Err(error) = &made {
+            meter::count(&writer, error.kind.to_string());
+        }
+        made
+    }
+
+    async fn instantiate_as(
+        &self,
+        tenant: &Arc<Tenant>,
+        writer: &Writer,
+    ) -> Result<PluginInstance, Error> {
+        self.check_granted(tenant)?;
         let host = &self.inner.host;
-        PluginInstance::new(host, &self.inner.pre, Some(gate), &tenant.limits, &writer).await
+        let deadline = Deadline::after(tenant.limits.deadline);
+        let admission = deadline.bound(host.tenants().admit(tenant)).await??;
+        let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
+        let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
+        let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
+        let call = Call { gate: Some(gate), limits: &tenant.limits, deadline, pace, writer };
+        PluginInstance::new(host, &self.inner.pre, call).await
     }
 
     pub(crate) fn new(loaded: Loaded) -> Self {
@@ -200,6 +201,7 @@ impl Plugin {
         arguments: &[Val],
     ) -> Result<Outcome, Error> {
         let mut guest = self.instantiate(tenant).await?;
+        guest.watch.name(export.name());
         let function =
             guest.instance.get_func(&mut guest.store, export.index).ok_or_else(|| {
                 Error::new(ErrorKind::Internal, format!("the export `{}` is gone", export.name()))
@@ -210,6 +212,14 @@ impl Plugin {
     }
 
     fn check_granted(&self, tenant: &Tenant) -> Result<(), Error> {
+        if tenant.limits.fuel.is_some() && !self.inner.host.options().fuel {
+            let message = format!(
+                "tenant `{}` has a limit on `fuel`, which this host does not meter: set \
+                 `HostOptions::fuel`",
+                tenant.name
+            );
+            return Err(Error::new(ErrorKind::InvalidConfiguration, message));
+        }
         if !self.needs_raw_sql() || tenant.grants.values().any(ferro_session::Grant::has_raw_sql) {
             return Ok(());
         }
@@ -230,119 +240,6 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-/// One instance of a plugin, for the calls of one tenant within one deadline.
-///
-/// Bindings that `wasmtime::component::bindgen!` made of the plugin's world, with `exports: {
-/// default: async }`, take the store and the instance. Let [`Watch::run`] run each call. After an
-/// error, drop the instance.
-///
-/// ```no_run
-/// # use std::sync::Arc;
-/// # use ferro_host::{Error, Plugin, Tenant};
-/// mod world {
-///     wasmtime::component::bindgen!({
-///         inline: "
-///             package example:greeter;
-///             world greeter { export greet: func(name: string) -> string; }
-///         ",
-///         exports: { default: async },
-///     });
-/// }
-///
-/// # async fn greet(plugin: &Plugin, tenant: &Arc<Tenant>) -> Result<String, Error> {
-/// let mut guest = plugin.instantiate(tenant).await?;
-/// let greeter = guest.bind(world::Greeter::new)?;
-/// guest.watch.run(greeter.call_greet(&mut guest.store, "world")).await
-/// # }
-/// ```
-pub struct PluginInstance {
-    /// What bindings call the plugin in.
-    pub store: Store<Guest>,
-    /// What bindings look exports up in.
-    pub instance: Instance,
-    /// What runs the calls.
-    pub watch: Watch,
-    started: Instant,
-}
-
-impl PluginInstance {
-    pub(crate) async fn new(
-        host: &Host,
-        pre: &PrivilegedPluginPre<Guest>,
-        gate: Option<Gate>,
-        limits: &Limits,
-        writer: &Writer,
-    ) -> Result<Self, Error> {
-        let started = Instant::now();
-        let deadline = Deadline::after(limits.deadline);
-        let place = deadline.bound(host.place(limits.acquire_timeout)).await??;
-        let watch = Watch { deadline, plugin: Arc::clone(&writer.plugin), _place: place };
-        let most_memory = host.options().memory;
-        let mut store = Guest::store(host.engine(), gate, limits, most_memory, deadline, writer);
-        let pre = pre.instance_pre();
-        let instance = watch.run(pre.instantiate_async(&mut store)).await?;
-        Ok(Self { store, instance, watch, started })
-    }
-
-    /// The bindings of a world over this instance: pass their function `new`.
-    ///
-    /// # Errors
-    ///
-    /// `invalid-configuration`, if the plugin does not export what the world does.
-    pub fn bind<'a, T>(
-        &'a mut self,
-        new: impl FnOnce(&'a mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
-    ) -> Result<T, Error> {
-        new(&mut self.store, &self.instance).map_err(|error| {
-            let name = &self.watch.plugin;
-            let message = format!("the plugin `{name}` does not fit the world: {error:#}");
-            Error::new(ErrorKind::InvalidConfiguration, message)
-        })
-    }
-
-    /// What was used so far.
-    #[must_use]
-    pub fn usage(&self) -> CallUsage {
-        let guest = self.store.data();
-        CallUsage {
-            elapsed: self.started.elapsed(),
-            memory: guest.memory_used(),
-            database: guest.gate().map(Gate::usage).unwrap_or_default(),
-        }
-    }
-}
-
-/// Runs calls of an instance within its deadline, and turns what goes wrong into errors.
-pub struct Watch {
-    deadline: Deadline,
-    plugin: Arc<str>,
-    /// Its place among the instances of the host; given back after the store is gone.
-    _place: OwnedSemaphorePermit,
-}
-
-impl Watch {
-    /// Runs one call.
-    ///
-    /// # Errors
-    ///
-    /// `timeout` and `limit-exceeded`, if the call reached a limit; `internal`, if the plugin
-    /// trapped, or if the host panicked while it served it.
-    pub async fn run<T>(
-        &self,
-        call: impl Future<Output = wasmtime::Result<T>>,
-    ) -> Result<T, Error> {
-        // The store is not used again after a panic, so nothing sees what it left behind.
-        let caught = AssertUnwindSafe(call).catch_unwind();
-        match self.deadline.bound(caught).await? {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                Err(error::from_guest(&format!("the plugin `{}`", self.plugin), &error))
-            }
-            Err(panic) => Err(error::from_panic(panic.as_ref())),
-        }
-    }
-}
-
 /// Asks a plugin for its models, in an instance that can open nothing.
 pub(crate) async fn describe(
     host: &Host,
@@ -350,25 +247,12 @@ pub(crate) async fn describe(
     name: &Arc<str>,
 ) -> Result<Schema, Error> {
     let writer = Writer { plugin: Arc::clone(name), tenant: Arc::from("") };
-    let mut guest = PluginInstance::new(host, pre, None, &Limits::default(), &writer).await?;
+    let limits = Limits::default();
+    let deadline = Deadline::after(limits.deadline);
+    let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
+    let call = Call { gate: None, limits: &limits, deadline, pace, writer: &writer };
+    let mut guest = PluginInstance::new(host, pre, call).await?;
     let plugin = guest.bind(PrivilegedPlugin::new)?;
     let models = plugin.ferro_orm_models();
     guest.watch.run(models.call_describe(&mut guest.store)).await
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn s4_a_panic_of_the_host_is_an_error() {
-        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-        let deadline = Deadline::after(Duration::from_secs(5));
-        let watch = Watch { deadline, plugin: Arc::from("x"), _place: place };
-        let index = std::hint::black_box(3);
-        let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Internal);
-    }
 }

@@ -21,7 +21,9 @@ mod bindings {
 }
 
 use bindings::ferro::orm::database::Session;
-use ferro_wit::query::{Distinct, Node, Parameter, Projection, Query, Select, Statement};
+use ferro_wit::query::{
+    BinaryOperator, Distinct, Node, Parameter, Path, Projection, Query, Select, Statement,
+};
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::{Error, ScalarType, Value};
 
@@ -30,6 +32,10 @@ struct Plugin;
 bindings::export!(Plugin with_types_in bindings);
 
 impl bindings::Guest for Plugin {
+    fn nothing() -> u32 {
+        0
+    }
+
     fn sum(limit: u32) -> Result<i64, Error> {
         let session = Session::open("bench")?;
         let cursor = session.fetch(&page(), &[Value::Integer(limit.into())])?;
@@ -38,6 +44,12 @@ impl bindings::Guest for Plugin {
             sum += sum::batch(&batch);
         }
         Ok(sum)
+    }
+
+    fn point(id: i64) -> Result<i64, Error> {
+        let session = Session::open("bench")?;
+        let cursor = session.fetch(&by_key(), &[Value::Integer(id)])?;
+        Ok(cursor.next(1)?.map_or(0, |batch| sum::batch(&batch)))
     }
 }
 
@@ -88,18 +100,32 @@ fn field(name: &str, kind: ColumnType) -> Field {
 
 /// All fields of up to as many cities as the first parameter says.
 fn page() -> Query {
-    let limit = Parameter { index: 0, kind: ScalarType::Integer, many: false };
+    cities(vec![number()], None, Some(0))
+}
+
+/// All fields of the city whose key is the first parameter.
+fn by_key() -> Query {
+    let key = Path { outer: 0, relations: vec![], field: "id".into() };
+    let equal = Node::Binary((BinaryOperator::Equal, 0, 1));
+    cities(vec![Node::Field(key), number(), equal], Some(2), None)
+}
+
+fn number() -> Node {
+    Node::Parameter(Parameter { index: 0, kind: ScalarType::Integer, many: false })
+}
+
+fn cities(nodes: Vec<Node>, filter: Option<u32>, limit: Option<u32>) -> Query {
     Query {
-        nodes: vec![Node::Parameter(limit)],
+        nodes,
         selects: vec![Select {
             model: "City".into(),
             projection: Projection::Model,
             distinct: Distinct::No,
-            filter: None,
+            filter,
             group_by: vec![],
             having: None,
             order_by: vec![],
-            limit: Some(0),
+            limit,
             offset: None,
             lock: None,
             includes: vec![],

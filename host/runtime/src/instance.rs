@@ -1,0 +1,241 @@
+//! One instance of a plugin, and what watches over its calls.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
+
+use ferro_session::{Gate, Limits};
+use ferro_wit::types::{Error, ErrorKind};
+use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+use wasmtime::component::Instance;
+use wasmtime::{Store, Trap};
+
+use crate::bindings::plugin::PrivilegedPluginPre;
+use crate::error;
+use crate::guest::{Deadline, Guest};
+use crate::host::Host;
+use crate::meter::{self, CallUsage};
+use crate::output::Writer;
+use crate::pace::Pace;
+
+/// One instance of a plugin, for the calls of one tenant within one deadline.
+///
+/// Bindings that `wasmtime::component::bindgen!` made of the plugin's world, with `exports: {
+/// default: async }`, take the store and the instance. Let [`Watch::run`] run each call. After an
+/// error, drop the instance.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use ferro_host::{Error, Plugin, Tenant};
+/// mod world {
+///     wasmtime::component::bindgen!({
+///         inline: "
+///             package example:greeter;
+///             world greeter { export greet: func(name: string) -> string; }
+///         ",
+///         exports: { default: async },
+///     });
+/// }
+///
+/// # async fn greet(plugin: &Plugin, tenant: &Arc<Tenant>) -> Result<String, Error> {
+/// let mut guest = plugin.instantiate(tenant).await?;
+/// let greeter = guest.bind(world::Greeter::new)?;
+/// guest.watch.run(greeter.call_greet(&mut guest.store, "world")).await
+/// # }
+/// ```
+pub struct PluginInstance {
+    /// What bindings call the plugin in.
+    pub store: Store<Guest>,
+    /// What bindings look exports up in.
+    pub instance: Instance,
+    /// What runs the calls.
+    pub watch: Watch,
+    started: Instant,
+    /// The fuel that it began with, where that is metered.
+    fuel: Option<u64>,
+}
+
+/// What a new instance is for.
+pub(crate) struct Call<'a> {
+    /// None: it can open no database.
+    pub(crate) gate: Option<Gate>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) deadline: Deadline,
+    pub(crate) pace: Pace,
+    pub(crate) writer: &'a Writer,
+}
+
+impl PluginInstance {
+    pub(crate) async fn new(
+        host: &Host,
+        pre: &PrivilegedPluginPre<Guest>,
+        call: Call<'_>,
+    ) -> Result<Self, Error> {
+        let Call { gate, limits, deadline, pace, writer } = call;
+        let started = Instant::now();
+        let place = deadline.bound(host.place(limits.acquire_timeout)).await??;
+        let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
+        let watch = Watch::new(deadline, pace, limits.fuel, writer.clone(), place);
+        let memory = host.options().memory;
+        let store = Guest::store(host.engine(), gate, limits, memory, fuel, deadline, writer);
+        let mut store = store.map_err(|error| watch.explain(&error))?;
+        let instance = watch.run(pre.instance_pre().instantiate_async(&mut store)).await?;
+        Ok(Self { store, instance, watch, started, fuel })
+    }
+
+    /// The bindings of a world over this instance: pass their function `new`.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration`, if the plugin does not export what the world does.
+    pub fn bind<'a, T>(
+        &'a mut self,
+        new: impl FnOnce(&'a mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<T, Error> {
+        new(&mut self.store, &self.instance).map_err(|error| {
+            let name = &self.watch.writer.plugin;
+            let message = format!("the plugin `{name}` does not fit the world: {error:#}");
+            Error::new(ErrorKind::InvalidConfiguration, message)
+        })
+    }
+
+    /// What was used so far.
+    #[must_use]
+    pub fn usage(&self) -> CallUsage {
+        let guest = self.store.data();
+        CallUsage {
+            elapsed: self.started.elapsed(),
+            busy: self.watch.pace.busy(),
+            fuel: self.fuel.and_then(|it| Some(it.saturating_sub(self.store.get_fuel().ok()?))),
+            memory: guest.memory_used(),
+            database: guest.gate().map(Gate::usage).unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for PluginInstance {
+    fn drop(&mut self) {
+        let usage = self.usage();
+        let Watch { span, writer, .. } = &self.watch;
+        meter::tell(span, writer, self.watch.outcome(), &usage);
+    }
+}
+
+/// Runs calls of an instance in turns and within its deadline, and turns what goes wrong into
+/// errors.
+pub struct Watch {
+    deadline: Deadline,
+    pace: Pace,
+    /// The limit on fuel, for messages.
+    fuel: Option<u64>,
+    writer: Writer,
+    span: Span,
+    state: Mutex<State>,
+    /// Its place among the instances of the host; given back after the store is gone.
+    _place: OwnedSemaphorePermit,
+}
+
+/// How the calls of an instance went.
+#[derive(Clone, Copy)]
+enum State {
+    WentWell,
+    /// One that never goes on was cancelled.
+    Running,
+    Failed(ErrorKind),
+}
+
+impl Watch {
+    fn new(
+        deadline: Deadline,
+        pace: Pace,
+        fuel: Option<u64>,
+        writer: Writer,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let (span, state) = (meter::span(&writer), Mutex::new(State::WentWell));
+        Self { deadline, pace, fuel, writer, span, state, _place: place }
+    }
+
+    /// Runs one call.
+    ///
+    /// # Errors
+    ///
+    /// `timeout` and `limit-exceeded`, if the call reached a limit; `internal`, if the plugin
+    /// trapped, or if the host panicked while it served it.
+    pub async fn run<T>(
+        &self,
+        call: impl Future<Output = wasmtime::Result<T>>,
+    ) -> Result<T, Error> {
+        self.set(State::Running);
+        let outcome = self.watched(call).instrument(self.span.clone()).await;
+        self.set(match &outcome {
+            Ok(_) => State::WentWell,
+            Err(error) => State::Failed(error.kind),
+        });
+        outcome
+    }
+
+    async fn watched<T>(
+        &self,
+        call: impl Future<Output = wasmtime::Result<T>>,
+    ) -> Result<T, Error> {
+        // The store is not used again after a panic, so nothing sees what it left behind.
+        let caught = AssertUnwindSafe(self.pace.run(call)).catch_unwind();
+        match self.deadline.bound(caught).await? {
+            Ok(outcome) => outcome.map_err(|error| self.explain(&error)),
+            Err(panic) => Err(error::from_panic(panic.as_ref())),
+        }
+    }
+
+    /// The name of the export that is called, for the span.
+    pub(crate) fn name(&self, export: &str) {
+        self.span.record("export", export);
+    }
+
+    fn explain(&self, error: &wasmtime::Error) -> Error {
+        match (error.downcast_ref::<Trap>(), self.fuel) {
+            (Some(Trap::OutOfFuel), Some(fuel)) => {
+                error::limit_exceeded("fuel", &format!("{fuel} units"))
+            }
+            _ => error::from_guest(&format!("the plugin `{}`", self.writer.plugin), error),
+        }
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn outcome(&self) -> Cow<'static, str> {
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::WentWell => "ok".into(),
+            State::Running => ErrorKind::Cancelled.to_string().into(),
+            State::Failed(kind) => kind.to_string().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn s4_a_panic_of_the_host_is_an_error() {
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let turns = || Arc::new(Semaphore::new(1));
+        let writer = Writer { plugin: Arc::from("x"), tenant: Arc::from("y") };
+        let watch = Watch::new(deadline, Pace::new(turns(), turns()), None, writer, place);
+        let index = std::hint::black_box(3);
+        let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();
+        assert_eq!((error.kind, &*watch.outcome()), (ErrorKind::Internal, "internal"));
+    }
+}

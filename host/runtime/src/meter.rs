@@ -1,0 +1,101 @@
+//! What calls use, told to the operator: fields of spans, and counters.
+//!
+//! Counters go to whatever recorder the application has set up for the `metrics` facade, by plugin
+//! and tenant. Without one they go nowhere.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferro_session::Usage;
+use metrics::{Label, SharedString, counter, histogram};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::output::Writer;
+
+/// What a call took, as far as it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallUsage {
+    /// Wall-clock time, from the making of the instance on.
+    pub elapsed: Duration,
+    /// How long it kept a thread busy: its own code, and the host's for it.
+    pub busy: Duration,
+    /// Units of fuel; none where the host does not meter it.
+    pub fuel: Option<u64>,
+    /// Bytes of the guest's memories at their largest.
+    pub memory: u64,
+    /// What it did in its databases.
+    pub database: Usage,
+}
+
+/// The span of one call.
+pub(crate) fn span(writer: &Writer) -> Span {
+    let Writer { plugin, tenant } = writer;
+    tracing::info_span!(
+        target: "ferro::call",
+        "call",
+        %plugin,
+        %tenant,
+        export = Empty,
+        outcome = Empty,
+        elapsed_us = Empty,
+        busy_us = Empty,
+        fuel = Empty,
+        memory = Empty,
+        statements = Empty,
+        rows_read = Empty,
+        rows_written = Empty,
+        result_bytes = Empty,
+    )
+}
+
+/// Tells what a call has used, when it is over.
+pub(crate) fn tell(span: &Span, writer: &Writer, outcome: Cow<'static, str>, usage: &CallUsage) {
+    let CallUsage { elapsed, busy, fuel, memory, database } = *usage;
+    let Usage { statements, rows_read, rows_written, bytes } = database;
+    let (elapsed_us, busy_us) = (microseconds(elapsed), microseconds(busy));
+    span.record("outcome", &*outcome);
+    span.record("elapsed_us", elapsed_us);
+    span.record("busy_us", busy_us);
+    span.record("fuel", fuel);
+    span.record("memory", memory);
+    span.record("statements", statements);
+    span.record("rows_read", rows_read);
+    span.record("rows_written", rows_written);
+    span.record("result_bytes", bytes);
+
+    count(writer, outcome);
+    let labels = labels(writer);
+    let add = |name: &'static str, value: u64| {
+        if value > 0 {
+            counter!(name, labels.clone()).increment(value);
+        }
+    };
+    add("ferro_call_microseconds", elapsed_us);
+    add("ferro_busy_microseconds", busy_us);
+    add("ferro_fuel", fuel.unwrap_or_default());
+    add("ferro_statements", statements);
+    add("ferro_rows_read", rows_read);
+    add("ferro_rows_written", rows_written);
+    add("ferro_result_bytes", bytes);
+    #[expect(clippy::cast_precision_loss, reason = "a memory has fewer bytes than that")]
+    histogram!("ferro_memory_bytes", labels.clone()).record(memory as f64);
+}
+
+/// Counts a call, one that was refused before it had an instance too.
+pub(crate) fn count(writer: &Writer, outcome: impl Into<Cow<'static, str>>) {
+    let mut labels = labels(writer);
+    labels.push(Label::new("outcome", outcome.into()));
+    counter!("ferro_calls", labels).increment(1);
+}
+
+fn labels(writer: &Writer) -> Vec<Label> {
+    let label = |name, value: &Arc<str>| Label::new(name, SharedString::from(Arc::clone(value)));
+    vec![label("plugin", &writer.plugin), label("tenant", &writer.tenant)]
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,187 @@
+//! How guests share the threads of the runtime: in turns.
+//!
+//! A guest that computes would keep a thread, and the guests of one tenant all of them. So a guest
+//! runs only while it has a turn, of which its tenant has a few, and it gives the turn up whenever
+//! it waits or the epoch interrupts it. One that has computed for long already needs another turn
+//! besides, of which there is one less than there are threads: the last thread is for those that
+//! are quick.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+/// How long a guest may keep threads busy before it counts as slow: two ticks of the epoch.
+const QUICK: Duration = Duration::from_millis(10);
+
+/// The turns of one guest, and how long it has kept threads busy.
+pub(crate) struct Pace {
+    /// Those of its tenant.
+    turns: Arc<Semaphore>,
+    /// Those of all that are slow.
+    slow: Arc<Semaphore>,
+    busy: AtomicU64,
+}
+
+/// What a guest waits for while it has no turn.
+type Turns = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+type Waiting = Pin<Box<dyn Future<Output = Option<Turns>> + Send>>;
+
+impl Pace {
+    pub(crate) fn new(turns: Arc<Semaphore>, slow: Arc<Semaphore>) -> Self {
+        Self { turns, slow, busy: AtomicU64::new(0) }
+    }
+
+    /// How long the guest has kept threads busy, in code of the host for it, too.
+    pub(crate) fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.load(Ordering::Relaxed))
+    }
+
+    /// Runs a call of the guest in turns.
+    pub(crate) async fn run<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        let mut waiting: Option<Waiting> = None;
+        poll_fn(|context| {
+            if let Some(turn) = &mut waiting {
+                let Poll::Ready(turns) = turn.as_mut().poll(context) else { return Poll::Pending };
+                waiting = None;
+                let polled = self.poll(call.as_mut(), context);
+                drop(turns);
+                return polled;
+            }
+            if let Some(turns) = self.at_once() {
+                let polled = self.poll(call.as_mut(), context);
+                drop(turns);
+                return polled;
+            }
+            let mut turn: Waiting = Box::pin(wait(
+                Arc::clone(&self.turns),
+                self.is_slow().then(|| Arc::clone(&self.slow)),
+            ));
+            // The first poll has us woken when it is our turn; it may be by now.
+            match turn.as_mut().poll(context) {
+                Poll::Ready(turns) => {
+                    let polled = self.poll(call.as_mut(), context);
+                    drop(turns);
+                    polled
+                }
+                Poll::Pending => {
+                    waiting = Some(turn);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn at_once(&self) -> Option<(SemaphorePermit<'_>, Option<SemaphorePermit<'_>>)> {
+        let turn = self.turns.try_acquire().ok()?;
+        match self.is_slow() {
+            true => Some((turn, Some(self.slow.try_acquire().ok()?))),
+            false => Some((turn, None)),
+        }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.busy() >= QUICK
+    }
+
+    fn poll<T>(
+        &self,
+        call: Pin<&mut impl Future<Output = T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<T> {
+        let started = Instant::now();
+        let polled = call.poll(context);
+        let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.busy.fetch_add(nanoseconds, Ordering::Relaxed);
+        polled
+    }
+}
+
+/// A tenant's own turn comes first, so that of each tenant one at most is in line with the slow.
+async fn wait(turns: Arc<Semaphore>, slow: Option<Arc<Semaphore>>) -> Option<Turns> {
+    let turn = turns.acquire_owned().await.ok()?;
+    match slow {
+        None => Some((turn, None)),
+        Some(slow) => Some((turn, Some(slow.acquire_owned().await.ok()?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn turns(count: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(count))
+    }
+
+    /// Keeps a thread busy and lets go, some times; the most that did so at once.
+    async fn work(inside: &AtomicUsize, most: &AtomicUsize, times: usize) {
+        for _ in 0..times {
+            let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(3));
+            inside.fetch_sub(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn p4_guests_of_a_tenant_keep_no_more_threads_busy_than_it_has() {
+        let (own, slow) = (turns(2), turns(4));
+        let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let guests = (0..8).map(|_| {
+            let pace = Pace::new(Arc::clone(&own), Arc::clone(&slow));
+            let (inside, most) = (Arc::clone(&inside), Arc::clone(&most));
+            tokio::spawn(async move {
+                pace.run(work(&inside, &most, 10)).await;
+                pace.busy()
+            })
+        });
+        for guest in guests.collect::<Vec<_>>() {
+            assert!(guest.await.unwrap() >= Duration::from_millis(30));
+        }
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+        assert_eq!((own.available_permits(), slow.available_permits()), (2, 4));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn p4_slow_guests_of_all_tenants_leave_a_thread_to_quick_ones() {
+        let slow = turns(1);
+        let guests = (0..4).map(|_| {
+            let pace = Pace::new(turns(1), Arc::clone(&slow));
+            tokio::spawn(async move {
+                let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+                pace.run(work(&inside, &most, 20)).await;
+            })
+        });
+        let guests: Vec<_> = guests.collect();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let quick = Pace::new(turns(1), Arc::clone(&slow));
+        quick.run(async {}).await;
+        assert!(guests.iter().any(|it| !it.is_finished()), "they were not slow");
+        for guest in guests {
+            guest.await.unwrap();
+        }
+        assert_eq!(slow.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_is_dropped_while_it_waits_takes_no_turn() {
+        let (own, slow) = (turns(1), turns(1));
+        let held = Arc::clone(&own).try_acquire_owned().unwrap();
+        let pace = Pace::new(Arc::clone(&own), slow);
+        let late = tokio::time::timeout(Duration::from_millis(20), pace.run(async {})).await;
+        assert!(late.is_err());
+        drop(held);
+        pace.run(async {}).await;
+        assert_eq!(own.available_permits(), 1);
+    }
+}

@@ -1,0 +1,191 @@
+//! What calls use: limited, given back, and told to the operator.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferro_host::{ErrorKind, Host, HostOptions, Limits, Plugin, Tenant, Val};
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use crate::support::{Backend, bench, options, probe, tenant, tenant_with};
+
+/// A host that meters fuel, and the test plugin.
+async fn metering() -> (Host, Plugin) {
+    let host = Host::new(HostOptions { fuel: true, ..options() }).unwrap();
+    let plugin = host.load(probe()).await.unwrap();
+    (host, plugin)
+}
+
+#[tokio::test]
+async fn fuel_is_counted_exactly_where_the_host_meters_it() {
+    let (_host, plugin) = metering().await;
+    let used = async |name: &str| {
+        let outcome = plugin.call(&tenant(), "greet", &[Val::String(name.into())]).await.unwrap();
+        outcome.usage.fuel.unwrap()
+    };
+    let (one, two, longer) = (used("you").await, used("you").await, used("everybody").await);
+    assert!(one > 100 && one == two, "{one}, {two}");
+    assert_ne!(one, longer);
+}
+
+#[tokio::test]
+async fn s2_fuel_that_is_used_up_ends_the_call() {
+    let (_host, plugin) = metering().await;
+    let some = tenant_with(Limits { fuel: Some(1_000_000), ..Limits::default() });
+    assert_eq!(plugin.call_wave(&some, r#"greet("you")"#).await.unwrap(), r#""hello you""#);
+    let error = plugin.call_wave(&some, "spin()").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    assert!(error.message.contains("`fuel`: 1000000 units"), "{error}");
+    // Enough for no instance at all.
+    let none = tenant_with(Limits { fuel: Some(1), ..Limits::default() });
+    let error = plugin.call_wave(&none, "calls()").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+}
+
+#[tokio::test]
+async fn a_limit_on_fuel_takes_a_host_that_meters_it() {
+    let bench = bench(Backend::Sqlite).await;
+    let limited = tenant_with(Limits { fuel: Some(1_000_000), ..Limits::default() });
+    let error = bench.plugin.call_wave(&limited, "calls()").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
+    assert!(error.message.contains("`HostOptions::fuel`"), "{error}");
+}
+
+/// Adds up what goes to the facade, by name and labels.
+#[derive(Clone, Default)]
+struct Totals(Arc<Mutex<BTreeMap<String, u64>>>);
+
+struct Total(Totals, String);
+
+impl CounterFn for Total {
+    fn increment(&self, value: u64) {
+        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
+    }
+
+    fn absolute(&self, _: u64) {}
+}
+
+impl HistogramFn for Total {
+    fn record(&self, _: f64) {
+        self.increment(1);
+    }
+}
+
+impl Recorder for Totals {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::new(Total(self.clone(), name(key))))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Total(self.clone(), name(key))))
+    }
+}
+
+fn name(key: &Key) -> String {
+    let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value()));
+    format!("{}{{{}}}", key.name(), labels.collect::<Vec<_>>().join(","))
+}
+
+#[tokio::test]
+async fn counters_tell_what_each_tenant_used() {
+    let bench = bench(Backend::Sqlite).await;
+    let totals = Totals::default();
+    let guard = metrics::set_default_local_recorder(&totals);
+    bench.call(r#"notes#add("app", "one", commit)"#).await;
+    bench.call(r#"notes#bodies("app")"#).await;
+    let nobody = Arc::new(Tenant::new("nobody"));
+    assert!(bench.plugin.call_wave(&nobody, r#"panic("x")"#).await.is_err());
+    let hasty = Limits { deadline: Duration::from_millis(30), ..Limits::default() };
+    let hasty = Arc::new(Tenant::new("hasty").limits(hasty));
+    assert!(bench.plugin.call_wave(&hasty, "spin()").await.is_err());
+    drop(guard);
+
+    let totals = totals.0.lock().unwrap();
+    let of = |name: &str, tenant: &str, more: &str| {
+        let key = format!("{name}{{plugin=ferro-test-probe,tenant={tenant}{more}}}");
+        *totals.get(&key).unwrap_or(&0)
+    };
+    assert_eq!(of("ferro_calls", "acme", ",outcome=ok"), 2, "{totals:?}");
+    assert_eq!(of("ferro_calls", "nobody", ",outcome=internal"), 1, "{totals:?}");
+    assert_eq!(of("ferro_calls", "hasty", ",outcome=timeout"), 1, "{totals:?}");
+    assert_eq!(of("ferro_rows_written", "acme", ""), 1);
+    assert_eq!(of("ferro_rows_read", "acme", ""), 1);
+    // Begin, insert, select.
+    assert_eq!(of("ferro_statements", "acme", ""), 3);
+    assert!(of("ferro_result_bytes", "acme", "") > 0);
+    assert_eq!(of("ferro_memory_bytes", "acme", ""), 2);
+    assert!(of("ferro_busy_microseconds", "hasty", "") > 10_000, "{totals:?}");
+    assert!(of("ferro_call_microseconds", "acme", "") > 0);
+    assert_eq!(of("ferro_statements", "nobody", ""), 0);
+}
+
+/// The fields of the spans of calls, as the last record of each left them.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<BTreeMap<u64, BTreeMap<&'static str, String>>>>);
+
+struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}").trim_matches('"').to_owned());
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        if attributes.metadata().target() == "ferro::call" {
+            let mut fields = BTreeMap::new();
+            attributes.record(&mut Fields(&mut fields));
+            self.0.lock().unwrap().insert(id.into_u64(), fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        if let Some(fields) = self.0.lock().unwrap().get_mut(&id.into_u64()) {
+            values.record(&mut Fields(fields));
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_call_has_a_span_with_what_it_used() {
+    let bench = bench(Backend::Sqlite).await;
+    let spans = Spans::default();
+    let guard =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+    bench.call(r#"notes#add("app", "one", commit)"#).await;
+    let cancelled = tenant();
+    let call = bench.plugin.call_wave(&cancelled, "spin()");
+    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+    drop(guard);
+    let spans: Vec<_> = spans.0.lock().unwrap().values().cloned().collect();
+    let [added, spun] = &spans[..] else { panic!("{spans:?}") };
+    for (field, value) in [
+        ("plugin", "ferro-test-probe"),
+        ("tenant", "acme"),
+        ("export", "ferro:test/notes#add"),
+        ("outcome", "ok"),
+        ("statements", "2"),
+        ("rows_written", "1"),
+    ] {
+        assert_eq!(added.get(field).map(String::as_str), Some(value), "{field}: {added:?}");
+    }
+    let number = |field: &str| added.get(field).and_then(|it| it.parse::<u64>().ok());
+    assert!(number("memory") > Some(0) && number("elapsed_us") > Some(0), "{added:?}");
+    assert_eq!(spun.get("outcome").map(String::as_str), Some("cancelled"), "{spun:?}");
+}
