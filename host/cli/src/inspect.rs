@@ -20,7 +20,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) async fn execute(&self, cache: Option<&Path>) -> Result<ExitCode, Failure> {
-        let host = host(cache)?;
+        let host = host(cache, false)?;
         let plugin = load(&host, &self.plugin).await?;
         print(&describe(&plugin))?;
         Ok(ExitCode::SUCCESS)

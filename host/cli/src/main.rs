@@ -94,9 +94,9 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A host with the cache that was asked for.
-fn host(cache: Option<&Path>) -> Result<Host, Failure> {
-    let mut options = HostOptions::default();
+/// A host with the cache that was asked for, which meters fuel if it has to.
+fn host(cache: Option<&Path>, fuel: bool) -> Result<Host, Failure> {
+    let mut options = HostOptions { fuel, ..HostOptions::default() };
     if let Some(folder) = cache {
         options.cache = Some(folder.to_owned());
     }

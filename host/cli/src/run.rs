@@ -47,7 +47,7 @@ impl Run {
         let connections = connections?;
         self.check_create_tables(&connections)?;
         let tenant = Arc::new(self.tenant(&connections)?);
-        let host = host(cache)?;
+        let host = host(cache, tenant.limits.fuel.is_some())?;
         let code = self.run(&host, &connections, &tenant).await;
         host.databases().disconnect_all().await;
         code
@@ -99,9 +99,12 @@ impl Run {
         }
         if self.usage {
             let usage = outcome.usage;
+            let fuel = usage.fuel.map(|fuel| format!("{fuel} units of fuel, ")).unwrap_or_default();
             eprintln!(
-                "{:.2} ms, {} KiB of memory, {} statements, {} rows read, {} rows written",
+                "{:.2} ms, {:.2} ms of them busy, {fuel}{} KiB of memory, {} statements, {} rows \
+                 read, {} rows written",
                 usage.elapsed.as_secs_f64() * 1000.0,
+                usage.busy.as_secs_f64() * 1000.0,
                 usage.memory / 1024,
                 usage.database.statements,
                 usage.database.rows_read,

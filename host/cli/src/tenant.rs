@@ -1,9 +1,8 @@
 //! Who calls: a tenant of a file, or one that the command line describes.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use ferro_session::{Grant, Tenant};
+use ferro_session::{Grant, Tenant, TenantFile};
 
 use crate::failure::Failure;
 
@@ -17,7 +16,8 @@ pub(crate) fn from_file(argument: &str) -> Result<Tenant, Failure> {
     let refused = |fault: String| Failure::usage(format!("the file of tenants `{file}` {fault}"));
     let text = std::fs::read_to_string(file)
         .map_err(|error| refused(format!("is unreadable: {error}")))?;
-    let mut tenants = read(file, &text).map_err(|fault| refused(format!("is invalid: {fault}")))?;
+    let TenantFile { mut tenants } =
+        read(file, &text).map_err(|fault| refused(format!("is invalid: {fault}")))?;
     let found = match (name, tenants.len()) {
         (Some(name), _) => tenants.remove(name),
         (None, 1) => tenants.pop_first().map(|(_, tenant)| tenant),
@@ -29,7 +29,7 @@ pub(crate) fn from_file(argument: &str) -> Result<Tenant, Failure> {
     })
 }
 
-fn read(file: &str, text: &str) -> Result<BTreeMap<String, Tenant>, String> {
+fn read(file: &str, text: &str) -> Result<TenantFile, String> {
     match Path::new(file).extension().is_some_and(|extension| extension == "json") {
         true => serde_json::from_str(text).map_err(|error| error.to_string()),
         false => toml::from_str(text).map_err(|error| error.message().to_owned()),
@@ -65,5 +65,31 @@ pub(crate) fn from_grants(grants: &[String], labels: &[String]) -> Result<Tenant
             "`{label}` is granted but not connected: add `--connect {label}=URL`"
         ))),
         None => Ok(tenant),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ATLAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest/examples/atlas");
+    const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+
+    #[test]
+    fn the_tenants_of_the_example_are_the_same_in_both_formats() {
+        for name in ["europe", "peru", "nobody"] {
+            let read = |format| from_file(&format!("{ATLAS}/tenants.{format}#{name}"));
+            let (toml, json) = (read("toml"), read("json"));
+            assert!(toml.is_ok(), "{name}: {:?}", toml.map_err(|it| it.line()));
+            assert!(toml.ok() == json.ok(), "{name} differs");
+        }
+    }
+
+    #[test]
+    fn the_first_page_shows_the_tenants_of_the_example() {
+        let shown = std::fs::read_to_string(format!("{ATLAS}/tenants.toml"));
+        let shown = shown.as_deref().unwrap_or_default().split_once("\n\n");
+        let readme = std::fs::read_to_string(README).unwrap_or_default();
+        assert!(shown.is_some_and(|(_, tenants)| readme.contains(tenants)));
     }
 }

@@ -86,14 +86,17 @@ fn run_reads_tenants_from_files() {
     let folder = Folder::new();
     let app = folder.database();
     let toml = r#"
-        [writer]
-        name = "writer"
-        grants.app.access = "read-write"
+        [writer.grants.app]
+        access = "read-write"
+        tables.note = { insert = true, filters.body = "x" }
 
         [reader]
-        name = "reader"
+        name = "the reader"
         grants.app = {}
         limits.deadline = 20
+
+        [frugal.limits]
+        fuel = 20_000_000
     "#;
     std::fs::write(folder.path("tenants.toml"), toml).unwrap();
     let json = r#"{"only": {"name": "only", "grants": {"app": {"access": "read-write"}}}}"#;
@@ -124,7 +127,21 @@ fn run_reads_tenants_from_files() {
 
     let (code, line) = failure(&["run", probe(), "--tenant", &file, "calls()"]);
     assert_eq!(code, 2);
-    assert!(line.contains("`reader`, `writer`"), "{line}");
+    assert!(line.contains("`frugal`, `reader`, `writer`"), "{line}");
+}
+
+#[test]
+fn run_meters_fuel_for_a_tenant_that_has_little() {
+    let folder = Folder::new();
+    let file = folder.path("tenants.toml");
+    std::fs::write(&file, "[frugal.limits]\nfuel = 20_000_000\n").unwrap();
+    let tenant = format!("{file}#frugal");
+    let output = ferro(&["run", probe(), "--tenant", &tenant, "--usage", "calls()"]);
+    assert_eq!(text(&output.stdout), "1\n", "{output:?}");
+    assert!(text(&output.stderr).contains("units of fuel"), "{output:?}");
+    let (code, line) = failure(&["run", probe(), "--tenant", &tenant, "spin()"]);
+    assert_eq!(code, 6, "{line}");
+    assert!(line.contains("`fuel`: 20000000 units"), "{line}");
 }
 
 #[test]
