@@ -1,9 +1,10 @@
-//! The commands of the project: `cargo xtask demo | test | lint | bench | setup`.
+//! The commands of the project: `cargo xtask demo | test | lint | bench | guards | setup`.
 //!
 //! Each does its own set-up: rustup targets, components, the Python environment in `.venv/`.
 
 mod bench;
 mod demo;
+mod guards;
 mod lint;
 mod python;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Lint,
     /// Measure; prints a table of medians and writes target/bench/NAME.json
     Bench(bench::Options),
+    /// Remove one guard after another, and see that tests fail without it; changes sources meanwhile
+    Guards(guards::Options),
     /// Only prepare: components and the Python environment
     Setup,
 }
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         Command::Test(options) => test::run_tests(&options),
         Command::Lint => lint::run_lints(),
         Command::Bench(options) => bench::run_bench(&options),
+        Command::Guards(options) => guards::run_guards(&options),
         Command::Setup => setup::all().map(|_| ()),
     }
 }
