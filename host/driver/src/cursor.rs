@@ -3,7 +3,6 @@
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,19 +10,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ferro_wit::plan::{Plan, Step};
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
-use sqlx::{Column as _, Database};
+use futures_util::{Stream, StreamExt};
 
-use crate::column::{BatchBuilder, split_off};
-use crate::lease::Raw;
-use crate::run::place::{Ending, Place};
+use crate::column::split_off;
 use crate::run::steps::Steps;
 use crate::value::Fault;
 
 /// A batch is cut here, however many rows were asked for, so that large values pass one by one.
 const MOST_BYTES: usize = 8 << 20;
-/// Rows that are looked at for the kinds of columns before the first batch.
-const MOST_AHEAD: usize = 256;
 
 /// Rows on their way.
 ///
@@ -97,14 +91,15 @@ impl Planned {
 
 impl Cursor {
     /// Runs a statement up to its first row, so that what is wrong with it is known now.
-    pub(crate) async fn start<Db: Database, R: Reader<Db>>(
+    pub(crate) async fn start<S>(
         planned: Option<Planned>,
-        place: Place,
-        open: impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Db>, Error> + Send + 'static,
-        reader: R,
-    ) -> Result<Self, Error> {
+        events: impl FnOnce(Arc<AtomicU32>) -> S,
+    ) -> Result<Self, Error>
+    where
+        S: Stream<Item = Result<Event, Error>> + Send + 'static,
+    {
         let wanted = Arc::new(AtomicU32::new(0));
-        let mut events = events(place, open, reader, Arc::clone(&wanted)).boxed();
+        let mut events = events(Arc::clone(&wanted)).boxed();
         let described = match events.next().await {
             Some(Ok(Event::Columns(described))) => described,
             Some(Err(error)) => return Err(error),
@@ -255,11 +250,11 @@ impl fmt::Debug for Cursor {
 /// A value of a row that cannot be read: in which column, and why.
 pub(crate) type Unreadable = (usize, Fault);
 
-/// What is wrong with a column, or with its value in the row of a number. The row knows which table
-/// a column is of where the database told, which costs nothing until now.
-fn decode_error<Row: sqlx::Row>(
+/// What is wrong with a column, or with its value in the row of a number, and the table and the
+/// column that it is of where the database told.
+fn decode_error(
     columns: &[ColumnInfo],
-    row: &Row,
+    origin: Option<(String, String)>,
     number: Option<u64>,
     (index, fault): Unreadable,
 ) -> Error {
@@ -269,119 +264,14 @@ fn decode_error<Row: sqlx::Row>(
         Some(number) => fault.at(format_args!("the value of column `{path}` in row {number}")),
         None => fault.at(format_args!("column `{path}`")),
     };
-    let origin = row.columns().get(index).map(|it| it.origin());
-    match origin.as_ref().and_then(|it| it.table_column()) {
-        Some(origin) => Error {
-            table: Some(origin.table.to_string()),
-            column: Some(origin.name.to_string()),
-            ..error
-        },
+    match origin {
+        Some((table, column)) => Error { table: Some(table), column: Some(column), ..error },
         None => Error { column: info.and_then(|it| it.path.last().cloned()), ..error },
     }
 }
 
-fn out_of_turn() -> Error {
+pub(crate) fn out_of_turn() -> Error {
     Error::new(ErrorKind::Internal, "a statement said something out of turn")
-}
-
-/// The rows of a statement, as SQLx gives them.
-pub(crate) type Answers<'c, Db> = BoxStream<'c, Result<<Db as Database>::Row, sqlx::Error>>;
-
-/// How the rows of a statement become columns.
-pub(crate) trait Reader<Db: Database>: Send + 'static {
-    /// Looks at one of the first rows; whether enough is known now.
-    fn look(&mut self, row: &Db::Row) -> Result<bool, Error>;
-    /// A builder for the columns, of which enough is known or nothing more will be; and what they
-    /// are, if the plan does not tell.
-    fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>);
-    /// What the columns are, for messages.
-    fn described(&self) -> &[ColumnInfo];
-    /// Adds a row.
-    fn read(&mut self, row: &Db::Row, batch: &mut BatchBuilder) -> Result<(), Unreadable>;
-}
-
-/// A stream owns the connection while it reads from it, without a task of its own. One that is
-/// dropped half-way leaves the connection as [`Place`] says.
-fn events<Db: Database, R: Reader<Db>>(
-    place: Place,
-    open: impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Db>, Error> + Send + 'static,
-    mut reader: R,
-    wanted: Arc<AtomicU32>,
-) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
-    async_stream::stream! {
-        let mut place = place;
-        let mut last = None;
-        let ending = 'rows: {
-            let (connection, answering) = place.begin();
-            let mut feed = match open(connection) {
-                Ok(answers) => Feed::<Db> { answers, ahead: VecDeque::new() },
-                Err(error) => break 'rows Ending::Refused(error),
-            };
-            loop {
-                match feed.read().await {
-                    Ok(Some(row)) => {
-                        let enough = reader.look(&row);
-                        feed.ahead.push_back(row);
-                        match enough {
-                            Ok(false) if feed.ahead.len() < MOST_AHEAD => {}
-                            Ok(_) => break,
-                            Err(error) => break 'rows Ending::Abandoned(error),
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(error) => break 'rows Ending::Failed(error),
-                }
-            }
-            *answering = true;
-            let (mut batch, described) = reader.columns();
-            yield Ok(Event::Columns(described));
-            let mut next = match feed.next().await {
-                Ok(row) => row,
-                Err(error) => break 'rows Ending::Failed(error),
-            };
-            let mut passed = 0;
-            while let Some(row) = next {
-                if let Err(unreadable) = reader.read(&row, &mut batch) {
-                    let number = passed + u64::from(batch.rows()) + 1;
-                    let error = decode_error(reader.described(), &row, Some(number), unreadable);
-                    break 'rows Ending::Abandoned(error);
-                }
-                let full = batch.rows() >= wanted.load(Ordering::Relaxed)
-                    || batch.bytes() >= MOST_BYTES;
-                // The end is often there already. Then the connection goes back with these rows,
-                // not with a call for more that may never come.
-                let read = match full {
-                    true => match feed.peek() {
-                        Some(Ok(None)) => break,
-                        peeked => {
-                            passed += u64::from(batch.rows());
-                            yield Ok(Event::Batch(batch.split()));
-                            match peeked {
-                                Some(read) => read,
-                                None => feed.next().await,
-                            }
-                        }
-                    },
-                    false => feed.next().await,
-                };
-                next = match read {
-                    Ok(row) => row,
-                    Err(error) => break 'rows Ending::Failed(error),
-                };
-            }
-            if batch.rows() > 0 {
-                last = Some(batch.finish());
-            }
-            Ending::Complete
-        };
-        let ended = place.end(ending).await;
-        if let Some(batch) = last {
-            yield Ok(Event::Batch(batch));
-        }
-        if let Err(error) = ended {
-            yield Err(error);
-        }
-    }
 }
 
 /// Batches, cut as they are asked for.
@@ -400,30 +290,5 @@ fn ready(
                 }
             }
         }
-    }
-}
-
-/// Rows that were looked at, and those to come.
-struct Feed<'c, Db: Database> {
-    answers: Answers<'c, Db>,
-    ahead: VecDeque<Db::Row>,
-}
-
-impl<Db: Database> Feed<'_, Db> {
-    async fn next(&mut self) -> Result<Option<Db::Row>, sqlx::Error> {
-        match self.ahead.pop_front() {
-            Some(row) => Ok(Some(row)),
-            None => self.read().await,
-        }
-    }
-
-    /// The next row or the end, if it is there without waiting.
-    fn peek(&mut self) -> Option<Result<Option<Db::Row>, sqlx::Error>> {
-        self.next().now_or_never()
-    }
-
-    /// Reads the next row from the database.
-    async fn read(&mut self) -> Result<Option<Db::Row>, sqlx::Error> {
-        self.answers.try_next().await
     }
 }

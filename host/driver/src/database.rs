@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
@@ -15,7 +14,8 @@ use crate::error::{closed, from_sqlx};
 use crate::fence::Fence;
 use crate::lease::{Hold, Keeping, Lease, Raw};
 use crate::options::ConnectOptions;
-use crate::slots::Claim;
+use crate::parking::Parking;
+use crate::sqlite::Claim;
 
 /// How long the pool may take to open a connection before we ask beside it what is wrong.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -67,11 +67,9 @@ struct Inner {
     max: u32,
     acquire_timeout: Duration,
     keeping: Keeping,
-    /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
-    /// another, so that waiting for others and waiting for the server are told apart.
-    places: Arc<Semaphore>,
-    waiting: AtomicU32,
-    held: Arc<AtomicU32>,
+    /// Whether a connection that was at hand is asked for a sign of life before it writes.
+    tests: bool,
+    parking: Arc<Parking>,
     keeper: Mutex<Option<SqliteConnection>>,
 }
 
@@ -115,9 +113,8 @@ impl Database {
                     statements: options.pool.statement_cache_capacity > 0,
                     watch: opened.watches,
                 },
-                places: Arc::new(Semaphore::new(max as usize)),
-                waiting: AtomicU32::new(0),
-                held: Arc::new(AtomicU32::new(0)),
+                tests: options.pool.test_before_acquire,
+                parking: Arc::new(Parking::new(max)),
                 keeper: Mutex::new(opened.keeper),
             }),
             fence: None,
@@ -140,14 +137,11 @@ impl Database {
     ///
     /// `busy` if no connection is free in time, else why there is no answer.
     pub async fn check(&self) -> Result<Duration, Error> {
-        let mut lease = self.acquire().await?;
+        let mut lease = self.acquire_live().await?;
         lease.doubt();
         let start = Instant::now();
         let answer = match lease.connection() {
-            Raw::Sqlite(it) => {
-                let query = sqlx::query(connect::READ).persistent(false);
-                query.execute(&mut **it).await.map(drop)
-            }
+            Raw::Sqlite(it) => it.command(connect::READ).await,
             Raw::Postgres(it) => {
                 sqlx::query("SELECT 1").persistent(false).execute(&mut **it).await.map(drop)
             }
@@ -200,19 +194,15 @@ impl Database {
             Pool::Sqlite(it) => it.count(),
             Pool::Postgres(it) => (it.size(), it.num_idle()),
         };
-        Stats {
-            size,
-            idle: u32::try_from(idle).unwrap_or(u32::MAX),
-            acquired: self.inner.held.load(Ordering::Relaxed),
-            waiting: self.inner.waiting.load(Ordering::Relaxed),
-            max: self.inner.max,
-        }
+        let (at_hand, acquired, waiting) = self.inner.parking.count();
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+        Stats { size, idle: idle.saturating_add(at_hand), acquired, waiting, max: self.inner.max }
     }
 
     /// Closes the pool: who waits for a connection gets an error, who has one ends in peace, and
     /// then all are closed. Everything later is the error `connection-failed`.
     pub async fn disconnect(&self) {
-        self.inner.places.close();
+        self.inner.parking.close();
         match &self.inner.pool {
             Pool::Sqlite(it) => it.close().await,
             Pool::Postgres(it) => it.close().await,
@@ -222,34 +212,57 @@ impl Database {
         }
     }
 
-    /// A connection of the pool, within `acquire_timeout`.
+    /// A connection of the pool, within `acquire_timeout`. If it was used moments ago it is lent
+    /// without a sign of life.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let inner = &*self.inner;
         let deadline = Instant::now() + inner.acquire_timeout;
-        let permit = match timeout(inner.acquire_timeout, inner.place()).await {
+        let permit = match timeout(inner.acquire_timeout, inner.parking.place()).await {
             Ok(permit) => permit?,
             Err(_) => return Err(inner.busy()),
         };
-        // A connection is found or made; what goes wrong now is not that others have them all.
-        let (raw, claim) = tokio::select! {
-            biased;
-            connection = inner.connection() => connection?,
-            error = inner.failure(deadline) => return Err(error),
+        let (mut raw, claim, lent) = match inner.parking.take() {
+            Some((raw, claim, lent)) => (raw, claim, Some(lent)),
+            // A connection is found or made; what goes wrong now is not that others have them all.
+            None => tokio::select! {
+                biased;
+                connection = inner.connection() => {
+                    let (raw, claim) = connection?;
+                    (raw, claim, None)
+                }
+                error = inner.failure(deadline) => return Err(error),
+            },
         };
+        if let Raw::Sqlite(connection) = &mut raw {
+            connection.serve(self.fence.is_some());
+        }
         let hold = Hold { claim, permit };
-        Ok(Lease::new(raw, inner.keeping, hold, Arc::clone(&inner.held)))
+        Ok(Lease::new(raw, inner.keeping, hold, lent, Arc::clone(&inner.parking)))
+    }
+
+    /// The same, but one of a server gives a sign of life before it is lent, for what cannot be
+    /// sent again on another one.
+    pub(crate) async fn acquire_live(&self) -> Result<Lease, Error> {
+        loop {
+            let mut lease = self.acquire().await?;
+            if lease.is_new() || !self.inner.tests {
+                return Ok(lease);
+            }
+            lease.doubt();
+            let Raw::Postgres(connection) = lease.connection() else {
+                lease.clear();
+                return Ok(lease);
+            };
+            // What is silent for so long is replaced by what SQLx finds or opens.
+            if let Ok(Ok(())) = timeout(self.inner.acquire_timeout, connection.ping()).await {
+                lease.clear();
+                return Ok(lease);
+            }
+        }
     }
 }
 
 impl Inner {
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _counted = OnDrop(|| {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        });
-        Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())
-    }
-
     async fn connection(&self) -> Result<(Raw, Option<Claim>), Error> {
         let connection = match &self.pool {
             Pool::Sqlite(it) => {
@@ -324,14 +337,5 @@ impl fmt::Debug for Database {
             .field("dialect", &self.dialect())
             .field("stats", &self.stats())
             .finish()
-    }
-}
-
-/// Runs when it goes out of scope, also where a future is dropped half-way.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }

@@ -2,27 +2,26 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Sqlite};
-use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use crate::parking::Parking;
 use crate::reset::{Traces, reset};
-use crate::slots::Claim;
+use crate::sqlite::{Claim, Connection};
 
 /// How long a returning connection has for its sign of life before it is closed instead.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long SQLite has to find out by itself that nobody listens to a statement, which it does at
-/// the next row, before it is told. A write then ends as its cursor left it, not rolled back.
+/// How long SQLite has to come to the end of a batch that nobody waits for, before it is told to
+/// stop. A write then ends as its cursor left it, not rolled back.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A connection of one of the two databases.
 pub(crate) enum Raw {
-    Sqlite(PoolConnection<Sqlite>),
+    Sqlite(Connection),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -39,10 +38,10 @@ pub(crate) struct Lease {
     traces: Traces,
     keeping: Keeping,
     hold: Option<Hold>,
-    /// How many leases of the pool are in use.
-    held: Arc<AtomicU32>,
-    /// A lease may be dropped on a thread that no runtime knows, by a garbage collector for one.
-    runtime: Handle,
+    /// When SQLx lent the connection, and whether that was to this caller.
+    lent: Instant,
+    new: bool,
+    parking: Arc<Parking>,
 }
 
 /// What outlives a statement on the connections of a pool.
@@ -59,22 +58,28 @@ pub(crate) struct Keeping {
 pub(crate) struct Hold {
     /// Only connections to SQLite have one.
     pub(crate) claim: Option<Claim>,
-    #[expect(dead_code, reason = "it is held")]
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    /// Must be called inside a runtime.
-    pub(crate) fn new(raw: Raw, keeping: Keeping, hold: Hold, held: Arc<AtomicU32>) -> Self {
-        held.fetch_add(1, Ordering::Relaxed);
+    /// A connection that SQLx lent some time ago, or now.
+    pub(crate) fn new(
+        raw: Raw,
+        keeping: Keeping,
+        hold: Hold,
+        lent: Option<Instant>,
+        parking: Arc<Parking>,
+    ) -> Self {
+        parking.hold();
         Self {
             raw: Some(raw),
             doubtful: false,
             traces: Traces::None,
             keeping,
             hold: Some(hold),
-            held,
-            runtime: Handle::current(),
+            lent: lent.unwrap_or_else(Instant::now),
+            new: lent.is_none(),
+            parking,
         }
     }
 
@@ -84,6 +89,11 @@ impl Lease {
             Some(raw) => raw,
             None => unreachable!("only `release` and `drop` take the connection, and both end it"),
         }
+    }
+
+    /// Whether SQLx has lent the connection to this caller, which it tests before.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
     }
 
     /// Whether a prepared statement may outlive its execution: `persistent` for SQLx, which gives
@@ -111,20 +121,16 @@ impl Lease {
     /// What runs on the connection is to end now, where the database can be told so without losing
     /// the connection: on SQLite. The error is `cancelled`.
     pub(crate) fn stop(&self) {
-        if let Some(claim) = self.claim() {
-            claim.stop();
+        if let Some(Raw::Sqlite(connection)) = &self.raw {
+            connection.stop();
         }
     }
 
     /// The connection may run statements again.
     pub(crate) fn resume(&self) {
-        if let Some(claim) = self.claim() {
-            claim.resume();
+        if let Some(Raw::Sqlite(connection)) = &self.raw {
+            connection.resume();
         }
-    }
-
-    fn claim(&self) -> Option<&Claim> {
-        self.hold.as_ref()?.claim.as_ref()
     }
 
     /// Gives the connection back and waits until the next caller can have it. Dropping does the
@@ -132,18 +138,18 @@ impl Lease {
     pub(crate) async fn release(mut self) {
         if let Some((raw, hold, renewal)) = self.take() {
             // In a task of its own, so that a caller who stops waiting does not lose it.
-            let _ = self.runtime.spawn(give_back(raw, hold, renewal)).await;
+            let _ = self.parking.runtime().spawn(give_back(raw, hold, renewal)).await;
         }
     }
 
-    /// The connection, if it goes back to the pool, and whether it is reset before; closes it if it
-    /// is in doubt or cannot be reset.
+    /// The connection, if it has to go back to SQLx, and whether it is reset before. One that is in
+    /// doubt or cannot be reset is closed; one that is as good as new is kept at hand.
     fn take(&mut self) -> Option<(Raw, Hold, Option<Keeping>)> {
         if self.doubtful {
             self.stop();
         }
-        let (raw, hold) = self.raw.take().zip(self.hold.take())?;
-        self.held.fetch_sub(1, Ordering::Relaxed);
+        let (mut raw, hold) = self.raw.take().zip(self.hold.take())?;
+        self.parking.unhold();
         let renewal = match (&raw, self.traces) {
             _ if self.doubtful => Err(()),
             (_, Traces::None) => Ok(None),
@@ -152,69 +158,96 @@ impl Lease {
             }
             (Raw::Sqlite(_), Traces::Session) | (_, Traces::Stranger) => Err(()),
         };
-        if let Ok(renewal) = renewal {
-            return Some((raw, hold, renewal));
+        let Ok(renewal) = renewal else {
+            raw.close();
+            return None;
+        };
+        match renewal.is_none() && raw.is_clean() {
+            true => match self.parking.park(raw, hold, self.lent) {
+                Ok(()) => None,
+                Err((raw, hold)) => Some((raw, hold, None)),
+            },
+            false => Some((raw, hold, renewal)),
         }
-        match raw {
-            Raw::Sqlite(connection) => drop(connection.detach()),
-            Raw::Postgres(connection) => drop(connection.detach()),
-        }
-        None
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         // The pool spawns tasks of its own when connections leave it.
-        let _inside = self.runtime.enter();
+        let _inside = self.parking.runtime().enter();
         if let Some((raw, hold, renewal)) = self.take() {
-            self.runtime.spawn(give_back(raw, hold, renewal));
+            self.parking.runtime().spawn(give_back(raw, hold, renewal));
+        }
+    }
+}
+
+impl Raw {
+    /// Whether the next caller may have it as it is.
+    fn is_clean(&mut self) -> bool {
+        match self {
+            Self::Sqlite(connection) => {
+                connection.close();
+                connection.is_clean()
+            }
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Closes it, or has it closed as soon as nothing runs on it.
+    fn close(self) {
+        match self {
+            Self::Sqlite(connection) => drop(connection),
+            Self::Postgres(connection) => drop(connection.detach()),
+        }
+    }
+
+    /// Gives it back to SQLx; whether it gave a sign of life.
+    pub(crate) async fn give_back(self) -> bool {
+        match self {
+            Self::Sqlite(connection) => return_sqlite(connection).await,
+            Self::Postgres(mut connection) => {
+                timeout(RETURN_TIMEOUT, connection.return_to_pool()).await.is_ok()
+            }
         }
     }
 }
 
 /// Returning asks for a sign of life. A server that stalls costs the connection, not the place.
-async fn give_back(raw: Raw, hold: Hold, renewal: Option<Keeping>) {
-    let returned = match raw {
-        Raw::Sqlite(mut it) => return_sqlite(it.return_to_pool(), hold.claim.as_ref()).await,
-        Raw::Postgres(it) => return_postgres(it, renewal).await,
-    };
-    if !returned {
+pub(crate) async fn give_back(mut raw: Raw, hold: Hold, renewal: Option<Keeping>) {
+    if let (Raw::Postgres(connection), Some(Keeping { watch, .. })) = (&mut raw, renewal) {
+        let renewed = timeout(RETURN_TIMEOUT, reset(connection, watch)).await;
+        if let Err(error) = renewed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            tracing::warn!(%error, "closed a connection that could not be reset");
+            raw.close();
+            return drop(hold);
+        }
+    }
+    if !raw.give_back().await {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
     drop(hold);
 }
 
-async fn return_postgres(
-    mut connection: PoolConnection<Postgres>,
-    renewal: Option<Keeping>,
-) -> bool {
-    if let Some(Keeping { watch, .. }) = renewal {
-        let renewed = timeout(RETURN_TIMEOUT, reset(&mut connection, watch)).await;
-        if let Err(error) = renewed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-            tracing::warn!(%error, "closed a connection that could not be reset");
-            drop(connection.detach());
-            return true;
+/// What nobody listens to any more is stopped; the connection is good for others.
+async fn return_sqlite(mut connection: Connection) -> bool {
+    let settled = timeout(PATIENCE, connection.settle()).await.is_ok();
+    if !settled {
+        connection.stop();
+        if timeout(RETURN_TIMEOUT, connection.settle()).await.is_err() {
+            // It is closed when it ends what it runs.
+            return false;
         }
+        connection.resume();
     }
-    timeout(RETURN_TIMEOUT, connection.return_to_pool()).await.is_ok()
-}
-
-/// A statement that nobody listens to any more is stopped; the connection is good for others.
-async fn return_sqlite(returning: impl Future<Output = ()>, claim: Option<&Claim>) -> bool {
-    let mut returning = pin!(returning);
-    if timeout(PATIENCE, &mut returning).await.is_ok() {
+    connection.close();
+    if !connection.is_clean() {
+        tracing::warn!("closed a connection that was returned inside of a transaction");
         return true;
     }
-    if let Some(claim) = claim {
-        claim.stop();
-    }
-    let returned = timeout(RETURN_TIMEOUT, returning).await.is_ok();
-    // One that did not come back is closed, and ends what it runs.
-    if let Some(claim) = claim.filter(|_| returned) {
-        claim.resume();
-    }
-    returned
+    let Some(mut lent) = connection.give_back().await else { return false };
+    let mut returning = pin!(lent.return_to_pool());
+    timeout(RETURN_TIMEOUT, &mut returning).await.is_ok()
 }
 
 #[cfg(test)]
@@ -232,7 +265,7 @@ mod tests {
 
     async fn execute(lease: &mut Lease, sql: &'static str) -> Result<(), sqlx::Error> {
         match lease.connection() {
-            Raw::Sqlite(it) => sqlx::query(sql).execute(&mut **it).await.map(drop),
+            Raw::Sqlite(it) => it.command(sql).await,
             Raw::Postgres(it) => sqlx::query(sql).execute(&mut **it).await.map(drop),
         }
     }

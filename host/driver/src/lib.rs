@@ -26,7 +26,7 @@
 //! is still there; older servers find out when they next send a row. Behind a pooler in transaction
 //! mode see [`PoolOptions::statement_cache_capacity`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod column;
 mod connect;
@@ -37,10 +37,11 @@ mod error;
 mod fence;
 mod lease;
 mod options;
+mod parking;
 mod raw;
 mod reset;
 mod run;
-mod slots;
+mod sqlite;
 mod transaction;
 mod value;
 

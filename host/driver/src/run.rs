@@ -27,6 +27,7 @@ use crate::raw::{self, Statement};
 use crate::reset::Traces;
 use crate::transaction::Transaction;
 use crate::transaction::state::command;
+use crate::value::sqlite::Bound;
 
 /// A plan with the values that it binds.
 #[derive(Clone)]
@@ -127,7 +128,7 @@ impl Database {
         };
         if !steps.iter().all(|it| it.transactional) {
             for step in steps {
-                let place = Target::Database(self).place().await?;
+                let place = Target::Database(self).place(Effect::Write).await?;
                 apply(place, step).await.map_err(|error| failed(step, error))?;
             }
             return Ok(());
@@ -146,7 +147,7 @@ impl Database {
 }
 
 async fn apply(mut place: Place, step: &MigrationStep) -> Result<(), Error> {
-    match command(place.begin().0, AssertSqlSafe(step.sql.as_str())).await {
+    match command(place.begin().0, &step.sql).await {
         Ok(()) => place.complete().await,
         Err(error) => Err(place.fail(error).await),
     }
@@ -173,9 +174,9 @@ impl<'a> Target<'a> {
     }
 
     /// The connection for a statement.
-    async fn place(self) -> Result<Place, Error> {
+    async fn place(self, effect: Effect) -> Result<Place, Error> {
         match self {
-            Self::Database(it) => it.place(false).await,
+            Self::Database(it) => it.place(false, effect).await,
             Self::Transaction(it) => it.place(false).await,
         }
     }
@@ -183,7 +184,7 @@ impl<'a> Target<'a> {
     /// The connection for SQL text of the caller.
     async fn place_for(self, statement: &Statement<'_>) -> Result<Place, Error> {
         let mut place = match self {
-            Self::Database(it) => it.place(true).await?.admit(true).await?,
+            Self::Database(it) => it.place(true, Effect::Write).await?.admit(true).await?,
             Self::Transaction(it) => it.place(true).await?,
         };
         place.leave(match self.fence() {
@@ -205,13 +206,15 @@ impl<'a> Target<'a> {
 
 pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
     binds::check_counts(&execution)?;
+    let reads = execution.plan.effect == Effect::Read;
+    let execution = Arc::new(execution);
     let once = async || match execution.plan.steps.len() {
         _ if execution.rows.is_some() => batch::fetch(target, &execution).await,
         1 => open(target, &execution, 0, &Keys::default(), 0).await,
-        _ => Steps::start(target, execution.clone()).await,
+        _ => Steps::start(target, Arc::clone(&execution)).await,
     };
     match once().await {
-        Err(error) if may_repeat(target, &error) => once().await,
+        Err(error) if may_repeat(target, &error, reads) => once().await,
         result => result,
     }
 }
@@ -228,19 +231,21 @@ async fn open(
     let planned = Planned::new(&execution.plan, index)?;
     let step = planned.step();
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
-    let place = target.place().await?.for_cursor();
-    let (sql, reader_of) = (step.sql.clone(), planned.clone());
-    let cached = place.keeps_statements();
+    let place = target.place(execution.plan.effect).await?.for_cursor();
+    let (sql, keep) = (step.sql.clone(), place.keeps_statements());
+    let reader_of = planned.clone();
     match arguments {
-        Arguments::Sqlite(arguments) => {
-            let open = cursor::sqlite::open(sql, arguments, cached);
-            let reader = cursor::sqlite::Planned(reader_of);
-            Cursor::start(Some(planned), place, open, reader).await
+        Arguments::Sqlite(values) => {
+            let values = values.into_iter().map(Bound::into_owned).collect();
+            let request = cursor::sqlite::Request { sql, values, keep };
+            let events = |it| cursor::sqlite::events(place, request, Some(reader_of), it);
+            Cursor::start(Some(planned.clone()), events).await
         }
         Arguments::Postgres(arguments) => {
-            let open = cursor::postgres::open(sql, arguments, cached);
+            let request = cursor::postgres::Request { sql, arguments, keep };
             let reader = cursor::postgres::Planned::new(reader_of);
-            Cursor::start(Some(planned), place, open, reader).await
+            let events = |it| cursor::postgres::events(place, request, reader, it);
+            Cursor::start(Some(planned.clone()), events).await
         }
     }
 }
@@ -248,7 +253,7 @@ async fn open(
 pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<u64, Error> {
     binds::check_counts(&execution)?;
     if execution.rows.is_some() {
-        return batch::write(target, &execution).await;
+        return batch::write(target, Arc::new(execution)).await;
     }
     let step = only_step(&execution.plan)?;
     let changed = run_step(target, step, &execution, 0).await?;
@@ -266,20 +271,18 @@ pub(crate) async fn fetch_raw(
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let mut place = target.place_for(&statement).await?.for_cursor();
         match arguments {
-            Arguments::Sqlite(arguments) => {
-                let sql = statement.sql.clone().into_owned();
-                let reader = match describe::sqlite(place.begin().0, &sql).await {
-                    Ok(reader) => reader,
-                    Err(error) => return Err(place.fail(error).await),
+            Arguments::Sqlite(values) => {
+                let request = cursor::sqlite::Request {
+                    sql: statement.sql.clone().into_owned(),
+                    values: values.into_iter().map(Bound::into_owned).collect(),
+                    keep: place.keeps_statements() && !statement.lasts,
                 };
-                let open = cursor::sqlite::open(sql, arguments, false);
-                Cursor::start(None, place, open, reader).await
+                Cursor::start(None, |it| cursor::sqlite::events(place, request, None, it)).await
             }
             Arguments::Postgres(arguments) => {
                 let sql = describe::typed(&statement.sql, &parameters);
-                let cached = place.keeps_statements();
-                let described =
-                    describe::postgres(place.begin().0, &sql, &parameters, cached).await;
+                let keep = place.keeps_statements();
+                let described = describe::postgres(place.begin().0, &sql, &parameters, keep).await;
                 let reader = match described {
                     Ok(Ok(reader)) => reader,
                     Ok(Err(error)) => {
@@ -288,13 +291,13 @@ pub(crate) async fn fetch_raw(
                     }
                     Err(error) => return Err(place.fail(error).await),
                 };
-                let open = cursor::postgres::open(sql, arguments, cached);
-                Cursor::start(None, place, open, reader).await
+                let request = cursor::postgres::Request { sql, arguments, keep };
+                Cursor::start(None, |it| cursor::postgres::events(place, request, reader, it)).await
             }
         }
     };
     match once().await {
-        Err(error) if may_repeat(target, &error) => once().await,
+        Err(error) if may_repeat(target, &error, false) => once().await,
         result => result,
     }
 }
@@ -308,14 +311,14 @@ pub(crate) async fn execute_raw(
     let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
-        let sql = match target.dialect() {
-            Dialect::Sqlite => Cow::Borrowed(&*statement.sql),
-            Dialect::Postgres => Cow::Owned(describe::typed(&statement.sql, &parameters)),
+        let (sql, keep) = match target.dialect() {
+            Dialect::Sqlite => (Cow::Borrowed(&*statement.sql), !statement.lasts),
+            Dialect::Postgres => (Cow::Owned(describe::typed(&statement.sql, &parameters)), false),
         };
-        run_once(target.place_for(&statement).await?, &sql, arguments, false).await
+        run_once(target.place_for(&statement).await?, &sql, arguments, keep).await
     };
     let changed = match once().await {
-        Err(error) if may_repeat(target, &error) => once().await?,
+        Err(error) if may_repeat(target, &error, false) => once().await?,
         result => result?,
     };
     Ok(if statement.changes { changed } else { 0 })
@@ -328,12 +331,14 @@ async fn run_step(
     execution: &Execution,
     first: usize,
 ) -> Result<u64, Error> {
+    let effect = execution.plan.effect;
     let once = async || {
-        let arguments = binds::of_step(step, execution, &Keys::default(), target.dialect(), first)?;
-        run_once(target.place().await?, &step.sql, arguments, true).await
+        let keys = Keys::default();
+        let arguments = binds::of_step(step, execution, &keys, target.dialect(), first)?;
+        run_once(target.place(effect).await?, &step.sql, arguments, true).await
     };
     match once().await {
-        Err(error) if may_repeat(target, &error) => once().await,
+        Err(error) if may_repeat(target, &error, effect == Effect::Read) => once().await,
         result => result,
     }
 }
@@ -342,18 +347,19 @@ async fn run_step(
 async fn run_once(
     mut place: Place,
     sql: &str,
-    arguments: Arguments,
+    arguments: Arguments<'_>,
     repeats: bool,
 ) -> Result<u64, Error> {
-    let sql = AssertSqlSafe(sql);
-    let cached = repeats && place.keeps_statements();
+    let keep = repeats && place.keeps_statements();
     let result = match (place.begin().0, arguments) {
-        (Raw::Sqlite(connection), Arguments::Sqlite(arguments)) => {
-            let query = sqlx::query_with(sql, arguments).persistent(cached);
-            query.execute(&mut **connection).await.map(|it| it.rows_affected())
+        (Raw::Sqlite(connection), Arguments::Sqlite(values)) => {
+            match connection.open(sql, keep, &values).await {
+                Ok(_) => connection.execute().await,
+                Err(error) => Err(error),
+            }
         }
         (Raw::Postgres(connection), Arguments::Postgres(arguments)) => {
-            let query = sqlx::query_with(sql, arguments).persistent(cached);
+            let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
             query.execute(&mut **connection).await.map(|it| it.rows_affected())
         }
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
@@ -364,10 +370,13 @@ async fn run_once(
     }
 }
 
-/// Whether the statement was refused before it ran, and would not be again. In a transaction of
-/// PostgreSQL nothing can follow an error.
-fn may_repeat(target: Target<'_>, error: &Error) -> bool {
-    matches!(target, Target::Database(_)) && error.retryable && is_stale(error)
+/// Whether a statement can be sent again: it was refused before it ran, and would not be again, or
+/// it only `reads`, and its connection was lost, which may have been dead before. In a transaction
+/// nothing of that helps.
+fn may_repeat(target: Target<'_>, error: &Error, reads: bool) -> bool {
+    let stale = error.retryable && is_stale(error);
+    let lost = reads && error.kind == ErrorKind::ConnectionFailed && !error.retryable;
+    matches!(target, Target::Database(_)) && (stale || lost)
 }
 
 fn only_step(plan: &Plan) -> Result<&Step, Error> {

@@ -5,14 +5,14 @@ pub(crate) mod state;
 use std::fmt;
 use std::sync::Arc;
 
+use ferro_wit::plan::Effect;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOptions, Value};
-use sqlx::AssertSqlSafe;
 
 use crate::cursor::Cursor;
 use crate::database::Database;
 use crate::error::from_sqlx;
 use crate::fence::{Enclosure, Fence};
-use crate::lease::Lease;
+use crate::lease::{Lease, Raw};
 use crate::run::place::{Place, is_at_rest};
 use crate::run::{self, Execution, Target};
 
@@ -91,7 +91,7 @@ impl Database {
 
     /// A connection for a single statement. The fence may put a transaction around it, the more so
     /// around SQL `text`.
-    pub(crate) async fn place(&self, text: bool) -> Result<Place, Error> {
+    pub(crate) async fn place(&self, text: bool, effect: Effect) -> Result<Place, Error> {
         let dialect = self.dialect();
         match self.fence() {
             Some(fence) if fence.encloses(dialect, text) => {
@@ -100,7 +100,13 @@ impl Database {
                 let (lease, enclosure) = self.enclose(&options).await?;
                 Ok(Place::of_pool(lease, dialect, enclosure))
             }
-            _ => Ok(Place::of_pool(self.acquire().await?, dialect, None)),
+            _ => {
+                let lease = match effect {
+                    Effect::Read => self.acquire().await?,
+                    Effect::Write => self.acquire_live().await?,
+                };
+                Ok(Place::of_pool(lease, dialect, None))
+            }
         }
     }
 
@@ -113,7 +119,14 @@ impl Database {
         let enclosure = self.fence().map(|it| Arc::new(Enclosure::new(Arc::clone(it))));
         let mut lease = self.acquire().await?;
         lease.doubt();
-        match begin(&mut lease, dialect, options, enclosure.as_deref()).await {
+        let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
+        if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
+            // It was dead before anything was asked of it.
+            lease = self.acquire_live().await?;
+            lease.doubt();
+            begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
+        }
+        match begun {
             Ok(()) => Ok((lease, enclosure)),
             Err(error) => {
                 if is_at_rest(&error)
@@ -141,7 +154,9 @@ async fn begin(
     let connection = lease.connection();
     match dialect {
         Dialect::Sqlite if options.read_only => {
-            command(connection, "PRAGMA query_only = ON").await?;
+            if let Raw::Sqlite(connection) = connection {
+                connection.set_read_only(true).await?;
+            }
             command(connection, "BEGIN").await
         }
         Dialect::Sqlite if options.immediate => command(connection, "BEGIN IMMEDIATE").await,
@@ -162,7 +177,7 @@ async fn begin(
             if let Some(enclosure) = enclosure {
                 sql.push_str(&enclosure.opening());
             }
-            command(connection, AssertSqlSafe(sql)).await
+            command(connection, &sql).await
         }
     }
 }
@@ -218,8 +233,8 @@ impl Transaction {
     pub async fn begin(&self, _options: TransactionOptions) -> Result<Self, Error> {
         let mut place = self.place(false).await?;
         let savepoint = self.state.number();
-        let sql = AssertSqlSafe(format!("SAVEPOINT ferro_{savepoint}"));
-        if let Err(error) = command(place.begin().0, sql).await {
+        let sql = format!("SAVEPOINT ferro_{savepoint}");
+        if let Err(error) = command(place.begin().0, &sql).await {
             return Err(place.fail(error).await);
         }
         self.state.opened(savepoint);
@@ -258,8 +273,8 @@ impl Transaction {
         let committed = match self.level {
             OUTERMOST => command(place.begin().0, "COMMIT").await,
             level => {
-                let sql = AssertSqlSafe(format!("RELEASE SAVEPOINT ferro_{level}"));
-                command(place.begin().0, sql).await
+                let sql = format!("RELEASE SAVEPOINT ferro_{level}");
+                command(place.begin().0, &sql).await
             }
         };
         match committed {

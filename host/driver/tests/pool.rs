@@ -229,7 +229,6 @@ async fn what_is_set_on_sqlite_is_set_on_every_connection() {
     for (sql, expected) in [
         ("PRAGMA foreign_keys", Value::Integer(1)),
         ("PRAGMA journal_mode", Value::Text("wal".into())),
-        ("PRAGMA busy_timeout", Value::Integer(5000)),
         ("PRAGMA trusted_schema", Value::Integer(0)),
         ("SELECT 'a' LIKE 'A'", Value::Integer(0)),
         ("SELECT '10' > '9' COLLATE ferro_decimal", Value::Integer(1)),
@@ -252,7 +251,6 @@ async fn what_is_set_on_sqlite_is_set_on_every_connection() {
     for (sql, expected) in [
         ("PRAGMA foreign_keys", Value::Integer(0)),
         ("PRAGMA journal_mode", Value::Text("delete".into())),
-        ("PRAGMA busy_timeout", Value::Integer(7)),
     ] {
         assert_eq!(one(&off, sql).await, expected, "`{sql}`");
     }

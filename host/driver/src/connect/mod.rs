@@ -26,7 +26,7 @@ use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
-use crate::slots::Slots;
+use crate::sqlite::Slots;
 
 const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 
@@ -128,8 +128,15 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
         .max_lifetime(options.pool.max_lifetime)
         // A file does not go away as a server does.
         .test_before_acquire(false);
-    let PoolOptions { max_connections: max, min_connections: min, .. } = options.pool;
-    let pool = Slots::new(&pool, max, min, &connect);
+    let PoolOptions { max_connections, min_connections, statement_cache_capacity, .. } =
+        options.pool;
+    let pool = Slots::new(
+        &pool,
+        (max_connections, min_connections),
+        &connect,
+        options.sqlite.busy_timeout,
+        statement_cache_capacity,
+    );
     let keeper = match location {
         Location::Memory => Some(first),
         Location::File { .. } => {

@@ -1,27 +1,124 @@
 //! From rows of PostgreSQL to columns.
 
-use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
-use sqlx::postgres::{PgArguments, PgColumn, PgRow};
-use sqlx::{AssertSqlSafe, Column, Postgres, Row, TypeInfo, ValueRef};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Answers, Reader, Unreadable, decode_error};
+use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, Stream, TryStreamExt};
+use sqlx::postgres::{PgArguments, PgColumn, PgRow};
+use sqlx::{AssertSqlSafe, Column, Row, TypeInfo, ValueRef};
+
+use super::{Event, MOST_BYTES, Unreadable, decode_error, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::lease::Raw;
+use crate::run::place::{Ending, Place};
 use crate::value::postgres::Wire;
 use crate::value::{Expected, Fault, array, postgres};
 
-/// Sends a statement. One that is `cached` is prepared once for each connection.
-pub(crate) fn open(
-    sql: String,
-    arguments: PgArguments,
-    cached: bool,
-) -> impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Postgres>, Error> + Send + 'static {
-    move |raw| match raw {
-        Raw::Postgres(connection) => Ok(sqlx::query_with(AssertSqlSafe(sql), arguments)
-            .persistent(cached)
-            .fetch(&mut **connection)),
-        Raw::Sqlite(_) => Err(super::out_of_turn()),
+/// What is sent. A statement that is kept is prepared once for each connection.
+pub(crate) struct Request {
+    pub(crate) sql: String,
+    pub(crate) arguments: PgArguments,
+    pub(crate) keep: bool,
+}
+
+/// How the rows of a statement become columns.
+pub(crate) trait Reader: Send + 'static {
+    /// Looks at the first row.
+    fn look(&mut self, row: &PgRow) -> Result<(), Error>;
+    /// What the columns are, if the plan does not tell.
+    fn found(&self) -> Option<Vec<ColumnInfo>>;
+    /// What the columns are.
+    fn columns(&self) -> &[ColumnInfo];
+    /// How the server writes them.
+    fn wires(&self) -> &[Wire];
+}
+
+/// Rows on their way, as SQLx gives them.
+type Answers<'c> = BoxStream<'c, Result<PgRow, sqlx::Error>>;
+
+/// A stream owns the connection while it reads from it, without a task of its own. One that is
+/// dropped half-way leaves the connection as [`Place`] says.
+pub(crate) fn events<R: Reader>(
+    place: Place,
+    Request { sql, arguments, keep }: Request,
+    mut reader: R,
+    wanted: Arc<AtomicU32>,
+) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+    async_stream::stream! {
+        let mut place = place;
+        let mut last = None;
+        let ending = 'rows: {
+            let (raw, answering) = place.begin();
+            let Raw::Postgres(connection) = raw else {
+                break 'rows Ending::Refused(out_of_turn());
+            };
+            let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
+            let mut answers: Answers<'_> = query.fetch(&mut **connection);
+            let mut next = match answers.try_next().await {
+                Ok(row) => row,
+                Err(error) => break 'rows Ending::Failed(error),
+            };
+            if let Some(row) = &next
+                && let Err(error) = reader.look(row)
+            {
+                break 'rows Ending::Abandoned(error);
+            }
+            *answering = true;
+            let mut batch = BatchBuilder::new(reader.columns());
+            yield Ok(Event::Columns(reader.found()));
+            let mut passed = 0;
+            while let Some(row) = next {
+                if let Err(unreadable) = read(&row, reader.wires(), &mut batch) {
+                    let number = passed + u64::from(batch.rows()) + 1;
+                    let origin = origin(&row, unreadable.0);
+                    let error = decode_error(reader.columns(), origin, Some(number), unreadable);
+                    break 'rows Ending::Abandoned(error);
+                }
+                let full = batch.rows() >= wanted.load(Ordering::Relaxed)
+                    || batch.bytes() >= MOST_BYTES;
+                // The end is often there already. Then the connection goes back with these rows,
+                // not with a call for more that may never come.
+                let read = match full {
+                    true => match answers.try_next().now_or_never() {
+                        Some(Ok(None)) => break,
+                        peeked => {
+                            passed += u64::from(batch.rows());
+                            yield Ok(Event::Batch(batch.split()));
+                            match peeked {
+                                Some(read) => read,
+                                None => answers.try_next().await,
+                            }
+                        }
+                    },
+                    false => answers.try_next().await,
+                };
+                next = match read {
+                    Ok(row) => row,
+                    Err(error) => break 'rows Ending::Failed(error),
+                };
+            }
+            if batch.rows() > 0 {
+                last = Some(batch.finish());
+            }
+            Ending::Complete
+        };
+        let ended = place.end(ending).await;
+        if let Some(batch) = last {
+            yield Ok(Event::Batch(batch));
+        }
+        if let Err(error) = ended {
+            yield Err(error);
+        }
     }
+}
+
+/// The row knows which table and column a column is of, which costs nothing until it is asked.
+fn origin(row: &PgRow, column: usize) -> Option<(String, String)> {
+    let origin = row.columns().get(column)?.origin();
+    let origin = origin.table_column()?;
+    Some((origin.table.to_string(), origin.name.to_string()))
 }
 
 /// Reads the columns that a plan tells of. How the server writes them is seen from the first row.
@@ -34,15 +131,11 @@ impl Planned {
     pub(crate) fn new(planned: super::Planned) -> Self {
         Self { planned, wires: Vec::new() }
     }
-
-    fn columns(&self) -> &[ColumnInfo] {
-        &self.planned.step().columns
-    }
 }
 
-impl Reader<Postgres> for Planned {
-    fn look(&mut self, row: &PgRow) -> Result<bool, Error> {
-        let planned = Self::columns(self);
+impl Reader for Planned {
+    fn look(&mut self, row: &PgRow) -> Result<(), Error> {
+        let planned = self.columns();
         if row.len() != planned.len() {
             let (expected, given) = (planned.len(), row.len());
             let message = format!("the plan has {expected} columns, but the statement {given}");
@@ -59,24 +152,24 @@ impl Reader<Postgres> for Planned {
                     let given = column.type_info().name();
                     let predicate = format!("is of type `{given}`, where `{expected}` is expected");
                     let unreadable = (index, Fault::undecodable(predicate));
-                    return Err(decode_error(planned, row, None, unreadable));
+                    return Err(decode_error(planned, origin(row, index), None, unreadable));
                 }
             }
         }
         self.wires = wires;
-        Ok(true)
+        Ok(())
     }
 
-    fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>) {
-        (BatchBuilder::new(Self::columns(self)), None)
+    fn found(&self) -> Option<Vec<ColumnInfo>> {
+        None
     }
 
-    fn described(&self) -> &[ColumnInfo] {
-        Self::columns(self)
+    fn columns(&self) -> &[ColumnInfo] {
+        &self.planned.step().columns
     }
 
-    fn read(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
-        read(row, &self.wires, batch)
+    fn wires(&self) -> &[Wire] {
+        &self.wires
     }
 }
 
@@ -105,21 +198,21 @@ impl Described {
     }
 }
 
-impl Reader<Postgres> for Described {
-    fn look(&mut self, _: &PgRow) -> Result<bool, Error> {
-        Ok(true)
+impl Reader for Described {
+    fn look(&mut self, _: &PgRow) -> Result<(), Error> {
+        Ok(())
     }
 
-    fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>) {
-        (BatchBuilder::new(&self.columns), Some(self.columns.clone()))
+    fn found(&self) -> Option<Vec<ColumnInfo>> {
+        Some(self.columns.clone())
     }
 
-    fn described(&self) -> &[ColumnInfo] {
+    fn columns(&self) -> &[ColumnInfo] {
         &self.columns
     }
 
-    fn read(&mut self, row: &PgRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
-        read(row, &self.wires, batch)
+    fn wires(&self) -> &[Wire] {
+        &self.wires
     }
 }
 

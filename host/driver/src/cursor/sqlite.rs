@@ -1,152 +1,307 @@
-//! From rows of SQLite, as SQLx hands them over, to columns.
+//! From rows of SQLite to columns, without anything between.
 
-use ferro_wit::types::{ColumnInfo, Error, ScalarType};
-use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteValueRef};
-use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, TypeInfo, ValueRef};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Answers, Reader, Unreadable};
-use crate::column::BatchBuilder;
+use ferro_wit::types::{Batch, ColumnInfo, Error, ScalarType};
+use futures_util::Stream;
+
+use super::{Event, MOST_BYTES, Planned, Unreadable, decode_error, out_of_turn};
+use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Raw;
-use crate::value::sqlite::Stored;
+use crate::run::place::{Ending, Place};
+use crate::sqlite::{Handle, Job, Progress, STRIDE, Stop};
+use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
 
-/// Sends a statement. One that is `cached` is prepared once for each connection.
-pub(crate) fn open(
-    sql: String,
-    arguments: SqliteArguments,
-    cached: bool,
-) -> impl for<'c> FnOnce(&'c mut Raw) -> Result<Answers<'c, Sqlite>, Error> + Send + 'static {
-    move |raw| match raw {
-        Raw::Sqlite(connection) => Ok(sqlx::query_with(AssertSqlSafe(sql), arguments)
-            .persistent(cached)
-            .fetch(&mut **connection)),
-        Raw::Postgres(_) => Err(super::out_of_turn()),
+/// What is run. A statement that is kept is prepared once for each connection.
+pub(crate) struct Request {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Bound<'static>>,
+    pub(crate) keep: bool,
+}
+
+/// A stream owns the connection while it reads from it. One that is dropped half-way leaves the
+/// connection as [`Place`] says.
+pub(crate) fn events(
+    place: Place,
+    Request { sql, values, keep }: Request,
+    planned: Option<Planned>,
+    wanted: Arc<AtomicU32>,
+) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+    async_stream::stream! {
+        let mut place = place;
+        let mut last = None;
+        let ending = 'rows: {
+            let (raw, answering) = place.begin();
+            let Raw::Sqlite(connection) = raw else {
+                break 'rows Ending::Refused(out_of_turn());
+            };
+            if let Err(error) = connection.open(&sql, keep, &values).await {
+                break 'rows Ending::Failed(error);
+            }
+            let mut rows = match connection.run(Rows::new(planned)).await {
+                Ok((rows, Ok(_))) => rows,
+                Ok((_, Err(error))) => break 'rows Ending::Abandoned(error),
+                Err(error) => break 'rows Ending::Failed(error),
+            };
+            *answering = true;
+            yield Ok(Event::Columns(rows.found()));
+            loop {
+                rows.wanted = Some(wanted.load(Ordering::Relaxed));
+                let (batch, ended) = match connection.run(rows).await {
+                    Ok((more, Ok(Some(batch)))) => {
+                        let ended = more.is_ended();
+                        rows = more;
+                        (batch, ended)
+                    }
+                    Ok((_, Ok(None))) => break,
+                    Ok((_, Err(error))) => break 'rows Ending::Abandoned(error),
+                    Err(error) => break 'rows Ending::Failed(error),
+                };
+                if ended {
+                    last = Some(batch);
+                    break;
+                }
+                yield Ok(Event::Batch(batch));
+            }
+            connection.close();
+            Ending::Complete
+        };
+        let ended = place.end(ending).await;
+        if let Some(batch) = last {
+            yield Ok(Event::Batch(batch));
+        }
+        if let Err(error) = ended {
+            yield Err(error);
+        }
     }
 }
 
-/// Reads the columns that a plan tells of.
-pub(crate) struct Planned(pub(crate) super::Planned);
-
-impl Planned {
-    fn columns(&self) -> &[ColumnInfo] {
-        &self.0.step().columns
-    }
+/// The rows of a statement, on their way into columns.
+struct Rows {
+    /// None: the statement tells what its columns are.
+    planned: Option<Planned>,
+    found: Vec<ColumnInfo>,
+    /// None before the first row.
+    batch: Option<BatchBuilder>,
+    /// Rows that were looked at for the kinds of columns.
+    ahead: VecDeque<Vec<Bound<'static>>>,
+    /// The statement is at a row that was not looked at.
+    at_row: bool,
+    /// How many rows the next batch may have. None: only the columns are wanted.
+    wanted: Option<u32>,
+    /// Rows that were given away.
+    given: u64,
+    ended: bool,
 }
 
-impl Reader<Sqlite> for Planned {
-    fn look(&mut self, _: &SqliteRow) -> Result<bool, Error> {
-        Ok(true)
-    }
-
-    fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>) {
-        (BatchBuilder::new(Self::columns(self)), None)
-    }
-
-    fn described(&self) -> &[ColumnInfo] {
-        Self::columns(self)
-    }
-
-    fn read(&mut self, row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
-        read(row, batch)
-    }
-}
-
-/// A column of which the statement tells.
-pub(crate) struct Found {
-    pub(crate) name: String,
-    /// None: the first value that is not null tells.
-    pub(crate) kind: Option<ScalarType>,
-}
-
-/// Rows are looked at up to this size for kinds of columns.
+/// Rows that are looked at for the kinds of columns before the first batch, and their size.
+const MOST_AHEAD: usize = 256;
 const MOST_BYTES_AHEAD: usize = 1 << 20;
 
-/// Reads columns whose kind may have to be found from their values.
-pub(crate) struct Described {
-    found: Vec<Found>,
-    columns: Vec<ColumnInfo>,
-    /// Of texts and blobs, in the rows that were looked at.
-    bytes: usize,
-}
+impl Job for Rows {
+    /// None: there are no more rows, or none was asked for yet.
+    type Output = Result<Option<Batch>, Error>;
 
-impl Described {
-    pub(crate) fn new(found: Vec<Found>) -> Self {
-        Self { found, columns: Vec::new(), bytes: 0 }
-    }
-}
-
-impl Reader<Sqlite> for Described {
-    fn look(&mut self, row: &SqliteRow) -> Result<bool, Error> {
-        for (index, column) in self.found.iter_mut().enumerate() {
-            let stored = row.try_get_raw(index).ok().and_then(|value| stored(value).ok());
-            self.bytes += match stored {
-                Some(Stored::Text(it)) => it.len(),
-                Some(Stored::Blob(it)) => it.len(),
-                _ => 0,
-            };
-            column.kind = column.kind.or_else(|| stored.and_then(Stored::kind));
-        }
-        let enough = self.bytes >= MOST_BYTES_AHEAD;
-        Ok(enough || self.found.iter().all(|it| it.kind.is_some()))
-    }
-
-    fn columns(&mut self) -> (BatchBuilder, Option<Vec<ColumnInfo>>) {
-        let info = |it: &Found| ColumnInfo {
-            path: vec![it.name.clone()],
-            // Nothing but nulls so far.
-            kind: it.kind.unwrap_or(ScalarType::Text),
-            many: false,
-            nullable: true,
+    fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop> {
+        let mut batch = match self.batch.take() {
+            Some(batch) => batch,
+            None => {
+                self.at_row = handle.step()?;
+                self.ended = !self.at_row;
+                if let Err(error) = self.find(handle)? {
+                    return Ok(Err(error));
+                }
+                BatchBuilder::new(self.columns())
+            }
         };
-        self.columns = self.found.iter().map(info).collect();
-        (BatchBuilder::new(&self.columns), Some(self.columns.clone()))
+        let Some(wanted) = self.wanted else {
+            self.batch = Some(batch);
+            return Ok(Ok(None));
+        };
+        let filled = self.fill(handle, progress, &mut batch, wanted);
+        let given = match filled {
+            Ok(Ok(())) => Ok(self.give(&mut batch)),
+            Ok(Err(unreadable)) => {
+                let number = self.given + u64::from(batch.rows()) + 1;
+                let origin = handle.origin(unreadable.0).map(|it| (it.table, it.column));
+                Err(decode_error(self.columns(), origin, Some(number), unreadable))
+            }
+            Err(stop) => {
+                self.batch = Some(batch);
+                return Err(stop);
+            }
+        };
+        self.batch = Some(batch);
+        Ok(given)
     }
 
-    fn described(&self) -> &[ColumnInfo] {
-        &self.columns
+    fn can_restart(&self) -> bool {
+        self.given == 0
     }
 
-    fn read(&mut self, row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
-        read(row, batch)
+    fn restart(&mut self) {
+        self.batch = None;
+        self.ahead.clear();
+        self.at_row = false;
+    }
+}
+
+impl Rows {
+    fn new(planned: Option<Planned>) -> Self {
+        Self {
+            planned,
+            found: Vec::new(),
+            batch: None,
+            ahead: VecDeque::new(),
+            at_row: false,
+            wanted: None,
+            given: 0,
+            ended: false,
+        }
+    }
+
+    fn columns(&self) -> &[ColumnInfo] {
+        self.planned.as_ref().map_or(&self.found, |it| &it.step().columns)
+    }
+
+    /// Whether everything was given away.
+    fn is_ended(&self) -> bool {
+        self.ended && self.ahead.is_empty()
+    }
+
+    /// What the columns are, if the plan does not tell.
+    fn found(&self) -> Option<Vec<ColumnInfo>> {
+        self.planned.is_none().then(|| self.found.clone())
+    }
+
+    /// Adds rows until there are enough or no more.
+    fn fill(
+        &mut self,
+        handle: &mut Handle,
+        progress: &Progress,
+        batch: &mut BatchBuilder,
+        wanted: u32,
+    ) -> Result<Result<(), Unreadable>, Stop> {
+        let mut looked_at = batch.rows();
+        loop {
+            if let Some(row) = self.ahead.pop_front() {
+                if let Err(unreadable) = read(batch, |column| Ok(row[column].stored())) {
+                    return Ok(Err(unreadable));
+                }
+            } else {
+                if !self.at_row {
+                    self.at_row = !self.ended && handle.step()?;
+                    self.ended = !self.at_row;
+                }
+                if self.ended {
+                    return Ok(Ok(()));
+                }
+                if let Err(unreadable) = read(batch, |column| handle.value(column)) {
+                    return Ok(Err(unreadable));
+                }
+                self.at_row = false;
+            }
+            if batch.rows() >= wanted || batch.bytes() >= MOST_BYTES {
+                // The end is often near. Then the connection goes back with these rows, not with a
+                // call for more that may never come.
+                if progress.is_a_try() && self.ahead.is_empty() && !self.at_row {
+                    self.at_row = handle.step()?;
+                    self.ended = !self.at_row;
+                }
+                return Ok(Ok(()));
+            }
+            if batch.rows() - looked_at >= STRIDE {
+                looked_at = batch.rows();
+                if progress.is_late() {
+                    return Err(Stop::Late);
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, batch: &mut BatchBuilder) -> Option<Batch> {
+        self.given += u64::from(batch.rows());
+        (batch.rows() > 0).then(|| batch.split())
+    }
+
+    /// Finds out what the columns are, if that is not known: what they were declared as, else what
+    /// the first values are.
+    fn find(&mut self, handle: &mut Handle) -> Result<Result<(), Error>, Stop> {
+        if let Some(planned) = &self.planned {
+            let expected = planned.step().columns.len();
+            let given = handle.columns();
+            return Ok(match given == expected || !self.at_row {
+                true => Ok(()),
+                false => {
+                    let predicate =
+                        format!("is one of {expected}, but the statement returns {given}");
+                    let unreadable = (0, Fault::undecodable(predicate));
+                    Err(decode_error(&planned.step().columns, None, None, unreadable))
+                }
+            });
+        }
+        let declared = |it| handle.declaration(it).and_then(|it| sqlite::declared(&it));
+        let mut kinds: Vec<_> = (0..handle.columns()).map(declared).collect();
+        let mut bytes = 0;
+        while self.at_row && kinds.iter().any(Option::is_none) {
+            let mut row = Vec::with_capacity(kinds.len());
+            for (index, kind) in kinds.iter_mut().enumerate() {
+                let stored = match handle.value(index) {
+                    Ok(stored) => stored,
+                    Err(fault) => return Ok(Err(fault.at(format_args!("column {}", index + 1)))),
+                };
+                bytes += stored.size();
+                *kind = kind.or_else(|| stored.kind());
+                row.push(Bound::from(stored).into_owned());
+            }
+            self.ahead.push_back(row);
+            // The next row may be long in coming: only if something is still to be found there.
+            let enough = self.ahead.len() >= MOST_AHEAD || bytes >= MOST_BYTES_AHEAD;
+            self.at_row = false;
+            if !enough && kinds.iter().any(Option::is_none) {
+                self.at_row = handle.step()?;
+                self.ended = !self.at_row;
+            }
+        }
+        if self.found.is_empty() {
+            let info = |(index, kind): (usize, Option<ScalarType>)| ColumnInfo {
+                path: vec![handle.name(index)],
+                // Nothing but nulls so far.
+                kind: kind.unwrap_or(ScalarType::Text),
+                many: false,
+                nullable: true,
+            };
+            self.found = kinds.into_iter().enumerate().map(info).collect();
+        }
+        Ok(Ok(()))
     }
 }
 
 /// Adds a row; in case of a fault, in which column.
-fn read(row: &SqliteRow, batch: &mut BatchBuilder) -> Result<(), Unreadable> {
-    let expected = batch.columns().len();
-    if row.len() != expected {
-        let predicate = format!("is one of {expected}, but the statement returns {}", row.len());
-        return Err((0, Fault::undecodable(predicate)));
-    }
+fn read<'a>(
+    batch: &mut BatchBuilder,
+    value: impl Fn(usize) -> Result<Stored<'a>, Fault>,
+) -> Result<(), Unreadable> {
     for (index, column) in batch.columns().iter_mut().enumerate() {
-        let value = row.try_get_raw(index).map_err(|_| Fault::undecodable("is missing"));
-        let pushed = value.and_then(stored).and_then(|stored| match stored {
-            Stored::Null => {
-                column.push_null();
-                Ok(())
-            }
-            Stored::Text(text) if column.is_array() => {
-                column.push(|items| array::read_json(text, items))
-            }
-            _ if column.is_array() => Err(Fault::undecodable("is not stored as text")),
-            stored => column.push(|items| sqlite::read(stored, items)),
-        });
-        pushed.map_err(|fault| (index, fault))?;
+        value(index).and_then(|it| push(it, column)).map_err(|fault| (index, fault))?;
     }
     batch.end_row();
     Ok(())
 }
 
-fn stored(value: SqliteValueRef<'_>) -> Result<Stored<'_>, Fault> {
-    if value.is_null() {
-        return Ok(Stored::Null);
+fn push(stored: Stored<'_>, column: &mut ColumnBuilder) -> Result<(), Fault> {
+    match stored {
+        Stored::Null => {
+            column.push_null();
+            Ok(())
+        }
+        Stored::Text(text) if column.is_array() => {
+            column.push(|items| array::read_json(text, items))
+        }
+        _ if column.is_array() => Err(Fault::undecodable("is not stored as text")),
+        stored => column.push(|items| sqlite::read(stored, items)),
     }
-    let class = value.type_info().name().as_bytes().first().copied();
-    let stored = match class {
-        Some(b'I') => Decode::<Sqlite>::decode(value).map(Stored::Integer),
-        Some(b'R') => Decode::<Sqlite>::decode(value).map(Stored::Real),
-        Some(b'T') => Decode::<Sqlite>::decode(value).map(Stored::Text),
-        _ => Decode::<Sqlite>::decode(value).map(Stored::Blob),
-    };
-    stored.map_err(|fault| Fault::undecodable(format!("cannot be read: {fault}")))
 }

@@ -1,20 +1,28 @@
 //! Writing many rows, all or none.
 
+use std::sync::Arc;
+
 use ferro_wit::plan::{Binding, Given, Plan};
 use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOptions};
 
+use super::binds::{self, Arguments};
 use super::keys::Keys;
 use super::{Execution, Target, open, run_step};
-use crate::cursor::{Cursor, Planned};
+use crate::cursor::{Cursor, Planned, out_of_turn};
+use crate::lease::Raw;
+use crate::sqlite::{Handle, Job, Progress, Stop};
 use crate::transaction::Transaction;
 use crate::value::{Expected, Fault};
 
 /// Writes the rows of an execution; how many the database says were written.
-pub(super) async fn write(target: Target<'_>, execution: &Execution) -> Result<u64, Error> {
-    let parts = parts(execution)?;
+pub(super) async fn write(target: Target<'_>, execution: Arc<Execution>) -> Result<u64, Error> {
+    let parts = parts(&execution)?;
     let transaction = begin(target, &parts).await?;
     let inner = transaction.as_ref().map_or(target, Target::Transaction);
-    let written = run(inner, execution, &parts).await;
+    let written = match target.dialect() {
+        Dialect::Sqlite if parts.len() > 1 => run_at_once(inner, execution, parts).await,
+        _ => run(inner, &execution, &parts).await,
+    };
     end(transaction, written).await
 }
 
@@ -25,6 +33,77 @@ async fn run(target: Target<'_>, execution: &Execution, parts: &[Part]) -> Resul
         written += run_step(target, step, execution, part.first).await?;
     }
     Ok(written)
+}
+
+/// On SQLite nobody is asked between two statements.
+async fn run_at_once(
+    target: Target<'_>,
+    execution: Arc<Execution>,
+    parts: Vec<Part>,
+) -> Result<u64, Error> {
+    let Some(step) = parts.first().map(|it| execution.plan.steps[it.step].sql.clone()) else {
+        return Ok(0);
+    };
+    let mut place = target.place(execution.plan.effect).await?;
+    let keep = place.keeps_statements();
+    let Raw::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
+    let result = match connection.open(&step, keep, &[]).await {
+        Ok(_) => connection.run(Write { execution, parts, keep }).await,
+        Err(error) => Err(error),
+    };
+    connection.close();
+    match result {
+        Ok((_, Ok(written))) => place.complete().await.map(|()| written),
+        Ok((_, Err(error))) => {
+            place.rest().await;
+            Err(error)
+        }
+        Err(error) => Err(place.fail(error).await),
+    }
+}
+
+/// All statements of a batch, one after the other.
+struct Write {
+    execution: Arc<Execution>,
+    parts: Vec<Part>,
+    keep: bool,
+}
+
+impl Job for Write {
+    type Output = Result<u64, Error>;
+
+    fn run(&mut self, handle: &mut Handle, _: &Progress) -> Result<Self::Output, Stop> {
+        let Self { execution, parts, keep } = self;
+        let (mut written, mut opened) = (0, None);
+        let keys = Keys::default();
+        for part in parts {
+            let step = &execution.plan.steps[part.step];
+            match opened.replace(part.step) {
+                Some(before) if before == part.step => handle.rewind(),
+                _ => drop(handle.open(&step.sql, *keep)?),
+            }
+            let arguments =
+                match binds::of_step(step, execution, &keys, Dialect::Sqlite, part.first) {
+                    Ok(arguments) => arguments,
+                    Err(error) => return Ok(Err(error)),
+                };
+            if let Arguments::Sqlite(values) = arguments {
+                for (index, value) in values.iter().enumerate() {
+                    handle.bind(index + 1, value.stored())?;
+                }
+            }
+            while handle.step()? {}
+            written += handle.changes();
+        }
+        Ok(Ok(written))
+    }
+
+    /// Some of it may be done already.
+    fn can_restart(&self) -> bool {
+        false
+    }
+
+    fn restart(&mut self) {}
 }
 
 /// Writes the rows of an execution; a cursor with what they return, in their order.

@@ -6,37 +6,38 @@ use std::fmt;
 use ferro_wit::plan::{Bind, Binding, Given, Step};
 use ferro_wit::types::{Column, Dialect, Error, ErrorKind, Value};
 use sqlx::postgres::PgArguments;
-use sqlx::sqlite::SqliteArguments;
 
 use super::Execution;
 use super::keys::Keys;
-use crate::value::{Cell, Expected, Fault, Operand, postgres, sqlite};
+use crate::value::sqlite::Bound;
+use crate::value::{Cell, Expected, Fault, Operand, postgres};
 
 /// The values of a statement, encoded.
-pub(crate) enum Arguments {
-    Sqlite(SqliteArguments),
+pub(crate) enum Arguments<'a> {
+    Sqlite(Vec<Bound<'a>>),
     Postgres(PgArguments),
 }
 
-impl Arguments {
-    fn new(dialect: Dialect) -> Self {
+impl<'a> Arguments<'a> {
+    fn new(dialect: Dialect, count: usize) -> Self {
         match dialect {
-            Dialect::Sqlite => Self::Sqlite(SqliteArguments::default()),
+            Dialect::Sqlite => Self::Sqlite(Vec::with_capacity(count)),
             Dialect::Postgres => Self::Postgres(PgArguments::default()),
         }
     }
 
-    fn add(&mut self, operand: Operand<'_>, expected: Option<Expected>) -> Result<(), Fault> {
+    fn add(&mut self, operand: Operand<'a>, expected: Option<Expected>) -> Result<(), Fault> {
         match self {
-            Self::Sqlite(arguments) => sqlite::bind(operand, arguments),
-            Self::Postgres(arguments) => postgres::bind(operand, expected, arguments),
+            Self::Sqlite(arguments) => arguments.push(Bound::of(operand)?),
+            Self::Postgres(arguments) => postgres::bind(operand, expected, arguments)?,
         }
+        Ok(())
     }
 }
 
 /// Each value as what it is; a null has no type.
-pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments, Error> {
-    let mut arguments = Arguments::new(dialect);
+pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments<'_>, Error> {
+    let mut arguments = Arguments::new(dialect, values.len());
     for (index, value) in values.iter().enumerate() {
         let operand = Operand::of(value);
         arguments
@@ -47,14 +48,14 @@ pub(super) fn of_values(values: &[Value], dialect: Dialect) -> Result<Arguments,
 }
 
 /// The values of one execution of a step: of the whole batch, or of its rows from `first` on.
-pub(super) fn of_step(
-    step: &Step,
-    execution: &Execution,
-    keys: &Keys,
+pub(super) fn of_step<'a>(
+    step: &'a Step,
+    execution: &'a Execution,
+    keys: &'a Keys,
     dialect: Dialect,
     first: usize,
-) -> Result<Arguments, Error> {
-    let mut arguments = Arguments::new(dialect);
+) -> Result<Arguments<'a>, Error> {
+    let mut arguments = Arguments::new(dialect, step.binds.len());
     let mut rows = Rows { first, seen: Vec::new(), whole: step.rows_per_statement.is_none() };
     for bind in &step.binds {
         let expected = Expected { kind: bind.kind, many: bind.many };

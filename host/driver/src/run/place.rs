@@ -163,6 +163,7 @@ impl Place {
 
     /// What went wrong, after the connection was given back if it is at rest.
     pub(crate) async fn fail(mut self, error: sqlx::Error) -> Error {
+        self.close_statement();
         let at_rest = is_at_rest(&error);
         let mut error = from_sqlx(&error, self.dialect);
         if at_rest && is_stale(&error) && forget(self.begin().0).await {
@@ -178,6 +179,13 @@ impl Place {
             }
         }
         error
+    }
+
+    /// A statement of SQLite that is not at its end would hold its locks.
+    fn close_statement(&mut self) {
+        if let Some(Raw::Sqlite(connection)) = self.lease.as_mut().map(Lease::connection) {
+            connection.close();
+        }
     }
 
     /// The connection of a transaction that has ended.
@@ -209,6 +217,7 @@ async fn give_back(mut lease: Lease, at_rest: bool) {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.close_statement();
         if let Some(lease) = self.lease.take() {
             self.abandon(lease);
         }

@@ -1,5 +1,7 @@
 //! Plans of several steps that return rows: one result set after another.
 
+use std::sync::Arc;
+
 use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::types::{Batch, Error, Isolation, TransactionOptions};
 
@@ -11,7 +13,7 @@ use crate::transaction::Transaction;
 
 /// What is left of a plan while a cursor is at one of its steps.
 pub(crate) struct Steps {
-    execution: Execution,
+    execution: Arc<Execution>,
     origin: Origin,
     /// The step that the cursor is at.
     current: usize,
@@ -27,7 +29,10 @@ enum Origin {
 
 impl Steps {
     /// A cursor at the first step.
-    pub(super) async fn start(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
+    pub(super) async fn start(
+        target: Target<'_>,
+        execution: Arc<Execution>,
+    ) -> Result<Cursor, Error> {
         let origin = match target {
             Target::Transaction(transaction) => Origin::Transaction(transaction.handle()),
             Target::Database(database) if execution.plan.atomic => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::AssertSqlSafe;
 use tokio::runtime::Handle;
 
 use crate::error::from_sqlx;
@@ -233,16 +233,19 @@ impl State {
         if !at_rest {
             return;
         }
-        // SQLite goes on after most errors, but rolls back the transaction at some. There is none
-        // in which another can begin.
-        match command(lease.connection(), "BEGIN").await {
-            Err(error) if is_at_rest(&error) => {
+        // SQLite goes on after most errors, but rolls back the transaction at some.
+        let alive = match lease.connection() {
+            Raw::Sqlite(connection) => connection.is_in_transaction().await,
+            Raw::Postgres(_) => Ok(false),
+        };
+        match alive {
+            Ok(true) => {
                 if !was_over {
                     self.lock().over = None;
                 }
                 self.put_back(lease);
             }
-            Ok(()) => self.roll_back_later(lease),
+            Ok(false) => self.roll_back_later(lease),
             Err(_) => {}
         }
     }
@@ -299,11 +302,12 @@ impl State {
 }
 
 /// Runs SQL of ours that takes no parameters and returns nothing.
-pub(crate) async fn command(raw: &mut Raw, sql: impl SqlSafeStr) -> Result<(), sqlx::Error> {
-    let sql = sqlx::raw_sql(sql);
+pub(crate) async fn command(raw: &mut Raw, sql: &str) -> Result<(), sqlx::Error> {
     match raw {
-        Raw::Sqlite(connection) => sql.execute(&mut **connection).await.map(drop),
-        Raw::Postgres(connection) => sql.execute(&mut **connection).await.map(drop),
+        Raw::Sqlite(connection) => connection.command(sql).await,
+        Raw::Postgres(connection) => {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop)
+        }
     }
 }
 
@@ -320,7 +324,7 @@ pub(crate) async fn roll_back(raw: &mut Raw, read_only: bool) -> Result<(), sqlx
 /// Takes back what was set for a transaction.
 pub(crate) async fn restore(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::Error> {
     match raw {
-        Raw::Sqlite(_) if read_only => command(raw, "PRAGMA query_only = OFF").await,
+        Raw::Sqlite(connection) if read_only => connection.set_read_only(false).await,
         _ => Ok(()),
     }
 }
@@ -329,7 +333,7 @@ pub(crate) async fn restore(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::
 pub(crate) async fn roll_back_to(raw: &mut Raw, savepoint: u32) -> Result<(), sqlx::Error> {
     let sql =
         format!("ROLLBACK TO SAVEPOINT ferro_{savepoint}; RELEASE SAVEPOINT ferro_{savepoint}");
-    command(raw, AssertSqlSafe(sql)).await
+    command(raw, &sql).await
 }
 
 fn busy(message: &str) -> Error {

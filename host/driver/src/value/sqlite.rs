@@ -1,8 +1,8 @@
 //! Values on SQLite: which of its five storage classes holds what.
 
-use ferro_wit::types::{Elements, ErrorKind, ScalarType, Scalars};
-use sqlx::Arguments;
-use sqlx::sqlite::SqliteArguments;
+use std::borrow::Cow;
+
+use ferro_wit::types::{Elements, ScalarType, Scalars};
 
 use super::{Cell, Fault, Operand, array, decimal::Decimal, interval, json, push_text, temporal};
 
@@ -26,6 +26,15 @@ impl Stored<'_> {
             Self::Text(_) => ScalarType::Text,
             Self::Blob(_) => ScalarType::Blob,
         })
+    }
+
+    /// How many bytes a text or a blob has.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Text(it) => it.len(),
+            Self::Blob(it) => it.len(),
+            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
+        }
     }
 
     fn class(self) -> &'static str {
@@ -61,32 +70,76 @@ pub(crate) fn declared(declaration: &str) -> Option<ScalarType> {
     })
 }
 
-/// Adds a value to the arguments of a statement.
-pub(crate) fn bind(operand: Operand<'_>, arguments: &mut SqliteArguments) -> Result<(), Fault> {
-    let added = match operand {
-        Operand::Scalar(cell) => match cell {
-            Cell::Null => arguments.add(None::<i64>),
-            Cell::Boolean(it) => arguments.add(i64::from(it)),
-            Cell::Integer(it) => arguments.add(it),
-            // SQLite would store it as a null.
-            Cell::Float(it) if it.is_nan() => arguments.add("NaN"),
-            Cell::Float(it) => arguments.add(it),
-            Cell::Text(it) => arguments.add(it),
-            Cell::Blob(it) => arguments.add(it),
-            Cell::Uuid(it) => arguments.add(&uuid_bytes(it)[..]),
-            other => {
+/// What a placeholder gets, or what a row has that is kept for later.
+#[derive(Debug)]
+pub(crate) enum Bound<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Cow<'a, str>),
+    Blob(Cow<'a, [u8]>),
+}
+
+impl<'a> Bound<'a> {
+    /// How SQLite stores a value.
+    pub(crate) fn of(operand: Operand<'a>) -> Result<Self, Fault> {
+        Ok(match operand {
+            Operand::Scalar(cell) => match cell {
+                Cell::Null => Self::Null,
+                Cell::Boolean(it) => Self::Integer(i64::from(it)),
+                Cell::Integer(it) => Self::Integer(it),
+                // SQLite would store it as a null.
+                Cell::Float(it) if it.is_nan() => Self::Text("NaN".into()),
+                Cell::Float(it) => Self::Real(it),
+                Cell::Text(it) => Self::Text(it.into()),
+                Cell::Blob(it) => Self::Blob(it.into()),
+                Cell::Uuid(it) => Self::Blob(uuid_bytes(it).to_vec().into()),
+                other => {
+                    let mut text = String::new();
+                    write_text(other, &mut text)?;
+                    Self::Text(text.into())
+                }
+            },
+            Operand::Array(items, start, end) => {
                 let mut text = String::new();
-                write_text(other, &mut text)?;
-                arguments.add(text)
+                array::write_json(items, start, end, &mut text)?;
+                Self::Text(text.into())
             }
-        },
-        Operand::Array(items, start, end) => {
-            let mut text = String::new();
-            array::write_json(items, start, end, &mut text)?;
-            arguments.add(text)
+        })
+    }
+
+    /// The same, for as long as it is wanted.
+    pub(crate) fn into_owned(self) -> Bound<'static> {
+        match self {
+            Self::Null => Bound::Null,
+            Self::Integer(it) => Bound::Integer(it),
+            Self::Real(it) => Bound::Real(it),
+            Self::Text(it) => Bound::Text(it.into_owned().into()),
+            Self::Blob(it) => Bound::Blob(it.into_owned().into()),
         }
-    };
-    added.map_err(|fault| Fault::new(ErrorKind::Internal, format!("cannot be sent: {fault}")))
+    }
+
+    pub(crate) fn stored(&self) -> Stored<'_> {
+        match self {
+            Self::Null => Stored::Null,
+            Self::Integer(it) => Stored::Integer(*it),
+            Self::Real(it) => Stored::Real(*it),
+            Self::Text(it) => Stored::Text(it),
+            Self::Blob(it) => Stored::Blob(it),
+        }
+    }
+}
+
+impl<'a> From<Stored<'a>> for Bound<'a> {
+    fn from(stored: Stored<'a>) -> Self {
+        match stored {
+            Stored::Null => Self::Null,
+            Stored::Integer(it) => Self::Integer(it),
+            Stored::Real(it) => Self::Real(it),
+            Stored::Text(it) => Self::Text(it.into()),
+            Stored::Blob(it) => Self::Blob(it.into()),
+        }
+    }
 }
 
 /// Appends the text of a cell whose kind is stored as text.

@@ -1,16 +1,15 @@
-//! The connections of a pool to SQLite, each of which can be told to stop what it runs.
+//! The places of a pool for connections to SQLite.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::pool::PoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{Sqlite, SqlitePool};
 
-/// How many steps of its virtual machine SQLite takes between two looks at the switch: some tens
-/// of microseconds, which no scan can be measured to lose.
-const STEPS: i32 = 1_000;
+use super::connection::{Connection, Queue};
+use super::switch::Switch;
 
 /// The connections of a pool. Clones share them.
 ///
@@ -25,6 +24,9 @@ struct Inner {
     all: Vec<Arc<Slot>>,
     /// Those that nobody has; the one that was used last comes last, and is used next.
     free: Mutex<Vec<Arc<Slot>>>,
+    queue: Queue,
+    /// How many statements a connection keeps prepared.
+    statements: usize,
 }
 
 /// A place for one connection.
@@ -34,14 +36,9 @@ struct Slot {
     switch: Arc<Mutex<Switch>>,
 }
 
-/// Ends what a connection runs, and whatever it is given to run, while it is on.
-#[derive(Clone, Default)]
-struct Switch(Arc<AtomicBool>);
-
 /// A slot in use. Dropping it frees the slot.
 pub(crate) struct Claim {
     slot: Arc<Slot>,
-    switch: Switch,
     slots: Slots,
 }
 
@@ -49,22 +46,26 @@ impl Slots {
     /// Places for `max` connections, of which `min` are opened at once and kept.
     pub(crate) fn new(
         options: &PoolOptions<Sqlite>,
-        max: u32,
-        min: u32,
+        (max, min): (u32, u32),
         connect: &SqliteConnectOptions,
+        busy_timeout: Duration,
+        statements: usize,
     ) -> Self {
         let slot = |it| Arc::new(Slot::new(options.clone(), u32::from(it < min), connect.clone()));
         // The last one is used first.
         let all: Vec<_> = (0..max).rev().map(slot).collect();
         let free = Mutex::new(all.clone());
-        Self { inner: Arc::new(Inner { all, free }) }
+        let queue = Queue::new(busy_timeout);
+        Self { inner: Arc::new(Inner { all, free, queue, statements }) }
     }
 
     /// A connection that is idle, else a new one. Each caller needs a permit to have one of `max`.
-    pub(crate) async fn acquire(&self) -> Result<(PoolConnection<Sqlite>, Claim), sqlx::Error> {
-        let mut claim = self.claim().ok_or(sqlx::Error::PoolTimedOut)?;
-        let connection = claim.slot.pool.acquire().await?;
-        claim.switch = lock(&claim.slot.switch).clone();
+    pub(crate) async fn acquire(&self) -> Result<(Connection, Claim), sqlx::Error> {
+        let claim = self.claim().ok_or(sqlx::Error::PoolTimedOut)?;
+        let lent = claim.slot.pool.acquire().await?;
+        let switch = lock(&claim.slot.switch).clone();
+        let Inner { queue, statements, .. } = &*self.inner;
+        let connection = Connection::new(lent, switch, queue.clone(), *statements).await?;
         Ok((connection, claim))
     }
 
@@ -73,10 +74,10 @@ impl Slots {
         let last = free.len().checked_sub(1)?;
         let at = free.iter().rposition(|it| it.pool.num_idle() > 0).unwrap_or(last);
         let slot = free.remove(at);
-        Some(Claim { slot, switch: Switch::default(), slots: self.clone() })
+        Some(Claim { slot, slots: self.clone() })
     }
 
-    /// How many connections are open, and how many of them nobody has.
+    /// How many connections are open, and how many of them are back with SQLx.
     pub(crate) fn count(&self) -> (u32, usize) {
         let pools = || self.inner.all.iter().map(|it| &it.pool);
         (pools().map(SqlitePool::size).sum(), pools().map(SqlitePool::num_idle).sum())
@@ -90,13 +91,13 @@ impl Slots {
 
 impl Slot {
     fn new(options: PoolOptions<Sqlite>, min: u32, connect: SqliteConnectOptions) -> Self {
-        let switch = Arc::new(Mutex::new(Switch::default()));
+        let switch = Arc::new(Mutex::new(Switch::new()));
         let pool = options.max_connections(1).min_connections(min).after_connect({
             let switch = Arc::clone(&switch);
             move |connection, _| {
                 let switch = Arc::clone(&switch);
                 Box::pin(async move {
-                    let own = Switch::default();
+                    let own = Switch::new();
                     own.install(connection).await?;
                     *lock(&switch) = own;
                     Ok(())
@@ -104,27 +105,6 @@ impl Slot {
             }
         });
         Self { pool: pool.connect_lazy_with(connect), switch }
-    }
-}
-
-impl Switch {
-    async fn install(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let on = Arc::clone(&self.0);
-        let mut handle = connection.lock_handle().await?;
-        handle.set_progress_handler(STEPS, move || !on.load(Ordering::Relaxed));
-        Ok(())
-    }
-}
-
-impl Claim {
-    /// What runs on the connection ends now, with `SQLITE_INTERRUPT`.
-    pub(crate) fn stop(&self) {
-        self.switch.0.store(true, Ordering::Relaxed);
-    }
-
-    /// The connection runs again what it is given.
-    pub(crate) fn resume(&self) {
-        self.switch.0.store(false, Ordering::Relaxed);
     }
 }
 

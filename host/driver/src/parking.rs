@@ -1,0 +1,190 @@
+//! The places of a pool, and connections that go from caller to caller.
+//!
+//! SQLx asks a connection for a sign of life when it comes back and before it is lent again, which
+//! costs more than many a statement. So it lends connections for a term. Within the term they are
+//! kept at hand here; after it, and when nobody wants them, they go back to SQLx, which ages them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ferro_wit::types::Error;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+
+use crate::error::closed;
+use crate::lease::{Hold, Raw, give_back};
+use crate::sqlite::Claim;
+
+/// How long SQLx lends a connection, and how long one is at hand that nobody wants: short beside
+/// the times after which it closes one.
+const TERM: Duration = Duration::from_secs(1);
+
+/// The places of a pool and who has them.
+pub(crate) struct Parking {
+    /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
+    /// another, so that waiting for others and waiting for the server are told apart.
+    places: Arc<Semaphore>,
+    waiting: AtomicU32,
+    /// How many connections are in use.
+    held: AtomicU32,
+    at_hand: Mutex<AtHand>,
+    /// Connections may come back on a thread that no runtime knows, of a garbage collector for one.
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct AtHand {
+    /// The one that was used last comes last, and is used next.
+    parked: Vec<Parked>,
+    /// A task looks after those that nobody wants.
+    swept: bool,
+    /// Nothing is parked any more.
+    closed: bool,
+}
+
+struct Parked {
+    raw: Raw,
+    claim: Option<Claim>,
+    lent: Instant,
+    since: Instant,
+}
+
+impl Parking {
+    /// Must be called inside a runtime.
+    pub(crate) fn new(places: u32) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places as usize)),
+            waiting: AtomicU32::new(0),
+            held: AtomicU32::new(0),
+            at_hand: Mutex::default(),
+            runtime: Handle::current(),
+        }
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// A place in the pool, in the order in which callers asked.
+    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _counted = Counted::in_(&self.waiting);
+        Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())
+    }
+
+    /// A connection that was used moments ago, when SQLx lent it, and what it needs to go back.
+    pub(crate) fn take(&self) -> Option<(Raw, Option<Claim>, Instant)> {
+        let Parked { raw, claim, lent, .. } = self.lock().parked.pop()?;
+        Some((raw, claim, lent))
+    }
+
+    /// Keeps a connection at hand that was lent at some time, unless its term is over.
+    pub(crate) fn park(
+        self: &Arc<Self>,
+        raw: Raw,
+        hold: Hold,
+        lent: Instant,
+    ) -> Result<(), (Raw, Hold)> {
+        let now = Instant::now();
+        let mut at_hand = self.lock();
+        if at_hand.closed || now.duration_since(lent) >= TERM {
+            return Err((raw, hold));
+        }
+        let Hold { claim, permit } = hold;
+        at_hand.parked.push(Parked { raw, claim, lent, since: now });
+        if !std::mem::replace(&mut at_hand.swept, true) {
+            self.runtime.spawn(Arc::clone(self).sweep());
+        }
+        drop(at_hand);
+        // Whoever gets the place finds the connection.
+        drop(permit);
+        Ok(())
+    }
+
+    /// Gives back what nobody has wanted for a term, until nothing is left.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            sleep(TERM).await;
+            // With no place to be had, whoever has them all will take what is parked.
+            while let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+                let Some(Parked { raw, claim, .. }) = self.lock().unwanted() else { break };
+                give_back(raw, Hold { claim, permit }, None).await;
+            }
+            let mut at_hand = self.lock();
+            if at_hand.parked.is_empty() {
+                at_hand.swept = false;
+                return;
+            }
+        }
+    }
+
+    /// Nobody gets a place any more, and nothing is at hand.
+    pub(crate) fn close(&self) {
+        self.places.close();
+        let parked = {
+            let mut at_hand = self.lock();
+            at_hand.closed = true;
+            std::mem::take(&mut at_hand.parked)
+        };
+        for Parked { raw, claim, .. } in parked {
+            self.runtime.spawn(async move {
+                raw.give_back().await;
+                drop(claim);
+            });
+        }
+    }
+
+    /// Notes that a connection is in use, or no longer.
+    pub(crate) fn hold(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unhold(&self) {
+        self.held.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many connections are at hand, are in use, and are waited for.
+    pub(crate) fn count(&self) -> (u32, u32, u32) {
+        let at_hand = u32::try_from(self.lock().parked.len()).unwrap_or(u32::MAX);
+        (at_hand, self.held.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AtHand> {
+        self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AtHand {
+    fn unwanted(&mut self) -> Option<Parked> {
+        let first = self.parked.first()?;
+        (first.since.elapsed() >= TERM).then(|| self.parked.remove(0))
+    }
+}
+
+impl Drop for Parking {
+    fn drop(&mut self) {
+        // The pool spawns tasks of its own when connections leave it.
+        let _inside = self.runtime.enter();
+        self.lock().parked.clear();
+    }
+}
+
+/// One more, until it goes out of scope, also where a future is dropped half-way.
+struct Counted<'a>(&'a AtomicU32);
+
+impl<'a> Counted<'a> {
+    fn in_(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,365 @@
+//! A connection in use: what runs on it where the caller stands, and what on a thread of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::handle::{Failure, Handle};
+use super::switch::Switch;
+use crate::value::sqlite::Bound;
+
+/// How long a statement may keep its caller's thread: as long as some hundred rows take.
+const HERE: Duration = Duration::from_millis(1);
+/// What has taken longer is not tried on its caller's thread again.
+const SHORT: Duration = Duration::from_micros(300);
+
+/// A connection to SQLite, of which one statement at a time is open.
+///
+/// Whoever stops waiting for it leaves it as it is: what still runs comes to its end, and the next
+/// call waits for that. Dropping it closes it as soon as nothing runs on it.
+pub(crate) struct Connection {
+    /// None while a job on another thread has it, and for ever if that panicked.
+    handle: Option<Box<Handle>>,
+    away: Option<oneshot::Receiver<Box<Handle>>>,
+    switch: Switch,
+    queue: Queue,
+    /// The connection is the one that may write.
+    turn: Option<OwnedSemaphorePermit>,
+    /// Its caller is held to a fence.
+    stranger: bool,
+}
+
+/// Where those who want to write to a database stand in line. SQLite itself knows no order.
+#[derive(Clone)]
+pub(super) struct Queue {
+    turns: Arc<Semaphore>,
+    /// How long one waits for a turn, and for connections that do not stand here.
+    busy_timeout: Duration,
+}
+
+/// What is done with the open statement of a connection.
+pub(crate) trait Job: Send + 'static {
+    /// What it comes to.
+    type Output: Send + 'static;
+
+    /// Steps the open statement, from its beginning or from where the job stopped before.
+    fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop>;
+
+    /// Whether nobody has seen any of what was done, so that it may be done in vain.
+    fn can_restart(&self) -> bool;
+
+    /// The statement is at its beginning again.
+    fn restart(&mut self);
+}
+
+/// Whether a job may go on.
+pub(crate) struct Progress {
+    /// On its caller's thread.
+    here: bool,
+    switch: Switch,
+}
+
+/// Why a job did not come to its end.
+pub(crate) enum Stop {
+    /// It is to go on with time enough, where it stopped.
+    Late,
+    /// SQLite failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Progress {
+    /// Between two rows: whether the time on the caller's thread is over.
+    pub(crate) fn is_late(&self) -> bool {
+        self.here && self.switch.is_late()
+    }
+
+    /// Whether what takes too long is done again elsewhere, so that it may be tried.
+    pub(crate) fn is_a_try(&self) -> bool {
+        self.here
+    }
+}
+
+impl Queue {
+    pub(super) fn new(busy_timeout: Duration) -> Self {
+        Self { turns: Arc::new(Semaphore::new(1)), busy_timeout }
+    }
+}
+
+impl Connection {
+    pub(super) async fn new(
+        lent: PoolConnection<Sqlite>,
+        switch: Switch,
+        queue: Queue,
+        capacity: usize,
+    ) -> Result<Self, sqlx::Error> {
+        let handle = Some(Box::new(Handle::lend(lent, capacity).await?));
+        Ok(Self { handle, away: None, switch, queue, turn: None, stranger: false })
+    }
+
+    /// The connection as SQLx lent it, once nothing runs on it.
+    pub(crate) async fn give_back(mut self) -> Option<PoolConnection<Sqlite>> {
+        self.settle().await.ok()?;
+        self.handle.take()?.give_back()
+    }
+
+    /// Whether nothing runs on it, and no transaction is open.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.handle.as_ref().is_some_and(|it| it.is_autocommit())
+    }
+
+    /// Its caller is held to a fence, or not: what a stranger writes in a transaction may take any
+    /// time and cannot be stopped without losing the transaction.
+    pub(crate) fn serve(&mut self, stranger: bool) {
+        self.stranger = stranger;
+    }
+
+    /// What runs on it ends now, with `SQLITE_INTERRUPT`, and so does what comes.
+    pub(crate) fn stop(&self) {
+        self.switch.stop();
+    }
+
+    /// It runs again what it is given.
+    pub(crate) fn resume(&self) {
+        self.switch.resume();
+    }
+
+    /// From here on, or no longer, statements that write are refused.
+    pub(crate) async fn set_read_only(&mut self, read_only: bool) -> Result<(), sqlx::Error> {
+        self.settle().await?.set_read_only(read_only);
+        Ok(())
+    }
+
+    /// Runs SQL of ours that takes no parameters, and returns nothing that is looked at.
+    pub(crate) async fn command(&mut self, mut sql: &str) -> Result<(), sqlx::Error> {
+        loop {
+            let rest = self.open(sql, is_lasting(sql), &[]).await?;
+            self.execute().await?;
+            sql = sql[rest..].trim_ascii();
+            if sql.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs the open statement to its end, and closes it; how many rows it has changed, if it is
+    /// one that changes any.
+    pub(crate) async fn execute(&mut self) -> Result<u64, sqlx::Error> {
+        let (_, changed) = self.run(Execute).await?;
+        self.close();
+        Ok(changed)
+    }
+
+    /// Whether a transaction is open.
+    pub(crate) async fn is_in_transaction(&mut self) -> Result<bool, sqlx::Error> {
+        Ok(!self.settle().await?.is_autocommit())
+    }
+
+    /// Waits for what still runs on it.
+    pub(crate) async fn settle(&mut self) -> Result<&mut Handle, sqlx::Error> {
+        if let Some(away) = &mut self.away {
+            let back = away.await;
+            self.away = None;
+            self.handle = back.ok();
+            self.note_turn();
+        }
+        self.handle.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
+    }
+
+    /// Opens a statement and binds its parameters; where the text goes on after it. One that writes
+    /// waits for its turn.
+    pub(crate) async fn open(
+        &mut self,
+        sql: &str,
+        keep: bool,
+        values: &[Bound<'_>],
+    ) -> Result<usize, sqlx::Error> {
+        let rest = self.prepare(sql, keep).await?;
+        let handle = self.settle().await?;
+        for (index, value) in values.iter().enumerate() {
+            handle.bind(index + 1, value.stored())?;
+        }
+        if self.turn.is_none() && self.settle().await?.writes() {
+            let turns = Arc::clone(&self.queue.turns);
+            self.turn = match Arc::clone(&turns).try_acquire_owned() {
+                Ok(turn) => Some(turn),
+                Err(_) => match timeout(self.queue.busy_timeout, turns.acquire_owned()).await {
+                    Ok(turn) => turn.ok(),
+                    Err(_) => {
+                        self.close();
+                        return Err(Failure::busy().into());
+                    }
+                },
+            };
+        }
+        Ok(rest)
+    }
+
+    /// Opens a statement. Reading the schema for it may have to wait for another connection.
+    async fn prepare(&mut self, sql: &str, keep: bool) -> Result<usize, sqlx::Error> {
+        let handle = self.settle().await?;
+        handle.set_busy_timeout(Duration::ZERO);
+        match handle.open(sql, keep) {
+            Err(failure) if failure.is_busy() => {}
+            opened => return Ok(opened?),
+        }
+        let (sql, busy_timeout) = (sql.to_owned(), self.queue.busy_timeout);
+        let opened = self.lend(move |handle| {
+            handle.set_busy_timeout(busy_timeout);
+            handle.open(&sql, keep)
+        });
+        Ok(opened.await??)
+    }
+
+    /// Closes the open statement, unless a job is still at it, and ends the turn to write if
+    /// nothing is left to be committed.
+    pub(crate) fn close(&mut self) {
+        if let Some(handle) = &mut self.handle {
+            handle.close();
+        }
+        self.note_turn();
+    }
+
+    fn note_turn(&mut self) {
+        if self.turn.is_some() && self.handle.as_ref().is_none_or(|it| it.is_autocommit()) {
+            self.turn = None;
+        }
+    }
+
+    /// Does a job with the open statement. The job comes back, to go on with, unless it panicked.
+    ///
+    /// # Cancel safety
+    ///
+    /// What runs on another thread goes on when the future is dropped, and the job is lost.
+    pub(crate) async fn run<J: Job>(&mut self, mut job: J) -> Result<(J, J::Output), sqlx::Error> {
+        let here = self.is_short().await? && job.can_restart();
+        let start = Instant::now();
+        if here {
+            let progress = Progress { here: true, switch: self.switch.clone() };
+            let handle = self.settle().await?;
+            // In a transaction, what writes cannot be stopped alone.
+            if !handle.writes() || handle.is_autocommit() {
+                progress.switch.give(HERE);
+            }
+            handle.set_busy_timeout(Duration::ZERO);
+            let result = job.run(handle, &progress);
+            let late = progress.switch.is_late() && !progress.switch.is_stopped();
+            progress.switch.give_any_time();
+            match result {
+                Ok(output) => {
+                    handle.note(start.elapsed());
+                    return Ok((job, output));
+                }
+                Err(Stop::Late) => {}
+                Err(Stop::Failed(failure))
+                    if failure.is_busy() || (late && failure.is_interrupted()) =>
+                {
+                    handle.rewind();
+                    job.restart();
+                }
+                Err(Stop::Failed(failure)) => {
+                    self.close();
+                    return Err(failure.into());
+                }
+            }
+        }
+        self.run_away(job, start).await
+    }
+
+    /// Whether the open statement is thought to be short enough for its caller's thread.
+    async fn is_short(&mut self) -> Result<bool, sqlx::Error> {
+        let stranger = self.stranger;
+        let handle = self.settle().await?;
+        Ok(match (handle.spent(), handle.writes()) {
+            (_, true) if stranger && !handle.is_autocommit() => false,
+            (Some(spent), _) => spent <= SHORT,
+            (None, writes) => !writes,
+        })
+    }
+
+    async fn run_away<J: Job>(
+        &mut self,
+        mut job: J,
+        start: Instant,
+    ) -> Result<(J, J::Output), sqlx::Error> {
+        let progress = Progress { here: false, switch: self.switch.clone() };
+        let busy_timeout = self.queue.busy_timeout;
+        let done = self.lend(move |handle| {
+            handle.set_busy_timeout(busy_timeout);
+            let result = job.run(handle, &progress);
+            handle.note(start.elapsed());
+            result.map(|output| (job, output))
+        });
+        done.await?.map_err(|stop| {
+            self.close();
+            match stop {
+                Stop::Failed(failure) => failure.into(),
+                // Nobody has asked it to hurry.
+                Stop::Late => sqlx::Error::WorkerCrashed,
+            }
+        })
+    }
+
+    /// Does something on a thread that may block.
+    async fn lend<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Handle) -> T + Send + 'static,
+    ) -> Result<T, sqlx::Error> {
+        self.settle().await?;
+        let mut handle = self.handle.take().ok_or(sqlx::Error::WorkerCrashed)?;
+        let (back, away) = oneshot::channel();
+        self.away = Some(away);
+        let work = spawn_blocking(move || {
+            let done = work(&mut handle);
+            // Nobody waits for it any more: it is closed here.
+            let _ = back.send(handle);
+            done
+        });
+        let done = work.await.map_err(|_| sqlx::Error::WorkerCrashed);
+        self.settle().await?;
+        done
+    }
+}
+
+/// Whether a command is run again and again.
+fn is_lasting(sql: &str) -> bool {
+    const LASTING: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
+    LASTING.iter().any(|it| sql.starts_with(it))
+}
+
+/// Rows between two looks at the clock.
+pub(crate) const STRIDE: u32 = 64;
+
+/// Steps a statement to its end.
+struct Execute;
+
+impl Job for Execute {
+    type Output = u64;
+
+    fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<u64, Stop> {
+        let mut rows = 0_u32;
+        while handle.step()? {
+            rows = rows.wrapping_add(1);
+            if rows.is_multiple_of(STRIDE) && progress.is_late() {
+                return Err(Stop::Late);
+            }
+        }
+        Ok(handle.changes())
+    }
+
+    fn can_restart(&self) -> bool {
+        true
+    }
+
+    fn restart(&mut self) {}
+}

@@ -1,0 +1,90 @@
+//! What a connection to SQLite asks while it works: whether it may go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::SqliteConnection;
+
+use super::handle::harden;
+
+/// How many steps of its virtual machine SQLite takes between two looks at the switch: some tens
+/// of microseconds, which no scan can be measured to lose.
+const STEPS: i32 = 1_000;
+/// No time at all is given for what runs.
+const ENDLESS: u64 = u64::MAX;
+
+/// Ends what a connection runs, and whatever it is given to run, while it is on. Besides, a
+/// statement may have a time of its own.
+#[derive(Clone)]
+pub(crate) struct Switch(Arc<State>);
+
+struct State {
+    stopped: AtomicBool,
+    /// When the statement has to have ended, in nanoseconds since the switch was made.
+    until: AtomicU64,
+    since: Instant,
+}
+
+impl Switch {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(State {
+            stopped: AtomicBool::new(false),
+            until: AtomicU64::new(ENDLESS),
+            since: Instant::now(),
+        }))
+    }
+
+    /// Has a new connection ask it, and sets what else no statement can lift.
+    pub(super) async fn install(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), sqlx::Error> {
+        let state = Arc::clone(&self.0);
+        let mut handle = connection.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || state.may_go_on());
+        harden(&mut handle)
+    }
+
+    /// What runs on the connection ends now, with `SQLITE_INTERRUPT`.
+    pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection runs again what it is given.
+    pub(crate) fn resume(&self) {
+        self.0.stopped.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Relaxed)
+    }
+
+    /// What runs now ends after some time, as if it was stopped.
+    pub(super) fn give(&self, time: Duration) {
+        let until = self.0.since.elapsed() + time;
+        let until = u64::try_from(until.as_nanos()).unwrap_or(ENDLESS);
+        self.0.until.store(until, Ordering::Relaxed);
+    }
+
+    /// What runs now takes the time it takes.
+    pub(super) fn give_any_time(&self) {
+        self.0.until.store(ENDLESS, Ordering::Relaxed);
+    }
+
+    /// Whether the time has run out.
+    pub(super) fn is_late(&self) -> bool {
+        self.0.is_late()
+    }
+}
+
+impl State {
+    fn may_go_on(&self) -> bool {
+        !self.stopped.load(Ordering::Relaxed) && !self.is_late()
+    }
+
+    fn is_late(&self) -> bool {
+        let until = self.until.load(Ordering::Relaxed);
+        until != ENDLESS && self.since.elapsed().as_nanos() >= u128::from(until)
+    }
+}
