@@ -39,7 +39,9 @@ pub struct PoolOptions {
     /// configuration.
     pub statement_cache_capacity: usize,
     /// Ask a PostgreSQL connection for a sign of life before it is handed out: one more round
-    /// trip, but no error after the server was restarted. Default: true.
+    /// trip, but no error after the server was restarted. A connection that was used within the
+    /// last second is asked only if it is to write outside of a transaction; anything else is sent
+    /// again if the connection turns out to be dead. Default: true.
     pub test_before_acquire: bool,
 }
 
@@ -51,7 +53,8 @@ pub struct SqliteOptions {
     /// Keep files in write-ahead mode, where readers and a writer do not wait for each other.
     /// Default: true; false leaves the file in the mode it has.
     pub wal: bool,
-    /// How long a writer waits for another before it gets the error `busy`. Default: 5 s.
+    /// How long a writer waits for another before it gets the error `busy`. Default: 5 s. Those of
+    /// one pool get their turns in the order in which they came.
     pub busy_timeout: Duration,
 }
 

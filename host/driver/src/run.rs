@@ -49,6 +49,24 @@ pub(crate) enum Target<'a> {
     Transaction(&'a Transaction),
 }
 
+/// Which connection a statement needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Whichever is at hand. If it turns out to be dead, the statement is sent again on another.
+    Any,
+    /// One that has given a sign of life, since what may write is not sent twice.
+    Live,
+}
+
+impl Need {
+    fn of(effect: Effect) -> Self {
+        match effect {
+            Effect::Read => Self::Any,
+            Effect::Write => Self::Live,
+        }
+    }
+}
+
 impl Database {
     /// Runs a plan that returns rows. It has begun when this returns: the cursor is at its first
     /// row. The steps of a plan come as one result set after another; one that is `atomic` holds a
@@ -128,7 +146,7 @@ impl Database {
         };
         if !steps.iter().all(|it| it.transactional) {
             for step in steps {
-                let place = Target::Database(self).place(Effect::Write).await?;
+                let place = Target::Database(self).place(Need::Live).await?;
                 apply(place, step).await.map_err(|error| failed(step, error))?;
             }
             return Ok(());
@@ -174,9 +192,9 @@ impl<'a> Target<'a> {
     }
 
     /// The connection for a statement.
-    async fn place(self, effect: Effect) -> Result<Place, Error> {
+    async fn place(self, need: Need) -> Result<Place, Error> {
         match self {
-            Self::Database(it) => it.place(false, effect).await,
+            Self::Database(it) => it.place(false, need).await,
             Self::Transaction(it) => it.place(false).await,
         }
     }
@@ -184,7 +202,7 @@ impl<'a> Target<'a> {
     /// The connection for SQL text of the caller.
     async fn place_for(self, statement: &Statement<'_>) -> Result<Place, Error> {
         let mut place = match self {
-            Self::Database(it) => it.place(true, Effect::Write).await?.admit(true).await?,
+            Self::Database(it) => it.place(true, Need::Live).await?.admit(true).await?,
             Self::Transaction(it) => it.place(true).await?,
         };
         place.leave(match self.fence() {
@@ -206,32 +224,32 @@ impl<'a> Target<'a> {
 
 pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
     binds::check_counts(&execution)?;
-    let reads = execution.plan.effect == Effect::Read;
+    let need = Need::of(execution.plan.effect);
     let execution = Arc::new(execution);
-    let once = async || match execution.plan.steps.len() {
+    let once = async |need| match execution.plan.steps.len() {
         _ if execution.rows.is_some() => batch::fetch(target, &execution).await,
-        1 => open(target, &execution, 0, &Keys::default(), 0).await,
+        1 => open(target, &execution, (0, 0), &Keys::default(), need).await,
         _ => Steps::start(target, Arc::clone(&execution)).await,
     };
-    match once().await {
-        Err(error) if may_repeat(target, &error, reads) => once().await,
+    match once(need).await {
+        Err(error) if may_repeat(target, &error, need) => once(Need::Live).await,
         result => result,
     }
 }
 
-/// A cursor at the first row of a step, which writes the rows of a batch from `first` on, if it
-/// writes any.
+/// A cursor at the first row of the step with an index, which writes the rows of a batch from the
+/// `first` on, if it writes any.
 async fn open(
     target: Target<'_>,
     execution: &Execution,
-    index: usize,
+    (index, first): (usize, usize),
     keys: &Keys,
-    first: usize,
+    need: Need,
 ) -> Result<Cursor, Error> {
     let planned = Planned::new(&execution.plan, index)?;
     let step = planned.step();
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
-    let place = target.place(execution.plan.effect).await?.for_cursor();
+    let place = target.place(need).await?.for_cursor();
     let (sql, keep) = (step.sql.clone(), place.keeps_statements());
     let reader_of = planned.clone();
     match arguments {
@@ -297,7 +315,7 @@ pub(crate) async fn fetch_raw(
         }
     };
     match once().await {
-        Err(error) if may_repeat(target, &error, false) => once().await,
+        Err(error) if may_repeat(target, &error, Need::Live) => once().await,
         result => result,
     }
 }
@@ -318,7 +336,7 @@ pub(crate) async fn execute_raw(
         run_once(target.place_for(&statement).await?, &sql, arguments, keep).await
     };
     let changed = match once().await {
-        Err(error) if may_repeat(target, &error, false) => once().await?,
+        Err(error) if may_repeat(target, &error, Need::Live) => once().await?,
         result => result?,
     };
     Ok(if statement.changes { changed } else { 0 })
@@ -331,14 +349,14 @@ async fn run_step(
     execution: &Execution,
     first: usize,
 ) -> Result<u64, Error> {
-    let effect = execution.plan.effect;
-    let once = async || {
+    let need = Need::of(execution.plan.effect);
+    let once = async |need| {
         let keys = Keys::default();
         let arguments = binds::of_step(step, execution, &keys, target.dialect(), first)?;
-        run_once(target.place(effect).await?, &step.sql, arguments, true).await
+        run_once(target.place(need).await?, &step.sql, arguments, true).await
     };
-    match once().await {
-        Err(error) if may_repeat(target, &error, effect == Effect::Read) => once().await,
+    match once(need).await {
+        Err(error) if may_repeat(target, &error, need) => once(Need::Live).await,
         result => result,
     }
 }
@@ -371,11 +389,11 @@ async fn run_once(
 }
 
 /// Whether a statement can be sent again: it was refused before it ran, and would not be again, or
-/// it only `reads`, and its connection was lost, which may have been dead before. In a transaction
+/// it only reads, and its connection was lost, which may have been dead before. In a transaction
 /// nothing of that helps.
-fn may_repeat(target: Target<'_>, error: &Error, reads: bool) -> bool {
+fn may_repeat(target: Target<'_>, error: &Error, need: Need) -> bool {
     let stale = error.retryable && is_stale(error);
-    let lost = reads && error.kind == ErrorKind::ConnectionFailed && !error.retryable;
+    let lost = need == Need::Any && error.kind == ErrorKind::ConnectionFailed && !error.retryable;
     matches!(target, Target::Database(_)) && (stale || lost)
 }
 

@@ -5,7 +5,6 @@ pub(crate) mod state;
 use std::fmt;
 use std::sync::Arc;
 
-use ferro_wit::plan::Effect;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOptions, Value};
 
 use crate::cursor::Cursor;
@@ -14,7 +13,7 @@ use crate::error::from_sqlx;
 use crate::fence::{Enclosure, Fence};
 use crate::lease::{Lease, Raw};
 use crate::run::place::{Place, is_at_rest};
-use crate::run::{self, Execution, Target};
+use crate::run::{self, Execution, Need, Target};
 
 use self::state::{OUTERMOST, State, command, restore, roll_back, roll_back_to};
 
@@ -91,7 +90,7 @@ impl Database {
 
     /// A connection for a single statement. The fence may put a transaction around it, the more so
     /// around SQL `text`.
-    pub(crate) async fn place(&self, text: bool, effect: Effect) -> Result<Place, Error> {
+    pub(crate) async fn place(&self, text: bool, need: Need) -> Result<Place, Error> {
         let dialect = self.dialect();
         match self.fence() {
             Some(fence) if fence.encloses(dialect, text) => {
@@ -101,9 +100,9 @@ impl Database {
                 Ok(Place::of_pool(lease, dialect, enclosure))
             }
             _ => {
-                let lease = match effect {
-                    Effect::Read => self.acquire().await?,
-                    Effect::Write => self.acquire_live().await?,
+                let lease = match need {
+                    Need::Any => self.acquire().await?,
+                    Need::Live => self.acquire_live().await?,
                 };
                 Ok(Place::of_pool(lease, dialect, None))
             }

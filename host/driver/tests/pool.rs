@@ -284,3 +284,34 @@ fn what_a_pool_lent_may_outlive_the_runtime() {
     drop(lent);
     drop(databases);
 }
+
+/// Reads, transactions and writes, each on whichever connection is there.
+async fn use_everything(database: &Database) {
+    assert_eq!(one(database, "SELECT 7").await, Value::Integer(7));
+    let transaction = database.begin(no_options()).await.unwrap();
+    transaction.execute_raw("UPDATE t SET n = n + 1", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
+    database.execute_raw("UPDATE t SET n = n + 1", vec![]).await.unwrap();
+}
+
+#[tokio::test]
+async fn p6_connections_that_died_at_hand_are_replaced_in_silence() {
+    let url = ferro_test_support::postgres::url();
+    let database =
+        Database::connect(&url, &options(|it| it.pool.max_connections = 4)).await.unwrap();
+    let killer = connect(&url).await;
+    run(&database, &["CREATE TABLE t (n int)", "INSERT INTO t VALUES (0)"]).await;
+    let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                AND backend_type = 'client backend'";
+    for _ in 0..10 {
+        // All of them are at hand.
+        let held = [(); 4].map(|()| database.begin(no_options()));
+        drop(futures_util::future::join_all(held).await);
+        eventually("rest", || database.stats().acquired == 0).await;
+        use_everything(&database).await;
+        assert!(matches!(one(&killer, kill).await, Value::Integer(1..)));
+        use_everything(&database).await;
+    }
+    assert_eq!(one(&database, "SELECT n FROM t").await, Value::Integer(40));
+}

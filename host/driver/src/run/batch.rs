@@ -7,7 +7,7 @@ use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOpti
 
 use super::binds::{self, Arguments};
 use super::keys::Keys;
-use super::{Execution, Target, open, run_step};
+use super::{Execution, Need, Target, open, run_step};
 use crate::cursor::{Cursor, Planned, out_of_turn};
 use crate::lease::Raw;
 use crate::sqlite::{Handle, Job, Progress, Stop};
@@ -44,7 +44,7 @@ async fn run_at_once(
     let Some(step) = parts.first().map(|it| execution.plan.steps[it.step].sql.clone()) else {
         return Ok(0);
     };
-    let mut place = target.place(execution.plan.effect).await?;
+    let mut place = target.place(Need::Live).await?;
     let keep = place.keeps_statements();
     let Raw::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
     let result = match connection.open(&step, keep, &[]).await {
@@ -113,7 +113,8 @@ impl Job for Write {
 pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<Cursor, Error> {
     let parts = parts(execution)?;
     if let [part] = parts.as_slice() {
-        return open(target, execution, part.step, &Keys::default(), part.first).await;
+        let at = (part.step, part.first);
+        return open(target, execution, at, &Keys::default(), Need::Live).await;
     }
     let planned = Planned::new(&execution.plan, 0)?;
     let transaction = begin(target, &parts).await?;
@@ -130,7 +131,8 @@ async fn read(
     let mut batches = Vec::with_capacity(parts.len());
     for part in parts {
         let keys = Keys::default();
-        let mut cursor = open(target, execution, part.step, &keys, part.first).await?;
+        let at = (part.step, part.first);
+        let mut cursor = open(target, execution, at, &keys, Need::Live).await?;
         while let Some(batch) = cursor.next(u32::MAX).await? {
             batches.push(batch);
         }

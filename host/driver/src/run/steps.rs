@@ -6,7 +6,7 @@ use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::types::{Batch, Error, Isolation, TransactionOptions};
 
 use super::keys::Keys;
-use super::{Execution, Target, open};
+use super::{Execution, Need, Target, open};
 use crate::cursor::{Cursor, Planned};
 use crate::database::Database;
 use crate::transaction::Transaction;
@@ -73,7 +73,10 @@ impl Steps {
         let planned = Planned::new(&execution.plan, *current)?;
         let cursor = match keys.lack(planned.step()) {
             true => Cursor::empty(planned),
-            false => open(origin.target(), execution, *current, keys, 0).await?,
+            false => {
+                let need = Need::of(execution.plan.effect);
+                open(origin.target(), execution, (*current, 0), keys, need).await?
+            }
         };
         Ok(cursor.followed_by(self))
     }

@@ -1,0 +1,218 @@
+//! What runs on SQLite's own handle: nobody else waits for it, and writers take turns.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod support;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferro_driver::Database;
+use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use support::{no_options, one, options, run};
+
+/// A file, and a pool of four connections to it.
+async fn file(busy_timeout: Duration) -> (Database, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+    let options = options(|it| {
+        it.pool.max_connections = 4;
+        it.sqlite.busy_timeout = busy_timeout;
+    });
+    (Database::connect(&url, &options).await.unwrap(), folder)
+}
+
+/// As many rows as asked for.
+fn numbers(count: u64) -> String {
+    format!(
+        "WITH RECURSIVE c(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM c LIMIT {count}) \
+         SELECT n FROM c"
+    )
+}
+
+/// How often another task of the only thread gets its turn meanwhile.
+async fn turns_of_others(work: impl Future) -> u32 {
+    let turns = Arc::new(AtomicU32::new(0));
+    let other = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                sleep(Duration::from_millis(1)).await;
+                turns.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    work.await;
+    other.abort();
+    turns.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn p7_no_statement_keeps_the_thread_of_its_caller() {
+    let (database, folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    let slow_count = format!("SELECT count(*) FROM ({})", numbers(3_000_000));
+    let slow_insert = format!("INSERT INTO t {}", numbers(1_000_000));
+    // Short the first times, so that it is thought to be.
+    let insert = "INSERT INTO t SELECT value FROM json_each(?)";
+    let many: Vec<_> = (0..300_000).map(|it| it.to_string()).collect();
+    let many = format!("[{}]", many.join(","));
+    let insert_json =
+        async |list: &str| database.execute_raw(insert, vec![Value::Text(list.into())]).await;
+    for _ in 0..5 {
+        insert_json("[1]").await.unwrap();
+    }
+
+    assert!(turns_of_others(one(&database, &slow_count)).await > 10);
+    assert!(turns_of_others(run(&database, &[&slow_insert])).await > 10);
+    assert!(turns_of_others(async { insert_json(&many).await.unwrap() }).await > 10);
+    let rows = turns_of_others(async {
+        let mut cursor = database.fetch_raw("SELECT n FROM t", vec![]).await.unwrap();
+        let mut rows = 0;
+        while let Some(batch) = cursor.next(u32::MAX).await.unwrap() {
+            rows += batch.rows;
+        }
+        assert_eq!(rows, 1_300_005);
+    });
+    assert!(rows.await > 10);
+
+    // Another process has the lock.
+    let path = folder.path().join("app.db");
+    let other = support::connect(&format!("sqlite:{}", path.display())).await;
+    let immediate = TransactionOptions { immediate: true, ..no_options() };
+    let transaction = other.begin(immediate).await.unwrap();
+    let waiting = turns_of_others(async {
+        tokio::join!(run(&database, &["DELETE FROM t WHERE n < 0"]), async {
+            sleep(Duration::from_millis(300)).await;
+            transaction.commit().await.unwrap();
+        })
+    });
+    assert!(waiting.await > 50);
+}
+
+#[tokio::test]
+async fn p7_a_statement_that_was_started_again_gives_each_row_once() {
+    let (database, _folder) = file(Duration::from_secs(5)).await;
+    // Each row takes longer than the one before, so that the caller's time ends within one.
+    let sql = "SELECT n, (SELECT count(*) FROM (WITH RECURSIVE d(m) AS (VALUES (1) UNION ALL \
+               SELECT m + 1 FROM d WHERE m < n * n * 20) SELECT m FROM d)) FROM \
+               (WITH RECURSIVE c(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM c LIMIT 60) \
+               SELECT n FROM c)";
+    for size in [1, 7, 64, 1000] {
+        let mut cursor = database.fetch_raw(sql, vec![]).await.unwrap();
+        let mut found = Vec::new();
+        while let Some(batch) = cursor.next(size).await.unwrap() {
+            for row in 0..batch.rows as usize {
+                found
+                    .push((batch.columns[0].get(row).unwrap(), batch.columns[1].get(row).unwrap()));
+            }
+        }
+        let expected: Vec<_> =
+            (1..=60).map(|n| (Value::Integer(n), Value::Integer(n * n * 20))).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_writers_take_turns_in_the_order_in_which_they_came() {
+    let (database, _folder) = file(Duration::from_secs(20)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    let first = database.begin(TransactionOptions { immediate: true, ..no_options() });
+    let first = first.await.unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut writers = Vec::new();
+    for n in 0..3_i64 {
+        let (database, order) = (database.clone(), Arc::clone(&order));
+        writers.push(tokio::spawn(async move {
+            let insert = "INSERT INTO t VALUES (?)";
+            database.execute_raw(insert, vec![Value::Integer(n)]).await.unwrap();
+            order.lock().unwrap().push(n);
+        }));
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(order.lock().unwrap().is_empty());
+    // Readers do not stand in line.
+    drop(first);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
+    let sql = "SELECT group_concat(n) FROM (SELECT n FROM t ORDER BY rowid)";
+    assert_eq!(one(&database, sql).await, Value::Text("0,1,2".into()));
+}
+
+#[tokio::test]
+async fn p7_a_writer_who_waits_too_long_is_busy_and_one_who_stops_waiting_is_forgotten() {
+    let (database, _folder) = file(Duration::from_millis(200)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    let immediate = TransactionOptions { immediate: true, ..no_options() };
+    let first = database.begin(immediate).await.unwrap();
+    let error = database.execute_raw("DELETE FROM t", vec![]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    let waiting = database.execute_raw("DELETE FROM t", vec![]);
+    assert!(tokio::time::timeout(Duration::from_millis(50), waiting).await.is_err());
+    first.commit().await.unwrap();
+    run(&database, &["DELETE FROM t"]).await;
+    assert_eq!(database.stats().acquired, 0);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_kept_learns_of_another_schema() {
+    let (database, _folder) = file(Duration::from_secs(5)).await;
+    run(&database, &["CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (1)"]).await;
+    for columns in [1, 2, 3] {
+        let mut cursor = database.fetch_raw("SELECT * FROM t", vec![]).await.unwrap();
+        assert_eq!(cursor.columns().len(), columns);
+        assert_eq!(cursor.next(10).await.unwrap().unwrap().columns.len(), columns);
+        run(&database, &[&format!("ALTER TABLE t ADD COLUMN b{columns} TEXT")]).await;
+    }
+}
+
+/// Words of SQL and what may stand between them.
+fn words() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        4 => prop::sample::select(vec![
+            "SELECT", "FROM", "t", "a", "b", "WHERE", "*", ",", "(", ")", "=", "?", "$1", "1", "'x'",
+            "x'00ff'", "NULL", "UNION ALL", "VALUES", "INSERT INTO t", "UPDATE t SET a =",
+            "DELETE FROM t", "RETURNING *", "ORDER BY", "LIMIT 3", "GROUP BY", "count(*)", "json(",
+            "zeroblob(9)", "CREATE TABLE u (a)", "DROP TABLE u", "PRAGMA table_info(t)", "EXPLAIN",
+            "WITH c AS (SELECT 1)", "COLLATE nocase", "CAST(a AS TEXT)", "randomblob(3)",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{0,6}",
+    ];
+    prop::collection::vec(word, 1..12).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn s4_any_text_is_run_or_refused_and_leaves_a_connection_that_works(
+        texts in prop::collection::vec(words(), 1..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let database = support::connect("sqlite::memory:").await;
+            run(&database, &["CREATE TABLE t (a INTEGER, b TEXT)", "INSERT INTO t VALUES (1, 'x')"])
+                .await;
+            for text in &texts {
+                let values = vec![Value::Integer(1); text.matches('?').count()];
+                if let Ok(mut cursor) = database.fetch_raw(text, values.clone()).await {
+                    for _ in 0..3 {
+                        if !matches!(cursor.next(2).await, Ok(Some(_))) {
+                            break;
+                        }
+                    }
+                }
+                let _ = database.execute_raw(text, values).await;
+            }
+            assert_eq!(one(&database, "SELECT 7").await, Value::Integer(7));
+            assert_eq!(database.stats().acquired, 0);
+        });
+    }
+}
