@@ -8,16 +8,18 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::error::invalid_configuration;
 use crate::lease::Raw;
+use crate::sqlite::Action;
 
 /// What the database itself holds a caller to, see [`Database::fenced`](crate::Database::fenced).
 ///
 /// By default: nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Fence {
     /// Transactions are read-only, those that run one statement too.
     pub read_only: bool,
@@ -30,6 +32,22 @@ pub struct Fence {
     pub search_path: Vec<String>,
     /// PostgreSQL: settings of every transaction, for policies of row-level security.
     pub settings: BTreeMap<String, String>,
+    /// SQLite: the tables that fenced SQL text may touch. None: all but SQLite's own.
+    pub tables: Option<BTreeMap<String, TableRights>>,
+}
+
+/// What fenced SQL text may do with a table of SQLite, which asks for each table and column while it
+/// prepares a statement. Views and triggers do no more for it than it may do itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableRights {
+    /// The columns that may be read, by their names in the database.
+    pub read: FieldSet,
+    /// Whether rows may be inserted, with any values.
+    pub insert: bool,
+    /// The columns that may be updated, if any may.
+    pub update: Option<FieldSet>,
+    /// Whether rows may be deleted.
+    pub delete: bool,
 }
 
 /// Whose SQL text runs, and so how far it is trusted.
@@ -56,6 +74,20 @@ const FIXED: [&str; 8] = [
     "standard_conforming_strings",
     "timezone",
     "transaction_read_only",
+];
+
+/// Tables that SQLite keeps or makes itself, which tell of all others.
+const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
+/// Functions that are called in the place of a table, and read their arguments only.
+const FUNCTIONS_AS_TABLES: [&str; 2] = ["json_each", "json_tree"];
+/// What reaches beyond the database, or tells how it was built.
+const UNSAFE_FUNCTIONS: [&str; 6] = [
+    "load_extension",
+    "fts3_tokenizer",
+    "sqlite_compileoption_get",
+    "sqlite_compileoption_used",
+    "sqlite_source_id",
+    "sqlite_version",
 ];
 
 /// A setting of the transaction that was begun for a caller: where it is gone, so is the
@@ -116,6 +148,11 @@ impl Fence {
                  to the server itself",
             ));
         }
+        if dialect == Dialect::Postgres && self.tables.is_some() {
+            return Err(invalid_configuration(
+                "PostgreSQL holds SQL text to the rights of its role: grant it the tables there",
+            ));
+        }
         for name in self.settings.keys() {
             let parts = || name.split('.');
             let is_word = |it: &str| {
@@ -151,6 +188,32 @@ impl Fence {
                     || !self.search_path.is_empty()
                     || !self.settings.is_empty()
             }
+        }
+    }
+
+    /// Whether fenced SQL text may do something on SQLite.
+    pub(crate) fn allows(&self, action: Action<'_>) -> bool {
+        let may = |table: &str, ask: fn(&TableRights, &str) -> bool, column: &str| {
+            let is_own = OWN.iter().any(|it| begins_with(table, it));
+            match self.tables.as_ref().filter(|_| !FUNCTIONS_AS_TABLES.contains(&table)) {
+                None => !is_own,
+                Some(tables) => {
+                    let granted = tables.iter().find(|(it, _)| it.eq_ignore_ascii_case(table));
+                    !is_own && granted.is_some_and(|(_, rights)| ask(rights, column))
+                }
+            }
+        };
+        match action {
+            Action::Select => true,
+            Action::Read(table, column) => may(table, TableRights::may_read, column),
+            Action::Call(function) => {
+                !UNSAFE_FUNCTIONS.iter().any(|it| it.eq_ignore_ascii_case(function))
+            }
+            Action::Other => false,
+            _ if self.read_only => false,
+            Action::Insert(table) => may(table, |it, _| it.insert, ""),
+            Action::Update(table, column) => may(table, TableRights::may_update, column),
+            Action::Delete(table) => may(table, |it, _| it.delete, ""),
         }
     }
 
@@ -195,6 +258,34 @@ impl Fence {
             _ => Ok(()),
         }
     }
+}
+
+impl TableRights {
+    fn may_read(&self, column: &str) -> bool {
+        // Of a table that is only counted, no column is named.
+        match column {
+            "" => !matches!(&self.read, FieldSet::Only(columns) if columns.is_empty()),
+            column => has(&self.read, column),
+        }
+    }
+
+    fn may_update(&self, column: &str) -> bool {
+        self.update.as_ref().is_some_and(|it| has(it, column))
+    }
+}
+
+/// Names are compared as SQLite does.
+fn has(columns: &FieldSet, column: &str) -> bool {
+    let named = |columns: &[String]| columns.iter().any(|it| it.eq_ignore_ascii_case(column));
+    match columns {
+        FieldSet::All => true,
+        FieldSet::Only(columns) => named(columns),
+        FieldSet::Except(columns) => !named(columns),
+    }
+}
+
+fn begins_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(prefix))
 }
 
 /// The fence around one transaction.

@@ -48,7 +48,7 @@ mod value;
 pub use cursor::Cursor;
 pub use database::{Database, Stats};
 pub use databases::Databases;
-pub use fence::{Fence, RawSql};
+pub use fence::{Fence, RawSql, TableRights};
 pub use options::{ConnectOptions, PoolOptions, SqliteOptions};
 pub use run::Execution;
 pub use transaction::Transaction;

@@ -21,7 +21,7 @@ use self::place::{Place, is_stale};
 use self::steps::Steps;
 use crate::cursor::{self, Cursor, Planned};
 use crate::database::Database;
-use crate::fence::Fence;
+use crate::fence::{Fence, RawSql};
 use crate::lease::Raw;
 use crate::raw::{self, Statement};
 use crate::reset::Traces;
@@ -193,18 +193,21 @@ impl<'a> Target<'a> {
 
     /// The connection for a statement.
     async fn place(self, need: Need) -> Result<Place, Error> {
-        match self {
-            Self::Database(it) => it.place(false, need).await,
-            Self::Transaction(it) => it.place(false).await,
-        }
+        let place = match self {
+            Self::Database(it) => it.place(false, need).await?,
+            Self::Transaction(it) => it.place(false).await?,
+        };
+        place.hold_to(None).await
     }
 
     /// The connection for SQL text of the caller.
     async fn place_for(self, statement: &Statement<'_>) -> Result<Place, Error> {
-        let mut place = match self {
+        let place = match self {
             Self::Database(it) => it.place(true, Need::Live).await?.admit(true).await?,
             Self::Transaction(it) => it.place(true).await?,
         };
+        let fence = self.fence().filter(|it| it.raw_sql == RawSql::Fenced);
+        let mut place = place.hold_to(fence).await?;
         place.leave(match self.fence() {
             Some(_) => Traces::Stranger,
             None if statement.lasts => Traces::Session,

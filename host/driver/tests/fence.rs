@@ -9,14 +9,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ferro_driver::{Database, Fence, RawSql};
+use ferro_driver::{Database, Fence, RawSql, TableRights};
 use ferro_test_support::postgres;
 use ferro_wit::plan::Effect;
+use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{Error, ErrorKind, ScalarType, TransactionOptions, Value};
 
 use proxy::{Fate, Sender, through};
 use rows::{both_with_table, column, count, execution, plan, raw, rows};
-use support::{connect, eventually, name_of, one, options, run, with_user};
+use support::{connect, eventually, name_of, no_options, one, options, run, with_user};
 
 /// A database of PostgreSQL with two tenants' rows, of which policies show a login role its own.
 struct World {
@@ -422,4 +423,102 @@ async fn t8_the_database_refuses_writes_of_a_read_only_caller() {
         assert!(refused, "{sql}: {error:?}");
     }
     assert_eq!(count(&database, "t").await, 0);
+}
+
+/// A file with two tables and a view, and a stranger's way to it, who may read some of one.
+async fn with_tables(tables: Option<BTreeMap<String, TableRights>>) -> (Database, Database) {
+    let database = connect("sqlite::memory:").await;
+    run(
+        &database,
+        &[
+            "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT, secret TEXT)",
+            "CREATE TABLE salary (id INTEGER PRIMARY KEY, amount INTEGER)",
+            "CREATE VIEW both_of_them AS SELECT note.text, amount FROM note JOIN salary USING (id)",
+            "INSERT INTO note VALUES (1, 'a', 's')",
+            "INSERT INTO salary VALUES (1, 7)",
+        ],
+    )
+    .await;
+    let fence = Fence { raw_sql: RawSql::Fenced, tables, ..Fence::default() };
+    let stranger = database.fenced(fence).unwrap();
+    (database, stranger)
+}
+
+fn rights(read: &[&str], update: Option<&[&str]>) -> TableRights {
+    let only = |names: &[&str]| FieldSet::Only(names.iter().map(|it| (*it).to_owned()).collect());
+    TableRights { read: only(read), insert: false, update: update.map(only), delete: false }
+}
+
+#[tokio::test]
+async fn r2_sqlite_holds_text_to_the_tables_and_columns_of_the_fence() {
+    let note = rights(&["id", "text"], Some(&["text"]));
+    let (database, stranger) = with_tables(Some(BTreeMap::from([("note".into(), note)]))).await;
+    for sql in [
+        "SELECT id, text FROM note",
+        "SELECT count(*) FROM NOTE",
+        "WITH c AS (SELECT text FROM note) SELECT * FROM c",
+        "SELECT value FROM json_each('[1]')",
+        "SELECT upper(text) FROM note ORDER BY id",
+    ] {
+        assert!(stranger.fetch_raw(sql, vec![]).await.is_ok(), "{sql}");
+    }
+    stranger.execute_raw("UPDATE note SET text = 'b' WHERE id = 1", vec![]).await.unwrap();
+    for sql in [
+        "SELECT secret FROM note",
+        "SELECT * FROM note",
+        "SELECT id FROM note WHERE secret > ''",
+        "SELECT id FROM note ORDER BY secret",
+        "SELECT count(*) FROM salary",
+        "SELECT amount FROM salary",
+        "SELECT id FROM note WHERE id IN (SELECT id FROM salary)",
+        // A subquery may be called as one likes.
+        "WITH note AS (SELECT amount FROM main.salary) SELECT * FROM note",
+        "SELECT * FROM (SELECT amount FROM salary) AS note",
+        "SELECT text FROM both_of_them",
+        "SELECT name FROM sqlite_schema",
+        "SELECT name FROM sqlite_master",
+        "SELECT name FROM pragma_table_list",
+        "SELECT name FROM PRAGMA_TABLE_INFO('salary')",
+        "SELECT name FROM dbstat",
+        "SELECT sqlite_version()",
+        "SELECT load_extension('x')",
+        "UPDATE note SET secret = 'x'",
+        "UPDATE note SET text = secret",
+        "UPDATE note SET text = 'c' RETURNING secret",
+        "DELETE FROM note",
+        "INSERT INTO note (text) VALUES ('c')",
+        "INSERT INTO salary VALUES (2, 8)",
+        "REPLACE INTO note (id, text) VALUES (1, 'c')",
+    ] {
+        let refused = stranger.fetch_raw(sql, vec![]).await.map(drop).unwrap_err();
+        let kinds = [ErrorKind::Denied, ErrorKind::Syntax, ErrorKind::UndefinedObject];
+        assert!(kinds.contains(&refused.kind), "{sql}: {refused}");
+    }
+    // In a transaction, what comes after the text is not held to what the text may do.
+    let transaction = stranger.begin(no_options()).await.unwrap();
+    transaction.fetch_raw("SELECT text FROM note", vec![]).await.unwrap();
+    assert!(transaction.fetch_raw("SELECT amount FROM salary", vec![]).await.is_err());
+    transaction.commit().await.unwrap();
+    assert_eq!(one(&database, "SELECT text || secret FROM note").await, Value::Text("bs".into()));
+    assert_eq!(one(&database, "SELECT count(*) FROM sqlite_schema").await, Value::Integer(3));
+}
+
+#[tokio::test]
+async fn r2_text_of_a_stranger_never_sees_what_sqlite_keeps_for_itself() {
+    let (_database, stranger) = with_tables(None).await;
+    assert!(stranger.fetch_raw("SELECT amount FROM salary", vec![]).await.is_ok());
+    for sql in ["SELECT sql FROM sqlite_schema", "SELECT name FROM pragma_database_list"] {
+        let refused = stranger.fetch_raw(sql, vec![]).await.map(drop).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Denied, "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn s3_a_stranger_cannot_make_a_text_longer_than_the_host_could_bear() {
+    let (database, stranger) = with_tables(None).await;
+    run(&database, &["UPDATE note SET text = zeroblob(20000000)"]).await;
+    let doubled = "UPDATE note SET text = text || text";
+    let refused = stranger.execute_raw(doubled, vec![]).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::ValueOutOfRange, "{refused}");
+    run(&database, &[doubled]).await;
 }

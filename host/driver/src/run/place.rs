@@ -8,7 +8,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::error::from_sqlx;
-use crate::fence::{Breach, Enclosure};
+use crate::fence::{Breach, Enclosure, Fence};
 use crate::lease::{Lease, Raw};
 use crate::reset::Traces;
 use crate::transaction::outcome_unknown;
@@ -66,6 +66,19 @@ impl Place {
         match enclosure.admit(self.begin().0, text).await {
             Ok(()) => Ok(self),
             Err(breach) => Err(self.breached(breach).await),
+        }
+    }
+
+    /// Holds the statement to a fence around SQL text, or to none, where the database asks for what
+    /// it does part by part: on SQLite.
+    pub(crate) async fn hold_to(mut self, fence: Option<&Arc<Fence>>) -> Result<Self, Error> {
+        let held = match self.begin().0 {
+            Raw::Sqlite(connection) => connection.hold_to(fence).await,
+            Raw::Postgres(_) => Ok(()),
+        };
+        match held {
+            Ok(()) => Ok(self),
+            Err(error) => Err(self.fail(error).await),
         }
     }
 

@@ -11,12 +11,18 @@ use tokio::time::timeout;
 
 use super::handle::{Failure, Handle};
 use super::switch::Switch;
+use crate::fence::Fence;
 use crate::value::sqlite::Bound;
 
 /// How long a statement may keep its caller's thread: as long as some hundred rows take.
 const HERE: Duration = Duration::from_millis(1);
 /// What has taken longer is not tried on its caller's thread again.
 const SHORT: Duration = Duration::from_micros(300);
+
+/// The longest text or blob, in bytes: what SQLite allows, and what a stranger may make of one by
+/// putting it together in the database, where no limit of the host sees it.
+const LONGEST: u32 = 1_000_000_000;
+const STRANGERS_LONGEST: u32 = 32 << 20;
 
 /// A connection to SQLite, of which one statement at a time is open.
 ///
@@ -122,6 +128,15 @@ impl Connection {
     /// time and cannot be stopped without losing the transaction.
     pub(crate) fn serve(&mut self, stranger: bool) {
         self.stranger = stranger;
+        if let Some(handle) = &mut self.handle {
+            handle.set_longest(if stranger { STRANGERS_LONGEST } else { LONGEST });
+        }
+    }
+
+    /// Holds statements from now on to a fence around SQL text, or to none.
+    pub(crate) async fn hold_to(&mut self, fence: Option<&Arc<Fence>>) -> Result<(), sqlx::Error> {
+        self.settle().await?.hold_to(fence);
+        Ok(())
     }
 
     /// What runs on it ends now, with `SQLITE_INTERRUPT`, and so does what comes.
@@ -142,6 +157,7 @@ impl Connection {
 
     /// Runs SQL of ours that takes no parameters, and returns nothing that is looked at.
     pub(crate) async fn command(&mut self, mut sql: &str) -> Result<(), sqlx::Error> {
+        self.hold_to(None).await?;
         loop {
             let rest = self.open(sql, is_lasting(sql), &[]).await?;
             self.execute().await?;

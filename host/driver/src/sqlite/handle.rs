@@ -1,4 +1,5 @@
-//! SQLite's C interface behind a safe face: all unsafe code of the driver.
+//! SQLite's C interface behind a safe face: all unsafe code of the driver but for the callback of
+//! [`guard`](super::guard).
 //!
 //! SQLx opens a connection, ages it and closes it; [`Handle`] owns what SQLx lent and calls SQLite
 //! on the connection's own handle meanwhile. What makes that sound:
@@ -22,6 +23,7 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashlink::LruCache;
@@ -31,6 +33,8 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::LockedSqliteHandle;
 
+use super::guard::Guard;
+use crate::fence::Fence;
 use crate::value::Fault;
 use crate::value::sqlite::Stored;
 
@@ -39,6 +43,7 @@ use crate::value::sqlite::Stored;
 /// Dropping it closes the connection.
 pub(crate) struct Handle {
     // Before the owner, which closes the connection: all statements have to be finalized by then.
+    guard: Option<Guard>,
     statements: LruCache<Box<str>, Kept>,
     open: Option<Open>,
     raw: NonNull<ffi::sqlite3>,
@@ -80,6 +85,12 @@ pub(crate) struct Failure {
     message: String,
 }
 
+/// `SQLITE_UTF8`, as the byte that binding takes.
+const UTF8: u8 = {
+    assert!(ffi::SQLITE_UTF8 == 1);
+    1
+};
+
 impl Handle {
     /// Takes over a connection, with room for some prepared statements.
     pub(crate) async fn lend(
@@ -88,7 +99,7 @@ impl Handle {
     ) -> Result<Self, sqlx::Error> {
         let raw = owner.lock_handle().await?.as_raw_handle();
         let statements = LruCache::new(capacity);
-        Ok(Self { statements, open: None, raw, owner: Some(owner), read_only: false })
+        Ok(Self { guard: None, statements, open: None, raw, owner: Some(owner), read_only: false })
     }
 
     /// The connection as it was, without what was prepared on it.
@@ -98,8 +109,28 @@ impl Handle {
     }
 
     fn clear(&mut self) {
+        self.guard = None;
         self.open = None;
         self.statements.clear();
+    }
+
+    /// Holds whatever is opened from now on to what a stranger's text may do, or to nothing.
+    pub(crate) fn hold_to(&mut self, fence: Option<&Arc<Fence>>) {
+        let held = self.guard.as_ref().map(|it| Arc::as_ptr(it.fence()));
+        if held == fence.map(Arc::as_ptr) {
+            return;
+        }
+        // The old one goes first. SQLite prepares anew what was prepared under another.
+        self.guard = None;
+        // SAFETY: the connection is open for as long as this owns it, and the guard goes before.
+        self.guard = fence.map(|it| unsafe { Guard::install(self.raw, Arc::clone(it)) });
+    }
+
+    /// No text or blob may be longer than so many bytes.
+    pub(crate) fn set_longest(&mut self, bytes: u32) {
+        let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+        // SAFETY: the connection is open, and SQLite checks the number.
+        unsafe { ffi::sqlite3_limit(self.raw.as_ptr(), ffi::SQLITE_LIMIT_LENGTH, bytes) };
     }
 
     /// Opens a statement, which is the first one of a text; where the rest of the text begins.
@@ -193,8 +224,7 @@ impl Handle {
                 Stored::Real(it) => ffi::sqlite3_bind_double(statement, index, it),
                 Stored::Text(it) => {
                     let (text, length) = (it.as_ptr().cast::<c_char>(), it.len() as u64);
-                    let encoding = ffi::SQLITE_UTF8 as u8;
-                    ffi::sqlite3_bind_text64(statement, index, text, length, copied, encoding)
+                    ffi::sqlite3_bind_text64(statement, index, text, length, copied, UTF8)
                 }
                 Stored::Blob(it) => {
                     let (bytes, length) = (it.as_ptr().cast(), it.len() as u64);
