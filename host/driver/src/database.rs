@@ -223,15 +223,11 @@ impl Database {
         };
         let (mut raw, claim, lent) = match inner.parking.take() {
             Some((raw, claim, lent)) => (raw, claim, Some(lent)),
-            // A connection is found or made; what goes wrong now is not that others have them all.
-            None => tokio::select! {
-                biased;
-                connection = inner.connection() => {
-                    let (raw, claim) = connection?;
-                    (raw, claim, None)
-                }
-                error = inner.failure(deadline) => return Err(error),
-            },
+            // Large, and seldom needed.
+            None => {
+                let (raw, claim) = Box::pin(inner.lend(deadline)).await?;
+                (raw, claim, None)
+            }
         };
         if let Raw::Sqlite(connection) = &mut raw {
             connection.serve(self.fence.is_some());
@@ -263,6 +259,15 @@ impl Database {
 }
 
 impl Inner {
+    /// A connection is found or made; what goes wrong now is not that others have them all.
+    async fn lend(&self, deadline: Instant) -> Result<(Raw, Option<Claim>), Error> {
+        tokio::select! {
+            biased;
+            connection = self.connection() => connection,
+            error = self.failure(deadline) => Err(error),
+        }
+    }
+
     async fn connection(&self) -> Result<(Raw, Option<Claim>), Error> {
         let connection = match &self.pool {
             Pool::Sqlite(it) => {

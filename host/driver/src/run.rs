@@ -235,7 +235,7 @@ pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cu
         _ => Steps::start(target, Arc::clone(&execution)).await,
     };
     match once(need).await {
-        Err(error) if may_repeat(target, &error, need) => once(Need::Live).await,
+        Err(error) if may_repeat(target, &error, need) => Box::pin(once(Need::Live)).await,
         result => result,
     }
 }
@@ -318,7 +318,7 @@ pub(crate) async fn fetch_raw(
         }
     };
     match once().await {
-        Err(error) if may_repeat(target, &error, Need::Live) => once().await,
+        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,
         result => result,
     }
 }
@@ -339,7 +339,7 @@ pub(crate) async fn execute_raw(
         run_once(target.place_for(&statement).await?, &sql, arguments, keep).await
     };
     let changed = match once().await {
-        Err(error) if may_repeat(target, &error, Need::Live) => once().await?,
+        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await?,
         result => result?,
     };
     Ok(if statement.changes { changed } else { 0 })
@@ -359,7 +359,7 @@ async fn run_step(
         run_once(target.place(need).await?, &step.sql, arguments, true).await
     };
     match once(need).await {
-        Err(error) if may_repeat(target, &error, need) => once(Need::Live).await,
+        Err(error) if may_repeat(target, &error, need) => Box::pin(once(Need::Live)).await,
         result => result,
     }
 }

@@ -121,7 +121,7 @@ impl Database {
         let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
         if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
             // It was dead before anything was asked of it.
-            lease = self.acquire_live().await?;
+            lease = Box::pin(self.acquire_live()).await?;
             lease.doubt();
             begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
         }

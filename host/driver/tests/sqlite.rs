@@ -173,6 +173,22 @@ async fn a_statement_that_is_kept_learns_of_another_schema() {
     }
 }
 
+/// SQLite looks at its progress when a statement has been committed, too, and tells that it was
+/// stopped if its time is over by then.
+#[tokio::test]
+async fn p3_a_write_that_takes_its_time_is_done_once() {
+    let (database, _folder) = file(Duration::from_secs(5)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    // The longer the blob, the more time it takes in a single step.
+    let sql = "INSERT INTO t VALUES (length(randomblob(?)))";
+    for _ in 0..150 {
+        for length in [0_i64, 0, 1_000_000] {
+            database.execute_raw(sql, vec![length.into()]).await.unwrap();
+        }
+    }
+    assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(450));
+}
+
 /// Words of SQL and what may stand between them.
 fn words() -> impl Strategy<Value = String> {
     let word = prop_oneof![

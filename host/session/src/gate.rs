@@ -79,8 +79,8 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                let fences = grant.check_text(database.dialect()).map(|()| grant.fence());
-                let fenced = fences.and_then(|plain| self.fenced(&database, plain));
+                let fence = grant.fence_on(database.dialect());
+                let fenced = fence.and_then(|plain| self.fenced(&database, plain));
                 let (database, timed) = fenced.map_err(|error| {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)

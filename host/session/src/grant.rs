@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ferro_driver::{Fence, RawSql};
+use ferro_driver::{Fence, RawSql, TableRights};
+use ferro_wit::default_table;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::schema::Comparison;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
@@ -28,8 +29,8 @@ pub struct Grant {
     /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
     /// `"fenced"`, and `"unfenced"`.
     ///
-    /// On SQLite, fenced text may read and change every table, so a grant that lists `tables` is
-    /// refused with it.
+    /// On SQLite, fenced text is held to the grant's tables and columns by SQLite itself; a row may
+    /// be inserted only where all columns may be written. With filters it is refused.
     ///
     /// On PostgreSQL, fenced text has the rights of the connection's user, so connect as a role that
     /// may see no more than the tenant: one that is superuser, bypasses row-level security, owns
@@ -146,19 +147,6 @@ impl Grant {
         self.raw_sql != RawSql::Denied
     }
 
-    /// Refuses fenced SQL text where nothing would hold it to the tables of the grant.
-    pub(crate) fn check_text(&self, dialect: Dialect) -> Result<(), Error> {
-        let unheld = dialect == Dialect::Sqlite && self.tables.is_some();
-        match self.raw_sql == RawSql::Fenced && unheld {
-            true => Err(Error::new(
-                ErrorKind::InvalidConfiguration,
-                "SQLite cannot hold SQL text to the tables of a grant: leave out `tables` or \
-                 `raw-sql`, or say that the text is `unfenced`",
-            )),
-            false => Ok(()),
-        }
-    }
-
     /// What the database itself holds the tenant to.
     pub(crate) fn fence(&self) -> Fence {
         Fence {
@@ -167,6 +155,42 @@ impl Grant {
             role: self.role.clone(),
             search_path: self.search_path.clone(),
             settings: self.settings.clone(),
+            tables: None,
+        }
+    }
+
+    /// The same for a kind of database. SQLite itself holds fenced SQL text to the tables and the
+    /// columns of the grant, as PostgreSQL does by the rights of the role.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration`, if the grant has filters, which nothing holds text to.
+    pub(crate) fn fence_on(&self, dialect: Dialect) -> Result<Fence, Error> {
+        let fence = self.fence();
+        let is_held = dialect == Dialect::Sqlite && self.raw_sql == RawSql::Fenced;
+        let Some(tables) = self.tables.as_ref().filter(|_| is_held) else { return Ok(fence) };
+        if tables.values().any(|it| !it.filters.is_empty()) {
+            return Err(Error::new(
+                ErrorKind::InvalidConfiguration,
+                "SQLite cannot hold SQL text to the filters of a grant: leave out the filters or \
+                 `raw-sql`, or say that the text is `unfenced`",
+            ));
+        }
+        let rights = |(name, grant): (&String, &TableGrant)| {
+            [(name.clone(), grant.rights()), (default_table(name), grant.rights())]
+        };
+        Ok(Fence { tables: Some(tables.iter().flat_map(rights).collect()), ..fence })
+    }
+}
+
+impl TableGrant {
+    /// What SQL text may do. SQLite does not tell which columns an insert gives values.
+    fn rights(&self) -> TableRights {
+        TableRights {
+            read: self.read.clone(),
+            insert: self.insert && self.write == FieldSet::All,
+            update: self.update.then(|| self.write.clone()),
+            delete: self.delete,
         }
     }
 }

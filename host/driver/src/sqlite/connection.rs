@@ -124,8 +124,8 @@ impl Connection {
         self.handle.as_ref().is_some_and(|it| it.is_autocommit())
     }
 
-    /// Its caller is held to a fence, or not: what a stranger writes in a transaction may take any
-    /// time and cannot be stopped without losing the transaction.
+    /// Its caller is held to a fence, or not: what a stranger writes may take any time, however
+    /// short it was before, so it never runs on the caller's thread.
     pub(crate) fn serve(&mut self, stranger: bool) {
         self.stranger = stranger;
         if let Some(handle) = &mut self.handle {
@@ -263,13 +263,15 @@ impl Connection {
         if here {
             let progress = Progress { here: true, switch: self.switch.clone() };
             let handle = self.settle().await?;
-            // In a transaction, what writes cannot be stopped alone.
-            if !handle.writes() || handle.is_autocommit() {
+            // Only a query is stopped and run again: what writes, or ends a transaction, may tell
+            // that it was stopped when it was done already.
+            let is_query = handle.columns() > 0 && !handle.writes();
+            if is_query {
                 progress.switch.give(HERE);
             }
             handle.set_busy_timeout(Duration::ZERO);
             let result = job.run(handle, &progress);
-            let late = progress.switch.is_late() && !progress.switch.is_stopped();
+            let late = is_query && progress.switch.is_late() && !progress.switch.is_stopped();
             progress.switch.give_any_time();
             match result {
                 Ok(output) => {
@@ -297,7 +299,7 @@ impl Connection {
         let stranger = self.stranger;
         let handle = self.settle().await?;
         Ok(match (handle.spent(), handle.writes()) {
-            (_, true) if stranger && !handle.is_autocommit() => false,
+            (_, true) if stranger => false,
             (Some(spent), _) => spent <= SHORT,
             (None, writes) => !writes,
         })

@@ -1,6 +1,7 @@
 //! What tenants may see, change and name.
 
 use ferro_session::{Grant, TableGrant, Tenant};
+use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
@@ -234,7 +235,7 @@ async fn r2_k2_a_fence_that_does_not_hold_is_for_the_operator_to_mend() {
         let error = assert_error(outcome, ErrorKind::InvalidConfiguration, "not set up correctly");
         assert!(!error.message.contains("role") && !error.message.contains("superuser"), "{error}");
     }
-    // Nothing on SQLite would hold the text to the tables.
+    // Nothing on SQLite would hold the text to the filter.
     let world = World::sqlite().await;
     let grant = Grant::read_write().table("note", notes(1)).with_raw_sql();
     let gate = world.gate(Tenant::new("raw").grant("app", grant));
@@ -242,6 +243,23 @@ async fn r2_k2_a_fence_that_does_not_hold_is_for_the_operator_to_mend() {
     // The grant says what SQLite does not have.
     let gate = world.gate(Tenant::new("raw").grant("app", Grant::read_write().role("acme")));
     assert_error(gate.open("app"), ErrorKind::InvalidConfiguration, "does not fit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r2_text_on_sqlite_reaches_what_the_grant_names_and_nothing_else() {
+    let world = World::sqlite().await;
+    let hidden = FieldSet::Except(vec!["title".into()]);
+    let notes = TableGrant { read: hidden, update: false, ..TableGrant::read_write() };
+    let grant = Grant::read_write().table("Note", notes).with_raw_sql();
+    let session = world.gate(Tenant::new("raw").grant("app", grant)).open("app").unwrap();
+    assert!(session.fetch_raw("SELECT count(*) FROM note", vec![]).await.is_ok());
+    for sql in [
+        "SELECT title FROM note",
+        "SELECT count(*) FROM sqlite_schema",
+        "UPDATE note SET tenant_id = 2",
+    ] {
+        assert_error(session.execute_raw(sql, vec![]).await, ErrorKind::Denied, "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
