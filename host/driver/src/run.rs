@@ -253,16 +253,17 @@ async fn open(
     let step = planned.step();
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
     let place = target.place(need).await?.for_cursor();
-    let (sql, keep) = (step.sql.clone(), place.keeps_statements());
+    let keep = place.keeps_statements();
     let reader_of = planned.clone();
     match arguments {
         Arguments::Sqlite(values) => {
             let values = values.into_iter().map(Bound::into_owned).collect();
-            let request = cursor::sqlite::Request { sql, values, keep };
+            let request = cursor::sqlite::Request { sql: None, values, keep };
             let events = |it| cursor::sqlite::events(place, request, Some(reader_of), it);
             Cursor::start(Some(planned.clone()), events).await
         }
         Arguments::Postgres(arguments) => {
+            let sql = step.sql.clone();
             let request = cursor::postgres::Request { sql, arguments, keep };
             let reader = cursor::postgres::Planned::new(reader_of);
             let events = |it| cursor::postgres::events(place, request, reader, it);
@@ -294,7 +295,7 @@ pub(crate) async fn fetch_raw(
         match arguments {
             Arguments::Sqlite(values) => {
                 let request = cursor::sqlite::Request {
-                    sql: statement.sql.clone().into_owned(),
+                    sql: Some(statement.sql.clone().into_owned()),
                     values: values.into_iter().map(Bound::into_owned).collect(),
                     keep: place.keeps_statements() && !statement.lasts,
                 };

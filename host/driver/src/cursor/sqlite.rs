@@ -17,7 +17,8 @@ use crate::value::{Fault, array, sqlite};
 
 /// What is run. A statement that is kept is prepared once for each connection.
 pub(crate) struct Request {
-    pub(crate) sql: String,
+    /// None: that of the plan.
+    pub(crate) sql: Option<String>,
     pub(crate) values: Vec<Bound<'static>>,
     pub(crate) keep: bool,
 }
@@ -38,7 +39,8 @@ pub(crate) fn events(
             let Raw::Sqlite(connection) = raw else {
                 break 'rows Ending::Refused(out_of_turn());
             };
-            if let Err(error) = connection.open(&sql, keep, &values).await {
+            let text = sql.as_deref().or(planned.as_ref().map(|it| it.step().sql.as_str()));
+            if let Err(error) = connection.open(text.unwrap_or_default(), keep, &values).await {
                 break 'rows Ending::Failed(error);
             }
             let mut rows = match connection.run(Rows::new(planned)).await {
@@ -123,7 +125,7 @@ impl Job for Rows {
         };
         let filled = self.fill(handle, progress, &mut batch, wanted);
         let given = match filled {
-            Ok(Ok(())) => Ok(self.give(&mut batch)),
+            Ok(Ok(())) => return Ok(Ok(self.give(batch))),
             Ok(Err(unreadable)) => {
                 let number = self.given + u64::from(batch.rows()) + 1;
                 let origin = handle.origin(unreadable.0).map(|it| (it.table, it.column));
@@ -222,9 +224,18 @@ impl Rows {
         }
     }
 
-    fn give(&mut self, batch: &mut BatchBuilder) -> Option<Batch> {
+    /// What there is; the rest goes into another batch, if there is any.
+    fn give(&mut self, mut batch: BatchBuilder) -> Option<Batch> {
         self.given += u64::from(batch.rows());
-        (batch.rows() > 0).then(|| batch.split())
+        match batch.rows() {
+            0 => None,
+            _ if self.is_ended() => Some(batch.finish()),
+            _ => {
+                let full = batch.split();
+                self.batch = Some(batch);
+                Some(full)
+            }
+        }
     }
 
     /// Finds out what the columns are, if that is not known: what they were declared as, else what
