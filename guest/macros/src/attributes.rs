@@ -2,7 +2,6 @@
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
-use syn::punctuated::Punctuated;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Path, Result, Token, parenthesized};
 
@@ -12,7 +11,9 @@ pub(crate) struct ModelAttributes {
     pub(crate) table: Option<LitStr>,
     pub(crate) namespace: Option<LitStr>,
     pub(crate) renamed_from: Option<LitStr>,
+    pub(crate) comment: Option<LitStr>,
     pub(crate) indexes: Vec<IndexAttribute>,
+    pub(crate) checks: Vec<CheckAttribute>,
     pub(crate) many_to_manys: Vec<ManyToManyAttribute>,
 }
 
@@ -24,9 +25,18 @@ pub(crate) struct ManyToManyAttribute {
     pub(crate) reverse: Option<LitStr>,
 }
 
+/// `index(by_date: author, written where published)`.
 pub(crate) struct IndexAttribute {
+    pub(crate) name: Option<Ident>,
     pub(crate) fields: Vec<Ident>,
+    pub(crate) condition: Option<Expr>,
     pub(crate) unique: bool,
+}
+
+/// `check(positive: price > 0)`.
+pub(crate) struct CheckAttribute {
+    pub(crate) name: Option<Ident>,
+    pub(crate) condition: Expr,
 }
 
 #[derive(Default)]
@@ -64,15 +74,20 @@ impl ModelAttributes {
                 "table" => all.table = Some(meta.value()?.parse()?),
                 "namespace" => all.namespace = Some(meta.value()?.parse()?),
                 "renamed_from" => all.renamed_from = Some(meta.value()?.parse()?),
+                "comment" => all.comment = Some(meta.value()?.parse()?),
                 kind @ ("index" | "unique") => {
-                    let list;
-                    parenthesized!(list in meta.input);
-                    let fields = Punctuated::<Ident, Token![,]>::parse_terminated(&list)?;
-                    if fields.is_empty() {
+                    let content;
+                    parenthesized!(content in meta.input);
+                    let index: IndexAttribute = content.parse()?;
+                    if index.fields.is_empty() {
                         return Err(meta.error("names no field: write `index(a, b)`"));
                     }
-                    let fields = fields.into_iter().collect();
-                    all.indexes.push(IndexAttribute { fields, unique: kind == "unique" });
+                    all.indexes.push(IndexAttribute { unique: kind == "unique", ..index });
+                }
+                "check" => {
+                    let content;
+                    parenthesized!(content in meta.input);
+                    all.checks.push(content.parse()?);
                 }
                 "many_to_many" => {
                     let content;
@@ -82,7 +97,7 @@ impl ModelAttributes {
                 _ => {
                     return Err(meta.error(
                         "unknown attribute of a model: expected `table`, `name`, `namespace`, \
-                         `index`, `unique`, `many_to_many` or `renamed_from`",
+                         `comment`, `index`, `unique`, `check`, `many_to_many` or `renamed_from`",
                     ));
                 }
             }
@@ -90,6 +105,43 @@ impl ModelAttributes {
         })?;
         Ok(all)
     }
+}
+
+impl Parse for IndexAttribute {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name = label(input)?;
+        let mut fields = Vec::new();
+        while !input.is_empty() && !input.peek(Token![where]) {
+            fields.push(input.parse()?);
+            if input.parse::<Option<Token![,]>>()?.is_none() {
+                break;
+            }
+        }
+        let condition = match input.parse::<Option<Token![where]>>()? {
+            Some(_) => Some(input.parse()?),
+            None => None,
+        };
+        match input.is_empty() {
+            true => Ok(Self { name, fields, condition, unique: false }),
+            false => Err(input.error("expected `,` and a field, or `where` and a condition")),
+        }
+    }
+}
+
+impl Parse for CheckAttribute {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Ok(Self { name: label(input)?, condition: input.parse()? })
+    }
+}
+
+/// The name that may stand first: `positive: …`.
+fn label(input: ParseStream<'_>) -> Result<Option<Ident>> {
+    if !input.peek2(Token![:]) || input.peek2(Token![::]) {
+        return Ok(None);
+    }
+    let name = input.parse()?;
+    input.parse::<Token![:]>()?;
+    Ok(Some(name))
 }
 
 impl Parse for ManyToManyAttribute {

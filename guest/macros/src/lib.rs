@@ -56,8 +56,36 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// | `name = "Town"` | the model's name; otherwise the struct's |
 /// | `namespace = "geo"` | the schema of PostgreSQL |
 /// | `index(a, b)`, `unique(a, b)` | an index over several fields |
+/// | `unique(a, b where CONDITION)` | only over rows for which the condition holds |
+/// | `index(by_date: a, b)` | with a name of its own in the database |
+/// | `check(CONDITION)`, `check(positive: CONDITION)` | what has to hold for each row; the name is that of the constraint in errors |
+/// | `comment = "…"` | kept with the table on PostgreSQL |
 /// | `many_to_many(tags: Tag)` | a relation over a table of pairs; `through = PostTag` names the model of that table, `reverse = "posts"` the way back |
 /// | `renamed_from = "Town"` | the model's former name, for migrations |
+///
+/// A condition compares fields with constants or with other fields of the model, in the syntax of
+/// Rust: `price > 0`, `price <= list_price && !hidden`, `state.in_([State::Open, State::Done])`,
+/// `retired.is_none()`, with `&&`, `||` and parentheses. It is data and not
+/// SQL, and values of a wrong type do not compile:
+///
+/// ```
+/// use ferro::prelude::*;
+///
+/// #[derive(Model, Debug, Clone)]
+/// #[ferro(check(affordable: price > 0 && price <= list_price))]
+/// #[ferro(unique(name where !retired))]
+/// pub struct Product {
+///     #[ferro(key, generated)]
+///     pub id: i64,
+///     pub name: String,
+///     pub price: i64,
+///     pub list_price: i64,
+///     pub retired: bool,
+/// }
+///
+/// assert_eq!(Product::schema().checks[0].name.as_deref(), Some("affordable"));
+/// assert!(Product::schema().indexes[0].condition.is_some());
+/// ```
 ///
 /// # Attributes of a field
 ///

@@ -3,10 +3,12 @@
 use std::marker::PhantomData;
 
 use ferro_wit::schema::{
-    ColumnType, DecimalSize, DefaultValue, ForeignKey, Index, ManyToMany, ReferentialAction,
+    CheckTerm, CheckTest, ColumnType, Comparison, DecimalSize, DefaultValue, ForeignKey, Index,
+    ManyToMany, ReferentialAction,
 };
+use ferro_wit::types::Value;
 
-use crate::expression::Settable;
+use crate::expression::{Operand, Settable};
 use crate::model::Model;
 use crate::scalar::{Field, Storable};
 use crate::tree::Tree;
@@ -132,6 +134,56 @@ pub fn many_to_many<T: Model>(
 pub fn index(fields: &[&str], unique: bool) -> Index {
     let fields = fields.iter().map(|&name| name.to_owned()).collect();
     Index { name: None, fields, unique, condition: None }
+}
+
+/// A comparison of a field of type `T` with a constant: for the code that `#[derive(Model)]`
+/// writes.
+#[doc(hidden)]
+pub fn compare<T: Field, V: Operand<(), T::Base>>(
+    field: &str,
+    comparison: Comparison,
+    value: V,
+) -> CheckTerm {
+    term(field, CheckTest::Compare((comparison, constant(value))))
+}
+
+/// A comparison of two fields: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn compare_field(field: &str, comparison: Comparison, other: &str) -> CheckTerm {
+    term(field, CheckTest::CompareField((comparison, other.to_owned())))
+}
+
+/// A field that is one of some constants: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn one_of<T: Field, V: Operand<(), T::Base>>(
+    field: &str,
+    values: impl IntoIterator<Item = V>,
+) -> CheckTerm {
+    term(field, CheckTest::OneOf(values.into_iter().map(constant).collect()))
+}
+
+/// A field without a value: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn is_null(field: &str) -> CheckTerm {
+    term(field, CheckTest::IsNull)
+}
+
+/// A field with a value: for the code that `#[derive(Model)]` writes.
+#[doc(hidden)]
+pub fn is_not_null(field: &str) -> CheckTerm {
+    term(field, CheckTest::IsNotNull)
+}
+
+fn term(field: &str, test: CheckTest) -> CheckTerm {
+    CheckTerm { field: field.to_owned(), test }
+}
+
+/// What cannot be a constant is null, which the catalog refuses by the name of the field.
+fn constant<T, V: Operand<(), T>>(value: V) -> Value {
+    match value.into_tree() {
+        Tree::Value { value: Ok(value), .. } => value,
+        _ => Value::Null,
+    }
 }
 
 /// A field in the making, of Rust type `T`: for the code that `#[derive(Model)]` writes. Its

@@ -1,5 +1,6 @@
 //! `derive(Model)`.
 
+mod conditions;
 mod new;
 mod relations;
 
@@ -60,7 +61,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let path = model.path();
     let reverses = model.reverses();
     let row = model.row();
-    let implementation = model.implementation();
+    let implementation = model.implementation()?;
     let insertable = model.insertable();
     let new = model.new_struct();
     let checks = model.checks();
@@ -93,13 +94,13 @@ impl<'a> Model<'a> {
         for relation in &attributes.many_to_manys {
             check_reserved(&relation.name.to_string(), relation.name.span())?;
         }
-        for index in attributes.indexes.iter().flat_map(|it| &it.fields) {
-            if !fields.iter().any(|it| it.ident == index) {
-                let message = format!("`{ident}` has no field `{index}`");
-                return Err(Error::new(index.span(), message));
+        let model = Self { ident, visibility: &input.vis, attributes, fields };
+        for index in model.attributes.indexes.iter().flat_map(|it| &it.fields) {
+            if !model.fields.iter().any(|it| it.ident == index) {
+                return Err(model.no_field(index));
             }
         }
-        Ok(Self { ident, visibility: &input.vis, attributes, fields })
+        Ok(model)
     }
 
     fn keys(&self) -> impl Iterator<Item = &Field<'a>> {
@@ -135,7 +136,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn implementation(&self) -> TokenStream {
+    fn implementation(&self) -> Result<TokenStream> {
         let ident = self.ident;
         let name = self.attributes.name.as_ref().map_or_else(|| ident.to_string(), |it| it.value());
         let fields: Vec<_> = self.fields.iter().map(|it| &it.name).collect();
@@ -168,8 +169,8 @@ impl<'a> Model<'a> {
                 }
             }
         });
-        let schema = self.schema();
-        quote! {
+        let schema = self.schema()?;
+        Ok(quote! {
             #[automatically_derived]
             impl ::ferro::Model for #ident {
                 type Key = #key_type;
@@ -204,7 +205,7 @@ impl<'a> Model<'a> {
 
                 #unchanged
             }
-        }
+        })
     }
 
     /// How a batch becomes rows.
@@ -235,18 +236,35 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn schema(&self) -> TokenStream {
+    fn schema(&self) -> Result<TokenStream> {
         let fields = self.fields.iter().map(Field::schema);
         let foreign_keys = self.fields.iter().filter_map(Field::foreign_key);
         let many_to_manys = self.many_to_manys();
         let indexes = self.attributes.indexes.iter().map(|index| {
+            let name = option(index.name.as_ref().map(|it| {
+                let name = it.unraw().to_string();
+                quote!(::std::string::String::from(#name))
+            }));
             let fields = index.fields.iter().map(|it| it.unraw().to_string());
             let unique = index.unique;
-            quote!(::ferro::schema::index(&[#(#fields),*], #unique))
+            let condition = index.condition.as_ref().map(|it| self.condition(None, it));
+            let condition = option(condition.transpose()?);
+            Ok(quote! {
+                ::ferro::__private::ferro_wit::schema::Index {
+                    name: #name,
+                    condition: #condition,
+                    ..::ferro::schema::index(&[#(#fields),*], #unique)
+                }
+            })
         });
+        let indexes = indexes.collect::<Result<Vec<_>>>()?;
+        let checks = self.attributes.checks.iter();
+        let checks = checks.map(|it| self.condition(it.name.as_ref(), &it.condition));
+        let checks = checks.collect::<Result<Vec<_>>>()?;
         let texts = [
             ("table", &self.attributes.table),
             ("namespace", &self.attributes.namespace),
+            ("comment", &self.attributes.comment),
             ("renamed_from", &self.attributes.renamed_from),
         ];
         let texts = texts.into_iter().filter_map(|(name, value)| {
@@ -254,15 +272,16 @@ impl<'a> Model<'a> {
             let name = format_ident!("{name}");
             Some(quote!(#name: ::core::option::Option::Some(::std::string::String::from(#value)),))
         });
-        quote! {
+        Ok(quote! {
             ::ferro::__private::ferro_wit::schema::Model {
                 #(#texts)*
                 foreign_keys: ::std::vec![#(#foreign_keys),*],
                 many_to_manys: ::std::vec![#(#many_to_manys),*],
                 indexes: ::std::vec![#(#indexes),*],
+                checks: ::std::vec![#(#checks),*],
                 ..::ferro::schema::model::<Self>(::std::vec![#(#fields),*])
             }
-        }
+        })
     }
 
     /// A whole model can be inserted as it is.
@@ -390,6 +409,13 @@ impl<'a> Field<'a> {
         quote_spanned! {at=>
             ::ferro::schema::FieldOf::<#ty>::new(#name) #(#steps)* .done()
         }
+    }
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
     }
 }
 

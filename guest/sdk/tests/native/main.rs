@@ -9,6 +9,7 @@ mod models;
 mod paging;
 mod reading;
 mod relations;
+mod tables;
 mod transactions;
 mod writing;
 
