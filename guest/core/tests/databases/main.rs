@@ -6,7 +6,10 @@ mod batches;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/blog.rs"]
 mod blog;
+mod catalogs;
+mod differential;
 mod documents;
+mod evaluator;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/fixture.rs"]
 mod fixture;

@@ -125,9 +125,29 @@ const MODELS: [Model; 9] = [
     },
 ];
 
+/// Numbers that look random, the same for a seed each time.
+pub(crate) struct Generator(u64);
+
+impl Generator {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from((self.0 >> 33) % limit as u64).unwrap()
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
 /// A query in the making, at random.
-struct Random {
-    state: u64,
+pub(crate) struct Random {
+    generator: Generator,
     nodes: Nodes,
     selects: Vec<Select>,
     parameters: Vec<Value>,
@@ -136,9 +156,9 @@ struct Random {
 }
 
 impl Random {
-    fn query(seed: u64) -> (Query, Vec<Value>) {
+    pub(crate) fn query(seed: u64) -> (Query, Vec<Value>) {
         let mut random = Self {
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            generator: Generator::new(seed),
             nodes: Nodes::default(),
             selects: vec![],
             parameters: vec![],
@@ -155,14 +175,11 @@ impl Random {
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        usize::try_from((self.state >> 33) % limit as u64).unwrap()
+        self.generator.below(limit)
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
+        self.generator.pick(from)
     }
 
     fn parameter(&mut self, kind: S, value: Value) -> NodeRef {
@@ -465,7 +482,7 @@ impl Random {
 }
 
 /// Rows without their order, which few queries ask for; floats are near enough.
-fn sorted(rows: Vec<Vec<Value>>) -> Vec<String> {
+pub(crate) fn sorted(rows: Vec<Vec<Value>>) -> Vec<String> {
     let cell = |value: &Value| match value {
         Value::Float(number) => format!("{number:.6}"),
         other => format!("{other:?}"),
