@@ -19,6 +19,8 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
+    /// Plans of queries: through the core component, natively, and from the cache
+    Compile,
     /// The driver beside rusqlite, tokio-postgres and SQLx: reads, writes, memory
     Driver,
     /// Calls for tenants: what one costs, what a tenant at full load costs its neighbours, and a soak
@@ -31,6 +33,7 @@ enum Name {
 /// Runs it; the benchmark prints its table and writes `target/bench/NAME.json`.
 pub(crate) fn run_bench(options: &Options) -> Result<()> {
     let (package, bench) = match options.name {
+        Name::Compile => ("ferro-host", "compile"),
         Name::Driver => ("ferro-driver", "driver"),
         Name::Tenants => ("ferro-host", "tenants"),
         Name::Transport => ("ferro-host", "transport"),
