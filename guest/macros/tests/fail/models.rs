@@ -1,0 +1,88 @@
+//! Models that say what cannot be.
+
+use ferro::prelude::*;
+
+#[derive(Model, Clone)]
+struct NoKey {
+    name: String,
+}
+
+#[derive(Model, Clone)]
+#[ferro(index(name, tittle))]
+struct IndexOfNoField {
+    #[ferro(key)]
+    id: i64,
+    name: String,
+}
+
+#[derive(Model, Clone)]
+#[ferro(check(positive: amount > 0))]
+struct CheckOfNoField {
+    #[ferro(key)]
+    id: i64,
+}
+
+#[derive(Model, Clone)]
+#[ferro(check(id + 1 > 0))]
+struct CheckThatIsNone {
+    #[ferro(key)]
+    id: i64,
+}
+
+#[derive(Model, Clone)]
+#[ferro(check(id.is_even()))]
+struct CheckByAnotherMethod {
+    #[ferro(key)]
+    id: i64,
+}
+
+#[derive(Model, Clone)]
+struct UnknownAttribute {
+    #[ferro(key, primary)]
+    id: i64,
+}
+
+#[derive(Model, Clone)]
+struct HalfASize {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(precision = 10)]
+    price: ferro::values::Decimal,
+}
+
+#[derive(Model, Clone)]
+struct ActionWithoutRelation {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(on_delete = cascade)]
+    other: i64,
+}
+
+#[derive(Model, Clone)]
+struct HidesAFunction {
+    #[ferro(key)]
+    id: i64,
+    query: String,
+}
+
+#[derive(Model, Clone)]
+struct TwoVersions {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(version)]
+    one: i64,
+    #[ferro(version)]
+    two: i64,
+}
+
+#[derive(Model, Clone)]
+enum NoStruct {
+    One,
+}
+
+#[derive(ferro::Enum, Clone)]
+enum NotOnlyNames {
+    One(i64),
+}
+
+fn main() {}
