@@ -1,7 +1,6 @@
 //! The one conversion of errors into Python exceptions.
 
 use ferro_wit::types::{Error, ErrorKind};
-use pyo3::IntoPyObjectExt as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -40,26 +39,6 @@ pub(crate) fn from_exception(py: Python<'_>, raised: &PyErr) -> Error {
     match kind {
         Some(kind) => Error::new(kind, value.to_string()),
         None => Error::new(ErrorKind::Internal, raised.to_string()),
-    }
-}
-
-/// What a future resolves to: converted into an object or an exception by whoever holds the
-/// interpreter anyway, when the future is done.
-pub(crate) struct Outcome<T>(pub(crate) Result<T, Error>);
-
-impl<'py, T> IntoPyObject<'py> for Outcome<T>
-where
-    T: IntoPyObject<'py>,
-{
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        match self.0 {
-            Ok(value) => value.into_bound_py_any(py),
-            Err(error) => Err(exception(py, &error)),
-        }
     }
 }
 

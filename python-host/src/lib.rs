@@ -16,6 +16,7 @@ mod errors;
 mod guest;
 mod json;
 mod loader;
+mod mailbox;
 mod models;
 mod query;
 mod session;

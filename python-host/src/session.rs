@@ -11,10 +11,9 @@ use ferro_wit::types::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use pyo3_async_runtimes::tokio::get_runtime;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
-use crate::bridge::spawn;
+use crate::bridge::{runtime, spawn};
 use crate::columns::read_batch;
 use crate::databases::Databases;
 use crate::errors::raise;
@@ -304,7 +303,7 @@ impl Session {
     fn close(&self) {
         match self.session.try_write() {
             Ok(mut session) => drop(session.take()),
-            Err(_) => drop(get_runtime().spawn(self.take())),
+            Err(_) => drop(runtime().spawn(self.take())),
         }
     }
 }
@@ -369,12 +368,12 @@ impl RowCursor {
     fn close(&self) {
         match self.cursor.try_lock() {
             Ok(mut cursor) => {
-                let _runtime = get_runtime().enter();
+                let _runtime = runtime().enter();
                 drop(cursor.take());
             }
             Err(_) => {
                 let cursor = self.cursor.clone();
-                drop(get_runtime().spawn(async move { drop(cursor.lock().await.take()) }));
+                drop(runtime().spawn(async move { drop(cursor.lock().await.take()) }));
             }
         }
     }

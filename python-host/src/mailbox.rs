@@ -1,0 +1,140 @@
+//! Mailboxes of event loops: which tasks of a loop wait, and which results have come.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyWeakrefReference;
+
+use crate::bridge::lock;
+
+/// A result that is waited for.
+pub(crate) type Token = u64;
+
+/// What one event loop waits for.
+pub(crate) struct Mailbox {
+    /// What has come since the loop looked last.
+    arrived: Mutex<Vec<Token>>,
+    /// The loop's futures, of those who wait. Used with the interpreter only: nobody is kept waiting.
+    expected: Mutex<Expected>,
+    /// A byte in here wakes the loop.
+    bell: UnixStream,
+    /// Where the loop listens.
+    ear: UnixStream,
+}
+
+#[derive(Default)]
+struct Expected {
+    last: Token,
+    futures: HashMap<Token, Py<PyAny>>,
+}
+
+thread_local! {
+    /// The loop that ran last on this thread, and its mailbox.
+    static HERE: RefCell<Option<(Py<PyWeakrefReference>, Arc<Mailbox>)>> =
+        const { RefCell::new(None) };
+}
+
+impl Mailbox {
+    /// A new future of the running loop: it is done when its token is posted.
+    pub(crate) fn expect(py: Python<'_>) -> PyResult<(Arc<Self>, Token, Py<PyAny>)> {
+        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let mailbox = Self::of(&running)?;
+        let future = running.call_method0(intern!(py, "create_future"))?.unbind();
+        let mut expected = lock(&mailbox.expected);
+        expected.last += 1;
+        let token = expected.last;
+        expected.futures.insert(token, future.clone_ref(py));
+        drop(expected);
+        Ok((mailbox, token, future))
+    }
+
+    /// Nobody waits for this one any more. Whether anybody did.
+    pub(crate) fn forget(&self, token: Token) -> bool {
+        // The future goes when the lock is open again: what goes with it may come by here.
+        let future = lock(&self.expected).futures.remove(&token);
+        future.is_some()
+    }
+
+    /// A result is there. Called by any thread, with the interpreter or without.
+    pub(crate) fn post(&self, token: Token) {
+        let mut arrived = lock(&self.arrived);
+        arrived.push(token);
+        let first = arrived.len() == 1;
+        drop(arrived);
+        if first {
+            // A socket that is full has woken the loop; a closed one belongs to a loop that is gone.
+            let _ = (&self.bell).write(&[1]);
+        }
+    }
+
+    fn of(running: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
+        let py = running.py();
+        let known = HERE.with_borrow(|here| {
+            let (known, mailbox) = here.as_ref()?;
+            known.bind(py).upgrade()?.is(running).then(|| mailbox.clone())
+        });
+        if let Some(mailbox) = known {
+            return Ok(mailbox);
+        }
+        let mailbox = Self::listening(running)?;
+        let weak = PyWeakrefReference::new(running)?.unbind();
+        HERE.with_borrow_mut(|here| *here = Some((weak, mailbox.clone())));
+        Ok(mailbox)
+    }
+
+    /// The mailbox of a loop, which has one as long as it lives. The loop is not kept alive.
+    fn listening(running: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
+        static LOOPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = running.py();
+        let loops = LOOPS.get_or_try_init(py, || {
+            PyResult::Ok(py.import("weakref")?.getattr("WeakKeyDictionary")?.call0()?.unbind())
+        })?;
+        let loops = loops.bind(py);
+        let known = loops.call_method1(intern!(py, "get"), (running,))?;
+        if let Ok(listener) = known.cast::<Listener>() {
+            return Ok(listener.get().0.clone());
+        }
+        let (bell, ear) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        ear.set_nonblocking(true)?;
+        let mailbox =
+            Arc::new(Self { arrived: Mutex::default(), expected: Mutex::default(), bell, ear });
+        let listener = Bound::new(py, Listener(mailbox.clone()))?;
+        let descriptor = mailbox.ear.as_raw_fd();
+        let deliver = listener.getattr(intern!(py, "deliver"))?;
+        running.call_method1(intern!(py, "add_reader"), (descriptor, deliver))?;
+        loops.set_item(running, listener)?;
+        Ok(mailbox)
+    }
+}
+
+/// What the loop calls when its bell rings.
+#[pyclass(frozen, module = "ferro._native")]
+struct Listener(Arc<Mailbox>);
+
+#[pymethods]
+impl Listener {
+    fn deliver(&self, py: Python<'_>) -> PyResult<()> {
+        let mailbox = &self.0;
+        // First the bell, then the mail: what comes in between rings once too often, not too seldom.
+        let _ = (&mailbox.ear).read(&mut [0; 64]);
+        let arrived = std::mem::take(&mut *lock(&mailbox.arrived));
+        for token in arrived {
+            let future = lock(&mailbox.expected).futures.remove(&token);
+            let Some(future) = future else { continue };
+            let future = future.bind(py);
+            if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+            }
+        }
+        Ok(())
+    }
+}
