@@ -74,13 +74,15 @@ class Compiler:
             of, dropped = self._dropped.pop()
             if of is core:
                 dropped.drop(core.store)
-        if catalog.core is not core or catalog.handle is None:
-            # wasmtime-py tells ok and err by their classes here, and by a tag below.
-            answer = self._enter("[static]catalog.create", catalog.models)
-            if isinstance(answer, str):
-                raise SchemaError(_faults(answer))
-            catalog.core, catalog.handle = core, answer
-        return catalog.handle
+        known = catalog.handle
+        if catalog.core is core and known is not None:
+            return known
+        # wasmtime-py tells ok and err by their classes here, and by a tag below.
+        made: ResourceAny | str = self._enter("[static]catalog.create", catalog.models)
+        if isinstance(made, str):
+            raise SchemaError(_faults(made))
+        catalog.core, catalog.handle = core, made
+        return made
 
     def _enter(self, name: str, *arguments: Any) -> Any:
         self.calls += 1

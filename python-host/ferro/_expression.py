@@ -572,7 +572,17 @@ class Fields:
         edge = self._table.relations.get(name)
         if edge is not None:
             return RelationExpression(edge, self._path)
-        return FieldExpression(self._table, self._table.column(name), self._path)
+        if self._path:
+            return FieldExpression(self._table, self._table.column(name), self._path)
+        return field_of(self._table, name)
+
+
+def field_of(table: Table, name: str) -> FieldExpression:
+    """A field of a table's own; one object for all who name it, as it never changes."""
+    field = table.expressions.get(name)
+    if field is None:
+        field = table.expressions[name] = FieldExpression(table, table.column(name))
+    return field
 
 
 def field_at(table: Table, path: str) -> Value:

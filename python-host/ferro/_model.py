@@ -13,7 +13,7 @@ from pydantic._internal._model_construction import (
 from pydantic._internal._typing_extra import parent_frame_namespace
 from typing_extensions import Self, dataclass_transform
 
-from ._expression import FieldExpression
+from ._expression import field_of
 from ._field import Field, snake_case
 from ._relation import (
     BackRef,
@@ -90,7 +90,7 @@ class ModelMeta(ModelMetaclass):
         table = None if name.startswith("_") else cls.__dict__.get("__ferro_table__")
         if table is None:
             return super().__getattr__(name)  # type: ignore[misc]
-        return FieldExpression(table, table.column(name))
+        return field_of(table, name)
 
 
 def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
@@ -214,10 +214,13 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @overload
     @classmethod
-    def select(cls) -> Select[Self]: ...
+    def select(cls, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
     @overload
     @classmethod
-    def select(cls, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(cls) -> Select[Self]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    @classmethod
+    def select(cls, **computed: Any) -> Select[dict[str, Any]]: ...
     @classmethod
     def select(cls, *fields: Any, **computed: Any) -> Any:
         """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
@@ -356,7 +359,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         found = await query.where(**equal).one_or_none()
         if found is None:
             raise gone(table)
-        self.__dict__.update(found.__dict__)
+        vars(self).update(vars(found))
         object.__setattr__(self, "_ferro_loaded", found._ferro_loaded)
 
     def __await__(self) -> Generator[Any, Any, Self]:
@@ -398,9 +401,11 @@ class Connected(Generic[M]):
         self._using = using
 
     @overload
-    def select(self) -> Select[M]: ...
+    def select(self, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
     @overload
-    def select(self, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(self) -> Select[M]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def select(self, **computed: Any) -> Select[dict[str, Any]]: ...
     def select(self, *fields: Any, **computed: Any) -> Any:
         """A query of all rows; with fields, of some values of each."""
         query: Select[M] = Select(self._model, self._table, self._using)

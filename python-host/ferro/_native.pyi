@@ -3,6 +3,20 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, final
 
+__all__ = [
+    "Databases",
+    "Gate",
+    "GuestCursor",
+    "GuestGate",
+    "GuestSession",
+    "Loader",
+    "Models",
+    "Query",
+    "RowCursor",
+    "Session",
+    "guest_limits",
+]
+
 class _Compiler(Protocol):
     def catalog(self, models: str) -> _Catalog: ...
 

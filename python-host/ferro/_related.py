@@ -384,7 +384,7 @@ def _set_quietly(row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | Non
     """The database has these values now: the row has them, and knows that they are stored."""
     loaded = getattr(row, "_ferro_loaded", None)
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
-        row.__dict__[name] = value
+        vars(row)[name] = value
         if loaded is not None and loaded[1] is not None:
             loaded[1][name] = value
 

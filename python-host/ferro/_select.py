@@ -15,6 +15,7 @@ from ._expression import (
     all_of,
     conditions_of,
     field_at,
+    field_of,
     value_from,
 )
 from ._identity import merge
@@ -117,7 +118,7 @@ class Select(Generic[T]):
         outputs += [(name, value_from(self._table, it)) for name, it in computed.items()]
         if not outputs:
             table = self._table
-            outputs = [(it.name, FieldExpression(table, it)) for it in table.columns.values()]
+            outputs = [(name, field_of(table, name)) for name in table.columns]
         query: Select[Any] = self._plain()._with(_outputs=tuple(outputs))
         return query
 
@@ -202,7 +203,11 @@ class Select(Generic[T]):
             equals.update(self._table.key_values(key))
         if not equals:
             raise InvalidQuery("`get` takes a key, or values of fields")
-        return await self.where(**equals).one_or_none()
+        query = self.where(**equals)
+        if len(equals) == 1 and query._is_of_one_row(next(iter(equals))):
+            rows = await query.all()
+            return rows[0] if rows else None
+        return await query.one_or_none()
 
     async def count(self) -> int:
         """How many rows `all` would return."""
@@ -363,6 +368,12 @@ class Select(Generic[T]):
         )
         return shape, values
 
+    def _is_of_one_row(self, name: str) -> bool:
+        """Whether a condition on this field alone leaves one row at most: no limit need say so."""
+        if self._limit is not None or self._offset is not None or self._outputs is not None:
+            return False
+        return len(self._table.keys) == 1 and self._table.keys[0].name == name
+
     def _has_key(self) -> bool:
         """Whether each row of the result is a row of the table, which its key tells from others."""
         if self._group or self._distinct:
@@ -374,7 +385,7 @@ class Select(Generic[T]):
     def _key_order(self) -> tuple[Order, ...]:
         """The order, and the key in it: rows that tie have an order, too."""
         known = {it.shape[0] for it in self._order}
-        added = [FieldExpression(self._table, key) for key in self._table.keys]
+        added = [field_of(self._table, key.name) for key in self._table.keys]
         return (*self._order, *(it.asc() for it in added if it.shape not in known))
 
     def _decoded(self, rows: list[dict[str, Any]]) -> list[Any]:
@@ -437,9 +448,22 @@ class Select(Generic[T]):
         return field_at(self._table, name)
 
     def _with(self, **changes: Any) -> Select[T]:
+        # Every query passes here a few times: a loop over the slots would take thrice as long.
         other: Select[T] = object.__new__(Select)
-        for name in Select.__slots__:
-            setattr(other, name, changes[name] if name in changes else getattr(self, name))
+        other._model = self._model
+        other._table = self._table
+        other._using = self._using
+        other._conditions = self._conditions
+        other._outputs = self._outputs
+        other._distinct = self._distinct
+        other._group = self._group
+        other._having = self._having
+        other._order = self._order
+        other._limit = self._limit
+        other._offset = self._offset
+        other._includes = self._includes
+        for name, value in changes.items():
+            setattr(other, name, value)
         return other
 
 

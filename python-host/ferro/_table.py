@@ -20,6 +20,7 @@ from ._shape import lower
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
 if TYPE_CHECKING:
+    from ._expression import FieldExpression
     from ._model import Model
 
 _MOST_QUERIES = 1_000
@@ -116,6 +117,8 @@ class Table:
                 self._foreign[field] = (of.link, of)
         self._check_keys()
         self._queries: dict[Any, _native.Query] = {}
+        self.expressions: dict[str, FieldExpression] = {}
+        """The fields that conditions have named."""
         self._adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -127,7 +130,7 @@ class Table:
     @property
     def key(self) -> Column:
         """The only field of the primary key."""
-        if len(self.keys) > 1:
+        if len(self.keys) != 1:
             names = ", ".join(f"`{it.name}`" for it in self.keys)
             raise InvalidQuery(f"the key of `{self.label}` has several fields: {names}")
         return self.keys[0]

@@ -51,7 +51,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
     label, runner = session(using)
     if key is not None and key.name not in names:
         query = table.query(("insert", names, (key.name,), None))
-        ((row.__dict__[key.name],),) = await runner.fetch(query, values)
+        ((vars(row)[key.name],),) = await runner.fetch(query, values)
     else:
         await runner.execute(table.query(("insert", names, None, None)), values)
     store(row, label, table)

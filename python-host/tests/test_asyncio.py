@@ -82,8 +82,6 @@ async def test_leaving_a_stream_early_gives_the_connection_back(url: str) -> Non
 
 @pytest.mark.parametrize("policy", ["asyncio", "uvloop"])
 def test_several_loops_one_after_another_and_a_clean_exit(policy: str) -> None:
-    if policy == "uvloop":
-        pytest.importorskip("uvloop")
     done = run(f"""
         import asyncio, {policy}, ferro
         new = {policy}.new_event_loop

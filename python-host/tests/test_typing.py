@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from mypy import api
+
+import ferro
 
 SOURCE = """
 import ferro
@@ -62,3 +67,40 @@ def test_types_are_inferred_and_mistakes_are_found(tmp_path: Path) -> None:
     ] == REVEALED
     found = [line.partition(": error: ")[2] for line in output.splitlines() if "error:" in line]
     assert [line.partition("  [")[0] for line in found] == WRONG
+
+
+def test_pyright_infers_the_same_and_finds_the_same_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "typed_program.py").write_text(SOURCE)
+    found = pyright(tmp_path)
+    told = [it for it in found if it["severity"] == "information"]
+    revealed = [it["message"].split('"')[-2] for it in told]
+    assert revealed == REVEALED
+    rules = [it["rule"] for it in found if it["severity"] == "error"]
+    assert rules == ["reportArgumentType", "reportCallIssue", "reportArgumentType"]
+
+
+def test_the_package_is_clean_for_pyright() -> None:
+    assert pyright(Path(ferro.__file__).parents[1]) == []
+
+
+def test_the_stubs_are_those_of_the_native_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "ferro._native", "--ignore-disjoint-bases"],
+        cwd=Path(ferro.__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def pyright(folder: Path) -> list[dict[str, str]]:
+    """What pyright says of a folder. This one brings the JavaScript engine that it needs."""
+    done = subprocess.run(
+        ["basedpyright", "--outputjson", "--pythonpath", sys.executable],
+        cwd=folder,
+        env={"PATH": str(Path(sys.executable).parent)},
+        capture_output=True,
+        text=True,
+    )
+    found: list[dict[str, str]] = json.loads(done.stdout)["generalDiagnostics"]
+    return found
