@@ -1,9 +1,14 @@
 //! `cargo xtask bench NAME`: benchmarks, built with optimisations.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use ferro_build::Target;
 
-use crate::run::{cargo, root, run, step};
+use crate::python::Python;
+use crate::run::{cargo, root, run, step, with_postgres};
+use crate::test::find_server;
 
 /// Which benchmark.
 #[derive(Args)]
@@ -23,6 +28,8 @@ enum Name {
     Compile,
     /// The driver beside rusqlite, tokio-postgres and SQLx: reads, writes, memory
     Driver,
+    /// Ferro in Python beside SQLAlchemy, Tortoise, Piccolo and the bare drivers; draws a plot, too
+    Python,
     /// Calls for tenants: what one costs, what a tenant at full load costs its neighbours, and a soak
     /// of a minute with hostile ones among a thousand
     Tenants,
@@ -32,15 +39,13 @@ enum Name {
 
 /// Runs it; the benchmark prints its table and writes `target/bench/NAME.json`.
 pub(crate) fn run_bench(options: &Options) -> Result<()> {
-    let (package, bench) = match options.name {
-        Name::Compile => ("ferro-host", "compile"),
-        Name::Driver => ("ferro-driver", "driver"),
-        Name::Tenants => ("ferro-host", "tenants"),
-        Name::Transport => ("ferro-host", "transport"),
+    let mut command = match options.name {
+        Name::Compile => rust("ferro-host", "compile"),
+        Name::Driver => rust("ferro-driver", "driver"),
+        Name::Python => python()?,
+        Name::Tenants => rust("ferro-host", "tenants"),
+        Name::Transport => rust("ferro-host", "transport"),
     };
-    step(&format!("bench {bench}"));
-    let mut command = cargo();
-    command.args(["bench", "--package", package, "--bench", bench]);
     command.env("FERRO_BENCH_DIR", root().join("target/bench"));
     if options.quick {
         command.env("FERRO_BENCH_QUICK", "1");
@@ -49,4 +54,22 @@ pub(crate) fn run_bench(options: &Options) -> Result<()> {
         command.env("FERRO_BENCH_ONLY", part);
     }
     run(&mut command)
+}
+
+fn rust(package: &str, bench: &str) -> Command {
+    step(&format!("bench {bench}"));
+    let mut command = cargo();
+    command.args(["bench", "--package", package, "--bench", bench]);
+    command
+}
+
+/// The package as users get it, a wheel, in an environment that has the other ORMs, too.
+fn python() -> Result<Command> {
+    step("component, and the program that lends a PostgreSQL server");
+    let core = ferro_build::component("ferro-component", Target::Unknown)?;
+    run(cargo().args(["build", "--package", "ferro-test-support", "--bin", "with-postgres"]))?;
+    let python = Python::prepare_bench(&core)?;
+    find_server(&python)?;
+    step("bench python");
+    Ok(with_postgres(python.command().arg("bench/compare.py")))
 }

@@ -20,13 +20,46 @@ impl Python {
     /// Makes the environment if there is none, and brings it up to date.
     pub(crate) fn prepare(core: &Path) -> Result<Self> {
         step("Python environment in .venv/");
-        let python = Self { venv: root().join(".venv") };
+        let python = Self::with_tools(".venv", "requirements-dev.txt")?;
+        python.install_ferro(core)?;
+        Ok(python)
+    }
+
+    /// An environment for benchmarks: the package as a wheel, built with optimisations, and those
+    /// it is compared with.
+    pub(crate) fn prepare_bench(core: &Path) -> Result<Self> {
+        step("Python environment in target/bench/venv/");
+        std::fs::create_dir_all(root().join("target/bench"))?;
+        let python = Self::with_tools("target/bench/venv", "bench/requirements.txt")?;
+        copy_core(core)?;
+        let wheels = root().join("target/bench/wheels");
+        if wheels.exists() {
+            std::fs::remove_dir_all(&wheels)?;
+        }
+        run(python
+            .module("maturin")
+            .args(["build", "--quiet", "--release", "--out"])
+            .arg(&wheels)
+            .env("CARGO_TARGET_DIR", root().join("target")))?;
+        let mut install = python.module("pip");
+        install.args(["install", "--quiet"]);
+        for wheel in std::fs::read_dir(&wheels)? {
+            let wheel = wheel?.path();
+            // The version is always the same: what it needs is installed, then the wheel again.
+            run(python.module("pip").args(["install", "--quiet"]).arg(&wheel))?;
+            install.args(["--force-reinstall", "--no-deps"]).arg(&wheel);
+        }
+        run(&mut install)?;
+        Ok(python)
+    }
+
+    fn with_tools(venv: &str, requirements: &str) -> Result<Self> {
+        let python = Self { venv: root().join(venv) };
         if !python.interpreter().exists() {
             let base = find_interpreter()?;
             run(Command::new(base).args(["-m", "venv"]).arg(&python.venv))?;
         }
-        python.install_tools()?;
-        python.install_ferro(core)?;
+        python.install_tools(requirements)?;
         Ok(python)
     }
 
@@ -54,10 +87,10 @@ impl Python {
         self.venv.join("bin/python")
     }
 
-    /// What the tests and the demo need; pip is asked only when the list has changed.
-    fn install_tools(&self) -> Result<()> {
-        let list = root().join(PACKAGE).join("requirements-dev.txt");
-        let stamp = self.venv.join("requirements-dev.txt");
+    /// What a list of requirements names; pip is asked only when the list has changed.
+    fn install_tools(&self, requirements: &str) -> Result<()> {
+        let list = root().join(PACKAGE).join(requirements);
+        let stamp = self.venv.join("requirements.txt");
         let wanted = std::fs::read(&list)?;
         if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(());
@@ -67,14 +100,20 @@ impl Python {
     }
 
     fn install_ferro(&self, core: &Path) -> Result<()> {
-        std::fs::copy(core, root().join(PACKAGE).join("ferro/core.wasm"))
-            .with_context(|| format!("cannot copy {}", core.display()))?;
+        copy_core(core)?;
         run(self
             .module("maturin")
             .args(["develop", "--quiet", "--profile", "dev"])
             .env("VIRTUAL_ENV", &self.venv)
             .env("CARGO_TARGET_DIR", root().join("target")))
     }
+}
+
+/// The component goes into the package.
+fn copy_core(core: &Path) -> Result<()> {
+    std::fs::copy(core, root().join(PACKAGE).join("ferro/core.wasm"))
+        .with_context(|| format!("cannot copy {}", core.display()))?;
+    Ok(())
 }
 
 fn find_interpreter() -> Result<String> {

