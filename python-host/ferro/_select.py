@@ -432,8 +432,14 @@ class Select(Generic[T]):
         if isinstance(term, Order):
             return term
         if isinstance(term, str):
+            known = self._table.orders.get(term) if self._outputs is None else None
+            if known is not None:
+                return known
             value = self._named(term.removeprefix("-"))
-            return value.desc() if term.startswith("-") else value.asc()
+            order = value.desc() if term.startswith("-") else value.asc()
+            if self._outputs is None:
+                self._table.orders[term] = order
+            return order
         if callable(term) and not isinstance(term, Expression):
             return self._term(term(Fields(self._table)))
         if isinstance(term, Value):

@@ -20,7 +20,7 @@ from ._shape import lower
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
 if TYPE_CHECKING:
-    from ._expression import FieldExpression
+    from ._expression import FieldExpression, Order
     from ._model import Model
 
 _MOST_QUERIES = 1_000
@@ -119,6 +119,8 @@ class Table:
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression] = {}
         """The fields that conditions have named."""
+        self.orders: dict[str, Order] = {}
+        """The terms of orders that were given as text; all name fields that there are."""
         self._adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
