@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -37,7 +38,7 @@ def draw(results: list[Result], path: Path) -> Path:
         axis.axhline(1, color="black", linewidth=0.8)
         middle = 0.4 - width / 2
         axis.set_xticks([place + middle for place in range(len(cases))])
-        axis.set_xticklabels([case.replace(", ", ",\n") for case in cases], fontsize=8)
+        axis.set_xticklabels([fill(case, 16) for case in cases], fontsize=8)
         axis.set_ylabel(f"times {driver}")
         axis.set_title(f"{backend}: medians over {driver}; lower is better")
         axis.legend()
