@@ -158,12 +158,6 @@ impl Bench {
         format!("{case}, {backend}").contains(&self.only)
     }
 
-    /// Whether a few rounds of each case are enough.
-    #[must_use]
-    pub fn is_quick(&self) -> bool {
-        self.quick
-    }
-
     /// Measures subjects in turns, the first one being the baseline.
     ///
     /// # Errors

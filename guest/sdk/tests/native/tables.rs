@@ -135,9 +135,10 @@ async fn a_row_is_deleted_as_those_that_refer_to_it_say(db: Session) -> Result<(
     Shelf::bulk_create(&db, &shelves).await?;
     let book = Book { id: 1, kept_id: Some(2), moved_id: 3, lent_id: Some(4), left_id: Some(5) };
     Book::create(&db, book.clone()).await?;
-    Shelf::get(&db, 2).await?.delete(&db).await.unwrap_err();
-    let refused = Shelf::get(&db, 5).await?.delete(&db).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::ForeignKeyViolation);
+    for kept in [2, 5] {
+        let refused = Shelf::get(&db, kept).await?.delete(&db).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::ForeignKeyViolation, "{refused}");
+    }
     let renamed = Shelf::query().filter(Shelf::id().eq(4));
     renamed.update(&db, [Shelf::id().set(6)]).await?;
     assert_eq!(Book::get(&db, 1).await?.lent_id, Some(6));

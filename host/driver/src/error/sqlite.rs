@@ -22,6 +22,8 @@ fn kind(code: i32, message: &str) -> ErrorKind {
     match (code, code & 0xff) {
         (2067 | 1555 | 2579, _) => K::UniqueViolation,
         (787, _) => K::ForeignKeyViolation,
+        // `on delete restrict` is a trigger to SQLite, but for its message.
+        (1811, _) if message == "FOREIGN KEY constraint failed" => K::ForeignKeyViolation,
         (1299, _) => K::NotNullViolation,
         (3091, _) => K::TypeMismatch,
         // A check, or a trigger that refused a row.
@@ -235,6 +237,13 @@ mod tests {
                 ErrorKind::ForeignKeyViolation,
                 named("", "", ""),
             ),
+            (
+                1811,
+                "FOREIGN KEY constraint failed",
+                ErrorKind::ForeignKeyViolation,
+                named("", "", ""),
+            ),
+            (1811, "no", ErrorKind::CheckViolation, named("", "", "")),
             (
                 3091,
                 "cannot store TEXT value in INTEGER column t.n",
