@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferro_driver::Database;
 use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
@@ -159,6 +159,32 @@ async fn p7_a_writer_who_waits_too_long_is_busy_and_one_who_stops_waiting_is_for
     first.commit().await.unwrap();
     run(&database, &["DELETE FROM t"]).await;
     assert_eq!(database.stats().acquired, 0);
+}
+
+#[tokio::test]
+async fn p7_transactions_that_read_and_then_write_do_not_wait_for_each_other() {
+    let (file, _folder) = file(Duration::from_secs(20)).await;
+    for database in [support::connect("sqlite::memory:").await, file] {
+        run(&database, &["CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (0)"]).await;
+        let start = Instant::now();
+        let transactions = [(); 3].map(|()| database.begin(no_options()));
+        let transactions = futures_util::future::join_all(transactions).await;
+        let writing = transactions.into_iter().map(async |transaction| {
+            let transaction = transaction?;
+            let mut rows = transaction.fetch_raw("SELECT n FROM t", vec![]).await?;
+            while rows.next(10).await?.is_some() {}
+            drop(rows);
+            sleep(Duration::from_millis(50)).await;
+            transaction.execute_raw("UPDATE t SET n = n + 1", vec![]).await?;
+            transaction.commit().await
+        });
+        let ended = futures_util::future::join_all(writing).await;
+        let kept = ended.iter().filter(|it| it.is_ok()).count();
+        assert_eq!(kept, 1, "{ended:?}");
+        assert!(ended.iter().flat_map(|it| it.as_ref().err()).all(|it| it.retryable), "{ended:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert_eq!(one(&database, "SELECT n FROM t").await, Value::Integer(1));
+    }
 }
 
 #[tokio::test]

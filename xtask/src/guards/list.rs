@@ -239,10 +239,10 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "R2",
         file: "host/session/src/grant.rs",
-        line: "match self.raw_sql == RawSql::Fenced && unheld {",
-        without: "match self.raw_sql == RawSql::Denied && unheld {",
+        line: "Ok(Fence { tables: Some(tables.iter().flat_map(rights).collect()), ..fence })",
+        without: "Ok(Fence { tables: tables.iter().flat_map(rights).next().and(None), ..fence })",
         target: "gate",
-        tests: "raw",
+        tests: "r2_text_on_sqlite",
     },
     Guard {
         promise: "P4",

@@ -206,19 +206,27 @@ impl Connection {
             handle.bind(index + 1, value.stored())?;
         }
         if self.turn.is_none() && self.settle().await?.writes() {
-            let turns = Arc::clone(&self.queue.turns);
-            self.turn = match Arc::clone(&turns).try_acquire_owned() {
-                Ok(turn) => Some(turn),
-                Err(_) => match timeout(self.queue.busy_timeout, turns.acquire_owned()).await {
-                    Ok(turn) => turn.ok(),
-                    Err(_) => {
-                        self.close();
-                        return Err(Failure::busy().into());
-                    }
-                },
-            };
+            self.stand_in_line().await?;
         }
         Ok(rest)
+    }
+
+    /// Waits for the turn to write. A transaction that has read does not wait: the one that writes
+    /// may have to wait for it to end, and SQLite tells it at once that it has lost.
+    async fn stand_in_line(&mut self) -> Result<(), sqlx::Error> {
+        let turns = Arc::clone(&self.queue.turns);
+        if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
+            self.turn = Some(turn);
+        } else if !self.settle().await?.has_snapshot() {
+            match timeout(self.queue.busy_timeout, turns.acquire_owned()).await {
+                Ok(turn) => self.turn = turn.ok(),
+                Err(_) => {
+                    self.close();
+                    return Err(Failure::busy().into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Opens a statement. Reading the schema for it may have to wait for another connection.

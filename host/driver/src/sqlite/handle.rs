@@ -344,6 +344,13 @@ impl Handle {
         unsafe { ffi::sqlite3_get_autocommit(self.raw.as_ptr()) != 0 }
     }
 
+    /// Whether a transaction has read, so that it has seen the database as it was then.
+    pub(crate) fn has_snapshot(&self) -> bool {
+        // SAFETY: the connection is open, and no name means all of its databases.
+        let state = unsafe { ffi::sqlite3_txn_state(self.raw.as_ptr(), ptr::null()) };
+        state == ffi::SQLITE_TXN_READ
+    }
+
     /// How long a statement waits for the lock of another connection.
     pub(crate) fn set_busy_timeout(&mut self, timeout: Duration) {
         let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
