@@ -101,6 +101,11 @@ impl Pending {
         slf
     }
 
+    /// `asyncio.wait_for` and `ensure_future` take what `__await__` gives for an iterable.
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
     /// First the future that the task waits for, then the end, with the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let Some(waiter) = self.waiter.take() {

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -114,11 +115,34 @@ async def test_every_option_reaches_the_driver() -> None:
         statement_cache_capacity=0,
         test_before_acquire=False,
     )
-    sqlite = ferro.SqliteConfig(foreign_keys=False, wal=False, busy_timeout=1.5)
+    sqlite = ferro.SqliteConfig(foreign_keys=False, wal=False)
     await ferro.connect("sqlite::memory:", pool=pool, sqlite=sqlite)
     assert ferro.pool_stats().max == 3
     assert await ferro.fetch_one("pragma foreign_keys") == {"foreign_keys": 0}
-    assert await ferro.fetch_one("pragma busy_timeout") == {"timeout": 1500}
+
+
+async def test_a_writer_waits_as_long_as_the_options_say(tmp_path: Path) -> None:
+    url, sqlite = f"sqlite:{tmp_path / 'app.db'}?mode=rwc", ferro.SqliteConfig(busy_timeout=0.2)
+    await ferro.connect(url, "one", sqlite=sqlite)
+    await ferro.connect(url, "two", sqlite=sqlite)
+    await ferro.execute("create table t (n integer)", using="one")
+    held, release = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with ferro.transaction(using="one"):
+            await ferro.execute("insert into t values (1)")
+            held.set()
+            await release.wait()
+
+    holder = asyncio.create_task(hold())
+    await held.wait()
+    start = time.monotonic()
+    with pytest.raises(ferro.FerroError, match="locked"):
+        await ferro.execute("insert into t values (2)", using="two")
+    assert 0.15 < time.monotonic() - start < 4
+    release.set()
+    await holder
+    await ferro.execute("insert into t values (2)", using="two")
 
 
 async def test_options_that_cannot_be_meant_are_refused() -> None:
