@@ -67,6 +67,13 @@ impl Sql {
         push_name(&mut self.text, name);
     }
 
+    /// The name of a table in the statement, quoted.
+    pub(crate) fn alias(&mut self, table: usize) {
+        self.text.push_str("\"t");
+        self.number(table);
+        self.text.push('"');
+    }
+
     /// A quoted identifier behind its table.
     pub(crate) fn qualified(&mut self, qualifier: &str, name: &str) {
         self.name(qualifier);
@@ -149,20 +156,32 @@ impl Sql {
 
     fn placeholder(&mut self, position: usize) {
         self.text.push(self.dialect.placeholder());
-        self.text.push_str(&position.to_string());
+        self.number(position);
+    }
+
+    fn number(&mut self, number: usize) {
+        // Most have one digit, and formatting takes longer than all the rest of a column.
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.text.push(char::from(b'0' + digit)),
+            _ => self.text.push_str(&number.to_string()),
+        }
     }
 }
 
 /// Appends an identifier in quotes. Names have been checked to hold no NUL.
 pub(crate) fn push_name(text: &mut String, name: &str) {
     text.push('"');
-    for character in name.chars() {
-        if character == '"' {
-            text.push('"');
-        }
-        text.push(character);
+    for (position, part) in name.split('"').enumerate() {
+        text.push_str(if position > 0 { "\"\"" } else { "" });
+        text.push_str(part);
     }
     text.push('"');
+}
+
+/// The name that a table has in a statement, by its number. On PostgreSQL such a name, unqualified,
+/// is the whole row: no column may have it.
+pub(crate) fn alias(table: usize) -> String {
+    format!("t{table}")
 }
 
 /// An identifier in quotes.

@@ -1,6 +1,6 @@
 //! The ways from one model to another: foreign keys, their reverse sides, and tables of pairs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use ferro_wit::schema;
 
@@ -32,8 +32,8 @@ pub(crate) enum Link {
 /// The relations of each model.
 pub(super) fn resolve(
     models: &[schema::Model],
-    by_name: &HashMap<String, usize>,
-    positions: &[HashMap<String, usize>],
+    by_name: &BTreeMap<String, usize>,
+    positions: &[BTreeMap<String, usize>],
 ) -> Vec<Vec<Relation>> {
     let mut links = Links { models, by_name, positions, join_tables: 0, found: Vec::new() };
     links.found.resize_with(models.len(), Vec::new);
@@ -50,9 +50,9 @@ pub(super) fn resolve(
 
 struct Links<'a> {
     models: &'a [schema::Model],
-    by_name: &'a HashMap<String, usize>,
+    by_name: &'a BTreeMap<String, usize>,
     /// The fields of each model, by name.
-    positions: &'a [HashMap<String, usize>],
+    positions: &'a [BTreeMap<String, usize>],
     /// How many tables of pairs have been made for the relations so far.
     join_tables: usize,
     found: Vec<Vec<Relation>>,

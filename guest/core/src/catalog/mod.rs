@@ -8,7 +8,7 @@ mod links;
 mod names;
 mod relations;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use ferro_wit::schema::{self, ColumnType, DefaultValue, ReferentialAction, Schema};
 use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType};
@@ -35,7 +35,7 @@ pub struct Catalog {
     pub(crate) models: Vec<Model>,
     pub(crate) enums: Vec<schema::EnumType>,
     pub(crate) join_tables: Vec<JoinTable>,
-    by_name: HashMap<String, usize>,
+    by_name: BTreeMap<String, usize>,
     /// Tables that are apart only by their PostgreSQL schema.
     same_without_schemas: Vec<String>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Model {
     pub(crate) indexes: Vec<schema::Index>,
     pub(crate) checks: Vec<schema::Check>,
     pub(crate) comment: Option<String>,
-    by_name: HashMap<String, usize>,
+    by_name: BTreeMap<String, usize>,
 }
 
 /// A table's name, in its schema.
@@ -148,9 +148,9 @@ impl Catalog {
     fn resolve(schema: Schema) -> Self {
         let same_without_schemas = faults::same_without_schemas(&schema);
         let models = schema.models;
-        let by_name: HashMap<_, _> =
+        let by_name: BTreeMap<_, _> =
             models.iter().enumerate().map(|(index, it)| (it.name.clone(), index)).collect();
-        let positions: Vec<HashMap<String, usize>> = models
+        let positions: Vec<BTreeMap<String, usize>> = models
             .iter()
             .map(|model| {
                 let fields = model.fields.iter().enumerate();
@@ -242,9 +242,9 @@ fn keys(model: &schema::Model) -> impl Iterator<Item = Vec<&str>> {
 }
 
 struct Resolver<'a> {
-    by_name: &'a HashMap<String, usize>,
+    by_name: &'a BTreeMap<String, usize>,
     /// The fields of each model, by name.
-    positions: &'a [HashMap<String, usize>],
+    positions: &'a [BTreeMap<String, usize>],
     enums: &'a [schema::EnumType],
 }
 
@@ -294,7 +294,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn foreign_key(&self, own: &HashMap<String, usize>, key: &schema::ForeignKey) -> ForeignKey {
+    fn foreign_key(&self, own: &BTreeMap<String, usize>, key: &schema::ForeignKey) -> ForeignKey {
         let target = self.by_name[&key.target];
         let fields = key.fields.iter();
         ForeignKey {

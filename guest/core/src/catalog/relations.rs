@@ -1,6 +1,6 @@
 //! Foreign keys and many-to-many relations: what can be wrong with them, and the tables of pairs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferro_wit::default_table;
 use ferro_wit::schema::{ForeignKey, ManyToMany, Model, ReferentialAction, Schema};
@@ -32,7 +32,7 @@ pub(super) fn join_table(
     source: &Model,
     relation: &ManyToMany,
     target: &Model,
-    models: &HashMap<String, usize>,
+    models: &BTreeMap<String, usize>,
 ) -> JoinTable {
     let table = table_of(source);
     let (from, to) = match source.name == target.name {
@@ -49,7 +49,7 @@ pub(super) fn join_table(
     }
 }
 
-fn join_end(model: &Model, prefix: &str, models: &HashMap<String, usize>) -> JoinEnd {
+fn join_end(model: &Model, prefix: &str, models: &BTreeMap<String, usize>) -> JoinEnd {
     let keys = model.primary_key.iter();
     let columns = keys.filter_map(|key| model.fields.iter().find(|it| &it.name == key));
     JoinEnd {
@@ -72,7 +72,7 @@ impl<'a> Faults<'a> {
 
     /// A name means one thing on a model: a field, a relation, or the way back of another's.
     fn names(&mut self) {
-        let mut known: HashSet<(&str, &str)> = HashSet::new();
+        let mut known: BTreeSet<(&str, &str)> = BTreeSet::new();
         for model in &self.schema.models {
             known.extend(model.fields.iter().map(|it| (model.name.as_str(), it.name.as_str())));
         }
@@ -185,9 +185,9 @@ impl<'a> Faults<'a> {
     fn join_tables(&mut self) {
         let fold =
             |table: &Table| (table.namespace.as_deref().map(names::fold), names::fold(&table.name));
-        let mut tables: HashSet<_> =
+        let mut tables: BTreeSet<_> =
             self.schema.models.iter().map(|model| fold(&table_of(model))).collect();
-        let none = HashMap::new();
+        let none = BTreeMap::new();
         for model in &self.schema.models {
             for relation in model.many_to_manys.iter().filter(|it| it.through.is_none()) {
                 let Some(target) = self.model(&relation.target) else { continue };
@@ -201,7 +201,7 @@ impl<'a> Faults<'a> {
                 if names::is_system_table(&join.table.name) {
                     self.found.push(format!("{at}: its table {table} belongs to the database"));
                 }
-                let mut columns = HashSet::new();
+                let mut columns = BTreeSet::new();
                 for column in join.source.columns.iter().chain(&join.target.columns) {
                     if !columns.insert(names::fold(column)) {
                         let column = shown(column);

@@ -1,7 +1,7 @@
 //! Inserts: one row of parameters, a batch, or the rows of a select; and what happens where a key is
 //! taken.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{Conflict, Insert, Node, RowSource, SelectRef};
@@ -268,7 +268,7 @@ pub(super) fn batch_sizes(values: usize) -> Vec<usize> {
 
 /// The fields that the rows carry, each once.
 fn fields<'a>(view: &View<'a>, insert: &Insert) -> Result<Vec<&'a Field>, Error> {
-    let mut known = HashSet::with_capacity(insert.fields.len());
+    let mut known = BTreeSet::new();
     let mut fields = Vec::with_capacity(insert.fields.len());
     for name in &insert.fields {
         let field = view.writable(name)?;

@@ -1,6 +1,6 @@
 //! Updates by a batch: each of its rows updates the row that has its key, many in one statement.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{KeyedBatch, Update};
@@ -108,7 +108,7 @@ fn given_name(position: usize) -> String {
 
 /// The fields that the rows carry, each once, among them a key.
 fn fields<'a>(view: &View<'a>, batch: &KeyedBatch) -> Result<Vec<&'a Field>, Error> {
-    let mut known = HashSet::with_capacity(batch.fields.len());
+    let mut known = BTreeSet::new();
     let mut fields = Vec::with_capacity(batch.fields.len());
     for name in &batch.fields {
         let field = view.nameable(name)?;

@@ -25,7 +25,7 @@ use self::include::Extra;
 use crate::catalog::{Catalog, Field};
 use crate::error::invalid;
 use crate::policy::{self, View};
-use crate::sql::Sql;
+use crate::sql::{Sql, alias};
 use crate::typing::{Fact, MAX_TABLES, Typing};
 use crate::validate;
 
@@ -94,12 +94,6 @@ pub(crate) struct Compiler<'a> {
     depth: usize,
 }
 
-/// The name that a table has in a statement, by its number. On PostgreSQL such a name, unqualified,
-/// is the whole row: no column may have it.
-fn alias(table: usize) -> String {
-    format!("t{table}")
-}
-
 /// Whether a table could get this name.
 pub(crate) fn is_alias(name: &str) -> bool {
     (0..MAX_TABLES).any(|it| name.eq_ignore_ascii_case(&alias(it)))
@@ -155,7 +149,11 @@ impl<'a> Compiler<'a> {
     fn column_named(&mut self, table: usize, column: &str) {
         match self.bare && table == 0 {
             true => self.sql.name(column),
-            false => self.sql.qualified(&alias(table), column),
+            false => {
+                self.sql.alias(table);
+                self.sql.push(".");
+                self.sql.name(column);
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use ferro_wit::query::{
 };
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
+use super::Compiler;
 use super::include::Extra;
-use super::{Compiler, alias};
 use crate::catalog::Field;
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 use crate::policy;
@@ -17,27 +17,10 @@ use crate::sql::quoted;
 impl<'a> Compiler<'a> {
     /// The rows of a select.
     pub(super) fn select(mut self, select: &'a Select) -> Result<Step, Error> {
-        self.typing.check_query(select)?;
-        let mut columns = self.columns(select)?;
+        let mut columns = self.typing.check_query(select)?;
         columns.extend(self.extra.iter().map(Extra::info));
         self.rows(select, Listed::Projection, true)?;
         self.into_step(columns)
-    }
-
-    /// What a select returns: a column can be null if it can in one of those that are combined.
-    fn columns(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
-        let mut columns = self.typing.projected(&select.projection)?;
-        let combined = self.typing.frame().combined.clone();
-        for (frame, (_, other)) in combined.into_iter().zip(&select.combined) {
-            let other = self.select_at(*other);
-            let before = self.typing.enter(frame);
-            let others = self.columns(other)?;
-            self.typing.enter(before);
-            for (column, other) in columns.iter_mut().zip(others) {
-                column.nullable |= other.nullable;
-            }
-        }
-        Ok(columns)
     }
 
     /// How many rows a select has, its limit and offset included.
@@ -172,7 +155,7 @@ impl<'a> Compiler<'a> {
             LockStrength::Share => " FOR SHARE OF ",
             LockStrength::KeyShare => " FOR KEY SHARE OF ",
         });
-        self.sql.name(&alias(self.typing.frame().row));
+        self.sql.alias(self.typing.frame().row);
         self.sql.push(match lock.wait {
             LockWait::Wait => "",
             LockWait::SkipLocked => " SKIP LOCKED",

@@ -128,13 +128,13 @@ impl<'a> Compiler<'a> {
                     // Inside of a subquery, a name that is no column of the table could turn out to
                     // be one of a table around it. Ahead of the statement there is none.
                     self.sql.ahead(&alias(table), &select);
-                    self.sql.name(&alias(table));
+                    self.sql.alias(table);
                 }
             }
             _ => self.sql.push(&name),
         }
         self.sql.push(" AS ");
-        self.sql.name(&alias(table));
+        self.sql.alias(table);
     }
 
     /// Writes the table that a write changes, under its alias.
@@ -143,7 +143,7 @@ impl<'a> Compiler<'a> {
         let name = self.table_name(row);
         self.sql.push(&name);
         self.sql.push(" AS ");
-        self.sql.name(&alias(row));
+        self.sql.alias(row);
     }
 
     fn table_name(&self, table: usize) -> String {

@@ -1,7 +1,5 @@
 //! The columns that a select or a `RETURNING` gives back: which there are, and their shape.
 
-use std::collections::HashSet;
-
 use ferro_wit::query::{Output, Projection};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
@@ -63,14 +61,13 @@ fn distinct_names<'a>(names: impl Iterator<Item = &'a str>, count: usize) -> Res
     if count == 0 {
         return Err(invalid("a projection names at least one column"));
     }
-    let mut known = HashSet::with_capacity(count);
-    for name in names {
-        if name.is_empty() {
-            return Err(invalid("a column of a projection has no name"));
-        }
-        if !known.insert(name) {
-            return Err(invalid(format!("a projection has two columns {}", shown(name))));
-        }
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    if names.first().is_some_and(|it| it.is_empty()) {
+        return Err(invalid("a column of a projection has no name"));
     }
-    Ok(())
+    match names.windows(2).find(|it| it[0] == it[1]) {
+        Some(twice) => Err(invalid(format!("a projection has two columns {}", shown(twice[0])))),
+        None => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! Selects: what may stand in their clauses, what they return, and what one is inside of another.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use ferro_wit::query::{
     Distinct, Literal, Node, NodeRef, OrderTerm, Projection, Quantifier, Related, Select,
@@ -17,37 +17,43 @@ use crate::validate::{children, select_nodes};
 impl<'a> Typing<'a> {
     /// Checks all parts of a select, in the frame of its rows: those that are left out of a count
     /// too, since what may not be named may not be named there either.
-    pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<(), Error> {
+    pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
         check_no_includes(select)?;
         self.check_query(select)
     }
 
     /// The same for the select of a query, which may include relations.
-    pub(crate) fn check_query(&mut self, select: &'a Select) -> Result<(), Error> {
-        let columns = self.projected(&select.projection)?;
+    pub(crate) fn check_query(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
+        let mut columns = self.projected(&select.projection)?;
         self.check_clauses(select)?;
         self.check_groups(select)?;
         self.check_distinct(select)?;
         self.check_lock(select)?;
-        self.check_combined(select, &columns)
+        self.check_combined(select, &mut columns)?;
+        Ok(columns)
     }
 
     /// Selects that are combined have columns of the same types, and are ordered by what they list.
-    fn check_combined(&mut self, select: &'a Select, columns: &[ColumnInfo]) -> Result<(), Error> {
+    /// A column can be null if it can in one of them.
+    fn check_combined(
+        &mut self,
+        select: &'a Select,
+        columns: &mut [ColumnInfo],
+    ) -> Result<(), Error> {
         for (_, other) in &select.combined {
             let number = other;
             let other = &self.query.selects[*number as usize];
             let view = View::open(self.catalog, self.scope, &other.model)?;
             let frame = self.open_beside(view)?;
-            let found = self.within(frame, |it| {
-                it.check_select(other)?;
-                it.projected(&other.projection)
-            })?;
+            let found = self.within(frame, |it| it.check_select(other))?;
             let kinds = |it: &ColumnInfo| (it.kind, it.many);
             if !columns.iter().map(kinds).eq(found.iter().map(kinds)) {
                 return Err(mismatch(format!(
                     "select {number} is combined with one whose columns have other types"
                 )));
+            }
+            for (column, other) in columns.iter_mut().zip(found) {
+                column.nullable |= other.nullable;
             }
             self.frame_mut().combined.push(frame);
         }
@@ -181,7 +187,7 @@ impl<'a> Typing<'a> {
         let Projection::Outputs(outputs) = &select.projection else {
             return Err(invalid("a select with groups or aggregates lists its outputs"));
         };
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         let outputs = outputs.iter().map(|it| it.expression);
         let order = select.order_by.iter().map(|it| it.expression);
         for node in outputs.chain(select.having).chain(order) {
@@ -196,7 +202,7 @@ impl<'a> Typing<'a> {
         node: NodeRef,
         select: &Select,
         inside: u8,
-        seen: &mut HashSet<(u8, NodeRef)>,
+        seen: &mut BTreeSet<(u8, NodeRef)>,
     ) -> Result<(), Error> {
         let grouped = |it: &NodeRef| match inside {
             0 => self.same(*it, node),
