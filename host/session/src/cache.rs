@@ -1,13 +1,16 @@
 //! Plans, kept under everything that they depend on.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use ferro_wit::plan::Plan;
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::types::{Dialect, Error};
-use quick_cache::sync::Cache;
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 use serde::Serialize;
 
@@ -49,10 +52,9 @@ impl Lookup<'_> {
 ///
 /// Bounded by the bytes that keys and plans take, roughly measured: queries come from guests, and
 /// two of them may be as large as all others together. Past the bound, plans that are asked for least
-/// make room; a guest that sends ever new shapes does not push out those in steady use. The hash is
-/// keyed at random, since guests choose what is hashed.
+/// make room; a guest that sends ever new shapes does not push out those in steady use.
 pub struct PlanCache {
-    plans: Cache<PlanKey, Kept, Size>,
+    plans: Cache<PlanKey, Kept, Size, SeedableRandomState>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -66,7 +68,7 @@ impl PlanCache {
     pub fn new(bytes: u64) -> Self {
         let usual = usize::try_from(bytes / USUAL_PLAN).unwrap_or(usize::MAX).max(1);
         Self {
-            plans: Cache::with_weighter(usual, bytes, Size),
+            plans: Cache::with(usual, bytes, Size, hasher(), DefaultLifecycle::default()),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -131,6 +133,18 @@ impl std::fmt::Debug for PlanCache {
             .field("misses", &self.misses())
             .finish()
     }
+}
+
+/// Guests choose what is hashed, so the hash is keyed with randomness of the operating system. It is
+/// one that is made for speed, since every query is hashed as a whole: who found queries that collide
+/// would make others compare the number of a catalog more often, and nothing else.
+fn hasher() -> SeedableRandomState {
+    static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
+    SeedableRandomState::with_seed(random(), &SHARED)
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 /// A filtered, ordered page of a model with ten fields.

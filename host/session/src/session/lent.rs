@@ -35,6 +35,25 @@ impl ferro_wit::Session for Session {
         Box::pin(async move { self.write(&query, parameters, rows).await })
     }
 
+    fn fetch_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
+        Box::pin(async move {
+            let cursor = self.fetch_raw(&sql, parameters).await?;
+            Ok(Box::new(cursor) as Box<dyn ferro_wit::Cursor>)
+        })
+    }
+
+    fn execute_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { self.execute_raw(&sql, parameters).await })
+    }
+
     fn begin(
         &self,
         options: TransactionOptions,
