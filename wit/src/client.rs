@@ -3,11 +3,13 @@
 //! In a plugin, the imports of the component implement them, and every future is ready at once; in
 //! an application, `ferro-session` does.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 
 use crate::query::Query;
-use crate::types::{Attachment, Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
+use crate::types::{
+    Attachment, Batch, ColumnInfo, Dialect, Error, ErrorKind, TransactionOptions, Value,
+};
 
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -37,6 +39,26 @@ pub trait Session: Send + Sync {
         rows: Batch,
     ) -> BoxFuture<'_, Result<u64, Error>>;
 
+    /// Run a statement of SQL text that returns rows: the interface `raw-sql`.
+    fn fetch_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Box<dyn Cursor>, Error>> {
+        let _ = (sql, parameters);
+        Box::pin(ready(Err(no_sql_text())))
+    }
+
+    /// Run a statement of SQL text for its effect; the number of rows changed.
+    fn execute_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<u64, Error>> {
+        let _ = (sql, parameters);
+        Box::pin(ready(Err(no_sql_text())))
+    }
+
     /// A transaction, or a savepoint inside one. Until it ends, `self` answers with an error.
     fn begin(&self, options: TransactionOptions) -> BoxFuture<'_, Result<Box<dyn Session>, Error>>;
 
@@ -60,4 +82,8 @@ pub trait Cursor: Send {
 
     /// Go to the next result set; false after the last.
     fn next_result(&mut self) -> BoxFuture<'_, Result<bool, Error>>;
+}
+
+fn no_sql_text() -> Error {
+    Error::new(ErrorKind::Unsupported, "this session takes queries, and no SQL text")
 }

@@ -50,6 +50,7 @@ pub(crate) struct FieldAttributes {
     pub(crate) length: Option<LitInt>,
     pub(crate) precision: Option<LitInt>,
     pub(crate) scale: Option<LitInt>,
+    pub(crate) sql_type: Option<SqlType>,
     pub(crate) default: Option<DefaultAttribute>,
     pub(crate) references: Option<Path>,
     pub(crate) relation: Option<LitStr>,
@@ -63,6 +64,19 @@ pub(crate) enum DefaultAttribute {
     Now,
     RandomUuid,
     Constant(Expr),
+    /// A function that the program calls.
+    With(Expr),
+}
+
+/// `sql_type = "varchar(20)"`: a column type by the name that both databases know it by. A name is
+/// data: SQL text never reaches a statement.
+pub(crate) enum SqlType {
+    /// The width, as `IntegerWidth` calls it.
+    Integer(&'static str),
+    Real,
+    Double,
+    Numeric(Option<(u16, u16)>),
+    Text(Option<u32>),
 }
 
 impl ModelAttributes {
@@ -181,7 +195,14 @@ impl FieldAttributes {
                 "length" => all.length = Some(meta.value()?.parse()?),
                 "precision" => all.precision = Some(meta.value()?.parse()?),
                 "scale" => all.scale = Some(meta.value()?.parse()?),
+                "sql_type" => all.sql_type = Some(meta.value()?.parse()?),
                 "default" => all.default = Some(default(meta.value()?.parse()?)),
+                "default_with" if all.default.is_some() => {
+                    return Err(meta.error("a field has one default"));
+                }
+                "default_with" => {
+                    all.default = Some(DefaultAttribute::With(meta.value()?.parse()?));
+                }
                 "references" => all.references = Some(meta.value()?.parse()?),
                 "relation" => all.relation = Some(meta.value()?.parse()?),
                 "reverse" => all.reverse = Some(meta.value()?.parse()?),
@@ -191,8 +212,8 @@ impl FieldAttributes {
                 _ => {
                     return Err(meta.error(
                         "unknown attribute of a field: expected `key`, `generated`, `version`, \
-                         `unique`, `index`, `column`, `length`, `precision`, `scale`, `default`, \
-                         `references`, `relation`, `reverse`, `on_delete`, `on_update` or \
+                         `unique`, `index`, `column`, `length`, `precision`, `scale`, `sql_type`, \
+                         `default`, `default_with`, `references`, `relation`, `reverse`, `on_delete`, `on_update` or \
                          `renamed_from`",
                     ));
                 }
@@ -222,6 +243,9 @@ impl FieldAttributes {
         if self.precision.is_some() != self.scale.is_some() {
             return refuse("`precision` and `scale` go together");
         }
+        if self.sql_type.is_some() && (self.length.is_some() || self.precision.is_some()) {
+            return refuse("a size is a part of `sql_type`: write `varchar(20)`, `numeric(12, 2)`");
+        }
         let of_relation = self.relation.is_some()
             || self.reverse.is_some()
             || self.on_delete.is_some()
@@ -232,6 +256,50 @@ impl FieldAttributes {
             );
         }
         Ok(())
+    }
+}
+
+impl Parse for SqlType {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let literal: LitStr = input.parse()?;
+        let text = literal.value().to_ascii_lowercase();
+        let (name, sizes) = match text.strip_suffix(')').and_then(|it| it.split_once('(')) {
+            Some((name, sizes)) => (name.trim(), sizes.split(',').map(str::trim).collect()),
+            None => (text.trim(), Vec::new()),
+        };
+        let size = |text: &str, most: u32| match text.parse::<u32>() {
+            Ok(size) if (1..=most).contains(&size) => Ok(size),
+            _ => Err(Error::new(literal.span(), format!("`{text}` is no size of `{name}`"))),
+        };
+        let digits = |text: &str| match text.parse::<u16>() {
+            Ok(digits) if digits <= 1_000 => Ok(digits),
+            _ => Err(Error::new(literal.span(), format!("`{text}` is no number of digits"))),
+        };
+        Ok(match (name, &sizes[..]) {
+            ("smallint" | "int2", []) => Self::Integer("Small"),
+            ("integer" | "int" | "int4", []) => Self::Integer("Regular"),
+            ("bigint" | "int8", []) => Self::Integer("Big"),
+            ("real" | "float4", []) => Self::Real,
+            ("double precision" | "double" | "float8", []) => Self::Double,
+            ("numeric" | "decimal", []) => Self::Numeric(None),
+            ("numeric" | "decimal", [precision]) => Self::Numeric(Some((digits(precision)?, 0))),
+            ("numeric" | "decimal", [precision, scale]) => {
+                Self::Numeric(Some((digits(precision)?, digits(scale)?)))
+            }
+            ("text" | "varchar" | "character varying", []) => Self::Text(None),
+            ("varchar" | "character varying", [length]) => {
+                Self::Text(Some(size(length, 10_485_760)?))
+            }
+            _ => {
+                let message = format!(
+                    "`{}` is no type that a field may ask for: expected `smallint`, `integer`, \
+                     `bigint`, `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text` or \
+                     `varchar(20)`",
+                    literal.value()
+                );
+                return Err(Error::new(literal.span(), message));
+            }
+        })
     }
 }
 

@@ -38,6 +38,9 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
         }
 
         #[automatically_derived]
+        impl ::ferro::schema::Textual for #ident {}
+
+        #[automatically_derived]
         impl ::ferro::Scalar for #ident {
             const KIND: ::ferro::__private::ferro_wit::types::ScalarType =
                 ::ferro::__private::ferro_wit::types::ScalarType::Text;

@@ -1,21 +1,32 @@
 //! `plugin!`: the bindings of an author's world over those of the library.
 
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::env;
+use std::path::PathBuf;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitStr, Result, Token, bracketed};
+use wit_parser::{Resolve, WorldKey};
 
 /// Where the WIT package `ferro:orm` is: an author's crate cannot know.
 const ORM_WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+
+const RAW_SQL: &str = "ferro:orm/raw-sql@0.1.0";
 
 pub(crate) struct Plugin {
     world: LitStr,
     path: LitStr,
     models: Vec<syn::Path>,
+}
+
+/// A world of the author's.
+struct World {
+    /// With its package: with two packages at hand, a bare name is ambiguous.
+    name: String,
+    /// Whether it imports `raw-sql`.
+    sends_sql_text: bool,
 }
 
 impl Parse for Plugin {
@@ -54,7 +65,9 @@ impl Parse for Plugin {
 impl Plugin {
     pub(crate) fn expand(self) -> Result<TokenStream> {
         let Self { path, models, .. } = &self;
-        let world = self.qualified_world()?;
+        let World { name: world, sends_sql_text } = self.resolve()?;
+        // A mapping that a world has no use for is an error.
+        let raw_sql = sends_sql_text.then(|| quote!(#RAW_SQL: ::ferro::__private::raw_sql,));
         Ok(quote! {
             /// The world of this plugin: its types, and the traits of its exports.
             #[allow(
@@ -77,6 +90,7 @@ impl Plugin {
                         "ferro:orm/schema@0.1.0": ::ferro::__private::ferro_wit::schema,
                         "ferro:orm/query@0.1.0": ::ferro::__private::ferro_wit::query,
                         "ferro:orm/database@0.1.0": ::ferro::__private::database,
+                        #raw_sql
                     },
                 });
             }
@@ -99,35 +113,26 @@ impl Plugin {
         })
     }
 
-    /// The world with its package: with two packages at hand, a bare name is ambiguous.
-    fn qualified_world(&self) -> Result<String> {
-        let world = self.world.value();
-        if world.contains('/') {
-            return Ok(world);
-        }
+    /// The world, looked up in its folder.
+    fn resolve(&self) -> Result<World> {
         let root = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-        let dir = root.join(self.path.value());
-        let package = package_of(&dir)
-            .map_err(|error| Error::new(self.path.span(), format!("{}: {error}", dir.display())))?;
-        Ok(match package.split_once('@') {
-            Some((name, version)) => format!("{name}/{world}@{version}"),
-            None => format!("{package}/{world}"),
-        })
+        let mut packages = Resolve::default();
+        let at = |it: &LitStr, error| Error::new(it.span(), format!("{error:#}"));
+        packages.push_path(ORM_WIT).map_err(|it| at(&self.path, it))?;
+        let folder = root.join(self.path.value());
+        let (package, _) = packages.push_path(folder).map_err(|it| at(&self.path, it))?;
+        let id = packages
+            .select_world(&[package], Some(&self.world.value()))
+            .map_err(|it| at(&self.world, it))?;
+        let world = &packages.worlds[id];
+        let name = match world.package {
+            Some(package) => packages.packages[package].name.interface_id(&world.name),
+            None => world.name.clone(),
+        };
+        let sends_sql_text = world.imports.keys().any(|import| match import {
+            WorldKey::Interface(id) => packages.id_of(*id).as_deref() == Some(RAW_SQL),
+            WorldKey::Name(_) => false,
+        });
+        Ok(World { name, sends_sql_text })
     }
-}
-
-/// The name in the `package` statement of a folder's WIT files.
-fn package_of(dir: &Path) -> std::io::Result<String> {
-    for entry in fs::read_dir(dir)? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|it| it == "wit") {
-            for line in fs::read_to_string(&file)?.lines() {
-                if let Some(name) = line.trim_start().strip_prefix("package ") {
-                    let end = name.find([';', '{']).unwrap_or(name.len());
-                    return Ok(name.get(..end).unwrap_or(name).trim().to_owned());
-                }
-            }
-        }
-    }
-    Err(std::io::Error::other("no `.wit` file with a `package` statement"))
 }

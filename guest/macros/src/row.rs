@@ -46,6 +46,12 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
                     }))
                     .collect()
             }
+
+            fn layout() -> ::ferro::__private::Layout {
+                ::ferro::__private::Layout::named(::std::vec![
+                    #((#names, ::ferro::__private::Slot::of::<#types>()),)*
+                ])
+            }
         }
 
         #[doc = #doc]

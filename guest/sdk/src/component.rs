@@ -9,6 +9,8 @@ use ferro_wit::query::Query;
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
 
 pub use self::bindings::ferro::orm::database;
+#[cfg(feature = "raw-sql")]
+pub use self::privileged::ferro::orm::raw_sql;
 
 /// The generated code: the only unsafe one of this crate.
 #[allow(
@@ -31,6 +33,33 @@ mod bindings {
         with: {
             "ferro:orm/database@0.1.0": generate,
             "ferro:orm/query@0.1.0": ferro_wit::query,
+            "ferro:orm/types@0.1.0": ferro_wit::types,
+        },
+    });
+}
+
+/// A plugin imports SQL text only if its author turned the feature on.
+#[cfg(feature = "raw-sql")]
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::undocumented_unsafe_blocks,
+    reason = "generated"
+)]
+mod privileged {
+    wit_bindgen::generate!({
+        inline: "
+            package ferro:sdk-privileged;
+            world imports { import ferro:orm/raw-sql@0.1.0; }
+        ",
+        path: "../../wit",
+        with: {
+            "ferro:orm/database@0.1.0": super::database,
+            "ferro:orm/query@0.1.0": ferro_wit::query,
+            "ferro:orm/raw-sql@0.1.0": generate,
             "ferro:orm/types@0.1.0": ferro_wit::types,
         },
     });
@@ -66,6 +95,25 @@ impl ferro_wit::Session for database::Session {
         rows: Batch,
     ) -> BoxFuture<'_, Result<u64, Error>> {
         finished(self.write(&query, &parameters, &rows))
+    }
+
+    #[cfg(feature = "raw-sql")]
+    fn fetch_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
+        let cursor = raw_sql::fetch(self, &sql, &parameters);
+        finished(cursor.map(|cursor| Box::new(Cursor::new(cursor)) as _))
+    }
+
+    #[cfg(feature = "raw-sql")]
+    fn execute_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> BoxFuture<'_, Result<u64, Error>> {
+        finished(raw_sql::execute(self, &sql, &parameters))
     }
 
     fn begin(

@@ -146,14 +146,14 @@ impl<F: Field> Reader<'_, F> {
     }
 }
 
-fn describe(cells: &Cells) -> String {
+pub(crate) fn describe(cells: &Cells) -> String {
     match cells {
         Cells::Scalars(it) => type_name(it.elements.kind(), false),
         Cells::Arrays(it) => type_name(it.items.elements.kind(), true),
     }
 }
 
-fn type_name(kind: ferro_wit::types::ScalarType, many: bool) -> String {
+pub(crate) fn type_name(kind: ferro_wit::types::ScalarType, many: bool) -> String {
     let kind = format!("{kind:?}").to_lowercase();
     if many { format!("`array of {kind}`") } else { format!("`{kind}`") }
 }

@@ -24,6 +24,8 @@ mod rows;
 mod run;
 mod scalar;
 mod session;
+#[cfg(feature = "raw-sql")]
+mod sql;
 #[doc(hidden)]
 pub mod support;
 mod tree;
@@ -48,6 +50,8 @@ pub use crate::rows::Rows;
 pub use crate::run::run;
 pub use crate::scalar::{Field, Scalar, Storable};
 pub use crate::session::{Request, Session, Transaction};
+#[cfg(feature = "raw-sql")]
+pub use crate::sql::{Bind, Sql, sql};
 
 /// What a file that works with models needs: `use ferro::prelude::*;`.
 pub mod prelude {

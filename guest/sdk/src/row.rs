@@ -6,13 +6,13 @@ use std::future::Future;
 use std::marker::PhantomData;
 
 use ferro_wit::Cursor;
-use ferro_wit::types::{Batch, Error};
+use ferro_wit::types::{Batch, Error, ScalarType};
 
 use crate::decode::Columns;
 use crate::expression::{Aggregate, Column, Expr, Expression};
 use crate::model::Model;
 use crate::rows;
-use crate::scalar::Field;
+use crate::scalar::{Field, Storable as _};
 use crate::tree::Tree;
 
 /// What a row can become: a model, a tuple of what fields may be, one such value, or a struct
@@ -29,6 +29,46 @@ pub trait Row: Sized + Send + 'static {
     /// `decode-failed`, naming the column, and the key of the row where it is known, if a value
     /// does not fit.
     fn decode(batch: &Batch) -> Result<Vec<Self>, Error>;
+
+    /// Its columns, for those who have to bring them into this order: SQL text.
+    #[doc(hidden)]
+    fn layout() -> Layout;
+}
+
+/// The columns that a row is made of.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "raw-sql"), allow(dead_code, reason = "only SQL text is arranged"))]
+pub struct Layout {
+    /// By which they are found; none where it is by position.
+    pub(crate) names: Option<Vec<&'static str>>,
+    pub(crate) slots: Vec<Slot>,
+}
+
+/// What a column of a row holds.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "raw-sql"), allow(dead_code, reason = "only SQL text is arranged"))]
+pub struct Slot {
+    pub(crate) kind: ScalarType,
+    pub(crate) many: bool,
+}
+
+impl Layout {
+    /// Columns with names: for the code that the macros write.
+    #[must_use]
+    pub fn named(columns: Vec<(&'static str, Slot)>) -> Self {
+        let (names, slots) = columns.into_iter().unzip();
+        Self { names: Some(names), slots }
+    }
+}
+
+impl Slot {
+    /// For a field of this type.
+    #[must_use]
+    pub fn of<F: Field>() -> Self {
+        Self { kind: F::Base::KIND, many: F::Base::MANY }
+    }
 }
 
 /// What a [`select`](crate::Query::select) takes: an expression, a tuple of them, or the
@@ -133,6 +173,10 @@ impl<F: Field> Row for F {
         let values = columns.reader::<F>(0)?;
         (0..columns.rows()).map(|row| values.read(row)).collect()
     }
+
+    fn layout() -> Layout {
+        Layout { names: None, slots: vec![Slot::of::<F>()] }
+    }
 }
 
 macro_rules! selections {
@@ -156,6 +200,10 @@ macro_rules! tuples {
                 let columns = Columns::unnamed(batch, &NAMES[..[$($position),*].len()])?;
                 let readers = ($(columns.reader::<$field>($position)?,)*);
                 (0..columns.rows()).map(|row| Ok(($(readers.$position.read(row)?,)*))).collect()
+            }
+
+            fn layout() -> Layout {
+                Layout { names: None, slots: vec![$(Slot::of::<$field>()),*] }
             }
         }
 

@@ -13,7 +13,8 @@ use crate::session::{Request, Session};
 /// not count, few enough that one batch and its models fit in a small guest's memory.
 pub(crate) const BATCH_ROWS: u32 = 4096;
 
-/// The rows of a query, fetched in batches: made by [`Query::stream`](crate::Query::stream).
+/// The rows of a query, fetched in batches: made by [`Query::stream`](crate::Query::stream) and
+/// `Sql::stream`.
 ///
 /// ```
 /// # use ferro::prelude::*;
@@ -49,9 +50,12 @@ impl<'s, T> Rows<'s, T> {
         batch: u32,
         decode: Decode<T>,
     ) -> Result<Self, Error> {
-        let cursor = db.fetch(request).await?;
+        Ok(Self::over(db.fetch(request).await?, batch, decode))
+    }
+
+    pub(crate) fn over(cursor: Box<dyn Cursor>, batch: u32, decode: Decode<T>) -> Self {
         let (batch, read) = (batch.max(1), Vec::new().into_iter());
-        Ok(Self { cursor, batch, decode, read, session: PhantomData })
+        Self { cursor, batch, decode, read, session: PhantomData }
     }
 
     /// The next row; none after the last.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use ferro_wit::schema::{
     CheckTerm, CheckTest, ColumnType, Comparison, DecimalSize, DefaultValue, ForeignKey, Index,
-    ManyToMany, ReferentialAction,
+    IntegerWidth, ManyToMany, ReferentialAction,
 };
 use ferro_wit::types::Value;
 
@@ -180,7 +180,11 @@ fn term(field: &str, test: CheckTest) -> CheckTerm {
 
 /// What cannot be a constant is null, which the catalog refuses by the name of the field.
 fn constant<T, V: Operand<(), T>>(value: V) -> Value {
-    match value.into_tree() {
+    constant_of(value.into_tree())
+}
+
+fn constant_of(tree: Tree) -> Value {
+    match tree {
         Tree::Value { value: Ok(value), .. } => value,
         _ => Value::Null,
     }
@@ -267,11 +271,53 @@ impl<T> FieldOf<T> {
         self
     }
 
+    pub fn as_integer(mut self, width: IntegerWidth) -> Self
+    where
+        T: Field<Base: Counted>,
+    {
+        self.field.kind = ColumnType::Integer(width);
+        self
+    }
+
+    pub fn as_real(mut self) -> Self
+    where
+        T: Field<Base: Floating>,
+    {
+        self.field.kind = ColumnType::Real;
+        self
+    }
+
+    pub fn as_double(mut self) -> Self
+    where
+        T: Field<Base: Floating>,
+    {
+        self.field.kind = ColumnType::Double;
+        self
+    }
+
+    pub fn as_numeric(mut self) -> Self
+    where
+        T: Field<Base: HasPrecision>,
+    {
+        self.field.kind = ColumnType::Decimal(None);
+        self
+    }
+
+    pub fn as_text(mut self, characters: Option<u32>) -> Self
+    where
+        T: Field<Base: Textual>,
+    {
+        self.field.kind = ColumnType::Text(characters);
+        self
+    }
+
     pub fn default_value<V: Settable<(), T>>(mut self, value: V) -> Self {
-        self.field.default = match value.into_tree() {
-            Tree::Value { value: Ok(value), .. } => Some(DefaultValue::Constant(value)),
-            _ => None,
-        };
+        self.field.default = Some(DefaultValue::Constant(constant_of(value.into_tree())));
+        self
+    }
+
+    pub fn default_of_client(mut self) -> Self {
+        self.field.default = Some(DefaultValue::Client);
         self
     }
 
@@ -315,6 +361,27 @@ impl Counted for i64 {}
     label = "expected `Date`, `Time`, `Timestamp` or `Timestamptz`"
 )]
 pub trait Moment {}
+
+/// What a column of floats holds.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` has no column of floats",
+    label = "expected `f32` or `f64`"
+)]
+pub trait Floating {}
+
+impl Floating for f32 {}
+impl Floating for f64 {}
+
+/// What a column of texts holds: texts, and enums that are to have no type of their own.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` has no column of texts",
+    label = "expected `String` or an enum"
+)]
+pub trait Textual {}
+
+impl Textual for String {}
 
 /// What has a largest number of characters.
 #[doc(hidden)]

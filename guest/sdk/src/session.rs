@@ -238,6 +238,24 @@ impl Session {
     pub async fn write(&self, request: Request, rows: Batch) -> Result<u64, Error> {
         self.inner.write(request.query, request.parameters, rows).await
     }
+
+    #[cfg(feature = "raw-sql")]
+    pub(crate) async fn fetch_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> Result<Box<dyn Cursor>, Error> {
+        self.inner.fetch_raw(sql, parameters).await
+    }
+
+    #[cfg(feature = "raw-sql")]
+    pub(crate) async fn execute_raw(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> Result<u64, Error> {
+        self.inner.execute_raw(sql, parameters).await
+    }
 }
 
 impl Transaction {

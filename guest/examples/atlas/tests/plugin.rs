@@ -88,25 +88,7 @@ async fn a_failure_on_the_way_reaches_the_caller_and_leaves_nothing(url: &str) -
     Ok(())
 }
 
-macro_rules! on_each_database {
-    ($($scenario:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario("sqlite::memory:").await
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario(&ferro_test_support::postgres::url()).await
-            })*
-        }
-    };
-}
-
-on_each_database! {
+ferro_test_support::on_each_database! {
     questions_are_answered_largest_first,
     a_city_is_founded_whole_and_only_once_with_its_slug,
     a_failure_on_the_way_reaches_the_caller_and_leaves_nothing,

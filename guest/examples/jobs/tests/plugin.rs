@@ -85,25 +85,7 @@ async fn workers_at_once_get_a_job_each(url: &str) -> Result<()> {
     Ok(())
 }
 
-macro_rules! on_each_database {
-    ($($scenario:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario("sqlite::memory:").await
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario(&ferro_test_support::postgres::url()).await
-            })*
-        }
-    };
-}
-
-on_each_database! {
+ferro_test_support::on_each_database! {
     jobs_come_by_priority_and_fail_until_they_are_dead,
     workers_at_once_get_a_job_each,
 }

@@ -95,25 +95,7 @@ async fn transfers_at_once_never_overdraw_an_account(url: &str) -> Result<()> {
     Ok(())
 }
 
-macro_rules! on_each_database {
-    ($($scenario:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario("sqlite::memory:").await
-            })*
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario(&ferro_test_support::postgres::url()).await
-            })*
-        }
-    };
-}
-
-on_each_database! {
+ferro_test_support::on_each_database! {
     a_transfer_changes_both_accounts_and_statements_show_it,
     what_cannot_be_paid_changes_nothing,
     transfers_at_once_never_overdraw_an_account,

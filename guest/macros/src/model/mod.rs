@@ -10,7 +10,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, Result, Type, Visibility};
 
-use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes};
+use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes, SqlType};
 
 /// What a model can do by itself: a column's function of the same name would hide it.
 const RESERVED: [&str; 22] = [
@@ -140,7 +140,9 @@ impl<'a> Model<'a> {
         let ident = self.ident;
         let name = self.attributes.name.as_ref().map_or_else(|| ident.to_string(), |it| it.value());
         let fields: Vec<_> = self.fields.iter().map(|it| &it.name).collect();
-        let types: Vec<_> = self.fields.iter().map(|it| it.ty).collect();
+        // A field that asks for another type needs no enum.
+        let own_types = self.fields.iter().filter(|it| it.attributes.sql_type.is_none());
+        let types: Vec<_> = own_types.map(|it| it.ty).collect();
         let path = self.path_name();
         let keys: Vec<_> = self.keys().map(|it| it.ident).collect();
         let key_names = self.keys().map(|it| &it.name);
@@ -185,8 +187,9 @@ impl<'a> Model<'a> {
                 }
 
                 fn enums() -> ::std::vec::Vec<::ferro::__private::ferro_wit::schema::EnumType> {
-                    let types = [#(::ferro::__private::enum_type::<#types>()),*];
-                    ::core::iter::IntoIterator::into_iter(types).flatten().collect()
+                    let mut types = ::std::vec::Vec::new();
+                    #(types.extend(::ferro::__private::enum_type::<#types>());)*
+                    types
                 }
 
                 fn key(&self) -> Self::Key {
@@ -212,6 +215,11 @@ impl<'a> Model<'a> {
     fn row(&self) -> TokenStream {
         let ident = self.ident;
         let idents = self.fields.iter().map(|it| it.ident);
+        let types = self.fields.iter().map(|it| it.ty);
+        let columns = self.fields.iter().map(|it| match &it.attributes.column {
+            Some(column) => column.value(),
+            None => it.name.clone(),
+        });
         let readers = self.fields.iter().enumerate().map(|(index, field)| {
             let Field { ident, ty, .. } = field;
             quote_spanned! {field.type_span()=>
@@ -231,6 +239,12 @@ impl<'a> Model<'a> {
                             #(#idents: #idents.read(row)?,)*
                         }))
                         .collect()
+                }
+
+                fn layout() -> ::ferro::__private::Layout {
+                    ::ferro::__private::Layout::named(::std::vec![
+                        #((#columns, ::ferro::__private::Slot::of::<#types>()),)*
+                    ])
                 }
             }
         }
@@ -396,6 +410,25 @@ impl<'a> Field<'a> {
         if let (Some(precision), Some(scale)) = (&attributes.precision, &attributes.scale) {
             steps.push(quote_spanned!(at=> .size(#precision, #scale)));
         }
+        if let Some(sql_type) = &attributes.sql_type {
+            steps.push(match sql_type {
+                SqlType::Integer(width) => {
+                    let width = format_ident!("{width}");
+                    let width = quote!(::ferro::__private::ferro_wit::schema::IntegerWidth::#width);
+                    quote_spanned!(at=> .as_integer(#width))
+                }
+                SqlType::Real => quote_spanned!(at=> .as_real()),
+                SqlType::Double => quote_spanned!(at=> .as_double()),
+                SqlType::Numeric(None) => quote_spanned!(at=> .as_numeric()),
+                SqlType::Numeric(Some((precision, scale))) => {
+                    quote_spanned!(at=> .size(#precision, #scale))
+                }
+                SqlType::Text(length) => {
+                    let length = option(length.map(|it| quote!(#it)));
+                    quote_spanned!(at=> .as_text(#length))
+                }
+            });
+        }
         match &attributes.default {
             Some(DefaultAttribute::Now) => steps.push(quote_spanned!(at=> .default_now())),
             Some(DefaultAttribute::RandomUuid) => {
@@ -403,6 +436,9 @@ impl<'a> Field<'a> {
             }
             Some(DefaultAttribute::Constant(value)) => {
                 steps.push(quote_spanned!(at=> .default_value(#value)))
+            }
+            Some(DefaultAttribute::With(_)) => {
+                steps.push(quote_spanned!(at=> .default_of_client()))
             }
             None => {}
         }

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::{Field, Model};
+use crate::attributes::DefaultAttribute;
 
 impl Model<'_> {
     /// The struct of a row that the database completes.
@@ -17,8 +18,11 @@ impl Model<'_> {
         let given: Vec<_> = self.fields.iter().filter(|it| !it.attributes.generated).collect();
         let members = given.iter().map(|field| {
             let Field { ident, visibility, ty, docs, .. } = field;
-            if field.attributes.default.is_some() {
-                let doc = "`None`: the database's default.";
+            if let Some(default) = &field.attributes.default {
+                let doc = match default {
+                    DefaultAttribute::With(_) => "`None`: the default, made when it is inserted.",
+                    _ => "`None`: the database's default.",
+                };
                 return quote! {
                     #(#docs)*
                     #[doc = ""]
@@ -33,28 +37,41 @@ impl Model<'_> {
             quote!(#(#docs)* #fallback #visibility #ident: #ty)
         });
         let values =
-            given.iter().map(|Field { ident, name, attributes, .. }| match attributes.default {
-                Some(_) => quote! {
-                    if let ::core::option::Option::Some(value) = &self.#ident {
-                        values.push((#name, ::ferro::Field::value(value)?));
-                    }
-                },
-                None => quote!(values.push((#name, ::ferro::Field::value(&self.#ident)?));),
+            given.iter().map(|Field { ident, name, ty, attributes, .. }| {
+                match &attributes.default {
+                    Some(DefaultAttribute::With(make)) => quote! {
+                        let value: #ty = self.#ident.clone().unwrap_or_else(#make);
+                        values.push((#name, ::ferro::Field::value(&value)?));
+                    },
+                    Some(_) => quote! {
+                        if let ::core::option::Option::Some(value) = &self.#ident {
+                            values.push((#name, ::ferro::Field::value(value)?));
+                        }
+                    },
+                    None => quote!(values.push((#name, ::ferro::Field::value(&self.#ident)?));),
+                }
             });
         let columns =
-            given.iter().map(|Field { ident, name, attributes, .. }| match attributes.default {
-                Some(_) => quote! {
-                    let given = rows.iter().map(|row| row.#ident.as_ref());
-                    if let ::core::option::Option::Some(column) =
-                        ::ferro::__private::column_with_default(#name, given)?
-                    {
-                        columns.push((#name, column));
-                    }
-                },
-                None => quote! {
-                    let given = rows.iter().map(|row| &row.#ident);
-                    columns.push((#name, ::ferro::__private::column(given)?));
-                },
+            given.iter().map(|Field { ident, name, ty, attributes, .. }| {
+                match &attributes.default {
+                    Some(DefaultAttribute::With(make)) => quote! {
+                        let given = rows.iter().map(|row| row.#ident.clone().unwrap_or_else(#make));
+                        let given: ::std::vec::Vec<#ty> = given.collect();
+                        columns.push((#name, ::ferro::__private::column(given.iter())?));
+                    },
+                    Some(_) => quote! {
+                        let given = rows.iter().map(|row| row.#ident.as_ref());
+                        if let ::core::option::Option::Some(column) =
+                            ::ferro::__private::column_with_default(#name, given)?
+                        {
+                            columns.push((#name, column));
+                        }
+                    },
+                    None => quote! {
+                        let given = rows.iter().map(|row| &row.#ident);
+                        columns.push((#name, ::ferro::__private::column(given)?));
+                    },
+                }
             });
         Some(quote! {
             #[doc = #doc]

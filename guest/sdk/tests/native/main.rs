@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod database;
+mod fields;
 mod includes;
 #[path = "../models/mod.rs"]
 mod models;
 mod paging;
+mod raw;
 mod reading;
 mod relations;
 mod tables;

@@ -30,6 +30,8 @@ async fn r1_sql_text_takes_the_import_and_the_grant() {
         assert_eq!(raw.call_wave(&granted, insert).await.unwrap(), "ok(2)");
         let rows = r#"rows("app", "SELECT body FROM note")"#;
         assert_eq!(raw.call_wave(&granted, rows).await.unwrap(), "ok(2)");
+        let note = r#"note("app", 2)"#;
+        assert_eq!(raw.call_wave(&granted, note).await.unwrap(), r#"ok("2: y")"#);
         bench.at_rest().await;
     }
 }

@@ -1,52 +1,38 @@
 //! A plugin that sends SQL text, for the tests of hosts.
 
-#[cfg(target_family = "wasm")]
-mod plugin {
-    use ferro_wit::schema::Schema;
-    use ferro_wit::types::Error;
+use ferro::{Error, Session, sql};
 
-    #[allow(missing_docs, unsafe_code, clippy::all, clippy::cast_possible_truncation)]
-    mod bindings {
-        wit_bindgen::generate!({
-            path: ["../../../wit", "wit"],
-            world: "ferro:test/raw",
-            generate_all,
-            with: {
-                "ferro:orm/types@0.1.0": ferro_wit::types,
-                "ferro:orm/query@0.1.0": ferro_wit::query,
-                "ferro:orm/schema@0.1.0": ferro_wit::schema,
-            },
-        });
-    }
-    use bindings::Guest;
-    use bindings::exports::ferro::orm::models;
-    use bindings::ferro::orm::database::Session;
-    use bindings::ferro::orm::raw_sql;
+ferro::plugin! {
+    world: "raw",
+    models: [],
+}
 
-    struct Raw;
+/// A note, as the tests' databases have it.
+#[derive(ferro::Row)]
+struct Note {
+    body: String,
+    id: i64,
+}
 
-    bindings::export!(Raw with_types_in bindings);
-
-    impl models::Guest for Raw {
-        fn describe() -> Schema {
-            Schema { models: vec![], enums: vec![] }
+#[ferro::exports]
+impl bindings::Guest for Plugin {
+    async fn rows(label: String, text: String) -> Result<u64, Error> {
+        let db = Session::open(&label)?;
+        let mut rows = sql(text).stream::<(String,)>(&db, 100).await?;
+        let mut count = 0;
+        while rows.next().await?.is_some() {
+            count += 1;
         }
+        Ok(count)
     }
 
-    impl Guest for Raw {
-        fn rows(label: String, sql: String) -> Result<u64, Error> {
-            let session = Session::open(&label)?;
-            let cursor = raw_sql::fetch(&session, &sql, &[])?;
-            let mut rows = 0;
-            while let Some(batch) = cursor.next(100)? {
-                rows += u64::from(batch.rows);
-            }
-            Ok(rows)
-        }
+    async fn execute(label: String, text: String) -> Result<u64, Error> {
+        sql(text).execute(&Session::open(&label)?).await
+    }
 
-        fn execute(label: String, sql: String) -> Result<u64, Error> {
-            let session = Session::open(&label)?;
-            raw_sql::execute(&session, &sql, &[])
-        }
+    async fn note(label: String, id: i64) -> Result<String, Error> {
+        let db = Session::open(&label)?;
+        let note: Note = sql("SELECT * FROM note WHERE id = ?").bind(id).one(&db).await?;
+        Ok(format!("{}: {}", note.id, note.body))
     }
 }

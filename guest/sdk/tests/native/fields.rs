@@ -1,0 +1,159 @@
+//! What a field can ask for beside its type: another column type, defaults that the program makes,
+//! a version.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use ferro::prelude::*;
+use ferro::values::Decimal;
+use ferro::{Dialect, Error, ErrorKind, sql};
+
+use crate::on_each_database;
+
+on_each_database! {
+    ferro::schema![super::Narrow, super::Ticket, super::Draft] =>
+    columns_have_the_types_that_are_asked_for,
+    defaults_are_made_by_the_program_where_a_row_says_nothing,
+    a_change_to_a_row_that_another_has_changed_is_refused,
+}
+
+#[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+enum Size {
+    Small,
+    Large,
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Narrow {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(sql_type = "integer")]
+    medium: i64,
+    #[ferro(sql_type = "smallint")]
+    few: i64,
+    #[ferro(sql_type = "bigint")]
+    many: i16,
+    #[ferro(sql_type = "real")]
+    ratio: f64,
+    #[ferro(sql_type = "varchar(3)")]
+    code: Option<String>,
+    #[ferro(sql_type = "text")]
+    size: Size,
+    #[ferro(sql_type = "numeric(6, 2)")]
+    price: Decimal,
+}
+
+async fn columns_have_the_types_that_are_asked_for(db: Session) -> Result<(), Error> {
+    let row = Narrow {
+        id: 1,
+        medium: 4,
+        few: 2,
+        many: 3,
+        ratio: 0.5,
+        code: Some("abc".into()),
+        size: Size::Large,
+        price: Decimal::parse("12.50")?,
+    };
+    Narrow::insert(&db, &row).await?;
+    let large = Narrow::query().filter(Narrow::size().eq(Size::Large) & Narrow::ratio().eq(0.5));
+    assert_eq!(large.all(&db).await?, [row.clone()]);
+
+    let types: Vec<String> = match db.dialect() {
+        Dialect::Sqlite => sql("SELECT lower(type) FROM pragma_table_info('narrow') WHERE cid > 0 ORDER BY cid"),
+        Dialect::Postgres => sql("SELECT CAST(data_type AS text) FROM information_schema.columns \
+             WHERE ordinal_position > 1 AND table_name = 'narrow' AND table_schema = current_schema() \
+             ORDER BY ordinal_position"),
+    }
+    .all(&db)
+    .await?;
+    let expected = match db.dialect() {
+        Dialect::Sqlite => {
+            ["integer", "smallint", "bigint", "real", "varchar(3)", "text", "decimal_text(6,2)"]
+        }
+        Dialect::Postgres => {
+            ["integer", "smallint", "bigint", "real", "character varying", "text", "numeric"]
+        }
+    };
+    assert_eq!(types, expected);
+    assert!(ferro::schema![Narrow].enums.is_empty(), "an enum as text has no type of its own");
+
+    let long = Narrow { id: 2, code: Some("abcd".into()), ..row };
+    assert!(Narrow::insert(&db, &long).await.is_err(), "four characters in three");
+    Ok(())
+}
+
+static TOKENS: AtomicI64 = AtomicI64::new(100);
+
+fn next_token() -> i64 {
+    TOKENS.fetch_add(1, Ordering::Relaxed)
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Ticket {
+    #[ferro(key, default_with = next_token)]
+    id: i64,
+    #[ferro(default_with = || Some("new".to_owned()))]
+    state: Option<String>,
+}
+
+async fn defaults_are_made_by_the_program_where_a_row_says_nothing(
+    db: Session,
+) -> Result<(), Error> {
+    let made = Ticket::create(&db, NewTicket { id: None, state: None }).await?;
+    assert!(made.id >= 100);
+    assert_eq!(made.state.as_deref(), Some("new"));
+    let given = NewTicket { id: Some(1), state: Some(None) };
+    assert_eq!(Ticket::create(&db, given).await?, Ticket { id: 1, state: None });
+
+    // Unlike with a default of the database, each row may say something or nothing.
+    let rows = [
+        NewTicket { id: None, state: Some(Some("open".into())) },
+        NewTicket { id: Some(2), state: None },
+    ];
+    assert_eq!(Ticket::bulk_create(&db, &rows).await?, 2);
+    let states = Ticket::query().order_by(Ticket::id().asc()).select(Ticket::state());
+    let states = states.all(&db).await?;
+    assert_eq!(
+        states.iter().map(Option::as_deref).collect::<Vec<_>>(),
+        [None, Some("new"), Some("new"), Some("open")]
+    );
+    Ok(())
+}
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Draft {
+    #[ferro(key)]
+    id: i64,
+    text: String,
+    #[ferro(version)]
+    version: i64,
+}
+
+async fn a_change_to_a_row_that_another_has_changed_is_refused(db: Session) -> Result<(), Error> {
+    Draft::insert(&db, &Draft { id: 1, text: "a".into(), version: 0 }).await?;
+    let mut mine = Draft::get(&db, 1).await?;
+    let mut theirs = mine.clone();
+    theirs.update(&db, |it| it.text = "b".into()).await?;
+    assert_eq!(theirs.version, 1);
+
+    let stale = mine.update(&db, |it| it.text = "c".into()).await.unwrap_err();
+    assert_eq!(stale.kind, ErrorKind::SerializationFailure);
+    assert!(stale.retryable);
+    assert_eq!(stale.table.as_deref(), Some("draft"));
+    assert!(stale.message.contains("read it again"), "{stale}");
+    assert_eq!(mine.delete(&db).await.unwrap_err().kind, ErrorKind::SerializationFailure);
+    assert_eq!(mine.text, "a", "what failed changes nothing here");
+    assert_eq!(Draft::get(&db, 1).await?, theirs);
+
+    // A change of many rows at once counts their versions, too.
+    Draft::query().update(&db, [Draft::text().set("d")]).await?;
+    let error = theirs.update(&db, |it| it.text = "e".into()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::SerializationFailure);
+    mine = Draft::get(&db, 1).await?;
+    mine.update(&db, |it| it.text = "f".into()).await?;
+    assert_eq!((mine.text.as_str(), mine.version), ("f", 3));
+
+    mine.clone().delete(&db).await?;
+    let gone = mine.update(&db, |it| it.text = "g".into()).await.unwrap_err();
+    assert_eq!(gone.kind, ErrorKind::NotFound, "a row that has gone is no conflict");
+    Ok(())
+}
