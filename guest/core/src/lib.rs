@@ -7,9 +7,11 @@
 //! 2. `validate` makes sure that the query can be walked: indices, depth, size.
 //! 3. `policy` opens a view of the query's model: the fields that the caller's scope shows, and the
 //!    conditions that it forces on rows. What is outside of the scope is looked up in vain.
-//! 4. `typing` finds what each expression is, and refuses what does not fit. It keeps the frames of
+//! 4. `common` looks at the common tables that the query makes for itself, which are like models from
+//!    then on.
+//! 5. `typing` finds what each expression is, and refuses what does not fit. It keeps the frames of
 //!    a statement: which rows an expression looks at, and which tables are joined to them.
-//! 5. `compile` writes the statement, in the spelling of `dialect`, through the writer in `sql`,
+//! 6. `compile` writes the statement, in the spelling of `dialect`, through the writer in `sql`,
 //!    which owns quoting and the binds.
 //!
 //! `ddl` makes tables of models; `functions` is the closed list of what expressions may call.
@@ -54,6 +56,7 @@
 //!     projection: Projection::Model,
 //!     distinct: Distinct::No,
 //!     filter: None,
+//!     joins: vec![],
 //!     group_by: vec![],
 //!     having: None,
 //!     order_by: vec![],
@@ -63,7 +66,8 @@
 //!     includes: vec![],
 //!     combined: vec![],
 //! };
-//! let query = Query { nodes: vec![], selects: vec![all], statement: Statement::Select(0) };
+//! let statement = Statement::Select(0);
+//! let query = Query { nodes: vec![], selects: vec![all], common: vec![], statement };
 //! let plan = catalog.compile(&query, Dialect::Sqlite, None)?;
 //! assert_eq!(plan.steps[0].sql, r#"SELECT "t0"."name" FROM "city" AS "t0""#);
 //! # Ok::<(), ferro_wit::types::Error>(())
@@ -72,6 +76,7 @@
 #![forbid(unsafe_code)]
 
 mod catalog;
+mod common;
 mod compile;
 mod ddl;
 mod dialect;

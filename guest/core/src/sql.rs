@@ -4,7 +4,7 @@
 //! where values come from, not values, are shared between equal places, and are numbered as they
 //! are first written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use ferro_wit::plan::{Bind, Binding, Step};
 use ferro_wit::types::{ColumnInfo, Dialect, Error, ScalarType};
@@ -18,8 +18,16 @@ pub(crate) const MAX_SQL_BYTES: usize = 256 * 1024;
 /// A statement that is being written.
 pub(crate) struct Sql {
     text: String,
-    /// Selects that stand ahead of the statement, each under a name.
+    /// The statement, while a common table is being written.
+    aside: String,
+    /// Selects that stand ahead of the statement, each under a name, and that read nothing else of
+    /// what stands there.
     ahead: Vec<String>,
+    /// Common tables, each after those that it reads.
+    common: VecDeque<String>,
+    /// Parts of the statement.
+    parts: Vec<String>,
+    recursive: bool,
     binds: Vec<Bind>,
     /// Placeholders that can be written again: those of parameters and of forced values.
     shared: BTreeMap<(Source, u32), usize>,
@@ -36,7 +44,11 @@ impl Sql {
     pub(crate) fn new(dialect: Dialect) -> Self {
         Self {
             text: String::with_capacity(256),
+            aside: String::new(),
             ahead: Vec::new(),
+            common: VecDeque::new(),
+            parts: Vec::new(),
+            recursive: false,
             binds: Vec::new(),
             shared: BTreeMap::new(),
             dialect,
@@ -59,7 +71,19 @@ impl Sql {
     /// Puts what is written so far ahead of the statement, under a name and names of its columns.
     pub(crate) fn move_ahead(&mut self, name: &str, columns: &[String]) {
         let select = std::mem::take(&mut self.text);
-        self.ahead.push(format!("{} ({}) AS ({select})", quoted(name), columns.join(", ")));
+        self.parts.push(format!("{} ({}) AS ({select})", quoted(name), columns.join(", ")));
+    }
+
+    /// What is written from here on are the rows of a common table. Those that it reads come later.
+    pub(crate) fn begin_common(&mut self) {
+        self.aside = std::mem::take(&mut self.text);
+    }
+
+    /// Goes on with the statement.
+    pub(crate) fn end_common(&mut self, head: &str, recursive: bool) {
+        let rows = std::mem::replace(&mut self.text, std::mem::take(&mut self.aside));
+        self.common.push_front(format!("{head} ({rows})"));
+        self.recursive |= recursive;
     }
 
     /// A quoted identifier.
@@ -120,8 +144,8 @@ impl Sql {
 
     /// Fails once the statement is too long, so that no query makes the writer run for ever.
     pub(crate) fn check_size(&self) -> Result<(), Error> {
-        let ahead: usize = self.ahead.iter().map(String::len).sum();
-        if self.text.len() + ahead > MAX_SQL_BYTES {
+        let ahead: usize = self.stands_ahead().map(String::len).sum();
+        if self.text.len() + self.aside.len() + ahead > MAX_SQL_BYTES {
             return Err(limit(format!("the statement is longer than {MAX_SQL_BYTES} bytes")));
         }
         Ok(())
@@ -130,11 +154,17 @@ impl Sql {
     /// The statement as a step of a plan.
     pub(crate) fn into_step(self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
         self.check_size()?;
-        let sql = match self.ahead.is_empty() {
-            true => self.text,
-            false => format!("WITH {} {}", self.ahead.join(", "), self.text),
+        let ahead: Vec<_> = self.stands_ahead().map(String::as_str).collect();
+        let sql = match (ahead.is_empty(), self.recursive) {
+            (true, _) => self.text,
+            (false, false) => format!("WITH {} {}", ahead.join(", "), self.text),
+            (false, true) => format!("WITH RECURSIVE {} {}", ahead.join(", "), self.text),
         };
         Ok(Step { sql, binds: self.binds, columns, attachment: None, rows_per_statement: None })
+    }
+
+    fn stands_ahead(&self) -> impl Iterator<Item = &String> {
+        self.ahead.iter().chain(&self.common).chain(&self.parts)
     }
 
     fn share(&mut self, source: Source, index: u32, bind: Bind) {

@@ -32,6 +32,7 @@ pub(crate) fn structure(query: &Query) -> Result<(), Error> {
     let mut check = Check { query, depths: Vec::with_capacity(query.nodes.len()), references: 0 };
     check.nodes()?;
     check.selects()?;
+    check.common()?;
     check.statement()?;
     parameters(query)
 }
@@ -126,6 +127,15 @@ impl Check<'_> {
                         "it refers to select {other}, which does not come before it"
                     ))));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn common(&self) -> Result<(), Error> {
+        for table in &self.query.common {
+            for select in [table.rows].into_iter().chain(table.step.map(|(_, it)| it)) {
+                self.select_exists(select)?;
             }
         }
         Ok(())
@@ -235,6 +245,7 @@ pub(crate) fn select_nodes(select: &Select) -> Vec<NodeRef> {
     if let ferro_wit::query::Distinct::On(on) = &select.distinct {
         nodes.extend(on);
     }
+    nodes.extend(select.joins.iter().map(|it| it.on));
     nodes.extend(select.filter);
     nodes.extend(&select.group_by);
     nodes.extend(select.having);

@@ -282,7 +282,8 @@ impl Transaction {
 impl Request {
     pub(crate) fn new(arena: Arena, statement: Statement) -> Self {
         let Arena { nodes, selects, parameters, .. } = arena;
-        Self { query: Query { nodes, selects, statement }, parameters }
+        let common = Vec::new();
+        Self { query: Query { nodes, selects, common, statement }, parameters }
     }
 }
 

@@ -157,6 +157,22 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "t3_",
     },
     Guard {
+        promise: "T3",
+        file: "guest/core/src/compile/common.rs",
+        line: "let fenced = self.typing.scope.is_some();",
+        without: "let fenced = false;",
+        target: "databases",
+        tests: "t3_",
+    },
+    Guard {
+        promise: "T9",
+        file: "guest/core/src/compile/common.rs",
+        line: "if to.is(ScalarType::Text) && self.fact(node)?.lengthens {",
+        without: "if to.is(ScalarType::Text) && self.fact(node)?.tables == u64::MAX {",
+        target: "databases",
+        tests: "t9_",
+    },
+    Guard {
         promise: "T4",
         file: "guest/core/src/policy/mod.rs",
         line: "if !settable || again {",

@@ -3,6 +3,7 @@
 //! [`faults`] checks models as they were given; this module builds what the other stages read, and
 //! may rely on what was checked.
 
+mod common;
 mod faults;
 mod links;
 mod names;
@@ -16,7 +17,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType};
 use crate::dialect::Spelling as _;
 
 pub(crate) use links::{Link, Relation};
-pub(crate) use names::{MAX_NAME_BYTES, shorten};
+pub(crate) use names::{MAX_NAME_BYTES, fault as name_fault, shorten};
 
 /// Checked models, ready to compile against.
 ///

@@ -4,7 +4,7 @@
 pub(crate) const MAX_NAME_BYTES: usize = 63;
 
 /// What is wrong with a name, as the end of a sentence.
-pub(super) fn fault(name: &str) -> Option<String> {
+pub(crate) fn fault(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("is empty".into());
     }

@@ -8,7 +8,6 @@ use super::Compiler;
 use crate::catalog::{Field, Type};
 use crate::dialect::{OVERFLOW, Spelling as _};
 use crate::error::{invalid, mismatch, shown};
-use crate::policy::View;
 use crate::sql::quoted;
 
 /// The name of the select in the statement.
@@ -30,7 +29,7 @@ impl<'a> Compiler<'a> {
         select: SelectRef,
     ) -> Result<Vec<String>, Error> {
         let select = self.select_at(select);
-        let view = View::open(self.catalog, self.typing.scope, &select.model)?;
+        let view = self.typing.commons.open(self.catalog, self.typing.scope, &select.model)?;
         let frame = self.typing.open(view, None)?;
         let before = self.typing.enter(frame);
         self.typing.check_select(select)?;

@@ -252,7 +252,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Writes a template: `{0}`, `{1}` and `{2}` stand for what is written in their places.
-    fn filled(
+    pub(super) fn filled(
         &mut self,
         template: &str,
         mut write: impl FnMut(&mut Self, usize) -> Result<(), Error>,

@@ -27,7 +27,7 @@ impl<'a> Compiler<'a> {
             return Ok(vec![self.select(select)?]);
         }
         let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
-        let scope = self.typing.scope;
+        let (scope, commons) = (self.typing.scope, self.typing.commons);
         let mut loads = Loads { catalog, query, scope, found: Vec::new() };
         loads.begin(self.view().clone(), select);
         for inclusion in &select.includes {
@@ -39,7 +39,7 @@ impl<'a> Compiler<'a> {
         let mut steps = vec![self.select(select)?];
         for load in &loads[1..] {
             let parents = loads[load.parents].view.clone();
-            let compiler = Self::new(catalog, query, dialect, scope, parents)?;
+            let compiler = Self::new(catalog, query, dialect, scope, commons, parents)?;
             steps.push(compiler.load(load)?);
         }
         Ok(steps)
@@ -103,6 +103,7 @@ impl<'a> Compiler<'a> {
             && select.group_by.is_empty()
             && select.having.is_none()
             && select.lock.is_none()
+            && select.joins.is_empty()
             && select.combined.is_empty();
         if !plain {
             return Err(invalid(

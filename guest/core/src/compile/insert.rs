@@ -40,7 +40,7 @@ impl<'a> Compiler<'a> {
     /// rows or one.
     fn insert_batch(self, insert: &'a Insert, fields: &[&'a Field]) -> Result<Vec<Step>, Error> {
         let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
-        let scope = self.typing.scope;
+        let (scope, commons) = (self.typing.scope, self.typing.commons);
         let arrays = fields.iter().any(|it| it.ty.many);
         if dialect.features().arrays && !arrays && !fields.is_empty() {
             return Ok(vec![self.insert_rows(insert, fields, Rows::Unnest)?]);
@@ -50,7 +50,8 @@ impl<'a> Compiler<'a> {
         batch_sizes(values)
             .into_iter()
             .map(|rows| {
-                let compiler = Self::new(catalog, query, dialect, scope, self.view().clone())?;
+                let view = self.view().clone();
+                let compiler = Self::new(catalog, query, dialect, scope, commons, view)?;
                 compiler.insert_rows(insert, fields, Rows::Batch(rows))
             })
             .collect()

@@ -30,11 +30,12 @@ impl<'a> Compiler<'a> {
             return Ok(vec![self.update_keyed(update, batch, &fields, None)?]);
         }
         let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
-        let scope = self.typing.scope;
+        let (scope, commons) = (self.typing.scope, self.typing.commons);
         batch_sizes(fields.len())
             .into_iter()
             .map(|rows| {
-                let compiler = Self::new(catalog, query, dialect, scope, self.view().clone())?;
+                let view = self.view().clone();
+                let compiler = Self::new(catalog, query, dialect, scope, commons, view)?;
                 compiler.update_keyed(update, batch, &fields, Some(rows))
             })
             .collect()

@@ -3,6 +3,7 @@
 //! One file for each kind of statement, and one for expressions. All write through [`Sql`], reach
 //! models through a [`View`], and ask [`crate::typing`] what an expression is before they write it.
 
+mod common;
 mod comparison;
 mod copy;
 mod delete;
@@ -21,8 +22,10 @@ use ferro_wit::policy::Scope;
 use ferro_wit::query::{Node, NodeRef, Query, SelectRef, Statement};
 use ferro_wit::types::{ColumnInfo, Dialect, Error};
 
+use self::common::Filled;
 use self::include::Extra;
 use crate::catalog::{Catalog, Field};
+use crate::common::{self as common_tables, Commons, MAX_COMMON};
 use crate::error::invalid;
 use crate::policy::{self, View};
 use crate::sql::{Sql, alias};
@@ -57,8 +60,18 @@ impl Catalog {
         if !is_read {
             policy::allow_writes(scope)?;
         }
-        let view = View::open(self, scope, model)?;
-        let compiler = Compiler::new(self, query, dialect, scope, view.clone())?;
+        let tables = common_tables::find(self, query, dialect, scope)?;
+        let commons = Commons::new(query, &tables);
+        let view = match &query.statement {
+            Statement::Select(_) | Statement::Count(_) | Statement::Exists(_) => {
+                commons.open(self, scope, model)?
+            }
+            _ => {
+                commons.check_written(model)?;
+                View::open(self, scope, model)?
+            }
+        };
+        let compiler = Compiler::new(self, query, dialect, scope, commons, view.clone())?;
         let steps = match &query.statement {
             Statement::Select(select) => compiler.select_and_relations(*select)?,
             Statement::Count(select) => vec![compiler.count(*select)?],
@@ -92,11 +105,16 @@ pub(crate) struct Compiler<'a> {
     extra: Vec<Extra<'a>>,
     /// How many statements there are around what is being written.
     depth: usize,
+    /// The common tables that the statement reads.
+    reads: Vec<bool>,
+    /// The columns of the common table that is being written.
+    filled: Option<Filled<'a>>,
 }
 
-/// Whether a table could get this name.
+/// Whether a table, or a common table, could get this name.
 pub(crate) fn is_alias(name: &str) -> bool {
-    (0..MAX_TABLES).any(|it| name.eq_ignore_ascii_case(&alias(it)))
+    let common = (0..MAX_COMMON).map(common_tables::table_name);
+    (0..MAX_TABLES).map(alias).chain(common).any(|it| name.eq_ignore_ascii_case(&it))
 }
 
 impl<'a> Compiler<'a> {
@@ -105,11 +123,22 @@ impl<'a> Compiler<'a> {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
+        commons: Commons<'a>,
         view: View<'a>,
     ) -> Result<Self, Error> {
-        let typing = Typing::new(catalog, query, dialect, scope, view)?;
-        let sql = Sql::new(dialect);
-        Ok(Self { catalog, query, dialect, typing, sql, bare: false, extra: Vec::new(), depth: 0 })
+        let typing = Typing::new(catalog, query, dialect, scope, commons, view)?;
+        Ok(Self {
+            catalog,
+            query,
+            dialect,
+            typing,
+            sql: Sql::new(dialect),
+            bare: false,
+            extra: Vec::new(),
+            depth: 0,
+            reads: vec![false; query.common.len()],
+            filled: None,
+        })
     }
 
     /// The model as the caller sees it.
@@ -157,7 +186,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn into_step(self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
+    fn into_step(mut self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
+        self.common_tables()?;
         self.sql.into_step(columns)
     }
 }

@@ -62,6 +62,11 @@ impl<'a> Compiler<'a> {
         self.rows(select, Listed::Projection, true)
     }
 
+    /// Writes the rows of a common table.
+    pub(super) fn common_rows(&mut self, select: &'a Select) -> Result<(), Error> {
+        self.rows(select, Listed::Columns, true)
+    }
+
     /// Writes the select that chooses rows to change, by their keys.
     pub(super) fn chosen_keys(&mut self, select: &'a Select) -> Result<(), Error> {
         self.rows(select, Listed::Keys, true)
@@ -167,12 +172,17 @@ impl<'a> Compiler<'a> {
     fn plain_rows(&mut self, select: &'a Select, listed: Listed) -> Result<(), Error> {
         self.sql.push("SELECT ");
         match listed {
-            Listed::Projection => {
+            Listed::Projection | Listed::Columns => {
                 if matches!(select.distinct, Distinct::Rows) {
                     self.sql.push("DISTINCT ");
                 }
-                self.projection(&select.projection)?;
-                self.extra();
+                match listed {
+                    Listed::Columns => self.common_columns(&select.projection)?,
+                    _ => {
+                        self.projection(&select.projection)?;
+                        self.extra();
+                    }
+                }
             }
             Listed::Keys => self.keys(),
             Listed::Value { guarded } => self.only_value(&select.projection, guarded)?,
@@ -404,6 +414,8 @@ impl<'a> Compiler<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listed {
     Projection,
+    /// The columns of a common table.
+    Columns,
     Keys,
     /// The only column, as a value to compare with; guarded where it can be asked of any row.
     Value {

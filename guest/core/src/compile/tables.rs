@@ -8,13 +8,14 @@ use crate::catalog::{Catalog, Link, Table};
 use crate::dialect::Spelling as _;
 use crate::policy::{self, View};
 use crate::sql::{push_name, quoted};
-use crate::typing::{Join, Reach};
+use crate::typing::{Join, Joined, Reach};
 
 impl<'a> Compiler<'a> {
     /// Writes ` FROM …` with all that the current frame joins.
     pub(super) fn from(&mut self) -> Result<(), Error> {
         let frame = self.typing.frame();
         let (row, joins, reach) = (frame.row, frame.joins.clone(), frame.reach);
+        let joined = frame.joined.clone();
         self.sql.push(" FROM ");
         self.source(row);
         if let Some(Reach { relation, pairs: Some(pairs), .. }) = reach {
@@ -26,6 +27,11 @@ impl<'a> Compiler<'a> {
         }
         for join in joins {
             self.join(&join);
+        }
+        for Joined { table, on } in joined {
+            self.sql.push(" JOIN ");
+            self.source(table);
+            policy::joined(self, on)?;
         }
         Ok(())
     }
@@ -119,6 +125,9 @@ impl<'a> Compiler<'a> {
     fn source(&mut self, table: usize) {
         let name = self.table_name(table);
         let found = &self.typing.tables[table];
+        if let Some(index) = found.view.as_ref().and_then(|it| it.common) {
+            self.reads[index] = true;
+        }
         match &found.view {
             Some(view) if self.must_prove_columns(view) => {
                 let select = proof(view, &name, table);

@@ -1,6 +1,6 @@
 //! Updates: they touch exactly the rows that their select chooses.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{Assignment, Distinct, Node, Query, Select, SelectRef, Update};
@@ -65,6 +65,7 @@ impl<'a> Compiler<'a> {
         check_no_includes(rows)?;
         let plain = matches!(rows.distinct, Distinct::No)
             && rows.lock.is_none()
+            && rows.joins.is_empty()
             && rows.combined.is_empty()
             && rows.group_by.is_empty()
             && rows.having.is_none();
@@ -88,7 +89,7 @@ impl<'a> Compiler<'a> {
         if set.is_empty() {
             return Err(invalid("an update sets at least one field"));
         }
-        let mut known = HashSet::with_capacity(set.len());
+        let mut known = BTreeSet::new();
         for (position, assignment) in set.iter().enumerate() {
             let field = self.view().writable(&assignment.field)?;
             if !known.insert(field.name.as_str()) {

@@ -39,6 +39,9 @@ pub(crate) struct Features {
     pub(crate) row_functions: bool,
     /// Unions and their like stand in parentheses inside of others.
     pub(crate) nested_sets: bool,
+    /// The columns of a recursive table have the types of its first rows to the letter: those of
+    /// what is added are not widened.
+    pub(crate) exact_recursion: bool,
     /// Single rows can be locked. Else a transaction that reads is alone with what it read: if
     /// another one writes, its own writes fail with `busy`.
     pub(crate) row_locks: bool,
@@ -63,6 +66,7 @@ const SQLITE: Features = Features {
     exact_without_index: false,
     row_functions: false,
     nested_sets: false,
+    exact_recursion: false,
     row_locks: false,
     schemas: false,
     added_constraints: false,
@@ -82,6 +86,7 @@ const POSTGRES: Features = Features {
     exact_without_index: true,
     row_functions: true,
     nested_sets: true,
+    exact_recursion: true,
     row_locks: true,
     schemas: true,
     added_constraints: true,
@@ -122,6 +127,8 @@ pub(crate) trait Spelling {
     /// What stands before and after an element of a JSON array, which has no bytes: they travel as
     /// hexadecimal digits.
     fn element(self, kind: ScalarType) -> (&'static str, &'static str);
+    /// A text, `{0}`, that must not have more than a million characters.
+    fn bounded_text(self) -> &'static str;
     /// What makes values compare exactly, whatever collation their column has.
     fn exact(self, kind: ScalarType) -> &'static str;
 }
@@ -347,6 +354,18 @@ impl Spelling for Dialect {
         match (self, kind) {
             (Self::Sqlite, ScalarType::Blob | ScalarType::Uuid) => ("unhex(", ")"),
             _ => ("", ""),
+        }
+    }
+
+    fn bounded_text(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "CASE WHEN length({0}) > 1000000 THEN abs(-9223372036854775808) ELSE {0} END"
+            }
+            Self::Postgres => {
+                "CASE WHEN length({0}) > 1000000 THEN CAST(9223372036854775807 + length({0}) AS \
+                 text) ELSE {0} END"
+            }
         }
     }
 

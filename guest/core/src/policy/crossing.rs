@@ -91,8 +91,8 @@ impl<'a> View<'a> {
             }
         }
         let message = format!(
-            "model {} has no relation {}{}",
-            shown(&self.model.name),
+            "{} has no relation {}{}",
+            self.shown(),
             shown(name),
             suggestion(name, known.into_iter())
         );

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, Field, Model};
 use crate::error::{bad_scope, denied, invalid, shown, suggestion};
 
 pub(crate) use agreements::agreements;
-pub(crate) use rows::{conjuncts, fails, forced_too, holds, must_guard, operator, value};
+pub(crate) use rows::{conjuncts, fails, forced_too, holds, joined, must_guard, operator, value};
 
 /// A model as a caller sees it.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub(crate) struct View<'a> {
     /// None: everything is allowed.
     scope: Option<&'a TableScope>,
     pub(crate) forced: Vec<Forced<'a>>,
+    /// It is a common table, by its number: what a caller may not see is in none.
+    pub(crate) common: Option<usize>,
 }
 
 /// A condition on every row that the caller sees or leaves behind.
@@ -56,7 +58,7 @@ impl<'a> View<'a> {
         let Some(scope) = scope else {
             let known = || catalog.models.iter().map(|it| it.name.as_str());
             let (_, model) = catalog.model(name).ok_or_else(|| invalid(no_model(name, known())))?;
-            return Ok(Self { model, scope: None, forced: Vec::new() });
+            return Ok(Self { model, scope: None, forced: Vec::new(), common: None });
         };
         let granted = || scope.tables.iter().map(|it| it.model.as_str());
         let unknown = || denied(no_model(name, granted()));
@@ -69,7 +71,18 @@ impl<'a> View<'a> {
         check_field_sets(model, table)?;
         let before: usize = scope.tables.iter().take(position).map(|it| it.filters.len()).sum();
         let forced = forced(model, table, before)?;
-        Ok(Self { model, scope: Some(table), forced })
+        Ok(Self { model, scope: Some(table), forced, common: None })
+    }
+
+    /// A common table. Whoever reads it made it, of what the scope lets be read.
+    pub(crate) fn of_common(index: usize, model: &'a Model) -> Self {
+        Self { model, scope: None, forced: Vec::new(), common: Some(index) }
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn shown(&self) -> String {
+        let what = if self.common.is_some() { "common table" } else { "model" };
+        format!("{what} {}", shown(&self.model.name))
     }
 
     /// The fields that may be read, in the order of the model.
@@ -160,12 +173,8 @@ impl<'a> View<'a> {
     /// The same for a field that does not exist and for one that is hidden.
     fn no_field(&self, name: &str) -> Error {
         let known = self.readable_fields().map(|it| it.name.as_str());
-        let message = format!(
-            "model {} has no field {}{}",
-            shown(&self.model.name),
-            shown(name),
-            suggestion(name, known)
-        );
+        let message =
+            format!("{} has no field {}{}", self.shown(), shown(name), suggestion(name, known));
         match self.scope {
             Some(_) => denied(message),
             None => invalid(message),

@@ -39,6 +39,11 @@ pub(crate) fn forced_too(compiler: &mut Compiler<'_>, table: usize) {
     }
 }
 
+/// Writes ` ON …` with the condition on rows that stand beside each other.
+pub(crate) fn joined(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
+    terms(compiler, condition, " ON ")
+}
+
 /// Writes ` AND …` with a condition on the row that is looked at.
 pub(crate) fn holds(compiler: &mut Compiler<'_>, condition: NodeRef) -> Result<(), Error> {
     terms(compiler, condition, " AND ")

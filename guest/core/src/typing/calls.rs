@@ -59,7 +59,8 @@ impl Typing<'_> {
             self.check_exact(first.kind, "calculations with decimals are")?;
         }
         let fallible = around.fallible || function.fallible();
-        Ok(Fact { nullable, fallible, ..around }.with(result))
+        let lengthens = around.lengthens || function == functions::Function::Replace;
+        Ok(Fact { nullable, fallible, lengthens, ..around }.with(result))
     }
 
     /// Casts that mean the same on both databases.
@@ -167,6 +168,7 @@ impl Typing<'_> {
             window: false,
             varies: true,
             parameter: argument.parameter || filter.parameter,
+            lengthens: argument.lengthens,
             tables,
         })
     }

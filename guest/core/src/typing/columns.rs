@@ -1,11 +1,19 @@
 //! The columns that a select or a `RETURNING` gives back: which there are, and their shape.
 
-use ferro_wit::query::{Output, Projection};
+use ferro_wit::query::{Output, Projection, Select};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
 use super::Typing;
-use crate::catalog::Field;
+use crate::catalog::{Field, Type};
 use crate::error::{denied, invalid, shown};
+
+/// A column of a common table.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) ty: Type,
+    pub(crate) nullable: bool,
+}
 
 impl<'a> Typing<'a> {
     /// What a projection returns; fails for what the caller may not read.
@@ -35,6 +43,40 @@ impl<'a> Typing<'a> {
                 outputs.iter().map(|output| self.of_output(output)).collect()
             }
         }
+    }
+
+    /// The columns of a select as those of a table that others read.
+    pub(crate) fn listed(&mut self, select: &'a Select) -> Result<Vec<Column>, Error> {
+        let of_field =
+            |it: &Field| Column { name: it.name.clone(), ty: it.ty, nullable: it.nullable };
+        let mut columns: Vec<_> = match &select.projection {
+            Projection::Model => self.view().readable_fields().map(of_field).collect(),
+            Projection::Fields(names) => names
+                .iter()
+                .map(|name| self.view().readable(name).map(of_field))
+                .collect::<Result<_, _>>()?,
+            Projection::Outputs(outputs) => outputs
+                .iter()
+                .map(|output| {
+                    let fact = self.fact(output.expression)?;
+                    let ty = fact.ty.unwrap_or(Type::scalar(ScalarType::Text));
+                    Ok(Column { name: output.name.clone(), ty, nullable: fact.nullable })
+                })
+                .collect::<Result<_, Error>>()?,
+        };
+        let combined = self.frame().combined.clone();
+        for (frame, (_, other)) in combined.into_iter().zip(&select.combined) {
+            let other = &self.query.selects[*other as usize];
+            let others = self.within(frame, |it| it.listed(other))?;
+            for (column, other) in columns.iter_mut().zip(others) {
+                column.nullable |= other.nullable;
+                // Values of different enums have nothing in common but being texts.
+                if column.ty != other.ty {
+                    column.ty.enumeration = None;
+                }
+            }
+        }
+        Ok(columns)
     }
 
     fn of_output(&mut self, output: &Output) -> Result<ColumnInfo, Error> {

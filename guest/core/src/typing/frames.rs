@@ -7,7 +7,7 @@
 //! Tables are numbered over the whole statement, in the order in which they are first reached. The
 //! number is the table's alias in SQL, and its bit in [`Fact::tables`].
 
-use ferro_wit::query::{NodeRef, Path};
+use ferro_wit::query::{self, NodeRef, Path};
 use ferro_wit::types::Error;
 
 use super::{Fact, Typing};
@@ -37,6 +37,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) row: usize,
     /// The rows that it refers to, each after the one that leads to it.
     pub(crate) joins: Vec<Join<'a>>,
+    /// The common tables that stand beside them, in order.
+    pub(crate) joined: Vec<Joined>,
     /// How its rows are found from one of an outer frame.
     pub(crate) reach: Option<Reach<'a>>,
     /// The frames of the selects that this one is combined with, in order.
@@ -63,6 +65,14 @@ pub(crate) struct Join<'a> {
     pub(crate) from: usize,
     pub(crate) relation: &'a Relation,
     pub(crate) to: usize,
+}
+
+/// A common table beside a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joined {
+    pub(crate) table: usize,
+    /// The condition on both.
+    pub(crate) on: NodeRef,
 }
 
 /// From a row to the rows that are related to it.
@@ -92,6 +102,7 @@ impl<'a> Typing<'a> {
             view,
             row,
             joins: Vec::new(),
+            joined: Vec::new(),
             reach: None,
             combined: Vec::new(),
             first: None,
@@ -212,6 +223,11 @@ impl<'a> Typing<'a> {
     /// Crosses a relation to one row, and gives its table.
     pub(super) fn step(&mut self, frame: usize, from: usize, name: &str) -> Result<usize, Error> {
         self.check_reach(frame)?;
+        if from == self.frames[frame].row
+            && let Some(table) = self.joined(frame, name)
+        {
+            return Ok(table);
+        }
         let mut joins = self.frames[frame].joins.iter();
         if let Some(join) = joins.find(|it| it.from == from && it.relation.name == name) {
             return Ok(join.to);
@@ -235,6 +251,30 @@ impl<'a> Typing<'a> {
         frame.tables |= 1 << to;
         frame.joins.push(Join { from, relation: crossing.relation, to });
         Ok(to)
+    }
+
+    /// The common table of this name that a frame joins.
+    pub(super) fn joined(&self, frame: usize, name: &str) -> Option<usize> {
+        let is_it =
+            |it: &usize| self.tables[*it].view.as_ref().is_some_and(|view| view.model.name == name);
+        self.frames[frame].joined.iter().map(|it| it.table).find(is_it)
+    }
+
+    /// Joins a common table to the rows of the current frame.
+    pub(super) fn join(&mut self, join: &query::Join) -> Result<(), Error> {
+        let name = shown(&join.table);
+        if self.joined(self.current, &join.table).is_some() {
+            return Err(invalid(format!("common table {name} is joined twice")));
+        }
+        let view = self.commons.view(&join.table);
+        let view = view.ok_or_else(|| invalid(format!("there is no common table {name}")))?;
+        let name = &view.model.table;
+        let table = self.add_table(Table { name, view: Some(view), optional: false })?;
+        let frame = self.frame_mut();
+        frame.tables |= 1 << table;
+        frame.joined.push(Joined { table, on: join.on });
+        self.check_condition(join.on)?;
+        self.check_rowwise(join.on).map(|_| ())
     }
 
     /// Whether a relation of a table's model leads to many rows.

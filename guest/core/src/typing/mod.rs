@@ -16,13 +16,15 @@ use ferro_wit::query::{Literal, Node, NodeRef, Query};
 use ferro_wit::types::{Dialect, Error, ScalarType};
 
 use crate::catalog::{Catalog, Type};
+use crate::common::Commons;
 use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::View;
 
+pub(crate) use columns::Column;
 pub(crate) use documents::is_position;
 use frames::Frame;
-pub(crate) use frames::{Join, MAX_TABLES, Reach, Table};
+pub(crate) use frames::{Join, Joined, MAX_TABLES, Reach, Table};
 pub(crate) use selects::check_no_includes;
 
 /// What is known of a node.
@@ -41,6 +43,8 @@ pub(crate) struct Fact {
     pub(crate) varies: bool,
     /// A parameter stands in it.
     pub(crate) parameter: bool,
+    /// A text in it can be longer than those that it is made of.
+    pub(crate) lengthens: bool,
     /// The tables that it depends on, as bits.
     pub(crate) tables: u64,
 }
@@ -54,6 +58,7 @@ impl Fact {
         window: false,
         varies: false,
         parameter: false,
+        lengthens: false,
         tables: 0,
     };
 
@@ -71,6 +76,7 @@ impl Fact {
             window: one.window || other.window,
             varies: one.varies || other.varies,
             parameter: one.parameter || other.parameter,
+            lengthens: one.lengthens || other.lengthens,
             tables: one.tables | other.tables,
         })
     }
@@ -90,6 +96,7 @@ pub(crate) struct Typing<'a> {
     pub(crate) query: &'a Query,
     pub(crate) dialect: Dialect,
     pub(crate) scope: Option<&'a Scope>,
+    pub(crate) commons: Commons<'a>,
     /// The tables of the statement, by their numbers.
     pub(crate) tables: Vec<Table<'a>>,
     frames: Vec<Frame<'a>>,
@@ -103,12 +110,13 @@ pub(crate) struct Typing<'a> {
 }
 
 impl<'a> Typing<'a> {
-    /// Looks at the rows of a model first.
+    /// Looks at the rows of a model, or of a common table, first.
     pub(crate) fn new(
         catalog: &'a Catalog,
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
+        commons: Commons<'a>,
         view: View<'a>,
     ) -> Result<Self, Error> {
         let (tables, frames) = (Vec::new(), Vec::new());
@@ -117,6 +125,7 @@ impl<'a> Typing<'a> {
             query,
             dialect,
             scope,
+            commons,
             tables,
             frames,
             current: 0,

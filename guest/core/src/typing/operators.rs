@@ -56,7 +56,8 @@ impl Typing<'_> {
                 Ok(Fact { nullable, fallible: true, ..around }.with(kind))
             }
             B::Concat if both(ScalarType::Text, left, right) => {
-                Ok(Fact { fallible: true, ..around }.with(ScalarType::Text))
+                let fact = Fact { fallible: true, lengthens: true, ..around };
+                Ok(fact.with(ScalarType::Text))
             }
             B::Like | B::Ilike | B::NotLike | B::NotIlike
                 if both(ScalarType::Text, left, right) =>

@@ -11,7 +11,7 @@ use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 use super::{Fact, Typing};
 use crate::catalog::{Field, Type};
 use crate::error::{at, invalid, mismatch, unsupported};
-use crate::policy::{View, Write};
+use crate::policy::Write;
 use crate::validate::{children, select_nodes};
 
 impl<'a> Typing<'a> {
@@ -24,6 +24,7 @@ impl<'a> Typing<'a> {
 
     /// The same for the select of a query, which may include relations.
     pub(crate) fn check_query(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
+        select.joins.iter().try_for_each(|join| self.join(join))?;
         let mut columns = self.projected(&select.projection)?;
         self.check_clauses(select)?;
         self.check_groups(select)?;
@@ -43,7 +44,7 @@ impl<'a> Typing<'a> {
         for (_, other) in &select.combined {
             let number = other;
             let other = &self.query.selects[*number as usize];
-            let view = View::open(self.catalog, self.scope, &other.model)?;
+            let view = self.commons.open(self.catalog, self.scope, &other.model)?;
             let frame = self.open_beside(view)?;
             let found = self.within(frame, |it| it.check_select(other))?;
             let kinds = |it: &ColumnInfo| (it.kind, it.many);
@@ -108,14 +109,16 @@ impl<'a> Typing<'a> {
         }
         let plain = matches!(select.distinct, Distinct::No)
             && select.combined.is_empty()
+            && self.view().common.is_none()
             && !self.frame().grouped
             && !windows;
         let is_read = matches!(self.query.statement, Statement::Select(_));
         match plain && is_read && self.current == 0 {
             true => Ok(()),
             false => Err(invalid(
-                "`lock` is for the rows of a table: not with groups, `distinct`, `combined` or \
-                 window functions, not for a count, and not inside of another select",
+                "`lock` is for the rows of a model: not with groups, `distinct`, `combined` or \
+                 window functions, not for a count or a common table, and not inside of another \
+                 select",
             )),
         }
     }
@@ -317,6 +320,11 @@ impl<'a> Typing<'a> {
                          `combined`",
                     ));
                 }
+                if self.view().common.is_some() || !select.joins.is_empty() {
+                    return Err(unsupported(
+                        "`distinct on` is for the rows of a model, without `joins`",
+                    ));
+                }
                 let frame = self.open_beside(self.view().clone())?;
                 self.frame_mut().first = Some(frame);
                 self.within(frame, |it| {
@@ -380,7 +388,7 @@ impl<'a> Typing<'a> {
     ) -> Result<(Fact, Option<Type>), Error> {
         self.check_reach(self.current)?;
         let select = &self.query.selects[select as usize];
-        let view = View::open(self.catalog, self.scope, &select.model)?;
+        let view = self.commons.open(self.catalog, self.scope, &select.model)?;
         let frame = self.open(view, Some(self.current))?;
         let (fact, ty) = self.within(frame, |it| {
             it.check_select(select)?;
@@ -394,13 +402,14 @@ impl<'a> Typing<'a> {
     }
 
     /// What the nodes of a select are, taken together.
-    fn whole(&mut self, select: &'a Select) -> Result<Fact, Error> {
+    pub(crate) fn whole(&mut self, select: &'a Select) -> Result<Fact, Error> {
         let mut fact = Fact::CONSTANT;
         for node in select_nodes(select) {
             let mut part = self.fact(node)?;
-            // The filter is guarded where it stands. A bound that is negative can fail.
+            // Conditions are guarded where they stand. A bound that is negative can fail.
             let is_bound = [select.limit, select.offset].contains(&Some(node));
             part.fallible &= Some(node) != select.filter;
+            part.fallible &= select.joins.iter().all(|it| it.on != node);
             part.fallible |= is_bound && part.parameter;
             fact = Fact::around([fact, part]);
         }
@@ -411,7 +420,24 @@ impl<'a> Typing<'a> {
             let tables = self.beyond(frame, part.tables);
             fact = Fact::around([fact, Fact { tables, ..part }]);
         }
+        fact.parameter |= self.reads_parameters();
         Ok(fact)
+    }
+
+    /// Whether there are parameters in the common tables that the current frame reads.
+    fn reads_parameters(&self) -> bool {
+        let frame = self.frame();
+        let tables = frame.joined.iter().map(|it| it.table).chain([frame.row]);
+        let mut commons = tables
+            .filter_map(|it| self.tables[it].view.as_ref()?.common)
+            .filter_map(|it| self.commons.get(it));
+        commons.any(|it| it.parameter)
+    }
+
+    /// The step of a recursive table has one row for each pair that it joins.
+    pub(crate) fn check_step(&mut self, select: &'a Select) -> Result<(), Error> {
+        let Projection::Outputs(outputs) = &select.projection else { return Ok(()) };
+        outputs.iter().try_for_each(|it| self.check_rowwise(it.expression).map(|_| ()))
     }
 
     fn only_column(&mut self, projection: &'a Projection) -> Result<Option<Type>, Error> {

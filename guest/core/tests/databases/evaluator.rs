@@ -5,17 +5,20 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, BinaryOperator as B, Distinct, FunctionCall, Literal, Node,
-    NodeRef, NullsOrder, OrderTerm, Path, Projection, Quantifier, Query, Related, Select,
-    SelectRef, SetOperator, Statement, UnaryOperator as U, Window,
+    Aggregate, AggregateFunction, BinaryOperator as B, CommonTable, Distinct, FunctionCall,
+    Literal, Node, NodeRef, NullsOrder, OrderTerm, Path, Projection, Quantifier, Query, Related,
+    Select, SelectRef, SetOperator, Statement, UnaryOperator as U, Window,
 };
 use ferro_wit::schema::{Model, Schema};
 use ferro_wit::types::Value;
+
+use crate::fixture::{model, text};
 
 /// A row by the names of its fields.
 pub(crate) type Row = BTreeMap<String, Value>;
 
 /// The rows of all models, and the pairs of the one relation whose table is made.
+#[derive(Clone)]
 pub(crate) struct Memory {
     pub(crate) schema: Schema,
     pub(crate) rows: BTreeMap<String, Vec<Row>>,
@@ -29,9 +32,27 @@ pub(crate) type Result<T, E = &'static str> = std::result::Result<T, E>;
 #[derive(Clone)]
 struct Place<'a> {
     model: &'a Model,
-    row: Option<&'a Row>,
+    row: Option<Joined<'a>>,
     /// The rows of the group; of a row without groups, all rows of its select.
-    rows: Vec<&'a Row>,
+    rows: Vec<Joined<'a>>,
+}
+
+/// A row, and the row of a common table beside it.
+#[derive(Clone, Copy)]
+struct Joined<'a> {
+    row: &'a Row,
+    beside: Option<(&'a Model, &'a Row)>,
+}
+
+impl<'a> Joined<'a> {
+    fn alone(row: &'a Row) -> Self {
+        Self { row, beside: None }
+    }
+
+    fn is(self, other: Self) -> bool {
+        let beside = |it: Self| it.beside.map(|(_, row)| std::ptr::from_ref(row));
+        std::ptr::eq(self.row, other.row) && beside(self) == beside(other)
+    }
 }
 
 /// Places, the innermost last.
@@ -42,7 +63,8 @@ pub(crate) fn evaluate(
     query: &Query,
     parameters: &[Value],
 ) -> Result<Vec<Vec<Value>>> {
-    let evaluator = Evaluator { memory, query, parameters };
+    let memory = with_common_tables(memory, query, parameters)?;
+    let evaluator = Evaluator { memory: &memory, query, parameters };
     let one = |value| Ok(vec![vec![value]]);
     match query.statement {
         Statement::Select(select) => evaluator.select(select, &[]),
@@ -55,6 +77,42 @@ pub(crate) fn evaluate(
         }
         _ => Err("a write"),
     }
+}
+
+/// The common tables of a query as if they were models.
+fn with_common_tables(memory: &Memory, query: &Query, parameters: &[Value]) -> Result<Memory> {
+    let mut memory = memory.clone();
+    for CommonTable { name, rows, step } in &query.common {
+        let Projection::Outputs(outputs) = &query.selects[*rows as usize].projection else {
+            return Err("a common table of a model's fields");
+        };
+        let named = |row: Vec<Value>| -> Row {
+            outputs.iter().map(|it| it.name.clone()).zip(row).collect()
+        };
+        let found = |memory: &Memory, select| -> Result<Vec<Row>> {
+            let rows = Evaluator { memory, query, parameters }.select(select, &[])?;
+            Ok(rows.into_iter().map(named).collect())
+        };
+        let fields = outputs.iter().map(|it| text(&it.name)).collect();
+        memory.schema.models.push(Model { primary_key: vec![], ..model(name, fields) });
+        let mut all: Vec<Row> = Vec::new();
+        let mut next = found(&memory, *rows)?;
+        while !next.is_empty() {
+            if matches!(step, Some((SetOperator::Union, _))) {
+                next = next.into_iter().fold(Vec::new(), |mut new, row| {
+                    if !all.contains(&row) && !new.contains(&row) {
+                        new.push(row);
+                    }
+                    new
+                });
+            }
+            all.extend(next.clone());
+            memory.rows.insert(name.clone(), next);
+            next = step.map_or(Ok(vec![]), |(_, step)| found(&memory, step))?;
+        }
+        memory.rows.insert(name.clone(), all);
+    }
+    Ok(memory)
 }
 
 #[derive(Clone, Copy)]
@@ -112,7 +170,7 @@ impl<'a> Evaluator<'a> {
     fn places(self, select: &'a Select, around: &Around<'a>) -> Result<Vec<Place<'a>>> {
         let model = self.model(&select.model)?;
         let mut rows = Vec::new();
-        for row in self.rows(model) {
+        for row in self.joined(select, model, around)? {
             let place = Place { model, row: Some(row), rows: vec![] };
             if self.holds(select.filter, &within(around, place))? {
                 rows.push(row);
@@ -124,10 +182,10 @@ impl<'a> Evaluator<'a> {
         };
         let aggregates = outputs.iter().any(|it| self.aggregates(it.expression));
         if select.group_by.is_empty() && !aggregates {
-            let place = |row: &&'a Row| Place { model, row: Some(row), rows: rows.clone() };
+            let place = |row: &Joined<'a>| Place { model, row: Some(*row), rows: rows.clone() };
             return Ok(rows.iter().map(place).collect());
         }
-        let mut groups: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+        let mut groups: BTreeMap<String, Vec<Joined<'_>>> = BTreeMap::new();
         if select.group_by.is_empty() {
             groups.insert(String::new(), vec![]);
         }
@@ -147,6 +205,33 @@ impl<'a> Evaluator<'a> {
         Ok(places)
     }
 
+    /// The rows of a select's model, with those of the common table that it joins.
+    fn joined(
+        self,
+        select: &'a Select,
+        model: &'a Model,
+        around: &Around<'a>,
+    ) -> Result<Vec<Joined<'a>>> {
+        let rows = self.rows(model).iter();
+        let join = match select.joins.as_slice() {
+            [] => return Ok(rows.map(Joined::alone).collect()),
+            [join] => join,
+            _ => return Err("several joins"),
+        };
+        let table = self.model(&join.table)?;
+        let mut found = Vec::new();
+        for row in rows {
+            for other in self.rows(table) {
+                let row = Joined { row, beside: Some((table, other)) };
+                let place = Place { model, row: Some(row), rows: vec![] };
+                if self.holds(Some(join.on), &within(around, place))? {
+                    found.push(row);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn aggregates(self, node: NodeRef) -> bool {
         let any = |nodes: &[NodeRef]| nodes.iter().any(|it| self.aggregates(*it));
         match self.node(node) {
@@ -164,7 +249,7 @@ impl<'a> Evaluator<'a> {
                 outputs.iter().map(|it| self.value(it.expression, around)).collect()
             }
             Projection::Fields(names) => {
-                let row = around.last().and_then(|it| it.row).ok_or("no row")?;
+                let row = around.last().and_then(|it| it.row).ok_or("no row")?.row;
                 names.iter().map(|it| row.get(it).cloned().ok_or("no such field")).collect()
             }
             Projection::Model => Err("a whole model"),
@@ -302,8 +387,15 @@ impl<'a> Evaluator<'a> {
     fn field(self, path: &Path, around: &Around<'a>) -> Result<Value> {
         let inner = around.len().checked_sub(1 + usize::from(path.outer)).ok_or("no row around")?;
         let Place { model, row, .. } = &around[inner];
-        let (mut model, mut row) = (*model, row.ok_or("a field of no row")?);
-        for relation in &path.relations {
+        let Joined { mut row, beside } = row.ok_or("a field of no row")?;
+        let mut model = *model;
+        let mut relations = path.relations.iter().peekable();
+        if let Some((table, other)) = beside
+            && relations.next_if(|it| **it == table.name).is_some()
+        {
+            (model, row) = (table, other);
+        }
+        for relation in relations {
             let (target, rows) = self.follow(model, row, relation)?;
             let Some(next) = rows.first() else { return Ok(Value::Null) };
             (model, row) = (target, *next);
@@ -373,7 +465,7 @@ impl<'a> Evaluator<'a> {
 
     fn related(self, related: &Related, around: &Around<'a>) -> Result<bool> {
         let place = around.last().ok_or("no row")?;
-        let mut ends = vec![(place.model, place.row.ok_or("no row")?)];
+        let mut ends = vec![(place.model, place.row.ok_or("no row")?.row)];
         for relation in &related.relations {
             let mut next = Vec::new();
             for (model, row) in ends {
@@ -384,7 +476,7 @@ impl<'a> Evaluator<'a> {
         }
         let (mut hold, all) = (0, ends.len());
         for (model, row) in ends {
-            let place = Place { model, row: Some(row), rows: vec![] };
+            let place = Place { model, row: Some(Joined::alone(row)), rows: vec![] };
             hold += usize::from(self.holds(related.condition, &within(around, place))?);
         }
         Ok(match related.quantifier {
@@ -413,7 +505,7 @@ impl<'a> Evaluator<'a> {
         let (place, outer) = around.split_last().ok_or("no group")?;
         let mut values = Vec::new();
         for row in &place.rows {
-            let row = Place { model: place.model, row: Some(row), rows: vec![] };
+            let row = Place { model: place.model, row: Some(*row), rows: vec![] };
             let inner = within(outer, row);
             if self.holds(aggregate.filter, &inner)? {
                 values.push(self.value(aggregate.argument, &inner)?);
@@ -432,14 +524,14 @@ impl<'a> Evaluator<'a> {
         let part = self.values(&window.partition_by, around)?;
         let mut rows = Vec::new();
         for row in &place.rows {
-            let row = Place { model: place.model, row: Some(row), rows: vec![] };
+            let row = Place { model: place.model, row: Some(*row), rows: vec![] };
             if self.values(&window.partition_by, &within(outer, row.clone()))? == part {
                 rows.push(row);
             }
         }
         let rows = self.sorted(rows, &window.order_by, true, outer)?;
         let is_here =
-            |it: &Place<'_>| it.row.zip(place.row).is_some_and(|(a, b)| std::ptr::eq(a, b));
+            |it: &Place<'_>| it.row.zip(place.row).is_some_and(|(one, other)| one.is(other));
         let here = rows.iter().position(is_here).ok_or("a row outside of its window")?;
         let key = self.order_key(place, &window.order_by, outer)?;
         let mut orders = Vec::new();
@@ -502,6 +594,7 @@ fn compare_keys(left: &[Value], right: &[Value], terms: &[OrderTerm]) -> Orderin
 /// By the primary key.
 fn compare_rows(one: &Place<'_>, other: &Place<'_>) -> Ordering {
     let (Some(left), Some(right)) = (one.row, other.row) else { return Ordering::Equal };
+    let (left, right) = (left.row, right.row);
     let mut orders = one
         .model
         .primary_key

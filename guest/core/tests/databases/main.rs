@@ -7,6 +7,9 @@ mod batches;
 #[path = "../sql/blog.rs"]
 mod blog;
 mod catalogs;
+mod common;
+#[path = "../sql/commons.rs"]
+mod commons;
 mod differential;
 mod documents;
 mod evaluator;

@@ -1,12 +1,13 @@
 //! Random queries that the core takes: both databases take their statements, and find the same rows.
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction as A, BinaryOperator as B, Distinct, Node, NodeRef, Quantifier,
-    Query, Select, SetOperator, Statement, UnaryOperator as U,
+    Aggregate, AggregateFunction as A, BinaryOperator as B, CommonTable, Distinct, Join, Node,
+    NodeRef, Quantifier, Query, Select, SetOperator, Statement, UnaryOperator as U,
 };
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
 
+use crate::commons::{join, named};
 use crate::fixture::*;
 use crate::relations::{PAIRS, ROWS, first};
 use crate::world::World;
@@ -15,7 +16,7 @@ use crate::{blog, fixture};
 const USERS: &str = "INSERT INTO \"user\" (id, email, name, age, score, balance, mood, token, \
                      active, tenant_id, tags, created) VALUES ";
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let Schema { mut models, enums } = fixture::schema();
     models.extend(blog::schema().models);
     let rows = [ROWS.as_slice(), &[PAIRS]].concat();
@@ -125,6 +126,19 @@ const MODELS: [Model; 9] = [
     },
 ];
 
+/// What the common tables of a query look like. Their numbers come after those of the models.
+const COMMON: [Model; 3] = [
+    Model { name: "first", ..TABLE },
+    Model { name: "second", ..TABLE },
+    Model { name: "third", ..TABLE },
+];
+
+const TABLE: Model = Model { name: "", integers: &["n", "m"], texts: &["t"], one: &[], many: &[] };
+
+fn model(index: usize) -> &'static Model {
+    MODELS.get(index).unwrap_or_else(|| &COMMON[index - MODELS.len()])
+}
+
 /// Numbers that look random, the same for a seed each time.
 pub(crate) struct Generator(u64);
 
@@ -151,8 +165,11 @@ pub(crate) struct Random {
     nodes: Nodes,
     selects: Vec<Select>,
     parameters: Vec<Value>,
+    common: Vec<CommonTable>,
     /// The models of the selects around, the innermost last.
     around: Vec<usize>,
+    /// The common tables that they join.
+    joined: Vec<Option<usize>>,
 }
 
 impl Random {
@@ -162,16 +179,25 @@ impl Random {
             nodes: Nodes::default(),
             selects: vec![],
             parameters: vec![],
+            common: vec![],
             around: vec![],
+            joined: vec![],
         };
-        let model = random.below(MODELS.len());
+        if random.below(2) == 0 {
+            for _ in 0..1 + random.below(COMMON.len()) {
+                random.common_table();
+            }
+        }
+        let model = random.model();
         let select = random.select(model, 4, None);
+        random.read_all(select);
         let statement = match random.below(6) {
             0 => Statement::Count(select),
             1 => Statement::Exists(select),
             _ => Statement::Select(select),
         };
-        (random.nodes.query(random.selects, statement), random.parameters)
+        let query = random.nodes.query(random.selects, statement);
+        (Query { common: random.common, ..query }, random.parameters)
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -188,17 +214,138 @@ impl Random {
         self.nodes.parameter(index, kind)
     }
 
-    /// A select of one integer column, if it is to be looked into.
-    fn select(&mut self, model: usize, depth: usize, one_column: Option<bool>) -> u32 {
+    /// A model, or one of the common tables so far: these as often as all models.
+    fn model(&mut self) -> usize {
+        match self.common.len() {
+            0 => self.below(MODELS.len()),
+            common if self.below(2) == 0 => MODELS.len() + self.below(common),
+            _ => self.below(MODELS.len()),
+        }
+    }
+
+    /// Has a select ask about each common table that nothing reads, whose parameters would be none
+    /// of the query's; whatever the answer is.
+    fn read_all(&mut self, select: u32) {
+        if self.common.is_empty() {
+            return;
+        }
+        let mut terms = Vec::from_iter(self.selects[select as usize].filter);
+        for CommonTable { name, step, .. } in self.common.clone() {
+            let read = (0..).zip(&self.selects).any(|(index, it)| {
+                let joins = it.joins.iter().any(|it| it.table == name);
+                (it.model == name || joins) && step.is_none_or(|(_, step)| step != index)
+            });
+            if !read {
+                let table = self.push(all(&name));
+                let (any, always) =
+                    (self.nodes.add(Node::Exists(table)), self.nodes.add(Node::AllOf(vec![])));
+                terms.push(self.nodes.add(Node::AnyOf(vec![any, always])));
+            }
+        }
+        let filter = self.nodes.add(Node::AllOf(terms));
+        self.selects[select as usize].filter = Some(filter);
+    }
+
+    /// A table of two numbers and a text. Those that are recursive go up to a small number, or follow
+    /// authors to their bosses.
+    fn common_table(&mut self) {
+        let number = MODELS.len() + self.common.len();
+        let name = model(number).name;
+        let bosses = self.below(4) == 0;
+        let from = if bosses { AUTHOR } else { self.model() };
+        self.enter(from);
+        let mut rows = Select { filter: Some(self.condition(2)), ..all(model(from).name) };
+        let listed = match self.below(3) {
+            _ if bosses => ["id", "boss_id", "name"].map(|it| self.nodes.field(it)),
+            0 => [self.field(true), self.field(true), self.field(false)],
+            _ => [self.integer(1), self.integer(2), self.text(1)],
+        };
+        self.leave();
+        rows.projection = named(&[("n", listed[0]), ("m", listed[1]), ("t", listed[2])]);
+        if self.below(4) == 0 {
+            rows.distinct = Distinct::Rows;
+        }
+        let rows = self.push(rows);
+        let step = match self.below(3) {
+            _ if bosses => Some((SetOperator::Union, self.step_to_bosses(name))),
+            0 => {
+                Some((self.pick(&[SetOperator::Union, SetOperator::UnionAll]), self.step_up(name)))
+            }
+            _ => None,
+        };
+        self.common.push(CommonTable { name: name.into(), rows, step });
+    }
+
+    fn step_to_bosses(&mut self, name: &str) -> u32 {
+        let (id, below) = (self.nodes.field("id"), self.nodes.path(&format!("{name}.m")));
+        let on = self.nodes.binary(id, B::Equal, below);
+        let [n, m, t] = ["id", "boss_id", "name"].map(|it| self.nodes.field(it));
+        let projection = named(&[("n", n), ("m", m), ("t", t)]);
+        self.push(Select { projection, joins: join(name, on), ..all("Author") })
+    }
+
+    fn step_up(&mut self, name: &str) -> u32 {
+        let [n, m, t] = ["n", "m", "t"].map(|it| self.nodes.field(it));
+        let (most, least, one) =
+            (self.nodes.integer(4), self.nodes.integer(-9), self.nodes.integer(1));
+        let filter = Some(self.nodes.add(Node::Between((n, least, most))));
+        let next = self.nodes.binary(n, B::Add, one);
+        let listed = [m, n];
+        let projection = named(&[("n", next), ("m", self.pick(&listed)), ("t", t)]);
+        self.push(Select { projection, filter, ..all(name) })
+    }
+
+    fn push(&mut self, select: Select) -> u32 {
+        self.selects.push(select);
+        u32::try_from(self.selects.len() - 1).unwrap()
+    }
+
+    fn enter(&mut self, model: usize) {
         self.around.push(model);
+        self.joined.push(None);
+    }
+
+    fn leave(&mut self) {
+        self.around.pop();
+        self.joined.pop();
+    }
+
+    /// Joins a common table to the rows of the select, now and then.
+    fn joins(&mut self) -> Vec<Join> {
+        if self.common.is_empty() || self.below(3) > 0 {
+            return vec![];
+        }
+        let table = MODELS.len() + self.below(self.common.len());
+        let own = self.field(true);
+        *self.joined.last_mut().unwrap() = Some(table);
+        let name = model(table).name;
+        let other = self.nodes.path(&format!("{name}.n"));
+        let on = self.nodes.binary(own, B::Equal, other);
+        let on = match self.below(3) {
+            0 => {
+                let further = self.condition(1);
+                self.nodes.add(Node::AllOf(vec![on, further]))
+            }
+            _ => on,
+        };
+        join(name, on)
+    }
+
+    /// A select of one integer column, if it is to be looked into.
+    fn select(&mut self, number: usize, depth: usize, one_column: Option<bool>) -> u32 {
+        self.enter(number);
+        let Model { name, integers, .. } = *model(number);
+        let joins = self.joins();
         let filter = (self.below(4) > 0).then(|| self.condition(depth - 1));
-        let mut select = Select { filter, ..all(MODELS[model].name) };
+        // What has no key has no order to count off by.
+        let keyed = number < MODELS.len() && joins.is_empty();
+        let mut select = Select { filter, joins, ..all(name) };
         match (one_column, self.below(6)) {
             // A value: an aggregate.
             (Some(true), _) => {
                 let number = self.integer(0);
                 let function = self.pick(&[A::Count, A::Minimum, A::Maximum]);
-                let inner = self.pick(MODELS[model].integers);
+                let inner = self.pick(integers);
                 let own = self.nodes.field(inner);
                 let argument = if self.around.len() > 1 { own } else { number };
                 let value = self.nodes.aggregate(function, argument);
@@ -208,14 +355,14 @@ impl Random {
                 let value = self.integer(1);
                 select.projection = outputs(&[value]);
             }
-            (None, 0) => self.grouped(&mut select, model),
+            (None, 0) => self.grouped(&mut select, integers),
             (None, 1) => {
                 let listed = [self.text(1), self.integer(1)];
                 select.projection = outputs(&listed);
                 select.distinct = Distinct::Rows;
             }
             (None, 2) => {
-                let field = self.pick(MODELS[model].integers);
+                let field = self.pick(integers);
                 select.projection = fields(&[field]);
                 let operators = [
                     SetOperator::Union,
@@ -224,18 +371,19 @@ impl Random {
                     SetOperator::Except,
                 ];
                 for _ in 0..1 + self.below(2) {
-                    let other = self.below(MODELS.len());
-                    let around = self.around.pop();
+                    let other = self.model();
+                    let (around, joined) = (self.around.pop(), self.joined.pop());
                     let other = self.select(other, depth.min(2), Some(false));
                     self.around.extend(around);
+                    self.joined.extend(joined);
                     select.combined.push((self.pick(&operators), other));
                 }
             }
             (None, rest) => {
-                let listed =
-                    [self.integer(2), self.text(2), self.condition(depth.min(2)), self.window()];
+                let window = self.window(keyed);
+                let listed = [self.integer(2), self.text(2), self.condition(depth.min(2)), window];
                 select.projection = outputs(&listed);
-                if rest == 3 {
+                if rest == 3 && keyed {
                     select.distinct = Distinct::On(vec![self.integer(1)]);
                 }
                 for _ in 0..self.below(3) {
@@ -246,23 +394,21 @@ impl Random {
                     let term = self.pick(&[true, false]);
                     select.order_by.push(if term { ascending(key) } else { descending(key) });
                 }
-                if self.below(3) == 0 {
+                if keyed && self.below(3) == 0 {
                     select.limit = Some(self.parameter(S::Integer, Value::Integer(3)));
                 }
-                if self.below(4) == 0 {
+                if keyed && self.below(4) == 0 {
                     select.offset = Some(self.nodes.integer(1));
                 }
             }
         }
-        self.around.pop();
-        self.selects.push(select);
-        u32::try_from(self.selects.len() - 1).unwrap()
+        self.leave();
+        self.push(select)
     }
 
-    fn grouped(&mut self, select: &mut Select, model: usize) {
+    fn grouped(&mut self, select: &mut Select, integers: &[&'static str]) {
         let key = self.field(true);
-        let (number, other) =
-            (self.pick(MODELS[model].integers), self.pick(MODELS[model].integers));
+        let (number, other) = (self.pick(integers), self.pick(integers));
         let (number, other) = (self.nodes.field(number), self.nodes.field(other));
         let filter = Some(self.condition(1));
         let star = self.nodes.star();
@@ -283,14 +429,15 @@ impl Random {
         select.group_by = vec![key];
     }
 
-    fn window(&mut self) -> NodeRef {
+    /// A function over the rows around; one of those that tell rows apart, where they have a key.
+    fn window(&mut self, keyed: bool) -> NodeRef {
         let (part, key, value) = (self.field(true), self.field(true), self.field(true));
         let star = self.nodes.star();
         let by = [ascending(key)];
         match self.below(5) {
-            0 => self.nodes.window("row-number", &[], &[part], &by),
-            1 => self.nodes.window("rank", &[], &[part], &by),
-            2 => self.nodes.window("lag", &[value], &[], &by),
+            0 if keyed => self.nodes.window("row-number", &[], &[part], &by),
+            1 if keyed => self.nodes.window("lag", &[value], &[], &by),
+            2 => self.nodes.window("rank", &[], &[part], &by),
             3 => self.nodes.window("sum", &[value], &[part], &by),
             _ => self.nodes.window("count", &[star], &[part], &[]),
         }
@@ -299,15 +446,20 @@ impl Random {
     /// A field of the row, of one around it, or of one that it refers to.
     fn field(&mut self, number: bool) -> NodeRef {
         let outer = if self.below(4) == 0 { self.below(self.around.len()) } else { 0 };
-        let mut model = self.around[self.around.len() - 1 - outer];
+        let here = self.around.len() - 1 - outer;
+        let mut at = self.around[here];
         let mut path = String::new();
-        while self.below(3) == 0 && !MODELS[model].one.is_empty() {
-            let (name, target) = self.pick(MODELS[model].one);
+        if let Some(table) = self.joined[here].filter(|_| self.below(3) == 0) {
+            at = table;
+            path = format!("{}.", model(at).name);
+        }
+        while self.below(3) == 0 && !model(at).one.is_empty() {
+            let (name, target) = self.pick(model(at).one);
             path.push_str(name);
             path.push('.');
-            model = target;
+            at = target;
         }
-        let names = if number { MODELS[model].integers } else { MODELS[model].texts };
+        let names = if number { model(at).integers } else { model(at).texts };
         if names.is_empty() {
             return self.literal(number);
         }
@@ -351,7 +503,7 @@ impl Random {
                 self.nodes.case(&[(when, then)], Some(otherwise))
             }
             5 if depth > 1 => {
-                let model = self.below(MODELS.len());
+                let model = self.model();
                 let select = self.select(model, depth, Some(true));
                 self.nodes.add(Node::Subquery(select))
             }
@@ -444,13 +596,13 @@ impl Random {
                 self.nodes.binary(value, operator, list)
             }
             7 => {
-                let model = self.below(MODELS.len());
+                let model = self.model();
                 let select = self.select(model, depth, Some(false));
                 self.nodes.add(Node::Exists(select))
             }
             8 => {
                 let value = self.integer(depth - 1);
-                let model = self.below(MODELS.len());
+                let model = self.model();
                 let select = self.select(model, depth, Some(false));
                 self.nodes.add(Node::InSelect((value, select)))
             }
@@ -459,23 +611,23 @@ impl Random {
     }
 
     fn related(&mut self, depth: usize) -> NodeRef {
-        let mut model = self.around[self.around.len() - 1];
+        let mut at = self.around[self.around.len() - 1];
         let mut relations = vec![];
         for _ in 0..1 + self.below(2) {
-            let ways = [MODELS[model].one, MODELS[model].many].concat();
+            let ways = [model(at).one, model(at).many].concat();
             if ways.is_empty() {
                 break;
             }
             let (name, target) = self.pick(&ways);
             relations.push(name);
-            model = target;
+            at = target;
         }
         if relations.is_empty() {
             return self.condition(depth - 1);
         }
-        self.around.push(model);
+        self.enter(at);
         let condition = self.condition(depth - 1);
-        self.around.pop();
+        self.leave();
         let quantifier = self.pick(&[Quantifier::Any, Quantifier::None, Quantifier::All]);
         self.nodes.related(quantifier, &relations, Some(condition))
     }

@@ -208,7 +208,7 @@ impl Nodes {
     }
 
     pub(crate) fn query(self, selects: Vec<Select>, statement: Statement) -> Query {
-        Query { nodes: self.0, selects, statement }
+        Query { nodes: self.0, selects, common: vec![], statement }
     }
 }
 
@@ -218,6 +218,7 @@ pub(crate) fn all(model: &str) -> Select {
         projection: Projection::Model,
         distinct: Distinct::No,
         filter: None,
+        joins: vec![],
         group_by: vec![],
         having: None,
         order_by: vec![],

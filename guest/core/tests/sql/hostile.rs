@@ -3,9 +3,9 @@
 use ferro_core::Catalog;
 use ferro_wit::policy::{FieldSet, Scope};
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, Assignment, BinaryOperator, Conflict, Distinct, FunctionCall,
-    Insert, Literal, Node, NullsOrder, OrderTerm, Output, Parameter, Path, Projection, Query,
-    RowSource, Select, Statement, UnaryOperator, Update,
+    Aggregate, AggregateFunction, Assignment, BinaryOperator, CommonTable, Conflict, Distinct,
+    FunctionCall, Insert, Join, Literal, Node, NullsOrder, OrderTerm, Output, Parameter, Path,
+    Projection, Query, RowSource, Select, SetOperator, Statement, UnaryOperator, Update,
 };
 use ferro_wit::schema::{Field, Schema};
 use ferro_wit::types::{Dialect, ScalarType};
@@ -211,17 +211,39 @@ fn select(count: u32) -> impl Strategy<Value = Select> {
         prop::option::weighted(0.2, 0..count),
         prop::collection::vec(order, 0..2),
         prop::option::weighted(0.2, 0..count),
+        read(),
+        prop::collection::vec((read(), 0..count), 0..2),
     )
-        .prop_map(|(projection, distinct, filter, group_by, having, order_by, limit)| Select {
-            projection,
-            distinct: if distinct { Distinct::Rows } else { Distinct::No },
-            filter,
-            group_by,
-            having,
-            order_by,
-            limit,
-            ..all("User")
-        })
+        .prop_map(
+            |(projection, distinct, filter, group_by, having, order_by, limit, model, joins)| {
+                let joins = joins.into_iter().map(|(table, on)| Join { table: table.into(), on });
+                Select {
+                    projection,
+                    distinct: if distinct { Distinct::Rows } else { Distinct::No },
+                    filter,
+                    joins: joins.filter(|it| it.table != "User").collect(),
+                    group_by,
+                    having,
+                    order_by,
+                    limit,
+                    ..all(model)
+                }
+            },
+        )
+}
+
+/// A model, or one of the common tables that there may be.
+fn read() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just("User"), 1 => Just("one"), 1 => Just("two")]
+}
+
+fn common() -> impl Strategy<Value = Vec<CommonTable>> {
+    let operator =
+        prop::sample::select(vec![SetOperator::Union, SetOperator::UnionAll, SetOperator::Except]);
+    let step = prop::option::of((operator, 0..3_u32));
+    let table = (read(), 0..3_u32, step);
+    let table = table.prop_map(|(name, rows, step)| CommonTable { name: name.into(), rows, step });
+    prop::collection::vec(table, 0..3)
 }
 
 fn statement(count: u32) -> impl Strategy<Value = Statement> {
@@ -257,9 +279,15 @@ fn statement(count: u32) -> impl Strategy<Value = Statement> {
 fn query() -> impl Strategy<Value = Query> {
     nodes().prop_flat_map(|nodes| {
         let count = u32::try_from(nodes.len()).unwrap() + 1;
-        (Just(nodes), select(count), statement(count)).prop_map(|(nodes, select, statement)| {
-            Query { nodes, selects: vec![select], statement }
-        })
+        let selects = [select(count), select(count), select(count)];
+        (Just(nodes), selects, common(), statement(count)).prop_map(
+            |(nodes, selects, common, statement)| Query {
+                nodes,
+                selects: selects.into(),
+                common,
+                statement,
+            },
+        )
     })
 }
 
@@ -277,10 +305,11 @@ fn scopes() -> impl Strategy<Value = Option<Scope>> {
 fn assert_only_known_words(sql: &str) {
     const WORDS: &str = " ALL AND ANY AS BETWEEN BINARY BY CASE CAST COLLATE CONFLICT DEFAULT \
         DELETE DESC DISTINCT DO ELSE END ESCAPE EXISTS FALSE FILTER FIRST FROM GROUP HAVING ILIKE \
-        IN INSERT INTEGER INTO IS LAST LIKE LIMIT NOT NOTHING NULL NULLIF NULLS OFFSET ON OR ORDER \
+        IN INSERT INTEGER INTO IS JOIN LAST LIKE LIMIT NOT NOTHING NULL NULLIF NULLS OFFSET ON OR ORDER \
         REAL RETURNING SELECT SET TEXT THEN TRUE UPDATE VALUES WHEN WHERE abs avg bigint coalesce \
         count double excluded instr json_each length lower max min numeric precision right round \
-        starts_with strpos substr sum text trim typeof unhex unnest upper value BLOB C bytea uuid \
+        starts_with strpos substr sum text trim typeof unhex unnest upper value BLOB C WITH RECURSIVE \
+        MATERIALIZED UNION bytea uuid \
         date time timestamp timestamptz interval jsonb boolean ";
     let plain = unquoted(sql);
     let words = plain.split(|it: char| !it.is_alphanumeric() && it != '_' && it != '$');

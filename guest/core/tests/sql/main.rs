@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod blog;
+mod common;
+mod commons;
 mod delete;
 mod documents;
 mod expressions;

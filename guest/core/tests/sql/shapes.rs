@@ -180,9 +180,9 @@ postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1
     let lock = Some(Lock { strength: LockStrength::Share, wait: LockWait::Wait });
     let locked = Select { lock, ..all("Post") };
     let distinct = Select { distinct: Distinct::Rows, ..locked.clone() };
-    insta::assert_snapshot!(error(&Nodes::default().select(distinct)), @"invalid-query: `lock` is for the rows of a table: not with groups, `distinct`, `combined` or window functions, not for a count, and not inside of another select");
+    insta::assert_snapshot!(error(&Nodes::default().select(distinct)), @"invalid-query: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
     let count = Nodes::default().query(vec![locked.clone()], Statement::Count(0));
-    insta::assert_snapshot!(error(&count), @"invalid-query: `lock` is for the rows of a table: not with groups, `distinct`, `combined` or window functions, not for a count, and not inside of another select");
+    insta::assert_snapshot!(error(&count), @"invalid-query: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
     let query = Nodes::default().query(vec![locked], Statement::Delete(delete("Post")));
     insta::assert_snapshot!(error(&query), @"invalid-query: the rows to change are chosen by a filter, an order, a limit and an offset only");
 }

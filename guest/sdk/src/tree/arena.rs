@@ -148,6 +148,7 @@ impl Arena {
             projection,
             distinct,
             filter,
+            joins: Vec::new(),
             group_by,
             having,
             order_by,

@@ -255,7 +255,7 @@ fn select(operator: BinaryOperator, limit: Option<i64>) -> Query {
         }),
         ..all("City")
     };
-    Query { nodes, selects: vec![select], statement: Statement::Select(0) }
+    Query { nodes, selects: vec![select], common: vec![], statement: Statement::Select(0) }
 }
 
 fn all(model: &str) -> Select {
@@ -264,6 +264,7 @@ fn all(model: &str) -> Select {
         projection: Projection::Model,
         distinct: Distinct::No,
         filter: None,
+        joins: vec![],
         group_by: vec![],
         having: None,
         order_by: vec![],
@@ -288,7 +289,7 @@ fn update() -> Query {
     let select = Select { filter: Some(2), ..all("Counter") };
     let set = vec![Assignment { field: "n".into(), value: 5 }];
     let update = Update { model: "Counter".into(), set, rows: 0, batch: None, returning: None };
-    Query { nodes, selects: vec![select], statement: Statement::Update(update) }
+    Query { nodes, selects: vec![select], common: vec![], statement: Statement::Update(update) }
 }
 
 fn insert(model: &str) -> Query {
@@ -299,5 +300,5 @@ fn insert(model: &str) -> Query {
         conflict: None,
         returning: None,
     };
-    Query { nodes: vec![], selects: vec![], statement: Statement::Insert(insert) }
+    Query { nodes: vec![], selects: vec![], common: vec![], statement: Statement::Insert(insert) }
 }

@@ -131,7 +131,12 @@ async fn an_application_runs_a_plugins_models_natively() {
         conflict: None,
         returning: None,
     };
-    let query = Query { nodes: vec![], selects: vec![], statement: Statement::Insert(insert) };
+    let query = Query {
+        nodes: vec![],
+        selects: vec![],
+        common: vec![],
+        statement: Statement::Insert(insert),
+    };
     let session: Box<dyn ferro_wit::Session> = Box::new(session);
     assert_eq!(session.execute(query, vec!["native".into()]).await.unwrap(), 1);
     assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["native"])"#);

@@ -43,7 +43,7 @@ fn things(nodes: Vec<Node>, filter: Option<u32>) -> Query {
     let json = r#"{"model": "thing", "projection": {"fields": ["id"]}, "distinct": "no"}"#;
     let mut select: Select = serde_json::from_str(json).unwrap();
     select.filter = filter;
-    Query { nodes, selects: vec![select], statement: Statement::Select(0) }
+    Query { nodes, selects: vec![select], common: vec![], statement: Statement::Select(0) }
 }
 
 fn sql(models: &Models, query: &Query) -> String {

@@ -17,6 +17,7 @@ on_both_databases! {
     a_write_that_returns_rows_is_kept_with_its_last_row,
     p1_a_transaction_past_its_time_is_rolled_back,
     p4_a_tenant_holds_half_of_a_pool_at_most,
+    p5_a_recursion_without_an_end_is_stopped,
     p5_a_statement_past_its_time_is_stopped,
     p5_reading_a_result_past_its_time_is_stopped,
     s3_cursors_are_counted_and_their_places_freed,
@@ -131,6 +132,19 @@ async fn p5_a_statement_past_its_time_is_stopped(world: &World) {
     let session = raw(world, limits);
     let started = Instant::now();
     let outcome = match session.fetch_raw(endless(session.dialect()), vec![]).await {
+        Ok(cursor) => drain(cursor).await,
+        Err(error) => Err(error),
+    };
+    assert_error(outcome, ErrorKind::Timeout, "`statement-timeout` of 0.15 s");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_stopped(world).await;
+}
+
+async fn p5_a_recursion_without_an_end_is_stopped(world: &World) {
+    let limits = Limits { statement_timeout: Duration::from_millis(150), ..Limits::default() };
+    let session = limited(world, limits).open("app").unwrap();
+    let started = Instant::now();
+    let outcome = match session.fetch(&crate::queries::endless("Note"), vec![]).await {
         Ok(cursor) => drain(cursor).await,
         Err(error) => Err(error),
     };

@@ -43,6 +43,24 @@ pub(crate) fn compare(model: &str, field: &str, operator: &str) -> Query {
     )
 }
 
+/// How many whole numbers there are.
+pub(crate) fn endless(model: &str) -> Query {
+    let outputs = |node: u32| json!({ "outputs": [{ "name": "n", "expression": node }] });
+    let nodes = json!([
+        { "literal": { "integer": 1 } },
+        { "field": { "outer": 0, "relations": [], "field": "n" } },
+        { "binary": ["add", 1, 0] },
+    ]);
+    let selects = json!([
+        rows(model, outputs(0), json!([])),
+        rows("numbers", outputs(2), json!([])),
+        rows("numbers", json!("model"), json!([])),
+    ]);
+    let common = json!([{ "name": "numbers", "rows": 0, "step": ["union-all", 1] }]);
+    let common = serde_json::from_value(common).unwrap();
+    Query { common, ..query(nodes, selects, json!({ "count": 2 })) }
+}
+
 /// A text inside the document of each row, in the order of their keys.
 pub(crate) fn inside(model: &str, field: &str, steps: &[&str]) -> Query {
     let outputs = json!({ "outputs": [{ "name": "text", "expression": 1 }] });

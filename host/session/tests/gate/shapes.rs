@@ -3,10 +3,10 @@
 //! Where the bytes end, the simplest of what could come is taken, so fewer bytes are a simpler query.
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, Assignment, BinaryOperator, CaseBranch, CaseExpression, Conflict,
-    Delete, Distinct, FunctionCall, Inclusion, Insert, Literal, Node, NodeRef, NullsOrder,
-    OrderTerm, Output, Parameter, Path, Projection, Quantifier, Query, Related, RowSource, Select,
-    SelectRef, SetOperator, Statement, UnaryOperator, Update, Window,
+    Aggregate, AggregateFunction, Assignment, BinaryOperator, CaseBranch, CaseExpression,
+    CommonTable, Conflict, Delete, Distinct, FunctionCall, Inclusion, Insert, Join, Literal, Node,
+    NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path, Projection, Quantifier, Query,
+    Related, RowSource, Select, SelectRef, SetOperator, Statement, UnaryOperator, Update, Window,
 };
 use ferro_wit::types::{ScalarType, Scalars, Value};
 
@@ -58,6 +58,7 @@ pub(crate) fn question(bytes: &[u8]) -> Question {
         bytes: bytes.iter(),
         nodes: Vec::new(),
         selects: Vec::new(),
+        common: Vec::new(),
         values: Vec::new(),
         around: Vec::new(),
     }
@@ -68,6 +69,7 @@ struct Maker<'a> {
     bytes: std::slice::Iter<'a, u8>,
     nodes: Vec<Node>,
     selects: Vec<Select>,
+    common: Vec<CommonTable>,
     values: Vec<Value>,
     /// The models of the selects that the present expression stands in.
     around: Vec<Model>,
@@ -77,7 +79,7 @@ impl Maker<'_> {
     fn question(mut self) -> Question {
         let mut ordered = true;
         let mut returns = true;
-        let statement = match self.pick(16) {
+        let statement = match self.pick(18) {
             0 => Statement::Select(self.ordered_select()),
             1 => Statement::Count(self.ordered_select()),
             2 => Statement::Exists(self.ordered_select()),
@@ -121,9 +123,18 @@ impl Maker<'_> {
             }
             13 => Statement::Select(self.windows()),
             14 => Statement::Select(self.first_rows()),
+            15 => {
+                ordered = false;
+                Statement::Select(self.common())
+            }
+            16 => {
+                ordered = false;
+                Statement::Select(self.recursive())
+            }
             _ => Statement::Select(self.included()),
         };
-        let query = Query { nodes: self.nodes, selects: self.selects, statement };
+        let query =
+            Query { nodes: self.nodes, selects: self.selects, common: self.common, statement };
         Question { query, values: self.values, ordered, returns }
     }
 
@@ -163,6 +174,7 @@ impl Maker<'_> {
             projection,
             distinct: Distinct::No,
             filter: None,
+            joins: vec![],
             group_by: vec![],
             having: None,
             order_by: vec![],
@@ -369,6 +381,73 @@ impl Maker<'_> {
         self.by_key(&mut select);
         select.includes = vec![Inclusion { relations: vec![relation.into()], rows }];
         self.around.pop();
+        self.push_select(select)
+    }
+
+    fn field(&mut self, relations: &[&str], field: &str) -> NodeRef {
+        let relations = relations.iter().map(|it| (*it).to_owned()).collect();
+        self.push(Node::Field(Path { outer: 0, relations, field: field.into() }))
+    }
+
+    /// What is read from a select under a name, with a question that can fail.
+    fn common(&mut self) -> SelectRef {
+        let model = self.model();
+        self.around.push(model);
+        let outputs = self.outputs();
+        let mut rows = self.select(model, Projection::Outputs(outputs));
+        rows.filter = self.filter();
+        self.around.pop();
+        let rows = self.push_select(rows);
+        self.common.push(CommonTable { name: "rows".into(), rows, step: None });
+        let joined = self.pick(3) == 2;
+        let way: &[&str] = if joined { &["rows"] } else { &[] };
+        let number = self.field(way, "n");
+        let most = self.one_of(&[i64::MAX, i64::MAX - 7, 0]);
+        let most = self.push(Node::Literal(Literal::Integer(most)));
+        let sum = self.push(Node::Binary((BinaryOperator::Add, number, most)));
+        let asked = self.push(Node::Binary((BinaryOperator::NotEqual, sum, most)));
+        if !joined {
+            let fields = vec!["n".into(), "t".into(), "c".into()];
+            let mut select = self.select(model, Projection::Fields(fields));
+            select.model = "rows".into();
+            select.filter = Some(asked);
+            return self.push_select(select);
+        }
+        self.around.push(Model::Team);
+        let (id, text) = (self.own("id"), self.field(way, "t"));
+        let same = self.push(Node::Binary((BinaryOperator::Equal, id, number)));
+        let on = match self.pick(2) {
+            0 => self.push(Node::AllOf(vec![same, asked])),
+            _ => asked,
+        };
+        let outputs = [("id", id), ("t", text)]
+            .map(|(name, expression)| Output { name: name.into(), expression });
+        let mut select = self.select(Model::Team, Projection::Outputs(outputs.into()));
+        select.joins = vec![Join { table: "rows".into(), on }];
+        select.filter = self.filter();
+        self.around.pop();
+        self.push_select(select)
+    }
+
+    /// Teams, and those above or below them.
+    fn recursive(&mut self) -> SelectRef {
+        self.around.push(Model::Team);
+        let fields = || Projection::Fields(vec!["id".into(), "parent_id".into()]);
+        let mut rows = self.select(Model::Team, fields());
+        rows.filter = self.filter();
+        let rows = self.push_select(rows);
+        let (own, theirs) = self.one_of(&[("id", "parent_id"), ("parent_id", "id")]);
+        let (own, theirs) = (self.own(own), self.field(&["tree"], theirs));
+        let on = self.push(Node::Binary((BinaryOperator::Equal, own, theirs)));
+        let mut step = self.select(Model::Team, fields());
+        step.joins = vec![Join { table: "tree".into(), on }];
+        step.filter = self.filter();
+        self.around.pop();
+        let step = self.push_select(step);
+        let step = Some((SetOperator::Union, step));
+        self.common.push(CommonTable { name: "tree".into(), rows, step });
+        let mut select = self.select(Model::Team, Projection::Model);
+        select.model = "tree".into();
         self.push_select(select)
     }
 

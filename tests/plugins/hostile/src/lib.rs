@@ -162,6 +162,7 @@ mod plugin {
             projection: Projection::Model,
             distinct: Distinct::No,
             filter: None,
+            joins: vec![],
             group_by: vec![],
             having: None,
             order_by: vec![],
@@ -171,7 +172,7 @@ mod plugin {
             includes: vec![],
             combined: vec![],
         };
-        Query { nodes, selects: vec![select], statement: Statement::Select(0) }
+        Query { nodes, selects: vec![select], common: vec![], statement: Statement::Select(0) }
     }
 
     fn insert() -> Query {
@@ -182,6 +183,11 @@ mod plugin {
             conflict: None,
             returning: None,
         };
-        Query { nodes: vec![], selects: vec![], statement: Statement::Insert(insert) }
+        Query {
+            nodes: vec![],
+            selects: vec![],
+            common: vec![],
+            statement: Statement::Insert(insert),
+        }
     }
 }

@@ -182,7 +182,12 @@ mod plugin {
             conflict: None,
             returning: None,
         };
-        Query { nodes: vec![], selects: vec![], statement: Statement::Insert(insert) }
+        Query {
+            nodes: vec![],
+            selects: vec![],
+            common: vec![],
+            statement: Statement::Insert(insert),
+        }
     }
 
     fn bodies() -> Query {
@@ -191,6 +196,7 @@ mod plugin {
             projection: Projection::Fields(vec!["body".into()]),
             distinct: Distinct::No,
             filter: None,
+            joins: vec![],
             group_by: vec![],
             having: None,
             order_by: vec![OrderTerm { expression: 0, descending: false, nulls: NullsOrder::Last }],
@@ -204,6 +210,7 @@ mod plugin {
         Query {
             nodes: vec![Node::Field(key)],
             selects: vec![select],
+            common: vec![],
             statement: Statement::Select(0),
         }
     }

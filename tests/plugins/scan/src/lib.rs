@@ -122,6 +122,7 @@ fn cities(nodes: Vec<Node>, filter: Option<u32>, limit: Option<u32>) -> Query {
             projection: Projection::Model,
             distinct: Distinct::No,
             filter,
+            joins: vec![],
             group_by: vec![],
             having: None,
             order_by: vec![],
@@ -131,6 +132,7 @@ fn cities(nodes: Vec<Node>, filter: Option<u32>, limit: Option<u32>) -> Query {
             includes: vec![],
             combined: vec![],
         }],
+        common: vec![],
         statement: Statement::Select(0),
     }
 }

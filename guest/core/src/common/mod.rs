@@ -1,0 +1,258 @@
+//! The stage between `validate` and `typing`: which common tables a statement leads to, and what
+//! columns they have. From then on they look like models, without a key and without relations.
+//!
+//! Their names are those of a query, so they are no names in SQL: there they are numbered, and so are
+//! their columns. What a caller calls them cannot come to mean a table that it may not see.
+
+mod reach;
+
+use ferro_wit::policy::Scope;
+use ferro_wit::query::{CommonTable, Distinct, Query, Select, SetOperator};
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+
+use crate::catalog::{Catalog, Model, name_fault};
+use crate::error::{invalid, limit, mismatch, shown, suggestion};
+use crate::policy::View;
+use crate::typing::{Column, Typing};
+
+/// The most common tables of a query.
+pub(crate) const MAX_COMMON: usize = 32;
+
+/// How often the step of a recursive table is looked at to find out which of its columns can be null.
+const ROUNDS: usize = 4;
+
+/// A common table that a statement leads to.
+#[derive(Debug)]
+pub(crate) struct Common {
+    /// What it looks like to the selects that read it.
+    pub(crate) model: Model,
+    /// Parameters stand in it, or in a table that it reads.
+    pub(crate) parameter: bool,
+}
+
+/// The common tables of a query, as far as they are known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Commons<'a> {
+    query: &'a Query,
+    /// By their number; none for those that nothing leads to.
+    known: &'a [Option<Common>],
+    /// The next one, while its step is looked at.
+    own: Option<&'a Common>,
+}
+
+/// The name of a common table in a statement. No table and no column of a model may have it.
+pub(crate) fn table_name(index: usize) -> String {
+    format!("common{index}")
+}
+
+/// Looks at the common tables that a statement leads to.
+pub(crate) fn find(
+    catalog: &Catalog,
+    query: &Query,
+    dialect: Dialect,
+    scope: Option<&Scope>,
+) -> Result<Vec<Option<Common>>, Error> {
+    check_names(query)?;
+    let reached = reach::reached(query)?;
+    let mut tables = Vec::with_capacity(query.common.len());
+    for (table, reached) in query.common.iter().zip(reached) {
+        let finder = Finder { catalog, query, dialect, scope, known: &tables };
+        let found = match reached {
+            true => Some(finder.table(table).map_err(of_table(table))?),
+            false => None,
+        };
+        tables.push(found);
+    }
+    Ok(tables)
+}
+
+/// Says which common table an error is about.
+fn of_table(table: &CommonTable) -> impl FnOnce(Error) -> Error {
+    move |mut error| {
+        error.message = format!("common table {}: {}", shown(&table.name), error.message);
+        error
+    }
+}
+
+fn check_names(query: &Query) -> Result<(), Error> {
+    if query.common.len() > MAX_COMMON {
+        return Err(limit(format!("more than {MAX_COMMON} common tables")));
+    }
+    for (index, table) in query.common.iter().enumerate() {
+        if let Some(fault) = name_fault(&table.name) {
+            return Err(of_table(table)(invalid(format!("its name {fault}"))));
+        }
+        if query.common[..index].iter().any(|it| it.name == table.name) {
+            return Err(of_table(table)(invalid("there is another one of that name")));
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Commons<'a> {
+    pub(crate) fn new(query: &'a Query, known: &'a [Option<Common>]) -> Self {
+        Self { query, known, own: None }
+    }
+
+    /// A common table by its number.
+    pub(crate) fn get(&self, index: usize) -> Option<&'a Common> {
+        match self.own {
+            Some(own) if index == self.known.len() => Some(own),
+            _ => self.known.get(index)?.as_ref(),
+        }
+    }
+
+    /// A common table by its name, as a select sees it.
+    pub(crate) fn view(&self, name: &str) -> Option<View<'a>> {
+        let index = self.query.common.iter().position(|it| it.name == name)?;
+        Some(View::of_common(index, &self.get(index)?.model))
+    }
+
+    /// What a select reads: a common table, or a model if it exists for the caller.
+    pub(crate) fn open(
+        &self,
+        catalog: &'a Catalog,
+        scope: Option<&'a Scope>,
+        name: &str,
+    ) -> Result<View<'a>, Error> {
+        if let Some(view) = self.view(name) {
+            return Ok(view);
+        }
+        View::open(catalog, scope, name).map_err(|mut error| {
+            let known = self.query.common.iter().map(|it| it.name.as_str());
+            if !error.message.contains("; did you mean") {
+                error.message.push_str(&suggestion(name, known));
+            }
+            error
+        })
+    }
+
+    /// Fails for the name of a common table where rows are written.
+    pub(crate) fn check_written(&self, name: &str) -> Result<(), Error> {
+        match self.query.common.iter().any(|it| it.name == name) {
+            true => Err(invalid(format!(
+                "{} is a common table: only rows of models are written",
+                shown(name)
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Finds out what a common table is, from those before it.
+#[derive(Clone, Copy)]
+struct Finder<'a> {
+    catalog: &'a Catalog,
+    query: &'a Query,
+    dialect: Dialect,
+    scope: Option<&'a Scope>,
+    known: &'a [Option<Common>],
+}
+
+/// What a select returns, and what stands in it.
+struct Rows {
+    columns: Vec<Column>,
+    parameter: bool,
+}
+
+impl Finder<'_> {
+    fn table(&self, table: &CommonTable) -> Result<Common, Error> {
+        match View::open(self.catalog, self.scope, &table.name) {
+            Ok(_) => return Err(invalid("there is a model of that name")),
+            // A scope that cannot be kept is none to hide behind.
+            Err(error) if error.kind == ErrorKind::InvalidConfiguration => return Err(error),
+            Err(_) => {}
+        }
+        let base = &self.query.selects[table.rows as usize];
+        if base.lock.is_some() {
+            return Err(invalid("its rows cannot be locked"));
+        }
+        let found = self.rows(base, None)?;
+        match &table.step {
+            None => Ok(self.common(table, found)),
+            Some((operator, step)) => {
+                if !matches!(operator, SetOperator::Union | SetOperator::UnionAll) {
+                    return Err(invalid("its step adds rows with `union` or `union-all`"));
+                }
+                let step = &self.query.selects[*step as usize];
+                check_step(step)?;
+                self.recursive(table, found, step)
+            }
+        }
+    }
+
+    /// A column can be null if the step makes it null, maybe of another one that can be. If that
+    /// takes long to find out, all of them can.
+    fn recursive(&self, table: &CommonTable, base: Rows, step: &Select) -> Result<Common, Error> {
+        let mut common = self.common(table, base);
+        for _ in 0..ROUNDS {
+            let found = self.rows(step, Some(&common))?;
+            let columns = &mut common.model.fields;
+            if columns.len() != found.columns.len() {
+                return Err(invalid(format!(
+                    "its step and its rows differ in how many columns they have: {} and {}",
+                    found.columns.len(),
+                    columns.len()
+                )));
+            }
+            let mut changed = false;
+            for (column, other) in columns.iter_mut().zip(found.columns) {
+                if column.ty.kind != other.ty.kind || column.ty.many != other.ty.many {
+                    return Err(mismatch(format!(
+                        "column {} has another type in its step than in its rows",
+                        shown(&column.name)
+                    )));
+                }
+                changed |= other.nullable && !column.nullable;
+                column.nullable |= other.nullable;
+            }
+            common.parameter |= found.parameter;
+            if !changed {
+                return Ok(common);
+            }
+        }
+        common.model.fields.iter_mut().for_each(|it| it.nullable = true);
+        Ok(common)
+    }
+
+    /// Looks at a select as at a statement of its own.
+    fn rows(&self, select: &Select, own: Option<&Common>) -> Result<Rows, Error> {
+        let commons = Commons { query: self.query, known: self.known, own };
+        let view = commons.open(self.catalog, self.scope, &select.model)?;
+        let (catalog, query) = (self.catalog, self.query);
+        let mut typing = Typing::new(catalog, query, self.dialect, self.scope, commons, view)?;
+        typing.check_select(select)?;
+        if own.is_some() {
+            typing.check_step(select)?;
+        }
+        let columns = typing.listed(select)?;
+        let parameter = typing.whole(select)?.parameter;
+        Ok(Rows { columns, parameter })
+    }
+
+    fn common(&self, table: &CommonTable, rows: Rows) -> Common {
+        let fields = rows.columns.into_iter().enumerate();
+        let fields = fields.map(|(index, it)| {
+            self.catalog.common_field(&it.name, format!("c{index}"), it.ty, it.nullable)
+        });
+        let name = table_name(self.known.len());
+        let model = self.catalog.common_table(&table.name, name, fields.collect());
+        Common { model, parameter: rows.parameter }
+    }
+}
+
+/// Both databases want a step to be a plain select.
+fn check_step(step: &Select) -> Result<(), Error> {
+    let plain = matches!(step.distinct, Distinct::No)
+        && step.group_by.is_empty()
+        && step.having.is_none()
+        && step.order_by.is_empty()
+        && step.limit.is_none()
+        && step.offset.is_none()
+        && step.lock.is_none()
+        && step.combined.is_empty();
+    match plain {
+        true => Ok(()),
+        false => Err(invalid("its step has joins, a filter and a projection only")),
+    }
+}

@@ -1,0 +1,215 @@
+//! Common tables: selects that stand ahead of the statement, each under a name of ours.
+
+use ferro_wit::query::{
+    AggregateFunction, CommonTable, Distinct, Node, NodeRef, Projection, Select, SelectRef,
+    SetOperator,
+};
+use ferro_wit::types::{Error, ScalarType};
+
+use super::Compiler;
+use crate::catalog::{Field, Type};
+use crate::common::{Common, table_name};
+use crate::dialect::{DECIMAL_COLLATION, OVERFLOW, Spelling as _};
+use crate::sql::quoted;
+
+/// The columns that a select fills.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled<'a> {
+    fields: &'a [Field],
+    /// They have the types of the columns to the letter: a step adds rows to them.
+    exactly: bool,
+}
+
+impl<'a> Compiler<'a> {
+    /// Writes the common tables that the statement reads, from the last one on: each reads earlier
+    /// ones.
+    pub(super) fn common_tables(&mut self) -> Result<(), Error> {
+        for (index, table) in self.query.common.iter().enumerate().rev() {
+            let common = self.typing.commons.get(index).filter(|_| self.reads[index]);
+            if let Some(common) = common {
+                self.common_table(index, table, common)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn common_table(
+        &mut self,
+        index: usize,
+        table: &'a CommonTable,
+        common: &'a Common,
+    ) -> Result<(), Error> {
+        let fields = common.model.fields.as_slice();
+        let recursive = table.step.is_some();
+        self.sql.begin_common();
+        self.rows_of(table.rows, Filled { fields, exactly: recursive })?;
+        if let Some((operator, step)) = table.step {
+            self.sql.push(match operator {
+                SetOperator::Union => " UNION ",
+                _ => " UNION ALL ",
+            });
+            self.rows_of(step, Filled { fields, exactly: true })?;
+        }
+        // Databases would take it apart: ask of rows outside of the scope what is asked of its own, and
+        // write each column where it is read, so that a few tables become a statement without bound.
+        let fenced = self.typing.scope.is_some();
+        let fence = if fenced { "AS MATERIALIZED" } else { "AS" };
+        let name = quoted(&table_name(index));
+        self.sql.end_common(&format!("{name} ({}) {fence}", columns(fields)), recursive);
+        Ok(())
+    }
+
+    /// Writes a select that fills a common table.
+    fn rows_of(&mut self, select: SelectRef, filled: Filled<'a>) -> Result<(), Error> {
+        let select = self.select_at(select);
+        let view = self.typing.commons.open(self.catalog, self.typing.scope, &select.model)?;
+        let frame = self.typing.open(view, None)?;
+        let before = self.typing.enter(frame);
+        self.typing.check_select(select)?;
+        match filled.exactly && is_compound(select) {
+            true => self.compound_rows(select, filled)?,
+            false => self.filling(select, filled)?,
+        }
+        self.typing.enter(before);
+        Ok(())
+    }
+
+    /// Writes rows in a select of their own, so that others can be added to them.
+    fn compound_rows(&mut self, select: &'a Select, filled: Filled<'a>) -> Result<(), Error> {
+        let named = self.dialect.features().exact_recursion;
+        self.sql.push("SELECT ");
+        if named {
+            for (position, field) in filled.fields.iter().enumerate() {
+                self.sql.push(if position > 0 { ", " } else { "" });
+                self.exactly(field.ty, |it| {
+                    it.sql.qualified("rows", &field.column);
+                    Ok(())
+                })?;
+            }
+        } else {
+            self.sql.push("*");
+        }
+        self.sql.push(" FROM (");
+        self.filling(select, Filled { exactly: false, ..filled })?;
+        self.sql.push(") AS \"rows\"");
+        if named {
+            self.sql.push(&format!(" ({})", columns(filled.fields)));
+        }
+        Ok(())
+    }
+
+    fn filling(&mut self, select: &'a Select, filled: Filled<'a>) -> Result<(), Error> {
+        self.filled = Some(filled);
+        self.common_rows(select)
+    }
+
+    /// Writes what a select lists as the columns of the common table that it fills.
+    pub(super) fn common_columns(&mut self, projection: &'a Projection) -> Result<(), Error> {
+        let Some(Filled { fields, exactly }) = self.filled else { return Ok(()) };
+        let listed = self.listed_values(projection)?;
+        for (position, (value, field)) in listed.into_iter().zip(fields).enumerate() {
+            self.sql.push(if position > 0 { ", " } else { "" });
+            match exactly {
+                true => self.exactly(field.ty, |it| it.common_column(&value, field.ty))?,
+                false => self.common_column(&value, field.ty)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn listed_values(&self, projection: &'a Projection) -> Result<Vec<Listed<'a>>, Error> {
+        Ok(match projection {
+            Projection::Model => self.view().readable_fields().map(Listed::Field).collect(),
+            Projection::Fields(names) => names
+                .iter()
+                .map(|name| self.view().readable(name).map(Listed::Field))
+                .collect::<Result<_, _>>()?,
+            Projection::Outputs(outputs) => {
+                outputs.iter().map(|it| Listed::Node(it.expression)).collect()
+            }
+        })
+    }
+
+    fn common_column(&mut self, value: &Listed<'a>, to: Type) -> Result<(), Error> {
+        match (value, to.enumeration) {
+            (Listed::Field(field), Some(_)) => self.column(field),
+            (Listed::Field(field), None) => self.as_text(field, |it| it.column(field)),
+            (Listed::Node(node), Some(_)) if self.dialect.features().enums => {
+                self.assigned(*node, to)?;
+            }
+            (Listed::Node(node), _) => self.common_value(*node, to)?,
+        }
+        Ok(())
+    }
+
+    /// Writes a value that a column brings along: with its collation, an integer for sure, and a text
+    /// that does not grow from table to table.
+    fn common_value(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
+        let features = self.dialect.features();
+        if !features.checked_integers && to.is(ScalarType::Integer) && self.may_overflow(node)? {
+            self.sql.push("CASE typeof(");
+            self.output(node)?;
+            self.sql.push(&format!(") WHEN 'real' THEN {OVERFLOW} ELSE "));
+            self.output(node)?;
+            self.sql.push(" END");
+            return Ok(());
+        }
+        if to.is(ScalarType::Text) && self.fact(node)?.lengthens {
+            let template = self.dialect.bounded_text();
+            return self.filled(template, |it, _| it.output(node));
+        }
+        if !features.decimals && to.is(ScalarType::Decimal) {
+            self.operand(node)?;
+            self.sql.push(DECIMAL_COLLATION);
+            return Ok(());
+        }
+        self.output(node)
+    }
+
+    /// Whether an integer could have become a float. Counts and sums are none, but what they are
+    /// made of may be.
+    fn may_overflow(&mut self, node: NodeRef) -> Result<bool, Error> {
+        match self.node(node) {
+            Node::Aggregate(it) if it.function == AggregateFunction::Count => Ok(false),
+            Node::Aggregate(it) => Ok(self.fact(it.argument)?.fallible),
+            _ => Ok(self.fact(node)?.fallible),
+        }
+    }
+
+    /// Writes a value as one of a type, to the letter, where that is wanted.
+    fn exactly(
+        &mut self,
+        ty: Type,
+        write: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // Of enums there is no second type.
+        if !self.dialect.features().exact_recursion || ty.enumeration.is_some() {
+            return write(self);
+        }
+        self.sql.push("CAST(");
+        write(self)?;
+        let array = if ty.many { "[]" } else { "" };
+        self.sql.push(&format!(" AS {}{array})", self.dialect.cast_type(ty.kind)));
+        Ok(())
+    }
+}
+
+/// What is written into a column.
+enum Listed<'a> {
+    Field(&'a Field),
+    Node(NodeRef),
+}
+
+/// Whether a select has more than a filter and a projection.
+fn is_compound(select: &Select) -> bool {
+    !select.order_by.is_empty()
+        || select.limit.is_some()
+        || select.offset.is_some()
+        || !select.combined.is_empty()
+        || !matches!(select.distinct, Distinct::No)
+}
+
+fn columns(fields: &[Field]) -> String {
+    let columns: Vec<_> = fields.iter().map(|it| quoted(&it.column)).collect();
+    columns.join(", ")
+}
