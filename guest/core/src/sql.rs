@@ -160,7 +160,14 @@ impl Sql {
             (false, false) => format!("WITH {} {}", ahead.join(", "), self.text),
             (false, true) => format!("WITH RECURSIVE {} {}", ahead.join(", "), self.text),
         };
-        Ok(Step { sql, binds: self.binds, columns, attachment: None, rows_per_statement: None })
+        Ok(Step {
+            sql,
+            binds: self.binds,
+            columns,
+            attachment: None,
+            rows_per_statement: None,
+            bulk: None,
+        })
     }
 
     fn stands_ahead(&self) -> impl Iterator<Item = &String> {

@@ -2,6 +2,7 @@
 
 mod batch;
 pub(crate) mod binds;
+mod bulk;
 mod describe;
 mod keys;
 pub(crate) mod place;

@@ -52,7 +52,7 @@ fn step(
     attachment: Option<Attachment>,
 ) -> Step {
     let columns: Vec<ColumnInfo> = columns.iter().map(|it| column(it.0, it.1)).collect();
-    Step { sql: sql.into(), binds, columns, attachment, rows_per_statement: None }
+    Step { sql: sql.into(), binds, columns, attachment, rows_per_statement: None, bulk: None }
 }
 
 fn parents(filter: &str) -> Step {

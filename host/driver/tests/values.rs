@@ -200,6 +200,7 @@ async fn round_trip(database: &Database, kind: ScalarType, many: bool, values: &
         columns: vec![],
         attachment: None,
         rows_per_statement: Some(1),
+        bulk: None,
     };
     let written =
         |steps| Arc::new(Plan { effect: Effect::Write, steps, atomic: true, agreements: vec![] });

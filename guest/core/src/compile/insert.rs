@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ferro_wit::plan::Step;
+use ferro_wit::plan::{Bind, Binding, Bulk, Step};
 use ferro_wit::query::{Conflict, Insert, Node, RowSource, SelectRef};
 use ferro_wit::types::{ColumnInfo, Error};
 
@@ -93,7 +93,9 @@ impl<'a> Compiler<'a> {
             self.conflict(conflict, fields)?;
         }
         let columns: Vec<ColumnInfo> = self.returning(insert.returning.as_ref())?;
+        let bulk = self.bulk(insert, fields).filter(|_| matches!(rows, Rows::Unnest));
         let mut step = self.into_step(columns)?;
+        step.bulk = bulk;
         if let Rows::Batch(rows) = rows {
             step.rows_per_statement = u32::try_from(rows).ok();
         }
@@ -165,6 +167,29 @@ impl<'a> Compiler<'a> {
             self.sql.push(")");
         }
         self.sql.push(&format!(") AS \"r\" ({})", names.join(", ")));
+    }
+
+    /// The same rows as a stream, which has no place for conflicts, and gives nothing back.
+    fn bulk(&self, insert: &Insert, fields: &[&'a Field]) -> Option<Bulk> {
+        if insert.conflict.is_some() || insert.returning.is_some() {
+            return None;
+        }
+        let (mut columns, mut values) = (Vec::new(), Vec::new());
+        let mut add = |field: &Field, source| {
+            columns.push(field.column.clone());
+            values.push(Bind { source, kind: field.ty.kind, many: false });
+        };
+        for (position, field) in (0..).zip(fields) {
+            let agreed = self.view().agreed(field).map(Binding::Forced);
+            add(field, agreed.unwrap_or(Binding::Column(position)));
+        }
+        for (field, value) in self.added(fields) {
+            add(field, Binding::Forced(value));
+        }
+        let table = self.table_name(self.typing.frame().row);
+        let quoted: Vec<_> = columns.iter().map(|it| quoted(it)).collect();
+        let sql = self.dialect.bulk(&table, &quoted.join(", "))?;
+        Some(Bulk { sql, table, columns, values })
     }
 
     /// The forced fields that an insert does not name, each with its value.

@@ -155,7 +155,7 @@ impl<'a> Compiler<'a> {
         self.sql.alias(row);
     }
 
-    fn table_name(&self, table: usize) -> String {
+    pub(super) fn table_name(&self, table: usize) -> String {
         let Table { namespace, name } = self.typing.tables[table].name;
         match namespace {
             Some(namespace) if self.dialect.features().schemas => {

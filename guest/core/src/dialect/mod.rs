@@ -131,6 +131,9 @@ pub(crate) trait Spelling {
     fn bounded_text(self) -> &'static str;
     /// What makes values compare exactly, whatever collation their column has.
     fn exact(self, kind: ScalarType) -> &'static str;
+    /// What reads rows for some columns of a table from a stream, both quoted. None where no stream
+    /// is faster than statements.
+    fn bulk(self, table: &str, columns: &str) -> Option<String>;
 }
 
 /// The collation under which decimals, stored as text, compare as numbers.
@@ -375,6 +378,15 @@ impl Spelling for Dialect {
             (Self::Sqlite, ScalarType::Text) => " COLLATE BINARY",
             (Self::Postgres, ScalarType::Text) => " COLLATE \"C\"",
             _ => "",
+        }
+    }
+
+    fn bulk(self, table: &str, columns: &str) -> Option<String> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => {
+                Some(format!("COPY {table} ({columns}) FROM STDIN WITH (FORMAT binary)"))
+            }
         }
     }
 }

@@ -256,3 +256,34 @@ async fn t4_a_batch_that_returns_rows_has_the_forced_values() {
         assert!(found.iter().all(|row| row[1] == Value::Integer(42)));
     }
 }
+
+#[tokio::test]
+async fn t4_a_batch_of_any_size_has_the_forced_values() {
+    let stock = ForcedFilter { field: "stock".into(), test: Comparison::Equal, many: false };
+    let scope = scope(vec![TableScope { filters: vec![stock], ..open_scope("Item") }]);
+    for (fields, size) in
+        [(["name"].as_slice(), 130), (&["name"], 3_000), (&["stock", "name"], 3_000)]
+    {
+        let world = world().await;
+        let insert = Insert { source: RowSource::Batch, ..insert("Item", fields) };
+        let query = Nodes::default().query(vec![], Statement::Insert(insert));
+        let names = scalars(ScalarType::Text, (0..size).map(|it| format!("item {it}").into()));
+        // What is named is left to the scope, too.
+        let nulls = (fields.len() > 1)
+            .then(|| scalars(ScalarType::Integer, (0..size).map(|_| Value::Null)));
+        let rows = Batch::new(nulls.into_iter().chain([names]).collect()).unwrap();
+        for database in world.databases() {
+            let plan = world.catalog.compile(&query, database.dialect(), Some(&scope)).unwrap();
+            let run = Execution {
+                plan: Arc::new(plan),
+                parameters: vec![],
+                forced: vec![Value::Integer(42)],
+                rows: Some(rows.clone()),
+            };
+            assert_eq!(database.execute(run).await.unwrap(), u64::from(rows.rows));
+            let sql = "SELECT count(*) FROM item WHERE stock = 42";
+            let found = read(database.fetch_raw(sql, vec![]).await.unwrap(), 10).await;
+            assert_eq!(found, [[Value::Integer(size)]]);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ferro_core::Catalog;
-use ferro_wit::plan::{Agreement, Binding, Plan};
+use ferro_wit::plan::{Agreement, Bind, Binding, Plan};
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::query::{
     Aggregate, AggregateFunction, BinaryOperator, Conflict, Delete, Distinct, FunctionCall, Insert,
@@ -343,25 +343,33 @@ fn write_plan(out: &mut String, plan: &Plan, dialect: Dialect) {
             let (name, columns) = (it.relations.join("."), (&it.parent_columns, &it.columns));
             writeln!(out, "  {name} of {}: {:?} = {:?}", it.parents, columns.0, columns.1).unwrap();
         }
-        if step.binds.is_empty() {
-            continue;
+        write_binds(out, &step.binds);
+        if let Some(bulk) = &step.bulk {
+            writeln!(out, "  or {}", bulk.sql).unwrap();
+            write_binds(out, &bulk.values);
         }
-        let binds = step.binds.iter().map(|bind| {
-            let source = match &bind.source {
-                Binding::Parameter(index) => format!("parameter {index}"),
-                Binding::Forced(index) => format!("forced {index}"),
-                Binding::Column(index) => format!("column {index}"),
-                Binding::Keys((step, column)) => format!("keys {step}.{column}"),
-                other => format!("{other:?}"),
-            };
-            let many = if bind.many { "[]" } else { "" };
-            format!("{source} {:?}{many}", bind.kind)
-        });
-        writeln!(out, "  {}", binds.collect::<Vec<_>>().join(", ")).unwrap();
     }
     for Agreement { given, forced, field } in &plan.agreements {
         writeln!(out, "  {field}: {given:?} agrees with forced {forced}").unwrap();
     }
+}
+
+fn write_binds(out: &mut String, binds: &[Bind]) {
+    if binds.is_empty() {
+        return;
+    }
+    let binds = binds.iter().map(|bind| {
+        let source = match &bind.source {
+            Binding::Parameter(index) => format!("parameter {index}"),
+            Binding::Forced(index) => format!("forced {index}"),
+            Binding::Column(index) => format!("column {index}"),
+            Binding::Keys((step, column)) => format!("keys {step}.{column}"),
+            other => format!("{other:?}"),
+        };
+        let many = if bind.many { "[]" } else { "" };
+        format!("{source} {:?}{many}", bind.kind)
+    });
+    writeln!(out, "  {}", binds.collect::<Vec<_>>().join(", ")).unwrap();
 }
 
 /// The error of a query, which is the same on both databases.

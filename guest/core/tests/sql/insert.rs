@@ -48,6 +48,8 @@ sqlite (1 rows): INSERT INTO "user" AS "t0" ("email", "mood") VALUES (?1, ?2)
   column 0 Text, column 1 Text
 postgres: INSERT INTO "user" AS "t0" ("email", "mood") SELECT "r"."c0", CAST("r"."c1" AS "mood") FROM (SELECT unnest($1), unnest($2)) AS "r" ("c0", "c1")
   column 0 Text[], column 1 Text[]
+  or COPY "user" ("email", "mood") FROM STDIN WITH (FORMAT binary)
+  column 0 Text, column 1 Text
 "##);
 }
 

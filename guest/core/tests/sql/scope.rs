@@ -345,6 +345,8 @@ sqlite (1 rows): INSERT INTO "user" AS "t0" ("email", "mood", "tenant_id") VALUE
   column 0 Text, column 1 Text, forced 0 Integer
 postgres: INSERT INTO "user" AS "t0" ("email", "mood", "tenant_id") SELECT "r"."c0", CAST("r"."c1" AS "mood"), $1 FROM (SELECT unnest($2), unnest($3)) AS "r" ("c0", "c1")
   forced 0 Integer, column 0 Text[], column 1 Text[]
+  or COPY "user" ("email", "mood", "tenant_id") FROM STDIN WITH (FORMAT binary)
+  column 0 Text, column 1 Text, forced 0 Integer
 "##);
     let nothing =
         Nodes::default().query(vec![], Statement::Insert(crate::fixture::insert("User", &[])));
@@ -400,6 +402,8 @@ sqlite (1 rows): INSERT INTO "user" AS "t0" ("tenant_id", "email") VALUES (?1, ?
   tenant_id: Column(0) agrees with forced 0
 postgres: INSERT INTO "user" AS "t0" ("tenant_id", "email") SELECT $1, "r"."c1" FROM (SELECT unnest($2), unnest($3)) AS "r" ("c0", "c1")
   forced 0 Integer, column 0 Integer[], column 1 Text[]
+  or COPY "user" ("tenant_id", "email") FROM STDIN WITH (FORMAT binary)
+  forced 0 Integer, column 1 Text
   tenant_id: Column(0) agrees with forced 0
 "##);
 }

@@ -7,7 +7,7 @@ use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOpti
 
 use super::binds::{self, Arguments};
 use super::keys::Keys;
-use super::{Execution, Need, Target, open, run_step};
+use super::{Execution, Need, Target, bulk, may_repeat, open, run_step};
 use crate::cursor::{Cursor, Planned, out_of_turn};
 use crate::lease::Raw;
 use crate::sqlite::{Handle, Job, Progress, Stop};
@@ -27,9 +27,17 @@ pub(super) async fn write(target: Target<'_>, execution: Arc<Execution>) -> Resu
 }
 
 async fn run(target: Target<'_>, execution: &Execution, parts: &[Part]) -> Result<u64, Error> {
+    let is_large = execution.rows.as_ref().is_some_and(|it| it.rows >= bulk::LEAST_ROWS);
     let mut written = 0;
     for part in parts {
         let step = &execution.plan.steps[part.step];
+        if let Some(bulk) = step.bulk.as_ref().filter(|_| is_large) {
+            match bulk::write(target, execution, step, bulk).await {
+                // Then the arrays of the same step were refused, before anything was written.
+                Err(error) if may_repeat(target, &error, Need::Live) => {}
+                result => return result,
+            }
+        }
         written += run_step(target, step, execution, part.first).await?;
     }
     Ok(written)

@@ -167,7 +167,8 @@ fn whole(column: &Column) -> Option<Operand<'_>> {
     }
 }
 
-fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
+/// The value of a row of the batch.
+pub(super) fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
     match column {
         Column::Scalars(items) => Cell::of(items, index).map(Operand::Scalar),
         Column::Arrays(arrays) if arrays.is_null(index) => Some(Operand::Scalar(Cell::Null)),

@@ -56,7 +56,23 @@ impl Wire {
     }
 
     fn of_scalar(type_info: &PgTypeInfo) -> Option<Self> {
-        Some(match type_info.oid()?.0 {
+        match Self::of_oid(type_info.oid()?) {
+            None if type_info.name() == "citext" => Some(Self::Text),
+            wire => wire,
+        }
+    }
+
+    /// How a column of a type takes values in a stream; none for types that statements convert to.
+    pub(crate) fn stored(oid: Oid) -> Option<Self> {
+        match (Self::of_oid(oid)?, oid.0) {
+            (Self::Text, 25 | 1042 | 1043) => Some(Self::Text),
+            (Self::Text | Self::Oid | Self::Json, _) => None,
+            (wire, _) => Some(wire),
+        }
+    }
+
+    fn of_oid(oid: Oid) -> Option<Self> {
+        Some(match oid.0 {
             16 => Self::Bool,
             17 => Self::Bytea,
             20 => Self::Int8,
@@ -76,7 +92,6 @@ impl Wire {
             1700 => Self::Numeric,
             2950 => Self::Uuid,
             3802 => Self::Jsonb,
-            _ if type_info.name() == "citext" => Self::Text,
             _ => return None,
         })
     }
@@ -220,6 +235,30 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.push(JSONB_VERSION);
             out.extend_from_slice(it.as_bytes());
         }
+    }
+    Ok(())
+}
+
+/// Appends the form that a column takes which is stored as it says: some are narrower than what is
+/// sent to a statement.
+pub(crate) fn write_as(cell: Cell<'_>, wire: Wire, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let range = || Fault::out_of_range("is out of the range of its column");
+    match (cell, wire) {
+        (Cell::Integer(it), Wire::Int4) => {
+            out.extend_from_slice(&i32::try_from(it).map_err(|_| range())?.to_be_bytes());
+        }
+        (Cell::Integer(it), Wire::Int2) => {
+            out.extend_from_slice(&i16::try_from(it).map_err(|_| range())?.to_be_bytes());
+        }
+        (Cell::Float(it), Wire::Float4) => {
+            #[expect(clippy::cast_possible_truncation, reason = "rounded, as the server does")]
+            let narrow = it as f32;
+            if narrow.is_infinite() != it.is_infinite() || (narrow == 0.0) != (it == 0.0) {
+                return Err(range());
+            }
+            out.extend_from_slice(&narrow.to_be_bytes());
+        }
+        _ => write(cell, out)?,
     }
     Ok(())
 }

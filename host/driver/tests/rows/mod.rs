@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ferro_driver::{Cursor, Database, Execution};
 use ferro_test_support::postgres;
-use ferro_wit::plan::{Bind, Binding, Effect, Plan, Step};
+use ferro_wit::plan::{Bind, Binding, Bulk, Effect, Plan, Step};
 use ferro_wit::types::{Batch, Column, ColumnInfo, Dialect, ScalarType, Scalars, Value};
 
 use crate::support::{connect, run};
@@ -29,7 +29,14 @@ pub fn column(name: &str, kind: ScalarType) -> ColumnInfo {
 
 /// A plan of one statement.
 pub fn plan(effect: Effect, sql: &str, binds: Vec<Bind>, columns: Vec<ColumnInfo>) -> Plan {
-    let step = Step { sql: sql.into(), binds, columns, attachment: None, rows_per_statement: None };
+    let step = Step {
+        sql: sql.into(),
+        binds,
+        columns,
+        attachment: None,
+        rows_per_statement: None,
+        bulk: None,
+    };
     Plan { effect, steps: vec![step], atomic: false, agreements: vec![] }
 }
 
@@ -49,6 +56,7 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
         columns: Vec::new(),
         attachment: None,
         rows_per_statement,
+        bulk: None,
     };
     let steps = match dialect {
         Dialect::Postgres => {
@@ -60,7 +68,13 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
                 kind: it.2,
                 many: true,
             });
-            vec![step(sql, binds.collect(), None)]
+            let bulk = Bulk {
+                sql: format!("COPY {table} ({names}) FROM STDIN WITH (FORMAT binary)"),
+                table: table.into(),
+                columns: columns.iter().map(|it| it.0.into()).collect(),
+                values: numbers().map(|(at, it)| bind(Binding::Column(at), it.2)).collect(),
+            };
+            vec![Step { bulk: Some(bulk), ..step(sql, binds.collect(), None) }]
         }
         Dialect::Sqlite => [100, 1]
             .map(|rows: usize| {
