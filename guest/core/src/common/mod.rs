@@ -52,7 +52,7 @@ pub(crate) fn find(
     dialect: Dialect,
     scope: Option<&Scope>,
 ) -> Result<Vec<Option<Common>>, Error> {
-    check_names(query)?;
+    check_names(catalog, query, scope)?;
     let reached = reach::reached(query)?;
     let mut tables = Vec::with_capacity(query.common.len());
     for (table, reached) in query.common.iter().zip(reached) {
@@ -74,7 +74,8 @@ fn of_table(table: &CommonTable) -> impl FnOnce(Error) -> Error {
     }
 }
 
-fn check_names(query: &Query) -> Result<(), Error> {
+/// A name that only a model has which the caller may not see is free.
+fn check_names(catalog: &Catalog, query: &Query, scope: Option<&Scope>) -> Result<(), Error> {
     if query.common.len() > MAX_COMMON {
         return Err(limit(format!("more than {MAX_COMMON} common tables")));
     }
@@ -84,6 +85,12 @@ fn check_names(query: &Query) -> Result<(), Error> {
         }
         if query.common[..index].iter().any(|it| it.name == table.name) {
             return Err(of_table(table)(invalid("there is another one of that name")));
+        }
+        match View::open(catalog, scope, &table.name) {
+            Ok(_) => return Err(of_table(table)(invalid("there is a model of that name"))),
+            // A scope that cannot be kept is none to hide behind.
+            Err(error) if error.kind == ErrorKind::InvalidConfiguration => return Err(error),
+            Err(_) => {}
         }
     }
     Ok(())
@@ -157,12 +164,6 @@ struct Rows {
 
 impl Finder<'_> {
     fn table(&self, table: &CommonTable) -> Result<Common, Error> {
-        match View::open(self.catalog, self.scope, &table.name) {
-            Ok(_) => return Err(invalid("there is a model of that name")),
-            // A scope that cannot be kept is none to hide behind.
-            Err(error) if error.kind == ErrorKind::InvalidConfiguration => return Err(error),
-            Err(_) => {}
-        }
         let base = &self.query.selects[table.rows as usize];
         if base.lock.is_some() {
             return Err(invalid("its rows cannot be locked"));

@@ -24,7 +24,8 @@ impl<'a> Compiler<'a> {
     pub(super) fn select_and_relations(mut self, select: SelectRef) -> Result<Vec<Step>, Error> {
         let select = self.select_at(select);
         if select.includes.is_empty() {
-            return Ok(vec![self.select(select)?]);
+            let columns = self.typing.check_query(select)?;
+            return Ok(vec![self.select(select, columns)?]);
         }
         let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
         let (scope, commons) = (self.typing.scope, self.typing.commons);
@@ -35,8 +36,9 @@ impl<'a> Compiler<'a> {
         }
         let loads = loads.found;
         self.extra = loads[0].extra.clone();
+        let columns = self.typing.check_query(select)?;
         self.check_rows_with_relations(select)?;
-        let mut steps = vec![self.select(select)?];
+        let mut steps = vec![self.select(select, columns)?];
         for load in &loads[1..] {
             let parents = loads[load.parents].view.clone();
             let compiler = Self::new(catalog, query, dialect, scope, commons, parents)?;

@@ -15,9 +15,12 @@ use crate::policy;
 use crate::sql::quoted;
 
 impl<'a> Compiler<'a> {
-    /// The rows of a select.
-    pub(super) fn select(mut self, select: &'a Select) -> Result<Step, Error> {
-        let mut columns = self.typing.check_query(select)?;
+    /// The rows of a select that was checked, and found to return these columns.
+    pub(super) fn select(
+        mut self,
+        select: &'a Select,
+        mut columns: Vec<ColumnInfo>,
+    ) -> Result<Step, Error> {
         columns.extend(self.extra.iter().map(Extra::info));
         self.rows(select, Listed::Projection, true)?;
         self.into_step(columns)

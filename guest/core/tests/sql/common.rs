@@ -205,6 +205,44 @@ postgres: WITH "common0" ("c0") AS MATERIALIZED (SELECT "t1"."stars" FROM "post"
 }
 
 #[test]
+fn t3_what_joins_rows_is_asked_of_rows_in_scope_only() {
+    let mut nodes = Nodes::default();
+    let totals = nodes.totals();
+    let (author, id) = (nodes.path("totals.author"), nodes.field("author_id"));
+    let same = nodes.binary(author, B::Equal, id);
+    let (stars, all_of_them) = (nodes.field("stars"), nodes.path("totals.stars"));
+    let product = nodes.binary(stars, B::Multiply, all_of_them);
+    let five = nodes.integer(5);
+    let many = nodes.binary(product, B::Greater, five);
+    let on = nodes.add(Node::AllOf(vec![same, many]));
+    let rows = Select { projection: fields(&["id"]), joins: join("totals", on), ..all("Post") };
+    let query = nodes.with(vec![totals, rows], vec![table("totals", 0)]);
+    insta::assert_snapshot!(of_blog(&query, Some(&tenant())), @r##"
+sqlite: WITH "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t2"."author_id", count(*), sum("t2"."stars") FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 GROUP BY "t2"."author_id") SELECT "t0"."id" FROM "post" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."author_id" AND CASE WHEN "t0"."tenant_id" = ?1 THEN ("t0"."stars" * "t1"."c2") > 5 ELSE 0 END WHERE "t0"."tenant_id" = ?1
+  forced 1 Integer
+postgres: WITH "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t2"."author_id", count(*), CAST(sum("t2"."stars") AS bigint) FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 GROUP BY "t2"."author_id") SELECT "t0"."id" FROM "post" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."author_id" AND CASE WHEN "t0"."tenant_id" = $1 THEN (CAST("t0"."stars" AS bigint) * CAST("t1"."c2" AS bigint)) > 5 ELSE FALSE END WHERE "t0"."tenant_id" = $1
+  forced 1 Integer
+"##);
+}
+
+#[test]
+fn rows_that_are_joined_load_relations() {
+    let mut query = commons::beside();
+    query.selects[1].projection = fields(&["name"]);
+    query.selects[1].includes = vec![included("posts", None)];
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t2"."author_id", count(*), sum("t2"."stars") FROM "post" AS "t2" GROUP BY "t2"."author_id") SELECT "t0"."name", "t0"."id" FROM "author" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."id" ORDER BY "t0"."id"
+sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."author_id", "t1"."editor_id", "t1"."title", "t1"."stars" FROM "post" AS "t1" WHERE "t1"."author_id" IN (SELECT value FROM json_each(?1))
+  posts of 0: [1] = [2]
+  keys 0.1 Integer[]
+postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t2"."author_id", count(*), CAST(sum("t2"."stars") AS bigint) FROM "post" AS "t2" GROUP BY "t2"."author_id") SELECT "t0"."name", "t0"."id" FROM "author" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."id" ORDER BY "t0"."id"
+postgres: SELECT "t1"."id", "t1"."tenant_id", "t1"."author_id", "t1"."editor_id", "t1"."title", "t1"."stars" FROM "post" AS "t1" WHERE "t1"."author_id" = ANY($1)
+  posts of 0: [1] = [2]
+  keys 0.1 Integer[]
+"##);
+}
+
+#[test]
 fn t1_a_common_table_lists_what_may_be_read_and_no_more() {
     let scope = tenant();
     let mut nodes = Nodes::default();
