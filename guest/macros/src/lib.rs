@@ -115,7 +115,9 @@ pub fn derive_model(input: TokenStream) -> TokenStream {
 /// Makes a struct what the rows of a query can become, column by column.
 ///
 /// It implements `ferro::Row` and adds a struct `Select…` with the same fields, to say which
-/// expression becomes which field. Their types have to be the same.
+/// expression becomes which field. Their types have to be the same. Each field gets a function that
+/// returns its column, as `Country::cities()`, for tables that are made of such rows: see
+/// `ferro::common`.
 ///
 /// ```
 /// use ferro::count;

@@ -23,11 +23,12 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let idents: Vec<_> = fields.named.iter().filter_map(|it| it.ident.as_ref()).collect();
     let names: Vec<_> = idents.iter().map(|it| it.unraw().to_string()).collect();
     let types: Vec<_> = fields.named.iter().map(|it| &it.ty).collect();
-    let visibilities = fields.named.iter().map(|it| &it.vis);
+    let visibilities: Vec<_> = fields.named.iter().map(|it| &it.vis).collect();
     let parameters: Vec<_> = (0..idents.len()).map(|it| format_ident!("__{it}")).collect();
     let name = ident.unraw().to_string();
     let select = format_ident!("Select{}", ident.unraw(), span = ident.span());
     let doc = format!("What a query selects for each field of [`{ident}`].");
+    let columns = names.iter().map(|it| format!("The column of the field `{it}`."));
     let docs = names.iter().map(|it| format!("What becomes the field `{it}`."));
     let readers = idents.iter().zip(&types).enumerate().map(|(position, (ident, ty))| {
         quote_spanned!(ty.span()=> let #ident = columns.reader::<#ty>(#position)?;)
@@ -52,6 +53,23 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
                     #((#names, ::ferro::__private::Slot::of::<#types>()),)*
                 ])
             }
+        }
+
+        #[automatically_derived]
+        impl ::ferro::Record for #ident {
+            const FIELDS: &'static [&'static str] = &[#(#names),*];
+        }
+
+        #[automatically_derived]
+        #[allow(dead_code, reason = "only tables that are made of such rows have columns")]
+        impl #ident {
+            #(
+                #[doc = #columns]
+                #[must_use]
+                #visibilities const fn #idents() -> ::ferro::Column<Self, #types> {
+                    ::ferro::Column::new(#names)
+                }
+            )*
         }
 
         #[doc = #doc]

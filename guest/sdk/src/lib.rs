@@ -12,6 +12,7 @@ mod host;
 #[path = "native.rs"]
 mod host;
 
+mod common;
 mod decode;
 mod insert;
 #[cfg(doctest)]
@@ -34,6 +35,7 @@ pub use ferro_macros::{Enum, Model, Row, exports, plugin};
 pub use ferro_wit::query::LockStrength;
 pub use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOptions};
 
+pub use crate::common::{Common, Record, common, recursive, recursive_all};
 pub use crate::expression::{
     Aggregate, Assignment, Case, Column, Condition, Expr, Expression, Order, Outer, Window,
     WindowFunction, case, count, dense_rank, exists, first_value, lag, last_value, lead, outer,

@@ -281,8 +281,7 @@ impl Transaction {
 
 impl Request {
     pub(crate) fn new(arena: Arena, statement: Statement) -> Self {
-        let Arena { nodes, selects, parameters, .. } = arena;
-        let common = Vec::new();
+        let Arena { nodes, selects, common, parameters, .. } = arena;
         Self { query: Query { nodes, selects, common, statement }, parameters }
     }
 }

@@ -81,4 +81,12 @@ async fn relation_of_another_model(db: &Session) -> Result<(), Error> {
     Ok(())
 }
 
+fn table_of_tuples() {
+    ferro::common("pairs", City::query().select((City::id(), City::name())));
+}
+
+fn step_of_another_row() {
+    ferro::recursive("cities", City::query(), |_| Country::query());
+}
+
 fn main() {}

@@ -18,7 +18,6 @@ use std::marker::PhantomData;
 use ferro_wit::query::{BinaryOperator, UnaryOperator};
 use ferro_wit::types::Value;
 
-use crate::model::Model;
 use crate::query::Query;
 use crate::row::Selected;
 use crate::scalar::{Field, Scalar, Storable, scalars};
@@ -260,7 +259,7 @@ pub trait Expression: Sized {
     /// let african = Country::query().filter(Country::continent().eq("AF")).select(Country::iso());
     /// let _ = City::query().filter(City::country().in_query(african));
     /// ```
-    fn in_query<N: Model, F>(self, query: Query<N, Selected<F>>) -> Condition<Self::Model>
+    fn in_query<N, F>(self, query: Query<N, Selected<F>>) -> Condition<Self::Model>
     where
         F: Field<Base = Base<Self>>,
     {

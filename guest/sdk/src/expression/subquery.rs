@@ -1,7 +1,6 @@
 //! Queries inside expressions.
 
 use super::{Condition, Expr, expr};
-use crate::model::Model;
 use crate::query::Query;
 use crate::row::Selected;
 use crate::scalar::Field;
@@ -22,7 +21,7 @@ use crate::tree::Tree;
 /// ```
 ///
 /// For the rows of a relation there is [`any`](crate::ToMany::any).
-pub fn exists<M, N: Model, O>(query: Query<N, O>) -> Condition<M> {
+pub fn exists<M, N, O>(query: Query<N, O>) -> Condition<M> {
     expr(Tree::Exists(Box::new(query.into_tree())))
 }
 
@@ -38,6 +37,6 @@ pub fn exists<M, N: Model, O>(query: Query<N, O>) -> Condition<M> {
 /// let average = City::query().select(City::population().average());
 /// let _ = City::query().filter(City::population().cast::<f64>().gt(subquery(average)));
 /// ```
-pub fn subquery<M, N: Model, F: Field>(query: Query<N, Selected<F>>) -> Expr<M, Option<F::Base>> {
+pub fn subquery<M, N, F: Field>(query: Query<N, Selected<F>>) -> Expr<M, Option<F::Base>> {
     expr(Tree::Subquery(Box::new(query.into_tree())))
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use ferro_wit::query::{Lock, LockStrength, LockWait, SetOperator};
 
 use super::Query;
+use crate::common::{Common, Record};
 use crate::expression::{Expression, Order};
 use crate::model::Model;
 use crate::relation::{Append, Include};
@@ -12,7 +13,7 @@ use crate::row::{Output, Selected, Selection};
 use crate::scalar::Field;
 use crate::tree::{ColumnsTree, DistinctTree, Tree};
 
-impl<M: Model, O> Query<M, O> {
+impl<M, O> Query<M, O> {
     /// Only rows for which the condition holds, and those of earlier filters.
     pub fn filter<E>(mut self, condition: E) -> Self
     where
@@ -20,6 +21,20 @@ impl<M: Model, O> Query<M, O> {
     {
         let former = self.select.filter.take();
         self.select.filter = Some(condition.into_tree().and_former(former));
+        self
+    }
+
+    /// The rows of a common table beside these: a row comes once for each that fits it. What is
+    /// selected reads it with [`get`](Common::get); see [`common`](crate::common).
+    ///
+    /// # Errors
+    ///
+    /// When it is run: `invalid-query` if the table is joined twice, or rows are to be changed.
+    pub fn join<R: Record, E>(mut self, table: &Common<R>, on: E) -> Self
+    where
+        E: Expression<Model = M, Type: Field<Base = bool>>,
+    {
+        self.select.joins.push((table.tree(), on.into_tree()));
         self
     }
 
@@ -136,13 +151,16 @@ impl<M: Model, O> Query<M, O> {
 
     /// Of the rows that agree in an expression, or in all of a tuple of them, only the first in
     /// the order of the query.
-    pub fn distinct_on<S: Selection<M>>(mut self, expressions: S) -> Self {
+    pub fn distinct_on<S: Selection<M>>(mut self, expressions: S) -> Self
+    where
+        M: Model,
+    {
         self.select.distinct = DistinctTree::On(trees(expressions));
         self
     }
 
     /// The rows of this query and of another one, each once.
-    pub fn union<N: Model, P>(self, other: Query<N, P>) -> Self
+    pub fn union<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
         P: Output<N, Row = O::Row>,
@@ -151,7 +169,7 @@ impl<M: Model, O> Query<M, O> {
     }
 
     /// The rows of this query and of another one, repeated ones too.
-    pub fn union_all<N: Model, P>(self, other: Query<N, P>) -> Self
+    pub fn union_all<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
         P: Output<N, Row = O::Row>,
@@ -160,7 +178,7 @@ impl<M: Model, O> Query<M, O> {
     }
 
     /// The rows that this query and another one have in common, each once.
-    pub fn intersect<N: Model, P>(self, other: Query<N, P>) -> Self
+    pub fn intersect<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
         P: Output<N, Row = O::Row>,
@@ -169,7 +187,7 @@ impl<M: Model, O> Query<M, O> {
     }
 
     /// The rows of this query that another one lacks, each once.
-    pub fn except<N: Model, P>(self, other: Query<N, P>) -> Self
+    pub fn except<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
         P: Output<N, Row = O::Row>,
@@ -190,18 +208,27 @@ impl<M: Model, O> Query<M, O> {
     /// }
     /// # let _ = next;
     /// ```
-    pub fn for_update(self) -> Self {
+    pub fn for_update(self) -> Self
+    where
+        M: Model,
+    {
         self.lock(LockStrength::Update)
     }
 
     /// Lock the rows until the transaction ends: nobody changes or deletes them, but others may
     /// lock them so too.
-    pub fn for_share(self) -> Self {
+    pub fn for_share(self) -> Self
+    where
+        M: Model,
+    {
         self.lock(LockStrength::Share)
     }
 
     /// Lock the rows until the transaction ends, in one of the strengths of PostgreSQL.
-    pub fn lock(mut self, strength: LockStrength) -> Self {
+    pub fn lock(mut self, strength: LockStrength) -> Self
+    where
+        M: Model,
+    {
         let wait = self.select.lock.map_or(LockWait::Wait, |it| it.wait);
         self.select.lock = Some(Lock { strength, wait });
         self
@@ -209,13 +236,19 @@ impl<M: Model, O> Query<M, O> {
 
     /// Leave out rows that another transaction has locked, as a queue does. Locks rows as
     /// [`for_update`](Self::for_update), if no other lock was asked for.
-    pub fn skip_locked(self) -> Self {
+    pub fn skip_locked(self) -> Self
+    where
+        M: Model,
+    {
         self.lock_wait(LockWait::SkipLocked)
     }
 
     /// Fail with `busy` at once if another transaction has locked a row. Locks rows as
     /// [`for_update`](Self::for_update), if no other lock was asked for.
-    pub fn no_wait(self) -> Self {
+    pub fn no_wait(self) -> Self
+    where
+        M: Model,
+    {
         self.lock_wait(LockWait::NoWait)
     }
 
@@ -225,7 +258,7 @@ impl<M: Model, O> Query<M, O> {
         self
     }
 
-    fn combined<N: Model, P>(mut self, operator: SetOperator, other: Query<N, P>) -> Self {
+    fn combined<N, P>(mut self, operator: SetOperator, other: Query<N, P>) -> Self {
         self.select.combined.push((operator, other.into_tree()));
         self
     }

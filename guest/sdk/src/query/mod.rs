@@ -13,14 +13,15 @@ use ferro_wit::types::Error;
 
 use crate::expression::Assignment;
 use crate::model::Model;
-use crate::row::Whole;
+use crate::row::{Selected, Whole};
 use crate::session::Request;
 use crate::tree::{Arena, SelectTree};
 
 pub use self::page::Page;
 pub use self::position::Position;
 
-/// Which rows of a model, in which order, and what they become: made by [`Model::query`].
+/// Which rows of a model, in which order, and what they become: made by [`Model::query`]; or of a
+/// common table, by [`Common::query`](crate::Common::query).
 ///
 /// A query never changes: every method returns a new one, and a query can be cloned and run many
 /// times. Nothing is sent before one of the asynchronous methods is awaited.
@@ -55,7 +56,7 @@ pub struct Query<M, O = Whole> {
 impl<M: Model> Query<M> {
     /// Every row.
     pub(crate) fn new() -> Self {
-        let select = SelectTree::new(M::NAME, M::FIELDS);
+        let select = SelectTree::new(M::NAME, M::FIELDS, M::KEY);
         Self { select, output: Whole, model: PhantomData }
     }
 
@@ -96,7 +97,14 @@ impl<M: Model> Query<M> {
     }
 }
 
-impl<M: Model, O> Query<M, O> {
+impl<M, T> Query<M, Selected<T>> {
+    /// The rows of a select that lists the fields of a `T`.
+    pub(crate) fn of(select: SelectTree) -> Self {
+        Self { select, output: Selected::new(), model: PhantomData }
+    }
+}
+
+impl<M, O> Query<M, O> {
     /// What [`all`](Self::all) sends: the query as data, and its values.
     ///
     /// # Errors

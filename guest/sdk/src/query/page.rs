@@ -1,7 +1,7 @@
 //! Pages by key: each begins behind a row, and not behind a number of rows.
 
 use ferro_wit::query::{BinaryOperator, NullsOrder, Statement, UnaryOperator};
-use ferro_wit::types::{Batch, Error, Value};
+use ferro_wit::types::{Batch, Error, ErrorKind, Value};
 
 use super::run::by_key;
 use super::{Position, Query};
@@ -57,7 +57,7 @@ impl<M: Model> Query<M> {
     ///
     /// # Errors
     ///
-    /// As [`all`](Self::all).
+    /// `invalid-query` for a query that joins a common table; as [`all`](Self::all).
     pub async fn page(self, db: &Session) -> Result<Page<M>, Error> {
         self.read_page(db, None, Direction::Forward).await
     }
@@ -88,6 +88,10 @@ impl<M: Model> Query<M> {
         direction: Direction,
     ) -> Result<Page<M>, Error> {
         let mut select = self.into_tree();
+        if !select.joins.is_empty() {
+            let message = "rows that are joined with others have no key to go on from: no pages";
+            return Err(Error::new(ErrorKind::InvalidQuery, message));
+        }
         let limit = select.limit;
         // One more tells whether there are more.
         select.limit = limit.map(|it| it.saturating_add(1));
@@ -121,7 +125,7 @@ impl<M: Model> Query<M> {
 /// Puts the fields of the key last in the order, where they are not in it yet.
 fn order_by_key<M: Model>(select: &mut SelectTree, direction: Direction) {
     let ordered = |term: &Term, key: &str| matches!(&term.tree, Tree::Field { relations, name } if relations.is_empty() && *name == key);
-    for (name, term) in M::KEY.iter().zip(by_key::<M>()) {
+    for (name, term) in M::KEY.iter().zip(by_key(M::KEY)) {
         if !select.order_by.iter().any(|it| ordered(it, name)) {
             select.order_by.push(term);
         }

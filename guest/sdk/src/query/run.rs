@@ -13,7 +13,7 @@ use crate::rows::{self, Rows};
 use crate::session::Session;
 use crate::tree::{Term, Tree};
 
-impl<M: Model, O: Output<M>> Query<M, O> {
+impl<M, O: Output<M>> Query<M, O> {
     /// All rows.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl<M: Model, O: Output<M>> Query<M, O> {
     /// As [`all`](Self::all).
     pub async fn first(mut self, db: &Session) -> Result<Option<O::Row>, Error> {
         if self.select.order_by.is_empty() && self.select.has_key() {
-            self.select.order_by = by_key::<M>().collect();
+            self.select.order_by = by_key(self.select.key).collect();
         }
         self.select.limit = Some(self.select.limit.map_or(1, |it| it.min(1)));
         Ok(self.all(db).await?.into_iter().next())
@@ -46,16 +46,16 @@ impl<M: Model, O: Output<M>> Query<M, O> {
     /// `not-found` if there is none; `invalid-query` if there are several; as [`all`](Self::all).
     pub async fn one(mut self, db: &Session) -> Result<O::Row, Error> {
         self.select.limit = Some(self.select.limit.map_or(2, |it| it.min(2)));
+        let name = self.select.model;
         let mut rows = self.all(db).await?.into_iter();
         match (rows.next(), rows.next()) {
             (Some(row), None) => Ok(row),
             (None, _) => {
-                let message = format!("no `{}` is what the query asks for", M::NAME);
+                let message = format!("no `{name}` is what the query asks for");
                 Err(Error::new(ErrorKind::NotFound, message))
             }
             (Some(_), Some(_)) => {
-                let message =
-                    format!("more than one `{}` is what the query asks for one of", M::NAME);
+                let message = format!("more than one `{name}` is what the query asks for one of");
                 Err(Error::new(ErrorKind::InvalidQuery, message))
             }
         }
@@ -74,7 +74,7 @@ impl<M: Model, O: Output<M>> Query<M, O> {
     }
 }
 
-impl<M: Model, O> Query<M, O> {
+impl<M, O> Query<M, O> {
     /// How many rows [`all`](Self::all) would return.
     ///
     /// # Errors
@@ -163,6 +163,6 @@ impl<M: Model> Query<M> {
 }
 
 /// The order of the key.
-pub(super) fn by_key<M: Model>() -> impl Iterator<Item = Term> {
-    M::KEY.iter().map(|name| Term::ascending(Tree::field(name), false))
+pub(super) fn by_key(key: &'static [&'static str]) -> impl Iterator<Item = Term> {
+    key.iter().map(|name| Term::ascending(Tree::field(name), false))
 }

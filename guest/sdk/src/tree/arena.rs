@@ -1,25 +1,32 @@
 //! How trees are laid out in the lists of a query, in which an index only points backwards.
 
-use ferro_wit::query::{
-    Aggregate, CaseBranch, CaseExpression, Distinct, FunctionCall, Inclusion, JsonPath, Literal,
-    Node, NodeRef, OrderTerm, Output, Parameter, Path, Projection, Related, Select, SelectRef,
-    Window,
-};
-use ferro_wit::types::{Error, Value};
+use std::sync::Arc;
 
-use super::{AggregateTree, ColumnsTree, DistinctTree, SelectTree, Steps, Term, Tree, WindowTree};
+use ferro_wit::query::{
+    Aggregate, CaseBranch, CaseExpression, CommonTable, Distinct, FunctionCall, Inclusion, Join,
+    JsonPath, Literal, Node, NodeRef, OrderTerm, Output, Parameter, Path, Projection, Related,
+    Select, SelectRef, Window,
+};
+use ferro_wit::types::{Error, ErrorKind, Value};
+
+use super::{
+    AggregateTree, ColumnsTree, CommonTree, DistinctTree, SelectTree, Steps, Term, Tree, WindowTree,
+};
 
 /// The lists of a query.
 #[derive(Default)]
 pub(crate) struct Arena {
     pub(crate) nodes: Vec<Node>,
     pub(crate) selects: Vec<Select>,
+    pub(crate) common: Vec<CommonTable>,
     pub(crate) parameters: Vec<Value>,
     /// How many selects outwards the fields are that are being added.
     outer: u8,
     /// What rows are grouped by, or told apart by, in the selects that are being added. The same
     /// expression elsewhere has to be the same node: with parameters of its own it would be another.
     shared: Vec<(u8, Tree, NodeRef)>,
+    /// The common tables that have been added.
+    known: Vec<Arc<CommonTree>>,
 }
 
 impl Arena {
@@ -100,7 +107,42 @@ impl Arena {
         added
     }
 
+    /// Adds a common table, those that it reads first.
+    fn add_common(&mut self, table: &Arc<CommonTree>) -> Result<(), Error> {
+        let Some(rows) = &table.rows else { return Ok(()) };
+        if let Some(known) = self.known.iter().find(|it| it.name == table.name) {
+            return match known == table {
+                true => Ok(()),
+                false => Err(Error::new(
+                    ErrorKind::InvalidQuery,
+                    format!("two common tables of a query are called `{}`", table.name),
+                )),
+            };
+        }
+        // Its fields are its own, wherever it is read.
+        let outer = std::mem::take(&mut self.outer);
+        let shared = std::mem::take(&mut self.shared);
+        let rows = self.add_select(rows.clone())?;
+        let step = match &table.step {
+            Some((operator, step)) => Some((*operator, self.add_select(step.clone())?)),
+            None => None,
+        };
+        (self.outer, self.shared) = (outer, shared);
+        self.common.push(CommonTable { name: table.name.to_owned(), rows, step });
+        self.known.push(table.clone());
+        Ok(())
+    }
+
     fn add_parts(&mut self, select: SelectTree) -> Result<SelectRef, Error> {
+        let joined = select.joins.iter().map(|(table, _)| table);
+        for table in select.common.iter().chain(joined) {
+            self.add_common(table)?;
+        }
+        let joins = select
+            .joins
+            .into_iter()
+            .map(|(table, on)| Ok(Join { table: table.name.to_owned(), on: self.add(on)? }))
+            .collect::<Result<_, Error>>()?;
         let group_by = self.add_shared(select.group_by)?;
         let distinct_rows = select.distinct == DistinctTree::Rows;
         let projection = match select.columns {
@@ -148,7 +190,7 @@ impl Arena {
             projection,
             distinct,
             filter,
-            joins: Vec::new(),
+            joins,
             group_by,
             having,
             order_by,

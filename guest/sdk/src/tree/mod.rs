@@ -3,6 +3,7 @@
 mod arena;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ferro_wit::query::{
     AggregateFunction, BinaryOperator, Literal, Lock, NullsOrder, Quantifier, SetOperator,
@@ -92,13 +93,19 @@ pub(crate) struct Term {
     pub(crate) nulls: NullsOrder,
 }
 
-/// A query over one model.
+/// A query over one model, or over a common table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelectTree {
+    /// The model's name, or the table's.
     pub(crate) model: &'static str,
+    /// The names of the fields of its key: none for a common table.
+    pub(crate) key: &'static [&'static str],
+    pub(crate) common: Option<Arc<CommonTree>>,
     pub(crate) columns: ColumnsTree,
     pub(crate) distinct: DistinctTree,
     pub(crate) filter: Option<Tree>,
+    /// The common tables beside its rows, and the conditions on both.
+    pub(crate) joins: Vec<(Arc<CommonTree>, Tree)>,
     pub(crate) group_by: Vec<Tree>,
     pub(crate) having: Option<Tree>,
     pub(crate) order_by: Vec<Term>,
@@ -107,6 +114,15 @@ pub struct SelectTree {
     pub(crate) lock: Option<Lock>,
     pub(crate) includes: Vec<IncludeTree>,
     pub(crate) combined: Vec<(SetOperator, SelectTree)>,
+}
+
+/// A query under a name.
+#[derive(Debug, PartialEq)]
+pub(crate) struct CommonTree {
+    pub(crate) name: &'static str,
+    /// None: it is the table itself, in its own step.
+    pub(crate) rows: Option<SelectTree>,
+    pub(crate) step: Option<(SetOperator, SelectTree)>,
 }
 
 /// What a select returns.
@@ -197,12 +213,19 @@ impl Term {
 
 impl SelectTree {
     /// Every row of a model.
-    pub(crate) fn new(model: &'static str, fields: &'static [&'static str]) -> Self {
+    pub(crate) fn new(
+        model: &'static str,
+        fields: &'static [&'static str],
+        key: &'static [&'static str],
+    ) -> Self {
         Self {
             model,
+            key,
+            common: None,
             columns: ColumnsTree::Fields(fields),
             distinct: DistinctTree::No,
             filter: None,
+            joins: Vec::new(),
             group_by: Vec::new(),
             having: None,
             order_by: Vec::new(),
@@ -212,6 +235,11 @@ impl SelectTree {
             includes: Vec::new(),
             combined: Vec::new(),
         }
+    }
+
+    /// Every row of a common table.
+    pub(crate) fn of_common(table: Arc<CommonTree>, fields: &'static [&'static str]) -> Self {
+        Self { common: Some(table.clone()), ..Self::new(table.name, fields, &[]) }
     }
 
     /// Whether each row is one of the model's, which can be put in the order of its key.

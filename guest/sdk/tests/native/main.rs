@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
 mod database;
 mod fields;
 mod includes;
@@ -320,6 +321,7 @@ async fn every_type_comes_back_as_it_went(db: Session) -> Result<(), Error> {
     Everything::bulk_create(&db, std::slice::from_ref(&sparse)).await?;
     assert_eq!(Everything::get(&db, full.id).await?, full);
     assert_eq!(Everything::get(&db, sparse.id).await?, sparse);
+    common::every_type_comes_through(&db, [&full, &sparse]).await?;
 
     let found = [
         Everything::date().lt(Date::parse("0001-01-02")?),
