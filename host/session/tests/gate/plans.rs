@@ -7,12 +7,13 @@ use ferro_session::{Gate, Grant, PlanCache, TableGrant, Tenant};
 use ferro_wit::types::Dialect;
 
 use crate::on_both_databases;
-use crate::queries::{all, count, fields};
+use crate::queries::{all, count, fields, titles_under_a_name};
 use crate::world::{World, models, notes, rows, texts};
 
 on_both_databases! {
     t7_a_policy_never_serves_another,
     t7_a_repeated_shape_is_compiled_once,
+    t7_common_tables_are_part_of_the_shape,
     t7_tenants_of_one_shape_share_plans_and_keep_their_values,
 }
 
@@ -48,6 +49,14 @@ async fn t7_a_policy_never_serves_another(world: &World) {
         TableGrant::read_only().filter_by("tenant_id", ferro_wit::schema::Comparison::Greater, 1);
     assert_eq!(texts(&open(not_first), &titles).await.len(), 2);
     assert_eq!(world.compiles.load(Ordering::Relaxed), 4);
+}
+
+async fn t7_common_tables_are_part_of_the_shape(world: &World) {
+    for _ in 0..2 {
+        assert_eq!(texts(&world.tenant(1), &titles_under_a_name(true)).await.len(), 3);
+        assert_eq!(texts(&world.tenant(1), &titles_under_a_name(false)).await.len(), 0);
+    }
+    assert_eq!(world.compiles.load(Ordering::Relaxed), 2);
 }
 
 #[test]

@@ -61,6 +61,18 @@ pub(crate) fn endless(model: &str) -> Query {
     Query { common, ..query(nodes, selects, json!({ "count": 2 })) }
 }
 
+/// The titles of all notes, or those of none, read under a name: all else is the same.
+pub(crate) fn titles_under_a_name(of_all: bool) -> Query {
+    let titles = || rows("Note", json!({ "fields": ["title"] }), json!([]));
+    let mut none = titles();
+    none["filter"] = json!(0);
+    let selects = json!([titles(), none, rows("titles", json!("model"), json!([]))]);
+    let common = json!([{ "name": "titles", "rows": u32::from(!of_all) }]);
+    let common = serde_json::from_value(common).unwrap();
+    let nodes = json!([{ "literal": { "boolean": false } }]);
+    Query { common, ..query(nodes, selects, json!({ "select": 2 })) }
+}
+
 /// A text inside the document of each row, in the order of their keys.
 pub(crate) fn inside(model: &str, field: &str, steps: &[&str]) -> Query {
     let outputs = json!({ "outputs": [{ "name": "text", "expression": 1 }] });
