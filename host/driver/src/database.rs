@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
-use crate::error::{closed, from_sqlx};
+use crate::error::{caught, closed, from_sqlx};
 use crate::fence::Fence;
 use crate::lease::{Hold, Keeping, Lease, Raw};
 use crate::options::ConnectOptions;
@@ -143,7 +143,8 @@ impl Database {
         let answer = match lease.connection() {
             Raw::Sqlite(it) => it.command(connect::READ).await,
             Raw::Postgres(it) => {
-                sqlx::query("SELECT 1").persistent(false).execute(&mut **it).await.map(drop)
+                let query = sqlx::query("SELECT 1").persistent(false);
+                caught(query.execute(&mut **it)).await.map(drop)
             }
         };
         answer.map_err(|error| from_sqlx(&error, self.dialect()))?;
@@ -250,7 +251,8 @@ impl Database {
                 return Ok(lease);
             };
             // What is silent for so long is replaced by what SQLx finds or opens.
-            if let Ok(Ok(())) = timeout(self.inner.acquire_timeout, connection.ping()).await {
+            if let Ok(Ok(())) = timeout(self.inner.acquire_timeout, caught(connection.ping())).await
+            {
                 lease.clear();
                 return Ok(lease);
             }
@@ -274,7 +276,7 @@ impl Inner {
                 it.acquire().await.map(|(connection, claim)| (Raw::Sqlite(connection), Some(claim)))
             }
             Pool::Postgres(it) => {
-                it.acquire().await.map(|connection| (Raw::Postgres(connection), None))
+                caught(it.acquire()).await.map(|connection| (Raw::Postgres(connection), None))
             }
         };
         match connection {

@@ -4,12 +4,25 @@
 mod postgres;
 mod sqlite;
 
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
 use ferro_wit::types::{Dialect, Error, ErrorKind};
+use futures_util::FutureExt as _;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 pub(crate) fn invalid_configuration(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfiguration, message)
+}
+
+/// What SQLx makes of an answer of PostgreSQL. It takes servers at their word about sizes, and panics
+/// where that is a lie. The connection is in doubt then, and nobody uses it again.
+pub(crate) async fn caught<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(sqlx::Error::Protocol("a message is not what it says".into())))
 }
 
 /// The error of a statement, of a pool or of a connection.

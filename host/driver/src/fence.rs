@@ -12,7 +12,7 @@ use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::error::invalid_configuration;
+use crate::error::{caught, invalid_configuration};
 use crate::lease::Raw;
 use crate::sqlite::Action;
 
@@ -240,11 +240,9 @@ impl Fence {
     /// text is run.
     async fn prove(&self, raw: &mut Raw, marker: &str) -> Result<(), Breach> {
         let Raw::Postgres(connection) = raw else { return Ok(()) };
-        let row = sqlx::query(AssertSqlSafe(PROVE))
-            .persistent(false)
-            .bind(!self.settings.is_empty())
-            .fetch_one(&mut **connection)
-            .await?;
+        let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
+        let query = query.bind(!self.settings.is_empty());
+        let row = caught(query.fetch_one(&mut **connection)).await?;
         if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
             let message = "SQL text ended the transaction that it ran in: the session is closed";
             return Err(Breach::Refused(Error::new(ErrorKind::Denied, message)));

@@ -22,6 +22,7 @@ use self::place::{Place, is_stale};
 use self::steps::Steps;
 use crate::cursor::{self, Cursor, Planned};
 use crate::database::Database;
+use crate::error::caught;
 use crate::fence::{Fence, RawSql};
 use crate::lease::Raw;
 use crate::raw::{self, Statement};
@@ -383,7 +384,7 @@ async fn run_once(
         }
         (Raw::Postgres(connection), Arguments::Postgres(arguments)) => {
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            query.execute(&mut **connection).await.map(|it| it.rows_affected())
+            caught(query.execute(&mut **connection)).await.map(|it| it.rows_affected())
         }
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
     };

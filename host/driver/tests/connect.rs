@@ -104,27 +104,69 @@ async fn a_missing_socket_and_an_unknown_host_are_named() {
 
 /// A server that says one thing to everybody, or nothing.
 fn listen(answer: &'static [u8]) -> u16 {
+    listen_twice(answer, b"")
+}
+
+/// A server that says one thing to everybody, or nothing, and another one to what follows.
+fn listen_twice(first: &'static [u8], then: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        let mut open = Vec::new();
         while let Ok((mut guest, _)) = listener.accept() {
-            let _ = guest.read(&mut [0; 64]);
-            let _ = guest.write_all(answer);
-            if answer.is_empty() {
-                open.push(guest);
-            }
+            std::thread::spawn(move || {
+                let _ = guest.read(&mut [0; 512]);
+                let _ = guest.write_all(first);
+                if first.is_empty() || !then.is_empty() {
+                    let _ = guest.read(&mut [0; 512]);
+                    let _ = guest.write_all(then);
+                }
+            });
         }
     });
     port
 }
 
 #[tokio::test]
-async fn another_protocol_is_told_from_a_broken_server() {
+async fn n3_another_protocol_is_told_from_a_broken_server() {
     let port = listen(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     for mode in ["prefer", "disable"] {
         let error = refused(&format!("postgres://u:p@127.0.0.1:{port}/app?sslmode={mode}")).await;
         assert_error(&error, ErrorKind::ConnectionFailed, &[&port.to_string()]);
+    }
+}
+
+/// Messages that are not as long as they say, or end before what is in them.
+const LIES: [&[u8]; 9] = [
+    b"R\0\0\0\0",
+    b"R\0\0\0\x03",
+    b"R\0\0\0\x04",
+    b"R\0\0\0\x05\0",
+    b"R\xff\xff\xff\xff",
+    b"E\0\0\0\x05S",
+    b"E\0\0\0\x08SERR",
+    b"T\0\0\0\x06\xff\xff",
+    b"D\0\0\0\x0a\0\x01\xff\xff\xff\x00",
+];
+
+#[tokio::test]
+async fn n3_a_server_that_lies_about_sizes_costs_one_error() {
+    let options = options(|it| {
+        it.pool.connect_timeout = Duration::from_secs(2);
+        it.pool.acquire_timeout = Duration::from_secs(2);
+    });
+    let url = |port| format!("postgres://u:p@127.0.0.1:{port}/app?sslmode=disable");
+    for lie in LIES {
+        let error = Database::connect(&url(listen(lie)), &options).await.unwrap_err();
+        assert!(!error.message.is_empty(), "{lie:?}: {error}");
+        // It lets us in, and lies then.
+        let port = listen_twice(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", lie);
+        let database = Database::connect(&url(port), &options).await.unwrap();
+        for _ in 0..2 {
+            let start = Instant::now();
+            let error = database.check().await.unwrap_err();
+            assert!(start.elapsed() < Duration::from_secs(5), "{lie:?}: {error}");
+            assert_eq!(database.stats().acquired, 0, "{lie:?}: {error}");
+        }
     }
 }
 

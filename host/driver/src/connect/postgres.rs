@@ -13,7 +13,7 @@ use super::parts::{FORM, Parts, parse_port, unreadable};
 use super::secret::Secret;
 use super::settings;
 use super::tls::{Tls, TlsMode};
-use crate::error::{from_sqlx, invalid_configuration};
+use crate::error::{caught, from_sqlx, invalid_configuration};
 use crate::run::place::is_at_rest;
 
 const PARAMETERS: [&str; 11] = [
@@ -189,7 +189,7 @@ impl Server {
     }
 
     async fn open(&self, options: &PgConnectOptions, timeout: Duration) -> Result<(), Failure> {
-        let connection = match tokio::time::timeout(timeout, options.connect()).await {
+        let connection = match tokio::time::timeout(timeout, caught(options.connect())).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(Failure::from(error)),
             Err(_) => return Err(Failure::Late),

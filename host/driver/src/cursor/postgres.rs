@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Column, Row, TypeInfo, ValueRef};
 
 use super::{Event, MOST_BYTES, Unreadable, decode_error, out_of_turn};
 use crate::column::BatchBuilder;
+use crate::error::caught;
 use crate::lease::Raw;
 use crate::run::place::{Ending, Place};
 use crate::value::postgres::Wire;
@@ -56,7 +57,7 @@ pub(crate) fn events<R: Reader>(
             };
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
             let mut answers: Answers<'_> = query.fetch(&mut **connection);
-            let mut next = match answers.try_next().await {
+            let mut next = match caught(answers.try_next()).await {
                 Ok(row) => row,
                 Err(error) => break 'rows Ending::Failed(error),
             };
@@ -81,18 +82,18 @@ pub(crate) fn events<R: Reader>(
                 // The end is often there already. Then the connection goes back with these rows,
                 // not with a call for more that may never come.
                 let read = match full {
-                    true => match answers.try_next().now_or_never() {
+                    true => match caught(answers.try_next()).now_or_never() {
                         Some(Ok(None)) => break,
                         peeked => {
                             passed += u64::from(batch.rows());
                             yield Ok(Event::Batch(batch.split()));
                             match peeked {
                                 Some(read) => read,
-                                None => answers.try_next().await,
+                                None => caught(answers.try_next()).await,
                             }
                         }
                     },
-                    false => answers.try_next().await,
+                    false => caught(answers.try_next()).await,
                 };
                 next = match read {
                     Ok(row) => row,

@@ -7,6 +7,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr, Statement};
 
 use crate::cursor;
+use crate::error::caught;
 use crate::lease::Raw;
 use crate::value::{Operand, postgres};
 
@@ -36,7 +37,7 @@ pub(super) async fn postgres(
     };
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
     let sql = AssertSqlSafe(sql).into_sql_str();
-    let statement = connection.prepare_with(sql, &types).await?;
+    let statement = caught(connection.prepare_with(sql, &types)).await?;
     if !keeps_statements {
         // SQLx gives every statement that it only prepares a name.
         connection.execute("DEALLOCATE ALL").await?;

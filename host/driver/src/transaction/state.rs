@@ -8,7 +8,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::AssertSqlSafe;
 use tokio::runtime::Handle;
 
-use crate::error::from_sqlx;
+use crate::error::{caught, from_sqlx};
 use crate::fence::Enclosure;
 use crate::lease::{Lease, Raw};
 use crate::run::place::{Place, is_at_rest};
@@ -306,7 +306,8 @@ pub(crate) async fn command(raw: &mut Raw, sql: &str) -> Result<(), sqlx::Error>
     match raw {
         Raw::Sqlite(connection) => connection.command(sql).await,
         Raw::Postgres(connection) => {
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection).await.map(drop)
+            let commands = sqlx::raw_sql(AssertSqlSafe(sql));
+            caught(commands.execute(&mut **connection)).await.map(drop)
         }
     }
 }
