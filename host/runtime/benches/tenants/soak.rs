@@ -22,6 +22,13 @@ const TIME: Duration = Duration::from_secs(60);
 const QUICK_TIME: Duration = Duration::from_secs(6);
 /// Memory may grow by so much after the warm-up, by the allocator's moods and not by ours.
 const GROWTH: f64 = 1.05;
+/// What memory is, is the median of samples over a window.
+const WINDOW: Duration = Duration::from_millis(1_500);
+const SAMPLES: u32 = 10;
+/// It is warm once so many windows on end have hardly more than any before, which has to come about.
+const CALM: u32 = 4;
+const STEADY: f64 = 1.01;
+const LONGEST_WARM_UP: Duration = Duration::from_secs(60);
 
 /// What a hostile tenant calls, of which plugin.
 const CALLS: [(bool, &str); 11] = [
@@ -47,15 +54,17 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
     let time = if bench.is_quick() { QUICK_TIME } else { TIME };
     eprintln!("  {}, {}, {} s", case.name, case.backend, time.as_secs());
     let soaked = runtime.block_on(soak(world, time))?;
-    let Soaked { mut times, refused, attacks, memory } = soaked;
+    let Soaked { mut times, refused, attacks, warm_up, warm, later } = soaked;
     let count = times.len();
     ensure!(count > 0, "no honest call went well");
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = count as f64 / time.as_secs_f64();
+    let rate = count as f64 / (warm_up + time).as_secs_f64();
     times.sort_unstable_by(f64::total_cmp);
     let slowest = times[(count * 99 / 100).min(count - 1)];
     println!(
-        "soak: {count} honest calls, {refused} of them told to try again; {attacks} hostile ones"
+        "soak: {count} honest calls, {refused} more told to try again; {attacks} hostile ones; warm \
+         after {:.0} s",
+        warm_up.as_secs_f64()
     );
     let one = |subject, value| Measured { subject, values: vec![value], goal: None };
     let rates = Case { name: "a soak: honest calls", ..case };
@@ -67,16 +76,15 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
         vec![Measured { subject: "p50", values: times, goal: None }, one("p99", slowest)],
     );
     let space = Case { name: "a soak: memory of the process", ..latency };
-    let (warm, end) = (median(&memory[..memory.len() / 2]), median(&memory[memory.len() / 2..]));
     bench.record(
         &space,
         "MiB",
         vec![
             one("after warm-up", warm),
-            Measured { subject: "later", values: vec![end], goal: Some(Goal::Ratio(GROWTH)) },
+            Measured { subject: "later", values: vec![later], goal: Some(Goal::Ratio(GROWTH)) },
         ],
     );
-    ensure!(end <= warm * GROWTH, "memory grew from {warm:.1} to {end:.1} MiB");
+    ensure!(later <= warm * GROWTH, "memory grew from {warm:.1} to {later:.1} MiB");
     Ok(())
 }
 
@@ -86,8 +94,11 @@ struct Soaked {
     times: Vec<f64>,
     refused: u64,
     attacks: u64,
-    /// Samples of the memory of the process since the warm-up, in mebibytes.
-    memory: Vec<f64>,
+    warm_up: Duration,
+    /// The memory of the process when it was warm, and in the second half of the time after that, in
+    /// mebibytes.
+    warm: f64,
+    later: f64,
 }
 
 async fn soak(world: &Arc<World>, time: Duration) -> Result<Soaked> {
@@ -103,12 +114,13 @@ async fn soak(world: &Arc<World>, time: Duration) -> Result<Soaked> {
         attackers.spawn(attack(world, stop, attacks, attacker));
     }
     let mut soaked = Soaked::default();
-    tokio::time::sleep(time / 4).await;
-    let warm = Instant::now();
-    while warm.elapsed() < time * 3 / 4 {
-        soaked.memory.push(resident()?);
-        tokio::time::sleep(Duration::from_millis(250)).await;
+    (soaked.warm, soaked.warm_up) = warm_up().await?;
+    tokio::time::sleep(time / 2).await;
+    let (half, mut windows) = (Instant::now(), Vec::new());
+    while half.elapsed() < time / 2 {
+        windows.push(memory().await?);
     }
+    soaked.later = median(windows);
     stop.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
         let (times, refused) = client??;
@@ -121,6 +133,20 @@ async fn soak(world: &Arc<World>, time: Duration) -> Result<Soaked> {
     soaked.attacks = attacks.load(Ordering::Relaxed);
     at_rest(world).await?;
     Ok(soaked)
+}
+
+/// Waits until memory grows no more; how much it was at most, and how long that took.
+async fn warm_up() -> Result<(f64, Duration)> {
+    let started = Instant::now();
+    let (mut most, mut steady) = (0_f64, 0);
+    while steady < CALM {
+        let now = memory().await?;
+        steady = if now <= most * STEADY { steady + 1 } else { 0 };
+        most = most.max(now);
+        let warm = steady == CALM || started.elapsed() < LONGEST_WARM_UP;
+        ensure!(warm, "memory grows without end: {now:.1} MiB after {:?}", started.elapsed());
+    }
+    Ok((most, started.elapsed()))
 }
 
 /// One request after another, each of another tenant, which sees its own rows and no others.
@@ -188,7 +214,17 @@ async fn at_rest(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// The memory of this process, in mebibytes.
+/// The memory of this process over a window.
+async fn memory() -> Result<f64> {
+    let mut samples = Vec::new();
+    for _ in 0..SAMPLES {
+        samples.push(resident()?);
+        tokio::time::sleep(WINDOW / SAMPLES).await;
+    }
+    Ok(median(samples))
+}
+
+/// The memory of this process now, in mebibytes.
 fn resident() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -196,8 +232,7 @@ fn resident() -> Result<f64> {
     Ok(kibibytes / 1024.0)
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
