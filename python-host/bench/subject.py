@@ -33,10 +33,17 @@ class Cases:
         self.subject = subject
 
     async def bulk_insert(self) -> tuple[float, int]:
-        new = rows(1, ROWS)
+        new = self.subject.made(rows(1, ROWS))
         await self.subject.delete_from(1)
         start = time.perf_counter()
         await self.subject.bulk_insert(new)
+        return time.perf_counter() - start, await self._stored()
+
+    async def make_and_insert(self) -> tuple[float, int]:
+        new = rows(1, ROWS)
+        await self.subject.delete_from(1)
+        start = time.perf_counter()
+        await self.subject.bulk_insert(self.subject.made(new))
         return time.perf_counter() - start, await self._stored()
 
     async def fetch(self) -> tuple[float, int]:
@@ -75,7 +82,7 @@ class Cases:
 
     async def save_in_transaction(self) -> tuple[float, int]:
         await self.subject.delete_from(ROWS + 1)
-        await self.subject.bulk_insert(rows(ROWS + 1, WRITES))
+        await self.subject.bulk_insert(self.subject.made(rows(ROWS + 1, WRITES)))
         stored = [await self.subject.get(ROWS + 1 + number) for number in range(WRITES)]
         start = time.perf_counter()
         async with self.subject.transaction():
@@ -106,7 +113,7 @@ async def serve(subject: Any, url: str) -> None:
     """Answer until the standard input ends."""
     await subject.open(url)
     await subject.create_table()
-    await subject.bulk_insert(rows(1, ROWS))
+    await subject.bulk_insert(subject.made(rows(1, ROWS)))
     cases = Cases(subject)
     say(ready=True)
     while line := (await asyncio.to_thread(sys.stdin.readline)).strip():

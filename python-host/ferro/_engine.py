@@ -51,6 +51,8 @@ class Engine:
         self._labels: set[str] = set()
         self._default: str | None = None
         self._gate: tuple[int, _native.Gate] | None = None
+        self._shared: dict[str, _native.Session] = {}
+        """Sessions of the gate that single statements share."""
 
     async def connect(
         self,
@@ -63,6 +65,7 @@ class Engine:
         """Open a connection; its label."""
         label = DEFAULT if name is None else name
         await self.databases.connect(label, url, pool, sqlite)
+        self._shared.pop(label, None)
         self._labels.add(label)
         if default or name is None:
             self._default = label
@@ -74,6 +77,7 @@ class Engine:
         """Close a connection, or the default one."""
         label = self.label(name)
         self._labels.discard(label)
+        self._shared.pop(label, None)
         if self._default == label:
             self._default = None
         await self.databases.disconnect(label)
@@ -88,6 +92,7 @@ class Engine:
         self._labels.clear()
         self._default = None
         self._gate = None
+        self._shared.clear()
 
     def labels(self) -> list[str]:
         """The labels of all connections, sorted."""
@@ -107,14 +112,27 @@ class Engine:
         raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
 
     def open(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
-        """A session outside of any transaction, and its label."""
+        """A session outside of any transaction, in which one can begin, and its label."""
         label = self.label(name)
         if scope is not None:
             return label, scope.gate(self.databases).open(label)
         if self._gate is None or self._gate[0] != registry.version:
             models = registry.models()
             self._gate = (registry.version, _native.Gate(self.databases, models, None))
+            self._shared.clear()
         return label, self._gate[1].open(label)
+
+    def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
+        """A session for a single statement, and its label."""
+        if scope is None and self._gate is not None and self._gate[0] == registry.version:
+            known = name or in_context.get() or self._default
+            session = None if known is None else self._shared.get(known)
+            if known is not None and session is not None:
+                return known, session
+        label, session = self.open(name, scope)
+        if scope is None:
+            self._shared[label] = session
+        return label, session
 
 
 engine = Engine()

@@ -116,6 +116,11 @@ class Value(Expression):
         self._kind = kind
         self._many = many
 
+    @property
+    def kind(self) -> str:
+        """The type of its values, as the WIT calls it."""
+        return self._kind
+
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return self.is_null() if other is None else self._compare("equal", other)
 
@@ -379,20 +384,32 @@ class Value(Expression):
 class FieldExpression(Value):
     """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda."""
 
-    __slots__ = ("_column",)
+    __slots__ = ("_column", "_compared")
 
     def __init__(self, table: Table, column: Column, path: tuple[str, ...] = ()) -> None:
         name = f"{table.label}.{column.name}"
         super().__init__(("field", path, column.name), (), name, column.kind, column.many)
         self._column = column
+        self._compared: dict[str, Shape] = {}
 
     @property
     def column(self) -> Column:
         """The field's column."""
         return self._column
 
+    def _compare(self, operator: str, other: object) -> Expression:
+        if isinstance(other, Value):
+            return super()._compare(operator, other)
+        shape = self._compared.get(operator)
+        if shape is None:
+            shape = ("binary", operator, self.shape, self._parameter())
+            self._compared[operator] = shape
+        return Expression(shape, (self._value(other),))
+
     def _value(self, value: object) -> object:
         members = self._column.enum_class
+        if members is None and type(value) in _PLAIN:
+            return value
         if members is not None and value is not None and not isinstance(value, (members, Value)):
             try:
                 return members(value).value
@@ -435,16 +452,19 @@ class JsonValue:
         if kind is None:
             known = ", ".join(f"`{it.__name__}`" for it in _JSON_KINDS)
             raise TypeMismatch(f"`{self._name}` is read as one of {known}")
+        return self._part(kind)
+
+    def _part(self, kind: str = "json") -> Value:
         shape = ("json", self._document.shape, self._steps, kind)
         return Value(shape, self._document.values, self._name, kind)
 
     def is_null(self) -> Expression:
-        """The document has no such part, or a null there."""
-        return self.as_type(str).is_null()
+        """The document has no such part. One that is a JSON null is there."""
+        return self._part().is_null()
 
     def is_not_null(self) -> Expression:
-        """The document has such a part."""
-        return self.as_type(str).is_not_null()
+        """The document has such a part, of whatever type; a JSON null is one."""
+        return self._part().is_not_null()
 
     def in_(self, values: Iterable[object]) -> Expression:
         """One of some values of one type."""
@@ -601,7 +621,9 @@ def conditions_of(
     """Conditions as a caller gives them: expressions, functions of the fields, and equalities."""
     fields = Fields(table)
     found = [_condition(fields, condition) for condition in conditions]
-    found += [getattr(fields, name) == value for name, value in equals.items()]
+    for name, value in equals.items():
+        field = table.expressions.get(name)
+        found.append((getattr(fields, name) if field is None else field) == value)
     return found
 
 
@@ -641,6 +663,8 @@ def count() -> Value:
     return Value(("aggregate", "count", ("star",), False), (), "count", "integer")
 
 
+_PLAIN = frozenset({bool, bytes, float, int, str})
+"""What no enum and no expression is of."""
 _WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
 _NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
 _JSON_KINDS: dict[type, str] = {

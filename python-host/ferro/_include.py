@@ -126,8 +126,9 @@ async def _chosen(
     edge = branch.edge
     rows: Select[Any] = Select(edge.target.model, edge.target, using)
     if branch.rows is not None:
-        rows = branch.rows._with(_using=using)
-    if not rows._order:
+        rows = branch.rows._copy()
+        rows._using = using
+    if rows._order is None:
         rows = rows.order_by(*(it.name for it in edge.target.keys))
     found: list[Any] = await rows.where(getattr(Fields(edge.target), field).in_(keys)).all()
     return found

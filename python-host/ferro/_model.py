@@ -36,7 +36,6 @@ from ._write import (
     gone,
     insert,
     insert_many,
-    insert_many_with_keys,
     insert_or,
     keep_loaded,
     key_among,
@@ -232,7 +231,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     @classmethod
     def where(cls, *conditions: Condition, **equals: Any) -> Select[Self]:
         """A query of the rows for which conditions hold: see `Select.where`."""
-        return Connected(cls, None).where(*conditions, **equals)
+        return _rows_of(cls).where(*conditions, **equals)
 
     @classmethod
     async def create(cls, **values: Any) -> Self:
@@ -249,17 +248,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
         """
-        return await Connected(cls, None).get(key, **equals)
+        return await _rows_of(cls).get(key, **equals)
 
     @classmethod
     async def get_or_none(cls, key: Any = None, /, **equals: Any) -> Self | None:
         """As `get`, with None if there is no such row."""
-        return await Connected(cls, None).get_or_none(key, **equals)
+        return await _rows_of(cls).get_or_none(key, **equals)
 
     @classmethod
     async def all(cls) -> list[Self]:
         """All rows."""
-        return await Connected(cls, None).all()
+        return await _rows_of(cls).all()
 
     @classmethod
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
@@ -439,9 +438,7 @@ class Connected(Generic[M]):
         for row in new:
             if loaded(row) is not None:
                 raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
-        if return_keys:
-            return await insert_many_with_keys(self._table, new, self._using)
-        return await insert_many(self._table, new, self._using)
+        return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
     async def bulk_update(self, rows: Iterable[M]) -> int:
         """Save the changed fields of many instances, all or none; how many had some."""
@@ -494,7 +491,8 @@ class Connected(Generic[M]):
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted."""
-        async with transaction(using=label_of(self._using)) as together:
+        # A transaction on SQLite that has read first may not be let write: another one was faster.
+        async with transaction(using=label_of(self._using), immediate=True) as together:
             here: Connected[M] = Connected(self._model, together)
             while True:
                 row, made = await here._ensured("update_or_create", defaults or {}, equals)
@@ -533,6 +531,11 @@ class Connected(Generic[M]):
             if not isinstance(row, self._model):
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
         return rows
+
+
+def _rows_of(model: type[M]) -> Select[M]:
+    """A query of all rows on the default connection."""
+    return Select(model, table_of(model), None)
 
 
 def table_of(model: type[Model]) -> Table:

@@ -127,8 +127,8 @@ class RelatedRows(Select[M]):
         return key
 
     def _plain(self) -> Select[M]:
-        if not self._conditions:
-            self._conditions = (self._base(),)
+        if self._condition is None:
+            self._condition = self._base()
         return super()._plain()
 
     def __await__(self) -> Generator[Any, Any, list[M]]:
@@ -382,11 +382,14 @@ def _own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
 
 def _set_quietly(row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None) -> None:
     """The database has these values now: the row has them, and knows that they are stored."""
-    loaded = getattr(row, "_ferro_loaded", None)
+    known: list[Any] = list(getattr(row, "_ferro_loaded", ()))
+    table = _table(type(row))
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
         vars(row)[name] = value
-        if loaded is not None and loaded[1] is not None:
-            loaded[1][name] = value
+        if len(known) > 1:
+            known[table.places[name]] = value
+    if known:
+        object.__setattr__(row, "_ferro_loaded", tuple(known))
 
 
 def _way_back(edge: Edge) -> str:

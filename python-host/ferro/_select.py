@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ._exact import exact_average, exact_sum
 from ._expression import (
     Expression,
     FieldExpression,
@@ -12,17 +14,23 @@ from ._expression import (
     Order,
     Shape,
     Value,
-    all_of,
     conditions_of,
     field_at,
     field_of,
     value_from,
 )
 from ._identity import merge
+from ._ordering import Ordering
 from ._shape import rows_shape
-from ._table import Table
+from ._table import Table, keep
 from ._transaction import Transaction, session
-from .exceptions import DoesNotExist, InvalidQuery, MultipleObjectsReturned, ValueOutOfRange
+from .exceptions import (
+    DoesNotExist,
+    InvalidQuery,
+    MultipleObjectsReturned,
+    UnsupportedError,
+    ValueOutOfRange,
+)
 
 T = TypeVar("T")
 
@@ -50,7 +58,7 @@ class Select(Generic[T]):
     """
 
     __slots__ = (
-        "_conditions",
+        "_condition",
         "_distinct",
         "_group",
         "_having",
@@ -68,12 +76,12 @@ class Select(Generic[T]):
         self._model = model
         self._table = table
         self._using = using
-        self._conditions: tuple[Expression, ...] = ()
+        self._condition: Expression | None = None
         self._outputs: tuple[tuple[str, Value], ...] | None = None
         self._distinct = False
         self._group: tuple[Value, ...] = ()
-        self._having: tuple[Expression, ...] = ()
-        self._order: tuple[Order, ...] = ()
+        self._having: Expression | None = None
+        self._order: Ordering | None = None
         self._limit: int | None = None
         self._offset: int | None = None
         self._includes: Tree = {}
@@ -84,9 +92,11 @@ class Select(Generic[T]):
         A condition is an expression (`User.age >= 18`), a function of the model's fields
         (`lambda u: u.age >= 18`), or `field=value`.
         """
-        query = self._plain()
-        added = conditions_of(self._table, conditions, equals)
-        return query._with(_conditions=(*query._conditions, *added))
+        query = self._copy()
+        for condition in conditions_of(self._table, conditions, equals):
+            known = query._condition
+            query._condition = condition if known is None else known & condition
+        return query
 
     def order_by(self, *terms: Any) -> Select[T]:
         """In an order: `"name"`, `"-age"`, `"author.name"`, `User.age.desc()`. Replaces a former
@@ -94,19 +104,27 @@ class Select(Generic[T]):
 
         Nulls come last, unless `nulls="first"` is asked of `asc` or `desc`.
         """
-        return self._plain()._with(_order=tuple(self._term(term) for term in terms))
+        query = self._copy()
+        query._order = self._ordering(terms)
+        return query
 
     def limit(self, count: int) -> Select[T]:
         """At most so many rows; with 0 none. Rows that tie in the order go by their key."""
-        return self._plain()._with(_limit=_count("limit", count))
+        query = self._copy()
+        query._limit = _count("limit", count)
+        return query
 
     def offset(self, count: int) -> Select[T]:
         """Without the first so many rows."""
-        return self._plain()._with(_offset=_count("offset", count))
+        query = self._copy()
+        query._offset = _count("offset", count)
+        return query
 
     def distinct(self) -> Select[T]:
         """Rows that are alike in all that is asked for come once."""
-        return self._plain()._with(_distinct=True)
+        query = self._copy()
+        query._distinct = True
+        return query
 
     def values(self, *fields: Any, **computed: Any) -> Select[dict[str, Any]]:
         """Some values of each row, as dicts: `values("name", year=lambda u: u.born.year)`.
@@ -119,19 +137,23 @@ class Select(Generic[T]):
         if not outputs:
             table = self._table
             outputs = [(name, field_of(table, name)) for name in table.columns]
-        query: Select[Any] = self._plain()._with(_outputs=tuple(outputs))
+        query: Select[Any] = self._copy()
+        query._outputs = tuple(outputs)
         return query
 
     def group_by(self, *fields: Any) -> Select[T]:
         """Rows that agree in all fields become one: `values` says what is asked of them."""
-        group = tuple(value_from(self._table, field) for field in fields)
-        return self._plain()._with(_group=group)
+        query = self._copy()
+        query._group = tuple(value_from(self._table, field) for field in fields)
+        return query
 
     def having(self, *conditions: Condition) -> Select[T]:
         """Only groups for which all conditions hold: `having(lambda u: u.id.count() > 3)`."""
-        query = self._plain()
-        added = conditions_of(self._table, conditions, {})
-        return query._with(_having=(*query._having, *added))
+        query = self._copy()
+        for condition in conditions_of(self._table, conditions, {}):
+            known = query._having
+            query._having = condition if known is None else known & condition
+        return query
 
     def include(self, *relations: str, **chosen: Select[Any]) -> Select[T]:
         """Load relations with the rows: `include("author", "comments.author")`.
@@ -142,8 +164,9 @@ class Select(Generic[T]):
         """
         from ._include import added
 
-        query = self._plain()
-        return query._with(_includes=added(self._table, query._includes, relations, chosen))
+        query = self._copy()
+        query._includes = added(self._table, query._includes, relations, chosen)
+        return query
 
     def __await__(self) -> Generator[Any, Any, list[T]]:
         return self.all().__await__()
@@ -166,10 +189,9 @@ class Select(Generic[T]):
 
     async def first(self) -> T | None:
         """The first row, by the key if no order was asked; None if there is none."""
-        query = self._plain()
-        if not query._order and query._has_key():
-            query = query._with(_order=query._key_order())
-        rows = await query.limit(1 if query._limit is None else min(1, query._limit)).all()
+        query = self._copy()
+        query._limit = 1 if query._limit is None else min(1, query._limit)
+        rows = await query.all()
         return rows[0] if rows else None
 
     async def one(self) -> T:
@@ -181,8 +203,9 @@ class Select(Generic[T]):
 
     async def one_or_none(self) -> T | None:
         """The only row, or None; raises `MultipleObjectsReturned` if there are several."""
-        limit = 2 if self._limit is None else min(2, self._limit)
-        rows = await self._plain()._with(_limit=limit).all()
+        query = self._copy()
+        query._limit = 2 if query._limit is None else min(2, query._limit)
+        rows = await query.all()
         if len(rows) > 1:
             raise MultipleObjectsReturned(f"several `{self._table.label}` match the query")
         return rows[0] if rows else None
@@ -200,6 +223,8 @@ class Select(Generic[T]):
     async def get_or_none(self, key: Any = None, /, **equals: Any) -> T | None:
         """As `get`, with None if there is no such row."""
         if key is not None:
+            if not equals and self._is_whole():
+                return await self._with_key(key)
             equals.update(self._table.key_values(key))
         if not equals:
             raise InvalidQuery("`get` takes a key, or values of fields")
@@ -208,6 +233,16 @@ class Select(Generic[T]):
             rows = await query.all()
             return rows[0] if rows else None
         return await query.one_or_none()
+
+    async def _with_key(self, key: Any) -> T | None:
+        """The row of the table with a key: what is asked most often, without a query object."""
+        table = self._table
+        condition = field_of(table, table.keys[0].name) == key
+        query = table.query(("select", rows_shape(filter=condition.shape)))
+        label, runner = session(self._using)
+        found = await runner.fetch_instances(query, condition.values, table.loader)
+        rows: list[Any] = merge(label, table, found)
+        return rows[0] if rows else None
 
     async def count(self) -> int:
         """How many rows `all` would return."""
@@ -221,11 +256,13 @@ class Select(Generic[T]):
 
     async def sum(self, field: Any) -> Any:
         """The sum of a field over all rows; None if there is none."""
-        return await self._aggregate(value_from(self._table, field).sum())
+        value = value_from(self._table, field)
+        return await self._exactly(value, value.sum(), exact_sum)
 
     async def avg(self, field: Any) -> Any:
         """The average of a field over all rows; None if there is none."""
-        return await self._aggregate(value_from(self._table, field).avg())
+        value = value_from(self._table, field)
+        return await self._exactly(value, value.avg(), exact_average)
 
     async def min(self, field: Any) -> Any:
         """The least value of a field over all rows; None if there is none."""
@@ -303,20 +340,35 @@ class Select(Generic[T]):
         return "\n".join(str(list(row.values())[-1]) for row in rows)
 
     async def _scalar(self, statement: str) -> Any:
-        query, values = self._plain()._with(_order=())._prepared(statement)
+        unordered = self._copy()
+        unordered._order = None
+        query, values = unordered._prepared(statement)
         _, runner = session(self._using)
         ((value,),) = await runner.fetch(query, values)
         return value
 
+    async def _exactly(
+        self, value: Value, aggregate: Value, computed: Callable[[list[Decimal]], Decimal | None]
+    ) -> Any:
+        """An aggregate of decimals is exact, or is computed here from all of them."""
+        try:
+            return await self._aggregate(aggregate)
+        except UnsupportedError:
+            if value.kind != "decimal":
+                raise
+        query: Select[Any] = self._copy()
+        query._outputs, query._order = (("value", value),), None
+        rows = await session(self._using)[1].fetch(*query._prepared("select"))
+        return computed([found for (found,) in rows if found is not None])
+
     async def _aggregate(self, value: Value) -> Any:
-        query = self._plain()
+        query: Select[Any] = self._copy()
         if query._limit is not None or query._offset is not None or query._group or query._distinct:
             raise InvalidQuery(
                 "an aggregate is over all rows: without limit, offset, distinct or groups"
             )
-        ((found,),) = await session(self._using)[1].fetch(
-            *query._with(_outputs=(("value", value),), _order=())._prepared("select")
-        )
+        query._outputs, query._order = (("value", value),), None
+        ((found,),) = await session(self._using)[1].fetch(*query._prepared("select"))
         return found
 
     def _plain(self) -> Select[T]:
@@ -329,42 +381,51 @@ class Select(Generic[T]):
 
     def _rows(self) -> tuple[Shape, tuple[Any, ...]]:
         """The shape of the rows, and its values."""
-        condition, having = all_of(self._conditions), all_of(self._having)
-        order = self._order
-        if (self._limit is not None or self._offset is not None) and self._has_key():
-            order = self._key_order()
-        parts: list[Any] = []
-        if self._outputs is not None:
-            if self._group or not self._includes:
-                parts += [value for _, value in self._outputs]
-            else:
-                raise InvalidQuery("`values` does not load relations: leave `include` out")
-        elif self._group or having is not None:
-            raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
-        if condition is not None:
-            parts.append(condition)
-        parts += self._group
-        if having is not None:
-            parts.append(having)
-        parts += order
+        if self._outputs is not None or self._group or self._having is not None:
+            return self._computed_rows()
+        # Nearly every query passes here.
         values: tuple[Any, ...] = ()
-        for part in parts:
-            if part.values:
-                values += part.values
+        filter = order = None
+        if self._condition is not None:
+            filter, values = self._condition.shape, self._condition.values
+        limited = self._limit is not None or self._offset is not None
+        ordering = self._order
+        if ordering is None and limited and not self._distinct:
+            ordering = self._ordering(())
+        if ordering is not None:
+            order = ordering.keyed if limited and not self._distinct else ordering.shape
+            values += ordering.values
         if self._limit is not None:
             values += (self._limit,)
         if self._offset is not None:
             values += (self._offset,)
-        outputs = self._outputs
+        limit, offset = self._limit is not None, self._offset is not None
+        return rows_shape(
+            None, self._distinct, filter, (), None, order or (), limit, offset
+        ), values
+
+    def _computed_rows(self) -> tuple[Shape, tuple[Any, ...]]:
+        """As `_rows`, where each row is computed, or stands for a group."""
+        condition, having, outputs = self._condition, self._having, self._outputs
+        if outputs is None:
+            raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
+        if self._includes and not self._group:
+            raise InvalidQuery("`values` does not load relations: leave `include` out")
+        limited = self._limit is not None or self._offset is not None
+        ordering = self._order or self._ordering(())
+        parts: list[Any] = [value for _, value in outputs]
+        parts += [it for it in (condition, *self._group, having, ordering) if it is not None]
+        values = tuple([value for part in parts for value in part.values])
+        values += tuple([it for it in (self._limit, self._offset) if it is not None])
         shape = rows_shape(
-            outputs=None if outputs is None else tuple((name, it.shape) for name, it in outputs),
-            distinct=self._distinct,
-            filter=None if condition is None else condition.shape,
-            group=tuple(it.shape for it in self._group),
-            having=None if having is None else having.shape,
-            order=tuple(it.shape for it in order),
-            limit=self._limit is not None,
-            offset=self._offset is not None,
+            tuple((name, it.shape) for name, it in outputs),
+            self._distinct,
+            None if condition is None else condition.shape,
+            tuple(it.shape for it in self._group),
+            None if having is None else having.shape,
+            ordering.keyed if limited and self._has_key() else ordering.shape,
+            self._limit is not None,
+            self._offset is not None,
         )
         return shape, values
 
@@ -374,6 +435,19 @@ class Select(Generic[T]):
             return False
         return len(self._table.keys) == 1 and self._table.keys[0].name == name
 
+    def _is_whole(self) -> bool:
+        """Whether this is the table as it is, and its key one field."""
+        return (
+            type(self) is Select
+            and self._condition is None
+            and self._outputs is None
+            and self._limit is None
+            and self._offset is None
+            and not (self._includes or self._distinct or self._group)
+            and self._having is None
+            and len(self._table.keys) == 1
+        )
+
     def _has_key(self) -> bool:
         """Whether each row of the result is a row of the table, which its key tells from others."""
         if self._group or self._distinct:
@@ -381,12 +455,6 @@ class Select(Generic[T]):
         return self._outputs is None or all(
             isinstance(it, FieldExpression) for _, it in self._outputs
         )
-
-    def _key_order(self) -> tuple[Order, ...]:
-        """The order, and the key in it: rows that tie have an order, too."""
-        known = {it.shape[0] for it in self._order}
-        added = [field_of(self._table, key.name) for key in self._table.keys]
-        return (*self._order, *(it.asc() for it in added if it.shape not in known))
 
     def _decoded(self, rows: list[dict[str, Any]]) -> list[Any]:
         """Values of enums and of documents that have a shape, in dicts."""
@@ -428,18 +496,23 @@ class Select(Generic[T]):
                 "include"
             )
 
+    def _ordering(self, terms: tuple[Any, ...]) -> Ordering:
+        """The order of some terms: kept, if all of them are text that names fields."""
+        kept = self._outputs is None and all(type(term) is str for term in terms)
+        known = self._table.orderings.get(terms) if kept else None
+        if known is not None:
+            return known
+        made = Ordering(self._table, tuple([self._term(term) for term in terms]))
+        if kept:
+            keep(self._table.orderings, terms, made)
+        return made
+
     def _term(self, term: Any) -> Order:
         if isinstance(term, Order):
             return term
         if isinstance(term, str):
-            known = self._table.orders.get(term) if self._outputs is None else None
-            if known is not None:
-                return known
             value = self._named(term.removeprefix("-"))
-            order = value.desc() if term.startswith("-") else value.asc()
-            if self._outputs is None:
-                self._table.orders[term] = order
-            return order
+            return value.desc() if term.startswith("-") else value.asc()
         if callable(term) and not isinstance(term, Expression):
             return self._term(term(Fields(self._table)))
         if isinstance(term, Value):
@@ -453,23 +526,23 @@ class Select(Generic[T]):
                 return value
         return field_at(self._table, name)
 
-    def _with(self, **changes: Any) -> Select[T]:
+    def _copy(self) -> Select[T]:
+        """Another one, which is changed before anybody sees it."""
         # Every query passes here a few times: a loop over the slots would take thrice as long.
+        query = self._plain()
         other: Select[T] = object.__new__(Select)
-        other._model = self._model
-        other._table = self._table
-        other._using = self._using
-        other._conditions = self._conditions
-        other._outputs = self._outputs
-        other._distinct = self._distinct
-        other._group = self._group
-        other._having = self._having
-        other._order = self._order
-        other._limit = self._limit
-        other._offset = self._offset
-        other._includes = self._includes
-        for name, value in changes.items():
-            setattr(other, name, value)
+        other._model = query._model
+        other._table = query._table
+        other._using = query._using
+        other._condition = query._condition
+        other._outputs = query._outputs
+        other._distinct = query._distinct
+        other._group = query._group
+        other._having = query._having
+        other._order = query._order
+        other._limit = query._limit
+        other._offset = query._offset
+        other._includes = query._includes
         return other
 
 

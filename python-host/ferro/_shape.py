@@ -29,6 +29,7 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
       where a conflict is None or `(target, updated)`, two tuples of fields
     - `("update", fields)` and `("delete",)`, of the row with a key
+    - `("update-many", fields, carried)`, where the rows carry these fields and their key
     """
     arena = _Arena(table)
     statement = _STATEMENTS[shape[0]](arena, *shape)
@@ -37,7 +38,6 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
 
 
 def rows_shape(
-    *,
     outputs: Shape | None = None,
     distinct: bool = False,
     filter: Shape | None = None,
@@ -195,6 +195,18 @@ def _update(arena: _Arena, _: str, fields: tuple[str, ...]) -> Any:
     return {"update": {"model": arena.model, "set": assignments, "rows": arena.row_with_key()}}
 
 
+def _update_many(arena: _Arena, _: str, fields: tuple[str, ...], carried: tuple[str, ...]) -> Any:
+    arena.parameters.extend(arena.described(field) for field in carried)
+    return {
+        "update": {
+            "model": arena.model,
+            "set": [{"field": it, "value": arena.node({"excluded": it})} for it in fields],
+            "rows": arena.select(),
+            "batch": {"fields": list(carried), "key": list(carried[len(fields) :])},
+        }
+    }
+
+
 def _delete(arena: _Arena, _: str) -> Any:
     return {"delete": {"model": arena.model, "rows": arena.row_with_key()}}
 
@@ -215,6 +227,7 @@ _STATEMENTS: dict[str, Callable[..., Any]] = {
     "insert": _insert,
     "insert-many": _insert,
     "update": _update,
+    "update-many": _update_many,
     "delete": _delete,
     "update-rows": _update_rows,
     "delete-rows": _delete_rows,

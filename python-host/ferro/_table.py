@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,11 +20,12 @@ from ._shape import lower
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
 if TYPE_CHECKING:
-    from ._expression import FieldExpression, Order
+    from ._expression import FieldExpression
     from ._model import Model
+    from ._ordering import Ordering
 
-_MOST_QUERIES = 1_000
-"""Shapes of queries kept for each table."""
+_MOST_KEPT = 1_000
+"""Shapes of queries, and orders, that are kept for each table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,10 @@ class Table:
     """All fields, in order."""
     names_without_key: tuple[str, ...]
     """All but a key that the database generates."""
+    places: dict[str, int]
+    """Where in what is known of a stored row the value of a field is."""
     encoded: dict[str, Callable[[Any], Any]]
     """How fields are stored whose values are not stored as they are."""
-    copied: list[tuple[str, Callable[[Any], Any]]]
-    """How fields are copied whose values can change in place."""
 
     def __init__(
         self,
@@ -119,8 +120,8 @@ class Table:
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression] = {}
         """The fields that conditions have named."""
-        self.orders: dict[str, Order] = {}
-        """The terms of orders that were given as text; all name fields that there are."""
+        self.orderings: dict[tuple[str, ...], Ordering] = {}
+        """The orders that were given as text; all name fields that there are."""
         self._adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -191,10 +192,12 @@ class Table:
         query = self._queries.get(shape)
         if query is None:
             query = _native.Query(*lower(self, shape))
-            if len(self._queries) >= _MOST_QUERIES:
-                self._queries.pop(next(iter(self._queries)))
-            self._queries[shape] = query
+            keep(self._queries, shape, query)
         return query
+
+    def stored(self, names: Iterable[str]) -> list[tuple[str, Callable[[Any], Any] | None]]:
+        """Some fields, and how each is stored if not as it is: for the native module."""
+        return [(name, self.encoded.get(name)) for name in names]
 
     def resolve_columns(self) -> None:
         """Make the columns, those of foreign keys like the keys that they hold."""
@@ -228,11 +231,13 @@ class Table:
         self.names = tuple(columns)
         self.names_without_key = tuple(it.name for it in columns.values() if not it.generated)
         self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
-        self.copied = [(it.name, it.copy) for it in columns.values() if it.copy is not None]
+        self.places = {name: place for place, name in enumerate(columns, 1)}
         self.loader = _native.Loader(
             self.model,
             list(columns.values()),
             self.model.model_post_init if self.model.__private_attributes__ else None,
+            self.name,
+            [key.name for key in self.keys],
         )
 
     def only_key(self) -> Column:
@@ -389,6 +394,13 @@ class Table:
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {_list(known) or 'none'}"
         return f"model `{self.label}` has no {what} `{name}`: {hint}"
+
+
+def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep what was made, and forget the oldest if there are too many."""
+    if len(known) >= _MOST_KEPT:
+        known.pop(next(iter(known)))
+    known[key] = value
 
 
 class Registry:

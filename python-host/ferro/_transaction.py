@@ -200,7 +200,7 @@ def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
         return using.label, using.session
     transaction = current()
     if transaction is None:
-        return engine.open(using, current_scope())
+        return engine.shared(using, current_scope())
     transaction.admit(using)
     return transaction.label, transaction.session
 

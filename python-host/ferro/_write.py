@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Model")
 
-Loaded = tuple[str, "dict[str, Any] | None"]
-"""The connection that a row is from, and what it holds there: None, if that is not known."""
+Loaded = tuple[Any, ...]
+"""The connection that a row is from, and then what it holds there, in the order of the fields; only
+the connection, if what it holds is not known."""
 
 Conflict = tuple[tuple[str, ...], tuple[str, ...]]
 """The key that may be taken, and the fields that are updated then."""
@@ -34,7 +34,7 @@ def keep_loaded(row: Model, copied: M) -> M:
     """A copy of a row is the same row."""
     known = loaded(row)
     if known is not None:
-        object.__setattr__(copied, "_ferro_loaded", copy.copy(known))
+        object.__setattr__(copied, "_ferro_loaded", known)
     return copied
 
 
@@ -72,25 +72,23 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 
 
 async def insert_many(
-    table: Table, rows: Sequence[Model], using: Using, conflict: Conflict | None = None
+    table: Table,
+    rows: list[M],
+    using: Using,
+    conflict: Conflict | None = None,
+    *,
+    return_keys: bool = False,
 ) -> int:
-    """Insert many rows, all or none; how many were inserted or updated."""
+    """Insert many rows, all or none; how many were inserted or updated.
+
+    With `return_keys`, each row takes over its generated key.
+    """
     with_key, without_key = _by_key(table, rows)
     if with_key and without_key:
         async with transaction(using=label_of(using)) as both:
             count = await _insert_alike(table, with_key, both, conflict)
-            return count + await _insert_alike(table, without_key, both, conflict)
-    return await _insert_alike(table, with_key or without_key, using, conflict)
-
-
-async def insert_many_with_keys(table: Table, rows: Sequence[Model], using: Using) -> int:
-    """As `insert_many`, and each row takes over its generated key."""
-    if table.generated_key is None:
-        return await insert_many(table, rows, using)
-    async with transaction(using=label_of(using)) as together:
-        for row in rows:
-            await insert(table, row, together)
-    return len(rows)
+            return count + await _insert_alike(table, without_key, both, conflict, return_keys)
+    return await _insert_alike(table, with_key or without_key, using, conflict, return_keys)
 
 
 async def update(table: Table, row: Model, using: Using) -> None:
@@ -106,22 +104,61 @@ async def update(table: Table, row: Model, using: Using) -> None:
     store(row, label, table)
 
 
-async def update_many(table: Table, rows: Sequence[Model], using: Using) -> int:
+async def update_many(table: Table, rows: list[M], using: Using) -> int:
     """Update the changed fields of many rows, all or none; how many rows had some."""
-    changed = [row for row in rows if _is_stored(table, row) and changed_fields(table, row)]
-    if not changed:
+    changes = {
+        id(row): (row, changed)
+        for row in rows
+        if _is_stored(table, row) and (changed := changed_fields(table, row))
+    }
+    if not changes:
         return 0
-    origin = stored_row(table, changed[0])[1]
-    before = [(row, loaded(row)) for row in changed]
-    try:
-        async with transaction(using=label_of(using) or origin) as together:
-            for row in changed:
-                await update(table, row, together)
-    except BaseException:
-        for row, known in before:
-            object.__setattr__(row, "_ferro_loaded", known)
-        raise
-    return len(changed)
+    changed_rows = [row for row, _ in changes.values()]
+    origin = stored_row(table, changed_rows[0])[1]
+    async with transaction(using=label_of(using) or origin) as together:
+        for names, alike in _alike(table, list(changes.values())):
+            await _update_alike(table, names, alike, together)
+    # Only now: had one failed, none would be stored.
+    table.loader.store(changed_rows, together.label)
+    return len(changed_rows)
+
+
+def _alike(
+    table: Table, changes: Sequence[tuple[M, tuple[str, ...]]]
+) -> list[tuple[tuple[str, ...], list[M]]]:
+    """Rows of which the same fields have changed, and no two of them are the same row."""
+    found: list[tuple[tuple[str, ...], list[M]]] = []
+    open_ones: dict[tuple[str, ...], tuple[set[Any], list[M]]] = {}
+    for row, names in changes:
+        key, _ = stored_row(table, row)
+        keys, alike = open_ones.get(names, (None, []))
+        if keys is None or key in keys:
+            keys, alike = open_ones[names] = (set(), [])
+            found.append((names, alike))
+        keys.add(key)
+        alike.append(row)
+    return found
+
+
+async def _update_alike(
+    table: Table, names: tuple[str, ...], rows: list[M], using: Transaction
+) -> None:
+    """Update the same fields of many rows, by one statement for as many as it takes."""
+    keys = tuple(it.name for it in table.keys)
+    if not set(keys).intersection(names):
+        _, runner = session(using)
+        fields = (*names, *keys)
+        query = table.query(("update-many", names, fields))
+        if await runner.write(query, rows, table.stored(fields)) != len(rows):
+            raise gone(table)
+        return
+    # A row is found by its former key, and the batch would have to carry both.
+    for row in rows:
+        key, _ = stored_row(table, row)
+        _, runner = session(using)
+        values = (*_values(table, names, row), *key)
+        if await runner.execute(table.query(("update", names)), values) == 0:
+            raise gone(table)
 
 
 async def delete(table: Table, row: Model, using: Using) -> None:
@@ -136,16 +173,17 @@ async def delete(table: Table, row: Model, using: Using) -> None:
 
 def store(row: Model, label: str, table: Table) -> None:
     """The database holds what the row holds."""
-    object.__setattr__(row, "_ferro_loaded", (label, _snapshot(table, row)))
+    table.loader.store([row], label)
 
 
 def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
     """The fields that differ from what is stored."""
-    known = loaded(row)
-    before = {} if known is None else known[1] or {}
+    before = (loaded(row) or ())[1:] or (None,) * len(table.names)
     values = row.__dict__
     return tuple(
-        name for name in table.names if name in values and not _same(before.get(name), values[name])
+        name
+        for name, known in zip(table.names, before, strict=True)
+        if name in values and not _same(known, values[name])
     )
 
 
@@ -154,13 +192,12 @@ def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
     known = loaded(row)
     if known is None:
         raise InvalidQuery(f"this `{table.label}` was never saved")
-    origin, values = known
-    if values is None:
+    if len(known) == 1:
         raise InvalidQuery(
             f"this `{table.label}` was stored by `bulk_create` without `return_keys=True`, so its "
             "key is not known: query the row first"
         )
-    return tuple(key.stored(values[key.name]) for key in table.keys), origin
+    return tuple(key.stored(known[table.places[key.name]]) for key in table.keys), known[0]
 
 
 def gone(table: Table) -> DoesNotExist:
@@ -216,7 +253,9 @@ def _inserted(table: Table, row: Model) -> tuple[str, ...]:
     return table.names
 
 
-def _by_key(table: Table, rows: Sequence[M]) -> tuple[list[M], list[M]]:
+def _by_key(table: Table, rows: list[M]) -> tuple[list[M], list[M]]:
+    if table.generated_key is None:
+        return rows, []
     with_key: list[M] = []
     without_key: list[M] = []
     for row in rows:
@@ -225,35 +264,34 @@ def _by_key(table: Table, rows: Sequence[M]) -> tuple[list[M], list[M]]:
 
 
 async def _insert_alike(
-    table: Table, rows: Sequence[Model], using: Using, conflict: Conflict | None
+    table: Table,
+    rows: list[M],
+    using: Using,
+    conflict: Conflict | None,
+    return_keys: bool = False,
 ) -> int:
     if not rows:
         return 0
     names = _inserted(table, rows[0])
-    columns = []
-    for name in names:
-        stored = table.columns[name].encode
-        values = [row.__dict__[name] for row in rows]
-        columns.append(values if stored is None else [stored(value) for value in values])
     label, runner = session(using)
-    query = table.query(("insert-many", names, None, conflict))
-    count = await runner.write(query, columns, len(rows))
-    if conflict is None:
+    key = table.generated_key
+    if return_keys and key is not None and names is not table.names:
+        query = table.query(("insert-many", names, (key.name,), conflict))
+        keys = await runner.write_returning(query, rows, table.stored(names))
+        for row, (generated,) in zip(rows, keys, strict=True):
+            vars(row)[key.name] = generated
+        names = table.names
+    else:
+        query = table.query(("insert-many", names, None, conflict))
+        count = await runner.write(query, rows, table.stored(names))
+        if conflict is not None:
+            return count
+    if names is table.names:
+        table.loader.store(rows, label)
+    else:
         for row in rows:
-            if names is table.names:
-                store(row, label, table)
-            else:
-                object.__setattr__(row, "_ferro_loaded", (label, None))
-    return count
-
-
-def _snapshot(table: Table, row: Model) -> dict[str, Any]:
-    """What the row holds, safe from changes in place."""
-    values = dict(row.__dict__)
-    for name, copied in table.copied:
-        if values[name] is not None:
-            values[name] = copied(values[name])
-    return values
+            object.__setattr__(row, "_ferro_loaded", (label,))
+    return len(rows)
 
 
 def _values(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:

@@ -1,16 +1,21 @@
 //! Between asyncio and tokio: what Python awaits, and waits that release the interpreter.
 //!
-//! A result goes back to its event loop without any thread of tokio ever asking for the interpreter:
-//! it is put into the loop's mailbox, and a byte into a socket that the loop watches wakes it. All
-//! results that have come meanwhile are handed out in one go.
+//! Work begins where it is asked for, on the event loop's thread: what needs no wait is done there
+//! and then, without a task, a thread or a turn of the loop. What has to wait goes on in a task of
+//! tokio. Its results go back without any thread of tokio ever asking for the interpreter: a token is
+//! put into the loop's mailbox, and a byte into a socket that the loop watches wakes it. All results
+//! that have come meanwhile are handed out in one go.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
 use pyo3::IntoPyObjectExt as _;
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
-use pyo3::intern;
+use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
@@ -27,8 +32,8 @@ pub(crate) fn runtime() -> &'static Runtime {
     &RUNTIME
 }
 
-/// Run a future on tokio; what is returned is awaited once, by a task of the running loop. Letting
-/// go of it, as a task does that is cancelled, drops the Rust future where it stands.
+/// Run a future; what is returned is awaited once, by a task of the running loop. Letting go of it,
+/// as a task does that is cancelled, drops the Rust future where it stands.
 pub(crate) fn spawn<'py, T>(
     py: Python<'py>,
     future: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -36,50 +41,99 @@ pub(crate) fn spawn<'py, T>(
 where
     T: for<'any> IntoPyObject<'any> + Send + 'static,
 {
-    raise(py, check_process())?;
-    let (mailbox, token, waiter) = Mailbox::expect(py)?;
     let slot = Arc::new(Slot(Mutex::new(None)));
-    let bell = Bell { mailbox: mailbox.clone(), token };
     let filled = slot.clone();
-    let task = runtime().spawn(async move {
-        let bell = bell;
-        *lock(&filled.0) = Some(future.await);
-        drop(bell);
+    let work = async move {
+        let result = future.await;
+        *lock(&filled.0) = Some(result);
+    };
+    start(py, slot, Arc::default(), work)
+}
+
+/// Run a future that leaves its results in `outcome`, and rings the bell whenever there are some.
+pub(crate) fn start(
+    py: Python<'_>,
+    outcome: Arc<dyn Outcome>,
+    bell: Arc<Bell>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> PyResult<Bound<'_, PyAny>> {
+    raise(py, check_process())?;
+    let mailbox = Mailbox::of_running_loop(py)?;
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+    let began = Instant::now();
+    let inside = runtime().enter();
+    let is_done = py.detach(|| {
+        // Whoever it waits for may wake nobody: the task polls it again.
+        work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     });
-    let pending =
-        Pending { waiter: Some(waiter), outcome: slot, mailbox, token, task: task.abort_handle() };
-    pending.into_bound_py_any(py)
+    drop(inside);
+    let state = match is_done {
+        true => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
+        false => {
+            let token = mailbox.token();
+            // Only the task rings from here on, and there is none yet.
+            let _ = bell.listener.set((mailbox.clone(), token));
+            let guard = End(bell.clone());
+            let task = runtime().spawn(async move {
+                let guard = guard;
+                work.await;
+                drop(guard);
+            });
+            State::Running { mailbox, token, bell, task: task.abort_handle() }
+        }
+    };
+    Pending { outcome, state }.into_bound_py_any(py)
 }
 
-/// Rings when its task ends, in whatever way.
-struct Bell {
-    mailbox: Arc<Mailbox>,
-    token: Token,
+/// Tells an event loop that there are results. Before anybody listens, nobody has to be told.
+#[derive(Default)]
+pub(crate) struct Bell {
+    listener: OnceLock<(Arc<Mailbox>, Token)>,
+    /// How often it has rung.
+    rings: AtomicU64,
+    /// Nothing more comes.
+    ended: AtomicBool,
 }
 
-impl Drop for Bell {
-    fn drop(&mut self) {
-        self.mailbox.post(self.token);
+impl Bell {
+    /// There are new results.
+    pub(crate) fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::SeqCst);
+        if let Some((mailbox, token)) = self.listener.get() {
+            mailbox.post(*token);
+        }
     }
 }
 
-/// Where a task leaves its result.
-struct Slot<T>(Mutex<Option<Result<T, Error>>>);
+/// Rings when its task ends, in whatever way.
+struct End(Arc<Bell>);
 
-/// A slot of any type. The object is made by the loop's thread, which has the interpreter anyway.
-trait Outcome: Send + Sync {
-    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::SeqCst);
+        self.0.ring();
+    }
 }
+
+/// Where a task leaves what it has found.
+pub(crate) trait Outcome: Send + Sync {
+    /// Takes what there is; the result, if that is all of it. Python's objects are made here, by the
+    /// loop's thread, which has the interpreter anyway.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>>;
+}
+
+/// The one result of a task.
+struct Slot<T>(Mutex<Option<Result<T, Error>>>);
 
 impl<T> Outcome for Slot<T>
 where
     T: for<'any> IntoPyObject<'any> + Send,
 {
-    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         match lock(&self.0).take() {
-            Some(Ok(value)) => value.into_py_any(py),
+            Some(Ok(value)) => value.into_py_any(py).map(Some),
             Some(Err(error)) => Err(exception(py, &error)),
-            None => Err(exception(py, &Error::new(ErrorKind::Internal, "the work broke off"))),
+            None => Ok(None),
         }
     }
 }
@@ -87,12 +141,21 @@ where
 /// What Python awaits.
 #[pyclass(module = "ferro._native")]
 struct Pending {
-    /// The loop's own future, until it was handed to the task that awaits.
-    waiter: Option<Py<PyAny>>,
     outcome: Arc<dyn Outcome>,
-    mailbox: Arc<Mailbox>,
-    token: Token,
-    task: AbortHandle,
+    state: State,
+}
+
+enum State {
+    /// All results are there. One who has kept the loop to himself for long lets others have it.
+    Done {
+        yields: bool,
+    },
+    Running {
+        mailbox: Arc<Mailbox>,
+        token: Token,
+        bell: Arc<Bell>,
+        task: AbortHandle,
+    },
 }
 
 #[pymethods]
@@ -106,26 +169,49 @@ impl Pending {
         slf
     }
 
-    /// First the future that the task waits for, then the end, with the result.
+    /// What the task waits for, as often as it has to; in the end, the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(waiter) = self.waiter.take() {
-            // As `Future.__await__` does: a task looks whether it is really meant to wait.
-            waiter.bind(py).setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-            return Ok(waiter);
+        match &mut self.state {
+            State::Done { yields } => {
+                if std::mem::take(yields) {
+                    return Ok(py.None());
+                }
+            }
+            State::Running { mailbox, token, bell, .. } => loop {
+                let rings = bell.rings.load(Ordering::SeqCst);
+                let ended = bell.ended.load(Ordering::SeqCst);
+                if let Some(value) = self.outcome.take(py)? {
+                    self.state = State::Done { yields: false };
+                    return Err(PyStopIteration::new_err((value,)));
+                }
+                if ended {
+                    break;
+                }
+                let future = mailbox.expect(py, *token)?;
+                // What came in between has rung for nobody.
+                if bell.rings.load(Ordering::SeqCst) == rings {
+                    return Ok(future);
+                }
+                mailbox.forget(*token);
+            },
         }
-        if self.mailbox.forget(self.token) {
-            return Err(PyRuntimeError::new_err("await was not used with this future"));
+        match self.outcome.take(py)? {
+            Some(value) => Err(PyStopIteration::new_err((value,))),
+            None => {
+                let error =
+                    Error::new(ErrorKind::Internal, "the work broke off, or is awaited twice");
+                Err(exception(py, &error))
+            }
         }
-        let value = self.outcome.take(py)?;
-        Err(PyStopIteration::new_err((value,)))
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // Still expected: whoever awaited it was cancelled, or never did.
-        if self.mailbox.forget(self.token) {
-            self.task.abort();
+        // Whoever awaited it was cancelled, or never did.
+        if let State::Running { mailbox, token, task, .. } = &self.state {
+            mailbox.forget(*token);
+            task.abort();
         }
     }
 }

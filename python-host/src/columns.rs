@@ -109,15 +109,16 @@ impl<'py> Reader<'_, 'py> {
         items: &[T],
         read: impl Fn(&T) -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Objects<'py>> {
+        let at = |(index, item)| read(item).map_err(|error| in_row(self.py, error, index));
         if self.scalars.nulls.is_none() {
-            return items.iter().map(read).collect();
+            return items.iter().enumerate().map(at).collect();
         }
         items
             .iter()
             .enumerate()
             .map(|(index, item)| match self.scalars.is_null(index) {
                 true => Ok(self.py.None().into_bound(self.py)),
-                false => read(item),
+                false => at((index, item)),
             })
             .collect()
     }
@@ -130,7 +131,7 @@ impl<'py> Reader<'_, 'py> {
         (0..length)
             .map(|index| match self.scalars.is_null(index) {
                 true => Ok(self.py.None().into_bound(self.py)),
-                false => read(index),
+                false => read(index).map_err(|error| in_row(self.py, error, index)),
             })
             .collect()
     }
@@ -234,6 +235,21 @@ fn undecodable(py: Python<'_>, name: &str, found: &str) -> PyErr {
     error.column = Some(name.to_owned());
     exception(py, &error)
 }
+
+/// Notes with an exception which row of the batch it is about.
+pub(crate) fn in_row(py: Python<'_>, error: PyErr, row: usize) -> PyErr {
+    match error.value(py).setattr(intern!(py, ROW), row) {
+        Ok(()) => error,
+        Err(failure) => failure,
+    }
+}
+
+/// The row of the batch that an exception is about, if that was noted.
+pub(crate) fn row_of(py: Python<'_>, error: &PyErr) -> Option<usize> {
+    error.value(py).getattr(intern!(py, ROW)).ok()?.extract().ok()
+}
+
+const ROW: &str = "_row";
 
 fn contradiction(py: Python<'_>, name: &str) -> PyErr {
     let message = format!("column `{name}` contradicts itself");

@@ -4,7 +4,7 @@
 //! errors into exceptions. What a query means is the core component's business, what a caller may
 //! do is `ferro-session`'s, and the API is written in Python.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use pyo3::prelude::*;
 
@@ -14,11 +14,13 @@ mod compiler;
 mod databases;
 mod errors;
 mod guest;
+mod instance;
 mod json;
 mod loader;
 mod mailbox;
 mod models;
 mod query;
+mod rows;
 mod session;
 mod values;
 mod wire;

@@ -1,31 +1,35 @@
 //! From batches to instances of a model, without a call of Python code for each row.
 
-use std::collections::HashMap;
-
-use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind};
+use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind, Value};
+use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
-use crate::columns::{Objects, read_batch};
-use crate::errors::exception;
+use crate::columns::{Objects, in_row, read_batch, row_of};
+use crate::errors::{exception, from_exception};
+use crate::instance::{Maker, NoCollection, set};
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
-/// nothing is validated again: an instance gets its dict as it is.
+/// nothing is validated again: an instance gets its attributes as they are.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Loader {
-    model: Py<PyType>,
-    fields: HashMap<String, Field>,
+    maker: Maker,
+    /// In the order of the model.
+    fields: Vec<Field>,
     /// Shared by all instances: it names every field already, so nothing is ever added.
     fields_set: Py<PySet>,
     /// Makes the private attributes, for models that declare some.
     initialise: Option<Py<PyAny>>,
-    new: Py<PyAny>,
-    set: Py<PyAny>,
+    /// The name of the table, and the fields of its key, for errors.
+    table: String,
+    keys: Vec<String>,
 }
 
 struct Field {
     name: Py<PyString>,
+    /// The same, to compare with.
+    key: String,
     /// From a stored value to the member of an enum.
     members: Option<Py<PyDict>>,
     /// From a document to the value that has its shape.
@@ -50,121 +54,216 @@ impl Loader {
         model: Bound<'_, PyType>,
         fields: Vec<FieldArguments<'_>>,
         initialise: Option<Py<PyAny>>,
+        table: String,
+        keys: Vec<String>,
     ) -> PyResult<Self> {
         let py = model.py();
-        let object = py.import("builtins")?.getattr("object")?;
         let fields_set = PySet::new(py, fields.iter().map(|field| field.name.clone()))?;
         let fields = fields
             .into_iter()
             .map(|field| {
                 let key = field.name.to_cow()?.into_owned();
-                let field = Field {
-                    name: field.name.unbind(),
+                Ok(Field {
+                    // The one object for this name, which the instances' own keys are.
+                    name: PyString::intern(py, &key).unbind(),
+                    key,
                     members: field.members.map(Bound::unbind),
                     decode: field.decode.map(Bound::unbind),
                     copy: field.copy.map(Bound::unbind),
-                };
-                Ok((key, field))
+                })
             })
             .collect::<PyResult<_>>()?;
-        Ok(Self {
-            new: object.getattr("__new__")?.unbind(),
-            set: object.getattr("__setattr__")?.unbind(),
-            model: model.unbind(),
-            fields,
-            fields_set: fields_set.unbind(),
-            initialise,
-        })
+        let maker = Maker::new(model)?;
+        Ok(Self { maker, fields, fields_set: fields_set.unbind(), initialise, table, keys })
+    }
+
+    /// Note that rows which were inserted are stored on a connection, with what they hold now.
+    fn store(&self, py: Python<'_>, rows: &Bound<'_, PyList>, origin: &str) -> PyResult<()> {
+        let origin = PyString::new(py, origin).into_any();
+        let names: Vec<_> = self.fields.iter().map(|field| field.name.bind(py)).collect();
+        let mut loaded = Vec::with_capacity(names.len() + 1);
+        for row in rows {
+            let held = row.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
+            loaded.push(origin.clone());
+            for (field, name) in self.fields.iter().zip(&names) {
+                let value = held
+                    .get_item(name)?
+                    .ok_or_else(|| PyAttributeError::new_err(field.key.clone()))?;
+                loaded.push(value);
+            }
+            for (field, value) in self.fields.iter().zip(&mut loaded[1..]) {
+                field.keep(value)?;
+            }
+            let known = PyTuple::new(py, loaded.drain(..))?;
+            set(&row, intern!(py, "_ferro_loaded"), &known)?;
+        }
+        Ok(())
     }
 }
 
 impl Loader {
-    /// The instances of all rows. `origin` is the label of the connection that they come from.
+    /// Adds the instances of a batch's rows to a list. `origin` is the label of the connection that
+    /// they come from.
     pub(crate) fn load<'py>(
         &self,
-        py: Python<'py>,
-        batches: &[Batch],
+        instances: &Bound<'py, PyList>,
+        batch: &Batch,
         columns: &[ColumnInfo],
         origin: &str,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let instances = PyList::empty(py);
-        let origin = PyString::new(py, origin);
-        for batch in batches {
-            let objects = read_batch(py, batch, columns)?;
-            let values = columns
-                .iter()
-                .zip(objects)
-                .map(|(info, objects)| self.column(py, info, objects))
-                .collect::<PyResult<Vec<_>>>()?;
-            for row in 0..batch.rows as usize {
-                instances.append(self.instance(py, &values, row, &origin)?)?;
+    ) -> PyResult<()> {
+        let py = instances.py();
+        let mut values = read_batch(py, batch, columns)
+            .and_then(|found| self.in_order(py, columns, found))
+            .map_err(|error| self.named(py, batch, columns, error))?;
+        // Only where no code of others runs: they may ask for a collection, or switch it on.
+        let is_plain = self.initialise.is_none() && self.fields.iter().all(|it| it.copy.is_none());
+        let _quiet = is_plain.then(|| NoCollection::begin(py));
+        let names = Names {
+            fields: self.fields.iter().map(|field| field.name.bind(py)).collect(),
+            fields_set: intern!(py, "__pydantic_fields_set__"),
+            extra: intern!(py, "__pydantic_extra__"),
+            private: intern!(py, "__pydantic_private__"),
+            loaded: intern!(py, "_ferro_loaded"),
+            none: py.None().into_bound(py),
+            origin: PyString::new(py, origin).into_any(),
+        };
+        let mut row = Vec::with_capacity(values.len() + 1);
+        for _ in 0..batch.rows {
+            row.clear();
+            row.push(names.origin.clone());
+            for column in &mut values {
+                row.push(column.next().ok_or_else(|| contradiction(py))?);
             }
+            instances.append(self.instance(py, &names, &mut row)?)?;
         }
-        Ok(instances)
+        Ok(())
     }
 
-    fn column<'a, 'py>(
-        &'a self,
+    /// An error about a row, with what the row is called.
+    fn named(&self, py: Python<'_>, batch: &Batch, columns: &[ColumnInfo], error: PyErr) -> PyErr {
+        let Some(row) = row_of(py, &error) else { return error };
+        let value = |key: &String| {
+            let named = |info: &ColumnInfo| info.path.last().is_some_and(|it| it == key);
+            let at = columns.iter().position(named)?;
+            Some(format!("`{key}` is {}", shown(batch.columns.get(at)?.get(row)?)))
+        };
+        let keys: Vec<_> = self.keys.iter().filter_map(value).collect();
+        let mut named = from_exception(py, &error);
+        let column = error.value(py).getattr(intern!(py, "column"));
+        named.column = column.and_then(|it| it.extract()).ok().flatten();
+        named.message =
+            format!("{}, in the row of `{}` whose {}", named.message, self.table, keys.join(", "));
+        named.table = Some(self.table.clone());
+        exception(py, &named)
+    }
+
+    /// The columns in the order of the fields, as they are held by instances.
+    fn in_order<'py>(
+        &self,
         py: Python<'py>,
-        info: &ColumnInfo,
-        mut objects: Objects<'py>,
-    ) -> PyResult<(&'a Field, Objects<'py>)> {
-        let name = info.path.last().map_or("", String::as_str);
-        let field = self.fields.get(name).ok_or_else(|| {
-            let message = format!("the result has a column `{name}`, which is not a field");
-            exception(py, &Error::new(ErrorKind::Internal, message))
-        })?;
-        if let Some(members) = &field.members {
-            for object in &mut objects {
-                if !object.is_none() {
-                    *object = member(members.bind(py), object, name)?;
-                }
-            }
-        }
-        if let Some(decode) = &field.decode {
-            for object in &mut objects {
-                if !object.is_none() {
-                    *object = decoded(decode.bind(py), object, name)?;
-                }
-            }
-        }
-        Ok((field, objects))
+        columns: &[ColumnInfo],
+        found: Vec<Objects<'py>>,
+    ) -> PyResult<Vec<std::vec::IntoIter<Bound<'py, PyAny>>>> {
+        let mut found: Vec<_> = found.into_iter().map(Some).collect();
+        let place = |field: &Field| {
+            columns.iter().position(|info| info.path.last().is_some_and(|it| *it == field.key))
+        };
+        self.fields
+            .iter()
+            .map(|field| {
+                let objects = place(field).and_then(|at| found.get_mut(at)?.take());
+                let objects = objects.ok_or_else(|| {
+                    let message = format!("the result has no column for the field `{}`", field.key);
+                    exception(py, &Error::new(ErrorKind::Internal, message))
+                })?;
+                Ok(field.held(py, objects)?.into_iter())
+            })
+            .collect()
     }
 
-    /// `object.__new__` and the attributes that Pydantic's own constructor sets.
+    /// `object.__new__` and the attributes that Pydantic's own constructor sets, and ours. A row is
+    /// its origin and then its values; it is used up.
     fn instance<'py>(
         &self,
         py: Python<'py>,
-        values: &[(&Field, Objects<'py>)],
-        row: usize,
-        origin: &Bound<'py, PyString>,
+        names: &Names<'_, 'py>,
+        row: &mut Vec<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let dict = PyDict::new(py);
-        for (field, objects) in values {
-            if let Some(object) = objects.get(row) {
-                dict.set_item(&field.name, object)?;
-            }
+        let instance = self.maker.make(py)?;
+        for (name, value) in names.fields.iter().zip(&row[1..]) {
+            set(&instance, name, value)?;
         }
-        let loaded = dict.copy()?;
-        for (field, objects) in values {
-            if let (Some(copy), Some(object)) = (&field.copy, objects.get(row))
-                && !object.is_none()
-            {
-                loaded.set_item(&field.name, copy.bind(py).call1((object,))?)?;
-            }
+        set(&instance, names.fields_set, self.fields_set.bind(py))?;
+        set(&instance, names.extra, &names.none)?;
+        set(&instance, names.private, &names.none)?;
+        for (field, value) in self.fields.iter().zip(&mut row[1..]) {
+            field.keep(value)?;
         }
-        let instance = self.new.bind(py).call1((&self.model,))?;
-        let set = self.set.bind(py);
-        set.call1((&instance, intern!(py, "__dict__"), dict))?;
-        set.call1((&instance, intern!(py, "__pydantic_fields_set__"), &self.fields_set))?;
-        set.call1((&instance, intern!(py, "__pydantic_extra__"), py.None()))?;
-        set.call1((&instance, intern!(py, "__pydantic_private__"), py.None()))?;
-        set.call1((&instance, intern!(py, "_ferro_loaded"), (origin, loaded)))?;
+        let known = PyTuple::new(py, row.drain(..))?;
+        set(&instance, names.loaded, &known)?;
         if let Some(initialise) = &self.initialise {
             initialise.bind(py).call1((&instance, py.None()))?;
         }
         Ok(instance)
     }
+}
+
+/// The names of attributes, and what all rows have in common.
+struct Names<'a, 'py> {
+    fields: Vec<&'a Bound<'py, PyString>>,
+    fields_set: &'a Bound<'py, PyString>,
+    extra: &'a Bound<'py, PyString>,
+    private: &'a Bound<'py, PyString>,
+    loaded: &'a Bound<'py, PyString>,
+    none: Bound<'py, PyAny>,
+    origin: Bound<'py, PyAny>,
+}
+
+impl Field {
+    /// Stored values as instances hold them.
+    fn held<'py>(&self, py: Python<'py>, mut objects: Objects<'py>) -> PyResult<Objects<'py>> {
+        if let Some(members) = &self.members {
+            for (row, object) in objects.iter_mut().enumerate() {
+                if !object.is_none() {
+                    *object = member(members.bind(py), object, &self.key)
+                        .map_err(|error| in_row(py, error, row))?;
+                }
+            }
+        }
+        if let Some(decode) = &self.decode {
+            for (row, object) in objects.iter_mut().enumerate() {
+                if !object.is_none() {
+                    *object = decoded(decode.bind(py), object, &self.key)
+                        .map_err(|error| in_row(py, error, row))?;
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    /// A value that is kept beside the instance, to compare with, is to be safe from changes in place.
+    fn keep(&self, value: &mut Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(copy) = &self.copy
+            && !value.is_none()
+        {
+            *value = copy.bind(value.py()).call1((&*value,))?;
+        }
+        Ok(())
+    }
+}
+
+/// The value of a key.
+fn shown(value: Value) -> String {
+    match value {
+        Value::Integer(it) => it.to_string(),
+        Value::Text(it) => format!("{it:?}"),
+        Value::Uuid((high, low)) => format!("{high:016x}{low:016x}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn contradiction(py: Python<'_>) -> PyErr {
+    exception(py, &Error::new(ErrorKind::Internal, "a batch has fewer rows than it says"))
 }
 
 fn decoded<'py>(

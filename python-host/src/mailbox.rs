@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,6 +14,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
 
 use crate::bridge::lock;
+
+/// Whoever gets all results at once lets other tasks of the loop run after so long.
+const LONGEST_TURN: Duration = Duration::from_millis(1);
 
 /// A result that is waited for.
 pub(crate) type Token = u64;
@@ -23,6 +27,8 @@ pub(crate) struct Mailbox {
     arrived: Mutex<Vec<Token>>,
     /// The loop's futures, of those who wait. Used with the interpreter only: nobody is kept waiting.
     expected: Mutex<Expected>,
+    /// How long its tasks have kept it since they had to wait last.
+    kept: Mutex<Duration>,
     /// A byte in here wakes the loop.
     bell: UnixStream,
     /// Where the loop listens.
@@ -42,25 +48,47 @@ thread_local! {
 }
 
 impl Mailbox {
-    /// A new future of the running loop: it is done when its token is posted.
-    pub(crate) fn expect(py: Python<'_>) -> PyResult<(Arc<Self>, Token, Py<PyAny>)> {
-        static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0()?;
-        let mailbox = Self::of(&running)?;
-        let future = running.call_method0(intern!(py, "create_future"))?.unbind();
-        let mut expected = lock(&mailbox.expected);
-        expected.last += 1;
-        let token = expected.last;
-        expected.futures.insert(token, future.clone_ref(py));
-        drop(expected);
-        Ok((mailbox, token, future))
+    /// The mailbox of the loop that runs on this thread.
+    pub(crate) fn of_running_loop(py: Python<'_>) -> PyResult<Arc<Self>> {
+        Self::of(&running_loop(py)?)
     }
 
-    /// Nobody waits for this one any more. Whether anybody did.
-    pub(crate) fn forget(&self, token: Token) -> bool {
+    /// A token that was not given before.
+    pub(crate) fn token(&self) -> Token {
+        let mut expected = lock(&self.expected);
+        expected.last += 1;
+        expected.last
+    }
+
+    /// A new future of the running loop: it is done when its token is posted next.
+    pub(crate) fn expect(&self, py: Python<'_>, token: Token) -> PyResult<Py<PyAny>> {
+        let running = running_loop(py)?;
+        let future = running.call_method0(intern!(py, "create_future"))?;
+        // As `Future.__await__` does: a task looks whether it is really meant to wait.
+        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        let future = future.unbind();
+        let former = lock(&self.expected).futures.insert(token, future.clone_ref(py));
+        drop(former);
+        *lock(&self.kept) = Duration::ZERO;
+        Ok(future)
+    }
+
+    /// Something took so long without a turn of the loop; whether others are to have one.
+    pub(crate) fn has_kept_the_loop(&self, time: Duration) -> bool {
+        let mut kept = lock(&self.kept);
+        *kept += time;
+        let long = *kept >= LONGEST_TURN;
+        if long {
+            *kept = Duration::ZERO;
+        }
+        long
+    }
+
+    /// Nobody waits for this one any more.
+    pub(crate) fn forget(&self, token: Token) {
         // The future goes when the lock is open again: what goes with it may come by here.
         let future = lock(&self.expected).futures.remove(&token);
-        future.is_some()
+        drop(future);
     }
 
     /// A result is there. Called by any thread, with the interpreter or without.
@@ -105,8 +133,13 @@ impl Mailbox {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         ear.set_nonblocking(true)?;
-        let mailbox =
-            Arc::new(Self { arrived: Mutex::default(), expected: Mutex::default(), bell, ear });
+        let mailbox = Arc::new(Self {
+            arrived: Mutex::default(),
+            expected: Mutex::default(),
+            kept: Mutex::default(),
+            bell,
+            ear,
+        });
         let listener = Bound::new(py, Listener(mailbox.clone()))?;
         let descriptor = mailbox.ear.as_raw_fd();
         let deliver = listener.getattr(intern!(py, "deliver"))?;
@@ -114,6 +147,11 @@ impl Mailbox {
         loops.set_item(running, listener)?;
         Ok(mailbox)
     }
+}
+
+fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }
 
 /// What the loop calls when its bell rings.

@@ -4,28 +4,26 @@ use std::sync::Arc;
 
 use ferro_session::{Cursor, Tenant};
 use ferro_wit::plan::{Bind, Binding, Plan, Step};
-use ferro_wit::types::{
-    Arrays, Batch, Column, ColumnInfo, Dialect, Error, ErrorKind, Scalars, TransactionOptions,
-    Value,
-};
+use ferro_wit::types::{Batch, ColumnInfo, Dialect, Error, ErrorKind, TransactionOptions, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
-use crate::bridge::{runtime, spawn};
+use crate::bridge::{Bell, Outcome, lock, runtime, spawn, start};
 use crate::columns::read_batch;
 use crate::databases::Databases;
-use crate::errors::raise;
+use crate::errors::{exception, raise};
 use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
-use crate::query::{Parameter, Query};
+use crate::query::Query;
+use crate::rows::{Carried, read_rows};
 use crate::values::guess_value;
 
 /// Rows are asked for in batches of so many: large enough that the ask costs nothing, small enough
-/// that a text column stays below its 4 GiB.
-const ROWS_PER_BATCH: u32 = 8_192;
+/// that objects are made of the first rows while the last ones are read.
+const ROWS_PER_BATCH: u32 = 2_048;
 
 /// What the application's own code may do: everything.
 #[pyclass(frozen, module = "ferro._native")]
@@ -200,14 +198,26 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let values = raise(py, query.get().bind(values))?;
-        let (query, loader) = (query.clone().unbind(), loader.clone().unbind());
-        let label = self.label.clone();
-        spawn(py, async move {
-            let session = session.await?;
-            let cursor = session.fetch(&query.get().query, values).await?;
-            drop(session);
-            Ok(Instances { rows: read_to_end(cursor).await?, loader, label })
-        })
+        let query = query.clone().unbind();
+        let instances = Instances::new(py, loader.clone().unbind(), self.label.clone());
+        let (arrived, bell) = (instances.arrived.clone(), Arc::<Bell>::default());
+        let ringer = bell.clone();
+        let work = async move {
+            let read = async {
+                let session = session.await?;
+                let mut cursor = session.fetch(&query.get().query, values).await?;
+                drop(session);
+                lock(&arrived).columns = cursor.columns().to_vec();
+                while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+                    lock(&arrived).batches.push(batch);
+                    ringer.ring();
+                }
+                Ok(())
+            };
+            let end = read.await;
+            lock(&arrived).end = Some(end);
+        };
+        start(py, Arc::new(instances), bell, work)
     }
 
     /// Run a query for its effect. Resolves to the number of rows changed.
@@ -223,19 +233,39 @@ impl Session {
         spawn(py, async move { session.await?.execute(&query.get().query, values).await })
     }
 
-    /// Insert `count` rows, given as one list for each field. Resolves to the number of rows.
+    /// Write instances as one batch. `fields` are what they carry, in the order of the query's
+    /// parameters, each with what turns a value into one that is stored. Resolves to the number of
+    /// rows that were written.
     fn write<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, Query>,
-        columns: &Bound<'py, PyList>,
-        count: u32,
+        rows: &Bound<'py, PyList>,
+        fields: Vec<Carried<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
-        let columns = raise(py, batch(&query.get().parameters, columns)?)?;
-        let rows = Batch { rows: count, columns };
+        let rows = read_rows(&query.get().parameters, rows, &fields)?;
         let query = query.clone().unbind();
         spawn(py, async move { session.await?.write(&query.get().query, Vec::new(), rows).await })
+    }
+
+    /// As `write`; resolves to what each row returns, a list of tuples in the order of the rows.
+    fn write_returning<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        rows: &Bound<'py, PyList>,
+        fields: Vec<Carried<'py>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let rows = read_rows(&query.get().parameters, rows, &fields)?;
+        let query = query.clone().unbind();
+        spawn(py, async move {
+            let session = session.await?;
+            let cursor = session.write_returning(&query.get().query, Vec::new(), rows).await?;
+            drop(session);
+            Ok(TupleRows(read_to_end(cursor).await?))
+        })
     }
 
     /// Run SQL text for its rows. Resolves to a list of dicts.
@@ -358,7 +388,7 @@ impl RowCursor {
             let batch = open.next(max_rows).await?;
             let rows = Rows { columns, batches: batch.into_iter().collect() };
             Ok(match loader {
-                Some(loader) => NextRows::Instances(Instances { rows, loader, label }),
+                Some(loader) => NextRows::Instances { rows, loader, label },
                 None => NextRows::Dicts(DictRows(rows)),
             })
         })
@@ -380,7 +410,7 @@ impl RowCursor {
 }
 
 enum NextRows {
-    Instances(Instances),
+    Instances { rows: Rows, loader: Py<Loader>, label: Arc<str> },
     Dicts(DictRows),
 }
 
@@ -391,7 +421,13 @@ impl<'py> IntoPyObject<'py> for NextRows {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         match self {
-            Self::Instances(rows) => rows.into_pyobject(py),
+            Self::Instances { rows, loader, label } => {
+                let made = PyList::empty(py);
+                for batch in &rows.batches {
+                    loader.get().load(&made, batch, &rows.columns, &label)?;
+                }
+                Ok(made)
+            }
             Self::Dicts(rows) => rows.into_pyobject(py),
         }
     }
@@ -405,55 +441,6 @@ fn raw_values(values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
         })
     };
     values.iter().enumerate().map(value).collect()
-}
-
-/// Lists of objects, one for each field, as columns.
-fn batch(
-    fields: &[Parameter],
-    columns: &Bound<'_, PyList>,
-) -> PyResult<Result<Vec<Column>, Error>> {
-    if columns.len() != fields.len() {
-        return Err(PyValueError::new_err("one list for each field"));
-    }
-    let mut converted = Vec::with_capacity(fields.len());
-    for (field, objects) in fields.iter().zip(columns) {
-        match column(field, objects.cast::<PyList>()?) {
-            Ok(column) => converted.push(column),
-            Err(error) => return Ok(Err(error)),
-        }
-    }
-    Ok(Ok(converted))
-}
-
-fn column(field: &Parameter, objects: &Bound<'_, PyList>) -> Result<Column, Error> {
-    let too_large = || {
-        field.named(Error::new(ErrorKind::ValueOutOfRange, "takes no more than 4 GiB in one batch"))
-    };
-    let (kind, many) = field.kind();
-    if !many {
-        let mut scalars = Scalars::with_kind(kind);
-        for object in objects {
-            scalars.push(field.value(&object)?).map_err(|_| too_large())?;
-        }
-        return Ok(Column::Scalars(scalars));
-    }
-    let mut items = Scalars::with_kind(kind);
-    let mut ends = Vec::with_capacity(objects.len());
-    let mut nulls = vec![0; objects.len().div_ceil(8)];
-    for (row, object) in objects.iter().enumerate() {
-        match field.value(&object)? {
-            Value::Array(array) => {
-                for index in 0..array.len() {
-                    let item = array.get(index).unwrap_or(Value::Null);
-                    items.push(item).map_err(|_| too_large())?;
-                }
-            }
-            _ => nulls[row / 8] |= 1 << (row % 8),
-        }
-        ends.push(u32::try_from(items.len()).map_err(|_| too_large())?);
-    }
-    let nulls = nulls.iter().any(|byte| *byte != 0).then_some(nulls);
-    Ok(Column::Arrays(Arrays { items, ends, nulls }))
 }
 
 /// Everything that a query returned.
@@ -515,18 +502,45 @@ impl<'py> IntoPyObject<'py> for DictRows {
     }
 }
 
+/// The instances of a query, made while further rows are read.
 struct Instances {
-    rows: Rows,
     loader: Py<Loader>,
     label: Arc<str>,
+    made: Py<PyList>,
+    arrived: Arc<std::sync::Mutex<Arrived>>,
 }
 
-impl<'py> IntoPyObject<'py> for Instances {
-    type Target = PyList;
-    type Output = Bound<'py, PyList>;
-    type Error = PyErr;
+/// What was read and is not yet made into instances.
+#[derive(Default)]
+struct Arrived {
+    columns: Vec<ColumnInfo>,
+    batches: Vec<Batch>,
+    end: Option<Result<(), Error>>,
+}
 
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        self.loader.get().load(py, &self.rows.batches, &self.rows.columns, &self.label)
+impl Instances {
+    fn new(py: Python<'_>, loader: Py<Loader>, label: Arc<str>) -> Self {
+        Self { loader, label, made: PyList::empty(py).unbind(), arrived: Arc::default() }
+    }
+}
+
+impl Outcome for Instances {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let mut arrived = lock(&self.arrived);
+        let (batches, end) = (std::mem::take(&mut arrived.batches), arrived.end.take());
+        let columns = match batches.is_empty() {
+            true => Vec::new(),
+            false => arrived.columns.clone(),
+        };
+        drop(arrived);
+        let made = self.made.bind(py);
+        for batch in &batches {
+            self.loader.get().load(made, batch, &columns, &self.label)?;
+        }
+        match end {
+            Some(Ok(())) => Ok(Some(made.clone().into_any().unbind())),
+            Some(Err(error)) => Err(exception(py, &error)),
+            None => Ok(None),
+        }
     }
 }

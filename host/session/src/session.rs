@@ -86,25 +86,21 @@ impl Session {
     /// or `busy`, where a limit is reached; `busy` while a transaction of this session is open;
     /// and what is wrong with the query, its values or the database.
     pub async fn fetch(&self, query: &Query, parameters: Vec<Value>) -> Result<Cursor, Error> {
-        self.admit(&parameters)?;
-        let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let plan = self.plan(query)?;
-        let writes = plan.effect == Effect::Write;
-        if writes {
-            self.granted.call.admit_written(least_written(query, None))?;
-        }
-        let execution = self.execution(plan, parameters, None)?;
-        let started = Instant::now();
-        let (rows, hold) = match &self.place {
-            Place::Database(..) if writes && self.may_pass_limit(query) => {
-                self.fetch_in_own_transaction(execution).await?
-            }
-            Place::Database(database, _) => self.with_connection(database.fetch(execution)).await?,
-            Place::Transaction { transaction, .. } => {
-                (self.run(transaction.fetch(execution)).await?, Hold::default())
-            }
-        };
-        Ok(self.cursor(rows, hold, writes, started, slot))
+        self.read(query, parameters, None).await
+    }
+
+    /// Write many rows, all or none; what each of them returns, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::fetch`]; `invalid-query`, if the batch contradicts itself.
+    pub async fn write_returning(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> Result<Cursor, Error> {
+        self.read(query, parameters, Some(rows)).await
     }
 
     /// The plan of a query, under the scope of the grant: what [`Session::fetch`] would send.
@@ -270,6 +266,33 @@ impl Session {
         let outcome = self.granted.wait(Wait::Run, Duration::ZERO, None, undo).await;
         drop(held);
         outcome
+    }
+
+    async fn read(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Option<Batch>,
+    ) -> Result<Cursor, Error> {
+        self.admit(&parameters)?;
+        let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
+        let plan = self.plan(query)?;
+        let writes = plan.effect == Effect::Write;
+        if writes {
+            self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
+        }
+        let execution = self.execution(plan, parameters, rows)?;
+        let started = Instant::now();
+        let (rows, hold) = match &self.place {
+            Place::Database(..) if writes && self.may_pass_limit(query) => {
+                self.fetch_in_own_transaction(execution).await?
+            }
+            Place::Database(database, _) => self.with_connection(database.fetch(execution)).await?,
+            Place::Transaction { transaction, .. } => {
+                (self.run(transaction.fetch(execution)).await?, Hold::default())
+            }
+        };
+        Ok(self.cursor(rows, hold, writes, started, slot))
     }
 
     async fn change(

@@ -38,6 +38,9 @@ class Postgres:
     async def delete_from(self, first: int) -> None:
         await self.held.execute("delete from person where id >= $1", first)
 
+    def made(self, rows: Sequence[Row]) -> Sequence[Row]:
+        return rows
+
     async def bulk_insert(self, rows: Sequence[Row]) -> None:
         await self.held.copy_records_to_table("person", records=rows, columns=FIELDS)
 
@@ -92,6 +95,9 @@ class Sqlite:
 
     async def delete_from(self, first: int) -> None:
         await self.held.execute("delete from person where id >= ?", (first,))
+
+    def made(self, rows: Sequence[Row]) -> Sequence[Row]:
+        return rows
 
     async def bulk_insert(self, rows: Sequence[Row]) -> None:
         places = ", ".join("?" for _ in FIELDS)

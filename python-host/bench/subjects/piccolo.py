@@ -50,8 +50,10 @@ class Subject:
     async def delete_from(self, first: int) -> None:
         await Person.delete().where(Person.id >= first)
 
-    async def bulk_insert(self, rows: Sequence[Row]) -> None:
-        made = [Person(**dict(zip(FIELDS, row, strict=True))) for row in rows]
+    def made(self, rows: Sequence[Row]) -> list[Any]:
+        return [Person(**dict(zip(FIELDS, row, strict=True))) for row in rows]
+
+    async def bulk_insert(self, made: list[Any]) -> None:
         step = _MOST_VALUES // len(FIELDS)
         async with self.engine.transaction():
             for start in range(0, len(made), step):

@@ -60,9 +60,12 @@ class Subject:
         async with self.sessions.begin() as session:
             await session.execute(delete(Person).where(Person.id >= first))
 
-    async def bulk_insert(self, rows: Sequence[Row]) -> None:
+    def made(self, rows: Sequence[Row]) -> list[Any]:
+        return [Person(**dict(zip(FIELDS, row, strict=True))) for row in rows]
+
+    async def bulk_insert(self, made: list[Any]) -> None:
         async with self.sessions.begin() as session:
-            session.add_all([Person(**dict(zip(FIELDS, row, strict=True))) for row in rows])
+            session.add_all(made)
 
     async def fetch(self) -> list[Any]:
         async with self.sessions() as session:

@@ -43,8 +43,11 @@ class Subject:
     async def delete_from(self, first: int) -> None:
         await Person.filter(id__gte=first).delete()
 
-    async def bulk_insert(self, rows: Sequence[Row]) -> None:
-        await Person.bulk_create([Person(**dict(zip(FIELDS, row, strict=True))) for row in rows])
+    def made(self, rows: Sequence[Row]) -> list[Any]:
+        return [Person(**dict(zip(FIELDS, row, strict=True))) for row in rows]
+
+    async def bulk_insert(self, made: list[Any]) -> None:
+        await Person.bulk_create(made)
 
     async def fetch(self) -> list[Any]:
         return await Person.all()

@@ -1,0 +1,193 @@
+"""What operations mean at their edges, where no other test of the package says it."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import uuid
+
+import pytest
+
+import ferro
+from models import Everything, User
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Country(ferro.Model, table="sem_country"):
+    """Its key is a text, of another name than usual."""
+
+    code: str = ferro.Field(primary_key=True)
+    cities: ferro.Relation[list[City]] = ferro.BackRef()
+
+
+class City(ferro.Model, table="sem_city"):
+    """Its key is made by the client."""
+
+    token: uuid.UUID = ferro.Field(default_factory=uuid.uuid4, primary_key=True)
+    name: str
+    country: ferro.Relation[Country] = ferro.ForeignKey(related_name="cities")
+    twins: ferro.Relation[list[City]] = ferro.ManyToMany(related_name="twin_of")
+
+
+Country.model_rebuild()
+
+
+async def test_a_null_of_any_type_binds_with_that_type() -> None:
+    await Everything.create(integer=1)
+    for field in Everything.model_fields:
+        if field != "id":
+            assert await Everything.select().update(**{field: None}) == 1, field
+            assert await Everything.where(**{field: None}).count() == 1, field
+
+
+async def test_exists_stops_at_the_first_row() -> None:
+    await User.bulk_create([User(name=f"{number}") for number in range(3)])
+    # The second row cannot be computed: whoever goes on to it fails.
+    numbers = "select 1 as n union all select 2 union all select 3"
+    assert await ferro.fetch_all(f"select exists (select 1 from ({numbers}) t) as found")
+    assert await User.where(User.age / User.age > 0).exists() is False
+    assert await User.select().exists() is True
+
+
+async def test_pages_are_right_with_nulls_and_ties() -> None:
+    ages = [number % 3 for number in range(40)]
+    users = [
+        User(id=number + 1, name="same", age=age, email=None if number % 2 else f"{number:02}")
+        for number, age in enumerate(ages)
+    ]
+    random.Random(3).shuffle(users)
+    await User.bulk_create(users)
+    for terms in (["age"], ["-age"], ["email"], ["-email", "age"], ["name"], []):
+        query = User.select().order_by(*terms)
+        pages = [
+            user.id for start in range(0, 40, 7) for user in await query.limit(7).offset(start)
+        ]
+        assert sorted(pages, key=lambda it: it or 0) == list(range(1, 41)), terms
+        assert pages == [user.id for user in await query.limit(100)], terms
+    by_email = await User.select().order_by("-email").limit(40)
+    assert [user.email is None for user in by_email] == [False] * 20 + [True] * 20
+
+
+async def test_a_key_may_have_any_name_and_type_relations_included() -> None:
+    swiss, french = Country(code="CH"), Country(code="FR")
+    await Country.bulk_create([swiss, french])
+    bern = await City.create(name="Bern", country=swiss)
+    lyon = await swiss.cities.create(name="Lyon")
+    assert (bern.country_id, lyon.country_id) == ("CH", "CH")  # type: ignore[attr-defined]
+    lyon.country = french  # type: ignore[assignment]
+    await lyon.save()
+    await bern.twins.add(lyon)
+    assert [city.name for city in await bern.twins] == ["Lyon"]
+    assert [city.token for city in await lyon.twin_of] == [bern.token]  # type: ignore[attr-defined]
+    assert [city.name for city in await french.cities] == ["Lyon"]
+    loaded = await Country.select().include("cities.twins").order_by("code")
+    assert [[city.name for city in country.cities] for country in loaded] == [["Bern"], ["Lyon"]]
+    assert await City.where(lambda c: c.country.code == "FR").count() == 1
+    assert await City.where(lambda c: c.twins.any(name="Lyon")).count() == 1
+    # The pairs go, and no city does.
+    await bern.twins.clear()
+    assert await City.select().count() == 2
+    assert await bern.twins.count() == 0
+
+
+async def test_deleting_over_a_relation_deletes_exactly_its_rows() -> None:
+    swiss, french = Country(code="CH"), Country(code="FR")
+    await Country.bulk_create([swiss, french])
+    for country in (swiss, french):
+        for name in ("a", "b", "c"):
+            await country.cities.create(name=name)
+    assert await swiss.cities.where(City.name > "a").delete() == 2
+    assert (
+        await City.where(lambda c: c.country.code == "FR").order_by("-name").limit(1).delete() == 1
+    )
+    assert [city.name for city in await City.select().order_by("name")] == ["a", "a", "b"]
+    one, *_ = await french.cities.order_by("name")
+    await one.twins.add(*await swiss.cities)
+    assert await one.twins.update(name="twin") == 1
+    assert await one.twins.delete() == 1
+    assert await City.select().count() == 2
+
+
+async def test_the_stored_form_of_instants_sorts_as_it_stands(dialect: str) -> None:
+    zones = [datetime.timezone(datetime.timedelta(hours=hours)) for hours in (-11, 0, 2, 14)]
+    start = datetime.datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=zones[1])
+    instants = [
+        (start + datetime.timedelta(microseconds=step)).astimezone(zones[step % 4])
+        for step in (0, 1, 2, 10, 1_000_000, 86_400_000_000, 40_000 * 86_400_000_000)
+    ]
+    shuffled = list(enumerate(instants))
+    random.Random(5).shuffle(shuffled)
+    for number, instant in shuffled:
+        await Everything.create(integer=number, instant=instant)
+    rows = await ferro.fetch_all("select integer as n from everything order by instant")
+    assert [row["n"] for row in rows] == list(range(len(instants)))
+    stored = await Everything.select().order_by("integer")
+    assert [row.instant for row in stored] == instants
+    assert all(
+        row.instant is not None and row.instant.utcoffset() == datetime.timedelta()
+        for row in stored
+    )
+
+
+async def test_integers_have_64_bits_and_never_become_floats() -> None:
+    row = await Everything.create(integer=2**63 - 1)
+    with pytest.raises(ferro.ValueOutOfRange):
+        await Everything.select().update(integer=lambda e: e.integer + 1)
+    assert (await Everything.get(row.id)).integer == 2**63 - 1
+    with pytest.raises(ferro.ValueOutOfRange):
+        await Everything.select().update(integer=2**63)
+    with pytest.raises(ferro.ValueOutOfRange):
+        await Everything.bulk_create([Everything(integer=2**64)])
+
+
+async def test_schema_changes_under_a_live_pool_give_no_stale_plans() -> None:
+    await User.create(name="Ada")
+
+    async def everywhere() -> None:
+        for _ in range(3):
+            assert [user.name for user in await User.where(name="Ada")] == ["Ada"]
+            assert len(await ferro.fetch_all("select * from users where name = ?", "Ada")) == 1
+
+    await everywhere()
+    await ferro.execute("alter table users add column extra text")
+    await everywhere()
+    (row,) = await ferro.fetch_all("select * from users")
+    assert "extra" in row
+    await ferro.execute("alter table users rename column extra to other")
+    await everywhere()
+    (row,) = await ferro.fetch_all("select * from users")
+    assert "other" in row
+    await ferro.execute("alter table users drop column other")
+    await everywhere()
+    (row,) = await ferro.fetch_all("select * from users")
+    assert list(row) == list(User.model_fields)
+
+
+async def test_an_inner_failure_leaves_the_outer_block_usable() -> None:
+    await User.create(name="Ada", email="a@x.org")
+    async with ferro.transaction():
+        await User.create(name="Ben")
+        with pytest.raises(ferro.UniqueViolation):
+            async with ferro.transaction():
+                await User.create(name="Cyd")
+                await User.create(name="Dee", email="a@x.org")
+        await User.create(name="Eve")
+    assert {user.name for user in await User.all()} == {"Ada", "Ben", "Eve"}
+
+
+async def test_one_row_that_cannot_be_decoded_is_named(dialect: str) -> None:
+    await Everything.create(id=1, date=datetime.date(2024, 1, 1))
+    # On PostgreSQL a column holds nothing but its type: what cannot be read is what Python has not.
+    value = "99999-01-01" if dialect == "postgres" else "never"
+    await ferro.execute(f"insert into everything (id, date) values (77, '{value}')")
+    with pytest.raises(ferro.DecodeError, match="date") as raised:
+        await Everything.select().order_by("id")
+    assert (raised.value.table, raised.value.column) == ("everything", "date")
+    assert ("row 2" if dialect == "sqlite" else "`id` is 77") in str(raised.value)
+    await ferro.execute("update everything set date = null, size = 5 where id = 77")
+    with pytest.raises(
+        ferro.DecodeError, match="holds 5.* `everything` whose `id` is 77"
+    ) as raised:
+        await Everything.all()
+    assert (raised.value.table, raised.value.column) == ("everything", "size")
