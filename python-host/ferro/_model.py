@@ -435,9 +435,8 @@ class Connected(Generic[M]):
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many."""
         new = self._checked("bulk_create", rows)
-        for row in new:
-            if loaded(row) is not None:
-                raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
+        if self._table.loader.any_stored(new):
+            raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
     async def bulk_update(self, rows: Iterable[M]) -> int:
@@ -526,9 +525,9 @@ class Connected(Generic[M]):
         return Select(self._model, self._table, self._using)
 
     def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
-        rows = list(rows)
+        rows, model = list(rows), self._model
         for row in rows:
-            if not isinstance(row, self._model):
+            if type(row) is not model and not isinstance(row, model):
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
         return rows
 

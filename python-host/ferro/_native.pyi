@@ -65,6 +65,8 @@ class Loader:
         keys: list[str],
     ) -> Loader: ...
     def store(self, rows: list[Any], origin: str) -> None: ...
+    @staticmethod
+    def any_stored(rows: list[Any]) -> bool: ...
 
 @final
 class Gate:
@@ -87,7 +89,11 @@ class Session:
     def explain(self, query: Query, values: tuple[Any, ...]) -> Awaitable[list[dict[str, Any]]]: ...
     def execute(self, query: Query, values: tuple[Any, ...]) -> Awaitable[int]: ...
     def write(
-        self, query: Query, rows: list[Any], fields: list[tuple[str, _Encode | None]]
+        self,
+        query: Query,
+        rows: list[Any],
+        fields: list[tuple[str, _Encode | None]],
+        loader: Loader | None,
     ) -> Awaitable[int]: ...
     def write_returning(
         self, query: Query, rows: list[Any], fields: list[tuple[str, _Encode | None]]

@@ -27,7 +27,12 @@ Using = str | Transaction | None
 
 def loaded(row: Model) -> Loaded | None:
     """What is known of the row in the database; None for a new one."""
-    return getattr(row, "_ferro_loaded", None)
+    # Pydantic's own `__getattr__` would be asked for what was never set, which takes long.
+    try:
+        known: Loaded = object.__getattribute__(row, "_ferro_loaded")
+    except AttributeError:
+        return None
+    return known
 
 
 def keep_loaded(row: Model, copied: M) -> M:
@@ -149,7 +154,7 @@ async def _update_alike(
         _, runner = session(using)
         fields = (*names, *keys)
         query = table.query(("update-many", names, fields))
-        if await runner.write(query, rows, table.stored(fields)) != len(rows):
+        if await runner.write(query, rows, table.stored(fields), None) != len(rows):
             raise gone(table)
         return
     # A row is found by its former key, and the batch would have to carry both.
@@ -275,23 +280,21 @@ async def _insert_alike(
     names = _inserted(table, rows[0])
     label, runner = session(using)
     key = table.generated_key
-    if return_keys and key is not None and names is not table.names:
+    whole = names is table.names
+    if return_keys and key is not None and not whole:
         query = table.query(("insert-many", names, (key.name,), conflict))
         keys = await runner.write_returning(query, rows, table.stored(names))
         for row, (generated,) in zip(rows, keys, strict=True):
             vars(row)[key.name] = generated
-        names = table.names
-    else:
-        query = table.query(("insert-many", names, None, conflict))
-        count = await runner.write(query, rows, table.stored(names))
-        if conflict is not None:
-            return count
-    if names is table.names:
         table.loader.store(rows, label)
-    else:
+        return len(rows)
+    query = table.query(("insert-many", names, None, conflict))
+    loader = table.loader if whole and conflict is None else None
+    count = await runner.write(query, rows, table.stored(names), loader)
+    if conflict is None and not whole:
         for row in rows:
             object.__setattr__(row, "_ferro_loaded", (label,))
-    return len(rows)
+    return count
 
 
 def _values(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:

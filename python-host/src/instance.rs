@@ -64,6 +64,23 @@ pub(crate) fn set(
     }
 }
 
+/// What `object.__getattribute__(instance, name)` gives; none where it raises, as it does for a slot
+/// that was never set. A class that computes missing attributes is not asked.
+pub(crate) fn get<'py>(
+    instance: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> Option<Bound<'py, PyAny>> {
+    // SAFETY: two objects; the function gives a new reference, or null with an exception.
+    let found = unsafe {
+        let found = ffi::PyObject_GenericGetAttr(instance.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_opt(instance.py(), found)
+    };
+    if found.is_none() {
+        drop(PyErr::take(instance.py()));
+    }
+    found
+}
+
 /// No garbage is looked for while this lives. Many new objects that nothing can have let go of yet
 /// would have the collector look through all of them again and again.
 pub(crate) struct NoCollection<'py> {

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use crate::columns::{Objects, in_row, read_batch, row_of};
 use crate::errors::{exception, from_exception};
-use crate::instance::{Maker, NoCollection, set};
+use crate::instance::{Maker, NoCollection, get, set};
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
 /// nothing is validated again: an instance gets its attributes as they are.
@@ -80,25 +80,30 @@ impl Loader {
     /// Note that rows which were inserted are stored on a connection, with what they hold now.
     fn store(&self, py: Python<'_>, rows: &Bound<'_, PyList>, origin: &str) -> PyResult<()> {
         let origin = PyString::new(py, origin).into_any();
-        let names: Vec<_> = self.fields.iter().map(|field| field.name.bind(py)).collect();
-        let mut loaded = Vec::with_capacity(names.len() + 1);
+        let mut known = Vec::with_capacity(self.fields.len() + 1);
         for row in rows {
             let held = row.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
-            loaded.push(origin.clone());
-            for (field, name) in self.fields.iter().zip(&names) {
-                let value = held
-                    .get_item(name)?
-                    .ok_or_else(|| PyAttributeError::new_err(field.key.clone()))?;
-                loaded.push(value);
+            known.push(origin.clone());
+            for field in &self.fields {
+                let value = held.get_item(&field.name)?;
+                known.push(value.ok_or_else(|| PyAttributeError::new_err(field.key.clone()))?);
             }
-            for (field, value) in self.fields.iter().zip(&mut loaded[1..]) {
-                field.keep(value)?;
-            }
-            let known = PyTuple::new(py, loaded.drain(..))?;
-            set(&row, intern!(py, "_ferro_loaded"), &known)?;
+            mark(&row, &self.known(&mut known)?)?;
         }
         Ok(())
     }
+
+    /// Whether one of these is known to be stored.
+    #[staticmethod]
+    fn any_stored(rows: &Bound<'_, PyList>) -> bool {
+        let py = rows.py();
+        rows.iter().any(|row| get(&row, intern!(py, "_ferro_loaded")).is_some())
+    }
+}
+
+/// Note what is known of a stored row.
+pub(crate) fn mark(row: &Bound<'_, PyAny>, known: &Bound<'_, PyTuple>) -> PyResult<()> {
+    set(row, intern!(row.py(), "_ferro_loaded"), known)
 }
 
 impl Loader {
@@ -123,7 +128,6 @@ impl Loader {
             fields_set: intern!(py, "__pydantic_fields_set__"),
             extra: intern!(py, "__pydantic_extra__"),
             private: intern!(py, "__pydantic_private__"),
-            loaded: intern!(py, "_ferro_loaded"),
             none: py.None().into_bound(py),
             origin: PyString::new(py, origin).into_any(),
         };
@@ -181,6 +185,17 @@ impl Loader {
             .collect()
     }
 
+    /// What is kept beside a stored row: its origin, and its values. They are used up.
+    pub(crate) fn known<'py>(
+        &self,
+        row: &mut Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        for (field, value) in self.fields.iter().zip(&mut row[1..]) {
+            field.keep(value)?;
+        }
+        PyTuple::new(row[0].py(), row.drain(..))
+    }
+
     /// `object.__new__` and the attributes that Pydantic's own constructor sets, and ours. A row is
     /// its origin and then its values; it is used up.
     fn instance<'py>(
@@ -196,11 +211,8 @@ impl Loader {
         set(&instance, names.fields_set, self.fields_set.bind(py))?;
         set(&instance, names.extra, &names.none)?;
         set(&instance, names.private, &names.none)?;
-        for (field, value) in self.fields.iter().zip(&mut row[1..]) {
-            field.keep(value)?;
-        }
-        let known = PyTuple::new(py, row.drain(..))?;
-        set(&instance, names.loaded, &known)?;
+        let known = self.known(row)?;
+        mark(&instance, &known)?;
         if let Some(initialise) = &self.initialise {
             initialise.bind(py).call1((&instance, py.None()))?;
         }
@@ -214,7 +226,6 @@ struct Names<'a, 'py> {
     fields_set: &'a Bound<'py, PyString>,
     extra: &'a Bound<'py, PyString>,
     private: &'a Bound<'py, PyString>,
-    loaded: &'a Bound<'py, PyString>,
     none: Bound<'py, PyAny>,
     origin: Bound<'py, PyAny>,
 }

@@ -4,22 +4,29 @@ use ferro_wit::types::{Arrays, Batch, Column, Elements, Error, ErrorKind, Scalar
 use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::errors::{exception, raise};
+use crate::loader::{Loader, mark};
 use crate::query::Parameter;
 use crate::values::utf8;
 
 /// A field that rows carry, and what turns its values into those that are stored.
 pub(crate) type Carried<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyAny>>);
 
-/// The values of some fields of all rows.
+/// The values of some fields of all rows, and with a loader, what is known of each row once they are
+/// written to `origin`: the fields are then all of the model's.
 pub(crate) fn read_rows(
     parameters: &[Parameter],
     rows: &Bound<'_, PyList>,
     fields: &[Carried<'_>],
-) -> PyResult<Batch> {
+    loader: Option<&Loader>,
+    origin: &str,
+) -> PyResult<(Batch, Vec<Py<PyTuple>>)> {
     let py = rows.py();
+    let origin = PyString::new(py, origin).into_any();
+    let mut known = Vec::with_capacity(if loader.is_some() { rows.len() } else { 0 });
+    let mut values = Vec::with_capacity(fields.len() + 1);
     if parameters.len() != fields.len() {
         return Err(PyValueError::new_err("one field for each parameter"));
     }
@@ -29,19 +36,48 @@ pub(crate) fn read_rows(
     })?;
     let mut columns: Vec<_> = parameters.iter().map(|it| Builder::new(it, rows.len())).collect();
     for row in rows {
+        values.clear();
+        values.push(origin.clone());
         let held = row.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
         for (column, (name, encode)) in columns.iter_mut().zip(fields) {
             let value = held
                 .get_item(name)?
                 .ok_or_else(|| PyAttributeError::new_err(name.clone().unbind()))?;
-            let value = match encode {
-                Some(encode) => encode.call1((value,))?,
-                None => value,
-            };
-            raise(py, column.push(&value))?;
+            match encode {
+                Some(encode) => raise(py, column.push(&encode.call1((&value,))?))?,
+                None => raise(py, column.push(&value))?,
+            }
+            if loader.is_some() {
+                values.push(value);
+            }
+        }
+        if let Some(loader) = loader {
+            known.push(loader.known(&mut values)?.unbind());
         }
     }
-    Ok(Batch { rows: count, columns: columns.into_iter().map(Builder::finish).collect() })
+    let columns = columns.into_iter().map(Builder::finish).collect();
+    Ok((Batch { rows: count, columns }, known))
+}
+
+/// How many rows were written; those that are given are stored now.
+pub(crate) struct Written {
+    pub(crate) count: u64,
+    pub(crate) rows: Py<PyList>,
+    /// What is known of each row; nothing, if that is not to be noted.
+    pub(crate) known: Vec<Py<PyTuple>>,
+}
+
+impl<'py> IntoPyObject<'py> for Written {
+    type Target = PyInt;
+    type Output = Bound<'py, PyInt>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        for (row, known) in self.rows.bind(py).iter().zip(&self.known) {
+            mark(&row, known.bind(py))?;
+        }
+        Ok(self.count.into_pyobject(py)?)
+    }
 }
 
 /// A column that grows.

@@ -18,7 +18,7 @@ use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
-use crate::rows::{Carried, read_rows};
+use crate::rows::{Carried, Written, read_rows};
 use crate::values::guess_value;
 
 /// Rows are asked for in batches of so many: large enough that the ask costs nothing, small enough
@@ -234,19 +234,26 @@ impl Session {
     }
 
     /// Write instances as one batch. `fields` are what they carry, in the order of the query's
-    /// parameters, each with what turns a value into one that is stored. Resolves to the number of
-    /// rows that were written.
+    /// parameters, each with what turns a value into one that is stored. With a loader, the fields
+    /// are all of the model's, and the instances are stored once they are written. Resolves to the
+    /// number of rows that were written.
     fn write<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, Query>,
         rows: &Bound<'py, PyList>,
         fields: Vec<Carried<'py>>,
+        loader: Option<&Bound<'py, Loader>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
-        let rows = read_rows(&query.get().parameters, rows, &fields)?;
-        let query = query.clone().unbind();
-        spawn(py, async move { session.await?.write(&query.get().query, Vec::new(), rows).await })
+        let loader = loader.map(Bound::get);
+        let parameters = &query.get().parameters;
+        let (batch, known) = read_rows(parameters, rows, &fields, loader, &self.label)?;
+        let (query, rows) = (query.clone().unbind(), rows.clone().unbind());
+        spawn(py, async move {
+            let count = session.await?.write(&query.get().query, Vec::new(), batch).await?;
+            Ok(Written { count, rows, known })
+        })
     }
 
     /// As `write`; resolves to what each row returns, a list of tuples in the order of the rows.
@@ -258,7 +265,7 @@ impl Session {
         fields: Vec<Carried<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
-        let rows = read_rows(&query.get().parameters, rows, &fields)?;
+        let (rows, _) = read_rows(&query.get().parameters, rows, &fields, None, "")?;
         let query = query.clone().unbind();
         spawn(py, async move {
             let session = session.await?;

@@ -118,3 +118,38 @@ def test_loops_of_several_threads_at_once() -> None:
         assert len(found) == 4
     """)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+async def test_answers_that_are_there_at_once_leave_the_loop_to_others(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await User.create(id=1, name="Ada")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    for _ in range(1_000):
+        await User.get(1)
+    assert turns >= 5, "on SQLite no query has to wait, and none may keep the loop for long"
+    task.cancel()
+    await ferro.disconnect()
+
+
+async def test_rows_of_many_batches_come_in_order_beside_other_work(url: str) -> None:
+    pool = ferro.PoolConfig(acquire_timeout=60, max_connections=5)
+    await ferro.connect(url, pool=pool, auto_migrate=True)
+    count = 9_000
+    await User.bulk_create([User(id=number, name=f"{number}") for number in range(1, count + 1)])
+    found = await asyncio.gather(
+        *(User.select().order_by("id") for _ in range(3)), *(User.get(it) for it in range(1, 60))
+    )
+    for rows in found[:3]:
+        assert [row.id for row in rows] == list(range(1, count + 1))
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(User.select().order_by("name").all(), 0.000_001)
+    assert await User.select().count() == count
+    await ferro.disconnect()
