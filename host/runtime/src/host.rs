@@ -35,7 +35,8 @@ pub struct HostOptions {
     pub memory: u64,
     /// The largest component that is loaded, in bytes: 16 MiB.
     pub component_bytes: u64,
-    /// How long compiling a component may take: 10 s. Past it: `timeout`.
+    /// How long compiling a component may take: 60 s, so that a small machine under load can.
+    /// Past it: `timeout`.
     pub compile_timeout: Duration,
     /// Whether guests count the fuel that they use, so that it can be limited and charged: no. It
     /// makes their code slower, by a tenth to a third.
@@ -53,7 +54,7 @@ impl Default for HostOptions {
             instances: 64,
             memory: 64 * MIB,
             component_bytes: 16 * MIB,
-            compile_timeout: Duration::from_secs(10),
+            compile_timeout: Duration::from_secs(60),
             fuel: false,
             threads_per_tenant: (threads() / 2).max(1),
         }
