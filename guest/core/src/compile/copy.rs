@@ -11,7 +11,7 @@ use crate::error::{invalid, mismatch, shown};
 use crate::sql::quoted;
 
 /// The name of the select in the statement.
-const SOURCE: &str = "source";
+pub(super) const SOURCE: &str = "source.rows";
 
 /// A column of the select.
 struct Column {

@@ -16,6 +16,8 @@ use crate::error::{invalid, limit, shown};
 use crate::policy::{self, View};
 use crate::sql::quoted;
 
+/// The name of the rows of a relation in the statement that limits them.
+pub(super) const RELATED: &str = "related.rows";
 /// The most relations that a query loads.
 const MAX_INCLUDES: usize = 64;
 
@@ -163,8 +165,8 @@ impl<'a> Compiler<'a> {
         let mut names: Vec<_> = (0..columns).map(|it| quoted(&format!("c{it}"))).collect();
         let listed = names.join(", ");
         names.push(quoted("place"));
-        self.sql.move_ahead("related", &names);
-        self.sql.push(&format!("SELECT {listed} FROM \"related\" WHERE "));
+        self.sql.move_ahead(RELATED, &names);
+        self.sql.push(&format!("SELECT {listed} FROM \"{RELATED}\" WHERE "));
         if let Some(offset) = select.offset {
             self.sql.push("\"place\" > ");
             self.expression(offset)?;

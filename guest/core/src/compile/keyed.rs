@@ -15,7 +15,7 @@ use crate::policy::{self, View};
 use crate::sql::quoted;
 
 /// The name of the batch in the statement.
-const BATCH: &str = "batch";
+pub(super) const BATCH: &str = "batch.rows";
 
 impl<'a> Compiler<'a> {
     /// One step that takes the whole batch where arrays can carry it; else steps that take many

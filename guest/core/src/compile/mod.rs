@@ -23,7 +23,9 @@ use ferro_wit::query::{Node, NodeRef, Query, SelectRef, Statement};
 use ferro_wit::types::{ColumnInfo, Dialect, Error};
 
 use self::common::Filled;
-use self::include::Extra;
+use self::copy::SOURCE;
+use self::include::{Extra, RELATED};
+use self::keyed::BATCH;
 use crate::catalog::{Catalog, Field};
 use crate::common::{self as common_tables, Commons, MAX_COMMON};
 use crate::error::invalid;
@@ -111,10 +113,12 @@ pub(crate) struct Compiler<'a> {
     filled: Option<Filled<'a>>,
 }
 
-/// Whether a table, or a common table, could get this name.
+/// Whether a table, a common table or another part of a statement could get this name. SQLite would
+/// take a table that is called like the part which reads it for the part itself.
 pub(crate) fn is_alias(name: &str) -> bool {
     let common = (0..MAX_COMMON).map(common_tables::table_name);
-    (0..MAX_TABLES).map(alias).chain(common).any(|it| name.eq_ignore_ascii_case(&it))
+    let parts = [SOURCE, BATCH, RELATED].map(str::to_owned);
+    (0..MAX_TABLES).map(alias).chain(common).chain(parts).any(|it| name.eq_ignore_ascii_case(&it))
 }
 
 impl<'a> Compiler<'a> {

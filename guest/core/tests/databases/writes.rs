@@ -95,6 +95,31 @@ async fn the_rows_of_a_select_are_inserted() {
     );
 }
 
+/// SQLite would take the table for the select that reads it.
+#[tokio::test]
+async fn tables_may_be_called_like_the_parts_of_a_statement() {
+    let models = ["Source", "Batch", "Related"].map(|it| model(it, vec![big("id"), text("name")]));
+    let rows = ["source", "batch"].map(|it| format!("INSERT INTO {it} VALUES (1, 'a')"));
+    let rows = rows.each_ref().map(String::as_str);
+    let world = World::new(Schema { models: models.into(), enums: vec![] }, &rows).await;
+    let mut nodes = Nodes::default();
+    let (id, ten, name) = (nodes.field("id"), nodes.integer(10), nodes.field("name"));
+    let later = nodes.binary(id, B::Add, ten);
+    let copied = Select { projection: outputs(&[later, name]), ..all("Source") };
+    let insert = Insert { source: RowSource::Select(0), ..insert("Source", &["id", "name"]) };
+    let query = nodes.query(vec![copied], Statement::Insert(insert));
+    assert_eq!(integers(world.rows(&query, &[]).await), [1]);
+
+    let mut nodes = Nodes::default();
+    let value = nodes.add(Node::Excluded("name".into()));
+    let batch = KeyedBatch { fields: vec!["id".into(), "name".into()], key: vec!["id".into()] };
+    let set = vec![set("name", value)];
+    let update = Update { set, batch: Some(batch), ..update("Batch") };
+    let query = nodes.query(vec![all("Batch")], Statement::Update(update));
+    let given = numbered(vec![(S::Integer, vec![Value::Integer(1)]), (S::Text, vec!["b".into()])]);
+    assert_eq!(world.write(&query, &given).await, 1);
+}
+
 fn upsert(condition: bool, returning: bool) -> Query {
     let mut nodes = Nodes::default();
     let (own, new) = (nodes.field("words"), nodes.add(Node::Excluded("words".into())));

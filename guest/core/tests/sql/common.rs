@@ -107,9 +107,9 @@ postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*
     let copied =
         Insert { source: RowSource::Select(1), ..insert("PostLabel", &["post_id", "label_id"]) };
     insta::assert_snapshot!(with(Statement::Insert(copied)), @r##"
-sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t2"."author_id", count(*), sum("t2"."stars") FROM "post" AS "t2" GROUP BY "t2"."author_id"), "source" ("c0", "c1") AS (SELECT "t1"."c0", "t1"."c2" FROM "common0" AS "t1" WHERE "t1"."c1" > ?1) INSERT INTO "post_label" AS "t0" ("post_id", "label_id") SELECT "c0", "c1" FROM "source"
+sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t2"."author_id", count(*), sum("t2"."stars") FROM "post" AS "t2" GROUP BY "t2"."author_id"), "source.rows" ("c0", "c1") AS (SELECT "t1"."c0", "t1"."c2" FROM "common0" AS "t1" WHERE "t1"."c1" > ?1) INSERT INTO "post_label" AS "t0" ("post_id", "label_id") SELECT "c0", "c1" FROM "source.rows"
   parameter 0 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t2"."author_id", count(*), CAST(sum("t2"."stars") AS bigint) FROM "post" AS "t2" GROUP BY "t2"."author_id"), "source" ("c0", "c1") AS (SELECT "t1"."c0", "t1"."c2" FROM "common0" AS "t1" WHERE "t1"."c1" > $1) INSERT INTO "post_label" AS "t0" ("post_id", "label_id") SELECT "c0", "c1" FROM "source"
+postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t2"."author_id", count(*), CAST(sum("t2"."stars") AS bigint) FROM "post" AS "t2" GROUP BY "t2"."author_id"), "source.rows" ("c0", "c1") AS (SELECT "t1"."c0", "t1"."c2" FROM "common0" AS "t1" WHERE "t1"."c1" > $1) INSERT INTO "post_label" AS "t0" ("post_id", "label_id") SELECT "c0", "c1" FROM "source.rows"
   parameter 0 Integer
 "##);
 }

@@ -160,21 +160,21 @@ fn a_limit_counts_for_each_parent() {
         match rows {
             0 => insta::assert_snapshot!(plan(&query), @r##"
 sqlite: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."secret", "t0"."boss_id" FROM "author" AS "t0"
-sqlite: WITH "related" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" IN (SELECT value FROM json_each(?1))) SELECT "c0", "c1" FROM "related" WHERE "place" <= 2 ORDER BY "place"
+sqlite: WITH "related.rows" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" IN (SELECT value FROM json_each(?1))) SELECT "c0", "c1" FROM "related.rows" WHERE "place" <= 2 ORDER BY "place"
   posts of 0: [0] = [1]
   keys 0.0 Integer[]
 postgres: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."secret", "t0"."boss_id" FROM "author" AS "t0"
-postgres: WITH "related" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" = ANY($1)) SELECT "c0", "c1" FROM "related" WHERE "place" <= 2 ORDER BY "place"
+postgres: WITH "related.rows" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" = ANY($1)) SELECT "c0", "c1" FROM "related.rows" WHERE "place" <= 2 ORDER BY "place"
   posts of 0: [0] = [1]
   keys 0.0 Integer[]
 "##),
             _ => insta::assert_snapshot!(plan(&query), @r##"
 sqlite: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."secret", "t0"."boss_id" FROM "author" AS "t0"
-sqlite: WITH "related" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" IN (SELECT value FROM json_each(?1))) SELECT "c0", "c1" FROM "related" WHERE "place" > ?2 AND "place" - ?2 <= 2 ORDER BY "place"
+sqlite: WITH "related.rows" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" IN (SELECT value FROM json_each(?1))) SELECT "c0", "c1" FROM "related.rows" WHERE "place" > ?2 AND "place" - ?2 <= 2 ORDER BY "place"
   posts of 0: [0] = [1]
   keys 0.0 Integer[], parameter 0 Integer
 postgres: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."secret", "t0"."boss_id" FROM "author" AS "t0"
-postgres: WITH "related" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" = ANY($1)) SELECT "c0", "c1" FROM "related" WHERE "place" > $2 AND "place" - $2 <= 2 ORDER BY "place"
+postgres: WITH "related.rows" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1"."author_id", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") FROM "post" AS "t1" WHERE "t1"."author_id" = ANY($1)) SELECT "c0", "c1" FROM "related.rows" WHERE "place" > $2 AND "place" - $2 <= 2 ORDER BY "place"
   posts of 0: [0] = [1]
   keys 0.0 Integer[], parameter 0 Integer
 "##),

@@ -41,9 +41,9 @@ fn an_insert_takes_the_rows_of_a_select() {
     let insert = Insert { conflict: Some(conflict(&["email"])), ..copied(&fields, 0) };
     let query = nodes.query(vec![users], Statement::Insert(insert));
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: WITH "source" ("c0", "c1", "c2", "c3", "c4") AS (SELECT "t1"."name", "t1"."age" + 1, "t1"."age", "t1"."mood", NULL FROM "user" AS "t1" WHERE "t1"."age" > ?1) INSERT INTO "user" AS "t0" ("email", "age", "balance", "mood", "token") SELECT "c0", CASE typeof("c1") WHEN 'real' THEN abs(-9223372036854775808) ELSE "c1" END, CAST("c2" AS TEXT), "c3", CAST("c4" AS BLOB) FROM "source" WHERE 1 ON CONFLICT ("email") DO NOTHING
+sqlite: WITH "source.rows" ("c0", "c1", "c2", "c3", "c4") AS (SELECT "t1"."name", "t1"."age" + 1, "t1"."age", "t1"."mood", NULL FROM "user" AS "t1" WHERE "t1"."age" > ?1) INSERT INTO "user" AS "t0" ("email", "age", "balance", "mood", "token") SELECT "c0", CASE typeof("c1") WHEN 'real' THEN abs(-9223372036854775808) ELSE "c1" END, CAST("c2" AS TEXT), "c3", CAST("c4" AS BLOB) FROM "source.rows" WHERE 1 ON CONFLICT ("email") DO NOTHING
   parameter 0 Integer
-postgres: WITH "source" ("c0", "c1", "c2", "c3", "c4") AS (SELECT "t1"."name", CAST("t1"."age" AS bigint) + CAST(1 AS bigint), "t1"."age", CAST("t1"."mood" AS text), NULL FROM "user" AS "t1" WHERE "t1"."age" > $1) INSERT INTO "user" AS "t0" ("email", "age", "balance", "mood", "token") SELECT "c0", "c1", "c2", CAST("c3" AS "mood"), CAST("c4" AS uuid) FROM "source" WHERE TRUE ON CONFLICT ("email") DO NOTHING
+postgres: WITH "source.rows" ("c0", "c1", "c2", "c3", "c4") AS (SELECT "t1"."name", CAST("t1"."age" AS bigint) + CAST(1 AS bigint), "t1"."age", CAST("t1"."mood" AS text), NULL FROM "user" AS "t1" WHERE "t1"."age" > $1) INSERT INTO "user" AS "t0" ("email", "age", "balance", "mood", "token") SELECT "c0", "c1", "c2", CAST("c3" AS "mood"), CAST("c4" AS uuid) FROM "source.rows" WHERE TRUE ON CONFLICT ("email") DO NOTHING
   parameter 0 Integer
 "##);
 }
@@ -60,9 +60,9 @@ fn t4_rows_of_a_select_are_in_scope_and_get_forced_values() {
     );
     let scope = scope(vec![tenant_scope()]);
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: WITH "source" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = ?1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", ?1 FROM "source" RETURNING "id"
+sqlite: WITH "source.rows" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = ?1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", ?1 FROM "source.rows" RETURNING "id"
   forced 0 Integer
-postgres: WITH "source" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", $1 FROM "source" RETURNING "id"
+postgres: WITH "source.rows" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", $1 FROM "source.rows" RETURNING "id"
   forced 0 Integer
 "##);
     let named = copied(&["email", "tenant_id"], 0);
@@ -106,11 +106,11 @@ fn rows_of_a_batch_update_the_rows_with_their_keys() {
     // The rows of SQLite are a hundred times the same.
     let shown = shown.replace(&shown_rows(100), "…").replace(&shown_binds(100), "…");
     insta::assert_snapshot!(shown, @r##"
-sqlite (100 rows): WITH "batch" ("given.0", "given.1", "given.2", "given.3") AS (VALUES …) UPDATE "user" AS "t0" SET "name" = "batch"."given.1", "age" = CASE typeof("t0"."age" + "batch"."given.2") WHEN 'real' THEN abs(-9223372036854775808) ELSE "t0"."age" + "batch"."given.2" END, "mood" = "batch"."given.3" FROM "batch" WHERE "t0"."active" AND "t0"."email" = "batch"."given.0" RETURNING "id"
+sqlite (100 rows): WITH "batch.rows" ("given.0", "given.1", "given.2", "given.3") AS (VALUES …) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "age" = CASE typeof("t0"."age" + "batch.rows"."given.2") WHEN 'real' THEN abs(-9223372036854775808) ELSE "t0"."age" + "batch.rows"."given.2" END, "mood" = "batch.rows"."given.3" FROM "batch.rows" WHERE "t0"."active" AND "t0"."email" = "batch.rows"."given.0" RETURNING "id"
   …
-sqlite (1 rows): WITH "batch" ("given.0", "given.1", "given.2", "given.3") AS (VALUES (?1, ?2, ?3, ?4)) UPDATE "user" AS "t0" SET "name" = "batch"."given.1", "age" = CASE typeof("t0"."age" + "batch"."given.2") WHEN 'real' THEN abs(-9223372036854775808) ELSE "t0"."age" + "batch"."given.2" END, "mood" = "batch"."given.3" FROM "batch" WHERE "t0"."active" AND "t0"."email" = "batch"."given.0" RETURNING "id"
+sqlite (1 rows): WITH "batch.rows" ("given.0", "given.1", "given.2", "given.3") AS (VALUES (?1, ?2, ?3, ?4)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "age" = CASE typeof("t0"."age" + "batch.rows"."given.2") WHEN 'real' THEN abs(-9223372036854775808) ELSE "t0"."age" + "batch.rows"."given.2" END, "mood" = "batch.rows"."given.3" FROM "batch.rows" WHERE "t0"."active" AND "t0"."email" = "batch.rows"."given.0" RETURNING "id"
   column 0 Text, column 1 Text, column 2 Integer, column 3 Text
-postgres: WITH "batch" ("given.0", "given.1", "given.2", "given.3") AS (SELECT unnest($1), unnest($2), unnest($3), unnest($4)) UPDATE "user" AS "t0" SET "name" = "batch"."given.1", "age" = CAST("t0"."age" AS bigint) + CAST("batch"."given.2" AS bigint), "mood" = CAST("batch"."given.3" AS "mood") FROM "batch" WHERE "t0"."active" AND "t0"."email" = "batch"."given.0" RETURNING "id"
+postgres: WITH "batch.rows" ("given.0", "given.1", "given.2", "given.3") AS (SELECT unnest($1), unnest($2), unnest($3), unnest($4)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "age" = CAST("t0"."age" AS bigint) + CAST("batch.rows"."given.2" AS bigint), "mood" = CAST("batch.rows"."given.3" AS "mood") FROM "batch.rows" WHERE "t0"."active" AND "t0"."email" = "batch.rows"."given.0" RETURNING "id"
   column 0 Text[], column 1 Text[], column 2 Integer[], column 3 Text[]
 "##);
 }
@@ -145,10 +145,10 @@ fn t4_a_batch_updates_rows_of_the_scope_and_leaves_them_there() {
             && !it.contains("column 0 Integer, column 1 Text, column 2 Integer, column 0")
     });
     insta::assert_snapshot!(shown.collect::<Vec<_>>().join("\n"), @r##"
-sqlite (1 rows): WITH "batch" ("given.0", "given.1", "given.2") AS (VALUES (?1, ?2, ?3)) UPDATE "user" AS "t0" SET "name" = "batch"."given.1", "tenant_id" = ?4 FROM "batch" WHERE "t0"."tenant_id" = ?4 AND "t0"."id" = "batch"."given.0"
+sqlite (1 rows): WITH "batch.rows" ("given.0", "given.1", "given.2") AS (VALUES (?1, ?2, ?3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = ?4 FROM "batch.rows" WHERE "t0"."tenant_id" = ?4 AND "t0"."id" = "batch.rows"."given.0"
   column 0 Integer, column 1 Text, column 2 Integer, forced 0 Integer
   tenant_id: Column(2) agrees with forced 0
-postgres: WITH "batch" ("given.0", "given.1", "given.2") AS (SELECT unnest($1), unnest($2), unnest($3)) UPDATE "user" AS "t0" SET "name" = "batch"."given.1", "tenant_id" = $4 FROM "batch" WHERE "t0"."tenant_id" = $4 AND "t0"."id" = "batch"."given.0"
+postgres: WITH "batch.rows" ("given.0", "given.1", "given.2") AS (SELECT unnest($1), unnest($2), unnest($3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = $4 FROM "batch.rows" WHERE "t0"."tenant_id" = $4 AND "t0"."id" = "batch.rows"."given.0"
   column 0 Integer[], column 1 Text[], column 2 Integer[], forced 0 Integer
   tenant_id: Column(2) agrees with forced 0
 "##);
