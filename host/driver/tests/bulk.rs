@@ -18,7 +18,7 @@ use rows::{batch, both, count, insert, raw};
 use support::{connect, eventually, name_of, no_options, one, options, run, with_user};
 
 /// Enough for a stream, and too few.
-const MANY: u32 = 5_000;
+const MANY: u32 = 10_000;
 const FEW: u32 = 50;
 
 const COLUMNS: [(&str, &str, ScalarType); 2] =
@@ -75,7 +75,7 @@ async fn a_large_batch_is_a_stream_and_a_small_one_arrays() {
     assert_eq!(write(&database, "t", integers(MANY)).await.unwrap(), u64::from(MANY));
     assert_eq!(how(&database).await, STREAM);
     let sum = "SELECT count(*) || ' ' || sum(n) || ' ' || sum(length(t)) FROM t";
-    assert_eq!(format!("{:?}", one(&database, sum).await), "Text(\"5000 12497500 38890\")");
+    assert_eq!(format!("{:?}", one(&database, sum).await), "Text(\"10000 49995000 78890\")");
 }
 
 #[tokio::test]
@@ -281,7 +281,7 @@ async fn r2_a_large_batch_of_a_tenant_keeps_to_the_policies_of_its_role() {
             TABLE,
             &format!("GRANT SELECT, INSERT ON t TO {role}"),
             "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
-            "CREATE POLICY below ON t USING (n < 10000) WITH CHECK (n < 10000)",
+            "CREATE POLICY below ON t USING (n < 20000) WITH CHECK (n < 20000)",
         ],
     )
     .await;
@@ -289,7 +289,7 @@ async fn r2_a_large_batch_of_a_tenant_keeps_to_the_policies_of_its_role() {
     let stranger = connect(&with_user(&url, &format!("{role}:pw"))).await;
     for tenant in [owner.fenced(fence()).unwrap(), stranger] {
         let mut values = integers(MANY);
-        values[MANY as usize - 1] = Value::Integer(10_000);
+        values[MANY as usize - 1] = Value::Integer(20_000);
         let error = write(&tenant, "t", values).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Denied, "{error:?}");
         assert_eq!(write(&tenant, "t", integers(MANY)).await.unwrap(), u64::from(MANY));

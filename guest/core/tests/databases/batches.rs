@@ -262,7 +262,7 @@ async fn t4_a_batch_of_any_size_has_the_forced_values() {
     let stock = ForcedFilter { field: "stock".into(), test: Comparison::Equal, many: false };
     let scope = scope(vec![TableScope { filters: vec![stock], ..open_scope("Item") }]);
     for (fields, size) in
-        [(["name"].as_slice(), 130), (&["name"], 3_000), (&["stock", "name"], 3_000)]
+        [(["name"].as_slice(), 130), (&["name"], 10_000), (&["stock", "name"], 10_000)]
     {
         let world = world().await;
         let insert = Insert { source: RowSource::Batch, ..insert("Item", fields) };
