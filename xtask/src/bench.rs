@@ -33,7 +33,8 @@ enum Name {
     /// Calls for tenants: what one costs, what a tenant at full load costs its neighbours, and a soak
     /// of a minute with hostile ones among a thousand
     Tenants,
-    /// Rows from SQLite into a plugin: SQLx alone, columns, and a list of lists of values
+    /// Rows from SQLite into a plugin: SQLx alone, columns, and a list of lists of values; a get by a
+    /// fresh instance
     Transport,
 }
 

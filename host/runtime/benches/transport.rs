@@ -2,7 +2,8 @@
 //!
 //! Every subject sums all cells of the same rows. On SQLite: SQLx alone in this process, the same
 //! rows fetched by a plugin through the host as columns, and the same rows handed to a plugin as a
-//! `list<list<variant>>`. Without a database: ready rows, as columns and as lists.
+//! `list<list<variant>>`. Without a database: ready rows, as columns and as lists. And one row got by
+//! its key, each time by a fresh instance of the plugin.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use ferro_host::{Host, HostOptions, Plugin, Val};
 use ferro_session::{Grant, Tenant};
 use ferro_test_support::bench::{Bench, Case, Goal, Subject};
 use ferro_wit::types::{Batch, Column, ScalarType, Scalars, Value};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
 use tokio::runtime::Runtime;
 use wasmtime::component::{Component, Linker, TypedFunc};
@@ -25,6 +27,11 @@ const SIZES: [Size; 2] = [
     Size { rows: 10_000, rounds: 40, fetched: Some(1.15), ready: Some(0.1) },
 ];
 const QUERY: &str = "SELECT id, name, country, latitude, population, timezone FROM city LIMIT ?";
+const POINT: &str =
+    "SELECT id, name, country, latitude, population, timezone FROM city WHERE id = ?";
+/// How many gets are measured together, and what one by a plugin may take, its instance included.
+const GETS: u32 = 100;
+const GET_MICROSECONDS: f64 = 50.0;
 
 /// One part of the benchmark, and what columns may cost at most.
 struct Size {
@@ -45,6 +52,16 @@ fn main() -> Result<()> {
     let mut lent = Lent::new(&path).map_err(told)?;
 
     let mut bench = Bench::new("transport");
+    bench.compare(
+        &Case { name: "get by key", backend: "sqlite", rounds: 100, times: GETS },
+        vec![
+            Subject::new("sqlx alone", || runtime.block_on(each_key(|it| world.sqlx_point(it)))),
+            Subject::new("ferro, a fresh instance each", || {
+                runtime.block_on(each_key(|it| world.ferro_point(it)))
+            })
+            .goal(Goal::Median(GET_MICROSECONDS)),
+        ],
+    )?;
     for Size { rows, rounds, fetched, ready: handed } in SIZES {
         let case = format!("{rows} rows × 6 columns");
         let lists = std::cell::RefCell::new(&mut lent);
@@ -97,7 +114,15 @@ impl World {
     }
 
     async fn ferro(&self, rows: u32) -> Result<i64> {
-        let outcome = self.plugin.call(&self.tenant, "sum", &[Val::U32(rows)]).await?;
+        self.call("sum", Val::U32(rows)).await
+    }
+
+    async fn ferro_point(&self, id: i64) -> Result<i64> {
+        self.call("point", Val::S64(id)).await
+    }
+
+    async fn call(&self, name: &str, argument: Val) -> Result<i64> {
+        let outcome = self.plugin.call(&self.tenant, name, &[argument]).await?;
         match outcome.results.first() {
             Some(Val::Result(Ok(Some(sum)))) => match **sum {
                 Val::S64(sum) => Ok(sum),
@@ -109,15 +134,11 @@ impl World {
 
     async fn sqlx(&self, rows: u32) -> Result<i64> {
         let rows = sqlx::query(QUERY).bind(rows).fetch_all(&self.pool).await?;
-        let mut sum = 0;
-        for row in &rows {
-            let latitude: f64 = row.try_get(3)?;
-            sum += row.try_get::<i64, _>(0)? + row.try_get::<i64, _>(4)? + whole(latitude);
-            for text in [1, 2, 5] {
-                sum += i64::try_from(row.try_get::<&str, _>(text)?.len())?;
-            }
-        }
-        Ok(sum)
+        rows.iter().map(sum_of).sum()
+    }
+
+    async fn sqlx_point(&self, id: i64) -> Result<i64> {
+        sum_of(&sqlx::query(POINT).bind(id).fetch_one(&self.pool).await?)
     }
 
     async fn variants(&self, rows: u32) -> Result<Vec<Vec<Value>>> {
@@ -135,6 +156,24 @@ impl World {
             })
             .collect()
     }
+}
+
+/// Gets rows from all over the table, one after another.
+async fn each_key<F: Future<Output = Result<i64>>>(get: impl Fn(i64) -> F) -> Result<i64> {
+    let mut sum = 0;
+    for number in 0..i64::from(GETS) {
+        sum += get(number * 7919 % STORED).await?;
+    }
+    Ok(sum)
+}
+
+fn sum_of(row: &SqliteRow) -> Result<i64> {
+    let latitude: f64 = row.try_get(3)?;
+    let mut sum = row.try_get::<i64, _>(0)? + row.try_get::<i64, _>(4)? + whole(latitude);
+    for text in [1, 2, 5] {
+        sum += i64::try_from(row.try_get::<&str, _>(text)?.len())?;
+    }
+    Ok(sum)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a checksum")]
