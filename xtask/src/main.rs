@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo | test | lint | bench | guards | setup`.
+//! The commands of the project: `cargo xtask demo | test | lint | bench | guards | memory | setup`.
 //!
 //! Each does its own set-up: rustup targets, components, the Python environment in `.venv/`.
 
@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod guards;
 mod lint;
+mod memory;
 mod python;
 mod run;
 mod setup;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Options),
     /// Remove one guard after another, and see that tests fail without it; changes sources meanwhile
     Guards(guards::Options),
+    /// Run the driver's unsafe code under valgrind, and under AddressSanitizer with any statements
+    Memory(memory::Options),
     /// Only prepare: components and the Python environment
     Setup,
 }
@@ -46,6 +49,7 @@ fn main() -> Result<()> {
         Command::Lint => lint::run_lints(),
         Command::Bench(options) => bench::run_bench(&options),
         Command::Guards(options) => guards::run_guards(&options),
+        Command::Memory(options) => memory::run_checks(&options),
         Command::Setup => setup::all().map(|_| ()),
     }
 }

@@ -202,6 +202,41 @@ async fn a_statement_that_is_kept_learns_of_another_schema() {
 /// SQLite looks at its progress when a statement has been committed, too, and tells that it was
 /// stopped if its time is over by then.
 #[tokio::test]
+async fn values_of_every_class_come_back_and_cursors_may_be_dropped_anywhere() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE v (n INTEGER, r REAL, t TEXT, b BLOB)"]).await;
+    let texts = ["", "a\0b", "é", &"x".repeat(100_000)];
+    let mut expected = Vec::new();
+    for (n, text) in (0..).zip(texts) {
+        let row = vec![
+            Value::Integer(i64::MIN + n),
+            Value::Float(0.1),
+            Value::Text(text.into()),
+            Value::Blob(text.as_bytes().into()),
+        ];
+        let sql = "INSERT INTO v VALUES (?, ?, ?, ?)";
+        database.execute_raw(sql, row.clone()).await.unwrap();
+        expected.push(row);
+    }
+    run(&database, &["INSERT INTO v VALUES (NULL, NULL, NULL, NULL)"]).await;
+    expected.push(vec![Value::Null; 4]);
+    for most in 1..=6 {
+        for batches in 0..=6 {
+            let mut cursor = database.fetch_raw("SELECT * FROM v", vec![]).await.unwrap();
+            let mut found: Vec<Vec<Value>> = Vec::new();
+            for _ in 0..batches {
+                let Some(batch) = cursor.next(most).await.unwrap() else { break };
+                for row in 0..batch.rows as usize {
+                    found.push(batch.columns.iter().map(|it| it.get(row).unwrap()).collect());
+                }
+            }
+            let count = expected.len().min((most * batches) as usize);
+            assert_eq!(found, expected[..count]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn p3_a_write_that_takes_its_time_is_done_once() {
     let (database, _folder) = file(Duration::from_secs(5)).await;
     run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
