@@ -10,6 +10,7 @@ use crate::value::{Fault, end_of};
 pub(crate) struct BatchBuilder {
     columns: Vec<ColumnBuilder>,
     rows: u32,
+    bytes: usize,
 }
 
 /// A column of the next batch.
@@ -24,7 +25,7 @@ pub(crate) struct ColumnBuilder {
 impl BatchBuilder {
     pub(crate) fn new(columns: &[ColumnInfo]) -> Self {
         let columns = columns.iter().map(|it| ColumnBuilder::new(it.kind, it.many)).collect();
-        Self { columns, rows: 0 }
+        Self { columns, rows: 0, bytes: 0 }
     }
 
     /// The columns, each of which takes one value for a row, and then `end_row`.
@@ -32,23 +33,25 @@ impl BatchBuilder {
         &mut self.columns
     }
 
-    pub(crate) fn end_row(&mut self) {
+    /// Ends a row, whose values came in so many bytes.
+    pub(crate) fn end_row(&mut self, bytes: usize) {
         self.rows += 1;
+        self.bytes += bytes + self.columns.len() * size_of::<u64>();
     }
 
     pub(crate) fn rows(&self) -> u32 {
         self.rows
     }
 
-    /// How much memory the values take.
+    /// About how much memory the values take.
     pub(crate) fn bytes(&self) -> usize {
-        self.columns.iter().map(|it| size(&it.items.elements)).sum()
+        self.bytes
     }
 
     /// The batch; the builder begins the next one, which will probably be as large.
     pub(crate) fn split(&mut self) -> Batch {
         let columns = self.columns.iter().map(ColumnBuilder::like).collect();
-        std::mem::replace(self, Self { columns, rows: 0 }).finish()
+        std::mem::replace(self, Self { columns, rows: 0, bytes: 0 }).finish()
     }
 
     /// The last batch.
@@ -205,23 +208,6 @@ fn split_nulls(nulls: &mut Option<Vec<u8>>, at: usize, left: usize) -> Option<Ve
     Some(rest)
 }
 
-fn size(elements: &Elements) -> usize {
-    let texts = |it: &Texts| it.data.len() + 4 * it.ends.len();
-    match elements {
-        Elements::Boolean(it) => it.len(),
-        Elements::Integer(it)
-        | Elements::Time(it)
-        | Elements::Timestamp(it)
-        | Elements::Timestamptz(it) => 8 * it.len(),
-        Elements::Float(it) => 8 * it.len(),
-        Elements::Decimal(it) | Elements::Text(it) | Elements::Json(it) => texts(it),
-        Elements::Blob(it) => it.data.len() + 4 * it.ends.len(),
-        Elements::Uuid(it) => 8 * it.len(),
-        Elements::Date(it) => 4 * it.len(),
-        Elements::Interval(it) => 16 * it.len(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ferro_wit::types::Value;
@@ -272,7 +258,7 @@ mod tests {
                     column.push_null();
                 }
             }
-            batch.end_row();
+            batch.end_row(0);
         }
         batch.finish()
     }

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 
 use crate::column::split_off;
+use crate::run::place::{Ending, Place};
 use crate::run::steps::Steps;
 use crate::value::Fault;
 
@@ -245,6 +246,17 @@ impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursor").field("columns", &self.columns()).finish_non_exhaustive()
     }
+}
+
+/// What a statement says at last. Its connection is given back before its last rows are given away:
+/// nobody may ask for more.
+async fn end(
+    place: Place,
+    ending: Ending,
+    last: Option<Batch>,
+) -> impl Iterator<Item = Result<Event, Error>> {
+    let failure = place.end(ending).await.err().map(Err);
+    last.map(|batch| Ok(Event::Batch(batch))).into_iter().chain(failure)
 }
 
 /// A value of a row that cannot be read: in which column, and why.

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, TryStreamExt};
-use sqlx::postgres::{PgArguments, PgColumn, PgRow};
-use sqlx::{AssertSqlSafe, Column, Row, TypeInfo, ValueRef};
+use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow};
+use sqlx::{AssertSqlSafe, Column, Either, Executor as _, Row, TypeInfo, ValueRef};
 
-use super::{Event, MOST_BYTES, Unreadable, decode_error, out_of_turn};
+use super::{Event, MOST_BYTES, Unreadable, decode_error, end, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::error::caught;
 use crate::lease::Raw;
@@ -36,8 +36,8 @@ pub(crate) trait Reader: Send + 'static {
     fn wires(&self) -> &[Wire];
 }
 
-/// Rows on their way, as SQLx gives them.
-type Answers<'c> = BoxStream<'c, Result<PgRow, sqlx::Error>>;
+/// Rows on their way, as SQLx gives them, and how many there were.
+type Answers<'c> = BoxStream<'c, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>;
 
 /// A stream owns the connection while it reads from it, without a task of its own. One that is
 /// dropped half-way leaves the connection as [`Place`] says.
@@ -56,8 +56,8 @@ pub(crate) fn events<R: Reader>(
                 break 'rows Ending::Refused(out_of_turn());
             };
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            let mut answers: Answers<'_> = query.fetch(&mut **connection);
-            let mut next = match caught(answers.try_next()).await {
+            let mut answers: Answers<'_> = connection.fetch_many(query);
+            let mut next = match next_row(&mut answers).await {
                 Ok(row) => row,
                 Err(error) => break 'rows Ending::Failed(error),
             };
@@ -82,18 +82,18 @@ pub(crate) fn events<R: Reader>(
                 // The end is often there already. Then the connection goes back with these rows,
                 // not with a call for more that may never come.
                 let read = match full {
-                    true => match caught(answers.try_next()).now_or_never() {
+                    true => match next_row(&mut answers).now_or_never() {
                         Some(Ok(None)) => break,
                         peeked => {
                             passed += u64::from(batch.rows());
                             yield Ok(Event::Batch(batch.split()));
                             match peeked {
                                 Some(read) => read,
-                                None => caught(answers.try_next()).await,
+                                None => next_row(&mut answers).await,
                             }
                         }
                     },
-                    false => caught(answers.try_next()).await,
+                    false => next_row(&mut answers).await,
                 };
                 next = match read {
                     Ok(row) => row,
@@ -105,12 +105,19 @@ pub(crate) fn events<R: Reader>(
             }
             Ending::Complete
         };
-        let ended = place.end(ending).await;
-        if let Some(batch) = last {
-            yield Ok(Event::Batch(batch));
+        for event in end(place, ending, last).await {
+            yield event;
         }
-        if let Err(error) = ended {
-            yield Err(error);
+    }
+}
+
+/// The next row.
+async fn next_row(answers: &mut Answers<'_>) -> Result<Option<PgRow>, sqlx::Error> {
+    loop {
+        match caught(answers.try_next()).await? {
+            Some(Either::Right(row)) => return Ok(Some(row)),
+            Some(Either::Left(_)) => {}
+            None => return Ok(None),
         }
     }
 }
@@ -219,6 +226,7 @@ impl Reader for Described {
 
 /// Adds a row; in case of a fault, in which column.
 fn read(row: &PgRow, wires: &[Wire], batch: &mut BatchBuilder) -> Result<(), Unreadable> {
+    let mut size = 0;
     for (index, (column, wire)) in batch.columns().iter_mut().zip(wires).enumerate() {
         let value =
             row.try_get_raw(index).map_err(|_| (index, Fault::undecodable("is missing")))?;
@@ -228,13 +236,14 @@ fn read(row: &PgRow, wires: &[Wire], batch: &mut BatchBuilder) -> Result<(), Unr
         }
         let many = column.is_array();
         let bytes = value.as_bytes().map_err(|_| (index, Fault::undecodable("is missing")))?;
+        size += bytes.len();
         let pushed = column.push(|items| match many {
             true => array::read_binary(bytes, *wire, items),
             false => postgres::read(bytes, *wire, items),
         });
         pushed.map_err(|fault| (index, fault))?;
     }
-    batch.end_row();
+    batch.end_row(size);
     Ok(())
 }
 

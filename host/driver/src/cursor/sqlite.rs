@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ferro_wit::types::{Batch, ColumnInfo, Error, ScalarType};
 use futures_util::Stream;
 
-use super::{Event, MOST_BYTES, Planned, Unreadable, decode_error, out_of_turn};
+use super::{Event, MOST_BYTES, Planned, Unreadable, decode_error, end, out_of_turn};
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Raw;
 use crate::run::place::{Ending, Place};
-use crate::sqlite::{Handle, Job, Progress, STRIDE, Stop};
+use crate::sqlite::{Handle, Job, Part, Progress, STRIDE, Stop};
 use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
 
@@ -71,12 +71,8 @@ pub(crate) fn events(
             connection.close();
             Ending::Complete
         };
-        let ended = place.end(ending).await;
-        if let Some(batch) = last {
-            yield Ok(Event::Batch(batch));
-        }
-        if let Err(error) = ended {
-            yield Err(error);
+        for event in end(place, ending, last).await {
+            yield event;
         }
     }
 }
@@ -138,6 +134,13 @@ impl Job for Rows {
         };
         self.batch = Some(batch);
         Ok(given)
+    }
+
+    fn part(&self) -> Part {
+        match self.batch {
+            None => Part::First,
+            Some(_) => Part::Rest,
+        }
     }
 
     fn can_restart(&self) -> bool {
@@ -208,8 +211,10 @@ impl Rows {
             }
             if batch.rows() >= wanted || batch.bytes() >= MOST_BYTES {
                 // The end is often near. Then the connection goes back with these rows, not with a
-                // call for more that may never come.
-                if progress.is_a_try() && self.ahead.is_empty() && !self.at_row {
+                // call for more that may never come. Where rows are long in coming, it is not for
+                // them that these should wait.
+                let is_near = progress.is_a_try() || batch.rows() >= STRIDE;
+                if is_near && self.ahead.is_empty() && !self.at_row {
                     self.at_row = handle.step()?;
                     self.ended = !self.at_row;
                 }
@@ -296,10 +301,15 @@ fn read<'a>(
     batch: &mut BatchBuilder,
     value: impl Fn(usize) -> Result<Stored<'a>, Fault>,
 ) -> Result<(), Unreadable> {
+    let mut size = 0;
     for (index, column) in batch.columns().iter_mut().enumerate() {
-        value(index).and_then(|it| push(it, column)).map_err(|fault| (index, fault))?;
+        let pushed = value(index).and_then(|stored| {
+            size += stored.size();
+            push(stored, column)
+        });
+        pushed.map_err(|fault| (index, fault))?;
     }
-    batch.end_row();
+    batch.end_row(size);
     Ok(())
 }
 

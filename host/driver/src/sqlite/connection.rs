@@ -9,7 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::handle::{Failure, Handle};
+use super::failure::Failure;
+use super::handle::Handle;
+use super::spent::Part;
 use super::switch::Switch;
 use crate::fence::Fence;
 use crate::value::sqlite::Bound;
@@ -55,6 +57,11 @@ pub(crate) trait Job: Send + 'static {
 
     /// Steps the open statement, from its beginning or from where the job stopped before.
     fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop>;
+
+    /// Which part of the statement's execution comes next.
+    fn part(&self) -> Part {
+        Part::First
+    }
 
     /// Whether nobody has seen any of what was done, so that it may be done in vain.
     fn can_restart(&self) -> bool;
@@ -266,7 +273,8 @@ impl Connection {
     ///
     /// What runs on another thread goes on when the future is dropped, and the job is lost.
     pub(crate) async fn run<J: Job>(&mut self, mut job: J) -> Result<(J, J::Output), sqlx::Error> {
-        let here = self.is_short().await? && job.can_restart();
+        let part = job.part();
+        let here = self.is_short(part).await? && job.can_restart();
         let start = Instant::now();
         if here {
             let progress = Progress { here: true, switch: self.switch.clone() };
@@ -283,7 +291,7 @@ impl Connection {
             progress.switch.give_any_time();
             match result {
                 Ok(output) => {
-                    handle.note(start.elapsed());
+                    handle.note(part, start.elapsed());
                     return Ok((job, output));
                 }
                 Err(Stop::Late) => {}
@@ -299,14 +307,14 @@ impl Connection {
                 }
             }
         }
-        self.run_away(job, start).await
+        self.run_away(job, part, start).await
     }
 
-    /// Whether the open statement is thought to be short enough for its caller's thread.
-    async fn is_short(&mut self) -> Result<bool, sqlx::Error> {
+    /// Whether a part of the open statement is thought to be short enough for its caller's thread.
+    async fn is_short(&mut self, part: Part) -> Result<bool, sqlx::Error> {
         let stranger = self.stranger;
         let handle = self.settle().await?;
-        Ok(match (handle.spent(), handle.writes()) {
+        Ok(match (handle.spent(part), handle.writes()) {
             (_, true) if stranger => false,
             (Some(spent), _) => spent <= SHORT,
             (None, writes) => !writes,
@@ -316,6 +324,7 @@ impl Connection {
     async fn run_away<J: Job>(
         &mut self,
         mut job: J,
+        part: Part,
         start: Instant,
     ) -> Result<(J, J::Output), sqlx::Error> {
         let progress = Progress { here: false, switch: self.switch.clone() };
@@ -323,7 +332,7 @@ impl Connection {
         let done = self.lend(move |handle| {
             handle.set_busy_timeout(busy_timeout);
             let result = job.run(handle, &progress);
-            handle.note(start.elapsed());
+            handle.note(part, start.elapsed());
             result.map(|output| (job, output))
         });
         done.await?.map_err(|stop| {

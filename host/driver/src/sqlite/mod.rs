@@ -5,12 +5,15 @@
 //! that may block; what writes runs there from the start, unless it was short the last time.
 
 mod connection;
+mod failure;
 mod guard;
 mod handle;
 mod slots;
+mod spent;
 mod switch;
 
 pub(crate) use connection::{Connection, Job, Progress, STRIDE, Stop};
 pub(crate) use guard::Action;
 pub(crate) use handle::Handle;
 pub(crate) use slots::{Claim, Slots};
+pub(crate) use spent::Part;

@@ -19,9 +19,10 @@
 
 #![expect(unsafe_code, reason = "SQLite is a library in C")]
 
-use std::borrow::Cow;
+mod harden;
+mod row;
+
 use std::ffi::{CStr, c_char, c_int};
-use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +30,15 @@ use std::time::Duration;
 use hashlink::LruCache;
 use libsqlite3_sys as ffi;
 use sqlx::Sqlite;
-use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::LockedSqliteHandle;
 
+use super::failure::Failure;
 use super::guard::Guard;
+use super::spent::{Part, Spent};
 use crate::fence::Fence;
-use crate::value::Fault;
 use crate::value::sqlite::Stored;
+
+pub(super) use harden::harden;
 
 /// A connection that SQLx lent, and its prepared statements, of which one at a time is open.
 ///
@@ -58,7 +60,7 @@ unsafe impl Send for Handle {}
 /// A statement that waits for its next execution.
 struct Kept {
     prepared: Prepared,
-    spent: Option<Duration>,
+    spent: Spent,
 }
 
 /// The statement that is executed.
@@ -66,24 +68,11 @@ struct Open {
     prepared: Prepared,
     /// Its text, if it is kept.
     sql: Option<Box<str>>,
-    spent: Option<Duration>,
+    spent: Spent,
 }
 
 /// Owned: finalized when it is dropped.
 struct Prepared(NonNull<ffi::sqlite3_stmt>);
-
-/// Where a column of a result comes from.
-pub(crate) struct Origin {
-    pub(crate) table: String,
-    pub(crate) column: String,
-}
-
-/// What SQLite said.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    code: c_int,
-    message: String,
-}
 
 /// `SQLITE_UTF8`, as the byte that binding takes.
 const UTF8: u8 = {
@@ -146,7 +135,8 @@ impl Handle {
         let keep = keep && self.statements.capacity() > 0;
         let (prepared, rest) = self.prepare(sql, keep)?;
         let whole = keep && sql[rest..].trim_ascii().is_empty();
-        self.open = Some(Open { prepared, sql: whole.then(|| sql.into()), spent: None });
+        self.open =
+            Some(Open { prepared, sql: whole.then(|| sql.into()), spent: Spent::default() });
         self.admit().map(|()| rest)
     }
 
@@ -190,8 +180,9 @@ impl Handle {
 
     /// Closes the open statement, if there is one. What it did stays; what it had to give is lost.
     pub(crate) fn close(&mut self) {
-        let Some(Open { prepared, sql, spent }) = self.open.take() else { return };
+        let Some(Open { prepared, sql, mut spent }) = self.open.take() else { return };
         let Some(sql) = sql else { return };
+        spent.end();
         // SAFETY: the statement is one of this connection and not finalized. What `reset` returns
         // is how the last step ended, which has been told.
         unsafe {
@@ -249,83 +240,6 @@ impl Handle {
         }
     }
 
-    /// A value of the present row; null where there is none.
-    pub(crate) fn value(&self, column: usize) -> Result<Stored<'_>, Fault> {
-        let (Some(statement), Ok(column)) = (self.statement(), c_int::try_from(column)) else {
-            return Ok(Stored::Null);
-        };
-        let statement = statement.as_ptr();
-        // SAFETY: the statement is not finalized. SQLite answers for a column or a row that does
-        // not exist as for a null. What it points to stays until the statement is stepped, reset or
-        // finalized, each of which takes `self` for itself; texts are in UTF-8, or become so at the
-        // call before their length is asked for.
-        unsafe {
-            Ok(match ffi::sqlite3_column_type(statement, column) {
-                ffi::SQLITE_INTEGER => {
-                    Stored::Integer(ffi::sqlite3_column_int64(statement, column))
-                }
-                ffi::SQLITE_FLOAT => Stored::Real(ffi::sqlite3_column_double(statement, column)),
-                ffi::SQLITE_TEXT => {
-                    let text = ffi::sqlite3_column_text(statement, column);
-                    let length = ffi::sqlite3_column_bytes(statement, column);
-                    let bytes = bytes(text, length).ok_or_else(no_memory)?;
-                    let text = std::str::from_utf8(bytes);
-                    Stored::Text(
-                        text.map_err(|_| Fault::undecodable("is a text that is not UTF-8"))?,
-                    )
-                }
-                ffi::SQLITE_BLOB => {
-                    let blob = ffi::sqlite3_column_blob(statement, column);
-                    let length = ffi::sqlite3_column_bytes(statement, column);
-                    // An empty blob is no memory at all.
-                    let bytes =
-                        if length == 0 { Some(&[][..]) } else { bytes(blob.cast(), length) };
-                    Stored::Blob(bytes.ok_or_else(no_memory)?)
-                }
-                _ => Stored::Null,
-            })
-        }
-    }
-
-    /// How many columns the open statement returns. Another version of the schema is noticed by the
-    /// first step.
-    pub(crate) fn columns(&self) -> usize {
-        // SAFETY: the statement is not finalized.
-        let count = self.statement().map(|it| unsafe { ffi::sqlite3_column_count(it.as_ptr()) });
-        count.and_then(|it| usize::try_from(it).ok()).unwrap_or(0)
-    }
-
-    /// The name of a column of the open statement.
-    pub(crate) fn name(&self, column: usize) -> String {
-        self.text(column, ffi::sqlite3_column_name).unwrap_or_default()
-    }
-
-    /// What the column of a table that a column of the open statement comes from was declared as.
-    pub(crate) fn declaration(&self, column: usize) -> Option<String> {
-        self.text(column, ffi::sqlite3_column_decltype)
-    }
-
-    /// Where a column of the open statement comes from; none for an expression.
-    pub(crate) fn origin(&self, column: usize) -> Option<Origin> {
-        let table = self.text(column, ffi::sqlite3_column_table_name)?;
-        let column = self.text(column, ffi::sqlite3_column_origin_name)?;
-        Some(Origin { table, column })
-    }
-
-    fn text(
-        &self,
-        column: usize,
-        ask: unsafe extern "C" fn(*mut ffi::sqlite3_stmt, c_int) -> *const c_char,
-    ) -> Option<String> {
-        let (statement, column) = (self.statement()?, c_int::try_from(column).ok()?);
-        // SAFETY: the statement is not finalized, SQLite checks the column, and what it points to
-        // ends in a NUL and is copied before anything else is asked.
-        unsafe {
-            let text = ask(statement.as_ptr(), column);
-            (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
-        }
-    }
-
     /// Whether the open statement may change the database, as SQLite itself sees it.
     pub(crate) fn writes(&self) -> bool {
         // SAFETY: the statement is not finalized.
@@ -358,15 +272,15 @@ impl Handle {
         unsafe { ffi::sqlite3_busy_timeout(self.raw.as_ptr(), timeout) };
     }
 
-    /// How long the open statement took at its last execution, if it was executed before.
-    pub(crate) fn spent(&self) -> Option<Duration> {
-        self.open.as_ref()?.spent
+    /// How long a part of the open statement takes, if it was executed before.
+    pub(crate) fn spent(&self, part: Part) -> Option<Duration> {
+        self.open.as_ref()?.spent.on(part)
     }
 
-    /// Notes how long the open statement took.
-    pub(crate) fn note(&mut self, spent: Duration) {
+    /// Notes how long a part of the open statement took.
+    pub(crate) fn note(&mut self, part: Part, spent: Duration) {
         if let Some(open) = &mut self.open {
-            open.spent = Some(spent);
+            open.spent.note(part, spent);
         }
     }
 
@@ -406,116 +320,5 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         // SAFETY: it is the only owner. What is returned is how the last step ended.
         unsafe { ffi::sqlite3_finalize(self.0.as_ptr()) };
-    }
-}
-
-/// What SQLite points to.
-///
-/// # Safety
-///
-/// As many bytes as `length` says have to stay there for as long as the slice lives.
-unsafe fn bytes<'a>(start: *const u8, length: c_int) -> Option<&'a [u8]> {
-    let length = usize::try_from(length).ok()?;
-    // SAFETY: the caller's promise.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start, length) })
-}
-
-fn no_memory() -> Fault {
-    Fault::undecodable("cannot be read: SQLite is out of memory")
-}
-
-/// Sets on a new connection what no statement can lift.
-pub(super) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
-    let raw = handle.as_raw_handle().as_ptr();
-    let switches = [
-        // Neither the schema's own text nor the pages of the file can be written.
-        (ffi::SQLITE_DBCONFIG_DEFENSIVE, 1),
-        (ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
-        (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
-        // A misspelt name is an error, not a text.
-        (ffi::SQLITE_DBCONFIG_DQS_DML, 0),
-        (ffi::SQLITE_DBCONFIG_DQS_DDL, 0),
-    ];
-    for (option, value) in switches {
-        // SAFETY: the lock is held; each of these options takes a number and where to put the
-        // former one, which may be null.
-        let code = unsafe {
-            ffi::sqlite3_db_config(raw, option, value as c_int, ptr::null_mut::<c_int>())
-        };
-        if code != ffi::SQLITE_OK {
-            return Err(Failure::new(code, "SQLite does not take a setting").into());
-        }
-    }
-    for (limit, value) in LIMITS {
-        // SAFETY: the lock is held, and SQLite checks both numbers.
-        unsafe { ffi::sqlite3_limit(raw, limit, value) };
-    }
-    Ok(())
-}
-
-/// What a statement may take: far more than the core ever writes, and far less than SQLite allows.
-const LIMITS: [(c_int, c_int); 4] = [
-    (ffi::SQLITE_LIMIT_SQL_LENGTH, 16 << 20),
-    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 10_000),
-    (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
-    (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
-];
-
-impl Failure {
-    fn new(code: c_int, message: &str) -> Self {
-        Self { code, message: message.to_owned() }
-    }
-
-    fn closed() -> Self {
-        Self::new(ffi::SQLITE_MISUSE, "no statement is open")
-    }
-
-    /// Another connection has what this one needs.
-    pub(crate) fn is_busy(&self) -> bool {
-        matches!(self.code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED)
-    }
-
-    /// The progress handler ended the statement.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.code & 0xff == ffi::SQLITE_INTERRUPT
-    }
-
-    /// As SQLite says it where it has waited in vain.
-    pub(crate) fn busy() -> Self {
-        Self::new(ffi::SQLITE_BUSY, "database is locked")
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "(code: {}) {}", self.code, self.message)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl DatabaseError for Failure {
-    fn message(&self) -> &str {
-        &self.message
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        Some(self.code.to_string().into())
-    }
-
-    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
-        self
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Other
     }
 }

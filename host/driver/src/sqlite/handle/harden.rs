@@ -1,0 +1,46 @@
+//! What no statement on a connection can lift.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use libsqlite3_sys as ffi;
+use sqlx::sqlite::LockedSqliteHandle;
+
+use crate::sqlite::failure::Failure;
+
+/// Sets on a new connection what no statement can lift.
+pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
+    let raw = handle.as_raw_handle().as_ptr();
+    let switches = [
+        // Neither the schema's own text nor the pages of the file can be written.
+        (ffi::SQLITE_DBCONFIG_DEFENSIVE, 1),
+        (ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+        (ffi::SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
+        // A misspelt name is an error, not a text.
+        (ffi::SQLITE_DBCONFIG_DQS_DML, 0),
+        (ffi::SQLITE_DBCONFIG_DQS_DDL, 0),
+    ];
+    for (option, value) in switches {
+        // SAFETY: the lock is held; each of these options takes a number and where to put the
+        // former one, which may be null.
+        let code = unsafe {
+            ffi::sqlite3_db_config(raw, option, value as c_int, ptr::null_mut::<c_int>())
+        };
+        if code != ffi::SQLITE_OK {
+            return Err(Failure::new(code, "SQLite does not take a setting").into());
+        }
+    }
+    for (limit, value) in LIMITS {
+        // SAFETY: the lock is held, and SQLite checks both numbers.
+        unsafe { ffi::sqlite3_limit(raw, limit, value) };
+    }
+    Ok(())
+}
+
+/// What a statement may take: far more than the core ever writes, and far less than SQLite allows.
+const LIMITS: [(c_int, c_int); 4] = [
+    (ffi::SQLITE_LIMIT_SQL_LENGTH, 16 << 20),
+    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 10_000),
+    (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
+    (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
