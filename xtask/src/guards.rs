@@ -1,17 +1,23 @@
 //! `cargo xtask guards`: removes one guard after another, to see that tests fail without it. By hand:
-//! it changes sources in place, puts them back, and builds for each.
+//! it changes sources in place, puts them back, and builds once for each.
 
 mod list;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use serde_json::Value;
 
 use self::list::GUARDS;
 use crate::run::{cargo, root, step};
+
+/// A test that runs for longer has noticed: what bounds the time is gone, or the host hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which guards; all unless a part of their names is given.
 #[derive(Args)]
@@ -34,50 +40,88 @@ struct Guard {
     tests: &'static str,
 }
 
-/// Fails if tests pass without a guard.
+/// Fails if tests pass without a guard, or fail with all of them; says so when all were tried.
 pub(crate) fn run_guards(options: &Options) -> Result<()> {
     let part = options.only.as_deref().unwrap_or_default();
     let chosen = GUARDS.iter().filter(|it| it.promise.contains(part) || it.file.contains(part));
     let chosen: Vec<_> = chosen.collect();
     ensure!(!chosen.is_empty(), "no guard has `{part}` in its promise or its file");
-    let mut unnoticed = Vec::new();
-    for guard in chosen {
+    let mut tests: Vec<_> = chosen.iter().map(|it| (it.target, it.tests)).collect();
+    tests.sort_unstable();
+    tests.dedup();
+    step("with every guard");
+    for (target, tests) in tests {
+        let program = Program::build(target)?.context("the tests do not build")?;
+        ensure!(program.passes(tests)?, "`{tests}` of `{target}` fail with every guard, too");
+        println!("  {target}, {tests}: pass");
+    }
+    let mut faults = Vec::new();
+    for (number, guard) in chosen.iter().enumerate() {
         let Guard { promise, file, target, tests, .. } = guard;
-        step(&format!("{promise}: {file} without `{}`", guard.line.trim()));
-        ensure!(passes(guard)?, "`{tests}` of `{target}` fail with the guard, too");
-        let removed = Removed::from(guard)?;
-        ensure!(builds(guard)?, "{file} does not build without the guard");
-        let passes = passes(guard)?;
-        drop(removed);
-        match passes {
-            true => unnoticed.push(format!("{promise} in {file}")),
-            false => println!("  noticed by {target}, {tests}"),
-        }
+        let line = guard.line.trim();
+        step(&format!("{} of {}, {promise}: {file} without `{line}`", number + 1, chosen.len()));
+        let started = Instant::now();
+        let fault = match guard.unnoticed()? {
+            None => {
+                let seconds = started.elapsed().as_secs();
+                println!("  noticed by {target}, {tests}, after {seconds} s");
+                continue;
+            }
+            Some(fault) => format!("{promise}, {file}, `{line}`: {fault}"),
+        };
+        println!("  {fault}");
+        faults.push(fault);
     }
-    match unnoticed.is_empty() {
+    match faults.is_empty() {
         true => Ok(()),
-        false => bail!("no test notices that these are gone: {}", unnoticed.join("; ")),
+        false => bail!("guards that no test misses:\n{}", faults.join("\n")),
     }
 }
 
-fn builds(guard: &Guard) -> Result<bool> {
-    succeeds(test(guard).arg("--no-run"))
+/// A program of tests, and the folder that it runs in.
+struct Program {
+    path: PathBuf,
+    folder: PathBuf,
 }
 
-fn passes(guard: &Guard) -> Result<bool> {
-    succeeds(test(guard).arg(guard.tests))
-}
+impl Program {
+    /// None if it does not build. With the features of the whole workspace, so that dependencies are
+    /// those of `cargo xtask test`.
+    fn build(target: &str) -> Result<Option<Self>> {
+        let mut command = cargo();
+        command.args(["test", "--quiet", "--workspace", "--test", target, "--no-run"]);
+        command.args(["--message-format", "json"]).stderr(Stdio::null());
+        let output = command.output().context("cannot run cargo")?;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        let messages = String::from_utf8(output.stdout)?;
+        let mut messages = messages.lines().filter_map(|it| serde_json::from_str(it).ok());
+        let program = messages.find_map(|message: Value| {
+            let (of, path) = (&message["target"], message["executable"].as_str()?);
+            (of["kind"][0] == "test" && of["name"] == target).then_some(())?;
+            let manifest = PathBuf::from(message["manifest_path"].as_str()?);
+            Some(Self { path: path.into(), folder: manifest.parent()?.to_owned() })
+        });
+        program.map(Some).with_context(|| format!("no tests are called `{target}`"))
+    }
 
-/// With the features of the whole workspace, so that dependencies are those of `cargo xtask test`.
-fn test(guard: &Guard) -> Command {
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--workspace", "--test", guard.target]);
-    command
-}
-
-fn succeeds(command: &mut Command) -> Result<bool> {
-    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    Ok(status.context("cannot run cargo")?.success())
+    fn passes(&self, tests: &str) -> Result<bool> {
+        let mut command = Command::new(&self.path);
+        command.arg(tests).current_dir(&self.folder);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let started = Instant::now();
+        loop {
+            match run.try_wait()? {
+                Some(status) => return Ok(status.success()),
+                None if started.elapsed() > PATIENCE => break,
+                None => sleep(Duration::from_millis(50)),
+            }
+        }
+        run.kill()?;
+        run.wait()?;
+        Ok(false)
+    }
 }
 
 /// A source without a guard; put back when this is dropped.
@@ -103,6 +147,15 @@ impl Drop for Removed {
 }
 
 impl Guard {
+    /// Why its removal goes unnoticed; none if tests fail without it.
+    fn unnoticed(&self) -> Result<Option<&'static str>> {
+        let _removed = Removed::from(self)?;
+        let Some(program) = Program::build(self.target)? else {
+            return Ok(Some("what is left does not build"));
+        };
+        Ok(program.passes(self.tests)?.then_some("the tests pass without it"))
+    }
+
     fn read(&self) -> Result<(PathBuf, String)> {
         let path = root().join(self.file);
         let source = fs::read_to_string(&path).with_context(|| format!("no {}", self.file))?;
