@@ -13,6 +13,7 @@ use super::binds::{self, row};
 use super::keys::Keys;
 use super::place::Place;
 use super::{Execution, Need, Target, run_once};
+use crate::error::caught;
 use crate::lease::Raw;
 use crate::value::postgres::{Wire, write_as};
 use crate::value::{Cell, Expected, Operand, array};
@@ -49,13 +50,13 @@ pub(super) async fn write(
     bulk: &Bulk,
 ) -> Result<u64, Error> {
     let mut place = target.place(Need::Live).await?;
-    let wires = match wires(&mut place, bulk).await {
+    let wires = match caught(wires(&mut place, bulk)).await {
         Ok(wires) => wires,
         Err(error) => return Err(place.fail(error).await),
     };
     let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
     if let Some(stream) = stream {
-        return match send(&mut place, &bulk.sql, &stream).await {
+        return match caught(send(&mut place, &bulk.sql, &stream)).await {
             Ok(written) => place.complete().await.map(|()| written),
             Err(error) => Err(place.fail(error).await),
         };
