@@ -37,4 +37,14 @@ struct Refers {
     other_id: i64,
 }
 
+#[derive(Model, Clone)]
+struct OfAnotherType {
+    #[ferro(key, sql_type = "text")]
+    id: i64,
+    #[ferro(sql_type = "smallint")]
+    name: String,
+    #[ferro(default_with = || 7)]
+    code: String,
+}
+
 fn main() {}

@@ -51,6 +51,20 @@ struct HalfASize {
 }
 
 #[derive(Model, Clone)]
+struct TextAsAType {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(sql_type = "money; DROP TABLE account")]
+    price: ferro::values::Decimal,
+}
+
+#[derive(Model, Clone)]
+struct TwoDefaults {
+    #[ferro(key, default = 1, default_with = || 2)]
+    id: i64,
+}
+
+#[derive(Model, Clone)]
 struct ActionWithoutRelation {
     #[ferro(key)]
     id: i64,
