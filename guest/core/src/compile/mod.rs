@@ -116,9 +116,13 @@ pub(crate) struct Compiler<'a> {
 /// Whether a table, a common table or another part of a statement could get this name. SQLite would
 /// take a table that is called like the part which reads it for the part itself.
 pub(crate) fn is_alias(name: &str) -> bool {
-    let common = (0..MAX_COMMON).map(common_tables::table_name);
-    let parts = [SOURCE, BATCH, RELATED].map(str::to_owned);
-    (0..MAX_TABLES).map(alias).chain(common).chain(parts).any(|it| name.eq_ignore_ascii_case(&it))
+    // Models have many names: only one that looks like a number of ours is compared with it.
+    let number = name.trim_start_matches(|it: char| !it.is_ascii_digit()).parse::<usize>();
+    let numbered = number.is_ok_and(|it| {
+        (it < MAX_TABLES && name.eq_ignore_ascii_case(&alias(it)))
+            || (it < MAX_COMMON && name.eq_ignore_ascii_case(&common_tables::table_name(it)))
+    });
+    numbered || [SOURCE, BATCH, RELATED].iter().any(|it| name.eq_ignore_ascii_case(it))
 }
 
 impl<'a> Compiler<'a> {

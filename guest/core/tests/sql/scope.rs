@@ -541,3 +541,21 @@ fn t1_no_column_has_the_name_of_an_alias_which_would_be_the_whole_row() {
         assert!(faults.len() == 1 && faults[0].contains("alias"), "{faults:?}");
     }
 }
+
+#[test]
+fn t1_no_table_has_the_name_of_a_part_of_a_statement() {
+    let faults = |table: &str| {
+        let thing = ferro_wit::schema::Model {
+            table: Some(table.into()),
+            ..model("Thing", vec![id(), text("name")])
+        };
+        Catalog::new(Schema { models: vec![thing], enums: vec![] }).err().unwrap_or_default()
+    };
+    for table in ["t0", "T63", "common0", "Common31", "source.rows", "batch.rows", "Related.rows"] {
+        let faults = faults(table);
+        assert!(faults.len() == 1 && faults[0].contains("alias"), "{table}: {faults:?}");
+    }
+    for table in ["t", "t64", "t00", "common", "common32", "common01", "source", "1t1", "tt1"] {
+        assert!(faults(table).is_empty(), "{table}");
+    }
+}
