@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from .exceptions import ConfigurationError, FerroError
 
 DEFAULT = "default"
 """The label of a connection that was given no name."""
+
+THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
 
 in_context: ContextVar[str | None] = ContextVar("ferro_connection", default=None)
 """The connection that a `connection_context` has chosen."""
@@ -47,7 +51,7 @@ class Engine:
     """All connections, and which of them is the default."""
 
     def __init__(self) -> None:
-        self.databases = _native.Databases()
+        self.databases = _native.Databases(THREADS // 2)
         self._labels: set[str] = set()
         self._default: str | None = None
         self._gate: tuple[int, _native.Gate] | None = None
@@ -88,7 +92,7 @@ class Engine:
 
     def reset(self) -> None:
         """Forget all connections; they are closed behind the scenes."""
-        self.databases = _native.Databases()
+        self.databases = _native.Databases(THREADS // 2)
         self._labels.clear()
         self._default = None
         self._gate = None

@@ -413,7 +413,7 @@ class FieldExpression(Value):
         if members is not None and value is not None and not isinstance(value, (members, Value)):
             try:
                 return members(value).value
-            except ValueError:
+            except (ValueError, TypeError, ArithmeticError):
                 raise TypeMismatch(
                     f"`{self._name}` takes a `{members.__name__}`, and this is none"
                 ) from None

@@ -63,6 +63,7 @@ class GuestCall:
         for number in sorted(self._handles, reverse=True):
             self._handles[number].close()
         self._handles.clear()
+        self.gate.close()
 
     def own(self, kind: int, thing: Any) -> ResourceHost:
         """A handle for a session or a cursor."""

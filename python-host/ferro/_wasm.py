@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from pathlib import Path
 
 from wasmtime import Config, Engine, WasmtimeError
@@ -31,13 +32,20 @@ def core_engine() -> Engine:
     return Engine(config)
 
 
-@functools.cache
-def plugin_engine() -> Engine:
-    """The engine of all plugins: they are interrupted by epochs."""
-    config = _cached_config()
-    config.epoch_interruption = True
-    config.max_wasm_stack = STACK
-    return Engine(config)
+_plugin_engines: dict[bool, Engine] = {}
+_lock = threading.Lock()
+
+
+def plugin_engine(fuel: bool = False) -> Engine:
+    """The engine of all plugins, or of those that count fuel: they are interrupted by epochs."""
+    with _lock:
+        if fuel not in _plugin_engines:
+            config = _cached_config()
+            config.epoch_interruption = True
+            config.consume_fuel = fuel
+            config.max_wasm_stack = STACK
+            _plugin_engines[fuel] = Engine(config)
+        return _plugin_engines[fuel]
 
 
 def _cached_config() -> Config:

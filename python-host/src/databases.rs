@@ -11,10 +11,11 @@ use crate::bridge::spawn;
 use crate::errors::raise;
 use crate::models::Models;
 
-/// All connections of this process's Python code.
+/// All connections of this process's Python code, and what the calls of each tenant share.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Databases {
     pub(crate) databases: ferro_driver::Databases,
+    pub(crate) tenants: ferro_session::Tenants,
 }
 
 /// The fields of `ferro.PoolConfig`; what is None keeps the driver's default.
@@ -40,9 +41,11 @@ struct SqliteArguments {
 
 #[pymethods]
 impl Databases {
+    /// Each tenant's plugins may keep so many threads busy at once.
     #[new]
-    fn new() -> Self {
-        Self { databases: ferro_driver::Databases::new() }
+    fn new(threads_per_tenant: usize) -> Self {
+        let tenants = ferro_session::Tenants::new(threads_per_tenant);
+        Self { databases: ferro_driver::Databases::new(), tenants }
     }
 
     /// Open a pool under a label. Resolves to None.

@@ -5,25 +5,32 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ferro_session::{Gate, Session, Tenant};
+use ferro_session::{Admission, Gate, Session, Tenant, Tenants};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use crate::bridge::block;
+use crate::bridge::{block, spawn};
 use crate::databases::Databases;
 use crate::errors::raise;
 use crate::models::Models;
 use crate::wire::{read_batch, read_values, write_batch};
 
-/// What one call of a plugin may do, and until when.
+/// What one call of a plugin may do, and until when. It has a place among its tenant's calls, and one
+/// of the threads that those may keep busy, until it is closed.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestGate {
-    gate: Gate,
+    admitted: Mutex<Option<Admitted>>,
     deadline: Deadline,
+}
+
+struct Admitted {
+    gate: Gate,
+    _thread: OwnedSemaphorePermit,
 }
 
 /// When a call ends, its calls of the host included.
@@ -45,9 +52,15 @@ impl Deadline {
 
 #[pymethods]
 impl GuestGate {
-    /// `tenant` is JSON, as an operator's file has it. The call's time runs from now.
-    #[new]
-    fn new(py: Python<'_>, databases: &Databases, models: &Models, tenant: &str) -> PyResult<Self> {
+    /// `tenant` is JSON, as an operator's file has it. Waits for a place and for a thread; the call's
+    /// time runs from now. Resolves to the gate.
+    #[staticmethod]
+    fn admit<'py>(
+        py: Python<'py>,
+        databases: &Databases,
+        models: &Models,
+        tenant: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
         raise(py, tenant.check(&models.models))?;
         let after = tenant.limits.deadline;
@@ -55,15 +68,41 @@ impl GuestGate {
             Error::new(ErrorKind::InvalidConfiguration, "the limit `deadline` is too long")
         });
         let deadline = Deadline { at: raise(py, at)?, after };
+        let (tenants, models) = (databases.tenants.clone(), models.models.clone());
         let databases = databases.databases.clone();
-        let gate = Gate::new(databases, models.models.clone(), Arc::new(tenant));
-        Ok(Self { gate, deadline })
+        spawn(py, async move {
+            let (admission, thread) = deadline.keep(admit(&tenants, &tenant)).await?;
+            let gate = Gate::admitted(databases, models, Arc::new(tenant), admission);
+            let admitted = Mutex::new(Some(Admitted { gate, _thread: thread }));
+            Ok(Self { admitted, deadline })
+        })
     }
 
     fn open(&self, py: Python<'_>, label: &str) -> PyResult<GuestSession> {
-        let session = raise(py, self.gate.open(label))?;
-        Ok(GuestSession::new(session, self.deadline))
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = admitted.as_ref().ok_or_else(ended).and_then(|it| it.gate.open(label));
+        Ok(GuestSession::new(raise(py, session)?, self.deadline))
     }
+
+    /// The seconds until the call has to end.
+    fn remaining(&self) -> f64 {
+        self.deadline.at.saturating_duration_since(Instant::now()).as_secs_f64()
+    }
+
+    /// Make room for the tenant's next call, once the sessions are closed, too.
+    fn close(&self) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+async fn admit(
+    tenants: &Tenants,
+    tenant: &Tenant,
+) -> Result<(Admission, OwnedSemaphorePermit), Error> {
+    let admission = tenants.admit(tenant).await?;
+    let thread = Arc::clone(admission.threads()).acquire_owned().await;
+    let thread = thread.map_err(|_| Error::new(ErrorKind::Internal, "there are no threads"))?;
+    Ok((admission, thread))
 }
 
 /// The limits that the host of a guest keeps, for the host that is written in Python.
@@ -78,6 +117,7 @@ pub(crate) fn guest_limits<'py>(py: Python<'py>, tenant: &str) -> PyResult<Bound
     dict.set_item("memory", tenant.limits.memory)?;
     dict.set_item("instances", tenant.limits.instances)?;
     dict.set_item("handles", tenant.limits.handles)?;
+    dict.set_item("fuel", tenant.limits.fuel)?;
     Ok(dict)
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 
 import pytest
@@ -70,7 +71,7 @@ async def test_a_thousand_queries_at_once_are_all_answered(url: str) -> None:
     assert ferro.pool_stats().acquired == 0
 
 
-async def test_leaving_a_stream_early_gives_the_connection_back(url: str) -> None:
+async def test_y2_leaving_a_stream_early_gives_the_connection_back(url: str) -> None:
     await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
     await User.bulk_create([User(name=f"user {number}") for number in range(100)])
     stream = User.select().stream(batch=10)
@@ -81,8 +82,22 @@ async def test_leaving_a_stream_early_gives_the_connection_back(url: str) -> Non
     assert await User.select().count() == 100
 
 
+async def test_y2_a_stream_that_nobody_has_any_more_is_let_go(url: str) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
+    await User.bulk_create([User(name=f"user {number}") for number in range(100)])
+
+    async def reading() -> None:
+        stream = User.select().stream(batch=1)
+        assert (await anext(aiter(stream))).name == "user 0"
+
+    await asyncio.create_task(reading())
+    gc.collect()
+    assert await User.select().count() == 100
+    assert ferro.pool_stats().acquired == 0
+
+
 @pytest.mark.parametrize("policy", ["asyncio", "uvloop"])
-def test_several_loops_one_after_another_and_a_clean_exit(policy: str) -> None:
+def test_y2_several_loops_one_after_another_and_a_clean_exit(policy: str) -> None:
     done = run(f"""
         import asyncio, {policy}, ferro
         new = {policy}.new_event_loop
@@ -103,7 +118,7 @@ def test_several_loops_one_after_another_and_a_clean_exit(policy: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_loops_of_several_threads_at_once() -> None:
+def test_y2_loops_of_several_threads_at_once() -> None:
     done = run("""
         import asyncio, threading, ferro
         asyncio.run(ferro.connect("sqlite::memory:"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -207,6 +209,34 @@ async def test_what_the_server_refuses_has_its_own_class(url: str, dialect: str)
     with pytest.raises(ferro.AuthenticationError) as raised:
         await ferro.connect(wrong)
     assert "hunter2" not in str(raised.value)
+
+
+async def test_k1_no_password_is_in_an_error_a_traceback_a_repr_or_a_log(
+    url: str, dialect: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    urls = [
+        f"postgresql://u:hunter2@127.0.0.1:{port}/x",
+        "postgresql://u:hunter2@127.0.0.1:port/x",
+        "postgresql://u:hunter2@127.0.0.1/x?colour=red",
+        "postgresql://u:hunter2@no-such-host.invalid/x",
+        "mysql://u:hunter2@127.0.0.1/x",
+        "sqlite:none.db?mode=rw&password=hunter2",
+    ]
+    if dialect == "postgres":
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        urls.append(urlunsplit(parts._replace(netloc=f"nobody:hunter2@{host}")))
+    for wrong in urls:
+        lifespan = ferro.lifespan(wrong)
+        with pytest.raises(ferro.FerroError) as raised:
+            await lifespan.__aenter__()
+        shown = "".join(traceback.format_exception(raised.value))
+        shown += f"{raised.value!r} {vars(raised.value)!r} {lifespan!r} {caplog.text}"
+        assert "hunter2" not in shown, wrong
 
 
 async def test_check_connection_raises_what_is_wrong(url: str) -> None:

@@ -40,7 +40,7 @@ async def test_a_row_that_is_read_again_has_what_the_database_has() -> None:
         assert (await User.get(user.id)).age == 38
 
 
-async def test_a_rollback_is_forgotten() -> None:
+async def test_y4_what_was_rolled_back_is_forgotten() -> None:
     async with ferro.session() as session:
         kept = await User.create(name="kept")
         with pytest.raises(ZeroDivisionError):
@@ -61,7 +61,7 @@ async def test_a_deleted_row_is_forgotten() -> None:
         assert len(session) == 0
 
 
-async def test_connections_and_tasks_are_apart() -> None:
+async def test_y4_connections_and_tasks_are_apart() -> None:
     await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
     async with ferro.session():
         here = await User.create(id=1, name="here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -223,6 +224,70 @@ async def test_s2_a_call_that_spins_ends_at_its_deadline(probe: ferro.Plugin) ->
         await probe.call("spin", tenant=tenant)
     assert time.monotonic() - began < 3
     assert await neighbour == "hello neighbour"
+
+
+async def test_s2_fuel_that_is_used_up_ends_the_call(probe: ferro.Plugin) -> None:
+    frugal = ferro.Tenant("frugal", grants=EVERYTHING.grants, limits={"fuel": 100_000})
+    with pytest.raises(ferro.ConfigurationError, match="load it with `fuel=True`"):
+        await probe.call("spin", tenant=frugal)
+    metered = await ferro.Plugin.load(component("ferro-test-probe"), fuel=True)
+    with pytest.raises(ferro.LimitError, match=r"`fuel` is reached: 100000 units"):
+        await metered.call("spin", tenant=frugal)
+    assert await metered.call("greet", "Ada", tenant=frugal) == "hello Ada"
+    assert await metered.call("ferro:test/notes#count", "app", tenant=EVERYTHING) == 0
+    hasty = ferro.Tenant("hasty", limits={"deadline": 0.2})
+    with pytest.raises(ferro.QueryTimeout):
+        await metered.call("spin", tenant=hasty)
+
+
+async def test_p4_calls_of_a_tenant_share_its_limits(probe: ferro.Plugin) -> None:
+    def greedy(**limits: Any) -> ferro.Tenant:
+        of = {"deadline": 0.5, "acquire-timeout": 0.1, **limits}
+        return ferro.Tenant("greedy", grants=EVERYTHING.grants, limits=of)
+
+    # Two calls run, one waits in vain, and the next is told so at once.
+    few = greedy(**{"calls": 2, "queued-calls": 1})
+    ends = await asyncio.gather(
+        *(probe.call("spin", tenant=few) for _ in range(4)), return_exceptions=True
+    )
+    kinds = sorted(type(it).__name__ for it in ends)
+    assert kinds == ["PoolTimeout", "PoolTimeout", "QueryTimeout", "QueryTimeout"], ends
+    # One connection for all of its calls: who has it keeps the others waiting.
+    one = greedy(connections=1)
+    add = "ferro:test/notes#add"
+    kept = asyncio.create_task(probe.call(add, "app", "x", "spin", tenant=one))
+    await asyncio.sleep(0.2)
+    with pytest.raises(ferro.BusyError):
+        await probe.call(add, "app", "y", "commit", tenant=one)
+    with pytest.raises(ferro.QueryTimeout):
+        await kept
+    # However many calls it may have, others find a thread.
+    many = [asyncio.create_task(probe.call("spin", tenant=greedy(calls=64))) for _ in range(64)]
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    assert await probe.call("greet", "neighbour") == "hello neighbour"
+    assert time.monotonic() - began < 2
+    await asyncio.gather(*many, return_exceptions=True)
+    # Nothing is kept of calls that ended, in whatever way.
+    assert await probe.call(add, "app", "z", "commit", tenant=greedy(calls=1, connections=1)) == 1
+
+
+async def test_p4_a_cancelled_call_makes_room_for_the_next(probe: ferro.Plugin) -> None:
+    limits = {"calls": 1, "queued-calls": 0, "deadline": 1}
+    tenant = ferro.Tenant("one", grants=EVERYTHING.grants, limits=limits)
+    task = asyncio.create_task(probe.call("spin", tenant=tenant))
+    await asyncio.sleep(0.3)
+    with pytest.raises(ferro.BusyError):
+        await probe.call("greet", "Ada", tenant=tenant)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(200):
+        with contextlib.suppress(ferro.BusyError):
+            assert await probe.call("greet", "Ada", tenant=tenant) == "hello Ada"
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("its place is lost")
 
 
 async def test_a_call_can_be_cancelled(probe: ferro.Plugin) -> None:

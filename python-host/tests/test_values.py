@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import uuid
@@ -9,6 +10,7 @@ from datetime import timezone
 from decimal import Decimal
 from typing import Any
 
+import pydantic
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -177,6 +179,46 @@ async def test_values_out_of_range_are_errors_before_the_database() -> None:
     for number in ("Infinity", "-Infinity", "1e999999"):
         with pytest.raises(ferro.ValueOutOfRange, match="`Everything.decimal`"):
             await Everything.where(decimal=Decimal(number)).all()
+
+
+async def test_y1_any_object_is_a_value_or_an_error_of_ferros() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    odd: list[Any] = [
+        object(),
+        (it for it in ()),
+        endless,
+        {"a": endless},
+        10**5000,
+        Decimal("NaN"),
+        "\ud800",
+        b"\0" * 3,
+        bytearray(b"x"),
+        memoryview(b"x"),
+        {1, 2},
+        range(3),
+        1j,
+        ...,
+        NotImplemented,
+        datetime.timezone.utc,
+        datetime.time(1, tzinfo=PLUS_TWO),
+        type("Text", (str,), {})("x"),
+        type("Number", (int,), {"__index__": lambda _: 1 // 0})(3),
+    ]
+    for value in odd:
+        with contextlib.suppress(ferro.FerroError, pydantic.ValidationError):
+            await ferro.fetch_all("select ?", value)
+        for field in set(Everything.model_fields) - {"id"}:
+            row = Everything.model_construct(**dict.fromkeys(Everything.model_fields))
+            setattr(row, field, value)
+            with contextlib.suppress(ferro.FerroError, pydantic.ValidationError):
+                await row.save()
+            with contextlib.suppress(ferro.FerroError, pydantic.ValidationError):
+                await Everything.where(**{field: value}).count()
+            with contextlib.suppress(ferro.FerroError, pydantic.ValidationError):
+                await Everything.where(id=0).update(**{field: value})
+    with pytest.raises(ferro.TypeMismatch, match="takes a `Colour`"):
+        Everything.where(colour=Decimal("sNaN"))
 
 
 async def test_an_unknown_stored_enum_is_a_decode_error_that_names_it(dialect: str) -> None:
