@@ -5,6 +5,7 @@ use ferro_wit::types::{Error, ErrorKind};
 /// Stands for the bindings of the interface `database`, which a plugin's own bindings name.
 pub mod database {}
 /// The same for the interface `raw-sql`.
+#[cfg(feature = "raw-sql")]
 pub mod raw_sql {}
 
 pub(crate) fn open(label: &str) -> Result<Box<dyn ferro_wit::Session>, Error> {

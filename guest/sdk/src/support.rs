@@ -7,7 +7,9 @@ use crate::model::Model;
 use crate::scalar::{self, Field, Storable, missing, other_kind};
 
 pub use crate::decode::Columns;
-pub use crate::host::{database, raw_sql};
+pub use crate::host::database;
+#[cfg(feature = "raw-sql")]
+pub use crate::host::raw_sql;
 pub use crate::row::{Layout, Slot};
 pub use crate::tree::Steps;
 pub use {ferro_wit, wit_bindgen};
