@@ -55,7 +55,7 @@ async fn columns_have_the_types_that_are_asked_for(db: Session) -> Result<(), Er
     };
     Narrow::insert(&db, &row).await?;
     let large = Narrow::query().filter(Narrow::size().eq(Size::Large) & Narrow::ratio().eq(0.5));
-    assert_eq!(large.all(&db).await?, [row.clone()]);
+    assert_eq!(large.all(&db).await?, std::slice::from_ref(&row));
 
     let types: Vec<String> = match db.dialect() {
         Dialect::Sqlite => sql("SELECT lower(type) FROM pragma_table_info('narrow') WHERE cid > 0 ORDER BY cid"),
