@@ -52,6 +52,9 @@ pub(crate) fn find(
     dialect: Dialect,
     scope: Option<&Scope>,
 ) -> Result<Vec<Option<Common>>, Error> {
+    if query.common.is_empty() {
+        return Ok(Vec::new());
+    }
     check_names(catalog, query, scope)?;
     let reached = reach::reached(query)?;
     let mut tables = Vec::with_capacity(query.common.len());
