@@ -8,9 +8,9 @@ use ferro_wit::BoxFuture;
 use ferro_wit::query::Query;
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Dialect, Error, TransactionOptions, Value};
 
-pub use self::bindings::ferro::orm::database;
+pub use self::bindings::plain::ferro::orm::database;
 #[cfg(feature = "raw-sql")]
-pub use self::privileged::ferro::orm::raw_sql;
+pub use self::bindings::privileged::ferro::orm::raw_sql;
 
 /// The generated code: the only unsafe one of this crate.
 #[allow(
@@ -23,46 +23,39 @@ pub use self::privileged::ferro::orm::raw_sql;
     reason = "generated"
 )]
 mod bindings {
-    wit_bindgen::generate!({
-        // Only the imports: a plugin's own world adds the exports.
-        inline: "
-            package ferro:sdk;
-            world imports { import ferro:orm/database@0.1.0; }
-        ",
-        path: "../../wit",
-        with: {
-            "ferro:orm/database@0.1.0": generate,
-            "ferro:orm/query@0.1.0": ferro_wit::query,
-            "ferro:orm/types@0.1.0": ferro_wit::types,
-        },
-    });
-}
+    pub mod plain {
+        wit_bindgen::generate!({
+            // Only the imports: a plugin's own world adds the exports.
+            inline: "
+                package ferro:sdk;
+                world imports { import ferro:orm/database@0.1.0; }
+            ",
+            path: "../../wit",
+            with: {
+                "ferro:orm/database@0.1.0": generate,
+                "ferro:orm/query@0.1.0": ferro_wit::query,
+                "ferro:orm/types@0.1.0": ferro_wit::types,
+            },
+        });
+    }
 
-/// A plugin imports SQL text only if its author turned the feature on.
-#[cfg(feature = "raw-sql")]
-#[allow(
-    unsafe_code,
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    clippy::undocumented_unsafe_blocks,
-    reason = "generated"
-)]
-mod privileged {
-    wit_bindgen::generate!({
-        inline: "
-            package ferro:sdk-privileged;
-            world imports { import ferro:orm/raw-sql@0.1.0; }
-        ",
-        path: "../../wit",
-        with: {
-            "ferro:orm/database@0.1.0": super::database,
-            "ferro:orm/query@0.1.0": ferro_wit::query,
-            "ferro:orm/raw-sql@0.1.0": generate,
-            "ferro:orm/types@0.1.0": ferro_wit::types,
-        },
-    });
+    /// A plugin imports SQL text only if its author turned the feature on.
+    #[cfg(feature = "raw-sql")]
+    pub mod privileged {
+        wit_bindgen::generate!({
+            inline: "
+                package ferro:sdk-privileged;
+                world imports { import ferro:orm/raw-sql@0.1.0; }
+            ",
+            path: "../../wit",
+            with: {
+                "ferro:orm/database@0.1.0": crate::host::database,
+                "ferro:orm/query@0.1.0": ferro_wit::query,
+                "ferro:orm/raw-sql@0.1.0": generate,
+                "ferro:orm/types@0.1.0": ferro_wit::types,
+            },
+        });
+    }
 }
 
 /// The database that the host lends under a label.

@@ -109,11 +109,17 @@ pub(crate) async fn read_all<T>(
 }
 
 pub(crate) async fn first<M: Model>(db: &Session, request: Request) -> Result<Option<M>, Error> {
-    let mut cursor = db.fetch(request).await?;
-    match cursor.next(1).await? {
-        Some(batch) => Ok(M::decode(&batch)?.into_iter().next()),
-        None => Ok(None),
-    }
+    let rows = read(&mut *db.fetch(request).await?, 1, M::decode).await?;
+    Ok(rows.into_iter().next())
+}
+
+/// So many rows of a result set, or as many as there are.
+pub(crate) async fn read<T>(
+    cursor: &mut dyn Cursor,
+    rows: u32,
+    decode: Decode<T>,
+) -> Result<Vec<T>, Error> {
+    cursor.next(rows).await?.map_or_else(|| Ok(Vec::new()), |batch| decode(&batch))
 }
 
 pub(crate) async fn count(db: &Session, request: Request) -> Result<u64, Error> {

@@ -65,8 +65,9 @@ fn element_of(element: serde_json::Value, kind: ScalarType) -> Option<Value> {
 }
 
 fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2).map(str::from_utf8);
-    pairs.map(|it| u8::from_str_radix(it.ok()?, 16).ok()).collect()
+    let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|it| Some(digit(*it.first()?)? << 4 | digit(*it.get(1)?)?)).collect()
 }
 
 /// The value as one of another type that means the same, if there is one.
@@ -130,6 +131,9 @@ mod tests {
             read(texts(&[Some(r#"["00ff"]"#)]), ScalarType::Blob).unwrap(),
             [array(ScalarType::Blob, &[Value::Blob(vec![0, 255])])]
         );
+        for text in [r#"["0"]"#, r#"["+1"]"#, r#"["é"]"#] {
+            assert!(read(texts(&[Some(text)]), ScalarType::Blob).is_err(), "{text}");
+        }
         for text in ["[1.5]", "{}", "[[1]]", "no"] {
             assert!(read(texts(&[Some(text)]), ScalarType::Integer).is_err(), "{text}");
         }

@@ -120,10 +120,8 @@ impl Sql {
     ///
     /// As [`all`](Self::all).
     pub async fn first<T: Row>(self, db: &Session) -> Result<Option<T>, Error> {
-        match self.fetch::<T>(db).await?.next(1).await? {
-            Some(batch) => Ok(T::decode(&batch)?.into_iter().next()),
-            None => Ok(None),
-        }
+        let rows = rows::read(&mut *self.fetch::<T>(db).await?, 1, T::decode).await?;
+        Ok(rows.into_iter().next())
     }
 
     /// The only row.
@@ -132,11 +130,8 @@ impl Sql {
     ///
     /// `not-found` if there is none; `invalid-query` if there are several; as [`all`](Self::all).
     pub async fn one<T: Row>(self, db: &Session) -> Result<T, Error> {
-        let mut cursor = self.fetch::<T>(db).await?;
-        let mut rows = match cursor.next(2).await? {
-            Some(batch) => T::decode(&batch)?.into_iter(),
-            None => Vec::new().into_iter(),
-        };
+        let rows = rows::read(&mut *self.fetch::<T>(db).await?, 2, T::decode).await?;
+        let mut rows = rows.into_iter();
         match (rows.next(), rows.next()) {
             (Some(row), None) => Ok(row),
             (None, _) => Err(Error::new(ErrorKind::NotFound, "the statement returned no row")),
