@@ -42,6 +42,7 @@ from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
 from ._tenant import Grant, TableGrant, Tenant
 from ._transaction import Transaction, connection_context, disconnect, transaction
+from ._usage import CallUsage, Outcome
 from .exceptions import (
     AuthenticationError,
     BusyError,
@@ -89,6 +90,7 @@ __all__ = [
     "AuthenticationError",
     "BackRef",
     "BusyError",
+    "CallUsage",
     "CheckViolation",
     "ConfigurationError",
     "Connected",
@@ -116,6 +118,7 @@ __all__ = [
     "NoRow",
     "NotLoaded",
     "NotNullViolation",
+    "Outcome",
     "OutcomeUnknown",
     "Plugin",
     "PluginError",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from wasmtime import Engine, StoreContext, WasmtimeError
 from wasmtime.component import (
@@ -24,7 +24,6 @@ from wasmtime.component import (
     ResultType,
 )
 
-from . import _native
 from ._convert import Convert, lift, lower
 from ._wasi import INTERFACES as WASI_INTERFACES
 from .exceptions import BY_KIND, DeniedError, FerroError, LimitError, UnsupportedError
@@ -41,11 +40,22 @@ _CURSOR = 2
 _calls = threading.local()
 
 
+class Gate(Protocol):
+    """What a call may open, and how long it may take."""
+
+    def open(self, label: str) -> Any: ...
+    def remaining(self) -> float: ...
+    def usage(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+
 class GuestCall:
     """One call of a plugin: its gate, and the handles that it holds."""
 
-    def __init__(self, gate: _native.GuestGate, handles: int) -> None:
+    def __init__(self, gate: Gate, handles: int) -> None:
         self.gate = gate
+        self.fuel: int | None = None
+        """What its code has used, where that is counted."""
         self.failure: BaseException | None = None
         self.cancelled = False
         self._most = handles

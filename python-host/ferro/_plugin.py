@@ -8,6 +8,7 @@ import difflib
 import json
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
@@ -30,6 +31,7 @@ from ._convert import Mismatch, lift, lower
 from ._engine import THREADS, engine
 from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
 from ._tenant import Tenant, tenant_json
+from ._usage import CallUsage, Outcome, tell
 from ._wasi import Output
 from ._wasm import STACK, compile_component, innermost, plugin_engine, read_component
 from .exceptions import (
@@ -130,6 +132,18 @@ class Plugin:
         whatever it had not committed is then undone. Raises `BusyError` if the tenant has too
         many calls already.
         """
+        return (await self.outcome(export, *arguments, tenant=tenant)).value
+
+    async def outcome(
+        self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
+    ) -> Outcome:
+        """Call a function as `call` does; gives what the call used together with its result.
+
+        The operator has it from every call that ran, failed ones too: as a record of the log
+        `ferro.call`, at the level INFO, with the attributes `plugin`, `tenant`, `export`, `outcome`
+        (`ok`, or the kind of the error), `elapsed`, `busy`, `fuel`, `statements`, `rows_read`,
+        `rows_written` and `result_bytes`.
+        """
         if not isinstance(export, str):
             raise PluginError(f"`call` takes the name of an export, not `{export!r}`")
         kind = self._exports.get(export)
@@ -153,16 +167,16 @@ class Plugin:
         gate = await _native.GuestGate.admit(engine.databases, self._models, grants)
         call = GuestCall(gate, limits["handles"])
         context = contextvars.copy_context()
-        running = _threads.submit(context.run, self._run, export, lowered, call, limits)
+        running = _threads.submit(context.run, self._measured, export, lowered, call, limits)
         # One that was cancelled before its thread took it up makes room, too.
         running.add_done_callback(lambda _: gate.close())
         try:
-            result = await asyncio.wrap_future(running)
+            result, usage = await asyncio.wrap_future(running)
         except asyncio.CancelledError:
             # The thread goes on until the guest next calls, or until the deadline.
             call.cancelled = True
             raise
-        return _result(export, kind, result)
+        return Outcome(_result(export, kind, result), usage)
 
     def _describe(self) -> Any:
         # A later patch of the package is as good: `ferro:orm/models@0.1.7#describe`.
@@ -176,8 +190,26 @@ class Plugin:
         no_grants = tenant_json(None)
         limits = _native.guest_limits(no_grants)
         # There are no models yet to open a session with, so no gate: opening one is a trap.
-        call = GuestCall(_NoGate(limits["deadline"]), limits["handles"])  # type: ignore[arg-type]
+        call = GuestCall(_NoGate(limits["deadline"]), limits["handles"])
         return lift(kind.result)(self._run(describe, [], call, limits))
+
+    def _measured(
+        self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
+    ) -> tuple[Any, CallUsage]:
+        """Run a call, and tell what it used, however it ends."""
+        outcome = InternalError.kind
+        began, busy = time.perf_counter(), time.thread_time()
+        try:
+            result = self._run(export, arguments, call, limits)
+            outcome = "ok"
+        except FerroError as error:
+            outcome = error.kind
+            raise
+        finally:
+            elapsed, kept = time.perf_counter() - began, time.thread_time() - busy
+            usage = CallUsage(elapsed, kept, call.fuel, **call.gate.usage())
+            tell(self.name, limits["name"], export, outcome, usage)
+        return result, usage
 
     def _run(
         self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
@@ -192,8 +224,9 @@ class Plugin:
             tables=_TABLES,
             instances=limits["instances"],
         )
+        fuel = _NO_LIMIT if limits["fuel"] is None else limits["fuel"]
         if self._metered:
-            store.set_fuel(_NO_LIMIT if limits["fuel"] is None else limits["fuel"])
+            store.set_fuel(fuel)
         store.set_epoch_deadline(math.ceil(call.gate.remaining() / _TICK) + 1)
         output = Output(self.name, limits["name"], limits["log_bytes"])
         store.set_wasi(output.config())
@@ -207,6 +240,8 @@ class Plugin:
         except WasmtimeError as error:
             raise self._failure(error, call, limits) from call.failure or error
         finally:
+            if self._metered:
+                call.fuel = fuel - store.get_fuel()
             store.close()
             output.close()
 
@@ -241,6 +276,9 @@ class _NoGate:
 
     def remaining(self) -> float:
         return self._deadline
+
+    def usage(self) -> dict[str, int]:
+        return {}
 
     def close(self) -> None:
         pass

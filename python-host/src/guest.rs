@@ -2,10 +2,10 @@
 //! may wait, and plain data in place of Python's own types.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ferro_session::{Admission, Gate, Session, Tenant, Tenants};
+use ferro_session::{Admission, Gate, Session, Tenant, Tenants, Usage};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use crate::bridge::{block, spawn};
+use crate::bridge::{block, lock, spawn};
 use crate::databases::Databases;
 use crate::errors::raise;
 use crate::models::Models;
@@ -24,13 +24,22 @@ use crate::wire::{read_batch, read_values, write_batch};
 /// of the threads that those may keep busy, until it is closed.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestGate {
-    admitted: Mutex<Option<Admitted>>,
+    place: Mutex<Place>,
     deadline: Deadline,
 }
 
-struct Admitted {
-    gate: Gate,
-    _thread: OwnedSemaphorePermit,
+enum Place {
+    Admitted { gate: Gate, _thread: OwnedSemaphorePermit },
+    Ended(Usage),
+}
+
+impl Place {
+    fn usage(&self) -> Usage {
+        match self {
+            Self::Admitted { gate, .. } => gate.usage(),
+            Self::Ended(usage) => *usage,
+        }
+    }
 }
 
 /// When a call ends, its calls of the host included.
@@ -73,14 +82,16 @@ impl GuestGate {
         spawn(py, async move {
             let (admission, thread) = deadline.keep(admit(&tenants, &tenant)).await?;
             let gate = Gate::admitted(databases, models, Arc::new(tenant), admission);
-            let admitted = Mutex::new(Some(Admitted { gate, _thread: thread }));
-            Ok(Self { admitted, deadline })
+            let place = Mutex::new(Place::Admitted { gate, _thread: thread });
+            Ok(Self { place, deadline })
         })
     }
 
     fn open(&self, py: Python<'_>, label: &str) -> PyResult<GuestSession> {
-        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = admitted.as_ref().ok_or_else(ended).and_then(|it| it.gate.open(label));
+        let session = match &*self.place() {
+            Place::Admitted { gate, .. } => gate.open(label),
+            Place::Ended(_) => Err(ended()),
+        };
         Ok(GuestSession::new(raise(py, session)?, self.deadline))
     }
 
@@ -89,9 +100,27 @@ impl GuestGate {
         self.deadline.at.saturating_duration_since(Instant::now()).as_secs_f64()
     }
 
+    /// What the call has used of its databases so far, or in all.
+    fn usage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Usage { statements, rows_read, rows_written, bytes } = self.place().usage();
+        let dict = PyDict::new(py);
+        dict.set_item("statements", statements)?;
+        dict.set_item("rows_read", rows_read)?;
+        dict.set_item("rows_written", rows_written)?;
+        dict.set_item("bytes", bytes)?;
+        Ok(dict)
+    }
+
     /// Make room for the tenant's next call, once the sessions are closed, too.
     fn close(&self) {
-        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut place = self.place();
+        *place = Place::Ended(place.usage());
+    }
+}
+
+impl GuestGate {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        lock(&self.place)
     }
 }
 
@@ -140,15 +169,15 @@ impl GuestSession {
         py: Python<'_>,
         work: impl AsyncFnOnce(&Session) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = lock(&self.session).take();
         let session = raise(py, session.ok_or_else(ended))?;
         let result = block(py, || self.deadline.keep(work(&session)));
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        *lock(&self.session) = Some(session);
         raise(py, result)
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Session> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = lock(&self.session).take();
         raise(py, session.ok_or_else(ended))
     }
 }
@@ -160,7 +189,7 @@ fn ended() -> Error {
 #[pymethods]
 impl GuestSession {
     fn dialect(&self, py: Python<'_>) -> PyResult<&'static str> {
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = lock(&self.session);
         let dialect = session.as_ref().map(Session::dialect).ok_or_else(ended);
         Ok(match raise(py, dialect)? {
             Dialect::Sqlite => "sqlite",
@@ -235,7 +264,7 @@ impl GuestSession {
 
     /// Let go of it: an unfinished transaction is undone.
     fn close(&self) {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.session).take();
     }
 }
 
@@ -252,10 +281,10 @@ impl GuestCursor {
         py: Python<'_>,
         work: impl AsyncFnOnce(&mut ferro_session::Cursor) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let cursor = lock(&self.cursor).take();
         let mut cursor = raise(py, cursor.ok_or_else(closed))?;
         let result = block(py, || self.deadline.keep(work(&mut cursor)));
-        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor);
+        *lock(&self.cursor) = Some(cursor);
         raise(py, result)
     }
 
@@ -264,7 +293,7 @@ impl GuestCursor {
         py: Python<'_>,
         write: impl FnOnce(&ferro_session::Cursor) -> serde_json::Result<String>,
     ) -> PyResult<String> {
-        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let cursor = lock(&self.cursor);
         let text = cursor.as_ref().ok_or_else(closed).and_then(|cursor| {
             write(cursor).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
         });
@@ -299,7 +328,7 @@ impl GuestCursor {
 
     /// Let go of it, and of the connection that it holds.
     fn close(&self) {
-        self.cursor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.cursor).take();
     }
 }
 

@@ -240,6 +240,53 @@ async def test_s2_fuel_that_is_used_up_ends_the_call(probe: ferro.Plugin) -> Non
         await metered.call("spin", tenant=hasty)
 
 
+async def test_what_a_call_used_comes_with_its_result_and_goes_to_the_operator(
+    atlas: ferro.Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ferro.call")
+    found = await atlas.outcome("top-cities", "CH", 2, tenant=EVERYTHING)
+    used = found.usage
+    assert len(found.value) == used.rows_read == 2
+    assert (used.statements, used.rows_written, used.fuel) == (1, 0, None)
+    assert used.bytes > 10
+    assert 0 < used.busy <= used.elapsed < 5
+    with pytest.raises(ferro.FerroError):
+        await atlas.call("import-cities", [CITIES[0], CITIES[0]], tenant=EVERYTHING)
+    told, failed = [it for it in caplog.records if it.name == "ferro.call"][-2:]
+    assert vars(told).items() >= {
+        "plugin": atlas.name,
+        "tenant": EVERYTHING.name,
+        "export": "top-cities",
+        "outcome": "ok",
+        "rows_read": 2,
+        "result_bytes": used.bytes,
+    }.items()
+    # An error that the function returns is a result like any other, as it is for the host in Rust.
+    assert (vars(failed)["export"], vars(failed)["outcome"]) == ("import-cities", "ok")
+
+
+async def test_what_a_call_used_is_told_when_it_fails(
+    probe: ferro.Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ferro.call")
+    frugal = ferro.Tenant("frugal", grants=EVERYTHING.grants, limits={"fuel": 100_000})
+    metered = await ferro.Plugin.load(component("ferro-test-probe"), fuel=True)
+    with pytest.raises(ferro.LimitError):
+        await metered.call("spin", tenant=frugal)
+    hasty = ferro.Tenant("hasty", grants=EVERYTHING.grants, limits={"deadline": 0.2})
+    with pytest.raises(ferro.QueryTimeout):
+        await probe.call("ferro:test/notes#add", "app", "x", "spin", tenant=hasty)
+    told = [vars(it) for it in caplog.records if it.name == "ferro.call"]
+    assert [(it["tenant"], it["outcome"]) for it in told] == [
+        ("frugal", "limit-exceeded"),
+        ("hasty", "timeout"),
+    ]
+    assert told[0]["fuel"] == 100_000
+    assert told[1]["busy"] > 0.1
+    assert told[1]["statements"] >= 2
+    assert (await metered.outcome("greet", "Ada")).usage.fuel in range(1, 100_000)
+
+
 async def test_p4_calls_of_a_tenant_share_its_limits(probe: ferro.Plugin) -> None:
     def greedy(**limits: Any) -> ferro.Tenant:
         of = {"deadline": 0.5, "acquire-timeout": 0.1, **limits}

@@ -1,0 +1,58 @@
+"""What calls of plugins use, told to the caller and to the operator."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_log = logging.getLogger("ferro.call")
+
+
+@dataclass(frozen=True)
+class CallUsage:
+    """What a call of a plugin took.
+
+    Example:
+        >>> CallUsage(elapsed=0.002, busy=0.001, statements=1, rows_read=20).rows_read
+        20
+    """
+
+    elapsed: float
+    """Seconds on the clock, from the making of the instance on."""
+    busy: float
+    """Seconds that it kept its thread busy: its own code, and Python's for it."""
+    fuel: int | None = None
+    """Units of fuel; None where the plugin does not count them."""
+    statements: int = 0
+    """Statements sent, beginnings of transactions included."""
+    rows_read: int = 0
+    """Rows given to the plugin."""
+    rows_written: int = 0
+    """Rows inserted, updated and deleted."""
+    bytes: int = 0
+    """Bytes of the values given to the plugin."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of a plugin came to.
+
+    Example:
+        >>> Outcome(value=42, usage=CallUsage(elapsed=0.002, busy=0.001)).value
+        42
+    """
+
+    value: Any
+    """What the function returned, as `Plugin.call` gives it."""
+    usage: CallUsage
+
+
+def tell(plugin: str, tenant: str, export: str, outcome: str, usage: CallUsage) -> None:
+    """One record of the log `ferro.call`, with all of that in its attributes."""
+    if _log.isEnabledFor(logging.INFO):
+        # `bytes` says little beside the attributes of other records.
+        used = asdict(usage)
+        used["result_bytes"] = used.pop("bytes")
+        fields = {"plugin": plugin, "tenant": tenant, "export": export, "outcome": outcome, **used}
+        _log.info("%s of %s for %s: %s", export, plugin, tenant, outcome, extra=fields)
