@@ -11,7 +11,7 @@ use ferro_wit::query::{CommonTable, Distinct, Query, Select, SetOperator};
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::catalog::{Catalog, Model, name_fault};
-use crate::error::{invalid, limit, mismatch, shown, suggestion};
+use crate::error::{invalid, limit, mismatch, shown};
 use crate::policy::View;
 use crate::typing::{Column, Typing};
 
@@ -128,13 +128,8 @@ impl<'a> Commons<'a> {
         if let Some(view) = self.view(name) {
             return Ok(view);
         }
-        View::open(catalog, scope, name).map_err(|mut error| {
-            let known = self.query.common.iter().map(|it| it.name.as_str());
-            if !error.message.contains("; did you mean") {
-                error.message.push_str(&suggestion(name, known));
-            }
-            error
-        })
+        let others = self.query.common.iter().map(|it| it.name.as_str());
+        View::open_among(catalog, scope, name, others)
     }
 
     /// Fails for the name of a common table where rows are written.

@@ -9,6 +9,8 @@ mod agreements;
 mod crossing;
 mod rows;
 
+use std::iter;
+
 use ferro_wit::policy::{FieldSet, Scope, TableScope};
 use ferro_wit::schema::Comparison;
 use ferro_wit::types::{Error, ErrorKind, ScalarType};
@@ -55,13 +57,28 @@ impl<'a> View<'a> {
         scope: Option<&'a Scope>,
         name: &str,
     ) -> Result<Self, Error> {
+        Self::open_among(catalog, scope, name, iter::empty())
+    }
+
+    /// The same, where the caller may have meant one of some other names.
+    pub(crate) fn open_among(
+        catalog: &'a Catalog,
+        scope: Option<&'a Scope>,
+        name: &str,
+        others: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Self, Error> {
         let Some(scope) = scope else {
-            let known = || catalog.models.iter().map(|it| it.name.as_str());
-            let (_, model) = catalog.model(name).ok_or_else(|| invalid(no_model(name, known())))?;
+            let unknown = || {
+                let known = catalog.models.iter().map(|it| it.name.as_str());
+                invalid(no_model(name, known.chain(others)))
+            };
+            let (_, model) = catalog.model(name).ok_or_else(unknown)?;
             return Ok(Self { model, scope: None, forced: Vec::new(), common: None });
         };
-        let granted = || scope.tables.iter().map(|it| it.model.as_str());
-        let unknown = || denied(no_model(name, granted()));
+        let unknown = || {
+            let granted = scope.tables.iter().map(|it| it.model.as_str());
+            denied(no_model(name, granted.chain(others.clone())))
+        };
         let mut listed = scope.tables.iter().enumerate().filter(|(_, it)| it.model == name);
         let (position, table) = listed.next().ok_or_else(unknown)?;
         if listed.next().is_some() {
