@@ -119,14 +119,10 @@ impl<'a> Compiler<'a> {
 
     fn listed_values(&self, projection: &'a Projection) -> Result<Vec<Listed<'a>>, Error> {
         Ok(match projection {
-            Projection::Model => self.view().readable_fields().map(Listed::Field).collect(),
-            Projection::Fields(names) => names
-                .iter()
-                .map(|name| self.view().readable(name).map(Listed::Field))
-                .collect::<Result<_, _>>()?,
             Projection::Outputs(outputs) => {
                 outputs.iter().map(|it| Listed::Node(it.expression)).collect()
             }
+            fields => self.listed_fields(fields)?.into_iter().map(Listed::Field).collect(),
         })
     }
 

@@ -11,8 +11,8 @@ impl<'a> Compiler<'a> {
     /// Writes a projection that was checked by [`crate::typing::Typing::projected`].
     pub(super) fn projection(&mut self, projection: &'a Projection) -> Result<(), Error> {
         match projection {
-            Projection::Model => {
-                let fields: Vec<_> = self.view().readable_fields().collect();
+            Projection::Model | Projection::Fields(_) => {
+                let fields = self.listed_fields(projection)?;
                 self.fields(&fields);
             }
             Projection::Fields(names) => {
@@ -28,6 +28,17 @@ impl<'a> Compiler<'a> {
                     self.output(output.expression)?;
                 }
             }
+    /// The fields that a projection lists by themselves.
+    pub(super) fn listed_fields(&self, projection: &Projection) -> Result<Vec<&'a Field>, Error> {
+        match projection {
+            Projection::Model => Ok(self.view().readable_fields().collect()),
+            Projection::Fields(names) => {
+                names.iter().map(|name| self.view().readable(name)).collect()
+            }
+            Projection::Outputs(_) => Ok(Vec::new()),
+        }
+    }
+
         }
         Ok(())
     }

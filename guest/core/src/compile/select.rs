@@ -304,8 +304,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes the only column of a select. Databases may compare it with the outer value before
-    /// they ask whether the row is in scope.
+    /// Writes the only column of a select, as a value of its own type. Databases may compare it with
+    /// the outer value before they ask whether the row is in scope.
     fn only_value(&mut self, projection: &'a Projection, guarded: bool) -> Result<(), Error> {
         match projection {
             Projection::Outputs(outputs) => {
@@ -317,7 +317,12 @@ impl<'a> Compiler<'a> {
                 }
                 Ok(())
             }
-            other => self.projection(other),
+            Projection::Model | Projection::Fields(_) => {
+                for field in self.listed_fields(projection)? {
+                    self.column(field);
+                }
+                Ok(())
+            }
         }
     }
 

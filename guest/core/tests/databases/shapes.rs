@@ -1,12 +1,16 @@
 //! Cases, windows, combined selects, first rows, locks and pages, on both databases.
 
-use ferro_wit::query::{LockStrength, LockWait, SetOperator as O, Statement};
-use ferro_wit::types::Value;
+use ferro_wit::query::{
+    BinaryOperator as B, LockStrength, LockWait, Node, Select, SetOperator as O, Statement,
+};
+use ferro_wit::schema::{ColumnType, EnumType, Schema};
+use ferro_wit::types::{ScalarType as S, Value};
 
 use crate::blog::tenant;
+use crate::fixture::*;
 use crate::queries;
 use crate::relations::{first, world};
-use crate::world::{integers, shown};
+use crate::world::{World, integers, shown};
 
 #[tokio::test]
 async fn a_case_is_the_value_of_its_first_branch_that_holds() {
@@ -168,4 +172,49 @@ async fn an_offset_counts_rows_and_not_what_is_related_to_them() {
     assert_eq!(integers(world.rows(&query, &[]).await), [2, 3, 5, 6]);
     query.statement = Statement::Count(0);
     assert_eq!(integers(world.rows(&query, &[]).await), [4]);
+}
+
+#[tokio::test]
+async fn enums_of_another_select_compare_as_enums() {
+    let mood = EnumType { name: "mood".into(), values: vec!["sad".into(), "glad".into()] };
+    let person =
+        model("Person", vec![id(), nullable("mood", ColumnType::Enumeration("mood".into()))]);
+    let schema = Schema { models: vec![person], enums: vec![mood] };
+    let people = "INSERT INTO person (mood) VALUES ('sad'), ('glad'), ('glad'), (NULL)";
+    let world = World::new(schema, &[people]).await;
+
+    let mut nodes = Nodes::default();
+    let key = nodes.test("id", B::Equal, 0, S::Integer);
+    let one = nodes.integer(1);
+    let theirs = Select {
+        projection: fields(&["mood"]),
+        filter: Some(key),
+        limit: Some(one),
+        ..all("Person")
+    };
+    let own = nodes.field("mood");
+    let (same, among) = (nodes.add(Node::Subquery(1)), nodes.add(Node::InSelect((own, 1))));
+    let same_as_own = nodes.binary(own, B::Equal, same);
+    let text = nodes.parameter(1, S::Text);
+    let same_as_text = nodes.binary(same, B::Equal, text);
+    let filter = nodes.add(Node::AllOf(vec![among, same_as_own, same_as_text]));
+    let order = nodes.field("id");
+    let query = nodes.query(
+        vec![
+            Select {
+                projection: outputs(&[order, same]),
+                filter: Some(filter),
+                order_by: vec![ascending(order)],
+                ..all("Person")
+            },
+            theirs,
+        ],
+        Statement::Select(0),
+    );
+    let glad = world.rows(&query, &[Value::Integer(2), "glad".into()]).await;
+    insta::assert_snapshot!(shown(&glad), @r##"
+2 | glad
+3 | glad
+"##);
+    assert_eq!(world.rows(&query, &[Value::Integer(2), "sad".into()]).await, [[]; 0]);
 }
