@@ -155,8 +155,8 @@ struct Finder<'a> {
 }
 
 /// What a select returns, and what stands in it.
-struct Rows {
-    columns: Vec<Column>,
+struct Rows<'a> {
+    columns: Vec<Column<'a>>,
     parameter: bool,
 }
 
@@ -182,30 +182,36 @@ impl Finder<'_> {
 
     /// A column can be null if the step makes it null, maybe of another one that can be. If that
     /// takes long to find out, all of them can.
-    fn recursive(&self, table: &CommonTable, base: Rows, step: &Select) -> Result<Common, Error> {
+    fn recursive(
+        &self,
+        table: &CommonTable,
+        base: Rows<'_>,
+        step: &Select,
+    ) -> Result<Common, Error> {
         let mut common = self.common(table, base);
         for _ in 0..ROUNDS {
-            let found = self.rows(step, Some(&common))?;
+            let Rows { columns: found, parameter } = self.rows(step, Some(&common))?;
+            let found: Vec<_> = found.iter().map(|it| (it.shape(), it.nullable)).collect();
             let columns = &mut common.model.fields;
-            if columns.len() != found.columns.len() {
+            if columns.len() != found.len() {
                 return Err(invalid(format!(
                     "its step and its rows differ in how many columns they have: {} and {}",
-                    found.columns.len(),
+                    found.len(),
                     columns.len()
                 )));
             }
             let mut changed = false;
-            for (column, other) in columns.iter_mut().zip(found.columns) {
-                if column.ty.kind != other.ty.kind || column.ty.many != other.ty.many {
+            for (column, (ty, nullable)) in columns.iter_mut().zip(found) {
+                if column.ty.kind != ty.kind || column.ty.many != ty.many {
                     return Err(mismatch(format!(
                         "column {} has another type in its step than in its rows",
                         shown(&column.name)
                     )));
                 }
-                changed |= other.nullable && !column.nullable;
-                column.nullable |= other.nullable;
+                changed |= nullable && !column.nullable;
+                column.nullable |= nullable;
             }
-            common.parameter |= found.parameter;
+            common.parameter |= parameter;
             if !changed {
                 return Ok(common);
             }
@@ -215,24 +221,23 @@ impl Finder<'_> {
     }
 
     /// Looks at a select as at a statement of its own.
-    fn rows(&self, select: &Select, own: Option<&Common>) -> Result<Rows, Error> {
+    fn rows<'s>(&'s self, select: &'s Select, own: Option<&'s Common>) -> Result<Rows<'s>, Error> {
         let commons = Commons { query: self.query, known: self.known, own };
         let view = commons.open(self.catalog, self.scope, &select.model)?;
         let (catalog, query) = (self.catalog, self.query);
         let mut typing = Typing::new(catalog, query, self.dialect, self.scope, commons, view)?;
-        typing.check_select(select)?;
+        let columns = typing.check_select(select)?;
         if own.is_some() {
             typing.check_step(select)?;
         }
-        let columns = typing.listed(select)?;
         let parameter = typing.whole(select)?.parameter;
         Ok(Rows { columns, parameter })
     }
 
-    fn common(&self, table: &CommonTable, rows: Rows) -> Common {
+    fn common(&self, table: &CommonTable, rows: Rows<'_>) -> Common {
         let fields = rows.columns.into_iter().enumerate();
         let fields = fields.map(|(index, it)| {
-            self.catalog.common_field(&it.name, format!("c{index}"), it.ty, it.nullable)
+            self.catalog.common_field(it.name, format!("c{index}"), it.shape(), it.nullable)
         });
         let name = table_name(self.known.len());
         let model = self.catalog.common_table(&table.name, name, fields.collect());

@@ -1,25 +1,18 @@
 //! Inserts of the rows of a select: the select stands ahead of the statement, and its columns are
 //! made what the fields want.
 
-use ferro_wit::query::{Insert, Projection, Select, SelectRef};
+use ferro_wit::query::{Insert, SelectRef};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
-use crate::catalog::{Field, Type};
+use crate::catalog::Field;
 use crate::dialect::{OVERFLOW, Spelling as _};
 use crate::error::{invalid, mismatch, shown};
 use crate::sql::quoted;
+use crate::typing::Column;
 
 /// The name of the select in the statement.
 pub(super) const SOURCE: &str = "source.rows";
-
-/// A column of the select.
-struct Column {
-    /// None: nothing but nulls.
-    ty: Option<Type>,
-    /// On SQLite it may have become a float.
-    may_overflow: bool,
-}
 
 impl<'a> Compiler<'a> {
     /// Writes the select ahead of the statement, checked against the fields; what to select of it.
@@ -32,8 +25,7 @@ impl<'a> Compiler<'a> {
         let view = self.typing.commons.open(self.catalog, self.typing.scope, &select.model)?;
         let frame = self.typing.open(view, None)?;
         let before = self.typing.enter(frame);
-        self.typing.check_select(select)?;
-        let columns = self.source_columns(select)?;
+        let columns = self.typing.check_select(select)?;
         self.whole_select(select)?;
         self.typing.enter(before);
         if columns.len() != fields.len() {
@@ -58,25 +50,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn source_columns(&mut self, select: &'a Select) -> Result<Vec<Column>, Error> {
-        let of_field = |it: &Field| Column { ty: Some(it.ty), may_overflow: false };
-        match &select.projection {
-            Projection::Model => Ok(self.view().readable_fields().map(of_field).collect()),
-            Projection::Fields(names) => {
-                names.iter().map(|it| self.view().readable(it).map(of_field)).collect()
-            }
-            Projection::Outputs(outputs) => outputs
-                .iter()
-                .map(|output| {
-                    let fact = self.fact(output.expression)?;
-                    Ok(Column { ty: fact.ty, may_overflow: fact.fallible })
-                })
-                .collect(),
-        }
-    }
-
     /// A column of the select as what a field wants.
-    fn fitted(&self, field: &Field, column: &Column, name: &str) -> Result<String, Error> {
+    fn fitted(&self, field: &Field, column: &Column<'_>, name: &str) -> Result<String, Error> {
         let (to, features) = (field.ty, self.dialect.features());
         let enumeration = to.enumeration.filter(|_| features.enums);
         if let Some(index) = enumeration.filter(|_| column.ty.is_none_or(|it| it == to)) {
@@ -100,10 +75,9 @@ impl<'a> Compiler<'a> {
         }
         Ok(match widens && !features.decimals && to.kind == ScalarType::Decimal {
             true => format!("CAST({name} AS {})", self.dialect.cast_type(to.kind)),
+            // On SQLite it may have become a float.
             false
-                if !features.checked_integers
-                    && column.may_overflow
-                    && ty.is(ScalarType::Integer) =>
+                if !features.checked_integers && column.fallible && ty.is(ScalarType::Integer) =>
             {
                 format!("CASE typeof({name}) WHEN 'real' THEN {OVERFLOW} ELSE {name} END")
             }

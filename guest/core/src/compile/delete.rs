@@ -15,6 +15,6 @@ impl<'a> Compiler<'a> {
         self.target();
         self.chosen(&chosen)?;
         let columns = self.returning(delete.returning.as_ref())?;
-        self.into_step(columns)
+        self.into_step(&columns)
     }
 }

@@ -7,7 +7,7 @@
 use ferro_wit::plan::Step;
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{Distinct, Inclusion, Node, Projection, Query, Select, SelectRef};
-use ferro_wit::types::{Attachment, ColumnInfo, Error};
+use ferro_wit::types::{Attachment, Error};
 
 use super::Compiler;
 use crate::catalog::{Catalog, Field, Link, Relation};
@@ -15,6 +15,7 @@ use crate::dialect::Spelling as _;
 use crate::error::{invalid, limit, shown};
 use crate::policy::{self, View};
 use crate::sql::quoted;
+use crate::typing::Column;
 
 /// The name of the rows of a relation in the statement that limits them.
 pub(super) const RELATED: &str = "related.rows";
@@ -59,7 +60,7 @@ impl<'a> Compiler<'a> {
             self.check_rows_of_relation(select)?;
         }
         let mut columns = self.typing.projected(load.projection)?;
-        columns.extend(load.extra.iter().map(Extra::info));
+        columns.extend(load.extra.iter().map(Extra::column));
 
         self.sql.push("SELECT ");
         self.projection(load.projection)?;
@@ -79,7 +80,7 @@ impl<'a> Compiler<'a> {
             (None, Some(select)) => self.order(select)?,
             (None, None) => {}
         }
-        let mut step = self.into_step(columns)?;
+        let mut step = self.into_step(&columns)?;
         step.attachment = Some(load.attachment());
         Ok(step)
     }
@@ -455,13 +456,12 @@ impl<'a> Extra<'a> {
         }
     }
 
-    pub(super) fn info(&self) -> ColumnInfo {
-        let like = self.like();
-        ColumnInfo {
-            path: vec![self.name().to_owned()],
-            kind: like.ty.kind,
-            many: like.ty.many,
+    pub(super) fn column(&self) -> Column<'a> {
+        Column {
+            name: self.name(),
+            ty: Some(self.like().ty),
             nullable: matches!(self, Self::Field(field) if field.nullable),
+            fallible: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ferro_wit::plan::{Bind, Binding, Bulk, Step};
 use ferro_wit::query::{Conflict, Insert, Node, RowSource, SelectRef};
-use ferro_wit::types::{ColumnInfo, Error};
+use ferro_wit::types::Error;
 
 use super::Compiler;
 use crate::catalog::Field;
@@ -92,9 +92,9 @@ impl<'a> Compiler<'a> {
         if let Some(conflict) = &insert.conflict {
             self.conflict(conflict, fields)?;
         }
-        let columns: Vec<ColumnInfo> = self.returning(insert.returning.as_ref())?;
+        let columns = self.returning(insert.returning.as_ref())?;
         let bulk = self.bulk(insert, fields).filter(|_| matches!(rows, Rows::Unnest));
-        let mut step = self.into_step(columns)?;
+        let mut step = self.into_step(&columns)?;
         step.bulk = bulk;
         if let Rows::Batch(rows) = rows {
             step.rows_per_statement = u32::try_from(rows).ok();

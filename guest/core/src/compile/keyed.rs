@@ -67,7 +67,7 @@ impl<'a> Compiler<'a> {
             self.of_batch(field);
         }
         let columns = self.returning(update.returning.as_ref())?;
-        let mut step = self.into_step(columns)?;
+        let mut step = self.into_step(&columns)?;
         step.rows_per_statement = rows.and_then(|it| u32::try_from(it).ok());
         Ok(step)
     }

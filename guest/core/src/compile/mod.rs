@@ -20,7 +20,7 @@ mod windows;
 use ferro_wit::plan::{Agreement, Binding, Effect, Given, Plan, Step};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{Node, NodeRef, Query, SelectRef, Statement};
-use ferro_wit::types::{ColumnInfo, Dialect, Error};
+use ferro_wit::types::{Dialect, Error};
 
 use self::common::Filled;
 use self::copy::SOURCE;
@@ -31,7 +31,7 @@ use crate::common::{self as common_tables, Commons, MAX_COMMON};
 use crate::error::invalid;
 use crate::policy::{self, View};
 use crate::sql::{Sql, alias};
-use crate::typing::{Fact, MAX_TABLES, Typing};
+use crate::typing::{Column, Fact, MAX_TABLES, Typing};
 use crate::validate;
 
 impl Catalog {
@@ -194,9 +194,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn into_step(mut self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
+    fn into_step(mut self, columns: &[Column<'_>]) -> Result<Step, Error> {
         self.common_tables()?;
-        self.sql.into_step(columns)
+        self.sql.into_step(columns.iter().map(Column::info).collect())
     }
 }
 

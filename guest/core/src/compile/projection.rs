@@ -1,11 +1,12 @@
 //! What a statement returns: the columns of a select or of `RETURNING`, and their shape.
 
 use ferro_wit::query::Projection;
-use ferro_wit::types::{ColumnInfo, Error};
+use ferro_wit::types::Error;
 
 use super::Compiler;
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
+use crate::typing::Column;
 
 impl<'a> Compiler<'a> {
     /// Writes a projection that was checked by [`crate::typing::Typing::projected`].
@@ -15,11 +16,6 @@ impl<'a> Compiler<'a> {
                 let fields = self.listed_fields(projection)?;
                 self.fields(&fields);
             }
-            Projection::Fields(names) => {
-                let fields: Result<Vec<_>, _> =
-                    names.iter().map(|name| self.view().readable(name)).collect();
-                self.fields(&fields?);
-            }
             Projection::Outputs(outputs) => {
                 for (position, output) in outputs.iter().enumerate() {
                     if position > 0 {
@@ -28,6 +24,10 @@ impl<'a> Compiler<'a> {
                     self.output(output.expression)?;
                 }
             }
+        }
+        Ok(())
+    }
+
     /// The fields that a projection lists by themselves.
     pub(super) fn listed_fields(&self, projection: &Projection) -> Result<Vec<&'a Field>, Error> {
         match projection {
@@ -39,15 +39,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-        }
-        Ok(())
-    }
-
     /// Writes ` RETURNING …`, if something is to be returned.
     pub(super) fn returning(
         &mut self,
         projection: Option<&'a Projection>,
-    ) -> Result<Vec<ColumnInfo>, Error> {
+    ) -> Result<Vec<Column<'a>>, Error> {
         let Some(projection) = projection else { return Ok(Vec::new()) };
         if let Projection::Outputs(outputs) = projection {
             for output in outputs {

@@ -5,25 +5,26 @@ use ferro_wit::query::{
     Distinct, LockStrength, LockWait, NodeRef, OrderTerm, Output, Projection, Select, SelectRef,
     SetOperator,
 };
-use ferro_wit::types::{ColumnInfo, Error, ScalarType};
+use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use super::include::Extra;
-use crate::catalog::Field;
+use crate::catalog::{Field, Type};
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 use crate::policy;
 use crate::sql::quoted;
+use crate::typing::Column;
 
 impl<'a> Compiler<'a> {
     /// The rows of a select that was checked, and found to return these columns.
     pub(super) fn select(
         mut self,
         select: &'a Select,
-        mut columns: Vec<ColumnInfo>,
+        mut columns: Vec<Column<'a>>,
     ) -> Result<Step, Error> {
-        columns.extend(self.extra.iter().map(Extra::info));
+        columns.extend(self.extra.iter().map(Extra::column));
         self.rows(select, Listed::Projection, true)?;
-        self.into_step(columns)
+        self.into_step(&columns)
     }
 
     /// How many rows a select has, its limit and offset included.
@@ -45,7 +46,7 @@ impl<'a> Compiler<'a> {
             self.rows(select, listed, ordered)?;
             self.sql.push(") AS \"rows\"");
         }
-        self.into_step(vec![counted("count", ScalarType::Integer)])
+        self.into_step(&[counted("count", ScalarType::Integer)])
     }
 
     /// Whether a select has a row.
@@ -57,7 +58,7 @@ impl<'a> Compiler<'a> {
         let ordered = self.order_has_parameters(select)?;
         self.rows(select, listed, ordered)?;
         self.sql.push(")");
-        self.into_step(vec![counted("exists", ScalarType::Boolean)])
+        self.into_step(&[counted("exists", ScalarType::Boolean)])
     }
 
     /// Writes a select with all that it lists, whose rows go into a table.
@@ -433,6 +434,6 @@ enum Listed {
     Count,
 }
 
-fn counted(name: &str, kind: ScalarType) -> ColumnInfo {
-    ColumnInfo { path: vec![name.to_owned()], kind, many: false, nullable: false }
+fn counted(name: &str, kind: ScalarType) -> Column<'_> {
+    Column { name, ty: Some(Type::scalar(kind)), nullable: false, fallible: false }
 }

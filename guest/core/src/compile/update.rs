@@ -29,7 +29,7 @@ impl<'a> Compiler<'a> {
         self.assignments(&update.set)?;
         self.chosen(&chosen)?;
         let columns = self.returning(update.returning.as_ref())?;
-        self.into_step(columns)
+        self.into_step(&columns)
     }
 
     /// The rows that an update or a delete is about: checked, with nothing that it cannot have.

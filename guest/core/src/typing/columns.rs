@@ -1,18 +1,50 @@
 //! The columns that a select or a `RETURNING` gives back: which there are, and their shape.
 
-use ferro_wit::query::{Output, Projection, Select};
+use ferro_wit::query::{Output, Projection};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
-use super::Typing;
+use super::{Fact, Typing};
 use crate::catalog::{Field, Type};
 use crate::error::{denied, invalid, shown};
 
-/// A column of a common table.
-#[derive(Debug)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) ty: Type,
+/// A column of a select, or of a `RETURNING`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column<'a> {
+    pub(crate) name: &'a str,
+    /// None: a bare null, which fits everywhere.
+    pub(crate) ty: Option<Type>,
     pub(crate) nullable: bool,
+    /// Evaluating it can fail, depending on the row.
+    pub(crate) fallible: bool,
+}
+
+impl<'a> Column<'a> {
+    fn of_field(field: &'a Field) -> Self {
+        Self { name: &field.name, ty: Some(field.ty), nullable: field.nullable, fallible: false }
+    }
+
+    /// What it is read as.
+    pub(crate) fn shape(&self) -> Type {
+        self.ty.unwrap_or(Type::scalar(ScalarType::Text))
+    }
+
+    /// What a caller is told of it.
+    pub(crate) fn info(&self) -> ColumnInfo {
+        let Type { kind, many, .. } = self.shape();
+        ColumnInfo { path: vec![self.name.to_owned()], kind, many, nullable: self.nullable }
+    }
+
+    /// Takes up the rows of another column of the same shape.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.nullable |= other.nullable;
+        self.fallible |= other.fallible;
+        if self.ty.is_some() || other.ty.is_some() {
+            let (one, other) = (self.shape(), other.shape());
+            // Values of different enums have nothing in common but being texts.
+            let enumeration = one.enumeration.filter(|it| Some(*it) == other.enumeration);
+            self.ty = Some(Type { enumeration, ..one });
+        }
+    }
 }
 
 impl<'a> Typing<'a> {
@@ -22,10 +54,10 @@ impl<'a> Typing<'a> {
     pub(crate) fn projected(
         &mut self,
         projection: &'a Projection,
-    ) -> Result<Vec<ColumnInfo>, Error> {
+    ) -> Result<Vec<Column<'a>>, Error> {
         match projection {
             Projection::Model => {
-                let columns: Vec<_> = self.view().readable_fields().map(of_field).collect();
+                let columns: Vec<_> = self.view().readable_fields().map(Column::of_field).collect();
                 match columns.is_empty() {
                     true => Err(denied(format!(
                         "no field of {} may be read",
@@ -36,7 +68,7 @@ impl<'a> Typing<'a> {
             }
             Projection::Fields(names) => {
                 distinct_names(names.iter().map(String::as_str), names.len())?;
-                names.iter().map(|name| self.view().readable(name).map(of_field)).collect()
+                names.iter().map(|name| self.view().readable(name).map(Column::of_field)).collect()
             }
             Projection::Outputs(outputs) => {
                 distinct_names(outputs.iter().map(|it| it.name.as_str()), outputs.len())?;
@@ -45,57 +77,9 @@ impl<'a> Typing<'a> {
         }
     }
 
-    /// The columns of a select as those of a table that others read.
-    pub(crate) fn listed(&mut self, select: &'a Select) -> Result<Vec<Column>, Error> {
-        let of_field =
-            |it: &Field| Column { name: it.name.clone(), ty: it.ty, nullable: it.nullable };
-        let mut columns: Vec<_> = match &select.projection {
-            Projection::Model => self.view().readable_fields().map(of_field).collect(),
-            Projection::Fields(names) => names
-                .iter()
-                .map(|name| self.view().readable(name).map(of_field))
-                .collect::<Result<_, _>>()?,
-            Projection::Outputs(outputs) => outputs
-                .iter()
-                .map(|output| {
-                    let fact = self.fact(output.expression)?;
-                    let ty = fact.ty.unwrap_or(Type::scalar(ScalarType::Text));
-                    Ok(Column { name: output.name.clone(), ty, nullable: fact.nullable })
-                })
-                .collect::<Result<_, Error>>()?,
-        };
-        let combined = self.frame().combined.clone();
-        for (frame, (_, other)) in combined.into_iter().zip(&select.combined) {
-            let other = &self.query.selects[*other as usize];
-            let others = self.within(frame, |it| it.listed(other))?;
-            for (column, other) in columns.iter_mut().zip(others) {
-                column.nullable |= other.nullable;
-                // Values of different enums have nothing in common but being texts.
-                if column.ty != other.ty {
-                    column.ty.enumeration = None;
-                }
-            }
-        }
-        Ok(columns)
-    }
-
-    fn of_output(&mut self, output: &Output) -> Result<ColumnInfo, Error> {
-        let fact = self.fact(output.expression)?;
-        Ok(ColumnInfo {
-            path: vec![output.name.clone()],
-            kind: fact.ty.map_or(ScalarType::Text, |it| it.kind),
-            many: fact.ty.is_some_and(|it| it.many),
-            nullable: fact.nullable,
-        })
-    }
-}
-
-fn of_field(field: &Field) -> ColumnInfo {
-    ColumnInfo {
-        path: vec![field.name.clone()],
-        kind: field.ty.kind,
-        many: field.ty.many,
-        nullable: field.nullable,
+    fn of_output(&mut self, output: &'a Output) -> Result<Column<'a>, Error> {
+        let Fact { ty, nullable, fallible, .. } = self.fact(output.expression)?;
+        Ok(Column { name: &output.name, ty, nullable, fallible })
     }
 }
 

@@ -6,9 +6,9 @@ use ferro_wit::query::{
     Distinct, Literal, Node, NodeRef, OrderTerm, Projection, Quantifier, Related, Select,
     SelectRef, Statement,
 };
-use ferro_wit::types::{ColumnInfo, Error, ScalarType};
+use ferro_wit::types::{Error, ScalarType};
 
-use super::{Fact, Typing};
+use super::{Column, Fact, Typing};
 use crate::catalog::{Field, Type};
 use crate::error::{at, invalid, mismatch, unsupported};
 use crate::policy::Write;
@@ -17,13 +17,13 @@ use crate::validate::{children, select_nodes};
 impl<'a> Typing<'a> {
     /// Checks all parts of a select, in the frame of its rows: those that are left out of a count
     /// too, since what may not be named may not be named there either.
-    pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
+    pub(crate) fn check_select(&mut self, select: &'a Select) -> Result<Vec<Column<'a>>, Error> {
         check_no_includes(select)?;
         self.check_query(select)
     }
 
     /// The same for the select of a query, which may include relations.
-    pub(crate) fn check_query(&mut self, select: &'a Select) -> Result<Vec<ColumnInfo>, Error> {
+    pub(crate) fn check_query(&mut self, select: &'a Select) -> Result<Vec<Column<'a>>, Error> {
         select.joins.iter().try_for_each(|join| self.join(join))?;
         let mut columns = self.projected(&select.projection)?;
         self.check_clauses(select)?;
@@ -39,7 +39,7 @@ impl<'a> Typing<'a> {
     fn check_combined(
         &mut self,
         select: &'a Select,
-        columns: &mut [ColumnInfo],
+        columns: &mut [Column<'a>],
     ) -> Result<(), Error> {
         for (_, other) in &select.combined {
             let number = other;
@@ -47,15 +47,13 @@ impl<'a> Typing<'a> {
             let view = self.commons.open(self.catalog, self.scope, &other.model)?;
             let frame = self.open_beside(view)?;
             let found = self.within(frame, |it| it.check_select(other))?;
-            let kinds = |it: &ColumnInfo| (it.kind, it.many);
+            let kinds = |it: &Column<'_>| (it.shape().kind, it.shape().many);
             if !columns.iter().map(kinds).eq(found.iter().map(kinds)) {
                 return Err(mismatch(format!(
                     "select {number} is combined with one whose columns have other types"
                 )));
             }
-            for (column, other) in columns.iter_mut().zip(found) {
-                column.nullable |= other.nullable;
-            }
+            columns.iter_mut().zip(&found).for_each(|(column, other)| column.add(other));
             self.frame_mut().combined.push(frame);
         }
         if select.combined.is_empty() {
@@ -378,27 +376,23 @@ impl<'a> Typing<'a> {
         Ok(fact.with(ScalarType::Boolean))
     }
 
-    /// A select that stands in an expression: what its nodes are, taken together, and the type of
-    /// its only column, if that matters.
+    /// A select that stands in an expression: what its nodes are, taken together, and its columns.
     fn inner_select(
         &mut self,
         node: NodeRef,
         select: SelectRef,
-        one_column: bool,
-    ) -> Result<(Fact, Option<Type>), Error> {
+    ) -> Result<(Fact, Vec<Column<'a>>), Error> {
         self.check_reach(self.current)?;
         let select = &self.query.selects[select as usize];
         let view = self.commons.open(self.catalog, self.scope, &select.model)?;
         let frame = self.open(view, Some(self.current))?;
-        let (fact, ty) = self.within(frame, |it| {
-            it.check_select(select)?;
-            let fact = it.whole(select)?;
-            let ty = if one_column { it.only_column(&select.projection)? } else { None };
-            Ok((fact, ty))
+        let (columns, fact) = self.within(frame, |it| {
+            let columns = it.check_select(select)?;
+            Ok((columns, it.whole(select)?))
         })?;
         self.opened(node, vec![frame]);
         let tables = self.beyond(frame, fact.tables);
-        Ok((Fact { tables, aggregate: false, window: false, varies: true, ..fact }, ty))
+        Ok((Fact { tables, aggregate: false, window: false, varies: true, ..fact }, columns))
     }
 
     /// What the nodes of a select are, taken together.
@@ -440,29 +434,9 @@ impl<'a> Typing<'a> {
         outputs.iter().try_for_each(|it| self.check_rowwise(it.expression).map(|_| ()))
     }
 
-    fn only_column(&mut self, projection: &'a Projection) -> Result<Option<Type>, Error> {
-        let several = || invalid("a select that stands for a value has one column");
-        match projection {
-            Projection::Model => {
-                let mut fields = self.view().readable_fields();
-                match (fields.next(), fields.next()) {
-                    (Some(field), None) => Ok(Some(field.ty)),
-                    _ => Err(several()),
-                }
-            }
-            Projection::Fields(names) => match names.as_slice() {
-                [name] => Ok(Some(self.view().readable(name)?.ty)),
-                _ => Err(several()),
-            },
-            Projection::Outputs(outputs) => match outputs.as_slice() {
-                [output] => Ok(self.fact(output.expression)?.ty),
-                _ => Err(several()),
-            },
-        }
-    }
-
     pub(super) fn subquery(&mut self, node: NodeRef, select: SelectRef) -> Result<Fact, Error> {
-        let (fact, ty) = self.inner_select(node, select, true)?;
+        let (fact, columns) = self.inner_select(node, select)?;
+        let ty = only_type(&columns)?;
         let select = &self.query.selects[select as usize];
         let limited = select
             .limit
@@ -480,7 +454,7 @@ impl<'a> Typing<'a> {
     }
 
     pub(super) fn exists(&mut self, node: NodeRef, select: SelectRef) -> Result<Fact, Error> {
-        let (fact, _) = self.inner_select(node, select, false)?;
+        let (fact, _) = self.inner_select(node, select)?;
         Ok(Fact { nullable: false, ..fact }.with(ScalarType::Boolean))
     }
 
@@ -491,7 +465,8 @@ impl<'a> Typing<'a> {
         select: SelectRef,
     ) -> Result<Fact, Error> {
         let value = self.fact(operand)?;
-        let (fact, ty) = self.inner_select(node, select, true)?;
+        let (fact, columns) = self.inner_select(node, select)?;
+        let ty = only_type(&columns)?;
         self.check_comparable(value, Fact { ty, ..fact })?;
         match (value.ty, ty) {
             (Some(one), Some(other)) if one.kind != other.kind => Err(mismatch(format!(
@@ -505,6 +480,13 @@ impl<'a> Typing<'a> {
 
     pub(crate) fn node(&self, node: NodeRef) -> &'a Node {
         &self.query.nodes[node as usize]
+    }
+}
+
+fn only_type(columns: &[Column<'_>]) -> Result<Option<Type>, Error> {
+    match columns {
+        [column] => Ok(column.ty),
+        _ => Err(invalid("a select that stands for a value has one column")),
     }
 }
 
