@@ -19,6 +19,9 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
         // A misspelt name is an error, not a text.
         (ffi::SQLITE_DBCONFIG_DQS_DML, 0),
         (ffi::SQLITE_DBCONFIG_DQS_DDL, 0),
+        // One plan for all values. Else SQLite looks at a bound limit, and prepares the statement
+        // again whenever another is bound.
+        (ffi::SQLITE_DBCONFIG_ENABLE_QPSG, 1),
     ];
     for (option, value) in switches {
         // SAFETY: the lock is held; each of these options takes a number and where to put the
