@@ -274,9 +274,9 @@ impl Connection {
     /// What runs on another thread goes on when the future is dropped, and the job is lost.
     pub(crate) async fn run<J: Job>(&mut self, mut job: J) -> Result<(J, J::Output), sqlx::Error> {
         let part = job.part();
-        let here = self.is_short(part).await? && job.can_restart();
-        let start = Instant::now();
-        if here {
+        let mut tried = Duration::ZERO;
+        if self.is_short(part).await? && job.can_restart() {
+            let start = Instant::now();
             let progress = Progress { here: true, switch: self.switch.clone() };
             let handle = self.settle().await?;
             // Only a query is stopped and run again: what writes, or ends a transaction, may tell
@@ -289,9 +289,10 @@ impl Connection {
             let result = job.run(handle, &progress);
             let late = is_query && progress.switch.is_late() && !progress.switch.is_stopped();
             progress.switch.give_any_time();
+            tried = start.elapsed();
             match result {
                 Ok(output) => {
-                    handle.note(part, start.elapsed());
+                    handle.note(part, tried);
                     return Ok((job, output));
                 }
                 Err(Stop::Late) => {}
@@ -307,7 +308,7 @@ impl Connection {
                 }
             }
         }
-        self.run_away(job, part, start).await
+        self.run_away(job, part, tried).await
     }
 
     /// Whether a part of the open statement is thought to be short enough for its caller's thread.
@@ -325,14 +326,17 @@ impl Connection {
         &mut self,
         mut job: J,
         part: Part,
-        start: Instant,
+        tried: Duration,
     ) -> Result<(J, J::Output), sqlx::Error> {
         let progress = Progress { here: false, switch: self.switch.clone() };
         let busy_timeout = self.queue.busy_timeout;
         let done = self.lend(move |handle| {
             handle.set_busy_timeout(busy_timeout);
+            // Its way to this thread is no time of its own: where threads are slow to come, short
+            // statements would be sent to them ever again.
+            let start = Instant::now();
             let result = job.run(handle, &progress);
-            handle.note(part, start.elapsed());
+            handle.note(part, tried + start.elapsed());
             result.map(|output| (job, output))
         });
         done.await?.map_err(|stop| {
