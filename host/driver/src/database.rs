@@ -1,6 +1,7 @@
 //! One database: a pool of connections, and who waits for them.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,7 +145,7 @@ impl Database {
             Raw::Sqlite(it) => it.command(connect::READ).await,
             Raw::Postgres(it) => {
                 let query = sqlx::query("SELECT 1").persistent(false);
-                caught(query.execute(&mut **it)).await.map(drop)
+                caught(pin!(query.execute(&mut **it))).await.map(drop)
             }
         };
         answer.map_err(|error| from_sqlx(&error, self.dialect()))?;
@@ -251,8 +252,8 @@ impl Database {
                 return Ok(lease);
             };
             // What is silent for so long is replaced by what SQLx finds or opens.
-            if let Ok(Ok(())) = timeout(self.inner.acquire_timeout, caught(connection.ping())).await
-            {
+            let ping = async { caught(pin!(connection.ping())).await };
+            if let Ok(Ok(())) = timeout(self.inner.acquire_timeout, ping).await {
                 lease.clear();
                 return Ok(lease);
             }
@@ -276,7 +277,7 @@ impl Inner {
                 it.acquire().await.map(|(connection, claim)| (Raw::Sqlite(connection), Some(claim)))
             }
             Pool::Postgres(it) => {
-                caught(it.acquire()).await.map(|connection| (Raw::Postgres(connection), None))
+                caught(pin!(it.acquire())).await.map(|connection| (Raw::Postgres(connection), None))
             }
         };
         match connection {

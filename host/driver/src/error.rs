@@ -18,8 +18,10 @@ pub(crate) fn invalid_configuration(message: impl Into<String>) -> Error {
 
 /// What SQLx makes of an answer of PostgreSQL. It takes servers at their word about sizes, and panics
 /// where that is a lie. The connection is in doubt then, and nobody uses it again.
+///
+/// The answer comes pinned: moved, it would take its place anew in each future around it.
 pub(crate) async fn caught<T>(
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
+    answer: impl Future<Output = Result<T, sqlx::Error>> + Unpin,
 ) -> Result<T, sqlx::Error> {
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     answer.unwrap_or_else(|_| Err(sqlx::Error::Protocol("a message is not what it says".into())))

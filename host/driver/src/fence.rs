@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -242,7 +243,7 @@ impl Fence {
         let Raw::Postgres(connection) = raw else { return Ok(()) };
         let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
         let query = query.bind(!self.settings.is_empty());
-        let row = caught(query.fetch_one(&mut **connection)).await?;
+        let row = caught(pin!(query.fetch_one(&mut **connection))).await?;
         if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
             let message = "SQL text ended the transaction that it ran in: the session is closed";
             return Err(Breach::Refused(Error::new(ErrorKind::Denied, message)));

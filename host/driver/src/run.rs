@@ -10,6 +10,7 @@ pub(crate) mod steps;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use ferro_wit::plan::{Effect, MigrationStep, Plan, Step};
@@ -384,7 +385,7 @@ async fn run_once(
         }
         (Raw::Postgres(connection), Arguments::Postgres(arguments)) => {
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            caught(query.execute(&mut **connection)).await.map(|it| it.rows_affected())
+            caught(pin!(query.execute(&mut **connection))).await.map(|it| it.rows_affected())
         }
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
     };

@@ -1,6 +1,8 @@
 //! The imports `ferro:orm/database` and `ferro:orm/raw-sql`: a guest's handles, and what the session
 //! behind each of them says. Nothing is decided here.
 
+use std::pin::pin;
+
 use ferro_session::{Cursor, Session};
 use ferro_wit::query::Query;
 use ferro_wit::types::{
@@ -45,7 +47,7 @@ impl database::HostSession for Guest {
     ) -> Answer<Resource<Cursor>> {
         let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let cursor = deadline.bound(session.fetch(&query, parameters)).await?;
+        let cursor = deadline.bound(pin!(session.fetch(&query, parameters))).await?;
         self.lend(cursor)
     }
 
@@ -57,7 +59,7 @@ impl database::HostSession for Guest {
     ) -> Answer<u64> {
         let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        Ok(deadline.bound(session.execute(&query, parameters)).await?)
+        Ok(deadline.bound(pin!(session.execute(&query, parameters))).await?)
     }
 
     async fn write(
@@ -69,7 +71,7 @@ impl database::HostSession for Guest {
     ) -> Answer<u64> {
         let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        Ok(deadline.bound(session.write(&query, parameters, rows)).await?)
+        Ok(deadline.bound(pin!(session.write(&query, parameters, rows))).await?)
     }
 
     async fn begin(
@@ -79,20 +81,20 @@ impl database::HostSession for Guest {
     ) -> Answer<Resource<Session>> {
         let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let transaction = deadline.bound(session.begin(options)).await?;
+        let transaction = deadline.bound(pin!(session.begin(options))).await?;
         self.lend(transaction)
     }
 
     async fn commit(&mut self, transaction: Resource<Session>) -> Answer<()> {
         let deadline = self.deadline();
         let transaction = self.table().delete(transaction)?;
-        Ok(deadline.bound(transaction.commit()).await?)
+        Ok(deadline.bound(pin!(transaction.commit())).await?)
     }
 
     async fn rollback(&mut self, transaction: Resource<Session>) -> Answer<()> {
         let deadline = self.deadline();
         let transaction = self.table().delete(transaction)?;
-        Ok(deadline.bound(transaction.rollback()).await?)
+        Ok(deadline.bound(pin!(transaction.rollback())).await?)
     }
 
     async fn drop(&mut self, session: Resource<Session>) -> wasmtime::Result<()> {
@@ -113,13 +115,13 @@ impl database::HostCursor for Guest {
     async fn next(&mut self, cursor: Resource<Cursor>, max_rows: u32) -> Answer<Option<Batch>> {
         let deadline = self.deadline();
         let cursor = self.table().get_mut(&cursor)?;
-        Ok(deadline.bound(cursor.next(max_rows)).await?)
+        Ok(deadline.bound(pin!(cursor.next(max_rows))).await?)
     }
 
     async fn next_result(&mut self, cursor: Resource<Cursor>) -> Answer<bool> {
         let deadline = self.deadline();
         let cursor = self.table().get_mut(&cursor)?;
-        Ok(deadline.bound(cursor.next_result()).await?)
+        Ok(deadline.bound(pin!(cursor.next_result())).await?)
     }
 
     async fn drop(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<()> {
@@ -137,7 +139,7 @@ impl raw_sql::Host for Guest {
     ) -> Answer<Resource<Cursor>> {
         let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let cursor = deadline.bound(session.fetch_raw(&sql, parameters)).await?;
+        let cursor = deadline.bound(pin!(session.fetch_raw(&sql, parameters))).await?;
         self.lend(cursor)
     }
 
@@ -149,6 +151,6 @@ impl raw_sql::Host for Guest {
     ) -> Answer<u64> {
         let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        Ok(deadline.bound(session.execute_raw(&sql, parameters)).await?)
+        Ok(deadline.bound(pin!(session.execute_raw(&sql, parameters))).await?)
     }
 }

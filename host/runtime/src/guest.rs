@@ -39,7 +39,11 @@ impl Deadline {
         Self { at: now.checked_add(limit).unwrap_or_else(|| now + CENTURY), limit }
     }
 
-    pub(crate) async fn bound<T>(self, future: impl Future<Output = T>) -> Result<T, Error> {
+    /// The future comes pinned, as for [`ferro_session`]'s own limits: it is large.
+    pub(crate) async fn bound<T>(
+        self,
+        future: impl Future<Output = T> + Unpin,
+    ) -> Result<T, Error> {
         timeout_at(self.at, future).await.map_err(|_| self.passed())
     }
 

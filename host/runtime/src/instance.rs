@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
 use ferro_session::{Gate, Limits};
@@ -77,7 +78,7 @@ impl PluginInstance {
     ) -> Result<Self, Error> {
         let Call { gate, limits, deadline, pace, writer } = call;
         let started = Instant::now();
-        let place = deadline.bound(host.place(limits.acquire_timeout)).await??;
+        let place = deadline.bound(pin!(host.place(limits.acquire_timeout))).await??;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
         let watch = Watch::new(deadline, pace, limits.fuel, writer.clone(), place);
         let memory = host.options().memory;
@@ -171,7 +172,7 @@ impl Watch {
         call: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, Error> {
         self.set(State::Running);
-        let outcome = self.watched(call).instrument(self.span.clone()).await;
+        let outcome = self.watched(pin!(call)).instrument(self.span.clone()).await;
         self.set(match &outcome {
             Ok(_) => State::WentWell,
             Err(error) => State::Failed(error.kind),
@@ -181,10 +182,10 @@ impl Watch {
 
     async fn watched<T>(
         &self,
-        call: impl Future<Output = wasmtime::Result<T>>,
+        call: impl Future<Output = wasmtime::Result<T>> + Unpin,
     ) -> Result<T, Error> {
         // The store is not used again after a panic, so nothing sees what it left behind.
-        let caught = AssertUnwindSafe(self.pace.run(call)).catch_unwind();
+        let caught = pin!(AssertUnwindSafe(self.pace.run(call)).catch_unwind());
         match self.deadline.bound(caught).await? {
             Ok(outcome) => outcome.map_err(|error| self.explain(&error)),
             Err(panic) => Err(error::from_panic(panic.as_ref())),

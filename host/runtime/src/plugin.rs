@@ -1,5 +1,6 @@
 //! Loaded plugins, and calls of them.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use ferro_session::{Gate, Limits, Models, Tenant};
@@ -173,7 +174,7 @@ impl Plugin {
         self.check_granted(tenant)?;
         let host = &self.inner.host;
         let deadline = Deadline::after(tenant.limits.deadline);
-        let admission = deadline.bound(host.tenants().admit(tenant)).await??;
+        let admission = deadline.bound(pin!(host.tenants().admit(tenant))).await??;
         let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);

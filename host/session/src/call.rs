@@ -211,12 +211,15 @@ impl Granted {
 
     /// Waits for the database: as long as `wait` may take, of which `spent` is gone, and at most
     /// until the transaction has to end.
+    ///
+    /// What it waits for comes pinned. Moved, it would take its place anew in each future around it,
+    /// and those would be copied with it, tens of kilobytes for each statement.
     pub(crate) async fn wait<T>(
         &self,
         wait: Wait,
         spent: Duration,
         transaction_end: Option<Instant>,
-        work: impl Future<Output = Result<T, Error>>,
+        work: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Result<T, Error> {
         let Some(limits) = self.call.limits() else { return work.await };
         let now = Instant::now();

@@ -1,5 +1,6 @@
 //! Cursors: rows on their way to a caller, counted.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,8 +115,9 @@ impl Cursor {
         };
         let call = &self.granted.call;
         let started = Instant::now();
-        let next = rows.next(call.rows_to_ask(max_rows));
-        let batch = self.granted.wait(Wait::Run, self.spent, self.transaction_end, next).await?;
+        let (granted, spent, end) = (&self.granted, self.spent, self.transaction_end);
+        let most = call.rows_to_ask(max_rows);
+        let batch = granted.wait(Wait::Run, spent, end, pin!(rows.next(most))).await?;
         self.spent += started.elapsed();
         match &batch {
             Some(batch) => {
@@ -134,7 +136,7 @@ impl Cursor {
     async fn end(&mut self) -> Result<(), Error> {
         let Some(Hold { transaction, held }) = self.hold.take() else { return Ok(()) };
         if let Some(transaction) = transaction {
-            let commit = transaction.commit();
+            let commit = pin!(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
         }
         drop(held);
@@ -151,8 +153,8 @@ impl Cursor {
         }
         self.spent = Duration::ZERO;
         let started = Instant::now();
-        let next = rows.next_result();
-        let more = self.granted.wait(Wait::Run, self.spent, self.transaction_end, next).await?;
+        let (granted, spent, end) = (&self.granted, self.spent, self.transaction_end);
+        let more = granted.wait(Wait::Run, spent, end, pin!(rows.next_result())).await?;
         self.spent = started.elapsed();
         Ok(more)
     }

@@ -3,6 +3,7 @@
 mod lent;
 mod own;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -155,10 +156,10 @@ impl Session {
         let started = Instant::now();
         let (rows, hold) = match &self.place {
             Place::Database(database, _) => {
-                self.with_connection(database.fetch_raw(sql, parameters)).await?
+                self.with_connection(pin!(database.fetch_raw(sql, parameters))).await?
             }
             Place::Transaction { transaction, .. } => {
-                (self.run(transaction.fetch_raw(sql, parameters)).await?, Hold::default())
+                (self.run(pin!(transaction.fetch_raw(sql, parameters))).await?, Hold::default())
             }
         };
         Ok(self.cursor(rows, hold, false, started, slot))
@@ -175,19 +176,20 @@ impl Session {
         self.granted.call.admit_written(0)?;
         let changed = match &self.place {
             Place::Transaction { transaction, .. } => {
-                self.run(transaction.execute_raw(sql, parameters)).await
+                self.run(pin!(transaction.execute_raw(sql, parameters))).await
             }
             // Text that is trusted as the application's own may be one that runs in none.
             Place::Database(..) if self.granted.policy.has_fenced_text() => {
                 let text = async move |transaction: Transaction| {
-                    let changed = self.run(transaction.execute_raw(sql, parameters)).await?;
+                    let changed = self.run(pin!(transaction.execute_raw(sql, parameters))).await?;
                     Ok((transaction, changed))
                 };
                 return self.in_own_transaction(text).await;
             }
-            Place::Database(database, _) => {
-                self.with_connection(database.execute_raw(sql, parameters)).await.map(|it| it.0)
-            }
+            Place::Database(database, _) => self
+                .with_connection(pin!(database.execute_raw(sql, parameters)))
+                .await
+                .map(|it| it.0),
         }?;
         self.granted.call.count_written(changed)?;
         Ok(changed)
@@ -214,7 +216,7 @@ impl Session {
                 Place::Transaction { transaction, savepoint: false, end, held }
             }
             Place::Transaction { transaction, end, .. } => {
-                let transaction = self.run(transaction.begin(options)).await?;
+                let transaction = self.run(pin!(transaction.begin(options))).await?;
                 Place::Transaction { transaction, savepoint: true, end: *end, held: None }
             }
         };
@@ -247,7 +249,8 @@ impl Session {
         {
             return Err(limits.transaction_expired());
         }
-        let outcome = self.granted.wait(wait, Duration::ZERO, None, transaction.commit()).await;
+        let commit = pin!(transaction.commit());
+        let outcome = self.granted.wait(wait, Duration::ZERO, None, commit).await;
         drop(held);
         outcome
     }
@@ -262,7 +265,7 @@ impl Session {
         let Place::Transaction { transaction, held, .. } = self.place else {
             return Err(not_a_transaction());
         };
-        let undo = transaction.rollback();
+        let undo = pin!(transaction.rollback());
         let outcome = self.granted.wait(Wait::Run, Duration::ZERO, None, undo).await;
         drop(held);
         outcome
@@ -287,9 +290,11 @@ impl Session {
             Place::Database(..) if writes && self.may_pass_limit(query) => {
                 self.fetch_in_own_transaction(execution).await?
             }
-            Place::Database(database, _) => self.with_connection(database.fetch(execution)).await?,
+            Place::Database(database, _) => {
+                self.with_connection(pin!(database.fetch(execution))).await?
+            }
             Place::Transaction { transaction, .. } => {
-                (self.run(transaction.fetch(execution)).await?, Hold::default())
+                (self.run(pin!(transaction.fetch(execution))).await?, Hold::default())
             }
         };
         Ok(self.cursor(rows, hold, writes, started, slot))
@@ -310,16 +315,16 @@ impl Session {
         let changed = match &self.place {
             Place::Database(..) if self.may_pass_limit(query) => {
                 let write = async move |transaction: Transaction| {
-                    let changed = self.run(transaction.execute(execution)).await?;
+                    let changed = self.run(pin!(transaction.execute(execution))).await?;
                     Ok((transaction, changed))
                 };
                 return self.in_own_transaction(write).await;
             }
             Place::Database(database, _) => {
-                self.with_connection(database.execute(execution)).await.map(|it| it.0)
+                self.with_connection(pin!(database.execute(execution))).await.map(|it| it.0)
             }
             Place::Transaction { transaction, .. } => {
-                self.run(transaction.execute(execution)).await
+                self.run(pin!(transaction.execute(execution))).await
             }
         }?;
         self.granted.call.count_written(changed)?;
@@ -380,7 +385,10 @@ impl Session {
         }
     }
 
-    async fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn run<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Unpin,
+    ) -> Result<T, Error> {
         let wait = match &self.place {
             Place::Database(..) => Wait::AcquireAndRun,
             Place::Transaction { .. } => Wait::Run,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
@@ -189,7 +190,8 @@ impl Server {
     }
 
     async fn open(&self, options: &PgConnectOptions, timeout: Duration) -> Result<(), Failure> {
-        let connection = match tokio::time::timeout(timeout, caught(options.connect())).await {
+        let connection = match tokio::time::timeout(timeout, caught(pin!(options.connect()))).await
+        {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(Failure::from(error)),
             Err(_) => return Err(Failure::Late),

@@ -1,5 +1,6 @@
 //! From rows of PostgreSQL to columns.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -114,7 +115,7 @@ pub(crate) fn events<R: Reader>(
 /// The next row.
 async fn next_row(answers: &mut Answers<'_>) -> Result<Option<PgRow>, sqlx::Error> {
     loop {
-        match caught(answers.try_next()).await? {
+        match caught(pin!(answers.try_next())).await? {
             Some(Either::Right(row)) => return Ok(Some(row)),
             Some(Either::Left(_)) => {}
             None => return Ok(None),

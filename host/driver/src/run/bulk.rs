@@ -5,6 +5,8 @@
 //! says something for each row would wait for us to listen while we write. So the catalog is asked
 //! first; what it cannot do goes as arrays, and so does what would fail, for there are its errors.
 
+use std::pin::pin;
+
 use ferro_wit::plan::{Binding, Bulk, Step};
 use ferro_wit::types::{Batch, Column, Elements, Error};
 use sqlx::postgres::types::Oid;
@@ -50,13 +52,15 @@ pub(super) async fn write(
     bulk: &Bulk,
 ) -> Result<u64, Error> {
     let mut place = target.place(Need::Live).await?;
-    let wires = match caught(wires(&mut place, bulk)).await {
+    let found = caught(pin!(wires(&mut place, bulk))).await;
+    let wires = match found {
         Ok(wires) => wires,
         Err(error) => return Err(place.fail(error).await),
     };
     let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
     if let Some(stream) = stream {
-        return match caught(send(&mut place, &bulk.sql, &stream)).await {
+        let sent = caught(pin!(send(&mut place, &bulk.sql, &stream))).await;
+        return match sent {
             Ok(written) => place.complete().await.map(|()| written),
             Err(error) => Err(place.fail(error).await),
         };
@@ -94,7 +98,9 @@ async fn send(place: &mut Place, sql: &str, stream: &Stream<'_>) -> Result<u64, 
     let mut chunk = Vec::with_capacity(2 * CHUNK);
     chunk.extend_from_slice(HEADER);
     for index in 0..stream.rows {
-        stream.write(index, &mut chunk).map_err(|Unfit| sqlx::Error::WorkerCrashed)?;
+        stream.write(index, &mut chunk).map_err(|Unfit| {
+            sqlx::Error::Encode("a value was found to fit its column, and cannot be written".into())
+        })?;
         if chunk.len() >= CHUNK {
             copy.send(chunk.as_slice()).await?;
             chunk.clear();

@@ -1,6 +1,8 @@
 //! Which columns SQL text of the caller returns on PostgreSQL, asked before it is run: no rows have
 //! columns too.
 
+use std::pin::pin;
+
 use ferro_wit::types::{Error, Value};
 use sqlx::postgres::PgTypeInfo;
 use sqlx::postgres::types::Oid;
@@ -37,7 +39,7 @@ pub(super) async fn postgres(
     };
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
     let sql = AssertSqlSafe(sql).into_sql_str();
-    let statement = caught(connection.prepare_with(sql, &types)).await?;
+    let statement = caught(pin!(connection.prepare_with(sql, &types))).await?;
     if !keeps_statements {
         // SQLx gives every statement that it only prepares a name.
         connection.execute("DEALLOCATE ALL").await?;

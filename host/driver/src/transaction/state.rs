@@ -1,6 +1,7 @@
 //! The state that a transaction, its savepoints and its cursors share: who has the connection, and
 //! whether the transaction still lives.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -307,7 +308,7 @@ pub(crate) async fn command(raw: &mut Raw, sql: &str) -> Result<(), sqlx::Error>
         Raw::Sqlite(connection) => connection.command(sql).await,
         Raw::Postgres(connection) => {
             let commands = sqlx::raw_sql(AssertSqlSafe(sql));
-            caught(commands.execute(&mut **connection)).await.map(drop)
+            caught(pin!(commands.execute(&mut **connection))).await.map(drop)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a session takes for a single statement: a connection of the tenant's part, and a transaction
 //! where its effect has to be undone if it is too large.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use ferro_driver::{Database, Execution, Transaction};
@@ -41,7 +42,7 @@ impl Session {
     ) -> BoxFuture<'_, Result<(ferro_driver::Cursor, Hold), Error>> {
         Box::pin(async move {
             let Own { transaction, held } = self.own_transaction().await?;
-            let rows = self.run(transaction.fetch(execution)).await?;
+            let rows = self.run(pin!(transaction.fetch(execution))).await?;
             Ok((rows, Hold { held, transaction: Some(transaction) }))
         })
     }
@@ -58,7 +59,7 @@ impl Session {
             let Own { transaction, held } = self.own_transaction().await?;
             let (transaction, changed) = write(transaction).await?;
             self.granted.call.count_written(changed)?;
-            let commit = transaction.commit();
+            let commit = pin!(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
             drop(held);
             Ok(changed)
@@ -71,7 +72,7 @@ impl Session {
         options: TransactionOptions,
     ) -> Result<Own, Error> {
         let held = self.granted.hold().await?;
-        let begin = database.begin(options);
+        let begin = pin!(database.begin(options));
         let transaction = self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
         Ok(Own { transaction, held })
     }
@@ -79,7 +80,7 @@ impl Session {
     /// Runs a single statement, which counts as one of the connections that the tenant may have.
     pub(super) async fn with_connection<T>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
+        work: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Result<(T, Hold), Error> {
         let held = self.granted.hold().await?;
         let done = self.run(work).await?;
