@@ -136,7 +136,8 @@ impl Cursor {
     async fn end(&mut self) -> Result<(), Error> {
         let Some(Hold { transaction, held }) = self.hold.take() else { return Ok(()) };
         if let Some(transaction) = transaction {
-            let commit = pin!(transaction.commit());
+            // Boxed, as it is rare and every read would have room for it.
+            let commit = Box::pin(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
         }
         drop(held);
