@@ -64,6 +64,7 @@ fn main() -> Result<()> {
         ],
     )?;
     neighbours::measure(&mut bench, &runtime, &world)?;
-    soak::measure(&mut bench, &runtime, &world)?;
-    bench.report()
+    let soaked = soak::measure(&mut bench, &runtime, &world);
+    bench.report()?;
+    soaked
 }
