@@ -305,8 +305,9 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes the only column of a select, as a value of its own type. Databases may compare it with
-    /// the outer value before they ask whether the row is in scope.
+    /// Writes the only column of a select: where it is looked for in a list, as what is returned, an
+    /// enum as its text, and guarded, since databases may compare it with the outer value before they
+    /// ask whether the row is in scope.
     fn only_value(&mut self, projection: &'a Projection, guarded: bool) -> Result<(), Error> {
         match projection {
             Projection::Outputs(outputs) => {
@@ -316,15 +317,11 @@ impl<'a> Compiler<'a> {
                         false => self.expression(*expression)?,
                     }
                 }
-                Ok(())
             }
-            Projection::Model | Projection::Fields(_) => {
-                for field in self.listed_fields(projection)? {
-                    self.column(field);
-                }
-                Ok(())
-            }
+            fields if guarded => self.projection(fields)?,
+            fields => self.listed_fields(fields)?.into_iter().for_each(|it| self.column(it)),
         }
+        Ok(())
     }
 
     fn groups(&mut self, select: &'a Select) -> Result<(), Error> {
