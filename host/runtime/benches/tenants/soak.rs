@@ -81,7 +81,11 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
         "MiB",
         vec![
             one("after warm-up", warm),
-            Measured { subject: "half the time later", values: vec![later], goal: Some(Goal::Ratio(GROWTH)) },
+            Measured {
+                subject: "half the time later",
+                values: vec![later],
+                goal: Some(Goal::Ratio(GROWTH)),
+            },
         ],
     );
     ensure!(later <= warm * GROWTH, "memory grew from {warm:.1} to {later:.1} MiB");
