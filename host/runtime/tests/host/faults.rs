@@ -94,8 +94,8 @@ async fn s2_a_spinning_guest_lets_other_tasks_run() {
     let spin = bench.plugin.call_wave(&spinning, r#"notes#add("app", "lost", spin)"#);
     // Both share this thread.
     let neighbour = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
         let started = Instant::now();
+        tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(bench.call(r#"greet("you")"#).await, r#""hello you""#);
         started.elapsed()
     };
