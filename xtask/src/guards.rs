@@ -52,6 +52,7 @@ pub(crate) fn run_guards(options: &Options) -> Result<()> {
     step("with every guard");
     for (target, tests) in tests {
         let program = Program::build(target)?.context("the tests do not build")?;
+        ensure!(program.has(tests)?, "`{target}` has no tests with `{tests}` in their names");
         ensure!(program.passes(tests)?, "`{tests}` of `{target}` fail with every guard, too");
         println!("  {target}, {tests}: pass");
     }
@@ -106,9 +107,20 @@ impl Program {
         program.map(Some).with_context(|| format!("no tests are called `{target}`"))
     }
 
-    fn passes(&self, tests: &str) -> Result<bool> {
+    /// Whether there are such tests: none at all would pass.
+    fn has(&self, tests: &str) -> Result<bool> {
+        let listed = self.command(tests).args(["--list", "--format", "terse"]).output()?;
+        Ok(String::from_utf8_lossy(&listed.stdout).lines().any(|it| it.ends_with(": test")))
+    }
+
+    fn command(&self, tests: &str) -> Command {
         let mut command = Command::new(&self.path);
         command.arg(tests).current_dir(&self.folder);
+        command
+    }
+
+    fn passes(&self, tests: &str) -> Result<bool> {
+        let mut command = self.command(tests);
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let started = Instant::now();
         loop {

@@ -94,7 +94,7 @@ async fn a_savepoint_undoes_what_happened_since_and_leaves_the_outer_usable() {
 }
 
 #[tokio::test]
-async fn dropping_an_outer_savepoint_undoes_the_inner_ones() {
+async fn p1_dropping_an_outer_savepoint_undoes_the_inner_ones() {
     for database in both_with_table().await {
         let transaction = database.begin(no_options()).await.unwrap();
         let outer = transaction.begin(no_options()).await.unwrap();

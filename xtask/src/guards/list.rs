@@ -217,7 +217,7 @@ pub(super) const GUARDS: &[Guard] = &[
         file: "guest/core/src/policy/rows.rs",
         line: r#"let exact = if own { "" } else { compiler.dialect.exact(field.ty.kind) };"#,
         without: r#"let exact = if own || true { "" } else { compiler.dialect.exact(field.ty.kind) };"#,
-        target: "databases",
+        target: "sql",
         tests: "t6_",
     },
     Guard {

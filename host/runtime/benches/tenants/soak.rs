@@ -116,10 +116,12 @@ async fn soak(world: &Arc<World>, time: Duration) -> Result<Soaked> {
         let (world, stop, attacks) = (Arc::clone(world), Arc::clone(&stop), Arc::clone(&attacks));
         attackers.spawn(attack(world, stop, attacks, attacker));
     }
-    let mut soaked = Soaked::default();
-    soaked.warm_up = warm_up().await?;
-    soaked.warm = memory_over(time / 2).await?;
-    soaked.later = memory_over(time / 2).await?;
+    let mut soaked = Soaked {
+        warm_up: warm_up().await?,
+        warm: memory_over(time / 2).await?,
+        later: memory_over(time / 2).await?,
+        ..Soaked::default()
+    };
     stop.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
         let (times, refused) = client??;
