@@ -253,14 +253,16 @@ async def test_what_a_call_used_comes_with_its_result_and_goes_to_the_operator(
     with pytest.raises(ferro.FerroError):
         await atlas.call("import-cities", [CITIES[0], CITIES[0]], tenant=EVERYTHING)
     told, failed = [it for it in caplog.records if it.name == "ferro.call"][-2:]
-    assert vars(told).items() >= {
+    assert (told.name, told.levelname) == ("ferro.call", "INFO")
+    expected = {
         "plugin": atlas.name,
         "tenant": EVERYTHING.name,
         "export": "top-cities",
         "outcome": "ok",
         "rows_read": 2,
         "result_bytes": used.bytes,
-    }.items()
+    }
+    assert {name: vars(told)[name] for name in expected} == expected
     # An error that the function returns is a result like any other, as it is for the host in Rust.
     assert (vars(failed)["export"], vars(failed)["outcome"]) == ("import-cities", "ok")
 
