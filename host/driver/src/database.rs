@@ -252,8 +252,9 @@ impl Database {
                 return Ok(lease);
             };
             // What is silent for so long is replaced by what SQLx finds or opens.
-            let ping = async { caught(pin!(connection.ping())).await };
-            if let Ok(Ok(())) = timeout(self.inner.acquire_timeout, ping).await {
+            let time = self.inner.acquire_timeout;
+            let answer = timeout(time, caught(pin!(connection.ping()))).await;
+            if let Ok(Ok(())) = answer {
                 lease.clear();
                 return Ok(lease);
             }

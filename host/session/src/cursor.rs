@@ -115,9 +115,11 @@ impl Cursor {
         };
         let call = &self.granted.call;
         let started = Instant::now();
-        let (granted, spent, end) = (&self.granted, self.spent, self.transaction_end);
         let most = call.rows_to_ask(max_rows);
-        let batch = granted.wait(Wait::Run, spent, end, pin!(rows.next(most))).await?;
+        let batch = self
+            .granted
+            .wait(Wait::Run, self.spent, self.transaction_end, pin!(rows.next(most)))
+            .await?;
         self.spent += started.elapsed();
         match &batch {
             Some(batch) => {
@@ -154,8 +156,10 @@ impl Cursor {
         }
         self.spent = Duration::ZERO;
         let started = Instant::now();
-        let (granted, spent, end) = (&self.granted, self.spent, self.transaction_end);
-        let more = granted.wait(Wait::Run, spent, end, pin!(rows.next_result())).await?;
+        let more = self
+            .granted
+            .wait(Wait::Run, self.spent, self.transaction_end, pin!(rows.next_result()))
+            .await?;
         self.spent = started.elapsed();
         Ok(more)
     }
