@@ -208,9 +208,9 @@ impl Sql {
 /// Appends an identifier in quotes. Names have been checked to hold no NUL.
 pub(crate) fn push_name(text: &mut String, name: &str) {
     text.push('"');
-    for (position, part) in name.split('"').enumerate() {
-        text.push_str(if position > 0 { "\"\"" } else { "" });
-        text.push_str(part);
+    match name.bytes().any(|it| it == b'"') {
+        true => text.push_str(&name.replace('"', "\"\"")),
+        false => text.push_str(name),
     }
     text.push('"');
 }

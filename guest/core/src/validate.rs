@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ferro_wit::query::{Node, NodeRef, Projection, Query, RowSource, Select, SelectRef, Statement};
 use ferro_wit::types::{Error, ScalarType};
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::{at, invalid, limit, mismatch};
 
@@ -203,22 +204,25 @@ impl Check<'_> {
     }
 }
 
+/// Nodes, of which there are few nearly always.
+pub(crate) type Nodes = SmallVec<[NodeRef; 8]>;
+
 /// What a node refers to.
-pub(crate) fn children(node: &Node) -> (Vec<NodeRef>, Option<SelectRef>) {
+pub(crate) fn children(node: &Node) -> (Nodes, Option<SelectRef>) {
     let children = match node {
-        Node::Literal(_) | Node::Parameter(_) | Node::Field(_) | Node::Excluded(_) => Vec::new(),
-        Node::Unary((_, operand)) | Node::Cast((operand, _)) => vec![*operand],
-        Node::Binary((_, left, right)) => vec![*left, *right],
-        Node::Between((value, lower, upper)) => vec![*value, *lower, *upper],
-        Node::AllOf(terms) | Node::AnyOf(terms) => terms.clone(),
-        Node::Call(call) => call.arguments.clone(),
+        Node::Literal(_) | Node::Parameter(_) | Node::Field(_) | Node::Excluded(_) => smallvec![],
+        Node::Unary((_, operand)) | Node::Cast((operand, _)) => smallvec![*operand],
+        Node::Binary((_, left, right)) => smallvec![*left, *right],
+        Node::Between((value, lower, upper)) => smallvec![*value, *lower, *upper],
+        Node::AllOf(terms) | Node::AnyOf(terms) => Nodes::from_slice(terms),
+        Node::Call(call) => Nodes::from_slice(&call.arguments),
         Node::Case(case) => case
             .branches
             .iter()
             .flat_map(|branch| [branch.when, branch.then])
             .chain(case.otherwise)
             .collect(),
-        Node::Json(path) => vec![path.document],
+        Node::Json(path) => smallvec![path.document],
         Node::Aggregate(aggregate) => {
             [aggregate.argument].into_iter().chain(aggregate.filter).collect()
         }
@@ -230,24 +234,24 @@ pub(crate) fn children(node: &Node) -> (Vec<NodeRef>, Option<SelectRef>) {
             .chain(window.order_by.iter().map(|term| term.expression))
             .collect(),
         Node::Related(related) => related.condition.into_iter().collect(),
-        Node::Subquery(select) | Node::Exists(select) => return (Vec::new(), Some(*select)),
-        Node::InSelect((operand, select)) => return (vec![*operand], Some(*select)),
+        Node::Subquery(select) | Node::Exists(select) => return (smallvec![], Some(*select)),
+        Node::InSelect((operand, select)) => return (smallvec![*operand], Some(*select)),
     };
     (children, None)
 }
 
 /// The nodes that a select refers to.
-pub(crate) fn select_nodes(select: &Select) -> Vec<NodeRef> {
-    let mut nodes = Vec::new();
+pub(crate) fn select_nodes(select: &Select) -> Nodes {
+    let mut nodes = Nodes::new();
     if let Projection::Outputs(outputs) = &select.projection {
         nodes.extend(outputs.iter().map(|it| it.expression));
     }
     if let ferro_wit::query::Distinct::On(on) = &select.distinct {
-        nodes.extend(on);
+        nodes.extend_from_slice(on);
     }
     nodes.extend(select.joins.iter().map(|it| it.on));
     nodes.extend(select.filter);
-    nodes.extend(&select.group_by);
+    nodes.extend_from_slice(&select.group_by);
     nodes.extend(select.having);
     nodes.extend(select.order_by.iter().map(|it| it.expression));
     nodes.extend(select.limit);

@@ -106,7 +106,7 @@ impl<'a> Compiler<'a> {
     /// Writes what a select lists as the columns of the common table that it fills.
     pub(super) fn common_columns(&mut self, projection: &'a Projection) -> Result<(), Error> {
         let Some(Filled { fields, exactly }) = self.filled else { return Ok(()) };
-        let listed = self.listed_values(projection)?;
+        let listed = self.listed_values(projection);
         for (position, (value, field)) in listed.into_iter().zip(fields).enumerate() {
             self.sql.push(if position > 0 { ", " } else { "" });
             match exactly {
@@ -117,13 +117,13 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn listed_values(&self, projection: &'a Projection) -> Result<Vec<Listed<'a>>, Error> {
-        Ok(match projection {
+    fn listed_values(&self, projection: &Projection) -> Vec<Listed<'a>> {
+        match projection {
             Projection::Outputs(outputs) => {
                 outputs.iter().map(|it| Listed::Node(it.expression)).collect()
             }
-            fields => self.listed_fields(fields)?.into_iter().map(Listed::Field).collect(),
-        })
+            _ => self.typing.frame().listed.iter().copied().map(Listed::Field).collect(),
+        }
     }
 
     fn common_column(&mut self, value: &Listed<'a>, to: Type) -> Result<(), Error> {

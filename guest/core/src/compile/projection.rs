@@ -13,8 +13,13 @@ impl<'a> Compiler<'a> {
     pub(super) fn projection(&mut self, projection: &'a Projection) -> Result<(), Error> {
         match projection {
             Projection::Model | Projection::Fields(_) => {
-                let fields = self.listed_fields(projection)?;
-                self.fields(&fields);
+                for position in 0..self.typing.frame().listed.len() {
+                    if position > 0 {
+                        self.sql.push(", ");
+                    }
+                    let field = self.typing.frame().listed[position];
+                    self.as_text(field, |it| it.column(field));
+                }
             }
             Projection::Outputs(outputs) => {
                 for (position, output) in outputs.iter().enumerate() {
@@ -26,17 +31,6 @@ impl<'a> Compiler<'a> {
             }
         }
         Ok(())
-    }
-
-    /// The fields that a projection lists by themselves.
-    pub(super) fn listed_fields(&self, projection: &Projection) -> Result<Vec<&'a Field>, Error> {
-        match projection {
-            Projection::Model => Ok(self.view().readable_fields().collect()),
-            Projection::Fields(names) => {
-                names.iter().map(|name| self.view().readable(name)).collect()
-            }
-            Projection::Outputs(_) => Ok(Vec::new()),
-        }
     }
 
     /// Writes ` RETURNING …`, if something is to be returned.
@@ -55,15 +49,6 @@ impl<'a> Compiler<'a> {
         self.sql.push(" RETURNING ");
         self.projection(projection)?;
         Ok(columns)
-    }
-
-    fn fields(&mut self, fields: &[&Field]) {
-        for (position, field) in fields.iter().enumerate() {
-            if position > 0 {
-                self.sql.push(", ");
-            }
-            self.as_text(field, |it| it.column(field));
-        }
     }
 
     /// Writes a column to be returned. The driver knows no enums of the application: it reads their

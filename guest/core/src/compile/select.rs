@@ -319,7 +319,7 @@ impl<'a> Compiler<'a> {
                 }
             }
             fields if guarded => self.projection(fields)?,
-            fields => self.listed_fields(fields)?.into_iter().for_each(|it| self.column(it)),
+            _ => self.typing.frame().listed.clone().into_iter().for_each(|it| self.column(it)),
         }
         Ok(())
     }

@@ -50,31 +50,54 @@ impl<'a> Column<'a> {
 impl<'a> Typing<'a> {
     /// What a projection returns; fails for what the caller may not read.
     ///
-    /// Columns are read by their place, so the names of outputs are not part of the SQL.
+    /// Columns are read by their place, so the names of outputs are not part of the SQL. The fields
+    /// among them are kept with the frame, for the writer.
     pub(crate) fn projected(
         &mut self,
         projection: &'a Projection,
     ) -> Result<Vec<Column<'a>>, Error> {
         match projection {
             Projection::Model => {
-                let columns: Vec<_> = self.view().readable_fields().map(Column::of_field).collect();
-                match columns.is_empty() {
+                let fields: Vec<_> = self.view().readable_fields().collect();
+                match fields.is_empty() {
                     true => Err(denied(format!(
                         "no field of {} may be read",
                         shown(&self.view().model.name)
                     ))),
-                    false => Ok(columns),
+                    false => Ok(self.listed(fields)),
                 }
             }
             Projection::Fields(names) => {
-                distinct_names(names.iter().map(String::as_str), names.len())?;
-                names.iter().map(|name| self.view().readable(name).map(Column::of_field)).collect()
+                let fields = self.distinct_fields(names)?;
+                Ok(self.listed(fields))
             }
             Projection::Outputs(outputs) => {
-                distinct_names(outputs.iter().map(|it| it.name.as_str()), outputs.len())?;
+                distinct_names(outputs)?;
                 outputs.iter().map(|output| self.of_output(output)).collect()
             }
         }
+    }
+
+    fn listed(&mut self, fields: Vec<&'a Field>) -> Vec<Column<'a>> {
+        let columns = fields.iter().copied().map(Column::of_field).collect();
+        self.frame_mut().listed = fields;
+        columns
+    }
+
+    fn distinct_fields(&self, names: &[String]) -> Result<Vec<&'a Field>, Error> {
+        if names.is_empty() {
+            return Err(no_columns());
+        }
+        let mut fields: Vec<&Field> =
+            Vec::with_capacity(names.len().min(self.view().model.fields.len()));
+        for name in names {
+            let field = self.view().readable(name)?;
+            if fields.iter().any(|it| std::ptr::eq(*it, field)) {
+                return Err(twice(name));
+            }
+            fields.push(field);
+        }
+        Ok(fields)
     }
 
     fn of_output(&mut self, output: &'a Output) -> Result<Column<'a>, Error> {
@@ -83,17 +106,25 @@ impl<'a> Typing<'a> {
     }
 }
 
-fn distinct_names<'a>(names: impl Iterator<Item = &'a str>, count: usize) -> Result<(), Error> {
-    if count == 0 {
-        return Err(invalid("a projection names at least one column"));
+fn distinct_names(outputs: &[Output]) -> Result<(), Error> {
+    if outputs.is_empty() {
+        return Err(no_columns());
     }
-    let mut names: Vec<_> = names.collect();
+    let mut names: Vec<_> = outputs.iter().map(|it| it.name.as_str()).collect();
     names.sort_unstable();
     if names.first().is_some_and(|it| it.is_empty()) {
         return Err(invalid("a column of a projection has no name"));
     }
     match names.windows(2).find(|it| it[0] == it[1]) {
-        Some(twice) => Err(invalid(format!("a projection has two columns {}", shown(twice[0])))),
+        Some(names) => Err(twice(names[0])),
         None => Ok(()),
     }
+}
+
+fn no_columns() -> Error {
+    invalid("a projection names at least one column")
+}
+
+fn twice(name: &str) -> Error {
+    invalid(format!("a projection has two columns {}", shown(name)))
 }

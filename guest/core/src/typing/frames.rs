@@ -39,6 +39,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) joins: Vec<Join<'a>>,
     /// The common tables that stand beside them, in order.
     pub(crate) joined: Vec<Joined>,
+    /// The fields that its projection lists by themselves.
+    pub(crate) listed: Vec<&'a Field>,
     /// How its rows are found from one of an outer frame.
     pub(crate) reach: Option<Reach<'a>>,
     /// The frames of the selects that this one is combined with, in order.
@@ -103,6 +105,7 @@ impl<'a> Typing<'a> {
             row,
             joins: Vec::new(),
             joined: Vec::new(),
+            listed: Vec::new(),
             reach: None,
             combined: Vec::new(),
             first: None,

@@ -260,11 +260,10 @@ impl<'a> Typing<'a> {
             Projection::Outputs(outputs) => outputs.as_slice(),
             Projection::Model | Projection::Fields(_) => &[],
         };
-        let mut nodes: Vec<_> = outputs.iter().map(|it| it.expression).collect();
-        nodes.extend(select.order_by.iter().map(|it| it.expression));
-        nodes.extend(select.having);
+        let outputs = outputs.iter().map(|it| it.expression);
+        let order = select.order_by.iter().map(|it| it.expression);
         let mut grouped = !select.group_by.is_empty();
-        for node in nodes {
+        for node in outputs.chain(order).chain(select.having) {
             grouped |= self.fact(node)?.aggregate;
         }
         Ok(grouped)
