@@ -123,6 +123,8 @@ struct Instances {
     idle: Vec<CoreInstance>,
     /// All of them, the ones at work included.
     count: usize,
+    /// How many callers wait for one. To wake nobody is a call of the system, too.
+    waiting: usize,
 }
 
 struct CoreInstance {
@@ -185,8 +187,10 @@ impl Pool {
                 instances.count += 1;
                 return Ok(Place { pool: self, instance: None });
             }
+            instances.waiting += 1;
             let waited = self.returned.wait_timeout(instances, DEADLINE);
-            let (guard, result) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (mut guard, result) = waited.unwrap_or_else(PoisonError::into_inner);
+            guard.waiting -= 1;
             if result.timed_out() {
                 let busy = Error::new(ErrorKind::Busy, "no compiler of queries was free in time");
                 return Err(Error { retryable: true, ..busy });
@@ -224,8 +228,11 @@ impl Drop for Place<'_> {
             Some(instance) => instances.idle.push(instance),
             None => instances.count -= 1,
         }
+        let is_awaited = instances.waiting > 0;
         drop(instances);
-        self.pool.returned.notify_one();
+        if is_awaited {
+            self.pool.returned.notify_one();
+        }
     }
 }
 
