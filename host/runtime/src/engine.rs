@@ -26,6 +26,11 @@ const TABLES: u32 = 8;
 /// threads an interruption for each guest that ends, which is what neighbours would notice most.
 const KEPT: usize = 256 * 1024;
 
+/// So many places that are free may keep such bytes, and the code's first memory, for the next guest
+/// of the same plugin. With more, memory would grow for hours, with each rare moment in which many
+/// guests are alive at once.
+const WARM: u32 = 16;
+
 /// The engine that plugins run in: places for `instances` of them at once, each with memories of up
 /// to `memory` bytes. With `fuel`, their code counts what it uses.
 pub(crate) fn plugins(
@@ -43,6 +48,7 @@ pub(crate) fn plugins(
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
+        .max_unused_warm_slots(WARM)
         .max_memory_size(memory);
     // Without a way to ask which pages are dirty, all of them would be cleaned.
     if PoolingAllocationConfig::is_pagemap_scan_available() {
