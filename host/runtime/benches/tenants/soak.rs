@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ferro_host::ErrorKind;
 use ferro_session::{Grant, Limits, TableGrant, Tenant};
 use ferro_test_support::bench::{Bench, Case, Goal, Measured};
@@ -18,17 +18,19 @@ const HOSTILE: i64 = 10;
 const CLIENTS: i64 = 16;
 /// Calls of each hostile tenant that are.
 const ATTACKS: usize = 4;
+/// The same for the warm-up: more than the host has places, so that each place was used once.
+const WARMING_ATTACKS: usize = 8;
 const TIME: Duration = Duration::from_secs(60);
 const QUICK_TIME: Duration = Duration::from_secs(6);
-/// Memory may grow by so much after the warm-up, by the allocator's moods and not by ours.
+/// Memory may grow by so much after the warm-up, by the allocator's moods and not by ours. It is
+/// looked at while nothing runs: what guests that are alive have is no growth.
 const GROWTH: f64 = 1.05;
-/// What memory is, is the median of samples over a window.
-const WINDOW: Duration = Duration::from_millis(1_500);
-const SAMPLES: u32 = 10;
-/// It is warm once so many windows on end have hardly more than any before, which has to come about.
-const CALM: u32 = 4;
+/// It is warm once so many bouts left hardly more memory behind than any before, which
+/// has to come about.
+const CALM: u32 = 2;
 const STEADY: f64 = 1.01;
-const LONGEST_WARM_UP: Duration = Duration::from_secs(60);
+const BOUT: Duration = Duration::from_secs(10);
+const LONGEST_WARM_UP: u32 = 12;
 
 /// What a hostile tenant calls, of which plugin.
 const CALLS: [(bool, &str); 11] = [
@@ -53,18 +55,19 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
     }
     let time = if bench.is_quick() { QUICK_TIME } else { TIME };
     eprintln!("  {}, {}, {} s", case.name, case.backend, time.as_secs());
-    let soaked = runtime.block_on(soak(world, time))?;
-    let Soaked { mut times, refused, attacks, warm_up, warm, later } = soaked;
+    let (warm, warm_up) = runtime.block_on(warm_up(world, time.min(BOUT)))?;
+    let Soaked { mut times, refused, attacks, memory: later } =
+        runtime.block_on(soak(world, time, ATTACKS))?;
     let count = times.len();
     ensure!(count > 0, "no honest call went well");
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = count as f64 / (warm_up + time).as_secs_f64();
+    let rate = count as f64 / time.as_secs_f64();
     times.sort_unstable_by(f64::total_cmp);
     let slowest = times[(count * 99 / 100).min(count - 1)];
     println!(
         "soak: {count} honest calls, {refused} more told to try again; {attacks} hostile ones; warm \
-         after {:.0} s",
-        warm_up.as_secs_f64()
+         after {} s",
+        warm_up.as_secs()
     );
     let one = |subject, value| Measured { subject, values: vec![value], goal: None };
     let rates = Case { name: "a soak: honest calls", ..case };
@@ -88,20 +91,17 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
     Ok(())
 }
 
-#[derive(Default)]
 struct Soaked {
     /// Of honest calls, in microseconds.
     times: Vec<f64>,
     refused: u64,
     attacks: u64,
-    warm_up: Duration,
-    /// The memory of the process when it was warm, and in the second half of the time after that, in
-    /// mebibytes.
-    warm: f64,
-    later: f64,
+    /// What the process has when all calls have ended, in mebibytes.
+    memory: f64,
 }
 
-async fn soak(world: &Arc<World>, time: Duration) -> Result<Soaked> {
+/// All tenants at once, for a time; the hostile ones each with so many calls.
+async fn soak(world: &Arc<World>, time: Duration, calls: usize) -> Result<Soaked> {
     let stop = Arc::new(AtomicBool::new(false));
     let attacks = Arc::new(AtomicU64::new(0));
     let mut clients = JoinSet::new();
@@ -109,44 +109,37 @@ async fn soak(world: &Arc<World>, time: Duration) -> Result<Soaked> {
         clients.spawn(honest(Arc::clone(world), Arc::clone(&stop), client));
     }
     let mut attackers = JoinSet::new();
-    for attacker in 0..usize::try_from(HOSTILE)? * ATTACKS {
+    for attacker in 0..usize::try_from(HOSTILE)? * calls {
         let (world, stop, attacks) = (Arc::clone(world), Arc::clone(&stop), Arc::clone(&attacks));
-        attackers.spawn(attack(world, stop, attacks, attacker));
+        attackers.spawn(attack(world, stop, attacks, attacker / calls, attacker));
     }
-    let mut soaked = Soaked::default();
-    (soaked.warm, soaked.warm_up) = warm_up().await?;
-    tokio::time::sleep(time / 2).await;
-    let (half, mut windows) = (Instant::now(), Vec::new());
-    while half.elapsed() < time / 2 {
-        windows.push(memory().await?);
-    }
-    soaked.later = median(windows);
+    tokio::time::sleep(time).await;
     stop.store(true, Ordering::Relaxed);
+    let (mut times, mut refused) = (Vec::new(), 0);
     while let Some(client) = clients.join_next().await {
-        let (times, refused) = client??;
-        soaked.times.extend(times);
-        soaked.refused += refused;
+        let (of_client, refusals) = client??;
+        times.extend(of_client);
+        refused += refusals;
     }
     while let Some(attacker) = attackers.join_next().await {
         attacker?;
     }
-    soaked.attacks = attacks.load(Ordering::Relaxed);
     at_rest(world).await?;
-    Ok(soaked)
+    Ok(Soaked { times, refused, attacks: attacks.load(Ordering::Relaxed), memory: resident()? })
 }
 
-/// Waits until memory grows no more; how much it was at most, and how long that took.
-async fn warm_up() -> Result<(f64, Duration)> {
-    let started = Instant::now();
-    let (mut most, mut steady) = (0_f64, 0);
-    while steady < CALM {
-        let now = memory().await?;
-        steady = if now <= most * STEADY { steady + 1 } else { 0 };
+/// Soaks until that leaves no more memory behind; how much it was at most, and how long that took.
+async fn warm_up(world: &Arc<World>, bout: Duration) -> Result<(f64, Duration)> {
+    let (mut most, mut calm) = (0_f64, 0);
+    for turn in 1..=LONGEST_WARM_UP {
+        let now = soak(world, bout, WARMING_ATTACKS).await?.memory;
+        calm = if now <= most * STEADY { calm + 1 } else { 0 };
         most = most.max(now);
-        let warm = steady == CALM || started.elapsed() < LONGEST_WARM_UP;
-        ensure!(warm, "memory grows without end: {now:.1} MiB after {:?}", started.elapsed());
+        if calm == CALM {
+            return Ok((most, bout * turn));
+        }
     }
-    Ok((most, started.elapsed()))
+    bail!("memory grows without end: {most:.1} MiB after {LONGEST_WARM_UP} bouts")
 }
 
 /// One request after another, each of another tenant, which sees its own rows and no others.
@@ -175,19 +168,20 @@ async fn honest(world: Arc<World>, stop: Arc<AtomicBool>, client: i64) -> Result
     Ok((times, refused))
 }
 
-/// One attack after another, of one hostile tenant.
+/// One attack after another, of one hostile tenant, each from another one on.
 async fn attack(
     world: Arc<World>,
     stop: Arc<AtomicBool>,
     attacks: Arc<AtomicU64>,
-    attacker: usize,
+    tenant: usize,
+    first: usize,
 ) {
     let limits =
         Limits { deadline: Duration::from_millis(200), memory: 16 << 20, ..Limits::default() };
     let grant = Grant::read_write().with_unfenced_raw_sql();
-    let tenant = Tenant::new(format!("hostile-{}", attacker / ATTACKS)).grant("bench", grant);
+    let tenant = Tenant::new(format!("hostile-{tenant}")).grant("bench", grant);
     let tenant = Arc::new(tenant.limits(limits));
-    for turn in attacker.. {
+    for turn in first.. {
         if stop.load(Ordering::Relaxed) {
             return;
         }
@@ -214,27 +208,12 @@ async fn at_rest(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// The memory of this process over a window.
-async fn memory() -> Result<f64> {
-    let mut samples = Vec::new();
-    for _ in 0..SAMPLES {
-        samples.push(resident()?);
-        tokio::time::sleep(WINDOW / SAMPLES).await;
-    }
-    Ok(median(samples))
-}
-
 /// The memory of this process now, in mebibytes.
 fn resident() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes / 1024.0)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Numbers that look random and are the same each time.
