@@ -14,6 +14,8 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 use serde::Serialize;
 
+use crate::words::Words;
+
 /// What a plan depends on. The one key of every host: a plan that is kept under it can serve no
 /// other models, dialect, policy or query. Values are in none of its parts.
 ///
@@ -54,7 +56,7 @@ impl Lookup<'_> {
 /// two of them may be as large as all others together. Past the bound, plans that are asked for least
 /// make room; a guest that sends ever new shapes does not push out those in steady use.
 pub struct PlanCache {
-    plans: Cache<PlanKey, Kept, Size, SeedableRandomState>,
+    plans: Cache<PlanKey, Kept, Size, Words<SeedableRandomState>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -138,9 +140,9 @@ impl std::fmt::Debug for PlanCache {
 /// Guests choose what is hashed, so the hash is keyed with randomness of the operating system. It is
 /// one that is made for speed, since every query is hashed as a whole: who found queries that collide
 /// would make others compare the number of a catalog more often, and nothing else.
-fn hasher() -> SeedableRandomState {
+fn hasher() -> Words<SeedableRandomState> {
     static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
-    SeedableRandomState::with_seed(random(), &SHARED)
+    Words(SeedableRandomState::with_seed(random(), &SHARED))
 }
 
 fn random() -> u64 {

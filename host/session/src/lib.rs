@@ -107,6 +107,7 @@ mod size;
 mod tenant;
 mod tenants;
 mod usage;
+mod words;
 
 pub use cache::PlanCache;
 pub use compiler::{Catalog, Compiler};

@@ -1,0 +1,131 @@
+//! A hasher for what derives `Hash` and is made of many small numbers, as a query is.
+
+use std::hash::{BuildHasher, Hasher};
+
+/// Builds hashers that put small numbers together before they hash them.
+///
+/// Of a query most is discriminants, lengths and indices, which `derive(Hash)` hands over one by one
+/// and as wide as they may be: a hash of each took two thirds of finding a plan. What is hashed is
+/// still all of it: texts and large numbers in their order, and the small numbers in theirs, which
+/// say where the others belong.
+#[derive(Debug, Clone)]
+pub(crate) struct Words<S>(pub(crate) S);
+
+impl<S: BuildHasher<Hasher: Clone>> BuildHasher for Words<S> {
+    type Hasher = WordHasher<S::Hasher>;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        WordHasher { inner: self.0.build_hasher(), word: 0, bits: 0 }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct WordHasher<H> {
+    inner: H,
+    /// Small numbers that were not hashed yet, the latest in the lowest bits.
+    word: u64,
+    bits: u32,
+}
+
+impl<H: Hasher> WordHasher<H> {
+    #[inline]
+    fn add<const BITS: u32>(&mut self, number: u64) {
+        if self.bits + BITS > u64::BITS {
+            self.inner.write_u64(self.word);
+            (self.word, self.bits) = (0, 0);
+        }
+        self.word = (self.word << BITS) | number;
+        self.bits += BITS;
+    }
+}
+
+impl<H: Hasher + Clone> Hasher for WordHasher<H> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.inner.write(bytes);
+    }
+
+    #[inline]
+    fn write_u8(&mut self, number: u8) {
+        self.add::<8>(number.into());
+    }
+
+    #[inline]
+    fn write_u32(&mut self, number: u32) {
+        match u16::try_from(number) {
+            Ok(small) => self.add::<16>(small.into()),
+            Err(_) => self.inner.write_u32(number),
+        }
+    }
+
+    #[inline]
+    fn write_usize(&mut self, number: usize) {
+        match u8::try_from(number) {
+            Ok(small) => self.add::<8>(small.into()),
+            Err(_) => self.inner.write_usize(number),
+        }
+    }
+
+    #[inline]
+    fn write_isize(&mut self, number: isize) {
+        match u8::try_from(number) {
+            Ok(small) => self.add::<8>(small.into()),
+            Err(_) => self.inner.write_isize(number),
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        let mut whole = self.inner.clone();
+        whole.write_u64(self.word);
+        whole.write_u32(self.bits);
+        whole.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::hash::RandomState;
+
+    use super::*;
+
+    #[test]
+    fn whatever_differs_in_one_number_or_letter_has_another_hash() {
+        let words = Words(RandomState::new());
+        let base =
+            (vec![0_u8; 20], vec![0_u32; 20], [0_isize; 20], String::from("abc"), vec![false; 300]);
+        let mut seen = HashSet::from([words.hash_one(&base)]);
+        let mut check = |other: &(Vec<u8>, Vec<u32>, [isize; 20], String, Vec<bool>)| {
+            assert_ne!(other, &base);
+            assert!(seen.insert(words.hash_one(other)), "seen before: {other:?}");
+        };
+        for place in 0..20 {
+            for number in [1, 255, 256, 65_535, 65_536, u32::MAX] {
+                let mut other = base.clone();
+                other.1[place] = number;
+                check(&other);
+            }
+            for number in [1, -1, 255, 256, isize::MAX] {
+                let mut other = base.clone();
+                other.2[place] = number;
+                check(&other);
+            }
+            let mut other = base.clone();
+            other.0[place] = 1;
+            check(&other);
+        }
+        for text in ["", "ab", "abd", "abcd"] {
+            check(&(base.0.clone(), base.1.clone(), base.2, text.into(), base.4.clone()));
+        }
+        for length in [0, 1, 255, 256, 299, 301] {
+            check(&(base.0.clone(), base.1.clone(), base.2, base.3.clone(), vec![false; length]));
+        }
+    }
+
+    #[test]
+    fn what_is_equal_has_the_same_hash() {
+        let words = Words(RandomState::new());
+        let one = (String::from("abc"), vec![1_u32, 70_000], Some(-1_isize));
+        assert_eq!(words.hash_one(&one), words.hash_one(one.clone()));
+    }
+}
