@@ -27,8 +27,8 @@ const TABLES: u32 = 8;
 const KEPT: usize = 256 * 1024;
 
 /// So many places that are free may keep such bytes, and the code's first memory, for the next guest
-/// of the same plugin. With more, memory would grow for hours, with each rare moment in which many
-/// guests are alive at once.
+/// of the same plugin. With more, memory keeps growing by a place for each rare moment in which more
+/// guests are alive at once than before.
 const WARM: u32 = 16;
 
 /// The engine that plugins run in: places for `instances` of them at once, each with memories of up
