@@ -58,7 +58,7 @@ async fn p7_no_statement_keeps_the_thread_of_its_caller() {
     run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
     let slow_count = format!("SELECT count(*) FROM ({})", numbers(3_000_000));
     let slow_insert = format!("INSERT INTO t {}", numbers(1_000_000));
-    // Short the first times, so that it is thought to be.
+    // Short the first times, on a disk that is quick enough, so that it is thought to be.
     let insert = "INSERT INTO t SELECT value FROM json_each(?)";
     let many: Vec<_> = (0..300_000).map(|it| it.to_string()).collect();
     let many = format!("[{}]", many.join(","));

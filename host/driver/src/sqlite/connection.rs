@@ -20,6 +20,9 @@ use crate::value::sqlite::Bound;
 const HERE: Duration = Duration::from_millis(1);
 /// What has taken longer is not tried on its caller's thread again.
 const SHORT: Duration = Duration::from_micros(300);
+/// A write with more bytes of texts and blobs is not tried on its caller's thread: a list in one
+/// parameter is as many rows as it likes, however few they were before.
+const SMALL: usize = 4 << 10;
 
 /// The longest text or blob, in bytes: what SQLite allows, and what a stranger may make of one by
 /// putting it together in the database, where no limit of the host sees it.
@@ -316,7 +319,7 @@ impl Connection {
         let stranger = self.stranger;
         let handle = self.settle().await?;
         Ok(match (handle.spent(part), handle.writes()) {
-            (_, true) if stranger => false,
+            (_, true) if stranger || handle.bound() > SMALL => false,
             (Some(spent), _) => spent <= SHORT,
             (None, writes) => !writes,
         })

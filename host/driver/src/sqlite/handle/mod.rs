@@ -69,6 +69,8 @@ struct Open {
     /// Its text, if it is kept.
     sql: Option<Box<str>>,
     spent: Spent,
+    /// How many bytes of texts and blobs are bound to it.
+    bound: usize,
 }
 
 /// Owned: finalized when it is dropped.
@@ -129,14 +131,14 @@ impl Handle {
         self.close();
         if let Some((sql, Kept { prepared, spent })) = self.statements.remove_entry(sql) {
             let length = sql.len();
-            self.open = Some(Open { prepared, sql: Some(sql), spent });
+            self.open = Some(Open { prepared, sql: Some(sql), spent, bound: 0 });
             return self.admit().map(|()| length);
         }
         let keep = keep && self.statements.capacity() > 0;
         let (prepared, rest) = self.prepare(sql, keep)?;
         let whole = keep && sql[rest..].trim_ascii().is_empty();
-        self.open =
-            Some(Open { prepared, sql: whole.then(|| sql.into()), spent: Spent::default() });
+        let (sql, spent) = (whole.then(|| sql.into()), Spent::default());
+        self.open = Some(Open { prepared, sql, spent, bound: 0 });
         self.admit().map(|()| rest)
     }
 
@@ -180,7 +182,7 @@ impl Handle {
 
     /// Closes the open statement, if there is one. What it did stays; what it had to give is lost.
     pub(crate) fn close(&mut self) {
-        let Some(Open { prepared, sql, mut spent }) = self.open.take() else { return };
+        let Some(Open { prepared, sql, mut spent, .. }) = self.open.take() else { return };
         let Some(sql) = sql else { return };
         spent.end();
         // SAFETY: the statement is one of this connection and not finalized. What `reset` returns
@@ -223,10 +225,18 @@ impl Handle {
                 }
             }
         };
-        match code {
-            ffi::SQLITE_OK => Ok(()),
-            code => Err(self.failure(code)),
+        if code != ffi::SQLITE_OK {
+            return Err(self.failure(code));
         }
+        if let Some(open) = &mut self.open {
+            open.bound += value.bytes();
+        }
+        Ok(())
+    }
+
+    /// How many bytes of texts and blobs are bound to the open statement.
+    pub(crate) fn bound(&self) -> usize {
+        self.open.as_ref().map_or(0, |it| it.bound)
     }
 
     /// Goes to the next row of the open statement; false: there is none.
