@@ -4,6 +4,7 @@
 //! load does to its neighbours; and a soak with a thousand tenants, ten of them hostile, which fails
 //! if a connection is lost or memory grows.
 
+mod memory;
 mod neighbours;
 mod soak;
 mod world;

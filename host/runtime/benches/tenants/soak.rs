@@ -11,6 +11,7 @@ use ferro_test_support::bench::{Bench, Case, Goal, Measured};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use crate::memory::resident;
 use crate::world::{ROWS, TENANTS, World, owner};
 
 const HOSTILE: i64 = 10;
@@ -22,8 +23,8 @@ const ATTACKS: usize = 4;
 const WARMING_ATTACKS: usize = 8;
 const TIME: Duration = Duration::from_secs(60);
 const QUICK_TIME: Duration = Duration::from_secs(6);
-/// Memory may grow by so much after the warm-up, by the allocator's moods and not by ours. It is
-/// looked at while nothing runs: what guests that are alive have is no growth.
+/// Memory may grow by so much after the warm-up. It is looked at while nothing runs: what guests
+/// that are alive have is no growth.
 const GROWTH: f64 = 1.05;
 /// It is warm once so many bouts left hardly more memory behind than any before, which
 /// has to come about.
@@ -206,14 +207,6 @@ async fn at_rest(world: &World) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
-}
-
-/// The memory of this process now, in mebibytes.
-fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes / 1024.0)
 }
 
 /// Numbers that look random and are the same each time.
