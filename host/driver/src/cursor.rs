@@ -3,6 +3,7 @@
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,21 +47,27 @@ const MOST_BYTES: usize = 8 << 20;
 /// ```
 pub struct Cursor {
     columns: Columns,
+    /// Rows that were read already, which come before those on their way.
+    ready: VecDeque<Batch>,
     /// None after the end.
     events: Option<Events>,
-    /// How many rows the next batch may have.
-    wanted: Arc<AtomicU32>,
     /// What is said again after a failure, which must not look like the end.
     failure: Option<Error>,
     /// The further result sets of a plan of several steps.
     steps: Option<Box<Steps>>,
 }
 
-/// What a statement says: first which columns it has, then rows.
-pub(crate) type Events = BoxStream<'static, Result<Event, Error>>;
+/// What a statement has still to say.
+struct Events {
+    stream: BoxStream<'static, Result<Event, Error>>,
+    /// How many rows the next batch may have.
+    wanted: Wanted,
+}
+
+type Wanted = Arc<AtomicU32>;
 
 pub(crate) enum Event {
-    /// The columns, where the plan does not tell.
+    /// The columns, where the plan does not tell: once, before the rows.
     Columns(Option<Vec<ColumnInfo>>),
     Batch(Batch),
 }
@@ -68,6 +75,13 @@ pub(crate) enum Event {
 enum Columns {
     Planned(Planned),
     Described(Vec<ColumnInfo>),
+}
+
+impl Columns {
+    /// Those that the plan tells of, else those that the database does.
+    fn new(planned: Option<Planned>, described: Vec<ColumnInfo>) -> Self {
+        planned.map_or(Self::Described(described), Self::Planned)
+    }
 }
 
 /// A step of a plan.
@@ -90,40 +104,47 @@ impl Planned {
     }
 }
 
+impl Events {
+    fn new<S>(events: impl FnOnce(Wanted) -> S) -> Self
+    where
+        S: Stream<Item = Result<Event, Error>> + Send + 'static,
+    {
+        let wanted = Wanted::default();
+        Self { stream: events(Arc::clone(&wanted)).boxed(), wanted }
+    }
+}
+
 impl Cursor {
-    /// Runs a statement up to its first row, so that what is wrong with it is known now.
+    /// Reads events up to the columns, so that what is wrong with a statement is known now.
     pub(crate) async fn start<S>(
         planned: Option<Planned>,
-        events: impl FnOnce(Arc<AtomicU32>) -> S,
+        events: impl FnOnce(Wanted) -> S,
     ) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
-        let wanted = Arc::new(AtomicU32::new(0));
-        let mut events = events(Arc::clone(&wanted)).boxed();
-        let described = match events.next().await {
+        let mut events = Events::new(events);
+        let described = match events.stream.next().await {
             Some(Ok(Event::Columns(described))) => described,
             Some(Err(error)) => return Err(error),
             Some(Ok(Event::Batch(_))) | None => return Err(out_of_turn()),
         };
-        let columns = match (planned, described) {
-            (Some(planned), _) => Columns::Planned(planned),
-            (None, described) => Columns::Described(described.unwrap_or_default()),
-        };
-        Ok(Self { columns, events: Some(events), wanted, failure: None, steps: None })
+        let columns = Columns::new(planned, described.unwrap_or_default());
+        Ok(Self { events: Some(events), ..Self::with_columns(columns) })
     }
 
     /// A statement that is not sent: it would return no rows.
     pub(crate) fn empty(planned: Planned) -> Self {
-        let columns = Columns::Planned(planned);
-        Self { columns, events: None, wanted: Arc::default(), failure: None, steps: None }
+        Self::with_columns(Columns::Planned(planned))
     }
 
     /// Rows that were read already.
     pub(crate) fn of_batches(planned: Planned, batches: Vec<Batch>) -> Self {
-        let wanted = Arc::new(AtomicU32::new(0));
-        let events = ready(batches, Arc::clone(&wanted)).boxed();
-        Self { events: Some(events), wanted, ..Self::empty(planned) }
+        Self { ready: batches.into(), ..Self::empty(planned) }
+    }
+
+    fn with_columns(columns: Columns) -> Self {
+        Self { columns, ready: VecDeque::new(), events: None, failure: None, steps: None }
     }
 
     /// The same, with further result sets.
@@ -213,20 +234,14 @@ impl Cursor {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        self.wanted.store(max_rows, Ordering::Relaxed);
-        let event = match &mut self.events {
-            Some(events) => events.next().await,
-            None => None,
-        };
-        let failure = match event {
-            Some(Ok(Event::Batch(batch))) => {
+        let failure = match self.read(max_rows).await {
+            Some(Ok(batch)) => {
                 if let Some(steps) = &mut self.steps {
                     steps.pass(&batch);
                 }
                 return Ok(Some(batch));
             }
             Some(Err(error)) => Some(error),
-            Some(Ok(Event::Columns(_))) => Some(out_of_turn()),
             None => None,
         };
         self.events = None;
@@ -239,6 +254,23 @@ impl Cursor {
             steps.end().await?;
         }
         Ok(None)
+    }
+
+    /// The next batch, of those at hand or of those on their way.
+    async fn read(&mut self, max_rows: u32) -> Option<Result<Batch, Error>> {
+        if let Some(mut batch) = self.ready.pop_front() {
+            if let Some(rest) = split_off(&mut batch, max_rows) {
+                self.ready.push_front(rest);
+            }
+            return Some(Ok(batch));
+        }
+        let events = self.events.as_mut()?;
+        events.wanted.store(max_rows, Ordering::Relaxed);
+        Some(match events.stream.next().await? {
+            Ok(Event::Batch(batch)) => Ok(batch),
+            Ok(Event::Columns(_)) => Err(out_of_turn()),
+            Err(error) => Err(error),
+        })
     }
 }
 
@@ -284,23 +316,4 @@ fn decode_error(
 
 pub(crate) fn out_of_turn() -> Error {
     Error::new(ErrorKind::Internal, "a statement said something out of turn")
-}
-
-/// Batches, cut as they are asked for.
-fn ready(
-    batches: Vec<Batch>,
-    wanted: Arc<AtomicU32>,
-) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
-    async_stream::stream! {
-        for mut batch in batches {
-            loop {
-                let rest = split_off(&mut batch, wanted.load(Ordering::Relaxed));
-                yield Ok(Event::Batch(batch));
-                match rest {
-                    Some(rest) => batch = rest,
-                    None => break,
-                }
-            }
-        }
-    }
 }

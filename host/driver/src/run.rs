@@ -30,7 +30,6 @@ use crate::raw::{self, Statement};
 use crate::reset::Traces;
 use crate::transaction::Transaction;
 use crate::transaction::state::command;
-use crate::value::sqlite::Bound;
 
 /// A plan with the values that it binds.
 #[derive(Clone)]
@@ -257,20 +256,17 @@ async fn open(
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
     let place = target.place(need).await?.for_cursor();
     let keep = place.keeps_statements();
-    let reader_of = planned.clone();
     match arguments {
         Arguments::Sqlite(values) => {
-            let values = values.into_iter().map(Bound::into_owned).collect();
-            let request = cursor::sqlite::Request { sql: None, values, keep };
-            let events = |it| cursor::sqlite::events(place, request, Some(reader_of), it);
-            Cursor::start(Some(planned.clone()), events).await
+            let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep };
+            cursor::sqlite::open(place, request, Some(planned.clone())).await
         }
         Arguments::Postgres(arguments) => {
             let sql = step.sql.clone();
             let request = cursor::postgres::Request { sql, arguments, keep };
-            let reader = cursor::postgres::Planned::new(reader_of);
+            let reader = cursor::postgres::Planned::new(planned.clone());
             let events = |it| cursor::postgres::events(place, request, reader, it);
-            Cursor::start(Some(planned.clone()), events).await
+            Cursor::start(Some(planned), events).await
         }
     }
 }
@@ -297,12 +293,10 @@ pub(crate) async fn fetch_raw(
         let mut place = target.place_for(&statement).await?.for_cursor();
         match arguments {
             Arguments::Sqlite(values) => {
-                let request = cursor::sqlite::Request {
-                    sql: Some(statement.sql.clone().into_owned()),
-                    values: values.into_iter().map(Bound::into_owned).collect(),
-                    keep: place.keeps_statements() && !statement.lasts,
-                };
-                Cursor::start(None, |it| cursor::sqlite::events(place, request, None, it)).await
+                let keep = place.keeps_statements() && !statement.lasts;
+                let request =
+                    cursor::sqlite::Request { sql: &statement.sql, values: &values, keep };
+                cursor::sqlite::open(place, request, None).await
             }
             Arguments::Postgres(arguments) => {
                 let sql = describe::typed(&statement.sql, &parameters);

@@ -194,18 +194,19 @@ async fn all_steps_see_the_same_snapshot() {
 async fn steps_run_in_the_transaction_of_the_caller_and_leave_it_open() {
     for database in both_with_families().await {
         let transaction = database.begin(no_options()).await.unwrap();
-        transaction.execute_raw("INSERT INTO child VALUES (40, 4, 'a')", vec![]).await.unwrap();
+        let insert = "INSERT INTO child VALUES (40, 4, 'a'), (41, 4, 'a')";
+        transaction.execute_raw(insert, vec![]).await.unwrap();
         let mut cursor =
             transaction.fetch(families(database.dialect(), "WHERE id = 4")).await.unwrap();
         assert_eq!(read(&mut cursor).await.len(), 1);
         assert!(cursor.next_result().await.unwrap());
         let busy = transaction.execute_raw("SELECT 1", vec![]).await.unwrap_err();
         assert_eq!(busy.kind, ErrorKind::Busy);
-        assert_eq!(firsts(&read(&mut cursor).await), [40]);
+        assert_eq!(firsts(&read(&mut cursor).await), [40, 41]);
         assert!(!cursor.next_result().await.unwrap());
-        transaction.execute_raw("INSERT INTO child VALUES (41, 4, 'a')", vec![]).await.unwrap();
+        transaction.execute_raw("INSERT INTO child VALUES (42, 4, 'a')", vec![]).await.unwrap();
         transaction.commit().await.unwrap();
-        assert_eq!(count(&database, "child").await, 8);
+        assert_eq!(count(&database, "child").await, 9);
 
         let transaction = database.begin(no_options()).await.unwrap();
         let mut cursor = transaction.fetch(families(database.dialect(), "")).await.unwrap();

@@ -1,13 +1,15 @@
 //! From rows of SQLite to columns, without anything between.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use ferro_wit::types::{Batch, ColumnInfo, Error, ScalarType};
 use futures_util::Stream;
 
-use super::{Event, MOST_BYTES, Planned, Unreadable, decode_error, end, out_of_turn};
+use super::{
+    Columns, Cursor, Event, Events, MOST_BYTES, Planned, Unreadable, Wanted, decode_error, end,
+    out_of_turn,
+};
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Raw;
 use crate::run::place::{Ending, Place};
@@ -16,40 +18,66 @@ use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
 
 /// What is run. A statement that is kept is prepared once for each connection.
-pub(crate) struct Request {
-    /// None: that of the plan.
-    pub(crate) sql: Option<String>,
-    pub(crate) values: Vec<Bound<'static>>,
+pub(crate) struct Request<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) values: &'a [Bound<'a>],
     pub(crate) keep: bool,
+}
+
+/// Runs a statement up to its first row. If that is all it returns and it was quick to come, the
+/// connection goes back at once, and nothing is left to be streamed.
+pub(crate) async fn open(
+    mut place: Place,
+    request: Request<'_>,
+    planned: Option<Planned>,
+) -> Result<Cursor, Error> {
+    let (rows, only) = match begin(&mut place, request, planned).await {
+        Ok(begun) => begun,
+        Err(ending) => return Err(place.end(ending).await.err().unwrap_or_else(out_of_turn)),
+    };
+    if rows.is_ended() {
+        place.end(Ending::Complete).await?;
+        let columns = Columns::new(rows.planned, rows.found);
+        return Ok(Cursor { ready: only.into_iter().collect(), ..Cursor::with_columns(columns) });
+    }
+    let columns = Columns::new(rows.planned.clone(), rows.found.clone());
+    let events = Events::new(|wanted| events(place, rows, wanted));
+    Ok(Cursor { events: Some(events), ..Cursor::with_columns(columns) })
+}
+
+/// The rows, and all there are if that is known; else how the statement has ended.
+async fn begin(
+    place: &mut Place,
+    Request { sql, values, keep }: Request<'_>,
+    planned: Option<Planned>,
+) -> Result<(Rows, Option<Batch>), Ending> {
+    let (Raw::Sqlite(connection), answering) = place.begin() else {
+        return Err(Ending::Refused(out_of_turn()));
+    };
+    connection.open(sql, keep, values).await.map_err(Ending::Failed)?;
+    let (rows, read) = connection.run(Rows::new(planned)).await.map_err(Ending::Failed)?;
+    let only = read.map_err(Ending::Abandoned)?;
+    match rows.is_ended() {
+        true => connection.close(),
+        false => *answering = true,
+    }
+    Ok((rows, only))
 }
 
 /// A stream owns the connection while it reads from it. One that is dropped half-way leaves the
 /// connection as [`Place`] says.
-pub(crate) fn events(
+fn events(
     place: Place,
-    Request { sql, values, keep }: Request,
-    planned: Option<Planned>,
-    wanted: Arc<AtomicU32>,
+    rows: Rows,
+    wanted: Wanted,
 ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
     async_stream::stream! {
-        let mut place = place;
+        let (mut place, mut rows) = (place, rows);
         let mut last = None;
         let ending = 'rows: {
-            let (raw, answering) = place.begin();
-            let Raw::Sqlite(connection) = raw else {
+            let (Raw::Sqlite(connection), _) = place.begin() else {
                 break 'rows Ending::Refused(out_of_turn());
             };
-            let text = sql.as_deref().or(planned.as_ref().map(|it| it.step().sql.as_str()));
-            if let Err(error) = connection.open(text.unwrap_or_default(), keep, &values).await {
-                break 'rows Ending::Failed(error);
-            }
-            let mut rows = match connection.run(Rows::new(planned)).await {
-                Ok((rows, Ok(_))) => rows,
-                Ok((_, Err(error))) => break 'rows Ending::Abandoned(error),
-                Err(error) => break 'rows Ending::Failed(error),
-            };
-            *answering = true;
-            yield Ok(Event::Columns(rows.found()));
             loop {
                 rows.wanted = Some(wanted.load(Ordering::Relaxed));
                 let (batch, ended) = match connection.run(rows).await {
@@ -88,11 +116,13 @@ struct Rows {
     ahead: VecDeque<Vec<Bound<'static>>>,
     /// The statement is at a row that was not looked at.
     at_row: bool,
-    /// How many rows the next batch may have. None: only the columns are wanted.
+    /// How many rows the next batch may have. None: nobody has asked for rows yet.
     wanted: Option<u32>,
     /// Rows that were given away.
     given: u64,
     ended: bool,
+    /// Why the first row cannot be read, which is told when it is asked for.
+    unreadable: Option<Error>,
 }
 
 /// Rows that are looked at for the kinds of columns before the first batch, and their size.
@@ -100,10 +130,13 @@ const MOST_AHEAD: usize = 256;
 const MOST_BYTES_AHEAD: usize = 1 << 20;
 
 impl Job for Rows {
-    /// None: there are no more rows, or none was asked for yet.
+    /// None: there are no more rows, or none was asked for yet and there are several.
     type Output = Result<Option<Batch>, Error>;
 
     fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop> {
+        if let Some(error) = self.unreadable.take() {
+            return Ok(Err(error));
+        }
         let mut batch = match self.batch.take() {
             Some(batch) => batch,
             None => {
@@ -115,17 +148,27 @@ impl Job for Rows {
                 BatchBuilder::new(self.columns())
             }
         };
-        let Some(wanted) = self.wanted else {
-            self.batch = Some(batch);
-            return Ok(Ok(None));
+        let wanted = match self.wanted {
+            Some(wanted) => wanted,
+            // Whether there is but one row can be tried.
+            None if progress.is_a_try() => 1,
+            None => 0,
         };
         let filled = self.fill(handle, progress, &mut batch, wanted);
         let given = match filled {
+            Ok(Ok(())) if self.wanted.is_none() && !self.is_ended() => Ok(None),
             Ok(Ok(())) => return Ok(Ok(self.give(batch))),
             Ok(Err(unreadable)) => {
                 let number = self.given + u64::from(batch.rows()) + 1;
                 let origin = handle.origin(unreadable.0).map(|it| (it.table, it.column));
-                Err(decode_error(self.columns(), origin, Some(number), unreadable))
+                let error = decode_error(self.columns(), origin, Some(number), unreadable);
+                match self.wanted {
+                    Some(_) => Err(error),
+                    None => {
+                        self.unreadable = Some(error);
+                        Ok(None)
+                    }
+                }
             }
             Err(stop) => {
                 self.batch = Some(batch);
@@ -148,9 +191,7 @@ impl Job for Rows {
     }
 
     fn restart(&mut self) {
-        self.batch = None;
-        self.ahead.clear();
-        self.at_row = false;
+        *self = Self { wanted: self.wanted, ..Self::new(self.planned.take()) };
     }
 }
 
@@ -165,6 +206,7 @@ impl Rows {
             wanted: None,
             given: 0,
             ended: false,
+            unreadable: None,
         }
     }
 
@@ -174,12 +216,7 @@ impl Rows {
 
     /// Whether everything was given away.
     fn is_ended(&self) -> bool {
-        self.ended && self.ahead.is_empty()
-    }
-
-    /// What the columns are, if the plan does not tell.
-    fn found(&self) -> Option<Vec<ColumnInfo>> {
-        self.planned.is_none().then(|| self.found.clone())
+        self.ended && self.ahead.is_empty() && self.unreadable.is_none()
     }
 
     /// Adds rows until there are enough or no more.
@@ -192,6 +229,23 @@ impl Rows {
     ) -> Result<Result<(), Unreadable>, Stop> {
         let mut looked_at = batch.rows();
         loop {
+            if batch.rows() >= wanted || batch.bytes() >= MOST_BYTES {
+                // The end is often near. Then the connection goes back with these rows, not with a
+                // call for more that may never come. Where rows are long in coming, it is not for
+                // them that these should wait.
+                let is_near = progress.is_a_try() || batch.rows() >= STRIDE;
+                if is_near && self.ahead.is_empty() && !self.at_row {
+                    self.at_row = !self.ended && handle.step()?;
+                    self.ended = !self.at_row;
+                }
+                return Ok(Ok(()));
+            }
+            if batch.rows() - looked_at >= STRIDE {
+                looked_at = batch.rows();
+                if progress.is_late() {
+                    return Err(Stop::Late);
+                }
+            }
             if let Some(row) = self.ahead.pop_front() {
                 if let Err(unreadable) = read(batch, |column| Ok(row[column].stored())) {
                     return Ok(Err(unreadable));
@@ -208,23 +262,6 @@ impl Rows {
                     return Ok(Err(unreadable));
                 }
                 self.at_row = false;
-            }
-            if batch.rows() >= wanted || batch.bytes() >= MOST_BYTES {
-                // The end is often near. Then the connection goes back with these rows, not with a
-                // call for more that may never come. Where rows are long in coming, it is not for
-                // them that these should wait.
-                let is_near = progress.is_a_try() || batch.rows() >= STRIDE;
-                if is_near && self.ahead.is_empty() && !self.at_row {
-                    self.at_row = handle.step()?;
-                    self.ended = !self.at_row;
-                }
-                return Ok(Ok(()));
-            }
-            if batch.rows() - looked_at >= STRIDE {
-                looked_at = batch.rows();
-                if progress.is_late() {
-                    return Err(Stop::Late);
-                }
             }
         }
     }
