@@ -205,6 +205,10 @@ pub fn derive_enum(input: TokenStream) -> TokenStream {
 /// `include ferro:orm/plugin@0.1.0;`. The macro makes a module `bindings` with the types of the
 /// world and the traits of its exports, and a struct `Plugin` to implement them for: see
 /// [`macro@exports`].
+///
+/// On `wasm32-unknown-unknown` it also sets the global allocator, which starts with the memory that
+/// the linker reserves. Link with `-Clink-arg=--initial-heap=262144`, as this workspace does in
+/// `.cargo/config.toml`: a call that needs no more spares the host growing it.
 #[proc_macro]
 pub fn plugin(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as plugin::Plugin);

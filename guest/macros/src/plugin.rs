@@ -104,6 +104,10 @@ impl Plugin {
                 }
             }
 
+            #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+            #[global_allocator]
+            static HEAP: ::ferro::__private::Heap = ::ferro::__private::Heap;
+
             // The names of exports mean nothing to other linkers, and are no good symbols there.
             #[cfg(target_family = "wasm")]
             #[allow(unsafe_code, clippy::undocumented_unsafe_blocks, reason = "generated")]

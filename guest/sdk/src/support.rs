@@ -12,6 +12,10 @@ pub use crate::host::database;
 pub use crate::host::raw_sql;
 pub use crate::row::{Layout, Slot};
 pub use crate::tree::Steps;
+/// The allocator of a plugin, a newer version of the standard library's own: it begins with the
+/// memory that the linker has reserved (`--initial-heap`), and grows it only after that.
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use dlmalloc::GlobalDlmalloc as Heap;
 pub use {ferro_wit, wit_bindgen};
 
 /// The fields of one row to insert.

@@ -27,6 +27,10 @@ use ferro_wit::query::{
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::{Error, ScalarType, Value};
 
+/// That of plugins made with the SDK, too.
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 struct Plugin;
 
 bindings::export!(Plugin with_types_in bindings);
