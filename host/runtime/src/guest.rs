@@ -8,18 +8,18 @@ use ferro_wit::types::Error;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::{WasiCtx, WasiCtxView};
+use wasmtime_wasi::WasiCtxView;
 
 use crate::error::{deadline_passed, limit_exceeded};
 use crate::output::Writer;
-use crate::wasi;
+use crate::wasi::Wasi;
 
 /// The host's side of an instance: the data of its store.
 ///
 /// Dropped with the store, and with it every session, cursor and transaction of the call.
 pub struct Guest {
     table: ResourceTable,
-    wasi: WasiCtx,
+    wasi: Wasi,
     gate: Option<Gate>,
     deadline: Deadline,
     memory: MemoryLimit,
@@ -72,7 +72,7 @@ impl Guest {
             used: 0,
             instances: limits.instances as usize,
         };
-        let wasi = wasi::context(writer, limits.log_bytes);
+        let wasi = Wasi::new(writer, limits.log_bytes);
         let mut store = Store::new(engine, Self { table, wasi, gate, deadline, memory });
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
@@ -104,7 +104,7 @@ impl Guest {
     }
 
     pub(crate) fn wasi(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: self.wasi.context(), table: &mut self.table }
     }
 
     /// What a wait of the host for the database is bounded by.

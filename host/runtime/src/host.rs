@@ -178,9 +178,11 @@ impl Host {
         let name: Arc<str> = Arc::from(name);
         let schema = describe(self, &pre, &name).await.map_err(|error| of_models(&name, error))?;
         let models = self.models(schema).map_err(|error| of_models(&name, error))?;
-        let imports = ty.imports(engine).map(|(import, _)| import.to_owned()).collect();
+        let imports: Vec<_> = ty.imports(engine).map(|(import, _)| import.to_owned()).collect();
+        let needs_raw_sql = imports.iter().any(|it| load::without_version(it) == load::RAW_SQL);
         let exports = export::list(&component, engine);
-        Ok(Plugin::new(Loaded { name, host: self.clone(), pre, models, imports, exports }))
+        let host = self.clone();
+        Ok(Plugin::new(Loaded { name, host, pre, models, imports, needs_raw_sql, exports }))
     }
 
     /// Checks an application's own models.

@@ -14,7 +14,7 @@ use crate::export::{self, Export};
 use crate::guest::{Deadline, Guest};
 use crate::host::Host;
 use crate::instance::{Call, PluginInstance};
-use crate::load::{RAW_SQL, without_version};
+use crate::load::RAW_SQL;
 use crate::meter::{self, CallUsage};
 use crate::output::Writer;
 use crate::pace::Pace;
@@ -33,6 +33,7 @@ pub(crate) struct Loaded {
     pub(crate) pre: PrivilegedPluginPre<Guest>,
     pub(crate) models: Arc<Models>,
     pub(crate) imports: Vec<String>,
+    pub(crate) needs_raw_sql: bool,
     pub(crate) exports: Vec<Export>,
 }
 
@@ -99,7 +100,7 @@ impl Plugin {
     /// Whether it imports `raw-sql`: only a tenant that is granted SQL text can call it.
     #[must_use]
     pub fn needs_raw_sql(&self) -> bool {
-        self.inner.imports.iter().any(|import| without_version(import) == RAW_SQL)
+        self.inner.needs_raw_sql
     }
 
     /// Calls an export with values, for a tenant.

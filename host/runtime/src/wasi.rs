@@ -36,9 +36,24 @@ pub(crate) const INTERFACES: [&str; 15] = [
 /// The most random bytes in one call: the host makes them before it copies them.
 const RANDOM_BYTES: u64 = 64 * 1024;
 
-pub(crate) fn context(writer: &Writer, log_bytes: u64) -> WasiCtx {
-    let (output, errors) = output::streams(writer, log_bytes);
-    WasiCtx::builder().stdout(output).stderr(errors).max_random_size(RANDOM_BYTES).build()
+/// What one guest has of WASI, made when it asks for any of it: most guests never do.
+pub(crate) struct Wasi {
+    writer: Writer,
+    log_bytes: u64,
+    context: Option<WasiCtx>,
+}
+
+impl Wasi {
+    pub(crate) fn new(writer: &Writer, log_bytes: u64) -> Self {
+        Self { writer: writer.clone(), log_bytes, context: None }
+    }
+
+    pub(crate) fn context(&mut self) -> &mut WasiCtx {
+        self.context.get_or_insert_with(|| {
+            let (output, errors) = output::streams(&self.writer, self.log_bytes);
+            WasiCtx::builder().stdout(output).stderr(errors).max_random_size(RANDOM_BYTES).build()
+        })
+    }
 }
 
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
