@@ -20,6 +20,7 @@ mod loader;
 mod mailbox;
 mod models;
 mod query;
+mod results;
 mod rows;
 mod session;
 mod values;
@@ -33,7 +34,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<loader::Loader>()?;
     module.add_class::<session::Gate>()?;
     module.add_class::<session::Session>()?;
-    module.add_class::<session::RowCursor>()?;
+    module.add_class::<results::RowCursor>()?;
     module.add_class::<guest::GuestGate>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;

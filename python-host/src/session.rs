@@ -2,28 +2,24 @@
 
 use std::sync::Arc;
 
-use ferro_session::{Cursor, Tenant};
+use ferro_session::Tenant;
 use ferro_wit::plan::{Bind, Binding, Plan, Step};
-use ferro_wit::types::{Batch, ColumnInfo, Dialect, Error, ErrorKind, TransactionOptions, Value};
+use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+use pyo3::types::{PyList, PyTuple};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use crate::bridge::{Bell, Outcome, lock, runtime, spawn, start};
-use crate::columns::read_batch;
+use crate::bridge::{Bell, runtime, spawn, start};
 use crate::databases::Databases;
-use crate::errors::{exception, raise};
+use crate::errors::raise;
 use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
+use crate::results::{DictRows, Instances, RowCursor, TupleRows, read_to_end};
 use crate::rows::{Carried, Written, read_rows};
 use crate::values::guess_value;
-
-/// Rows are asked for in batches of so many: large enough that the ask costs nothing, small enough
-/// that objects are made of the first rows while the last ones are read.
-const ROWS_PER_BATCH: u32 = 2_048;
 
 /// What the application's own code may do: everything.
 #[pyclass(frozen, module = "ferro._native")]
@@ -200,23 +196,11 @@ impl Session {
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
         let instances = Instances::new(py, loader.clone().unbind(), self.label.clone());
-        let (arrived, bell) = (instances.arrived.clone(), Arc::<Bell>::default());
-        let ringer = bell.clone();
-        let work = async move {
-            let read = async {
-                let session = session.await?;
-                let mut cursor = session.fetch(&query.get().query, values).await?;
-                drop(session);
-                lock(&arrived).columns = cursor.columns().to_vec();
-                while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
-                    lock(&arrived).batches.push(batch);
-                    ringer.ring();
-                }
-                Ok(())
-            };
-            let end = read.await;
-            lock(&arrived).end = Some(end);
-        };
+        let bell = Arc::<Bell>::default();
+        let work = instances.read(bell.clone(), async move {
+            let session = session.await?;
+            session.fetch(&query.get().query, values).await
+        });
         start(py, Arc::new(instances), bell, work)
     }
 
@@ -365,81 +349,6 @@ fn bound(step: &Step, values: &[Value]) -> Result<Vec<Value>, Error> {
     step.binds.iter().map(value).collect()
 }
 
-/// Rows that are read bit by bit.
-#[pyclass(frozen, module = "ferro._native")]
-pub(crate) struct RowCursor {
-    cursor: Arc<Mutex<Option<Cursor>>>,
-    loader: Option<Py<Loader>>,
-    label: Arc<str>,
-}
-
-impl RowCursor {
-    fn new(cursor: Cursor, loader: Option<Py<Loader>>, label: Arc<str>) -> Self {
-        Self { cursor: Arc::new(Mutex::new(Some(cursor))), loader, label }
-    }
-}
-
-#[pymethods]
-impl RowCursor {
-    /// At most so many rows more. Resolves to a list, which is empty at the end.
-    fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Bound<'py, PyAny>> {
-        let cursor = self.cursor.clone();
-        let loader = self.loader.as_ref().map(|loader| loader.clone_ref(py));
-        let label = self.label.clone();
-        spawn(py, async move {
-            let mut cursor = cursor.lock().await;
-            let Some(open) = cursor.as_mut() else {
-                return Err(Error::new(ErrorKind::InvalidQuery, "this cursor is closed"));
-            };
-            let columns = open.columns().to_vec();
-            let batch = open.next(max_rows).await?;
-            let rows = Rows { columns, batches: batch.into_iter().collect() };
-            Ok(match loader {
-                Some(loader) => NextRows::Instances { rows, loader, label },
-                None => NextRows::Dicts(DictRows(rows)),
-            })
-        })
-    }
-
-    /// Let go of the rows that were not read, as soon as nothing reads them.
-    fn close(&self) {
-        match self.cursor.try_lock() {
-            Ok(mut cursor) => {
-                let _runtime = runtime().enter();
-                drop(cursor.take());
-            }
-            Err(_) => {
-                let cursor = self.cursor.clone();
-                drop(runtime().spawn(async move { drop(cursor.lock().await.take()) }));
-            }
-        }
-    }
-}
-
-enum NextRows {
-    Instances { rows: Rows, loader: Py<Loader>, label: Arc<str> },
-    Dicts(DictRows),
-}
-
-impl<'py> IntoPyObject<'py> for NextRows {
-    type Target = PyList;
-    type Output = Bound<'py, PyList>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        match self {
-            Self::Instances { rows, loader, label } => {
-                let made = PyList::empty(py);
-                for batch in &rows.batches {
-                    loader.get().load(&made, batch, &rows.columns, &label)?;
-                }
-                Ok(made)
-            }
-            Self::Dicts(rows) => rows.into_pyobject(py),
-        }
-    }
-}
-
 fn raw_values(values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
     let value = |(index, object): (usize, Bound<'_, PyAny>)| {
         guess_value(&object).map_err(|error| Error {
@@ -448,106 +357,4 @@ fn raw_values(values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
         })
     };
     values.iter().enumerate().map(value).collect()
-}
-
-/// Everything that a query returned.
-struct Rows {
-    columns: Vec<ColumnInfo>,
-    batches: Vec<Batch>,
-}
-
-async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
-    let columns = cursor.columns().to_vec();
-    let mut batches = Vec::new();
-    while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
-        batches.push(batch);
-    }
-    Ok(Rows { columns, batches })
-}
-
-struct TupleRows(Rows);
-
-impl<'py> IntoPyObject<'py> for TupleRows {
-    type Target = PyList;
-    type Output = Bound<'py, PyList>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let rows = PyList::empty(py);
-        for batch in &self.0.batches {
-            let columns = read_batch(py, batch, &self.0.columns)?;
-            for row in 0..batch.rows as usize {
-                rows.append(PyTuple::new(py, columns.iter().map(|column| &column[row]))?)?;
-            }
-        }
-        Ok(rows)
-    }
-}
-
-struct DictRows(Rows);
-
-impl<'py> IntoPyObject<'py> for DictRows {
-    type Target = PyList;
-    type Output = Bound<'py, PyList>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let names: Vec<_> = self.0.columns.iter().map(|info| info.path.join(".")).collect();
-        let names = PyTuple::new(py, names)?;
-        let rows = PyList::empty(py);
-        for batch in &self.0.batches {
-            let columns = read_batch(py, batch, &self.0.columns)?;
-            for row in 0..batch.rows as usize {
-                let dict = PyDict::new(py);
-                for (name, column) in names.iter().zip(&columns) {
-                    dict.set_item(name, &column[row])?;
-                }
-                rows.append(dict)?;
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// The instances of a query, made while further rows are read.
-struct Instances {
-    loader: Py<Loader>,
-    label: Arc<str>,
-    made: Py<PyList>,
-    arrived: Arc<std::sync::Mutex<Arrived>>,
-}
-
-/// What was read and is not yet made into instances.
-#[derive(Default)]
-struct Arrived {
-    columns: Vec<ColumnInfo>,
-    batches: Vec<Batch>,
-    end: Option<Result<(), Error>>,
-}
-
-impl Instances {
-    fn new(py: Python<'_>, loader: Py<Loader>, label: Arc<str>) -> Self {
-        Self { loader, label, made: PyList::empty(py).unbind(), arrived: Arc::default() }
-    }
-}
-
-impl Outcome for Instances {
-    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let mut arrived = lock(&self.arrived);
-        let (batches, end) = (std::mem::take(&mut arrived.batches), arrived.end.take());
-        let columns = match batches.is_empty() {
-            true => Vec::new(),
-            false => arrived.columns.clone(),
-        };
-        drop(arrived);
-        let made = self.made.bind(py);
-        for batch in &batches {
-            self.loader.get().load(made, batch, &columns, &self.label)?;
-        }
-        match end {
-            Some(Ok(())) => Ok(Some(made.clone().into_any().unbind())),
-            Some(Err(error)) => Err(exception(py, &error)),
-            None => Ok(None),
-        }
-    }
 }

@@ -1,0 +1,216 @@
+//! What queries return, on its way to Python: tuples, dicts, and instances of models.
+
+use std::sync::Arc;
+
+use ferro_session::Cursor;
+use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use tokio::sync::Mutex;
+
+use crate::bridge::{Bell, Outcome, lock, runtime, spawn};
+use crate::columns::read_batch;
+use crate::errors::exception;
+use crate::loader::Loader;
+
+/// Rows are asked for in batches of so many: large enough that the ask costs nothing, small enough
+/// that objects are made of the first rows while the last ones are read.
+const ROWS_PER_BATCH: u32 = 2_048;
+
+/// Everything that a query returned.
+pub(crate) struct Rows {
+    columns: Vec<ColumnInfo>,
+    batches: Vec<Batch>,
+}
+
+pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
+    let columns = cursor.columns().to_vec();
+    let mut batches = Vec::new();
+    while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+        batches.push(batch);
+    }
+    Ok(Rows { columns, batches })
+}
+
+pub(crate) struct TupleRows(pub(crate) Rows);
+
+impl<'py> IntoPyObject<'py> for TupleRows {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let rows = PyList::empty(py);
+        for batch in &self.0.batches {
+            let columns = read_batch(py, batch, &self.0.columns)?;
+            for row in 0..batch.rows as usize {
+                rows.append(PyTuple::new(py, columns.iter().map(|column| &column[row]))?)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+pub(crate) struct DictRows(pub(crate) Rows);
+
+impl<'py> IntoPyObject<'py> for DictRows {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let names: Vec<_> = self.0.columns.iter().map(|info| info.path.join(".")).collect();
+        let names = PyTuple::new(py, names)?;
+        let rows = PyList::empty(py);
+        for batch in &self.0.batches {
+            let columns = read_batch(py, batch, &self.0.columns)?;
+            for row in 0..batch.rows as usize {
+                let dict = PyDict::new(py);
+                for (name, column) in names.iter().zip(&columns) {
+                    dict.set_item(name, &column[row])?;
+                }
+                rows.append(dict)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// The instances of a query, made while further rows are read.
+pub(crate) struct Instances {
+    loader: Py<Loader>,
+    label: Arc<str>,
+    made: Py<PyList>,
+    arrived: Arc<std::sync::Mutex<Arrived>>,
+}
+
+/// What was read and is not yet made into instances.
+#[derive(Default)]
+struct Arrived {
+    columns: Vec<ColumnInfo>,
+    batches: Vec<Batch>,
+    end: Option<Result<(), Error>>,
+}
+
+impl Instances {
+    pub(crate) fn new(py: Python<'_>, loader: Py<Loader>, label: Arc<str>) -> Self {
+        Self { loader, label, made: PyList::empty(py).unbind(), arrived: Arc::default() }
+    }
+
+    /// Reads the rows of a cursor that is still to come, and rings for each batch.
+    pub(crate) fn read<C>(&self, bell: Arc<Bell>, cursor: C) -> impl Future<Output = ()> + use<C>
+    where
+        C: Future<Output = Result<Cursor, Error>>,
+    {
+        let arrived = self.arrived.clone();
+        async move {
+            let read = async {
+                let mut cursor = cursor.await?;
+                lock(&arrived).columns = cursor.columns().to_vec();
+                while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+                    lock(&arrived).batches.push(batch);
+                    bell.ring();
+                }
+                Ok(())
+            };
+            let end = read.await;
+            lock(&arrived).end = Some(end);
+        }
+    }
+}
+
+impl Outcome for Instances {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let mut arrived = lock(&self.arrived);
+        let (batches, end) = (std::mem::take(&mut arrived.batches), arrived.end.take());
+        let columns = match batches.is_empty() {
+            true => Vec::new(),
+            false => arrived.columns.clone(),
+        };
+        drop(arrived);
+        let made = self.made.bind(py);
+        for batch in &batches {
+            self.loader.get().load(made, batch, &columns, &self.label)?;
+        }
+        match end {
+            Some(Ok(())) => Ok(Some(made.clone().into_any().unbind())),
+            Some(Err(error)) => Err(exception(py, &error)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Rows that are read bit by bit.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct RowCursor {
+    cursor: Arc<Mutex<Option<Cursor>>>,
+    loader: Option<Py<Loader>>,
+    label: Arc<str>,
+}
+
+impl RowCursor {
+    pub(crate) fn new(cursor: Cursor, loader: Option<Py<Loader>>, label: Arc<str>) -> Self {
+        Self { cursor: Arc::new(Mutex::new(Some(cursor))), loader, label }
+    }
+}
+
+#[pymethods]
+impl RowCursor {
+    /// At most so many rows more. Resolves to a list, which is empty at the end.
+    fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Bound<'py, PyAny>> {
+        let cursor = self.cursor.clone();
+        let loader = self.loader.as_ref().map(|loader| loader.clone_ref(py));
+        let label = self.label.clone();
+        spawn(py, async move {
+            let mut cursor = cursor.lock().await;
+            let Some(open) = cursor.as_mut() else {
+                return Err(Error::new(ErrorKind::InvalidQuery, "this cursor is closed"));
+            };
+            let columns = open.columns().to_vec();
+            let batch = open.next(max_rows).await?;
+            let rows = Rows { columns, batches: batch.into_iter().collect() };
+            Ok(match loader {
+                Some(loader) => NextRows::Instances { rows, loader, label },
+                None => NextRows::Dicts(DictRows(rows)),
+            })
+        })
+    }
+
+    /// Let go of the rows that were not read, as soon as nothing reads them.
+    fn close(&self) {
+        match self.cursor.try_lock() {
+            Ok(mut cursor) => {
+                let _runtime = runtime().enter();
+                drop(cursor.take());
+            }
+            Err(_) => {
+                let cursor = self.cursor.clone();
+                drop(runtime().spawn(async move { drop(cursor.lock().await.take()) }));
+            }
+        }
+    }
+}
+
+enum NextRows {
+    Instances { rows: Rows, loader: Py<Loader>, label: Arc<str> },
+    Dicts(DictRows),
+}
+
+impl<'py> IntoPyObject<'py> for NextRows {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        match self {
+            Self::Instances { rows, loader, label } => {
+                let made = PyList::empty(py);
+                for batch in &rows.batches {
+                    loader.get().load(&made, batch, &rows.columns, &label)?;
+                }
+                Ok(made)
+            }
+            Self::Dicts(rows) => rows.into_pyobject(py),
+        }
+    }
+}
