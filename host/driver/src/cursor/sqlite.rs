@@ -191,7 +191,8 @@ impl Job for Rows {
     }
 
     fn restart(&mut self) {
-        *self = Self { wanted: self.wanted, ..Self::new(self.planned.take()) };
+        let (wanted, found) = (self.wanted, std::mem::take(&mut self.found));
+        *self = Self { wanted, found, ..Self::new(self.planned.take()) };
     }
 }
 
