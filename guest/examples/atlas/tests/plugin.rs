@@ -88,8 +88,19 @@ async fn a_failure_on_the_way_reaches_the_caller_and_leaves_nothing(url: &str) -
     Ok(())
 }
 
+/// Growing it would have all threads of the host wait for one another.
+async fn a_query_needs_no_more_memory_than_the_plugin_begins_with(url: &str) -> Result<()> {
+    let atlas = Atlas::on(url).await?;
+    let before = atlas.plugin.instantiate(&atlas.tenant).await?.usage().memory;
+    let (export, arguments) = atlas.plugin.parse_call(r#"top-cities("FR", 5)"#)?;
+    let after = atlas.plugin.call(&atlas.tenant, export, &arguments).await?.usage.memory;
+    assert_eq!(after, before);
+    Ok(())
+}
+
 ferro_test_support::on_each_database! {
     questions_are_answered_largest_first,
     a_city_is_founded_whole_and_only_once_with_its_slug,
     a_failure_on_the_way_reaches_the_caller_and_leaves_nothing,
+    a_query_needs_no_more_memory_than_the_plugin_begins_with,
 }
