@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
 
 use crate::bridge::{Bell, Outcome, lock, runtime, spawn};
-use crate::columns::read_batch;
+use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
 
@@ -32,6 +32,24 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     Ok(Rows { columns, batches })
 }
 
+impl Rows {
+    /// A list with an object for each row, made of the columns and its number.
+    fn to_list<'py, T: IntoPyObject<'py>>(
+        &self,
+        py: Python<'py>,
+        make: impl Fn(&[Objects<'py>], usize) -> PyResult<T>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let rows = PyList::empty(py);
+        for batch in &self.batches {
+            let columns = read_batch(py, batch, &self.columns)?;
+            for row in 0..batch.rows as usize {
+                rows.append(make(&columns, row)?)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
 pub(crate) struct TupleRows(pub(crate) Rows);
 
 impl<'py> IntoPyObject<'py> for TupleRows {
@@ -40,14 +58,8 @@ impl<'py> IntoPyObject<'py> for TupleRows {
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let rows = PyList::empty(py);
-        for batch in &self.0.batches {
-            let columns = read_batch(py, batch, &self.0.columns)?;
-            for row in 0..batch.rows as usize {
-                rows.append(PyTuple::new(py, columns.iter().map(|column| &column[row]))?)?;
-            }
-        }
-        Ok(rows)
+        self.0
+            .to_list(py, |columns, row| PyTuple::new(py, columns.iter().map(|column| &column[row])))
     }
 }
 
@@ -61,18 +73,13 @@ impl<'py> IntoPyObject<'py> for DictRows {
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         let names: Vec<_> = self.0.columns.iter().map(|info| info.path.join(".")).collect();
         let names = PyTuple::new(py, names)?;
-        let rows = PyList::empty(py);
-        for batch in &self.0.batches {
-            let columns = read_batch(py, batch, &self.0.columns)?;
-            for row in 0..batch.rows as usize {
-                let dict = PyDict::new(py);
-                for (name, column) in names.iter().zip(&columns) {
-                    dict.set_item(name, &column[row])?;
-                }
-                rows.append(dict)?;
+        self.0.to_list(py, |columns, row| {
+            let dict = PyDict::new(py);
+            for (name, column) in names.iter().zip(columns) {
+                dict.set_item(name, &column[row])?;
             }
-        }
-        Ok(rows)
+            Ok(dict)
+        })
     }
 }
 
