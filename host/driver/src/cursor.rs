@@ -24,8 +24,10 @@ const MOST_BYTES: usize = 8 << 20;
 /// Rows on their way.
 ///
 /// It owns its connection, or its place in a transaction, until the last row was read or it is
-/// dropped. Dropping it ends its statement at the database; in a transaction that goes on, which
-/// ending the statement could undo, its next statement waits for it. Memory stays bounded: rows are read from the database as they are asked for.
+/// dropped; on SQLite a single row that was quick to come is read at once, and keeps neither.
+/// Dropping it ends its statement at the database; in a transaction that goes on, which ending the
+/// statement could undo, its next statement waits for it. Memory stays bounded: rows are read from
+/// the database as they are asked for.
 ///
 /// A write that returns rows is certain to have happened only once its last row was read.
 ///

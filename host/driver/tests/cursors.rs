@@ -42,6 +42,21 @@ async fn batches_have_the_rows_that_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_single_row_of_sqlite_keeps_nothing_open() {
+    let one_connection = options(|it| it.pool.max_connections = 1);
+    let database = Database::connect("sqlite::memory:", &one_connection).await.unwrap();
+    let mut cursor = database.fetch_raw("SELECT 1 AS n", vec![]).await.unwrap();
+    assert_eq!(database.stats().acquired, 0);
+    run(&database, &["CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (2), (3)"]).await;
+    assert_eq!(cursor.next(10).await.unwrap().unwrap().columns[0].get(0), Some(Value::Integer(1)));
+    assert_eq!(cursor.next(10).await.unwrap(), None);
+    // Several rows do.
+    let cursor = database.fetch_raw("SELECT n FROM t", vec![]).await.unwrap();
+    assert_eq!(database.stats().acquired, 1);
+    drop(cursor);
+}
+
+#[tokio::test]
 async fn zero_rows_have_columns_too() {
     for database in both().await {
         run(&database, &["CREATE TABLE empty (n BIGINT, t TEXT)"]).await;

@@ -17,15 +17,6 @@ pub(crate) enum Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// How long a text or a blob is.
-    pub(crate) fn bytes(self) -> usize {
-        match self {
-            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
-            Self::Text(it) => it.len(),
-            Self::Blob(it) => it.len(),
-        }
-    }
-
     /// What a value is where nothing else is known of it; none for a null.
     pub(crate) fn kind(self) -> Option<ScalarType> {
         Some(match self {

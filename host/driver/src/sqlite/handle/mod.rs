@@ -229,7 +229,7 @@ impl Handle {
             return Err(self.failure(code));
         }
         if let Some(open) = &mut self.open {
-            open.bound += value.bytes();
+            open.bound += value.size();
         }
         Ok(())
     }
