@@ -120,9 +120,17 @@ impl Database {
             }),
             fence: None,
         };
-        // What could be wrong was found beside the pool, which would try a refused port again.
-        // Now it opens its own connection, so that the first statement need not wait for one.
-        database.acquire().await?.release().await;
+        // The first statement need not wait for a connection.
+        let first = match opened.first {
+            Some(connection) => {
+                let inner = &*database.inner;
+                let hold = Hold { claim: None, permit: inner.parking.place().await? };
+                let raw = Raw::Postgres(connection);
+                Lease::new(raw, inner.keeping, hold, None, Arc::clone(&inner.parking))
+            }
+            None => database.acquire().await?,
+        };
+        first.release().await;
         Ok(database)
     }
 

@@ -102,6 +102,9 @@ async fn a_missing_socket_and_an_unknown_host_are_named() {
     assert_error(&error, ErrorKind::ConnectionFailed, &["`no-such-host.invalid:5432`"]);
 }
 
+/// Lets a guest in, and waits for what it wants.
+const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
 /// A server that says one thing to everybody, or nothing.
 fn listen(answer: &'static [u8]) -> u16 {
     listen_twice(answer, b"")
@@ -159,7 +162,7 @@ async fn n3_a_server_that_lies_about_sizes_costs_one_error() {
         let error = Database::connect(&url(listen(lie)), &options).await.unwrap_err();
         assert!(!error.message.is_empty(), "{lie:?}: {error}");
         // It lets us in, and lies then.
-        let port = listen_twice(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", lie);
+        let port = listen_twice(WELCOME, lie);
         let database = Database::connect(&url(port), &options).await.unwrap();
         for _ in 0..2 {
             let start = Instant::now();
@@ -179,6 +182,37 @@ async fn n3_a_server_that_says_nothing_costs_the_connect_timeout() {
     let error = Database::connect(&url, &options).await.unwrap_err();
     assert_error(&error, ErrorKind::ConnectionFailed, &["200ms", "`connect_timeout`"]);
     assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_pool_opens_one_connection_and_keeps_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let guests = std::thread::spawn(move || {
+        let (mut guest, _) = listener.accept().unwrap();
+        let _ = guest.read(&mut [0; 512]);
+        guest.write_all(WELCOME).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        // The end of the pool closes the connection.
+        while guest.read(&mut [0; 512]).is_ok_and(|it| it > 0) {}
+        1 + std::iter::from_fn(|| listener.accept().ok()).count()
+    });
+    let url = format!("postgres://u:p@127.0.0.1:{port}/app?sslmode=disable");
+    let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
+    assert_eq!(database.stats().size, 1);
+    drop(database);
+    assert_eq!(tokio::task::spawn_blocking(|| guests.join().unwrap()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn p4_a_server_that_has_too_many_guests_is_told_and_not_waited_for() {
+    let port = listen(b"E\0\0\0\x24SFATAL\0C53300\0Mtoo many guests\0\0");
+    let url = format!("postgres://u:p@127.0.0.1:{port}/app?sslmode=disable");
+    let start = Instant::now();
+    let error = refused(&url).await;
+    assert_error(&error, ErrorKind::Busy, &["too many guests"]);
+    assert!(error.retryable);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 /// A server that asks for the password in clear and repeats it in its refusal.

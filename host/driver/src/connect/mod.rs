@@ -16,9 +16,10 @@ mod tests;
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection as _, PgPool, SqliteConnection};
+use sqlx::{Connection as _, PgPool, Postgres, SqliteConnection};
 
 use self::postgres::Server;
 pub(crate) use self::postgres::watch;
@@ -70,6 +71,8 @@ fn unknown_scheme(scheme: Option<&str>) -> Error {
 pub(crate) struct Opened {
     pub(crate) pool: Pool,
     pub(crate) probe: Probe,
+    /// The connection that the pool has opened, if it has.
+    pub(crate) first: Option<PoolConnection<Postgres>>,
     /// Whether connections are told to [`watch`].
     pub(crate) watches: bool,
     /// An in-memory database lives as long as a connection to it; this one is in no pool.
@@ -80,7 +83,7 @@ pub(crate) struct Opened {
 #[derive(Clone)]
 pub(crate) enum Probe {
     Sqlite(Box<(Location, SqliteConnectOptions)>),
-    Postgres(Box<(Server, PgConnectOptions)>),
+    Postgres(Box<(Server, PgPool)>),
 }
 
 impl Probe {
@@ -91,7 +94,7 @@ impl Probe {
                 let _ = connection.close().await;
                 Ok(())
             }
-            Self::Postgres(it) => it.0.probe(&it.1, timeout).await,
+            Self::Postgres(it) => it.0.probe(&it.1.connect_options(), timeout).await,
         }
     }
 
@@ -145,7 +148,7 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
         }
     };
     let probe = Probe::Sqlite(Box::new((location, connect)));
-    Ok(Opened { pool: Pool::Sqlite(pool), probe, watches: false, keeper })
+    Ok(Opened { pool: Pool::Sqlite(pool), probe, first: None, watches: false, keeper })
 }
 
 async fn open_in_time(
@@ -167,12 +170,12 @@ async fn open_in_time(
 
 async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opened, Error> {
     let connect = server.connect_options(options.pool.statement_cache_capacity).await?;
-    let connect = server.settle(connect, options.pool.connect_timeout).await?;
     let watches = server.can_watch(options.pool.statement_cache_capacity);
     let pool = PgPoolOptions::new()
         .max_connections(options.pool.max_connections)
         .min_connections(options.pool.min_connections)
-        .acquire_timeout(options.pool.acquire_timeout)
+        // Whoever waits for the pool has a deadline of its own.
+        .acquire_timeout(options.pool.acquire_timeout.max(options.pool.connect_timeout))
         .idle_timeout(options.pool.idle_timeout)
         .max_lifetime(options.pool.max_lifetime)
         .test_before_acquire(options.pool.test_before_acquire)
@@ -185,11 +188,13 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
                     }
                 })
             }
-        })
-        .connect_lazy_with(connect.clone());
+        });
+    let make = |options| pool.clone().connect_lazy_with(options);
+    let (pool, first) = server.settle(connect, make, options.pool.connect_timeout).await?;
     Ok(Opened {
+        probe: Probe::Postgres(Box::new((server, pool.clone()))),
         pool: Pool::Postgres(pool),
-        probe: Probe::Postgres(Box::new((server, connect))),
+        first: Some(first),
         watches,
         keeper: None,
     })

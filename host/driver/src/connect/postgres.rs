@@ -6,8 +6,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
+use tokio::time::sleep;
 
 use super::parameters::Parameters;
 use super::parts::{FORM, Parts, parse_port, unreadable};
@@ -31,6 +33,9 @@ const PARAMETERS: [&str; 11] = [
     "sslkey",
 ];
 
+/// How long the first connection may take before another one is opened to see what is wrong: longer
+/// than most servers nearby need, and short for who waits to hear that there is none.
+const PATIENCE: Duration = Duration::from_millis(150);
 /// How often a server looks whether its client is still there, while it runs a statement.
 const WATCH: &str = "client_connection_check_interval";
 /// The first version that can.
@@ -158,26 +163,54 @@ impl Server {
         capacity > 0 && !self.settings.iter().any(|(name, _)| name == WATCH)
     }
 
-    /// Opens and closes one connection, so that whatever is wrong is known at once, and settles
-    /// what `prefer` comes to.
+    /// Makes a pool and has it open its first connection, so that whatever is wrong is known at once,
+    /// and settles what `prefer` comes to.
     pub(super) async fn settle(
         &self,
         options: PgConnectOptions,
+        make: impl Fn(PgConnectOptions) -> PgPool,
         timeout: Duration,
-    ) -> Result<PgConnectOptions, Error> {
+    ) -> Result<(PgPool, PoolConnection<Postgres>), Error> {
         if self.tls.mode == TlsMode::Prefer && matches!(self.host, Host::Name(_)) {
-            let encrypted = options.clone().ssl_mode(PgSslMode::Require);
-            match self.open(&encrypted, timeout).await {
+            let encrypted = make(options.clone().ssl_mode(PgSslMode::Require));
+            match self.first(&encrypted, timeout).await {
                 // A server that has TLS now and not later is an attack or a mistake.
-                Ok(()) => return Ok(encrypted),
+                Ok(first) => return Ok((encrypted, first)),
                 Err(Failure::NoTls) => self.warn_if_remote("the server offers no TLS"),
                 Err(failure) => return Err(self.explain(failure, timeout)),
             }
         } else if self.tls.mode == TlsMode::Disable {
             self.warn_if_remote("the URL says `sslmode=disable`");
         }
-        self.probe(&options, timeout).await?;
-        Ok(options)
+        let pool = make(options);
+        match self.first(&pool, timeout).await {
+            Ok(first) => Ok((pool, first)),
+            Err(failure) => Err(self.explain(failure, timeout)),
+        }
+    }
+
+    /// The first connection of a pool, which would try again and again where nobody answers or
+    /// nobody is let in. So if that takes long, another one shows whether it is in vain.
+    async fn first(
+        &self,
+        pool: &PgPool,
+        timeout: Duration,
+    ) -> Result<PoolConnection<Postgres>, Failure> {
+        let acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) };
+        let failure = async {
+            loop {
+                sleep(PATIENCE).await;
+                if let Err(failure) = self.open(&pool.connect_options(), timeout).await {
+                    return failure;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            acquired = acquired => acquired,
+            failure = failure => Err(failure),
+            () = sleep(timeout) => Err(Failure::Late),
+        }
     }
 
     /// Opens and closes one connection.
