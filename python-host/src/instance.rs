@@ -1,14 +1,14 @@
 //! Instances of models, made and filled as Pydantic's own core does it: by CPython's interface.
 //!
-//! All unsafe code of this module is here. Each call is given objects that are alive and of the type
+//! All unsafe code of the native module is here. Each call is given objects that are alive and of the type
 //! that it asks for, with the interpreter held, and its result is looked at.
 
 #![expect(
     unsafe_code,
-    reason = "`object.__new__` and `object.__setattr__` without a call for each"
+    reason = "`object.__new__`, `object.__setattr__` and slots without a call for each"
 )]
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -64,21 +64,81 @@ pub(crate) fn set(
     }
 }
 
-/// What `object.__getattribute__(instance, name)` gives; none where it raises, as it does for a slot
-/// that was never set. A class that computes missing attributes is not asked.
-pub(crate) fn get<'py>(
-    instance: &Bound<'py, PyAny>,
-    name: &Bound<'py, PyString>,
-) -> Option<Bound<'py, PyAny>> {
-    // SAFETY: two objects; the function gives a new reference, or null with an exception.
-    let found = unsafe {
-        let found = ffi::PyObject_GenericGetAttr(instance.as_ptr(), name.as_ptr());
-        Bound::from_owned_ptr_or_opt(instance.py(), found)
-    };
-    if found.is_none() {
-        drop(PyErr::take(instance.py()));
+/// A place that instances have for an attribute which their class names in `__slots__`. Reading one
+/// that was never set makes no exception, which takes longer than all else that is done for a row.
+pub(crate) struct Slot {
+    /// The class that named it.
+    owner: Py<PyType>,
+    /// Bytes from the beginning of an instance.
+    offset: ffi::Py_ssize_t,
+}
+
+impl Slot {
+    /// The slot for a name that a class has, or inherits.
+    pub(crate) fn of(class: &Bound<'_, PyType>, name: &CStr) -> PyResult<Self> {
+        for owner in class.mro() {
+            let owner = owner.cast_into::<PyType>()?;
+            if let Some(offset) = offset(&owner, name) {
+                return Ok(Self { owner: owner.unbind(), offset });
+            }
+        }
+        let name = name.to_string_lossy();
+        Err(PyTypeError::new_err(format!("`{}` has no slot `{name}`", class.name()?)))
     }
-    found
+
+    /// What it holds; none if it was never set, or the object is none of the class.
+    pub(crate) fn get<'py>(&self, instance: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        let place = self.place(instance).ok()?;
+        // SAFETY: `place` gives one that holds an object, or null.
+        unsafe { Bound::from_borrowed_ptr_or_opt(instance.py(), *place) }
+    }
+
+    /// Puts an object in, in the place of the one that it holds.
+    pub(crate) fn set<'py>(
+        &self,
+        instance: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let place = self.place(instance)?;
+        // SAFETY: `place` gives one that holds an object, or null, and owns a reference to it. That
+        // goes last: code which runs then finds the new one.
+        let former = unsafe {
+            let former = place.replace(value.clone().into_ptr());
+            Bound::from_owned_ptr_or_opt(instance.py(), former)
+        };
+        drop(former);
+        Ok(())
+    }
+
+    fn place(&self, instance: &Bound<'_, PyAny>) -> PyResult<*mut *mut ffi::PyObject> {
+        let owner = self.owner.bind(instance.py());
+        let object = instance.as_ptr();
+        // SAFETY: an object and a class.
+        let fits = unsafe { ffi::PyObject_TypeCheck(object, owner.as_type_ptr()) } != 0;
+        if !fits {
+            let (class, given) = (owner.name()?, instance.get_type().name()?);
+            return Err(PyTypeError::new_err(format!("takes `{class}`, not `{given}`")));
+        }
+        // SAFETY: every instance of the class has the slot there, within itself.
+        Ok(unsafe { object.byte_offset(self.offset).cast() })
+    }
+}
+
+/// Where the instances of a class hold what it names in its own `__slots__`.
+fn offset(class: &Bound<'_, PyType>, name: &CStr) -> Option<ffi::Py_ssize_t> {
+    // SAFETY: a class. What its slot `tp_members` holds is null, or a list that ends with a member
+    // without a name, and lives as long as the class.
+    unsafe {
+        let slot = ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_members);
+        let mut member = slot.cast::<ffi::PyMemberDef>();
+        while let Some(it) = member.as_ref().filter(|it| !it.name.is_null()) {
+            if it.type_code == ffi::Py_T_OBJECT_EX && CStr::from_ptr(it.name) == name {
+                return Some(it.offset);
+            }
+            member = member.add(1);
+        }
+    }
+    None
 }
 
 /// No garbage is looked for while this lives. Many new objects that nothing can have let go of yet

@@ -8,13 +8,14 @@ use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use crate::columns::{Objects, in_row, read_batch, row_of};
 use crate::errors::{exception, from_exception};
-use crate::instance::{Maker, NoCollection, get, set};
+use crate::instance::{Maker, NoCollection, Slot, set};
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
 /// nothing is validated again: an instance gets its attributes as they are.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Loader {
     maker: Maker,
+    slots: Slots,
     /// In the order of the model.
     fields: Vec<Field>,
     /// Shared by all instances: it names every field already, so nothing is ever added.
@@ -24,6 +25,14 @@ pub(crate) struct Loader {
     /// The name of the table, and the fields of its key, for errors.
     table: String,
     keys: Vec<String>,
+}
+
+/// Where instances hold what Pydantic and Ferro know of them.
+struct Slots {
+    fields_set: Slot,
+    extra: Slot,
+    private: Slot,
+    loaded: Slot,
 }
 
 struct Field {
@@ -73,8 +82,14 @@ impl Loader {
                 })
             })
             .collect::<PyResult<_>>()?;
+        let slots = Slots {
+            fields_set: Slot::of(&model, c"__pydantic_fields_set__")?,
+            extra: Slot::of(&model, c"__pydantic_extra__")?,
+            private: Slot::of(&model, c"__pydantic_private__")?,
+            loaded: Slot::of(&model, c"_ferro_loaded")?,
+        };
         let maker = Maker::new(model)?;
-        Ok(Self { maker, fields, fields_set: fields_set.unbind(), initialise, table, keys })
+        Ok(Self { maker, slots, fields, fields_set: fields_set.unbind(), initialise, table, keys })
     }
 
     /// Note that rows which were inserted are stored on a connection, with what they hold now.
@@ -88,25 +103,23 @@ impl Loader {
                 let value = held.get_item(&field.name)?;
                 known.push(value.ok_or_else(|| PyAttributeError::new_err(field.key.clone()))?);
             }
-            mark(&row, &self.known(&mut known)?)?;
+            self.mark(&row, &self.known(&mut known)?)?;
         }
         Ok(())
     }
 
     /// Whether one of these is known to be stored.
-    #[staticmethod]
-    fn any_stored(rows: &Bound<'_, PyList>) -> bool {
-        let py = rows.py();
-        rows.iter().any(|row| get(&row, intern!(py, "_ferro_loaded")).is_some())
+    fn any_stored(&self, rows: &Bound<'_, PyList>) -> bool {
+        rows.iter().any(|row| self.slots.loaded.get(&row).is_some())
     }
 }
 
-/// Note what is known of a stored row.
-pub(crate) fn mark(row: &Bound<'_, PyAny>, known: &Bound<'_, PyTuple>) -> PyResult<()> {
-    set(row, intern!(row.py(), "_ferro_loaded"), known)
-}
-
 impl Loader {
+    /// Notes what is known of a stored row.
+    pub(crate) fn mark(&self, row: &Bound<'_, PyAny>, known: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.slots.loaded.set(row, known)
+    }
+
     /// Adds the instances of a batch's rows to a list. `origin` is the label of the connection that
     /// they come from.
     pub(crate) fn load<'py>(
@@ -125,9 +138,6 @@ impl Loader {
         let _quiet = is_plain.then(|| NoCollection::begin(py));
         let names = Names {
             fields: self.fields.iter().map(|field| field.name.bind(py)).collect(),
-            fields_set: intern!(py, "__pydantic_fields_set__"),
-            extra: intern!(py, "__pydantic_extra__"),
-            private: intern!(py, "__pydantic_private__"),
             none: py.None().into_bound(py),
             origin: PyString::new(py, origin).into_any(),
         };
@@ -208,11 +218,11 @@ impl Loader {
         for (name, value) in names.fields.iter().zip(&row[1..]) {
             set(&instance, name, value)?;
         }
-        set(&instance, names.fields_set, self.fields_set.bind(py))?;
-        set(&instance, names.extra, &names.none)?;
-        set(&instance, names.private, &names.none)?;
+        self.slots.fields_set.set(&instance, self.fields_set.bind(py))?;
+        self.slots.extra.set(&instance, &names.none)?;
+        self.slots.private.set(&instance, &names.none)?;
         let known = self.known(row)?;
-        mark(&instance, &known)?;
+        self.mark(&instance, &known)?;
         if let Some(initialise) = &self.initialise {
             initialise.bind(py).call1((&instance, py.None()))?;
         }
@@ -220,12 +230,9 @@ impl Loader {
     }
 }
 
-/// The names of attributes, and what all rows have in common.
+/// The names of fields, and what all rows have in common.
 struct Names<'a, 'py> {
     fields: Vec<&'a Bound<'py, PyString>>,
-    fields_set: &'a Bound<'py, PyString>,
-    extra: &'a Bound<'py, PyString>,
-    private: &'a Bound<'py, PyString>,
     none: Bound<'py, PyAny>,
     origin: Bound<'py, PyAny>,
 }

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::errors::{exception, raise};
-use crate::loader::{Loader, mark};
+use crate::loader::Loader;
 use crate::query::Parameter;
 use crate::values::utf8;
 
@@ -63,7 +63,8 @@ pub(crate) fn read_rows(
 pub(crate) struct Written {
     pub(crate) count: u64,
     pub(crate) rows: Py<PyList>,
-    /// What is known of each row; nothing, if that is not to be noted.
+    /// Who notes what is known of each row, if that is to be noted.
+    pub(crate) loader: Option<Py<Loader>>,
     pub(crate) known: Vec<Py<PyTuple>>,
 }
 
@@ -73,8 +74,10 @@ impl<'py> IntoPyObject<'py> for Written {
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        for (row, known) in self.rows.bind(py).iter().zip(&self.known) {
-            mark(&row, known.bind(py))?;
+        if let Some(loader) = &self.loader {
+            for (row, known) in self.rows.bind(py).iter().zip(&self.known) {
+                loader.get().mark(&row, known.bind(py))?;
+            }
         }
         Ok(self.count.into_pyobject(py)?)
     }

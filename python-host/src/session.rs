@@ -230,13 +230,14 @@ impl Session {
         loader: Option<&Bound<'py, Loader>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
-        let loader = loader.map(Bound::get);
         let parameters = &query.get().parameters;
-        let (batch, known) = read_rows(parameters, rows, &fields, loader, &self.label)?;
+        let (batch, known) =
+            read_rows(parameters, rows, &fields, loader.map(Bound::get), &self.label)?;
         let (query, rows) = (query.clone().unbind(), rows.clone().unbind());
+        let loader = loader.map(|it| it.clone().unbind());
         spawn(py, async move {
             let count = session.await?.write(&query.get().query, Vec::new(), batch).await?;
-            Ok(Written { count, rows, known })
+            Ok(Written { count, rows, loader, known })
         })
     }
 

@@ -1,0 +1,86 @@
+"""Instances as the native module makes and marks them."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+import pytest
+
+import ferro
+from models import User
+
+
+def loader_of(model: type[ferro.Model]) -> Any:
+    table = model.__ferro_table__
+    assert table is not None
+    return table.loader
+
+
+def test_only_instances_of_the_model_are_marked_as_stored() -> None:
+    class Other(ferro.Model, table="other_of_instances"):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+
+    class Lookalike:
+        """Has all that is read of an instance, and no place for what is written."""
+
+        def __init__(self) -> None:
+            self.__dict__.update(User(name="Ada").__dict__)
+
+    loader = loader_of(User)
+    for wrong in (Lookalike(), Other()):
+        assert not loader.any_stored([wrong])
+        with pytest.raises((TypeError, AttributeError)):
+            loader.store([wrong], "app")
+    assert not loader.any_stored([object(), None, 1])
+
+
+def test_a_mark_is_kept_and_replaced_without_a_leak() -> None:
+    user, loader = User(id=1, name="Ada"), loader_of(User)
+    assert not loader.any_stored([user])
+    loader.store([user], "app")
+    assert loader.any_stored([user])
+    first = user._ferro_loaded
+    assert first[0] == "app"
+    count = sys.getrefcount(first)
+    loader.store([user], "elsewhere")
+    assert user._ferro_loaded[0] == "elsewhere"
+    assert sys.getrefcount(first) == count - 1
+    del user._ferro_loaded
+    assert not loader.any_stored([user])
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_is_loaded_goes_when_nobody_has_it() -> None:
+    await User.bulk_create([User(name=f"user {number}") for number in range(100)])
+    users = await User.all()
+    assert all(it.model_fields_set == set(User.model_fields) for it in users)
+    assert [it.model_extra for it in users[:2]] == [None, None]
+    fields_set = users[0].__pydantic_fields_set__
+    count = sys.getrefcount(fields_set)
+    del users
+    gc.collect()
+    assert sys.getrefcount(fields_set) == count - 100
+
+
+@pytest.mark.usefixtures("db")
+async def test_models_of_several_bases_are_marked_all_the_same() -> None:
+    class Stamped(ferro.Model, abstract=True):
+        note: str = "new"
+
+    class Counted:
+        def doubled(self) -> int:
+            return 2 * self.number  # type: ignore[attr-defined, no-any-return]
+
+    class Both(Counted, Stamped):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+        number: int = 0
+
+    await ferro.create_tables()
+    await Both.bulk_create([Both(number=21)])
+    (found,) = await Both.all()
+    assert found.doubled() == 42
+    found.number = 4
+    await found.save()
+    assert [(it.number, it.note) for it in await Both.all()] == [(4, "new")]
