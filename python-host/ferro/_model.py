@@ -198,6 +198,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         )
         registry.add(made)
         cls.__ferro_table__ = made
+        _share_names(cls)
 
     @classmethod
     def using(cls, connection: str | Transaction) -> Connected[Self]:
@@ -530,6 +531,19 @@ class Connected(Generic[M]):
             if type(row) is not model and not isinstance(row, model):
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
         return rows
+
+
+def _share_names(model: type[Model]) -> None:
+    """Have the instances that are loaded share the names of their fields.
+
+    CPython lets the instances of a class share names that were set one by one, and admits fewer new
+    ones with each instance that is made. Pydantic sets all at once, which shares none: once some
+    were made in its way, each one that is loaded would have a dict with names of its own, which
+    takes a third more memory, and longer.
+    """
+    first = object.__new__(model)
+    for name in model.model_fields:
+        object.__setattr__(first, name, None)
 
 
 def _rows_of(model: type[M]) -> Select[M]:
