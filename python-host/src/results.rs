@@ -13,9 +13,13 @@ use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
 
-/// Rows are asked for in batches of so many: large enough that the ask costs nothing, small enough
-/// that objects are made of the first rows while the last ones are read.
+/// Rows are asked for in batches of so many: large enough that the ask costs nothing.
 const ROWS_PER_BATCH: u32 = 2_048;
+/// Where objects are made of rows while others are read, the first batch is small, so that both
+/// begin early, each one after it is twice as large, and the last ones are small enough that not much
+/// is left to make when all is read.
+const FIRST_ROWS: u32 = 128;
+const MOST_ROWS: u32 = 1_024;
 
 /// Everything that a query returned.
 pub(crate) struct Rows {
@@ -114,9 +118,11 @@ impl Instances {
             let read = async {
                 let mut cursor = cursor.await?;
                 lock(&arrived).columns = cursor.columns().to_vec();
-                while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+                let mut rows = FIRST_ROWS;
+                while let Some(batch) = cursor.next(rows).await? {
                     lock(&arrived).batches.push(batch);
                     bell.ring();
+                    rows = MOST_ROWS.min(rows * 2);
                 }
                 Ok(())
             };
