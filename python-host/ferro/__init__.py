@@ -18,6 +18,9 @@ Example:
 
 from __future__ import annotations
 
+import importlib as _importlib
+import typing as _typing
+
 from ._config import PoolConfig, SqliteConfig
 from ._engine import (
     PoolStats,
@@ -34,7 +37,6 @@ from ._field import Field
 from ._identity import session
 from ._lifespan import lifespan
 from ._model import Connected, Model
-from ._plugin import Plugin
 from ._related import NoRow, RelatedRows
 from ._relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._scope import scope
@@ -42,7 +44,6 @@ from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
 from ._tenant import Grant, TableGrant, Tenant
 from ._transaction import Transaction, connection_context, disconnect, transaction
-from ._usage import CallUsage, Outcome
 from .exceptions import (
     AuthenticationError,
     BusyError,
@@ -85,6 +86,10 @@ from .exceptions import (
     UnsupportedError,
     ValueOutOfRange,
 )
+
+if _typing.TYPE_CHECKING:
+    from ._plugin import Plugin
+    from ._usage import CallUsage, Outcome
 
 __all__ = [
     "AuthenticationError",
@@ -166,3 +171,16 @@ __all__ = [
     "set_default_connection",
     "transaction",
 ]
+
+# What few programs need, and takes a while to import: it is imported when it is asked for.
+_OF_PLUGINS = {"CallUsage": "._usage", "Outcome": "._usage", "Plugin": "._plugin"}
+
+# Who checks types knows all names; with this, a misspelt one would be one, too.
+if not _typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> _typing.Any:
+        module = _OF_PLUGINS.get(name)
+        if module is None:
+            raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+        found = globals()[name] = getattr(_importlib.import_module(module, __name__), name)
+        return found

@@ -1,26 +1,25 @@
-"""The core component, run by wasmtime-py: from models and queries to plans.
+"""The core component at work: from models and queries to plans.
 
 The native module calls in here where it has no plan for a query, and never for one that it has.
 """
 
 from __future__ import annotations
 
+import atexit
+import itertools
 import json
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wasmtime import Store, WasmtimeError
-from wasmtime.component import Func, Instance, Linker, ResourceAny
-
-from ._wasm import compile_component, core_engine
 from .exceptions import BY_KIND, FerroError, InternalError, LimitError, SchemaError
 
-INTERFACE = "ferro:orm/compiler-text@0.1.0"
+if TYPE_CHECKING:
+    from wasmtime.component import ResourceAny
 
-# A page of a large model takes some 10^6; who needs a thousand times that is hostile or lost.
-_FUEL_OF_A_CALL = 2_000_000_000
-_MEMORY = 256 * 1024 * 1024
+    from ._core import Core
+
+
+_numbers = itertools.count()
 
 
 class Compiler:
@@ -32,8 +31,10 @@ class Compiler:
     def __init__(self) -> None:
         self.calls = 0
         self._lock = threading.Lock()
-        self._core: _Core | None = None
-        self._dropped: list[tuple[_Core, ResourceAny]] = []
+        self._core: Core | None = None
+        self._handles: dict[int, ResourceAny] = {}
+        """Catalogs that the core has made, by their numbers."""
+        self._dropped: list[int] = []
 
     def load(self) -> None:
         """Compile the component, if that was not done: the first call does it else."""
@@ -58,43 +59,51 @@ class Compiler:
         return text
 
     def drop(self, catalog: Catalog) -> None:
-        """Let go of a catalog. Called at any time, so the handle only waits for the next call."""
-        if catalog.core is not None and catalog.handle is not None:
-            self._dropped.append((catalog.core, catalog.handle))
+        """Let go of a catalog. Called at any time, so it only waits for the next call."""
+        self._dropped.append(catalog.number)
 
-    def _running(self) -> _Core:
+    def close(self) -> None:
+        """Let go of the component; the next call makes another instance of it."""
+        # At the end of a process that was forked, whoever is inside may be a thread that is gone.
+        if self._lock.acquire(blocking=False):
+            self._forget()
+            self._lock.release()
+
+    def _forget(self) -> None:
+        self._handles.clear()
+        self._core = None
+
+    def _running(self) -> Core:
         if self._core is None:
-            self._core = _Core()
+            from ._core import Core
+
+            self._core = Core()
         return self._core
 
     def _handle(self, catalog: Catalog) -> ResourceAny:
         """The catalog in the instance that runs now: made anew, if that is another one."""
-        core = self._running()
         while self._dropped:
-            of, dropped = self._dropped.pop()
-            if of is core:
-                dropped.drop(core.store)
-        known = catalog.handle
-        if catalog.core is core and known is not None:
+            dropped = self._handles.pop(self._dropped.pop(), None)
+            if dropped is not None:
+                self._running().drop(dropped)
+        known = self._handles.get(catalog.number)
+        if known is not None:
             return known
         # wasmtime-py tells ok and err by their classes here, and by a tag below.
         made: ResourceAny | str = self._enter("[static]catalog.create", catalog.models)
         if isinstance(made, str):
             raise SchemaError(_faults(made))
-        catalog.core, catalog.handle = core, made
+        self._handles[catalog.number] = made
         return made
 
     def _enter(self, name: str, *arguments: Any) -> Any:
         self.calls += 1
-        core = self._running()
         try:
-            return core.call(name, *arguments)
-        except WasmtimeError as error:
+            return self._running().call(name, *arguments)
+        except (LimitError, InternalError):
             # Its memory may be in any state: the next call gets a new instance.
-            self._core = None
-            if core.store.get_fuel() == 0:
-                raise LimitError("the query or the models are too large to compile") from error
-            raise InternalError(f"the core component failed: {error}") from error
+            self._forget()
+            raise
 
 
 class Catalog:
@@ -102,8 +111,7 @@ class Catalog:
 
     def __init__(self, compiler: Compiler, models: str) -> None:
         self.models = models
-        self.core: _Core | None = None
-        self.handle: ResourceAny | None = None
+        self.number = next(_numbers)
         self._compiler = compiler
 
     def compile(self, request: str) -> str:
@@ -118,40 +126,6 @@ class Catalog:
         self._compiler.drop(self)
 
 
-class _Core:
-    """One instance of the core component."""
-
-    def __init__(self) -> None:
-        engine = core_engine()
-        # Beside the native module, so it is a file: `importlib.resources` takes 10 ms to say so.
-        code = Path(__file__).with_name("core.wasm").read_bytes()
-        component = compile_component(engine, code, "core.wasm")
-        self.store = Store(engine)
-        self.store.set_limits(memory_size=_MEMORY)
-        self.store.set_fuel(_FUEL_OF_A_CALL)
-        # An empty linker: the core imports nothing, and could not get it.
-        self._instance: Instance = Linker(engine).instantiate(self.store, component)
-        self._interface = self._instance.get_export_index(self.store, INTERFACE)
-        if self._interface is None:
-            raise InternalError(f"core.wasm does not export `{INTERFACE}`: build it again")
-        self._functions: dict[str, Func] = {}
-
-    def call(self, name: str, *arguments: Any) -> Any:
-        function = self._functions.get(name) or self._function(name)
-        self.store.set_fuel(_FUEL_OF_A_CALL)
-        result = function(self.store, *arguments)
-        function.post_return(self.store)
-        return result
-
-    def _function(self, name: str) -> Func:
-        index = self._instance.get_export_index(self.store, name, self._interface)
-        function = None if index is None else self._instance.get_func(self.store, index)
-        if function is None:
-            raise InternalError(f"core.wasm does not export `{name}`: build it again")
-        self._functions[name] = function
-        return function
-
-
 def _error(text: str) -> FerroError:
     error = json.loads(text)
     return BY_KIND.get(error["kind"], InternalError)(error["message"], kind=error["kind"])
@@ -164,3 +138,6 @@ def _faults(text: str) -> str:
 
 compiler = Compiler()
 """The one of this process."""
+
+# Later, the modules of wasmtime-py are gone that it needs for that.
+atexit.register(compiler.close)

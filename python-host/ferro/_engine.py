@@ -68,13 +68,17 @@ class Engine:
     ) -> str:
         """Open a connection; its label."""
         label = DEFAULT if name is None else name
-        await self.databases.connect(label, url, pool, sqlite)
-        self._shared.pop(label, None)
-        self._labels.add(label)
-        if default or name is None:
-            self._default = label
-        # The first time, this takes as long as a compiler does: not on the event loop.
-        await asyncio.to_thread(compiler.load)
+
+        async def opened() -> None:
+            await self.databases.connect(label, url, pool, sqlite)
+            self._shared.pop(label, None)
+            self._labels.add(label)
+            if default or name is None:
+                self._default = label
+
+        # The first time, loading takes as long as a compiler does: not on the event loop, and while
+        # the database is waited for.
+        await asyncio.gather(opened(), asyncio.to_thread(compiler.load))
         return label
 
     async def disconnect(self, name: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import threading
 from pathlib import Path
@@ -24,9 +23,8 @@ _PREAMBLE = b"\0asm\x0d\x00\x01\x00"
 _MODULE_PREAMBLE = b"\0asm\x01\x00\x00\x00"
 
 
-@functools.cache
 def core_engine() -> Engine:
-    """The engine of the core component: its steps are counted as fuel."""
+    """An engine for the core component: its steps are counted as fuel."""
     config = _cached_config()
     config.consume_fuel = True
     return Engine(config)

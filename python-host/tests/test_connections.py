@@ -287,6 +287,55 @@ def test_y2_the_interpreter_exits_cleanly_with_open_pools() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_y2_the_interpreter_exits_cleanly_with_models_that_are_still_held(tmp_path: Path) -> None:
+    # As pytest holds what it has run, until after the modules are gone.
+    tests = tmp_path / "test_held.py"
+    tests.write_text(
+        textwrap.dedent("""
+            import asyncio, ferro
+            class Note(ferro.Model):
+                id: int = ferro.Field(primary_key=True)
+            def test_nothing() -> None:
+                async def main():
+                    await ferro.connect("sqlite::memory:", auto_migrate=True)
+                    assert await Note.all() == []
+                asyncio.run(main())
+        """)
+    )
+    done = run(
+        "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))",
+        *(
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:asyncio",
+            "--rootdir",
+            str(tmp_path),
+            str(tests),
+        ),
+    )
+    assert "1 passed" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_y2_a_fork_that_takes_place_while_a_plan_is_made_exits() -> None:
+    done = run("""
+        import asyncio, os, signal, sys, ferro
+        from ferro._compiler import compiler
+        asyncio.run(ferro.connect("sqlite::memory:"))
+        with compiler._lock:
+            child = os.fork()
+        if child == 0:
+            compiler._lock.acquire()
+            signal.alarm(30)
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_y2_event_loops_may_follow_each_other() -> None:
     done = run("""
         import asyncio, ferro

@@ -17,6 +17,7 @@ WIT = Path(__file__).parents[2] / "wit" / "types.wit"
 
 def test_the_public_list_is_sorted_and_complete() -> None:
     assert ferro.__all__ == sorted(ferro.__all__)
+    assert all(hasattr(ferro, name) for name in ferro.__all__)
     public = {name for name in vars(ferro) if not name.startswith("_")}
     modules = {name for name in public if inspect.ismodule(getattr(ferro, name))}
     assert public - modules - {"annotations"} == set(ferro.__all__)
