@@ -42,7 +42,6 @@ from ._relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._scope import scope
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
-from ._tenant import Grant, TableGrant, Tenant
 from ._transaction import Transaction, connection_context, disconnect, transaction
 from .exceptions import (
     AuthenticationError,
@@ -89,6 +88,7 @@ from .exceptions import (
 
 if _typing.TYPE_CHECKING:
     from ._plugin import Plugin
+    from ._tenant import Grant, TableGrant, Tenant
     from ._usage import CallUsage, Outcome
 
 __all__ = [
@@ -172,14 +172,21 @@ __all__ = [
     "transaction",
 ]
 
-# What few programs need, and takes a while to import: it is imported when it is asked for.
-_OF_PLUGINS = {"CallUsage": "._usage", "Outcome": "._usage", "Plugin": "._plugin"}
+# What only programs with tenants need, and takes a while to import: imported when asked for.
+_OF_TENANTS = {
+    "CallUsage": "._usage",
+    "Grant": "._tenant",
+    "Outcome": "._usage",
+    "Plugin": "._plugin",
+    "TableGrant": "._tenant",
+    "Tenant": "._tenant",
+}
 
 # Who checks types knows all names; with this, a misspelt one would be one, too.
 if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> _typing.Any:
-        module = _OF_PLUGINS.get(name)
+        module = _OF_TENANTS.get(name)
         if module is None:
             raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
         found = globals()[name] = getattr(_importlib.import_module(module, __name__), name)

@@ -153,8 +153,9 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     __slots__ = ("_ferro_loaded", "_ferro_related")
 
-    # A misspelt name would be a value that is lost.
-    model_config = pydantic.ConfigDict(extra="forbid")
+    # A misspelt name would be a value that is lost. Nobody makes a `Model` itself, and having
+    # Pydantic get ready for that takes as long as all else here.
+    model_config = pydantic.ConfigDict(extra="forbid", defer_build=True)
 
     __ferro_table__: ClassVar[Table | None] = None
     __ferro_links__: ClassVar[dict[str, Link]] = {}
@@ -381,6 +382,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         super().__setstate__(state)
         if known is not None:
             object.__setattr__(self, "_ferro_loaded", known)
+
+
+# Pydantic is ready for its subclasses when they are defined, as for those of its own base.
+del Model.model_config["defer_build"]
 
 
 class Connected(Generic[M]):

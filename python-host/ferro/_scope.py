@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._table import registry
-from ._tenant import Tenant, tenant_json
+
+if TYPE_CHECKING:
+    from ._tenant import Tenant
 
 _current: ContextVar[Scope | None] = ContextVar("ferro_scope", default=None)
 
@@ -18,6 +20,8 @@ class Scope:
     """A block in which a tenant's grants hold; made by `ferro.scope`."""
 
     def __init__(self, tenant: Tenant | Mapping[str, Any]) -> None:
+        from ._tenant import tenant_json
+
         self._tenant = tenant_json(tenant)
         self._gate: tuple[int, _native.Databases, _native.Gate] | None = None
         self._outer: list[Scope | None] = []
