@@ -22,6 +22,7 @@ import importlib as _importlib
 import typing as _typing
 
 from ._config import PoolConfig, SqliteConfig
+from ._connected import Connected
 from ._engine import (
     PoolStats,
     check_connection,
@@ -36,7 +37,7 @@ from ._expression import Expression, count
 from ._field import Field
 from ._identity import session
 from ._lifespan import lifespan
-from ._model import Connected, Model
+from ._model import Model
 from ._related import NoRow, RelatedRows
 from ._relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._scope import scope

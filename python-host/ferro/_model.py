@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, overload
+from typing import Annotated, Any, ClassVar, overload
 
 import pydantic
 from pydantic._internal._model_construction import (
@@ -13,6 +13,7 @@ from pydantic._internal._model_construction import (
 from pydantic._internal._typing_extra import parent_frame_namespace
 from typing_extensions import Self, dataclass_transform
 
+from ._connected import Connected, rows_of, table_of
 from ._expression import field_of
 from ._field import Field, snake_case
 from ._relation import (
@@ -26,28 +27,18 @@ from ._relation import (
 )
 from ._select import Condition, Select
 from ._table import Table, registry
-from ._transaction import Transaction, transaction
+from ._transaction import Transaction
 from ._write import (
-    Using,
     changed_fields,
-    check_distinct,
-    conflict_of,
     delete,
     gone,
     insert,
-    insert_many,
-    insert_or,
     keep_loaded,
-    key_among,
-    label_of,
     loaded,
     stored_row,
     update,
-    update_many,
 )
-from .exceptions import InvalidQuery, SchemaError
-
-M = TypeVar("M", bound="Model")
+from .exceptions import SchemaError
 
 
 @dataclass_transform(
@@ -233,7 +224,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     @classmethod
     def where(cls, *conditions: Condition, **equals: Any) -> Select[Self]:
         """A query of the rows for which conditions hold: see `Select.where`."""
-        return _rows_of(cls).where(*conditions, **equals)
+        return rows_of(cls).where(*conditions, **equals)
 
     @classmethod
     async def create(cls, **values: Any) -> Self:
@@ -250,17 +241,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
         """
-        return await _rows_of(cls).get(key, **equals)
+        return await rows_of(cls).get(key, **equals)
 
     @classmethod
     async def get_or_none(cls, key: Any = None, /, **equals: Any) -> Self | None:
         """As `get`, with None if there is no such row."""
-        return await _rows_of(cls).get_or_none(key, **equals)
+        return await rows_of(cls).get_or_none(key, **equals)
 
     @classmethod
     async def all(cls) -> list[Self]:
         """All rows."""
-        return await _rows_of(cls).all()
+        return await rows_of(cls).all()
 
     @classmethod
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
@@ -388,156 +379,6 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 del Model.model_config["defer_build"]
 
 
-class Connected(Generic[M]):
-    """A model on a connection, or in a transaction; made by `Model.using`.
-
-    Example:
-        >>> import ferro
-        >>> class Task(ferro.Model, table="doc_task"):
-        ...     id: int | None = ferro.Field(default=None, primary_key=True)
-        >>> on_service = Task.using("service")
-    """
-
-    __slots__ = ("_model", "_table", "_using")
-
-    def __init__(self, model: type[M], using: Using) -> None:
-        self._model = model
-        self._table = table_of(model)
-        self._using = using
-
-    @overload
-    def select(self, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
-    @overload
-    def select(self) -> Select[M]: ...  # pyright: ignore[reportOverlappingOverload]
-    @overload
-    def select(self, **computed: Any) -> Select[dict[str, Any]]: ...
-    def select(self, *fields: Any, **computed: Any) -> Any:
-        """A query of all rows; with fields, of some values of each."""
-        query: Select[M] = Select(self._model, self._table, self._using)
-        return query.values(*fields, **computed) if fields or computed else query
-
-    def where(self, *conditions: Condition, **equals: Any) -> Select[M]:
-        """A query of the rows for which conditions hold."""
-        return self._query().where(*conditions, **equals)
-
-    async def create(self, **values: Any) -> M:
-        """Insert a row, and return it with its generated key."""
-        row = self._model(**values)
-        await insert(self._table, row, self._using)
-        return row
-
-    async def get(self, key: Any = None, /, **equals: Any) -> M:
-        """The row with a key, or the only one whose fields have values."""
-        return await self._query().get(key, **equals)
-
-    async def get_or_none(self, key: Any = None, /, **equals: Any) -> M | None:
-        """As `get`, with None if there is no such row."""
-        return await self._query().get_or_none(key, **equals)
-
-    async def all(self) -> list[M]:
-        """All rows."""
-        return await self._query().all()
-
-    async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
-        """Insert many new instances, all or none; how many."""
-        new = self._checked("bulk_create", rows)
-        if self._table.loader.any_stored(new):
-            raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
-        return await insert_many(self._table, new, self._using, return_keys=return_keys)
-
-    async def bulk_update(self, rows: Iterable[M]) -> int:
-        """Save the changed fields of many instances, all or none; how many had some."""
-        return await update_many(self._table, self._checked("bulk_update", rows), self._using)
-
-    async def upsert(
-        self,
-        row: M | None = None,
-        /,
-        *,
-        conflict: Iterable[str] | str,
-        update: Iterable[str] | None = None,
-        **values: Any,
-    ) -> M:
-        """Insert a row, or update the one that has its key already; the row as it is stored."""
-        if row is not None and values:
-            raise InvalidQuery("`upsert` takes an instance, or values of fields")
-        row = self._model(**values) if row is None else self._checked("upsert", [row])[0]
-        given = [name for name in self._table.names if name in row.model_fields_set]
-        target, updated = conflict_of(self._table, conflict, update, given)
-        while True:
-            found = await insert_or(self._table, row, self._using, (target, updated))
-            if found is None:
-                equal = {name: row.__dict__[name] for name in target}
-                found = await self.get_or_none(**equal)
-            # It may have been deleted between the two.
-            if found is not None:
-                return found
-
-    async def bulk_upsert(
-        self,
-        rows: Iterable[M],
-        *,
-        conflict: Iterable[str] | str,
-        update: Iterable[str] | None = None,
-    ) -> int:
-        """As `upsert`, for many instances at once, all or none; how many were written."""
-        all_rows = self._checked("bulk_upsert", rows)
-        target = conflict_of(self._table, conflict, update, self._table.names)
-        check_distinct(self._table, all_rows, target[0])
-        return await insert_many(self._table, all_rows, self._using, target)
-
-    async def get_or_create(
-        self, defaults: dict[str, Any] | None = None, /, **equals: Any
-    ) -> tuple[M, bool]:
-        """The row with these values, inserted with `defaults` if there is none; and whether."""
-        return await self._ensured("get_or_create", defaults or {}, equals)
-
-    async def update_or_create(
-        self, defaults: dict[str, Any] | None = None, /, **equals: Any
-    ) -> tuple[M, bool]:
-        """The row with these values, with `defaults` set on it; and whether it was inserted."""
-        # A transaction on SQLite that has read first may not be let write: another one was faster.
-        async with transaction(using=label_of(self._using), immediate=True) as together:
-            here: Connected[M] = Connected(self._model, together)
-            while True:
-                row, made = await here._ensured("update_or_create", defaults or {}, equals)
-                if made or not defaults:
-                    return row, made
-                chosen = here.where(**equals)
-                if await chosen.update(**defaults):
-                    await row.refresh(using=together)
-                    return row, False
-
-    async def _ensured(
-        self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
-    ) -> tuple[M, bool]:
-        from ._related import split_relations
-
-        values, _ = split_relations(self._model, equals)
-        for name in values:
-            self._table.column(name)
-        target = key_among(self._table, values, operation)
-        while True:
-            found = await self.get_or_none(**values)
-            if found is not None:
-                return found, False
-            row = self._model(**{**equals, **defaults})
-            made = await insert_or(self._table, row, self._using, (target, ()))
-            # Another one may have made it meanwhile, and may delete it again.
-            if made is not None:
-                return made, True
-
-    def _query(self) -> Select[M]:
-        return Select(self._model, self._table, self._using)
-
-    def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
-        rows, model = list(rows), self._model
-        for row in rows:
-            if type(row) is not model and not isinstance(row, model):
-                raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
-        return rows
-
-
 def _share_names(model: type[Model]) -> None:
     """Have the instances that are loaded share the names of their fields.
 
@@ -549,19 +390,6 @@ def _share_names(model: type[Model]) -> None:
     first = object.__new__(model)
     for name in model.model_fields:
         object.__setattr__(first, name, None)
-
-
-def _rows_of(model: type[M]) -> Select[M]:
-    """A query of all rows on the default connection."""
-    return Select(model, table_of(model), None)
-
-
-def table_of(model: type[Model]) -> Table:
-    """The table of a model that is not abstract."""
-    table = model.__dict__.get("__ferro_table__")
-    if not isinstance(table, Table):
-        raise InvalidQuery(f"`{model.__name__}` is abstract: it has no table")
-    return table
 
 
 def is_changed(table: Table, row: Model) -> bool:
@@ -582,4 +410,4 @@ def _lists(model: type[Model], lists: Iterable[Iterable[str]]) -> tuple[tuple[st
     return tuple(found)
 
 
-__all__ = ["Connected", "Model"]
+__all__ = ["Model"]

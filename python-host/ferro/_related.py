@@ -163,7 +163,7 @@ class RelatedRows(Select[M]):
 
     async def create(self, **values: Any) -> M:
         """Insert a row that is at the other end, and return it."""
-        from ._model import Connected
+        from ._connected import Connected
 
         edge = self._edge
         connected: Connected[M] = Connected(self._model, self._using)
@@ -407,6 +407,6 @@ def _way_back(edge: Edge) -> str:
 
 
 def _table(model: Any) -> Table:
-    from ._model import table_of
+    from ._connected import table_of
 
     return table_of(model)
