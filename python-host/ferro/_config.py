@@ -28,7 +28,8 @@ class PoolConfig:
     acquire_timeout: float | None = None
     """How long a caller waits for a connection: 2."""
     connect_timeout: float | None = None
-    """How long opening the first connection may take: 10."""
+    """How long opening the first connection may take; until then a server that is starting or full
+    is waited for: 10."""
     idle_timeout: float | None = None
     """Close a connection that was idle for so long: 600. `math.inf`: never."""
     max_lifetime: float | None = None

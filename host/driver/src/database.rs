@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::connect::{self, Pool, Probe};
 use crate::error::{caught, closed, from_sqlx};
@@ -17,9 +17,6 @@ use crate::lease::{Hold, Keeping, Lease, Raw};
 use crate::options::ConnectOptions;
 use crate::parking::Parking;
 use crate::sqlite::Claim;
-
-/// How long the pool may take to open a connection before we ask beside it what is wrong.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A pool of connections to one database. Clones share the pool.
 ///
@@ -300,27 +297,8 @@ impl Inner {
     }
 
     /// Why the pool opens no connection; ready only once that is known, or at the deadline.
-    ///
-    /// The pool itself tries a refused port again until time is up.
     async fn failure(&self, deadline: Instant) -> Error {
-        let mut last = None;
-        let mut pause = PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            sleep(pause.min(left)).await;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return last.unwrap_or_else(|| self.slow());
-            }
-            match self.probe.run(left).await {
-                // It works for us, so it will for the pool.
-                Ok(()) => {}
-                // The server is starting, or has too many guests: that passes.
-                Err(error) if error.retryable && error.code.is_some() => last = Some(error),
-                Err(error) => return error,
-            }
-            pause *= 2;
-        }
+        self.probe.failure(deadline).await.unwrap_or_else(|| self.slow())
     }
 
     fn busy(&self) -> Error {

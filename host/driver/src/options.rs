@@ -25,7 +25,8 @@ pub struct PoolOptions {
     /// gets the error `busy` or the cause why none could be opened. Default: 2 s, shorter than the
     /// deadline of a plugin's call, so that the plugin sees the error. Raise it for batch work.
     pub acquire_timeout: Duration,
-    /// How long opening the first connection may take. Default: 10 s.
+    /// How long opening the first connection may take, a server that is starting or has too many
+    /// guests included. Default: 10 s.
     pub connect_timeout: Duration,
     /// Close a connection that was idle for so long. Default: 10 min; none: never.
     pub idle_timeout: Option<Duration>,

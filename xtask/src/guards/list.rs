@@ -419,8 +419,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "N3",
         file: "host/driver/src/connect/postgres.rs",
-        line: "tokio::time::timeout(timeout, caught(pin!(options.connect()))).await",
-        without: "tokio::time::timeout(timeout * 100, caught(pin!(options.connect()))).await",
+        line: "tokio::time::timeout(timeout, opening).await.unwrap_or(Err(Failure::Late))",
+        without: "tokio::time::timeout(timeout * 100, opening).await.unwrap_or(Err(Failure::Late))",
         target: "connect",
         tests: "n3_a_server_that_says",
     },

@@ -13,13 +13,14 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection as _, PgPool, Postgres, SqliteConnection};
+use tokio::time::sleep;
 
 use self::postgres::Server;
 pub(crate) use self::postgres::watch;
@@ -28,6 +29,10 @@ pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::sqlite::Slots;
+
+/// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
+/// most servers nearby need, and short for who waits to hear that there is none.
+const PATIENCE: Duration = Duration::from_millis(150);
 
 const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 
@@ -87,7 +92,7 @@ pub(crate) enum Probe {
 }
 
 impl Probe {
-    pub(crate) async fn run(&self, timeout: Duration) -> Result<(), Error> {
+    async fn run(&self, timeout: Duration) -> Result<(), Error> {
         match self {
             Self::Sqlite(it) => {
                 let connection = open_in_time(&it.0, &it.1, timeout).await?;
@@ -96,6 +101,11 @@ impl Probe {
             }
             Self::Postgres(it) => it.0.probe(&it.1.connect_options(), timeout).await,
         }
+    }
+
+    /// Why a pool opens no connection, as [`failure`] finds it.
+    pub(crate) async fn failure(&self, deadline: Instant) -> Option<Error> {
+        failure(deadline, |left| self.run(left)).await
     }
 
     /// The pool's own error from opening a connection, as the caller may see it.
@@ -111,6 +121,33 @@ impl Probe {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
         }
+    }
+}
+
+/// Why a pool opens no connection; ready only once that is known, or at the deadline with what was in
+/// the way last. `look` opens one beside the pool, which itself tries a refused port again until time
+/// is up.
+async fn failure<L: Future<Output = Result<(), Error>>>(
+    deadline: Instant,
+    look: impl Fn(Duration) -> L,
+) -> Option<Error> {
+    let mut last = None;
+    let mut pause = PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        sleep(pause.min(left)).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return last;
+        }
+        match look(left).await {
+            // It works for us, so it will for the pool.
+            Ok(()) => {}
+            // The server is starting, or has too many guests: that passes.
+            Err(error) if error.retryable && error.code.is_some() => last = Some(error),
+            Err(error) => return Some(error),
+        }
+        pause *= 2;
     }
 }
 

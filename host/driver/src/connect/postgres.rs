@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
-use tokio::time::sleep;
 
+use super::failure;
 use super::parameters::Parameters;
 use super::parts::{FORM, Parts, parse_port, unreadable};
 use super::secret::Secret;
@@ -33,9 +33,8 @@ const PARAMETERS: [&str; 11] = [
     "sslkey",
 ];
 
-/// How long the first connection may take before another one is opened to see what is wrong: longer
-/// than most servers nearby need, and short for who waits to hear that there is none.
-const PATIENCE: Duration = Duration::from_millis(150);
+/// How long a server has to answer a farewell.
+const FAREWELL: Duration = Duration::from_millis(200);
 /// How often a server looks whether its client is still there, while it runs a statement.
 const WATCH: &str = "client_connection_check_interval";
 /// The first version that can.
@@ -173,43 +172,42 @@ impl Server {
     ) -> Result<(PgPool, PoolConnection<Postgres>), Error> {
         if self.tls.mode == TlsMode::Prefer && matches!(self.host, Host::Name(_)) {
             let encrypted = make(options.clone().ssl_mode(PgSslMode::Require));
-            match self.first(&encrypted, timeout).await {
-                // A server that has TLS now and not later is an attack or a mistake.
-                Ok(first) => return Ok((encrypted, first)),
-                Err(Failure::NoTls) => self.warn_if_remote("the server offers no TLS"),
-                Err(failure) => return Err(self.explain(failure, timeout)),
+            // A server that has TLS now and not later is an attack or a mistake.
+            if let Some(first) = self.first(&encrypted, timeout).await? {
+                return Ok((encrypted, first));
             }
+            self.warn_if_remote("the server offers no TLS");
         } else if self.tls.mode == TlsMode::Disable {
             self.warn_if_remote("the URL says `sslmode=disable`");
         }
         let pool = make(options);
-        match self.first(&pool, timeout).await {
-            Ok(first) => Ok((pool, first)),
-            Err(failure) => Err(self.explain(failure, timeout)),
-        }
+        let first = self.first(&pool, timeout).await?;
+        Ok((pool, first.ok_or_else(|| self.explain(Failure::NoTls, timeout))?))
     }
 
-    /// The first connection of a pool, which would try again and again where nobody answers or
-    /// nobody is let in. So if that takes long, another one shows whether it is in vain.
+    /// The first connection of a pool; none if it needs TLS, which the server does not offer.
     async fn first(
         &self,
         pool: &PgPool,
         timeout: Duration,
-    ) -> Result<PoolConnection<Postgres>, Failure> {
-        let acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) };
-        let failure = async {
-            loop {
-                sleep(PATIENCE).await;
-                if let Err(failure) = self.open(&pool.connect_options(), timeout).await {
-                    return failure;
-                }
-            }
+    ) -> Result<Option<PoolConnection<Postgres>>, Error> {
+        let options = pool.connect_options();
+        let look = async |left| {
+            let opened = in_time(left, open(&options)).await;
+            opened.map_err(|failure| self.explain(failure, timeout))
         };
         tokio::select! {
             biased;
-            acquired = acquired => acquired,
-            failure = failure => Err(failure),
-            () = sleep(timeout) => Err(Failure::Late),
+            acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) } => {
+                match acquired {
+                    Ok(first) => Ok(Some(first)),
+                    Err(Failure::NoTls) => Ok(None),
+                    Err(failure) => Err(self.explain(failure, timeout)),
+                }
+            }
+            error = failure(Instant::now() + timeout, look) => {
+                Err(error.unwrap_or_else(|| self.explain(Failure::Late, timeout)))
+            }
         }
     }
 
@@ -219,19 +217,8 @@ impl Server {
         options: &PgConnectOptions,
         timeout: Duration,
     ) -> Result<(), Error> {
-        self.open(options, timeout).await.map_err(|failure| self.explain(failure, timeout))
-    }
-
-    async fn open(&self, options: &PgConnectOptions, timeout: Duration) -> Result<(), Failure> {
-        let connection = match tokio::time::timeout(timeout, caught(pin!(options.connect()))).await
-        {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(Failure::from(error)),
-            Err(_) => return Err(Failure::Late),
-        };
-        // The answer to a farewell changes nothing.
-        let _ = tokio::time::timeout(timeout, connection.close()).await;
-        Ok(())
+        let opened = in_time(timeout, open(options)).await;
+        opened.map_err(|failure| self.explain(failure, timeout))
     }
 
     fn warn_if_remote(&self, reason: &str) {
@@ -357,6 +344,21 @@ impl Server {
         };
         format!("no TLS with the server at `{}`: {cause}{hint}", self.address())
     }
+}
+
+/// Opens and closes one connection.
+async fn open(options: &PgConnectOptions) -> Result<(), Failure> {
+    let connection = caught(pin!(options.connect())).await?;
+    // The answer to a farewell changes nothing.
+    let _ = tokio::time::timeout(FAREWELL, connection.close()).await;
+    Ok(())
+}
+
+async fn in_time<T>(
+    timeout: Duration,
+    opening: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(Failure::Late))
 }
 
 /// Why a connection was not opened.
