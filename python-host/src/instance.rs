@@ -1,7 +1,7 @@
 //! Instances of models, made and filled as Pydantic's own core does it: by CPython's interface.
 //!
-//! All unsafe code of the native module is here. Each call is given objects that are alive and of the type
-//! that it asks for, with the interpreter held, and its result is looked at.
+//! All unsafe code of the native module is here. Each call is given objects that are alive and of
+//! the type that it asks for, with the interpreter held, and its result is looked at.
 
 #![expect(
     unsafe_code,

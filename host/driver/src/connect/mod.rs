@@ -211,8 +211,8 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
     let pool = PgPoolOptions::new()
         .max_connections(options.pool.max_connections)
         .min_connections(options.pool.min_connections)
-        // Whoever waits for the pool has a deadline of its own.
-        .acquire_timeout(options.pool.acquire_timeout.max(options.pool.connect_timeout))
+        // Whoever waits for the pool has a deadline, which comes first: it knows what was in the way.
+        .acquire_timeout(options.pool.acquire_timeout.max(options.pool.connect_timeout) + PATIENCE)
         .idle_timeout(options.pool.idle_timeout)
         .max_lifetime(options.pool.max_lifetime)
         .test_before_acquire(options.pool.test_before_acquire)
