@@ -112,10 +112,18 @@ fn listen(answer: &'static [u8]) -> u16 {
 
 /// A server that says one thing to everybody, or nothing, and another one to what follows.
 fn listen_twice(first: &'static [u8], then: &'static [u8]) -> u16 {
+    serve(move |_| (first, then))
+}
+
+/// A server that says to each guest, by its number, one thing or nothing, and another one to what
+/// follows.
+fn serve(answers: impl Fn(usize) -> (&'static [u8], &'static [u8]) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        while let Ok((mut guest, _)) = listener.accept() {
+        for number in 0.. {
+            let Ok((mut guest, _)) = listener.accept() else { break };
+            let (first, then) = answers(number);
             std::thread::spawn(move || {
                 let _ = guest.read(&mut [0; 512]);
                 let _ = guest.write_all(first);
@@ -207,7 +215,7 @@ async fn a_pool_opens_one_connection_and_keeps_it() {
 #[tokio::test]
 async fn p4_a_server_that_has_too_many_guests_is_waited_for_and_told() {
     let options = options(|it| it.pool.connect_timeout = Duration::from_millis(600));
-    let full = b"E\0\0\0\x24SFATAL\0C53300\0Mtoo many guests\0\0";
+    let full: &[u8] = b"E\0\0\0\x24SFATAL\0C53300\0Mtoo many guests\0\0";
     let port = listen(full);
     let url = format!("postgres://u:p@127.0.0.1:{port}/app?sslmode=disable");
     let start = Instant::now();
@@ -216,21 +224,9 @@ async fn p4_a_server_that_has_too_many_guests_is_waited_for_and_told() {
     assert!(error.retryable);
     assert!(start.elapsed() >= Duration::from_millis(600), "{:?}", start.elapsed());
 
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let guests = std::thread::spawn(move || {
-        for answer in [full.as_slice(), full, WELCOME] {
-            let (mut guest, _) = listener.accept().unwrap();
-            let _ = guest.read(&mut [0; 512]);
-            guest.write_all(answer).unwrap();
-            if answer == WELCOME {
-                let _ = guest.read(&mut [0; 512]);
-            }
-        }
-    });
+    let port = serve(|number| if number < 2 { (full, b"") } else { (WELCOME, b"") });
     let url = format!("postgres://u:p@127.0.0.1:{port}/app?sslmode=disable");
     drop(Database::connect(&url, &ConnectOptions::default()).await.unwrap());
-    tokio::task::spawn_blocking(|| guests.join().unwrap()).await.unwrap();
 }
 
 /// A server that asks for the password in clear and repeats it in its refusal.

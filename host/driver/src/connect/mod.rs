@@ -99,7 +99,7 @@ impl Probe {
                 let _ = connection.close().await;
                 Ok(())
             }
-            Self::Postgres(it) => it.0.probe(&it.1.connect_options(), timeout).await,
+            Self::Postgres(it) => it.0.probe(&it.1.connect_options(), timeout, timeout).await,
         }
     }
 

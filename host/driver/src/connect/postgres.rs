@@ -192,10 +192,7 @@ impl Server {
         timeout: Duration,
     ) -> Result<Option<PoolConnection<Postgres>>, Error> {
         let options = pool.connect_options();
-        let look = async |left| {
-            let opened = in_time(left, open(&options)).await;
-            opened.map_err(|failure| self.explain(failure, timeout))
-        };
+        let look = |left| self.probe(&options, left, timeout);
         tokio::select! {
             biased;
             acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) } => {
@@ -211,13 +208,14 @@ impl Server {
         }
     }
 
-    /// Opens and closes one connection.
+    /// Opens and closes one connection, in the time that is left of the one that a message names.
     pub(super) async fn probe(
         &self,
         options: &PgConnectOptions,
+        left: Duration,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let opened = in_time(timeout, open(options)).await;
+        let opened = in_time(left, open(options)).await;
         opened.map_err(|failure| self.explain(failure, timeout))
     }
 
