@@ -9,6 +9,7 @@ from pathlib import Path
 from wasmtime import Config, Engine, WasmtimeError
 from wasmtime.component import Component
 
+from ._compiled import component_of
 from .exceptions import ConfigurationError
 
 LARGEST_COMPONENT = 16 * 1024 * 1024
@@ -25,7 +26,7 @@ _MODULE_PREAMBLE = b"\0asm\x01\x00\x00\x00"
 
 def core_engine() -> Engine:
     """An engine for the core component: its steps are counted as fuel."""
-    config = _cached_config()
+    config = Config()
     config.consume_fuel = True
     return Engine(config)
 
@@ -38,23 +39,12 @@ def plugin_engine(fuel: bool = False) -> Engine:
     """The engine of all plugins, or of those that count fuel: they are interrupted by epochs."""
     with _lock:
         if fuel not in _plugin_engines:
-            config = _cached_config()
+            config = Config()
             config.epoch_interruption = True
             config.consume_fuel = fuel
             config.max_wasm_stack = STACK
             _plugin_engines[fuel] = Engine(config)
         return _plugin_engines[fuel]
-
-
-def _cached_config() -> Config:
-    """Compiled code is kept on disk, by its hash and by wasmtime's version, in the user's cache."""
-    config = Config()
-    try:
-        config.cache = True
-    except WasmtimeError:
-        # No home, or one that cannot be written: each process compiles for itself.
-        return Config()
-    return config
 
 
 def read_component(path: Path) -> bytes:
@@ -82,7 +72,7 @@ def _refused(path: Path, fault: str) -> ConfigurationError:
 def compile_component(engine: Engine, code: bytes, name: str) -> Component:
     """Compile a component, or take it from the cache."""
     try:
-        return Component(engine, code)
+        return component_of(engine, code)
     except WasmtimeError as error:
         message = f"the plugin `{name}` is not a valid component: {innermost(error)}"
         raise ConfigurationError(message) from error
