@@ -10,10 +10,10 @@
 
 use std::ffi::{CStr, c_int};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// Makes empty instances of a class: `object.__new__(class)`.
 pub(crate) struct Maker {
@@ -62,6 +62,66 @@ pub(crate) fn set(
         0 => Ok(()),
         _ => Err(PyErr::fetch(instance.py())),
     }
+}
+
+/// Appends what an instance holds in some fields. Most hold them in this order, as Pydantic has put
+/// them there: then they are met on one way through, and none is looked for.
+pub(crate) fn read_row<'a, 'py: 'a>(
+    row: &Bound<'py, PyAny>,
+    names: impl Iterator<Item = &'a Bound<'py, PyString>> + Clone,
+    values: &mut Vec<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let held = held_by(row)?;
+    if append_in_order(&held, names.clone(), values) {
+        return Ok(());
+    }
+    for name in names {
+        let value = held.get_item(name)?;
+        values.push(value.ok_or_else(|| PyAttributeError::new_err(name.clone().unbind()))?);
+    }
+    Ok(())
+}
+
+/// `instance.__dict__`, whatever the class does when it is asked for an attribute.
+fn held_by<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let py = instance.py();
+    // SAFETY: an object, and no context; it gives a new reference, or null with an exception.
+    let held = unsafe {
+        let held = ffi::PyObject_GenericGetDict(instance.as_ptr(), std::ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, held)
+    };
+    Ok(held?.cast_into()?)
+}
+
+/// Appends the values of some names, where a dict has these very names in this order, maybe with
+/// others among them. Else it appends nothing, and says so: they have to be looked for.
+fn append_in_order<'a, 'py: 'a>(
+    dict: &Bound<'py, PyDict>,
+    names: impl Iterator<Item = &'a Bound<'py, PyString>>,
+    values: &mut Vec<Bound<'py, PyAny>>,
+) -> bool {
+    let before = values.len();
+    let mut missing = names.peekable();
+    let (mut position, mut name, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+    while missing.peek().is_some() {
+        // SAFETY: a dict, and places for what it lends. Nothing in this loop runs code that could
+        // change it.
+        let is_one = unsafe {
+            ffi::PyDict_Next(dict.as_ptr(), &raw mut position, &raw mut name, &raw mut value)
+        };
+        if is_one == 0 {
+            break;
+        }
+        if missing.next_if(|it| it.as_ptr() == name).is_some() {
+            // SAFETY: an object that the dict lends.
+            values.push(unsafe { Bound::from_borrowed_ptr(dict.py(), value) });
+        }
+    }
+    let are_met = missing.peek().is_none();
+    if !are_met {
+        values.truncate(before);
+    }
+    are_met
 }
 
 /// A place that instances have for an attribute which their class names in `__slots__`. Reading one

@@ -1,14 +1,13 @@
 //! From batches to instances of a model, without a call of Python code for each row.
 
 use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind, Value};
-use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use crate::columns::{Objects, in_row, read_batch, row_of};
 use crate::errors::{exception, from_exception};
-use crate::instance::{Maker, NoCollection, Slot, set};
+use crate::instance::{Maker, NoCollection, Slot, read_row, set};
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
 /// nothing is validated again: an instance gets its attributes as they are.
@@ -97,12 +96,8 @@ impl Loader {
         let origin = PyString::new(py, origin).into_any();
         let mut known = Vec::with_capacity(self.fields.len() + 1);
         for row in rows {
-            let held = row.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
             known.push(origin.clone());
-            for field in &self.fields {
-                let value = held.get_item(&field.name)?;
-                known.push(value.ok_or_else(|| PyAttributeError::new_err(field.key.clone()))?);
-            }
+            read_row(&row, self.fields.iter().map(|it| it.name.bind(py)), &mut known)?;
             self.mark(&row, &self.known(&mut known)?)?;
         }
         Ok(())
@@ -195,14 +190,14 @@ impl Loader {
             .collect()
     }
 
+    /// Values of a row, to be kept beside it: safe from changes in place.
+    pub(crate) fn keep(&self, values: &mut [Bound<'_, PyAny>]) -> PyResult<()> {
+        self.fields.iter().zip(values).try_for_each(|(field, value)| field.keep(value))
+    }
+
     /// What is kept beside a stored row: its origin, and its values. They are used up.
-    pub(crate) fn known<'py>(
-        &self,
-        row: &mut Vec<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        for (field, value) in self.fields.iter().zip(&mut row[1..]) {
-            field.keep(value)?;
-        }
+    fn known<'py>(&self, row: &mut Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTuple>> {
+        self.keep(&mut row[1..])?;
         PyTuple::new(row[0].py(), row.drain(..))
     }
 

@@ -1,12 +1,16 @@
 //! From instances to the columns of a batch, without a call of Python code for each row.
 
-use ferro_wit::types::{Arrays, Batch, Column, Elements, Error, ErrorKind, Scalars, Value};
-use pyo3::exceptions::{PyAttributeError, PyValueError};
-use pyo3::intern;
-use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use std::sync::{Mutex, OnceLock};
 
+use ferro_wit::types::{Arrays, Batch, Column, Elements, Error, ErrorKind, Scalars, Value};
+use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use crate::bridge::{Outcome, lock};
 use crate::errors::{exception, raise};
+use crate::instance::read_row;
 use crate::loader::Loader;
 use crate::query::Parameter;
 use crate::values::utf8;
@@ -14,19 +18,15 @@ use crate::values::utf8;
 /// A field that rows carry, and what turns its values into those that are stored.
 pub(crate) type Carried<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyAny>>);
 
-/// The values of some fields of all rows, and with a loader, what is known of each row once they are
-/// written to `origin`: the fields are then all of the model's.
-pub(crate) fn read_rows(
+/// The values of some fields of all rows, as columns; and with a loader, whose fields they are then
+/// all, as the objects that rows hold, one row after another.
+pub(crate) fn read_rows<'py>(
     parameters: &[Parameter],
-    rows: &Bound<'_, PyList>,
-    fields: &[Carried<'_>],
+    rows: &Bound<'py, PyList>,
+    fields: &[Carried<'py>],
     loader: Option<&Loader>,
-    origin: &str,
-) -> PyResult<(Batch, Vec<Py<PyTuple>>)> {
+) -> PyResult<(Batch, Vec<Bound<'py, PyAny>>)> {
     let py = rows.py();
-    let origin = PyString::new(py, origin).into_any();
-    let mut known = Vec::with_capacity(if loader.is_some() { rows.len() } else { 0 });
-    let mut values = Vec::with_capacity(fields.len() + 1);
     if parameters.len() != fields.len() {
         return Err(PyValueError::new_err("one field for each parameter"));
     }
@@ -35,51 +35,85 @@ pub(crate) fn read_rows(
         exception(py, &Error::new(ErrorKind::ValueOutOfRange, message))
     })?;
     let mut columns: Vec<_> = parameters.iter().map(|it| Builder::new(it, rows.len())).collect();
+    let kept = if loader.is_some() { rows.len() } else { 1 };
+    let mut values = Vec::with_capacity(kept * fields.len());
     for row in rows {
-        values.clear();
-        values.push(origin.clone());
-        let held = row.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
-        for (column, (name, encode)) in columns.iter_mut().zip(fields) {
-            let value = held
-                .get_item(name)?
-                .ok_or_else(|| PyAttributeError::new_err(name.clone().unbind()))?;
+        if loader.is_none() {
+            values.clear();
+        }
+        let first = values.len();
+        read_row(&row, fields.iter().map(|(name, _)| name), &mut values)?;
+        for ((column, (_, encode)), value) in columns.iter_mut().zip(fields).zip(&values[first..]) {
             match encode {
-                Some(encode) => raise(py, column.push(&encode.call1((&value,))?))?,
-                None => raise(py, column.push(&value))?,
-            }
-            if loader.is_some() {
-                values.push(value);
+                Some(encode) => raise(py, column.push(&encode.call1((value,))?))?,
+                None => raise(py, column.push(value))?,
             }
         }
         if let Some(loader) = loader {
-            known.push(loader.known(&mut values)?.unbind());
+            loader.keep(&mut values[first..])?;
         }
     }
     let columns = columns.into_iter().map(Builder::finish).collect();
-    Ok((Batch { rows: count, columns }, known))
+    Ok((Batch { rows: count, columns }, values))
 }
 
-/// How many rows were written; those that are given are stored now.
-pub(crate) struct Written {
-    pub(crate) count: u64,
-    pub(crate) rows: Py<PyList>,
-    /// Who notes what is known of each row, if that is to be noted.
-    pub(crate) loader: Option<Py<Loader>>,
-    pub(crate) known: Vec<Py<PyTuple>>,
+/// Rows on their way to a database; how many were written, in the end.
+pub(crate) struct Writing {
+    rows: Py<PyList>,
+    /// Who notes what is known of each row once it is stored, if that is to be noted.
+    loader: Option<Py<Loader>>,
+    known: OnceLock<Vec<Py<PyTuple>>>,
+    end: Mutex<Option<Result<u64, Error>>>,
 }
 
-impl<'py> IntoPyObject<'py> for Written {
-    type Target = PyInt;
-    type Output = Bound<'py, PyInt>;
-    type Error = PyErr;
+impl Writing {
+    pub(crate) fn new(rows: Py<PyList>, loader: Option<Py<Loader>>) -> Self {
+        Self { rows, loader, known: OnceLock::new(), end: Mutex::default() }
+    }
 
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+    /// The database has answered.
+    pub(crate) fn end(&self, result: Result<u64, Error>) {
+        *lock(&self.end) = Some(result);
+    }
+
+    /// Makes what is known of each row: its origin, and the values that it held when it was read.
+    /// That takes a third of what reading them takes, so it is done while the database writes.
+    pub(crate) fn know(
+        &self,
+        origin: &str,
+        width: usize,
+        values: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let (Some(_), Some(first)) = (&self.loader, values.first()) else { return Ok(()) };
+        let py = first.py();
+        let origin = PyString::new(py, origin).into_any();
+        let mut values = values.into_iter();
+        let mut tuples = Vec::with_capacity(values.len() / width);
+        let mut row = Vec::with_capacity(width + 1);
+        while values.len() >= width {
+            row.push(origin.clone());
+            row.extend(values.by_ref().take(width));
+            tuples.push(PyTuple::new(py, row.drain(..))?.unbind());
+        }
+        let _ = self.known.set(tuples);
+        Ok(())
+    }
+}
+
+impl Outcome for Writing {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let count = match lock(&self.end).take() {
+            Some(Ok(count)) => count,
+            Some(Err(error)) => return Err(exception(py, &error)),
+            None => return Ok(None),
+        };
         if let Some(loader) = &self.loader {
-            for (row, known) in self.rows.bind(py).iter().zip(&self.known) {
+            let known = self.known.get().into_iter().flatten();
+            for (row, known) in self.rows.bind(py).iter().zip(known) {
                 loader.get().mark(&row, known.bind(py))?;
             }
         }
-        Ok(self.count.into_pyobject(py)?)
+        count.into_py_any(py).map(Some)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
 use crate::results::{DictRows, Instances, RowCursor, TupleRows, read_to_end};
-use crate::rows::{Carried, Written, read_rows};
+use crate::rows::{Carried, Writing, read_rows};
 use crate::values::guess_value;
 
 /// What the application's own code may do: everything.
@@ -231,14 +231,17 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let parameters = &query.get().parameters;
-        let (batch, known) =
-            read_rows(parameters, rows, &fields, loader.map(Bound::get), &self.label)?;
-        let (query, rows) = (query.clone().unbind(), rows.clone().unbind());
+        let (batch, values) = read_rows(parameters, rows, &fields, loader.map(Bound::get))?;
         let loader = loader.map(|it| it.clone().unbind());
-        spawn(py, async move {
-            let count = session.await?.write(&query.get().query, Vec::new(), batch).await?;
-            Ok(Written { count, rows, loader, known })
-        })
+        let writing = Arc::new(Writing::new(rows.clone().unbind(), loader));
+        let (query, written) = (query.clone().unbind(), writing.clone());
+        let pending = start(py, writing.clone(), Arc::default(), async move {
+            let result =
+                async { session.await?.write(&query.get().query, Vec::new(), batch).await };
+            written.end(result.await);
+        })?;
+        writing.know(&self.label, fields.len(), values)?;
+        Ok(pending)
     }
 
     /// As `write`; resolves to what each row returns, a list of tuples in the order of the rows.
@@ -250,7 +253,7 @@ impl Session {
         fields: Vec<Carried<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
-        let (rows, _) = read_rows(&query.get().parameters, rows, &fields, None, "")?;
+        let (rows, _) = read_rows(&query.get().parameters, rows, &fields, None)?;
         let query = query.clone().unbind();
         spawn(py, async move {
             let session = session.await?;

@@ -86,7 +86,9 @@ def test_an_entry_that_decayed_is_made_anew(
     assert entries(folder) == [entry]
 
 
-def test_s6_a_folder_that_others_may_write_to_is_not_used(folder: Path, compiled: list[bytes]) -> None:
+def test_s6_a_folder_that_others_may_write_to_is_not_used(
+    folder: Path, compiled: list[bytes]
+) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     component_of(engine(), CODE)
