@@ -27,7 +27,6 @@ from ._engine import (
     PoolStats,
     check_connection,
     connect,
-    create_tables,
     health,
     pool_stats,
     reset_engine,
@@ -43,7 +42,13 @@ from ._relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._scope import scope
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
-from ._transaction import Transaction, connection_context, disconnect, transaction
+from ._transaction import (
+    Transaction,
+    connection_context,
+    create_tables,
+    disconnect,
+    transaction,
+)
 from .exceptions import (
     AuthenticationError,
     BusyError,

@@ -177,7 +177,7 @@ async def connect(
     label = await engine.connect(url, name, default, pool, sqlite)
     if auto_migrate:
         try:
-            await create_tables(using=label)
+            await engine.databases.create_tables(label, registry.models())
         except BaseException:
             await engine.disconnect(label)
             raise
@@ -292,17 +292,3 @@ def reset_engine() -> None:
         {'ok': False, 'connections': {}}
     """
     engine.reset()
-
-
-async def create_tables(*, using: str | None = None) -> None:
-    """Create the tables of all models that were imported, where the database lacks them.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> None:
-        ...     await ferro.connect("sqlite::memory:", "doc-tables")
-        ...     await ferro.create_tables(using="doc-tables")
-        ...     await ferro.disconnect("doc-tables")
-        >>> asyncio.run(main())
-    """
-    await engine.databases.create_tables(engine.label(using), registry.models())

@@ -31,6 +31,7 @@ from ._convert import Mismatch, lift, lower
 from ._engine import THREADS, engine
 from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
 from ._tenant import Tenant, tenant_json
+from ._transaction import create_tables_of
 from ._usage import CallUsage, Outcome, tell
 from ._wasi import Output
 from ._wasm import STACK, compile_component, innermost, plugin_engine, read_component
@@ -114,8 +115,11 @@ class Plugin:
         return sorted(self._exports)
 
     async def create_tables(self, *, using: str | None = None) -> None:
-        """Create the tables of the plugin's models, where the database lacks them."""
-        await engine.databases.create_tables(engine.label(using), self._models)
+        """Create the tables of the plugin's models, where the database lacks them.
+
+        Raises `TransactionError` inside a transaction.
+        """
+        await create_tables_of(self._models, using)
 
     async def call(
         self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None

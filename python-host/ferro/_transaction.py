@@ -11,6 +11,7 @@ from . import _native
 from ._engine import engine, in_context
 from ._identity import forget
 from ._scope import Scope, current_scope
+from ._table import registry
 from .exceptions import ConfigurationError, FerroError, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
@@ -77,6 +78,7 @@ class Transaction:
         parent = current()
         if parent is not None:
             parent.admit(self._using)
+            self._check_savepoint()
             self._label = parent.label
             self._session = await parent.session.begin()
         else:
@@ -85,6 +87,15 @@ class Transaction:
         self._parent = parent
         _current.set(self)
         return self
+
+    def _check_savepoint(self) -> None:
+        # `immediate` asks for what the transaction has already, or gets with its first write.
+        own = [name for name, value in self._options.items() if value and name != "immediate"]
+        if own:
+            raise TransactionError(
+                f"a block inside a transaction is a savepoint, and takes no `{own[0]}`: give it to "
+                "the outermost block"
+            )
 
     async def __aexit__(
         self,
@@ -168,6 +179,33 @@ def connection_context(name: str) -> ConnectionContext:
     return ConnectionContext(name)
 
 
+async def create_tables(*, using: str | None = None) -> None:
+    """Create the tables of all models that were imported, where the database lacks them.
+
+    All are created or none. Raises `TransactionError` inside a transaction.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-tables")
+        ...     await ferro.create_tables(using="doc-tables")
+        ...     await ferro.disconnect("doc-tables")
+        >>> asyncio.run(main())
+    """
+    await create_tables_of(registry.models(), using)
+
+
+async def create_tables_of(models: _native.Models, using: str | None) -> None:
+    """Create the tables of some models, in a transaction of their own."""
+    inside = current()
+    if inside is not None:
+        raise TransactionError(
+            f"inside a transaction on `{inside.label}`, no tables are created: that takes a "
+            "transaction of its own, so end this one first"
+        )
+    await engine.databases.create_tables(engine.label(using), models)
+
+
 async def disconnect(name: str | None = None) -> None:
     """Wait for what runs on a connection, the default one if it is not named, and close it.
 
@@ -195,10 +233,12 @@ def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
 
     That is the transaction that was passed, else the one that this task is in, else the database.
     """
+    transaction = current()
     if isinstance(using, Transaction):
         using.admit(None)
+        if transaction is not None:
+            transaction.admit(using.label)
         return using.label, using.session
-    transaction = current()
     if transaction is None:
         return engine.shared(using, current_scope())
     transaction.admit(using)
@@ -217,7 +257,7 @@ def transaction(
 
     It commits when it ends well; any exception, cancellation included, undoes it. Operations inside
     inherit its connection, and naming another one raises `TransactionError`. A block inside a block
-    is a savepoint, which takes none of the options.
+    is a savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
 
     `immediate` takes SQLite's write lock at once, so that the first write cannot be refused.
 

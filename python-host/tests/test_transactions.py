@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,19 @@ async def test_a_block_inside_a_block_is_a_savepoint() -> None:
         async with ferro.transaction():
             await User.create(name="Dee")
     assert await names() == ["Ada", "Dee"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("isolation", "serializable"), ("read_only", True), ("deferrable", True)]
+)
+async def test_a_savepoint_takes_no_options_of_a_transaction(option: str, value: Any) -> None:
+    async with ferro.transaction():
+        with pytest.raises(ferro.TransactionError, match=f"a savepoint, and takes no `{option}`"):
+            async with ferro.transaction(**{option: value}):
+                pass
+        async with ferro.transaction(immediate=True):
+            await User.create(name="Ada")
+    assert await names() == ["Ada"]
 
 
 async def test_the_outer_block_undoes_what_an_inner_one_committed() -> None:
@@ -128,6 +142,35 @@ async def test_naming_another_connection_inside_raises() -> None:
         with pytest.raises(ferro.TransactionError, match="`other` cannot be used"):
             await elsewhere.delete()
         await User.using("default").create(name="Ada")
+    assert await names() == ["Ada"]
+
+
+async def test_a_transaction_of_another_connection_is_not_named_inside() -> None:
+    await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
+    began: asyncio.Future[ferro.Transaction] = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
+
+    async def elsewhere() -> None:
+        async with ferro.transaction(using="other") as transaction:
+            began.set_result(transaction)
+            await done.wait()
+
+    task = asyncio.create_task(elsewhere())
+    transaction = await began
+    async with ferro.transaction():
+        with pytest.raises(ferro.TransactionError, match="`other` cannot be used"):
+            await User.using(transaction).create(name="Ada")
+    await User.using(transaction).create(name="Ben")
+    done.set()
+    await task
+    assert [user.name for user in await User.using("other").all()] == ["Ben"]
+
+
+async def test_no_tables_are_created_inside_a_transaction() -> None:
+    async with ferro.transaction():
+        await User.create(name="Ada")
+        with pytest.raises(ferro.TransactionError, match="no tables are created"):
+            await ferro.create_tables()
     assert await names() == ["Ada"]
 
 
