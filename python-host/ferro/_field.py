@@ -372,8 +372,10 @@ def snake_case(name: str) -> str:
     """`BlogPost` as `blog_post`: how tables and enums are named after their classes.
 
     Example:
-        >>> snake_case("BlogPost")
-        'blog_post'
+        >>> snake_case("BlogPost"), snake_case("HTTPServer")
+        ('blog_post', 'http_server')
     """
-    words = "".join(f"_{letter}" if letter.isupper() else letter for letter in name)
-    return words.removeprefix("_").lower()
+    return _WORD_BEGINS.sub("_", name).lower()
+
+
+_WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

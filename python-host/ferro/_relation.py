@@ -45,6 +45,10 @@ class Link:
         """The field that holds the key of the other end: `author_id` for `author`."""
         return f"{self.name}_id"
 
+    def holds(self, field: str) -> bool:
+        """Whether this field holds the key of the other end."""
+        return self.kind == "foreign-key" and self.column == field
+
 
 def ForeignKey(  # noqa: N802 - beside `Field`
     related_name: str | None = None,
@@ -59,10 +63,10 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     """A relation to one row of another model, whose key is kept in a field beside it.
 
     `author: Relation[Author] = ForeignKey(related_name="posts")` makes a field `author_id` of the
-    type of the author's key, and on `Author` the way back, `posts`. `Relation[Author | None]` may
-    be null. When the author is deleted, its posts are too; `on_delete` says otherwise:
-    `"restrict"`, `"set null"`, `"set default"`, `"no action"`. With `unique=True` an author has
-    one post at most.
+    type of the author's key, unless the class declares it for type checkers, and on `Author` the
+    way back, `posts`. `Relation[Author | None]` may be null. When the author is deleted, its posts
+    are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
+    `"no action"`. With `unique=True` an author has one post at most.
 
     Example:
         >>> import ferro
@@ -111,8 +115,9 @@ def ManyToMany(  # noqa: N802 - beside `Field`
 ) -> Any:
     """A relation to many rows, each of which may have many: through a table of pairs.
 
-    The table is made, unless `through` names a model with a foreign key to each end. Without a
-    `related_name`, the way back of `Letter` is `letter_set`.
+    The table is made, unless `through` names a model with a foreign key to each end, which are its
+    primary key or unique together. Without a `related_name`, the way back of `Letter` is
+    `letter_set`.
 
     Example:
         >>> import ferro

@@ -113,7 +113,7 @@ class Table:
         for field, info in model.model_fields.items():
             of = next((it for it in info.metadata if isinstance(it, KeyOf)), None)
             if of is None:
-                self._plain[field] = column_of(self.label, field, info)
+                self._plain[field] = self._declared(column_of(self.label, field, info))
             else:
                 self._foreign[field] = (of.link, of)
         self._check_keys()
@@ -123,6 +123,18 @@ class Table:
         self.orderings: dict[tuple[str, ...], Ordering] = {}
         """The orders that were given as text; all name fields that there are."""
         self._adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
+
+    def _declared(self, column: Column) -> Column:
+        """A column that the class declares; what a relation says of it holds too."""
+        link = next((it for it in self.links.values() if it.holds(column.name)), None)
+        if link is None:
+            return column
+        return dataclasses.replace(
+            column,
+            index=column.index or link.index,
+            primary_key=column.primary_key or link.primary_key,
+            nullable=column.nullable and not link.primary_key,
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in Table.__annotations__:
@@ -162,7 +174,7 @@ class Table:
         keys = [tuple(it.name for it in self.keys)]
         keys += [(it.name,) for it in self.columns.values() if it.unique]
         keys += self.uniques
-        keys += [e.source_fields for e in self.relations.values() if self._is_unique(e)]
+        keys += [(it.column,) for it in self.links.values() if it.unique]
         return next((key for key in keys if names.issuperset(key)), None)
 
     def key_values(self, key: Any) -> dict[str, Any]:
@@ -313,6 +325,11 @@ class Table:
                 f"relation `{self.label}.{link.name}`: `{table.label}` needs a foreign key to "
                 f"`{self.label}` and one to `{target.label}`"
             )
+        if table.unique_key({sources[0], targets[0]}) is None:
+            raise SchemaError(
+                f"relation `{self.label}.{link.name}`: `{table.label}` may hold a pair twice: make "
+                f"`{sources[0]}` and `{targets[0]}` its primary key, or unique together"
+            )
         return Through(table, (sources[0],), (targets[0],))
 
     def to_json(self) -> dict[str, Any]:
@@ -384,10 +401,6 @@ class Table:
             for name in listed:
                 if name not in fields:
                     raise SchemaError(f"model `{self.label}` has no field `{name}` to index")
-
-    def _is_unique(self, edge: Edge) -> bool:
-        link = self.links.get(edge.name)
-        return edge.holds_key and link is not None and link.unique
 
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
