@@ -17,6 +17,7 @@ use crate::lease::{Hold, Keeping, Lease, Raw};
 use crate::options::ConnectOptions;
 use crate::parking::Parking;
 use crate::sqlite::Claim;
+use crate::transaction::state::command;
 
 /// A pool of connections to one database. Clones share the pool.
 ///
@@ -146,14 +147,13 @@ impl Database {
         let mut lease = self.acquire_live().await?;
         lease.doubt();
         let start = Instant::now();
-        let answer = match lease.connection() {
-            Raw::Sqlite(it) => it.command(connect::READ).await,
-            Raw::Postgres(it) => {
-                let query = sqlx::query("SELECT 1").persistent(false);
-                caught(pin!(query.execute(&mut **it))).await.map(drop)
-            }
+        let question = match self.dialect() {
+            Dialect::Sqlite => connect::READ,
+            Dialect::Postgres => "SELECT 1",
         };
-        answer.map_err(|error| from_sqlx(&error, self.dialect()))?;
+        command(lease.connection(), question)
+            .await
+            .map_err(|error| from_sqlx(&error, self.dialect()))?;
         let elapsed = start.elapsed();
         lease.clear();
         lease.release().await;
@@ -185,8 +185,13 @@ impl Database {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fenced(&self, fence: Fence) -> Result<Self, Error> {
-        fence.validate(self.dialect(), !self.inner.keeping.statements)?;
+        fence.validate(self.dialect(), self.is_pooled())?;
         Ok(Self { fence: Some(Arc::new(fence)), ..self.clone() })
+    }
+
+    /// Whether a pooler may lend the session to others between two transactions.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.dialect() == Dialect::Postgres && !self.inner.keeping.statements
     }
 
     /// What the database itself holds the caller to; none for the application.

@@ -19,7 +19,7 @@ use sqlx::AssertSqlSafe;
 
 use self::binds::Arguments;
 use self::keys::Keys;
-use self::place::{Place, is_stale};
+use self::place::{Place, STALE};
 use self::steps::Steps;
 use crate::cursor::{self, Cursor, Planned};
 use crate::database::Database;
@@ -148,7 +148,8 @@ impl Database {
         };
         if !steps.iter().all(|it| it.transactional) {
             for step in steps {
-                let place = Target::Database(self).place(Need::Live).await?;
+                // Not in a transaction, whatever is around other statements.
+                let place = Place::of_pool(self.acquire_live().await?, self.dialect());
                 apply(place, step).await.map_err(|error| failed(step, error))?;
             }
             return Ok(());
@@ -262,7 +263,7 @@ async fn open(
             cursor::sqlite::open(place, request, Some(planned.clone())).await
         }
         Arguments::Postgres(arguments) => {
-            let sql = step.sql.clone();
+            let sql = describe::typed(&step.sql, describe::of_step(step));
             let request = cursor::postgres::Request { sql, arguments, keep };
             let reader = cursor::postgres::Planned::new(planned.clone());
             let events = |it| cursor::postgres::events(place, request, reader, it);
@@ -299,7 +300,7 @@ pub(crate) async fn fetch_raw(
                 cursor::sqlite::open(place, request, None).await
             }
             Arguments::Postgres(arguments) => {
-                let sql = describe::typed(&statement.sql, &parameters);
+                let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
                 let keep = place.keeps_statements();
                 let described = describe::postgres(place.begin().0, &sql, &parameters, keep).await;
                 let reader = match described {
@@ -332,7 +333,10 @@ pub(crate) async fn execute_raw(
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let (sql, keep) = match target.dialect() {
             Dialect::Sqlite => (Cow::Borrowed(&*statement.sql), !statement.lasts),
-            Dialect::Postgres => (Cow::Owned(describe::typed(&statement.sql, &parameters)), false),
+            Dialect::Postgres => {
+                let types = describe::of_values(&parameters);
+                (Cow::Owned(describe::typed(&statement.sql, types)), false)
+            }
         };
         run_once(target.place_for(&statement).await?, &sql, arguments, keep).await
     };
@@ -354,11 +358,19 @@ async fn run_step(
     let once = async |need| {
         let keys = Keys::default();
         let arguments = binds::of_step(step, execution, &keys, target.dialect(), first)?;
-        run_once(target.place(need).await?, &step.sql, arguments, true).await
+        run_once(target.place(need).await?, &text(step, target), arguments, true).await
     };
     match once(need).await {
         Err(error) if may_repeat(target, &error, need) => Box::pin(once(Need::Live)).await,
         result => result,
+    }
+}
+
+/// A step's statement as the database knows it.
+fn text<'a>(step: &'a Step, target: Target<'_>) -> Cow<'a, str> {
+    match target.dialect() {
+        Dialect::Sqlite => Cow::Borrowed(&step.sql),
+        Dialect::Postgres => Cow::Owned(describe::typed(&step.sql, describe::of_step(step))),
     }
 }
 
@@ -393,7 +405,7 @@ async fn run_once(
 /// it only reads, and its connection was lost, which may have been dead before. In a transaction
 /// nothing of that helps.
 fn may_repeat(target: Target<'_>, error: &Error, need: Need) -> bool {
-    let stale = error.retryable && is_stale(error);
+    let stale = error.retryable && error.code.as_deref() == Some(STALE);
     let lost = need == Need::Any && error.kind == ErrorKind::ConnectionFailed && !error.retryable;
     matches!(target, Target::Database(_)) && (stale || lost)
 }

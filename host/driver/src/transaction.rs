@@ -89,24 +89,22 @@ impl Database {
     }
 
     /// A connection for a single statement. The fence may put a transaction around it, the more so
-    /// around SQL `text`.
+    /// around SQL `text`. Behind a pooler there always is one: SQLx prepares a statement and runs it
+    /// in two steps, between which another client may have the session and prepare its own.
     pub(crate) async fn place(&self, text: bool, need: Need) -> Result<Place, Error> {
         let dialect = self.dialect();
-        match self.fence() {
-            Some(fence) if fence.encloses(dialect, text) => {
-                let options =
-                    TransactionOptions { read_only: fence.read_only, ..Default::default() };
-                let (lease, enclosure) = self.enclose(&options).await?;
-                Ok(Place::of_pool(lease, dialect, enclosure))
-            }
-            _ => {
-                let lease = match need {
-                    Need::Any => self.acquire().await?,
-                    Need::Live => self.acquire_live().await?,
-                };
-                Ok(Place::of_pool(lease, dialect, None))
-            }
+        let fence = self.fence();
+        if self.is_pooled() || fence.is_some_and(|it| it.encloses(dialect, text)) {
+            let read_only = fence.is_some_and(|it| it.read_only);
+            let options = TransactionOptions { read_only, ..Default::default() };
+            let (lease, enclosure) = self.enclose(&options).await?;
+            return Ok(Place::of_own_transaction(lease, dialect, enclosure));
         }
+        let lease = match need {
+            Need::Any => self.acquire().await?,
+            Need::Live => self.acquire_live().await?,
+        };
+        Ok(Place::of_pool(lease, dialect))
     }
 
     /// A connection in doubt, on which a transaction was begun, and the fence around that.
@@ -120,7 +118,8 @@ impl Database {
         lease.doubt();
         let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
         if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
-            // It was dead before anything was asked of it.
+            // It was dead before anything was asked of it. Its place is free for the next one.
+            drop(lease);
             lease = Box::pin(self.acquire_live()).await?;
             lease.doubt();
             begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;

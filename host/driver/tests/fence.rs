@@ -218,6 +218,13 @@ async fn r3_text_of_a_stranger_reads_and_changes_rows_and_does_nothing_else() {
             assert!(kinds.contains(&error.kind) && error.code.is_none(), "{sql}: {error}");
         }
     }
+    // A comment ends for the server where its line does, and that may be a carriage return.
+    for sql in ["--\rSET LOCAL app.tenant = 'b' /*\nSELECT 1 */", "--\rCOMMIT /*\nSELECT 1 */"] {
+        assert_eq!(refused(&postgres, sql).await.code, None, "{sql}");
+    }
+    for sql in ["\u{feff}PRAGMA query_only = 0", "\u{feff} \u{feff}COMMIT"] {
+        assert_eq!(refused(&sqlite, sql).await.code, None, "{sql}");
+    }
     for sql in ["SELECT 1; COMMIT", "SELECT 1; RESET ROLE", "SELECT 1;--\nCOMMIT"] {
         for database in [&sqlite, &postgres] {
             assert!(

@@ -188,3 +188,35 @@ async fn statements_run_where_none_may_be_kept() {
     let kept = raw(&database, "SELECT count(*) FROM pg_prepared_statements", vec![]).await;
     assert_eq!(kept, [[Value::Integer(0)]]);
 }
+
+#[tokio::test]
+async fn a_value_is_never_read_as_one_of_another_type_that_had_the_same_statement() {
+    for database in rows::both().await {
+        let twice = |kind| {
+            let binds = vec![bind(Binding::Parameter(0), kind)];
+            plan(Effect::Read, "SELECT 1.5 * $1 AS x", binds, vec![column("x", ScalarType::Float)])
+        };
+        let sql = match database.dialect() {
+            Dialect::Sqlite => "SELECT 1.5 * ?1 AS x",
+            Dialect::Postgres => "SELECT (1.5 * $1)::double precision AS x",
+        };
+        for (value, expected) in [
+            (Value::Float(1.5), 2.25),
+            (Value::Integer(2), 3.0),
+            (Value::Float(2.0), 3.0),
+            (Value::Decimal("4".into()), 6.0),
+            (Value::Integer(-2), -3.0),
+        ] {
+            let kind = match &value {
+                Value::Float(_) => ScalarType::Float,
+                Value::Integer(_) => ScalarType::Integer,
+                _ => ScalarType::Decimal,
+            };
+            let mut plan = twice(kind);
+            plan.steps[0].sql = sql.into();
+            let execution = rows::execution(plan, vec![value]);
+            let found = rows::rows(database.fetch(execution).await.unwrap());
+            assert_eq!(found.await, [[Value::Float(expected)]]);
+        }
+    }
+}

@@ -118,7 +118,12 @@ impl<'a> Lexer<'a> {
             (Some(byte), _) if byte.is_ascii_whitespace() => self.at += 1,
             (Some(b'-'), Some(b'-')) => {
                 let rest = &self.sql[self.at..];
-                self.at += rest.find('\n').unwrap_or(rest.len());
+                let ends = |it: char| it == '\n' || (it == '\r' && self.postgres);
+                self.at += rest.find(ends).unwrap_or(rest.len());
+            }
+            // A byte order mark, which is white space to SQLite.
+            (Some(0xef), _) if !self.postgres && self.sql[self.at..].starts_with('\u{feff}') => {
+                self.at += '\u{feff}'.len_utf8();
             }
             (Some(b'/'), Some(b'*')) => self.skip_comment()?,
             _ => return Ok(false),

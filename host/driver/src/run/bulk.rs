@@ -14,7 +14,7 @@ use sqlx::postgres::types::Oid;
 use super::binds::{self, row};
 use super::keys::Keys;
 use super::place::Place;
-use super::{Execution, Need, Target, run_once};
+use super::{Execution, Need, Target, run_once, text};
 use crate::error::caught;
 use crate::lease::Raw;
 use crate::value::postgres::{Wire, write_as};
@@ -67,7 +67,7 @@ pub(super) async fn write(
     }
     let keys = Keys::default();
     match binds::of_step(step, execution, &keys, target.dialect(), 0) {
-        Ok(arguments) => run_once(place, &step.sql, arguments, true).await,
+        Ok(arguments) => run_once(place, &text(step, target), arguments, true).await,
         Err(error) => {
             place.rest().await;
             Err(error)

@@ -1,8 +1,10 @@
 //! Which columns SQL text of the caller returns on PostgreSQL, asked before it is run: no rows have
 //! columns too.
 
+use std::fmt::Write as _;
 use std::pin::pin;
 
+use ferro_wit::plan::{Bind, Step};
 use ferro_wit::types::{Error, Value};
 use sqlx::postgres::PgTypeInfo;
 use sqlx::postgres::types::Oid;
@@ -11,16 +13,31 @@ use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr, Statement};
 use crate::cursor;
 use crate::error::caught;
 use crate::lease::Raw;
-use crate::value::{Operand, postgres};
+use crate::value::{Expected, Operand, postgres};
 
-/// SQL text for PostgreSQL, which is prepared for the types of its parameters and kept under its
-/// text: the same text with other types has to be another one.
-pub(super) fn typed(sql: &str, parameters: &[Value]) -> String {
-    let types: Vec<_> = parameters.iter().map(|it| oid(it).0.to_string()).collect();
-    match types.is_empty() {
-        true => sql.to_owned(),
-        false => format!("{sql}\n-- {}", types.join(",")),
+/// A statement for PostgreSQL as it is prepared for parameters of some types. SQLx keeps it under its
+/// text alone: the same text with other types has to be another one, or the values of one would be
+/// read as those of the other.
+pub(super) fn typed(sql: &str, types: impl IntoIterator<Item = Oid>) -> String {
+    let mut typed = String::with_capacity(sql.len() + 64);
+    typed.push_str(sql);
+    for (index, Oid(oid)) in types.into_iter().enumerate() {
+        typed.push_str(if index == 0 { "\n-- " } else { "," });
+        // Writing to a string cannot fail.
+        let _ = write!(typed, "{oid}");
     }
+    typed
+}
+
+/// What the values of a caller are sent as.
+pub(super) fn of_values(values: &[Value]) -> impl Iterator<Item = Oid> {
+    values.iter().map(oid)
+}
+
+/// What the parameters of a step are sent as.
+pub(super) fn of_step(step: &Step) -> impl Iterator<Item = Oid> {
+    let expected = |it: &Bind| Expected { kind: it.kind, many: it.many };
+    step.binds.iter().map(move |it| postgres::oid(expected(it)))
 }
 
 fn oid(value: &Value) -> Oid {

@@ -21,9 +21,10 @@ pub(crate) struct Place {
     /// None only once the place has ended.
     lease: Option<Lease>,
     transaction: Option<Arc<State>>,
-    /// The fence around the statement. Without a transaction that others share, one was begun for
-    /// the statement alone.
+    /// The fence around the statement.
     enclosure: Option<Arc<Enclosure>>,
+    /// A transaction was begun for the statement alone.
+    own: bool,
     /// The statement has begun to answer.
     answering: bool,
 }
@@ -41,18 +42,28 @@ pub(crate) enum Ending {
 }
 
 impl Place {
-    pub(crate) fn of_pool(
+    pub(crate) fn of_pool(lease: Lease, dialect: Dialect) -> Self {
+        let lease = Some(lease);
+        Self { dialect, lease, transaction: None, enclosure: None, own: false, answering: false }
+    }
+
+    /// In a transaction that was begun for one statement.
+    pub(crate) fn of_own_transaction(
         lease: Lease,
         dialect: Dialect,
         enclosure: Option<Arc<Enclosure>>,
     ) -> Self {
-        Self { dialect, lease: Some(lease), transaction: None, enclosure, answering: false }
+        let mut place = Self::of_pool(lease, dialect);
+        (place.enclosure, place.own) = (enclosure, true);
+        place
     }
 
     pub(crate) fn of_transaction(lease: Lease, state: Arc<State>) -> Self {
         let dialect = state.dialect();
-        let enclosure = state.enclosure().cloned();
-        Self { dialect, lease: Some(lease), transaction: Some(state), enclosure, answering: false }
+        let mut place = Self::of_pool(lease, dialect);
+        place.enclosure = state.enclosure().cloned();
+        place.transaction = Some(state);
+        place
     }
 
     /// Whether prepared statements may be kept on the connection.
@@ -136,7 +147,7 @@ impl Place {
 
     /// Keeps what the statement did, and gives the connection back.
     pub(crate) async fn complete(self) -> Result<(), Error> {
-        if self.transaction.is_some() || self.enclosure.is_none() {
+        if !self.own {
             self.rest().await;
             return Ok(());
         }
@@ -154,22 +165,25 @@ impl Place {
     /// Gives the connection back, which is at rest, though nothing was done.
     pub(crate) async fn rest(mut self) {
         let Some(mut lease) = self.lease.take() else { return };
-        match (self.transaction.take(), self.enclosure.take()) {
-            (Some(state), _) => state.put_back(lease),
-            (None, None) => give_back(lease, true).await,
-            (None, Some(enclosure)) => {
-                let read_only = enclosure.fence().read_only;
-                let at_rest = roll_back(lease.connection(), read_only).await.is_ok();
+        match self.transaction.take() {
+            Some(state) => state.put_back(lease),
+            None if self.own => {
+                let at_rest = roll_back(lease.connection(), self.is_read_only()).await.is_ok();
                 give_back(lease, at_rest).await;
             }
+            None => give_back(lease, true).await,
         }
+    }
+
+    /// Whether the transaction for the statement alone is one that only reads.
+    fn is_read_only(&self) -> bool {
+        self.enclosure.as_ref().is_some_and(|it| it.fence().read_only)
     }
 
     /// Gives the connection back, whose transaction for one statement was committed.
     async fn restore(mut self) {
-        let read_only = self.enclosure.take().is_some_and(|it| it.fence().read_only);
         if let Some(mut lease) = self.lease.take() {
-            let at_rest = restore(lease.connection(), read_only).await.is_ok();
+            let at_rest = restore(lease.connection(), self.is_read_only()).await.is_ok();
             give_back(lease, at_rest).await;
         }
     }
@@ -178,8 +192,9 @@ impl Place {
     pub(crate) async fn fail(mut self, error: sqlx::Error) -> Error {
         self.close_statement();
         let at_rest = is_at_rest(&error);
+        let is_stale = is_stale(&error);
         let mut error = from_sqlx(&error, self.dialect);
-        if at_rest && is_stale(&error) && forget(self.begin().0).await {
+        if is_stale && forget(self.begin().0).await {
             error.retryable = true;
         }
         match self.transaction.take() {
@@ -213,7 +228,7 @@ impl Place {
             Some(state) if self.answering => state.put_back_unread(lease),
             Some(state) => state.cancelled(lease),
             None => {
-                if self.answering && self.dialect == Dialect::Sqlite && self.enclosure.is_none() {
+                if self.answering && self.dialect == Dialect::Sqlite && !self.own {
                     lease.clear();
                 }
             }
@@ -247,10 +262,17 @@ pub(crate) fn is_at_rest(error: &sqlx::Error) -> bool {
 }
 
 /// A prepared statement of PostgreSQL that returns other columns since the schema was changed. The
-/// server says so before it does anything.
-pub(crate) fn is_stale(error: &Error) -> bool {
-    error.code.as_deref() == Some("0A000") && error.message.contains("cached plan")
+/// server says so before it does anything, in words of its language.
+fn is_stale(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|it| it.code() == STALE && it.routine() == Some("RevalidateCachedQuery"))
 }
+
+/// `feature_not_supported`, which says so of what runs again once it is prepared anew, too.
+pub(crate) const STALE: &str = "0A000";
 
 /// Has the statements of a connection prepared again; whether that could be arranged.
 async fn forget(raw: &mut Raw) -> bool {

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 
 /// What becomes of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +36,97 @@ pub async fn through(
     url: &str,
     fate: impl Fn(Sender, &[u8]) -> Fate + Send + Sync + 'static,
 ) -> String {
+    let fate = Arc::new(fate);
+    serve(url, move |client, server| {
+        let fate = Arc::clone(&fate);
+        async move { carry(client, server, &*fate).await }
+    })
+    .await
+}
+
+/// A URL that leads to the server of another one through a pooler which lends its sessions by
+/// transaction: between any two of them, others prepare statements of theirs in the session.
+pub async fn pooled(url: &str) -> String {
+    serve(url, share).await
+}
+
+/// Listens for clients and connects each to the server of a URL; the URL that leads there.
+async fn serve<F>(
+    url: &str,
+    connect: impl Fn(TcpStream, TcpStream) -> F + Send + Sync + 'static,
+) -> String
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (user, rest) = url.rsplit_once('@').unwrap();
     let (address, path) = rest.split_once('/').unwrap();
     let address = address.to_owned();
-    let fate = Arc::new(fate);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let (address, fate) = (address.clone(), Arc::clone(&fate));
-            tokio::spawn(async move {
-                let server = TcpStream::connect(address).await.unwrap();
-                carry(client, server, &*fate).await;
-            });
+            let server = TcpStream::connect(&address).await.unwrap();
+            tokio::spawn(connect(client, server));
         }
     });
     format!("{user}@127.0.0.1:{port}/{path}?sslmode=disable")
+}
+
+/// Carries messages both ways. Before a client hears that its transaction has ended, others have
+/// had the session.
+async fn share(client: TcpStream, server: TcpStream) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, to_server) = server.into_split();
+    let to_server = Arc::new(Mutex::new(to_server));
+    let asking = Arc::clone(&to_server);
+    tokio::spawn(async move {
+        let mut asked = [0; 16 << 10];
+        while let Ok(length @ 1..) = from_client.read(&mut asked).await {
+            if asking.lock().await.write_all(&asked[..length]).await.is_err() {
+                return;
+            }
+        }
+        let _ = asking.lock().await.shutdown().await;
+    });
+    while let Some(message) = message(&mut from_server).await {
+        if message == IDLE {
+            let mut others = to_server.lock().await;
+            others.write_all(&work_of_others()).await.unwrap();
+            for _ in 0..2 {
+                while self::message(&mut from_server).await.is_some_and(|it| it != IDLE) {}
+            }
+        }
+        if to_client.write_all(&message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The server waits, outside of any transaction.
+const IDLE: &[u8] = b"Z\0\0\0\x05I";
+
+/// A message of the server, whole.
+async fn message(server: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+    let mut message = vec![0; 5];
+    server.read_exact(&mut message).await.ok()?;
+    let length = u32::from_be_bytes(message[1..].try_into().unwrap()) as usize;
+    message.resize(length + 1, 0);
+    server.read_exact(&mut message[5..]).await.ok()?;
+    Some(message)
+}
+
+/// They do not know the names of our statements, and prepare one that has none.
+fn work_of_others() -> Vec<u8> {
+    let mut work = Vec::new();
+    let mut send = |kind: u8, body: &[u8]| {
+        work.push(kind);
+        work.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+        work.extend_from_slice(body);
+    };
+    send(b'Q', b"DEALLOCATE ALL\0");
+    send(b'P', b"\0SELECT 'of another' AS another\0\0\0");
+    send(b'S', b"");
+    work
 }
 
 /// Carries bytes both ways until one side ends, or fate ends both.
