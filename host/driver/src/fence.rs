@@ -81,14 +81,20 @@ const FIXED: [&str; 8] = [
 const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
 /// Functions that are called in the place of a table, and read their arguments only.
 const FUNCTIONS_AS_TABLES: [&str; 2] = ["json_each", "json_tree"];
-/// What reaches beyond the database, or tells how it was built.
-const UNSAFE_FUNCTIONS: [&str; 6] = [
-    "load_extension",
+/// What reaches beyond the database, tells how it was built or what others did on the connection, or
+/// takes a time that grows with the square of its arguments while nobody can stop it.
+const UNSAFE_FUNCTIONS: [&str; 11] = [
+    "changes",
     "fts3_tokenizer",
+    "json_patch",
+    "jsonb_patch",
+    "last_insert_rowid",
+    "load_extension",
     "sqlite_compileoption_get",
     "sqlite_compileoption_used",
     "sqlite_source_id",
     "sqlite_version",
+    "total_changes",
 ];
 
 /// A setting of the transaction that was begun for a caller: where it is gone, so is the

@@ -236,3 +236,20 @@ async fn p5_postgres_is_told_to_watch_unless_the_session_is_shared_or_the_url_sa
         assert_eq!(found, Value::Text(expected.into()));
     }
 }
+
+#[tokio::test]
+async fn p5_a_write_that_waits_for_a_lock_and_is_given_up_leaves_the_other_places_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+    let database = connect(&url).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    let other = connect(&url).await;
+    let immediate = ferro_wit::types::TransactionOptions { immediate: true, ..no_options() };
+    let lock = other.begin(immediate).await.unwrap();
+    let write = database.execute_raw("INSERT INTO t VALUES (1)", vec![]);
+    assert!(timeout(Duration::from_millis(200), write).await.is_err());
+    let start = Instant::now();
+    assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(0));
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    lock.rollback().await.unwrap();
+}

@@ -263,6 +263,17 @@ async fn tables_that_take_no_stream_get_arrays() {
             }
         }
     }
+    let partitioned = format!("{} PARTITION BY RANGE (n)", TABLE);
+    let partition = "CREATE TABLE part PARTITION OF t DEFAULT";
+    let trigger = "CREATE TRIGGER loud BEFORE INSERT ON part FOR EACH ROW EXECUTE FUNCTION loud()";
+    for (ways, expected) in
+        [(&[loud, partition][..], STREAM), (&[loud, partition, trigger], ARRAYS)]
+    {
+        let database = database(&[&[partitioned.as_str()], ways].concat()).await;
+        let written = timeout(Duration::from_secs(60), write(&database, "t", integers(MANY)));
+        assert_eq!(written.await.unwrap().unwrap(), u64::from(MANY));
+        assert_eq!(how(&database).await, expected);
+    }
     let view = [TABLE, "ALTER TABLE t RENAME TO base", "CREATE VIEW t AS SELECT * FROM base"];
     let database = database(&view).await;
     assert_eq!(write(&database, "t", integers(MANY)).await.unwrap(), u64::from(MANY));

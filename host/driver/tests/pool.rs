@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod rows;
 mod support;
 
 use std::time::{Duration, Instant};
 
 use ferro_driver::{ConnectOptions, Database, Databases, Stats};
 use ferro_test_support::postgres::{self, Server};
-use ferro_wit::types::{ErrorKind, Value};
+use ferro_wit::plan::Effect;
+use ferro_wit::types::{ErrorKind, ScalarType, Value};
 
 use support::{connect, eventually, no_options, one, options, run};
 
@@ -314,4 +316,20 @@ async fn p6_connections_that_died_at_hand_are_replaced_in_silence() {
         use_everything(&database).await;
     }
     assert_eq!(one(&database, "SELECT n FROM t").await, Value::Integer(40));
+}
+
+#[tokio::test]
+async fn p4_a_transaction_that_begins_on_a_dead_connection_gives_its_place_back_first() {
+    let url = postgres::url();
+    let killer = connect(&url).await;
+    let database =
+        Database::connect(&url, &options(|it| it.pool.max_connections = 1)).await.unwrap();
+    let columns = vec![rows::column("pid", ScalarType::Integer)];
+    let pid = "SELECT pg_backend_pid()::bigint AS pid";
+    let pid = rows::execution(rows::plan(Effect::Read, pid, vec![], columns), vec![]);
+    let pid = rows::rows(database.fetch(pid).await.unwrap()).await.remove(0);
+    rows::raw(&killer, "SELECT pg_terminate_backend($1::int)", pid).await;
+    let transaction = database.begin(no_options()).await.unwrap();
+    transaction.execute_raw("SELECT 1", vec![]).await.unwrap();
+    transaction.commit().await.unwrap();
 }

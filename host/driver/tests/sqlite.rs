@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod rows;
 mod support;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ferro_driver::Database;
-use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
+use ferro_driver::{Database, Fence};
+use ferro_wit::plan::{Binding, Effect};
+use ferro_wit::types::{ErrorKind, ScalarType, TransactionOptions, Value};
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use support::{no_options, one, options, run};
 
@@ -84,6 +86,136 @@ async fn p7_no_statement_keeps_the_thread_of_its_caller() {
         })
     });
     assert!(waiting.await > 50);
+}
+
+#[tokio::test]
+async fn p7_no_end_of_a_large_transaction_keeps_the_thread_of_its_caller() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER, b BLOB)"]).await;
+    let many = numbers(100_000);
+    for _ in 0..2 {
+        // A small one before tells nothing of a large one.
+        let small = database.begin(no_options()).await.unwrap();
+        small.execute_raw("INSERT INTO t VALUES (1, x'00')", vec![]).await.unwrap();
+        small.commit().await.unwrap();
+    }
+    let large = database.begin(no_options()).await.unwrap();
+    let insert = format!("INSERT INTO t SELECT n, randomblob(1000) FROM ({many})");
+    large.execute_raw(&insert, vec![]).await.unwrap();
+    let start = Instant::now();
+    let turns = turns_of_others(async { large.commit().await.unwrap() }).await;
+    let most = start.elapsed().as_millis() / 20;
+    assert!(u128::from(turns) >= most, "{turns} turns in {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn p7_no_pattern_of_a_stranger_keeps_the_thread_of_its_caller() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER, b TEXT)"]).await;
+    let stranger = database.fenced(Fence::default()).unwrap();
+    let find = |length| {
+        let binds = vec![rows::bind(Binding::Parameter(0), ScalarType::Text)];
+        let sql = "SELECT n FROM t WHERE b LIKE ?1";
+        let plan =
+            rows::plan(Effect::Read, sql, binds, vec![rows::column("n", ScalarType::Integer)]);
+        let pattern = format!("%{}b", "a".repeat(length));
+        rows::execution(plan, vec![Value::Text(pattern)])
+    };
+    assert_eq!(rows::rows(stranger.fetch(find(10)).await.unwrap()).await.len(), 0);
+    let fill = "INSERT INTO t VALUES (1, replace(hex(zeroblob(2000000)), '0', 'a'))";
+    run(&database, &[fill]).await;
+    let turns = turns_of_others(async {
+        assert_eq!(rows::rows(stranger.fetch(find(200)).await.unwrap()).await.len(), 0);
+    });
+    assert!(turns.await > 10);
+    let error = stranger.fetch(find(300)).await.unwrap_err();
+    assert!(error.message.contains("LIKE or GLOB pattern too complex"), "{error}");
+}
+
+#[tokio::test]
+async fn p5_no_function_holds_each_place_of_a_text_against_all_of_another() {
+    let database = support::connect("sqlite::memory:").await;
+    let text = "replace(hex(zeroblob(2000000)), '0', 'a')";
+    let part = "replace(hex(zeroblob(1000000)), '0', 'a') || 'b'";
+    for sql in [
+        format!("SELECT instr({text}, {part})"),
+        format!("SELECT length(replace({text}, {part}, '')) = 4000000"),
+        format!("SELECT length(trim({text}, {part}))"),
+    ] {
+        // With SQLite's own functions each of them takes an hour.
+        let found = timeout(Duration::from_secs(60), one(&database, &sql)).await;
+        assert!(matches!(found, Ok(Value::Integer(0 | 1))), "{sql}: {found:?}");
+    }
+}
+
+#[test]
+fn functions_in_the_place_of_sqlites_own_give_the_same_answers() {
+    let database = rusqlite::Connection::open_in_memory().unwrap();
+    let values = [
+        "NULL",
+        "''",
+        "'a'",
+        "'aa'",
+        "'aba'",
+        "'ä'",
+        "'aäa€a'",
+        "'€ä'",
+        "' a '",
+        "x''",
+        "x'61'",
+        "x'6100'",
+        "12",
+        "1.5",
+        "-0.0",
+        "'12'",
+        "'é😀é'",
+        "'😀'",
+    ];
+    let mut calls = Vec::new();
+    for one in values {
+        for other in values {
+            for name in ["instr", "trim", "ltrim", "rtrim"] {
+                calls.push(format!("{name}({one}, {other})"));
+            }
+            for third in ["NULL", "''", "'xy'", "x'62'", "7"] {
+                calls.push(format!("replace({one}, {other}, {third})"));
+            }
+        }
+    }
+    let list = |call: &String| format!("typeof({call}) || ':' || hex({call})");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ours = support::connect("sqlite::memory:").await;
+        for calls in calls.chunks(50) {
+            let sql = calls.iter().map(list).collect::<Vec<_>>().join(" || ';' || ");
+            let sql = format!("SELECT {sql} AS x");
+            let expected: String = database.query_row(&sql, [], |row| row.get(0)).unwrap();
+            assert_eq!(one(&ours, &sql).await, Value::Text(expected), "{calls:?}");
+        }
+    });
+}
+
+#[tokio::test]
+async fn p7_a_cursor_that_is_dropped_while_it_reads_leaves_the_turn_with_its_transaction() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    let transaction = database.begin(no_options()).await.unwrap();
+    transaction.execute_raw("INSERT INTO t VALUES (1)", vec![]).await.unwrap();
+    let last = format!("SELECT n FROM ({}) WHERE n = 1 OR n > 2999999", numbers(3_000_000));
+    let mut cursor = transaction.fetch_raw(&last, vec![]).await.unwrap();
+    assert_eq!(cursor.next(1).await.unwrap().unwrap().rows, 1);
+    assert!(timeout(Duration::from_millis(50), cursor.next(1)).await.is_err());
+    drop(cursor);
+    let other = tokio::spawn({
+        let database = database.clone();
+        async move { database.execute_raw("INSERT INTO t VALUES (2)", vec![]).await }
+    });
+    sleep(Duration::from_millis(50)).await;
+    let start = Instant::now();
+    transaction.execute_raw("INSERT INTO t VALUES (3)", vec![]).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    transaction.commit().await.unwrap();
+    assert_eq!(other.await.unwrap(), Ok(1));
 }
 
 #[tokio::test]

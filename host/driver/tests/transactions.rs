@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ferro_driver::{Database, Transaction};
 use ferro_test_support::postgres;
-use ferro_wit::types::{Dialect, ErrorKind, Isolation, TransactionOptions, Value};
+use ferro_wit::plan::Effect;
+use ferro_wit::types::{Dialect, ErrorKind, Isolation, ScalarType, TransactionOptions, Value};
 
 use rows::{both_with_table, count, numbers, raw};
 use support::{connect, eventually, no_options, one, options, run};
@@ -395,4 +396,23 @@ async fn a_statement_cancelled_half_way_ends_its_transaction() {
     assert_eq!(transaction.commit().await.unwrap_err().kind, ErrorKind::Cancelled);
     at_rest(&database).await;
     assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(0));
+}
+
+#[tokio::test]
+async fn a_first_row_that_cannot_be_read_leaves_the_transaction_as_a_later_one_does() {
+    for database in rows::both_with_table().await {
+        let transaction = database.begin(no_options()).await.unwrap();
+        transaction.execute_raw("INSERT INTO t VALUES (1, 'x')", vec![]).await.unwrap();
+        let column = rows::column("t", ScalarType::Integer);
+        let unreadable = rows::plan(Effect::Read, "SELECT t FROM t", vec![], vec![column]);
+        let unreadable = transaction.fetch(rows::execution(unreadable, vec![])).await;
+        let error = match unreadable {
+            Ok(mut cursor) => cursor.next(1).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(error.kind, ErrorKind::DecodeFailed, "{error}");
+        transaction.execute_raw("INSERT INTO t VALUES (2, 'y')", vec![]).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(rows::count(&database, "t").await, 2);
+    }
 }

@@ -62,12 +62,12 @@ pub(crate) fn events<R: Reader>(
                 Ok(row) => row,
                 Err(error) => break 'rows Ending::Failed(error),
             };
+            *answering = true;
             if let Some(row) = &next
                 && let Err(error) = reader.look(row)
             {
                 break 'rows Ending::Abandoned(error);
             }
-            *answering = true;
             let mut batch = BatchBuilder::new(reader.columns());
             yield Ok(Event::Columns(reader.found()));
             let mut passed = 0;

@@ -56,12 +56,12 @@ async fn begin(
     };
     connection.open(sql, keep, values).await.map_err(Ending::Failed)?;
     let (rows, read) = connection.run(Rows::new(planned)).await.map_err(Ending::Failed)?;
-    let only = read.map_err(Ending::Abandoned)?;
-    match rows.is_ended() {
-        true => connection.close(),
-        false => *answering = true,
+    if rows.is_ended() && read.is_ok() {
+        connection.close();
+    } else {
+        *answering = true;
     }
-    Ok((rows, only))
+    Ok((rows, read.map_err(Ending::Abandoned)?))
 }
 
 /// A stream owns the connection while it reads from it. One that is dropped half-way leaves the

@@ -38,7 +38,9 @@ JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
 WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1) \
 AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}') AND NOT c.relrowsecurity \
 AND NOT c.relhasrules AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g \
-WHERE g.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT g.tgisinternal) \
+WHERE NOT g.tgisinternal AND (g.tgrelid OPERATOR(pg_catalog.=) c.oid \
+OR g.tgrelid OPERATOR(pg_catalog.=) ANY (SELECT p.relid::pg_catalog.oid \
+FROM pg_catalog.pg_partition_tree(c.oid) AS p))) \
 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped \
 AND a.attidentity OPERATOR(pg_catalog.<>) 'a' AND a.attgenerated OPERATOR(pg_catalog.=) ''";
 /// The first version whose catalog says all of that.

@@ -24,10 +24,17 @@ const SHORT: Duration = Duration::from_micros(300);
 /// parameter is as many rows as it likes, however few they were before.
 const SMALL: usize = 4 << 10;
 
+/// A transaction that has changed more rows does not end on its caller's thread.
+const FEW: u64 = 1_000;
+
 /// The longest text or blob, in bytes: what SQLite allows, and what a stranger may make of one by
 /// putting it together in the database, where no limit of the host sees it.
 const LONGEST: u32 = 1_000_000_000;
 const STRANGERS_LONGEST: u32 = 32 << 20;
+/// The longest pattern of `LIKE` and `GLOB`, in bytes. SQLite holds each place of a text against all
+/// of it, and nothing can stop that.
+const LONGEST_PATTERN: u32 = 10_000;
+const STRANGERS_LONGEST_PATTERN: u32 = 250;
 
 /// A connection to SQLite, of which one statement at a time is open.
 ///
@@ -41,6 +48,8 @@ pub(crate) struct Connection {
     queue: Queue,
     /// The connection is the one that may write.
     turn: Option<OwnedSemaphorePermit>,
+    /// How many rows had been changed before the present transaction.
+    committed: u64,
     /// Its caller is held to a fence.
     stranger: bool,
 }
@@ -120,7 +129,7 @@ impl Connection {
         capacity: usize,
     ) -> Result<Self, sqlx::Error> {
         let handle = Some(Box::new(Handle::lend(lent, capacity).await?));
-        Ok(Self { handle, away: None, switch, queue, turn: None, stranger: false })
+        Ok(Self { handle, away: None, switch, queue, turn: None, committed: 0, stranger: false })
     }
 
     /// The connection as SQLx lent it, once nothing runs on it.
@@ -139,7 +148,10 @@ impl Connection {
     pub(crate) fn serve(&mut self, stranger: bool) {
         self.stranger = stranger;
         if let Some(handle) = &mut self.handle {
-            handle.set_longest(if stranger { STRANGERS_LONGEST } else { LONGEST });
+            match stranger {
+                true => handle.set_longest(STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN),
+                false => handle.set_longest(LONGEST, LONGEST_PATTERN),
+            }
         }
     }
 
@@ -265,8 +277,14 @@ impl Connection {
     }
 
     fn note_turn(&mut self) {
-        if self.turn.is_some() && self.handle.as_ref().is_none_or(|it| it.is_autocommit()) {
+        let is_over = match &self.handle {
+            Some(handle) => handle.is_autocommit(),
+            // A job has it, which may be in a transaction; or nobody ever will again.
+            None => self.away.is_none(),
+        };
+        if is_over {
             self.turn = None;
+            self.committed = self.handle.as_ref().map_or(0, |it| it.all_changes());
         }
     }
 
@@ -316,10 +334,14 @@ impl Connection {
 
     /// Whether a part of the open statement is thought to be short enough for its caller's thread.
     async fn is_short(&mut self, part: Part) -> Result<bool, sqlx::Error> {
-        let stranger = self.stranger;
+        let (stranger, committed) = (self.stranger, self.committed);
         let handle = self.settle().await?;
+        let changed = || handle.all_changes().saturating_sub(committed);
         Ok(match (handle.spent(part), handle.writes()) {
             (_, true) if stranger || handle.bound() > SMALL => false,
+            (_, false) if stranger && handle.is_opaque() => false,
+            // What ends a transaction writes all of it to the file.
+            (_, false) if handle.columns() == 0 && changed() > FEW => false,
             (Some(spent), _) => spent <= SHORT,
             (None, writes) => !writes,
         })

@@ -72,7 +72,10 @@ impl Slots {
     fn claim(&self) -> Option<Claim> {
         let mut free = lock(&self.inner.free);
         let last = free.len().checked_sub(1)?;
-        let at = free.iter().rposition(|it| it.pool.num_idle() > 0).unwrap_or(last);
+        // One that is neither idle nor closed still has a statement that nobody waits for.
+        let idle = free.iter().rposition(|it| it.pool.num_idle() > 0);
+        let closed = || free.iter().rposition(|it| it.pool.size() == 0);
+        let at = idle.or_else(closed).unwrap_or(last);
         let slot = free.remove(at);
         Some(Claim { slot, slots: self.clone() })
     }

@@ -6,6 +6,7 @@ use std::ptr;
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
 
+use super::functions;
 use crate::sqlite::failure::Failure;
 
 /// Sets on a new connection what no statement can lift.
@@ -33,6 +34,7 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
             return Err(Failure::new(code, "SQLite does not take a setting").into());
         }
     }
+    functions::install(raw)?;
     for (limit, value) in LIMITS {
         // SAFETY: the lock is held, and SQLite checks both numbers.
         unsafe { ffi::sqlite3_limit(raw, limit, value) };
@@ -41,9 +43,8 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
 }
 
 /// What a statement may take: far more than the core ever writes, and far less than SQLite allows.
-const LIMITS: [(c_int, c_int); 4] = [
+const LIMITS: [(c_int, c_int); 3] = [
     (ffi::SQLITE_LIMIT_SQL_LENGTH, 16 << 20),
-    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 10_000),
     (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
     (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];

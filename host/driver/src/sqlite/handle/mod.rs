@@ -19,6 +19,7 @@
 
 #![expect(unsafe_code, reason = "SQLite is a library in C")]
 
+mod functions;
 mod harden;
 mod row;
 
@@ -60,6 +61,7 @@ unsafe impl Send for Handle {}
 /// A statement that waits for its next execution.
 struct Kept {
     prepared: Prepared,
+    is_opaque: bool,
     spent: Spent,
 }
 
@@ -68,6 +70,8 @@ struct Open {
     prepared: Prepared,
     /// Its text, if it is kept.
     sql: Option<Box<str>>,
+    /// One step of it may take long, and be asked nothing meanwhile.
+    is_opaque: bool,
     spent: Spent,
     /// How many bytes of texts and blobs are bound to it.
     bound: usize,
@@ -117,11 +121,15 @@ impl Handle {
         self.guard = fence.map(|it| unsafe { Guard::install(self.raw, Arc::clone(it)) });
     }
 
-    /// No text or blob may be longer than so many bytes.
-    pub(crate) fn set_longest(&mut self, bytes: u32) {
-        let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-        // SAFETY: the connection is open, and SQLite checks the number.
-        unsafe { ffi::sqlite3_limit(self.raw.as_ptr(), ffi::SQLITE_LIMIT_LENGTH, bytes) };
+    /// No text or blob may be longer than so many bytes, and no pattern than so many.
+    pub(crate) fn set_longest(&mut self, text: u32, pattern: u32) {
+        for (limit, bytes) in
+            [(ffi::SQLITE_LIMIT_LENGTH, text), (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, pattern)]
+        {
+            let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+            // SAFETY: the connection is open, and SQLite checks the number.
+            unsafe { ffi::sqlite3_limit(self.raw.as_ptr(), limit, bytes) };
+        }
     }
 
     /// Opens a statement, which is the first one of a text; where the rest of the text begins.
@@ -129,16 +137,18 @@ impl Handle {
     /// One that is to be `kept` stays prepared when it is closed.
     pub(crate) fn open(&mut self, sql: &str, keep: bool) -> Result<usize, Failure> {
         self.close();
-        if let Some((sql, Kept { prepared, spent })) = self.statements.remove_entry(sql) {
+        if let Some((sql, kept)) = self.statements.remove_entry(sql) {
             let length = sql.len();
-            self.open = Some(Open { prepared, sql: Some(sql), spent, bound: 0 });
+            let Kept { prepared, is_opaque, spent } = kept;
+            self.open = Some(Open { prepared, sql: Some(sql), is_opaque, spent, bound: 0 });
             return self.admit().map(|()| length);
         }
         let keep = keep && self.statements.capacity() > 0;
         let (prepared, rest) = self.prepare(sql, keep)?;
         let whole = keep && sql[rest..].trim_ascii().is_empty();
+        let is_opaque = functions::is_opaque(sql);
         let (sql, spent) = (whole.then(|| sql.into()), Spent::default());
-        self.open = Some(Open { prepared, sql, spent, bound: 0 });
+        self.open = Some(Open { prepared, sql, is_opaque, spent, bound: 0 });
         self.admit().map(|()| rest)
     }
 
@@ -182,7 +192,8 @@ impl Handle {
 
     /// Closes the open statement, if there is one. What it did stays; what it had to give is lost.
     pub(crate) fn close(&mut self) {
-        let Some(Open { prepared, sql, mut spent, .. }) = self.open.take() else { return };
+        let Some(open) = self.open.take() else { return };
+        let Open { prepared, sql, is_opaque, mut spent, .. } = open;
         let Some(sql) = sql else { return };
         spent.end();
         // SAFETY: the statement is one of this connection and not finalized. What `reset` returns
@@ -191,7 +202,7 @@ impl Handle {
             ffi::sqlite3_reset(prepared.0.as_ptr());
             ffi::sqlite3_clear_bindings(prepared.0.as_ptr());
         }
-        self.statements.insert(sql, Kept { prepared, spent });
+        self.statements.insert(sql, Kept { prepared, is_opaque, spent });
     }
 
     /// Takes the open statement back to its beginning. It keeps what is bound.
@@ -262,6 +273,12 @@ impl Handle {
         u64::try_from(unsafe { ffi::sqlite3_changes64(self.raw.as_ptr()) }).unwrap_or(0)
     }
 
+    /// How many rows were changed since the connection was opened.
+    pub(crate) fn all_changes(&self) -> u64 {
+        // SAFETY: the connection is open.
+        u64::try_from(unsafe { ffi::sqlite3_total_changes64(self.raw.as_ptr()) }).unwrap_or(0)
+    }
+
     /// Whether no transaction is open.
     pub(crate) fn is_autocommit(&self) -> bool {
         // SAFETY: the connection is open.
@@ -280,6 +297,11 @@ impl Handle {
         let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: the connection is open.
         unsafe { ffi::sqlite3_busy_timeout(self.raw.as_ptr(), timeout) };
+    }
+
+    /// Whether one step of the open statement may take long, and nobody is asked meanwhile.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.open.as_ref().is_some_and(|it| it.is_opaque)
     }
 
     /// How long a part of the open statement takes, if it was executed before.

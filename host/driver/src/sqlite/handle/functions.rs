@@ -1,0 +1,251 @@
+//! Functions of SQLite that hold each place of a text against all of another one. One call of them
+//! could take hours, and SQLite asks nobody meanwhile whether it may go on. These here take a time
+//! that grows with the lengths alone, and give the same answers wherever characters are whole.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, c_int};
+use std::{ptr, slice};
+
+use libsqlite3_sys as ffi;
+use memchr::memmem;
+
+use crate::sqlite::failure::Failure;
+
+/// What is left of them: patterns, whose length is limited.
+const OPAQUE: [&str; 2] = ["like", "glob"];
+
+/// Whether a statement may spend long in one step.
+pub(super) fn is_opaque(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    OPAQUE.iter().any(|it| sql.contains(it))
+}
+
+type Function =
+    unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
+
+const FUNCTIONS: [(&CStr, c_int, Function); 5] = [
+    (c"instr", 2, instr),
+    (c"ltrim", 2, trim_start),
+    (c"replace", 3, replace),
+    (c"rtrim", 2, trim_end),
+    (c"trim", 2, trim),
+];
+
+/// Puts these functions in the place of SQLite's own, on a connection that is open and not used
+/// meanwhile.
+pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
+    let flags = ffi::SQLITE_UTF8 | ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS;
+    for (name, count, function) in FUNCTIONS {
+        // SAFETY: the connection is open; the function takes what SQLite gives it, needs no data of
+        // its own, and lives as long as the program.
+        let code = unsafe {
+            ffi::sqlite3_create_function_v2(
+                raw,
+                name.as_ptr(),
+                count,
+                flags,
+                ptr::null_mut(),
+                Some(function),
+                None,
+                None,
+                None,
+            )
+        };
+        if code != ffi::SQLITE_OK {
+            return Err(Failure::new(code, "SQLite does not take a function").into());
+        }
+    }
+    Ok(())
+}
+
+/// The arguments of a call, and where its result goes. A result that is never given is null.
+struct Call<'a> {
+    context: *mut ffi::sqlite3_context,
+    values: &'a [*mut ffi::sqlite3_value],
+}
+
+impl Call<'_> {
+    /// # Safety
+    ///
+    /// What SQLite gave to a function, within that function.
+    unsafe fn new(
+        context: *mut ffi::sqlite3_context,
+        count: c_int,
+        values: *mut *mut ffi::sqlite3_value,
+    ) -> Self {
+        let count = usize::try_from(count).unwrap_or(0);
+        // SAFETY: there are as many values as the function was said to take, and never none.
+        Self { context, values: unsafe { slice::from_raw_parts(values, count) } }
+    }
+
+    /// The type of an argument.
+    fn kind(&self, index: usize) -> c_int {
+        // SAFETY: an argument of this call.
+        unsafe { ffi::sqlite3_value_type(self.values[index]) }
+    }
+
+    /// The bytes of an argument, of a number those of its text; none of a null.
+    fn bytes(&self, index: usize) -> Option<&[u8]> {
+        let value = self.values[index];
+        // SAFETY: an argument of this call, which nothing changes until the call ends: only its
+        // first reading may turn a number into a text. SQLite says how many bytes there are.
+        unsafe {
+            let start = match ffi::sqlite3_value_type(value) {
+                ffi::SQLITE_NULL => return None,
+                ffi::SQLITE_BLOB => ffi::sqlite3_value_blob(value).cast::<u8>(),
+                _ => ffi::sqlite3_value_text(value),
+            };
+            let length = usize::try_from(ffi::sqlite3_value_bytes(value)).unwrap_or(0);
+            Some(match start.is_null() {
+                true => &[],
+                false => slice::from_raw_parts(start, length),
+            })
+        }
+    }
+
+    fn give_integer(&self, value: usize) {
+        // SAFETY: the context of this call.
+        unsafe { ffi::sqlite3_result_int64(self.context, i64::try_from(value).unwrap_or(i64::MAX)) }
+    }
+
+    /// SQLite makes an error of a text that is too long.
+    fn give_text(&self, text: &[u8]) {
+        let (start, length) = (text.as_ptr().cast(), text.len() as u64);
+        let copied = ffi::SQLITE_TRANSIENT();
+        // SAFETY: the context of this call; SQLite copies the text before it returns.
+        unsafe { ffi::sqlite3_result_text64(self.context, start, length, copied, super::UTF8) }
+    }
+
+    /// Whether a result may have so many bytes; if not, that is the result.
+    fn fits(&self, length: usize) -> bool {
+        // SAFETY: the context of this call. A negative limit changes none.
+        unsafe {
+            let raw = ffi::sqlite3_context_db_handle(self.context);
+            let most = ffi::sqlite3_limit(raw, ffi::SQLITE_LIMIT_LENGTH, -1);
+            let fits = usize::try_from(most).is_ok_and(|most| length <= most);
+            if !fits {
+                ffi::sqlite3_result_error_toobig(self.context);
+            }
+            fits
+        }
+    }
+}
+
+/// Where the second argument begins in the first, from 1 on; 0 if it does not. Characters are
+/// counted, and bytes where both are blobs.
+unsafe extern "C" fn instr(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    let call = unsafe { Call::new(context, count, values) };
+    let (Some(text), Some(part)) = (call.bytes(0), call.bytes(1)) else { return };
+    let are_blobs = (0..2).all(|it| call.kind(it) == ffi::SQLITE_BLOB);
+    call.give_integer(match memmem::find(text, part) {
+        Some(at) if are_blobs => at + 1,
+        Some(at) => text[..at].iter().filter(|it| !continues(**it)).count() + 1,
+        None => 0,
+    });
+}
+
+/// The first argument with the third one wherever it has the second.
+unsafe extern "C" fn replace(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    let call = unsafe { Call::new(context, count, values) };
+    let (Some(text), Some(part)) = (call.bytes(0), call.bytes(1)) else { return };
+    if matches!(part, [] | [0, ..]) {
+        return call.give_text(text);
+    }
+    let Some(other) = call.bytes(2) else { return };
+    let finder = memmem::Finder::new(part);
+    let found = finder.find_iter(text).count();
+    let length =
+        (text.len() - found * part.len()).saturating_add(found.saturating_mul(other.len()));
+    if !call.fits(length) {
+        return;
+    }
+    let mut replaced = Vec::with_capacity(length);
+    let mut copied = 0;
+    for at in finder.find_iter(text) {
+        replaced.extend_from_slice(&text[copied..at]);
+        replaced.extend_from_slice(other);
+        copied = at + part.len();
+    }
+    replaced.extend_from_slice(&text[copied..]);
+    call.give_text(&replaced);
+}
+
+unsafe extern "C" fn trim(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    trim_ends(&unsafe { Call::new(context, count, values) }, true, true);
+}
+
+unsafe extern "C" fn trim_start(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    trim_ends(&unsafe { Call::new(context, count, values) }, true, false);
+}
+
+unsafe extern "C" fn trim_end(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    trim_ends(&unsafe { Call::new(context, count, values) }, false, true);
+}
+
+/// The first argument without the characters of the second one at its ends.
+fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
+    let (Some(mut text), Some(mut unwanted)) = (call.bytes(0), call.bytes(1)) else { return };
+    let mut characters = HashSet::new();
+    // To SQLite the characters end at a NUL.
+    while !matches!(unwanted, [] | [0, ..]) {
+        let (first, rest) = unwanted.split_at(first_character(unwanted));
+        characters.insert(first);
+        unwanted = rest;
+    }
+    while start && !text.is_empty() {
+        let (first, rest) = text.split_at(first_character(text));
+        if !characters.contains(first) {
+            break;
+        }
+        text = rest;
+    }
+    while end && !text.is_empty() {
+        let (rest, last) = text.split_at(text.len() - last_character(text));
+        if !characters.contains(last) {
+            break;
+        }
+        text = rest;
+    }
+    call.give_text(text);
+}
+
+/// How many bytes the first character of a text has, which is not empty.
+fn first_character(text: &[u8]) -> usize {
+    1 + text[1..].iter().take_while(|it| continues(**it)).count()
+}
+
+/// How many bytes the last character of a text has, which is not empty.
+fn last_character(text: &[u8]) -> usize {
+    let before = text.iter().rev().take_while(|it| continues(**it)).count();
+    (before + 1).min(text.len())
+}
+
+/// Whether a byte goes on with a character that others have begun.
+fn continues(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
