@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import decimal
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .exceptions import InvalidQuery, TypeMismatch
+from ._document import JsonValue
+from .exceptions import TypeMismatch
 
 if TYPE_CHECKING:
     from ._field import Column
-    from ._table import Edge, Table
+    from ._table import Table
 
 Shape = tuple[Any, ...]
 
@@ -359,6 +360,10 @@ class Value(Expression):
     def _derived(self, shape: Shape, values: tuple[Any, ...], kind: str) -> Value:
         return Value(shape, values, self._name, kind)
 
+    def _part(self, steps: tuple[str, ...], kind: str, name: str) -> Value:
+        """A part of this document, read as a kind."""
+        return Value(("json", self.shape, steps, kind), self.values, name, kind)
+
     def _parameter(self, *, many: bool = False) -> Shape:
         return ("parameter", self._name, self._kind, many or self._many)
 
@@ -420,236 +425,6 @@ class FieldExpression(Value):
         return super()._value(value)
 
 
-class JsonValue:
-    """A part of a document. What it is compared with says what it is read as.
-
-    Example:
-        >>> import ferro
-        >>> class Event(ferro.Model, table="doc_event"):
-        ...     id: int | None = ferro.Field(default=None, primary_key=True)
-        ...     data: dict[str, object]
-        >>> in_zurich = Event.data["address"]["city"] == "Zürich"
-        >>> by_size = Event.data["size"].as_type(int).desc()
-    """
-
-    __slots__ = ("_document", "_name", "_steps")
-
-    def __init__(self, document: Value, steps: tuple[str, ...], name: str) -> None:
-        self._document = document
-        self._steps = steps
-        self._name = name
-
-    def __getitem__(self, step: str | int) -> JsonValue:
-        if isinstance(step, bool) or not isinstance(step, (str, int)):
-            raise TypeMismatch(f"`{self._name}`: a part has a `str` or an `int` for its name")
-        return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
-
-    __iter__ = None
-
-    def as_type(self, type: type) -> Value:
-        """Read as a `str`, `int`, `float`, `bool` or `Decimal`."""
-        kind = _JSON_KINDS.get(type)
-        if kind is None:
-            known = ", ".join(f"`{it.__name__}`" for it in _JSON_KINDS)
-            raise TypeMismatch(f"`{self._name}` is read as one of {known}")
-        return self._part(kind)
-
-    def _part(self, kind: str = "json") -> Value:
-        shape = ("json", self._document.shape, self._steps, kind)
-        return Value(shape, self._document.values, self._name, kind)
-
-    def is_null(self) -> Expression:
-        """The document has no such part. One that is a JSON null is there."""
-        return self._part().is_null()
-
-    def is_not_null(self) -> Expression:
-        """The document has such a part, of whatever type; a JSON null is one."""
-        return self._part().is_not_null()
-
-    def in_(self, values: Iterable[object]) -> Expression:
-        """One of some values of one type."""
-        given = list(values)
-        return self.as_type(type(given[0]) if given else str).in_(given)
-
-    def like(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals count."""
-        return self.as_type(str).like(pattern)
-
-    def ilike(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals do not count."""
-        return self.as_type(str).ilike(pattern)
-
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        return self.is_null() if other is None else self.as_type(type(other)) == other
-
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return self.is_not_null() if other is None else self.as_type(type(other)) != other
-
-    def __lt__(self, other: object) -> Expression:
-        return self.as_type(type(other)) < other
-
-    def __le__(self, other: object) -> Expression:
-        return self.as_type(type(other)) <= other
-
-    def __gt__(self, other: object) -> Expression:
-        return self.as_type(type(other)) > other
-
-    def __ge__(self, other: object) -> Expression:
-        return self.as_type(type(other)) >= other
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class RelationExpression:
-    """A relation, in a condition: `p.author.name == "x"`, `a.posts.any(lambda p: p.views > 3)`."""
-
-    __slots__ = ("_edge", "_path")
-
-    def __init__(self, edge: Edge, path: tuple[str, ...] = ()) -> None:
-        self._edge = edge
-        self._path = path
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if self._edge.many:
-            raise InvalidQuery(
-                f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
-            )
-        return Fields(self._edge.target, (*self._path, self._edge.name)).__getattr__(name)
-
-    def any(self, *conditions: Any, **equals: Any) -> Expression:
-        """At least one row of the relation satisfies all conditions."""
-        return self._related("any", conditions, equals)
-
-    def none(self, *conditions: Any, **equals: Any) -> Expression:
-        """No row of the relation satisfies all conditions."""
-        return self._related("none", conditions, equals)
-
-    def all(self, *conditions: Any, **equals: Any) -> Expression:
-        """Every row of the relation satisfies all conditions; so it is if there is none."""
-        return self._related("all", conditions, equals)
-
-    def is_null(self) -> Expression:
-        """There is no row at the other end."""
-        if self._edge.many:
-            return self.none()
-        if not self._edge.holds_key:
-            return self._related("none", (), {})
-        return self._own(self._edge.source_fields[0]).is_null()
-
-    def is_not_null(self) -> Expression:
-        """There is a row at the other end."""
-        return ~self.is_null()
-
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        if other is None:
-            return self.is_null()
-        key = self._edge.key_of(other)
-        if self._edge.holds_key:
-            pairs = zip(self._edge.source_fields, key, strict=True)
-            condition = all_of(self._own(name) == value for name, value in pairs)
-        else:
-            target = Fields(self._edge.target)
-            pairs = zip(self._edge.key_fields, key, strict=True)
-            matching = all_of(getattr(target, name) == value for name, value in pairs)
-            condition = self._related("any", (matching,), {})
-        assert condition is not None, "a key has fields"
-        return condition
-
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return self.is_not_null() if other is None else ~(self == other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _own(self, name: str) -> Value:
-        field: Value = getattr(Fields(self._edge.source, self._path), name)
-        return field
-
-    def _related(
-        self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
-    ) -> Expression:
-        condition = all_of(conditions_of(self._edge.target, conditions, equals))
-        shape = (
-            "related",
-            quantifier,
-            (*self._path, self._edge.name),
-            None if condition is None else condition.shape,
-        )
-        return Expression(shape, () if condition is None else condition.values)
-
-
-class Fields:
-    """The fields of a model, as a lambda gets them: `lambda u: u.age >= 18`."""
-
-    __slots__ = ("_path", "_table")
-
-    def __init__(self, table: Table, path: tuple[str, ...] = ()) -> None:
-        self._table = table
-        self._path = path
-
-    def __getattr__(self, name: str) -> Any:
-        edge = self._table.relations.get(name)
-        if edge is not None:
-            return RelationExpression(edge, self._path)
-        if self._path:
-            return FieldExpression(self._table, self._table.column(name), self._path)
-        return field_of(self._table, name)
-
-
-def field_of(table: Table, name: str) -> FieldExpression:
-    """A field of a table's own; one object for all who name it, as it never changes."""
-    field = table.expressions.get(name)
-    if field is None:
-        field = table.expressions[name] = FieldExpression(table, table.column(name))
-    return field
-
-
-def field_at(table: Table, path: str) -> Value:
-    """The field at the end of a path: `"name"`, `"author.name"`."""
-    found: Any = Fields(table)
-    for name in path.split("."):
-        found = getattr(found, name)
-    if not isinstance(found, Value):
-        raise InvalidQuery(f"`{table.label}.{path}` is a relation, and not a field")
-    return found
-
-
-def conditions_of(
-    table: Table, conditions: Iterable[Any], equals: dict[str, Any]
-) -> list[Expression]:
-    """Conditions as a caller gives them: expressions, functions of the fields, and equalities."""
-    fields = Fields(table)
-    found = [_condition(fields, condition) for condition in conditions]
-    for name, value in equals.items():
-        field = table.expressions.get(name)
-        found.append((getattr(fields, name) if field is None else field) == value)
-    return found
-
-
-def _condition(fields: Fields, condition: Any) -> Expression:
-    if not isinstance(condition, Expression) and callable(condition):
-        condition = condition(fields)
-    if not isinstance(condition, Expression):
-        raise InvalidQuery(
-            f"`{condition!r}` is no condition: compare a field of the model, and join conditions "
-            "with `&`, `|` and `~`"
-        )
-    return condition
-
-
-def value_from(table: Table, given: Any) -> Value:
-    """A value as a caller gives it: the name of a field, an expression, a function of fields."""
-    if isinstance(given, str):
-        return field_at(table, given)
-    if callable(given) and not isinstance(given, Expression):
-        function: Callable[[Fields], Any] = given
-        given = function(Fields(table))
-    if not isinstance(given, Value):
-        raise InvalidQuery(f"`{given!r}` is no value of a row: name a field, or compute with some")
-    return given
-
-
 def count() -> Value:
     """How many rows a group has: `values("country", people=ferro.count())`.
 
@@ -667,13 +442,6 @@ _PLAIN = frozenset({bool, bytes, float, int, str})
 """What no enum and no expression is of."""
 _WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
 _NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
-_JSON_KINDS: dict[type, str] = {
-    str: "text",
-    bool: "boolean",
-    int: "integer",
-    float: "float",
-    decimal.Decimal: "decimal",
-}
 
 
 def _wider(one: str, other: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ._expression import Fields
+from ._path import Fields
 from ._table import Edge, Table
 from .exceptions import InvalidQuery
 

@@ -14,8 +14,8 @@ from pydantic._internal._typing_extra import parent_frame_namespace
 from typing_extensions import Self, dataclass_transform
 
 from ._connected import Connected, rows_of, table_of
-from ._expression import field_of
 from ._field import Field, snake_case
+from ._path import field_of
 from ._relation import (
     BackRef,
     ForeignKey,

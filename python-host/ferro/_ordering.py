@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._expression import Order, Shape, field_of
+from ._expression import Order, Shape
+from ._path import field_of
 
 if TYPE_CHECKING:
     from ._table import Table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ._expression import Fields, RelationExpression, all_of
+from ._expression import all_of
+from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Edge, Table
 from ._transaction import transaction

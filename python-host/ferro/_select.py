@@ -7,20 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._exact import exact_average, exact_sum
-from ._expression import (
-    Expression,
-    FieldExpression,
-    Fields,
-    Order,
-    Shape,
-    Value,
-    conditions_of,
-    field_at,
-    field_of,
-    value_from,
-)
+from ._expression import Expression, FieldExpression, Order, Shape, Value
 from ._identity import merge
 from ._ordering import Ordering
+from ._path import Fields, conditions_of, field_at, field_of, value_from
 from ._shape import rows_shape
 from ._table import Table, keep
 from ._transaction import Transaction, session

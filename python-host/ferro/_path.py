@@ -1,0 +1,162 @@
+"""Paths: the fields of a model, and those that its relations lead to, as callers name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ._expression import Expression, FieldExpression, Value, all_of
+from .exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from ._table import Edge, Table
+
+
+class Fields:
+    """The fields of a model, as a lambda gets them: `lambda u: u.age >= 18`."""
+
+    __slots__ = ("_path", "_table")
+
+    def __init__(self, table: Table, path: tuple[str, ...] = ()) -> None:
+        self._table = table
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        edge = self._table.relations.get(name)
+        if edge is not None:
+            return RelationExpression(edge, self._path)
+        if self._path:
+            return FieldExpression(self._table, self._table.column(name), self._path)
+        return field_of(self._table, name)
+
+
+class RelationExpression:
+    """A relation, in a condition: `p.author.name == "x"`, `a.posts.any(lambda p: p.views > 3)`."""
+
+    __slots__ = ("_edge", "_path")
+
+    def __init__(self, edge: Edge, path: tuple[str, ...] = ()) -> None:
+        self._edge = edge
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._edge.many:
+            raise InvalidQuery(
+                f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
+            )
+        return Fields(self._edge.target, (*self._path, self._edge.name)).__getattr__(name)
+
+    def any(self, *conditions: Any, **equals: Any) -> Expression:
+        """At least one row of the relation satisfies all conditions."""
+        return self._related("any", conditions, equals)
+
+    def none(self, *conditions: Any, **equals: Any) -> Expression:
+        """No row of the relation satisfies all conditions."""
+        return self._related("none", conditions, equals)
+
+    def all(self, *conditions: Any, **equals: Any) -> Expression:
+        """Every row of the relation satisfies all conditions; so it is if there is none."""
+        return self._related("all", conditions, equals)
+
+    def is_null(self) -> Expression:
+        """There is no row at the other end."""
+        if self._edge.many:
+            return self.none()
+        if not self._edge.holds_key:
+            return self._related("none", (), {})
+        return self._own(self._edge.source_fields[0]).is_null()
+
+    def is_not_null(self) -> Expression:
+        """There is a row at the other end."""
+        return ~self.is_null()
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        if other is None:
+            return self.is_null()
+        key = self._edge.key_of(other)
+        if self._edge.holds_key:
+            pairs = zip(self._edge.source_fields, key, strict=True)
+            condition = all_of(self._own(name) == value for name, value in pairs)
+        else:
+            target = Fields(self._edge.target)
+            pairs = zip(self._edge.key_fields, key, strict=True)
+            matching = all_of(getattr(target, name) == value for name, value in pairs)
+            condition = self._related("any", (matching,), {})
+        assert condition is not None, "a key has fields"
+        return condition
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_not_null() if other is None else ~(self == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _own(self, name: str) -> Value:
+        field: Value = getattr(Fields(self._edge.source, self._path), name)
+        return field
+
+    def _related(
+        self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
+    ) -> Expression:
+        condition = all_of(conditions_of(self._edge.target, conditions, equals))
+        shape = (
+            "related",
+            quantifier,
+            (*self._path, self._edge.name),
+            None if condition is None else condition.shape,
+        )
+        return Expression(shape, () if condition is None else condition.values)
+
+
+def field_of(table: Table, name: str) -> FieldExpression:
+    """A field of a table's own; one object for all who name it, as it never changes."""
+    field = table.expressions.get(name)
+    if field is None:
+        field = table.expressions[name] = FieldExpression(table, table.column(name))
+    return field
+
+
+def field_at(table: Table, path: str) -> Value:
+    """The field at the end of a path: `"name"`, `"author.name"`."""
+    found: Any = Fields(table)
+    for name in path.split("."):
+        found = getattr(found, name)
+    if not isinstance(found, Value):
+        raise InvalidQuery(f"`{table.label}.{path}` is a relation, and not a field")
+    return found
+
+
+def conditions_of(
+    table: Table, conditions: Iterable[Any], equals: dict[str, Any]
+) -> list[Expression]:
+    """Conditions as a caller gives them: expressions, functions of the fields, and equalities."""
+    fields = Fields(table)
+    found = [_condition(fields, condition) for condition in conditions]
+    for name, value in equals.items():
+        field = table.expressions.get(name)
+        found.append((getattr(fields, name) if field is None else field) == value)
+    return found
+
+
+def _condition(fields: Fields, condition: Any) -> Expression:
+    if not isinstance(condition, Expression) and callable(condition):
+        condition = condition(fields)
+    if not isinstance(condition, Expression):
+        raise InvalidQuery(
+            f"`{condition!r}` is no condition: compare a field of the model, and join conditions "
+            "with `&`, `|` and `~`"
+        )
+    return condition
+
+
+def value_from(table: Table, given: Any) -> Value:
+    """A value as a caller gives it: the name of a field, an expression, a function of fields."""
+    if isinstance(given, str):
+        return field_at(table, given)
+    if callable(given) and not isinstance(given, Expression):
+        function: Callable[[Fields], Any] = given
+        given = function(Fields(table))
+    if not isinstance(given, Value):
+        raise InvalidQuery(f"`{given!r}` is no value of a row: name a field, or compute with some")
+    return given
