@@ -12,8 +12,8 @@ from typing import Any
 from . import _native
 from ._compiler import compiler
 from ._config import PoolConfig, SqliteConfig, check
+from ._registry import registry
 from ._scope import Scope
-from ._table import registry
 from .exceptions import ConfigurationError, FerroError
 
 DEFAULT = "default"

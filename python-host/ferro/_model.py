@@ -16,6 +16,7 @@ from typing_extensions import Self, dataclass_transform
 from ._connected import Connected, rows_of, table_of
 from ._field import Field, snake_case
 from ._path import field_of
+from ._registry import registry
 from ._relation import (
     BackRef,
     ForeignKey,
@@ -26,7 +27,7 @@ from ._relation import (
     take_links,
 )
 from ._select import Condition, Select
-from ._table import Table, registry
+from ._table import Table
 from ._transaction import Transaction
 from ._write import (
     changed_fields,
@@ -183,6 +184,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
             name = cls.__name__
             raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
         made = Table(
+            registry,
             cls,
             table or snake_case(cls.__name__),
             _lists(cls, uniques),

@@ -324,7 +324,7 @@ class KeyOf:
         if self._adapter is None:
             import pydantic
 
-            from ._table import registry
+            from ._registry import registry
 
             registry.link()
             kind = self.annotation

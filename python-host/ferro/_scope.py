@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._table import registry
+from ._registry import registry
 
 if TYPE_CHECKING:
     from ._tenant import Tenant

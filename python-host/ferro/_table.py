@@ -1,11 +1,9 @@
-"""Tables: what the models of an application are to the database, and the list of all."""
+"""Tables: what the models of an application are to the database."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pydantic
 
 from . import _native
-from ._compiler import compiler
 from ._field import Column, column_of, snake_case
-from ._relation import ForeignKey, KeyOf, Link, RelationAttribute, keyless
+from ._relation import KeyOf, Link, keyless
 from ._shape import lower
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     from ._expression import FieldExpression
     from ._model import Model
     from ._ordering import Ordering
+    from ._registry import Registry
 
 _MOST_KEPT = 1_000
 """Shapes of queries, and orders, that are kept for each table."""
@@ -94,11 +92,13 @@ class Table:
 
     def __init__(
         self,
+        registry: Registry,
         model: type[Model],
         name: str,
         uniques: tuple[tuple[str, ...], ...] = (),
         indexes: tuple[tuple[str, ...], ...] = (),
     ) -> None:
+        self.registry = registry
         self.model = model
         self.label = model.__name__
         self.name = name
@@ -106,7 +106,7 @@ class Table:
         self.links: dict[str, Link] = model.__ferro_links__
         self.uniques = uniques
         self.indexes = indexes
-        self._made: dict[str, Table] = {}
+        self.pairs: dict[str, Table] = {}
         """The tables of pairs that were made, by the relation."""
         self._foreign: dict[str, tuple[Link, KeyOf]] = {}
         self._plain: dict[str, Column] = {}
@@ -138,7 +138,7 @@ class Table:
 
     def __getattr__(self, name: str) -> Any:
         if name in Table.__annotations__:
-            registry.link()
+            self.registry.link()
             return self.__dict__[name]
         raise AttributeError(name)
 
@@ -221,7 +221,7 @@ class Table:
                 columns[name] = self._plain[name]
                 continue
             link, of = self._foreign[name]
-            target = registry.target(self, link)
+            target = self.registry.target(self, link)
             if target is not self:
                 target.resolve_columns()
             key = target.only_key()
@@ -264,21 +264,13 @@ class Table:
             "it a key of one field, and make those unique together"
         )
 
-    def join(self) -> None:
-        """Make the tables of pairs that are missing."""
-        for link in self.links.values():
-            if link.kind == "many-to-many" and link.through is None:
-                target = registry.target(self, link)
-                if link.name not in self._made:
-                    self._made[link.name] = _pairs(self, link, target)
-
     def own_edges(self) -> list[tuple[Edge, str | None]]:
         """The relations that the model declares, and the names of their ways back."""
         edges: list[tuple[Edge, str | None]] = []
         for link in self.links.values():
             if link.kind == "back-reference":
                 continue
-            target = registry.target(self, link)
+            target = self.registry.target(self, link)
             back = link.related_name or self._undeclared_way_back(link, target)
             if back is None and link.kind == "many-to-many":
                 back = f"{snake_case(self.label)}_set"
@@ -302,17 +294,17 @@ class Table:
             for it in target.links.values()
             if it.kind == "back-reference"
             and it.name not in taken
-            and registry.target(target, it) is self
+            and self.registry.target(target, it) is self
         ]
         return candidates[0] if len(candidates) == 1 else None
 
     def _through(self, link: Link, target: Table) -> Through:
         if link.through is None:
-            table = self._made[link.name]
+            table = self.pairs[link.name]
         else:
-            table = registry.target(self, dataclasses.replace(link, target=link.through))
+            table = self.registry.target(self, dataclasses.replace(link, target=link.through))
         ends: list[tuple[Table, str]] = [
-            (registry.target(table, it), it.column)
+            (self.registry.target(table, it), it.column)
             for it in table.links.values()
             if it.kind == "foreign-key"
         ]
@@ -416,186 +408,5 @@ def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
     known[key] = value
 
 
-class Registry:
-    """All models of the application, and the catalog that the core component makes of them."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        self._tables: dict[str, Table] = {}
-        self._lock = threading.RLock()
-        self._linked = -1
-        self._models: tuple[int, _native.Models] | None = None
-
-    def add(self, table: Table) -> None:
-        """Take in a model. A class that is defined again replaces the former one."""
-        with self._lock:
-            known = self._tables.get(table.name)
-            if known is not None and _path(known) != _path(table):
-                raise SchemaError(
-                    f"`{_path(known)}` and `{_path(table)}` have the same table, `{table.name}`: "
-                    "give one of them another, as in `class Name(ferro.Model, table=...)`"
-                )
-            # In queries the second `User` of an application is `User_app_users`, after its table.
-            others = {it.model_name for it in self._tables.values() if it.name != table.name}
-            if table.model_name in others:
-                table.model_name = f"{table.label}_{table.name}"
-            self._tables[table.name] = table
-            self.version += 1
-
-    def remove(self, table: Table) -> None:
-        """Forget a model: for tests of models that do not fit the others."""
-        with self._lock:
-            self._tables.pop(table.name, None)
-            self.version += 1
-
-    def target(self, source: Table, link: Link) -> Table:
-        """The table at the other end of a relation."""
-        if not isinstance(link.target, str):
-            found = link.target.__dict__.get("__ferro_table__")
-            if not isinstance(found, Table):
-                name = getattr(link.target, "__name__", link.target)
-                raise SchemaError(f"`{source.label}.{link.name}`: `{name}` is no model of a table")
-            return self._tables.get(found.name, found)
-        if link.target == source.label:
-            return source
-        named = [it for it in self._tables.values() if it.label == link.target]
-        near = [it for it in named if it.model.__module__ == source.model.__module__]
-        found = near or named
-        if len(found) == 1:
-            return found[0]
-        if found:
-            paths = ", ".join(f"`{_path(it)}`" for it in found)
-            raise SchemaError(f"`{source.label}.{link.name}`: `{link.target}` may be {paths}")
-        raise SchemaError(
-            f"`{source.label}.{link.name}` refers to `{link.target}`, which is not defined: import "
-            "the module that defines it"
-        )
-
-    def link(self) -> None:
-        """Connect the tables by their relations, if one was added."""
-        if self._linked == self.version:
-            return
-        with self._lock:
-            while self._linked != self.version:
-                version = self.version
-                for table in list(self._tables.values()):
-                    table.join()
-                if version != self.version:
-                    continue
-                for table in self._tables.values():
-                    table.resolve_columns()
-                relations: dict[str, dict[str, Edge]] = {name: {} for name in self._tables}
-                for table in self._tables.values():
-                    for edge, back in table.own_edges():
-                        relations[table.name][edge.name] = edge
-                        if back is not None:
-                            way_back = _reversed(edge, back, table.links[edge.name])
-                            relations[edge.target.name].setdefault(back, way_back)
-                for table in self._tables.values():
-                    _check_back_references(table, relations[table.name])
-                    table.relations = relations[table.name]
-                    for name in table.relations:
-                        RelationAttribute.put(table.model, name)
-                self._linked = version
-
-    def models(self) -> _native.Models:
-        """The checked models; checked again after one was added."""
-        with self._lock:
-            self.link()
-            version, tables = self.version, list(self._tables.values())
-            known = self._models
-            if known is not None and known[0] == version:
-                return known[1]
-            schema = json.dumps(self._schema(tables))
-        models = _native.Models(schema, compiler)
-        with self._lock:
-            self._models = (version, models)
-        return models
-
-    def _schema(self, tables: list[Table]) -> dict[str, Any]:
-        return {
-            "models": [table.to_json() for table in tables],
-            "enums": list(_enums(tables).values()),
-        }
-
-
-def _reversed(edge: Edge, name: str, link: Link) -> Edge:
-    if edge.through is None:
-        return Edge(
-            name,
-            edge.target,
-            edge.source,
-            not link.unique,
-            False,
-            edge.target_fields,
-            edge.source_fields,
-        )
-    through = Through(edge.through.table, edge.through.target_fields, edge.through.source_fields)
-    keys = tuple(it.name for it in edge.target.keys)
-    return Edge(name, edge.target, edge.source, True, False, keys, through.source_fields, through)
-
-
-def _check_back_references(table: Table, edges: dict[str, Edge]) -> None:
-    for link in table.links.values():
-        if link.kind != "back-reference":
-            continue
-        edge = edges.get(link.name)
-        where = f"`{table.label}.{link.name}`"
-        if edge is None:
-            raise SchemaError(
-                f"{where} is a `BackRef`, and no relation to `{table.label}` has "
-                f'`related_name="{link.name}"`'
-            )
-        if edge.many != link.many:
-            wanted = "many rows: `Relation[list[…]]`" if edge.many else "one row: `Relation[…]`"
-            raise SchemaError(f"{where} leads to {wanted}")
-
-
-def _pairs(source: Table, link: Link, target: Table) -> Table:
-    """A model for the pairs of a many-to-many relation: `post_tags` with `post_id` and `tag_id`."""
-    from ._model import Model
-
-    one, two = snake_case(source.label), snake_case(target.label)
-    if one == two:
-        one, two = f"from_{one}", f"to_{two}"
-    name = f"{source.label}_{link.name}"
-    body = {
-        "__module__": source.model.__module__,
-        "__qualname__": f"{source.model.__qualname__}.{link.name}",
-        "__doc__": f"The pairs of `{source.label}.{link.name}`.",
-        "__annotations__": {one: source.model, two: target.model},
-        one: ForeignKey(primary_key=True),
-        two: ForeignKey(primary_key=True, index=True),
-    }
-    make: Any = type(Model)
-    model = make(name, (Model,), body, table=f"{source.name}_{link.name}")
-    table: Table = model.__ferro_table__
-    return table
-
-
-def _enums(tables: list[Table]) -> dict[str, dict[str, Any]]:
-    enums: dict[str, dict[str, Any]] = {}
-    for table in tables:
-        for column in table.columns.values():
-            if not isinstance(column.column_type, dict) or column.enum_class is None:
-                continue
-            name = column.column_type.get("enumeration")
-            if name is None:
-                continue
-            values = [member.value for member in column.enum_class]
-            known = enums.setdefault(name, {"name": name, "values": values})
-            if known["values"] != values:
-                raise SchemaError(f"two enums are named `{name}` and have different values")
-    return enums
-
-
-def _path(table: Table) -> str:
-    return f"{table.model.__module__}.{table.model.__qualname__}"
-
-
 def _list(names: Any) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-registry = Registry()
-"""The one of this process."""

@@ -11,7 +11,7 @@ import pytest
 
 import ferro
 from ferro._field import column_of
-from ferro._table import registry
+from ferro._registry import registry
 from models import User
 
 

@@ -1,0 +1,203 @@
+"""The list of all tables: how they are connected, and the catalog that is made of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from . import _native
+from ._compiler import compiler
+from ._field import snake_case
+from ._relation import ForeignKey, Link, RelationAttribute
+from ._table import Edge, Table, Through
+from .exceptions import SchemaError
+
+
+class Registry:
+    """All models of the application, and the catalog that the core component makes of them."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._tables: dict[str, Table] = {}
+        self._lock = threading.RLock()
+        self._linked = -1
+        self._models: tuple[int, _native.Models] | None = None
+
+    def add(self, table: Table) -> None:
+        """Take in a model. A class that is defined again replaces the former one."""
+        with self._lock:
+            known = self._tables.get(table.name)
+            if known is not None and _path(known) != _path(table):
+                raise SchemaError(
+                    f"`{_path(known)}` and `{_path(table)}` have the same table, `{table.name}`: "
+                    "give one of them another, as in `class Name(ferro.Model, table=...)`"
+                )
+            # In queries the second `User` of an application is `User_app_users`, after its table.
+            others = {it.model_name for it in self._tables.values() if it.name != table.name}
+            if table.model_name in others:
+                table.model_name = f"{table.label}_{table.name}"
+            self._tables[table.name] = table
+            self.version += 1
+
+    def remove(self, table: Table) -> None:
+        """Forget a model: for tests of models that do not fit the others."""
+        with self._lock:
+            self._tables.pop(table.name, None)
+            self.version += 1
+
+    def target(self, source: Table, link: Link) -> Table:
+        """The table at the other end of a relation."""
+        if not isinstance(link.target, str):
+            found = link.target.__dict__.get("__ferro_table__")
+            if not isinstance(found, Table):
+                name = getattr(link.target, "__name__", link.target)
+                raise SchemaError(f"`{source.label}.{link.name}`: `{name}` is no model of a table")
+            return self._tables.get(found.name, found)
+        if link.target == source.label:
+            return source
+        named = [it for it in self._tables.values() if it.label == link.target]
+        near = [it for it in named if it.model.__module__ == source.model.__module__]
+        found = near or named
+        if len(found) == 1:
+            return found[0]
+        if found:
+            paths = ", ".join(f"`{_path(it)}`" for it in found)
+            raise SchemaError(f"`{source.label}.{link.name}`: `{link.target}` may be {paths}")
+        raise SchemaError(
+            f"`{source.label}.{link.name}` refers to `{link.target}`, which is not defined: import "
+            "the module that defines it"
+        )
+
+    def link(self) -> None:
+        """Connect the tables by their relations, if one was added."""
+        if self._linked == self.version:
+            return
+        with self._lock:
+            while self._linked != self.version:
+                version = self.version
+                for table in list(self._tables.values()):
+                    self._join(table)
+                if version != self.version:
+                    continue
+                for table in self._tables.values():
+                    table.resolve_columns()
+                relations: dict[str, dict[str, Edge]] = {name: {} for name in self._tables}
+                for table in self._tables.values():
+                    for edge, back in table.own_edges():
+                        relations[table.name][edge.name] = edge
+                        if back is not None:
+                            way_back = _reversed(edge, back, table.links[edge.name])
+                            relations[edge.target.name].setdefault(back, way_back)
+                for table in self._tables.values():
+                    _check_back_references(table, relations[table.name])
+                    table.relations = relations[table.name]
+                    for name in table.relations:
+                        RelationAttribute.put(table.model, name)
+                self._linked = version
+
+    def models(self) -> _native.Models:
+        """The checked models; checked again after one was added."""
+        with self._lock:
+            self.link()
+            version, tables = self.version, list(self._tables.values())
+            known = self._models
+            if known is not None and known[0] == version:
+                return known[1]
+            schema = json.dumps(self._schema(tables))
+        models = _native.Models(schema, compiler)
+        with self._lock:
+            self._models = (version, models)
+        return models
+
+    def _join(self, table: Table) -> None:
+        """Make the tables of pairs that are missing."""
+        for link in table.links.values():
+            if link.kind == "many-to-many" and link.through is None:
+                target = self.target(table, link)
+                if link.name not in table.pairs:
+                    table.pairs[link.name] = _pairs(table, link, target)
+
+    def _schema(self, tables: list[Table]) -> dict[str, Any]:
+        return {
+            "models": [table.to_json() for table in tables],
+            "enums": list(_enums(tables).values()),
+        }
+
+
+def _reversed(edge: Edge, name: str, link: Link) -> Edge:
+    if edge.through is None:
+        return Edge(
+            name,
+            edge.target,
+            edge.source,
+            not link.unique,
+            False,
+            edge.target_fields,
+            edge.source_fields,
+        )
+    through = Through(edge.through.table, edge.through.target_fields, edge.through.source_fields)
+    keys = tuple(it.name for it in edge.target.keys)
+    return Edge(name, edge.target, edge.source, True, False, keys, through.source_fields, through)
+
+
+def _check_back_references(table: Table, edges: dict[str, Edge]) -> None:
+    for link in table.links.values():
+        if link.kind != "back-reference":
+            continue
+        edge = edges.get(link.name)
+        where = f"`{table.label}.{link.name}`"
+        if edge is None:
+            raise SchemaError(
+                f"{where} is a `BackRef`, and no relation to `{table.label}` has "
+                f'`related_name="{link.name}"`'
+            )
+        if edge.many != link.many:
+            wanted = "many rows: `Relation[list[…]]`" if edge.many else "one row: `Relation[…]`"
+            raise SchemaError(f"{where} leads to {wanted}")
+
+
+def _pairs(source: Table, link: Link, target: Table) -> Table:
+    """A model for the pairs of a many-to-many relation: `post_tags` with `post_id` and `tag_id`."""
+    from ._model import Model
+
+    one, two = snake_case(source.label), snake_case(target.label)
+    if one == two:
+        one, two = f"from_{one}", f"to_{two}"
+    name = f"{source.label}_{link.name}"
+    body = {
+        "__module__": source.model.__module__,
+        "__qualname__": f"{source.model.__qualname__}.{link.name}",
+        "__doc__": f"The pairs of `{source.label}.{link.name}`.",
+        "__annotations__": {one: source.model, two: target.model},
+        one: ForeignKey(primary_key=True),
+        two: ForeignKey(primary_key=True, index=True),
+    }
+    make: Any = type(Model)
+    model = make(name, (Model,), body, table=f"{source.name}_{link.name}")
+    table: Table = model.__ferro_table__
+    return table
+
+
+def _enums(tables: list[Table]) -> dict[str, dict[str, Any]]:
+    enums: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        for column in table.columns.values():
+            if not isinstance(column.column_type, dict) or column.enum_class is None:
+                continue
+            name = column.column_type.get("enumeration")
+            if name is None:
+                continue
+            values = [member.value for member in column.enum_class]
+            known = enums.setdefault(name, {"name": name, "values": values})
+            if known["values"] != values:
+                raise SchemaError(f"two enums are named `{name}` and have different values")
+    return enums
+
+
+def _path(table: Table) -> str:
+    return f"{table.model.__module__}.{table.model.__qualname__}"
+
+
+registry = Registry()
+"""The one of this process."""
