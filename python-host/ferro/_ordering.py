@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ._expression import Order, Shape
-from ._path import field_of
+from ._expression import Expression, Order, Shape, Value
+from ._path import Fields, field_at, field_of
+from ._table import Table, keep
+from .exceptions import InvalidQuery
 
-if TYPE_CHECKING:
-    from ._table import Table
+Outputs = tuple[tuple[str, Value], ...]
+"""What is computed from each row, or for each group, and by which names."""
 
 
 class Ordering:
@@ -24,3 +26,36 @@ class Ordering:
         keys = [field_of(table, key.name).asc() for key in table.keys]
         self.keyed: Shape = (*self.shape, *[it.shape for it in keys if it.shape[0] not in known])
         """With the key: rows that tie have an order, too."""
+
+
+def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Any, ...]) -> Ordering:
+    """The order of some terms: kept, if all of them are text that names fields."""
+    kept = outputs is None and all(type(term) is str for term in terms)
+    known = table.orderings.get(terms) if kept else None
+    if known is not None:
+        return known
+    made = Ordering(table, tuple([_term(table, outputs or (), term) for term in terms]))
+    if kept:
+        keep(table.orderings, terms, made)
+    return made
+
+
+def _term(table: Table, outputs: Outputs, term: Any) -> Order:
+    if isinstance(term, Order):
+        return term
+    if isinstance(term, str):
+        value = _named(table, outputs, term.removeprefix("-"))
+        return value.desc() if term.startswith("-") else value.asc()
+    if callable(term) and not isinstance(term, Expression):
+        return _term(table, outputs, term(Fields(table)))
+    if isinstance(term, Value):
+        return term.asc()
+    raise InvalidQuery(f"`{term!r}` is no order: name a field, or call `asc()` or `desc()`")
+
+
+def _named(table: Table, outputs: Outputs, name: str) -> Value:
+    """A value by its name: one that `values` computes, or a field."""
+    for output, value in outputs:
+        if output == name:
+            return value
+    return field_at(table, name)

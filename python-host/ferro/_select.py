@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ._exact import exact_average, exact_sum
-from ._expression import Expression, FieldExpression, Order, Shape, Value
+from ._aggregate import aggregate, average_of, scalar, sum_of
+from ._change import delete_rows, update_rows
+from ._expression import Expression, FieldExpression, Shape, Value
 from ._identity import merge
-from ._ordering import Ordering
-from ._path import Fields, conditions_of, field_at, field_of, value_from
+from ._ordering import Ordering, Outputs, ordering_of
+from ._path import conditions_of, field_at, field_of, value_from
 from ._shape import rows_shape
-from ._table import Table, keep
+from ._table import Table
 from ._transaction import Transaction, session
 from .exceptions import (
     DoesNotExist,
     InvalidQuery,
     MultipleObjectsReturned,
-    UnsupportedError,
     ValueOutOfRange,
 )
 
@@ -67,7 +66,7 @@ class Select(Generic[T]):
         self._table = table
         self._using = using
         self._condition: Expression | None = None
-        self._outputs: tuple[tuple[str, Value], ...] | None = None
+        self._outputs: Outputs | None = None
         self._distinct = False
         self._group: tuple[Value, ...] = ()
         self._having: Expression | None = None
@@ -95,7 +94,7 @@ class Select(Generic[T]):
         Nulls come last, unless `nulls="first"` is asked of `asc` or `desc`.
         """
         query = self._copy()
-        query._order = self._ordering(terms)
+        query._order = ordering_of(query._table, query._outputs, terms)
         return query
 
     def limit(self, count: int) -> Select[T]:
@@ -236,61 +235,40 @@ class Select(Generic[T]):
 
     async def count(self) -> int:
         """How many rows `all` would return."""
-        count: int = await self._scalar("count")
+        count: int = await scalar(self, "count")
         return count
 
     async def exists(self) -> bool:
         """Whether `all` would return any row."""
-        exists: bool = await self._scalar("exists")
+        exists: bool = await scalar(self, "exists")
         return exists
 
     async def sum(self, field: Any) -> Any:
         """The sum of a field over all rows; None if there is none."""
-        value = value_from(self._table, field)
-        return await self._exactly(value, value.sum(), exact_sum)
+        return await sum_of(self, field)
 
     async def avg(self, field: Any) -> Any:
         """The average of a field over all rows; None if there is none."""
-        value = value_from(self._table, field)
-        return await self._exactly(value, value.avg(), exact_average)
+        return await average_of(self, field)
 
     async def min(self, field: Any) -> Any:
         """The least value of a field over all rows; None if there is none."""
-        return await self._aggregate(value_from(self._table, field).min())
+        return await aggregate(self, value_from(self._table, field).min())
 
     async def max(self, field: Any) -> Any:
         """The greatest value of a field over all rows; None if there is none."""
-        return await self._aggregate(value_from(self._table, field).max())
+        return await aggregate(self, value_from(self._table, field).max())
 
     async def update(self, **values: Any) -> int:
         """Change exactly the rows of this query; how many. No instance in memory changes.
 
         A value is one for every row, or computed from each: `update(views=lambda p: p.views + 1)`.
         """
-        from ._related import split_relations
-
-        query = self._plain()
-        query._check_writable("update")
-        if not values:
-            raise InvalidQuery("`update` takes at least one field: `update(name=…)`")
-        values, _ = split_relations(self._model, values)
-        shapes: list[Shape] = []
-        given: tuple[Any, ...] = ()
-        for name, value in values.items():
-            shape, bound = self._assigned(name, value)
-            shapes.append((name, shape))
-            given += bound
-        rows, of_rows = query._rows()
-        statement = self._table.query(("update-rows", tuple(shapes), rows))
-        return await session(self._using)[1].execute(statement, given + of_rows)
+        return await update_rows(self._plain(), values)
 
     async def delete(self) -> int:
         """Delete exactly the rows of this query; how many."""
-        query = self._plain()
-        query._check_writable("delete")
-        rows, values = query._rows()
-        statement = self._table.query(("delete-rows", rows))
-        return await session(self._using)[1].execute(statement, values)
+        return await delete_rows(self._plain())
 
     async def stream(self, batch: int = 1_000) -> AsyncIterator[T]:
         """The rows one after the other, read from the database by batches of so many.
@@ -329,38 +307,6 @@ class Select(Generic[T]):
         rows = await session(self._using)[1].explain(prepared, values)
         return "\n".join(str(list(row.values())[-1]) for row in rows)
 
-    async def _scalar(self, statement: str) -> Any:
-        unordered = self._copy()
-        unordered._order = None
-        query, values = unordered._prepared(statement)
-        _, runner = session(self._using)
-        ((value,),) = await runner.fetch(query, values)
-        return value
-
-    async def _exactly(
-        self, value: Value, aggregate: Value, computed: Callable[[list[Decimal]], Decimal | None]
-    ) -> Any:
-        """An aggregate of decimals is exact, or is computed here from all of them."""
-        try:
-            return await self._aggregate(aggregate)
-        except UnsupportedError:
-            if value.kind != "decimal":
-                raise
-        query: Select[Any] = self._copy()
-        query._outputs, query._order = (("value", value),), None
-        rows = await session(self._using)[1].fetch(*query._prepared("select"))
-        return computed([found for (found,) in rows if found is not None])
-
-    async def _aggregate(self, value: Value) -> Any:
-        query: Select[Any] = self._copy()
-        if query._limit is not None or query._offset is not None or query._group or query._distinct:
-            raise InvalidQuery(
-                "an aggregate is over all rows: without limit, offset, distinct or groups"
-            )
-        query._outputs, query._order = (("value", value),), None
-        ((found,),) = await session(self._using)[1].fetch(*query._prepared("select"))
-        return found
-
     def _plain(self) -> Select[T]:
         """The query itself; one of a relation adds its condition."""
         return self
@@ -381,7 +327,7 @@ class Select(Generic[T]):
         limited = self._limit is not None or self._offset is not None
         ordering = self._order
         if ordering is None and limited and not self._distinct:
-            ordering = self._ordering(())
+            ordering = ordering_of(self._table, self._outputs, ())
         if ordering is not None:
             order = ordering.keyed if limited and not self._distinct else ordering.shape
             values += ordering.values
@@ -402,7 +348,7 @@ class Select(Generic[T]):
         if self._includes and not self._group:
             raise InvalidQuery("`values` does not load relations: leave `include` out")
         limited = self._limit is not None or self._offset is not None
-        ordering = self._order or self._ordering(())
+        ordering = self._order or ordering_of(self._table, self._outputs, ())
         parts: list[Any] = [value for _, value in outputs]
         parts += [it for it in (condition, *self._group, having, ordering) if it is not None]
         values = tuple([value for part in parts for value in part.values])
@@ -465,56 +411,6 @@ class Select(Generic[T]):
         if isinstance(field, FieldExpression):
             return field.column.name, field
         raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
-
-    def _assigned(self, name: str, value: Any) -> tuple[Shape, tuple[Any, ...]]:
-        """The shape of a new value, and what it takes."""
-        column = self._table.column(name)
-        if callable(value) and not isinstance(value, Expression):
-            value = value(Fields(self._table))
-        if isinstance(value, Value):
-            return value.shape, value.values
-        if isinstance(value, Expression):
-            raise InvalidQuery(f"`{self._table.label}.{name}` is set to a value, not a condition")
-        value = column.stored(self._table.validated(name, value))
-        parameter = ("parameter", f"{self._table.label}.{name}", column.kind, column.many)
-        return parameter, (value,)
-
-    def _check_writable(self, operation: str) -> None:
-        if self._outputs is not None or self._group or self._distinct or self._includes:
-            raise InvalidQuery(
-                f"`{operation}` is of the rows themselves: without values, groups, distinct and "
-                "include"
-            )
-
-    def _ordering(self, terms: tuple[Any, ...]) -> Ordering:
-        """The order of some terms: kept, if all of them are text that names fields."""
-        kept = self._outputs is None and all(type(term) is str for term in terms)
-        known = self._table.orderings.get(terms) if kept else None
-        if known is not None:
-            return known
-        made = Ordering(self._table, tuple([self._term(term) for term in terms]))
-        if kept:
-            keep(self._table.orderings, terms, made)
-        return made
-
-    def _term(self, term: Any) -> Order:
-        if isinstance(term, Order):
-            return term
-        if isinstance(term, str):
-            value = self._named(term.removeprefix("-"))
-            return value.desc() if term.startswith("-") else value.asc()
-        if callable(term) and not isinstance(term, Expression):
-            return self._term(term(Fields(self._table)))
-        if isinstance(term, Value):
-            return term.asc()
-        raise InvalidQuery(f"`{term!r}` is no order: name a field, or call `asc()` or `desc()`")
-
-    def _named(self, name: str) -> Value:
-        """A value by its name: one that `values` computes, or a field."""
-        for output, value in self._outputs or ():
-            if output == name:
-                return value
-        return field_at(self._table, name)
 
     def _copy(self) -> Select[T]:
         """Another one, which is changed before anybody sees it."""
