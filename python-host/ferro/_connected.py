@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._select import Condition, Select
 from ._table import Table
-from ._transaction import transaction
+from ._transaction import Using, label_of, transaction
 from ._write import (
-    Using,
     check_distinct,
     conflict_of,
     insert,
     insert_many,
     insert_or,
     key_among,
-    label_of,
     update_many,
 )
 from .exceptions import InvalidQuery

@@ -42,6 +42,8 @@ from wasmtime.component import (
     VariantType,
 )
 
+from ._message import quoted
+
 Convert = Callable[[Any], Any]
 
 _INTEGERS: dict[type[ValType], range] = {
@@ -287,7 +289,7 @@ def _lower_variant(kind: VariantType | ResultType) -> Convert:
         if isinstance(value, dict) and len(value) == 1:
             ((name, payload),) = value.items()
         if not isinstance(name, str) or name not in cases:
-            raise Mismatch(f"takes one of {_list(cases)}")
+            raise Mismatch(f"takes one of {quoted(cases)}")
         give = cases[name]
         if give is None and payload is not None:
             raise Mismatch(f"takes `{name}` on its own, without a value")
@@ -300,7 +302,7 @@ def _lower_variant(kind: VariantType | ResultType) -> Convert:
 def _lower_enum(names: list[str]) -> Convert:
     def lower_enum(value: Any) -> str:
         if value not in names:
-            raise Mismatch(f"takes one of {_list(names)}")
+            raise Mismatch(f"takes one of {quoted(names)}")
         name: str = value
         return name
 
@@ -311,11 +313,7 @@ def _lower_flags(names: list[str]) -> Convert:
     def lower_flags(value: Any) -> set[str]:
         allowed = isinstance(value, (set, frozenset, list, tuple))
         if not allowed or not all(flag in names for flag in value):
-            raise Mismatch(f"takes a set of {_list(names)}")
+            raise Mismatch(f"takes a set of {quoted(names)}")
         return set(value)
 
     return lower_flags
-
-
-def _list(names: Any) -> str:
-    return ", ".join(f"`{name}`" for name in names)

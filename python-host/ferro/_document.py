@@ -6,6 +6,7 @@ import decimal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ._message import quoted
 from .exceptions import TypeMismatch
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class JsonValue:
         """Read as a `str`, `int`, `float`, `bool` or `Decimal`."""
         kind = _KINDS.get(type)
         if kind is None:
-            known = ", ".join(f"`{it.__name__}`" for it in _KINDS)
+            known = quoted(it.__name__ for it in _KINDS)
             raise TypeMismatch(f"`{self._name}` is read as one of {known}")
         return self._part(kind)
 

@@ -12,12 +12,10 @@ from typing import Any
 from . import _native
 from ._compiler import compiler
 from ._config import PoolConfig, SqliteConfig, check
+from ._message import quoted
 from ._registry import registry
 from ._scope import Scope
 from .exceptions import ConfigurationError, FerroError
-
-DEFAULT = "default"
-"""The label of a connection that was given no name."""
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
@@ -67,7 +65,7 @@ class Engine:
         sqlite: SqliteConfig,
     ) -> str:
         """Open a connection; its label."""
-        label = DEFAULT if name is None else name
+        label = label_for(name)
 
         async def opened() -> None:
             await self.databases.connect(label, url, pool, sqlite)
@@ -111,7 +109,7 @@ class Engine:
         label = name or in_context.get() or self._default
         if label is not None and label in self._labels:
             return label
-        known = ", ".join(f"`{label}`" for label in self.labels()) or "none"
+        known = quoted(self.labels()) or "none"
         if label is None:
             raise ConfigurationError(
                 "there is no default connection: call `ferro.connect(url)` first, or name one "
@@ -145,6 +143,11 @@ class Engine:
 
 engine = Engine()
 """The one of this process."""
+
+
+def label_for(name: str | None) -> str:
+    """The label of a connection that is opened with a name, or without one."""
+    return "default" if name is None else name
 
 
 async def connect(

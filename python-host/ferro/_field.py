@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
 from ._check import check_of
+from ._message import quoted
 from .exceptions import SchemaError
 
 
@@ -349,7 +350,7 @@ def _with_type(where: str, found: _Found, name: str) -> _Found:
 
 
 def _known_types() -> str:
-    return "it takes one of " + ", ".join(f"`{name}`" for name in _TYPE_NAMES)
+    return f"it takes one of {quoted(_TYPE_NAMES)}"
 
 
 def _decimal_size(info: FieldInfo) -> dict[str, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from ._config import PoolConfig, SqliteConfig
-from ._engine import DEFAULT, connect, engine
+from ._engine import connect, engine, label_for
 from ._transaction import disconnect
 
 
@@ -42,7 +42,7 @@ class Lifespan:
             sqlite=self._sqlite,
             auto_migrate=self._auto_migrate,
         )
-        self._label = DEFAULT if self._name is None else self._name
+        self._label = label_for(self._name)
 
     async def __aexit__(
         self,

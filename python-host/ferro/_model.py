@@ -28,7 +28,7 @@ from ._relation import (
 )
 from ._select import Condition, Select
 from ._table import Table
-from ._transaction import Transaction
+from ._transaction import Transaction, Using
 from ._write import (
     changed_fields,
     delete,
@@ -324,7 +324,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         """
         return await Connected(cls, None).update_or_create(defaults, **equals)
 
-    async def save(self, *, using: str | Transaction | None = None) -> None:
+    async def save(self, *, using: Using = None) -> None:
         """Insert the row if it is new, else update the fields that have changed.
 
         A row goes to the connection that it came from, unless another one is named. Raises
@@ -336,11 +336,11 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         else:
             await update(table, self, using)
 
-    async def delete(self, *, using: str | Transaction | None = None) -> None:
+    async def delete(self, *, using: Using = None) -> None:
         """Delete the row. Raises `DoesNotExist` if it is gone already."""
         await delete(table_of(type(self)), self, using)
 
-    async def refresh(self, *, using: str | Transaction | None = None) -> None:
+    async def refresh(self, *, using: Using = None) -> None:
         """Read the row again; what was changed and not saved is lost.
 
         Raises `DoesNotExist` if it is gone.

@@ -9,6 +9,7 @@ from typing import Any
 from . import _native
 from ._compiler import compiler
 from ._field import snake_case
+from ._message import quoted
 from ._relation import ForeignKey, Link, RelationAttribute
 from ._table import Edge, Table, Through
 from .exceptions import SchemaError
@@ -62,7 +63,7 @@ class Registry:
         if len(found) == 1:
             return found[0]
         if found:
-            paths = ", ".join(f"`{_path(it)}`" for it in found)
+            paths = quoted(map(_path, found))
             raise SchemaError(f"`{source.label}.{link.name}`: `{link.target}` may be {paths}")
         raise SchemaError(
             f"`{source.label}.{link.name}` refers to `{link.target}`, which is not defined: import "

@@ -9,7 +9,8 @@ from ._expression import all_of
 from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Edge, Table
-from ._transaction import transaction
+from ._transaction import label_of, transaction
+from ._write import insert_many, loaded
 from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class RelatedRows(Select[M]):
     __slots__ = ("_edge", "_row")
 
     def __init__(self, row: Model, edge: Edge) -> None:
-        super().__init__(edge.target.model, edge.target, row_connection(row))
+        super().__init__(edge.target.model, edge.target, _origin(row))
         self._row = row
         self._edge = edge
 
@@ -136,8 +137,8 @@ class RelatedRows(Select[M]):
         return self._loaded_or_all().__await__()
 
     async def _loaded_or_all(self) -> list[M]:
-        loaded = self._loaded()
-        return await self.all() if loaded is None else list(loaded)
+        known = self._loaded()
+        return await self.all() if known is None else list(known)
 
     def __iter__(self) -> Iterator[M]:
         return iter(self._needed())
@@ -154,13 +155,13 @@ class RelatedRows(Select[M]):
         return rows
 
     def _needed(self) -> list[M]:
-        loaded = self._loaded()
-        if loaded is None:
+        known = self._loaded()
+        if known is None:
             raise NotLoaded(
                 f"`{self._edge}` is not loaded: `await` it, or query with "
                 f'`.include("{self._edge.name}")`'
             )
-        return loaded
+        return known
 
     async def create(self, **values: Any) -> M:
         """Insert a row that is at the other end, and return it."""
@@ -172,7 +173,7 @@ class RelatedRows(Select[M]):
             keys = dict(zip(edge.target_fields, self._key(), strict=True))
             row = await connected.create(**values, **keys)
         else:
-            async with transaction(using=self._label()):
+            async with transaction(using=label_of(self._using)):
                 row = await connected.create(**values)
                 await self.add(row)
         forget(self._row, edge)
@@ -219,17 +220,13 @@ class RelatedRows(Select[M]):
     async def set(self, rows: Iterable[M]) -> None:
         """Let these rows be at the other end, and no others."""
         rows = list(rows)
-        async with transaction(using=self._label()):
+        async with transaction(using=label_of(self._using)):
             edge = self._edge
             (field,) = edge.key_fields
             keys = [key for (key,) in map(edge.key_of, rows)]
             kept = getattr(Fields(edge.target), field).not_in(keys)
             await self.remove(*await self.where(kept).all())
             await self.add(*rows)
-
-    def _label(self) -> str | None:
-        using = self._using
-        return using if using is None or isinstance(using, str) else using.label
 
     async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
         edge = self._edge
@@ -244,8 +241,6 @@ class RelatedRows(Select[M]):
             _set_quietly(row, edge.target_fields, key)
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
-        from ._write import insert_many
-
         edge = self._edge
         assert edge.through is not None, "asked before"
         fields = (*edge.through.source_fields, *edge.through.target_fields)
@@ -360,21 +355,21 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
     return values, rows
 
 
-def row_connection(row: Model) -> str | None:
-    """The connection that a row is from."""
-    loaded = getattr(row, "_ferro_loaded", None)
-    return None if loaded is None else loaded[0]
-
-
 async def _load(row: Model, edge: Edge) -> Any:
     key = _own_key(row, edge)
     equal = dict(zip(edge.target_fields, key, strict=True))
-    query: Select[Any] = Select(edge.target.model, edge.target, row_connection(row))
+    query: Select[Any] = Select(edge.target.model, edge.target, _origin(row))
     found = await query.where(**equal).one_or_none()
     if found is None and edge.holds_key:
         raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
     remember(row, edge, found)
     return found
+
+
+def _origin(row: Model) -> str | None:
+    """The connection that a row is from."""
+    known = loaded(row)
+    return None if known is None else known[0]
 
 
 def _own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
@@ -383,7 +378,7 @@ def _own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
 
 def _set_quietly(row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None) -> None:
     """The database has these values now: the row has them, and knows that they are stored."""
-    known: list[Any] = list(getattr(row, "_ferro_loaded", ()))
+    known: list[Any] = list(loaded(row) or ())
     table = _table(type(row))
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
         vars(row)[name] = value

@@ -9,6 +9,7 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
+from ._message import quoted
 from .exceptions import InvalidQuery, SchemaError
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def _action(name: str) -> str:
     """An action as the WIT names it, from `"SET NULL"`, `"set_null"` and the like."""
     action = name.strip().lower().replace(" ", "-").replace("_", "-")
     if action not in _ACTIONS:
-        known = ", ".join(f"`{it.replace('-', ' ')}`" for it in _ACTIONS)
+        known = quoted(it.replace("-", " ") for it in _ACTIONS)
         raise SchemaError(f"`on_delete` and `on_update` take one of {known}, not `{name}`")
     return action
 

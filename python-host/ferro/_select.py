@@ -13,7 +13,7 @@ from ._ordering import Ordering, Outputs, ordering_of
 from ._path import conditions_of, field_at, field_of, value_from
 from ._shape import rows_shape
 from ._table import Table
-from ._transaction import Transaction, session
+from ._transaction import Using, session
 from .exceptions import (
     DoesNotExist,
     InvalidQuery,
@@ -61,7 +61,7 @@ class Select(Generic[T]):
         "_using",
     )
 
-    def __init__(self, model: type[Any], table: Table, using: str | Transaction | None) -> None:
+    def __init__(self, model: type[Any], table: Table, using: Using) -> None:
         self._model = model
         self._table = table
         self._using = using

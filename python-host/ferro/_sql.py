@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._transaction import Transaction, session
+from ._transaction import Using, session
 
 
-async def execute(sql: str, *arguments: Any, using: str | Transaction | None = None) -> int:
+async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
     """Run one statement of SQL; the number of rows changed.
 
     Placeholders are `?` or `$1`, on every database.
@@ -26,9 +26,7 @@ async def execute(sql: str, *arguments: Any, using: str | Transaction | None = N
     return await session(using)[1].execute_raw(sql, arguments)
 
 
-async def fetch_all(
-    sql: str, *arguments: Any, using: str | Transaction | None = None
-) -> list[dict[str, Any]]:
+async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
     """Run one statement of SQL; its rows, each as a dict by the names of the columns.
 
     Example:
@@ -44,9 +42,7 @@ async def fetch_all(
     return await session(using)[1].fetch_raw(sql, arguments)
 
 
-async def fetch_one(
-    sql: str, *arguments: Any, using: str | Transaction | None = None
-) -> dict[str, Any] | None:
+async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
     """Run one statement of SQL; its first row, or None if there is none.
 
     Example:

@@ -12,6 +12,7 @@ import pydantic
 
 from . import _native
 from ._field import Column, column_of, snake_case
+from ._message import quoted
 from ._relation import KeyOf, Link, keyless
 from ._shape import lower
 from .exceptions import InvalidQuery, SchemaError, UnknownField
@@ -146,7 +147,7 @@ class Table:
     def key(self) -> Column:
         """The only field of the primary key."""
         if len(self.keys) != 1:
-            names = ", ".join(f"`{it.name}`" for it in self.keys)
+            names = quoted(it.name for it in self.keys)
             raise InvalidQuery(f"the key of `{self.label}` has several fields: {names}")
         return self.keys[0]
 
@@ -183,7 +184,7 @@ class Table:
             return {self.keys[0].name: key}
         if not isinstance(key, tuple) or len(key) != len(self.keys):
             raise InvalidQuery(
-                f"the key of `{self.label}` is a tuple of {_list(it.name for it in self.keys)}"
+                f"the key of `{self.label}` is a tuple of {quoted(it.name for it in self.keys)}"
             )
         return {it.name: value for it, value in zip(self.keys, key, strict=True)}
 
@@ -397,7 +398,7 @@ class Table:
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
         nearest = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {_list(known) or 'none'}"
+        hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {quoted(known) or 'none'}"
         return f"model `{self.label}` has no {what} `{name}`: {hint}"
 
 
@@ -406,7 +407,3 @@ def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
     if len(known) >= _MOST_KEPT:
         known.pop(next(iter(known)))
     known[key] = value
-
-
-def _list(names: Any) -> str:
-    return ", ".join(f"`{name}`" for name in names)

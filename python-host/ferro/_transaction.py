@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from . import _native
 from ._engine import engine, in_context
 from ._identity import forget
+from ._message import quoted
 from ._scope import Scope, current_scope
 from ._table import registry
 from .exceptions import ConfigurationError, FerroError, TransactionError
@@ -115,6 +116,10 @@ class Transaction:
         finally:
             # Undoes what neither of them ended: they were cancelled, or refused.
             session.close()
+
+
+Using = str | Transaction | None
+"""Where an operation runs, as callers say it: on a connection, or in a transaction."""
 
 
 async def _undo(session: _native.Session) -> None:
@@ -228,7 +233,12 @@ async def disconnect(name: str | None = None) -> None:
     await engine.disconnect(label)
 
 
-def session(using: str | Transaction | None) -> tuple[str, _native.Session]:
+def label_of(using: Using) -> str | None:
+    """The name of a connection, if one is meant."""
+    return using if using is None or isinstance(using, str) else using.label
+
+
+def session(using: Using) -> tuple[str, _native.Session]:
     """The session that an operation runs in, and its label.
 
     That is the transaction that was passed, else the one that this task is in, else the database.
@@ -275,8 +285,7 @@ def transaction(
     """
     levels = get_args(Isolation)
     if isolation is not None and isolation not in levels:
-        known = ", ".join(f"`{level}`" for level in levels)
-        raise ConfigurationError(f"`isolation` takes one of {known}, not `{isolation}`")
+        raise ConfigurationError(f"`isolation` takes one of {quoted(levels)}, not `{isolation}`")
     options: dict[str, Any] = {
         "isolation": isolation,
         "read_only": read_only,

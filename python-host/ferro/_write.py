@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._identity import drop, merge
+from ._message import quoted
 from ._table import Table
-from ._transaction import Transaction, session, transaction
+from ._transaction import Transaction, Using, label_of, session, transaction
 from .exceptions import DoesNotExist, InvalidQuery
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ the connection, if what it holds is not known."""
 
 Conflict = tuple[tuple[str, ...], tuple[str, ...]]
 """The key that may be taken, and the fields that are updated then."""
-
-Using = str | Transaction | None
 
 
 def loaded(row: Model) -> Loaded | None:
@@ -41,11 +40,6 @@ def keep_loaded(row: Model, copied: M) -> M:
     if known is not None:
         object.__setattr__(copied, "_ferro_loaded", known)
     return copied
-
-
-def label_of(using: Using) -> str | None:
-    """The name of a connection, if one is meant."""
-    return using if using is None or isinstance(using, str) else using.label
 
 
 async def insert(table: Table, row: Model, using: Using) -> None:
@@ -218,8 +212,8 @@ def conflict_of(
     key = table.unique_key(set(names))
     if key is None or set(key) != set(names):
         raise InvalidQuery(
-            f"`{table.label}`: {_shown(names)} is no key: name the primary key, or fields that are "
-            "unique"
+            f"`{table.label}`: {quoted(names) or 'nothing'} is no key: name the primary key, or "
+            "fields that are unique"
         )
     if updated is None:
         keys = {it.name for it in table.keys}
@@ -235,7 +229,7 @@ def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str
     if key is None:
         raise InvalidQuery(
             f"`{operation}` looks for one row: give it the values of a key of `{table.label}`, "
-            f"which {_shown(values)} is not; make those unique"
+            f"which {quoted(values) or 'nothing'} is not; make those unique"
         )
     return key
 
@@ -246,7 +240,7 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
     for row in rows:
         key = tuple(row.__dict__[name] for name in target)
         if None not in key and key in seen:
-            raise InvalidQuery(f"two of the `{table.label}` have the same {_shown(target)}")
+            raise InvalidQuery(f"two of the `{table.label}` have the same {quoted(target)}")
         seen.add(key)
 
 
@@ -327,7 +321,3 @@ def _field(table: Table, name: str) -> str:
 
 def _listed(names: Iterable[str] | str) -> Iterable[str]:
     return (names,) if isinstance(names, str) else names
-
-
-def _shown(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "nothing"
