@@ -11,8 +11,8 @@ from . import _native
 from ._engine import engine, in_context
 from ._identity import forget
 from ._message import quoted
+from ._registry import registry
 from ._scope import Scope, current_scope
-from ._table import registry
 from .exceptions import ConfigurationError, FerroError, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]

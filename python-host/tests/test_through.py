@@ -8,7 +8,7 @@ import pytest
 
 import ferro
 from ferro import ForeignKey, ManyToMany, Relation
-from ferro._table import registry
+from ferro._registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
 
