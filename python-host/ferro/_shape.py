@@ -58,6 +58,8 @@ class _Arena:
         self.nodes: list[Any] = []
         self.selects: list[Any] = []
         self.parameters: list[Parameter] = []
+        self.grouped: dict[Shape, int] = {}
+        """What rows are grouped by: where it is listed, it is the same node."""
 
     def node(self, node: Any) -> int:
         self.nodes.append(node)
@@ -84,6 +86,8 @@ class _Arena:
         if depth > _DEEPEST:
             raise InvalidQuery(f"a condition has at most {_DEEPEST} levels")
         deeper = depth + 1
+        if self.grouped and shape in self.grouped:
+            return self.grouped[shape]
         match shape:
             case ("field", path, name):
                 return self.field(name, path)
@@ -111,7 +115,10 @@ class _Arena:
                 node = {"document": self.expression(document, deeper), "steps": list(steps)}
                 return self.node({"json": {**node, "kind": kind}})
             case ("related", quantifier, relations, condition):
+                # Inside, fields are those of another model.
+                grouped, self.grouped = self.grouped, {}
                 inner = None if condition is None else self.expression(condition, deeper)
+                self.grouped = grouped
                 node = {"quantifier": quantifier, "relations": list(relations)}
                 return self.node({"related": {**node, "condition": inner}})
         raise InvalidQuery(f"there is no expression `{shape[0]}`")
@@ -125,6 +132,9 @@ class _Arena:
 
     def rows(self, rows: Shape) -> int:
         outputs, distinct, filter, group, having, order, limit, offset = rows
+        # Shapes of other values are alike, so that only those without any can be told.
+        plain = [it for it in group if not _has_values(it)]
+        self.grouped = {it: self.expression(it) for it in plain}
         projection: Any = "model"
         if outputs is not None:
             named = [{"name": name, "expression": self.expression(it)} for name, it in outputs]
@@ -152,6 +162,11 @@ class _Arena:
             for key in self.table.keys
         ]
         return self.select(filter=equal[0] if len(equal) == 1 else self.node({"all-of": equal}))
+
+
+def _has_values(shape: Shape) -> bool:
+    parts = (it for it in shape if isinstance(it, tuple))
+    return shape[:1] == ("parameter",) or any(_has_values(it) for it in parts)
 
 
 def _rows(arena: _Arena, name: str, rows: Shape) -> Any:

@@ -76,6 +76,11 @@ impl<'py> IntoPyObject<'py> for DictRows {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         let names: Vec<_> = self.0.columns.iter().map(|info| info.path.join(".")).collect();
+        if let Some(twice) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+            let name = &names[twice];
+            let message = format!("two columns are called `{name}`: name one of them with `AS`");
+            return Err(exception(py, &Error::new(ErrorKind::InvalidQuery, message)));
+        }
         let names = PyTuple::new(py, names)?;
         self.0.to_list(py, |columns, row| {
             let dict = PyDict::new(py);

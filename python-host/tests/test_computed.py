@@ -81,6 +81,15 @@ class TestGroups:
             {"shop": "south", "pieces": 4, "sales": 1},
         ]
 
+    async def test_groups_by_what_is_computed(self) -> None:
+        rows = await (
+            Sale.select()
+            .group_by(Sale.shop.upper())
+            .values(shop=Sale.shop.upper(), pieces=lambda s: s.pieces.sum())
+            .order_by(Sale.shop.upper())
+        )
+        assert rows == [{"shop": "NORTH", "pieces": 6}, {"shop": "SOUTH", "pieces": 4}]
+
     async def test_having_chooses_groups(self) -> None:
         many = Sale.select().group_by("shop").having(lambda s: s.id.count() > 1)
         assert await many.values("shop") == [{"shop": "north"}]

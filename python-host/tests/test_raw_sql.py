@@ -84,3 +84,9 @@ async def test_values_have_the_type_of_the_object(dialect: str) -> None:
 async def test_an_object_without_a_type_in_sql_is_refused_by_position() -> None:
     with pytest.raises(ferro.TypeMismatch, match="argument 2 takes a value .* not `object`"):
         await ferro.fetch_all("select ?, ?", 1, object())
+
+
+async def test_two_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(ferro.InvalidQuery, match="two columns are called `a`: name one of them"):
+        await ferro.fetch_all("select 1 as a, 2 as a")
+    assert await ferro.fetch_all("select 1 as a, 2 as b") == [{"a": 1, "b": 2}]
