@@ -182,8 +182,13 @@ impl Loader {
             .map(|field| {
                 let objects = place(field).and_then(|at| found.get_mut(at)?.take());
                 let objects = objects.ok_or_else(|| {
-                    let message = format!("the result has no column for the field `{}`", field.key);
-                    exception(py, &Error::new(ErrorKind::Internal, message))
+                    // The core leaves out what a scope may not read.
+                    let message = format!(
+                        "the scope may not read `{}` of `{}`, and an instance has all fields: list \
+                         those that it may read with `values`",
+                        field.key, self.table
+                    );
+                    exception(py, &Error::new(ErrorKind::Denied, message))
                 })?;
                 Ok(field.held(py, objects)?.into_iter())
             })

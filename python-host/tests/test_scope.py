@@ -126,3 +126,15 @@ async def test_y4_objects_of_scopes_are_apart() -> None:
         everything = await File.get(1)
         with ferro.scope(tenant(1)):
             assert await File.get(1) is not everything
+
+
+async def test_a_column_that_a_scope_hides_leaves_values_and_no_instances() -> None:
+    await files(1)
+    rights = ferro.TableGrant(read={"except": ["name"]})
+    grants = {"default": ferro.Grant(tables={"scope_file": rights})}
+    with ferro.scope(ferro.Tenant("half-blind", grants=grants)):
+        assert await File.select().values("id", "tenant") == [{"id": 1, "tenant": 1}]
+        with pytest.raises(
+            ferro.DeniedError, match="may not read `name` of `scope_file`.*`values`"
+        ):
+            await File.all()

@@ -91,17 +91,30 @@ fn names(kind: ErrorKind, message: &str) -> Names {
             if let Some(table) = after("no such table: ") {
                 Names { table: Some(table), ..Names::default() }
             } else if let Some(column) = after("no such column: ") {
-                Names { column: Some(column), ..Names::default() }
+                Names { column: Some(column_of(&column)), ..Names::default() }
             } else if let Some((table, column)) =
                 message.strip_prefix("table ").and_then(|it| it.split_once(" has no column named "))
             {
-                Names { table: Some(table.into()), column: Some(column.into()), constraint: None }
+                let table = (!is_alias(table)).then(|| table.into());
+                Names { table, column: Some(column.into()), constraint: None }
             } else {
                 Names::default()
             }
         }
         _ => Names::default(),
     }
+}
+
+/// The column of `t0.name`, and of `"name" - should this be a string literal in single-quotes?`.
+fn column_of(named: &str) -> String {
+    let named = named.split_once(" - should this be").map_or(named, |(name, _)| name);
+    let column = named.rsplit_once('.').map_or(named, |(_, column)| column);
+    column.trim_matches('"').to_owned()
+}
+
+/// Whether it is a name that the core gives to a table within a statement, `t0` to `t63`.
+fn is_alias(table: &str) -> bool {
+    table.strip_prefix('t').is_some_and(|it| it.parse::<u8>().is_ok_and(|number| number < 64))
 }
 
 /// `users.name, users.email`: one table, the columns of a key.
@@ -252,6 +265,14 @@ mod tests {
             ),
             (1, "no such table: x", ErrorKind::UndefinedObject, named("", "x", "")),
             (1, "table t has no column named c", ErrorKind::UndefinedObject, named("", "t", "c")),
+            (1, "table t0 has no column named c", ErrorKind::UndefinedObject, named("", "", "c")),
+            (1, "no such column: t0.c", ErrorKind::UndefinedObject, named("", "", "c")),
+            (
+                1,
+                "no such column: \"c\" - should this be a string literal in single-quotes?",
+                ErrorKind::UndefinedObject,
+                named("", "", "c"),
+            ),
             (1, "near \"x\": syntax error", ErrorKind::Syntax, named("", "", "")),
             (517, "database is locked", ErrorKind::SerializationFailure, named("", "", "")),
         ] {
