@@ -91,14 +91,28 @@ impl Loader {
         Ok(Self { maker, slots, fields, fields_set: fields_set.unbind(), initialise, table, keys })
     }
 
-    /// Note that rows which were inserted are stored on a connection, with what they hold now.
-    fn store(&self, py: Python<'_>, rows: &Bound<'_, PyList>, origin: &str) -> PyResult<()> {
+    /// What will be known of rows once they are stored on a connection: what they hold now.
+    fn know<'py>(
+        &self,
+        py: Python<'py>,
+        rows: &Bound<'py, PyList>,
+        origin: &str,
+    ) -> PyResult<Bound<'py, PyList>> {
         let origin = PyString::new(py, origin).into_any();
-        let mut known = Vec::with_capacity(self.fields.len() + 1);
+        let mut row_known = Vec::with_capacity(self.fields.len() + 1);
+        let known = PyList::empty(py);
         for row in rows {
-            known.push(origin.clone());
-            read_row(&row, self.fields.iter().map(|it| it.name.bind(py)), &mut known)?;
-            self.mark(&row, &self.known(&mut known)?)?;
+            row_known.push(origin.clone());
+            read_row(&row, self.fields.iter().map(|it| it.name.bind(py)), &mut row_known)?;
+            known.append(self.known(&mut row_known)?)?;
+        }
+        Ok(known)
+    }
+
+    /// Note what is known of rows that are stored now.
+    fn store(&self, rows: &Bound<'_, PyList>, known: &Bound<'_, PyList>) -> PyResult<()> {
+        for (row, known) in rows.iter().zip(known) {
+            self.mark(&row, known.cast()?)?;
         }
         Ok(())
     }
