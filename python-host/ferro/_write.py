@@ -48,12 +48,14 @@ async def insert(table: Table, row: Model, using: Using) -> None:
     values = _values(table, names, row)
     key = table.generated_key
     label, runner = session(using)
+    known = table.loader.know([row], label)
     if key is not None and key.name not in names:
         query = table.query(("insert", names, (key.name,), None))
-        ((vars(row)[key.name],),) = await runner.fetch(query, values)
+        keys = await runner.fetch(query, values)
+        known = _with_keys(table, key.name, [row], known, keys)
     else:
         await runner.execute(table.query(("insert", names, None, None)), values)
-    store(row, label, table)
+    table.loader.store([row], known)
     merge(label, table, [row])
 
 
@@ -98,9 +100,10 @@ async def update(table: Table, row: Model, using: Using) -> None:
         return
     query = table.query(("update", changed))
     label, runner = session(using or origin)
+    known = table.loader.know([row], label)
     if await runner.execute(query, (*_values(table, changed, row), *key)) == 0:
         raise gone(table)
-    store(row, label, table)
+    table.loader.store([row], known)
 
 
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
@@ -112,14 +115,15 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     }
     if not changes:
         return 0
-    changed_rows = [row for row, _ in changes.values()]
-    origin = stored_row(table, changed_rows[0])[1]
+    written: list[tuple[list[M], list[Loaded]]] = []
+    origin = stored_row(table, next(iter(changes.values()))[0])[1]
     async with transaction(using=label_of(using) or origin) as together:
         for names, alike in _alike(table, list(changes.values())):
-            await _update_alike(table, names, alike, together)
+            written.append((alike, await _update_alike(table, names, alike, together)))
     # Only now: had one failed, none would be stored.
-    table.loader.store(changed_rows, together.label)
-    return len(changed_rows)
+    for rows_alike, known in written:
+        table.loader.store(rows_alike, known)
+    return len(changes)
 
 
 def _alike(
@@ -141,23 +145,42 @@ def _alike(
 
 async def _update_alike(
     table: Table, names: tuple[str, ...], rows: list[M], using: Transaction
-) -> None:
-    """Update the same fields of many rows, by one statement for as many as it takes."""
+) -> list[Loaded]:
+    """Update the same fields of many rows, by one statement for as many as it takes; what is known
+    of them then.
+    """
     keys = tuple(it.name for it in table.keys)
+    label, runner = session(using)
     if not set(keys).intersection(names):
-        _, runner = session(using)
         fields = (*names, *keys)
         query = table.query(("update-many", names, fields))
+        known = _known_after(table, names, rows, label)
         if await runner.write(query, rows, table.stored(fields), None) != len(rows):
             raise gone(table)
-        return
+        return known
     # A row is found by its former key, and the batch would have to carry both.
+    known = []
     for row in rows:
         key, _ = stored_row(table, row)
-        _, runner = session(using)
         values = (*_values(table, names, row), *key)
+        known += _known_after(table, names, [row], label)
         if await runner.execute(table.query(("update", names)), values) == 0:
             raise gone(table)
+    return known
+
+
+def _known_after(
+    table: Table, names: tuple[str, ...], rows: Sequence[Model], label: str
+) -> list[Loaded]:
+    """What is known of rows when these of their fields, and no others, are written as they are."""
+    places = [table.places[name] for name in names]
+    known: list[Loaded] = []
+    for row, now in zip(rows, table.loader.know(list(rows), label), strict=True):
+        after = [label, *(loaded(row) or now)[1:]]
+        for place in places:
+            after[place] = now[place]
+        known.append(tuple(after))
+    return known
 
 
 async def delete(table: Table, row: Model, using: Using) -> None:
@@ -168,11 +191,6 @@ async def delete(table: Table, row: Model, using: Using) -> None:
         raise gone(table)
     object.__delattr__(row, "_ferro_loaded")
     drop(label, table, row)
-
-
-def store(row: Model, label: str, table: Table) -> None:
-    """The database holds what the row holds."""
-    table.loader.store([row], label)
 
 
 def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
@@ -277,10 +295,9 @@ async def _insert_alike(
     whole = names is table.names
     if return_keys and key is not None and not whole:
         query = table.query(("insert-many", names, (key.name,), conflict))
+        known = table.loader.know(rows, label)
         keys = await runner.write_returning(query, rows, table.stored(names))
-        for row, (generated,) in zip(rows, keys, strict=True):
-            vars(row)[key.name] = generated
-        table.loader.store(rows, label)
+        table.loader.store(rows, _with_keys(table, key.name, rows, known, keys))
         return len(rows)
     query = table.query(("insert-many", names, None, conflict))
     loader = table.loader if whole and conflict is None else None
@@ -289,6 +306,20 @@ async def _insert_alike(
         for row in rows:
             object.__setattr__(row, "_ferro_loaded", (label,))
     return count
+
+
+def _with_keys(
+    table: Table,
+    name: str,
+    rows: Sequence[Model],
+    known: list[Loaded],
+    keys: list[tuple[Any, ...]],
+) -> list[Loaded]:
+    """Give rows their generated keys; what is known of them then."""
+    place = table.places[name]
+    for row, (key,) in zip(rows, keys, strict=True):
+        vars(row)[name] = key
+    return [(*it[:place], *key, *it[place + 1 :]) for it, key in zip(known, keys, strict=True)]
 
 
 def _values(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:

@@ -32,19 +32,19 @@ def test_only_instances_of_the_model_are_marked_as_stored() -> None:
     for wrong in (Lookalike(), Other()):
         assert not loader.any_stored([wrong])
         with pytest.raises((TypeError, AttributeError)):
-            loader.store([wrong], "app")
+            loader.store([wrong], loader.know([wrong], "app"))
     assert not loader.any_stored([object(), None, 1])
 
 
 def test_a_mark_is_kept_and_replaced_without_a_leak() -> None:
     user, loader = User(id=1, name="Ada"), loader_of(User)
     assert not loader.any_stored([user])
-    loader.store([user], "app")
+    loader.store([user], loader.know([user], "app"))
     assert loader.any_stored([user])
     first = user._ferro_loaded
     assert first[0] == "app"
     count = sys.getrefcount(first)
-    loader.store([user], "elsewhere")
+    loader.store([user], loader.know([user], "elsewhere"))
     assert user._ferro_loaded[0] == "elsewhere"
     assert sys.getrefcount(first) == count - 1
     del user._ferro_loaded

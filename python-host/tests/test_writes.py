@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import uuid
+from collections.abc import Coroutine
+from typing import Any
 
 import pydantic
 import pytest
@@ -209,3 +212,41 @@ async def test_a_loaded_row_is_a_whole_instance() -> None:
     assert loaded.model_fields_set == set(User.model_fields)
     assert User.model_validate_json(loaded.model_dump_json()) == loaded
     assert repr(loaded) == repr(created)
+
+
+async def assigned_meanwhile(writing: Coroutine[Any, Any, Any], user: User) -> None:
+    """Assign to a row while it is on its way to the database, or has just arrived there."""
+    task = asyncio.ensure_future(writing)
+    await asyncio.sleep(0)
+    user.age = 99
+    await task
+
+
+@pytest.mark.parametrize("return_keys", [False, True])
+async def test_what_is_assigned_while_a_row_is_inserted_is_a_change(return_keys: bool) -> None:
+    one, two = User(name="one"), User(name="two")
+    await assigned_meanwhile(one.save(), one)
+    if not return_keys:
+        two.id = 50
+    await assigned_meanwhile(User.bulk_create([two], return_keys=return_keys), two)
+    for user in (one, two):
+        assert (await User.get(user.id)).age == 0
+        await user.save()
+        assert (await User.get(user.id)).age == 99
+
+
+async def test_what_is_assigned_while_a_row_is_updated_is_a_change() -> None:
+    user, other = await User.create(name="one"), await User.create(name="other")
+    user.name = "two"
+    await assigned_meanwhile(user.save(), user)
+    await user.save()
+    assert (await User.get(user.id)).age == 99
+    for name, value in (("name", "three"), ("id", 77)):
+        await User.where(id=user.id).update(age=0)
+        await user.refresh()
+        setattr(user, name, value)
+        other.active = not other.active
+        await assigned_meanwhile(User.bulk_update([other, user]), user)
+        assert getattr(await User.get(user.id), name) == value
+        await user.save()
+        assert (await User.get(user.id)).age == 99
