@@ -143,7 +143,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         ['Ada']
     """
 
-    __slots__ = ("_ferro_loaded", "_ferro_related")
+    __slots__ = ("__weakref__", "_ferro_loaded", "_ferro_related")
 
     # A misspelt name would be a value that is lost. Nobody makes a `Model` itself, and having
     # Pydantic get ready for that takes as long as all else here.

@@ -10,7 +10,7 @@ from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Edge, Table
 from ._transaction import label_of, transaction
-from ._write import insert_many, loaded
+from ._write import insert_many, loaded, store
 from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class RelatedRows(Select[M]):
             chosen = self.where(getattr(Fields(edge.target), field).in_(keys))
             await chosen.update(**dict.fromkeys(edge.target_fields))
             for row in rows:
-                _set_quietly(row, edge.target_fields, None)
+                _set_quietly(row, edge.target_fields, None, self._using)
         else:
             await self._pairs(rows).delete()
         forget(self._row, edge)
@@ -238,7 +238,7 @@ class RelatedRows(Select[M]):
         if changed != len(set(keys)):
             raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
         for row in rows:
-            _set_quietly(row, edge.target_fields, key)
+            _set_quietly(row, edge.target_fields, key, self._using)
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
         edge = self._edge
@@ -376,7 +376,9 @@ def _own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
     return tuple(row.__dict__[name] for name in edge.source_fields)
 
 
-def _set_quietly(row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None) -> None:
+def _set_quietly(
+    row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using
+) -> None:
     """The database has these values now: the row has them, and knows that they are stored."""
     known: list[Any] = list(loaded(row) or ())
     table = _table(type(row))
@@ -385,7 +387,7 @@ def _set_quietly(row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | Non
         if len(known) > 1:
             known[table.places[name]] = value
     if known:
-        object.__setattr__(row, "_ferro_loaded", tuple(known))
+        store(table, [row], [tuple(known)], using)
 
 
 def _way_back(edge: Edge) -> str:

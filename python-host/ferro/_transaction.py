@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from . import _native
 from ._engine import engine, in_context
 from ._identity import forget
+from ._memory import Memory
 from ._message import quoted
 from ._registry import registry
 from ._scope import Scope, current_scope
@@ -42,6 +43,8 @@ class Transaction:
         self._session: _native.Session | None = None
         self._label: str | None = None
         self._scope: Scope | None = None
+        self.memory = Memory()
+        """What was known of the rows that are written in it, before."""
 
     @property
     def label(self) -> str:
@@ -107,15 +110,21 @@ class Transaction:
         session = self.session
         self._session = None
         _current.set(self._parent)
+        committed = False
         try:
             if kind is None:
                 await session.commit()
+                committed = True
             else:
-                forget(self.label)
                 await _undo(session)
         finally:
             # Undoes what neither of them ended: they were cancelled, or refused.
             session.close()
+            if not committed:
+                forget(self.label)
+                self.memory.undo()
+            elif self._parent is not None:
+                self._parent.memory.add(self.memory)
 
 
 Using = str | Transaction | None
@@ -137,6 +146,11 @@ def current() -> Transaction | None:
     while transaction is not None and not transaction.belongs_to_this_task():
         transaction = transaction._parent
     return transaction
+
+
+def block(using: str | Transaction | None) -> Transaction | None:
+    """The transaction that an operation runs in: the one that was passed, or this task's."""
+    return using if isinstance(using, Transaction) else current()
 
 
 class ConnectionContext:
@@ -268,6 +282,11 @@ def transaction(
     It commits when it ends well; any exception, cancellation included, undoes it. Operations inside
     inherit its connection, and naming another one raises `TransactionError`. A block inside a block
     is a savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
+
+    What is undone in the database is not undone in instances: their attributes keep their values.
+    But they count as stored as they were before the block, so that `save` writes again, and one
+    whose insert was undone is new again, without the key that the database had generated. What
+    queries have read inside is not noted: read again what the block had changed by queries.
 
     `immediate` takes SQLite's write lock at once, so that the first write cannot be refused.
 

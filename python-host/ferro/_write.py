@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._identity import drop, merge
 from ._message import quoted
 from ._table import Table
-from ._transaction import Transaction, Using, label_of, session, transaction
+from ._transaction import Transaction, Using, block, label_of, session, transaction
 from .exceptions import DoesNotExist, InvalidQuery
 
 if TYPE_CHECKING:
@@ -48,14 +48,18 @@ async def insert(table: Table, row: Model, using: Using) -> None:
     values = _values(table, names, row)
     key = table.generated_key
     label, runner = session(using)
-    known = table.loader.know([row], label)
+    # What is known is made at the same moment as the values are read, while the database writes.
     if key is not None and key.name not in names:
         query = table.query(("insert", names, (key.name,), None))
-        keys = await runner.fetch(query, values)
-        known = _with_keys(table, key.name, [row], known, keys)
+        returning = runner.fetch(query, values)
+        known = table.loader.know([row], label)
+        known = _with_keys(table, key.name, [row], known, await returning)
+        store(table, [row], known, using, given=key.name)
     else:
-        await runner.execute(table.query(("insert", names, None, None)), values)
-    table.loader.store([row], known)
+        writing = runner.execute(table.query(("insert", names, None, None)), values)
+        known = table.loader.know([row], label)
+        await writing
+        store(table, [row], known, using)
     merge(label, table, [row])
 
 
@@ -100,10 +104,11 @@ async def update(table: Table, row: Model, using: Using) -> None:
         return
     query = table.query(("update", changed))
     label, runner = session(using or origin)
+    writing = runner.execute(query, (*_values(table, changed, row), *key))
     known = table.loader.know([row], label)
-    if await runner.execute(query, (*_values(table, changed, row), *key)) == 0:
+    if await writing == 0:
         raise gone(table)
-    table.loader.store([row], known)
+    store(table, [row], known, using)
 
 
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
@@ -122,7 +127,7 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
             written.append((alike, await _update_alike(table, names, alike, together)))
     # Only now: had one failed, none would be stored.
     for rows_alike, known in written:
-        table.loader.store(rows_alike, known)
+        store(table, rows_alike, known, using)
     return len(changes)
 
 
@@ -154,8 +159,9 @@ async def _update_alike(
     if not set(keys).intersection(names):
         fields = (*names, *keys)
         query = table.query(("update-many", names, fields))
+        writing = runner.write(query, rows, table.stored(fields), None)
         known = _known_after(table, names, rows, label)
-        if await runner.write(query, rows, table.stored(fields), None) != len(rows):
+        if await writing != len(rows):
             raise gone(table)
         return known
     # A row is found by its former key, and the batch would have to carry both.
@@ -163,8 +169,9 @@ async def _update_alike(
     for row in rows:
         key, _ = stored_row(table, row)
         values = (*_values(table, names, row), *key)
+        writing = runner.execute(table.query(("update", names)), values)
         known += _known_after(table, names, [row], label)
-        if await runner.execute(table.query(("update", names)), values) == 0:
+        if await writing == 0:
             raise gone(table)
     return known
 
@@ -189,8 +196,26 @@ async def delete(table: Table, row: Model, using: Using) -> None:
     label, runner = session(using or origin)
     if await runner.execute(table.query(("delete",)), key) == 0:
         raise gone(table)
+    inside = block(using)
+    if inside is not None:
+        inside.memory.note(table, [row])
     object.__delattr__(row, "_ferro_loaded")
     drop(label, table, row)
+
+
+def store(
+    table: Table,
+    rows: Sequence[Model],
+    known: Sequence[Loaded],
+    using: Using,
+    *,
+    given: str | None = None,
+) -> None:
+    """Note what is known of rows that are stored now; `given` is a key that was generated."""
+    inside = block(using)
+    if inside is not None:
+        inside.memory.note(table, rows, key=given)
+    table.loader.store(list(rows), list(known))
 
 
 def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
@@ -295,16 +320,20 @@ async def _insert_alike(
     whole = names is table.names
     if return_keys and key is not None and not whole:
         query = table.query(("insert-many", names, (key.name,), conflict))
+        returning = runner.write_returning(query, rows, table.stored(names))
         known = table.loader.know(rows, label)
-        keys = await runner.write_returning(query, rows, table.stored(names))
-        table.loader.store(rows, _with_keys(table, key.name, rows, known, keys))
+        known = _with_keys(table, key.name, rows, known, await returning)
+        store(table, rows, known, using, given=key.name)
         return len(rows)
     query = table.query(("insert-many", names, None, conflict))
     loader = table.loader if whole and conflict is None else None
+    inside = block(using)
+    if inside is not None and conflict is None:
+        # Before, as they are marked when the database answers, even if nobody waits any more.
+        inside.memory.note(table, rows, new=True)
     count = await runner.write(query, rows, table.stored(names), loader)
     if conflict is None and not whole:
-        for row in rows:
-            object.__setattr__(row, "_ferro_loaded", (label,))
+        table.loader.store(rows, [(label,)] * len(rows))
     return count
 
 

@@ -46,11 +46,13 @@ async def test_y4_what_was_rolled_back_is_forgotten() -> None:
         with pytest.raises(ZeroDivisionError):
             async with ferro.transaction():
                 lost = await User.create(name="lost")
+                key = lost.id
                 kept.name = "changed"
                 await kept.save()
                 raise ZeroDivisionError
         assert len(session) == 0
-        assert await User.get_or_none(lost.id) is None
+        assert lost.id is None
+        assert await User.get_or_none(key) is None
         assert (await User.get(kept.id)).name == "kept"
 
 

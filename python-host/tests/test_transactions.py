@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
 import ferro
+from ferro._connected import table_of
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -255,3 +258,150 @@ async def test_the_error_of_a_block_is_not_hidden_by_the_one_of_its_rollback() -
         async with ferro.transaction() as transaction:
             transaction.session.close()
             raise Undo
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_what_was_undone_is_written_again_by_the_next_try(nested: bool) -> None:
+    ada, old = await User.create(name="Ada"), await User.create(name="old")
+    ben = User(name="Ben")
+    many = [User(name="many 1"), User(name="many 2")]
+    keyed = [User(id=50, name="keyed")]
+
+    async def write() -> None:
+        ada.age += 1
+        await ada.save()
+        ada.name = "Ada again"
+        await ada.save()
+        await ben.save()
+        ben.age = 5
+        await User.bulk_update([ben])
+        await User.bulk_create(many, return_keys=True)
+        await User.bulk_create(keyed)
+        await old.delete()
+
+    async def attempt(fails: bool) -> None:
+        async with ferro.transaction():
+            if nested:
+                async with ferro.transaction():
+                    await write()
+            else:
+                await write()
+            if fails:
+                raise Undo
+
+    with pytest.raises(Undo):
+        await attempt(True)
+    assert (ada.age, ada.name) == (1, "Ada again"), "values stay"
+    assert [user.id for user in (ben, *many, *keyed)] == [None, None, None, 50]
+    await attempt(False)
+    stored = {user.name: user for user in await User.all()}
+    assert sorted(stored) == ["Ada again", "Ben", "keyed", "many 1", "many 2"]
+    assert (stored["Ada again"].age, stored["Ben"].age) == (2, 5)
+    assert stored["Ben"] == ben
+
+
+async def test_a_savepoint_that_is_undone_leaves_what_the_outer_block_has_stored() -> None:
+    ada, ben = await User.create(name="Ada"), User(name="Ben")
+    async with ferro.transaction():
+        ada.age = 1
+        await ada.save()
+        with pytest.raises(Undo):
+            async with ferro.transaction():
+                ada.age = 2
+                await ada.save()
+                await ben.save()
+                raise Undo
+        await ada.save()
+        await ben.save()
+    assert [(user.name, user.age) for user in await User.select().order_by("name")] == [
+        ("Ada", 2),
+        ("Ben", 0),
+    ]
+    with pytest.raises(Undo):
+        async with ferro.transaction():
+            ada.age = 3
+            await ada.save()
+            async with ferro.transaction():
+                ada.age = 4
+                await ada.save()
+            raise Undo
+    await ada.save()
+    assert (await User.get(ada.id)).age == 4
+
+
+async def test_what_a_cancelled_block_or_a_failed_commit_undid_is_written_again() -> None:
+    ada, ben = await User.create(name="Ada"), User(name="Ben")
+    written = asyncio.Event()
+
+    async def work() -> None:
+        async with ferro.transaction():
+            ada.age = 1
+            await ada.save()
+            await ben.save()
+            written.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await written.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await ada.save()
+    await ben.save()
+    assert (await User.get(ada.id)).age == 1
+    ada.age = 2
+    with pytest.raises(ferro.InvalidQuery, match="ended"):
+        async with ferro.transaction() as transaction:
+            await ada.save()
+            await ben.delete()
+            transaction.session.close()
+    await ada.save()
+    await ben.delete()
+    assert [(user.name, user.age) for user in await User.all()] == [("Ada", 2)]
+
+
+async def test_bulk_create_undoes_its_own_first_half() -> None:
+    await User.create(id=7, name="taken")
+    rows = [User(name="Ada"), User(id=7, name="Ben")]
+    with pytest.raises(ferro.UniqueViolation):
+        await User.bulk_create(rows, return_keys=True)
+    rows[1].id = None
+    assert await User.bulk_create(rows, return_keys=True) == 2
+    assert await names() == ["Ada", "Ben", "taken"]
+
+
+async def test_a_key_that_was_set_after_an_insert_that_was_undone_stays() -> None:
+    user = User(name="Ada")
+    with pytest.raises(Undo):
+        async with ferro.transaction():
+            await user.save()
+            user.id = 70
+            raise Undo
+    await user.save()
+    assert [row.id for row in await User.all()] == [70]
+
+
+async def test_rows_that_are_written_in_another_task_are_written_again_too() -> None:
+    ada = await User.create(name="Ada")
+    with pytest.raises(Undo):
+        async with ferro.transaction() as transaction:
+            ada.age = 1
+            await asyncio.create_task(ada.save(using=transaction))
+            raise Undo
+    await ada.save()
+    assert (await User.get(ada.id)).age == 1
+
+
+async def test_a_transaction_keeps_no_rows_that_nobody_has() -> None:
+    table = table_of(User)
+    async with ferro.transaction() as transaction:
+        rows = [User(name=f"{number}") for number in range(10)]
+        await User.bulk_create(rows, return_keys=True)
+        one = weakref.ref(rows[0])
+        del rows
+        gc.collect()
+        assert one() is None
+        for number in range(3_000):
+            transaction.memory.note(table, [User(name=f"{number}")])
+        assert len(transaction.memory._entries) <= 1_000
+    assert await User.select().count() == 10
