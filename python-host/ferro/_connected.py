@@ -11,11 +11,17 @@ from ._transaction import Using, label_of, transaction
 from ._write import (
     check_distinct,
     conflict_of,
+    gone,
     insert,
     insert_many,
     insert_or,
+    is_like,
     key_among,
+    stored_row,
+    stored_values,
+    taken,
     update_many,
+    validated_values,
 )
 from .exceptions import InvalidQuery
 
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
     from ._model import Model
 
 M = TypeVar("M", bound="Model")
+
+ROUNDS = 10
+"""How often a row may be deleted between finding its key taken and reading it."""
 
 
 class Connected(Generic[M]):
@@ -101,14 +110,14 @@ class Connected(Generic[M]):
         row = self._model(**values) if row is None else self._checked("upsert", [row])[0]
         given = [name for name in self._table.names if name in row.model_fields_set]
         target, updated = conflict_of(self._table, conflict, update, given)
-        while True:
+        for _ in range(ROUNDS):
             found = await insert_or(self._table, row, self._using, (target, updated))
-            if found is None:
-                equal = {name: row.__dict__[name] for name in target}
-                found = await self.get_or_none(**equal)
+            if found is None and not updated:
+                found = await self.get_or_none(**stored_values(self._table, target, row))
             # It may have been deleted between the two.
             if found is not None:
                 return found
+        raise taken(self._table, target)
 
     async def bulk_upsert(
         self,
@@ -126,7 +135,10 @@ class Connected(Generic[M]):
     async def get_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
-        """The row with these values, inserted with `defaults` if there is none; and whether."""
+        """The row with these values, inserted with `defaults` if there is none; and whether.
+
+        Raises `UniqueViolation` if the key is taken by a row that has not all of the values.
+        """
         return await self._ensured("get_or_create", defaults or {}, equals)
 
     async def update_or_create(
@@ -136,14 +148,16 @@ class Connected(Generic[M]):
         # A transaction on SQLite that has read first may not be let write: another one was faster.
         async with transaction(using=label_of(self._using), immediate=True) as together:
             here: Connected[M] = Connected(self._model, together)
-            while True:
+            for _ in range(ROUNDS):
                 row, made = await here._ensured("update_or_create", defaults or {}, equals)
                 if made or not defaults:
                     return row, made
-                chosen = here.where(**equals)
-                if await chosen.update(**defaults):
+                key, _ = stored_row(self._table, row)
+                equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
+                if await here.where(**equal).update(**defaults):
                     await row.refresh(using=together)
                     return row, False
+            raise gone(self._table)
 
     async def _ensured(
         self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
@@ -154,15 +168,26 @@ class Connected(Generic[M]):
         for name in values:
             self._table.column(name)
         target = key_among(self._table, values, operation)
-        while True:
+        values = validated_values(self._table, values)
+        for _ in range(ROUNDS):
             found = await self.get_or_none(**values)
             if found is not None:
                 return found, False
             row = self._model(**{**equals, **defaults})
             made = await insert_or(self._table, row, self._using, (target, ()))
-            # Another one may have made it meanwhile, and may delete it again.
             if made is not None:
                 return made, True
+            # Another one has made it meanwhile, and may delete it again; or there is one that does
+            # not match.
+            found = await self.get_or_none(**stored_values(self._table, target, row))
+            if found is not None:
+                if not is_like(self._table, found, row, values):
+                    values = stored_values(self._table, values, row)
+                    found = await self.get_or_none(**values)
+                if found is None:
+                    break
+                return found, False
+        raise taken(self._table, target)
 
     def _query(self) -> Select[M]:
         return Select(self._model, self._table, self._using)

@@ -310,7 +310,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> tuple[Self, bool]:
         """The row with these values, inserted with `defaults` if there is none; and whether it was.
 
-        The values have to be those of a key, so that a hundred at once make one row.
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
         """
         return await Connected(cls, None).get_or_create(defaults, **equals)
 
@@ -320,7 +321,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> tuple[Self, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted.
 
-        The values have to be those of a key, so that a hundred at once make one row.
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
         """
         return await Connected(cls, None).update_or_create(defaults, **equals)
 

@@ -9,7 +9,7 @@ from ._expression import all_of
 from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Edge, Table
-from ._transaction import label_of, transaction
+from ._transaction import Using, label_of, transaction
 from ._write import insert_many, loaded, store
 from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 

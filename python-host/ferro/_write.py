@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pydantic
+
 from ._identity import drop, merge
 from ._message import quoted
 from ._table import Table
 from ._transaction import Transaction, Using, block, label_of, session, transaction
-from .exceptions import DoesNotExist, InvalidQuery
+from .exceptions import DoesNotExist, InvalidQuery, UniqueViolation
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -245,6 +247,39 @@ def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
 def gone(table: Table) -> DoesNotExist:
     """The error for a row that had to exist."""
     return DoesNotExist(f"this `{table.label}` is gone: its row was deleted, or its key changed")
+
+
+def taken(table: Table, key: tuple[str, ...]) -> UniqueViolation:
+    """The error for a key whose row does not match, or may not be seen: both look alike."""
+    error = UniqueViolation(
+        f"the key {quoted(key)} of `{table.label}` is taken by a row that does not match"
+    )
+    error.table = table.name
+    error.column = table.column(key[0]).db_column or key[0] if len(key) == 1 else None
+    return error
+
+
+def validated_values(table: Table, values: dict[str, Any]) -> dict[str, Any]:
+    """Values to look for, as Pydantic would have stored them."""
+    try:
+        return {
+            name: table.column(name).stored(table.validated(name, value))
+            for name, value in values.items()
+        }
+    except pydantic.ValidationError:
+        # The model says better what is wrong, when a row is made of them.
+        return values
+
+
+def stored_values(table: Table, names: Iterable[str], row: Model) -> dict[str, Any]:
+    """Some values of a row, to look for them."""
+    return {name: table.column(name).stored(row.__dict__[name]) for name in names}
+
+
+def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> bool:
+    """Whether a row that was read has some values of another one."""
+    known = loaded(found) or ()
+    return all(_same(known[table.places[name]], row.__dict__[name]) for name in names)
 
 
 def conflict_of(
