@@ -96,7 +96,8 @@ def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
 
 def _key_annotation(link: Link, key: KeyOf) -> Any:
     table = getattr(link.target, "__dict__", {}).get("__ferro_table__")
-    if isinstance(table, Table):
+    # A key that is a relation itself may be that of a model which is not defined yet.
+    if isinstance(table, Table) and not any(it.primary_key for it in table.links.values()):
         kind = table.only_key().annotation
         return Annotated[kind | None if link.nullable else kind, key]
     return Annotated[Any, key]

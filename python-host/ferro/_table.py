@@ -221,24 +221,8 @@ class Table:
             if name in self._plain:
                 columns[name] = self._plain[name]
                 continue
-            link, of = self._foreign[name]
-            target = self.registry.target(self, link)
-            if target is not self:
-                target.resolve_columns()
-            key = target.only_key()
-            of.annotation = key.annotation
-            columns[name] = dataclasses.replace(
-                key,
-                name=name,
-                db_column=None,
-                nullable=link.nullable,
-                primary_key=link.primary_key,
-                generated=False,
-                unique=False,
-                index=link.index,
-                has_default=not self.model.model_fields[name].is_required(),
-                check=None,
-            )
+            columns[name] = self._foreign_column(name, ())
+            self._foreign[name][1].annotation = columns[name].annotation
         self.columns = columns
         self.keys = tuple(it for it in columns.values() if it.primary_key)
         self.names = tuple(columns)
@@ -253,13 +237,36 @@ class Table:
             [key.name for key in self.keys],
         )
 
-    def only_key(self) -> Column:
+    def _foreign_column(self, name: str, holders: tuple[Table, ...]) -> Column:
+        """The column that holds the key of another table; `holders` hold this one in their keys."""
+        link, _ = self._foreign[name]
+        key = self.registry.target(self, link).only_key(holders)
+        return dataclasses.replace(
+            key,
+            name=name,
+            db_column=None,
+            nullable=link.nullable,
+            primary_key=link.primary_key,
+            generated=False,
+            unique=False,
+            index=link.index,
+            has_default=not self.model.model_fields[name].is_required(),
+            check=None,
+        )
+
+    def only_key(self, holders: tuple[Table, ...] = ()) -> Column:
         """The key that another table can hold in one field."""
+        if self in holders:
+            circle = _list(sorted(it.label for it in holders[holders.index(self) :]))
+            raise SchemaError(
+                f"the keys of {circle} form a circle, so that none of them has a type: give one of "
+                "them a key that is no relation"
+            )
         own = [it for it in self._plain.values() if it.primary_key]
-        if "columns" in self.__dict__:
-            own = list(self.keys)
-        if len(own) == 1:
-            return own[0]
+        foreign = [name for name, (link, _) in self._foreign.items() if link.primary_key]
+        if len(own) + len(foreign) == 1:
+            # The key alone: tables may refer to each other in a circle.
+            return own[0] if own else self._foreign_column(foreign[0], (*holders, self))
         raise SchemaError(
             f"a relation to `{self.label}`, whose key has several fields, is not supported: give "
             "it a key of one field, and make those unique together"
