@@ -269,7 +269,9 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def bulk_update(cls, rows: Iterable[Self]) -> int:
         """Save the changed fields of many instances, all or none; how many had some.
 
-        Raises `DoesNotExist` if a row is gone, and then changes none.
+        The rows go to the connection that they came from, which is the same for all, unless
+        another one is named, `User.using("app").bulk_update(rows)`. Raises `DoesNotExist` if a row
+        is gone, and then changes none.
         """
         return await Connected(cls, None).bulk_update(rows)
 

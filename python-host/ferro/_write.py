@@ -123,14 +123,25 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     if not changes:
         return 0
     written: list[tuple[list[M], list[Loaded]]] = []
-    origin = stored_row(table, next(iter(changes.values()))[0])[1]
-    async with transaction(using=label_of(using) or origin) as together:
+    label = label_of(using) or _common_origin(table, [row for row, _ in changes.values()])
+    async with transaction(using=label) as together:
         for names, alike in _alike(table, list(changes.values())):
             written.append((alike, await _update_alike(table, names, alike, together)))
     # Only now: had one failed, none would be stored.
     for rows_alike, known in written:
         store(table, rows_alike, known, using)
     return len(changes)
+
+
+def _common_origin(table: Table, rows: list[M]) -> str:
+    """The connection that all of some rows are from."""
+    origins = sorted({stored_row(table, row)[1] for row in rows})
+    if len(origins) > 1:
+        raise InvalidQuery(
+            f"these `{table.label}` are from several connections, `{origins[0]}` and "
+            f"`{origins[1]}`: update those of each together, or name one with `using`"
+        )
+    return origins[0]
 
 
 def _alike(

@@ -66,6 +66,26 @@ async def test_connections_are_apart_and_using_names_them(url: str) -> None:
     assert await ferro.execute("delete from users", using="service") == 1
 
 
+async def test_rows_of_several_connections_are_not_updated_together_unless_one_is_named(
+    url: str,
+) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await ferro.connect("sqlite::memory:", "service", auto_migrate=True)
+    here, there = await User.create(name="here"), await User.using("service").create(name="there")
+    assert here.id == there.id
+    for user in (here, there):
+        user.age = 5
+    with pytest.raises(ferro.InvalidQuery, match="`default` and `service`"):
+        await User.bulk_update([there, here])
+    assert [user.age for user in [*await User.all(), *await User.using("service").all()]] == [0, 0]
+    assert await User.bulk_update([there]) == 1
+    assert [user.age for user in await User.using("service").all()] == [5]
+    # As `save` does: the fields that have changed, where it is told to.
+    there.name = "moved"
+    assert await User.using("default").bulk_update([there]) == 1
+    assert [user.name for user in await User.all()] == ["moved"]
+
+
 async def test_auto_migrate_creates_tables_once_and_keeps_rows(url: str) -> None:
     await ferro.connect(url, auto_migrate=True)
     await User.create(name="Ada")
