@@ -391,9 +391,12 @@ class FieldExpression(Value):
 
     __slots__ = ("_column", "_compared")
 
-    def __init__(self, table: Table, column: Column, path: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, table: Table, column: Column, path: tuple[str, ...] = (), root: Table | None = None
+    ) -> None:
         name = f"{table.label}.{column.name}"
-        super().__init__(("field", path, column.name), (), name, column.kind, column.many)
+        shape = ("field", path, column.name, root or table)
+        super().__init__(shape, (), name, column.kind, column.many)
         self._column = column
         self._compared: dict[str, Shape] = {}
 

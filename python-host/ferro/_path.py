@@ -15,29 +15,32 @@ if TYPE_CHECKING:
 class Fields:
     """The fields of a model, as a lambda gets them: `lambda u: u.age >= 18`."""
 
-    __slots__ = ("_path", "_table")
+    __slots__ = ("_path", "_root", "_table")
 
-    def __init__(self, table: Table, path: tuple[str, ...] = ()) -> None:
+    def __init__(self, table: Table, path: tuple[str, ...] = (), root: Table | None = None) -> None:
         self._table = table
         self._path = path
+        self._root = root or table
+        """Where the path begins."""
 
     def __getattr__(self, name: str) -> Any:
         edge = self._table.relations.get(name)
         if edge is not None:
-            return RelationExpression(edge, self._path)
+            return RelationExpression(edge, self._path, self._root)
         if self._path:
-            return FieldExpression(self._table, self._table.column(name), self._path)
+            return FieldExpression(self._table, self._table.column(name), self._path, self._root)
         return field_of(self._table, name)
 
 
 class RelationExpression:
     """A relation, in a condition: `p.author.name == "x"`, `a.posts.any(lambda p: p.views > 3)`."""
 
-    __slots__ = ("_edge", "_path")
+    __slots__ = ("_edge", "_path", "_root")
 
-    def __init__(self, edge: Edge, path: tuple[str, ...] = ()) -> None:
+    def __init__(self, edge: Edge, path: tuple[str, ...] = (), root: Table | None = None) -> None:
         self._edge = edge
         self._path = path
+        self._root = root or edge.source
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -46,7 +49,8 @@ class RelationExpression:
             raise InvalidQuery(
                 f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
             )
-        return Fields(self._edge.target, (*self._path, self._edge.name)).__getattr__(name)
+        path = (*self._path, self._edge.name)
+        return Fields(self._edge.target, path, self._root).__getattr__(name)
 
     def any(self, *conditions: Any, **equals: Any) -> Expression:
         """At least one row of the relation satisfies all conditions."""
@@ -93,7 +97,7 @@ class RelationExpression:
     __hash__ = None  # type: ignore[assignment]
 
     def _own(self, name: str) -> Value:
-        field: Value = getattr(Fields(self._edge.source, self._path), name)
+        field: Value = getattr(Fields(self._edge.source, self._path, self._root), name)
         return field
 
     def _related(
@@ -105,6 +109,7 @@ class RelationExpression:
             quantifier,
             (*self._path, self._edge.name),
             None if condition is None else condition.shape,
+            self._root,
         )
         return Expression(shape, () if condition is None else condition.values)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import InvalidQuery
@@ -55,6 +55,8 @@ class _Arena:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.model = table.model_name
+        self.scope = table
+        """The table whose rows conditions are of, here."""
         self.nodes: list[Any] = []
         self.selects: list[Any] = []
         self.parameters: list[Parameter] = []
@@ -82,6 +84,23 @@ class _Arena:
         column = self.table.columns[field]
         return f"{self.table.label}.{field}", column.kind, column.many
 
+    def check(self, root: Table) -> None:
+        """Refuse a field of another model, which may have one of the same name."""
+        scope = self.scope
+        # A class may have been defined again; and a model has the fields of those it derives from.
+        if root.name != scope.name and not issubclass(scope.model, root.model):
+            raise InvalidQuery(
+                f"a field of `{root.model_name}` in a query of `{scope.model_name}`: name one of "
+                f"`{scope.model_name}`, or go there over a relation"
+            )
+
+    def at(self, relations: Iterable[str]) -> Table:
+        """The table at the end of some relations."""
+        table = self.scope
+        for name in relations:
+            table = table.edge(name).target
+        return table
+
     def expression(self, shape: Any, depth: int = 0) -> int:
         if depth > _DEEPEST:
             raise InvalidQuery(f"a condition has at most {_DEEPEST} levels")
@@ -89,7 +108,8 @@ class _Arena:
         if self.grouped and shape in self.grouped:
             return self.grouped[shape]
         match shape:
-            case ("field", path, name):
+            case ("field", path, name, root):
+                self.check(root)
                 return self.field(name, path)
             case ("parameter", name, kind, many):
                 return self.parameter(name, kind, many)
@@ -114,11 +134,15 @@ class _Arena:
             case ("json", document, steps, kind):
                 node = {"document": self.expression(document, deeper), "steps": list(steps)}
                 return self.node({"json": {**node, "kind": kind}})
-            case ("related", quantifier, relations, condition):
-                # Inside, fields are those of another model.
-                grouped, self.grouped = self.grouped, {}
-                inner = None if condition is None else self.expression(condition, deeper)
-                self.grouped = grouped
+            case ("related", quantifier, relations, condition, root):
+                self.check(root)
+                inner = None
+                if condition is not None:
+                    # Inside, fields are those of another model.
+                    outer = self.scope, self.grouped
+                    self.scope, self.grouped = self.at(relations), {}
+                    inner = self.expression(condition, deeper)
+                    self.scope, self.grouped = outer
                 node = {"quantifier": quantifier, "relations": list(relations)}
                 return self.node({"related": {**node, "condition": inner}})
         raise InvalidQuery(f"there is no expression `{shape[0]}`")

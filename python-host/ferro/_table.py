@@ -257,7 +257,7 @@ class Table:
     def only_key(self, holders: tuple[Table, ...] = ()) -> Column:
         """The key that another table can hold in one field."""
         if self in holders:
-            circle = _list(sorted(it.label for it in holders[holders.index(self) :]))
+            circle = quoted(sorted(it.label for it in holders[holders.index(self) :]))
             raise SchemaError(
                 f"the keys of {circle} form a circle, so that none of them has a type: give one of "
                 "them a key that is no relation"

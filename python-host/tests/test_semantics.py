@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 import uuid
+from typing import Any
 
 import pytest
 
@@ -189,3 +190,67 @@ async def test_one_row_that_cannot_be_decoded_is_named(dialect: str) -> None:
     with pytest.raises(ferro.DecodeError, match="holds 5.* whose `id` is 77") as raised:
         await Everything.all()
     assert (raised.value.table, raised.value.column) == ("everything", "size")
+
+
+async def test_a_field_of_another_model_is_refused_wherever_it_stands() -> None:
+    swiss = await Country.create(code="CH")
+    await City.create(name="Bern", country=swiss)
+    queries: list[Any] = [
+        City.where(User.name == "Bern"),
+        City.where(lambda c: ~((c.name == "Bern") & (User.name == c.name))),
+        City.where(City.name == User.name),
+        City.where(lambda c: c.country.cities.any(User.name == "Bern")),
+        City.where(lambda c: c.country.cities.any(lambda _: Country.cities.any())),
+        City.where(City.country.code == "CH", Country.cities.none()),
+        City.select().order_by(User.name),
+        City.select().order_by(User.name.desc()),
+        City.select().values(User.name),
+        City.select().values(name=lambda _: User.name.upper()),
+        City.select().group_by(User.name).values(n=ferro.count()),
+        City.select().group_by("name").having(User.name.count() > 0).values(n=ferro.count()),
+    ]
+    for query in queries:
+        with pytest.raises(ferro.InvalidQuery, match=r"a field of `(User|Country)` in .* `City`"):
+            await query
+    for work in (
+        City.select().update(name=User.name),
+        City.where(User.name == "Bern").delete(),
+        City.select().max(User.name),
+        City.where(User.name == "Bern").count(),
+    ):
+        with pytest.raises(ferro.InvalidQuery, match="a field of `User` in a query of `City`"):
+            await work
+    assert [city.name for city in await City.all()] == ["Bern"]
+
+
+async def test_fields_of_the_same_model_are_taken_from_wherever_they_come() -> None:
+    class Named(ferro.Model, abstract=True):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+        name: str
+        chief: ferro.Relation[Country | None] = ferro.ForeignKey()
+
+    class Person(Named, table="sem_person"):
+        boss: ferro.Relation[Person | None] = ferro.ForeignKey(related_name="staff")
+
+    class Worker(Named, table="sem_worker"):
+        pass
+
+    class Pilot(Worker, table="sem_pilot"):
+        hours: int = 0
+
+    await ferro.create_tables()
+    swiss = await Country.create(code="CH")
+    ada = await Person.create(name="Ada", chief=swiss)
+    ben = await Person.create(name="Ben", boss=ada)
+    for condition in (
+        Person.boss.name == "Ada",
+        Person.boss.chief.code == "CH",
+        Person.boss == ada,
+        (Person.name == "Ben") & Person.staff.none(),  # type: ignore[attr-defined]
+        Person.boss.staff.any(Person.name == "Ben"),  # type: ignore[attr-defined]
+    ):
+        assert await Person.where(condition).all() == [ben]
+    pilot = await Pilot.create(name="Cyd", hours=3)
+    assert await Pilot.where(Worker.name == "Cyd").order_by(Worker.id).limit(1).all() == [pilot]
+    with pytest.raises(ferro.InvalidQuery, match="a field of `Pilot` in a query of `Worker`"):
+        await Worker.where(Pilot.hours > 1)
