@@ -9,6 +9,7 @@ from ._select import Condition, Select
 from ._table import Table
 from ._transaction import Using, label_of, transaction
 from ._write import (
+    changed_fields,
     check_distinct,
     conflict_of,
     gone,
@@ -114,6 +115,8 @@ class Connected(Generic[M]):
             found = await insert_or(self._table, row, self._using, (target, updated))
             if found is None and not updated:
                 found = await self.get_or_none(**stored_values(self._table, target, row))
+                if found is not None and changed_fields(self._table, found):
+                    await found.refresh(using=self._using)
             # It may have been deleted between the two.
             if found is not None:
                 return found

@@ -43,15 +43,18 @@ class Session:
         for key in [key for key in self._rows if key[0] == label]:
             del self._rows[key]
 
-    def merge(self, label: str, table: Table, row: Any) -> Any:
-        """The object of a row: the one that is known, with what the database has now."""
+    def merge(self, label: str, table: Table, row: Any, *, whole: bool = False) -> Any:
+        """The object of a row: the one that is known, with what the database has now.
+
+        If it was changed and not saved, it keeps its changes, unless the row is taken `whole`.
+        """
         from ._model import is_changed
         from ._scope import current_scope
 
         key = tuple(row.__dict__[it.name] for it in table.keys)
         place = (label, current_scope(), table.name, key)
         known = self._rows.setdefault(place, row)
-        if known is not row and not is_changed(table, known):
+        if known is not row and (whole or not is_changed(table, known)):
             known.__dict__.update(row.__dict__)
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
         return known
@@ -97,12 +100,12 @@ def session() -> Session:
     return Session()
 
 
-def merge(label: str, table: Table, rows: list[Any]) -> list[Any]:
-    """The objects of rows: those of the session, if there is one."""
+def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> list[Any]:
+    """The objects of rows: those of the session, if there is one; see `Session.merge`."""
     current = _current.get()
     if current is None:
         return rows
-    return [current.merge(label, table, row) for row in rows]
+    return [current.merge(label, table, row, whole=whole) for row in rows]
 
 
 def forget(label: str) -> None:

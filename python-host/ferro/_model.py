@@ -28,7 +28,7 @@ from ._relation import (
 )
 from ._select import Condition, Select
 from ._table import Table
-from ._transaction import Transaction, Using
+from ._transaction import Transaction, Using, session
 from ._write import (
     changed_fields,
     delete,
@@ -355,9 +355,13 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         query: Select[Any] = Select(type(self), table, using or origin)
         equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
         object.__setattr__(self, "_ferro_related", {})
-        found = await query.where(**equal).one_or_none()
-        if found is None:
+        prepared, values = query.where(**equal)._prepared("select")
+        _, runner = session(using or origin)
+        # Not by way of `ferro.session`, which keeps what was changed.
+        rows = await runner.fetch_instances(prepared, values, table.loader)
+        if not rows:
             raise gone(table)
+        (found,) = rows
         vars(self).update(vars(found))
         object.__setattr__(self, "_ferro_loaded", found._ferro_loaded)
 

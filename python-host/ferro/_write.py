@@ -74,7 +74,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     query = table.query(("insert", names, (), conflict))
     label, runner = session(using)
     rows = await runner.fetch_instances(query, _values(table, names, row), table.loader)
-    rows = merge(label, table, rows)
+    rows = merge(label, table, rows, whole=True)
     return rows[0] if rows else None
 
 

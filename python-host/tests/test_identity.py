@@ -91,3 +91,24 @@ async def test_blocks_inside_blocks_and_clear() -> None:
     with pytest.raises(ferro.InvalidQuery, match="used once"):
         async with outer:
             pass
+
+
+async def test_refresh_and_upsert_give_the_row_as_it_is_stored() -> None:
+    async with ferro.session():
+        user = await User.create(name="Ada", email="a@x.org")
+        user.name = "lost"
+        await user.refresh()
+        assert user.name == "Ada"
+        for updated in (["age"], []):
+            user.name = "lost"
+            stored = await User.upsert(
+                name="new", email="a@x.org", age=5, conflict="email", update=updated
+            )
+            assert stored is user
+            assert (user.name, user.age) == ("Ada", 5)
+            await user.save()
+        user.name = "lost"
+        stored, made = await User.update_or_create({"age": 6}, email="a@x.org")
+        assert (stored is user, user.name, user.age, made) == (True, "Ada", 6, False)
+        user.name = "kept"
+        assert (await User.get(user.id)).name == "kept"
