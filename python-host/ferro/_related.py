@@ -200,9 +200,12 @@ class RelatedRows(Select[M]):
             keys = [key for (key,) in map(edge.key_of, rows)]
             (field,) = edge.key_fields
             chosen = self.where(getattr(Fields(edge.target), field).in_(keys))
-            await chosen.update(**dict.fromkeys(edge.target_fields))
-            for row in rows:
-                _set_quietly(row, edge.target_fields, None, self._using)
+            removed = keys
+            if await chosen.update(**dict.fromkeys(edge.target_fields)) != len(set(keys)):
+                removed = await self._belonging_to_none(keys)
+            for row, key in zip(rows, keys, strict=True):
+                if key in removed:
+                    _set_quietly(row, edge.target_fields, None, self._using)
         else:
             await self._pairs(rows).delete()
         forget(self._row, edge)
@@ -239,6 +242,15 @@ class RelatedRows(Select[M]):
             raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
         for row in rows:
             _set_quietly(row, edge.target_fields, key, self._using)
+
+    async def _belonging_to_none(self, keys: list[Any]) -> list[Any]:
+        """Which rows of the other end are at nobody's."""
+        edge = self._edge
+        (field,) = edge.key_fields
+        rows: Select[M] = Select(self._model, edge.target, self._using)
+        rows = rows.where(**dict.fromkeys(edge.target_fields))
+        found = await rows.where(getattr(Fields(edge.target), field).in_(keys)).values(field)
+        return [it[field] for it in found]
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
         edge = self._edge

@@ -290,6 +290,18 @@ class TestChanging:
         assert await answered_by.count() == 0
         assert await Comment.select().count() == 3, "nothing was deleted"
 
+    async def test_a_row_of_another_parent_is_not_removed_in_memory_either(self) -> None:
+        *_, first, second, _ = await blog()
+        why, how = [await Comment.create(text=text, post=first) for text in ("why?", "how?")]
+        mine = await Comment.create(text="mine", post=first, answers=why)
+        other = await Comment.create(text="other", post=second, answers=how)
+        await why.answered_by.remove(mine, other)  # type: ignore[attr-defined]
+        assert (mine.answers_id, other.answers_id) == (None, how.id)  # type: ignore[attr-defined]
+        await why.answered_by.remove(other)  # type: ignore[attr-defined]
+        for comment in (mine, other):
+            await comment.save()
+            assert await Comment.get(comment.id) == comment
+
     async def test_add_remove_clear_and_set_of_pairs(self) -> None:
         _, _, first, second, _ = await blog()
         red, blue, tea = [await Tag.create(name=name) for name in ("red", "blue", "tea")]
