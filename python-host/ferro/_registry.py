@@ -132,7 +132,7 @@ def _reversed(edge: Edge, name: str, link: Link) -> Edge:
             name,
             edge.target,
             edge.source,
-            not link.unique,
+            not edge.source.is_unique(link),
             False,
             edge.target_fields,
             edge.source_fields,

@@ -67,7 +67,8 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     type of the author's key, unless the class declares it for type checkers, and on `Author` the
     way back, `posts`. `Relation[Author | None]` may be null. When the author is deleted, its posts
     are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
-    `"no action"`. With `unique=True` an author has one post at most.
+    `"no action"`. With `unique=True`, or where it is the whole primary key, an author has one post
+    at most.
 
     Example:
         >>> import ferro

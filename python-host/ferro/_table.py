@@ -178,6 +178,11 @@ class Table:
         keys += [(it.column,) for it in self.links.values() if it.unique]
         return next((key for key in keys if names.issuperset(key)), None)
 
+    def is_unique(self, link: Link) -> bool:
+        """Whether one row at most of this table has the key of a row at the other end."""
+        column = self.columns[link.column]
+        return link.unique or column.unique or self.keys == (column,)
+
     def key_values(self, key: Any) -> dict[str, Any]:
         """The fields of the primary key, with the values of one."""
         if len(self.keys) == 1:
@@ -348,7 +353,7 @@ class Table:
                     "target": self.relations[link.name].target.model_name,
                     "fields": [[link.column, self.relations[link.name].target_fields[0]]],
                     "reverse": edges[link.name],
-                    "unique": link.unique,
+                    "unique": self.is_unique(link),
                     "on-delete": link.on_delete,
                     "on-update": link.on_update,
                 }

@@ -29,7 +29,7 @@ class Player(ferro.Model, table="circle_player"):
 class Shirt(ferro.Model, table="circle_shirt"):
     """Its key is that of a player, which is no field of its own."""
 
-    player: Relation[Player] = ForeignKey(primary_key=True, unique=True)
+    player: Relation[Player] = ForeignKey(primary_key=True)
     washed_by: Relation[Shirt | None] = ForeignKey()
 
 

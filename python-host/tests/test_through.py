@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 import ferro
-from ferro import ForeignKey, ManyToMany, Relation
+from ferro import BackRef, ForeignKey, ManyToMany, Relation
 from ferro._registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -16,6 +16,8 @@ pytestmark = pytest.mark.usefixtures("db")
 class Member(ferro.Model, table="through_member"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
+    badge: Relation[Badge | None] = BackRef()
+    card: Relation[Card | None] = BackRef()
 
 
 class Club(ferro.Model, table="through_club"):
@@ -36,7 +38,13 @@ class Membership(ferro.Model, table="through_membership", uniques=[("member_id",
 class Badge(ferro.Model, table="through_badge"):
     member_id: int
     level: int = 1
-    member: Relation[Member] = ForeignKey(primary_key=True)
+    member: Relation[Member] = ForeignKey("badge", primary_key=True)
+
+
+class Card(ferro.Model, table="through_card"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    member_id: int = ferro.Field(unique=True)
+    member: Relation[Member] = ForeignKey("card")
 
 
 async def people() -> tuple[Club, Member, Member]:
@@ -119,3 +127,13 @@ async def test_a_key_that_is_declared_is_what_the_relation_says(dialect: str) ->
         "tablename = 'through_membership' and indexdef like '%(member_id)%'",
     }[dialect]
     assert await ferro.fetch_one(sql) == {"n": 1}, "`index=True` is not lost"
+
+
+async def test_the_way_back_of_a_relation_that_is_the_key_is_one_row() -> None:
+    _, ada, ben = await people()
+    badge, card = await Badge.create(member=ada, level=3), await Card.create(member=ada)
+    assert (await ada.badge, await ada.card) == (badge, card)
+    assert (await ben.badge, await ben.card) == (None, None)
+    assert await Member.where(lambda m: m.badge.level == 3).all() == [ada]
+    found = await Member.select().include("badge", "card").order_by("name")
+    assert [(bool(it.badge), bool(it.card)) for it in found] == [(True, True), (False, False)]
