@@ -96,6 +96,8 @@ class Column:
     unique: bool
     index: bool
     has_default: bool
+    db_default: Any = None
+    """The WIT's `default-value`, as JSON; None where the database has none."""
     annotation: Any = None
     """The type of its values, without None."""
     db_column: str | None = None
@@ -132,6 +134,10 @@ class Column:
             return lambda it: it.value if isinstance(it, enum.Enum) else it
         return None
 
+    @property
+    def _is_made_by_client(self) -> bool:
+        return self.has_default and not self.generated
+
     def stored(self, value: Any) -> Any:
         """The value as the native module takes it."""
         encode = self.encode
@@ -148,7 +154,7 @@ class Column:
             "indexed": self.index,
             "generated-key": self.generated,
             "version": False,
-            "default": "client" if self.has_default and not self.generated else None,
+            "default": self.db_default or ("client" if self._is_made_by_client else None),
         }
 
 

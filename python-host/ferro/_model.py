@@ -86,12 +86,19 @@ class ModelMeta(ModelMetaclass):
 
 def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
     """The field that holds the key of the other end, unless the class has one of that name."""
+    if link.default is None and not link.nullable:
+        raise SchemaError(
+            f"relation `{link.name}`: its default is None, which it may not be: annotate it as "
+            "`Relation[… | None]`, or leave the default out"
+        )
+    default = None if link.default is ... and link.nullable else link.default
     if link.column in namespace["__annotations__"]:
+        if link.default is not ...:
+            namespace.setdefault(link.column, pydantic.Field(default=default))
         return
-    optional = link.nullable or not link.required
     key: Any = KeyOf(link)
     namespace["__annotations__"][link.column] = _key_annotation(link, key)
-    namespace[link.column] = pydantic.Field(default=None) if optional else pydantic.Field()
+    namespace[link.column] = pydantic.Field(default=default)
 
 
 def _key_annotation(link: Link, key: KeyOf) -> Any:

@@ -33,7 +33,8 @@ class Link:
     unique: bool = False
     index: bool = False
     primary_key: bool = False
-    required: bool = True
+    default: Any = ...
+    """The key that a row gets which is given none; `...`: it has to be given."""
     through: type[Model] | str | None = None
     name: str = ""
     target: Any = None
@@ -45,6 +46,11 @@ class Link:
     def column(self) -> str:
         """The field that holds the key of the other end: `author_id` for `author`."""
         return f"{self.name}_id"
+
+    @property
+    def sets_default(self) -> bool:
+        """Whether the database may have to set the default."""
+        return "set-default" in (self.on_delete, self.on_update)
 
     def holds(self, field: str) -> bool:
         """Whether this field holds the key of the other end."""
@@ -67,8 +73,8 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     type of the author's key, unless the class declares it for type checkers, and on `Author` the
     way back, `posts`. `Relation[Author | None]` may be null. When the author is deleted, its posts
     are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
-    `"no action"`. With `unique=True`, or where it is the whole primary key, an author has one post
-    at most.
+    `"no action"`. `default` is a key, for posts that are given no author. With `unique=True`, or
+    where it is the whole primary key, an author has one post at most.
 
     Example:
         >>> import ferro
@@ -89,7 +95,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
         unique=unique,
         index=index,
         primary_key=primary_key,
-        required=default is ...,
+        default=default,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,6 +136,7 @@ class Table:
             index=column.index or link.index,
             primary_key=column.primary_key or link.primary_key,
             nullable=column.nullable and not link.primary_key,
+            db_default=_key_default(f"{self.label}.{link.name}", link, column),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -256,6 +258,7 @@ class Table:
             unique=False,
             index=link.index,
             has_default=not self.model.model_fields[name].is_required(),
+            db_default=_key_default(f"{self.label}.{link.name}", link, key),
             check=None,
         )
 
@@ -419,3 +422,20 @@ def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
     if len(known) >= _MOST_KEPT:
         known.pop(next(iter(known)))
     known[key] = value
+
+
+def _key_default(where: str, link: Link, key: Column) -> Any:
+    """The default of a relation as the database needs it, to set it; None if it does not."""
+    default = link.default
+    if default is ... or default is None:
+        return None
+    kinds = {"integer": int, "text": str, "uuid": uuid.UUID}
+    if key.kind in kinds and type(default) is not kinds[key.kind]:
+        raise SchemaError(f"relation `{where}`: its default is a key, of type {key.kind}")
+    if not link.sets_default:
+        return None
+    if key.kind not in kinds:
+        raise SchemaError(f"relation `{where}`: a key of type {key.kind} is not set as a default")
+    if isinstance(default, uuid.UUID):
+        default = divmod(default.int, 2**64)
+    return {"constant": {key.kind: default}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated, Any
 
 import pydantic
@@ -96,6 +97,53 @@ class TestDeclaration:
         await comment.refresh()
         assert not comment.author
         assert await comment.author is None  # type: ignore[misc]
+
+    async def test_a_default_is_the_key_of_a_row_that_is_given_none(self) -> None:
+        nobody = uuid.UUID(int=5)
+
+        class Owner(ferro.Model, table="rel_owner"):
+            id: uuid.UUID = ferro.Field(default_factory=uuid.uuid4, primary_key=True)
+
+        class Toy(ferro.Model, table="rel_toy"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            author_id: int
+            author: Relation[Author] = ForeignKey(default=7, on_delete="set default")
+            owner: Relation[Owner] = ForeignKey(default=nobody, on_delete="set default")
+            tag: Relation[Tag | None] = ForeignKey(default="blue", on_delete="SET DEFAULT")
+            maker: Relation[Author | None] = ForeignKey(default=None)
+
+        await ferro.create_tables()
+        await Author.create(id=7, name="default")
+        await Owner.create(id=nobody)
+        await Tag.create(name="blue")
+        toy = await Toy.create()  # type: ignore[call-arg]
+        keys = {"author_id": 7, "owner_id": nobody, "tag_id": "blue", "maker_id": None}
+        assert toy.model_dump(exclude={"id"}) == keys
+        others = [await Author.create(name="x"), await Owner.create(), await Tag.create(name="y")]
+        toy.author, toy.owner, toy.tag = others  # type: ignore[assignment]
+        await toy.save()
+        for row in others:
+            await row.delete()
+        await toy.refresh()
+        assert toy.model_dump(exclude={"id"}) == keys
+
+    def test_a_default_that_a_relation_cannot_have_is_refused(self) -> None:
+        with pytest.raises(ferro.SchemaError, match="relation `author`: its default is None"):
+
+            class Never(ferro.Model, table="rel_never"):
+                id: int | None = ferro.Field(default=None, primary_key=True)
+                author: Relation[Author] = ForeignKey(default=None)
+
+        class Wrong(ferro.Model, table="rel_wrong"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            author: Relation[Author] = ForeignKey(default="Ada")
+
+        try:
+            with pytest.raises(ferro.SchemaError, match="`Wrong.author`: its default is a key"):
+                Wrong.select().sql()
+        finally:
+            assert Wrong.__ferro_table__ is not None
+            registry.remove(Wrong.__ferro_table__)
 
     async def test_a_target_that_there_is_not_is_named(self) -> None:
         class Lost(ferro.Model, table="rel_lost"):
