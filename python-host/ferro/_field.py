@@ -6,12 +6,14 @@ import copy
 import dataclasses
 import datetime
 import decimal
+import difflib
 import enum
+import inspect
 import re
 import types
 import typing
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -65,6 +67,9 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
         ...     email: str = ferro.Field(unique=True, max_length=100)
         ...     age: int = ferro.Field(ge=18, db_check=True, db_type="smallint")
     """
+    for name in options:
+        if name not in _OPTIONS:
+            raise SchemaError(f"`ferro.Field` has no option `{name}`: {nearest(name, _OPTIONS)}")
     info: FieldInfo = pydantic.Field(default, **options)
     info.metadata.append(
         ColumnOptions(
@@ -78,6 +83,26 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
         )
     )
     return info
+
+
+_OPTIONS = [
+    *(it.name for it in dataclasses.fields(ColumnOptions)),
+    *(
+        name
+        for name, it in inspect.signature(pydantic.Field).parameters.items()
+        if it.kind is not inspect.Parameter.VAR_KEYWORD
+    ),
+]
+"""What `Field` takes."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The hint for a name that is none of those that are known."""
+    known = list(known)
+    found = difflib.get_close_matches(name, known, n=1)
+    if found:
+        return f"did you mean `{found[0]}`?"
+    return "there is " + ", ".join(f"`{it}`" for it in known)
 
 
 @dataclass(frozen=True)

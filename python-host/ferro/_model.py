@@ -14,7 +14,7 @@ from pydantic._internal._typing_extra import parent_frame_namespace
 from typing_extensions import Self, dataclass_transform
 
 from ._connected import Connected, rows_of, table_of
-from ._field import Field, snake_case
+from ._field import Field, nearest, snake_case
 from ._path import field_of
 from ._registry import registry
 from ._relation import (
@@ -169,7 +169,16 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         indexes: Iterable[Iterable[str]] = (),
         **options: Any,
     ) -> None:
-        super().__init_subclass__(**options)
+        try:
+            super().__init_subclass__(**options)
+        except TypeError as error:
+            if not options:
+                raise
+            name, known = next(iter(options)), ("table", "abstract", "uniques", "indexes")
+            raise SchemaError(
+                f"model `{cls.__name__}` has an option `{name}` that there is not: "
+                f"{nearest(name, known)}"
+            ) from error
 
     @classmethod
     def __pydantic_init_subclass__(

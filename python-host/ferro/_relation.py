@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import sys
 import typing
 from dataclasses import dataclass
@@ -178,6 +179,12 @@ class RelationAttribute:
     @classmethod
     def put(cls, model: Any, name: str) -> None:
         """Give a model the attribute."""
+        taken = inspect.getattr_static(model, name, None)
+        if taken is not None and not isinstance(taken, cls):
+            raise SchemaError(
+                f"relation `{model.__name__}.{name}`: the model has an attribute of that name: "
+                "name the relation otherwise, or give another `related_name`"
+            )
         attribute = cls(name)
         setattr(model, name, attribute)
         # Pydantic sets what is in this table, and knows nothing of descriptors.

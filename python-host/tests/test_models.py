@@ -118,6 +118,33 @@ def test_wrong_keys_and_enums_are_named() -> None:
             mixed: Mixed
 
 
+def test_a_misspelt_option_is_named() -> None:
+    with pytest.raises(ferro.SchemaError, match="no option `uniqe`: did you mean `unique`"):
+        ferro.Field(uniqe=True)
+    with pytest.raises(ferro.SchemaError, match="no option `max_lenght`: did you mean `max_len"):
+        ferro.Field(max_lenght=5)
+    with pytest.raises(ferro.SchemaError, match=r"no option `zzz`: there is `primary_key`, "):
+        ferro.Field(zzz=5)
+    with pytest.raises(ferro.SchemaError, match=r"`Misspelt` .* `tabel` .*did you mean `table`"):
+
+        class Misspelt(ferro.Model, tabel="x"):  # type: ignore[call-arg]
+            id: int | None = key()
+
+
+def test_a_class_option_of_a_base_is_its_own_matter() -> None:
+    class Tagged:
+        tag = ""
+
+        def __init_subclass__(cls, *, tag: str = "", **options: Any) -> None:
+            cls.tag = tag
+            super().__init_subclass__(**options)
+
+    class Both(Tagged, ferro.Model, abstract=True, tag="here"):
+        id: int | None = key()
+
+    assert Both.tag == "here"
+
+
 def test_constraints_of_pydantic_reach_the_column() -> None:
     class Constrained(pydantic.BaseModel):
         price: Decimal = pydantic.Field(max_digits=8, decimal_places=2)

@@ -184,6 +184,26 @@ class TestDeclaration:
                 id: int | None = ferro.Field(default=None, primary_key=True)
                 bare = ForeignKey()
 
+    @pytest.mark.parametrize("name", ["save", "model_fields", "model_config"])
+    def test_a_relation_takes_no_name_that_a_model_needs(self, name: str) -> None:
+        class Thief(ferro.Model, table="rel_thief"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            author: Relation[Author] = ForeignKey(related_name=name)
+
+        save = Author.save
+        try:
+            with pytest.raises(ferro.SchemaError, match=rf"`Author.{name}`: the model has an attr"):
+                Thief.select().sql()
+        finally:
+            assert Thief.__ferro_table__ is not None
+            registry.remove(Thief.__ferro_table__)
+        assert Author.save is save
+        with pytest.raises(ferro.SchemaError, match="`Robber.delete`: the model has an attribute"):
+
+            class Robber(ferro.Model, table="rel_robber"):
+                id: int | None = ferro.Field(default=None, primary_key=True)
+                delete: Relation[Author] = ForeignKey()  # type: ignore[assignment]
+
     async def test_abstract_models_give_their_relations(self) -> None:
         class Owned(ferro.Model, abstract=True):
             id: int | None = ferro.Field(default=None, primary_key=True)
