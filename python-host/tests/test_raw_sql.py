@@ -37,13 +37,16 @@ async def test_execute_counts_and_fetch_one_takes_the_first() -> None:
 
 async def test_a_missing_or_extra_value_is_an_error_before_the_database() -> None:
     for values in ((), (1, 2)):
-        with pytest.raises(ferro.QueryError):
+        message = f"the statement takes 1 parameters, but {len(values)} were given"
+        with pytest.raises(ferro.QueryError, match=message):
             await ferro.fetch_all("select * from users where age = ?", *values)
 
 
 async def test_several_statements_are_refused() -> None:
-    with pytest.raises(ferro.QueryError):
+    await User.create(name="Ada")
+    with pytest.raises(ferro.QueryError, match="there is more than one statement"):
         await ferro.execute("delete from users; delete from users")
+    assert await User.select().count() == 1
 
 
 async def test_wrong_sql_is_a_query_error_with_its_code(dialect: str) -> None:
