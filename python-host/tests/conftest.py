@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -49,6 +50,15 @@ async def on_server(sql: str) -> None:
         await ferro.execute(sql, using="server")
     finally:
         await ferro.disconnect("server")
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, which it does soon."""
+    for _ in range(500):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    assert holds()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 import ferro
+from conftest import eventually
 from models import User
 
 
@@ -112,8 +113,9 @@ async def test_the_pool_is_as_large_as_asked_and_says_what_it_does(url: str) -> 
 
         async def second() -> None:
             async with ferro.transaction():
-                with pytest.raises(ferro.PoolTimeout):
+                with pytest.raises(ferro.PoolTimeout, match="within 200ms") as raised:
                     await asyncio.create_task(third())
+                assert raised.value.retryable
 
         async def third() -> None:
             async with ferro.transaction():
@@ -126,21 +128,76 @@ async def test_the_pool_is_as_large_as_asked_and_says_what_it_does(url: str) -> 
     assert stats.idle == stats.size
 
 
-async def test_every_option_reaches_the_driver() -> None:
-    pool = ferro.PoolConfig(
-        max_connections=3,
-        min_connections=1,
-        acquire_timeout=0.5,
-        connect_timeout=2,
-        idle_timeout=math.inf,
-        max_lifetime=60,
-        statement_cache_capacity=0,
-        test_before_acquire=False,
-    )
-    sqlite = ferro.SqliteConfig(foreign_keys=False, wal=False)
-    await ferro.connect("sqlite::memory:", pool=pool, sqlite=sqlite)
-    assert ferro.pool_stats().max == 3
-    assert await ferro.fetch_one("pragma foreign_keys") == {"foreign_keys": 0}
+async def test_as_many_connections_as_asked_are_there_before_anybody_needs_them(url: str) -> None:
+    pool = ferro.PoolConfig(min_connections=3, idle_timeout=math.inf, max_lifetime=math.inf)
+    await ferro.connect(url, pool=pool)
+    await eventually(lambda: ferro.pool_stats().size >= 3)
+
+
+async def test_opening_the_first_connection_takes_as_long_as_the_options_say() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pool = ferro.PoolConfig(connect_timeout=0.2)
+    start = time.monotonic()
+    try:
+        with pytest.raises(ferro.ConnectionError, match="within 200ms.*`connect_timeout`"):
+            await ferro.connect(f"postgresql://u@127.0.0.1:{port}/x", pool=pool)
+        assert 0.15 < time.monotonic() - start < 5
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("capacity", [0, 3, None])
+async def test_as_many_statements_stay_prepared_as_the_options_say(
+    url: str, dialect: str, capacity: int | None
+) -> None:
+    if dialect == "sqlite":
+        pytest.skip("SQLite does not tell what is prepared")
+    pool = ferro.PoolConfig(max_connections=1, statement_cache_capacity=capacity)
+    await ferro.connect(url, pool=pool, auto_migrate=True)
+    for query in (User.select(), User.where(name="x"), User.where(age=1), User.where(id=1)):
+        await query.all()
+    row = await ferro.fetch_one("select count(*) as n from pg_prepared_statements")
+    assert row is not None
+    assert row["n"] >= 4 if capacity is None else row["n"] == capacity
+
+
+async def test_a_connection_is_asked_for_a_sign_of_life_unless_the_options_say_no(
+    url: str, dialect: str
+) -> None:
+    if dialect == "sqlite":
+        pytest.skip("a file does not go away")
+    await ferro.connect(url, "killer")
+    for tests in (None, False):
+        pool = ferro.PoolConfig(max_connections=1, test_before_acquire=tests)
+        await ferro.connect(url, pool=pool)
+        await ferro.execute("create table if not exists t (n integer)")
+        row = await ferro.fetch_one("select pg_backend_pid() as pid")
+        assert row is not None
+        # It is gone when this comes back.
+        kill = "select pg_terminate_backend(?::int, 10000)"
+        await ferro.execute(kill, row["pid"], using="killer")
+        if tests is None:
+            assert await ferro.execute("insert into t values (1)") == 1
+        else:
+            with pytest.raises(ferro.ConnectionError):
+                await ferro.execute("insert into t values (1)")
+        await ferro.disconnect()
+
+
+async def test_what_is_set_on_sqlite_is_set_on_its_connections(tmp_path: Path) -> None:
+    for on in (None, True, False):
+        url, sqlite = f"sqlite:{tmp_path / f'{on}.db'}?mode=rwc", ferro.SqliteConfig(on, on)
+        await ferro.connect(url, sqlite=sqlite)
+        keys = await ferro.fetch_one("pragma foreign_keys")
+        mode = await ferro.fetch_one("pragma journal_mode")
+        expected = (0, "delete") if on is False else (1, "wal")
+        assert (keys, mode) == ({"foreign_keys": expected[0]}, {"journal_mode": expected[1]})
+        await ferro.disconnect()
 
 
 async def test_a_writer_waits_as_long_as_the_options_say(tmp_path: Path) -> None:
@@ -159,11 +216,14 @@ async def test_a_writer_waits_as_long_as_the_options_say(tmp_path: Path) -> None
     holder = asyncio.create_task(hold())
     await held.wait()
     start = time.monotonic()
-    with pytest.raises(ferro.FerroError, match="locked"):
-        await ferro.execute("insert into t values (2)", using="two")
-    assert 0.15 < time.monotonic() - start < 4
-    release.set()
-    await holder
+    try:
+        with pytest.raises(ferro.BusyError, match="locked") as raised:
+            await ferro.execute("insert into t values (2)", using="two")
+        assert (type(raised.value), raised.value.retryable) == (ferro.BusyError, True)
+        assert 0.15 < time.monotonic() - start < 4
+    finally:
+        release.set()
+        await holder
     await ferro.execute("insert into t values (2)", using="two")
 
 
@@ -199,8 +259,9 @@ async def test_arguments_of_the_wrong_type_are_refused_by_name_and_not_shown() -
 async def test_bad_urls_are_refused_and_say_what_is_good() -> None:
     with pytest.raises(ferro.ConfigurationError, match=r"(?s)sqlite.*postgres"):
         await ferro.connect("mysql://localhost/x")
-    with pytest.raises(ferro.ConfigurationError, match="colour"):
-        await ferro.connect("sqlite::memory:?colour=red")
+    for url in ("sqlite::memory:?colour=red", "postgresql://u@127.0.0.1:1/x?colour=red"):
+        with pytest.raises(ferro.ConfigurationError, match="unknown parameter, `colour`"):
+            await ferro.connect(url)
 
 
 async def test_a_missing_file_is_a_missing_database(tmp_path: Path) -> None:
@@ -264,6 +325,49 @@ async def test_check_connection_raises_what_is_wrong(url: str) -> None:
     assert await ferro.check_connection("app") > 0
     with pytest.raises(ferro.ConfigurationError, match="no connection `other`"):
         await ferro.check_connection("other")
+
+
+async def test_the_latency_is_that_of_the_answer_and_not_of_the_wait_for_a_connection(
+    url: str,
+) -> None:
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1))
+    start = time.monotonic()
+    async with ferro.transaction():
+        checking = asyncio.create_task(ferro.check_connection())
+        await asyncio.sleep(0.2)
+    latency = await checking
+    assert 0 < latency < time.monotonic() - start - 0.15
+
+
+async def test_the_latency_grows_with_the_way_to_the_server(url: str, dialect: str) -> None:
+    if dialect == "sqlite":
+        pytest.skip("there is no way to a file")
+    parts = urlsplit(url)
+    delay = 0.0
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await asyncio.sleep(delay)
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        user, port = parts.netloc.rpartition("@")[0], server.sockets[0].getsockname()[1]
+        await ferro.connect(urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}")))
+        near = await ferro.check_connection()
+        delay = 0.1
+        far = await ferro.check_connection()
+        # There and back.
+        assert far >= 0.2
+        assert 0 < near < far
+        await ferro.disconnect()
+    finally:
+        server.close()
 
 
 async def test_y2_a_cancelled_query_leaves_the_pool_clean(url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import sys
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import pytest
 
 import ferro
-from conftest import on_server
+from conftest import eventually, on_server
 from models import User
 
 
@@ -27,6 +28,14 @@ class Job(ferro.Model, table="guide_job"):
 def _needs_postgres(dialect: str) -> None:
     if dialect == "sqlite":
         pytest.skip("this is about PostgreSQL")
+
+
+def _certificates() -> Path:
+    """The folder of the certificates of the tests' own server."""
+    folder = os.environ.get("FERRO_TEST_POSTGRES_CERTIFICATES")
+    if not folder:
+        pytest.skip("this needs the server that the tests start")
+    return Path(folder)
 
 
 def _with(url: str, **parts: str) -> str:
@@ -97,6 +106,38 @@ class TestPostgresUrls:
         await ferro.connect(_with(url, query="sslmode=require"))
         row = await ferro.fetch_one("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
         assert row == {"ssl": True}
+
+    async def test_verify_full_wants_the_authority_and_the_name(
+        self, url: str, dialect: str
+    ) -> None:
+        _needs_postgres(dialect)
+        certificates = _certificates()
+        user, port = urlsplit(url).netloc.rpartition("@")[0], urlsplit(url).port
+        for host, authority, error in (
+            ("127.0.0.1", "authority.pem", "not valid for name"),
+            ("localhost", "other-authority.pem", "UnknownIssuer"),
+            ("localhost", "authority.pem", None),
+        ):
+            query = f"sslmode=verify-full&sslrootcert={quote(str(certificates / authority))}"
+            verified = _with(url, netloc=f"{user}@{host}:{port}", query=query)
+            if error is None:
+                await ferro.connect(verified)
+            else:
+                with pytest.raises(ferro.TlsError, match=error):
+                    await ferro.connect(verified)
+        row = await ferro.fetch_one("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
+        assert row == {"ssl": True}
+
+    async def test_a_folder_for_a_host_is_that_of_a_unix_socket(
+        self, url: str, dialect: str
+    ) -> None:
+        _needs_postgres(dialect)
+        # Where the server of the tests keeps its socket.
+        folder = quote(str(_certificates().parent), safe="")
+        user, port = urlsplit(url).netloc.rpartition("@")[0], urlsplit(url).port
+        await ferro.connect(_with(url, netloc=f"{user}@", query=f"host={folder}&port={port}"))
+        row = await ferro.fetch_one("select inet_server_addr() is null as by_socket")
+        assert row == {"by_socket": True}
 
     async def test_a_url_in_the_style_of_supabase(self, url: str, dialect: str) -> None:
         """The project in the user's name, reserved letters in the password, TLS appended."""
@@ -384,11 +425,19 @@ class TestTheLifeOfAnApplication:
         assert ferro.pool_stats().size <= 2
 
     async def test_idle_and_old_connections_are_closed_as_told(self, url: str) -> None:
-        pool = ferro.PoolConfig(idle_timeout=600, max_lifetime=0.05, acquire_timeout=5)
-        await ferro.connect(url, pool=pool, auto_migrate=True)
-        for _ in range(3):
-            await asyncio.sleep(0.1)
-            assert await User.all() == []
+        never = math.inf
+        for name, idle, life in (
+            ("idle", 0.05, never),
+            ("old", never, 0.05),
+            ("kept", never, never),
+        ):
+            pool = ferro.PoolConfig(idle_timeout=idle, max_lifetime=life, acquire_timeout=5)
+            await ferro.connect(url, name, pool=pool)
+        await eventually(lambda: ferro.pool_stats("idle").size == 0)
+        await eventually(lambda: ferro.pool_stats("old").size == 0)
+        assert ferro.pool_stats("kept").size == 1
+        for name in ("idle", "old"):
+            assert await ferro.fetch_one("select 1 as one", using=name) == {"one": 1}
 
     async def test_a_lifespan_connects_and_disconnects(self, url: str) -> None:
         async with ferro.lifespan(url, auto_migrate=True):
