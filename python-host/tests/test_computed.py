@@ -20,6 +20,12 @@ class Sale(ferro.Model):
     note: str | None = None
 
 
+class Counting(ferro.Model):
+    """Not a table, but a view of numbers, which are counted as they are read."""
+
+    number: int = ferro.Field(primary_key=True)
+
+
 @pytest.fixture
 async def sales(db: str) -> None:
     rows = [
@@ -100,6 +106,15 @@ class TestGroups:
         assert notes == [{"note": "gift"}, {"note": None}], "nulls come last"
         count = Sale.select(n=lambda s: s.note.count(distinct=True))
         assert await count == [{"n": 1}]
+
+    async def test_of_alike_values_distinct_ones_take_one(self) -> None:
+        await Sale.create(shop="north", amount=Decimal(1), pieces=3)
+        (row,) = await Sale.where(shop="north").values(
+            average=lambda s: s.pieces.avg(),
+            of_distinct=lambda s: s.pieces.avg(distinct=True),
+            sum=lambda s: s.pieces.sum(distinct=True),
+        )
+        assert row == {"average": 2.25, "of_distinct": 2.0, "sum": 6}
 
     async def test_computed_values(self) -> None:
         rows = await Sale.select("id", double=Sale.pieces * 2, shop=Sale.shop.upper()).order_by(
@@ -195,6 +210,10 @@ class TestTexts:
         assert await found(User.name.lower() == "ben") == {"Ben"}
         assert await found(User.name.length() == 4) == {"ada%"}
 
+    async def test_spaces_at_the_ends_are_trimmed(self) -> None:
+        await User.create(name="  Ada B  ")
+        assert await User.select(trimmed=User.name.trim()) == [{"trimmed": "Ada B"}]
+
     async def test_texts_are_joined_with_plus(self) -> None:
         await User.create(name="Ada")
         assert await User.select(greeting="Hi " + User.name + "!") == [{"greeting": "Hi Ada!"}]
@@ -211,6 +230,47 @@ async def test_numbers_are_computed() -> None:
 
 
 @pytest.mark.usefixtures("db")
+async def test_whole_numbers_stay_whole_and_nothing_is_divided_by_0() -> None:
+    await User.create(name="Ada", age=-7)
+    row = await User.select(
+        product=3 * User.age,
+        sum=3 + User.age,
+        half=User.age / 2,
+        rest=User.age % 4,
+        size=User.age.abs(),
+        by_0=User.age / (User.age + 7),
+        rest_by_0=User.age % (User.age + 7),
+    )
+    whole = {"product": -21, "sum": -4, "half": -3, "rest": -3, "size": 7}
+    assert row == [{**whole, "by_0": None, "rest_by_0": None}]
+
+
+@pytest.mark.usefixtures("db")
+async def test_floats_are_divided_and_rounded() -> None:
+    double: Any = Everything.double
+    for value, half, size, rounded in ((2.5, 1.25, 2.5, 3.0), (-0.4, -0.2, 0.4, 0.0)):
+        await Everything.select().delete()
+        await Everything.create(double=value)
+        row = await Everything.select(half=double / 2.0, size=double.abs(), rounded=double.round())
+        assert row == [{"half": half, "size": size, "rounded": rounded}]
+    for wrong in (double % 2.0, Everything.integer.round()):  # type: ignore[union-attr]
+        with pytest.raises(ferro.TypeMismatch):
+            await Everything.select(it=wrong)
+
+
+@pytest.mark.usefixtures("db")
+async def test_decimals_are_computed_exactly_or_not_at_all(dialect: str) -> None:
+    await Everything.create(decimal=Decimal("-7.25"))
+    decimal: Any = Everything.decimal
+    computed = Everything.select(half=decimal / Decimal(2), size=decimal.abs())
+    if dialect == "postgres":
+        assert await computed == [{"half": Decimal("-3.625"), "size": Decimal("7.25")}]
+    else:
+        with pytest.raises(ferro.UnsupportedError, match="calculations with decimals"):
+            await computed
+
+
+@pytest.mark.usefixtures("db")
 class TestStreams:
     async def test_rows_come_one_by_one_from_batches(self) -> None:
         await User.bulk_create([User(name=f"{number}", age=number) for number in range(2_500)])
@@ -218,6 +278,20 @@ class TestStreams:
         assert ages == list(range(2_500))
         pairs = [row async for row in User.select("age").order_by("-age").limit(2).stream()]
         assert pairs == [{"age": 2_499}, {"age": 2_498}]
+
+    async def test_no_more_is_read_than_the_batch_that_was_asked_for(self) -> None:
+        # The eighth number is none of 64 bits: whoever reads on to it fails.
+        await ferro.execute("drop table counting")
+        await ferro.execute(
+            "create view counting as with recursive n (number) as "
+            f"(select {2**63 - 7} union all select number + 1 from n) select number from n"
+        )
+        for batch, seen in ((1, 7), (3, 6), (7, 7), (8, 0), (1_000, 0)):
+            numbers = []
+            with pytest.raises((ferro.DecodeError, ferro.ValueOutOfRange)):
+                async for row in Counting.select().stream(batch=batch):
+                    numbers.append(row.number)
+            assert numbers == [2**63 - 7 + it for it in range(seen)], batch
 
     async def test_what_cannot_be_streamed_is_refused(self) -> None:
         with pytest.raises(ferro.ValueOutOfRange, match="`batch`"):

@@ -42,6 +42,7 @@ CONDITIONS: list[tuple[Any, list[str]]] = [
     (User.email != "ada@example.org", ["Cyd", "Dee"]),
     (~(User.email == "ada@example.org"), ["Cyd", "Dee"]),
     (User.email.is_distinct_from("ada@example.org"), ["Ben", "Cyd", "Dee"]),
+    (User.email.is_distinct_from(None), ["Ada", "Cyd", "Dee"]),
     (User.name.in_(["Ada", "Dee", "Nobody"]), ["Ada", "Dee"]),
     (User.name.in_([]), []),
     (User.name.not_in([]), ["Ada", "Ben", "Cyd", "Dee"]),
