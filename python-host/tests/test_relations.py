@@ -50,6 +50,47 @@ class Comment(ferro.Model, table="rel_comment"):
     answers: Relation[Comment | None] = ForeignKey(related_name="answered_by", on_delete="cascade")
 
 
+class Owner(ferro.Model, table="rel_owner"):
+    id: int = ferro.Field(primary_key=True)
+
+
+class Thing(ferro.Model, table="rel_thing"):
+    """One relation for each action."""
+
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    plain: Relation[Owner | None] = ForeignKey()
+    cascade: Relation[Owner | None] = ForeignKey(on_delete="cascade", on_update="cascade")
+    restrict: Relation[Owner | None] = ForeignKey(on_delete="restrict", on_update="restrict")
+    nulled: Relation[Owner | None] = ForeignKey(on_delete="set null", on_update="set null")
+    default: Relation[Owner | None] = ForeignKey(on_delete="set default", on_update="set default")
+    nothing: Relation[Owner | None] = ForeignKey(on_delete="no action", on_update="no action")
+    mixed: Relation[Owner | None] = ForeignKey(on_delete="SET NULL", on_update="RESTRICT")
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of queries that were handed to the native module, one call for each."""
+    from ferro import _select
+
+    made: list[str] = []
+    session = _select.session
+
+    class Noted:
+        def __init__(self, session: Any) -> None:
+            self._session = session
+
+        def __getattr__(self, name: str) -> Any:
+            made.append(name)
+            return getattr(self._session, name)
+
+    def noted(using: Any) -> tuple[str, Any]:
+        label, found = session(using)
+        return label, Noted(found)
+
+    monkeypatch.setattr(_select, "session", noted)
+    return made
+
+
 async def blog() -> tuple[Author, Author, Post, Post, Post]:
     ada = await Author.create(name="Ada")
     ben = await Author.create(name="Ben")
@@ -89,6 +130,59 @@ class TestDeclaration:
         assert await Post.select().count() == 1, "posts go with their author"
         assert await Comment.select().count() == 0, "and comments with their post"
         assert comment.author_id == ada.id  # type: ignore[attr-defined]
+
+    async def test_actions_are_those_of_the_constraints(self, dialect: str) -> None:
+        sql = {
+            "sqlite": 'select "from" as field, on_delete, on_update '
+            "from pragma_foreign_key_list('rel_thing')",
+            "postgres": "select column_name::text as field, delete_rule::text as on_delete, "
+            "update_rule::text as on_update from information_schema.referential_constraints "
+            "join information_schema.key_column_usage using (constraint_schema, constraint_name) "
+            "where table_name = 'rel_thing'",
+        }[dialect]
+        rows = await ferro.fetch_all(sql)
+        assert {row["field"]: (row["on_delete"], row["on_update"]) for row in rows} == {
+            "plain_id": ("CASCADE", "CASCADE"),
+            "cascade_id": ("CASCADE", "CASCADE"),
+            "restrict_id": ("RESTRICT", "RESTRICT"),
+            "nulled_id": ("SET NULL", "SET NULL"),
+            "default_id": ("SET DEFAULT", "SET DEFAULT"),
+            "nothing_id": ("NO ACTION", "NO ACTION"),
+            "mixed_id": ("SET NULL", "RESTRICT"),
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "deleted", "updated"),
+        [
+            ("plain", [], [2]),
+            ("cascade", [], [2]),
+            ("restrict", None, None),
+            ("nulled", [None], [None]),
+            # Its column has no default in the database, which is a null.
+            ("default", [None], [None]),
+            ("nothing", None, None),
+            ("mixed", [None], None),
+        ],
+    )
+    async def test_an_action_is_what_happens_to_the_rows(
+        self, name: str, deleted: list[Any] | None, updated: list[Any] | None
+    ) -> None:
+        for sql, left in (
+            ("update rel_owner set id = 2 where id = 1", updated),
+            ("delete from rel_owner where id = 1", deleted),
+        ):
+            await Owner.create(id=1)
+            await Thing.create(**{f"{name}_id": 1})
+            if left is None:
+                with pytest.raises(ferro.ForeignKeyViolation):
+                    await ferro.execute(sql)
+                left = [1]
+            else:
+                assert await ferro.execute(sql) == 1
+            rows = await Thing.select(f"{name}_id")
+            assert [row[f"{name}_id"] for row in rows] == left
+            await Thing.select().delete()
+            await Owner.select().delete()
 
     async def test_set_null_leaves_the_row(self) -> None:
         _, ben, first, *_ = await blog()
@@ -311,7 +405,26 @@ class TestIncluding:
         (comment,) = await Comment.select().include("author", "answers")
         assert (bool(comment.author), bool(comment.answers)) == (False, False)
 
-    async def test_pairs_and_their_rows_take_two_queries(self) -> None:
+    async def test_it_takes_as_many_statements_for_many_rows_as_for_few(
+        self, statements: list[str]
+    ) -> None:
+        author, tags = await Author.create(name="Ada"), [Tag(name="red"), Tag(name="blue")]
+        await Tag.bulk_create(tags)
+        for rows in (2, 20):
+            for number in range(rows):
+                author = await Author.create(name=f"{number}")
+                post = await Post.create(title=f"{number}", author=author)
+                await post.tags.add(*tags)
+                await Comment.create(text="hm", post=post, author=author)
+            statements.clear()
+            posts = await Post.select().include("author", "comments.author", "tags")
+            assert posts[-1].author.name == f"{rows - 1}"
+            assert [len(post.tags) for post in posts] == [2] * len(posts)
+            # Posts, their authors, their comments, the authors of those, and two for pairs.
+            assert len(statements) == 6
+        assert len(posts) == 22
+
+    async def test_pairs_lead_to_their_rows_in_order(self) -> None:
         _, _, first, second, third = await blog()
         red, blue = await Tag.create(name="red"), await Tag.create(name="blue")
         await first.tags.add(red, blue)
