@@ -157,6 +157,15 @@ def test_types_and_checks_that_do_not_fit_are_named() -> None:
             define(annotation, **options)
 
 
+class Shelf(ferro.Model, table="fields_shelf"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    label: str = ferro.Field(default="", index=True)
+    loose: str = ferro.Field(default="", nullable=True)
+    filled: str | None = ferro.Field(default="", nullable=False)
+    contact: ferro.Relation[Contact | None] = ferro.ForeignKey(index=True)
+    other: ferro.Relation[Contact | None] = ferro.ForeignKey()
+
+
 class Seat(ferro.Model, table="fields_seat", uniques=[("row", "hall")], indexes=[("hall", "row")]):
     hall: str = ferro.Field(primary_key=True)
     number: int = ferro.Field(primary_key=True)
@@ -190,6 +199,29 @@ async def test_indexes_are_there(dialect: str) -> None:
         "postgres": "select count(*) as n from pg_indexes where tablename = 'fields_seat'",
     }[dialect]
     assert await ferro.fetch_one(sql) == {"n": 3}
+
+
+async def test_a_field_and_a_relation_may_have_an_index(dialect: str) -> None:
+    sql = {
+        "sqlite": "select i.name as field from pragma_index_list('fields_shelf') l, "
+        "pragma_index_info(l.name) i where l.origin = 'c' and not l.\"unique\"",
+        "postgres": "select a.attname::text as field from pg_index i join pg_attribute a "
+        "on a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[]) "
+        "where i.indrelid = 'fields_shelf'::regclass and not i.indisunique",
+    }[dialect]
+    fields = sorted(row["field"] for row in await ferro.fetch_all(sql))
+    assert fields == ["contact_id", "label"]
+
+
+async def test_a_column_may_be_null_as_its_field_says_whatever_its_type() -> None:
+    with pytest.raises(ferro.NotNullViolation):
+        await Shelf.create(filled=None)
+    shelf = await Shelf.create()
+    await ferro.execute("update fields_shelf set loose = null")
+    with pytest.raises(ferro.NotNullViolation):
+        await ferro.execute("update fields_shelf set label = null")
+    # It is loaded as it is.
+    assert (await Shelf.get(shelf.id)).loose is None
 
 
 def test_fields_that_there_are_not_cannot_be_indexed() -> None:
