@@ -214,6 +214,49 @@ async def test_t8_a_read_only_transaction_refuses_writes() -> None:
     assert await names() == []
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("read committed", "off", "off")),
+        ({"isolation": "read-committed"}, ("read committed", "off", "off")),
+        ({"isolation": "repeatable-read"}, ("repeatable read", "off", "off")),
+        ({"isolation": "serializable"}, ("serializable", "off", "off")),
+        ({"read_only": True}, ("read committed", "on", "off")),
+        ({"deferrable": True}, ("read committed", "off", "on")),
+    ],
+)
+async def test_what_a_transaction_is_asked_to_be_reaches_postgres(
+    dialect: str, options: dict[str, Any], expected: tuple[str, str, str]
+) -> None:
+    if dialect == "sqlite":
+        pytest.skip("SQLite has one isolation, and tells nothing of a transaction")
+    names = ("isolation", "read_only", "deferrable")
+    settings = ", ".join(f"current_setting('transaction_{it}') as {it}" for it in names)
+    async with ferro.transaction(**options):
+        row = await ferro.fetch_one(f"select {settings}")
+    assert row == dict(zip(names, expected, strict=True))
+
+
+async def test_immediate_takes_the_lock_of_sqlite_before_the_first_write(
+    db: str, dialect: str
+) -> None:
+    await ferro.connect(db, "other", sqlite=ferro.SqliteConfig(busy_timeout=0.05))
+
+    async def write() -> None:
+        await User.using("other").create(name="Ada")
+
+    async with ferro.transaction():
+        await asyncio.create_task(write())
+    async with ferro.transaction(immediate=True):
+        writing = asyncio.create_task(write())
+        if dialect == "sqlite":
+            with pytest.raises(ferro.BusyError):
+                await writing
+        else:
+            await writing
+    assert await User.select().count() == (1 if dialect == "sqlite" else 2)
+
+
 async def test_an_unknown_isolation_is_refused() -> None:
     with pytest.raises(ferro.ConfigurationError, match="takes one of `read-committed`"):
         async with ferro.transaction(isolation="chaos"):  # type: ignore[arg-type]
