@@ -81,6 +81,57 @@ async def test_abstract_models_give_their_fields_and_have_no_table() -> None:
     assert await Planet.where(Planet.moons == 2, name="Mars").all() == [planet]
 
 
+class Stamped:
+    """Fields for models, in a plain class."""
+
+    stamp: int = ferro.Field(default=3, index=True)
+
+
+class Noted(pydantic.BaseModel):
+    """Fields for models, in a Pydantic model without a table."""
+
+    note: str = ferro.Field(default="none", max_length=5)
+
+
+@pytest.mark.usefixtures("db")
+async def test_fields_come_from_plain_classes_and_from_models_of_pydantic() -> None:
+    class Parcel(Stamped, Noted, ferro.Model, table="mixed_parcel"):
+        id: int | None = key()
+
+    table = Parcel.__ferro_table__
+    assert table is not None
+    assert set(table.columns) == {"id", "stamp", "note"}
+    assert table.columns["stamp"].index
+    assert table.columns["note"].column_type == {"text": 5}
+    await ferro.create_tables()
+    parcel = await Parcel.create(note="glass")
+    assert await Parcel.where(stamp=3, note="glass").all() == [parcel]
+    with pytest.raises(pydantic.ValidationError):
+        Parcel(note="too long")
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_is_stored_is_loaded_whatever_the_field_says_of_new_values() -> None:
+    class Adult(ferro.Model, table="adult_by_pydantic"):
+        id: int | None = key()
+        age: int = ferro.Field(default=20, ge=18)
+        name: str = ferro.Field(default="ada", pattern="^[a-z]+$")
+
+        @pydantic.field_validator("name")
+        @classmethod
+        def _never(cls, value: str) -> str:
+            raise AssertionError("no value is validated twice")
+
+    with pytest.raises(pydantic.ValidationError):
+        Adult(age=3)
+    await ferro.create_tables()
+    await ferro.execute("insert into adult_by_pydantic (id, age, name) values (1, 3, 'A 1')")
+    (found,) = await Adult.all()
+    assert (found.age, found.name) == (3, "A 1")
+    await found.refresh()
+    assert [it.age async for it in Adult.select().stream()] == [3]
+
+
 def test_options_may_stand_in_the_annotation() -> None:
     class Annotated_(ferro.Model, table="annotated"):  # noqa: N801
         id: Annotated[int | None, ferro.Field(primary_key=True)] = None

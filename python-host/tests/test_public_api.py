@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_connections import run
 
 import ferro
 from ferro import exceptions
@@ -73,6 +74,17 @@ def test_exceptions_survive_a_pickle(name: str) -> None:
     error.table = "users"
     copied = pickle.loads(pickle.dumps(error))
     assert (type(copied), str(copied), copied.table) == (type(error), "it failed", "users")
+
+
+def test_importing_and_defining_models_loads_no_wasmtime() -> None:
+    done = run("""
+        import sys, ferro
+        class Note(ferro.Model):
+            id: int = ferro.Field(primary_key=True)
+        query = Note.where(id=1)
+        print(sorted(it for it in sys.modules if it.partition(".")[0] == "wasmtime"))
+    """)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
 def test_the_package_is_typed() -> None:
