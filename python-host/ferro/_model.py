@@ -358,13 +358,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
             await update(table, self, using)
 
     async def delete(self, *, using: Using = None) -> None:
-        """Delete the row. Raises `DoesNotExist` if it is gone already."""
+        """Delete the row; the instance is a new one then, as if it had never been saved.
+
+        Raises `DoesNotExist` if the row is gone, and `InvalidQuery` for a new instance.
+        """
         await delete(table_of(type(self)), self, using)
 
     async def refresh(self, *, using: Using = None) -> None:
         """Read the row again; what was changed and not saved is lost.
 
-        Raises `DoesNotExist` if it is gone.
+        Raises `DoesNotExist` if it is gone, and `InvalidQuery` for an instance that was never
+        saved, or that was deleted.
         """
         table = table_of(type(self))
         key, origin = stored_row(table, self)

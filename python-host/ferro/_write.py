@@ -46,6 +46,7 @@ def keep_loaded(row: Model, copied: M) -> M:
 
 async def insert(table: Table, row: Model, using: Using) -> None:
     """Insert a row, and take over its generated key."""
+    _check_whole(table, [row])
     names = _inserted(table, row)
     values = _values(table, names, row)
     key = table.generated_key
@@ -70,6 +71,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 
     None if the key is taken and nothing is to be updated.
     """
+    _check_whole(table, [row])
     names = _inserted(table, row)
     query = table.query(("insert", names, (), conflict))
     label, runner = session(using)
@@ -90,6 +92,7 @@ async def insert_many(
 
     With `return_keys`, each row takes over its generated key.
     """
+    _check_whole(table, rows)
     with_key, without_key = _by_key(table, rows)
     if with_key and without_key:
         async with transaction(using=label_of(using)) as both:
@@ -100,6 +103,7 @@ async def insert_many(
 
 async def update(table: Table, row: Model, using: Using) -> None:
     """Update the fields of a row that have changed."""
+    _check_whole(table, [row])
     key, origin = stored_row(table, row)
     changed = changed_fields(table, row)
     if not changed:
@@ -115,6 +119,7 @@ async def update(table: Table, row: Model, using: Using) -> None:
 
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
     """Update the changed fields of many rows, all or none; how many rows had some."""
+    _check_whole(table, rows)
     changes = {
         id(row): (row, changed)
         for row in rows
@@ -246,7 +251,7 @@ def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
     """The key of a row as it is stored, and its connection."""
     known = loaded(row)
     if known is None:
-        raise InvalidQuery(f"this `{table.label}` was never saved")
+        raise InvalidQuery(f"this `{table.label}` was never saved, or it was deleted")
     if len(known) == 1:
         raise InvalidQuery(
             f"this `{table.label}` was stored by `bulk_create` without `return_keys=True`, so its "
@@ -331,6 +336,18 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
         if None not in key and key in seen:
             raise InvalidQuery(f"two of the `{table.label}` have the same {quoted(target)}")
         seen.add(key)
+
+
+def _check_whole(table: Table, rows: Iterable[Model]) -> None:
+    """Refuse rows that lack a field, as those of `model_construct` may."""
+    names = table.places.keys()
+    for row in rows:
+        if not names <= row.__dict__.keys():
+            missing = next(name for name in names if name not in row.__dict__)
+            raise InvalidQuery(
+                f"this `{table.label}` has no value for its field `{missing}`: give it one, or "
+                "make the row by calling the model"
+            )
 
 
 def _inserted(table: Table, row: Model) -> tuple[str, ...]:

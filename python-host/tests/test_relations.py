@@ -195,7 +195,7 @@ class TestDeclaration:
     async def test_a_default_is_the_key_of_a_row_that_is_given_none(self) -> None:
         nobody = uuid.UUID(int=5)
 
-        class Owner(ferro.Model, table="rel_owner"):
+        class Owner(ferro.Model, table="rel_default_owner"):
             id: uuid.UUID = ferro.Field(default_factory=uuid.uuid4, primary_key=True)
 
         class Toy(ferro.Model, table="rel_toy"):

@@ -115,14 +115,36 @@ async def test_delete_deletes_the_row_and_only_it() -> None:
     ada, ben = await User.create(name="Ada"), await User.create(name="Ben")
     await ada.delete()
     assert await User.all() == [ben]
-    with pytest.raises(ferro.InvalidQuery, match="never saved"):
-        await ada.delete()
+    for again in (ada.delete, ada.refresh):
+        with pytest.raises(ferro.InvalidQuery, match="never saved, or it was deleted"):
+            await again()
     stale = await User.get(ben.id)
     await ben.delete()
     with pytest.raises(ferro.DoesNotExist, match="gone"):
         await stale.delete()
     await ada.save()
     assert [user.name for user in await User.all()] == ["Ada"]
+
+
+async def test_a_row_that_lacks_a_field_is_refused_and_the_field_is_named() -> None:
+    def incomplete() -> User:
+        return User.model_construct(id=5, age=3, email="x")
+
+    stored = await User.create(name="Ada")
+    del stored.name
+    stored.age = 7
+    for work in (
+        incomplete().save(),
+        User.bulk_create([User(name="x"), incomplete()]),
+        User.bulk_create([incomplete()], return_keys=True),
+        User.upsert(incomplete(), conflict="email"),
+        User.bulk_upsert([incomplete()], conflict="email"),
+        stored.save(),
+        User.bulk_update([stored]),
+    ):
+        with pytest.raises(ferro.InvalidQuery, match="this `User` has no value .* `name`"):
+            await work
+    assert [(user.name, user.age) for user in await User.all()] == [("Ada", 0)]
 
 
 async def test_bulk_create_stores_any_number_of_rows() -> None:
