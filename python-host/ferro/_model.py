@@ -11,6 +11,7 @@ from pydantic._internal._model_construction import (
     build_lenient_weakvaluedict,
 )
 from pydantic._internal._typing_extra import parent_frame_namespace
+from pydantic_core import PydanticCustomError
 from typing_extensions import Self, dataclass_transform
 
 from ._connected import Connected, rows_of, table_of
@@ -116,11 +117,39 @@ def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
 
     if not isinstance(data, dict):
         return handler(data)
+    for name, link in cls.__ferro_links__.items():
+        if name in data:
+            _check_given(cls, link, data[name])
     data, rows = split_relations(cls, data)
     made = handler(data)
     for name, row in rows.items():
         remember(made, cls.__ferro_table__.edge(name), row)
     return made
+
+
+def _check_given(cls: Any, link: Link, given: Any) -> None:
+    """Refuse what is no row: not with an error of the program's, as it may be a request's."""
+    from ._related import NoRow, Unloaded
+
+    name, parts = link.name, given if isinstance(given, (list, tuple)) else [given]
+    if link.kind == "foreign-key":
+        if given is None or isinstance(given, (Model, NoRow, Unloaded)):
+            return
+        reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{link.column}`"
+    else:
+        if any(isinstance(it, Model) for it in parts):
+            return
+        reason = f"`{cls.__name__}.{name}` is not set with the row: add to it when the row is saved"
+    raise pydantic.ValidationError.from_exception_data(
+        cls.__name__,
+        [
+            {
+                "type": PydanticCustomError("relation", "{reason}", {"reason": reason}),
+                "loc": (name,),
+                "input": given,
+            }
+        ],
+    )
 
 
 _relations_taken: Any = pydantic.model_validator(mode="wrap")(classmethod(_take_relations))  # type: ignore[arg-type]

@@ -341,6 +341,21 @@ class TestFollowing:
         with pytest.raises(ferro.InvalidQuery, match="leads to `Author`, not to"):
             await Post.create(title="x", author=Tag(name="y"))
 
+    def test_what_is_no_row_is_an_error_of_validation(self) -> None:
+        """As the body of a request may hold anything."""
+        for given in ({"id": 1, "name": "Ada"}, 1, "Ada", [], ["Ada"]):
+            for name, reason in (("author", "give its key to `author_id`"), ("tags", "not set")):
+                body: dict[str, Any] = {"title": "x", "author_id": 1, name: given}
+                with pytest.raises(pydantic.ValidationError, match=reason) as info:
+                    Post.model_validate(body)
+                assert info.value.errors()[0]["loc"] == (name,)
+        with pytest.raises(pydantic.ValidationError, match=r"author\n.*takes a row"):
+            Post.model_validate_json('{"title": "x", "author": {"id": 1}}')
+        with pytest.raises(pydantic.ValidationError, match="author_id"):
+            Post.model_validate_json('{"title": "x", "author": null}')
+        with pytest.raises(ferro.InvalidQuery, match="has no key yet"):
+            Post(title="x", author=Author(name="new"))
+
     async def test_the_way_back_of_a_unique_one_is_one_row(self) -> None:
         ada, ben, *_ = await blog()
         profile = await Profile.create(bio="poet", author=ada)
