@@ -69,7 +69,7 @@ class Connected(Generic[M]):
 
     async def create(self, **values: Any) -> M:
         """Insert a row, and return it with its generated key."""
-        row = self._model(**values)
+        row = made(self._model, values)
         await insert(self._table, row, self._using)
         return row
 
@@ -108,7 +108,7 @@ class Connected(Generic[M]):
         """Insert a row, or update the one that has its key already; the row as it is stored."""
         if row is not None and values:
             raise InvalidQuery("`upsert` takes an instance, or values of fields")
-        row = self._model(**values) if row is None else self._checked("upsert", [row])[0]
+        row = made(self._model, values) if row is None else self._checked("upsert", [row])[0]
         given = [name for name in self._table.names if name in row.model_fields_set]
         target, updated = conflict_of(self._table, conflict, update, given)
         for _ in range(ROUNDS):
@@ -152,9 +152,9 @@ class Connected(Generic[M]):
         async with transaction(using=label_of(self._using), immediate=True) as together:
             here: Connected[M] = Connected(self._model, together)
             for _ in range(ROUNDS):
-                row, made = await here._ensured("update_or_create", defaults or {}, equals)
-                if made or not defaults:
-                    return row, made
+                row, new = await here._ensured("update_or_create", defaults or {}, equals)
+                if new or not defaults:
+                    return row, new
                 key, _ = stored_row(self._table, row)
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 if await here.where(**equal).update(**defaults):
@@ -176,10 +176,10 @@ class Connected(Generic[M]):
             found = await self.get_or_none(**values)
             if found is not None:
                 return found, False
-            row = self._model(**{**equals, **defaults})
-            made = await insert_or(self._table, row, self._using, (target, ()))
-            if made is not None:
-                return made, True
+            row = made(self._model, {**equals, **defaults})
+            new = await insert_or(self._table, row, self._using, (target, ()))
+            if new is not None:
+                return new, True
             # Another one has made it meanwhile, and may delete it again; or there is one that does
             # not match.
             found = await self.get_or_none(**stored_values(self._table, target, row))
@@ -201,6 +201,11 @@ class Connected(Generic[M]):
             if type(row) is not model and not isinstance(row, model):
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
         return rows
+
+
+def made(model: type[M], values: dict[str, Any]) -> M:
+    """An instance of values by the names of fields, which are those of queries, or by aliases."""
+    return model.model_validate(values, by_name=True)
 
 
 def rows_of(model: type[M]) -> Select[M]:

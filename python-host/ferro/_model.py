@@ -117,10 +117,14 @@ def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
 
     if not isinstance(data, dict):
         return handler(data)
-    for name, link in cls.__ferro_links__.items():
-        if name in data:
-            _check_given(cls, link, data[name])
+    given = [link for name, link in cls.__ferro_links__.items() if name in data]
+    for link in given:
+        _check_given(cls, link, data[link.name])
     data, rows = split_relations(cls, data)
+    for link in given:
+        alias = cls.model_fields[link.column].validation_alias
+        if isinstance(alias, str) and cls.model_config.get("validate_by_alias", True):
+            data[alias] = data.pop(link.column)
     made = handler(data)
     for name, row in rows.items():
         remember(made, cls.__ferro_table__.edge(name), row)

@@ -253,14 +253,16 @@ class RelatedRows(Select[M]):
         return [it[field] for it in found]
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
+        from ._connected import made
+
         edge = self._edge
         assert edge.through is not None, "asked before"
         fields = (*edge.through.source_fields, *edge.through.target_fields)
         pairs = {(*self._key(), *edge.key_of(row)): None for row in rows}
-        made = [through.model(**dict(zip(fields, pair, strict=True))) for pair in pairs]
+        rows_of_pairs = [made(through.model, dict(zip(fields, it, strict=True))) for it in pairs]
         target = through.unique_key(set(fields))
         conflict = None if target is None else (target, ())
-        await insert_many(through, made, self._using, conflict)
+        await insert_many(through, rows_of_pairs, self._using, conflict)
 
     def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:
         """The pairs with these rows, or with all of them."""
