@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,8 @@ class Engine:
         self._gate: tuple[int, _native.Gate] | None = None
         self._shared: dict[str, _native.Session] = {}
         """Sessions of the gate that single statements share."""
+        self.streams: Counter[tuple[asyncio.Task[Any] | None, str]] = Counter()
+        """How many streams that each task has begun go on, by the connection."""
 
     async def connect(
         self,
@@ -99,6 +102,7 @@ class Engine:
         self._default = None
         self._gate = None
         self._shared.clear()
+        self.streams.clear()
 
     def labels(self) -> list[str]:
         """The labels of all connections, sorted."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._aggregate import aggregate, average_of, scalar, sum_of
 from ._change import delete_rows, update_rows
+from ._engine import engine
 from ._expression import Expression, FieldExpression, Shape, Value
 from ._identity import merge
 from ._ordering import Ordering, Outputs, ordering_of
@@ -285,12 +287,17 @@ class Select(Generic[T]):
         label, runner = session(self._using)
         loader = None if query._outputs is not None else self._table.loader
         cursor = await runner.open(prepared, values, loader)
+        owner = (asyncio.current_task(), label)
+        engine.streams[owner] += 1
         try:
             while rows := await cursor.next(batch):
                 for row in merge(label, self._table, rows) if loader else query._decoded(rows):
                     yield row
         finally:
             cursor.close()
+            engine.streams[owner] -= 1
+            if engine.streams[owner] <= 0:
+                del engine.streams[owner]
 
     def sql(self) -> tuple[str, tuple[Any, ...]]:
         """The statement that `all` runs, and what it binds to the placeholders.

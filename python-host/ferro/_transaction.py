@@ -14,7 +14,7 @@ from ._memory import Memory
 from ._message import quoted
 from ._registry import registry
 from ._scope import Scope, current_scope
-from .exceptions import ConfigurationError, FerroError, TransactionError
+from .exceptions import ConfigurationError, FerroError, InvalidQuery, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 
@@ -228,7 +228,8 @@ async def create_tables_of(models: _native.Models, using: str | None) -> None:
 async def disconnect(name: str | None = None) -> None:
     """Wait for what runs on a connection, the default one if it is not named, and close it.
 
-    Raises `TransactionError` inside a transaction on that connection.
+    Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
+    task reads a stream of it.
 
     Example:
         >>> import asyncio, ferro
@@ -243,6 +244,16 @@ async def disconnect(name: str | None = None) -> None:
         raise TransactionError(
             f"inside a transaction on `{label}`, disconnecting would wait for the transaction "
             "itself: end it first"
+        )
+    stream = (asyncio.current_task(), label)
+    for _ in range(3):
+        # One whose loop was left early is closed by a task, which begins in its turn.
+        if stream in engine.streams:
+            await asyncio.sleep(0)
+    if stream in engine.streams:
+        raise InvalidQuery(
+            f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
+            "close its iterator, first"
         )
     await engine.disconnect(label)
 

@@ -20,6 +20,7 @@ import pytest
 
 import ferro
 from conftest import eventually
+from ferro._engine import engine
 from models import User
 
 
@@ -486,3 +487,19 @@ def test_y2_use_after_a_fork_raises_at_once() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     """)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_a_task_does_not_disconnect_what_it_streams_from(url: str) -> None:
+    await ferro.connect(url, auto_migrate=True)
+    await User.bulk_create([User(name=f"{number}") for number in range(10)])
+    seen = 0
+    async for _ in User.select().stream(batch=2):
+        seen += 1
+        with pytest.raises(ferro.InvalidQuery, match="would wait for a stream of this task"):
+            await ferro.disconnect()
+    assert seen == 10
+    # Left early, and closed by nobody in particular.
+    async for _ in User.select().stream(batch=2):
+        break
+    await ferro.disconnect()
+    assert not engine.streams
