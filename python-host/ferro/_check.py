@@ -57,7 +57,11 @@ def check_of(
     values: list[Any] = []
     if typing.get_origin(annotation) is typing.Literal:
         values = list(typing.get_args(annotation))
-    elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+    elif (
+        isinstance(annotation, type)
+        and issubclass(annotation, enum.Enum)
+        and not issubclass(annotation, enum.Flag)
+    ):
         values = [member.value for member in annotation]
     if values:
         tests.append({"one-of": [_constant(where, kind, value) for value in values]})

@@ -14,7 +14,9 @@ import types
 import typing
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Union
 
 import pydantic
@@ -23,7 +25,7 @@ from typing_extensions import is_typeddict
 
 from ._check import check_of
 from ._message import quoted
-from .exceptions import SchemaError
+from .exceptions import DecodeError, SchemaError, TypeMismatch
 
 
 @dataclass(frozen=True)
@@ -127,20 +129,52 @@ class Column:
     """The type of its values, without None."""
     db_column: str | None = None
     enum_class: type[enum.Enum] | None = None
+    use_enum_values: bool = False
+    """Instances hold the values of members, as the model's config says."""
     structure: pydantic.TypeAdapter[Any] | None = None
     """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
+    where: str = ""
+    """How messages name the field, with its model."""
     check: Any = None
     """What the database checks: groups of terms as the WIT has them, without the field's name."""
 
     @property
-    def members(self) -> dict[Any, enum.Enum] | None:
-        """From stored values to members, for the native module."""
-        return None if self.enum_class is None else {it.value: it for it in self.enum_class}
+    def members(self) -> dict[Any, Any] | None:
+        """From stored values to members, for the native module; None for flags, which combine."""
+        if self.enum_class is None or issubclass(self.enum_class, enum.Flag):
+            return None
+        return {it.value: it.value if self.use_enum_values else it for it in self.enum_class}
 
     @property
     def decode(self) -> Callable[[Any], Any] | None:
-        """From a JSON document to the value that a field holds, for the native module."""
-        return None if self.structure is None else self.structure.validate_python
+        """From what is stored to the value that a field holds, for the native module."""
+        if self.structure is not None:
+            return self.structure.validate_python
+        flags = self.enum_class
+        if flags is None or self.members is not None:
+            return None
+        return (lambda it: flags(it).value) if self.use_enum_values else flags
+
+    @cached_property
+    def read(self) -> Callable[[Any], Any] | None:
+        """From what is stored to the value of a field, where the native module does not do it."""
+        members = self.members
+        take = self.decode if members is None else members.__getitem__
+        if take is None:
+            return None
+
+        def read(stored: Any) -> Any:
+            try:
+                return take(stored)
+            except (KeyError, ValueError) as raised:
+                held = f"{stored!r}, which is no value of its enum"
+                if self.structure is not None:
+                    held = f"a document of another shape: {raised}"
+                error = DecodeError(f"`{self.where}` holds {held}")
+                error.column = self.db_column or self.name
+                raise error from None
+
+        return read
 
     @property
     def copy(self) -> Callable[[Any], Any] | None:
@@ -149,15 +183,13 @@ class Column:
             return copy.deepcopy
         return list if self.many else None
 
-    @property
+    @cached_property
     def encode(self) -> Callable[[Any], Any] | None:
         """From a value to what the native module takes; None where that is the same."""
         structure = self.structure
         if structure is not None:
             return lambda it: None if it is None else structure.dump_python(it, mode="json")
-        if self.enum_class is not None:
-            return lambda it: it.value if isinstance(it, enum.Enum) else it
-        return None
+        return None if self.enum_class is None else _encode_enum(self.where, self.enum_class)
 
     @property
     def _is_made_by_client(self) -> bool:
@@ -202,7 +234,9 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
 """Column type and scalar type of what needs no further look."""
 
 
-def column_of(model: str, name: str, info: FieldInfo) -> Column:
+def column_of(
+    model: str, name: str, info: FieldInfo, config: pydantic.ConfigDict | None = None
+) -> Column:
     """The column of a field; says what is wrong with it otherwise."""
     options = next((it for it in info.metadata if isinstance(it, ColumnOptions)), ColumnOptions())
     where = f"{model}.{name}"
@@ -234,7 +268,9 @@ def column_of(model: str, name: str, info: FieldInfo) -> Column:
         annotation=annotation,
         db_column=options.db_column,
         enum_class=members,
+        use_enum_values=(config or {}).get("use_enum_values", False),
         structure=_structure(annotation) if kind == "json" else None,
+        where=where,
         check=check_of(where, options.db_check, kind, annotation, info.metadata),
     )
 
@@ -336,6 +372,27 @@ def _enum_type(where: str, members: type[enum.Enum]) -> tuple[Any, str]:
     if values and all(isinstance(value, str) for value in values):
         return {"enumeration": snake_case(members.__name__)}, "text"
     raise SchemaError(f"field `{where}`: the values of an enum are texts, or integers")
+
+
+def _encode_enum(where: str, members: type[enum.Enum]) -> Callable[[Any], Any]:
+    """From a member, or the value of one, to what is stored: all else could not be read back."""
+    values = {member.value for member in members}
+    flags = issubclass(members, enum.Flag)
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, members):
+            return value.value
+        if value is None:
+            return None
+        if not isinstance(value, enum.Enum):
+            with suppress(ValueError, TypeError, ArithmeticError):
+                if value in values or (flags and members(value) is not None):
+                    return value
+        raise TypeMismatch(
+            f"`{where}` takes a `{members.__name__}` or the value of one, and this is none"
+        )
+
+    return encode
 
 
 _TYPE_NAMES: dict[str, tuple[Any, str]] = {

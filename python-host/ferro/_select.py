@@ -402,14 +402,11 @@ class Select(Generic[T]):
     def _decoded(self, rows: list[dict[str, Any]]) -> list[Any]:
         """Values of enums and of documents that have a shape, in dicts."""
         for name, value in self._outputs or ():
-            column = value.column if isinstance(value, FieldExpression) else None
-            decode = None
-            if column is not None:
-                decode = column.enum_class or column.decode
-            if decode is not None:
+            read = value.column.read if isinstance(value, FieldExpression) else None
+            if read is not None:
                 for row in rows:
                     if row[name] is not None:
-                        row[name] = decode(row[name])
+                        row[name] = read(row[name])
         return rows
 
     def _output(self, field: Any) -> tuple[str, Value]:

@@ -115,7 +115,9 @@ class Table:
         for field, info in model.model_fields.items():
             of = next((it for it in info.metadata if isinstance(it, KeyOf)), None)
             if of is None:
-                self._plain[field] = self._declared(column_of(self.label, field, info))
+                self._plain[field] = self._declared(
+                    column_of(self.label, field, info, model.model_config)
+                )
             else:
                 self._foreign[field] = (of.link, of)
         self._check_keys()
@@ -259,6 +261,7 @@ class Table:
             index=link.index,
             has_default=not self.model.model_fields[name].is_required(),
             db_default=_key_default(f"{self.label}.{link.name}", link, key),
+            where=f"{self.label}.{name}",
             check=None,
         )
 

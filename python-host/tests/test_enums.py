@@ -1,0 +1,147 @@
+"""Fields of enums: what is stored can be read back, whoever put it there."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import pydantic
+import pytest
+
+import ferro
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Mood(enum.Enum):
+    GLAD = "glad"
+    SAD = "sad"
+
+
+class Weather(str, enum.Enum):
+    GLAD = "glad"
+
+
+class Rank(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Right(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+    BOTH = 3
+
+
+class Side(enum.Flag):
+    LEFT = 1
+    RIGHT = 2
+
+
+class Enumerated(ferro.Model, table="enums_enumerated"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    mood: Mood | None = None
+    rank: Rank = Rank.LOW
+    right: Right = Right.READ
+    side: Side = Side.LEFT
+
+
+class Plain(ferro.Model, table="enums_plain"):
+    model_config = pydantic.ConfigDict(use_enum_values=True, validate_default=True)
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    mood: Mood = Mood.SAD
+    rank: Rank = Rank.LOW
+    right: Right = Right.READ
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("mood", "furious"),
+    ("mood", Weather.GLAD),
+    ("mood", ["glad"]),
+    ("rank", 9),
+    ("rank", Right.READ),
+    ("right", "read"),
+    ("side", 8),
+]
+
+
+async def test_what_is_no_member_is_refused_before_it_is_stored() -> None:
+    kept = await Enumerated.create(mood=Mood.GLAD)
+    for name, value in WRONG:
+        with pytest.raises(ferro.TypeMismatch, match=rf"`Enumerated.{name}` takes a `\w+` or"):
+            row = Enumerated()
+            setattr(row, name, value)
+            await row.save()
+        with pytest.raises(ferro.TypeMismatch, match=f"`Enumerated.{name}`") as raised:
+            row = Enumerated()
+            setattr(row, name, value)
+            await Enumerated.bulk_create([Enumerated(), row])
+        assert "furious" not in str(raised.value)
+        with pytest.raises(ferro.TypeMismatch):
+            changed = await Enumerated.get(kept.id)
+            setattr(changed, name, value)
+            await changed.save()
+        with pytest.raises(ferro.TypeMismatch):
+            await Enumerated.bulk_update([changed])
+    for value in (True, 1.0):
+        with pytest.raises(ferro.TypeMismatch, match=r"`Enumerated.rank` takes an int"):
+            await Enumerated.model_construct(
+                id=None, mood=None, rank=value, right=Right.READ, side=Side.LEFT
+            ).save()
+    assert await Enumerated.all() == [kept]
+
+
+async def test_the_value_of_a_member_is_stored_as_the_member() -> None:
+    row = await Enumerated.create()
+    row.mood, row.rank = "sad", 2  # type: ignore[assignment]
+    await row.save()
+    found = await Enumerated.get(row.id)
+    assert (found.mood, found.rank) == (Mood.SAD, Rank.HIGH)
+    assert isinstance(found.rank, Rank)
+
+
+async def test_flags_are_stored_with_all_their_combinations() -> None:
+    for right in (Right(0), Right.READ, Right.BOTH, Right.READ | Right.WRITE):
+        for side in (Side(0), Side.LEFT | Side.RIGHT):
+            made = await Enumerated.create(right=right, side=side)
+            found = await Enumerated.get(made.id)
+            assert (found.right, found.side) == (right, side)
+            assert isinstance(found.right, Right)
+            assert isinstance(found.side, Side)
+            assert found in await Enumerated.where(right=right, side=side).all()
+            assert await Enumerated.where(id=made.id).values("right", "side") == [
+                {"right": right, "side": side}
+            ]
+
+
+def test_a_database_cannot_check_flags_by_a_list() -> None:
+    with pytest.raises(ferro.SchemaError, match="there is nothing"):
+
+        class CheckedFlags(ferro.Model):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            right: Right = ferro.Field(default=Right.READ, db_check=True)
+
+
+async def test_a_model_of_enum_values_is_loaded_as_it_was_made() -> None:
+    made = await Plain.create(mood=Mood.GLAD, rank=Rank.HIGH, right=Right.READ | Right.WRITE)
+    found = await Plain.get(made.id)
+    assert found == made
+    assert (found.mood, found.rank, found.right) == ("glad", 2, 3)
+    assert {type(found.mood), type(found.rank)} == {str, int}
+    assert await Plain.where(mood=Mood.GLAD).values("mood", "rank") == [{"mood": "glad", "rank": 2}]
+    found.mood = "furious"  # type: ignore[assignment]
+    with pytest.raises(ferro.TypeMismatch, match="`Plain.mood` takes a `Mood`"):
+        await found.save()
+
+
+async def test_an_unknown_stored_value_is_a_decode_error_in_values_too() -> None:
+    row = await Enumerated.create()
+    for column, value in (("rank", 7), ("side", 64)):
+        await ferro.execute(f"update enums_enumerated set {column} = {value} where id = ?", row.id)
+        with pytest.raises(ferro.DecodeError) as raised:
+            await Enumerated.all()
+        assert raised.value.column == column
+        with pytest.raises(ferro.DecodeError, match=f"`Enumerated.{column}` holds") as raised:
+            await Enumerated.select(column).all()
+        assert raised.value.column == column
+        await ferro.execute(f"update enums_enumerated set {column} = 1")
