@@ -25,6 +25,7 @@ from typing_extensions import is_typeddict
 
 from ._check import check_of
 from ._message import quoted
+from ._structure import Structure
 from .exceptions import DecodeError, SchemaError, TypeMismatch
 
 
@@ -131,7 +132,7 @@ class Column:
     enum_class: type[enum.Enum] | None = None
     use_enum_values: bool = False
     """Instances hold the values of members, as the model's config says."""
-    structure: pydantic.TypeAdapter[Any] | None = None
+    structure: Structure | None = None
     """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
     where: str = ""
     """How messages name the field, with its model."""
@@ -149,7 +150,7 @@ class Column:
     def decode(self) -> Callable[[Any], Any] | None:
         """From what is stored to the value that a field holds, for the native module."""
         if self.structure is not None:
-            return self.structure.validate_python
+            return self.structure.decode
         flags = self.enum_class
         if flags is None or self.members is not None:
             return None
@@ -186,9 +187,8 @@ class Column:
     @cached_property
     def encode(self) -> Callable[[Any], Any] | None:
         """From a value to what the native module takes; None where that is the same."""
-        structure = self.structure
-        if structure is not None:
-            return lambda it: None if it is None else structure.dump_python(it, mode="json")
+        if self.structure is not None:
+            return self.structure.encode
         return None if self.enum_class is None else _encode_enum(self.where, self.enum_class)
 
     @property
@@ -269,7 +269,7 @@ def column_of(
         db_column=options.db_column,
         enum_class=members,
         use_enum_values=(config or {}).get("use_enum_values", False),
-        structure=_structure(annotation) if kind == "json" else None,
+        structure=_structure(where, annotation) if kind == "json" else None,
         where=where,
         check=check_of(where, options.db_check, kind, annotation, info.metadata),
     )
@@ -338,19 +338,19 @@ def _has_shape(annotation: Any) -> bool:
     )
 
 
-def _structure(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
+def _structure(where: str, annotation: Any) -> Structure | None:
     """What turns a document into a value, where it is more than dicts and lists."""
     parts = [annotation]
     while parts:
         part = _without_metadata(parts.pop())
         if _has_shape(part):
-            return pydantic.TypeAdapter(annotation)
+            return Structure(where, annotation)
         parts += [it for it in typing.get_args(part) if it is not Any and it is not ...]
         if part not in (dict, list, str, int, float, bool, Any, type(None)) and (
             isinstance(part, type) and typing.get_origin(part) is None
         ):
             # A date inside of a list, for one: JSON has it as a text.
-            return pydantic.TypeAdapter(annotation)
+            return Structure(where, annotation)
     return None
 
 

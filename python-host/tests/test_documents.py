@@ -1,0 +1,278 @@
+"""Documents that have a shape: what is stored is all of them, and can be read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+from decimal import Decimal
+from typing import Annotated, Any, Optional
+
+import pydantic
+import pytest
+from typing_extensions import TypedDict
+
+import ferro
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Street(pydantic.BaseModel):
+    name: str
+    since: Optional[datetime.date] = None  # noqa: UP045
+    toll: Decimal = 0  # type: ignore[assignment]
+
+
+class Size(TypedDict):
+    width: int
+
+
+@dataclasses.dataclass
+class Door:
+    number: int
+
+
+class House(ferro.Model, table="documents_house"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    street: Street | None = None
+    streets: list[Street] = ferro.Field(default=[])
+    days: dict[str, datetime.date] = ferro.Field(default={})
+    size: Size | None = None
+    door: Door | None = None
+
+
+async def test_a_document_that_has_not_its_shape_is_refused_before_it_is_stored() -> None:
+    kept = await House.create(street=Street(name="Way"), days={"a": datetime.date(2024, 1, 2)})
+    for name, value in (
+        ("street", {"nam": "typo"}),
+        ("street", 5),
+        ("street", Street.model_construct(name=["no"])),
+        ("streets", [Street(name="Way"), {"since": "1999-01-01"}]),
+        ("days", {"a": "no date"}),
+        ("size", {"width": "wide"}),
+        ("size", {}),
+        ("door", {"number": None}),
+        ("door", Door("x")),  # type: ignore[arg-type]
+    ):
+        row = House()
+        setattr(row, name, value)
+        with pytest.raises(ferro.TypeMismatch, match=f"`House.{name}` takes a doc"):
+            await row.save()
+        with pytest.raises(ferro.TypeMismatch, match=f"`House.{name}` takes a doc") as raised:
+            await House.bulk_create([House(), row])
+        for given in ("typo", "no date", "wide"):
+            assert given not in str(raised.value)
+        changed = await House.get(kept.id)
+        setattr(changed, name, value)
+        with pytest.raises(ferro.TypeMismatch):
+            await changed.save()
+    assert await House.all() == [kept]
+    with pytest.raises(ferro.TypeMismatch, match="its shape: `name`: Field required$"):
+        row.door, row.street = None, {"nam": "typo"}  # type: ignore[assignment]
+        await row.save()
+
+
+async def test_what_validates_is_stored_as_its_shape() -> None:
+    row = await House.create(street=Street(name="Way"))
+    row.street = {"name": "Lane", "since": "2020-02-29"}  # type: ignore[assignment]
+    row.days = {"a": "2024-01-02"}  # type: ignore[dict-item]
+    await row.save()
+    found = await House.get(row.id)
+    assert found.street == Street(name="Lane", since=datetime.date(2020, 2, 29))
+    assert found.days == {"a": datetime.date(2024, 1, 2)}
+
+
+class Counted(pydantic.BaseModel):
+    number: int
+    made: int = 0
+
+    @pydantic.field_validator("number")
+    @classmethod
+    def count(cls, number: int) -> int:
+        Counted.validated += 1
+        return number
+
+    validated = 0
+
+    model_config = pydantic.ConfigDict(ignored_types=(int,))
+
+
+class Many(ferro.Model, table="documents_many"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    counted: Counted
+
+
+async def test_what_is_of_the_right_class_is_not_validated_again() -> None:
+    rows = [Many(counted=Counted(number=number)) for number in range(10)]
+    before = Counted.validated
+    assert await Many.bulk_create(rows) == 10
+    assert Counted.validated == before
+
+
+class Camel(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(
+        alias_generator=lambda name: name.title().replace("_", ""), serialize_by_alias=True
+    )
+    first_name: str
+    last_name: str = "none"
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+    day: datetime.date
+    pair: tuple[int, int] = (1, 2)
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def year(self) -> int:
+        return self.day.year
+
+
+class Hidden(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True)
+    shown: int
+    hidden: str = pydantic.Field(exclude=True)
+    inner: Optional["Hidden"] = pydantic.Field(default=None, exclude=True)  # noqa: UP037, UP045
+
+
+class Swapped(pydantic.BaseModel):
+    one: int = pydantic.Field(alias="two")
+    two: int = pydantic.Field(validation_alias=pydantic.AliasChoices("three", "one"))
+
+
+@dataclasses.dataclass
+class Point:
+    x: Annotated[int, pydantic.Field(alias="left")]
+    hidden: Annotated[Hidden | None, pydantic.Field(exclude=True)] = None
+
+
+class Text(pydantic.BaseModel):
+    text: bytes
+
+
+class Blob(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    blob: bytes
+
+
+class Embedded(pydantic.BaseModel):
+    document: pydantic.Json[list[int]]
+
+
+class Login(pydantic.BaseModel):
+    password: pydantic.SecretStr
+
+    @pydantic.field_serializer("password")
+    def value(self, password: pydantic.SecretStr) -> str:
+        return password.get_secret_value()
+
+
+class Printed(ferro.Model, table="documents_printed"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    camel: Camel | None = None
+    camels: dict[str, list[Camel]] = ferro.Field(default={})
+    strict: Strict | None = None
+    hidden: Hidden | None = None
+    hiddens: list[Hidden] = ferro.Field(default=[])
+    swapped: Swapped | None = None
+    point: Point | None = None
+    text: Text | None = None
+    blob: Blob | None = None
+    embedded: Embedded | None = None
+    login: Login | None = None
+
+
+HIDDEN = Hidden(shown=1, hidden="it", inner=Hidden(shown=2, hidden="too"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("camel", Camel(FirstName="Ada")),
+        ("camels", {"a": [Camel(FirstName="Ada"), Camel(FirstName="Ben", LastName="B")]}),
+        ("strict", Strict(day=datetime.date(2024, 2, 29))),
+        ("hidden", HIDDEN),
+        ("hiddens", [HIDDEN, HIDDEN]),
+        ("swapped", Swapped(two=1, three=2)),
+        ("point", Point(x=1, hidden=HIDDEN)),
+        ("text", Text(text="Zürich".encode())),
+        ("blob", Blob(blob=b"\xff\x00\xfe>?")),
+        ("embedded", Embedded(document="[1, 2]")),
+        ("login", Login(password=pydantic.SecretStr("hunter2"))),
+    ],
+)
+async def test_how_a_nested_model_prints_does_not_change_what_is_stored(
+    name: str, value: Any
+) -> None:
+    made = await Printed.create(**{name: value})
+    found = await Printed.get(made.id)
+    assert found == made
+    assert getattr(found, name) == value
+    assert await Printed.select(name).all() == [{name: value}]
+    await Printed.where(id=made.id).update(**{name: value})
+    assert getattr(await Printed.get(made.id), name) == value
+
+
+async def test_a_document_has_the_names_of_the_fields() -> None:
+    await Printed.create(camel=Camel(FirstName="Ada"), strict=Strict(day=datetime.date(2024, 1, 2)))
+    assert await Printed.where(lambda p: p.camel["first_name"] == "Ada").count() == 1
+    (row,) = await ferro.fetch_all("select camel, strict from documents_printed")
+    camel, strict = (json.loads(it) if isinstance(it, str) else it for it in row.values())
+    assert camel == {"first_name": "Ada", "last_name": "none"}
+    assert strict == {"day": "2024-01-02", "pair": [1, 2]}
+
+
+async def test_documents_by_alias_are_read_too(dialect: str) -> None:
+    row = await Printed.create()
+    cast = "::jsonb" if dialect == "postgres" else ""
+    for name, document, value in (
+        ("camel", {"FirstName": "A", "LastName": "B"}, Camel(FirstName="A", LastName="B")),
+        ("point", {"left": 3}, Point(x=3)),
+        ("swapped", {"two": 1, "three": 2}, Swapped(two=1, three=2)),
+    ):
+        sql = f"update documents_printed set {name} = ?{cast} where id = ?"
+        await ferro.execute(sql, json.dumps(document), row.id)
+        assert getattr(await Printed.get(row.id), name) == value
+
+
+async def test_what_json_cannot_hold_is_refused_and_the_way_out_is_named() -> None:
+    for value in (Text(text=b"\xff"), {"text": b"\xff"}):
+        row = Printed()
+        row.text = value  # type: ignore[assignment]
+        with pytest.raises(ferro.TypeMismatch, match=r"`Printed.text` takes .*ser_json_bytes"):
+            await row.save()
+    row = Printed(camels={"a": [Camel(FirstName="x")]})
+    row.camels["a"][0].last_name = object()  # type: ignore[assignment]
+    with pytest.raises(ferro.TypeMismatch, match="`Printed.camels` takes"):
+        await row.save()
+    row = Printed(camel=Camel(FirstName="x"))
+    row.camel.first_name = math.nan  # type: ignore[union-attr, assignment]
+    with pytest.raises(ferro.TypeMismatch, match="`Printed.camel` takes"):
+        await row.save()
+    assert await Printed.select().count() == 0
+
+
+def test_secrets_that_would_be_lost_are_refused_where_the_class_is_defined() -> None:
+    class Account(pydantic.BaseModel):
+        passwords: list[pydantic.SecretStr]
+
+    class Key(pydantic.BaseModel):
+        number: pydantic.Secret[int]
+
+    for shape in (Account, list[Account], dict[str, Key], list[pydantic.SecretBytes]):
+        namespace = {
+            "__module__": __name__,
+            "__annotations__": {"id": int, "it": shape},
+            "id": ferro.Field(primary_key=True),
+        }
+        with pytest.raises(ferro.SchemaError, match=r"field `Safe.it`: a secret"):
+            type(ferro.Model)("Safe", (ferro.Model,), namespace)
+
+
+async def test_a_document_of_another_shape_is_a_decode_error_in_values_too() -> None:
+    await House.create(street=Street(name="x"))
+    await ferro.execute("""update documents_house set street = '{"nam": 1}'""")
+    with pytest.raises(ferro.DecodeError, match="`House.street` holds a doc") as raised:
+        await House.select("street").all()
+    assert raised.value.column == "street"
