@@ -11,6 +11,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ._message import naming_enums
 from .exceptions import BY_KIND, FerroError, InternalError, LimitError, SchemaError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Compiler:
         # wasmtime-py tells ok and err by their classes here, and by a tag below.
         made: ResourceAny | str = self._enter("[static]catalog.create", catalog.models)
         if isinstance(made, str):
-            raise SchemaError(_faults(made))
+            raise SchemaError(_faults(made, catalog.models))
         self._handles[catalog.number] = made
         return made
 
@@ -131,9 +132,11 @@ def _error(text: str) -> FerroError:
     return BY_KIND.get(error["kind"], InternalError)(error["message"], kind=error["kind"])
 
 
-def _faults(text: str) -> str:
+def _faults(text: str, models: str) -> str:
     """Every fault of the models, one a line."""
-    return "the models are not valid:\n" + "\n".join(f"  {fault}" for fault in json.loads(text))
+    schema = json.loads(models)
+    faults = (f"  {naming_enums(fault, schema)}" for fault in json.loads(text))
+    return "the models are not valid:\n" + "\n".join(faults)
 
 
 compiler = Compiler()

@@ -140,6 +140,17 @@ class Column:
     """What the database checks: groups of terms as the WIT has them, without the field's name."""
 
     @property
+    def enumeration(self) -> str | None:
+        """The name of its enum, if that is a type of the database."""
+        kind = self.column_type
+        return kind.get("enumeration") if isinstance(kind, dict) else None
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of its enum."""
+        return [] if self.enum_class is None else [it.value for it in self.enum_class]
+
+    @property
     def members(self) -> dict[Any, Any] | None:
         """From stored values to members, for the native module; None for flags, which combine."""
         if self.enum_class is None or issubclass(self.enum_class, enum.Flag):

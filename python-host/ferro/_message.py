@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 def quoted(names: Iterable[object]) -> str:
     """Names as a message lists them: "`id`, `name`"; empty, if there is none."""
     return ", ".join(f"`{name}`" for name in names)
+
+
+def naming_enums(fault: str, schema: dict[str, Any]) -> str:
+    """A fault of the models, with the fields of the enum that it is about."""
+    for enum in schema["enums"] if "enum" in fault else ():
+        name = enum["name"]
+        fields = [
+            f"{model['name']}.{field['name']}"
+            for model in schema["models"]
+            for field in model["fields"]
+            if field["kind"] == {"enumeration": name}
+        ]
+        if f"`{name}`" in fault:
+            return (
+                f"{fault}: name the enum of {quoted(fields)} otherwise, or give the field "
+                '`ferro.Field(db_type="text")`, for which the database needs no type'
+            )
+    return fault

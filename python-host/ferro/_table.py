@@ -89,6 +89,8 @@ class Table:
     """All but a key that the database generates."""
     places: dict[str, int]
     """Where in what is known of a stored row the value of a field is."""
+    enums: tuple[Column, ...]
+    """The columns whose enum is a type of the database."""
     encoded: dict[str, Callable[[Any], Any]]
     """How fields are stored whose values are not stored as they are."""
 
@@ -236,6 +238,7 @@ class Table:
         self.keys = tuple(it for it in columns.values() if it.primary_key)
         self.names = tuple(columns)
         self.names_without_key = tuple(it.name for it in columns.values() if not it.generated)
+        self.enums = tuple(it for it in columns.values() if it.enumeration is not None)
         self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
         self.places = {name: place for place, name in enumerate(columns, 1)}
         self.loader = _native.Loader(
@@ -345,6 +348,7 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """The WIT's `model`, as JSON."""
+        self._check_enums()
         edges = {edge.name: back for edge, back in self.own_edges()}
         foreign = [it for it in self.links.values() if it.kind == "foreign-key"]
         pairs = [it for it in self.links.values() if it.kind == "many-to-many"]
@@ -393,6 +397,19 @@ class Table:
                 if column.check is not None
             ],
         }
+
+    def _check_enums(self) -> None:
+        """Refuse two enums of one name: they would be one type of the database."""
+        others = [it for table in self.registry._tables.values() for it in table.enums]
+        for column in self.enums:
+            for other in others:
+                if other.enumeration == column.enumeration and other.values != column.values:
+                    raise SchemaError(
+                        f"`{column.where}` and `{other.where}` have enums of the name "
+                        f"`{column.enumeration}` with different values: name one otherwise, or "
+                        'give its field `ferro.Field(db_type="text")`, for which the database '
+                        "needs no type"
+                    )
 
     def _check_keys(self) -> None:
         names = {it.name for it in self._plain.values() if it.primary_key}

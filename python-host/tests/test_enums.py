@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from typing import Any
 
 import pydantic
 import pytest
 
 import ferro
+from ferro._registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -145,3 +147,51 @@ async def test_an_unknown_stored_value_is_a_decode_error_in_values_too() -> None
             await Enumerated.select(column).all()
         assert raised.value.column == column
         await ferro.execute(f"update enums_enumerated set {column} = 1")
+
+
+def table_with(name: str, members: type[enum.Enum], **options: Any) -> Any:
+    namespace = {
+        "__module__": __name__,
+        "__annotations__": {"id": int | None, "it": members},
+        "id": ferro.Field(default=None, primary_key=True),
+        "it": ferro.Field(**options),
+    }
+    return type(ferro.Model)(name, (ferro.Model,), namespace)
+
+
+@pytest.fixture
+def forgotten() -> Iterator[list[Any]]:
+    """Models that do not fit the others."""
+    models: list[Any] = []
+    yield models
+    for model in models:
+        registry.remove(model.__ferro_table__)
+
+
+async def test_two_enums_of_one_name_are_named_with_the_way_out(forgotten: list[Any]) -> None:
+    one, two = enum.Enum("Twice", {"A": "a"}), enum.Enum("Twice", {"A": "a", "B": "b"})
+    forgotten += [table_with("HasTwice", one), table_with("HasTwiceToo", two)]
+    with pytest.raises(ferro.SchemaError) as raised:
+        await ferro.create_tables()
+    for part in ("`HasTwice.it`", "`HasTwiceToo.it`", "`twice`", 'ferro.Field(db_type="text")'):
+        assert part in str(raised.value)
+    forgotten.append(table_with("HasTwiceToo", two, db_type="text"))
+    await ferro.create_tables()
+    for model, member in ((forgotten[0], one["A"]), (forgotten[2], two["B"])):
+        row = await model.create(it=member)
+        assert await model.where(it=member) == [row]
+
+
+async def test_an_enum_named_like_a_type_or_a_table_is_named_with_the_way_out(
+    forgotten: list[Any],
+) -> None:
+    for name in ("Text", "Date", "Point", "EnumsPlain"):
+        members = enum.Enum(name, {"A": "a"})
+        forgotten.append(table_with("HasOdd", members))
+        with pytest.raises(ferro.SchemaError, match="`HasOdd.it` otherwise, or give .*db_type="):
+            await ferro.create_tables()
+        forgotten.append(table_with("HasOdd", members, db_type="text"))
+        await ferro.create_tables()
+        row = await forgotten[-1].create(it=members["A"])
+        assert await forgotten[-1].where(it="a") == [row]
+        await row.delete()
