@@ -11,7 +11,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ._message import naming_enums
+from ._message import naming_enums, naming_fields
 from .exceptions import BY_KIND, FerroError, InternalError, LimitError, SchemaError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Compiler:
             handle = self._handle(catalog)
             answer = self._enter(f"[method]catalog.{method}", handle, request)
         if answer.tag == "err":
-            raise _error(answer.payload)
+            raise _error(answer.payload, request)
         text: str = answer.payload
         return text
 
@@ -127,9 +127,10 @@ class Catalog:
         self._compiler.drop(self)
 
 
-def _error(text: str) -> FerroError:
+def _error(text: str, request: str) -> FerroError:
     error = json.loads(text)
-    return BY_KIND.get(error["kind"], InternalError)(error["message"], kind=error["kind"])
+    message = naming_fields(error["message"], request)
+    return BY_KIND.get(error["kind"], InternalError)(message, kind=error["kind"])
 
 
 def _faults(text: str, models: str) -> str:

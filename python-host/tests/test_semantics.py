@@ -255,3 +255,22 @@ async def test_fields_of_the_same_model_are_taken_from_wherever_they_come() -> N
     assert await Pilot.where(Worker.name == "Cyd").order_by(Worker.id).limit(1).all() == [pilot]
     with pytest.raises(ferro.InvalidQuery, match="a field of `Pilot` in a query of `Worker`"):
         await Worker.where(Pilot.hours > 1)
+
+
+async def test_an_error_of_the_core_names_the_fields_that_it_is_about() -> None:
+    for query, message in (
+        (lambda: User.where(lambda u: u.age + u.name > 3), "`User.age`, `User.name`: text is no"),
+        (lambda: User.select(n=lambda u: u.age.lower()), "`User.age`: `lower` does not take integ"),
+        (lambda: User.select("age").group_by("name"), "`User.age`: the field is neither grouped"),
+        (lambda: User.where(lambda u: (u.age > 1) & u.name), "`User.name`: a condition is a bool"),
+        (
+            lambda: Country.where(lambda c: c.cities.any(lambda t: t.name * t.country_id < "")),
+            "`name`, `country_id`: text is no number",
+        ),
+        (
+            lambda: City.select(it=lambda c: c.name * c.country.code),
+            "`City.name`, `City.country.code`: text is no number",
+        ),
+    ):
+        with pytest.raises(ferro.QueryError, match=f"^{message}"):
+            await query().all()
