@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._message import quoted
-from .exceptions import TypeMismatch
+from .exceptions import InvalidQuery, TypeMismatch
 
 if TYPE_CHECKING:
     from ._expression import Expression, Value
@@ -47,6 +47,9 @@ class JsonValue:
             raise TypeMismatch(f"`{self._name}` is read as one of {known}")
         return self._part(kind)
 
+    def __repr__(self) -> str:
+        return f"<{self._name}, a part of a document>"
+
     def _part(self, kind: str = "json") -> Value:
         return self._document._part(self._steps, kind, self._name)
 
@@ -58,10 +61,29 @@ class JsonValue:
         """The document has such a part, of whatever type; a JSON null is one."""
         return self._part().is_not_null()
 
+    def is_distinct_from(self, other: object) -> Expression:
+        """Not the same; a part that is not there differs from every value."""
+        if other is None:
+            return self.is_not_null()
+        return self.as_type(type(other)).is_distinct_from(other)
+
+    def between(self, lower: object, upper: object) -> Expression:
+        """From `lower` to `upper`, both included."""
+        types = {type(lower), type(upper)}
+        wider = float if types == {int, float} else type(lower)
+        return self.as_type(wider).between(lower, upper)
+
     def in_(self, values: Iterable[object]) -> Expression:
-        """One of some values of one type."""
-        given = list(values)
-        return self.as_type(type(given[0]) if given else str).in_(given)
+        """One of some values of one type; None among them means "or not there"."""
+        given, null = self._values(values)
+        found = self._of_type(given).in_(given)
+        return found | self.is_null() if null else found
+
+    def not_in(self, values: Iterable[object]) -> Expression:
+        """None of some values of one type; None among them means "and there"."""
+        given, null = self._values(values)
+        found = self._of_type(given).not_in(given)
+        return found & self.is_not_null() if null else found
 
     def like(self, pattern: str) -> Expression:
         """Matches a pattern of SQL; capitals count."""
@@ -70,6 +92,55 @@ class JsonValue:
     def ilike(self, pattern: str) -> Expression:
         """Matches a pattern of SQL; capitals do not count."""
         return self.as_type(str).ilike(pattern)
+
+    def not_like(self, pattern: str) -> Expression:
+        """A text that does not match a pattern of SQL; capitals count."""
+        return self.as_type(str).not_like(pattern)
+
+    def not_ilike(self, pattern: str) -> Expression:
+        """A text that does not match a pattern of SQL; capitals do not count."""
+        return self.as_type(str).not_ilike(pattern)
+
+    def contains(self, part: object) -> Expression:
+        """A text has a text in it, taken as it is; a document has a document in it."""
+        return (self.as_type(str) if isinstance(part, str) else self._part()).contains(part)
+
+    def startswith(self, text: str) -> Expression:
+        """Begins with a text, which is taken as it is."""
+        return self.as_type(str).startswith(text)
+
+    def endswith(self, text: str) -> Expression:
+        """Ends with a text, which is taken as it is."""
+        return self.as_type(str).endswith(text)
+
+    def lower(self) -> Value:
+        """The text in small letters."""
+        return self.as_type(str).lower()
+
+    def upper(self) -> Value:
+        """The text in capitals."""
+        return self.as_type(str).upper()
+
+    def trim(self) -> Value:
+        """The text without spaces at its ends."""
+        return self.as_type(str).trim()
+
+    def length(self) -> Value:
+        """How many characters the text has."""
+        return self.as_type(str).length()
+
+    def coalesce(self, other: object) -> Value:
+        """The value, or another one in place of a part that is not there."""
+        return self.as_type(type(other)).coalesce(other)
+
+    def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
+        values = listed(self._name, values)
+        given = [it for it in values if it is not None]
+        return given, len(given) < len(values)
+
+    def _of_type(self, given: list[object]) -> Value:
+        """Read as the type of some values; of none, it does not matter."""
+        return self.as_type(type(given[0]) if given else str)
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return self.is_null() if other is None else self.as_type(type(other)) == other
@@ -90,6 +161,20 @@ class JsonValue:
         return self.as_type(type(other)) >= other
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def listed(name: str, values: Iterable[object]) -> list[object]:
+    """The values that are given for `in_` and its like. A text is one value, a query is none."""
+    if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
+        return list(values)
+    from ._select import Select
+
+    if isinstance(values, Select):
+        raise InvalidQuery(
+            f"`{name}` takes a list of values, and not a query: await it and give the values of "
+            "its rows, or ask with `any` for the rows of a relation"
+        )
+    raise TypeMismatch(f"`{name}` takes a list of values, not `{type(values).__name__}`")
 
 
 _KINDS: dict[type, str] = {

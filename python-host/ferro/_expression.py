@@ -11,7 +11,7 @@ import enum
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._document import JsonValue
+from ._document import JsonValue, listed
 from .exceptions import TypeMismatch
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ class Value(Expression):
 
     def _with_list(self, operator: str, values: Iterable[object]) -> Expression:
         shape = ("binary", operator, self.shape, self._parameter(many=True))
-        return Expression(shape, (*self.values, list(values)))
+        return Expression(shape, (*self.values, listed(self._name, values)))
 
     def _call(self, name: str, kind: str) -> Value:
         return self._derived(("call", name, self.shape), self.values, kind)
@@ -375,13 +375,9 @@ class Value(Expression):
         return value.value if isinstance(value, enum.Enum) else value
 
     def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
-        if isinstance(values, (str, bytes)):
-            raise TypeMismatch(
-                f"`{self._name}` takes a list of values, not `{type(values).__name__}`"
-            )
         if self._many or self._kind == "json":
             raise TypeMismatch(f"`{self._name}` cannot be looked up in a list")
-        values = list(values)
+        values = listed(self._name, values)
         given = [self._value(value) for value in values if value is not None]
         return given, len(given) < len(values)
 

@@ -170,13 +170,53 @@ class TestDocuments:
         by_size = await Document.select("title").order_by(data["size"].as_type(int).desc())
         assert [row["title"] for row in by_size] == ["b", "a", "c"]
 
+    async def test_a_part_is_asked_what_a_text_is_asked(self) -> None:
+        data: Any = Document.data
+        city = data["city"]["name"]
+        assert await self.titles(city.contains("ric")) == ["a"]
+        assert await self.titles(city.contains("%")) == []
+        assert await self.titles(city.startswith("Z")) == ["a"]
+        assert await self.titles(city.endswith("n")) == ["b"]
+        assert await self.titles(city.not_like("B%")) == ["a"]
+        assert await self.titles(city.not_ilike("b%")) == ["a"]
+        assert await self.titles(city.lower() == "bern") == ["b"]
+        assert await self.titles(city.upper() == "BERN") == ["b"]
+        assert await self.titles(city.trim().length() == 4) == ["b"]
+        assert await self.titles(city.length() > 4) == ["a"]
+        assert await self.titles(city.coalesce("none") == "none") == ["c"]
+        assert await self.titles(city.is_distinct_from("Bern")) == ["a", "c"]
+        assert await self.titles(data["list"].is_distinct_from(None)) == ["b"]
+        assert await self.titles(data["size"].between(3, 4)) == ["a"]
+        assert await self.titles(data["size"].between(3.5, 40)) == ["b"]
+
+    async def test_none_among_the_values_of_a_part_is_a_part_that_is_not_there(self) -> None:
+        size: Any = Document.data["size"]  # type: ignore[attr-defined, index]
+        for values in ([3, None], [None, 3]):
+            assert await self.titles(size.in_(values)) == ["a", "c"]
+            assert await self.titles(size.not_in(values)) == ["b"]
+        assert await self.titles(size.in_([None])) == ["c"]
+        assert await self.titles(size.not_in([None])) == ["a", "b"]
+        assert await self.titles(size.in_([])) == []
+        assert await self.titles(size.not_in([])) == ["a", "b", "c"]
+        assert await self.titles(size.in_(["x", None])) == ["c"], "one of another type is there"
+        for wrong in ("text", 5, None):
+            with pytest.raises(ferro.TypeMismatch, match=r"`Document.data\['size'\]` takes a list"):
+                size.in_(wrong)
+        with pytest.raises(ferro.InvalidQuery, match="and not a query: await it"):
+            size.not_in(Document.select("title"))
+
     async def test_a_document_contains_a_document(self, dialect: str) -> None:
-        contains = Document.data.contains({"city": {"name": "Bern"}})  # type: ignore[attr-defined]
-        if dialect == "postgres":
-            assert await self.titles(contains) == ["b"]
-        else:
-            with pytest.raises(ferro.UnsupportedError):
-                await self.titles(contains)
+        data: Any = Document.data
+        for contains in (
+            data.contains({"city": {"name": "Bern"}}),
+            data["city"].contains({"name": "Bern"}),
+            data["list"].contains([2]),
+        ):
+            if dialect == "postgres":
+                assert await self.titles(contains) == ["b"]
+            else:
+                with pytest.raises(ferro.UnsupportedError):
+                    await self.titles(contains)
 
     async def test_lists(self) -> None:
         tags: Any = Document.tags
