@@ -167,6 +167,12 @@ class Value(Expression):
     def __rmul__(self, other: object) -> Value:
         return self._compute("multiply", other, reflected=True)
 
+    def __rtruediv__(self, other: object) -> Value:
+        return self._compute("divide", other, reflected=True)
+
+    def __rmod__(self, other: object) -> Value:
+        return self._compute("modulo", other, reflected=True)
+
     def __neg__(self) -> Value:
         return self._derived(("unary", "negate", self.shape), self.values, self._kind)
 

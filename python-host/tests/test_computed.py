@@ -267,6 +267,9 @@ async def test_numbers_are_computed() -> None:
     )
     assert row == [{"sum": 10, "difference": 3, "rest": 3, "negative": -7}]
     assert await User.where(User.age * 2 > 13).exists()
+    numbers: Any = User.age
+    row = await User.select(parts=20 / numbers, share=14.0 / numbers, rest=20 % numbers)
+    assert row == [{"parts": 2, "share": 2.0, "rest": 6}]
 
 
 @pytest.mark.usefixtures("db")
