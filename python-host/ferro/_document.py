@@ -48,7 +48,7 @@ class JsonValue:
         return self._part(kind)
 
     def __repr__(self) -> str:
-        return f"<{self._name}, a part of a document>"
+        return f"<part {self._name}>"
 
     def _part(self, kind: str = "json") -> Value:
         return self._document._part(self._steps, kind, self._name)

@@ -40,6 +40,9 @@ class Expression:
         self.shape = shape
         self.values = values
 
+    def __repr__(self) -> str:
+        return "<condition>"
+
     def __and__(self, other: Expression) -> Expression:
         return _joined("all", self, other)
 
@@ -116,6 +119,9 @@ class Value(Expression):
         self._name = name
         self._kind = kind
         self._many = many
+
+    def __repr__(self) -> str:
+        return f"<value computed from {self._name}>"
 
     @property
     def kind(self) -> str:
@@ -401,6 +407,9 @@ class FieldExpression(Value):
         super().__init__(shape, (), name, column.kind, column.many)
         self._column = column
         self._compared: dict[str, Shape] = {}
+
+    def __repr__(self) -> str:
+        return f"<field {self._name}>"
 
     @property
     def column(self) -> Column:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._document import JsonValue
 from ._expression import Expression, Order, Shape, Value
-from ._path import Fields, field_at, field_of
+from ._path import Fields, field_at, field_of, value_from
 from ._table import Table, keep
 from .exceptions import InvalidQuery
 
@@ -48,8 +49,8 @@ def _term(table: Table, outputs: Outputs, term: Any) -> Order:
         return value.desc() if term.startswith("-") else value.asc()
     if callable(term) and not isinstance(term, Expression):
         return _term(table, outputs, term(Fields(table)))
-    if isinstance(term, Value):
-        return term.asc()
+    if isinstance(term, (Value, JsonValue)):
+        return value_from(table, term).asc()
     raise InvalidQuery(f"`{term!r}` is no order: name a field, or call `asc()` or `desc()`")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ._document import JsonValue
 from ._expression import Expression, FieldExpression, Value, all_of
 from .exceptions import InvalidQuery
 
@@ -162,6 +163,8 @@ def value_from(table: Table, given: Any) -> Value:
     if callable(given) and not isinstance(given, Expression):
         function: Callable[[Fields], Any] = given
         given = function(Fields(table))
+    if isinstance(given, JsonValue):
+        raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
     if not isinstance(given, Value):
         raise InvalidQuery(f"`{given!r}` is no value of a row: name a field, or compute with some")
     return given

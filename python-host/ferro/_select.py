@@ -77,6 +77,9 @@ class Select(Generic[T]):
         self._offset: int | None = None
         self._includes: Tree = {}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._table.label}>"
+
     def where(self, *conditions: Condition, **equals: Any) -> Select[T]:
         """Only rows for which all conditions hold, besides those asked before.
 
@@ -118,7 +121,7 @@ class Select(Generic[T]):
         return query
 
     def values(self, *fields: Any, **computed: Any) -> Select[dict[str, Any]]:
-        """Some values of each row, as dicts: `values("name", year=lambda u: u.born.year)`.
+        """Some values of each row, as dicts: `values("name", length=lambda u: u.name.length())`.
 
         A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
         row is a group: `values("country", people=ferro.count())`.

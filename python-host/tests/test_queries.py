@@ -8,7 +8,7 @@ import pytest
 
 import ferro
 from ferro import Expression
-from models import Colour, Everything, User
+from models import Colour, Document, Everything, User
 
 
 @pytest.fixture
@@ -242,3 +242,27 @@ def test_a_deep_condition_is_an_error_and_no_crash() -> None:
         condition = ~condition
     with pytest.raises(ferro.InvalidQuery, match="levels"):
         User.where(condition)._prepared("select")
+
+
+def test_queries_and_values_say_what_they_are() -> None:
+    data: Any = Document.data
+    assert repr(User.select().where(User.age > 1)) == "<Select of User>"
+    assert repr(User.age) == "<field User.age>"
+    assert repr(User.age + 1) == "<value computed from User.age>"
+    assert repr(User.age > 1) == "<condition>"
+    assert repr(data["a"][0]) == "<part Document.data['a'][0]>"
+
+
+def test_a_part_of_a_document_has_no_type_of_its_own() -> None:
+    data: Any = Document.data
+    for ask in (
+        lambda it: Document.select(city=it),
+        lambda it: Document.select().group_by(lambda _: it),
+        lambda it: Document.select().order_by(it),
+        lambda it: Document.select().order_by(lambda _: it),
+    ):
+        with pytest.raises(
+            ferro.InvalidQuery, match=r"`<part Document.data\['city'\]>` has no type"
+        ):
+            ask(data["city"])
+        ask(data["city"].as_type(str))
