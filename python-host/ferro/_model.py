@@ -87,13 +87,17 @@ class ModelMeta(ModelMetaclass):
 
 def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
     """The field that holds the key of the other end, unless the class has one of that name."""
+    is_declared = link.column in namespace["__annotations__"]
     if link.default is None and not link.nullable:
+        # For type checkers, to which either of the two may be given.
+        if is_declared:
+            return
         raise SchemaError(
             f"relation `{link.name}`: its default is None, which it may not be: annotate it as "
             "`Relation[… | None]`, or leave the default out"
         )
     default = None if link.default is ... and link.nullable else link.default
-    if link.column in namespace["__annotations__"]:
+    if is_declared:
         if link.default is not ...:
             namespace.setdefault(link.column, pydantic.Field(default=default))
         return

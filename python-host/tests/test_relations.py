@@ -195,25 +195,25 @@ class TestDeclaration:
     async def test_a_default_is_the_key_of_a_row_that_is_given_none(self) -> None:
         nobody = uuid.UUID(int=5)
 
-        class Owner(ferro.Model, table="rel_default_owner"):
+        class Keeper(ferro.Model, table="rel_default_owner"):
             id: uuid.UUID = ferro.Field(default_factory=uuid.uuid4, primary_key=True)
 
         class Toy(ferro.Model, table="rel_toy"):
             id: int | None = ferro.Field(default=None, primary_key=True)
             author_id: int
             author: Relation[Author] = ForeignKey(default=7, on_delete="set default")
-            owner: Relation[Owner] = ForeignKey(default=nobody, on_delete="set default")
+            owner: Relation[Keeper] = ForeignKey(default=nobody, on_delete="set default")
             tag: Relation[Tag | None] = ForeignKey(default="blue", on_delete="SET DEFAULT")
             maker: Relation[Author | None] = ForeignKey(default=None)
 
         await ferro.create_tables()
         await Author.create(id=7, name="default")
-        await Owner.create(id=nobody)
+        await Keeper.create(id=nobody)
         await Tag.create(name="blue")
         toy = await Toy.create()  # type: ignore[call-arg]
         keys = {"author_id": 7, "owner_id": nobody, "tag_id": "blue", "maker_id": None}
         assert toy.model_dump(exclude={"id"}) == keys
-        others = [await Author.create(name="x"), await Owner.create(), await Tag.create(name="y")]
+        others = [await Author.create(name="x"), await Keeper.create(), await Tag.create(name="y")]
         toy.author, toy.owner, toy.tag = others  # type: ignore[assignment]
         await toy.save()
         for row in others:
