@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._select import Condition, Select
 from ._table import Table
-from ._transaction import Using, label_of, transaction
+from ._transaction import Using, together
 from ._write import (
     changed_fields,
     check_distinct,
@@ -149,8 +149,8 @@ class Connected(Generic[M]):
     ) -> tuple[M, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted."""
         # A transaction on SQLite that has read first may not be let write: another one was faster.
-        async with transaction(using=label_of(self._using), immediate=True) as together:
-            here: Connected[M] = Connected(self._model, together)
+        async with together(self._using, immediate=True) as block:
+            here: Connected[M] = Connected(self._model, block)
             for _ in range(ROUNDS):
                 row, new = await here._ensured("update_or_create", defaults or {}, equals)
                 if new or not defaults:
@@ -158,7 +158,7 @@ class Connected(Generic[M]):
                 key, _ = stored_row(self._table, row)
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 if await here.where(**equal).update(**defaults):
-                    await row.refresh(using=together)
+                    await row.refresh(using=block)
                     return row, False
             raise gone(self._table)
 

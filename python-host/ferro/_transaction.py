@@ -39,6 +39,8 @@ class Transaction:
         self._using = using
         self._options = options
         self._parent: Transaction | None = None
+        self._outer: Transaction | None = None
+        """The one that this is a savepoint of, if it was passed: else this task's."""
         self._owner: asyncio.Task[object] | None = None
         self._session: _native.Session | None = None
         self._label: str | None = None
@@ -79,7 +81,7 @@ class Transaction:
             raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
         self._owner = asyncio.current_task()
         self._scope = current_scope()
-        parent = current()
+        parent = self._outer or current()
         if parent is not None:
             parent.admit(self._using)
             self._check_savepoint()
@@ -151,6 +153,18 @@ def current() -> Transaction | None:
 def block(using: str | Transaction | None) -> Transaction | None:
     """The transaction that an operation runs in: the one that was passed, or this task's."""
     return using if isinstance(using, Transaction) else current()
+
+
+def together(using: str | Transaction | None, *, immediate: bool = False) -> Transaction:
+    """A block for an operation of several statements: a savepoint of the one that is passed."""
+    if not isinstance(using, Transaction):
+        return transaction(using=using, immediate=immediate)
+    inside = current()
+    if inside is not None:
+        inside.admit(using.label)
+    made = transaction(using=using.label, immediate=immediate)
+    made._outer = using
+    return made
 
 
 class ConnectionContext:

@@ -10,7 +10,7 @@ import pydantic
 from ._identity import drop, merge
 from ._message import quoted
 from ._table import Table
-from ._transaction import Transaction, Using, block, label_of, session, transaction
+from ._transaction import Transaction, Using, block, session, together
 from .exceptions import DoesNotExist, InvalidQuery, UniqueViolation
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def insert_many(
     _check_whole(table, rows)
     with_key, without_key = _by_key(table, rows)
     if with_key and without_key:
-        async with transaction(using=label_of(using)) as both:
+        async with together(using) as both:
             count = await _insert_alike(table, with_key, both, conflict)
             return count + await _insert_alike(table, without_key, both, conflict, return_keys)
     return await _insert_alike(table, with_key or without_key, using, conflict, return_keys)
@@ -128,10 +128,10 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     if not changes:
         return 0
     written: list[tuple[list[M], list[Loaded]]] = []
-    label = label_of(using) or _common_origin(table, [row for row, _ in changes.values()])
-    async with transaction(using=label) as together:
+    where = using or _common_origin(table, [row for row, _ in changes.values()])
+    async with together(where) as block_of_all:
         for names, alike in _alike(table, list(changes.values())):
-            written.append((alike, await _update_alike(table, names, alike, together)))
+            written.append((alike, await _update_alike(table, names, alike, block_of_all)))
     # Only now: had one failed, none would be stored.
     for rows_alike, known in written:
         store(table, rows_alike, known, using)

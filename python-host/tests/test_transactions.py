@@ -448,3 +448,25 @@ async def test_a_transaction_keeps_no_rows_that_nobody_has() -> None:
             transaction.memory.note(table, [User(name=f"{number}")])
         assert len(transaction.memory._entries) <= 1_000
     assert await User.select().count() == 10
+
+
+async def test_y3_what_takes_several_statements_runs_in_the_transaction_that_it_is_given() -> None:
+    ada = await User.create(name="Ada", email="a@x.org")
+
+    async def write(transaction: ferro.Transaction) -> None:
+        here = User.using(transaction)
+        ada.age = 1
+        assert await here.bulk_update([ada]) == 1
+        assert await here.bulk_create([User(id=50, name="Ben"), User(name="Cyd")]) == 2
+        await here.update_or_create({"active": False}, email="a@x.org")
+        assert await here.where(active=True).count() == 2
+
+    with pytest.raises(Undo):
+        async with ferro.transaction(immediate=True) as transaction:
+            await asyncio.create_task(write(transaction))
+            assert await names() == ["Ada", "Ben", "Cyd"]
+            raise Undo
+    (stored,) = await User.all()
+    assert (stored.age, stored.active) == (0, True)
+    await ada.save()
+    assert (await User.get(ada.id)).age == 1, "nor is it known as stored"
