@@ -27,7 +27,7 @@ class Structure:
         self._where = where
         self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
         schema: Any = self._adapter.core_schema
-        nodes = list(_nodes(schema))
+        nodes = list(nodes_of(schema))
         if any(map(_is_masked, nodes)):
             raise SchemaError(
                 f"field `{where}`: a secret of Pydantic's inside of a document would be stored as "
@@ -84,7 +84,7 @@ class Structure:
             return self._validate(document, by_alias=True)
 
 
-def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
+def nodes_of(schema: Any) -> Iterator[Mapping[str, Any]]:
     """All parts of a schema of Pydantic's, but for what another serializer stands in for."""
     parts = [schema]
     while parts:

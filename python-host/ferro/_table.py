@@ -7,15 +7,14 @@ import difflib
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import pydantic
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._field import Column, column_of, snake_case
 from ._message import quoted
 from ._relation import KeyOf, Link, keyless
 from ._shape import lower
+from ._validator import validator_of
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ class Table:
         """The fields that conditions have named."""
         self.orderings: dict[tuple[str, ...], Ordering] = {}
         """The orders that were given as text; all name fields that there are."""
-        self._adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
+        self._validators: dict[str, Callable[[Any], Any]] = {}
 
     def _declared(self, column: Column) -> Column:
         """A column that the class declares; what a relation says of it holds too."""
@@ -201,15 +200,10 @@ class Table:
 
     def validated(self, name: str, value: Any) -> Any:
         """A value as Pydantic takes it for a field; raises its `ValidationError`."""
-        adapter = self._adapters.get(name)
-        if adapter is None:
-            info = self.model.model_fields[name]
-            # Its metadata holds limits and validators; one at least, as `Annotated` asks for.
-            annotated: Any = Annotated[info.annotation, None]
-            for metadata in info.metadata:
-                annotated = Annotated[annotated, metadata]
-            adapter = self._adapters[name] = pydantic.TypeAdapter(annotated)
-        return adapter.validate_python(value)
+        validate = self._validators.get(name)
+        if validate is None:
+            validate = self._validators[name] = validator_of(self.model, name)
+        return validate(value)
 
     def query(self, shape: Any) -> _native.Query:
         """The query of a shape, if it was used before."""

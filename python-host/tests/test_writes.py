@@ -272,3 +272,37 @@ async def test_what_is_assigned_while_a_row_is_updated_is_a_change() -> None:
         assert getattr(await User.get(user.id), name) == value
         await user.save()
         assert (await User.get(user.id)).age == 99
+
+
+class Careful(ferro.Model, table="writes_careful"):
+    """A model that says more of its fields than their types."""
+
+    model_config = pydantic.ConfigDict(strict=True, str_strip_whitespace=True, frozen=True)
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    age: int = ferro.Field(default=0, ge=0, alias="years")
+    name: str = ""
+
+    @pydantic.field_validator("name", mode="before")
+    @classmethod
+    def lower(cls, name: object) -> object:
+        return name.lower() if isinstance(name, str) else name
+
+    @pydantic.model_validator(mode="after")
+    def whole(self) -> Careful:
+        if self.age == 3:
+            raise ValueError("no")
+        return self
+
+
+async def test_update_validates_a_field_as_the_model_does() -> None:
+    row = await Careful.create(years=1, name=" ADA ")
+    everyone = Careful.where(id=row.id)
+    for value, message in ((-7, "greater than or equal to 0"), ("5", "a valid integer")):
+        with pytest.raises(
+            pydantic.ValidationError, match=f"for Careful\nage\n.*{message}"
+        ) as raised:
+            await everyone.update(age=value)
+        assert raised.value.errors()[0]["loc"] == ("age",)
+    assert await everyone.update(name=" BEN ", age=3) == 1
+    found = await everyone.values("age", "name")
+    assert found == [{"age": 3, "name": "ben"}], "a model's own validators are of whole instances"
