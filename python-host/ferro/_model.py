@@ -169,7 +169,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
     `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
     `indexes` are over several fields: `uniques=[("team", "name")]`. A value for a field that there
-    is not is refused; Pydantic's option `extra` changes that.
+    is not is refused, or left out with Pydantic's `extra="ignore"`.
 
     Example:
         >>> import asyncio, ferro

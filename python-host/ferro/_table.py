@@ -104,6 +104,11 @@ class Table:
         self.registry = registry
         self.model = model
         self.label = model.__name__
+        if model.model_config.get("extra") == "allow":
+            raise SchemaError(
+                f'model `{self.label}`: `extra="allow"` would take values that no column holds: '
+                'give it a field of the type `dict[str, Any]`, or `extra="ignore"`'
+            )
         self.name = name
         self.model_name = self.label
         self.links: dict[str, Link] = model.__ferro_links__

@@ -242,6 +242,17 @@ async def test_a_value_for_a_field_that_there_is_not_is_refused_unless_allowed()
     assert Lenient(id=1, other=2) == Lenient(id=1)  # type: ignore[call-arg]
 
 
+def test_values_for_which_there_is_no_column_are_not_allowed() -> None:
+    before = registry.version
+    with pytest.raises(ferro.SchemaError, match=r'`Loose`: `extra="allow"` would .* `dict\[str'):
+
+        class Loose(ferro.Model):
+            model_config = pydantic.ConfigDict(extra="allow")
+            id: int | None = key()
+
+    assert registry.version == before
+
+
 def test_a_class_that_is_defined_again_replaces_the_former_one() -> None:
     def define(**fields: Any) -> Any:
         annotations = {"id": int | None, **fields}
