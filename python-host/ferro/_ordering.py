@@ -1,4 +1,4 @@
-"""Orders of queries: the terms that were asked for, and the key behind them."""
+"""Orders of queries: the terms that were asked for. The core puts the key behind them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from ._document import JsonValue
 from ._expression import Expression, Order, Shape, Value
-from ._path import Fields, field_at, field_of, value_from
+from ._path import Fields, field_at, value_from
 from ._table import Table, keep
 from .exceptions import InvalidQuery
 
@@ -17,16 +17,12 @@ Outputs = tuple[tuple[str, Value], ...]
 class Ordering:
     """The order of rows. It never changes, and is kept for terms that are given as text."""
 
-    __slots__ = ("keyed", "shape", "terms", "values")
+    __slots__ = ("shape", "terms", "values")
 
-    def __init__(self, table: Table, terms: tuple[Order, ...]) -> None:
+    def __init__(self, terms: tuple[Order, ...]) -> None:
         self.terms = terms
         self.shape: Shape = tuple([it.shape for it in terms])
         self.values = tuple([value for it in terms for value in it.values])
-        known = [it.shape[0] for it in terms]
-        keys = [field_of(table, key.name).asc() for key in table.keys]
-        self.keyed: Shape = (*self.shape, *[it.shape for it in keys if it.shape[0] not in known])
-        """With the key: rows that tie have an order, too."""
 
 
 def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Any, ...]) -> Ordering:
@@ -35,7 +31,7 @@ def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Any, ...]) -
     known = table.orderings.get(terms) if kept else None
     if known is not None:
         return known
-    made = Ordering(table, tuple([_term(table, outputs or (), term) for term in terms]))
+    made = Ordering(tuple([_term(table, outputs or (), term) for term in terms]))
     if kept:
         keep(table.orderings, terms, made)
     return made

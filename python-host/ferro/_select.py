@@ -334,13 +334,9 @@ class Select(Generic[T]):
         filter = order = None
         if self._condition is not None:
             filter, values = self._condition.shape, self._condition.values
-        limited = self._limit is not None or self._offset is not None
-        ordering = self._order
-        if ordering is None and limited and not self._distinct:
-            ordering = ordering_of(self._table, self._outputs, ())
-        if ordering is not None:
-            order = ordering.keyed if limited and not self._distinct else ordering.shape
-            values += ordering.values
+        if self._order is not None:
+            order = self._order.shape
+            values += self._order.values
         if self._limit is not None:
             values += (self._limit,)
         if self._offset is not None:
@@ -357,7 +353,6 @@ class Select(Generic[T]):
             raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
         if self._includes and not self._group:
             raise InvalidQuery("`values` does not load relations: leave `include` out")
-        limited = self._limit is not None or self._offset is not None
         ordering = self._order or ordering_of(self._table, self._outputs, ())
         parts: list[Any] = [value for _, value in outputs]
         parts += [it for it in (condition, *self._group, having, ordering) if it is not None]
@@ -369,7 +364,7 @@ class Select(Generic[T]):
             None if condition is None else condition.shape,
             tuple(it.shape for it in self._group),
             None if having is None else having.shape,
-            ordering.keyed if limited and self._has_key() else ordering.shape,
+            ordering.shape,
             self._limit is not None,
             self._offset is not None,
         )
@@ -392,14 +387,6 @@ class Select(Generic[T]):
             and not (self._includes or self._distinct or self._group)
             and self._having is None
             and len(self._table.keys) == 1
-        )
-
-    def _has_key(self) -> bool:
-        """Whether each row of the result is a row of the table, which its key tells from others."""
-        if self._group or self._distinct:
-            return False
-        return self._outputs is None or all(
-            isinstance(it, FieldExpression) for _, it in self._outputs
         )
 
     def _decoded(self, rows: list[dict[str, Any]]) -> list[Any]:
