@@ -399,7 +399,7 @@ class Table:
 
     def _check_enums(self) -> None:
         """Refuse two enums of one name: they would be one type of the database."""
-        others = [it for table in self.registry._tables.values() for it in table.enums]
+        others = [it for table in self.registry.tables.values() for it in table.enums]
         for column in self.enums:
             for other in others:
                 if other.enumeration == column.enumeration and other.values != column.values:

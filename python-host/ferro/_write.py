@@ -46,7 +46,6 @@ def keep_loaded(row: Model, copied: M) -> M:
 
 async def insert(table: Table, row: Model, using: Using) -> None:
     """Insert a row, and take over its generated key."""
-    _check_whole(table, [row])
     names = _inserted(table, row)
     values = _values(table, names, row)
     key = table.generated_key
@@ -71,7 +70,6 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 
     None if the key is taken and nothing is to be updated.
     """
-    _check_whole(table, [row])
     names = _inserted(table, row)
     query = table.query(("insert", names, (), conflict))
     label, runner = session(using)
@@ -92,7 +90,6 @@ async def insert_many(
 
     With `return_keys`, each row takes over its generated key.
     """
-    _check_whole(table, rows)
     with_key, without_key = _by_key(table, rows)
     if with_key and without_key:
         async with together(using) as both:
@@ -338,22 +335,10 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
         seen.add(key)
 
 
-def _check_whole(table: Table, rows: Iterable[Model]) -> None:
-    """Refuse rows that lack a field, as those of `model_construct` may."""
-    names = table.places.keys()
-    for row in rows:
-        if not names <= row.__dict__.keys():
-            missing = next(name for name in names if name not in row.__dict__)
-            raise InvalidQuery(
-                f"this `{table.label}` has no value for its field `{missing}`: give it one, or "
-                "make the row by calling the model"
-            )
-
-
 def _inserted(table: Table, row: Model) -> tuple[str, ...]:
     """The fields that an insert names: all but a key that is to be generated."""
     key = table.generated_key
-    if key is not None and row.__dict__[key.name] is None:
+    if key is not None and row.__dict__.get(key.name) is None:
         return table.names_without_key
     return table.names
 
@@ -416,12 +401,28 @@ def _with_keys(
 
 def _values(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:
     values = row.__dict__
-    if not table.encoded:
-        return tuple([values[name] for name in names])
     encoded = table.encoded
-    return tuple(
-        [encoded[name](values[name]) if name in encoded else values[name] for name in names]
-    )
+    try:
+        if not encoded:
+            return tuple([values[name] for name in names])
+        return tuple(
+            [encoded[name](values[name]) if name in encoded else values[name] for name in names]
+        )
+    except KeyError:
+        _check_whole(table, [row])
+        raise
+
+
+def _check_whole(table: Table, rows: Iterable[Model]) -> None:
+    """Refuse rows that lack a field, as those of `model_construct` may."""
+    names = table.places.keys()
+    for row in rows:
+        if not names <= row.__dict__.keys():
+            missing = next(name for name in names if name not in row.__dict__)
+            raise InvalidQuery(
+                f"a row has no value for its field `{missing}`: give it one, or make the row by "
+                "calling the model"
+            )
 
 
 def _is_stored(table: Table, row: Model) -> bool:

@@ -10,10 +10,13 @@
 
 use std::ffi::{CStr, c_int};
 
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use ferro_wit::types::{Error, ErrorKind};
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+use crate::errors::exception;
 
 /// Makes empty instances of a class: `object.__new__(class)`.
 pub(crate) struct Maker {
@@ -76,10 +79,20 @@ pub(crate) fn read_row<'a, 'py: 'a>(
         return Ok(());
     }
     for name in names {
-        let value = held.get_item(name)?;
-        values.push(value.ok_or_else(|| PyAttributeError::new_err(name.clone().unbind()))?);
+        match held.get_item(name)? {
+            Some(value) => values.push(value),
+            None => return Err(lacking(name)),
+        }
     }
     Ok(())
+}
+
+/// The error for a row without a field, as those of `model_construct` may be.
+fn lacking(name: &Bound<'_, PyString>) -> PyErr {
+    let message = format!(
+        "a row has no value for its field `{name}`: give it one, or make the row by calling the model"
+    );
+    exception(name.py(), &Error::new(ErrorKind::InvalidQuery, message))
 }
 
 /// `instance.__dict__`, whatever the class does when it is asked for an attribute.

@@ -142,7 +142,7 @@ async def test_a_row_that_lacks_a_field_is_refused_and_the_field_is_named() -> N
         stored.save(),
         User.bulk_update([stored]),
     ):
-        with pytest.raises(ferro.InvalidQuery, match="this `User` has no value .* `name`"):
+        with pytest.raises(ferro.InvalidQuery, match="a row has no value .* `name`: give"):
             await work
     assert [(user.name, user.age) for user in await User.all()] == [("Ada", 0)]
 
