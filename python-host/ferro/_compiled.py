@@ -65,11 +65,21 @@ def _private_folder() -> Path | None:
         return None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # From here on the way has no links, which others could turn.
+        folder = folder.resolve()
         found = folder.stat()
+        is_own = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        is_private = is_own and all(map(_keeps_its_folders, folder.parents[:3]))
     except OSError:
         return None
-    is_private = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return folder if is_private else None
+
+
+def _keeps_its_folders(folder: Path) -> bool:
+    """Whether nobody but the user and root can put another folder in the place of one in there."""
+    found = folder.stat()
+    is_open = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    return found.st_uid in (os.getuid(), 0) and not is_open
 
 
 def _is_whole(entry: Path) -> bool:
@@ -90,8 +100,13 @@ def _add(folder: Path, name: str, compiled: bytes) -> None:
     from tempfile import NamedTemporaryFile
 
     with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:
-        part.write(compiled)
-    os.replace(part.name, folder / f"{name}-{zlib.crc32(compiled):08x}")
+        try:
+            part.write(compiled)
+            part.close()
+            os.replace(part.name, folder / f"{name}-{zlib.crc32(compiled):08x}")
+        except OSError:
+            os.unlink(part.name)
+            raise
     _prune(folder)
 
 

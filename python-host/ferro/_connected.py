@@ -158,6 +158,7 @@ class Connected(Generic[M]):
                 key, _ = stored_row(self._table, row)
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 if await here.where(**equal).update(**defaults):
+                    block.memory.note(self._table, [row])
                     await row.refresh(using=block)
                     return row, False
             raise gone(self._table)

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
     from ._model import Model
     from ._table import Table
 
-_MOST_FORGOTTEN = 1_000
-"""Entries before those are dropped whose rows nobody has any more."""
-
 
 class Memory:
-    """What a transaction remembers of the rows that are written in it, in the order of writing."""
+    """What a transaction remembers of each row that is written in it: what was known at first.
+
+    It holds rows weakly, so that a transaction which stores millions of them does not keep them.
+    """
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
-        self._most = _MOST_FORGOTTEN
+        self._rows: dict[int, _Before] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def note(
         self, table: Table, rows: Sequence[Model], *, new: bool = False, key: str | None = None
@@ -29,52 +31,62 @@ class Memory:
 
         Rows that are `new` are not asked.
         """
-        if len(self._entries) >= self._most:
-            self._entries = [it for it in self._entries if it.is_of_any()]
-            self._most = max(_MOST_FORGOTTEN, 2 * len(self._entries))
-        known = None if new else [getattr(row, "_ferro_loaded", None) for row in rows]
         place = None if key is None else (key, table.places[key])
-        self._entries.append(_Entry([weakref.ref(row) for row in rows], known, place))
+        for row in rows:
+            before = self._rows.get(id(row))
+            if before is None:
+                known = None if new else getattr(row, "_ferro_loaded", None)
+                self._keep(row, known, place)
+            elif before.key is None:
+                before.key = place
 
     def undo(self) -> None:
         """Of all rows, what was known at first is known again."""
-        while self._entries:
-            self._entries.pop().undo()
+        for before in list(self._rows.values()):
+            before.restore()
 
     def add(self, inner: Memory) -> None:
         """Take over from a block inside that ended well."""
-        self._entries += inner._entries
+        for before in list(inner._rows.values()):
+            row = before.row()
+            if row is None:
+                continue
+            own = self._rows.get(id(row))
+            if own is None:
+                self._keep(row, before.known, before.key)
+            elif own.key is None:
+                own.key = before.key
+
+    def clear(self) -> None:
+        """Forget all of it: the block has ended."""
+        self._rows = {}
+
+    def _keep(self, row: Model, known: Any, key: tuple[str, int] | None) -> None:
+        rows, number = self._rows, id(row)
+        # When the row is gone, so is what was known of it, and its number may be that of another.
+        gone = weakref.ref(row, lambda _: rows.pop(number, None))
+        rows[number] = _Before(gone, known, key)
 
 
 @dataclass(slots=True)
-class _Entry:
-    """Rows that were written together."""
+class _Before:
+    """What was known of a row."""
 
-    rows: list[weakref.ref[Model]]
-    """Weak, so that a transaction that stores millions of rows does not keep them all."""
-    known: list[tuple[Any, ...] | None] | None
-    """What was known of each; None if they were new."""
+    row: weakref.ref[Model]
+    known: tuple[Any, ...] | None
+    """None if it was new."""
     key: tuple[str, int] | None
-    """The field of the key that they were given, and its place in what is known."""
+    """The field of the key that it was given, and its place in what is known."""
 
-    def is_of_any(self) -> bool:
-        return any(row() is not None for row in self.rows)
-
-    def undo(self) -> None:
-        before = self.known or [None] * len(self.rows)
-        for reference, known in zip(self.rows, before, strict=True):
-            row = reference()
-            if row is not None:
-                self._undo(row, known)
-
-    def _undo(self, row: Model, known: tuple[Any, ...] | None) -> None:
+    def restore(self) -> None:
+        row = self.row()
+        if row is None:
+            return
         now = getattr(row, "_ferro_loaded", None)
-        if self.key is not None and now is not None:
-            name, place = self.key
-            # One that was assigned since stays, as all that is assigned does.
-            if vars(row)[name] == now[place]:
-                vars(row)[name] = None
-        if known is not None:
-            object.__setattr__(row, "_ferro_loaded", known)
+        # One that was assigned since stays, as all that is assigned does.
+        if self.key is not None and now is not None and vars(row)[self.key[0]] == now[self.key[1]]:
+            vars(row)[self.key[0]] = None
+        if self.known is not None:
+            object.__setattr__(row, "_ferro_loaded", self.known)
         elif now is not None:
             object.__delattr__(row, "_ferro_loaded")

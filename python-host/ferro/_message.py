@@ -25,35 +25,53 @@ def naming_fields(message: str, request: str) -> str:
     match = re.match(r"node (\d+): ", message)
     if match is None:
         return message
+    # A guest's query may have any shape: what is not as it should be, names nothing.
     query: dict[str, Any] = json.loads(request)["query"]
     nodes, number = query["nodes"], int(match[1])
+    rest = message[match.end() :]
+    if number >= len(nodes):
+        return rest
     models = {it["model"] for it in query["selects"]}
     # What a relation leads to has fields of another model.
-    within = {of for it in nodes if "related" in it for of in _below(nodes, it)}
+    within = _below(nodes, [at for at, it in enumerate(nodes) if _is(it, "related")])
     model = f"{models.pop()}." if len(models) == 1 and number not in within else ""
     fields = [
         model + ".".join([*it["field"]["relations"], it["field"]["field"]])
-        for it in (nodes[at] for at in sorted({number, *_below(nodes, nodes[number])}))
-        if "field" in it
+        for it in (nodes[at] for at in sorted({number} | _below(nodes, [number])))
+        if _is(it, "field")
     ]
     where = quoted(dict.fromkeys(fields))
-    rest = message[match.end() :]
     return f"{where}: {rest}" if where else rest
 
 
-def _below(nodes: list[Any], node: dict[str, Any]) -> set[int]:
-    """The numbers of all nodes that a node is made of."""
+def _is(node: Any, kind: str) -> bool:
+    return isinstance(node, dict) and kind in node
+
+
+def _below(nodes: list[Any], above: list[int]) -> set[int]:
+    """The numbers of all nodes that some nodes are made of, each looked at once."""
+    found: set[int] = set()
+    left = list(above)
+    while left:
+        number = left.pop()
+        # A node comes after those that it is made of.
+        parts = {it for it in _parts(nodes[number]) if type(it) is int and 0 <= it < number}
+        left += parts - found
+        found |= parts
+    return found
+
+
+def _parts(node: Any) -> list[Any]:
+    """What a node is made of: the numbers of others, among other things."""
+    if not isinstance(node, dict):
+        return []
     ((kind, parts),) = node.items()
-    if kind in ("unary", "binary"):
-        parts = parts[1:]
-    elif isinstance(parts, dict):
-        found = [parts.get(name) for name in ("arguments", "argument", "document", "condition")]
-        parts = next((it for it in found if it is not None), [])
     if kind in ("field", "parameter", "literal", "excluded"):
-        return set()
-    numbers = set(parts if isinstance(parts, list) else [parts])
-    # A node comes after those that it is made of.
-    return numbers.union(*(_below(nodes, nodes[number]) for number in numbers))
+        return []
+    if isinstance(parts, dict):
+        names = ("arguments", "argument", "document", "condition")
+        parts = next((it for it in map(parts.get, names) if it is not None), [])
+    return parts if isinstance(parts, list) else [parts]
 
 
 def naming_enums(fault: str, schema: dict[str, Any]) -> str:

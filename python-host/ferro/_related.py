@@ -200,9 +200,9 @@ class RelatedRows(Select[M]):
             keys = [key for (key,) in map(edge.key_of, rows)]
             (field,) = edge.key_fields
             chosen = self.where(getattr(Fields(edge.target), field).in_(keys))
-            removed = keys
-            if await chosen.update(**dict.fromkeys(edge.target_fields)) != len(set(keys)):
-                removed = await self._belonging_to_none(keys)
+            removed = set(keys)
+            if await chosen.update(**dict.fromkeys(edge.target_fields)) != len(removed):
+                removed = set(await self._belonging_to_none(keys))
             for row, key in zip(rows, keys, strict=True):
                 if key in removed:
                     _set_quietly(row, edge.target_fields, None, self._using)

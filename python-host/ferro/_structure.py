@@ -74,7 +74,10 @@ class Structure:
                 'model `ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")`'
             ) from None
         except (PydanticSerializationError, ValueError) as error:
-            raise TypeMismatch(f"`{self._where}` takes what JSON can hold: {error}") from None
+            raise TypeMismatch(
+                f"`{self._where}` takes what JSON can hold, and not what raises "
+                f"`{type(error).__name__}`"
+            ) from None
         return document
 
     def _by_name(self, document: Any) -> Any:

@@ -39,6 +39,8 @@ class Transaction:
         self._using = using
         self._options = options
         self._parent: Transaction | None = None
+        self._before: Transaction | None = None
+        """The one that this task was in."""
         self._outer: Transaction | None = None
         """The one that this is a savepoint of, if it was passed: else this task's."""
         self._owner: asyncio.Task[object] | None = None
@@ -81,6 +83,7 @@ class Transaction:
             raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
         self._owner = asyncio.current_task()
         self._scope = current_scope()
+        self._before = _current.get()
         parent = self._outer or current()
         if parent is not None:
             parent.admit(self._using)
@@ -111,7 +114,8 @@ class Transaction:
     ) -> None:
         session = self.session
         self._session = None
-        _current.set(self._parent)
+        # Not its parent: that may be a transaction of another task, which was passed.
+        _current.set(self._before)
         committed = False
         try:
             if kind is None:
@@ -127,6 +131,7 @@ class Transaction:
                 self.memory.undo()
             elif self._parent is not None:
                 self._parent.memory.add(self.memory)
+            self.memory.clear()
 
 
 Using = str | Transaction | None

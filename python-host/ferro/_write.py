@@ -75,6 +75,11 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     label, runner = session(using)
     rows = await runner.fetch_instances(query, _values(table, names, row), table.loader)
     rows = merge(label, table, rows, whole=True)
+    inside = block(using)
+    if inside is not None and rows:
+        # It may have been updated. Undone, it is taken for new: then a second insert fails.
+        key = table.generated_key
+        inside.memory.note(table, rows, new=True, key=None if key is None else key.name)
     return rows[0] if rows else None
 
 
@@ -338,7 +343,7 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
 def _inserted(table: Table, row: Model) -> tuple[str, ...]:
     """The fields that an insert names: all but a key that is to be generated."""
     key = table.generated_key
-    if key is not None and row.__dict__.get(key.name) is None:
+    if key is not None and row.__dict__.setdefault(key.name, None) is None:
         return table.names_without_key
     return table.names
 

@@ -97,6 +97,30 @@ def test_s6_a_folder_that_others_may_write_to_is_not_used(
     assert entries(folder) == []
 
 
+def test_s6_a_folder_that_others_may_exchange_is_not_used(
+    folder: Path, compiled: list[bytes]
+) -> None:
+    component_of(engine(), CODE)
+    folder.parent.chmod(0o777)
+    component_of(engine(), CODE)
+    assert compiled == [CODE, CODE]
+    folder.parent.chmod(0o1777)
+    component_of(engine(), CODE)
+    assert compiled == [CODE, CODE], "nobody can exchange what is another's there"
+
+
+def test_a_link_to_a_folder_of_ones_own_is_followed(
+    folder: Path, compiled: list[bytes], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder.parent.symlink_to(elsewhere)
+    component_of(engine(), CODE)
+    component_of(engine(), CODE)
+    assert compiled == [CODE]
+    assert len(entries(elsewhere / "python")) == 1
+
+
 def test_the_folder_is_the_users_alone(folder: Path) -> None:
     component_of(engine(), CODE)
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._connected import table_of
+from ferro._transaction import current
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -436,18 +436,64 @@ async def test_rows_that_are_written_in_another_task_are_written_again_too() -> 
 
 
 async def test_a_transaction_keeps_no_rows_that_nobody_has() -> None:
-    table = table_of(User)
     async with ferro.transaction() as transaction:
         rows = [User(name=f"{number}") for number in range(10)]
         await User.bulk_create(rows, return_keys=True)
         one = weakref.ref(rows[0])
         del rows
+        for number in range(20):
+            async with ferro.transaction():
+                await User.create(name=f"of a savepoint {number}")
+        kept = await User.create(name="kept")
+        for age in range(20):
+            kept.age = age
+            await kept.save()
         gc.collect()
         assert one() is None
-        for number in range(3_000):
-            transaction.memory.note(table, [User(name=f"{number}")])
-        assert len(transaction.memory._entries) <= 1_000
-    assert await User.select().count() == 10
+        assert len(transaction.memory) == 1, "one row is left, with one memory"
+    assert len(transaction.memory) == 0
+    assert await User.select().count() == 31
+
+
+async def test_rows_of_upserts_that_were_undone_are_new_again() -> None:
+    made = []
+    with pytest.raises(Undo):
+        async with ferro.transaction():
+            made += [(await User.get_or_create(id=81, name="Ada"))[0]]
+            made += [await User.upsert(User(id=82, name="Ben"), conflict="id")]
+            made += [(await User.update_or_create({"age": 3}, id=83, name="Cyd"))[0]]
+            raise Undo
+    assert await names() == []
+    for row in made:
+        await row.save()
+    assert await names() == ["Ada", "Ben", "Cyd"]
+
+    ada = made[0]
+    with pytest.raises(Undo):
+        async with ferro.transaction():
+            ada, _ = await User.update_or_create({"age": 9}, id=ada.id)
+            raise Undo
+    await ada.save()
+    assert (await User.get(ada.id)).age == 9, "what was undone is a change"
+
+
+async def test_y3_a_transaction_that_is_passed_leaves_the_own_one_in_place() -> None:
+    began: asyncio.Future[ferro.Transaction] = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
+
+    async def elsewhere() -> None:
+        async with ferro.transaction() as transaction:
+            began.set_result(transaction)
+            await done.wait()
+
+    task = asyncio.create_task(elsewhere())
+    passed = await began
+    async with ferro.transaction() as own:
+        await User.using(passed).update_or_create({"age": 1}, name="Ada", email="a@x.org")
+        assert current() is own
+    done.set()
+    await task
+    assert await names() == ["Ada"]
 
 
 async def test_y3_what_takes_several_statements_runs_in_the_transaction_that_it_is_given() -> None:

@@ -147,6 +147,18 @@ async def test_a_row_that_lacks_a_field_is_refused_and_the_field_is_named() -> N
     assert [(user.name, user.age) for user in await User.all()] == [("Ada", 0)]
 
 
+async def test_a_row_without_its_generated_key_gets_one() -> None:
+    one = User.model_construct(name="Ada", email=None, age=1, active=True)
+    vars(one).pop("id", None)
+    others = [User.model_construct(**{**vars(one), "name": name}) for name in ("Ben", "Cyd")]
+    for row in others:
+        vars(row).pop("id", None)
+    await one.save()
+    assert await User.bulk_create(others, return_keys=True) == 2
+    assert len({one.id, *(row.id for row in others)} - {None}) == 3
+    assert await User.select().count() == 3
+
+
 async def test_bulk_create_stores_any_number_of_rows() -> None:
     assert await User.bulk_create([]) == 0
     users = [User(name=f"user {number}", age=number) for number in range(2_345)]

@@ -82,11 +82,12 @@ const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
 /// Functions that are called in the place of a table, and read their arguments only.
 const FUNCTIONS_AS_TABLES: [&str; 2] = ["json_each", "json_tree"];
 /// What reaches beyond the database, tells how it was built or what others did on the connection, or
-/// takes a time that grows with the square of its arguments while nobody can stop it.
-const UNSAFE_FUNCTIONS: [&str; 11] = [
+/// takes time or memory that grows with the square of its arguments while nobody can stop it.
+const UNSAFE_FUNCTIONS: [&str; 12] = [
     "changes",
     "fts3_tokenizer",
     "json_patch",
+    "json_pretty",
     "jsonb_patch",
     "last_insert_rowid",
     "load_extension",

@@ -35,9 +35,9 @@ pub struct PoolOptions {
     pub max_lifetime: Option<Duration>,
     /// Prepared statements kept on each connection. Default: 100. With 0 nothing on the server
     /// outlives a transaction, and no statement is outside of one, as a transaction-mode pooler in
-    /// front of PostgreSQL needs it: that takes two round trips more. The driver then does not set `client_connection_check_interval` either, with which a server ends
-    /// a statement whose caller is gone: set it for the pooler's role or in the server's
-    /// configuration.
+    /// front of PostgreSQL needs it: that takes two round trips more. The driver then does not set
+    /// `client_connection_check_interval` either, with which a server ends a statement whose caller
+    /// is gone: set it for the pooler's role or in the server's configuration.
     pub statement_cache_capacity: usize,
     /// Ask a PostgreSQL connection for a sign of life before it is handed out: one more round
     /// trip, but no error after the server was restarted. A connection that was used within the

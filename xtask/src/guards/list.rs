@@ -342,6 +342,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "c2_",
     },
     Guard {
+        promise: "R3",
+        file: "host/driver/src/raw/lexer.rs",
+        line: "let ends = |it: char| it == '\\n' || (it == '\\r' && self.postgres);",
+        without: "let ends = |it: char| it == '\\n' || (it == '\\0' && self.postgres);",
+        target: "fence",
+        tests: "r3_text",
+    },
+    Guard {
         promise: "C3",
         file: "host/driver/src/lease.rs",
         line: "_ if self.doubtful => Err(()),",
@@ -391,6 +399,22 @@ pub(super) const GUARDS: &[Guard] = &[
         without: "",
         target: "abandoned",
         tests: "p5_",
+    },
+    Guard {
+        promise: "P5",
+        file: "host/driver/src/sqlite/slots.rs",
+        line: "let at = idle.or_else(closed).unwrap_or(last);",
+        without: "let at = idle.or_else(|| closed().filter(|_| false)).unwrap_or(last);",
+        target: "abandoned",
+        tests: "p5_a_write_that",
+    },
+    Guard {
+        promise: "P7",
+        file: "host/driver/src/sqlite/connection.rs",
+        line: "(_, false) if stranger && handle.is_opaque() => false,",
+        without: "",
+        target: "sqlite",
+        tests: "p7_no_pattern",
     },
     Guard {
         promise: "P7",

@@ -47,8 +47,12 @@ fn kind(code: i32, message: &str) -> ErrorKind {
 fn kind_of_message(message: &str) -> ErrorKind {
     const UNDEFINED: [&str; 4] =
         ["no such ", "unknown database", "has no column named", "no query"];
-    const LIMITS: [&str; 3] =
-        ["too many ", "parser stack overflow", "Expression tree is too large"];
+    const LIMITS: [&str; 4] = [
+        "too many ",
+        "parser stack overflow",
+        "Expression tree is too large",
+        "pattern too complex",
+    ];
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     if message.contains("integer overflow") {
         ErrorKind::ValueOutOfRange
@@ -112,9 +116,12 @@ fn column_of(named: &str) -> String {
     column.trim_matches('"').to_owned()
 }
 
-/// Whether it is a name that the core gives to a table within a statement, `t0` to `t63`.
+/// Whether it is a name that the core gives to a table within a statement, `t0` to `t63`. A table of
+/// SQL text may be called so, too, and goes unnamed.
 fn is_alias(table: &str) -> bool {
-    table.strip_prefix('t').is_some_and(|it| it.parse::<u8>().is_ok_and(|number| number < 64))
+    table.strip_prefix('t').is_some_and(|it| {
+        it.bytes().all(|it| it.is_ascii_digit()) && it.parse::<u8>().is_ok_and(|it| it < 64)
+    })
 }
 
 /// `users.name, users.email`: one table, the columns of a key.

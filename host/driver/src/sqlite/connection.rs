@@ -128,8 +128,10 @@ impl Connection {
         queue: Queue,
         capacity: usize,
     ) -> Result<Self, sqlx::Error> {
-        let handle = Some(Box::new(Handle::lend(lent, capacity).await?));
-        Ok(Self { handle, away: None, switch, queue, turn: None, committed: 0, stranger: false })
+        let handle = Handle::lend(lent, capacity).await?;
+        let committed = handle.all_changes();
+        let handle = Some(Box::new(handle));
+        Ok(Self { handle, away: None, switch, queue, turn: None, committed, stranger: false })
     }
 
     /// The connection as SQLx lent it, once nothing runs on it.

@@ -116,6 +116,11 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_result_text64(self.context, start, length, copied, super::UTF8) }
     }
 
+    fn give_no_memory(&self) {
+        // SAFETY: the context of this call.
+        unsafe { ffi::sqlite3_result_error_nomem(self.context) }
+    }
+
     /// Whether a result may have so many bytes; if not, that is the result.
     fn fits(&self, length: usize) -> bool {
         // SAFETY: the context of this call. A negative limit changes none.
@@ -169,7 +174,10 @@ unsafe extern "C" fn replace(
     if !call.fits(length) {
         return;
     }
-    let mut replaced = Vec::with_capacity(length);
+    let mut replaced = Vec::new();
+    if replaced.try_reserve_exact(length).is_err() {
+        return call.give_no_memory();
+    }
     let mut copied = 0;
     for at in finder.find_iter(text) {
         replaced.extend_from_slice(&text[copied..at]);
