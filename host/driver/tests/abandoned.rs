@@ -241,7 +241,9 @@ async fn p5_postgres_is_told_to_watch_unless_the_session_is_shared_or_the_url_sa
 async fn p5_a_write_that_waits_for_a_lock_and_is_given_up_leaves_the_other_places_free() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
-    let database = connect(&url).await;
+    let long = Duration::from_secs(60);
+    let patient = options(|it| it.sqlite.busy_timeout = long);
+    let database = Database::connect(&url, &patient).await.unwrap();
     run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
     let other = connect(&url).await;
     let immediate = ferro_wit::types::TransactionOptions { immediate: true, ..no_options() };
