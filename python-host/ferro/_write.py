@@ -343,7 +343,7 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
 def _inserted(table: Table, row: Model) -> tuple[str, ...]:
     """The fields that an insert names: all but a key that is to be generated."""
     key = table.generated_key
-    if key is not None and row.__dict__.setdefault(key.name, None) is None:
+    if key is not None and vars(row).setdefault(key.name, None) is None:
         return table.names_without_key
     return table.names
 

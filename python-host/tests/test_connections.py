@@ -107,14 +107,14 @@ async def test_models_may_be_defined_after_connecting(url: str) -> None:
 
 
 async def test_the_pool_is_as_large_as_asked_and_says_what_it_does(url: str) -> None:
-    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=2, acquire_timeout=0.2))
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=2, acquire_timeout=1.0))
     assert ferro.pool_stats().max == 2
     async with ferro.transaction() as outer:
         assert ferro.pool_stats().acquired == 1
 
         async def second() -> None:
             async with ferro.transaction():
-                with pytest.raises(ferro.PoolTimeout, match="within 200ms") as raised:
+                with pytest.raises(ferro.PoolTimeout, match="within 1s") as raised:
                     await asyncio.create_task(third())
                 assert raised.value.retryable
 
@@ -360,7 +360,7 @@ async def test_the_latency_grows_with_the_way_to_the_server(url: str, dialect: s
     try:
         user, port = parts.netloc.rpartition("@")[0], server.sockets[0].getsockname()[1]
         await ferro.connect(urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}")))
-        near = await ferro.check_connection()
+        near = min([await ferro.check_connection() for _ in range(3)])
         delay = 0.1
         far = await ferro.check_connection()
         # There and back.
