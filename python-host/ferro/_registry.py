@@ -8,7 +8,7 @@ from typing import Any
 
 from . import _native
 from ._compiler import compiler
-from ._field import snake_case
+from ._field import Column, snake_case
 from ._message import quoted
 from ._relation import ForeignKey, Link, RelationAttribute
 from ._table import Edge, Table, Through
@@ -20,7 +20,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.version = 0
-        self.tables: dict[str, Table] = {}
+        self._tables: dict[str, Table] = {}
         self._lock = threading.RLock()
         self._linked = -1
         self._models: tuple[int, _native.Models] | None = None
@@ -28,23 +28,23 @@ class Registry:
     def add(self, table: Table) -> None:
         """Take in a model. A class that is defined again replaces the former one."""
         with self._lock:
-            known = self.tables.get(table.name)
+            known = self._tables.get(table.name)
             if known is not None and _path(known) != _path(table):
                 raise SchemaError(
                     f"`{_path(known)}` and `{_path(table)}` have the same table, `{table.name}`: "
                     "give one of them another, as in `class Name(ferro.Model, table=...)`"
                 )
             # In queries the second `User` of an application is `User_app_users`, after its table.
-            others = {it.model_name for it in self.tables.values() if it.name != table.name}
+            others = {it.model_name for it in self._tables.values() if it.name != table.name}
             if table.model_name in others:
                 table.model_name = f"{table.label}_{table.name}"
-            self.tables[table.name] = table
+            self._tables[table.name] = table
             self.version += 1
 
     def remove(self, table: Table) -> None:
         """Forget a model: for tests of models that do not fit the others."""
         with self._lock:
-            self.tables.pop(table.name, None)
+            self._tables.pop(table.name, None)
             self.version += 1
 
     def target(self, source: Table, link: Link) -> Table:
@@ -54,10 +54,10 @@ class Registry:
             if not isinstance(found, Table):
                 name = getattr(link.target, "__name__", link.target)
                 raise SchemaError(f"`{source.label}.{link.name}`: `{name}` is no model of a table")
-            return self.tables.get(found.name, found)
+            return self._tables.get(found.name, found)
         if link.target == source.label:
             return source
-        named = [it for it in self.tables.values() if it.label == link.target]
+        named = [it for it in self._tables.values() if it.label == link.target]
         near = [it for it in named if it.model.__module__ == source.model.__module__]
         found = near or named
         if len(found) == 1:
@@ -77,20 +77,20 @@ class Registry:
         with self._lock:
             while self._linked != self.version:
                 version = self.version
-                for table in list(self.tables.values()):
+                for table in list(self._tables.values()):
                     self._join(table)
                 if version != self.version:
                     continue
-                for table in self.tables.values():
+                for table in self._tables.values():
                     table.resolve_columns()
-                relations: dict[str, dict[str, Edge]] = {name: {} for name in self.tables}
-                for table in self.tables.values():
+                relations: dict[str, dict[str, Edge]] = {name: {} for name in self._tables}
+                for table in self._tables.values():
                     for edge, back in table.own_edges():
                         relations[table.name][edge.name] = edge
                         if back is not None:
                             way_back = _reversed(edge, back, table.links[edge.name])
                             relations[edge.target.name].setdefault(back, way_back)
-                for table in self.tables.values():
+                for table in self._tables.values():
                     _check_back_references(table, relations[table.name])
                     table.relations = relations[table.name]
                     for name in table.relations:
@@ -101,7 +101,7 @@ class Registry:
         """The checked models; checked again after one was added."""
         with self._lock:
             self.link()
-            version, tables = self.version, list(self.tables.values())
+            version, tables = self.version, list(self._tables.values())
             known = self._models
             if known is not None and known[0] == version:
                 return known[1]
@@ -122,7 +122,7 @@ class Registry:
     def _schema(self, tables: list[Table]) -> dict[str, Any]:
         return {
             "models": [table.to_json() for table in tables],
-            "enums": list(_enums(tables).values()),
+            "enums": _enums(tables),
         }
 
 
@@ -180,13 +180,18 @@ def _pairs(source: Table, link: Link, target: Table) -> Table:
     return table
 
 
-def _enums(tables: list[Table]) -> dict[str | None, dict[str, Any]]:
-    """The enums of all tables; those of one name are alike, as each table has seen to."""
-    return {
-        column.enumeration: {"name": column.enumeration, "values": column.values}
-        for table in tables
-        for column in table.enums
-    }
+def _enums(tables: list[Table]) -> list[dict[str, Any]]:
+    """The enums of all tables. Two of one name would be one type of the database."""
+    found: dict[str | None, Column] = {}
+    for column in (it for table in tables for it in table.enums):
+        other = found.setdefault(column.enumeration, column)
+        if other.values != column.values:
+            raise SchemaError(
+                f"`{other.where}` and `{column.where}` have enums of the name "
+                f"`{column.enumeration}` with different values: name one otherwise, or give its "
+                'field `ferro.Field(db_type="text")`, for which the database needs no type'
+            )
+    return [{"name": name, "values": column.values} for name, column in found.items()]
 
 
 def _path(table: Table) -> str:

@@ -347,7 +347,6 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """The WIT's `model`, as JSON."""
-        self._check_enums()
         edges = {edge.name: back for edge, back in self.own_edges()}
         foreign = [it for it in self.links.values() if it.kind == "foreign-key"]
         pairs = [it for it in self.links.values() if it.kind == "many-to-many"]
@@ -396,19 +395,6 @@ class Table:
                 if column.check is not None
             ],
         }
-
-    def _check_enums(self) -> None:
-        """Refuse two enums of one name: they would be one type of the database."""
-        others = [it for table in self.registry.tables.values() for it in table.enums]
-        for column in self.enums:
-            for other in others:
-                if other.enumeration == column.enumeration and other.values != column.values:
-                    raise SchemaError(
-                        f"`{column.where}` and `{other.where}` have enums of the name "
-                        f"`{column.enumeration}` with different values: name one otherwise, or "
-                        'give its field `ferro.Field(db_type="text")`, for which the database '
-                        "needs no type"
-                    )
 
     def _check_keys(self) -> None:
         names = {it.name for it in self._plain.values() if it.primary_key}

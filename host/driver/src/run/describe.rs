@@ -1,5 +1,5 @@
-//! Which columns SQL text of the caller returns on PostgreSQL, asked before it is run: no rows have
-//! columns too.
+//! Statements as PostgreSQL prepares them: for parameters of some types, and which columns SQL text of
+//! the caller returns, asked before it is run, since no rows have columns too.
 
 use std::fmt::Write as _;
 use std::pin::pin;
