@@ -32,7 +32,7 @@ from ._engine import (
     reset_engine,
     set_default_connection,
 )
-from ._expression import Expression, count
+from ._expression import Expression
 from ._field import Field
 from ._identity import session
 from ._lifespan import lifespan
@@ -49,6 +49,7 @@ from ._transaction import (
     disconnect,
     transaction,
 )
+from ._value import col, count
 from .exceptions import (
     AuthenticationError,
     BusyError,
@@ -160,6 +161,7 @@ __all__ = [
     "UnsupportedError",
     "ValueOutOfRange",
     "check_connection",
+    "col",
     "connect",
     "connection_context",
     "count",

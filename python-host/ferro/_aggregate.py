@@ -12,8 +12,8 @@ from ._transaction import session
 from .exceptions import InvalidQuery, UnsupportedError
 
 if TYPE_CHECKING:
-    from ._expression import Value
     from ._select import Select
+    from ._value import Value
 
 
 async def scalar(query: Select[Any], statement: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._expression import Expression, Shape, Value
+from ._expression import Expression, Shape
 from ._path import Fields
 from ._transaction import session
+from ._value import Value
 from .exceptions import InvalidQuery
 
 if TYPE_CHECKING:

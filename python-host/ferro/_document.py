@@ -10,7 +10,8 @@ from ._message import quoted
 from .exceptions import InvalidQuery, TypeMismatch
 
 if TYPE_CHECKING:
-    from ._expression import Expression, Value
+    from ._expression import Expression
+    from ._value import Value
 
 
 class JsonValue:

@@ -14,9 +14,10 @@ from pydantic._internal._typing_extra import parent_frame_namespace
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self, dataclass_transform
 
+from ._column_type import snake_case
 from ._connected import Connected, rows_of, table_of
-from ._field import Field, nearest, snake_case
-from ._path import field_of
+from ._field import Field, nearest
+from ._path import FieldAttribute, field_of
 from ._registry import registry
 from ._relation import (
     BackRef,
@@ -246,6 +247,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         )
         registry.add(made)
         cls.__ferro_table__ = made
+        FieldAttribute.put(cls)
         _share_names(cls)
 
     @classmethod

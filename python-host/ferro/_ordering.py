@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ._document import JsonValue
-from ._expression import Expression, Order, Shape, Value
+from ._expression import Expression, Order, Shape
 from ._path import Fields, field_at, value_from
 from ._table import Table, keep
+from ._value import Value
 from .exceptions import InvalidQuery
 
 Outputs = tuple[tuple[str, Value], ...]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._document import JsonValue
-from ._expression import Expression, FieldExpression, Value, all_of
+from ._expression import Expression, all_of
+from ._value import FieldExpression, Value
 from .exceptions import InvalidQuery
 
 if TYPE_CHECKING:
@@ -113,6 +114,32 @@ class RelationExpression:
             self._root,
         )
         return Expression(shape, () if condition is None else condition.values)
+
+
+class FieldAttribute:
+    """A field on a class that would have an attribute of a plain class in its place.
+
+    Pydantic takes the defaults of fields out of models, so that their names lead to expressions. It
+    leaves those of mixins, which are no models.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @classmethod
+    def put(cls, model: Any) -> None:
+        """Give a model the attributes that it needs."""
+        plain = [it for it in model.__mro__ if not isinstance(it, type(model)) and it is not object]
+        for name in model.model_fields:
+            if any(name in vars(it) for it in plain):
+                setattr(model, name, cls(name))
+
+    def __get__(self, row: Any, owner: Any) -> FieldExpression:
+        if row is not None:
+            raise AttributeError(f"`{type(row).__name__}` has no value for `{self._name}`")
+        return field_of(owner.__ferro_table__, self._name)
 
 
 def field_of(table: Table, name: str) -> FieldExpression:

@@ -7,8 +7,9 @@ import threading
 from typing import Any
 
 from . import _native
+from ._column import Column
+from ._column_type import snake_case
 from ._compiler import compiler
-from ._field import Column, snake_case
 from ._message import quoted
 from ._relation import ForeignKey, Link, RelationAttribute
 from ._table import Edge, Table, Through

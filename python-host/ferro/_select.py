@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ._aggregate import aggregate, average_of, scalar, sum_of
 from ._change import delete_rows, update_rows
 from ._engine import engine
-from ._expression import Expression, FieldExpression, Shape, Value
+from ._expression import Expression, Shape
 from ._identity import merge
 from ._ordering import Ordering, Outputs, ordering_of
 from ._path import conditions_of, field_at, field_of, value_from
 from ._shape import rows_shape
 from ._table import Table
-from ._transaction import Using, session
+from ._transaction import Transaction, Using, session
+from ._value import FieldExpression, Value
 from .exceptions import (
     DoesNotExist,
     InvalidQuery,
@@ -160,6 +161,12 @@ class Select(Generic[T]):
 
         query = self._copy()
         query._includes = added(self._table, query._includes, relations, chosen)
+        return query
+
+    def using(self, connection: str | Transaction) -> Select[T]:
+        """The same on a connection, or in a transaction that was passed to this task."""
+        query = self._copy()
+        query._using = connection
         return query
 
     def __await__(self) -> Generator[Any, Any, list[T]]:

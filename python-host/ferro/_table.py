@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._field import Column, column_of, snake_case
+from ._column import Column, column_of
+from ._column_type import snake_case
 from ._message import quoted
 from ._relation import KeyOf, Link, keyless
 from ._shape import lower
@@ -18,10 +19,10 @@ from ._validator import validator_of
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
 if TYPE_CHECKING:
-    from ._expression import FieldExpression
     from ._model import Model
     from ._ordering import Ordering
     from ._registry import Registry
+    from ._value import FieldExpression
 
 _MOST_KEPT = 1_000
 """Shapes of queries, and orders, that are kept for each table."""

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 import ferro
-from ferro._field import column_of
+from ferro._column import column_of
 from ferro._registry import registry
 from models import User
 

@@ -27,6 +27,7 @@ async def main() -> None:
     reveal_type(person.age)
     reveal_type(await Person.select().where(Person.age >= 18, name="Ada").all())
     reveal_type(await Person.where(lambda p: (p.age >= 18) & p.name.like("a%")).first())
+    reveal_type(await Person.where(ferro.col(Person.name).like("a%")).first())
     reveal_type(await Person.using("service").get(1))
     reveal_type(await Person.where(Person.age > 1).order_by("-age").limit(1).count())
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
@@ -41,6 +42,7 @@ REVEALED = [
     "Person",
     "int",
     "list[Person]",
+    "Person | None",
     "Person | None",
     "Person",
     "int",
