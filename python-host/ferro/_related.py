@@ -9,7 +9,7 @@ from ._expression import all_of
 from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Edge, Table
-from ._transaction import Using, label_of, transaction
+from ._transaction import Transaction, Using, together
 from ._write import insert_many, loaded, store
 from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 
@@ -151,6 +151,8 @@ class RelatedRows(Select[M]):
         return bool(self._needed())
 
     def _loaded(self) -> list[M] | None:
+        if self._using != _origin(self._row):
+            return None
         rows: list[M] | None = cached(self._row, self._edge)
         return rows
 
@@ -163,19 +165,24 @@ class RelatedRows(Select[M]):
             )
         return known
 
+    def using(self, connection: str | Transaction) -> RelatedRows[M]:
+        """The same on a connection, or in a transaction that was passed to this task."""
+        other: RelatedRows[M] = RelatedRows(self._row, self._edge)
+        other._using = connection
+        return other
+
     async def create(self, **values: Any) -> M:
         """Insert a row that is at the other end, and return it."""
         from ._connected import Connected
 
         edge = self._edge
-        connected: Connected[M] = Connected(self._model, self._using)
         if edge.through is None:
             keys = dict(zip(edge.target_fields, self._key(), strict=True))
-            row = await connected.create(**values, **keys)
+            row: M = await Connected(self._model, self._using).create(**values, **keys)
         else:
-            async with transaction(using=label_of(self._using)):
-                row = await connected.create(**values)
-                await self.add(row)
+            async with together(self._using) as block:
+                row = await Connected(self._model, block).create(**values)
+                await self.using(block).add(row)
         forget(self._row, edge)
         return row
 
@@ -223,13 +230,14 @@ class RelatedRows(Select[M]):
     async def set(self, rows: Iterable[M]) -> None:
         """Let these rows be at the other end, and no others."""
         rows = list(rows)
-        async with transaction(using=label_of(self._using)):
-            edge = self._edge
-            (field,) = edge.key_fields
-            keys = [key for (key,) in map(edge.key_of, rows)]
-            kept = getattr(Fields(edge.target), field).not_in(keys)
-            await self.remove(*await self.where(kept).all())
-            await self.add(*rows)
+        edge = self._edge
+        (field,) = edge.key_fields
+        keys = [key for (key,) in map(edge.key_of, rows)]
+        kept = getattr(Fields(edge.target), field).not_in(keys)
+        async with together(self._using) as block:
+            inside = self.using(block)
+            await inside.remove(*await inside.where(kept).all())
+            await inside.add(*rows)
 
     async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
         edge = self._edge

@@ -277,11 +277,6 @@ async def disconnect(name: str | None = None) -> None:
     await engine.disconnect(label)
 
 
-def label_of(using: Using) -> str | None:
-    """The name of a connection, if one is meant."""
-    return using if using is None or isinstance(using, str) else using.label
-
-
 def session(using: Using) -> tuple[str, _native.Session]:
     """The session that an operation runs in, and its label.
 

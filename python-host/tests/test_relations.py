@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Annotated, Any
 
@@ -516,6 +517,37 @@ class TestChanging:
         assert await first.tags.count() == 0
         assert await second.tags.count() == 1
         assert await Tag.select().count() == 4
+
+    async def test_all_of_it_runs_in_a_transaction_that_was_passed(self) -> None:
+        ada, ben, first, second, third = await blog()
+        red = await Tag.create(name="red")
+
+        async def change(transaction: ferro.Transaction) -> None:
+            tags = first.tags.using(transaction)
+            await tags.create(name="green")
+            await tags.set([red])
+            await first.tags.using(transaction).add(await Tag.using(transaction).create(name="x"))
+            assert {tag.name for tag in await tags} == {"red", "x"}
+            assert await tags.where(name="red").count() == 1
+            await ada.posts.using(transaction).create(title="fourth")
+            await ada.posts.using(transaction).add(third)
+            assert await Post.where(author=ben).using(transaction).count() == 0
+
+        with pytest.raises(ZeroDivisionError):
+            async with ferro.transaction() as transaction:
+                await asyncio.create_task(change(transaction))
+                raise ZeroDivisionError
+        assert await first.tags.count() == 0
+        assert {tag.name for tag in await Tag.all()} == {"red"}
+        assert {post.id for post in await ada.posts} == {first.id, second.id}
+        assert await Post.where(author=ben).count() == 1
+
+    async def test_what_is_loaded_on_one_connection_is_not_taken_for_another(self) -> None:
+        ada, *_ = await blog()
+        await ferro.connect("sqlite::memory:", "second", auto_migrate=True)
+        [loaded] = await Author.where(id=ada.id).include("posts")
+        assert len(await loaded.posts) == 2
+        assert await loaded.posts.using("second") == []
 
     async def test_deleting_what_a_row_leads_to_deletes_that_and_no_more(self) -> None:
         _, _, first, second, _ = await blog()
