@@ -233,6 +233,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         cls.__ferro_table__ = None
         for name in cls.__ferro_links__:
             RelationAttribute.put(cls, name)
+        _check_names(cls)
         if abstract:
             return
         if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
@@ -447,6 +448,16 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
 # Pydantic is ready for its subclasses when they are defined, as for those of its own base.
 del Model.model_config["defer_build"]
+
+
+def _check_names(model: type[Model]) -> None:
+    """Refuse a field in the place of what every model can do: `row.save` would be its value."""
+    for name in model.model_fields:
+        if name in vars(Model):
+            raise SchemaError(
+                f"field `{model.__name__}.{name}`: models have a method of that name: name the "
+                f"field otherwise, and its column with `db_column={name!r}`"
+            )
 
 
 def _share_names(model: type[Model]) -> None:

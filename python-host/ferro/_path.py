@@ -139,7 +139,11 @@ class FieldAttribute:
     def __get__(self, row: Any, owner: Any) -> FieldExpression:
         if row is not None:
             raise AttributeError(f"`{type(row).__name__}` has no value for `{self._name}`")
-        return field_of(owner.__ferro_table__, self._name)
+        table = owner.__dict__.get("__ferro_table__")
+        if table is None:
+            # Pydantic, which would take an expression for the default of a class that inherits it.
+            raise AttributeError(self._name)
+        return field_of(table, self._name)
 
 
 def field_of(table: Table, name: str) -> FieldExpression:

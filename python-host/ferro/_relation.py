@@ -155,6 +155,14 @@ class Relation(Generic[T]):
         True
     """
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # Models take their relations out before Pydantic sees them.
+        raise SchemaError(
+            f"`{source}` stands in a class that is no model: give that `ferro.Model` as its base, "
+            "and `abstract=True` if it has no table"
+        )
+
     if TYPE_CHECKING:
 
         @overload

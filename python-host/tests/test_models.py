@@ -111,6 +111,51 @@ async def test_fields_come_from_plain_classes_and_from_models_of_pydantic() -> N
 
 
 @pytest.mark.usefixtures("db")
+async def test_fields_of_mixins_are_expressions() -> None:
+    class Counted:
+        views: int = 3
+        likes: int = ferro.Field(default=0, ge=0)
+
+    class Video(Counted, ferro.Model):
+        id: int | None = key()
+
+    class Clip(Video):
+        seconds: int = 1
+
+    await ferro.create_tables()
+    await Video.create()
+    await Clip.create(views=4)
+    assert await Video.where(Video.views == 3, Video.likes < 1).count() == 1
+    assert await Clip.select().order_by(Clip.views.desc()).values(Clip.views) == [{"views": 4}]  # type: ignore[attr-defined]
+    bare = Video.model_construct()
+    del vars(bare)["views"]
+    with pytest.raises(AttributeError, match="`Video` has no value for `views`"):
+        _ = bare.views
+
+
+def test_a_field_that_would_take_the_place_of_a_method_is_refused() -> None:
+    for name in ("save", "where"):
+        message = rf"field `Taken\.{name}`: models have a method .* `db_column='{name}'`"
+        fields = {"id": int | None, name: int}
+        namespace = {"__annotations__": fields, "__module__": __name__, "id": key()}
+        with (
+            pytest.raises(ferro.SchemaError, match=message),
+            pytest.warns(UserWarning, match="shadows an attribute"),
+        ):
+            type(User)("Taken", (ferro.Model,), namespace)
+
+
+def test_a_relation_in_a_class_that_is_no_model_is_refused() -> None:
+    class Owned:
+        owner: ferro.Relation[User] = ferro.ForeignKey(related_name="owned")
+
+    with pytest.raises(ferro.SchemaError, match=r"Relation.*no model: give that `ferro.Model`"):
+
+        class Car(Owned, ferro.Model):
+            id: int | None = key()
+
+
+@pytest.mark.usefixtures("db")
 async def test_what_is_stored_is_loaded_whatever_the_field_says_of_new_values() -> None:
     class Adult(ferro.Model, table="adult_by_pydantic"):
         id: int | None = key()
