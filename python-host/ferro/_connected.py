@@ -206,6 +206,13 @@ class Connected(Generic[M]):
 
 def made(model: type[M], values: dict[str, Any]) -> M:
     """An instance of values by the names of fields, which are those of queries, or by aliases."""
+    aliases = table_of(model).aliases
+    if aliases:
+        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`.
+        values = {
+            name if aliases.get(name) in values else aliases.get(name, name): value
+            for name, value in values.items()
+        }
     return model.model_validate(values, by_name=True)
 
 

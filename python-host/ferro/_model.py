@@ -127,8 +127,8 @@ def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
         _check_given(cls, link, data[link.name])
     data, rows = split_relations(cls, data)
     for link in given:
-        alias = cls.model_fields[link.column].validation_alias
-        if isinstance(alias, str) and cls.model_config.get("validate_by_alias", True):
+        alias = cls.__ferro_table__.aliases.get(link.column)
+        if alias is not None:
             data[alias] = data.pop(link.column)
     made = handler(data)
     for name, row in rows.items():

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pydantic
+
 from . import _native
 from ._column import Column, column_of
 from ._column_type import snake_case
@@ -134,6 +136,8 @@ class Table:
         self.orderings: dict[tuple[str, ...], Ordering] = {}
         """The orders that were given as text; all name fields that there are."""
         self._validators: dict[str, Callable[[Any], Any]] = {}
+        self.aliases = _aliases(model)
+        """By which other names Pydantic takes the values of fields."""
 
     def _declared(self, column: Column) -> Column:
         """A column that the class declares; what a relation says of it holds too."""
@@ -421,6 +425,19 @@ class Table:
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {quoted(known) or 'none'}"
         return f"model `{self.label}` has no {what} `{name}`: {hint}"
+
+
+def _aliases(model: type[Model]) -> dict[str, str]:
+    if not model.model_config.get("validate_by_alias", True):
+        return {}
+    found: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        alias = info.validation_alias
+        names = alias.choices if isinstance(alias, pydantic.AliasChoices) else [alias]
+        first = next((it for it in names if isinstance(it, str)), name)
+        if first != name:
+            found[name] = first
+    return found
 
 
 def keep(known: dict[Any, Any], key: Any, value: Any) -> None:

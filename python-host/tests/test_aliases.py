@@ -41,6 +41,21 @@ async def test_operations_take_the_names_of_fields_and_aliases() -> None:
         await Writer.create(fullNaem="Dee")
 
 
+async def test_a_field_has_the_first_of_several_aliases_or_its_name() -> None:
+    class Shelf(ferro.Model, table="alias_shelf"):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+        title: str = ferro.Field(validation_alias=pydantic.AliasChoices("Title", "name"))
+        depth: int = ferro.Field(default=1, validation_alias=pydantic.AliasPath("size", "depth"))
+        writer: Relation[Writer | None] = ForeignKey()
+
+    await ferro.create_tables()
+    for values in ({"title": "a"}, {"Title": "a"}, {"name": "a", "size": {"depth": 1}}):
+        shelf = await Shelf.create(**values)
+        assert (shelf.title, shelf.depth) == ("a", 1)
+    with pytest.raises(pydantic.ValidationError):
+        await Shelf.create(title="a", Title="b")
+
+
 async def test_relations_are_given_whatever_the_alias_of_the_key() -> None:
     ada = await Writer.create(full_name="Ada")
     books = [

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::run::{output, root, run, step};
 
 const OLDEST: (u32, u32) = (3, 10);
+/// How interpreters are called: the user's own choice first, then the newest.
+const NAMES: [&str; 6] =
+    ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 /// Where the package's sources are.
 const PACKAGE: &str = "python-host";
 
@@ -53,10 +56,26 @@ impl Python {
         Ok(python)
     }
 
+    /// An environment with the oldest Python there is, and the oldest packages that Ferro says it
+    /// runs with. The package itself is that of [`Python::prepare`], in its folder.
+    pub(crate) fn prepare_oldest() -> Result<Self> {
+        step("Python environment in target/oldest/venv/");
+        std::fs::create_dir_all(root().join("target/oldest"))?;
+        Self::of("target/oldest/venv", "requirements-oldest.txt", NAMES.into_iter().rev())
+    }
+
     fn with_tools(venv: &str, requirements: &str) -> Result<Self> {
+        Self::of(venv, requirements, NAMES.into_iter())
+    }
+
+    fn of(
+        venv: &str,
+        requirements: &str,
+        interpreters: impl Iterator<Item = &'static str>,
+    ) -> Result<Self> {
         let python = Self { venv: root().join(venv) };
         if !python.interpreter().exists() {
-            let base = find_interpreter()?;
+            let base = find_interpreter(interpreters)?;
             run(Command::new(base).args(["-m", "venv"]).arg(&python.venv))?;
         }
         python.install_tools(requirements)?;
@@ -116,14 +135,11 @@ fn copy_core(core: &Path) -> Result<()> {
     Ok(())
 }
 
-fn find_interpreter() -> Result<String> {
-    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
-    for name in names {
-        if version(name).is_some_and(|found| found >= OLDEST) {
-            return Ok(name.to_owned());
-        }
-    }
-    bail!("Python 3.10 or later is needed: none of {} is one", names.join(", "))
+/// The first of some interpreters that is there, and new enough.
+fn find_interpreter(mut names: impl Iterator<Item = &'static str>) -> Result<&'static str> {
+    names.find(|name| version(name).is_some_and(|found| found >= OLDEST)).with_context(|| {
+        format!("Python 3.10 or later is needed: none of {} is one", NAMES.join(", "))
+    })
 }
 
 fn version(interpreter: &str) -> Option<(u32, u32)> {

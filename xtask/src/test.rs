@@ -35,6 +35,15 @@ pub(crate) fn run_tests(options: &Options) -> Result<()> {
         step("Python tests");
         ferro_build::component("ferro-test-probe", Target::Wasip2)?;
         run(&mut with_postgres(&python.module("pytest")))?;
+        step("Python tests on SQLite, with the oldest packages");
+        let oldest = Python::prepare_oldest()?;
+        // Of servers and type checkers there is only one version.
+        run(oldest.module("pytest").args(["-k", "not postgres"]).args([
+            "--ignore",
+            "tests/test_fastapi.py",
+            "--ignore",
+            "tests/test_typing.py",
+        ]))?;
     }
     Ok(())
 }
