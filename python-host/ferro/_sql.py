@@ -39,11 +39,13 @@ async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict
         >>> asyncio.run(main())
         [{'n': 7}]
     """
-    return await session(using)[1].fetch_raw(sql, arguments)
+    return await session(using)[1].fetch_raw(sql, arguments, False)
 
 
 async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
     """Run one statement of SQL; its first row, or None if there is none.
+
+    The statement runs to its end: `limit 1` in it spares the database the others.
 
     Example:
         >>> import asyncio, ferro
@@ -55,5 +57,5 @@ async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str,
         >>> asyncio.run(main()) is None
         True
     """
-    rows = await fetch_all(sql, *arguments, using=using)
+    rows = await session(using)[1].fetch_raw(sql, arguments, True)
     return rows[0] if rows else None

@@ -36,6 +36,15 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     Ok(Rows { columns, batches })
 }
 
+/// The first row of a query. All others are read as well, since a write is certain only then, and
+/// let go of.
+pub(crate) async fn read_first(mut cursor: Cursor) -> Result<Rows, Error> {
+    let columns = cursor.columns().to_vec();
+    let first = cursor.next(1).await?;
+    while cursor.next(ROWS_PER_BATCH).await?.is_some() {}
+    Ok(Rows { columns, batches: first.into_iter().collect() })
+}
+
 impl Rows {
     /// A list with an object for each row, made of the columns and its number.
     fn to_list<'py, T: IntoPyObject<'py>>(

@@ -17,7 +17,7 @@ use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
-use crate::results::{DictRows, Instances, RowCursor, TupleRows, read_to_end};
+use crate::results::{DictRows, Instances, RowCursor, TupleRows, read_first, read_to_end};
 use crate::rows::{Carried, Writing, read_rows};
 use crate::values::guess_value;
 
@@ -263,12 +263,13 @@ impl Session {
         })
     }
 
-    /// Run SQL text for its rows. Resolves to a list of dicts.
+    /// Run SQL text for its rows, or for the first of them. Resolves to a list of dicts.
     fn fetch_raw<'py>(
         &self,
         py: Python<'py>,
         sql: String,
         values: &Bound<'py, PyTuple>,
+        first: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let values = raise(py, raw_values(values))?;
@@ -276,7 +277,10 @@ impl Session {
             let session = session.await?;
             let cursor = session.fetch_raw(&sql, values).await?;
             drop(session);
-            Ok(DictRows(read_to_end(cursor).await?))
+            Ok(DictRows(match first {
+                true => read_first(cursor).await?,
+                false => read_to_end(cursor).await?,
+            }))
         })
     }
 

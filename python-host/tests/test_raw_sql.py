@@ -35,6 +35,15 @@ async def test_execute_counts_and_fetch_one_takes_the_first() -> None:
     assert await ferro.fetch_all("select age from users where age > 100") == []
 
 
+async def test_fetch_one_of_a_write_writes_all_of_it() -> None:
+    for number in range(3):
+        await User.create(name=f"user{number}", age=number)
+    row = await ferro.fetch_one("update users set age = age + 10 returning age")
+    assert row is not None
+    assert row["age"] in (10, 11, 12)
+    assert await User.where(User.age >= 10).count() == 3
+
+
 async def test_a_missing_or_extra_value_is_an_error_before_the_database() -> None:
     for values in ((), (1, 2)):
         message = f"the statement takes 1 parameters, but {len(values)} were given"
