@@ -3,7 +3,8 @@
 Each subject runs in a process of its own with a database of its own. The subjects take turns in
 an order that rotates, so that the machine's drift hits all alike, and what they read and wrote has
 to be the same. The environment says how much is measured and where results go, as for the
-benchmarks in Rust: `FERRO_BENCH_DIR`, `FERRO_BENCH_QUICK`, `FERRO_BENCH_ONLY`.
+benchmarks in Rust: `FERRO_BENCH_DIR`, `FERRO_BENCH_QUICK`, `FERRO_BENCH_ONLY`; and, where there is
+one, which interpreter has `ferro-orm`: `FERRO_BENCH_FERRO_ORM`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 HERE = Path(__file__).parent
-SUBJECTS = ("bare", "ferro", "sqlalchemy", "tortoise", "piccolo")
+FERRO_ORM = os.environ.get("FERRO_BENCH_FERRO_ORM")
+SUBJECTS = (
+    "bare",
+    "ferro",
+    "sqlalchemy",
+    "tortoise",
+    "piccolo",
+    *(("ferro_orm",) if FERRO_ORM else ()),
+)
 BASELINE = "bare"
 MEASURED = "ferro"
 DRIVERS = {"sqlite": "aiosqlite", "postgres": "asyncpg"}
@@ -129,7 +138,8 @@ class Worker:
 
 def command(subject: str, dialect: str, url: str, *kind: str) -> list[str]:
     """The command line of a subject's process."""
-    return [sys.executable, str(HERE / "subject.py"), subject, dialect, url, *kind]
+    interpreter = FERRO_ORM if FERRO_ORM and subject == "ferro_orm" else sys.executable
+    return [interpreter, str(HERE / "subject.py"), subject, dialect, url, *kind]
 
 
 class Bench:

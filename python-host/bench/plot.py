@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 matplotlib.use("Agg")
 
-COLOURS = {"ferro": "#c1440e", "sqlalchemy": "#7a8fa6", "tortoise": "#a3b18a", "piccolo": "#cdb4db"}
+COLOURS = {
+    "ferro": "#c1440e",
+    "sqlalchemy": "#7a8fa6",
+    "tortoise": "#a3b18a",
+    "piccolo": "#cdb4db",
+    "ferro_orm": "#d9c58b",
+}
 
 
 def draw(results: list[Result], path: Path) -> Path:

@@ -79,6 +79,12 @@ fn python() -> Result<Command> {
     run(cargo().args(["build", "--package", "ferro-test-support", "--bin", "with-postgres"]))?;
     let python = Python::prepare_bench(&core)?;
     find_server(&python)?;
+    let ferro_orm = Python::prepare_ferro_orm()?;
     step("bench python");
-    Ok(with_postgres(python.command().arg("bench/compare.py")))
+    let mut compare = python.command();
+    compare.arg("bench/compare.py");
+    if let Some(python) = ferro_orm {
+        compare.env("FERRO_BENCH_FERRO_ORM", python.interpreter());
+    }
+    Ok(with_postgres(&compare))
 }

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod guards;
+mod interpreter;
 mod lint;
 mod memory;
 mod python;

@@ -5,12 +5,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::interpreter::{self, Version};
 use crate::run::{output, root, run, step};
 
-const OLDEST: (u32, u32) = (3, 10);
-/// How interpreters are called: the user's own choice first, then the newest.
-const NAMES: [&str; 6] =
-    ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
+/// What `ferro-orm` runs with.
+const FERRO_ORM: Version = (3, 13);
 /// Where the package's sources are.
 const PACKAGE: &str = "python-host";
 
@@ -23,7 +22,7 @@ impl Python {
     /// Makes the environment if there is none, and brings it up to date.
     pub(crate) fn prepare(core: &Path) -> Result<Self> {
         step("Python environment in .venv/");
-        let python = Self::with_tools(".venv", "requirements-dev.txt")?;
+        let python = Self::of(".venv", "requirements-dev.txt", interpreter::usual)?;
         python.install_ferro(core)?;
         Ok(python)
     }
@@ -32,8 +31,7 @@ impl Python {
     /// it is compared with.
     pub(crate) fn prepare_bench(core: &Path) -> Result<Self> {
         step("Python environment in target/bench/venv/");
-        std::fs::create_dir_all(root().join("target/bench"))?;
-        let python = Self::with_tools("target/bench/venv", "bench/requirements.txt")?;
+        let python = Self::of("target/bench/venv", "bench/requirements.txt", interpreter::usual)?;
         copy_core(core)?;
         let wheels = root().join("target/bench/wheels");
         if wheels.exists() {
@@ -60,23 +58,29 @@ impl Python {
     /// runs with. The package itself is that of [`Python::prepare`], in its folder.
     pub(crate) fn prepare_oldest() -> Result<Self> {
         step("Python environment in target/oldest/venv/");
-        std::fs::create_dir_all(root().join("target/oldest"))?;
-        Self::of("target/oldest/venv", "requirements-oldest.txt", NAMES.into_iter().rev())
+        Self::of("target/oldest/venv", "requirements-oldest.txt", interpreter::oldest)
     }
 
-    fn with_tools(venv: &str, requirements: &str) -> Result<Self> {
-        Self::of(venv, requirements, NAMES.into_iter())
+    /// An environment for the package `ferro-orm`, whose module has the name of ours. None where
+    /// there is no Python that it runs with.
+    pub(crate) fn prepare_ferro_orm() -> Result<Option<Self>> {
+        step("Python environment in target/bench/ferro-orm/");
+        let Some(newer) = interpreter::at_least(FERRO_ORM) else {
+            println!("  left out: `ferro-orm` takes Python 3.13 or later");
+            return Ok(None);
+        };
+        let list = "bench/requirements-ferro-orm.txt";
+        Self::of("target/bench/ferro-orm", list, || Ok(newer)).map(Some)
     }
 
     fn of(
         venv: &str,
         requirements: &str,
-        interpreters: impl Iterator<Item = &'static str>,
+        interpreter: impl FnOnce() -> Result<Command>,
     ) -> Result<Self> {
         let python = Self { venv: root().join(venv) };
         if !python.interpreter().exists() {
-            let base = find_interpreter(interpreters)?;
-            run(Command::new(base).args(["-m", "venv"]).arg(&python.venv))?;
+            run(interpreter()?.args(["-m", "venv"]).arg(&python.venv))?;
         }
         python.install_tools(requirements)?;
         Ok(python)
@@ -102,7 +106,8 @@ impl Python {
         Ok(output(self.command().args(["-c", &code]))?.into())
     }
 
-    fn interpreter(&self) -> PathBuf {
+    /// The program itself.
+    pub(crate) fn interpreter(&self) -> PathBuf {
         self.venv.join("bin/python")
     }
 
@@ -133,18 +138,4 @@ fn copy_core(core: &Path) -> Result<()> {
     std::fs::copy(core, root().join(PACKAGE).join("ferro/core.wasm"))
         .with_context(|| format!("cannot copy {}", core.display()))?;
     Ok(())
-}
-
-/// The first of some interpreters that is there, and new enough.
-fn find_interpreter(mut names: impl Iterator<Item = &'static str>) -> Result<&'static str> {
-    names.find(|name| version(name).is_some_and(|found| found >= OLDEST)).with_context(|| {
-        format!("Python 3.10 or later is needed: none of {} is one", NAMES.join(", "))
-    })
-}
-
-fn version(interpreter: &str) -> Option<(u32, u32)> {
-    let code = "import sys; print(sys.version_info[0], sys.version_info[1])";
-    let text = output(Command::new(interpreter).args(["-c", code])).ok()?;
-    let (major, minor) = text.split_once(' ')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }

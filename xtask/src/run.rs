@@ -29,6 +29,12 @@ pub(crate) fn with_postgres(command: &Command) -> Command {
     if let Some(folder) = command.get_current_dir() {
         wrapped.current_dir(folder);
     }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
     wrapped
 }
 
