@@ -17,7 +17,7 @@ use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
-use crate::results::{DictRows, Instances, RowCursor, TupleRows, read_first, read_to_end};
+use crate::results::{DictRows, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end};
 use crate::rows::{Carried, Writing, read_rows};
 use crate::values::guess_value;
 
@@ -66,6 +66,28 @@ impl Session {
         Self { session: Arc::new(RwLock::new(Some(session))), label: label.into() }
     }
 
+    /// Run a query for its rows, as `made` of them.
+    fn fetch_as<'py, T>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+        made: fn(Rows) -> T,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        T: for<'a> IntoPyObject<'a> + Send + 'static,
+    {
+        let session = self.share();
+        let values = raise(py, query.get().bind(values))?;
+        let query = query.clone().unbind();
+        spawn(py, async move {
+            let session = session.await?;
+            let cursor = session.fetch(&query.get().query, values).await?;
+            drop(session);
+            Ok(made(read_to_end(cursor).await?))
+        })
+    }
+
     /// The session, for one operation.
     fn share(&self) -> impl Future<Output = Result<Shared, Error>> + Send + use<> {
         let session = self.session.clone();
@@ -97,15 +119,7 @@ impl Session {
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
-        spawn(py, async move {
-            let session = session.await?;
-            let cursor = session.fetch(&query.get().query, values).await?;
-            drop(session);
-            Ok(TupleRows(read_to_end(cursor).await?))
-        })
+        self.fetch_as(py, query, values, TupleRows)
     }
 
     /// Run a query for its rows. Resolves to a list of dicts, by the names of the columns.
@@ -115,15 +129,7 @@ impl Session {
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
-        spawn(py, async move {
-            let session = session.await?;
-            let cursor = session.fetch(&query.get().query, values).await?;
-            drop(session);
-            Ok(DictRows(read_to_end(cursor).await?))
-        })
+        self.fetch_as(py, query, values, DictRows)
     }
 
     /// Run a query whose rows are read bit by bit, as instances of a model or, without a loader, as
