@@ -102,11 +102,17 @@ impl Compiler<'_> {
             self.comparand(value, decimal, true)?;
         }
         let (before, after) = self.dialect.in_list(kind, negated);
+        let (if_null, no_list) = match self.fact(list)?.nullable {
+            true => self.dialect.list_or_null(),
+            false => ("", ""),
+        };
         self.sql.push(before);
+        self.sql.push(if_null);
         match name {
             Some(name) => self.cast_as(list, &format!("{name}[]"))?,
             None => self.expression(list)?,
         }
+        self.sql.push(no_list);
         self.sql.push(after);
         Ok(())
     }

@@ -124,6 +124,8 @@ pub(crate) trait Spelling {
     fn cast_type(self, kind: ScalarType) -> &'static str;
     /// What stands between a value and a list of its type that it must be in, or not, and after.
     fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str);
+    /// What stands before and after such a list that can be null: nothing is in it or out of it then.
+    fn list_or_null(self) -> (&'static str, &'static str);
     /// What stands before and after an element of a JSON array, which has no bytes: they travel as
     /// hexadecimal digits.
     fn element(self, kind: ScalarType) -> (&'static str, &'static str);
@@ -350,6 +352,14 @@ impl Spelling for Dialect {
             // JSON has no bytes: they travel as hexadecimal digits.
             (Self::Sqlite, false, true) => (" IN (SELECT unhex(value) FROM json_each(", "))"),
             (Self::Sqlite, true, true) => (" NOT IN (SELECT unhex(value) FROM json_each(", "))"),
+        }
+    }
+
+    fn list_or_null(self) -> (&'static str, &'static str) {
+        match self {
+            // No array has no elements, as an empty one.
+            Self::Sqlite => ("coalesce(", ", '[null]')"),
+            Self::Postgres => ("", ""),
         }
     }
 

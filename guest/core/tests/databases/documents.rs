@@ -3,6 +3,7 @@
 use ferro_wit::query::{
     BinaryOperator as B, JsonPath, Node, Select, Statement, UnaryOperator as U,
 };
+use ferro_wit::schema::{ColumnType, Schema};
 use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
 
 use crate::fixture::{self, *};
@@ -115,6 +116,41 @@ async fn arrays_are_compared_and_searched() {
     assert_eq!(found(B::Equal, &[Some("x"), Some("y")]).await, [1]);
     assert_eq!(found(B::NotEqual, &[Some("y"), None]).await, [1, 2, 4]);
     assert_eq!(found(B::IsNotDistinct, &[]).await, [2]);
+}
+
+#[tokio::test]
+async fn a_value_is_neither_in_a_list_that_is_null_nor_out_of_it() {
+    let wish = nullable("wishes", ColumnType::Array(S::Text));
+    let models = vec![model("Child", vec![big("id"), wish])];
+    let world = World::new(Schema { models, enums: vec![] }, &[]).await;
+    let query =
+        Nodes::default().query(vec![], Statement::Insert(insert("Child", &["id", "wishes"])));
+    let wishes =
+        [Value::Null, list(&[]), list(&[None]), list(&[Some("x"), None]), list(&[Some("y")])];
+    for (id, wishes) in (1_i64..).zip(wishes) {
+        world.rows(&query, &[id.into(), wishes]).await;
+    }
+    let mut nodes = Nodes::default();
+    let (id, wishes) = (nodes.field("id"), nodes.field("wishes"));
+    let (wish, given) = (nodes.parameter(0, S::Text), nodes.list(1, S::Text));
+    let mut listed = vec![id];
+    for list in [wishes, given] {
+        let found = [B::InList, B::NotInList].map(|operator| nodes.binary(wish, operator, list));
+        listed.extend(found);
+        listed.extend(found.map(|it| nodes.unary(U::Not, it)));
+    }
+    let query = nodes.select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("Child")
+    });
+    insta::assert_snapshot!(shown(&world.rows(&query, &["x".into(), Value::Null]).await), @r##"
+1 | - | - | - | - | - | - | - | -
+2 | false | true | true | false | - | - | - | -
+3 | - | - | - | - | - | - | - | -
+4 | true | false | false | true | - | - | - | -
+5 | false | true | true | false | - | - | - | -
+"##);
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ postgres: CAST("t0"."mood" AS text) = "t0"."name"
         let (mood, list) = (it.field("mood"), it.list(0, ScalarType::Text));
         it.binary(mood, B::InList, list)
     }), @r##"
-sqlite: "t0"."mood" IN (SELECT value FROM json_each(?1))
+sqlite: "t0"."mood" IN (SELECT value FROM json_each(coalesce(?1, '[null]')))
 postgres: "t0"."mood" = ANY(CAST($1 AS "mood"[]))
 "##);
     insta::assert_snapshot!(output(|it| it.field("mood")), @r##"
@@ -328,19 +328,19 @@ fn lists_are_one_bind_however_long_they_are() {
         })
     };
     insta::assert_snapshot!(list("age", B::InList, ScalarType::Integer), @r##"
-sqlite: "t0"."age" IN (SELECT value FROM json_each(?1))
+sqlite: "t0"."age" IN (SELECT value FROM json_each(coalesce(?1, '[null]')))
 postgres: "t0"."age" = ANY($1)
 "##);
     insta::assert_snapshot!(list("name", B::NotInList, ScalarType::Text), @r##"
-sqlite: "t0"."name" NOT IN (SELECT value FROM json_each(?1))
+sqlite: "t0"."name" NOT IN (SELECT value FROM json_each(coalesce(?1, '[null]')))
 postgres: "t0"."name" <> ALL($1)
 "##);
     insta::assert_snapshot!(list("token", B::InList, ScalarType::Uuid), @r##"
-sqlite: "t0"."token" IN (SELECT unhex(value) FROM json_each(?1))
+sqlite: "t0"."token" IN (SELECT unhex(value) FROM json_each(coalesce(?1, '[null]')))
 postgres: "t0"."token" = ANY($1)
 "##);
     insta::assert_snapshot!(list("balance", B::InList, ScalarType::Decimal), @r##"
-sqlite: "t0"."balance" IN (SELECT value FROM json_each(?1))
+sqlite: "t0"."balance" IN (SELECT value FROM json_each(coalesce(?1, '[null]')))
 postgres: "t0"."balance" = ANY($1)
 "##);
     insta::assert_snapshot!(filter(|it| {
