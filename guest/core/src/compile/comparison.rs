@@ -56,6 +56,14 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// Writes the collation of a decimal that brings none along, where it needs one.
+    pub(super) fn collation(&mut self, node: NodeRef) -> Result<(), Error> {
+        if self.compares_decimals(&[node])? && !matches!(self.node(node), Node::Field(_)) {
+            self.sql.push(DECIMAL_COLLATION);
+        }
+        Ok(())
+    }
+
     /// The native type under which both sides compare, if one is a value of an enum and the
     /// other can be made one.
     fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {

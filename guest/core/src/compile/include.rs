@@ -63,7 +63,7 @@ impl<'a> Compiler<'a> {
         columns.extend(load.extra.iter().map(Extra::column));
 
         self.sql.push("SELECT ");
-        self.projection(load.projection)?;
+        self.projection(load.projection, false)?;
         self.extra();
         let limited = load.rows.filter(|it| it.limit.is_some() || it.offset.is_some());
         if let Some(select) = limited {

@@ -9,8 +9,13 @@ use crate::dialect::Spelling as _;
 use crate::typing::Column;
 
 impl<'a> Compiler<'a> {
-    /// Writes a projection that was checked by [`crate::typing::Typing::projected`].
-    pub(super) fn projection(&mut self, projection: &'a Projection) -> Result<(), Error> {
+    /// Writes a projection that was checked by [`crate::typing::Typing::projected`]. Rows that are
+    /// compared bring the collations of their values along.
+    pub(super) fn projection(
+        &mut self,
+        projection: &'a Projection,
+        compared: bool,
+    ) -> Result<(), Error> {
         match projection {
             Projection::Model | Projection::Fields(_) => {
                 for position in 0..self.typing.frame().listed.len() {
@@ -27,6 +32,9 @@ impl<'a> Compiler<'a> {
                         self.sql.push(", ");
                     }
                     self.output(output.expression)?;
+                    if compared {
+                        self.collation(output.expression)?;
+                    }
                 }
             }
         }
@@ -47,7 +55,7 @@ impl<'a> Compiler<'a> {
         let columns = self.typing.projected(projection)?;
         self.bare = true;
         self.sql.push(" RETURNING ");
-        self.projection(projection)?;
+        self.projection(projection, false)?;
         Ok(columns)
     }
 

@@ -83,7 +83,7 @@ impl<'a> Compiler<'a> {
     /// A count needs no columns, unless they decide which rows there are. What has parameters stays
     /// too: a caller sends a value for each.
     fn listed_for_count(&mut self, select: &'a Select) -> Result<Listed, Error> {
-        let mut needed = matches!(select.distinct, Distinct::Rows) || !select.combined.is_empty();
+        let mut needed = compares_rows(select);
         if let Projection::Outputs(outputs) = &select.projection {
             for output in outputs {
                 let fact = self.fact(output.expression)?;
@@ -183,13 +183,13 @@ impl<'a> Compiler<'a> {
                 match listed {
                     Listed::Columns => self.common_columns(&select.projection)?,
                     _ => {
-                        self.projection(&select.projection)?;
+                        self.projection(&select.projection, compares_rows(select))?;
                         self.extra();
                     }
                 }
             }
             Listed::Keys => self.keys(),
-            Listed::Value { guarded } => self.only_value(&select.projection, guarded)?,
+            Listed::Value { guarded } => self.only_value(select, guarded)?,
             Listed::Nothing => self.sql.push("1"),
             Listed::Count => self.sql.push("count(*)"),
         }
@@ -308,17 +308,20 @@ impl<'a> Compiler<'a> {
     /// Writes the only column of a select: where it is looked for in a list, as what is returned, an
     /// enum as its text, and guarded, since databases may compare it with the outer value before they
     /// ask whether the row is in scope.
-    fn only_value(&mut self, projection: &'a Projection, guarded: bool) -> Result<(), Error> {
-        match projection {
+    fn only_value(&mut self, select: &'a Select, guarded: bool) -> Result<(), Error> {
+        match &select.projection {
             Projection::Outputs(outputs) => {
                 for Output { expression, .. } in outputs {
                     match guarded {
                         true => policy::value(self, *expression)?,
                         false => self.expression(*expression)?,
                     }
+                    if compares_rows(select) {
+                        self.collation(*expression)?;
+                    }
                 }
             }
-            fields if guarded => self.projection(fields)?,
+            fields if guarded => self.projection(fields, false)?,
             _ => self.typing.frame().listed.clone().into_iter().for_each(|it| self.column(it)),
         }
         Ok(())
@@ -429,6 +432,11 @@ enum Listed {
     },
     Nothing,
     Count,
+}
+
+/// Whether rows of a select are compared with each other.
+fn compares_rows(select: &Select) -> bool {
+    matches!(select.distinct, Distinct::Rows) || !select.combined.is_empty()
 }
 
 fn counted(name: &str, kind: ScalarType) -> Column<'_> {

@@ -1,7 +1,8 @@
 //! Cases, windows, combined selects, first rows, locks and pages, on both databases.
 
 use ferro_wit::query::{
-    BinaryOperator as B, LockStrength, LockWait, Node, Select, SetOperator as O, Statement,
+    BinaryOperator as B, Distinct, LockStrength, LockWait, Node, Select, SetOperator as O,
+    Statement,
 };
 use ferro_wit::schema::{ColumnType, EnumType, Schema};
 use ferro_wit::types::{ScalarType as S, Value};
@@ -217,4 +218,50 @@ async fn enums_of_another_select_compare_as_enums() {
 3 | glad
 "##);
     assert_eq!(world.rows(&query, &[Value::Integer(2), "sad".into()]).await, [[]; 0]);
+}
+
+/// Prices of which those with an odd number are given, and those with an even one are not.
+const PRICES: &str = "INSERT INTO price (given) VALUES ('1.0'), (NULL), ('1.00'), (NULL), ('2')";
+
+#[tokio::test]
+async fn decimals_that_are_equal_are_one_however_they_came_about() {
+    let price = model("Price", vec![id(), nullable("given", ColumnType::Decimal(None))]);
+    let schema = Schema { models: vec![price], enums: vec![] };
+    let world = World::new(schema, &[PRICES]).await;
+    let mut nodes = Nodes::default();
+    let (given, other, id) =
+        (nodes.field("given"), nodes.parameter(0, S::Decimal), nodes.field("id"));
+    let value = nodes.call("coalesce", &[given, other]);
+    let one = nodes.integer(1);
+    let (first, others) = (nodes.binary(id, B::Equal, one), nodes.binary(id, B::Greater, one));
+    let select = |filter| Select { projection: outputs(&[value]), filter, ..all("Price") };
+    let among = nodes.add(Node::InSelect((other, 1)));
+    let query = |select, statement| {
+        let first = Select { filter: Some(first), ..all("Price") };
+        let first = Select { projection: outputs(&[value]), ..first };
+        nodes.clone().query(vec![first, select], statement)
+    };
+    let count = async |select| {
+        let query = query(select, Statement::Count(1));
+        integers(world.rows(&query, &[Value::Decimal("1.000".into())]).await)
+    };
+    assert_eq!(count(Select { distinct: Distinct::Rows, ..select(None) }).await, [2]);
+    for (operator, rows) in [(O::Union, 2), (O::Intersect, 1), (O::Except, 1), (O::UnionAll, 5)] {
+        let combined = Select { combined: vec![(operator, 0)], ..select(Some(others)) };
+        assert_eq!(count(combined).await, [rows], "{operator:?}");
+    }
+    // What is left of the second select by the first: 2.
+    let mut query = query(
+        Select { combined: vec![(O::Except, 0)], ..select(Some(others)) },
+        Statement::Select(2),
+    );
+    query.selects.push(Select {
+        projection: outputs(&[id, among]),
+        limit: Some(one),
+        ..all("Price")
+    });
+    for (value, found) in [("1.000", "1 | false"), ("2.00", "1 | true")] {
+        let rows = world.rows(&query, &[Value::Decimal(value.into())]).await;
+        assert_eq!(shown(&rows), found);
+    }
 }
