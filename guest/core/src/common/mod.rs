@@ -175,7 +175,7 @@ impl Finder<'_> {
                 }
                 let step = &self.query.selects[*step as usize];
                 check_step(step)?;
-                self.recursive(table, found, step)
+                self.recursive(table, found, *operator, step)
             }
         }
     }
@@ -186,11 +186,12 @@ impl Finder<'_> {
         &self,
         table: &CommonTable,
         base: Rows<'_>,
+        operator: SetOperator,
         step: &Select,
     ) -> Result<Common, Error> {
         let mut common = self.common(table, base);
         for _ in 0..ROUNDS {
-            let Rows { columns: found, parameter } = self.rows(step, Some(&common))?;
+            let Rows { columns: found, parameter } = self.rows(step, Some((operator, &common)))?;
             let found: Vec<_> = found.iter().map(|it| (it.shape(), it.nullable)).collect();
             let columns = &mut common.model.fields;
             if columns.len() != found.len() {
@@ -221,14 +222,22 @@ impl Finder<'_> {
     }
 
     /// Looks at a select as at a statement of its own.
-    fn rows<'s>(&'s self, select: &'s Select, own: Option<&'s Common>) -> Result<Rows<'s>, Error> {
+    fn rows<'s>(
+        &'s self,
+        select: &'s Select,
+        step_of: Option<(SetOperator, &'s Common)>,
+    ) -> Result<Rows<'s>, Error> {
+        let own = step_of.map(|(_, common)| common);
         let commons = Commons { query: self.query, known: self.known, own };
         let view = commons.open(self.catalog, self.scope, &select.model)?;
         let (catalog, query) = (self.catalog, self.query);
         let mut typing = Typing::new(catalog, query, self.dialect, self.scope, commons, view)?;
         let columns = typing.check_select(select)?;
-        if own.is_some() {
+        if let Some((operator, _)) = step_of {
             typing.check_step(select)?;
+            if operator == SetOperator::Union {
+                typing.check_equality(&columns)?;
+            }
         }
         let parameter = typing.whole(select)?.parameter;
         Ok(Rows { columns, parameter })

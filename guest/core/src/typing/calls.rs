@@ -146,6 +146,9 @@ impl Typing<'_> {
         if argument.aggregate || filter.aggregate {
             return Err(named(invalid("an aggregate cannot stand in another one")));
         }
+        if aggregate.distinct {
+            self.check_comparable(argument, argument).map_err(named)?;
+        }
         if argument.window || filter.window {
             return Err(named(invalid("a window function cannot stand in an aggregate")));
         }

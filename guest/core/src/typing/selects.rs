@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ferro_wit::query::{
     Distinct, Literal, Node, NodeRef, OrderTerm, Projection, Quantifier, Related, Select,
-    SelectRef, Statement,
+    SelectRef, SetOperator, Statement,
 };
 use ferro_wit::types::{Error, ScalarType};
 
@@ -28,7 +28,7 @@ impl<'a> Typing<'a> {
         let mut columns = self.projected(&select.projection)?;
         self.check_clauses(select)?;
         self.check_groups(select)?;
-        self.check_distinct(select)?;
+        self.check_distinct(select, &columns)?;
         self.check_lock(select)?;
         self.check_combined(select, &mut columns)?;
         Ok(columns)
@@ -41,7 +41,8 @@ impl<'a> Typing<'a> {
         select: &'a Select,
         columns: &mut [Column<'a>],
     ) -> Result<(), Error> {
-        for (_, other) in &select.combined {
+        let mut told_apart = true;
+        for (operator, other) in &select.combined {
             let number = other;
             let other = &self.query.selects[*number as usize];
             let view = self.commons.open(self.catalog, self.scope, &other.model)?;
@@ -52,6 +53,10 @@ impl<'a> Typing<'a> {
                 return Err(mismatch(format!(
                     "select {number} is combined with one whose columns have other types"
                 )));
+            }
+            told_apart &= other.combined.is_empty() && self.lists_rows_of(frame);
+            if *operator != SetOperator::UnionAll && !told_apart {
+                self.check_equality(&found)?;
             }
             columns.iter_mut().zip(&found).for_each(|(column, other)| column.add(other));
             self.frame_mut().combined.push(frame);
@@ -301,12 +306,36 @@ impl<'a> Typing<'a> {
         keys.map(|it| &model.fields[*it]).collect()
     }
 
+    /// Whether a select lists rows by their key, in the same way as the one of a frame: then no value
+    /// besides decides which of them are alike.
+    fn lists_rows_of(&self, frame: usize) -> bool {
+        let (own, other) = (self.frame(), &self.frames[frame]);
+        let is_same = |(one, other): (&&Field, &&Field)| std::ptr::eq(*one, *other);
+        let keys = &own.view.model.primary_key;
+        let is_listed = |key: &usize| {
+            own.listed.iter().any(|it| std::ptr::eq(*it, &own.view.model.fields[*key]))
+        };
+        own.listed.len() == other.listed.len()
+            && own.listed.iter().zip(&other.listed).all(is_same)
+            && !keys.is_empty()
+            && keys.iter().all(is_listed)
+    }
+
+    /// Fails for columns whose values the database does not compare.
+    pub(crate) fn check_equality(&self, columns: &[Column<'_>]) -> Result<(), Error> {
+        let mut facts = columns.iter().map(|it| Fact { ty: it.ty, ..Fact::CONSTANT });
+        facts.try_for_each(|it| self.check_comparable(it, it))
+    }
+
     /// Distinct rows can be ordered by what they list only: PostgreSQL says so, SQLite would not. The
     /// first of those that agree are found in a frame of their own.
-    fn check_distinct(&mut self, select: &'a Select) -> Result<(), Error> {
+    fn check_distinct(&mut self, select: &'a Select, columns: &[Column<'_>]) -> Result<(), Error> {
         match &select.distinct {
             Distinct::No => Ok(()),
             Distinct::Rows => {
+                if !self.lists_rows_of(self.current) {
+                    self.check_equality(columns)?;
+                }
                 let mut terms = select.order_by.iter();
                 terms.try_for_each(|term| self.listed_at(select, term).map(|_| ()))
             }

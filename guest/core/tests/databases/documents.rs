@@ -1,7 +1,8 @@
 //! Parts of JSON documents, and arrays, on both databases.
 
 use ferro_wit::query::{
-    BinaryOperator as B, JsonPath, Node, Select, Statement, UnaryOperator as U,
+    Aggregate, AggregateFunction, BinaryOperator as B, CommonTable, Distinct, JsonPath, Node,
+    Projection, Select, SetOperator as O, Statement, UnaryOperator as U,
 };
 use ferro_wit::schema::{ColumnType, Schema};
 use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
@@ -167,5 +168,47 @@ async fn documents_are_searched_where_the_database_can() {
         let [sqlite, postgres] = world.outcomes(&query, &values, None, &[]).await;
         assert_eq!(sqlite.unwrap_err().kind, ErrorKind::Unsupported);
         assert_eq!(integers(postgres.unwrap()), [1]);
+    }
+}
+
+#[tokio::test]
+async fn values_that_do_not_compare_are_told_apart_by_the_key_only() {
+    let world =
+        users(&[("a", r#"{"a": 1, "b": 2}"#, &[]), ("b", r#"{"b": 2, "a": 1.0}"#, &[])]).await;
+    let mut nodes = Nodes::default();
+    let profile = nodes.field("profile");
+    let counted = nodes.add(Node::Aggregate(Aggregate {
+        function: AggregateFunction::Count,
+        argument: profile,
+        distinct: true,
+        filter: None,
+    }));
+    let select = |projection| Select { projection, ..all("User") };
+    let alike = |projection| Select { distinct: Distinct::Rows, ..select(projection) };
+    let union = |projection| Select { combined: vec![(O::Union, 0)], ..select(projection) };
+    let profiles = || fields(&["profile"]);
+    let query = |selects: [Select; 2], statement| nodes.clone().query(selects.into(), statement);
+    let mut recursive = query([select(profiles()), all("profiles")], Statement::Count(1));
+    recursive.selects.insert(1, all("profiles"));
+    recursive.common =
+        vec![CommonTable { name: "profiles".into(), rows: 0, step: Some((O::Union, 1)) }];
+    recursive.statement = Statement::Count(2);
+    for query in [
+        query([all("User"), alike(profiles())], Statement::Count(1)),
+        query([select(profiles()), union(profiles())], Statement::Count(1)),
+        query([all("User"), select(outputs(&[counted]))], Statement::Select(1)),
+        recursive,
+    ] {
+        let [sqlite, postgres] = world.outcomes(&query, &[], None, &[]).await;
+        assert_eq!(sqlite.unwrap_err().kind, ErrorKind::Unsupported);
+        assert_eq!(integers(postgres.unwrap()), [1]);
+    }
+    let keyed = || fields(&["profile", "id"]);
+    for query in [
+        query([all("User"), alike(keyed())], Statement::Count(1)),
+        query([select(keyed()), union(keyed())], Statement::Count(1)),
+        query([all("User"), union(Projection::Model)], Statement::Count(1)),
+    ] {
+        assert_eq!(integers(world.rows(&query, &[]).await), [2]);
     }
 }
