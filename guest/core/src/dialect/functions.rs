@@ -39,18 +39,27 @@ pub(crate) fn template(
             "CASE WHEN CAST(length({0}) AS bigint) * length({2}) > 16000000 THEN \
              CAST(9223372036854775807 + length({0}) AS text) ELSE replace({0}, {1}, {2}) END"
         }
+        // A NaN is a text, and the largest of all.
+        (F::Abs, Dialect::Sqlite) if kind == ScalarType::Float => "max({0}, -{0})",
         (F::Abs, _) => "abs({0})",
-        (F::Round, Dialect::Sqlite) => "round({0})",
-        // It rounds floats to even, numerics away from zero.
-        (F::Round, Dialect::Postgres) => "CAST(round(CAST({0} AS numeric)) AS double precision)",
-        // Floats from 2^53 on are whole.
+        // Floats from 2^53 on are whole, and a NaN, a text, comes after them. Its `round` adds a half,
+        // which may make a whole of what is less.
+        (F::Round, Dialect::Sqlite) => {
+            "CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST({0} AS \
+             INTEGER) + ({0} - CAST({0} AS INTEGER) >= 0.5) - ({0} - CAST({0} AS INTEGER) <= -0.5) \
+             AS REAL) ELSE {0} END"
+        }
         (F::Floor, Dialect::Sqlite) => {
-            "CASE WHEN abs({0}) < 9007199254740992 THEN CAST(CAST({0} AS INTEGER) - \
-             ({0} < CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
+            "CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST({0} AS \
+             INTEGER) - ({0} < CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
         }
         (F::Ceiling, Dialect::Sqlite) => {
-            "CASE WHEN abs({0}) < 9007199254740992 THEN CAST(CAST({0} AS INTEGER) + \
-             ({0} > CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
+            "CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST({0} AS \
+             INTEGER) + ({0} > CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
+        }
+        // Its `round` goes to the even number, and a numeric made of a float has 15 digits only.
+        (F::Round, Dialect::Postgres) => {
+            "(trunc({0}) + CASE WHEN abs({0} - trunc({0})) >= 0.5 THEN sign({0}) ELSE 0 END)"
         }
         (F::Floor, Dialect::Postgres) => "floor({0})",
         (F::Ceiling, Dialect::Postgres) => "ceil({0})",

@@ -79,6 +79,9 @@ async fn t9_a_text_does_not_grow_without_bound() {
 #[tokio::test]
 async fn floats_are_made_whole_in_the_same_direction() {
     let floats = [2.5, -2.5, 0.5, -0.4, 3.0, 1e20, -1e18, 9.3e18];
+    let close = [2.499_999_999_999_999_6, 0.499_999_999_999_999_94];
+    let large = [9_007_199_254_740_991.0, -4_503_599_627_370_495.5, f64::NEG_INFINITY];
+    let floats = [floats.as_slice(), &close, &large].concat();
     let rows: Vec<_> = floats.iter().map(|it| vec![Value::Float(*it)]).collect();
     let found = calls(&rows, &[S::Float], |it, values| {
         let number = values[0];
@@ -86,21 +89,39 @@ async fn floats_are_made_whole_in_the_same_direction() {
         vec![
             it.call("floor", &[number]),
             it.call("ceiling", &[number]),
+            it.call("round", &[number]),
             it.call("abs", &[number]),
             cast,
         ]
     })
     .await;
     insta::assert_snapshot!(found, @r##"
-2 | 3 | 2.5 | 2
--3 | -2 | 2.5 | -2
-0 | 1 | 0.5 | 0
--1 | 0 | 0.4 | 0
-3 | 3 | 3 | 3
-100000000000000000000 | 100000000000000000000 | 100000000000000000000 | -
--1000000000000000000 | -1000000000000000000 | 1000000000000000000 | -1000000000000000000
-9300000000000000000 | 9300000000000000000 | 9300000000000000000 | -
+2 | 3 | 3 | 2.5 | 2
+-3 | -2 | -3 | 2.5 | -2
+0 | 1 | 1 | 0.5 | 0
+-1 | 0 | 0 | 0.4 | 0
+3 | 3 | 3 | 3 | 3
+100000000000000000000 | 100000000000000000000 | 100000000000000000000 | 100000000000000000000 | -
+-1000000000000000000 | -1000000000000000000 | -1000000000000000000 | 1000000000000000000 | -1000000000000000000
+9300000000000000000 | 9300000000000000000 | 9300000000000000000 | 9300000000000000000 | -
+2 | 3 | 2 | 2.4999999999999996 | 2
+0 | 1 | 0 | 0.49999999999999994 | 0
+9007199254740991 | 9007199254740991 | 9007199254740991 | 9007199254740991 | 9007199254740991
+-4503599627370496 | -4503599627370495 | -4503599627370496 | 4503599627370495.5 | -4503599627370495
+-inf | -inf | -inf | inf | -
 "##);
+}
+
+#[tokio::test]
+async fn no_number_is_made_whole_of_what_is_none() {
+    let world = users(&[("a", "", &[])]).await;
+    let mut nodes = Nodes::default();
+    let value = nodes.parameter(0, S::Float);
+    let listed = ["floor", "ceiling", "round", "abs"].map(|it| nodes.call(it, &[value]));
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    for outcome in world.outcomes(&query, &[Value::Float(f64::NAN)], None, &[]).await {
+        assert_eq!(shown(&outcome.unwrap()), "NaN | NaN | NaN | NaN");
+    }
 }
 
 #[tokio::test]

@@ -381,8 +381,8 @@ sqlite: abs("t0"."age")
 postgres: abs("t0"."age")
 "##);
     insta::assert_snapshot!(call("round", &["score"]), @r##"
-sqlite: round("t0"."score")
-postgres: CAST(round(CAST("t0"."score" AS numeric)) AS double precision)
+sqlite: CASE WHEN "t0"."score" BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST("t0"."score" AS INTEGER) + ("t0"."score" - CAST("t0"."score" AS INTEGER) >= 0.5) - ("t0"."score" - CAST("t0"."score" AS INTEGER) <= -0.5) AS REAL) ELSE "t0"."score" END
+postgres: (trunc("t0"."score") + CASE WHEN abs("t0"."score" - trunc("t0"."score")) >= 0.5 THEN sign("t0"."score") ELSE 0 END)
 "##);
     insta::assert_snapshot!(call("null-if", &["balance", "balance"]), @r##"
 sqlite: nullif("t0"."balance", "t0"."balance")
