@@ -193,6 +193,14 @@ impl<'a> Typing<'a> {
         let Projection::Outputs(outputs) = &select.projection else {
             return Err(invalid("a select with groups or aggregates lists its outputs"));
         };
+        let mut lists_aggregate = false;
+        for output in outputs {
+            lists_aggregate |= self.fact(output.expression)?.aggregate;
+        }
+        // SQLite wants it so. A count of the select would not know that it has one row.
+        if select.group_by.is_empty() && !lists_aggregate {
+            return Err(invalid("a select with aggregates and without groups lists an aggregate"));
+        }
         let mut seen = BTreeSet::new();
         let outputs = outputs.iter().map(|it| it.expression);
         let order = select.order_by.iter().map(|it| it.expression);

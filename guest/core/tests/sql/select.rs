@@ -288,6 +288,17 @@ fn what_groups_do_not_have_is_refused() {
     let mut filtered = nodes.clone();
     let zero = filtered.integer(0);
     let filter = filtered.binary(count, BinaryOperator::Greater, zero);
+    let one_row = Select { projection: outputs(&[zero]), ..all("User") };
+    for select in [
+        Select { having: Some(filter), ..one_row.clone() },
+        Select { order_by: vec![ascending(count)], ..one_row },
+    ] {
+        let query = filtered.clone().query(vec![select], Statement::Count(0));
+        assert_eq!(
+            line(&error(&query)),
+            "invalid-query: a select with aggregates and without groups lists an aggregate"
+        );
+    }
     let query = filtered.select(Select { filter: Some(filter), ..ids() });
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 4: an aggregate cannot stand here");
     let nested = nodes.aggregate(AggregateFunction::Maximum, count);
