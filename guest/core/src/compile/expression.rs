@@ -292,15 +292,21 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Writes a number to calculate with. Integers have 64 bits, whatever their column has.
-    fn number(&mut self, node: NodeRef) -> Result<(), Error> {
-        let is_integer = self.fact(node)?.ty.is_some_and(|it| it.is(ScalarType::Integer));
-        let may_be_narrow =
-            matches!(self.node(node), Node::Field(_) | Node::Literal(_) | Node::Excluded(_));
-        if self.dialect.features().narrow_integers && is_integer && may_be_narrow {
-            return self.cast_as(node, self.dialect.cast_type(ScalarType::Integer));
+    /// Writes a number to calculate with. It has 64 bits, whatever its column has.
+    pub(super) fn number(&mut self, node: NodeRef) -> Result<(), Error> {
+        let kind = self.fact(node)?.ty.map(|it| it.kind);
+        let has_bits = kind.filter(|it| matches!(it, ScalarType::Integer | ScalarType::Float));
+        // What is calculated, cast or passed has all of them.
+        let may_be_narrow = !matches!(
+            self.node(node),
+            Node::Parameter(_) | Node::Unary(_) | Node::Binary(_) | Node::Cast(_) | Node::Json(_)
+        );
+        match has_bits {
+            Some(kind) if self.dialect.features().narrow_numbers && may_be_narrow => {
+                self.cast_as(node, self.dialect.cast_type(kind))
+            }
+            _ => self.operand(node),
         }
-        self.operand(node)
     }
 
     /// Writes terms of a conjunction or disjunction, in groups if they are many.
@@ -359,6 +365,7 @@ impl<'a> Compiler<'a> {
                     let decimal = it.compares_decimals(&call.arguments)?;
                     it.comparand(argument, decimal, place == 0)
                 }
+                Function::Abs => it.number(argument),
                 _ => it.text_operand(argument),
             }
         })

@@ -61,6 +61,8 @@ impl<'a> Compiler<'a> {
         before(self);
         if star {
             self.sql.push("*");
+        } else if function == A::Sum && of.is_some_and(|it| it.is(ScalarType::Float)) {
+            self.number(argument)?;
         } else {
             let decimal = self.compares_decimals(&[argument])?;
             self.comparand(argument, decimal, true)?;

@@ -27,8 +27,8 @@ pub(crate) struct Features {
     pub(crate) documents: bool,
     /// An integer that needs more than 64 bits is an error. Else it becomes a float.
     pub(crate) checked_integers: bool,
-    /// Integers of fewer than 64 bits are calculated in as few.
-    pub(crate) narrow_integers: bool,
+    /// Numbers of fewer than 64 bits are calculated in as few.
+    pub(crate) narrow_numbers: bool,
     /// Sums and averages of integers are decimals.
     pub(crate) decimal_aggregates: bool,
     /// Texts of a limited length are types of their own. Else they are checked.
@@ -60,7 +60,7 @@ const SQLITE: Features = Features {
     intervals: false,
     documents: false,
     checked_integers: false,
-    narrow_integers: false,
+    narrow_numbers: false,
     decimal_aggregates: false,
     limited_texts: false,
     exact_without_index: false,
@@ -80,7 +80,7 @@ const POSTGRES: Features = Features {
     intervals: true,
     documents: true,
     checked_integers: true,
-    narrow_integers: true,
+    narrow_numbers: true,
     decimal_aggregates: true,
     limited_texts: true,
     exact_without_index: true,

@@ -1,11 +1,12 @@
 //! Functions and casts of the closed list: the same values on both databases.
 
-use ferro_wit::query::{Node, NodeRef, Select};
+use ferro_wit::query::{AggregateFunction as A, BinaryOperator as B, Node, NodeRef, Select};
+use ferro_wit::schema::{ColumnType, IntegerWidth, Schema};
 use ferro_wit::types::{ErrorKind, ScalarType as S, Value};
 
 use crate::documents::users;
 use crate::fixture::*;
-use crate::world::shown;
+use crate::world::{World, shown};
 
 /// A timestamp of a day, and microseconds into it.
 fn timestamp(days: i64, microseconds: i64) -> i64 {
@@ -218,12 +219,53 @@ async fn moments_have_distances() {
         let days = it.call("days-between", &values[..2]);
         let moments = it.call("microseconds-between", &values[2..]);
         let two = it.integer(2);
-        let twice = it.binary(moments, ferro_wit::query::BinaryOperator::Multiply, two);
+        let twice = it.binary(moments, B::Multiply, two);
         vec![days, moments, twice]
     })
     .await;
     insta::assert_snapshot!(found, @r##"
 19785 | 1709251200000000 | 3418502400000000
 0 | -86400000000 | -172800000000
+"##);
+}
+
+/// The largest of each width, and what a float of 32 bits is exact up to.
+const NARROW: &str = "INSERT INTO narrow (id, small, little) VALUES (1, 32767, 16777216), \
+                      (2, -32768, 1), (3, NULL, 1), (4, NULL, 1)";
+
+#[tokio::test]
+async fn numbers_of_narrow_columns_are_calculated_in_64_bits() {
+    let small = nullable("small", ColumnType::Integer(IntegerWidth::Small));
+    let narrow = model("Narrow", vec![big("id"), small, nullable("little", ColumnType::Real)]);
+    let schema = Schema { models: vec![narrow], enums: vec![] };
+    let world = World::new(schema, &[NARROW]).await;
+    let mut nodes = Nodes::default();
+    let (id, small, little) = (nodes.field("id"), nodes.field("small"), nodes.field("little"));
+    let either = nodes.call("coalesce", &[small, small]);
+    let listed = [
+        id,
+        nodes.call("abs", &[small]),
+        nodes.binary(either, B::Multiply, either),
+        nodes.binary(either, B::Subtract, small),
+        nodes.binary(little, B::Subtract, little),
+        nodes.binary(little, B::Multiply, little),
+        nodes.window("sum", &[little], &[], &[ascending(id)]),
+    ];
+    let query = nodes.clone().select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("Narrow")
+    });
+    insta::assert_snapshot!(shown(&world.rows(&query, &[]).await), @r##"
+1 | 32767 | 1073676289 | 0 | 0 | 281474976710656 | 16777216
+2 | 32768 | 1073741824 | 0 | 0 | 1 | 16777217
+3 | - | - | - | 0 | 1 | 16777218
+4 | - | - | - | 0 | 1 | 16777219
+"##);
+    let (least, sum) = (nodes.aggregate(A::Minimum, small), nodes.aggregate(A::Sum, little));
+    let listed = [nodes.binary(least, B::Multiply, least), sum];
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("Narrow") });
+    insta::assert_snapshot!(shown(&world.rows(&query, &[]).await), @r##"
+1073741824 | 16777219
 "##);
 }

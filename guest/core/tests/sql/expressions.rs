@@ -242,11 +242,11 @@ postgres: CAST("t0"."age" AS bigint) + $1
 "##);
     insta::assert_snapshot!(calculate(B::Subtract, "score", ScalarType::Integer), @r##"
 sqlite: "t0"."score" - ?1
-postgres: "t0"."score" - $1
+postgres: CAST("t0"."score" AS double precision) - $1
 "##);
     insta::assert_snapshot!(calculate(B::Multiply, "score", ScalarType::Float), @r##"
 sqlite: "t0"."score" * ?1
-postgres: "t0"."score" * $1
+postgres: CAST("t0"."score" AS double precision) * $1
 "##);
     insta::assert_snapshot!(calculate(B::Divide, "age", ScalarType::Integer), @r##"
 sqlite: "t0"."age" / ?1
@@ -378,7 +378,7 @@ postgres: length("t0"."avatar")
 "##);
     insta::assert_snapshot!(call("abs", &["age"]), @r##"
 sqlite: abs("t0"."age")
-postgres: abs("t0"."age")
+postgres: abs(CAST("t0"."age" AS bigint))
 "##);
     insta::assert_snapshot!(call("round", &["score"]), @r##"
 sqlite: CASE WHEN "t0"."score" BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST("t0"."score" AS INTEGER) + ("t0"."score" - CAST("t0"."score" AS INTEGER) >= 0.5) - ("t0"."score" - CAST("t0"."score" AS INTEGER) <= -0.5) AS REAL) ELSE "t0"."score" END
