@@ -110,12 +110,6 @@ impl Sql {
         self.text.push_str(&self.dialect.integer(number));
     }
 
-    /// The way from a document to a part of it. Keys have been checked to hold no quotes.
-    pub(crate) fn json_steps(&mut self, steps: &[String]) {
-        let text = self.dialect.json_steps(steps);
-        self.text.push_str(&text);
-    }
-
     /// The placeholder of a parameter, the same each time.
     pub(crate) fn parameter(&mut self, index: u32, kind: ScalarType, many: bool) {
         self.share(

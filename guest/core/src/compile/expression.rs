@@ -284,10 +284,13 @@ impl<'a> Compiler<'a> {
             .dialect
             .json(path.kind)
             .ok_or_else(|| unsupported(format!("json as {}", path.kind)))?;
+        // Keys have been checked to hold no quotes.
+        let (before, after) = self.dialect.json_steps(&path.steps);
         self.filled(template, |it, _| {
             it.sql.check_size()?;
+            it.sql.push(before);
             it.operand(path.document)?;
-            it.sql.json_steps(&path.steps);
+            it.sql.push(&after);
             Ok(())
         })
     }

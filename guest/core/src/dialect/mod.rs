@@ -115,8 +115,9 @@ pub(crate) trait Spelling {
     fn no_limit(self) -> Option<&'static str>;
     /// How an operator is written, for those that are not infix operators of both databases.
     fn template(self, operator: BinaryOperator) -> Option<&'static str>;
-    /// What stands behind a document for a part of it: by keys, and by positions in arrays.
-    fn json_steps(self, steps: &[String]) -> String;
+    /// What stands before and behind a document for a part of it: by keys, and by positions in
+    /// arrays.
+    fn json_steps(self, steps: &[String]) -> (&'static str, String);
     /// How a part of a document, `{0}`, is read as a type; null if it is something else. None where
     /// that cannot be.
     fn json(self, kind: ScalarType) -> Option<&'static str>;
@@ -257,17 +258,24 @@ impl Spelling for Dialect {
         })
     }
 
-    fn json_steps(self, steps: &[String]) -> String {
-        let step = |step: &String| match (self, is_position(step)) {
-            (Self::Sqlite, true) => format!("[{step}]"),
-            (Self::Sqlite, false) => format!(".\"{step}\""),
-            (Self::Postgres, true) => format!(" -> {step}"),
-            (Self::Postgres, false) => format!(" -> {}", self.text(step)),
+    fn json_steps(self, steps: &[String]) -> (&'static str, String) {
+        let step = |step: &String| match step.trim_start_matches('0') {
+            _ if !is_position(step) => format!(".\"{step}\""),
+            "" => "[0]".to_owned(),
+            // PostgreSQL takes no zeros before it.
+            position => format!("[{position}]"),
         };
-        let steps: String = steps.iter().map(step).collect();
+        let path: String = steps.iter().map(step).collect();
         match self {
-            Self::Sqlite => format!(" -> {}", self.text(&format!("${steps}"))),
-            Self::Postgres => steps,
+            Self::Sqlite => ("", format!(" -> {}", self.text(&format!("${path}")))),
+            // To its arrow a value alone is an array of one.
+            Self::Postgres if steps.iter().any(|it| is_position(it)) => {
+                let path = self.text(&format!("strict ${path}"));
+                ("jsonb_path_query_first(", format!(", {path}, silent => TRUE)"))
+            }
+            Self::Postgres => {
+                ("", steps.iter().map(|it| format!(" -> {}", self.text(it))).collect())
+            }
         }
     }
 
@@ -286,7 +294,8 @@ impl Spelling for Dialect {
                  CAST({0} ->> '$' AS INTEGER) THEN CAST({0} ->> '$' AS INTEGER) END"
             }
             (Self::Sqlite, S::Float) => {
-                "CASE WHEN json_type({0}) IN ('integer', 'real') THEN CAST({0} ->> '$' AS REAL) END"
+                "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' BETWEEN \
+                 -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST({0} ->> '$' AS REAL) END"
             }
             (Self::Postgres, S::Text) => {
                 "CASE jsonb_typeof({0}) WHEN 'string' THEN {0} #>> '{}' END"
@@ -300,7 +309,9 @@ impl Spelling for Dialect {
                  trunc(CAST({0} AS numeric)) THEN CAST({0} AS bigint) END END"
             }
             (Self::Postgres, S::Float) => {
-                "CASE jsonb_typeof({0}) WHEN 'number' THEN CAST({0} AS double precision) END"
+                "CASE jsonb_typeof({0}) WHEN 'number' THEN CASE WHEN CAST({0} AS numeric) BETWEEN \
+                 -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST({0} AS double \
+                 precision) END END"
             }
             (Self::Postgres, S::Decimal) => {
                 "CASE jsonb_typeof({0}) WHEN 'number' THEN CAST({0} AS numeric) END"

@@ -42,7 +42,7 @@ pub(crate) async fn users(rows: &[(&str, &str, &[Option<&str>])]) -> World {
     world
 }
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 11] = [
     r#"{"a": "text", "b": [10, {"c": true}]}"#,
     r#"{"a": 7, "b": [20, {"c": false}]}"#,
     r#"{"a": 7.0, "b": {"0": 30}}"#,
@@ -51,13 +51,15 @@ const DOCUMENTS: [&str; 9] = [
     r#"{"a": null}"#,
     r#"{"a": 12345678901234567890, "b": []}"#,
     r#"[1, 2]"#,
+    r#"{"a": 1e400, "b": 40, "": [{"é'": 50}]}"#,
+    "60",
     "",
 ];
 
 #[tokio::test]
 async fn parts_of_documents_are_what_is_asked_for_or_null() {
     let rows: Vec<_> =
-        DOCUMENTS.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h", "i"]).collect();
+        DOCUMENTS.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]).collect();
     let rows: Vec<_> = rows.into_iter().map(|(it, name)| (name, *it, [].as_slice())).collect();
     let world = users(&rows).await;
     let mut nodes = Nodes::default();
@@ -68,7 +70,8 @@ async fn parts_of_documents_are_what_is_asked_for_or_null() {
     };
     let mut listed = vec![id];
     listed.extend([S::Text, S::Integer, S::Float, S::Boolean].map(|kind| part(&["a"], kind)));
-    listed.push(part(&["b", "0"], S::Integer));
+    listed.extend([&["b", "0"], &["b", "00"], &["0"][..]].map(|it| part(it, S::Integer)));
+    listed.push(part(&["", "0", "é'"], S::Integer));
     listed.push(part(&["b", "1", "c"], S::Boolean));
     listed.push(part(&["it's"], S::Integer));
     let there = part(&["a"], S::Json);
@@ -79,15 +82,17 @@ async fn parts_of_documents_are_what_is_asked_for_or_null() {
         ..all("User")
     });
     insta::assert_snapshot!(shown(&world.rows(&query, &[]).await), @r##"
-1 | text | - | - | - | 10 | true | - | true
-2 | - | 7 | 7 | - | 20 | false | - | true
-3 | - | 7 | 7 | - | - | - | - | true
-4 | - | - | 1.5 | - | - | - | - | true
-5 | - | - | - | true | - | - | 1 | true
-6 | - | - | - | - | - | - | - | true
-7 | - | - | 12345678901234567000 | - | - | - | - | true
-8 | - | - | - | - | - | - | - | false
-9 | - | - | - | - | - | - | - | false
+1 | text | - | - | - | 10 | 10 | - | - | true | - | true
+2 | - | 7 | 7 | - | 20 | 20 | - | - | false | - | true
+3 | - | 7 | 7 | - | - | - | - | - | - | - | true
+4 | - | - | 1.5 | - | - | - | - | - | - | - | true
+5 | - | - | - | true | - | - | - | - | - | 1 | true
+6 | - | - | - | - | - | - | - | - | - | - | true
+7 | - | - | 12345678901234567000 | - | - | - | - | - | - | - | true
+8 | - | - | - | - | - | - | 1 | - | - | - | false
+9 | - | - | - | - | - | - | - | 50 | - | - | true
+10 | - | - | - | - | - | - | - | - | - | - | false
+11 | - | - | - | - | - | - | - | - | - | - | false
 "##);
 }
 
