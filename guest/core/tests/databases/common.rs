@@ -161,7 +161,7 @@ async fn the_columns_of_a_common_table_are_of_the_types_of_its_select() {
         let rows = Select {
             projection: outputs(&[id, mood, balance, age]),
             filter: Some(filter),
-            order_by: vec![ascending(mood), ascending(balance), ascending(age)],
+            order_by: [mood, balance, age, id].map(ascending).into(),
             ..all("users")
         };
         let table = match step {
@@ -179,6 +179,8 @@ async fn the_columns_of_a_common_table_are_of_the_types_of_its_select() {
 3 | sad | -3.25 | 1
 3 | sad | -3.25 | 2
 1 | glad | 10.50 | 30
+4 | glad | 10.5 | 30
+5 | - | -3.250 | -
 2 | - | 9 | -
 "##);
     let mut more = query(false);

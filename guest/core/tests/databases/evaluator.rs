@@ -550,8 +550,22 @@ impl<'a> Evaluator<'a> {
         match window.function.as_str() {
             "row-number" => integer(here + 1),
             "rank" => integer(1 + orders.iter().filter(|it| it.is_lt()).count()),
+            "dense-rank" => {
+                let mut places = Vec::new();
+                for (row, _) in rows.iter().zip(&orders).filter(|(_, order)| order.is_lt()) {
+                    places.push(self.order_key(row, &window.order_by, outer)?);
+                }
+                places.dedup();
+                integer(1 + places.len())
+            }
             "lag" => here.checked_sub(1).map_or(Ok(Value::Null), |it| argument(&rows[it])),
+            "lead" => rows.get(here + 1).map_or(Ok(Value::Null), argument),
+            "first-value" => argument(&rows[0]),
+            "last-value" => argument(&rows[rows.len() - 1]),
             "sum" => aggregated(AggregateFunction::Sum, so_far),
+            "average" => aggregated(AggregateFunction::Average, so_far),
+            "minimum" => aggregated(AggregateFunction::Minimum, so_far),
+            "maximum" => aggregated(AggregateFunction::Maximum, so_far),
             "count" => aggregated(AggregateFunction::Count, so_far),
             _ => Err("a window function that is not known"),
         }
