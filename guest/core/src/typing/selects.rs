@@ -250,11 +250,15 @@ impl<'a> Typing<'a> {
                 for child in nodes {
                     self.check_grouped(child, select, inside, seen)?;
                 }
-                let Some(inner) = inner else { return Ok(()) };
-                let inner = &self.query.selects[inner as usize];
-                select_nodes(inner)
-                    .into_iter()
-                    .try_for_each(|child| self.check_grouped(child, select, deeper, seen))
+                let mut open = Vec::from_iter(inner);
+                while let Some(inner) = open.pop() {
+                    let inner = &self.query.selects[inner as usize];
+                    open.extend(inner.combined.iter().map(|(_, it)| *it));
+                    for child in select_nodes(inner) {
+                        self.check_grouped(child, select, deeper, seen)?;
+                    }
+                }
+                Ok(())
             }
         }
     }
@@ -479,7 +483,8 @@ impl<'a> Typing<'a> {
             .is_some_and(|it| matches!(self.node(it), Node::Literal(Literal::Integer(0..=1))));
         let frame = self.inner(node).first().copied().unwrap_or(self.current);
         let aggregated = self.within(frame, |it| it.is_grouped(select))?;
-        let one_row = limited || (aggregated && select.group_by.is_empty());
+        let alone = select.group_by.is_empty() && select.combined.is_empty();
+        let one_row = limited || (aggregated && alone);
         if !one_row {
             return Err(invalid(
                 "a select that stands for a value has one row: give it a limit of 1, or an \

@@ -4,7 +4,7 @@ use ferro_core::Catalog;
 use ferro_wit::policy::{FieldSet, Scope, TableScope};
 use ferro_wit::query::{
     AggregateFunction, BinaryOperator as B, Distinct, Node, NodeRef, Projection, Quantifier, Query,
-    Select, Statement, UnaryOperator, Update,
+    Select, SetOperator, Statement, UnaryOperator, Update,
 };
 use ferro_wit::types::{Error, ErrorKind, ScalarType as S};
 
@@ -293,6 +293,19 @@ fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
     insta::assert_snapshot!(value(all("Post")), @"invalid-query: node 1: a select that stands for a value has one column");
     insta::assert_snapshot!(value(Select { projection: fields(&["title"]), ..all("Post") }), @"invalid-query: node 1: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
     let mut nodes = Nodes::default();
+    let id = nodes.field("id");
+    let largest = nodes.aggregate(AggregateFunction::Maximum, id);
+    let value = nodes.add(Node::Subquery(1));
+    let ids = Select { projection: fields(&["id"]), ..all("Post") };
+    let more = Select {
+        projection: outputs(&[largest]),
+        combined: vec![(SetOperator::UnionAll, 0)],
+        ..all("Post")
+    };
+    let authors = Select { projection: outputs(&[value]), ..all("Author") };
+    let fault = error(&inner(nodes, vec![ids, more, authors]));
+    insta::assert_snapshot!(line(&fault), @"invalid-query: node 2: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
+    let mut nodes = Nodes::default();
     let one = nodes.integer(1);
     let value = nodes.add(Node::Subquery(0));
     let first = Select { projection: fields(&["title"]), limit: Some(one), ..all("Post") };
@@ -541,7 +554,12 @@ sqlite: SELECT "t0"."title", EXISTS (SELECT 1 FROM "comment" AS "t1" WHERE "t1".
 postgres: SELECT "t0"."title", EXISTS (SELECT 1 FROM "comment" AS "t1" WHERE "t1"."body" = "t0"."title") FROM "post" AS "t0" GROUP BY "t0"."title"
 "##);
     let stars = nodes.field("stars");
-    let query = nodes.query(vec![inner, select(stars)], Statement::Select(1));
+    let query = nodes.clone().query(vec![inner.clone(), select(stars)], Statement::Select(1));
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 2: the field is neither grouped by nor aggregated");
+    let union = Select { combined: vec![(SetOperator::Union, 0)], ..all("Comment") };
+    let exists = nodes.add(Node::Exists(1));
+    let groups = Select { projection: outputs(&[stars, exists]), ..select(stars) };
+    let query = nodes.query(vec![inner, union, groups], Statement::Select(2));
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 2: the field is neither grouped by nor aggregated");
 }
 
