@@ -79,7 +79,8 @@ impl Typing<'_> {
                 self.check_list(left, right)?;
                 // A stored array may turn out not to be one, on SQLite.
                 let fallible = around.fallible || !matches!(right_node, Node::Parameter(_));
-                Ok(Fact { fallible, ..around }.with(ScalarType::Boolean))
+                // A list may have nulls, whatever its field can be.
+                Ok(Fact { nullable: true, fallible, ..around }.with(ScalarType::Boolean))
             }
             B::ArrayContains | B::ArrayOverlaps => self.arrays(left, right),
             B::JsonContains => self.json_contains(left, right),

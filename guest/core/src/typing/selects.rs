@@ -515,7 +515,11 @@ impl<'a> Typing<'a> {
                 self.describe(one),
                 self.describe(other)
             ))),
-            _ => Ok(Fact::around([value, fact]).with(ScalarType::Boolean)),
+            _ => {
+                let nullable = value.nullable || columns.iter().any(|it| it.nullable);
+                let fact = Fact { nullable, ..Fact::around([value, fact]) };
+                Ok(fact.with(ScalarType::Boolean))
+            }
         }
     }
 

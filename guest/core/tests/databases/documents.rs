@@ -2,12 +2,13 @@
 
 use ferro_wit::query::{
     Aggregate, AggregateFunction, BinaryOperator as B, CommonTable, Distinct, JsonPath, Node,
-    Projection, Select, SetOperator as O, Statement, UnaryOperator as U,
+    OrderTerm, Projection, Select, SetOperator as O, Statement, UnaryOperator as U,
 };
 use ferro_wit::schema::{ColumnType, Schema};
 use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
 
 use crate::fixture::{self, *};
+use crate::relations;
 use crate::world::{World, integers, shown};
 
 fn list(items: &[Option<&str>]) -> Value {
@@ -216,4 +217,24 @@ async fn values_that_do_not_compare_are_told_apart_by_the_key_only() {
     ] {
         assert_eq!(integers(world.rows(&query, &[]).await), [2]);
     }
+}
+
+#[tokio::test]
+async fn a_value_that_is_looked_for_among_nulls_may_be_null_and_is_sorted_last() {
+    let tagged = users(&[("a", "", &[Some("x"), None]), ("b", "", &[]), ("c", "", &[Some("c")])]);
+    let mut nodes = Nodes::default();
+    let (id, name, tags) = (nodes.field("id"), nodes.field("name"), nodes.field("tags"));
+    let found = [nodes.binary(name, B::InList, tags), nodes.add(Node::InSelect((id, 0)))];
+    let bosses = Select { projection: fields(&["boss_id"]), ..all("Author") };
+    let sorted = async |world: &World, model: &str, term: OrderTerm| {
+        let select = Select { projection: fields(&["id"]), order_by: vec![term], ..all(model) };
+        let query = nodes.clone().query(vec![bosses.clone(), select], Statement::Select(1));
+        integers(world.rows(&query, &[]).await)
+    };
+    let tagged = tagged.await;
+    assert_eq!(sorted(&tagged, "User", ascending(found[0])).await, [2, 3, 1]);
+    assert_eq!(sorted(&tagged, "User", descending(found[0])).await, [3, 2, 1]);
+    let authors = relations::world().await;
+    assert_eq!(sorted(&authors, "Author", ascending(found[1])).await, [1, 4, 2, 3, 5]);
+    assert_eq!(sorted(&authors, "Author", descending(found[1])).await, [1, 4, 2, 3, 5]);
 }
