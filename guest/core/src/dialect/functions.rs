@@ -26,7 +26,8 @@ pub(crate) fn template(
         (F::Substring, _) if arguments.len() == 2 => "substr({0}, {1})",
         (F::Substring, _) => "substr({0}, {1}, {2})",
         (F::Left, _) => "substr({0}, 1, {1})",
-        (F::Right, Dialect::Sqlite) => "substr({0}, -{1})",
+        // Without a length it would leave out more than texts may have.
+        (F::Right, Dialect::Sqlite) => "substr({0}, -{1}, {1})",
         (F::Right, Dialect::Postgres) => "right({0}, {1})",
         (F::Position, Dialect::Sqlite) => "instr({0}, {1})",
         (F::Position, Dialect::Postgres) => "strpos({0}, {1})",

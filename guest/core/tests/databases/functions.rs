@@ -41,7 +41,7 @@ async fn texts_are_cut_searched_and_replaced() {
     let rows = texts(&[["  héllo ", "l", "L"], ["abc", "", "x"], ["", "a", "b"], ["aaa", "a", ""]]);
     let found = calls(&rows, &[S::Text; 3], |it, values| {
         let (text, part, other) = (values[0], values[1], values[2]);
-        let (two, three) = (it.integer(2), it.integer(3));
+        let (two, three, most) = (it.integer(2), it.integer(3), it.integer(0x7fff_ffff));
         vec![
             it.call("trim-start", &[text]),
             it.call("trim-end", &[text]),
@@ -49,6 +49,7 @@ async fn texts_are_cut_searched_and_replaced() {
             it.call("substring", &[text, two, three]),
             it.call("left", &[text, two]),
             it.call("right", &[text, three]),
+            it.call("right", &[text, most]),
             it.call("position", &[text, part]),
             it.call("replace", &[text, part, other]),
             it.call("null-if", &[text, other]),
@@ -57,10 +58,10 @@ async fn texts_are_cut_searched_and_replaced() {
     })
     .await;
     insta::assert_snapshot!(found, @r##"
-héllo  |   héllo |  héllo  |  hé |    | lo  | 5 |   héLLo  |   héllo  | 8
-abc | abc | bc | bc | ab | abc | 1 | abc | abc | 3
- |  |  |  |  |  | 0 |  |  | 0
-aaa | aaa | aa | aa | aa | aaa | 1 |  | aaa | 3
+héllo  |   héllo |  héllo  |  hé |    | lo  |   héllo  | 5 |   héLLo  |   héllo  | 8
+abc | abc | bc | bc | ab | abc | abc | 1 | abc | abc | 3
+ |  |  |  |  |  |  | 0 |  |  | 0
+aaa | aaa | aa | aa | aa | aaa | aaa | 1 |  | aaa | 3
 "##);
 }
 
