@@ -90,6 +90,7 @@
 #![forbid(unsafe_code)]
 
 mod agreement;
+mod bounds;
 mod cache;
 mod call;
 mod compiler;

@@ -15,6 +15,7 @@ use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Val
 use tokio::time::Instant;
 
 use crate::agreement;
+use crate::bounds;
 use crate::call::{Granted, Slot, SlotKind};
 use crate::cursor::{Cursor, Hold};
 use crate::limits::Wait;
@@ -280,6 +281,7 @@ impl Session {
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let plan = self.plan(query)?;
+        bounds::check(query, &parameters)?;
         let writes = plan.effect == Effect::Write;
         if writes {
             self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
@@ -308,6 +310,7 @@ impl Session {
     ) -> Result<u64, Error> {
         self.admit(&parameters)?;
         let plan = self.plan(query)?;
+        bounds::check(query, &parameters)?;
         if plan.effect == Effect::Write {
             self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
         }

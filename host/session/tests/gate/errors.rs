@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use ferro_wit::types::{Error, ErrorKind};
+use ferro_wit::types::{Error, ErrorKind, Value};
 
 use crate::on_both_databases;
-use crate::queries::{all, insert, update_all};
+use crate::queries::{all, bounded, insert, update_all};
 use crate::world::{SECRET, World, assert_error};
 
 on_both_databases! {
@@ -14,6 +14,7 @@ on_both_databases! {
     k2_a_plugin_gets_no_text_of_the_server,
     k2_a_plugin_learns_nothing_of_a_database_that_is_gone,
     a_fault_of_the_callers_values_is_explained,
+    a_limit_that_is_no_number_of_rows_is_refused,
 }
 
 /// A title that is taken, with a secret beside it.
@@ -58,6 +59,18 @@ async fn a_fault_of_the_callers_values_is_explained(world: &World) {
     assert_error(outcome, ErrorKind::TypeMismatch, "integer");
     let outcome = world.tenant(1).execute(&insert, vec!["t".into()]).await;
     assert_error(outcome, ErrorKind::InvalidQuery, "");
+}
+
+async fn a_limit_that_is_no_number_of_rows_is_refused(world: &World) {
+    let session = world.tenant(1);
+    for bound in ["limit", "offset"] {
+        let query = bounded("Note", bound);
+        assert!(session.fetch(&query, vec![1.into()]).await.is_ok());
+        for value in [Value::Integer(-1), Value::Null] {
+            let outcome = session.fetch(&query, vec![value]).await;
+            assert_error(outcome, ErrorKind::InvalidQuery, "neither null nor negative");
+        }
+    }
 }
 
 /// Lines of a log.

@@ -43,6 +43,14 @@ pub(crate) fn compare(model: &str, field: &str, operator: &str) -> Query {
     )
 }
 
+/// All rows, with the first parameter as a limit or an offset.
+pub(crate) fn bounded(model: &str, bound: &str) -> Query {
+    let mut rows = rows(model, json!("model"), json!([]));
+    rows[bound] = json!(0);
+    let value = json!({ "parameter": { "index": 0, "kind": "integer", "many": false } });
+    query(json!([value]), json!([rows]), json!({ "select": 0 }))
+}
+
 /// How many whole numbers there are.
 pub(crate) fn endless(model: &str) -> Query {
     let outputs = |node: u32| json!({ "outputs": [{ "name": "n", "expression": node }] });

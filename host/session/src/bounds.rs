@@ -1,0 +1,18 @@
+//! Limits and offsets of queries, which are numbers of rows: SQLite takes a negative limit for none,
+//! PostgreSQL a null.
+
+use ferro_wit::query::{Node, Query};
+use ferro_wit::types::{Error, ErrorKind, Value};
+
+/// Fails where a value that is passed as a limit or an offset is no number of rows.
+pub(crate) fn check(query: &Query, parameters: &[Value]) -> Result<(), Error> {
+    let bounds = query.selects.iter().flat_map(|it| [it.limit, it.offset]).flatten();
+    for bound in bounds {
+        let Some(Node::Parameter(it)) = query.nodes.get(bound as usize) else { continue };
+        if let Some(Value::Null | Value::Integer(..0)) = parameters.get(it.index as usize) {
+            let message = "a limit or an offset is neither null nor negative";
+            return Err(Error::new(ErrorKind::InvalidQuery, message));
+        }
+    }
+    Ok(())
+}
