@@ -97,6 +97,13 @@ pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option
             "CASE WHEN {0} >= -9223372036854775808.0 AND {0} < 9223372036854775808.0 THEN \
              CAST(trunc({0}) AS bigint) END"
         }
+        // It would read a number from the beginning of these texts, and find none.
+        (S::Decimal, S::Float, D::Sqlite) => {
+            "CASE {0} WHEN 'NaN' THEN 'NaN' WHEN 'Infinity' THEN 9e999 WHEN '-Infinity' THEN -9e999 \
+             ELSE CAST({0} AS REAL) END"
+        }
+        // It casts booleans to integers of 32 bits only.
+        (S::Boolean, S::Integer, D::Postgres) => "CAST(CAST({0} AS integer) AS bigint)",
         (S::Date, S::Timestamp, D::Sqlite) => "({0} || ' 00:00:00.000000')",
         (S::Date, S::Timestamptz, D::Sqlite) => "({0} || ' 00:00:00.000000+00:00')",
         (S::Timestamp, S::Timestamptz, D::Sqlite) => "({0} || '+00:00')",

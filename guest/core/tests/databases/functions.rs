@@ -1,6 +1,8 @@
 //! Functions and casts of the closed list: the same values on both databases.
 
-use ferro_wit::query::{AggregateFunction as A, BinaryOperator as B, Node, NodeRef, Select};
+use ferro_wit::query::{
+    AggregateFunction as A, BinaryOperator as B, Node, NodeRef, Select, UnaryOperator,
+};
 use ferro_wit::schema::{ColumnType, IntegerWidth, Schema};
 use ferro_wit::types::{ErrorKind, ScalarType as S, Value};
 
@@ -115,14 +117,47 @@ async fn floats_are_made_whole_in_the_same_direction() {
 }
 
 #[tokio::test]
+async fn numbers_and_truths_become_others() {
+    let row = |integer: i64, decimal: &str, truth| {
+        vec![integer.into(), Value::Decimal(decimal.into()), truth]
+    };
+    let rows = [
+        row(-7, "-12.50", Value::Boolean(true)),
+        row(i64::MAX, "Infinity", Value::Boolean(false)),
+        row(0, "-Infinity", Value::Null),
+    ];
+    let found = calls(&rows, &[S::Integer, S::Decimal, S::Boolean], |it, values| {
+        let (integer, decimal, truth) = (values[0], values[1], values[2]);
+        let [two, opposite] = [it.integer(2), it.unary(UnaryOperator::Not, truth)];
+        let mut cast = |value, kind| it.add(Node::Cast((value, kind)));
+        let number = cast(opposite, S::Integer);
+        let mut listed = vec![cast(truth, S::Integer), number];
+        listed.extend([S::Float, S::Decimal, S::Text].map(|kind| cast(integer, kind)));
+        listed.extend([S::Float, S::Text].map(|kind| cast(decimal, kind)));
+        listed.push(it.binary(number, B::Subtract, two));
+        listed
+    })
+    .await;
+    insta::assert_snapshot!(found, @r##"
+1 | 0 | -7 | -7 | -7 | -12.5 | -12.50 | -2
+0 | 1 | 9223372036854776000 | 9223372036854775807 | 9223372036854775807 | inf | Infinity | -1
+- | - | 0 | 0 | 0 | -inf | -Infinity | -
+"##);
+}
+
+#[tokio::test]
 async fn no_number_is_made_whole_of_what_is_none() {
     let world = users(&[("a", "", &[])]).await;
     let mut nodes = Nodes::default();
     let value = nodes.parameter(0, S::Float);
-    let listed = ["floor", "ceiling", "round", "abs"].map(|it| nodes.call(it, &[value]));
+    let mut listed =
+        ["floor", "ceiling", "round", "abs"].map(|it| nodes.call(it, &[value])).to_vec();
+    let decimal = nodes.parameter(1, S::Decimal);
+    listed.push(nodes.add(Node::Cast((decimal, S::Float))));
     let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
-    for outcome in world.outcomes(&query, &[Value::Float(f64::NAN)], None, &[]).await {
-        assert_eq!(shown(&outcome.unwrap()), "NaN | NaN | NaN | NaN");
+    let values = [Value::Float(f64::NAN), Value::Decimal("NaN".into())];
+    for outcome in world.outcomes(&query, &values, None, &[]).await {
+        assert_eq!(shown(&outcome.unwrap()), "NaN | NaN | NaN | NaN | NaN");
     }
 }
 
