@@ -52,6 +52,8 @@ class Engine:
     def __init__(self) -> None:
         self.databases = _native.Databases(THREADS // 2)
         self._labels: set[str] = set()
+        self._opening: set[str] = set()
+        """Labels of connections that are on their way."""
         self._default: str | None = None
         self._gate: tuple[int, _native.Gate] | None = None
         self._shared: dict[str, _native.Session] = {}
@@ -66,21 +68,39 @@ class Engine:
         default: bool,
         pool: PoolConfig,
         sqlite: SqliteConfig,
-    ) -> str:
-        """Open a connection; its label."""
+        auto_migrate: bool,
+    ) -> None:
+        """Open a connection. It is there for others when all of it is done, or not at all."""
         label = label_for(name)
-
-        async def opened() -> None:
+        if label in self._opening:
+            raise ConfigurationError(
+                f"the label `{label}` is taken: disconnect it first, or use another"
+            )
+        self._opening.add(label)
+        try:
+            # The first time, loading takes as long as a compiler does: not on the event loop, and
+            # while the database is waited for.
+            loading = asyncio.get_running_loop().run_in_executor(None, compiler.load)
+            await self._close_unknown(label)
             await self.databases.connect(label, url, pool, sqlite)
-            self._shared.pop(label, None)
-            self._labels.add(label)
-            if default or name is None:
-                self._default = label
+            await loading
+            if auto_migrate:
+                await self.databases.create_tables(label, registry.models())
+        except BaseException:
+            # Who was cancelled may have a connection all the same.
+            await self._close_unknown(label)
+            raise
+        finally:
+            self._opening.discard(label)
+        self._shared.pop(label, None)
+        self._labels.add(label)
+        if default or name is None:
+            self._default = label
 
-        # The first time, loading takes as long as a compiler does: not on the event loop, and while
-        # the database is waited for.
-        await asyncio.gather(opened(), asyncio.to_thread(compiler.load))
-        return label
+    async def _close_unknown(self, label: str) -> None:
+        """Close a connection that was opened for nobody."""
+        if label in self.databases.labels() and label not in self._labels:
+            await self.databases.disconnect(label)
 
     async def disconnect(self, name: str | None) -> None:
         """Close a connection, or the default one."""
@@ -99,6 +119,7 @@ class Engine:
         """Forget all connections; they are closed behind the scenes."""
         self.databases = _native.Databases(THREADS // 2)
         self._labels.clear()
+        self._opening.clear()
         self._default = None
         self._gate = None
         self._shared.clear()
@@ -181,13 +202,7 @@ async def connect(
     """
     pool, sqlite = pool or PoolConfig(), sqlite or SqliteConfig()
     _check_arguments(url, name, pool, sqlite)
-    label = await engine.connect(url, name, default, pool, sqlite)
-    if auto_migrate:
-        try:
-            await engine.databases.create_tables(label, registry.models())
-        except BaseException:
-            await engine.disconnect(label)
-            raise
+    await engine.connect(url, name, default, pool, sqlite, auto_migrate)
 
 
 def _check_arguments(url: Any, name: Any, pool: Any, sqlite: Any) -> None:

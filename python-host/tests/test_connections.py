@@ -21,6 +21,7 @@ import pytest
 import ferro
 from conftest import eventually
 from ferro._engine import engine
+from ferro._registry import registry
 from models import User
 
 
@@ -94,6 +95,53 @@ async def test_auto_migrate_creates_tables_once_and_keeps_rows(url: str) -> None
     await ferro.disconnect()
     await ferro.connect(url, auto_migrate=True)
     assert [user.name for user in await User.all()] == ["Ada"]
+
+
+async def test_a_connection_whose_tables_cannot_be_made_leaves_all_as_it_was(url: str) -> None:
+    class Shelf(ferro.Model):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+        room: str = ferro.Field(index=True)
+
+    try:
+        await ferro.connect(url)
+        await ferro.execute("create table shelf (id bigint)")
+        await ferro.connect("sqlite::memory:", "app", default=True)
+        with pytest.raises(ferro.UndefinedObject, match="room"):
+            await ferro.connect(url, "other", default=True, auto_migrate=True)
+        assert engine.labels() == engine.databases.labels() == ["app", "default"]
+        assert await ferro.fetch_all("select name from sqlite_schema") == [], "`app` is the default"
+    finally:
+        registry.remove(Shelf.__ferro_table__)
+
+
+@pytest.mark.parametrize("auto_migrate", [False, True])
+async def test_y2_a_connection_whose_opening_is_cancelled_is_not_there(
+    url: str, auto_migrate: bool
+) -> None:
+    began = time.perf_counter()
+    await ferro.connect(url, "app", auto_migrate=auto_migrate)
+    took = time.perf_counter() - began
+    await ferro.disconnect("app")
+    for part in range(30):
+        opening = asyncio.create_task(ferro.connect(url, "app", auto_migrate=auto_migrate))
+        await asyncio.sleep(took * part / 20)
+        opening.cancel()
+        (result,) = await asyncio.gather(opening, return_exceptions=True)
+        expected = ["app"] if result is None else []
+        assert engine.labels() == engine.databases.labels() == expected
+        if result is None:
+            await ferro.disconnect("app")
+    await ferro.connect(url, "app")
+
+
+async def test_of_several_that_connect_by_one_name_at_once_one_does(url: str) -> None:
+    results = await asyncio.gather(
+        *(ferro.connect(url, "app") for _ in range(5)), return_exceptions=True
+    )
+    refused = [it for it in results if isinstance(it, ferro.ConfigurationError)]
+    assert (results.count(None), len(refused)) == (1, 4)
+    assert "`app` is taken" in str(refused[0])
+    assert await ferro.check_connection("app") < 5
 
 
 async def test_models_may_be_defined_after_connecting(url: str) -> None:
@@ -478,12 +526,13 @@ def test_y2_use_after_a_fork_raises_at_once() -> None:
         asyncio.run(ferro.connect("sqlite::memory:"))
         child = os.fork()
         if child == 0:
-            try:
-                asyncio.run(ferro.fetch_all("select 1"))
-            except ferro.UnsupportedError as error:
-                assert "fork" in str(error)
-                os._exit(7)
-            os._exit(1)
+            refused = 0
+            for first in (ferro.connect("sqlite::memory:"), ferro.fetch_all("select 1")):
+                try:
+                    asyncio.run(first)
+                except ferro.UnsupportedError as error:
+                    refused += "fork" in str(error)
+            os._exit(7 if refused == 2 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     """)
     assert (done.returncode, done.stderr) == (0, "")
