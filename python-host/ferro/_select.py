@@ -30,6 +30,9 @@ T = TypeVar("T")
 # it runs. `where` refuses a real `bool` there.
 Condition = Expression | bool | Callable[[Any], Any]
 
+_LARGEST_BATCH = 2**32 - 1
+"""Of more rows the native module does not take the number."""
+
 if TYPE_CHECKING:
     from ._include import Tree
 
@@ -300,7 +303,7 @@ class Select(Generic[T]):
         owner = (asyncio.current_task(), label)
         engine.streams[owner] += 1
         try:
-            while rows := await cursor.next(batch):
+            while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
                 for row in merge(label, self._table, rows) if loader else query._decoded(rows):
                     yield row
         finally:

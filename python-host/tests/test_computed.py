@@ -321,6 +321,8 @@ class TestStreams:
         assert ages == list(range(2_500))
         pairs = [row async for row in User.select("age").order_by("-age").limit(2).stream()]
         assert pairs == [{"age": 2_499}, {"age": 2_498}]
+        for batch in (2**32, 2**63, 10**30):
+            assert len([row async for row in User.select().stream(batch=batch)]) == 2_500
 
     async def test_no_more_is_read_than_the_batch_that_was_asked_for(self) -> None:
         # The eighth number is none of 64 bits: whoever reads on to it fails.
