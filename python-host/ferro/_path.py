@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ._document import JsonValue
 from ._expression import Expression, all_of
 from ._value import FieldExpression, Value
-from .exceptions import InvalidQuery
+from .exceptions import InvalidQuery, UnknownField
 
 if TYPE_CHECKING:
     from ._table import Edge, Table
@@ -25,13 +25,16 @@ class Fields:
         self._root = root or table
         """Where the path begins."""
 
-    def __getattr__(self, name: str) -> Any:
+    def _at(self, name: str) -> Any:
+        """What has a name: any text, so also one that an attribute of this object has."""
         edge = self._table.relations.get(name)
         if edge is not None:
             return RelationExpression(edge, self._path, self._root)
         if self._path:
             return FieldExpression(self._table, self._table.column(name), self._path, self._root)
         return field_of(self._table, name)
+
+    __getattr__ = _at
 
 
 class RelationExpression:
@@ -47,12 +50,16 @@ class RelationExpression:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        return self._at(name)
+
+    def _at(self, name: str) -> Any:
+        """As `Fields._at`, at the other end."""
         if self._edge.many:
             raise InvalidQuery(
                 f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
             )
         path = (*self._path, self._edge.name)
-        return Fields(self._edge.target, path, self._root).__getattr__(name)
+        return Fields(self._edge.target, path, self._root)._at(name)
 
     def any(self, *conditions: Any, **equals: Any) -> Expression:
         """At least one row of the relation satisfies all conditions."""
@@ -158,7 +165,9 @@ def field_at(table: Table, path: str) -> Value:
     """The field at the end of a path: `"name"`, `"author.name"`."""
     found: Any = Fields(table)
     for name in path.split("."):
-        found = getattr(found, name)
+        if isinstance(found, Value):
+            raise UnknownField(f"`{table.label}.{path}`: what is before `{name}` is no relation")
+        found = found._at(name)
     if not isinstance(found, Value):
         raise InvalidQuery(f"`{table.label}.{path}` is a relation, and not a field")
     return found
@@ -172,7 +181,7 @@ def conditions_of(
     found = [_condition(fields, condition) for condition in conditions]
     for name, value in equals.items():
         field = table.expressions.get(name)
-        found.append((getattr(fields, name) if field is None else field) == value)
+        found.append((fields._at(name) if field is None else field) == value)
     return found
 
 

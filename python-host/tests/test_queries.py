@@ -182,6 +182,14 @@ def test_a_misspelt_field_names_the_model_and_the_nearest_field() -> None:
         User.select().order_by("-naem")
     with pytest.raises(ferro.UnknownField, match="it has `id`, `name`"):
         User.where(zzzz=1)
+    for path in ("name.first", "name.upper", "name.first.letter"):
+        with pytest.raises(ferro.UnknownField, match=f"`User.{path}`: what is before"):
+            User.select().order_by(path)
+    for name in ("_table", "_path", "__class__"):
+        with pytest.raises(ferro.UnknownField, match=f"no field `{name}`"):
+            User.select().order_by(name)
+        with pytest.raises(ferro.UnknownField, match=f"no field `{name}`"):
+            User.where(**{name: 1})
     assert not hasattr(User, "naem")
 
 
