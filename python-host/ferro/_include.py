@@ -34,6 +34,10 @@ def added(
 ) -> Tree:
     """The relations to load, with more of them."""
     for path in relations:
+        if not isinstance(path, str):
+            raise InvalidQuery(
+                f'`include` takes names of relations, as in `include("author")`, not `{path!r}`'
+            )
         tree = _grown(table, tree, path.split("."), None)
     for name, rows in chosen.items():
         edge = table.edge(name)
@@ -127,11 +131,20 @@ async def _chosen(
     rows: Select[Any] = Select(edge.target.model, edge.target, using)
     if branch.rows is not None:
         rows = branch.rows._copy()
+        named, label = _label(rows._using or using), _label(using)
+        if named != label:
+            raise InvalidQuery(
+                f"`{edge}` is loaded on `{label}`, where the rows are from, and not on `{named}`"
+            )
         rows._using = using
     if rows._order is None:
         rows = rows.order_by(*(it.name for it in edge.target.keys))
     found: list[Any] = await rows.where(getattr(Fields(edge.target), field).in_(keys)).all()
     return found
+
+
+def _label(using: str | Transaction) -> str:
+    return using if isinstance(using, str) else using.label
 
 
 def _is_reverse(one: Edge, other: Edge) -> bool:

@@ -458,6 +458,20 @@ class TestIncluding:
     async def test_a_misspelt_relation_is_named(self) -> None:
         with pytest.raises(ferro.UnknownField, match="no relation `autor`: did you mean `author`"):
             Post.select().include("autor")
+        relation: Any = Post.author
+        with pytest.raises(ferro.InvalidQuery, match=r'as in `include\("author"\)`'):
+            Post.select().include(relation)
+
+    async def test_rows_are_not_loaded_from_another_connection_than_is_named(self) -> None:
+        ada, *_ = await blog()
+        await ferro.connect("sqlite::memory:", "elsewhere", auto_migrate=True)
+        posts = Post.using("default").where(title="first")
+        (author,) = await Author.where(name="Ada").include(posts=posts)
+        assert [post.title for post in author.posts] == ["first"]
+        (author,) = await Author.where(name="Ada").include(posts=ada.posts.where(title="first"))
+        assert [post.title for post in author.posts] == ["first"]
+        with pytest.raises(ferro.InvalidQuery, match="`default`.* and not on `elsewhere`"):
+            await Author.select().include(posts=posts.using("elsewhere"))
 
 
 class TestChanging:
