@@ -109,13 +109,14 @@ async def _by_pairs(rows: list[Any], branch: Branch, using: str | Transaction) -
     pairs = await all_pairs.where(condition).values(source, target).all()
     (key,) = edge.key_fields
     found = await _chosen(branch, using, key, {pair[target] for pair in pairs})
+    # In the order of the query that found them.
+    places = {row.__dict__[key]: place for place, row in enumerate(found)}
     by_source = defaultdict(set)
     for pair in pairs:
-        by_source[pair[source]].add(pair[target])
+        if pair[target] in places:
+            by_source[pair[source]].add(places[pair[target]])
     for row in rows:
-        wanted = by_source[row.__dict__[own]]
-        # In the order of the query that found them.
-        remember(row, edge, [it for it in found if it.__dict__[key] in wanted])
+        remember(row, edge, [found[place] for place in sorted(by_source[row.__dict__[own]])])
     return found
 
 

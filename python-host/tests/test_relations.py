@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from typing import Annotated, Any
 
@@ -472,6 +473,25 @@ class TestIncluding:
         assert [post.title for post in author.posts] == ["first"]
         with pytest.raises(ferro.InvalidQuery, match="`default`.* and not on `elsewhere`"):
             await Author.select().include(posts=posts.using("elsewhere"))
+
+    async def test_pairs_of_many_rows_with_many_take_no_time_for_each_combination(self) -> None:
+        author, number = await Author.create(name="Ada"), 6_000
+        posts = [Post(title="", author=author) for _ in range(number)]
+        tags = [Tag(name=f"{it}") for it in range(number)]
+        await Post.bulk_create(posts, return_keys=True)
+        await Tag.bulk_create(tags)
+        pairs: Any = Post.__ferro_table__.pairs["tags"].model  # type: ignore[union-attr]
+        await pairs.bulk_create(
+            [pairs(post_id=it.id, tag_id=tag.name) for it, tag in zip(posts, tags, strict=True)]
+        )
+        began = time.process_time()
+        await Post.all(), await Tag.all(), await pairs.all()
+        apart = time.process_time() - began
+        began = time.process_time()
+        loaded = await Post.select().include("tags")
+        together = time.process_time() - began
+        assert [[tag.name for tag in post.tags] for post in loaded[:3]] == [["0"], ["1"], ["2"]]
+        assert together < 10 * apart
 
 
 class TestChanging:
