@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -49,15 +50,23 @@ class Session:
         If it was changed and not saved, it keeps its changes, unless the row is taken `whole`.
         """
         from ._model import is_changed
-        from ._scope import current_scope
 
-        key = tuple(row.__dict__[it.name] for it in table.keys)
-        place = (label, current_scope(), table.name, key)
-        known = self._rows.setdefault(place, row)
+        known = self._rows.setdefault(_place(label, table, row), row)
         if known is not row and (whole or not is_changed(table, known)):
             known.__dict__.update(row.__dict__)
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
         return known
+
+    def keep(self, label: str, table: Table, row: Any) -> None:
+        """Take in the object of a row that is new, or has another key."""
+        self._rows[_place(label, table, row)] = row
+
+    def drop(self, row: Any) -> bool:
+        """Let go of an object; whether it was there."""
+        places = [place for place, known in self._rows.items() if known is row]
+        for place in places:
+            del self._rows[place]
+        return bool(places)
 
     async def __aenter__(self) -> Session:
         if self._entered:
@@ -108,17 +117,49 @@ def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> 
     return [current.merge(label, table, row, whole=whole) for row in rows]
 
 
+def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
+    """Rows are new: whoever had their keys is gone."""
+    current = _current.get()
+    if current is not None:
+        for row in rows:
+            current.keep(label, table, row)
+
+
+def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
+    """What is known of rows is to be this: those whose key is another one go to its place."""
+    if _current.get() is None:
+        return
+    places = [table.places[it.name] for it in table.keys]
+    for row, now in zip(rows, known, strict=True):
+        before = getattr(row, "_ferro_loaded", ())
+        if len(before) > 1 and any(before[place] != now[place] for place in places):
+            for session in _sessions():
+                if session.drop(row):
+                    session.keep(now[0], table, row)
+
+
 def forget(label: str) -> None:
     """What was read on a connection may never have been."""
+    for session in _sessions():
+        session.forget(label)
+
+
+def drop(row: Any) -> None:
+    """A row is gone."""
+    for session in _sessions():
+        session.drop(row)
+
+
+def _sessions() -> Iterator[Session]:
     current = _current.get()
     while current is not None:
-        current.forget(label)
+        yield current
         current = current._outer
 
 
-def drop(label: str, table: Table, row: Any) -> None:
-    """A row is gone."""
-    current = _current.get()
-    if current is not None:
-        for place in [place for place, known in current._rows.items() if known is row]:
-            del current._rows[place]
+def _place(label: str, table: Table, row: Any) -> tuple[Any, ...]:
+    """What names a row in a session."""
+    from ._scope import current_scope
+
+    key = tuple(row.__dict__[it.name] for it in table.keys)
+    return label, current_scope(), table.name, key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
 
-from ._identity import drop, merge
+from ._identity import drop, keep, merge, move
 from ._message import quoted
 from ._table import Table
 from ._transaction import Transaction, Using, block, session, together
@@ -62,7 +62,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
         known = table.loader.know([row], label)
         await writing
         store(table, [row], known, using)
-    merge(label, table, [row])
+    keep(label, table, [row])
 
 
 async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M | None:
@@ -213,14 +213,14 @@ def _known_after(
 async def delete(table: Table, row: Model, using: Using) -> None:
     """Delete a row."""
     key, origin = stored_row(table, row)
-    label, runner = session(using or origin)
+    _, runner = session(using or origin)
     if await runner.execute(table.query(("delete",)), key) == 0:
         raise gone(table)
     inside = block(using)
     if inside is not None:
         inside.memory.note(table, [row])
     object.__delattr__(row, "_ferro_loaded")
-    drop(label, table, row)
+    drop(row)
 
 
 def store(
@@ -235,6 +235,7 @@ def store(
     inside = block(using)
     if inside is not None:
         inside.memory.note(table, rows, key=given)
+    move(table, rows, known)
     table.loader.store(list(rows), list(known))
 
 
@@ -377,6 +378,7 @@ async def _insert_alike(
         known = table.loader.know(rows, label)
         known = _with_keys(table, key.name, rows, known, await returning)
         store(table, rows, known, using, given=key.name)
+        keep(label, table, rows)
         return len(rows)
     query = table.query(("insert-many", names, None, conflict))
     loader = table.loader if whole and conflict is None else None
@@ -387,6 +389,8 @@ async def _insert_alike(
     count = await runner.write(query, rows, table.stored(names), loader)
     if conflict is None and not whole:
         table.loader.store(rows, [(label,)] * len(rows))
+    elif conflict is None:
+        keep(label, table, rows)
     return count
 
 

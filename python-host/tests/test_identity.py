@@ -112,3 +112,38 @@ async def test_refresh_and_upsert_give_the_row_as_it_is_stored() -> None:
         assert (stored is user, user.name, user.age, made) == (True, "Ada", 6, False)
         user.name = "kept"
         assert (await User.get(user.id)).name == "kept"
+
+
+async def test_a_row_with_the_key_of_one_that_has_gone_is_an_object_of_its_own() -> None:
+    async with ferro.session():
+        gone = await User.create(name="gone")
+        await User.where(id=gone.id).delete()
+        user = await User.create(id=gone.id, name="Ada")
+        assert await User.get(user.id) is user
+        assert gone.name == "gone"
+
+
+async def test_an_object_goes_with_its_row_to_another_key() -> None:
+    async with ferro.session():
+        user, other = await User.create(name="Ada"), await User.create(name="Ben")
+        former, user.id = user.id, 1_000
+        async with ferro.session():
+            await user.save()
+        assert await User.get(1_000) is user
+        taker = await User.create(id=former, name="taker")
+        assert await User.get(former) is taker
+        assert (user.id, user.name) == (1_000, "Ada")
+        other.id, user.age = 2_000, 36
+        await User.bulk_update([user, other])
+        assert await User.get(2_000) is other
+        assert await User.get(1_000) is user
+
+
+async def test_rows_made_in_bulk_are_objects_of_the_session_once_their_keys_are_known() -> None:
+    async with ferro.session():
+        users = [User(name="Ada"), User(name="Ben")]
+        await User.bulk_create(users, return_keys=True)
+        users += [User(id=1_000, name="Cyd")]
+        await User.bulk_create(users[2:])
+        for user in users:
+            assert await User.get(user.id) is user
