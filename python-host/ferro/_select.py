@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._aggregate import aggregate, average_of, scalar, sum_of
@@ -285,7 +285,7 @@ class Select(Generic[T]):
         """Delete exactly the rows of this query; how many."""
         return await delete_rows(self._plain())
 
-    async def stream(self, batch: int = 1_000) -> AsyncIterator[T]:
+    async def stream(self, batch: int = 1_000) -> AsyncGenerator[T, None]:
         """The rows one after the other, read from the database by batches of so many.
 
         Until the loop ends, it holds a connection, or the transaction that it runs in. Leaving the

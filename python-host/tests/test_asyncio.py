@@ -78,7 +78,7 @@ async def test_y2_leaving_a_stream_early_gives_the_connection_back(url: str) -> 
     async for user in stream:
         assert user.name == "user 0"
         break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert await User.select().count() == 100
 
 

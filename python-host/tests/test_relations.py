@@ -192,7 +192,7 @@ class TestDeclaration:
         await ben.delete()
         await comment.refresh()
         assert not comment.author
-        assert await comment.author is None  # type: ignore[misc]
+        assert await comment.author is None
 
     async def test_a_default_is_the_key_of_a_row_that_is_given_none(self) -> None:
         nobody = uuid.UUID(int=5)
@@ -384,7 +384,7 @@ class TestFollowing:
         question = await Comment.create(text="why?", post=first)
         answer = await Comment.create(text="because", post=first, answers=question)
         assert await question.answered_by == [answer]  # type: ignore[attr-defined]
-        assert await (await Comment.get(answer.id)).answers == question  # type: ignore[misc]
+        assert await (await Comment.get(answer.id)).answers == question
         assert not question.answers
 
 

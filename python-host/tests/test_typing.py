@@ -12,6 +12,10 @@ from mypy import api
 import ferro
 
 SOURCE = """
+from __future__ import annotations
+
+import contextlib
+
 import ferro
 
 
@@ -19,6 +23,13 @@ class Person(ferro.Model, table="typed_person", frozen=True):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
     age: int = 0
+    pets: ferro.Relation[list[Pet]] = ferro.BackRef()
+
+
+class Pet(ferro.Model, table="typed_pet"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    owner: ferro.Relation[Person] = ferro.ForeignKey(related_name="pets")
+    sitter: ferro.Relation[Person | None] = ferro.ForeignKey(related_name="sat", default=None)
 
 
 async def main() -> None:
@@ -32,6 +43,13 @@ async def main() -> None:
     reveal_type(await Person.where(Person.age > 1).order_by("-age").limit(1).count())
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
+    pet = await Pet.create(owner=person)
+    reveal_type(await pet.owner)
+    reveal_type(await pet.sitter)
+    reveal_type(await person.pets.order_by("-id"))
+    async with contextlib.aclosing(Pet.select().stream()) as pets:
+        async for each in pets:
+            reveal_type(each)
     await ferro.connect("sqlite::memory:", pool=ferro.PoolConfig(max_connections=3))
     Person(name=5)
     await Person.create("Ada")
@@ -47,6 +65,10 @@ REVEALED = [
     "Person",
     "int",
     "list[Person]",
+    "Person",
+    "Person | None",
+    "list[Pet]",
+    "Pet",
 ]
 
 WRONG = [
@@ -100,7 +122,10 @@ def pyright(folder: Path) -> list[dict[str, str]]:
     done = subprocess.run(
         ["basedpyright", "--outputjson", "--pythonpath", sys.executable],
         cwd=folder,
-        env={"PATH": str(Path(sys.executable).parent)},
+        env={
+            "PATH": str(Path(sys.executable).parent),
+            "PYTHONPATH": str(Path(ferro.__file__).parents[1]),
+        },
         capture_output=True,
         text=True,
     )
