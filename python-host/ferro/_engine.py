@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import os
 from collections import Counter
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from . import _native
 from ._compiler import compiler
 from ._config import PoolConfig, SqliteConfig, check
 from ._message import quoted
+from ._nesting import Nesting
 from ._registry import registry
 from ._scope import Scope
 from .exceptions import ConfigurationError, FerroError
@@ -21,8 +21,8 @@ from .exceptions import ConfigurationError, FerroError
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
 
-in_context: ContextVar[str | None] = ContextVar("ferro_connection", default=None)
-"""The connection that a `connection_context` has chosen."""
+contexts: Nesting[str] = Nesting("ferro_connection")
+"""The connections that blocks of `connection_context` have chosen."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Engine:
 
     def label(self, name: str | None) -> str:
         """The label of a connection that exists."""
-        label = name or in_context.get() or self._default
+        label = name or contexts.current() or self._default
         if label is not None and label in self._labels:
             return label
         known = quoted(self.labels()) or "none"
@@ -156,7 +156,7 @@ class Engine:
     def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session for a single statement, and its label."""
         if scope is None and self._gate is not None and self._gate[0] == registry.version:
-            known = name or in_context.get() or self._default
+            known = name or contexts.current() or self._default
             session = None if known is None else self._shared.get(known)
             if known is not None and session is not None:
                 return known, session

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._nesting import Nesting
 from ._registry import registry
 
 if TYPE_CHECKING:
     from ._tenant import Tenant
 
-_current: ContextVar[Scope | None] = ContextVar("ferro_scope", default=None)
+_scopes: Nesting[Scope] = Nesting("ferro_scope")
 
 
 class Scope:
@@ -24,7 +24,6 @@ class Scope:
 
         self._tenant = tenant_json(tenant)
         self._gate: tuple[int, _native.Databases, _native.Gate] | None = None
-        self._outer: list[Scope | None] = []
 
     def gate(self, databases: _native.Databases) -> _native.Gate:
         """The gate that knows the grants, for the models of now."""
@@ -35,8 +34,7 @@ class Scope:
         return self._gate[2]
 
     def __enter__(self) -> Scope:
-        self._outer.append(_current.get())
-        _current.set(self)
+        _scopes.enter(self)
         return self
 
     def __exit__(
@@ -45,7 +43,7 @@ class Scope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _current.set(self._outer.pop())
+        _scopes.leave(self)
 
 
 def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
@@ -83,4 +81,4 @@ def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
 
 def current_scope() -> Scope | None:
     """The scope that this code runs in."""
-    return _current.get()
+    return _scopes.current()

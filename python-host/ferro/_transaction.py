@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from . import _native
-from ._engine import engine, in_context
+from ._engine import contexts, engine
 from ._identity import forget
 from ._memory import Memory
 from ._message import quoted
@@ -177,15 +177,13 @@ class ConnectionContext:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._outer: list[str | None] = []
 
     async def __aenter__(self) -> str:
         label = engine.label(self._name)
         inside = current()
         if inside is not None:
             inside.admit(label)
-        self._outer.append(in_context.get())
-        in_context.set(label)
+        contexts.enter(self._name)
         return label
 
     async def __aexit__(
@@ -194,7 +192,7 @@ class ConnectionContext:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        in_context.set(self._outer.pop())
+        contexts.leave(self._name)
 
 
 def connection_context(name: str) -> ConnectionContext:

@@ -357,6 +357,33 @@ class TestConnectionContext:
                 assert await Job.get(job.id) == job
         assert await Job.select().count() == 0
 
+    async def test_tasks_that_share_a_block_leave_it_each_for_their_own(self, url: str) -> None:
+        await ferro.connect("sqlite::memory:", auto_migrate=True)
+        await ferro.connect(url, "service", auto_migrate=True)
+        await Job.using("service").create(kind="there")
+        shared = ferro.connection_context("service")
+        is_in, is_in_too = asyncio.Event(), asyncio.Event()
+
+        async def first() -> int:
+            async with shared:
+                is_in.set()
+                await is_in_too.wait()
+            return await Job.select().count()
+
+        async def second() -> int:
+            await is_in.wait()
+            async with ferro.connection_context("default"):
+                async with shared:
+                    is_in_too.set()
+                    await asyncio.sleep(0.01)
+                return await Job.select().count()
+
+        assert await asyncio.gather(first(), second()) == [0, 0]
+        async with ferro.connection_context("service"):
+            second_in_service = asyncio.create_task(second())
+            is_in.clear(), is_in_too.clear()
+            assert await asyncio.gather(first(), second_in_service) == [1, 0]
+
     async def test_it_ends_with_an_exception_too(self, url: str) -> None:
         await ferro.connect("sqlite::memory:", auto_migrate=True)
         await ferro.connect(url, "service", auto_migrate=True)

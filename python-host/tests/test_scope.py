@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -96,6 +97,48 @@ async def test_scopes_of_tasks_are_apart_and_many_queries_run_in_one() -> None:
         {"file of 2"},
         {"file of 3"},
     ]
+
+
+async def test_t2_tasks_that_share_a_scope_leave_it_each_for_their_own() -> None:
+    await files(1, 2, 3)
+    one, two = ferro.scope(tenant(1)), ferro.scope(tenant(2))
+    is_in, is_in_too = asyncio.Event(), asyncio.Event()
+
+    async def names() -> list[str]:
+        return [file.name for file in await File.select().order_by("id")]
+
+    async def first() -> None:
+        with one:
+            is_in.set()
+            await is_in_too.wait()
+        assert len(await names()) == 3
+
+    async def second() -> None:
+        await is_in.wait()
+        with two:
+            with one:
+                is_in_too.set()
+                await asyncio.sleep(0.01)
+                assert await names() == ["file of 1"]
+            assert await names() == ["file of 2"]
+        assert len(await names()) == 3
+
+    await asyncio.gather(first(), second())
+
+
+async def test_t2_a_generator_that_leaves_a_scope_leaves_others_as_they_are() -> None:
+    await files(1, 2)
+
+    def entered() -> Iterator[None]:
+        with ferro.scope(tenant(1)):
+            yield
+
+    generator = entered()
+    next(generator)
+    with ferro.scope(tenant(2)):
+        generator.close()
+        assert [file.name for file in await File.all()] == ["file of 2"]
+    assert await File.select().count() == 2
 
 
 async def test_r1_sql_text_is_refused_unless_it_is_granted() -> None:
