@@ -59,6 +59,10 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     for name in options:
         if name not in _OPTIONS:
             raise SchemaError(f"`ferro.Field` has no option `{name}`: {nearest(name, _OPTIONS)}")
+    check_name("db_column", db_column)
+    check_name("db_type", db_type)
+    if not isinstance(db_check, bool) and not callable(db_check):
+        raise SchemaError("`db_check` takes True, or a function: `db_check=lambda age: age >= 18`")
     info: FieldInfo = pydantic.Field(default, **options)
     info.metadata.append(
         ColumnOptions(
@@ -83,6 +87,12 @@ _OPTIONS = [
     ),
 ]
 """What `Field` takes."""
+
+
+def check_name(option: str, name: Any) -> None:
+    """Refuse a name that is no text, where there is one."""
+    if name is not None and not isinstance(name, str):
+        raise SchemaError(f"`{option}` takes a `str`, not a `{type(name).__name__}`")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from typing_extensions import Self, dataclass_transform
 
 from ._column_type import snake_case
 from ._connected import Connected, rows_of, table_of
-from ._field import Field, nearest
+from ._field import Field, check_name, nearest
 from ._path import FieldAttribute, field_of
 from ._registry import registry
 from ._relation import (
@@ -239,6 +239,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
             name = cls.__name__
             raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
+        check_name("table", table)
         made = Table(
             registry,
             cls,
