@@ -15,6 +15,7 @@ from typing import Any, Union
 import pydantic
 from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
+from typing_inspection.typing_objects import is_typealiastype
 
 from ._message import quoted
 from .exceptions import SchemaError
@@ -178,10 +179,16 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def without_metadata(annotation: Any) -> Any:
-    """The type itself of an `Annotated`."""
-    while typing.get_origin(annotation) is typing.Annotated:
-        annotation = typing.get_args(annotation)[0]
-    return annotation
+    """The type itself of an `Annotated`, a `NewType` or an alias that `type` has made."""
+    while True:
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif isinstance(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        elif is_typealiastype(annotation):
+            annotation = annotation.__value__
+        else:
+            return annotation
 
 
 def snake_case(name: str) -> str:

@@ -6,11 +6,11 @@ import dataclasses
 import datetime
 import enum
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NewType
 
 import pydantic
 import pytest
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 import ferro
 
@@ -163,6 +163,31 @@ def test_types_and_checks_that_do_not_fit_are_named() -> None:
 
         class Wrong(ferro.Model, table=number):
             id: int | None = ferro.Field(default=None, primary_key=True)
+
+
+MemberId = NewType("MemberId", int)
+Email = NewType("Email", str)
+Addresses = TypeAliasType("Addresses", list[Address])
+Score = TypeAliasType("Score", int | None)
+
+
+class Named(ferro.Model, table="fields_named"):
+    id: MemberId | None = ferro.Field(default=None, primary_key=True)
+    email: Email = ferro.Field(unique=True, db_type="varchar(50)")
+    score: Score = None
+    emails: list[Email] = ferro.Field(default=[])
+    addresses: Addresses = ferro.Field(default=[])
+    friend: ferro.Relation[Named | None] = ferro.ForeignKey(related_name="friends", default=None)
+
+
+async def test_types_with_another_name_are_what_they_stand_for() -> None:
+    address = Address(street="Kramgasse", since=datetime.date(1903, 1, 1))
+    one = await Named.create(email=Email("a@b"), emails=["x", "y"], addresses=[address])
+    two = await Named.create(email=Email("c@d"), score=5, friend=one)
+    assert await Named.where(Named.emails.contains("x")).one() == one
+    assert await Named.where(friend=one, score=5).one() == two
+    assert await Named.where(score=None).one() == one
+    assert (await Named.get(MemberId(one.id or 0))).addresses == [address]
 
 
 class Shelf(ferro.Model, table="fields_shelf"):
