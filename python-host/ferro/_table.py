@@ -248,7 +248,7 @@ class Table:
         self.loader = _native.Loader(
             self.model,
             list(columns.values()),
-            self.model.model_post_init if self.model.__private_attributes__ else None,
+            self.model.model_post_init if self.model.__pydantic_post_init__ else None,
             self.name,
             [key.name for key in self.keys],
         )

@@ -273,6 +273,23 @@ async def test_private_attributes_are_there_after_loading() -> None:
     assert (await WithPrivate.get(row.id))._seen == []
 
 
+@pytest.mark.usefixtures("db")
+async def test_what_a_model_does_after_init_is_done_after_loading_too() -> None:
+    class WithHook(ferro.Model, table="with_hook"):
+        id: int | None = key()
+        name: str
+
+        def model_post_init(self, _: Any) -> None:
+            made.append(self.name)
+
+    made: list[str] = []
+    await ferro.create_tables()
+    row = await WithHook.create(name="Ada")
+    assert await WithHook.get(row.id) == row
+    assert await WithHook.all() == [row]
+    assert made == ["Ada", "Ada", "Ada"]
+
+
 async def test_a_value_for_a_field_that_there_is_not_is_refused_unless_allowed() -> None:
     for make in (lambda: User(name="Ada", agee=36), lambda: User.where(agee=36)):  # type: ignore[call-arg]
         with pytest.raises((pydantic.ValidationError, ferro.UnknownField), match="agee"):
