@@ -148,8 +148,7 @@ class Connected(Generic[M]):
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted."""
-        # A transaction on SQLite that has read first may not be let write: another one was faster.
-        async with together(self._using, immediate=True) as block:
+        async with together(self._using) as block:
             here: Connected[M] = Connected(self._model, block)
             for _ in range(ROUNDS):
                 row, new = await here._ensured("update_or_create", defaults or {}, equals)

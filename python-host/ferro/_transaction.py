@@ -160,14 +160,17 @@ def block(using: str | Transaction | None) -> Transaction | None:
     return using if isinstance(using, Transaction) else current()
 
 
-def together(using: str | Transaction | None, *, immediate: bool = False) -> Transaction:
-    """A block for an operation of several statements: a savepoint of the one that is passed."""
+def together(using: str | Transaction | None) -> Transaction:
+    """A block for an operation of several statements: a savepoint of the one that is passed.
+
+    All of them write, so they wait for SQLite's lock at once: what has read may be refused it.
+    """
     if not isinstance(using, Transaction):
-        return transaction(using=using, immediate=immediate)
+        return transaction(using=using, immediate=True)
     inside = current()
     if inside is not None:
         inside.admit(using.label)
-    made = transaction(using=using.label, immediate=immediate)
+    made = transaction(using=using.label, immediate=True)
     made._outer = using
     return made
 

@@ -495,6 +495,17 @@ class TestIncluding:
 
 
 class TestChanging:
+    async def test_many_at_once_set_what_they_lead_to_and_wait_for_each_other(self) -> None:
+        author = await Author.create(name="Ada")
+        posts = [Post(title=f"{number}", author=author) for number in range(20)]
+        await Post.bulk_create(posts, return_keys=True)
+        tags = [Tag(name="red"), Tag(name="blue")]
+        await Tag.bulk_create(tags)
+        await asyncio.gather(*(post.tags.set(tags) for post in posts for _ in range(3)))
+        await asyncio.gather(*(post.tags.set(tags[1:]) for post in posts for _ in range(3)))
+        assert await Post.where(lambda p: p.tags.any(name="blue")).count() == 20
+        assert await Post.where(lambda p: p.tags.any(name="red")).count() == 0
+
     async def test_add_remove_clear_and_set_of_a_way_back(self) -> None:
         ada, ben, first, second, third = await blog()
         await ben.posts.add(first)
