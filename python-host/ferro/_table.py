@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _MOST_KEPT = 1_000
 """Shapes of queries, and orders, that are kept for each table."""
+
+_keeping = threading.Lock()
+"""Of whoever keeps what was made: another thread may forget the same one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -442,9 +446,10 @@ def _aliases(model: type[Model]) -> dict[str, str]:
 
 def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
     """Keep what was made, and forget the oldest if there are too many."""
-    if len(known) >= _MOST_KEPT:
-        known.pop(next(iter(known)))
-    known[key] = value
+    with _keeping:
+        if len(known) >= _MOST_KEPT:
+            known.pop(next(iter(known)))
+        known[key] = value
 
 
 def _key_default(where: str, link: Link, key: Column) -> Any:
