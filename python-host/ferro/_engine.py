@@ -55,9 +55,7 @@ class Engine:
         self._opening: set[str] = set()
         """Labels of connections that are on their way."""
         self._default: str | None = None
-        self._gate: tuple[int, _native.Gate] | None = None
-        self._shared: dict[str, _native.Session] = {}
-        """Sessions of the gate that single statements share."""
+        self._gate: _Gate | None = None
         self.streams: Counter[tuple[asyncio.Task[Any] | None, str]] = Counter()
         """How many streams that each task has begun go on, by the connection."""
 
@@ -92,7 +90,7 @@ class Engine:
             raise
         finally:
             self._opening.discard(label)
-        self._shared.pop(label, None)
+        self._forget(label)
         self._labels.add(label)
         if default or name is None:
             self._default = label
@@ -106,7 +104,7 @@ class Engine:
         """Close a connection, or the default one."""
         label = self.label(name)
         self._labels.discard(label)
-        self._shared.pop(label, None)
+        self._forget(label)
         if self._default == label:
             self._default = None
         await self.databases.disconnect(label)
@@ -122,7 +120,6 @@ class Engine:
         self._opening.clear()
         self._default = None
         self._gate = None
-        self._shared.clear()
         self.streams.clear()
 
     def labels(self) -> list[str]:
@@ -147,23 +144,45 @@ class Engine:
         label = self.label(name)
         if scope is not None:
             return label, scope.gate(self.databases).open(label)
-        if self._gate is None or self._gate[0] != registry.version:
-            models = registry.models()
-            self._gate = (registry.version, _native.Gate(self.databases, models, None))
-            self._shared.clear()
-        return label, self._gate[1].open(label)
+        return label, self._current().gate.open(label)
 
     def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session for a single statement, and its label."""
-        if scope is None and self._gate is not None and self._gate[0] == registry.version:
+        gate = self._gate
+        if scope is None and gate is not None and gate.version == registry.version:
             known = name or contexts.current() or self._default
-            session = None if known is None else self._shared.get(known)
+            session = None if known is None else gate.shared.get(known)
             if known is not None and session is not None:
                 return known, session
-        label, session = self.open(name, scope)
-        if scope is None:
-            self._shared[label] = session
+        label = self.label(name)
+        if scope is not None:
+            return self.open(label, scope)
+        gate = self._current()
+        session = gate.shared[label] = gate.gate.open(label)
         return label, session
+
+    def _current(self) -> _Gate:
+        """The gate that knows the models of now."""
+        gate = self._gate
+        if gate is None or gate.version != registry.version:
+            version, models = registry.versioned()
+            gate = self._gate = _Gate(version, _native.Gate(self.databases, models, None), {})
+        return gate
+
+    def _forget(self, label: str) -> None:
+        if self._gate is not None:
+            self._gate.shared.pop(label, None)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """What sessions are opened by."""
+
+    version: int
+    """That of the models that it knows."""
+    gate: _native.Gate
+    shared: dict[str, _native.Session]
+    """Sessions that single statements share, by their labels."""
 
 
 engine = Engine()

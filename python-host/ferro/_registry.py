@@ -100,17 +100,21 @@ class Registry:
 
     def models(self) -> _native.Models:
         """The checked models; checked again after one was added."""
+        return self.versioned()[1]
+
+    def versioned(self) -> tuple[int, _native.Models]:
+        """The checked models, and which version they are: another thread may add some meanwhile."""
         with self._lock:
             self.link()
             version, tables = self.version, list(self._tables.values())
             known = self._models
             if known is not None and known[0] == version:
-                return known[1]
+                return known
             schema = json.dumps(self._schema(tables))
-        models = _native.Models(schema, compiler)
+        found = (version, _native.Models(schema, compiler))
         with self._lock:
-            self._models = (version, models)
-        return models
+            self._models = found
+        return found
 
     def _join(self, table: Table) -> None:
         """Make the tables of pairs that are missing."""

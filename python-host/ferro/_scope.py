@@ -27,11 +27,12 @@ class Scope:
 
     def gate(self, databases: _native.Databases) -> _native.Gate:
         """The gate that knows the grants, for the models of now."""
-        models = registry.models()
-        if self._gate is None or self._gate[:2] != (registry.version, databases):
+        known = self._gate
+        if known is None or known[:2] != (registry.version, databases):
+            version, models = registry.versioned()
             gate = _native.Gate(databases, models, self._tenant)
-            self._gate = (registry.version, databases, gate)
-        return self._gate[2]
+            known = self._gate = (version, databases, gate)
+        return known[2]
 
     def __enter__(self) -> Scope:
         _scopes.enter(self)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 
 import ferro
 from conftest import eventually
+from ferro import _native, _table
 from ferro._engine import engine
 from ferro._registry import registry
 from models import User
@@ -152,6 +154,59 @@ async def test_models_may_be_defined_after_connecting(url: str) -> None:
 
     await ferro.create_tables()
     assert (await Late.create()).id == 1
+
+
+async def test_a_model_that_a_thread_defines_while_others_are_checked_is_known_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class First(ferro.Model, table="defined_first"):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+
+    later: list[Any] = []
+
+    def checked(schema: str, compiler: Any) -> _native.Models:
+        if not later:
+
+            class Second(ferro.Model, table="defined_second"):
+                id: int | None = ferro.Field(default=None, primary_key=True)
+
+            later.append(Second)
+        return check(schema, compiler)
+
+    check = _native.Models
+    await ferro.connect(url)
+    monkeypatch.setattr(_native, "Models", checked)
+    assert "defined_first" in First.select().sql()[0]
+    assert "defined_second" in later[0].select().sql()[0]
+    with ferro.scope({"name": "any", "grants": {"default": {}}}):
+        assert "defined_second" in later[0].select().sql()[0]
+    for model in (First, *later):
+        registry.remove(model.__ferro_table__)
+
+
+def test_what_is_kept_is_kept_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_table, "_MOST_KEPT", 50)
+    known: dict[int, int] = {}
+    faults: list[BaseException] = []
+
+    def keep(first: int) -> None:
+        try:
+            for number in range(first, first + 50_000):
+                _table.keep(known, number, number)
+        except (KeyError, RuntimeError) as error:
+            faults.append(error)
+
+    former = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=keep, args=(it * 50_000,)) for it in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(former)
+    assert (faults, len(known)) == ([], 50)
 
 
 async def test_the_pool_is_as_large_as_asked_and_says_what_it_does(url: str) -> None:
