@@ -199,6 +199,18 @@ impl Fence {
         }
     }
 
+    /// The same for a statement that deletes the rows in its way: SQLite does not ask whether it
+    /// may, and runs no triggers for them.
+    pub(crate) fn replacing(&self) -> Self {
+        let mut fence = self.clone();
+        for rights in fence.tables.iter_mut().flat_map(BTreeMap::values_mut) {
+            if !rights.delete {
+                (rights.insert, rights.update) = (false, None);
+            }
+        }
+        fence
+    }
+
     /// Whether fenced SQL text may do something on SQLite.
     pub(crate) fn allows(&self, action: Action<'_>) -> bool {
         let may = |table: &str, ask: fn(&TableRights, &str) -> bool, column: &str| {

@@ -30,6 +30,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) changes: bool,
     /// Whether it may leave something on the connection.
     pub(crate) lasts: bool,
+    /// Whether rows that are in the way of what it writes are deleted, on SQLite.
+    pub(crate) replaces: bool,
 }
 
 /// What a statement may be.
@@ -85,7 +87,7 @@ pub(crate) fn translate<'a>(
         return Err(invalid("the statement is empty"));
     }
     check(&lexer, dialect, rules)?;
-    let changes = lexer.changes == Some(true);
+    let (changes, replaces) = (lexer.changes == Some(true), lexer.replaces);
     let lasts = match dialect {
         // Any function may change a setting, or take a lock that outlives the transaction.
         Dialect::Postgres => true,
@@ -93,7 +95,7 @@ pub(crate) fn translate<'a>(
     };
     let marks = std::mem::take(&mut lexer.marks);
     let sql = number(sql, dialect, &marks, parameters.len())?;
-    Ok(Statement { sql, changes, lasts })
+    Ok(Statement { sql, changes, lasts, replaces })
 }
 
 /// Whether a statement of this kind may be run, by what it begins with.

@@ -210,7 +210,11 @@ impl<'a> Target<'a> {
             Self::Transaction(it) => it.place(true).await?,
         };
         let fence = self.fence().filter(|it| it.raw_sql == RawSql::Fenced);
-        let mut place = place.hold_to(fence).await?;
+        let fence = fence.map(|it| match statement.replaces {
+            true => Arc::new(it.replacing()),
+            false => Arc::clone(it),
+        });
+        let mut place = place.hold_to(fence.as_ref()).await?;
         place.leave(match self.fence() {
             Some(_) => Traces::Stranger,
             None if statement.lasts => Traces::Session,

@@ -511,6 +511,35 @@ async fn r2_sqlite_holds_text_to_the_tables_and_columns_of_the_fence() {
 }
 
 #[tokio::test]
+async fn r2_rows_in_the_way_are_replaced_by_those_only_who_may_delete_them() {
+    let rights = |delete| TableRights {
+        insert: true,
+        update: Some(FieldSet::All),
+        delete,
+        ..rights(&["id", "text", "secret"], None)
+    };
+    let tables = |delete| Some(BTreeMap::from([("note".into(), rights(delete))]));
+    let replacing = [
+        "REPLACE INTO note VALUES (1, 'b', 't')",
+        "INSERT /* */ or replace into note VALUES (1, 'b', 't')",
+        "WITH merge AS (SELECT 1 AS n) REPLACE INTO note SELECT n, 'b', 't' FROM merge",
+        "UPDATE OR REPLACE note SET id = 1 WHERE id = 2",
+    ];
+    let (database, stranger) = with_tables(tables(false)).await;
+    run(&stranger, &["INSERT INTO note VALUES (2, 'c', 'u')"]).await;
+    for sql in replacing {
+        assert_eq!(refused(&stranger, sql).await.kind, ErrorKind::Denied, "{sql}");
+    }
+    let update = "UPDATE note SET text = 'd' WHERE id = 3 OR replace(text, 'c', '') = ''";
+    assert_eq!(stranger.execute_raw(update, vec![]).await, Ok(1));
+    assert_eq!(count(&database, "note").await, 2);
+    let (_database, stranger) = with_tables(tables(true)).await;
+    run(&stranger, &["INSERT INTO note VALUES (2, 'c', 'u')"]).await;
+    run(&stranger, &replacing).await;
+    assert_eq!(count(&stranger, "note").await, 1);
+}
+
+#[tokio::test]
 async fn r2_text_of_a_stranger_never_sees_what_sqlite_keeps_for_itself() {
     let (_database, stranger) = with_tables(None).await;
     assert!(stranger.fetch_raw("SELECT amount FROM salary", vec![]).await.is_ok());

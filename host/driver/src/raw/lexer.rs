@@ -38,8 +38,12 @@ pub(super) struct Lexer<'a> {
     pub(super) second: &'a str,
     /// The word before the present one.
     previous: &'a str,
+    /// The word before that.
+    last_but_one: &'a str,
     /// Whether the verb of the statement changes rows; none until it is found.
     pub(super) changes: Option<bool>,
+    /// Whether rows that are in the way of what it writes are deleted, on SQLite.
+    pub(super) replaces: bool,
     /// Where the token before the present one ends.
     behind: usize,
     /// Open parentheses.
@@ -61,7 +65,9 @@ impl<'a> Lexer<'a> {
             first: "",
             second: "",
             previous: "",
+            last_but_one: "",
             changes: None,
+            replaces: false,
             behind: 0,
             depth: 0,
             may_have_body: false,
@@ -214,8 +220,12 @@ impl<'a> Lexer<'a> {
                 () => None,
             };
         }
+        // `REPLACE INTO`, `INSERT OR REPLACE INTO` and `UPDATE OR REPLACE`: no call of a function.
+        let follows = |other: &str| self.previous.eq_ignore_ascii_case(other);
+        self.replaces |= is("into") && follows("replace")
+            || is("replace") && follows("or") && self.last_but_one.eq_ignore_ascii_case("update");
         self.body(word);
-        self.previous = word;
+        (self.last_but_one, self.previous) = (self.previous, word);
         Ok(())
     }
 
