@@ -133,6 +133,27 @@ async fn p7_no_pattern_of_a_stranger_keeps_the_thread_of_its_caller() {
 }
 
 #[tokio::test]
+async fn p7_no_row_of_a_stranger_keeps_the_thread_of_its_caller() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE t (b TEXT)", "INSERT INTO t VALUES ('a')"]).await;
+    let stranger = database.fenced(Fence::default()).unwrap();
+    let sum = async |count| {
+        let sql = format!("SELECT {} FROM t", vec!["length(upper(b))"; count].join(" + "));
+        let columns = vec![rows::column("n", ScalarType::Integer)];
+        let plan = rows::plan(Effect::Read, &sql, vec![], columns);
+        rows::rows(stranger.fetch(rows::execution(plan, vec![])).await.unwrap()).await
+    };
+    // Short rows tell nothing of long ones, and a long statement needs no long ones.
+    assert_eq!(sum(200).await, [[Value::Integer(200)]]);
+    run(&database, &["UPDATE t SET b = replace(hex(zeroblob(500000)), '0', 'a')"]).await;
+    for count in [200, 400] {
+        let sum =
+            async { assert_eq!(sum(count).await, [[Value::Integer(count as i64 * 1_000_000)]]) };
+        assert!(turns_of_others(sum).await > 10, "{count}");
+    }
+}
+
+#[tokio::test]
 async fn p5_no_function_holds_each_place_of_a_text_against_all_of_another() {
     let database = support::connect("sqlite::memory:").await;
     let text = "replace(hex(zeroblob(2000000)), '0', 'a')";

@@ -31,6 +31,9 @@ const FEW: u64 = 1_000;
 /// putting it together in the database, where no limit of the host sees it.
 const LONGEST: u32 = 1_000_000_000;
 const STRANGERS_LONGEST: u32 = 32 << 20;
+/// The longest text or blob of a stranger's statement on its caller's thread. Within a row SQLite asks
+/// nobody whether it may go on, and a row may be made by many functions of long texts.
+const TRIED_LONGEST: u32 = 16 << 10;
 /// The longest pattern of `LIKE` and `GLOB`, in bytes. SQLite holds each place of a text against all
 /// of it, and nothing can stop that.
 const LONGEST_PATTERN: u32 = 10_000;
@@ -296,7 +299,7 @@ impl Connection {
     ///
     /// What runs on another thread goes on when the future is dropped, and the job is lost.
     pub(crate) async fn run<J: Job>(&mut self, mut job: J) -> Result<(J, J::Output), sqlx::Error> {
-        let part = job.part();
+        let (part, stranger) = (job.part(), self.stranger);
         let mut tried = Duration::ZERO;
         if self.is_short(part).await? && job.can_restart() {
             let start = Instant::now();
@@ -308,8 +311,15 @@ impl Connection {
             if is_query {
                 progress.switch.give(HERE);
             }
+            let is_cut = is_query && stranger;
+            if is_cut {
+                handle.set_longest(TRIED_LONGEST, STRANGERS_LONGEST_PATTERN);
+            }
             handle.set_busy_timeout(Duration::ZERO);
             let result = job.run(handle, &progress);
+            if is_cut {
+                handle.set_longest(STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN);
+            }
             let late = is_query && progress.switch.is_late() && !progress.switch.is_stopped();
             progress.switch.give_any_time();
             tried = start.elapsed();
@@ -319,6 +329,11 @@ impl Connection {
                     return Ok((job, output));
                 }
                 Err(Stop::Late) => {}
+                Err(Stop::Failed(failure)) if is_cut && failure.is_too_big() => {
+                    handle.set_opaque();
+                    handle.rewind();
+                    job.restart();
+                }
                 Err(Stop::Failed(failure))
                     if failure.is_busy() || (late && failure.is_interrupted()) =>
                 {

@@ -33,6 +33,11 @@ impl Failure {
         self.code & 0xff == ffi::SQLITE_INTERRUPT
     }
 
+    /// A text or a blob is longer than it may be.
+    pub(crate) fn is_too_big(&self) -> bool {
+        self.code & 0xff == ffi::SQLITE_TOOBIG
+    }
+
     /// As SQLite says it where it has waited in vain.
     pub(crate) fn busy() -> Self {
         Self::new(ffi::SQLITE_BUSY, "database is locked")

@@ -304,6 +304,13 @@ impl Handle {
         self.open.as_ref().is_some_and(|it| it.is_opaque)
     }
 
+    /// It does, as was found out.
+    pub(crate) fn set_opaque(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.is_opaque = true;
+        }
+    }
+
     /// How long a part of the open statement takes, if it was executed before.
     pub(crate) fn spent(&self, part: Part) -> Option<Duration> {
         self.open.as_ref()?.spent.on(part)
