@@ -51,6 +51,9 @@ impl Rules {
     }
 }
 
+/// The longest text of a stranger, in bytes: as long as what the core writes.
+const LONGEST: usize = 256 << 10;
+
 /// Statements that would leave the connection in a state that nobody keeps track of.
 const REFUSED: [(&[&str], &str); 5] = [
     (
@@ -78,6 +81,10 @@ pub(crate) fn translate<'a>(
     parameters: &[Value],
     rules: Rules,
 ) -> Result<Statement<'a>, Error> {
+    if rules.source == RawSql::Fenced && sql.len() > LONGEST {
+        let message = format!("the statement is longer than {LONGEST} bytes");
+        return Err(Error::new(ErrorKind::LimitExceeded, message));
+    }
     if sql.contains('\0') {
         return Err(invalid("the statement contains the character NUL"));
     }

@@ -550,6 +550,20 @@ async fn r2_text_of_a_stranger_never_sees_what_sqlite_keeps_for_itself() {
 }
 
 #[tokio::test]
+async fn s3_text_of_a_stranger_is_no_longer_than_what_the_core_writes() {
+    let world = World::new().await;
+    let sqlite = connect("sqlite::memory:").await;
+    for database in [world.stranger().await, sqlite] {
+        let text = |length| format!("SELECT 1 -- {}", "x".repeat(length));
+        let fence = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+        let stranger = database.fenced(fence).unwrap();
+        assert!(stranger.fetch_raw(&text(200_000), vec![]).await.is_ok());
+        assert_eq!(refused(&stranger, &text(300_000)).await.kind, ErrorKind::LimitExceeded);
+        run(&database, &[&text(300_000)]).await;
+    }
+}
+
+#[tokio::test]
 async fn s3_a_stranger_cannot_make_a_text_longer_than_the_host_could_bear() {
     let (database, stranger) = with_tables(None).await;
     run(&database, &["UPDATE note SET text = zeroblob(20000000)"]).await;

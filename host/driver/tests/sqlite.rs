@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ferro_driver::{Database, Fence};
+use ferro_driver::{Database, Fence, RawSql};
 use ferro_wit::plan::{Binding, Effect};
 use ferro_wit::types::{ErrorKind, ScalarType, TransactionOptions, Value};
 use proptest::prelude::*;
@@ -151,6 +151,23 @@ async fn p7_no_row_of_a_stranger_keeps_the_thread_of_its_caller() {
             async { assert_eq!(sum(count).await, [[Value::Integer(count as i64 * 1_000_000)]]) };
         assert!(turns_of_others(sum).await > 10, "{count}");
     }
+}
+
+#[tokio::test]
+async fn p7_no_text_of_a_stranger_keeps_the_thread_of_its_caller_before_it_runs() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+    let stranger = database.fenced(text).unwrap();
+    // Each reads the one before twice, and SQLite unfolds them before it finds them to be too many.
+    let tables: Vec<_> = (1..14)
+        .map(|it| format!("x{it} AS (SELECT a.n FROM x{0} AS a, x{0} AS b)", it - 1))
+        .collect();
+    let sql = format!("WITH x0 AS (SELECT 1 AS n), {} SELECT n FROM x13", tables.join(", "));
+    let turns = turns_of_others(async {
+        let error = stranger.fetch_raw(&sql, vec![]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    });
+    assert!(turns.await > 10);
 }
 
 #[tokio::test]

@@ -256,13 +256,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens a statement. Reading the schema for it may have to wait for another connection.
+    /// Opens a statement. Reading the schema for it may have to wait for another connection, and a
+    /// stranger's may take any time to prepare: tables that read each other are unfolded.
     async fn prepare(&mut self, sql: &str, keep: bool) -> Result<usize, sqlx::Error> {
+        let stranger = self.stranger;
         let handle = self.settle().await?;
-        handle.set_busy_timeout(Duration::ZERO);
-        match handle.open(sql, keep) {
-            Err(failure) if failure.is_busy() => {}
-            opened => return Ok(opened?),
+        if !stranger || handle.is_kept(sql) {
+            handle.set_busy_timeout(Duration::ZERO);
+            match handle.open(sql, keep) {
+                Err(failure) if failure.is_busy() => {}
+                opened => return Ok(opened?),
+            }
         }
         let (sql, busy_timeout) = (sql.to_owned(), self.queue.busy_timeout);
         let opened = self.lend(move |handle| {

@@ -152,6 +152,11 @@ impl Handle {
         self.admit().map(|()| rest)
     }
 
+    /// Whether a statement is prepared already.
+    pub(crate) fn is_kept(&self, sql: &str) -> bool {
+        self.statements.contains_key(sql)
+    }
+
     fn prepare(&self, sql: &str, keep: bool) -> Result<(Prepared, usize), Failure> {
         let too_long = || Failure::new(ffi::SQLITE_TOOBIG, "the statement is too long");
         let length = c_int::try_from(sql.len()).map_err(|_| too_long())?;
