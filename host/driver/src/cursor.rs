@@ -296,6 +296,14 @@ async fn end(
 /// A value of a row that cannot be read: in which column, and why.
 pub(crate) type Unreadable = (usize, Fault);
 
+/// A row of so many bytes may be read; it is not copied before that is known.
+fn admit(size: usize, most: usize) -> Result<(), Fault> {
+    match size <= most {
+        true => Ok(()),
+        false => Err(Fault::new(ErrorKind::LimitExceeded, "is of a row that is too large")),
+    }
+}
+
 /// What is wrong with a column, or with its value in the row of a number, and the table and the
 /// column that it is of where the database told.
 fn decode_error(

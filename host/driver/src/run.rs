@@ -51,6 +51,9 @@ pub(crate) enum Target<'a> {
     Transaction(&'a Transaction),
 }
 
+/// The largest row of a stranger, in bytes.
+const STRANGERS_ROW: usize = 128 << 20;
+
 /// Which connection a statement needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -223,6 +226,12 @@ impl<'a> Target<'a> {
         Ok(place)
     }
 
+    /// How many bytes a row may have that is read. A stranger may put together one in the database
+    /// that no limit of the host has seen.
+    fn largest_row(self) -> usize {
+        self.fence().map_or(usize::MAX, |_| STRANGERS_ROW)
+    }
+
     /// What the database itself holds the caller to; none for the application.
     fn fence(self) -> Option<&'a Arc<Fence>> {
         match self {
@@ -260,15 +269,15 @@ async fn open(
     let step = planned.step();
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
     let place = target.place(need).await?.for_cursor();
-    let keep = place.keeps_statements();
+    let (keep, most) = (place.keeps_statements(), target.largest_row());
     match arguments {
         Arguments::Sqlite(values) => {
-            let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep };
+            let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep, most };
             cursor::sqlite::open(place, request, Some(planned.clone())).await
         }
         Arguments::Postgres(arguments) => {
             let sql = describe::typed(&step.sql, describe::of_step(step));
-            let request = cursor::postgres::Request { sql, arguments, keep };
+            let request = cursor::postgres::Request { sql, arguments, keep, most };
             let reader = cursor::postgres::Planned::new(planned.clone());
             let events = |it| cursor::postgres::events(place, request, reader, it);
             Cursor::start(Some(planned), events).await
@@ -296,11 +305,12 @@ pub(crate) async fn fetch_raw(
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let mut place = target.place_for(&statement).await?.for_cursor();
+        let most = target.largest_row();
         match arguments {
             Arguments::Sqlite(values) => {
                 let keep = place.keeps_statements() && !statement.lasts;
                 let request =
-                    cursor::sqlite::Request { sql: &statement.sql, values: &values, keep };
+                    cursor::sqlite::Request { sql: &statement.sql, values: &values, keep, most };
                 cursor::sqlite::open(place, request, None).await
             }
             Arguments::Postgres(arguments) => {
@@ -315,7 +325,7 @@ pub(crate) async fn fetch_raw(
                     }
                     Err(error) => return Err(place.fail(error).await),
                 };
-                let request = cursor::postgres::Request { sql, arguments, keep };
+                let request = cursor::postgres::Request { sql, arguments, keep, most };
                 Cursor::start(None, |it| cursor::postgres::events(place, request, reader, it)).await
             }
         }

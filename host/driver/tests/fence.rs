@@ -550,6 +550,44 @@ async fn r2_text_of_a_stranger_never_sees_what_sqlite_keeps_for_itself() {
 }
 
 #[tokio::test]
+async fn s3_a_row_of_a_stranger_is_no_larger_than_the_host_could_bear() {
+    /// What is wrong with a statement, or with the first of its rows.
+    async fn fault(database: &Database, sql: &str) -> Error {
+        match database.fetch_raw(sql, vec![]).await {
+            Ok(mut cursor) => cursor.next(1).await.map(drop).expect_err(sql),
+            Err(error) => error,
+        }
+    }
+    let world = World::new().await;
+    let fence = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+    let postgres = world.stranger().await.fenced(fence).unwrap();
+    let wide = format!("SELECT {}", vec!["repeat('a', 10000000)"; 14].join(", "));
+    assert_eq!(fault(&postgres, &wide).await.kind, ErrorKind::LimitExceeded);
+
+    let (database, stranger) = with_tables(None).await;
+    run(&database, &["UPDATE note SET text = hex(zeroblob(5000000))"]).await;
+    let many = |it: &str| vec![it; 100].join(", ");
+    for sql in [
+        format!("SELECT {} FROM note", many("text")),
+        format!("SELECT {} FROM note", many("text || 'b'")),
+        format!("SELECT {}", many("zeroblob(10000000)")),
+        format!("SELECT {} FROM note", many("group_concat(text || random())")),
+        format!("SELECT max({}) FROM note", many("text || random()")),
+        format!("INSERT INTO note SELECT 2, max({0}), '' FROM note", many("text || random()")),
+    ] {
+        let error = fault(&stranger, &sql).await;
+        assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    }
+    let one = "SELECT length(text || 'b') FROM note";
+    assert_eq!(raw(&stranger, one, vec![]).await, [[Value::Integer(10_000_001)]]);
+    // A database in memory is nobody's statement.
+    for id in 2..20 {
+        let sql = format!("INSERT INTO note SELECT {id}, text, '' FROM note WHERE id = 1");
+        assert_eq!(stranger.execute_raw(&sql, vec![]).await, Ok(1));
+    }
+}
+
+#[tokio::test]
 async fn s3_text_of_a_stranger_is_no_longer_than_what_the_core_writes() {
     let world = World::new().await;
     let sqlite = connect("sqlite::memory:").await;

@@ -153,16 +153,34 @@ async fn p7_no_row_of_a_stranger_keeps_the_thread_of_its_caller() {
     }
 }
 
+/// Tables that read each the one before twice. SQLite unfolds them before it finds them to be too
+/// many.
+fn unfolding(count: u32) -> String {
+    let table = |it| format!("x{it} AS (SELECT a.n FROM x{0} AS a, x{0} AS b)", it - 1);
+    let tables: Vec<_> = (1..=count).map(table).collect();
+    format!("WITH x0 AS (SELECT 1 AS n), {} SELECT n FROM x{count}", tables.join(", "))
+}
+
+#[tokio::test]
+async fn p5_a_statement_of_a_stranger_ends_before_and_within_its_first_row() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+    let stranger = database.fenced(text).unwrap();
+    let long = "WITH t(b) AS MATERIALIZED (SELECT hex(zeroblob(5000000)))";
+    let within = format!("{long} SELECT {} FROM t", vec!["length(hex(b))"; 900].join(" + "));
+    for sql in [unfolding(17), within] {
+        let given_up = timeout(Duration::from_millis(300), stranger.fetch_raw(&sql, vec![])).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+        support::eventually("its end", || database.stats().size == 0).await;
+    }
+}
+
 #[tokio::test]
 async fn p7_no_text_of_a_stranger_keeps_the_thread_of_its_caller_before_it_runs() {
     let (database, _folder) = file(Duration::from_secs(10)).await;
     let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
     let stranger = database.fenced(text).unwrap();
-    // Each reads the one before twice, and SQLite unfolds them before it finds them to be too many.
-    let tables: Vec<_> = (1..14)
-        .map(|it| format!("x{it} AS (SELECT a.n FROM x{0} AS a, x{0} AS b)", it - 1))
-        .collect();
-    let sql = format!("WITH x0 AS (SELECT 1 AS n), {} SELECT n FROM x13", tables.join(", "));
+    let sql = unfolding(13);
     let turns = turns_of_others(async {
         let error = stranger.fetch_raw(&sql, vec![]).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");

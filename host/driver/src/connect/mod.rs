@@ -29,6 +29,7 @@ pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::sqlite::Slots;
+use crate::sqlite::bound_memory;
 
 /// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
 /// most servers nearby need, and short for who waits to hear that there is none.
@@ -160,6 +161,7 @@ pub(crate) async fn open(url: &str, options: &ConnectOptions) -> Result<Opened, 
 }
 
 async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Opened, Error> {
+    bound_memory();
     let connect = location.connect_options(options);
     let first = open_in_time(&location, &connect, options.pool.connect_timeout).await?;
     let pool = SqlitePoolOptions::new()

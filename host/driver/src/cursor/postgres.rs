@@ -10,7 +10,7 @@ use futures_util::{FutureExt, Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, Column, Either, Executor as _, Row, TypeInfo, ValueRef};
 
-use super::{Event, MOST_BYTES, Unreadable, decode_error, end, out_of_turn};
+use super::{Event, MOST_BYTES, Unreadable, admit, decode_error, end, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::error::caught;
 use crate::lease::Raw;
@@ -23,6 +23,8 @@ pub(crate) struct Request {
     pub(crate) sql: String,
     pub(crate) arguments: PgArguments,
     pub(crate) keep: bool,
+    /// How many bytes a row may have.
+    pub(crate) most: usize,
 }
 
 /// How the rows of a statement become columns.
@@ -44,7 +46,7 @@ type Answers<'c> = BoxStream<'c, Result<Either<PgQueryResult, PgRow>, sqlx::Erro
 /// dropped half-way leaves the connection as [`Place`] says.
 pub(crate) fn events<R: Reader>(
     place: Place,
-    Request { sql, arguments, keep }: Request,
+    Request { sql, arguments, keep, most }: Request,
     mut reader: R,
     wanted: Arc<AtomicU32>,
 ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
@@ -72,7 +74,7 @@ pub(crate) fn events<R: Reader>(
             yield Ok(Event::Columns(reader.found()));
             let mut passed = 0;
             while let Some(row) = next {
-                if let Err(unreadable) = read(&row, reader.wires(), &mut batch) {
+                if let Err(unreadable) = read(&row, reader.wires(), most, &mut batch) {
                     let number = passed + u64::from(batch.rows()) + 1;
                     let origin = origin(&row, unreadable.0);
                     let error = decode_error(reader.columns(), origin, Some(number), unreadable);
@@ -226,7 +228,12 @@ impl Reader for Described {
 }
 
 /// Adds a row; in case of a fault, in which column.
-fn read(row: &PgRow, wires: &[Wire], batch: &mut BatchBuilder) -> Result<(), Unreadable> {
+fn read(
+    row: &PgRow,
+    wires: &[Wire],
+    most: usize,
+    batch: &mut BatchBuilder,
+) -> Result<(), Unreadable> {
     let mut size = 0;
     for (index, (column, wire)) in batch.columns().iter_mut().zip(wires).enumerate() {
         let value =
@@ -238,9 +245,11 @@ fn read(row: &PgRow, wires: &[Wire], batch: &mut BatchBuilder) -> Result<(), Unr
         let many = column.is_array();
         let bytes = value.as_bytes().map_err(|_| (index, Fault::undecodable("is missing")))?;
         size += bytes.len();
-        let pushed = column.push(|items| match many {
-            true => array::read_binary(bytes, *wire, items),
-            false => postgres::read(bytes, *wire, items),
+        let pushed = admit(size, most).and_then(|()| {
+            column.push(|items| match many {
+                true => array::read_binary(bytes, *wire, items),
+                false => postgres::read(bytes, *wire, items),
+            })
         });
         pushed.map_err(|fault| (index, fault))?;
     }

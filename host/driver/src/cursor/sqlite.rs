@@ -7,8 +7,8 @@ use ferro_wit::types::{Batch, ColumnInfo, Error, ScalarType};
 use futures_util::Stream;
 
 use super::{
-    Columns, Cursor, Event, Events, MOST_BYTES, Planned, Unreadable, Wanted, decode_error, end,
-    out_of_turn,
+    Columns, Cursor, Event, Events, MOST_BYTES, Planned, Unreadable, Wanted, admit, decode_error,
+    end, out_of_turn,
 };
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Raw;
@@ -22,6 +22,8 @@ pub(crate) struct Request<'a> {
     pub(crate) sql: &'a str,
     pub(crate) values: &'a [Bound<'a>],
     pub(crate) keep: bool,
+    /// How many bytes a row may have.
+    pub(crate) most: usize,
 }
 
 /// Runs a statement up to its first row. If that is all it returns and it was quick to come, the
@@ -48,14 +50,14 @@ pub(crate) async fn open(
 /// The rows, and all there are if that is known; else how the statement has ended.
 async fn begin(
     place: &mut Place,
-    Request { sql, values, keep }: Request<'_>,
+    Request { sql, values, keep, most }: Request<'_>,
     planned: Option<Planned>,
 ) -> Result<(Rows, Option<Batch>), Ending> {
     let (Raw::Sqlite(connection), answering) = place.begin() else {
         return Err(Ending::Refused(out_of_turn()));
     };
     connection.open(sql, keep, values).await.map_err(Ending::Failed)?;
-    let (rows, read) = connection.run(Rows::new(planned)).await.map_err(Ending::Failed)?;
+    let (rows, read) = connection.run(Rows::new(planned, most)).await.map_err(Ending::Failed)?;
     if rows.is_ended() && read.is_ok() {
         connection.close();
     } else {
@@ -109,6 +111,8 @@ fn events(
 struct Rows {
     /// None: the statement tells what its columns are.
     planned: Option<Planned>,
+    /// How many bytes a row may have.
+    most: usize,
     found: Vec<ColumnInfo>,
     /// None before the first row.
     batch: Option<BatchBuilder>,
@@ -192,14 +196,15 @@ impl Job for Rows {
 
     fn restart(&mut self) {
         let (wanted, found) = (self.wanted, std::mem::take(&mut self.found));
-        *self = Self { wanted, found, ..Self::new(self.planned.take()) };
+        *self = Self { wanted, found, ..Self::new(self.planned.take(), self.most) };
     }
 }
 
 impl Rows {
-    fn new(planned: Option<Planned>) -> Self {
+    fn new(planned: Option<Planned>, most: usize) -> Self {
         Self {
             planned,
+            most,
             found: Vec::new(),
             batch: None,
             ahead: VecDeque::new(),
@@ -248,7 +253,7 @@ impl Rows {
                 }
             }
             if let Some(row) = self.ahead.pop_front() {
-                if let Err(unreadable) = read(batch, |column| Ok(row[column].stored())) {
+                if let Err(unreadable) = read(batch, self.most, |column| Ok(row[column].stored())) {
                     return Ok(Err(unreadable));
                 }
             } else {
@@ -259,7 +264,7 @@ impl Rows {
                 if self.ended {
                     return Ok(Ok(()));
                 }
-                if let Err(unreadable) = read(batch, |column| handle.value(column)) {
+                if let Err(unreadable) = read(batch, self.most, |column| handle.value(column)) {
                     return Ok(Err(unreadable));
                 }
                 self.at_row = false;
@@ -303,11 +308,14 @@ impl Rows {
         while self.at_row && kinds.iter().any(Option::is_none) {
             let mut row = Vec::with_capacity(kinds.len());
             for (index, kind) in kinds.iter_mut().enumerate() {
-                let stored = match handle.value(index) {
+                let stored = handle.value(index).and_then(|stored| {
+                    bytes += stored.size();
+                    admit(bytes, self.most).map(|()| stored)
+                });
+                let stored = match stored {
                     Ok(stored) => stored,
                     Err(fault) => return Ok(Err(fault.at(format_args!("column {}", index + 1)))),
                 };
-                bytes += stored.size();
                 *kind = kind.or_else(|| stored.kind());
                 row.push(Bound::from(stored).into_owned());
             }
@@ -337,13 +345,14 @@ impl Rows {
 /// Adds a row; in case of a fault, in which column.
 fn read<'a>(
     batch: &mut BatchBuilder,
+    most: usize,
     value: impl Fn(usize) -> Result<Stored<'a>, Fault>,
 ) -> Result<(), Unreadable> {
     let mut size = 0;
     for (index, column) in batch.columns().iter_mut().enumerate() {
         let pushed = value(index).and_then(|stored| {
             size += stored.size();
-            push(stored, column)
+            admit(size, most).and_then(|()| push(stored, column))
         });
         pushed.map_err(|fault| (index, fault))?;
     }

@@ -31,6 +31,8 @@ fn kind(code: i32, message: &str) -> ErrorKind {
         // The transaction read what another one has changed since; waiting cannot help it.
         (517, _) => K::SerializationFailure,
         (_, 5 | 6) => K::Busy,
+        // No memory: a stranger's statement has a bounded part of it.
+        (3082, _) | (_, 7) => K::LimitExceeded,
         (_, 8) => K::ReadOnly,
         (_, 9) => K::Cancelled,
         (_, 14) => K::ConnectionFailed,

@@ -153,6 +153,7 @@ impl Connection {
     pub(crate) fn serve(&mut self, stranger: bool) {
         self.stranger = stranger;
         if let Some(handle) = &mut self.handle {
+            handle.hold_to_budget(stranger.then(|| self.switch.clone()));
             match stranger {
                 true => handle.set_longest(STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN),
                 false => handle.set_longest(LONGEST, LONGEST_PATTERN),

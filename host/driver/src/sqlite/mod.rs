@@ -14,6 +14,6 @@ mod switch;
 
 pub(crate) use connection::{Connection, Job, Progress, STRIDE, Stop};
 pub(crate) use guard::Action;
-pub(crate) use handle::Handle;
+pub(crate) use handle::{Handle, bound_memory};
 pub(crate) use slots::{Claim, Slots};
 pub(crate) use spent::Part;

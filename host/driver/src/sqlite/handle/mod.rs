@@ -21,6 +21,7 @@
 
 mod functions;
 mod harden;
+mod memory;
 mod row;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -36,10 +37,14 @@ use sqlx::pool::PoolConnection;
 use super::failure::Failure;
 use super::guard::Guard;
 use super::spent::{Part, Spent};
+use super::switch::Switch;
 use crate::fence::Fence;
 use crate::value::sqlite::Stored;
 
+use memory::{Budget, Spending};
+
 pub(super) use harden::harden;
+pub(crate) use memory::install as bound_memory;
 
 /// A connection that SQLx lent, and its prepared statements, of which one at a time is open.
 ///
@@ -53,6 +58,8 @@ pub(crate) struct Handle {
     /// None only while it is dropped or given back.
     owner: Option<PoolConnection<Sqlite>>,
     read_only: bool,
+    /// What the memory of a stranger's statement is of.
+    budget: Option<Budget>,
 }
 
 // SAFETY: the connection is opened for use by many threads, one at a time, as the module says.
@@ -94,7 +101,8 @@ impl Handle {
     ) -> Result<Self, sqlx::Error> {
         let raw = owner.lock_handle().await?.as_raw_handle();
         let statements = LruCache::new(capacity);
-        Ok(Self { guard: None, statements, open: None, raw, owner: Some(owner), read_only: false })
+        let (owner, read_only, budget) = (Some(owner), false, None);
+        Ok(Self { guard: None, statements, open: None, raw, owner, read_only, budget })
     }
 
     /// The connection as it was, without what was prepared on it.
@@ -121,6 +129,24 @@ impl Handle {
         self.guard = fence.map(|it| unsafe { Guard::install(self.raw, Arc::clone(it)) });
     }
 
+    /// Bounds the memory of what is opened from now on, until the switch is on; or nothing.
+    pub(crate) fn hold_to_budget(&mut self, switch: Option<Switch>) {
+        self.budget = switch.map(Budget::new);
+    }
+
+    /// What SQLite takes now is of the budget, unless it is at the end of a transaction, which has no
+    /// columns and changes nothing itself.
+    fn spend(&self) -> Option<Spending<'_>> {
+        let budget = self.budget.as_ref()?;
+        (self.open.is_none() || self.columns() > 0 || self.writes()).then(|| budget.spend())
+    }
+
+    fn renew_budget(&self) {
+        if let Some(budget) = &self.budget {
+            budget.renew();
+        }
+    }
+
     /// No text or blob may be longer than so many bytes, and no pattern than so many.
     pub(crate) fn set_longest(&mut self, text: u32, pattern: u32) {
         for (limit, bytes) in
@@ -137,6 +163,7 @@ impl Handle {
     /// One that is to be `kept` stays prepared when it is closed.
     pub(crate) fn open(&mut self, sql: &str, keep: bool) -> Result<usize, Failure> {
         self.close();
+        self.renew_budget();
         if let Some((sql, kept)) = self.statements.remove_entry(sql) {
             let length = sql.len();
             let Kept { prepared, is_opaque, spent } = kept;
@@ -165,6 +192,7 @@ impl Handle {
         let text = sql.as_ptr().cast::<c_char>();
         // SAFETY: the connection is open; SQLite reads no more than `length` bytes of the text.
         let code = unsafe {
+            let _spending = self.spend();
             let raw = self.raw.as_ptr();
             ffi::sqlite3_prepare_v3(raw, text, length, flags as _, &mut statement, &mut rest)
         };
@@ -216,6 +244,7 @@ impl Handle {
             // SAFETY: as in `close`.
             unsafe { ffi::sqlite3_reset(statement.as_ptr()) };
         }
+        self.renew_budget();
     }
 
     /// Binds a value of the open statement; the first one has the index 1.
@@ -259,7 +288,11 @@ impl Handle {
     pub(crate) fn step(&mut self) -> Result<bool, Failure> {
         let statement = self.statement().ok_or_else(Failure::closed)?;
         // SAFETY: the statement is not finalized, and nothing of its row is borrowed.
-        match unsafe { ffi::sqlite3_step(statement.as_ptr()) } {
+        let code = unsafe {
+            let _spending = self.spend();
+            ffi::sqlite3_step(statement.as_ptr())
+        };
+        match code {
             ffi::SQLITE_ROW => Ok(true),
             ffi::SQLITE_DONE => Ok(false),
             code => Err(self.failure(code)),
@@ -341,6 +374,9 @@ impl Handle {
             let extended = ffi::sqlite3_extended_errcode(raw);
             // Misuse is not noted on the connection.
             let code = if extended & 0xff == code & 0xff { extended } else { code };
+            if code == ffi::SQLITE_NOMEM && self.budget.as_ref().is_some_and(Budget::is_stopped) {
+                return Failure::new(ffi::SQLITE_INTERRUPT, "interrupted");
+            }
             let message = match code == extended {
                 true => ffi::sqlite3_errmsg(raw),
                 false => ffi::sqlite3_errstr(code),

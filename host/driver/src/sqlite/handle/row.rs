@@ -4,6 +4,8 @@ use std::ffi::{CStr, c_char, c_int};
 
 use libsqlite3_sys as ffi;
 
+use ferro_wit::types::ErrorKind;
+
 use super::Handle;
 use crate::value::Fault;
 use crate::value::sqlite::Stored;
@@ -21,6 +23,7 @@ impl Handle {
             return Ok(Stored::Null);
         };
         let statement = statement.as_ptr();
+        let _spending = self.spend();
         // SAFETY: the statement is not finalized. SQLite answers for a column or a row that does
         // not exist as for a null. What it points to stays until the statement is stepped, reset or
         // finalized, each of which takes `self` for itself; texts are in UTF-8, or become so at the
@@ -105,5 +108,5 @@ unsafe fn bytes<'a>(start: *const u8, length: c_int) -> Option<&'a [u8]> {
 }
 
 fn no_memory() -> Fault {
-    Fault::undecodable("cannot be read: SQLite is out of memory")
+    Fault::new(ErrorKind::LimitExceeded, "cannot be read: SQLite is out of memory")
 }
