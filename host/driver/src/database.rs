@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use crate::connect::{self, Pool, Probe};
@@ -41,6 +41,8 @@ pub struct Database {
     inner: Arc<Inner>,
     /// None: the caller is the application itself.
     fence: Option<Arc<Fence>>,
+    /// None: the caller may keep as many threads busy as he has connections.
+    threads: Option<Arc<Semaphore>>,
 }
 
 /// What a pool is doing.
@@ -117,6 +119,7 @@ impl Database {
                 keeper: Mutex::new(opened.keeper),
             }),
             fence: None,
+            threads: None,
         };
         // The first statement need not wait for a connection.
         let first = match opened.first {
@@ -189,6 +192,14 @@ impl Database {
         Ok(Self { fence: Some(Arc::new(fence)), ..self.clone() })
     }
 
+    /// The same pool, for callers who together keep no more threads busy than there are permits:
+    /// those of SQLite, which works in this process. A statement that nobody waits for any more
+    /// counts until it ends, though its connection does not.
+    #[must_use]
+    pub fn with_threads(&self, threads: Arc<Semaphore>) -> Self {
+        Self { threads: Some(threads), ..self.clone() }
+    }
+
     /// Whether a pooler may lend the session to others between two transactions.
     pub(crate) fn is_pooled(&self) -> bool {
         self.dialect() == Dialect::Postgres && !self.inner.keeping.statements
@@ -242,7 +253,7 @@ impl Database {
             }
         };
         if let Raw::Sqlite(connection) = &mut raw {
-            connection.serve(self.fence.is_some());
+            connection.serve(self.fence.is_some(), self.threads.as_ref());
         }
         let hold = Hold { claim, permit };
         Ok(Lease::new(raw, inner.keeping, hold, lent, Arc::clone(&inner.parking)))

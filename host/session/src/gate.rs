@@ -79,6 +79,10 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
+                let database = match self.call.connections(label, database.stats().max) {
+                    Some(connections) => database.with_threads(Arc::clone(connections.threads())),
+                    None => database,
+                };
                 let fence = grant.fence_on(database.dialect());
                 let fenced = fence.and_then(|plain| self.fenced(&database, plain));
                 let (database, timed) = fenced.map_err(|error| {

@@ -14,7 +14,8 @@ use crate::tenant::Tenant;
 /// The tenants that have calls, and what their calls share. A host has one of these for all of its
 /// calls; clones are the same.
 ///
-/// Tenants are told apart by their names. What is kept of one goes with its last call.
+/// Tenants are told apart by their names. What is kept of one goes with its last call, and with what
+/// that has left running.
 #[derive(Debug, Clone)]
 pub struct Tenants {
     known: Arc<Mutex<Known>>,
@@ -23,9 +24,16 @@ pub struct Tenants {
 
 #[derive(Debug, Default)]
 struct Known {
-    shares: HashMap<Key, Weak<Share>>,
+    shares: HashMap<Key, Kept>,
     /// How many there were after those that are gone were removed.
     kept: usize,
+}
+
+/// What is known of a tenant.
+#[derive(Debug)]
+struct Kept {
+    share: Weak<Share>,
+    pools: Arc<Pools>,
 }
 
 /// An operator who changes the limits of a tenant starts a new share; calls that run keep the old.
@@ -43,8 +51,20 @@ pub(crate) struct Share {
     waiting: AtomicU32,
     /// The most connections of one pool; none: half of it.
     connections: Option<u32>,
-    /// By the label of the pool, with the number that there are.
-    pools: Mutex<BTreeMap<String, (u32, Arc<Semaphore>)>>,
+    pools: Arc<Pools>,
+    threads: Arc<Semaphore>,
+}
+
+/// By the label of the pool.
+#[derive(Debug, Default)]
+struct Pools(Mutex<BTreeMap<String, Part>>);
+
+/// The tenant's part of a pool.
+#[derive(Debug, Clone)]
+struct Part {
+    most: u32,
+    connections: Arc<Semaphore>,
+    /// Threads that work for the connections, of which a statement keeps one until it ends.
     threads: Arc<Semaphore>,
 }
 
@@ -95,23 +115,26 @@ impl Tenants {
     /// How many tenants have calls that run or wait.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.lock().shares.values().filter(|it| it.strong_count() > 0).count()
+        self.lock().shares.values().filter(|it| it.share.strong_count() > 0).count()
     }
 
     fn share(&self, tenant: &Tenant) -> Arc<Share> {
         let Limits { calls, connections, .. } = tenant.limits;
         let key = Key { tenant: tenant.name.clone(), calls, connections };
         let mut known = self.lock();
-        if let Some(share) = known.shares.get(&key).and_then(Weak::upgrade) {
+        if let Some(share) = known.shares.get(&key).and_then(|it| it.share.upgrade()) {
             return share;
         }
         // The number of tenants is not bounded, so those that are gone make room now and then.
         if known.shares.len() >= 64.max(2 * known.kept) {
-            known.shares.retain(|_, it| it.strong_count() > 0);
+            known.shares.retain(|_, it| it.share.strong_count() > 0 || it.pools.are_busy());
             known.kept = known.shares.len();
         }
-        let share = Arc::new(Share::new(&tenant.limits, self.threads));
-        known.shares.insert(key, Arc::downgrade(&share));
+        let pools = known.shares.get(&key).map(|it| Arc::clone(&it.pools)).unwrap_or_default();
+        let share = Share { pools, ..Share::new(&tenant.limits, self.threads) };
+        let share = Arc::new(share);
+        let kept = Kept { share: Arc::downgrade(&share), pools: Arc::clone(&share.pools) };
+        known.shares.insert(key, kept);
         share
     }
 
@@ -141,24 +164,32 @@ impl Share {
             calls: Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS))),
             waiting: AtomicU32::new(0),
             connections: limits.connections,
-            pools: Mutex::default(),
+            pools: Arc::default(),
             threads: Arc::new(Semaphore::new(threads)),
         }
     }
 
     /// The tenant's part of a pool of up to `max` connections.
-    fn of_pool(&self, label: &str, max: u32) -> (u32, Arc<Semaphore>) {
+    fn of_pool(&self, label: &str, max: u32) -> Part {
         let most = self.connections.unwrap_or_else(|| max.div_ceil(2)).min(max);
-        let mut pools = lock(&self.pools);
+        let mut pools = lock(&self.pools.0);
         match pools.get(label) {
-            Some((known, part)) if *known == most => (most, Arc::clone(part)),
+            Some(part) if part.most == most => part.clone(),
             // A label may come to mean another pool.
             _ => {
-                let part = Arc::new(Semaphore::new(most as usize));
-                pools.insert(label.to_owned(), (most, Arc::clone(&part)));
-                (most, part)
+                let permits = || Arc::new(Semaphore::new(most as usize));
+                let part = Part { most, connections: permits(), threads: permits() };
+                pools.insert(label.to_owned(), part.clone());
+                part
             }
         }
+    }
+}
+
+impl Pools {
+    /// Whether a call that is gone has left a statement that still runs.
+    fn are_busy(&self) -> bool {
+        lock(&self.0).values().any(|it| it.threads.available_permits() < it.most as usize)
     }
 }
 
@@ -184,8 +215,7 @@ impl Drop for Waiting<'_> {
 /// The connections of one pool that one call holds, of those that its tenant may.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    most: u32,
-    part: Arc<Semaphore>,
+    part: Part,
     held: Arc<AtomicU32>,
 }
 
@@ -197,23 +227,30 @@ pub(crate) struct Held {
 
 impl Connections {
     pub(crate) fn new(share: &Share, label: &str, max: u32) -> Self {
-        let (most, part) = share.of_pool(label, max);
-        Self { most, part, held: Arc::default() }
+        Self { part: share.of_pool(label, max), held: Arc::default() }
+    }
+
+    /// The threads that may work for them.
+    pub(crate) fn threads(&self) -> &Arc<Semaphore> {
+        &self.part.threads
     }
 
     /// One more connection. A call that holds all of its tenant's would wait for itself, and is
     /// told so at once.
     pub(crate) async fn hold(&self, limits: &Limits) -> Result<Held, Error> {
-        let part = Arc::clone(&self.part);
-        let place = match Arc::clone(&part).try_acquire_owned() {
+        let Part { most, connections, .. } = &self.part;
+        let place = match Arc::clone(connections).try_acquire_owned() {
             Ok(place) => place,
-            Err(_) if self.held.load(Ordering::Relaxed) >= self.most => {
-                return Err(limits.connections_exceeded(self.most));
+            Err(_) if self.held.load(Ordering::Relaxed) >= *most => {
+                return Err(limits.connections_exceeded(*most));
             }
-            Err(_) => match timeout(limits.acquire_timeout, part.acquire_owned()).await {
-                Ok(Ok(place)) => place,
-                _ => return Err(Wait::Begin.expired(limits)),
-            },
+            Err(_) => {
+                match timeout(limits.acquire_timeout, Arc::clone(connections).acquire_owned()).await
+                {
+                    Ok(Ok(place)) => place,
+                    _ => return Err(Wait::Begin.expired(limits)),
+                }
+            }
         };
         self.held.fetch_add(1, Ordering::Relaxed);
         Ok(Held { held: Arc::clone(&self.held), _place: place })

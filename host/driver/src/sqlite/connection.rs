@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     committed: u64,
     /// Its caller is held to a fence.
     stranger: bool,
+    /// How many threads its caller may keep busy, with others.
+    threads: Option<Arc<Semaphore>>,
 }
 
 /// Where those who want to write to a database stand in line. SQLite itself knows no order.
@@ -133,8 +135,16 @@ impl Connection {
     ) -> Result<Self, sqlx::Error> {
         let handle = Handle::lend(lent, capacity).await?;
         let committed = handle.all_changes();
-        let handle = Some(Box::new(handle));
-        Ok(Self { handle, away: None, switch, queue, turn: None, committed, stranger: false })
+        Ok(Self {
+            handle: Some(Box::new(handle)),
+            away: None,
+            switch,
+            queue,
+            turn: None,
+            committed,
+            stranger: false,
+            threads: None,
+        })
     }
 
     /// The connection as SQLx lent it, once nothing runs on it.
@@ -150,8 +160,8 @@ impl Connection {
 
     /// Its caller is held to a fence, or not: what a stranger writes may take any time, however
     /// short it was before, so it never runs on the caller's thread.
-    pub(crate) fn serve(&mut self, stranger: bool) {
-        self.stranger = stranger;
+    pub(crate) fn serve(&mut self, stranger: bool, threads: Option<&Arc<Semaphore>>) {
+        (self.stranger, self.threads) = (stranger, threads.cloned());
         if let Some(handle) = &mut self.handle {
             handle.hold_to_budget(stranger.then(|| self.switch.clone()));
             match stranger {
@@ -402,11 +412,16 @@ impl Connection {
         work: impl FnOnce(&mut Handle) -> T + Send + 'static,
     ) -> Result<T, sqlx::Error> {
         self.settle().await?;
+        let thread = match &self.threads {
+            Some(threads) => Arc::clone(threads).acquire_owned().await.ok(),
+            None => None,
+        };
         let mut handle = self.handle.take().ok_or(sqlx::Error::WorkerCrashed)?;
         let (back, away) = oneshot::channel();
         self.away = Some(away);
         let work = spawn_blocking(move || {
             let done = work(&mut handle);
+            drop(thread);
             // Nobody waits for it any more: it is closed here.
             let _ = back.send(handle);
             done

@@ -329,6 +329,43 @@ async fn a_write_that_returns_rows_is_kept_with_its_last_row(world: &World) {
     assert_eq!(secrets().await, 3);
 }
 
+/// No deadline ends a step of SQLite.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p4_what_a_tenant_left_running_keeps_its_own_threads_only() {
+    let world = World::sqlite().await;
+    let limits = Limits {
+        connections: Some(1),
+        acquire_timeout: Duration::from_millis(100),
+        statement_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let tenants = Tenants::default();
+    let grant = Grant::read_only().table("note", notes(1)).with_unfenced_raw_sql();
+    let acme = Arc::new(tenant(1).limits(limits).grant("app", grant));
+    let find = async |text: &str, pattern: &str| {
+        let admission = tenants.admit(&acme).await.unwrap();
+        let (databases, models) = (world.databases.clone(), world.models.clone());
+        let gate = Gate::admitted(databases, models, acme.clone(), admission);
+        let sql = format!("SELECT {text} LIKE '%{pattern}b' AS found");
+        let session = gate.open("app").unwrap();
+        drain(session.fetch_raw(&sql, vec![]).await?).await
+    };
+    let long = vec![Value::from(1), "a".repeat(4_000_000).into(), "s".into()];
+    let insert = insert("Note", &["tenant_id", "title", "secret"]);
+    world.trusted().execute(&insert, long).await.unwrap();
+    let timeout = find("(SELECT title FROM note ORDER BY id DESC LIMIT 1)", &"a".repeat(200)).await;
+    assert_error(timeout, ErrorKind::Timeout, "`statement-timeout`");
+    // The connection is free, but no thread is, whichever call of the tenant asks.
+    for _ in 0..2 {
+        assert_error(find("'ab'", "a").await, ErrorKind::Timeout, "`statement-timeout`");
+    }
+    world.tenant(2).begin(TransactionOptions::default()).await.unwrap().commit().await.unwrap();
+    let started = Instant::now();
+    while find("'ab'", "a").await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(60));
+    }
+}
+
 async fn p4_a_tenant_holds_half_of_a_pool_at_most(world: &World) {
     let limits = || Limits { acquire_timeout: Duration::from_millis(50), ..Limits::default() };
     let tenants = Tenants::default();
