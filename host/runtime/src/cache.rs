@@ -109,7 +109,8 @@ pub(crate) fn default_folder() -> Option<PathBuf> {
     Some(caches?.join("ferro"))
 }
 
-/// Makes a folder that nobody else may write to: what is in it is run.
+/// Makes a folder that nobody else may write to, or put another in the place of: what is in it is
+/// run.
 fn create_private(folder: &Path) -> Result<PathBuf, Error> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -118,14 +119,36 @@ fn create_private(folder: &Path) -> Result<PathBuf, Error> {
     builder.create(folder).map_err(|error| refused(folder, &error))?;
     let folder = folder.canonicalize().map_err(|error| refused(folder, &error))?;
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let metadata = fs::metadata(&folder).map_err(|error| refused(&folder, &error))?;
-        if metadata.permissions().mode() & 0o002 != 0 {
-            return Err(refused(&folder, &"every user may write to it, and what is in it is run"));
-        }
+    if let Some(fault) = fault(&folder).map_err(|error| refused(&folder, &error))? {
+        return Err(refused(&folder, &format!("{fault}, and what is in it is run")));
     }
     Ok(folder)
+}
+
+/// Why a folder, whose path has no links, is not the user's alone.
+#[cfg(unix)]
+fn fault(folder: &Path) -> std::io::Result<Option<&'static str>> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    const OTHERS: u32 = 0o002;
+    const GROUP_AND_OTHERS: u32 = 0o022;
+    const STICKY: u32 = 0o1000;
+    let user = rustix::process::geteuid().as_raw();
+    let found = fs::metadata(folder)?;
+    if found.uid() != user {
+        return Ok(Some("it belongs to another user"));
+    }
+    if found.mode() & GROUP_AND_OTHERS != 0 {
+        return Ok(Some("other users may write to it"));
+    }
+    for above in folder.ancestors().skip(1) {
+        let found = fs::metadata(above)?;
+        let is_open = found.mode() & OTHERS != 0 && found.mode() & STICKY == 0;
+        if is_open || ![user, 0].contains(&found.uid()) {
+            return Ok(Some("other users may put another folder in its place"));
+        }
+    }
+    Ok(None)
 }
 
 fn refused(folder: &Path, fault: &dyn std::fmt::Display) -> Error {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ferro_host::{CacheStatistics, Host, HostOptions};
+use ferro_host::{CacheStatistics, ErrorKind, Host, HostOptions};
 
 use crate::support::{probe, tenant};
 
@@ -59,12 +59,32 @@ async fn a_component_is_compiled_once_and_decayed_entries_are_rebuilt() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_folder_that_everybody_may_write_to_is_refused() {
-    use std::os::unix::fs::PermissionsExt as _;
+async fn s6_a_cache_that_is_not_the_users_alone_is_refused() {
+    use std::fs::{Permissions, create_dir, set_permissions};
+    use std::os::unix::fs::{PermissionsExt as _, chown};
 
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let cache = Some(folder.path().to_owned());
-    let error = Host::new(HostOptions { cache, ..HostOptions::default() }).unwrap_err();
-    assert!(error.message.contains("every user may write to it"), "{error}");
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cache");
+    create_dir(&folder).unwrap();
+    let refused = |expected: &str| {
+        let cache = Some(folder.clone());
+        let error = Host::new(HostOptions { cache, ..HostOptions::default() }).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidConfiguration);
+        assert!(error.message.contains(expected), "{error}");
+    };
+    for mode in [0o777, 0o775, 0o1777] {
+        set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        refused("other users may write to it");
+    }
+    set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    set_permissions(parent.path(), Permissions::from_mode(0o777)).unwrap();
+    refused("put another folder in its place");
+    set_permissions(parent.path(), Permissions::from_mode(0o755)).unwrap();
+    // Only root can try the rest.
+    if chown(&folder, Some(65_534), None).is_ok() {
+        refused("belongs to another user");
+        chown(&folder, Some(0), None).unwrap();
+        chown(parent.path(), Some(65_534), None).unwrap();
+        refused("put another folder in its place");
+    }
 }
