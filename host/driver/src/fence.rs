@@ -115,9 +115,12 @@ WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolbypassrls \
 AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
 THEN 'bypasses row-level security' \
 WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE (r.rolcreaterole \
-OR r.rolname OPERATOR(pg_catalog.=) ANY ('{pg_execute_server_program,pg_read_server_files,\
-pg_write_server_files}')) AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
-THEN 'may make roles, or reach files or programs of the server' \
+OR r.rolreplication) AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'may make roles, or read the changes of all by replication' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.~~) 'pg\\_%' \
+AND r.rolname OPERATOR(pg_catalog.<>) 'pg_database_owner' \
+AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'has a role of the server itself, as those that reach its files or all data' \
 WHEN EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relkind OPERATOR(pg_catalog.=) \
 ANY ('{r,p,v,m,f}') AND c.relowner OPERATOR(pg_catalog.=) ANY (SELECT r.oid \
 FROM pg_catalog.pg_roles AS r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))) \

@@ -161,9 +161,19 @@ async fn r2_roles_that_no_fence_holds_are_refused_for_sql_text() {
             "make roles",
         ),
         (
+            format!("ALTER ROLE {role} REPLICATION"),
+            format!("ALTER ROLE {role} NOREPLICATION"),
+            "replication",
+        ),
+        (
             format!("GRANT pg_read_server_files TO {role}"),
             format!("REVOKE pg_read_server_files FROM {role}"),
             "files",
+        ),
+        (
+            format!("GRANT pg_signal_backend, pg_read_all_stats TO {role}"),
+            format!("REVOKE pg_signal_backend, pg_read_all_stats FROM {role}"),
+            "role of the server itself",
         ),
         (
             format!("ALTER TABLE note OWNER TO {role}"),
