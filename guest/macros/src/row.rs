@@ -1,10 +1,10 @@
 //! `derive(Row)`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Data, DeriveInput, Error, Fields, Result};
+use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
 
 pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let DeriveInput { ident, vis, generics, data, .. } = &input;
@@ -30,30 +30,13 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let doc = format!("What a query selects for each field of [`{ident}`].");
     let columns = names.iter().map(|it| format!("The column of the field `{it}`."));
     let docs = names.iter().map(|it| format!("What becomes the field `{it}`."));
-    let readers = idents.iter().zip(&types).enumerate().map(|(position, (ident, ty))| {
-        quote_spanned!(ty.span()=> let #ident = columns.reader::<#ty>(#position)?;)
-    });
+    let fields = idents.iter().zip(&names).zip(&types);
+    let fields: Vec<_> =
+        fields.map(|((ident, name), ty)| RowField { ident, column: name.clone(), ty }).collect();
+    let columns_of = quote!(::ferro::__private::Columns::named(batch, #name, &[#(#names),*]));
+    let row = implementation(ident, &columns_of, &fields);
     Ok(quote! {
-        #[automatically_derived]
-        impl ::ferro::Row for #ident {
-            fn decode(
-                batch: &::ferro::__private::ferro_wit::types::Batch,
-            ) -> ::core::result::Result<::std::vec::Vec<Self>, ::ferro::Error> {
-                let columns = ::ferro::__private::Columns::named(batch, #name, &[#(#names),*])?;
-                #(#readers)*
-                (0..columns.rows())
-                    .map(|row| ::core::result::Result::Ok(Self {
-                        #(#idents: #idents.read(row)?,)*
-                    }))
-                    .collect()
-            }
-
-            fn layout() -> ::ferro::__private::Layout {
-                ::ferro::__private::Layout::named(::std::vec![
-                    #((#names, ::ferro::__private::Slot::of::<#types>()),)*
-                ])
-            }
-        }
+        #row
 
         #[automatically_derived]
         impl ::ferro::Record for #ident {
@@ -94,4 +77,55 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
             }
         }
     })
+}
+
+/// A field as rows are read: what it is called as a column, too.
+pub(crate) struct RowField<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) column: String,
+    pub(crate) ty: &'a Type,
+}
+
+/// How a batch becomes rows of a struct, whose columns an expression makes of the `batch`.
+pub(crate) fn implementation(
+    of: &Ident,
+    columns: &TokenStream,
+    fields: &[RowField<'_>],
+) -> TokenStream {
+    let idents = fields.iter().map(|it| it.ident);
+    let types = fields.iter().map(|it| it.ty);
+    let names = fields.iter().map(|it| &it.column);
+    // Not called like the fields, which may be called like what is used here.
+    let readers: Vec<_> = (0..fields.len()).map(|it| format_ident!("__{it}")).collect();
+    let reading = fields.iter().zip(&readers).enumerate().map(|(index, (field, reader))| {
+        let ty = field.ty;
+        quote_spanned!(type_span(ty)=> let #reader = columns.reader::<#ty>(#index)?;)
+    });
+    quote! {
+        #[automatically_derived]
+        impl ::ferro::Row for #of {
+            fn decode(
+                batch: &::ferro::__private::ferro_wit::types::Batch,
+            ) -> ::core::result::Result<::std::vec::Vec<Self>, ::ferro::Error> {
+                let columns = #columns?;
+                #(#reading)*
+                (0..columns.rows())
+                    .map(|row| ::core::result::Result::Ok(Self {
+                        #(#idents: #readers.read(row)?,)*
+                    }))
+                    .collect()
+            }
+
+            fn layout() -> ::ferro::__private::Layout {
+                ::ferro::__private::Layout::named(::std::vec![
+                    #((#names, ::ferro::__private::Slot::of::<#types>()),)*
+                ])
+            }
+        }
+    }
+}
+
+/// Where an error about a field's type is shown.
+pub(crate) fn type_span(ty: &Type) -> Span {
+    ty.span().resolved_at(Span::call_site())
 }

@@ -9,6 +9,21 @@ use ferro::{ErrorKind, Insertable as _, Model, Row as _};
 use ferro_wit::types::{Batch, Column, Elements, ScalarType, Scalars, Value};
 use models::{City, Everything, Membership, Mood, NewCity};
 
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Seat {
+    #[ferro(key)]
+    id: i64,
+    row: i64,
+    batch: i64,
+}
+
+#[derive(ferro::Row, Debug, PartialEq)]
+struct Table {
+    row: i64,
+    columns: i64,
+    batch: i64,
+}
+
 fn everything(id: u128) -> Everything {
     Everything {
         id: Uuid::from_u128(id),
@@ -134,6 +149,16 @@ fn a_batch_of_other_columns_is_refused() {
     assert!(error.message.ends_with("20 columns came, and it has 21 fields"), "{error}");
     let torn = Batch { rows: 3, columns: vec![integers(&[1]), cells(ScalarType::Text, &[])] };
     assert_eq!(Membership::decode(&torn).unwrap_err().kind, ErrorKind::DecodeFailed);
+}
+
+#[test]
+fn fields_are_called_like_what_their_code_uses() {
+    let columns: [&[i64]; 3] = [&[1, 2], &[3, 4], &[5, 6]];
+    let batch = Batch::new(columns.map(integers).into()).unwrap();
+    let seat = |id, row, batch| Seat { id, row, batch };
+    assert_eq!(Seat::decode(&batch).unwrap(), [seat(1, 3, 5), seat(2, 4, 6)]);
+    let table = |row, columns, batch| Table { row, columns, batch };
+    assert_eq!(Table::decode(&batch).unwrap(), [table(1, 3, 5), table(2, 4, 6)]);
 }
 
 #[test]

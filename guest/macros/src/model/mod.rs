@@ -8,9 +8,10 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, Result, Type, Visibility};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result, Type, Visibility};
 
 use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes, SqlType};
+use crate::row::{self, RowField, type_span};
 
 /// What a model can do by itself: a column's function of the same name would hide it.
 const RESERVED: [&str; 22] = [
@@ -156,7 +157,7 @@ impl<'a> Model<'a> {
         let key_is = keys.iter().map(|it| quote!(::ferro::Expression::eq(Self::#it(), #it)));
         let changes = self.fields.iter().filter(|it| !it.attributes.version).map(|field| {
             let name = field.ident;
-            quote_spanned! {field.type_span()=>
+            quote_spanned! {type_span(field.ty)=>
                 if ::ferro::Field::value(&self.#name)? != ::ferro::Field::value(&to.#name)? {
                     changes.push(Self::#name().set(to.#name.clone()));
                 }
@@ -213,41 +214,13 @@ impl<'a> Model<'a> {
 
     /// How a batch becomes rows.
     fn row(&self) -> TokenStream {
-        let ident = self.ident;
-        let idents = self.fields.iter().map(|it| it.ident);
-        let types = self.fields.iter().map(|it| it.ty);
-        let columns = self.fields.iter().map(|it| match &it.attributes.column {
-            Some(column) => column.value(),
-            None => it.name.clone(),
+        let fields = self.fields.iter().map(|it| {
+            let column =
+                it.attributes.column.as_ref().map_or_else(|| it.name.clone(), LitStr::value);
+            RowField { ident: it.ident, column, ty: it.ty }
         });
-        let readers = self.fields.iter().enumerate().map(|(index, field)| {
-            let Field { ident, ty, .. } = field;
-            quote_spanned! {field.type_span()=>
-                let #ident = columns.reader::<#ty>(#index)?;
-            }
-        });
-        quote! {
-            #[automatically_derived]
-            impl ::ferro::Row for #ident {
-                fn decode(
-                    batch: &::ferro::__private::ferro_wit::types::Batch,
-                ) -> ::core::result::Result<::std::vec::Vec<Self>, ::ferro::Error> {
-                    let columns = ::ferro::__private::Columns::new::<Self>(batch)?;
-                    #(#readers)*
-                    (0..columns.rows())
-                        .map(|row| ::core::result::Result::Ok(Self {
-                            #(#idents: #idents.read(row)?,)*
-                        }))
-                        .collect()
-                }
-
-                fn layout() -> ::ferro::__private::Layout {
-                    ::ferro::__private::Layout::named(::std::vec![
-                        #((#columns, ::ferro::__private::Slot::of::<#types>()),)*
-                    ])
-                }
-            }
-        }
+        let columns = quote!(::ferro::__private::Columns::new::<Self>(batch));
+        row::implementation(self.ident, &columns, &fields.collect::<Vec<_>>())
     }
 
     fn schema(&self) -> Result<TokenStream> {
@@ -377,14 +350,9 @@ impl<'a> Field<'a> {
         Ok(field)
     }
 
-    /// Where an error about the field's type is shown.
-    fn type_span(&self) -> Span {
-        self.ty.span().resolved_at(Span::call_site())
-    }
-
     fn schema(&self) -> TokenStream {
         let Self { name, ty, attributes, .. } = self;
-        let at = self.type_span();
+        let at = type_span(ty);
         let mut steps = Vec::new();
         if let Some(column) = &attributes.column {
             steps.push(quote_spanned!(at=> .column(#column)));
