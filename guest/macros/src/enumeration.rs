@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result};
 
 use crate::attributes::each;
@@ -11,7 +12,8 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
         return Err(Error::new_spanned(&input.ident, "`Enum` is for enums"));
     };
     let ident = &input.ident;
-    let name = literal(&input.attrs, "name")?.map_or_else(|| ident.to_string(), |it| it.value());
+    let name =
+        literal(&input.attrs, "name")?.map_or_else(|| ident.unraw().to_string(), |it| it.value());
     let mut variants = Vec::new();
     let mut values = Vec::new();
     for variant in &data.variants {
@@ -20,7 +22,8 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
             return Err(Error::new_spanned(variant, message));
         }
         let value = literal(&variant.attrs, "value")?;
-        values.push(value.map_or_else(|| snake(&variant.ident.to_string()), |it| it.value()));
+        values
+            .push(value.map_or_else(|| snake(&variant.ident.unraw().to_string()), |it| it.value()));
         variants.push(&variant.ident);
     }
     if variants.is_empty() {

@@ -4,7 +4,7 @@
 
 mod models;
 
-use ferro::Model as _;
+use ferro::Model;
 use models::{City, Country, Everything, Membership};
 
 #[test]
@@ -39,4 +39,31 @@ fn a_foreign_key_is_named_after_its_field() {
     let key = &City::schema().foreign_keys[0];
     assert_eq!((key.name.as_str(), key.target.as_str()), ("country_ref", Country::NAME));
     assert_eq!(key.fields, [("country".to_owned(), "iso".to_owned())]);
+}
+
+#[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+#[allow(non_camel_case_types, reason = "only such a variant has to be written with `r#`")]
+enum Kind {
+    r#type,
+    Other,
+}
+
+#[derive(Model, Debug, Clone)]
+#[ferro(index(r#id, r#type), check(r#type == r#in), many_to_many(r#use: Membership))]
+struct Raw {
+    #[ferro(key)]
+    id: i64,
+    r#type: i64,
+    r#in: i64,
+    kind: Kind,
+}
+
+#[test]
+fn what_is_written_with_a_prefix_is_named_without() {
+    let schema = ferro::schema![Raw];
+    assert_eq!(schema.enums[0].values, ["type", "other"]);
+    let model = &schema.models[0];
+    assert_eq!(model.many_to_manys[0].name, "use");
+    assert_eq!(model.indexes[0].fields, ["id", "type"]);
+    assert_eq!(model.checks[0].any_of[0][0].field, "type");
 }

@@ -77,7 +77,7 @@ impl Model<'_> {
         let comparison = format_ident!("{comparison}");
         let field = self.field(left)?;
         let name = &field.name;
-        let other = ident(right).and_then(|it| self.fields.iter().find(|field| field.ident == it));
+        let other = ident(right).and_then(|it| self.named(it).ok());
         if let Some(other) = other.map(|it| &it.name) {
             return Ok(
                 quote!(::ferro::schema::compare_field(#name, ::ferro::__private::ferro_wit::schema::Comparison::#comparison, #other)),
@@ -119,11 +119,15 @@ impl Model<'_> {
     fn field(&self, expression: &Expr) -> Result<&super::Field<'_>> {
         let name = ident(expression)
             .ok_or_else(|| Error::new(expression.span(), "expected a field of the model"))?;
-        self.fields.iter().find(|it| it.ident == name).ok_or_else(|| self.no_field(name))
+        self.named(name)
     }
 
-    pub(super) fn no_field(&self, name: &Ident) -> Error {
-        Error::new(name.span(), format!("`{}` has no field `{name}`", self.ident))
+    /// The field of that name, which may be written with `r#`.
+    pub(super) fn named(&self, name: &Ident) -> Result<&super::Field<'_>> {
+        let found = self.fields.iter().find(|it| name.unraw() == it.name);
+        found.ok_or_else(|| {
+            Error::new(name.span(), format!("`{}` has no field `{}`", self.ident, name.unraw()))
+        })
     }
 }
 

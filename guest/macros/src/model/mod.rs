@@ -93,13 +93,11 @@ impl<'a> Model<'a> {
             return Err(Error::new_spanned(ident, message));
         }
         for relation in &attributes.many_to_manys {
-            check_reserved(&relation.name.to_string(), relation.name.span())?;
+            check_reserved(&relation.name.unraw().to_string(), relation.name.span())?;
         }
         let model = Self { ident, visibility: &input.vis, attributes, fields };
         for index in model.attributes.indexes.iter().flat_map(|it| &it.fields) {
-            if !model.fields.iter().any(|it| it.ident == index) {
-                return Err(model.no_field(index));
-            }
+            model.named(index)?;
         }
         Ok(model)
     }
@@ -139,7 +137,11 @@ impl<'a> Model<'a> {
 
     fn implementation(&self) -> Result<TokenStream> {
         let ident = self.ident;
-        let name = self.attributes.name.as_ref().map_or_else(|| ident.to_string(), |it| it.value());
+        let name = self
+            .attributes
+            .name
+            .as_ref()
+            .map_or_else(|| ident.unraw().to_string(), |it| it.value());
         let fields: Vec<_> = self.fields.iter().map(|it| &it.name).collect();
         // A field that asks for another type needs no enum.
         let own_types = self.fields.iter().filter(|it| it.attributes.sql_type.is_none());

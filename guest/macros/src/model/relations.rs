@@ -3,6 +3,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::{Error, Ident, LitStr};
 
 use super::{Field, Model};
@@ -35,7 +36,7 @@ impl Model<'_> {
         let to_many = self.attributes.many_to_manys.iter().map(|it| {
             let ManyToManyAttribute { name, target, .. } = it;
             let visibility = self.visibility;
-            let text = name.to_string();
+            let text = name.unraw().to_string();
             let doc = format!("The rows that belong to this one by the relation `{text}`.");
             quote_spanned! {name.span()=>
                 #[doc = #doc]
@@ -84,7 +85,7 @@ impl Model<'_> {
         });
         let to_many = self.attributes.many_to_manys.iter().map(|it| {
             let ManyToManyAttribute { name, target, .. } = it;
-            let text = name.to_string();
+            let text = name.unraw().to_string();
             let doc = format!("The rows that belong to that one by the relation `{text}`.");
             quote_spanned! {name.span()=>
                 #[doc = #doc]
@@ -174,7 +175,8 @@ impl Model<'_> {
                 Ok(function) => function,
                 Err(error) => return Some(error.into_compile_error()),
             };
-            let doc = format!("The rows of [`{ident}`] whose `{}` have this row.", it.name);
+            let name = it.name.unraw();
+            let doc = format!("The rows of [`{ident}`] whose `{name}` have this row.");
             Some(way_back(visibility, &doc, &it.target, ident, &function, reverse))
         });
         of_keys.chain(of_pairs).collect()
@@ -184,7 +186,7 @@ impl Model<'_> {
     pub(super) fn many_to_manys(&self) -> impl Iterator<Item = TokenStream> {
         self.attributes.many_to_manys.iter().map(|it| {
             let ManyToManyAttribute { name, target, through, reverse } = it;
-            let name = name.to_string();
+            let name = name.unraw().to_string();
             let through =
                 optional(through.as_ref().map(|it| quote!(<#it as ::ferro::Model>::NAME)));
             let reverse = optional(reverse.as_ref().map(|it| quote!(#it)));
