@@ -13,6 +13,8 @@ use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result, Ty
 use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes, SqlType};
 use crate::row::{self, RowField, type_span};
 
+use self::relations::Relation;
+
 /// What a model can do by itself: a column's function of the same name would hide it.
 const RESERVED: [&str; 22] = [
     "bulk_create",
@@ -54,6 +56,8 @@ struct Field<'a> {
     ty: &'a Type,
     docs: Vec<&'a Attribute>,
     attributes: FieldAttributes,
+    /// The relation that rests on the field.
+    relation: Option<Relation>,
 }
 
 pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
@@ -338,18 +342,16 @@ impl<'a> Field<'a> {
         let ident = field.ident.as_ref().ok_or_else(|| Error::new(field.span(), "no name"))?;
         let name = ident.unraw().to_string();
         check_reserved(&name, ident.span())?;
-        let field = Self {
+        let attributes = FieldAttributes::parse(&field.attrs)?;
+        Ok(Self {
             ident,
-            name,
             visibility: &field.vis,
             ty: &field.ty,
             docs: field.attrs.iter().filter(|it| it.path().is_ident("doc")).collect(),
-            attributes: FieldAttributes::parse(&field.attrs)?,
-        };
-        if let Some(relation) = field.relation() {
-            check_reserved(&relation, ident.span())?;
-        }
-        Ok(field)
+            relation: Relation::of(&name, ident, &attributes)?,
+            name,
+            attributes,
+        })
     }
 
     fn schema(&self) -> TokenStream {

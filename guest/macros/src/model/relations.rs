@@ -4,10 +4,11 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
+use syn::parse::Parser as _;
 use syn::{Error, Ident, LitStr};
 
 use super::{Field, Model};
-use crate::attributes::ManyToManyAttribute;
+use crate::attributes::{FieldAttributes, ManyToManyAttribute};
 
 impl Model<'_> {
     /// The name of the way to one row of this model.
@@ -19,9 +20,8 @@ impl Model<'_> {
     pub(super) fn relations(&self) -> Vec<TokenStream> {
         let to_one = self.fields.iter().filter_map(|field| {
             let target = field.attributes.references.as_ref()?;
-            let relation = field.relation()?;
+            let Relation { name: relation, function } = field.relation.as_ref()?;
             let (visibility, ty) = (field.visibility, field.ty);
-            let function = identifier(&relation, field.ident.span());
             let doc = format!("The way to the row that `{}` refers to.", field.name);
             Some(quote_spanned! {target_span(target)=>
                 #[doc = #doc]
@@ -67,9 +67,8 @@ impl Model<'_> {
         });
         let to_one = self.fields.iter().filter_map(|field| {
             let target = field.attributes.references.as_ref()?;
-            let relation = field.relation()?;
+            let Relation { name: relation, function } = field.relation.as_ref()?;
             let (visibility, ty) = (field.visibility, field.ty);
-            let function = identifier(&relation, field.ident.span());
             let doc = format!("Further, to the row that `{}` refers to.", field.name);
             Some(quote_spanned! {target_span(target)=>
                 #[doc = #doc]
@@ -143,11 +142,11 @@ impl Model<'_> {
         let of_keys = self.fields.iter().filter_map(|field| {
             let target = field.attributes.references.as_ref()?;
             let reverse = field.attributes.reverse.as_ref()?;
-            let function = match function_of(reverse) {
+            let function = match function(&reverse.value(), reverse.span()) {
                 Ok(function) => function,
                 Err(error) => return Some(error.into_compile_error()),
             };
-            let relation = field.relation()?;
+            let relation = &field.relation.as_ref()?.name;
             Some(match field.attributes.unique {
                 true => {
                     let doc = format!("The way to the [`{ident}`] whose `{relation}` this row is.");
@@ -171,7 +170,7 @@ impl Model<'_> {
         });
         let of_pairs = self.attributes.many_to_manys.iter().filter_map(|it| {
             let reverse = it.reverse.as_ref()?;
-            let function = match function_of(reverse) {
+            let function = match function(&reverse.value(), reverse.span()) {
                 Ok(function) => function,
                 Err(error) => return Some(error.into_compile_error()),
             };
@@ -195,22 +194,40 @@ impl Model<'_> {
     }
 }
 
-impl Field<'_> {
-    /// The name of the relation of a foreign key.
-    pub(super) fn relation(&self) -> Option<String> {
-        let Self { name, attributes, .. } = self;
-        attributes.references.as_ref()?;
-        Some(attributes.relation.as_ref().map_or_else(
-            || name.strip_suffix("_id").map_or_else(|| format!("{name}_ref"), str::to_owned),
-            LitStr::value,
-        ))
-    }
+/// What a foreign key is called, and the function that leads across it.
+pub(super) struct Relation {
+    pub(super) name: String,
+    function: Ident,
+}
 
+impl Relation {
+    /// The relation that rests on a field, if it refers to a model.
+    pub(super) fn of(
+        field: &str,
+        ident: &Ident,
+        attributes: &FieldAttributes,
+    ) -> syn::Result<Option<Self>> {
+        let FieldAttributes { references: Some(_), relation, .. } = attributes else {
+            return Ok(None);
+        };
+        let (name, span) = match relation {
+            Some(name) => (name.value(), name.span()),
+            None => {
+                let name = field.strip_suffix("_id").map(str::to_owned);
+                (name.unwrap_or_else(|| format!("{field}_ref")), ident.span())
+            }
+        };
+        let function = function(&name, span)?;
+        Ok(Some(Self { name, function }))
+    }
+}
+
+impl Field<'_> {
     /// The foreign key of the schema.
     pub(super) fn foreign_key(&self) -> Option<TokenStream> {
         let Self { name, attributes, .. } = self;
         let target = attributes.references.as_ref()?;
-        let relation = self.relation()?;
+        let relation = &self.relation.as_ref()?.name;
         let reverse = optional(attributes.reverse.as_ref().map(|it| quote!(#it)));
         let unique = attributes.unique;
         let on_delete = action(attributes.on_delete.as_ref());
@@ -243,22 +260,24 @@ fn way_back(
     }
 }
 
-/// The name of a way back as that of a function.
-fn function_of(reverse: &LitStr) -> syn::Result<Ident> {
-    let name = reverse.value();
-    let mut function = syn::parse_str::<Ident>(&name).map_err(|_| {
-        Error::new(reverse.span(), format!("`{name}` cannot be the name of a function"))
-    })?;
-    super::check_reserved(&name, reverse.span())?;
-    function.set_span(reverse.span());
-    Ok(function)
-}
+/// What no function is called, with `r#` before it neither.
+const NO_FUNCTIONS: [&str; 5] = ["_", "self", "Self", "super", "crate"];
 
-fn identifier(name: &str, span: Span) -> Ident {
-    match syn::parse_str::<Ident>(name) {
+/// The name of a relation as that of a function, with `r#` if it is a keyword.
+fn function(name: &str, span: Span) -> syn::Result<Ident> {
+    super::check_reserved(name, span)?;
+    let known = Ident::parse_any.parse_str(name).is_ok_and(|it| it.unraw() == name);
+    if !known || NO_FUNCTIONS.contains(&name) {
+        let message = format!(
+            "`{name}` cannot be the name of a relation, which is that of a function: choose \
+             another one with `relation = \"…\"`, or with `reverse = \"…\"` for the way back",
+        );
+        return Err(Error::new(span, message));
+    }
+    Ok(match syn::parse_str::<Ident>(name) {
         Ok(_) => Ident::new(name, span),
         Err(_) => Ident::new_raw(name, span),
-    }
+    })
 }
 
 fn target_span(target: &syn::Path) -> Span {

@@ -80,6 +80,22 @@ struct HidesAFunction {
 }
 
 #[derive(Model, Clone)]
+struct RelationCalledLikeAPath {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(references = NoKey)]
+    crate_id: i64,
+}
+
+#[derive(Model, Clone)]
+struct RelationOfSeveralWords {
+    #[ferro(key)]
+    id: i64,
+    #[ferro(references = NoKey, relation = "best of all")]
+    best_id: i64,
+}
+
+#[derive(Model, Clone)]
 struct TwoVersions {
     #[ferro(key)]
     id: i64,
