@@ -2,7 +2,6 @@
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Expr, Ident, LitInt, LitStr, Path, Result, Token, parenthesized};
 
 #[derive(Default)]
@@ -82,8 +81,8 @@ pub(crate) enum SqlType {
 impl ModelAttributes {
     pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
         let mut all = Self::default();
-        each(attributes, |meta| {
-            match name(&meta)?.as_str() {
+        each(attributes, &["index", "unique", "check", "many_to_many"], |name, meta| {
+            match name {
                 "name" => all.name = Some(meta.value()?.parse()?),
                 "table" => all.table = Some(meta.value()?.parse()?),
                 "namespace" => all.namespace = Some(meta.value()?.parse()?),
@@ -184,8 +183,8 @@ impl Parse for ManyToManyAttribute {
 impl FieldAttributes {
     pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
         let mut all = Self::default();
-        each(attributes, |meta| {
-            match name(&meta)?.as_str() {
+        each(attributes, &[], |name, meta| {
+            match name {
                 "key" => all.key = true,
                 "generated" => all.generated = true,
                 "version" => all.version = true,
@@ -196,10 +195,10 @@ impl FieldAttributes {
                 "precision" => all.precision = Some(meta.value()?.parse()?),
                 "scale" => all.scale = Some(meta.value()?.parse()?),
                 "sql_type" => all.sql_type = Some(meta.value()?.parse()?),
-                "default" => all.default = Some(default(meta.value()?.parse()?)),
-                "default_with" if all.default.is_some() => {
+                "default" | "default_with" if all.default.is_some() => {
                     return Err(meta.error("a field has one default"));
                 }
+                "default" => all.default = Some(default(meta.value()?.parse()?)),
                 "default_with" => {
                     all.default = Some(DefaultAttribute::With(meta.value()?.parse()?));
                 }
@@ -228,7 +227,7 @@ impl FieldAttributes {
     fn check(&self, attributes: &[Attribute]) -> Result<()> {
         let at = attributes.iter().find(|it| it.path().is_ident("ferro"));
         let refuse = |message| match at {
-            Some(attribute) => Err(Error::new(attribute.span(), message)),
+            Some(attribute) => Err(Error::new_spanned(attribute, message)),
             None => Ok(()),
         };
         if self.generated && !self.key {
@@ -303,19 +302,24 @@ impl Parse for SqlType {
     }
 }
 
-/// The items of all `#[ferro(…)]` among the attributes.
+/// The items of all `#[ferro(…)]` among the attributes, by name. Only some may stand there twice.
 pub(crate) fn each(
     attributes: &[Attribute],
-    mut item: impl FnMut(ParseNestedMeta<'_>) -> Result<()>,
+    repeatable: &[&str],
+    mut item: impl FnMut(&str, ParseNestedMeta<'_>) -> Result<()>,
 ) -> Result<()> {
-    attributes
-        .iter()
-        .filter(|it| it.path().is_ident("ferro"))
-        .try_for_each(|it| it.parse_nested_meta(&mut item))
-}
-
-fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
-    meta.path.require_ident().map(ToString::to_string)
+    let mut seen = Vec::new();
+    attributes.iter().filter(|it| it.path().is_ident("ferro")).try_for_each(|it| {
+        it.parse_nested_meta(|meta| {
+            let name = meta.path.require_ident()?.to_string();
+            if seen.contains(&name) && !repeatable.contains(&name.as_str()) {
+                return Err(meta.error(format!("`{name}` stands there twice")));
+            }
+            item(&name, meta)?;
+            seen.push(name);
+            Ok(())
+        })
+    })
 }
 
 fn default(value: Expr) -> DefaultAttribute {

@@ -11,6 +11,12 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
         return Err(Error::new_spanned(&input.ident, "`Enum` is for enums"));
     };
+    if !input.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &input.generics,
+            "an enum of models has no generic parameters",
+        ));
+    }
     let ident = &input.ident;
     let name =
         literal(&input.attrs, "name")?.map_or_else(|| ident.unraw().to_string(), |it| it.value());
@@ -22,8 +28,13 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
             return Err(Error::new_spanned(variant, message));
         }
         let value = literal(&variant.attrs, "value")?;
-        values
-            .push(value.map_or_else(|| snake(&variant.ident.unraw().to_string()), |it| it.value()));
+        let value =
+            value.map_or_else(|| snake(&variant.ident.unraw().to_string()), |it| it.value());
+        if values.contains(&value) {
+            let message = format!("another variant is stored as `{value}` already");
+            return Err(Error::new_spanned(variant, message));
+        }
+        values.push(value);
         variants.push(&variant.ident);
     }
     if variants.is_empty() {
@@ -99,8 +110,8 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
 /// The value of an item of `#[ferro(…)]`, which may have no other.
 fn literal(attributes: &[Attribute], expected: &str) -> Result<Option<LitStr>> {
     let mut value = None;
-    each(attributes, |meta| {
-        if !meta.path.is_ident(expected) {
+    each(attributes, &[], |name, meta| {
+        if name != expected {
             return Err(meta.error(format!("expected `{expected} = \"…\"`")));
         }
         value = Some(meta.value()?.parse()?);

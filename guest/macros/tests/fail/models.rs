@@ -65,6 +65,21 @@ struct TwoDefaults {
 }
 
 #[derive(Model, Clone)]
+struct TwoDefaultsTheOtherWay {
+    #[ferro(key, default_with = || 2, default = 1)]
+    id: i64,
+}
+
+#[derive(Model, Clone)]
+#[ferro(table = "towns", unique(id), unique(name))]
+#[ferro(table = "cities")]
+struct TwoTables {
+    #[ferro(key)]
+    id: i64,
+    name: String,
+}
+
+#[derive(Model, Clone)]
 struct ActionWithoutRelation {
     #[ferro(key)]
     id: i64,
@@ -113,6 +128,18 @@ enum NoStruct {
 #[derive(ferro::Enum, Clone)]
 enum NotOnlyNames {
     One(i64),
+}
+
+#[derive(ferro::Enum, Clone)]
+enum TwoOfOneValue {
+    Closed,
+    #[ferro(value = "closed")]
+    Done,
+}
+
+#[derive(ferro::Enum, Clone)]
+enum Generic<T> {
+    One,
 }
 
 fn main() {}
