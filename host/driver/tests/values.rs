@@ -369,6 +369,7 @@ async fn values_that_do_not_fit_are_refused_before_the_database_sees_them() {
         (ScalarType::Decimal, decimal("1e5"), TypeMismatch, "plain notation"),
         (ScalarType::Decimal, decimal(&"9".repeat(131_073)), ValueOutOfRange, "131073 digits"),
         (ScalarType::Json, json("{a: 1}"), TypeMismatch, "not valid JSON"),
+        (ScalarType::Json, json(r#"{"a": "\ud83d"}"#), TypeMismatch, "half of a surrogate pair"),
         (ScalarType::Time, Value::Time(-1), ValueOutOfRange, "within a day"),
         (ScalarType::Time, Value::Time(DAY + 1), ValueOutOfRange, "within a day"),
     ];
@@ -412,6 +413,15 @@ async fn what_only_one_database_cannot_store_is_refused_by_that_one() {
     assert_eq!(raw(&sqlite, "SELECT document FROM documents", vec![]).await, [[document()]]);
     let backslash = || Value::Json(r#"["\\u0000"]"#.into());
     assert_eq!(raw(&postgres, "SELECT ?", vec![backslash()]).await, [[backslash()]]);
+
+    // Nobody could ask for a part of any document in the column.
+    let nested = |depth| Value::Json("[".repeat(depth) + &"]".repeat(depth));
+    let error = sqlite.execute(bound(&sqlite, ScalarType::Json, nested(1_001))).await.unwrap_err();
+    assert_eq!((error.kind, &error.code), (ErrorKind::ValueOutOfRange, &None));
+    assert!(error.message.starts_with("parameter 1 is nested more than 1000 deep"), "{error}");
+    let read = raw(&sqlite, "SELECT json_array_length(?)", vec![nested(1_000)]).await;
+    assert_eq!(read, [[Value::Integer(1)]]);
+    assert_eq!(raw(&postgres, "SELECT ?", vec![nested(1_001)]).await, [[nested(1_001)]]);
 
     for (kind, value) in [
         (ScalarType::Date, Value::Date(LAST_DAY + 1)),

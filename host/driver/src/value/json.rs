@@ -12,13 +12,62 @@ pub(crate) fn check(text: &str) -> Result<(), Fault> {
     }
 }
 
-/// Whether a string or a name in a document has the character NUL, which can only be escaped there.
-pub(crate) fn has_nul(document: &str) -> bool {
-    document.match_indices("\\u0000").any(|(at, _)| {
-        let before = document[..at].bytes().rev().take_while(|it| *it == b'\\');
-        // Backslashes in pairs stand for themselves.
-        before.count() % 2 == 0
-    })
+/// What else a document has that matters to who stores it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// How many arrays and objects stand inside of each other.
+    pub(crate) depth: usize,
+    /// The character NUL, which can only be escaped.
+    pub(crate) nul: bool,
+    /// An escaped half of a surrogate pair, which is no character.
+    half: bool,
+}
+
+/// Refuses text that is no document to be stored, and says what is in it.
+pub(crate) fn contents(text: &str) -> Result<Contents, Fault> {
+    check(text)?;
+    let contents = Contents::of(text);
+    match contents.half {
+        true => Err(Fault::malformed(
+            "is not valid JSON: half of a surrogate pair (`\\ud800` to `\\udfff`) is no character",
+        )),
+        false => Ok(contents),
+    }
+}
+
+impl Contents {
+    fn of(document: &str) -> Self {
+        let mut found = Self::default();
+        let (mut depth, mut in_text) = (0_usize, false);
+        // Whether the first half of a pair has just passed.
+        let mut high = false;
+        let mut bytes = document.bytes();
+        while let Some(byte) = bytes.next() {
+            let mut unit = None;
+            match byte {
+                b'"' => in_text = !in_text,
+                b'\\' if bytes.next() == Some(b'u') => {
+                    let digits = bytes.by_ref().take(4);
+                    unit = Some(digits.fold(0, |unit, it| unit << 4 | hexadecimal(it)));
+                }
+                b'[' | b'{' if !in_text => {
+                    depth += 1;
+                    found.depth = found.depth.max(depth);
+                }
+                b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            let low = matches!(unit, Some(0xdc00..=0xdfff));
+            found.nul |= unit == Some(0);
+            found.half |= high != low;
+            high = matches!(unit, Some(0xd800..=0xdbff));
+        }
+        found
+    }
+}
+
+fn hexadecimal(digit: u8) -> u32 {
+    char::from(digit).to_digit(16).unwrap_or_default()
 }
 
 /// Appends a text as a JSON string.
@@ -60,10 +109,31 @@ mod tests {
         for document in
             [r#""\u0000""#, r#"{"a\u0000": 1}"#, r#""\\\u0000""#, r#"["\\u0000\u0000"]"#]
         {
-            assert!(check(document).is_ok() && has_nul(document), "{document}");
+            assert!(contents(document).is_ok_and(|it| it.nul), "{document}");
         }
         for document in [r#""\\u0000""#, r#""\u0001""#, r#""u0000""#, "0"] {
-            assert!(check(document).is_ok() && !has_nul(document), "{document}");
+            assert!(contents(document).is_ok_and(|it| !it.nul), "{document}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_is_no_character() {
+        for document in [r#""\ud83d\ude00""#, r#"["\uD83D\uDE00\ud7ff\ue000", "\\ud800"]"#] {
+            assert!(contents(document).is_ok(), "{document}");
+        }
+        for document in
+            [r#""\ud83d""#, r#""\ude00""#, r#"{"\ude00\ud83d": 1}"#, r#""\ud83d\n\ude00""#]
+        {
+            assert!(check(document).is_ok() && contents(document).is_err(), "{document}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_texts_are_no_nesting() {
+        for (document, depth) in
+            [("0", 0), ("[[], {}]", 2), (r#"{"[[": "\"[["}"#, 1), (r#"[{"a": [1]}, [[]]]"#, 3)]
+        {
+            assert_eq!(contents(document).map(|it| it.depth).ok(), Some(depth), "{document}");
         }
     }
 

@@ -226,8 +226,7 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.extend_from_slice(&it.months.to_be_bytes());
         }
         Cell::Json(it) => {
-            json::check(it)?;
-            if json::has_nul(it) {
+            if json::contents(it)?.nul {
                 let predicate = "contains the character NUL (`\\u0000`), which PostgreSQL cannot \
                                  store in a JSON document";
                 return Err(Fault::out_of_range(predicate));
