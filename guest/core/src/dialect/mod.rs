@@ -287,8 +287,8 @@ impl Spelling for Dialect {
             (Self::Sqlite, S::Boolean) => {
                 "CASE json_type({0}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
             }
-            // A number without fraction is whole, however it is written. One that needs more than
-            // 64 bits is none of these.
+            // A number without fraction is whole, however it is written. One that is too large for
+            // 64 bits is none of these: a cast would fail for all rows.
             (Self::Sqlite, S::Integer) => {
                 "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' = \
                  CAST({0} ->> '$' AS INTEGER) THEN CAST({0} ->> '$' AS INTEGER) END"
@@ -309,9 +309,9 @@ impl Spelling for Dialect {
                  trunc(CAST({0} AS numeric)) THEN CAST({0} AS bigint) END END"
             }
             (Self::Postgres, S::Float) => {
-                "CASE jsonb_typeof({0}) WHEN 'number' THEN CASE WHEN CAST({0} AS numeric) BETWEEN \
-                 -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST({0} AS double \
-                 precision) END END"
+                "CASE jsonb_typeof({0}) WHEN 'number' THEN CASE WHEN abs(CAST({0} AS numeric)) < \
+                 4.9e-324 THEN 0 WHEN abs(CAST({0} AS numeric)) <= 1.7976931348623157e308 THEN \
+                 CAST({0} AS double precision) END END"
             }
             (Self::Postgres, S::Decimal) => {
                 "CASE jsonb_typeof({0}) WHEN 'number' THEN CAST({0} AS numeric) END"

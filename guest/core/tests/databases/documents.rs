@@ -43,7 +43,7 @@ pub(crate) async fn users(rows: &[(&str, &str, &[Option<&str>])]) -> World {
     world
 }
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     r#"{"a": "text", "b": [10, {"c": true}]}"#,
     r#"{"a": 7, "b": [20, {"c": false}]}"#,
     r#"{"a": 7.0, "b": {"0": 30}}"#,
@@ -55,13 +55,15 @@ const DOCUMENTS: [&str; 11] = [
     r#"{"a": 1e400, "b": 40, "": [{"é'": 50}]}"#,
     "60",
     "",
+    r#"{"a": -1e400}"#,
+    r#"{"a": -9223372036854775808, "small": 1e-400}"#,
 ];
 
 #[tokio::test]
 async fn parts_of_documents_are_what_is_asked_for_or_null() {
-    let rows: Vec<_> =
-        DOCUMENTS.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]).collect();
-    let rows: Vec<_> = rows.into_iter().map(|(it, name)| (name, *it, [].as_slice())).collect();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"];
+    let rows = DOCUMENTS.iter().zip(names);
+    let rows: Vec<_> = rows.map(|(it, name)| (name, *it, [].as_slice())).collect();
     let world = users(&rows).await;
     let mut nodes = Nodes::default();
     let (id, profile) = (nodes.field("id"), nodes.field("profile"));
@@ -75,6 +77,7 @@ async fn parts_of_documents_are_what_is_asked_for_or_null() {
     listed.push(part(&["", "0", "é'"], S::Integer));
     listed.push(part(&["b", "1", "c"], S::Boolean));
     listed.push(part(&["it's"], S::Integer));
+    listed.push(part(&["small"], S::Float));
     let there = part(&["a"], S::Json);
     listed.push(nodes.unary(U::IsNotNull, there));
     let query = nodes.select(Select {

@@ -39,7 +39,7 @@ postgres: SELECT CASE jsonb_typeof("t0"."profile" -> 'a') WHEN 'number' THEN CAS
 "##);
     insta::assert_snapshot!(part(&[], S::Float), @r##"
 sqlite: SELECT CASE WHEN json_type("t0"."profile" -> '$') IN ('integer', 'real') AND "t0"."profile" -> '$' ->> '$' BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST("t0"."profile" -> '$' ->> '$' AS REAL) END FROM "user" AS "t0"
-postgres: SELECT CASE jsonb_typeof("t0"."profile") WHEN 'number' THEN CASE WHEN CAST("t0"."profile" AS numeric) BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST("t0"."profile" AS double precision) END END FROM "user" AS "t0"
+postgres: SELECT CASE jsonb_typeof("t0"."profile") WHEN 'number' THEN CASE WHEN abs(CAST("t0"."profile" AS numeric)) < 4.9e-324 THEN 0 WHEN abs(CAST("t0"."profile" AS numeric)) <= 1.7976931348623157e308 THEN CAST("t0"."profile" AS double precision) END END FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&["a"], S::Decimal), @r##"
 sqlite: unsupported: node 1: a part of a document cannot be read as decimal here: read it as text
