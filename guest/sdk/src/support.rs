@@ -61,6 +61,23 @@ pub fn column_with_default<'a, F: Field>(
     column(given.into_iter()).map(Some)
 }
 
+/// Whether a field has another value than before. A NaN that is still there is no other one.
+pub fn differs<F: Field>(before: &F, after: &F) -> Result<bool, Error> {
+    let same = |one: &f64, other: &f64| one.to_bits() == other.to_bits();
+    Ok(match (before.value()?, after.value()?) {
+        (Value::Float(one), Value::Float(other)) => !same(&one, &other),
+        (Value::Array(one), Value::Array(other)) => match (&one.elements, &other.elements) {
+            (Elements::Float(these), Elements::Float(those)) => {
+                one.nulls != other.nulls
+                    || these.len() != those.len()
+                    || !these.iter().zip(those).all(|(one, other)| same(one, other))
+            }
+            _ => one != other,
+        },
+        (one, other) => one != other,
+    })
+}
+
 /// Compiles if a field of type `F` can hold the key of `M`.
 pub fn refers<F: Field<Base: Same<M::Key>>, M: Model>() {}
 

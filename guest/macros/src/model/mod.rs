@@ -164,7 +164,7 @@ impl<'a> Model<'a> {
         let changes = self.fields.iter().filter(|it| !it.attributes.version).map(|field| {
             let name = field.ident;
             quote_spanned! {type_span(field.ty)=>
-                if ::ferro::Field::value(&self.#name)? != ::ferro::Field::value(&to.#name)? {
+                if ::ferro::__private::differs(&self.#name, &to.#name)? {
                     changes.push(Self::#name().set(to.#name.clone()));
                 }
             }

@@ -9,13 +9,41 @@ use crate::models::{City, Country, Membership, NewCity};
 use crate::{city, country, on_each_database, with_cities};
 
 on_each_database! {
-    ferro::schema![crate::models::Country, crate::models::City, crate::models::Membership] =>
+    ferro::schema![
+        crate::models::Country, crate::models::City, crate::models::Membership, super::Measure
+    ] =>
     an_update_writes_the_changed_fields_and_no_others,
+    what_is_no_number_is_still_the_same,
     an_update_of_a_row_that_has_gone_is_not_found_and_changes_nothing,
     a_key_that_is_taken_is_left_alone_or_updated_as_asked,
     many_rows_are_upserted_at_once,
     a_row_is_made_once_however_many_ask_for_it,
     rows_that_were_changed_or_deleted_come_back,
+}
+
+#[derive(Model, Debug, Clone)]
+struct Measure {
+    #[ferro(key)]
+    id: i64,
+    value: f64,
+    series: Vec<f64>,
+    note: String,
+}
+
+async fn what_is_no_number_is_still_the_same(db: Session) -> Result<(), Error> {
+    let series = vec![0.5, f64::NAN];
+    let mut row = Measure { id: 1, value: f64::NAN, series, note: String::new() };
+    Measure::insert(&db, &row).await?;
+    let measured = [Measure::value().set(1.5), Measure::series().set(vec![2.5])];
+    Measure::query().update(&db, measured).await?;
+
+    row.update(&db, |it| it.note = "late".into()).await?;
+    assert_eq!((row.value, &row.series[..], row.note.as_str()), (1.5, &[2.5][..], "late"));
+    row.update(&db, |it| it.series = vec![2.5, f64::NAN]).await?;
+    assert!(row.series[1].is_nan());
+    row.update(&db, |it| it.value = f64::NAN).await?;
+    assert!(Measure::get(&db, 1).await?.value.is_nan());
+    Ok(())
 }
 
 async fn an_update_writes_the_changed_fields_and_no_others(db: Session) -> Result<(), Error> {
