@@ -5,7 +5,7 @@
 mod models;
 
 use ferro::prelude::*;
-use ferro::{Error, Request};
+use ferro::{Error, ErrorKind, Request, partition_by, window};
 use models::{City, Country};
 
 /// The nodes, the statement and the values, as JSON: one line each.
@@ -45,6 +45,24 @@ fn values_become_parameters_in_the_order_in_which_they_are_written() -> Result<(
         .offset(40);
     insta::assert_snapshot!(show(query.into_select()?));
     Ok(())
+}
+
+#[test]
+fn a_window_refuses_what_it_would_leave_out() {
+    let french = City::country().eq("FR");
+    for people in [
+        City::population().sum().filter(french).over(window()),
+        City::population().sum().distinct().over(partition_by(City::country())),
+    ] {
+        for query in [
+            City::query().select(people.clone()).into_select(),
+            City::query().order_by(people.desc()).into_select(),
+        ] {
+            let error = query.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unsupported);
+            assert!(error.message.contains("neither `distinct` nor `filter`"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use ferro_wit::query::{AggregateFunction, Literal};
+use ferro_wit::types::{Error, ErrorKind};
 
 use super::{Base, Expr, Expression, Numeric, Window, expr};
 use crate::scalar::Field;
@@ -101,9 +102,17 @@ impl<M, T: Field> Aggregate<M, T> {
         self
     }
 
-    /// Over the rows around each row, instead of one result for a group. A window takes neither
-    /// `distinct` nor `filter`: what was said of them is left out.
+    /// Over the rows around each row, instead of one result for a group.
+    ///
+    /// # Errors
+    ///
+    /// When it is run: `unsupported` with [`distinct`](Self::distinct) or [`filter`](Self::filter). In
+    /// place of the latter, take the aggregate of a [`case`](crate::case).
     pub fn over(self, window: Window<M>) -> Expr<M, T> {
+        if self.tree.distinct || self.tree.filter.is_some() {
+            let message = "an aggregate over a window takes neither `distinct` nor `filter`";
+            return expr(Tree::Fault(Error::new(ErrorKind::Unsupported, message)));
+        }
         let function = match self.tree.function {
             AggregateFunction::Count => "count",
             AggregateFunction::Sum => "sum",

@@ -90,6 +90,7 @@ impl Arena {
             }
             Tree::Subquery(select) => Node::Subquery(self.add_first_row(*select)?),
             Tree::Exists(select) => Node::Exists(self.add_inner(*select)?),
+            Tree::Fault(error) => return Err(error),
             Tree::InSelect(sides) => {
                 let (tree, select) = *sides;
                 Node::InSelect((self.add(tree)?, self.add_inner(select)?))

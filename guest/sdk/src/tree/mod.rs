@@ -63,6 +63,8 @@ pub enum Tree {
     Subquery(Box<SelectTree>),
     Exists(Box<SelectTree>),
     InSelect(Box<(Tree, SelectTree)>),
+    /// What cannot be, and why: an error of the query that it stands in.
+    Fault(Error),
 }
 
 /// A function over the rows of a group.
