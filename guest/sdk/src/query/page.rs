@@ -8,7 +8,7 @@ use super::{Position, Query};
 use crate::model::Model;
 use crate::rows;
 use crate::session::{Request, Session};
-use crate::tree::{Arena, ColumnsTree, SelectTree, Term, Tree};
+use crate::tree::{Arena, ColumnsTree, DistinctTree, SelectTree, Term, Tree};
 
 /// Some rows of a query, and where they stand among all of its rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,8 @@ impl<M: Model> Query<M> {
     ///
     /// # Errors
     ///
-    /// `invalid-query` for a query that joins a common table; as [`all`](Self::all).
+    /// `invalid-query` for a query with an offset, groups or `distinct_on`, and for one that joins a
+    /// common table or is combined with another; as [`all`](Self::all).
     pub async fn page(self, db: &Session) -> Result<Page<M>, Error> {
         self.read_page(db, None, Direction::Forward).await
     }
@@ -88,10 +89,7 @@ impl<M: Model> Query<M> {
         direction: Direction,
     ) -> Result<Page<M>, Error> {
         let mut select = self.into_tree();
-        if !select.joins.is_empty() {
-            let message = "rows that are joined with others have no key to go on from: no pages";
-            return Err(Error::new(ErrorKind::InvalidQuery, message));
-        }
+        refuse_others(&select)?;
         let limit = select.limit;
         // One more tells whether there are more.
         select.limit = limit.map(|it| it.saturating_add(1));
@@ -120,6 +118,24 @@ impl<M: Model> Query<M> {
             rows: rows.into_iter().map(|(row, _)| row).collect(),
         })
     }
+}
+
+/// Refuses rows that a condition on what comes behind a position would change: those that are made
+/// or chosen of several, and those that are counted from the start.
+fn refuse_others(select: &SelectTree) -> Result<(), Error> {
+    let fault = if !select.joins.is_empty() {
+        "are joined with others"
+    } else if !select.combined.is_empty() {
+        "are combined with others"
+    } else if !select.group_by.is_empty() || matches!(select.distinct, DistinctTree::On(_)) {
+        "are chosen of several"
+    } else if select.offset.is_some() {
+        "begin at an offset"
+    } else {
+        return Ok(());
+    };
+    let message = format!("rows that {fault} come in no pages: no key tells where to go on");
+    Err(Error::new(ErrorKind::InvalidQuery, message))
 }
 
 /// Puts the fields of the key last in the order, where they are not in it yet.

@@ -15,6 +15,7 @@ on_each_database! {
     pages_by_key_have_every_row_once_with_nulls_and_ties,
     a_page_stays_where_it_is_when_rows_come_and_go,
     a_position_of_another_order_is_refused,
+    rows_without_a_key_to_go_on_from_come_in_no_pages,
     windows_number_rank_and_sum,
     sets_of_rows_are_combined,
     the_first_row_of_each_is_chosen_in_the_order_of_the_query,
@@ -104,6 +105,31 @@ async fn a_position_of_another_order_is_refused(db: Session) -> Result<(), Error
     let by_size = City::query().order_by(City::population().asc());
     let other = by_size.page_after(&db, &position).await.unwrap_err();
     assert_eq!(other.kind, ErrorKind::TypeMismatch);
+    Ok(())
+}
+
+async fn rows_without_a_key_to_go_on_from_come_in_no_pages(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let by_size = || City::query().order_by(City::population().desc()).limit(1);
+    let end = by_size().page(&db).await?.end.unwrap();
+    let queries = [
+        (by_size().distinct_on(City::country()), "are chosen of several"),
+        (by_size().group_by(City::country()), "are chosen of several"),
+        (by_size().union(City::query()), "are combined with others"),
+        (by_size().offset(1), "begin at an offset"),
+    ];
+    for (query, fault) in queries {
+        for refused in [
+            query.clone().page(&db).await.unwrap_err(),
+            query.clone().page_after(&db, &end).await.unwrap_err(),
+            query.page_before(&db, &end).await.unwrap_err(),
+        ] {
+            assert_eq!(refused.kind, ErrorKind::InvalidQuery);
+            assert!(refused.message.contains(fault), "{refused}");
+        }
+    }
+    let distinct = by_size().distinct().page_after(&db, &end).await?;
+    assert_eq!(distinct.rows[0].name, "Paris");
     Ok(())
 }
 
