@@ -5,7 +5,7 @@
 mod models;
 
 use ferro::prelude::*;
-use ferro::{Error, ErrorKind, Request, partition_by, window};
+use ferro::{Error, ErrorKind, Request, exists, partition_by, window};
 use models::{City, Country};
 
 /// The nodes, the statement and the values, as JSON: one line each.
@@ -45,6 +45,27 @@ fn values_become_parameters_in_the_order_in_which_they_are_written() -> Result<(
         .offset(40);
     insta::assert_snapshot!(show(query.into_select()?));
     Ok(())
+}
+
+#[test]
+fn an_expression_that_is_too_deep_is_an_error_and_no_overflow() {
+    let deep = |nodes| {
+        // A comparison is two nodes deep.
+        let condition = (2..nodes).fold(City::id().gt(0), |condition, _| !condition);
+        City::query().filter(condition).into_select()
+    };
+    assert_eq!(deep(64).map(|it| it.query.nodes.len()), Ok(65));
+    for nodes in [65, 3_000] {
+        let error = deep(nodes).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LimitExceeded);
+        assert_eq!(error.message, "an expression is more than 64 nodes deep");
+    }
+    let related = Country::cities().any(City::capital());
+    let filtered = (0..40).fold(related, |condition, _| {
+        exists(Country::query().filter(condition)) & Country::iso().eq("FR")
+    });
+    let error = Country::query().filter(filtered).into_select().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LimitExceeded);
 }
 
 #[test]

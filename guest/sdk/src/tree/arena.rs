@@ -13,6 +13,9 @@ use super::{
     AggregateTree, ColumnsTree, CommonTree, DistinctTree, SelectTree, Steps, Term, Tree, WindowTree,
 };
 
+/// How deep expressions may be: what the core takes.
+const MAX_DEPTH: u8 = 64;
+
 /// The lists of a query.
 #[derive(Default)]
 pub(crate) struct Arena {
@@ -22,6 +25,8 @@ pub(crate) struct Arena {
     pub(crate) parameters: Vec<Value>,
     /// How many selects outwards the fields are that are being added.
     outer: u8,
+    /// How many nodes are being added, each as an operand of the one before.
+    depth: u8,
     /// What rows are grouped by, or told apart by, in the selects that are being added. The same
     /// expression elsewhere has to be the same node: with parameters of its own it would be another.
     shared: Vec<(u8, Tree, NodeRef)>,
@@ -43,12 +48,20 @@ impl Arena {
         if let Some((_, _, node)) = self.shared.iter().find(same) {
             return Ok(*node);
         }
+        // No host takes a deeper one, and the stack of this thread might not either.
+        if self.depth == MAX_DEPTH {
+            let message = format!("an expression is more than {MAX_DEPTH} nodes deep");
+            return Err(Error::new(ErrorKind::LimitExceeded, message));
+        }
+        self.depth += 1;
         let node = match tree {
             Tree::Field { relations, name } => {
                 let relations = owned(relations);
                 Node::Field(Path { outer: self.outer, relations, field: name.to_owned() })
             }
             Tree::Outer(tree) => {
+                // It is no node, only another place.
+                self.depth -= 1;
                 let here = self.outer;
                 self.outer = here.saturating_add(1);
                 let added = self.add(*tree);
@@ -90,12 +103,13 @@ impl Arena {
             }
             Tree::Subquery(select) => Node::Subquery(self.add_first_row(*select)?),
             Tree::Exists(select) => Node::Exists(self.add_inner(*select)?),
-            Tree::Fault(error) => return Err(error),
             Tree::InSelect(sides) => {
                 let (tree, select) = *sides;
                 Node::InSelect((self.add(tree)?, self.add_inner(select)?))
             }
+            Tree::Fault(error) => return Err(error),
         };
+        self.depth -= 1;
         self.nodes.push(node);
         Ok(position(self.nodes.len() - 1))
     }
@@ -122,13 +136,14 @@ impl Arena {
         }
         // Its fields are its own, wherever it is read.
         let outer = std::mem::take(&mut self.outer);
+        let depth = std::mem::take(&mut self.depth);
         let shared = std::mem::take(&mut self.shared);
         let rows = self.add_select(rows.clone())?;
         let step = match &table.step {
             Some((operator, step)) => Some((*operator, self.add_select(step.clone())?)),
             None => None,
         };
-        (self.outer, self.shared) = (outer, shared);
+        (self.outer, self.depth, self.shared) = (outer, depth, shared);
         self.common.push(CommonTable { name: table.name.to_owned(), rows, step });
         self.known.push(table.clone());
         Ok(())
