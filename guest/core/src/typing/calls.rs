@@ -137,8 +137,11 @@ impl Typing<'_> {
         let star =
             matches!(self.query.nodes[aggregate.argument as usize], Node::Literal(Literal::Star));
         let argument = match star {
-            true if aggregate.function != A::Count || aggregate.distinct => {
+            true if aggregate.function != A::Count => {
                 return Err(named(invalid("`star` is the argument of `count` only")));
+            }
+            true if aggregate.distinct => {
+                return Err(named(invalid("a count of all rows takes no `distinct`")));
             }
             true => Fact::CONSTANT,
             false => self.fact(aggregate.argument)?,

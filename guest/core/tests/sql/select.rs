@@ -301,6 +301,16 @@ fn what_groups_do_not_have_is_refused() {
     }
     let query = filtered.select(Select { filter: Some(filter), ..ids() });
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 4: an aggregate cannot stand here");
+    let mut distinct = nodes.clone();
+    let count_of_each =
+        distinct.add(ferro_wit::query::Node::Aggregate(ferro_wit::query::Aggregate {
+            function: AggregateFunction::Count,
+            argument: star,
+            distinct: true,
+            filter: None,
+        }));
+    let query = distinct.select(Select { projection: outputs(&[count_of_each]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 3: a count of all rows takes no `distinct`");
     let nested = nodes.aggregate(AggregateFunction::Maximum, count);
     let query = nodes.select(Select { projection: outputs(&[nested]), ..all("User") });
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 3: an aggregate cannot stand in another one");
