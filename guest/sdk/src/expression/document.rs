@@ -43,7 +43,7 @@ impl<E: Expression> JsonExpression for E {}
 
 /// Expressions that are arrays.
 pub trait ArrayExpression: Expression {
-    /// Has every element of another array. PostgreSQL only.
+    /// Has every element of another array.
     fn contains_all<T, V>(self, elements: V) -> Condition<Self::Model>
     where
         T: Scalar,
@@ -53,7 +53,7 @@ pub trait ArrayExpression: Expression {
         binary(BinaryOperator::ArrayContains, self, elements)
     }
 
-    /// Has an element in common with another array. PostgreSQL only.
+    /// Has an element in common with another array.
     fn overlaps<T, V>(self, elements: V) -> Condition<Self::Model>
     where
         T: Scalar,

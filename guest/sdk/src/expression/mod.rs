@@ -40,7 +40,8 @@ pub use self::window::{
 ///
 /// `#[derive(Model)]` makes a function for each field that returns its column: `City::name()`.
 /// What can be done with it is in [`Expression`] and the traits beside it; arithmetic works with
-/// `+ - * / %`.
+/// `+ - * / %`. A division by zero is null: where it may happen, `case(b().ne(0), a() / b()).or_null()`
+/// has a type for that.
 pub struct Column<M, T> {
     name: &'static str,
     types: PhantomData<fn() -> (M, T)>,

@@ -160,6 +160,22 @@ impl<M, O> Query<M, O> {
     }
 
     /// The rows of this query and of another one, each once.
+    ///
+    /// Filters, groups and `distinct` are those of each query's own rows, wherever they are written; so
+    /// are the order and the limit of the other one. The order, the limit and the offset of this one
+    /// are of all rows together:
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, capital: bool, population: i64 }
+    /// async fn first_names(db: &ferro::Session) -> Result<Vec<String>, ferro::Error> {
+    ///     let large = City::query().filter(City::population().gt(1_000_000)).select(City::name());
+    ///     let capitals = City::query().filter(City::capital()).select(City::name());
+    ///     large.union(capitals).order_by(City::name().asc()).limit(10).all(db).await
+    /// }
+    /// # let _ = first_names;
+    /// ```
     pub fn union<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
@@ -168,7 +184,7 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::Union, other)
     }
 
-    /// The rows of this query and of another one, repeated ones too.
+    /// The rows of this query and of another one, repeated ones too: as [`union`](Self::union).
     pub fn union_all<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
@@ -177,7 +193,7 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::UnionAll, other)
     }
 
-    /// The rows that this query and another one have in common, each once.
+    /// The rows that this query and another one have in common, each once: as [`union`](Self::union).
     pub fn intersect<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
@@ -186,7 +202,7 @@ impl<M, O> Query<M, O> {
         self.combined(SetOperator::Intersect, other)
     }
 
-    /// The rows of this query that another one lacks, each once.
+    /// The rows of this query that another one lacks, each once: as [`union`](Self::union).
     pub fn except<N, P>(self, other: Query<N, P>) -> Self
     where
         O: Output<M>,
