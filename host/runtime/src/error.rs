@@ -17,6 +17,7 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
         return Error::new(ErrorKind::Internal, format!("{who} exited with status {status}"));
     }
+    let root = error.root_cause().to_string();
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => limit_exceeded("stack", &format!("{} KiB", STACK / 1024)),
         Some(trap) => {
@@ -26,13 +27,14 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
             let place = error.downcast_ref::<WasmBacktrace>().map(summary).unwrap_or_default();
             Error::new(ErrorKind::Internal, format!("{who} trapped: {reason}{place}"))
         }
-        None if error.root_cause().to_string().contains("fuel allocated for hostcalls") => {
-            Error::new(
-                ErrorKind::LimitExceeded,
-                "the limit is reached of `host-call-bytes`: pass less in one call",
-            )
+        // For these wasmtime has words only.
+        None if root.contains("fuel allocated for hostcalls") => {
+            limit_exceeded("host-call-bytes", "pass less in one call")
         }
-        None => Error::new(ErrorKind::Internal, format!("{who} failed: {}", error.root_cause())),
+        None if root.contains("instance count too high") => {
+            limit_exceeded("instances", &format!("{who} is made of more"))
+        }
+        None => Error::new(ErrorKind::Internal, format!("{who} failed: {root}")),
     }
 }
 

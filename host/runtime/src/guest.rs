@@ -44,6 +44,10 @@ impl Deadline {
         self,
         future: impl Future<Output = T> + Unpin,
     ) -> Result<T, Error> {
+        // What is ready at once would pass else, however late.
+        if Instant::now() >= self.at {
+            return Err(self.passed());
+        }
         timeout_at(self.at, future).await.map_err(|_| self.passed())
     }
 

@@ -121,6 +121,30 @@ async fn s3_handles_and_bytes_are_bounded() {
 }
 
 #[tokio::test]
+async fn s3_a_plugin_of_more_instances_than_its_tenant_may_have_is_not_called() {
+    let (_host, plugin) = crate::support::host_and_probe().await;
+    for instances in [0, 1] {
+        let few = tenant_with(Limits { instances, ..Limits::default() });
+        let error = plugin.call_wave(&few, "calls()").await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+        assert!(error.message.contains("`instances`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn s2_a_deadline_of_nothing_lets_nothing_run() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let bench = bench(backend).await;
+        let late = tenant_with(Limits { deadline: Duration::ZERO, ..Limits::default() });
+        for call in ["calls()", r#"notes#add("app", "late", commit)"#] {
+            let error = bench.plugin.call_wave(&late, call).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+        }
+        assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
+    }
+}
+
+#[tokio::test]
 async fn p4_a_call_without_a_place_is_busy_and_others_go_on() {
     let host = Host::new(HostOptions { instances: 1, ..options() }).unwrap();
     let plugin = host.load(probe()).await.unwrap();
