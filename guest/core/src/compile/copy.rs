@@ -73,15 +73,15 @@ impl<'a> Compiler<'a> {
                 self.typing.describe(ty)
             )));
         }
-        Ok(match widens && !features.decimals && to.kind == ScalarType::Decimal {
-            true => format!("CAST({name} AS {})", self.dialect.cast_type(to.kind)),
-            // On SQLite it may have become a float.
-            false
-                if !features.checked_integers && column.fallible && ty.is(ScalarType::Integer) =>
-            {
-                format!("CASE typeof({name}) WHEN 'real' THEN {OVERFLOW} ELSE {name} END")
-            }
+        // On SQLite it may have become a float.
+        let unsure = !features.checked_integers && column.fallible && ty.is(ScalarType::Integer);
+        let value = match unsure {
+            true => format!("CASE typeof({name}) WHEN 'real' THEN {OVERFLOW} ELSE {name} END"),
             false => name.to_owned(),
+        };
+        Ok(match widens && !features.decimals && to.kind == ScalarType::Decimal {
+            true => format!("CAST({value} AS {})", self.dialect.cast_type(to.kind)),
+            false => value,
         })
     }
 }

@@ -121,17 +121,29 @@ impl<'a> Compiler<'a> {
                 self.cast_as(node, &quoted(&self.catalog.enums[index].name))
             }
             _ if !features.decimals && to.is(ScalarType::Decimal) && is_integer => {
-                self.cast_as(node, self.dialect.cast_type(to.kind))
+                self.cast_number(node, to.kind)
             }
-            _ if !features.checked_integers && to.is(ScalarType::Integer) && fact.fallible => {
-                self.checked_integer(node)
-            }
+            _ if is_integer => self.checked_integer(node),
             _ => self.expression(node),
         }
     }
 
+    /// Writes a cast of a number; of an integer, or an error where it has become a float.
+    fn cast_number(&mut self, node: NodeRef, to: ScalarType) -> Result<(), Error> {
+        self.sql.push("CAST(");
+        match self.fact(node)?.ty.is_some_and(|it| it.is(ScalarType::Integer)) {
+            true => self.checked_integer(node)?,
+            false => self.expression(node)?,
+        }
+        self.sql.push(&format!(" AS {})", self.dialect.cast_type(to)));
+        Ok(())
+    }
+
     /// Writes an integer, or an error where it has become a float.
     fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
+        if self.dialect.features().checked_integers || !self.fact(node)?.fallible {
+            return self.expression(node);
+        }
         self.sql.push("CASE typeof(");
         self.expression(node)?;
         self.sql.push(&format!(") WHEN 'real' THEN {OVERFLOW} ELSE "));
@@ -385,7 +397,7 @@ impl<'a> Compiler<'a> {
                 it.sql.check_size()?;
                 it.operand(operand)
             }),
-            None => self.cast_as(operand, self.dialect.cast_type(kind)),
+            None => self.cast_number(operand, kind),
         }
     }
 

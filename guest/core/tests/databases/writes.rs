@@ -7,8 +7,8 @@ use ferro_wit::query::{
     AggregateFunction, Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch, Node,
     NodeRef, Quantifier, Query, RowSource, Select, Statement, Update,
 };
-use ferro_wit::schema::{DefaultValue, Field, Index, Model, Schema};
-use ferro_wit::types::{Batch, Column, ScalarType as S, Scalars, Value};
+use ferro_wit::schema::{ColumnType, DefaultValue, Field, Index, Model, Schema};
+use ferro_wit::types::{Batch, Column, ErrorKind, ScalarType as S, Scalars, Value};
 
 use crate::blog::tenant;
 use crate::fixture::*;
@@ -339,5 +339,36 @@ async fn of_a_hundred_inserts_at_once_one_makes_the_row() {
             made += task.await.unwrap();
         }
         assert_eq!(made, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_integer_past_64_bits_becomes_no_other_number_and_no_text() {
+    let [paid, rough] =
+        [field("paid", ColumnType::Decimal(None)), nullable("rough", ColumnType::Double)];
+    let price = model("Price", vec![id(), paid, rough]);
+    let schema = Schema { models: vec![price], enums: vec![] };
+    let world = World::new(schema, &["INSERT INTO price (paid) VALUES ('1')"]).await;
+    let mut nodes = Nodes::default();
+    let (id, most) = (nodes.field("id"), nodes.parameter(0, S::Integer));
+    let sum = nodes.binary(id, B::Add, most);
+    let casts = [S::Decimal, S::Text].map(|kind| nodes.add(Node::Cast((sum, kind))));
+    let prices = |value| Select { projection: outputs(&[value]), ..all("Price") };
+    let copied = || Insert { source: RowSource::Select(0), ..insert("Price", &["paid"]) };
+    let set = |field, value| Update { set: vec![set(field, value)], ..update("Price") };
+    let statements = [
+        (prices(casts[0]), Statement::Select(0)),
+        (prices(casts[1]), Statement::Select(0)),
+        (prices(sum), Statement::Insert(copied())),
+        (prices(casts[0]), Statement::Insert(copied())),
+        (all("Price"), Statement::Update(set("paid", sum))),
+        (all("Price"), Statement::Update(set("rough", sum))),
+        (all("Price"), Statement::Update(set("paid", casts[0]))),
+    ];
+    for (select, statement) in statements {
+        let query = nodes.clone().query(vec![select], statement);
+        for outcome in world.outcomes(&query, &[Value::Integer(i64::MAX)], None, &[]).await {
+            assert_eq!(outcome.unwrap_err().kind, ErrorKind::ValueOutOfRange);
+        }
     }
 }
