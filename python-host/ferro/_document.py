@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._message import quoted
-from .exceptions import InvalidQuery, TypeMismatch
+from .exceptions import InvalidQuery, TypeMismatch, ValueOutOfRange
 
 if TYPE_CHECKING:
     from ._expression import Expression
@@ -36,6 +36,8 @@ class JsonValue:
     def __getitem__(self, step: str | int) -> JsonValue:
         if isinstance(step, bool) or not isinstance(step, (str, int)):
             raise TypeMismatch(f"`{self._name}`: a part has a `str` or an `int` for its name")
+        if isinstance(step, int) and step < 0:
+            raise ValueOutOfRange(f"`{self._name}`: elements are counted from 0, not `{step}`")
         return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
 
     __iter__ = None

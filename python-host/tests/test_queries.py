@@ -261,6 +261,15 @@ def test_queries_and_values_say_what_they_are() -> None:
     assert repr(data["a"][0]) == "<part Document.data['a'][0]>"
 
 
+@pytest.mark.usefixtures("db")
+async def test_elements_of_documents_are_counted_from_the_first() -> None:
+    data: Any = Document.data
+    await Document.create(title="", data={"list": [1, 2]})
+    assert await Document.where(data["list"][1] == 2).count() == 1
+    with pytest.raises(ferro.ValueOutOfRange, match=r"\['list'\]`: elements are counted from 0"):
+        data["list"][-1]
+
+
 def test_a_part_of_a_document_has_no_type_of_its_own() -> None:
     data: Any = Document.data
     for ask in (
