@@ -28,6 +28,7 @@ class Session:
         self._rows: dict[tuple[Any, ...], Any] = {}
         self._outer: Session | None = None
         self._entered = False
+        self._ended = False
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -83,6 +84,7 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         _current.set(self._outer)
+        self._ended = True
         self._rows.clear()
 
 
@@ -111,7 +113,7 @@ def session() -> Session:
 
 def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> list[Any]:
     """The objects of rows: those of the session, if there is one; see `Session.merge`."""
-    current = _current.get()
+    current = _innermost()
     if current is None:
         return rows
     return [current.merge(label, table, row, whole=whole) for row in rows]
@@ -119,7 +121,7 @@ def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> 
 
 def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
     """Rows are new: whoever had their keys is gone."""
-    current = _current.get()
+    current = _innermost()
     if current is not None:
         for row in rows:
             current.keep(label, table, row)
@@ -127,7 +129,7 @@ def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
     """What is known of rows is to be this: those whose key is another one go to its place."""
-    if _current.get() is None:
+    if _innermost() is None:
         return
     places = [table.places[it.name] for it in table.keys]
     for row, now in zip(rows, known, strict=True):
@@ -150,8 +152,16 @@ def drop(row: Any) -> None:
         session.drop(row)
 
 
-def _sessions() -> Iterator[Session]:
+def _innermost() -> Session | None:
+    """The session that this code is in. A task that was started inside may outlive it."""
     current = _current.get()
+    while current is not None and current._ended:
+        current = current._outer
+    return current
+
+
+def _sessions() -> Iterator[Session]:
+    current = _innermost()
     while current is not None:
         yield current
         current = current._outer

@@ -147,3 +147,24 @@ async def test_rows_made_in_bulk_are_objects_of_the_session_once_their_keys_are_
         await User.bulk_create(users[2:])
         for user in users:
             assert await User.get(user.id) is user
+
+
+async def test_a_task_that_outlives_its_session_is_in_none() -> None:
+    user = await User.create(name="Ada")
+    is_over = asyncio.Event()
+
+    async def later() -> bool:
+        await is_over.wait()
+        return await User.get(user.id) is await User.get(user.id)
+
+    async with ferro.session() as outer:
+        async with ferro.session() as inner:
+            task = asyncio.create_task(later())
+        is_over.set()
+        assert await task
+        assert (len(outer), len(inner)) == (1, 0)
+        is_over.clear()
+        task = asyncio.create_task(later())
+    is_over.set()
+    assert not await task
+    assert len(outer) == 0
