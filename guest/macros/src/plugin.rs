@@ -8,11 +8,13 @@ use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitStr, Result, Token, bracketed};
-use wit_parser::{Resolve, WorldKey};
+use wit_parser::{IndexMap, Resolve, WorldItem, WorldKey};
 
 /// Where the WIT package `ferro:orm` is: an author's crate cannot know.
 const ORM_WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
 
+const DATABASE: &str = "ferro:orm/database@0.1.0";
+const MODELS: &str = "ferro:orm/models@0.1.0";
 const RAW_SQL: &str = "ferro:orm/raw-sql@0.1.0";
 
 pub(crate) struct Plugin {
@@ -133,10 +135,38 @@ impl Plugin {
             Some(package) => packages.packages[package].name.interface_id(&world.name),
             None => world.name.clone(),
         };
-        let sends_sql_text = world.imports.keys().any(|import| match import {
-            WorldKey::Interface(id) => packages.id_of(*id).as_deref() == Some(RAW_SQL),
-            WorldKey::Name(_) => false,
-        });
-        Ok(World { name, sends_sql_text })
+        let has = |items: &IndexMap<WorldKey, WorldItem>, name| {
+            items.keys().any(|key| match key {
+                WorldKey::Interface(id) => packages.id_of(*id).as_deref() == Some(name),
+                WorldKey::Name(_) => false,
+            })
+        };
+        if !has(&world.imports, DATABASE) || !has(&world.exports, MODELS) {
+            let message = format!(
+                "the world `{}` is none of a plugin: add `include ferro:orm/plugin@0.1.0;` to it",
+                world.name
+            );
+            return Err(Error::new(self.world.span(), message));
+        }
+        Ok(World { name, sends_sql_text: has(&world.imports, RAW_SQL) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(world: &str) -> Result<World> {
+        let path = "tests/worlds";
+        syn::parse2::<Plugin>(quote!(world: #world, path: #path, models: []))?.resolve()
+    }
+
+    #[test]
+    fn a_world_that_includes_no_plugin_says_what_it_lacks() {
+        let error = resolved("bare").map(|it| it.name).unwrap_err().to_string();
+        assert!(error.contains("add `include ferro:orm/plugin@0.1.0;`"), "{error}");
+        for (world, privileged) in [("whole", false), ("privileged", true)] {
+            assert!(resolved(world).is_ok_and(|it| it.sends_sql_text == privileged), "{world}");
+        }
     }
 }
