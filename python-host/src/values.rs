@@ -15,8 +15,10 @@ use pyo3::types::{
 
 use crate::json;
 
+/// A member of more enums inside of each other may be a member of itself.
+const MOST_ENUMS: usize = 16;
 /// The largest integer up to which every integer is a float too.
-const EXACT_FLOAT: i64 = 1 << 53;
+const EXACT_FLOAT: u64 = 1 << 53;
 /// Beyond this no database has a decimal, and its plain notation would fill the memory.
 const LARGEST_EXPONENT: i64 = 131_072;
 const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
@@ -87,19 +89,27 @@ fn to_scalar(object: &Bound<'_, PyAny>, kind: ScalarType) -> Result<Value, Error
 
 /// The value of an object whose column is not known: an argument of a raw statement.
 pub(crate) fn guess_value(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
-    let py = object.py();
+    let object = &without_enums(object.clone())?;
     if object.is_none() {
         return Ok(Value::Null);
-    }
-    if is_instance(object, &ENUM, "enum", "Enum") {
-        let inner = object.getattr(intern!(py, "value")).map_err(|error| unreadable(py, &error))?;
-        return guess_value(&inner);
     }
     let kind = kind_of(object).ok_or_else(|| mismatch("a value that has a type in SQL", object))?;
     if kind != ScalarType::Json || object.is_instance_of::<PyDict>() {
         return to_scalar(object, kind);
     }
     guess_array(object)
+}
+
+/// What the member of an enum stands for, which may be the member of another.
+fn without_enums(mut object: Bound<'_, PyAny>) -> Result<Bound<'_, PyAny>, Error> {
+    let py = object.py();
+    for _ in 0..MOST_ENUMS {
+        if !is_instance(&object, &ENUM, "enum", "Enum") {
+            return Ok(object);
+        }
+        object = object.getattr(intern!(py, "value")).map_err(|error| unreadable(py, &error))?;
+    }
+    Err(mismatch("an enum that stands for a value", &object))
 }
 
 /// A list is an array of what its first element is; of texts if there is none.
@@ -174,7 +184,7 @@ fn to_float(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
         return Ok(Value::Float(float.value()));
     }
     match to_integer(object) {
-        Ok(Value::Integer(it)) if it.abs() <= EXACT_FLOAT => {
+        Ok(Value::Integer(it)) if it.unsigned_abs() <= EXACT_FLOAT => {
             #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
             let float = it as f64;
             Ok(Value::Float(float))
@@ -288,8 +298,11 @@ fn to_date(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
 fn days(date: &Bound<'_, PyAny>) -> Result<i32, Error> {
     date.call_method0(intern!(date.py(), "toordinal"))
         .and_then(|ordinal| ordinal.extract::<i32>())
-        .map(|ordinal| ordinal - ORDINAL_OF_EPOCH)
-        .map_err(|error| unreadable(date.py(), &error))
+        .map_err(|error| unreadable(date.py(), &error))?
+        .checked_sub(ORDINAL_OF_EPOCH)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::ValueOutOfRange, "takes a date of the years 1 to 9999")
+        })
 }
 
 fn to_time(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
@@ -309,7 +322,7 @@ fn to_timestamp(object: &Bound<'_, PyAny>, aware: bool) -> Result<Value, Error> 
     let local = i64::from(days(object)?) * MICROSECONDS_PER_DAY + clock(datetime);
     let refused = |fault| Err(Error::new(ErrorKind::TypeMismatch, fault));
     match (utc_offset(object)?, aware) {
-        (Some(offset), true) if INSTANTS.contains(&(local - offset)) => {
+        (Some(offset), true) if INSTANTS.contains(&local.saturating_sub(offset)) => {
             Ok(Value::Timestamptz(local - offset))
         }
         (Some(_), true) => Err(Error::new(
@@ -340,8 +353,10 @@ fn utc_offset(object: &Bound<'_, PyAny>) -> Result<Option<i64>, Error> {
     let offset =
         object.call_method0(intern!(py, "utcoffset")).map_err(|error| unreadable(py, &error))?;
     match offset.cast::<PyDelta>() {
+        // Less than a day, but of classes that say otherwise.
         Ok(delta) => {
-            Ok(Some(i64::from(delta.get_days()) * MICROSECONDS_PER_DAY + below_a_day(delta)))
+            let days = i64::from(delta.get_days()).saturating_mul(MICROSECONDS_PER_DAY);
+            Ok(Some(days.saturating_add(below_a_day(delta))))
         }
         Err(_) => Ok(None),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import enum
 import math
 import uuid
 from datetime import timezone
@@ -184,6 +185,8 @@ async def test_values_out_of_range_are_errors_before_the_database() -> None:
 async def test_y1_any_object_is_a_value_or_an_error_of_ferros() -> None:
     endless: list[Any] = []
     endless.append(endless)
+    of_itself = enum.Enum("OfItself", "it").it
+    of_itself._value_ = of_itself
     odd: list[Any] = [
         object(),
         (it for it in ()),
@@ -204,6 +207,9 @@ async def test_y1_any_object_is_a_value_or_an_error_of_ferros() -> None:
         datetime.time(1, tzinfo=PLUS_TWO),
         type("Text", (str,), {})("x"),
         type("Number", (int,), {"__index__": lambda _: 1 // 0})(3),
+        -(2**63),
+        type("Early", (datetime.date,), {"toordinal": lambda _: -(2**31)})(1, 1, 1),
+        type("Far", (datetime.datetime,), {"utcoffset": lambda _: datetime.timedelta.max})(1, 1, 1),
     ]
     for value in odd:
         with contextlib.suppress(ferro.FerroError, pydantic.ValidationError):
@@ -219,6 +225,8 @@ async def test_y1_any_object_is_a_value_or_an_error_of_ferros() -> None:
                 await Everything.where(id=0).update(**{field: value})
     with pytest.raises(ferro.TypeMismatch, match="takes a `Colour`"):
         Everything.where(colour=Decimal("sNaN"))
+    with pytest.raises(ferro.TypeMismatch, match="an enum that stands for a value"):
+        await ferro.fetch_all("select ?", of_itself)
 
 
 async def test_an_unknown_stored_enum_is_a_decode_error_that_names_it(dialect: str) -> None:
