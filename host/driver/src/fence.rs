@@ -83,20 +83,19 @@ const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
 const FUNCTIONS_AS_TABLES: [&str; 2] = ["json_each", "json_tree"];
 /// What reaches beyond the database, tells how it was built or what others did on the connection, or
 /// takes time or memory that grows with the square of its arguments while nobody can stop it.
-const UNSAFE_FUNCTIONS: [&str; 12] = [
+const UNSAFE_FUNCTIONS: [&str; 9] = [
     "changes",
     "fts3_tokenizer",
+    "fts5_source_id",
     "json_patch",
     "json_pretty",
     "jsonb_patch",
     "last_insert_rowid",
     "load_extension",
-    "sqlite_compileoption_get",
-    "sqlite_compileoption_used",
-    "sqlite_source_id",
-    "sqlite_version",
     "total_changes",
 ];
+/// What the functions begin with that tell of SQLite itself, of its files, or write to its log.
+const OWN_FUNCTIONS: &str = "sqlite_";
 
 /// A setting of the transaction that was begun for a caller: where it is gone, so is the
 /// transaction.
@@ -230,7 +229,8 @@ impl Fence {
             Action::Select => true,
             Action::Read(table, column) => may(table, TableRights::may_read, column),
             Action::Call(function) => {
-                !UNSAFE_FUNCTIONS.iter().any(|it| it.eq_ignore_ascii_case(function))
+                !begins_with(function, OWN_FUNCTIONS)
+                    && !UNSAFE_FUNCTIONS.iter().any(|it| it.eq_ignore_ascii_case(function))
             }
             Action::Other => false,
             _ if self.read_only => false,

@@ -498,6 +498,8 @@ async fn r2_sqlite_holds_text_to_the_tables_and_columns_of_the_fence() {
         "SELECT name FROM PRAGMA_TABLE_INFO('salary')",
         "SELECT name FROM dbstat",
         "SELECT sqlite_version()",
+        "SELECT fts5_source_id()",
+        "SELECT sqlite_log(1, 'forged')",
         "SELECT load_extension('x')",
         "UPDATE note SET secret = 'x'",
         "UPDATE note SET text = secret",
