@@ -102,8 +102,8 @@ pub trait Output<M>: Clone + Send + Sync + 'static {
 
 /// An [`Output`] whose rows stand on their own, so that they can be read bit by bit.
 #[diagnostic::on_unimplemented(
-    message = "rows that come with related rows cannot be read bit by bit",
-    note = "read them with `all`, a page at a time"
+    message = "the rows of this query come with related rows, by an `include`",
+    note = "read them with `all`, a page at a time: `stream` and `select` are for rows that stand on their own"
 )]
 pub trait Streamed<M>: Output<M> {
     /// For this crate.

@@ -9,7 +9,7 @@ use crate::common::{Common, Record};
 use crate::expression::{Expression, Order};
 use crate::model::Model;
 use crate::relation::{Append, Include};
-use crate::row::{Output, Selected, Selection};
+use crate::row::{Output, Selected, Selection, Streamed};
 use crate::scalar::Field;
 use crate::tree::{ColumnsTree, DistinctTree, Tree};
 
@@ -69,7 +69,12 @@ impl<M, O> Query<M, O> {
     /// }
     /// # let _ = names;
     /// ```
-    pub fn select<S: Selection<M>>(mut self, columns: S) -> Query<M, Selected<S::Row>> {
+    ///
+    /// It loads no relations, so there is no `select` after an [`include`](Self::include).
+    pub fn select<S: Selection<M>>(mut self, columns: S) -> Query<M, Selected<S::Row>>
+    where
+        O: Streamed<M>,
+    {
         self.select.columns = ColumnsTree::Outputs(columns.outputs());
         self.into_output(Selected::new())
     }
