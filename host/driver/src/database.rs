@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
 use crate::error::{caught, closed, from_sqlx};
 use crate::fence::Fence;
-use crate::lease::{Hold, Keeping, Lease, Raw};
+use crate::lease::{Hold, Keeping, Lease, RETURN_TIMEOUT, Raw};
 use crate::options::ConnectOptions;
 use crate::parking::Parking;
 use crate::sqlite::Claim;
@@ -223,12 +223,20 @@ impl Database {
     }
 
     /// Closes the pool: who waits for a connection gets an error, who has one ends in peace, and
-    /// then all are closed. Everything later is the error `connection-failed`.
+    /// then all are closed. Everything later is the error `connection-failed`. A server that does
+    /// not answer a farewell is waited for no more than a few seconds.
     pub async fn disconnect(&self) {
         self.inner.parking.close();
         match &self.inner.pool {
             Pool::Sqlite(it) => it.close().await,
-            Pool::Postgres(it) => it.close().await,
+            // Behind TLS, a server that has fallen silent is waited for until it says farewell.
+            Pool::Postgres(it) => tokio::select! {
+                () = it.close() => {}
+                () = async {
+                    self.inner.parking.at_rest().await;
+                    sleep(RETURN_TIMEOUT).await;
+                } => {}
+            },
         }
         if let Some(keeper) = self.inner.keeper.lock().await.take() {
             let _ = keeper.close().await;

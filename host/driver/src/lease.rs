@@ -14,7 +14,7 @@ use crate::reset::{Traces, reset};
 use crate::sqlite::{Claim, Connection};
 
 /// How long a returning connection has for its sign of life before it is closed instead.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long SQLite has to come to the end of a batch that nobody waits for, before it is told to
 /// stop. A write then ends as its cursor left it, not rolled back.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -20,6 +20,8 @@ use crate::sqlite::Claim;
 /// How long SQLx lends a connection, and how long one is at hand that nobody wants: short beside
 /// the times after which it closes one.
 const TERM: Duration = Duration::from_secs(1);
+/// How often it is looked whether connections are in use still.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// The places of a pool and who has them.
 pub(crate) struct Parking {
@@ -135,6 +137,14 @@ impl Parking {
                 raw.give_back().await;
                 drop(claim);
             });
+        }
+    }
+
+    /// Waits until no connection is in use.
+    pub(crate) async fn at_rest(&self) {
+        // To be told would cost each statement something, for what happens once in the life of a pool.
+        while self.held.load(Ordering::Relaxed) > 0 {
+            sleep(MOMENT).await;
         }
     }
 

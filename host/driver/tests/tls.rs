@@ -1,13 +1,18 @@
 //! TLS against a real server: a connection is never weaker than its URL.
 
+mod proxy;
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ferro_driver::{ConnectOptions, Database};
 use ferro_test_support::postgres;
 use ferro_wit::types::{Error, ErrorKind, Value};
 
+use proxy::{Fate, through};
 use support::{connect, one, refused, with_host, with_user};
 
 async fn is_encrypted(database: &Database) -> bool {
@@ -157,4 +162,25 @@ async fn every_connection_of_the_pool_is_as_safe_as_the_first() {
         held.push(transaction);
     }
     assert_eq!(database.stats().acquired, 3);
+}
+
+#[tokio::test]
+async fn a_server_that_fell_silent_does_not_hold_up_the_end_of_a_pool() {
+    let silent = Arc::new(AtomicBool::new(false));
+    let is_silent = Arc::clone(&silent);
+    let fate = move |_, _: &[u8]| match is_silent.load(Ordering::Relaxed) {
+        true => Fate::Lose,
+        false => Fate::Pass,
+    };
+    let url = through(&postgres::with_tls().0, fate).await.replace("disable", "require");
+    for wait in [Duration::ZERO, Duration::from_secs(3)] {
+        let database = connect(&url).await;
+        assert!(is_encrypted(&database).await);
+        // At first it is at hand, and then it has gone back to the pool.
+        tokio::time::sleep(wait).await;
+        silent.store(true, Ordering::Relaxed);
+        let end = tokio::time::timeout(Duration::from_secs(10), database.disconnect()).await;
+        assert!(end.is_ok(), "after {wait:?}");
+        silent.store(false, Ordering::Relaxed);
+    }
 }
