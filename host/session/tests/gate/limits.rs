@@ -336,7 +336,7 @@ async fn p4_what_a_tenant_left_running_keeps_its_own_threads_only() {
     let limits = Limits {
         connections: Some(1),
         acquire_timeout: Duration::from_millis(100),
-        statement_timeout: Duration::from_millis(200),
+        statement_timeout: Duration::from_secs(1),
         ..Limits::default()
     };
     let tenants = Tenants::default();
@@ -350,15 +350,13 @@ async fn p4_what_a_tenant_left_running_keeps_its_own_threads_only() {
         let session = gate.open("app").unwrap();
         drain(session.fetch_raw(&sql, vec![]).await?).await
     };
-    let long = vec![Value::from(1), "a".repeat(4_000_000).into(), "s".into()];
+    let long = vec![Value::from(1), "a".repeat(30_000_000).into(), "s".into()];
     let insert = insert("Note", &["tenant_id", "title", "secret"]);
     world.trusted().execute(&insert, long).await.unwrap();
-    let timeout = find("(SELECT title FROM note ORDER BY id DESC LIMIT 1)", &"a".repeat(200)).await;
+    let timeout = find("(SELECT title FROM note ORDER BY id DESC LIMIT 1)", &"a".repeat(240)).await;
     assert_error(timeout, ErrorKind::Timeout, "`statement-timeout`");
     // The connection is free, but no thread is, whichever call of the tenant asks.
-    for _ in 0..2 {
-        assert_error(find("'ab'", "a").await, ErrorKind::Timeout, "`statement-timeout`");
-    }
+    assert_error(find("'ab'", "a").await, ErrorKind::Timeout, "`statement-timeout`");
     world.tenant(2).begin(TransactionOptions::default()).await.unwrap().commit().await.unwrap();
     let started = Instant::now();
     while find("'ab'", "a").await.is_err() {
