@@ -5,6 +5,7 @@ pub(crate) mod binds;
 mod bulk;
 mod describe;
 mod keys;
+mod migration;
 pub(crate) mod place;
 pub(crate) mod steps;
 
@@ -13,8 +14,8 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ferro_wit::plan::{Effect, MigrationStep, Plan, Step};
-use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
+use ferro_wit::plan::{Effect, Plan, Step};
+use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, Value};
 use sqlx::AssertSqlSafe;
 
 use self::binds::Arguments;
@@ -29,7 +30,6 @@ use crate::lease::Raw;
 use crate::raw::{self, Statement};
 use crate::reset::Traces;
 use crate::transaction::Transaction;
-use crate::transaction::state::command;
 
 /// A plan with the values that it binds.
 #[derive(Clone)]
@@ -136,44 +136,6 @@ impl Database {
     /// Dropping the future closes the connection and ends the statement, which may have run before.
     pub async fn execute_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<u64, Error> {
         execute_raw(Target::Database(self), sql, parameters).await
-    }
-
-    /// Applies the steps of a migration in order, in one transaction if all of them may run in one.
-    ///
-    /// # Errors
-    ///
-    /// What the database says of a step, which the message names. Without a transaction, the steps
-    /// before it stay applied.
-    pub async fn apply(&self, steps: &[MigrationStep]) -> Result<(), Error> {
-        let failed = |step: &MigrationStep, error: Error| Error {
-            message: format!("{}: {}", step.description, error.message),
-            ..error
-        };
-        if !steps.iter().all(|it| it.transactional) {
-            for step in steps {
-                // Not in a transaction, whatever is around other statements.
-                let place = Place::of_pool(self.acquire_live().await?, self.dialect());
-                apply(place, step).await.map_err(|error| failed(step, error))?;
-            }
-            return Ok(());
-        }
-        let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
-        let transaction = self.begin(options).await?;
-        for step in steps {
-            let place = transaction.place(false).await?;
-            if let Err(error) = apply(place, step).await {
-                transaction.rollback().await?;
-                return Err(failed(step, error));
-            }
-        }
-        transaction.commit().await
-    }
-}
-
-async fn apply(mut place: Place, step: &MigrationStep) -> Result<(), Error> {
-    match command(place.begin().0, &step.sql).await {
-        Ok(()) => place.complete().await,
-        Err(error) => Err(place.fail(error).await),
     }
 }
 

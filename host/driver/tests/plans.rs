@@ -170,6 +170,27 @@ async fn steps_of_a_migration_are_applied_together() {
     }
 }
 
+/// PostgreSQL looks whether a table is there, and then makes it: `IF NOT EXISTS` may fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_that_are_applied_at_once_wait_for_each_other() {
+    let steps = |table: u32| {
+        let sql = format!("CREATE TABLE IF NOT EXISTS t{table} (n INTEGER PRIMARY KEY)");
+        let (description, transactional) = ("create".into(), true);
+        [MigrationStep { sql, description, risk: Risk::Safe, reason: None, transactional }]
+    };
+    for database in both().await {
+        for table in 0..20 {
+            let at_once = (0..4).map(|_| {
+                let database = database.clone();
+                tokio::spawn(async move { database.apply(&steps(table)).await })
+            });
+            for applied in futures_util::future::join_all(at_once).await {
+                applied.unwrap().unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn statements_run_where_none_may_be_kept() {
     let options = support::options(|it| {
