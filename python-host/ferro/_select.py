@@ -364,20 +364,31 @@ class Select(Generic[T]):
         if self._includes and not self._group:
             raise InvalidQuery("`values` does not load relations: leave `include` out")
         ordering = self._order or ordering_of(self._table, self._outputs, ())
-        parts: list[Any] = [value for _, value in outputs]
-        parts += [it for it in (condition, *self._group, having, ordering) if it is not None]
-        values = tuple([value for part in parts for value in part.values])
+        listed = [self._of_group(it.shape, it.values) for _, it in outputs]
+        order = [(it, *self._of_group(it.shape[0], it.values)) for it in ordering.terms]
+        parts = [it.values for it in self._group]
+        parts += [values for _, values in listed]
+        parts += [it.values for it in (condition, having) if it is not None]
+        parts += [values for *_, values in order]
+        values = tuple([value for part in parts for value in part])
         values += tuple([it for it in (self._limit, self._offset) if it is not None])
         shape = rows_shape(
-            tuple((name, it.shape) for name, it in outputs),
+            tuple((name, it) for (name, _), (it, _) in zip(outputs, listed, strict=True)),
             self._distinct,
             None if condition is None else condition.shape,
             tuple(it.shape for it in self._group),
             None if having is None else having.shape,
-            ordering.shape,
+            tuple((shape, *it.shape[1:]) for it, shape, _ in order),
             self._limit is not None,
             self._offset is not None,
         )
+        return shape, values
+
+    def _of_group(self, shape: Shape, values: tuple[Any, ...]) -> tuple[Shape, tuple[Any, ...]]:
+        """An expression of these values; one that rows are grouped by is that of the group."""
+        for number, group in enumerate(self._group):
+            if values and group.shape == shape and group.values == values:
+                return ("group", number), ()
         return shape, values
 
     def _is_of_one_row(self, name: str) -> bool:

@@ -47,7 +47,10 @@ def rows_shape(
     limit: bool = False,
     offset: bool = False,
 ) -> Shape:
-    """The shape of a select. Its values come in the order of these parts."""
+    """The shape of a select. Its values come in the order of these parts, those of groups first.
+
+    `("group", n)` stands for the n-th group in what is listed and in the order.
+    """
     return (outputs, distinct, filter, group, having, order, limit, offset)
 
 
@@ -60,6 +63,7 @@ class _Arena:
         self.nodes: list[Any] = []
         self.selects: list[Any] = []
         self.parameters: list[Parameter] = []
+        self.groups: list[int] = []
         self.grouped: dict[Shape, int] = {}
         """What rows are grouped by: where it is listed, it is the same node."""
 
@@ -113,6 +117,8 @@ class _Arena:
                 return self.field(name, path)
             case ("parameter", name, kind, many):
                 return self.parameter(name, kind, many)
+            case ("group", int(number)):
+                return self.groups[number]
             case ("star",):
                 return self.node({"literal": "star"})
             case ("unary", operator, operand):
@@ -156,9 +162,10 @@ class _Arena:
 
     def rows(self, rows: Shape) -> int:
         outputs, distinct, filter, group, having, order, limit, offset = rows
+        self.groups = [self.expression(it) for it in group]
         # Shapes of other values are alike, so that only those without any can be told.
-        plain = [it for it in group if not _has_values(it)]
-        self.grouped = {it: self.expression(it) for it in plain}
+        plain = zip(group, self.groups, strict=True)
+        self.grouped = {it: node for it, node in plain if not _has_values(it)}
         projection: Any = "model"
         if outputs is not None:
             named = [{"name": name, "expression": self.expression(it)} for name, it in outputs]
@@ -168,7 +175,7 @@ class _Arena:
                 "projection": projection,
                 "distinct": "rows" if distinct else "no",
                 "filter": self.optional(filter),
-                "group-by": [self.expression(it) for it in group],
+                "group-by": self.groups,
                 "having": self.optional(having),
                 "order-by": [
                     {"expression": self.expression(it), "descending": descending, "nulls": nulls}

@@ -96,6 +96,19 @@ class TestGroups:
         )
         assert rows == [{"shop": "NORTH", "pieces": 6}, {"shop": "SOUTH", "pieces": 4}]
 
+    async def test_groups_by_what_is_computed_with_values(self) -> None:
+        odd = Sale.pieces % 2
+        query = Sale.where(Sale.pieces < 4).group_by(odd, "shop")
+        query = query.having(lambda s: s.id.count() > 0)
+        rows = query.values("shop", odd=odd, n=ferro.count()).order_by((Sale.pieces - 1).min())
+        expected = [{"shop": "north", "odd": 1, "n": 2}, {"shop": "north", "odd": 0, "n": 1}]
+        assert await rows == expected
+        assert await rows.order_by("odd").limit(5) == expected[::-1]
+        assert await rows.order_by(odd.desc()).offset(1) == expected[1:]
+        assert await rows.count() == 2
+        with pytest.raises(ferro.InvalidQuery, match="neither grouped by nor aggregated"):
+            await query.values(third=Sale.pieces % 3)
+
     async def test_having_chooses_groups(self) -> None:
         many = Sale.select().group_by("shop").having(lambda s: s.id.count() > 1)
         assert await many.values("shop") == [{"shop": "north"}]
