@@ -233,8 +233,10 @@ async fn p5_no_function_holds_each_place_of_a_text_against_all_of_another() {
     }
 }
 
-#[test]
-fn functions_in_the_place_of_sqlites_own_give_the_same_answers() {
+#[tokio::test]
+async fn functions_in_the_place_of_sqlites_own_give_the_same_answers() {
+    // First, since SQLite is told before its first use whom to ask for memory.
+    let ours = support::connect("sqlite::memory:").await;
     let database = rusqlite::Connection::open_in_memory().unwrap();
     let values = [
         "NULL",
@@ -268,16 +270,12 @@ fn functions_in_the_place_of_sqlites_own_give_the_same_answers() {
         }
     }
     let list = |call: &String| format!("typeof({call}) || ':' || hex({call})");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let ours = support::connect("sqlite::memory:").await;
-        for calls in calls.chunks(50) {
-            let sql = calls.iter().map(list).collect::<Vec<_>>().join(" || ';' || ");
-            let sql = format!("SELECT {sql} AS x");
-            let expected: String = database.query_row(&sql, [], |row| row.get(0)).unwrap();
-            assert_eq!(one(&ours, &sql).await, Value::Text(expected), "{calls:?}");
-        }
-    });
+    for calls in calls.chunks(50) {
+        let sql = calls.iter().map(list).collect::<Vec<_>>().join(" || ';' || ");
+        let sql = format!("SELECT {sql} AS x");
+        let expected: String = database.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(one(&ours, &sql).await, Value::Text(expected), "{calls:?}");
+    }
 }
 
 #[tokio::test]

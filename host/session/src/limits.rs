@@ -152,6 +152,10 @@ impl Limits {
         Error { retryable: true, ..Error::new(ErrorKind::Busy, message) }
     }
 
+    pub(crate) fn calls_refused() -> Error {
+        exceeded("`calls`: none may run")
+    }
+
     pub(crate) fn connections_exceeded(&self, most: u32) -> Error {
         let message = format!(
             "the limit is reached of `connections`: this call holds {most} at once; end a cursor or \

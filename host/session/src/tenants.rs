@@ -94,8 +94,12 @@ impl Tenants {
     ///
     /// # Errors
     ///
-    /// `busy`, if too many calls wait already, or if no place became free in time.
+    /// `busy`, if too many calls wait already, or if no place became free in time; `limit-exceeded`,
+    /// if the tenant may have no calls at all.
     pub async fn admit(&self, tenant: &Tenant) -> Result<Admission, Error> {
+        if tenant.limits.calls == 0 {
+            return Err(Limits::calls_refused());
+        }
         let share = self.share(tenant);
         let calls = Arc::clone(&share.calls);
         let place = match Arc::clone(&calls).try_acquire_owned() {
@@ -301,6 +305,14 @@ mod tests {
         tenants.admit(&tenant("other", 2, 1)).await.unwrap();
         drop(one);
         tenants.admit(&acme).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_may_have_no_calls_is_told_at_once() {
+        let calls = tenant("acme", 0, 1);
+        let limits = Limits { acquire_timeout: Duration::MAX, ..calls.limits.clone() };
+        let error = Tenants::default().admit(&calls.limits(limits)).await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::LimitExceeded, false), "{error}");
     }
 
     #[tokio::test]
