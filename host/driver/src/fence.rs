@@ -58,8 +58,8 @@ pub enum RawSql {
     #[default]
     Denied,
     /// A stranger's: statements that read and change rows and do nothing else, where PostgreSQL
-    /// holds the role to its rights. The role is refused if it is superuser, bypasses row-level
-    /// security, owns tables, or may take such a role.
+    /// holds the role to its rights. A role is refused that has rights over others, as a superuser,
+    /// an owner of tables or a role of the server has; `docs/security.md` lists them.
     Fenced,
     /// As the application's own, with all power of the connection's role.
     Unfenced,

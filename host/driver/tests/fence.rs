@@ -586,17 +586,53 @@ async fn s3_a_row_of_a_stranger_is_no_larger_than_the_host_could_bear() {
         format!("SELECT {} FROM note", many("group_concat(text || random())")),
         format!("SELECT max({}) FROM note", many("text || random()")),
         format!("INSERT INTO note SELECT 2, max({0}), '' FROM note", many("text || random()")),
+        format!("WITH {LONG} SELECT length(json_group_array(hex(zeroblob(500000)))) FROM n"),
     ] {
         let error = fault(&stranger, &sql).await;
         assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
     }
     let one = "SELECT length(text || 'b') FROM note";
     assert_eq!(raw(&stranger, one, vec![]).await, [[Value::Integer(10_000_001)]]);
-    // A database in memory is nobody's statement.
-    for id in 2..20 {
-        let sql = format!("INSERT INTO note SELECT {id}, text, '' FROM note WHERE id = 1");
-        assert_eq!(stranger.execute_raw(&sql, vec![]).await, Ok(1));
+    // A database in memory grows twofold.
+    let insert = |id| format!("INSERT INTO note SELECT {id}, text, '' FROM note WHERE id = 1");
+    for id in 2..10 {
+        assert_eq!(stranger.execute_raw(&insert(id), vec![]).await, Ok(1));
     }
+    for id in 10..40 {
+        match stranger.execute_raw(&insert(id), vec![]).await {
+            Ok(written) => assert_eq!(written, 1),
+            Err(error) => {
+                assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+                return run(&database, &[&insert(id)]).await;
+            }
+        }
+    }
+    panic!("a stranger fills the memory");
+}
+
+const LONG: &str = "RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)";
+
+/// SQLite takes a transaction back whose statement it cannot serve, also where nobody waits for it.
+#[tokio::test]
+async fn nothing_is_written_outside_of_a_transaction_that_sqlite_took_back_unseen() {
+    let (database, stranger) = with_tables(None).await;
+    let transaction = stranger.begin(TransactionOptions::default()).await.unwrap();
+    let insert = |id: i64| format!("INSERT INTO note VALUES ({id}, 'a', 'b')");
+    transaction.execute_raw(&insert(7), vec![]).await.unwrap();
+    let large = "(SELECT length(json_group_array(hex(zeroblob(500000)))) FROM n)";
+    let notes = "EXISTS (SELECT 1 FROM note)";
+    let sql =
+        format!("WITH {LONG} SELECT CASE i WHEN 1 THEN 1 ELSE {large} END FROM n WHERE {notes}");
+    let mut cursor = transaction.fetch_raw(&sql, vec![]).await.unwrap();
+    assert_eq!(cursor.next(1).await.unwrap().map(|it| it.rows), Some(1));
+    let cancelled = tokio::time::timeout(Duration::from_millis(1), cursor.next(1)).await;
+    assert!(cancelled.is_err(), "{cancelled:?}");
+    drop(cursor);
+    let error = transaction.execute_raw(&insert(8), vec![]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Cancelled, "{error}");
+    assert!(transaction.commit().await.is_err());
+    let written = raw(&database, "SELECT id FROM note WHERE id > 6", vec![]).await;
+    assert!(written.is_empty(), "{written:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::failure::Failure;
-use super::handle::Handle;
+use super::handle::{Handle, is_lasting};
 use super::spent::Part;
 use super::switch::Switch;
 use crate::fence::Fence;
@@ -272,7 +272,7 @@ impl Connection {
     async fn prepare(&mut self, sql: &str, keep: bool) -> Result<usize, sqlx::Error> {
         let stranger = self.stranger;
         let handle = self.settle().await?;
-        if !stranger || handle.is_kept(sql) {
+        if !stranger || is_lasting(sql) || handle.is_kept(sql) {
             handle.set_busy_timeout(Duration::ZERO);
             match handle.open(sql, keep) {
                 Err(failure) if failure.is_busy() => {}
@@ -430,12 +430,6 @@ impl Connection {
         self.settle().await?;
         done
     }
-}
-
-/// Whether a command is run again and again.
-fn is_lasting(sql: &str) -> bool {
-    const LASTING: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
-    LASTING.iter().any(|it| sql.starts_with(it))
 }
 
 /// Rows between two looks at the clock.

@@ -111,6 +111,19 @@ impl State {
             inner.failed = None;
             inner.unread = false;
         }
+        if self.dialect == Dialect::Sqlite && std::mem::take(&mut self.lock().unread) {
+            // A statement that has no memory takes its transaction with it, and nobody has heard of it.
+            let alive = match place.begin().0 {
+                Raw::Sqlite(connection) => connection.is_in_transaction().await.unwrap_or(false),
+                Raw::Postgres(_) => true,
+            };
+            if !alive {
+                let error = rolled_back();
+                self.lock().over = Some(error.clone());
+                place.rest().await;
+                return Err(error);
+            }
+        }
         Ok(place)
     }
 
@@ -205,9 +218,7 @@ impl State {
 
     /// A statement was dropped before its answer: the connection is closed.
     pub(crate) fn cancelled(&self, lease: Lease) {
-        let message = "a statement of this transaction was cancelled half-way, and the transaction \
-                       was rolled back";
-        self.broken(lease, &Error::new(ErrorKind::Cancelled, message));
+        self.broken(lease, &rolled_back());
     }
 
     /// Nothing more may run here: the connection is closed.
@@ -300,6 +311,12 @@ impl State {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn rolled_back() -> Error {
+    let message = "a statement of this transaction was cancelled half-way, and the transaction was \
+                   rolled back";
+    Error::new(ErrorKind::Cancelled, message)
 }
 
 /// Runs SQL of ours that takes no parameters and returns nothing.

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use libsqlite3_sys as ffi;
 
@@ -15,8 +15,6 @@ use crate::sqlite::switch::Switch;
 
 /// How many bytes a statement may take.
 const MOST: i64 = 128 << 20;
-/// A larger block is no value of a stranger, but a database in memory that grows.
-const LARGEST: c_int = 32 << 20;
 
 thread_local! {
     /// Of the statement that the thread is at; null: it may take what there is.
@@ -54,7 +52,8 @@ impl Budget {
 
     /// Takes some bytes, or gives back as many below 0, if there are enough.
     fn take(&self, bytes: i64) -> bool {
-        let left = self.left.get() - bytes;
+        // What others took before may be given back, and is no credit.
+        let left = (self.left.get() - bytes).min(MOST);
         let may = bytes <= 0 || (left >= 0 && !self.is_stopped());
         if may {
             self.left.set(left);
@@ -77,47 +76,50 @@ struct Methods {
     size: unsafe extern "C" fn(*mut c_void) -> c_int,
 }
 
-static METHODS: OnceLock<Option<Methods>> = OnceLock::new();
+static METHODS: OnceLock<Methods> = OnceLock::new();
 
-/// Has SQLite ask here for memory. Only before its first use in the process it lets itself be told.
+/// Has SQLite ask here for memory. Only before its first use in the process it lets itself be told,
+/// so whoever comes at once waits here.
 pub(crate) fn install() {
-    if METHODS.get().is_some() {
-        return;
-    }
-    let mut methods = ffi::sqlite3_mem_methods {
-        xMalloc: None,
-        xFree: None,
-        xRealloc: None,
-        xSize: None,
-        xRoundup: None,
-        xInit: None,
-        xShutdown: None,
-        pAppData: ptr::null_mut(),
-    };
-    // SAFETY: the option takes a place for the methods.
-    unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods) };
-    let own = ffi::sqlite3_mem_methods {
-        xMalloc: Some(allocate),
-        xFree: Some(free),
-        xRealloc: Some(resize),
-        ..methods
-    };
-    let known = match (methods.xMalloc, methods.xFree, methods.xRealloc, methods.xSize) {
-        (Some(allocate), Some(free), Some(resize), Some(size)) => {
-            Some(Methods { allocate, free, resize, size })
-        }
-        _ => None,
-    };
-    // Known before anybody can be asked, and by one of those who come at once.
-    if METHODS.set(known).is_ok() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let mut methods = ffi::sqlite3_mem_methods {
+            xMalloc: None,
+            xFree: None,
+            xRealloc: None,
+            xSize: None,
+            xRoundup: None,
+            xInit: None,
+            xShutdown: None,
+            pAppData: ptr::null_mut(),
+        };
+        // SAFETY: the option takes a place for the methods.
+        unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_GETMALLOC, &raw mut methods) };
+        let ours = ffi::sqlite3_mem_methods {
+            xMalloc: Some(allocate),
+            xFree: Some(free),
+            xRealloc: Some(resize),
+            ..methods
+        };
+        let (Some(allocate), Some(free), Some(resize), Some(size)) =
+            (methods.xMalloc, methods.xFree, methods.xRealloc, methods.xSize)
+        else {
+            return warn();
+        };
+        // Known before anybody can be asked.
+        METHODS.get_or_init(|| Methods { allocate, free, resize, size });
         // SAFETY: the option takes methods, which SQLite copies, and which live as long as the program.
-        let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw const own) };
+        let code = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw const ours) };
         if code != ffi::SQLITE_OK {
-            tracing::warn!(
-                "SQLite was used before Ferro connected: nothing bounds the memory of a statement"
-            );
+            warn();
         }
-    }
+    });
+}
+
+fn warn() {
+    tracing::warn!(
+        "SQLite was used before Ferro connected: nothing bounds the memory of a statement"
+    );
 }
 
 /// The budget of the statement that this thread is at.
@@ -128,7 +130,7 @@ fn present() -> Option<&'static Budget> {
 }
 
 unsafe extern "C" fn allocate(size: c_int) -> *mut c_void {
-    let Some(Some(methods)) = METHODS.get() else { return ptr::null_mut() };
+    let Some(methods) = METHODS.get() else { return ptr::null_mut() };
     if !present().is_none_or(|it| it.take(size.into())) {
         return ptr::null_mut();
     }
@@ -137,7 +139,7 @@ unsafe extern "C" fn allocate(size: c_int) -> *mut c_void {
 }
 
 unsafe extern "C" fn free(block: *mut c_void) {
-    let Some(Some(methods)) = METHODS.get() else { return };
+    let Some(methods) = METHODS.get() else { return };
     // SAFETY: SQLite's own methods, and a block that is one of theirs.
     unsafe {
         if let Some(budget) = present() {
@@ -148,12 +150,12 @@ unsafe extern "C" fn free(block: *mut c_void) {
 }
 
 unsafe extern "C" fn resize(block: *mut c_void, size: c_int) -> *mut c_void {
-    let Some(Some(methods)) = METHODS.get() else { return ptr::null_mut() };
+    let Some(methods) = METHODS.get() else { return ptr::null_mut() };
     // SAFETY: SQLite's own methods, and a block that is one of theirs.
     unsafe {
         if let Some(budget) = present() {
             let before = (methods.size)(block);
-            if before <= LARGEST && !budget.take(i64::from(size) - i64::from(before)) {
+            if !budget.take(i64::from(size) - i64::from(before)) {
                 return ptr::null_mut();
             }
         }

@@ -62,6 +62,13 @@ pub(crate) struct Handle {
     budget: Option<Budget>,
 }
 
+/// Whether a text is a command of ours about transactions: it is run again and again, and has to be
+/// where a stranger's statement is to end. No text of a stranger begins so.
+pub(super) fn is_lasting(sql: &str) -> bool {
+    const LASTING: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
+    LASTING.iter().any(|it| sql.starts_with(it))
+}
+
 // SAFETY: the connection is opened for use by many threads, one at a time, as the module says.
 unsafe impl Send for Handle {}
 
@@ -192,7 +199,7 @@ impl Handle {
         let text = sql.as_ptr().cast::<c_char>();
         // SAFETY: the connection is open; SQLite reads no more than `length` bytes of the text.
         let code = unsafe {
-            let _spending = self.spend();
+            let _spending = (!is_lasting(sql)).then(|| self.spend());
             let raw = self.raw.as_ptr();
             ffi::sqlite3_prepare_v3(raw, text, length, flags as _, &mut statement, &mut rest)
         };
