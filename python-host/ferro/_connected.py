@@ -207,9 +207,11 @@ def made(model: type[M], values: dict[str, Any]) -> M:
     """An instance of values by the names of fields, which are those of queries, or by aliases."""
     aliases = table_of(model).aliases
     if aliases:
-        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`.
+        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`. An alias
+        # that is the name of another field would be the value of both.
+        taken = values.keys() | model.model_fields.keys()
         values = {
-            name if aliases.get(name) in values else aliases.get(name, name): value
+            name if aliases.get(name) in taken else aliases.get(name, name): value
             for name, value in values.items()
         }
     return model.model_validate(values, by_name=True)

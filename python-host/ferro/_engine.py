@@ -79,6 +79,8 @@ class Engine:
             # The first time, loading takes as long as a compiler does: not on the event loop, and
             # while the database is waited for.
             loading = asyncio.get_running_loop().run_in_executor(None, compiler.load)
+            # Where the database refuses, nobody else asks what became of it.
+            loading.add_done_callback(lambda it: it.cancelled() or it.exception())
             await self._close_unknown(label)
             await self.databases.connect(label, url, pool, sqlite)
             await loading

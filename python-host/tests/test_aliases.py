@@ -56,6 +56,18 @@ async def test_a_field_has_the_first_of_several_aliases_or_its_name() -> None:
         await Shelf.create(title="a", Title="b")
 
 
+async def test_an_alias_may_be_the_name_of_another_field() -> None:
+    class Sign(ferro.Model, table="alias_sign"):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+        name: str = ferro.Field(validation_alias="title")
+        title: str | None = ferro.Field(default=None, validation_alias="heading")
+
+    await ferro.create_tables()
+    sign = await Sign.create(name="a")
+    await sign.refresh()
+    assert (sign.name, sign.title) == ("a", None)
+
+
 async def test_relations_are_given_whatever_the_alias_of_the_key() -> None:
     ada = await Writer.create(full_name="Ada")
     books = [

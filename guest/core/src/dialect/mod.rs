@@ -287,8 +287,8 @@ impl Spelling for Dialect {
             (Self::Sqlite, S::Boolean) => {
                 "CASE json_type({0}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
             }
-            // A number without fraction is whole, however it is written. One that is too large for
-            // 64 bits is none of these: a cast would fail for all rows.
+            // A number without fraction is whole, however it is written, unless it is too large for 64
+            // bits: on PostgreSQL a cast of that would fail for all rows.
             (Self::Sqlite, S::Integer) => {
                 "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' = \
                  CAST({0} ->> '$' AS INTEGER) THEN CAST({0} ->> '$' AS INTEGER) END"
