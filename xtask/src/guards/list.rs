@@ -22,6 +22,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S3",
+        file: "host/driver/src/sqlite/handle/memory.rs",
+        line: "let may = bytes <= 0 || (left >= 0 && !self.is_stopped());",
+        without: "let may = bytes <= 0 || left > i64::MIN;",
+        target: "fence",
+        tests: "s3_a_row",
+    },
+    Guard {
+        promise: "S3",
         file: "host/runtime/src/guest.rs",
         line: "if used > self.limit {",
         without: "if used == u64::MAX {",
@@ -491,7 +499,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P7",
         file: "host/driver/src/sqlite/connection.rs",
-        line: "if !stranger || handle.is_kept(sql) {",
+        line: "if !stranger || is_lasting(sql) || handle.is_kept(sql) {",
         without: "if !stranger || handle.is_kept(sql) || keep {",
         target: "sqlite",
         tests: "p7_no_text",
