@@ -7,6 +7,7 @@ mod calls;
 mod columns;
 mod documents;
 mod frames;
+mod inner;
 mod operators;
 mod selects;
 mod windows;
