@@ -67,8 +67,8 @@ impl Gate {
     /// unknown or not granted; `invalid-configuration`, if the grant does not fit the models, which
     /// the operator's log explains. For a trusted gate: `not-found`.
     pub fn open(&self, label: &str) -> Result<Session, Error> {
-        let (database, timed, policy) = match &self.call.tenant {
-            None => (self.call.databases.get(Some(label))?, None, Policy::trusted()),
+        let (database, timed, policy, connections) = match &self.call.tenant {
+            None => (self.call.databases.get(Some(label))?, None, Policy::trusted(), None),
             Some(tenant) => {
                 let grant = tenant.grants.get(label).ok_or_else(denied)?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
@@ -79,7 +79,8 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                let database = match self.call.connections(label, database.stats().max) {
+                let connections = self.call.connections(label, database.stats().max);
+                let database = match &connections {
                     Some(connections) => database.with_threads(Arc::clone(connections.threads())),
                     None => database,
                 };
@@ -89,10 +90,9 @@ impl Gate {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                (database, timed, policy)
+                (database, timed, policy, connections)
             }
         };
-        let connections = self.call.connections(label, database.stats().max);
         let call = Arc::clone(&self.call);
         let granted = Granted { call, label: label.to_owned(), policy, connections };
         Session::new(granted, database, timed)

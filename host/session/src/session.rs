@@ -280,8 +280,7 @@ impl Session {
     ) -> Result<Cursor, Error> {
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let plan = self.plan(query)?;
-        bounds::check(query, &parameters)?;
+        let plan = self.bounded_plan(query, &parameters)?;
         let writes = plan.effect == Effect::Write;
         if writes {
             self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
@@ -309,8 +308,7 @@ impl Session {
         rows: Option<Batch>,
     ) -> Result<u64, Error> {
         self.admit(&parameters)?;
-        let plan = self.plan(query)?;
-        bounds::check(query, &parameters)?;
+        let plan = self.bounded_plan(query, &parameters)?;
         if plan.effect == Effect::Write {
             self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
         }
@@ -332,6 +330,12 @@ impl Session {
         }?;
         self.granted.call.count_written(changed)?;
         Ok(changed)
+    }
+
+    /// The plan of a query whose limits and offsets are numbers of rows.
+    fn bounded_plan(&self, query: &Query, parameters: &[Value]) -> Result<Arc<Plan>, Error> {
+        let plan = self.plan(query)?;
+        bounds::check(query, parameters).map(|()| plan)
     }
 
     fn execution(
