@@ -561,6 +561,9 @@ async fn r2_text_of_a_stranger_never_sees_what_sqlite_keeps_for_itself() {
     }
 }
 
+/// Many numbers, for a list that grows within a row.
+const MANY: &str = "RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)";
+
 #[tokio::test]
 async fn s3_a_row_of_a_stranger_is_no_larger_than_the_host_could_bear() {
     /// What is wrong with a statement, or with the first of its rows.
@@ -586,7 +589,7 @@ async fn s3_a_row_of_a_stranger_is_no_larger_than_the_host_could_bear() {
         format!("SELECT {} FROM note", many("group_concat(text || random())")),
         format!("SELECT max({}) FROM note", many("text || random()")),
         format!("INSERT INTO note SELECT 2, max({0}), '' FROM note", many("text || random()")),
-        format!("WITH {LONG} SELECT length(json_group_array(hex(zeroblob(500000)))) FROM n"),
+        format!("WITH {MANY} SELECT length(json_group_array(hex(zeroblob(500000)))) FROM n"),
     ] {
         let error = fault(&stranger, &sql).await;
         assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
@@ -610,8 +613,6 @@ async fn s3_a_row_of_a_stranger_is_no_larger_than_the_host_could_bear() {
     panic!("a stranger fills the memory");
 }
 
-const LONG: &str = "RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)";
-
 /// SQLite takes a transaction back whose statement it cannot serve, also where nobody waits for it.
 #[tokio::test]
 async fn nothing_is_written_outside_of_a_transaction_that_sqlite_took_back_unseen() {
@@ -622,7 +623,7 @@ async fn nothing_is_written_outside_of_a_transaction_that_sqlite_took_back_unsee
     let large = "(SELECT length(json_group_array(hex(zeroblob(500000)))) FROM n)";
     let notes = "EXISTS (SELECT 1 FROM note)";
     let sql =
-        format!("WITH {LONG} SELECT CASE i WHEN 1 THEN 1 ELSE {large} END FROM n WHERE {notes}");
+        format!("WITH {MANY} SELECT CASE i WHEN 1 THEN 1 ELSE {large} END FROM n WHERE {notes}");
     let mut cursor = transaction.fetch_raw(&sql, vec![]).await.unwrap();
     assert_eq!(cursor.next(1).await.unwrap().map(|it| it.rows), Some(1));
     let cancelled = tokio::time::timeout(Duration::from_millis(1), cursor.next(1)).await;

@@ -28,8 +28,7 @@ use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
-use crate::sqlite::Slots;
-use crate::sqlite::bound_memory;
+use crate::sqlite::{Slots, bound_memory};
 
 /// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
 /// most servers nearby need, and short for who waits to hear that there is none.

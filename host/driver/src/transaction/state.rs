@@ -136,7 +136,7 @@ impl State {
             }
             std::mem::take(&mut inner.unread)
         };
-        if !unread || self.dialect == Dialect::Sqlite {
+        if !unread {
             return Ok(None);
         }
         match command(place.begin().0, "SELECT 1").await {

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::{Once, OnceLock};
 
@@ -28,7 +29,7 @@ pub(super) struct Budget {
 }
 
 /// What its thread takes is of a budget, for as long as this lives.
-pub(super) struct Spending<'a>(#[expect(dead_code, reason = "it stays where it is")] &'a Budget);
+pub(super) struct Spending<'a>(PhantomData<&'a Budget>);
 
 impl Budget {
     pub(super) fn new(switch: Switch) -> Self {
@@ -42,7 +43,7 @@ impl Budget {
 
     pub(super) fn spend(&self) -> Spending<'_> {
         PRESENT.set(self);
-        Spending(self)
+        Spending(PhantomData)
     }
 
     /// Whether it refuses everything, for the statement to end.
