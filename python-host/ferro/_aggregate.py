@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ._exact import exact_average, exact_sum
 from ._path import value_from
 from ._transaction import session
-from .exceptions import InvalidQuery, UnsupportedError
+from .exceptions import InvalidQuery
 
 if TYPE_CHECKING:
     from ._select import Select
@@ -28,14 +25,12 @@ async def scalar(query: Select[Any], statement: str) -> Any:
 
 async def sum_of(query: Select[Any], field: Any) -> Any:
     """The sum of a field; None if there is no row."""
-    value = value_from(query._table, field)
-    return await _exactly(query, value, value.sum(), exact_sum)
+    return await aggregate(query, value_from(query._table, field).sum())
 
 
 async def average_of(query: Select[Any], field: Any) -> Any:
     """The average of a field; None if there is no row."""
-    value = value_from(query._table, field)
-    return await _exactly(query, value, value.avg(), exact_average)
+    return await aggregate(query, value_from(query._table, field).avg())
 
 
 async def aggregate(query: Select[Any], value: Value) -> Any:
@@ -48,21 +43,3 @@ async def aggregate(query: Select[Any], value: Value) -> Any:
     query._outputs, query._order = (("value", value),), None
     ((found,),) = await session(query._using)[1].fetch(*query._prepared("select"))
     return found
-
-
-async def _exactly(
-    query: Select[Any],
-    value: Value,
-    exact: Value,
-    computed: Callable[[list[Decimal]], Decimal | None],
-) -> Any:
-    """An aggregate of decimals is exact, or is computed here from all of them."""
-    try:
-        return await aggregate(query, exact)
-    except UnsupportedError:
-        if value.kind != "decimal":
-            raise
-    query = query._copy()
-    query._outputs, query._order = (("value", value),), None
-    rows = await session(query._using)[1].fetch(*query._prepared("select"))
-    return computed([found for (found,) in rows if found is not None])

@@ -315,15 +315,38 @@ async def test_floats_are_divided_and_rounded() -> None:
 
 
 @pytest.mark.usefixtures("db")
-async def test_decimals_are_computed_exactly_or_not_at_all(dialect: str) -> None:
-    await Everything.create(decimal=Decimal("-7.25"))
+async def test_decimals_are_computed_exactly() -> None:
+    for value in ("-7.25", "0.1", "0.2"):
+        await Everything.create(decimal=Decimal(value))
     decimal: Any = Everything.decimal
-    computed = Everything.select(half=decimal / Decimal(2), size=decimal.abs())
-    if dialect == "postgres":
-        assert await computed == [{"half": Decimal("-3.625"), "size": Decimal("7.25")}]
-    else:
-        with pytest.raises(ferro.UnsupportedError, match="calculations with decimals"):
-            await computed
+    rows = Everything.select(half=decimal / Decimal(2), size=decimal.abs()).order_by(decimal)
+    assert (await rows)[0] == {"half": Decimal("-3.625"), "size": Decimal("7.25")}
+    groups = Everything.where(decimal > 0).group_by("text")
+    (found,) = await groups.values(total=decimal.sum(), mean=decimal.avg())
+    assert found == {"total": Decimal("0.3"), "mean": Decimal("0.15")}
+    assert await Everything.where(decimal + Decimal("0.1") == Decimal("0.3")).count() == 1
+    assert await Everything.where(decimal > 0).update(decimal=decimal * 3) == 2
+    assert await Everything.where(decimal > 0).sum("decimal") == Decimal("0.9")
+
+
+class Priced(ferro.Model, table="computed_priced"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    price: Decimal = ferro.Field(default=Decimal(5), db_type="numeric(6, 2)")
+
+
+@pytest.mark.usefixtures("db")
+async def test_decimals_have_the_digits_of_their_column() -> None:
+    await Priced.bulk_create([Priced(), Priced(price=Decimal("1.005")), Priced(price=Decimal(-3))])
+    prices = [str(it.price) for it in await Priced.select().order_by("id")]
+    assert prices == ["5.00", "1.01", "-3.00"]
+    (row,) = await Priced.where(price=5)
+    row.price = Decimal("2.5")
+    await row.save()
+    assert str((await Priced.get(row.id)).price) == "2.50"
+    with pytest.raises(ferro.ValueOutOfRange):
+        await Priced.create(price=Decimal(10_000))
+    with pytest.raises(ferro.ValueOutOfRange):
+        await Priced.select().update(price=lambda p: p.price * 10_000)
 
 
 @pytest.mark.usefixtures("db")

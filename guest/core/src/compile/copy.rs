@@ -79,9 +79,10 @@ impl<'a> Compiler<'a> {
             true => format!("CASE typeof({name}) WHEN 'real' THEN {OVERFLOW} ELSE {name} END"),
             false => name.to_owned(),
         };
+        let (before, after) = self.sized(field);
         Ok(match widens && !features.decimals && to.kind == ScalarType::Decimal {
-            true => format!("CAST({value} AS {})", self.dialect.cast_type(to.kind)),
-            false => value,
+            true => format!("{before}CAST({value} AS {}){after}", self.dialect.cast_type(to.kind)),
+            false => format!("{before}{value}{after}"),
         })
     }
 }

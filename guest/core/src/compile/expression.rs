@@ -7,7 +7,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Type;
-use crate::dialect::{self, OVERFLOW, Spelling as _};
+use crate::dialect::{self, DECIMAL_NEGATE, OVERFLOW, Spelling as _};
 use crate::error::unsupported;
 use crate::functions::{self, Function};
 use crate::sql::quoted;
@@ -188,6 +188,7 @@ impl<'a> Compiler<'a> {
         use UnaryOperator as U;
         let (before, after) = match operator {
             U::Not => ("NOT ", ""),
+            U::Negate if self.compares_decimals(&[operand])? => (DECIMAL_NEGATE, ")"),
             U::Negate => ("-", ""),
             U::IsNull => ("", " IS NULL"),
             U::IsNotNull => ("", " IS NOT NULL"),
@@ -213,6 +214,11 @@ impl<'a> Compiler<'a> {
         right: NodeRef,
     ) -> Result<(), Error> {
         use BinaryOperator as B;
+        if let Some(template) = self.dialect.decimals(operator)
+            && self.compares_decimals(&[left, right])?
+        {
+            return self.placed(template, left, right, Self::text_operand);
+        }
         match operator {
             B::Equal => self.comparison(left, " = ", right),
             B::NotEqual => self.comparison(left, " <> ", right),
@@ -257,6 +263,16 @@ impl<'a> Compiler<'a> {
             .dialect
             .template(operator)
             .ok_or_else(|| unsupported(format!("{operator:?} is not supported")))?;
+        self.placed(template, left, right, write)
+    }
+
+    fn placed(
+        &mut self,
+        template: &str,
+        left: NodeRef,
+        right: NodeRef,
+        write: fn(&mut Self, NodeRef) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.filled(template, |it, place| match place {
             0 => write(it, left),
             _ => write(it, right),

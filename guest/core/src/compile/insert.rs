@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use ferro_wit::plan::{Bind, Binding, Bulk, Step};
 use ferro_wit::query::{Conflict, Insert, Node, RowSource, SelectRef};
+use ferro_wit::schema::ColumnType;
 use ferro_wit::types::Error;
 
 use super::Compiler;
@@ -127,7 +128,7 @@ impl<'a> Compiler<'a> {
                     self.sql.push(", ");
                 }
                 let agreed = self.view().agreed(field);
-                self.as_enum(field, |it| match (agreed, rows) {
+                self.as_stored(field, |it| match (agreed, rows) {
                     (Some(value), _) => it.sql.forced(value, field.ty.kind, false),
                     (None, Rows::Parameters) => {
                         it.sql.parameter(position, field.ty.kind, field.ty.many);
@@ -204,8 +205,25 @@ impl<'a> Compiler<'a> {
             if position > 0 || !fields.is_empty() {
                 self.sql.push(", ");
             }
-            self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false));
+            self.as_stored(field, |it| it.sql.forced(value, field.ty.kind, false));
         }
+    }
+
+    /// Writes a value as its column keeps it: as the enum, or with the digits that it wants.
+    pub(super) fn as_stored(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
+        let (before, after) = self.sized(field);
+        self.sql.push(before);
+        self.as_enum(field, write);
+        self.sql.push(&after);
+    }
+
+    /// What stands before and behind a value that goes to a field of so many digits.
+    pub(super) fn sized(&self, field: &Field) -> (&'static str, String) {
+        let size = match &field.kind {
+            ColumnType::Decimal(Some(size)) => self.dialect.sized(size),
+            _ => None,
+        };
+        size.unwrap_or_default()
     }
 
     /// Writes a value, as the enum that its column wants.

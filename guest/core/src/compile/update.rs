@@ -101,10 +101,13 @@ impl<'a> Compiler<'a> {
             }
             self.sql.name(&field.column);
             self.sql.push(" = ");
+            let (before, after) = self.sized(field);
+            self.sql.push(before);
             match self.view().agreed(field) {
                 Some(value) => self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false)),
                 None => self.assigned(assignment.value, field.ty)?,
             }
+            self.sql.push(&after);
         }
         // A version counts the updates, whoever makes them, unless one sets it itself.
         let model = self.view().model;

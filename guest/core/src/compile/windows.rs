@@ -5,7 +5,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Type;
-use crate::dialect::Spelling as _;
+use crate::dialect::{DECIMAL_AVERAGE, DECIMAL_SUM, Spelling as _};
 use crate::error::unsupported;
 use crate::functions::{self, WindowFunction as W};
 
@@ -51,9 +51,12 @@ impl<'a> Compiler<'a> {
             _ => None,
         };
         self.sql.push(if cast.is_some() { "CAST(" } else { "" });
+        let decimal = !star && self.compares_decimals(&[argument])?;
         self.sql.push(match function {
             A::Count => "count(",
+            A::Sum if decimal => DECIMAL_SUM,
             A::Sum => "sum(",
+            A::Average if decimal => DECIMAL_AVERAGE,
             A::Average => "avg(",
             A::Minimum => "min(",
             A::Maximum => "max(",
@@ -64,7 +67,6 @@ impl<'a> Compiler<'a> {
         } else if function == A::Sum && of.is_some_and(|it| it.is(ScalarType::Float)) {
             self.number(argument)?;
         } else {
-            let decimal = self.compares_decimals(&[argument])?;
             self.comparand(argument, decimal, true)?;
         }
         self.sql.push(")");

@@ -42,6 +42,7 @@ pub(super) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String 
             format!("X'{high:016x}{low:016x}'")
         }
         Value::Float(it) if dialect == Dialect::Sqlite => sqlite_float(*it),
+        Value::Decimal(it) if dialect == Dialect::Sqlite => dialect.text(&filled(it, kind)),
         Value::Text(it) if scalar_of(kind) == (ScalarType::Text, false) => match kind {
             ColumnType::Enumeration(_) => cast(dialect.text(it)),
             _ => dialect.text(it),
@@ -91,6 +92,16 @@ fn bytes(dialect: Dialect, bytes: &[u8]) -> String {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+/// A decimal with as many digits after the point as its column has.
+fn filled(text: &str, kind: &ColumnType) -> String {
+    let ColumnType::Decimal(Some(size)) = kind else { return text.to_owned() };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    match usize::from(size.scale) {
+        0 => text.to_owned(),
+        scale => format!("{whole}.{fraction:0<scale$}"),
+    }
 }
 
 fn sqlite_float(value: f64) -> String {

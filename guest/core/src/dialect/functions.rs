@@ -42,6 +42,7 @@ pub(crate) fn template(
         }
         // A NaN is a text, and the largest of all.
         (F::Abs, Dialect::Sqlite) if kind == ScalarType::Float => "max({0}, -{0})",
+        (F::Abs, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_abs({0})",
         (F::Abs, _) => "abs({0})",
         // Floats from 2^53 on are whole, and a NaN, a text, comes after them. Its `round` adds a half,
         // which may make a whole of what is less.

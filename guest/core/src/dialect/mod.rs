@@ -5,6 +5,7 @@
 //! operands.
 
 use ferro_wit::query::{BinaryOperator, NullsOrder};
+use ferro_wit::schema::DecimalSize;
 use ferro_wit::types::{Dialect, ScalarType};
 
 use crate::typing::is_position;
@@ -115,6 +116,11 @@ pub(crate) trait Spelling {
     fn no_limit(self) -> Option<&'static str>;
     /// How an operator is written, for those that are not infix operators of both databases.
     fn template(self, operator: BinaryOperator) -> Option<&'static str>;
+    /// What the driver calculates with decimals, where they are texts.
+    fn decimals(self, operator: BinaryOperator) -> Option<&'static str>;
+    /// What stands before and behind a decimal that goes to a column of a size, where types of a size
+    /// do not see to that.
+    fn sized(self, size: &DecimalSize) -> Option<(&'static str, String)>;
     /// What stands before and behind a document for a part of it: by keys, and by positions in
     /// arrays.
     fn json_steps(self, steps: &[String]) -> (&'static str, String);
@@ -141,6 +147,11 @@ pub(crate) trait Spelling {
 
 /// The collation under which decimals, stored as text, compare as numbers.
 pub(crate) const DECIMAL_COLLATION: &str = " COLLATE \"ferro_decimal\"";
+
+/// How such decimals are negated, summed up and averaged: by functions of the driver.
+pub(crate) const DECIMAL_NEGATE: &str = "ferro_negate(";
+pub(crate) const DECIMAL_SUM: &str = "ferro_sum(";
+pub(crate) const DECIMAL_AVERAGE: &str = "ferro_average(";
 
 /// Raises an error, on SQLite: the one that an aggregate has for an overflow.
 pub(crate) const OVERFLOW: &str = "abs(-9223372036854775808)";
@@ -256,6 +267,26 @@ impl Spelling for Dialect {
             }
             _ => return None,
         })
+    }
+
+    fn decimals(self, operator: BinaryOperator) -> Option<&'static str> {
+        use BinaryOperator as B;
+        Some(match (self, operator) {
+            (Self::Sqlite, B::Add) => "ferro_add({0}, {1})",
+            (Self::Sqlite, B::Subtract) => "ferro_subtract({0}, {1})",
+            (Self::Sqlite, B::Multiply) => "ferro_multiply({0}, {1})",
+            (Self::Sqlite, B::Divide) => "ferro_divide({0}, {1})",
+            _ => return None,
+        })
+    }
+
+    fn sized(self, size: &DecimalSize) -> Option<(&'static str, String)> {
+        match self {
+            Self::Sqlite => {
+                Some(("ferro_sized(", format!(", {}, {})", size.precision, size.scale)))
+            }
+            Self::Postgres => None,
+        }
     }
 
     fn json_steps(self, steps: &[String]) -> (&'static str, String) {

@@ -55,9 +55,6 @@ impl Typing<'_> {
             functions::Function::NullIf => true,
             _ => around.nullable,
         };
-        if function == functions::Function::Abs {
-            self.check_exact(first.kind, "calculations with decimals are")?;
-        }
         let fallible = around.fallible || function.fallible();
         let lengthens = around.lengthens || function == functions::Function::Replace;
         Ok(Fact { nullable, fallible, lengthens, ..around }.with(result))
@@ -191,11 +188,8 @@ impl Typing<'_> {
             return Err(wrong());
         }
         match (function, ty.kind) {
-            (A::Sum | A::Average, S::Decimal) => {
-                self.check_exact(ty.kind, "sums and averages of decimals are")?;
-                Ok(S::Decimal)
-            }
             (A::Sum, S::Integer | S::Float) => Ok(ty.kind),
+            (A::Sum | A::Average, S::Decimal) => Ok(S::Decimal),
             (A::Average, S::Integer | S::Float) => Ok(S::Float),
             (A::Sum | A::Average, _) => Err(wrong()),
             (_, S::Boolean | S::Uuid | S::Blob | S::Json | S::Interval) => Err(wrong()),

@@ -114,16 +114,7 @@ impl Typing<'_> {
         {
             return Err(mismatch(format!("{} is no number", self.describe(ty))));
         }
-        self.check_exact(ty.kind, "calculations with decimals are")?;
         Ok(ty.kind)
-    }
-
-    /// Where decimals are kept as texts, calculations would be those of floats.
-    pub(super) fn check_exact(&self, kind: ScalarType, what: &str) -> Result<(), Error> {
-        match kind == ScalarType::Decimal && !self.dialect.features().decimals {
-            true => Err(unsupported(format!("{what} not supported on SQLite yet"))),
-            false => Ok(()),
-        }
     }
 
     pub(super) fn check_comparable(&self, left: Fact, right: Fact) -> Result<(), Error> {

@@ -632,7 +632,18 @@ impl Random {
             return self.parameter(S::Decimal, Value::Decimal(value.into()));
         }
         let own = self.nodes.field("balance");
-        match self.below(6) {
+        match self.below(8) {
+            6 => {
+                let (left, right) = (self.decimal(depth - 1), self.decimal(depth - 1));
+                let operator = self.pick(&[B::Add, B::Subtract, B::Multiply, B::Divide]);
+                self.nodes.binary(left, operator, right)
+            }
+            7 => {
+                let (value, age) = (self.decimal(depth - 1), self.nodes.field("age"));
+                let negated = self.nodes.unary(U::Negate, value);
+                let size = self.nodes.call("abs", &[negated]);
+                self.nodes.binary(size, B::Subtract, age)
+            }
             0 => {
                 let other = self.decimal(depth - 1);
                 let name = self.pick(&["null-if", "coalesce"]);
@@ -647,7 +658,8 @@ impl Random {
                 self.nodes.case(&[(when, own)], None)
             }
             3 => {
-                let most = self.nodes.aggregate(A::Maximum, own);
+                let function = self.pick(&[A::Maximum, A::Sum, A::Average]);
+                let most = self.nodes.aggregate(function, own);
                 let select = self.push(Select { projection: outputs(&[most]), ..all("User") });
                 self.nodes.add(Node::Subquery(select))
             }

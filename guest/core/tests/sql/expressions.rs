@@ -257,7 +257,7 @@ sqlite: "t0"."age" % ?1
 postgres: CAST("t0"."age" AS bigint) % NULLIF($1, 0)
 "##);
     insta::assert_snapshot!(calculate(B::Multiply, "balance", ScalarType::Decimal), @r##"
-sqlite: unsupported: node 2: calculations with decimals are not supported on SQLite yet
+sqlite: ferro_multiply("t0"."balance", ?1)
 postgres: "t0"."balance" * $1
 "##);
     insta::assert_snapshot!(output(|it| {

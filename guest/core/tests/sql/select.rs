@@ -265,13 +265,13 @@ postgres: SELECT count(DISTINCT "t0"."name") FILTER (WHERE "t0"."age" > $1), min
 }
 
 #[test]
-fn sums_of_decimals_are_exact_or_refused() {
+fn sums_of_decimals_are_exact() {
     let mut nodes = Nodes::default();
     let balance = nodes.field("balance");
     let sum = nodes.aggregate(AggregateFunction::Sum, balance);
     let query = nodes.select(Select { projection: outputs(&[sum]), ..all("User") });
     insta::assert_snapshot!(plan(&query), @r##"
-sqlite: unsupported: node 1: sums and averages of decimals are not supported on SQLite yet
+sqlite: SELECT ferro_sum("t0"."balance") FROM "user" AS "t0"
 postgres: SELECT sum("t0"."balance") FROM "user" AS "t0"
 "##);
 }

@@ -56,8 +56,10 @@ fn kind_of_message(message: &str) -> ErrorKind {
         "pattern too complex",
     ];
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if message.contains("integer overflow") {
+    if has_any(&["integer overflow", "numeric field overflow"]) {
         ErrorKind::ValueOutOfRange
+    } else if message.contains("a stored decimal is none") {
+        ErrorKind::DecodeFailed
     } else if has_any(&UNDEFINED) {
         ErrorKind::UndefinedObject
     } else if has_any(&LIMITS) {

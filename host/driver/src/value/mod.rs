@@ -17,6 +17,7 @@
 
 pub(crate) mod array;
 pub(crate) mod decimal;
+pub(crate) mod exact;
 pub(crate) mod interval;
 pub(crate) mod json;
 pub(crate) mod postgres;

@@ -24,7 +24,7 @@ pub(super) fn is_opaque(sql: &str) -> bool {
     }
 }
 
-type Function =
+pub(super) type Function =
     unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
 
 const FUNCTIONS: [(&CStr, c_int, Function); 5] = [
@@ -38,32 +38,50 @@ const FUNCTIONS: [(&CStr, c_int, Function); 5] = [
 /// Puts these functions in the place of SQLite's own, on a connection that is open and not used
 /// meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
-    let flags = ffi::SQLITE_UTF8 | ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS;
-    for (name, count, function) in FUNCTIONS {
+    create(raw, &FUNCTIONS)
+}
+
+/// What all functions are.
+pub(super) const FLAGS: c_int =
+    ffi::SQLITE_UTF8 | ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS;
+
+/// Adds functions, each with the number of its arguments, to a connection that is open and not used
+/// meanwhile.
+pub(super) fn create(
+    raw: *mut ffi::sqlite3,
+    functions: &[(&CStr, c_int, Function)],
+) -> Result<(), sqlx::Error> {
+    for (name, count, function) in functions {
         // SAFETY: the connection is open; the function takes what SQLite gives it, needs no data of
         // its own, and lives as long as the program.
         let code = unsafe {
             ffi::sqlite3_create_function_v2(
                 raw,
                 name.as_ptr(),
-                count,
-                flags,
+                *count,
+                FLAGS,
                 ptr::null_mut(),
-                Some(function),
+                Some(*function),
                 None,
                 None,
                 None,
             )
         };
-        if code != ffi::SQLITE_OK {
-            return Err(Failure::new(code, "SQLite does not take a function").into());
-        }
+        taken(code)?;
     }
     Ok(())
 }
 
+/// Whether SQLite took a function.
+pub(super) fn taken(code: c_int) -> Result<(), sqlx::Error> {
+    match code {
+        ffi::SQLITE_OK => Ok(()),
+        code => Err(Failure::new(code, "SQLite does not take a function").into()),
+    }
+}
+
 /// The arguments of a call, and where its result goes. A result that is never given is null.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     context: *mut ffi::sqlite3_context,
     values: &'a [*mut ffi::sqlite3_value],
 }
@@ -72,7 +90,7 @@ impl Call<'_> {
     /// # Safety
     ///
     /// What SQLite gave to a function, within that function.
-    unsafe fn new(
+    pub(super) unsafe fn new(
         context: *mut ffi::sqlite3_context,
         count: c_int,
         values: *mut *mut ffi::sqlite3_value,
@@ -82,14 +100,23 @@ impl Call<'_> {
         Self { context, values: unsafe { slice::from_raw_parts(values, count) } }
     }
 
+    /// A call without arguments.
+    ///
+    /// # Safety
+    ///
+    /// What SQLite gave to a function, within that function.
+    pub(super) unsafe fn bare(context: *mut ffi::sqlite3_context) -> Self {
+        Self { context, values: &[] }
+    }
+
     /// The type of an argument.
-    fn kind(&self, index: usize) -> c_int {
+    pub(super) fn kind(&self, index: usize) -> c_int {
         // SAFETY: an argument of this call.
         unsafe { ffi::sqlite3_value_type(self.values[index]) }
     }
 
     /// The bytes of an argument, of a number those of its text; none of a null.
-    fn bytes(&self, index: usize) -> Option<&[u8]> {
+    pub(super) fn bytes(&self, index: usize) -> Option<&[u8]> {
         let value = self.values[index];
         // SAFETY: an argument of this call, which nothing changes until the call ends: only its
         // first reading may turn a number into a text. SQLite says how many bytes there are.
@@ -113,14 +140,19 @@ impl Call<'_> {
     }
 
     /// SQLite makes an error of a text that is too long.
-    fn give_text(&self, text: &[u8]) {
+    pub(super) fn give_text(&self, text: &[u8]) {
         let (start, length) = (text.as_ptr().cast(), text.len() as u64);
         let copied = ffi::SQLITE_TRANSIENT();
         // SAFETY: the context of this call; SQLite copies the text before it returns.
         unsafe { ffi::sqlite3_result_text64(self.context, start, length, copied, super::UTF8) }
     }
 
-    fn give_no_memory(&self) {
+    pub(super) fn give_error(&self, message: &CStr) {
+        // SAFETY: the context of this call; SQLite copies the message, which ends in a NUL.
+        unsafe { ffi::sqlite3_result_error(self.context, message.as_ptr(), -1) }
+    }
+
+    pub(super) fn give_no_memory(&self) {
         // SAFETY: the context of this call.
         unsafe { ffi::sqlite3_result_error_nomem(self.context) }
     }

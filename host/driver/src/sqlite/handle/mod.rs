@@ -19,6 +19,7 @@
 
 #![expect(unsafe_code, reason = "SQLite is a library in C")]
 
+mod decimals;
 mod functions;
 mod harden;
 mod memory;
