@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ferro_wit::plan::{Bind, Binding, Step};
+use ferro_wit::plan::{Bind, Binding, Origin, Step};
 use ferro_wit::types::{ColumnInfo, Dialect, Error, ScalarType};
 
 use crate::dialect::Spelling as _;
@@ -146,7 +146,11 @@ impl Sql {
     }
 
     /// The statement as a step of a plan.
-    pub(crate) fn into_step(self, columns: Vec<ColumnInfo>) -> Result<Step, Error> {
+    pub(crate) fn into_step(
+        self,
+        columns: Vec<ColumnInfo>,
+        origins: Vec<Option<Origin>>,
+    ) -> Result<Step, Error> {
         self.check_size()?;
         let ahead: Vec<_> = self.stands_ahead().map(String::as_str).collect();
         let sql = match (ahead.is_empty(), self.recursive) {
@@ -158,6 +162,7 @@ impl Sql {
             sql,
             binds: self.binds,
             columns,
+            origins,
             attachment: None,
             rows_per_statement: None,
             bulk: None,
@@ -237,7 +242,7 @@ mod tests {
         for index in [4, 2, 4] {
             sql.parameter(index, ScalarType::Text, false);
         }
-        let step = sql.into_step(Vec::new()).unwrap();
+        let step = sql.into_step(Vec::new(), Vec::new()).unwrap();
         assert_eq!(step.sql, "?1?2?1");
         assert_eq!(step.binds.len(), 2);
     }

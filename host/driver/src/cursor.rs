@@ -1,5 +1,6 @@
 //! Rows on their way, batch by batch.
 
+mod labels;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
@@ -7,12 +8,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use ferro_wit::plan::{Plan, Step};
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
+use self::labels::Labels;
 use crate::column::split_off;
 use crate::run::place::{Ending, Place};
 use crate::run::steps::Steps;
@@ -59,11 +65,19 @@ pub struct Cursor {
     steps: Option<Box<Steps>>,
 }
 
-/// What a statement has still to say.
+/// How long the rest of an answer is read that nobody waits for, and by how many rows. To open another
+/// connection takes some milliseconds on the same machine, and a hundred with TLS.
+const MOMENT: Duration = Duration::from_millis(10);
+const SKIPPED: u32 = 500;
+
+/// What a statement has still to say. Where it is dropped before that, its connection is lost if much
+/// is left.
 struct Events {
     stream: BoxStream<'static, Result<Event, Error>>,
     /// How many rows the next batch may have.
     wanted: Wanted,
+    /// Where to see whether much is left; none where all was said, or where it is of no use.
+    runtime: Option<Handle>,
 }
 
 type Wanted = Arc<AtomicU32>;
@@ -72,6 +86,8 @@ pub(crate) enum Event {
     /// The columns, where the plan does not tell: once, before the rows.
     Columns(Option<Vec<ColumnInfo>>),
     Batch(Batch),
+    /// The last of them: the connection has gone back.
+    Last(Batch),
 }
 
 enum Columns {
@@ -104,6 +120,10 @@ impl Planned {
     pub(crate) fn step(&self) -> &Step {
         &self.plan.steps[self.index]
     }
+
+    fn labels(&self) -> Labels<'_> {
+        Labels::of_step(self.step())
+    }
 }
 
 impl Events {
@@ -112,25 +132,60 @@ impl Events {
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
         let wanted = Wanted::default();
-        Self { stream: events(Arc::clone(&wanted)).boxed(), wanted }
+        Self { stream: events(Arc::clone(&wanted)).boxed(), wanted, runtime: None }
+    }
+
+    /// What comes next, with as many rows at most; none at the end.
+    async fn next(&mut self, max_rows: u32) -> Option<Result<Event, Error>> {
+        self.wanted.store(max_rows, Ordering::Relaxed);
+        let event = self.stream.next().await;
+        if !matches!(event, Some(Ok(Event::Columns(_) | Event::Batch(_)))) {
+            self.runtime = None;
+        }
+        event
+    }
+
+    /// Reads on for a moment.
+    async fn skip(mut self) {
+        let end = Instant::now() + MOMENT;
+        let skipping = async {
+            while self.next(SKIPPED).await.is_some() && Instant::now() < end {
+                yield_now().await;
+            }
+        };
+        // What is left is dropped, and the connection with it.
+        let _ = timeout_at(end, skipping).await;
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            let stream = std::mem::replace(&mut self.stream, stream::empty().boxed());
+            let rest = Self { stream, wanted: Arc::clone(&self.wanted), runtime: None };
+            runtime.spawn(rest.skip());
+        }
     }
 }
 
 impl Cursor {
-    /// Reads events up to the columns, so that what is wrong with a statement is known now.
+    /// Reads events up to the columns, so that what is wrong with a statement is known now. From there
+    /// on, what is not read may be skipped in the `runtime`.
     pub(crate) async fn start<S>(
         planned: Option<Planned>,
+        runtime: Option<Handle>,
         events: impl FnOnce(Wanted) -> S,
     ) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
         let mut events = Events::new(events);
-        let described = match events.stream.next().await {
+        let described = match events.next(0).await {
             Some(Ok(Event::Columns(described))) => described,
             Some(Err(error)) => return Err(error),
-            Some(Ok(Event::Batch(_))) | None => return Err(out_of_turn()),
+            Some(Ok(Event::Batch(_) | Event::Last(_))) | None => return Err(out_of_turn()),
         };
+        events.runtime = runtime;
         let columns = Columns::new(planned, described.unwrap_or_default());
         Ok(Self { events: Some(events), ..Self::with_columns(columns) })
     }
@@ -221,8 +276,8 @@ impl Cursor {
     /// # Errors
     ///
     /// Why the statement failed half-way; `decode-failed` for a stored value that cannot be read,
-    /// with its column, the number of its row in the message, and its table where the database
-    /// tells. After an error, the same error again.
+    /// with its column, its table where plan or database tell, and in the message the number of its
+    /// row, with its key where the plan reads that. After an error, the same error again.
     ///
     /// # Cancel safety
     ///
@@ -267,9 +322,8 @@ impl Cursor {
             return Some(Ok(batch));
         }
         let events = self.events.as_mut()?;
-        events.wanted.store(max_rows, Ordering::Relaxed);
-        Some(match events.stream.next().await? {
-            Ok(Event::Batch(batch)) => Ok(batch),
+        Some(match events.next(max_rows).await? {
+            Ok(Event::Batch(batch) | Event::Last(batch)) => Ok(batch),
             Ok(Event::Columns(_)) => Err(out_of_turn()),
             Err(error) => Err(error),
         })
@@ -289,8 +343,9 @@ async fn end(
     ending: Ending,
     last: Option<Batch>,
 ) -> impl Iterator<Item = Result<Event, Error>> {
-    let failure = place.end(ending).await.err().map(Err);
-    last.map(|batch| Ok(Event::Batch(batch))).into_iter().chain(failure)
+    let failure = place.end(ending).await.err();
+    let event = if failure.is_some() { Event::Batch } else { Event::Last };
+    last.map(|batch| Ok(event(batch))).into_iter().chain(failure.map(Err))
 }
 
 /// A value of a row that cannot be read: in which column, and why.
@@ -301,26 +356,6 @@ fn admit(size: usize, most: usize) -> Result<(), Fault> {
     match size <= most {
         true => Ok(()),
         false => Err(Fault::new(ErrorKind::LimitExceeded, "is of a row that is too large")),
-    }
-}
-
-/// What is wrong with a column, or with its value in the row of a number, and the table and the
-/// column that it is of where the database told.
-fn decode_error(
-    columns: &[ColumnInfo],
-    origin: Option<(String, String)>,
-    number: Option<u64>,
-    (index, fault): Unreadable,
-) -> Error {
-    let info = columns.get(index);
-    let path = info.map(|it| it.path.join(".")).unwrap_or_default();
-    let error = match number {
-        Some(number) => fault.at(format_args!("the value of column `{path}` in row {number}")),
-        None => fault.at(format_args!("column `{path}`")),
-    };
-    match origin {
-        Some((table, column)) => Error { table: Some(table), column: Some(column), ..error },
-        None => Error { column: info.and_then(|it| it.path.last().cloned()), ..error },
     }
 }
 

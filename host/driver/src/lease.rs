@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
@@ -89,6 +90,16 @@ impl Lease {
             Some(raw) => raw,
             None => unreachable!("only `release` and `drop` take the connection, and both end it"),
         }
+    }
+
+    /// Whether another caller may have the connection later, perhaps after it was reset.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.traces != Traces::Stranger
+    }
+
+    /// The runtime that gives the connection back.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.parking.runtime().clone()
     }
 
     /// Whether SQLx has lent the connection to this caller, which it tests before.

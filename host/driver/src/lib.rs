@@ -20,7 +20,8 @@
 //! # Statements that nobody waits for
 //!
 //! A statement whose future or cursor is dropped ends at the database, too, and its place in the
-//! pool is free at once. SQLite ends it within some thousand steps of its machine; one step may be a
+//! pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in which the
+//! connection is kept if few of its rows are left. SQLite ends it within some thousand steps of its machine; one step may be a
 //! long one, such as sorting what was collected or waiting for a lock, which `busy_timeout` bounds.
 //! PostgreSQL from version 14 on, on any system but Windows, looks every 500 ms whether its client
 //! is still there; older servers find out when they next send a row. Behind a pooler in transaction
@@ -51,4 +52,5 @@ pub use databases::Databases;
 pub use fence::{Fence, RawSql, TableRights};
 pub use options::{ConnectOptions, PoolOptions, SqliteOptions};
 pub use run::Execution;
+pub use run::migration::Migration;
 pub use transaction::Transaction;

@@ -171,7 +171,8 @@ fn number<'a>(
     let wanted = wanted(marks, dollars);
     if wanted != given {
         return Err(invalid(format!(
-            "the statement takes {wanted} parameters, but {given} were given"
+            "the statement takes {wanted} parameters, but {given} were given: a placeholder is `?` \
+             or `$1`"
         )));
     }
     let mut used = vec![false; given];

@@ -5,7 +5,7 @@ pub(crate) mod binds;
 mod bulk;
 mod describe;
 mod keys;
-mod migration;
+pub(crate) mod migration;
 pub(crate) mod place;
 pub(crate) mod steps;
 
@@ -241,8 +241,9 @@ async fn open(
             let sql = describe::typed(&step.sql, describe::of_step(step));
             let request = cursor::postgres::Request { sql, arguments, keep, most };
             let reader = cursor::postgres::Planned::new(planned.clone());
+            let runtime = place.runtime_to_skip();
             let events = |it| cursor::postgres::events(place, request, reader, it);
-            Cursor::start(Some(planned), events).await
+            Cursor::start(Some(planned), runtime, events).await
         }
     }
 }
@@ -288,7 +289,9 @@ pub(crate) async fn fetch_raw(
                     Err(error) => return Err(place.fail(error).await),
                 };
                 let request = cursor::postgres::Request { sql, arguments, keep, most };
-                Cursor::start(None, |it| cursor::postgres::events(place, request, reader, it)).await
+                let runtime = place.runtime_to_skip();
+                let events = |it| cursor::postgres::events(place, request, reader, it);
+                Cursor::start(None, runtime, events).await
             }
         }
     };

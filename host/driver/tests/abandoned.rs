@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod rows;
 mod support;
 
 use std::time::{Duration, Instant};
 
-use ferro_driver::{Cursor, Database};
+use ferro_driver::{Cursor, Database, Fence};
 use ferro_test_support::postgres;
-use ferro_wit::types::{ErrorKind, Value};
+use ferro_wit::plan::Effect;
+use ferro_wit::types::{ErrorKind, ScalarType, Value};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -221,6 +223,53 @@ async fn p5_a_connection_to_sqlite_outlives_the_cursor_that_was_dropped() {
     assert_eq!(one(&world.database, "SELECT total_changes()").await, Value::Integer(1));
     let long = format!("SELECT count(*) FROM ({})", numbers(100_000));
     assert_eq!(one(&world.database, &long).await, Value::Integer(100_000));
+}
+
+/// More than the server sends at once, and no more than is read in a moment.
+const POSTGRES_FEW: &str = "SELECT n::bigint AS n FROM generate_series(1, 1000) AS n";
+
+#[tokio::test]
+async fn a_connection_to_postgres_outlives_a_cursor_that_is_dropped_near_its_end() {
+    let world = World::postgres().await;
+    let columns = vec![rows::column("n", ScalarType::Integer)];
+    let plan = || rows::plan(Effect::Read, POSTGRES_FEW, vec![], columns.clone());
+    let reader = Fence { read_only: true, ..Fence::default() };
+    let reader = world.database.fenced(reader).unwrap();
+    for attempt in 1.. {
+        let before = backend(&world.database).await;
+        drop(read_one(world.database.fetch_raw(POSTGRES_FEW, vec![]).await.unwrap()).await);
+        for database in [&world.database, &reader] {
+            let execution = rows::execution(plan(), vec![]);
+            drop(read_one(database.fetch(execution).await.unwrap()).await);
+        }
+        // The machine may be so busy that a moment was too short.
+        match backend(&world.database).await == before {
+            true => break,
+            false => assert!(attempt < 20, "no connection is kept"),
+        }
+    }
+    world.assert_ended().await;
+
+    let before = backend(&world.database).await;
+    drop(read_one(world.database.fetch_raw(POSTGRES_ROWS, Vec::new()).await.unwrap()).await);
+    assert_ne!(backend(&world.database).await, before, "nobody waits for the rest");
+}
+
+#[tokio::test]
+async fn a_write_in_a_transaction_of_its_own_is_not_kept_because_its_cursor_is_dropped() {
+    let world = World::postgres().await;
+    let settings = [("app.tenant".to_owned(), "7".to_owned())].into();
+    let writer = world.database.fenced(Fence { settings, ..Fence::default() }).unwrap();
+    let columns = vec![rows::column("n", ScalarType::Integer)];
+    let insert = format!("INSERT INTO t {POSTGRES_FEW} RETURNING n::bigint");
+    let insert = rows::execution(rows::plan(Effect::Write, &insert, vec![], columns), vec![]);
+    drop(read_one(writer.fetch(insert).await.unwrap()).await);
+    world.assert_ended().await;
+    assert_eq!(one(&world.observer, "SELECT count(*) FROM t").await, Value::Integer(0));
+}
+
+async fn backend(database: &Database) -> Value {
+    one(database, "SELECT pg_backend_pid()").await
 }
 
 #[tokio::test]

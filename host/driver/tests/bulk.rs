@@ -3,14 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod proxy;
 mod rows;
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use ferro_driver::{Database, Execution, Fence, Transaction};
 use ferro_test_support::postgres;
+use ferro_wit::plan::Effect;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Interval, ScalarType, Value};
 use tokio::time::timeout;
 
@@ -347,6 +350,52 @@ async fn a_stream_belongs_to_its_transaction() {
     assert_eq!(write(&transaction, integers(MANY)).await.unwrap(), u64::from(MANY));
     transaction.commit().await.unwrap();
     assert_eq!(count(&database, "t").await, i64::from(MANY));
+    assert_eq!(how(&database).await, STREAM);
+}
+
+/// What is sent to ask for a sign of life alone.
+const SYNC: &[u8] = b"S\0\0\0\x04";
+
+#[tokio::test]
+async fn a_large_batch_needs_no_sign_of_life_but_what_is_asked_of_the_catalog() {
+    let lost = Arc::new(AtomicBool::new(false));
+    let signs = Arc::new(AtomicU32::new(0));
+    let (loses, counts) = (Arc::clone(&lost), Arc::clone(&signs));
+    let url = postgres::url();
+    let network = proxy::through(&url, move |sender, bytes| {
+        let asked = sender == proxy::Sender::Client;
+        counts.fetch_add(u32::from(asked && bytes == SYNC), Ordering::Relaxed);
+        match asked && loses.swap(false, Ordering::Relaxed) {
+            true => proxy::Fate::CutBefore,
+            false => proxy::Fate::Pass,
+        }
+    });
+    let single = options(|it| it.pool.max_connections = 1);
+    let database = Database::connect(&network.await, &single).await.unwrap();
+    run(&database, &[TABLE]).await;
+    // After SQL text the connection is reset; after a plan it is at hand, for a second.
+    let emptied = async || {
+        run(&database, &["TRUNCATE t"]).await;
+        let columns = vec![rows::column("n", ScalarType::Integer)];
+        let plan = rows::plan(Effect::Read, "SELECT n FROM t", vec![], columns);
+        let cursor = database.fetch(rows::execution(plan, vec![])).await.unwrap();
+        assert_eq!(rows::rows(cursor).await.len(), 0);
+    };
+    for attempt in 1.. {
+        emptied().await;
+        let before = signs.load(Ordering::Relaxed);
+        assert_eq!(write(&database, "t", integers(MANY)).await.unwrap(), u64::from(MANY));
+        match signs.load(Ordering::Relaxed) == before {
+            true => break,
+            false => assert!(attempt < 20, "it is asked for a sign of life each time"),
+        }
+    }
+    assert_eq!(how(&database).await, STREAM);
+    // Where it has died at hand, it is replaced in silence.
+    emptied().await;
+    lost.store(true, Ordering::Relaxed);
+    assert_eq!(write(&database, "t", integers(MANY)).await.unwrap(), u64::from(MANY));
+    assert!(!lost.load(Ordering::Relaxed));
     assert_eq!(how(&database).await, STREAM);
 }
 

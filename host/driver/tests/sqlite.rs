@@ -464,6 +464,48 @@ async fn values_of_every_class_come_back_and_cursors_may_be_dropped_anywhere() {
 }
 
 #[tokio::test]
+async fn sums_of_decimals_end_with_their_statement_however_that_ends() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    let amounts = "VALUES (1, '0.10'), (1, '2'), (2, NULL), (3, '-7.25'), (3, 'NaN')";
+    run(&database, &["CREATE TABLE v (n INTEGER, d TEXT)", &format!("INSERT INTO v {amounts}")])
+        .await;
+    let sums = "SELECT ferro_sum(d), ferro_average(d) FROM v GROUP BY n ORDER BY n";
+    let moving = "SELECT ferro_sum(d) OVER (ORDER BY n ROWS 1 PRECEDING) FROM v ORDER BY n";
+    for (sql, first) in [(sums, "2.10"), (moving, "0.10")] {
+        for batches in 0..=3 {
+            let mut cursor = database.fetch_raw(sql, vec![]).await.unwrap();
+            for batch in 0..batches {
+                let found = cursor.next(1).await.unwrap().map(|it| it.columns[0].get(0).unwrap());
+                assert!(batch > 0 || found == Some(Value::Text(first.into())), "{found:?}");
+            }
+        }
+    }
+    // One that fails half-way, and one that begins with nothing.
+    run(&database, &["INSERT INTO v VALUES (3, 'seven')"]).await;
+    for sql in [sums, moving] {
+        let mut cursor = database.fetch_raw(sql, vec![]).await.unwrap();
+        let failed = loop {
+            match cursor.next(1).await {
+                Ok(Some(_)) => {}
+                outcome => break outcome,
+            }
+        };
+        assert_eq!(failed.unwrap_err().kind, ErrorKind::DecodeFailed);
+    }
+    let mut nothing =
+        database.fetch_raw("SELECT ferro_sum(d) FROM v WHERE n = 9", vec![]).await.unwrap();
+    assert_eq!(nothing.next(1).await.unwrap().unwrap().columns[0].get(0), Some(Value::Null));
+    let huge = "SELECT ferro_multiply(ferro_sized('1', 1000, 999), ferro_divide('1', '3')), \
+                ferro_sized('1', 1001, 0)";
+    let refused = database.fetch_raw(huge, vec![]).await;
+    let refused = match refused {
+        Ok(mut cursor) => cursor.next(1).await.map(drop),
+        Err(error) => Err(error),
+    };
+    assert!(refused.unwrap_err().message.contains("ferro_sized"));
+}
+
+#[tokio::test]
 async fn p3_a_write_that_takes_its_time_is_done_once() {
     let (database, _folder) = file(Duration::from_secs(5)).await;
     run(&database, &["CREATE TABLE t (n INTEGER)"]).await;

@@ -52,7 +52,15 @@ fn step(
     attachment: Option<Attachment>,
 ) -> Step {
     let columns: Vec<ColumnInfo> = columns.iter().map(|it| column(it.0, it.1)).collect();
-    Step { sql: sql.into(), binds, columns, attachment, rows_per_statement: None, bulk: None }
+    Step {
+        sql: sql.into(),
+        binds,
+        columns,
+        origins: Vec::new(),
+        attachment,
+        rows_per_statement: None,
+        bulk: None,
+    }
 }
 
 fn parents(filter: &str) -> Step {
@@ -71,7 +79,8 @@ fn children(dialect: Dialect) -> Step {
 }
 
 fn plan(steps: Vec<Step>) -> Execution {
-    let plan = Plan { effect: Effect::Read, steps, atomic: true, agreements: vec![] };
+    let plan =
+        Plan { effect: Effect::Read, steps, atomic: true, agreements: vec![], recipients: vec![] };
     execution(plan, vec![])
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ferro_driver::{Database, Execution};
 use ferro_test_support::postgres;
-use ferro_wit::plan::{Bind, Binding, Effect, Plan, Step};
+use ferro_wit::plan::{Bind, Binding, Effect, Origin, Plan, Step};
 use ferro_wit::types::{
     Arrays, Batch, Column, ColumnInfo, Dialect, ErrorKind, Interval, ScalarType, Scalars, Value,
 };
@@ -198,12 +198,20 @@ async fn round_trip(database: &Database, kind: ScalarType, many: bool, values: &
         sql: format!("INSERT INTO {table} (v) VALUES ({mark})"),
         binds: vec![Bind { source, kind, many }],
         columns: vec![],
+        origins: vec![],
         attachment: None,
         rows_per_statement: Some(1),
         bulk: None,
     };
-    let written =
-        |steps| Arc::new(Plan { effect: Effect::Write, steps, atomic: true, agreements: vec![] });
+    let written = |steps| {
+        Arc::new(Plan {
+            effect: Effect::Write,
+            steps,
+            atomic: true,
+            agreements: vec![],
+            recipients: vec![],
+        })
+    };
 
     let one = written(vec![single(Binding::Parameter(0))]);
     for value in values {
@@ -529,8 +537,8 @@ async fn stored_values_that_cannot_be_read_name_their_column() {
     assert_eq!(rows::count(&database, "w").await, 1, "the connection is at rest");
 }
 
-#[tokio::test]
-async fn a_row_that_cannot_be_read_is_named_by_its_number_with_table_and_column() {
+/// A table on both databases whose second day cannot be read, and what kind of days it has.
+async fn unreadable_days() -> [(Database, ScalarType); 2] {
     let [sqlite, postgres] = both().await;
     run(
         &sqlite,
@@ -545,7 +553,12 @@ async fn a_row_that_cannot_be_read_is_named_by_its_number_with_table_and_column(
         ],
     )
     .await;
-    for (database, kind) in [(sqlite, ScalarType::Date), (postgres, ScalarType::Timestamp)] {
+    [(sqlite, ScalarType::Date), (postgres, ScalarType::Timestamp)]
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_by_its_number_with_table_and_column() {
+    for (database, kind) in unreadable_days().await {
         let planned = || {
             let columns = vec![rows::column("d", kind)];
             execution(plan(Effect::Read, "SELECT day AS d FROM w", vec![], columns), vec![])
@@ -574,6 +587,35 @@ async fn a_row_that_cannot_be_read_is_named_by_its_number_with_table_and_column(
         let latest = execution(plan(Effect::Read, sql, vec![], columns), vec![]);
         let error = database.fetch(latest).await.unwrap().next(1).await.unwrap_err();
         assert_eq!((error.table, error.column.as_deref()), (None, Some("latest")));
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_by_its_key_where_the_plan_tells_that() {
+    let text = |length| format!("CAST('{}' AS text)", "x".repeat(length));
+    let long = format!(", whose `key` is \"{}\",", "x".repeat(256));
+    for (database, kind) in unreadable_days().await {
+        for (key, key_kind, known) in [
+            ("CAST(7 AS bigint)", ScalarType::Integer, ", whose `key` is 7,"),
+            (&text(256), ScalarType::Text, &long),
+            // One that is too long, one that is null, and one that cannot be read either.
+            (&text(257), ScalarType::Text, ""),
+            ("CAST(NULL AS bigint)", ScalarType::Integer, ""),
+            ("day", kind, ""),
+        ] {
+            let columns = vec![rows::column("d", kind), rows::column("key", key_kind)];
+            let mut plan =
+                plan(Effect::Read, &format!("SELECT day, {key} FROM w"), vec![], columns);
+            plan.steps[0].origins = [("day", false), ("key", true)]
+                .map(|(column, key)| Some(Origin { table: "w".into(), column: column.into(), key }))
+                .into();
+            let mut cursor = database.fetch(execution(plan, vec![])).await.unwrap();
+            let error = cursor.next(9).await.unwrap_err();
+            let start = format!("the value of column `d` in row 2{known} ");
+            assert!(error.message.starts_with(&start), "{error}");
+            let place = (error.table.as_deref(), error.column.as_deref());
+            assert_eq!(place, (Some("w"), Some("day")));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn for_plugin(error: &Error, policy: &Policy, schema: &Schema) -> Err
     let table = model.and(error.table.as_deref());
     Error {
         kind: error.kind,
-        message: match is_about_the_call(error) {
+        message: match is_about_the_call(error) || is_about_a_value(error, column) {
             true => error.message.clone(),
             false => message(error.kind, constraint, table, column),
         },
@@ -45,6 +45,12 @@ fn is_about_the_call(error: &Error) -> bool {
         ErrorKind::ValueOutOfRange,
     ];
     error.code.is_none() && error.table.is_none() && kinds.contains(&error.kind)
+}
+
+/// The driver cannot read a value of a column in the scope: its message is Ferro's, and tells of a row
+/// of the caller's what the caller reads.
+fn is_about_a_value(error: &Error, visible_column: Option<&str>) -> bool {
+    error.kind == ErrorKind::DecodeFailed && error.code.is_none() && visible_column.is_some()
 }
 
 fn is_table(model: &Model, table: &str) -> bool {
@@ -216,6 +222,18 @@ mod tests {
             ..Error::new(ErrorKind::CheckViolation, "CHECK constraint failed: note_id_check")
         };
         assert_eq!(seen(failed.clone()).constraint, failed.constraint);
+    }
+
+    #[test]
+    fn k2_a_value_that_cannot_be_read_is_explained_if_its_column_is_in_the_scope() {
+        let unreadable =
+            |column: &str| Error { code: None, constraint: None, ..violation("note", column, "") };
+        let unreadable = |column| Error { kind: ErrorKind::DecodeFailed, ..unreadable(column) };
+        assert_eq!(seen(unreadable("id")), unreadable("id"));
+        let hidden = seen(unreadable("secret"));
+        assert_eq!(hidden.message, "a stored value cannot be decoded: table `note`");
+        let of_server = seen(Error { code: Some("22P02".into()), ..unreadable("id") });
+        assert!(!of_server.message.contains("hunter2"), "{of_server}");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl<'a> Compiler<'a> {
             self.check_rows_of_relation(select)?;
         }
         let mut columns = self.typing.projected(load.projection)?;
-        columns.extend(load.extra.iter().map(Extra::column));
+        columns.extend(self.extra_columns());
 
         self.sql.push("SELECT ");
         self.projection(load.projection, false)?;
@@ -130,6 +130,12 @@ impl<'a> Compiler<'a> {
             self.typing.check_rowwise(node)?;
         }
         Ok(())
+    }
+
+    /// The columns that come after those of a projection.
+    pub(super) fn extra_columns(&self) -> Vec<Column<'a>> {
+        let row = self.typing.frame().row;
+        self.extra.iter().map(|it| it.column(row)).collect()
     }
 
     /// Writes the columns that come after those of a projection.
@@ -456,12 +462,13 @@ impl<'a> Extra<'a> {
         }
     }
 
-    pub(super) fn column(&self) -> Column<'a> {
-        Column {
-            name: self.name(),
-            ty: Some(self.like().ty),
-            nullable: matches!(self, Self::Field(field) if field.nullable),
-            fallible: false,
+    fn column(&self, row: usize) -> Column<'a> {
+        match self {
+            Self::Field(field) => Column::of_field(row, field),
+            Self::Pair { column: name, like } => {
+                let ty = Some(like.ty);
+                Column { name, ty, nullable: false, fallible: false, place: None }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod expression;
 mod include;
 mod insert;
 mod keyed;
+mod naming;
 mod projection;
 mod select;
 mod tables;
@@ -89,6 +90,7 @@ impl Catalog {
             atomic: steps.len() > 1 || steps.iter().any(|it| it.rows_per_statement.is_some()),
             steps,
             agreements,
+            recipients: naming::recipients(query),
         })
     }
 }
@@ -196,7 +198,8 @@ impl<'a> Compiler<'a> {
 
     fn into_step(mut self, columns: &[Column<'_>]) -> Result<Step, Error> {
         self.common_tables()?;
-        self.sql.into_step(columns.iter().map(Column::info).collect())
+        let origins = self.origins(columns);
+        self.sql.into_step(columns.iter().map(Column::info).collect(), origins)
     }
 }
 

@@ -8,7 +8,6 @@ use ferro_wit::query::{
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
-use super::include::Extra;
 use crate::catalog::{Field, Type};
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 use crate::policy;
@@ -22,7 +21,7 @@ impl<'a> Compiler<'a> {
         select: &'a Select,
         mut columns: Vec<Column<'a>>,
     ) -> Result<Step, Error> {
-        columns.extend(self.extra.iter().map(Extra::column));
+        columns.extend(self.extra_columns());
         self.rows(select, Listed::Projection, true)?;
         self.into_step(&columns)
     }
@@ -440,5 +439,6 @@ fn compares_rows(select: &Select) -> bool {
 }
 
 fn counted(name: &str, kind: ScalarType) -> Column<'_> {
-    Column { name, ty: Some(Type::scalar(kind)), nullable: false, fallible: false }
+    let ty = Some(Type::scalar(kind));
+    Column { name, ty, nullable: false, fallible: false, place: None }
 }

@@ -1,9 +1,9 @@
 //! The columns that a select or a `RETURNING` gives back: which there are, and their shape.
 
-use ferro_wit::query::{Output, Projection};
+use ferro_wit::query::{Node, Output, Projection};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
-use super::{Fact, Typing};
+use super::{Fact, Place, Typing};
 use crate::catalog::{Field, Type};
 use crate::error::{denied, invalid, shown};
 
@@ -16,11 +16,16 @@ pub(crate) struct Column<'a> {
     pub(crate) nullable: bool,
     /// Evaluating it can fail, depending on the row.
     pub(crate) fallible: bool,
+    /// The field that it is, if it is one of one table.
+    pub(crate) place: Option<Place<'a>>,
 }
 
 impl<'a> Column<'a> {
-    fn of_field(field: &'a Field) -> Self {
-        Self { name: &field.name, ty: Some(field.ty), nullable: field.nullable, fallible: false }
+    /// A field of the rows of a table.
+    pub(crate) fn of_field(table: usize, field: &'a Field) -> Self {
+        let place = Some(Place { table, field, nullable: field.nullable });
+        let (name, ty) = (&field.name, Some(field.ty));
+        Self { name, ty, nullable: field.nullable, fallible: false, place }
     }
 
     /// What it is read as.
@@ -38,6 +43,7 @@ impl<'a> Column<'a> {
     pub(super) fn add(&mut self, other: &Self) {
         self.nullable |= other.nullable;
         self.fallible |= other.fallible;
+        self.place = None;
         if self.ty.is_some() || other.ty.is_some() {
             let (one, other) = (self.shape(), other.shape());
             // Values of different enums have nothing in common but being texts.
@@ -79,7 +85,8 @@ impl<'a> Typing<'a> {
     }
 
     fn listed(&mut self, fields: Vec<&'a Field>) -> Vec<Column<'a>> {
-        let columns = fields.iter().copied().map(Column::of_field).collect();
+        let row = self.frame().row;
+        let columns = fields.iter().map(|it| Column::of_field(row, it)).collect();
         self.frame_mut().listed = fields;
         columns
     }
@@ -102,7 +109,11 @@ impl<'a> Typing<'a> {
 
     fn of_output(&mut self, output: &'a Output) -> Result<Column<'a>, Error> {
         let Fact { ty, nullable, fallible, .. } = self.fact(output.expression)?;
-        Ok(Column { name: &output.name, ty, nullable, fallible })
+        let place = match self.node(output.expression) {
+            Node::Field(path) => Some(self.locate(path)?),
+            _ => None,
+        };
+        Ok(Column { name: &output.name, ty, nullable, fallible, place })
     }
 }
 

@@ -25,7 +25,7 @@ use crate::policy::View;
 pub(crate) use columns::Column;
 pub(crate) use documents::is_position;
 use frames::Frame;
-pub(crate) use frames::{Join, Joined, MAX_TABLES, Reach, Table};
+pub(crate) use frames::{Join, Joined, MAX_TABLES, Place, Reach, Table};
 pub(crate) use selects::check_no_includes;
 
 /// What is known of a node.

@@ -14,6 +14,7 @@ mod hostile;
 mod includes;
 mod insert;
 mod limits;
+mod naming;
 mod queries;
 mod relations;
 mod scope;

@@ -281,7 +281,6 @@ CREATE TABLE IF NOT EXISTS "post_tags" (
   CONSTRAINT "post_tags_post_id_fkey" FOREIGN KEY ("post_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
   CONSTRAINT "post_tags_tag_name_fkey" FOREIGN KEY ("tag_name") REFERENCES "tag" ("name") ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE INDEX IF NOT EXISTS "post_tags_tag_name_idx" ON "post_tags" ("tag_name");
 CREATE TABLE IF NOT EXISTS "post_similar" (
   "from_id" BIGINT NOT NULL,
   "to_id" BIGINT NOT NULL,
@@ -289,6 +288,7 @@ CREATE TABLE IF NOT EXISTS "post_similar" (
   CONSTRAINT "post_similar_from_id_fkey" FOREIGN KEY ("from_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
   CONSTRAINT "post_similar_to_id_fkey" FOREIGN KEY ("to_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE
 );
+CREATE INDEX IF NOT EXISTS "post_tags_tag_name_idx" ON "post_tags" ("tag_name");
 CREATE INDEX IF NOT EXISTS "post_similar_to_id_idx" ON "post_similar" ("to_id")
 "##);
     insta::assert_snapshot!(ddl(relations(), Dialect::Postgres), @r##"
@@ -317,7 +317,6 @@ CREATE TABLE IF NOT EXISTS "post_tags" (
   CONSTRAINT "post_tags_post_id_fkey" FOREIGN KEY ("post_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
   CONSTRAINT "post_tags_tag_name_fkey" FOREIGN KEY ("tag_name") REFERENCES "tag" ("name") ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE INDEX IF NOT EXISTS "post_tags_tag_name_idx" ON "post_tags" ("tag_name");
 CREATE TABLE IF NOT EXISTS "post_similar" (
   "from_id" bigint NOT NULL,
   "to_id" bigint NOT NULL,
@@ -325,8 +324,9 @@ CREATE TABLE IF NOT EXISTS "post_similar" (
   CONSTRAINT "post_similar_from_id_fkey" FOREIGN KEY ("from_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
   CONSTRAINT "post_similar_to_id_fkey" FOREIGN KEY ("to_id") REFERENCES "post" ("id") ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE INDEX IF NOT EXISTS "post_similar_to_id_idx" ON "post_similar" ("to_id");
-DO 'BEGIN ALTER TABLE "author" ADD CONSTRAINT "author_best_id_fkey" FOREIGN KEY ("best_id") REFERENCES "post" ("id") ON DELETE SET NULL ON UPDATE RESTRICT; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END'
+DO 'BEGIN ALTER TABLE "author" ADD CONSTRAINT "author_best_id_fkey" FOREIGN KEY ("best_id") REFERENCES "post" ("id") ON DELETE SET NULL ON UPDATE RESTRICT; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END';
+CREATE INDEX IF NOT EXISTS "post_tags_tag_name_idx" ON "post_tags" ("tag_name");
+CREATE INDEX IF NOT EXISTS "post_similar_to_id_idx" ON "post_similar" ("to_id")
 "##);
 }
 

@@ -10,7 +10,8 @@ use futures_util::{FutureExt, Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, Column, Either, Executor as _, Row, TypeInfo, ValueRef};
 
-use super::{Event, MOST_BYTES, Unreadable, admit, decode_error, end, out_of_turn};
+use super::labels::{LONGEST_KEY, Labels};
+use super::{Event, MOST_BYTES, Unreadable, admit, end, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::error::caught;
 use crate::lease::Raw;
@@ -35,6 +36,8 @@ pub(crate) trait Reader: Send + 'static {
     fn found(&self) -> Option<Vec<ColumnInfo>>;
     /// What the columns are.
     fn columns(&self) -> &[ColumnInfo];
+    /// What errors call them.
+    fn labels(&self) -> Labels<'_>;
     /// How the server writes them.
     fn wires(&self) -> &[Wire];
 }
@@ -76,8 +79,14 @@ pub(crate) fn events<R: Reader>(
             while let Some(row) = next {
                 if let Err(unreadable) = read(&row, reader.wires(), most, &mut batch) {
                     let number = passed + u64::from(batch.rows()) + 1;
-                    let origin = origin(&row, unreadable.0);
-                    let error = decode_error(reader.columns(), origin, Some(number), unreadable);
+                    let label = reader.labels().row(number, |column, value| {
+                        let bytes = stored(&row, column)?;
+                        let bytes = bytes.ok_or_else(|| Fault::undecodable("is null"))?;
+                        admit(bytes.len(), LONGEST_KEY)?;
+                        postgres::read(bytes, reader.wires()[column], value)
+                    });
+                    let found = origin(&row, unreadable.0);
+                    let error = reader.labels().fault(Some(label), found, unreadable);
                     break 'rows Ending::Abandoned(error);
                 }
                 let full = batch.rows() >= wanted.load(Ordering::Relaxed)
@@ -163,7 +172,7 @@ impl Reader for Planned {
                     let given = column.type_info().name();
                     let predicate = format!("is of type `{given}`, where `{expected}` is expected");
                     let unreadable = (index, Fault::undecodable(predicate));
-                    return Err(decode_error(planned, origin(row, index), None, unreadable));
+                    return Err(self.labels().fault(None, origin(row, index), unreadable));
                 }
             }
         }
@@ -177,6 +186,10 @@ impl Reader for Planned {
 
     fn columns(&self) -> &[ColumnInfo] {
         &self.planned.step().columns
+    }
+
+    fn labels(&self) -> Labels<'_> {
+        self.planned.labels()
     }
 
     fn wires(&self) -> &[Wire] {
@@ -222,6 +235,10 @@ impl Reader for Described {
         &self.columns
     }
 
+    fn labels(&self) -> Labels<'_> {
+        Labels::of(&self.columns)
+    }
+
     fn wires(&self) -> &[Wire] {
         &self.wires
     }
@@ -236,14 +253,11 @@ fn read(
 ) -> Result<(), Unreadable> {
     let mut size = 0;
     for (index, (column, wire)) in batch.columns().iter_mut().zip(wires).enumerate() {
-        let value =
-            row.try_get_raw(index).map_err(|_| (index, Fault::undecodable("is missing")))?;
-        if value.is_null() {
+        let Some(bytes) = stored(row, index).map_err(|fault| (index, fault))? else {
             column.push_null();
             continue;
-        }
+        };
         let many = column.is_array();
-        let bytes = value.as_bytes().map_err(|_| (index, Fault::undecodable("is missing")))?;
         size += bytes.len();
         let pushed = admit(size, most).and_then(|()| {
             column.push(|items| match many {
@@ -255,6 +269,16 @@ fn read(
     }
     batch.end_row(size);
     Ok(())
+}
+
+/// A value as the server wrote it; none for a null.
+fn stored(row: &PgRow, column: usize) -> Result<Option<&[u8]>, Fault> {
+    let missing = || Fault::undecodable("is missing");
+    let value = row.try_get_raw(column).map_err(|_| missing())?;
+    match value.is_null() {
+        true => Ok(None),
+        false => value.as_bytes().map(Some).map_err(|_| missing()),
+    }
 }
 
 fn unsupported(column: &PgColumn) -> Error {

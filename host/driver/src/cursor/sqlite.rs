@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use ferro_wit::types::{Batch, ColumnInfo, Error, ScalarType};
 use futures_util::Stream;
 
+use super::labels::{LONGEST_KEY, Labels};
 use super::{
-    Columns, Cursor, Event, Events, MOST_BYTES, Planned, Unreadable, Wanted, admit, decode_error,
-    end, out_of_turn,
+    Columns, Cursor, Event, Events, MOST_BYTES, Planned, Unreadable, Wanted, admit, end,
+    out_of_turn,
 };
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Raw;
@@ -164,8 +165,13 @@ impl Job for Rows {
             Ok(Ok(())) => return Ok(Ok(self.give(batch))),
             Ok(Err(unreadable)) => {
                 let number = self.given + u64::from(batch.rows()) + 1;
-                let origin = handle.origin(unreadable.0).map(|it| (it.table, it.column));
-                let error = decode_error(self.columns(), origin, Some(number), unreadable);
+                let row = self.labels().row(number, |column, value| {
+                    let stored = handle.value(column)?;
+                    admit(stored.size(), LONGEST_KEY)?;
+                    sqlite::read(stored, value)
+                });
+                let found = handle.origin(unreadable.0).map(|it| (it.table, it.column));
+                let error = self.labels().fault(Some(row), found, unreadable);
                 match self.wanted {
                     Some(_) => Err(error),
                     None => {
@@ -218,6 +224,10 @@ impl Rows {
 
     fn columns(&self) -> &[ColumnInfo] {
         self.planned.as_ref().map_or(&self.found, |it| &it.step().columns)
+    }
+
+    fn labels(&self) -> Labels<'_> {
+        self.planned.as_ref().map_or(Labels::of(&self.found), Planned::labels)
     }
 
     /// Whether everything was given away.
@@ -298,7 +308,7 @@ impl Rows {
                     let predicate =
                         format!("is one of {expected}, but the statement returns {given}");
                     let unreadable = (0, Fault::undecodable(predicate));
-                    Err(decode_error(&planned.step().columns, None, None, unreadable))
+                    Err(planned.labels().fault(None, None, unreadable))
                 }
             });
         }

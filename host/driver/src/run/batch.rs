@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferro_wit::plan::{Binding, Given, Plan};
 use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOptions};
 
-use super::binds::{self, Arguments};
+use super::binds::{self, Arguments, Place};
 use super::keys::Keys;
 use super::{Execution, Need, Target, bulk, may_repeat, open, run_step};
 use crate::cursor::{Cursor, Planned, out_of_turn};
@@ -238,8 +238,7 @@ fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
             let many = bind.many && step.rows_per_statement.is_some();
             if given.kind != bind.kind || given.many != many {
                 let expected = Expected { kind: bind.kind, many };
-                let place = format_args!("column {ordinal} of the batch");
-                return Err(Fault::mismatch(given, expected).at(place));
+                return Err(Fault::mismatch(given, expected).at(Place::of(plan, bind, None)));
             }
         }
     }

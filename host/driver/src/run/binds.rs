@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ferro_wit::plan::{Bind, Binding, Given, Step};
+use ferro_wit::plan::{Bind, Binding, Given, Plan, Step};
 use ferro_wit::types::{Column, Dialect, Error, ErrorKind, Value};
 use sqlx::postgres::PgArguments;
 
@@ -60,10 +60,12 @@ pub(super) fn of_step<'a>(
     for bind in &step.binds {
         let expected = Expected { kind: bind.kind, many: bind.many };
         let operand = resolve(step, bind, execution, keys, &mut rows)?;
-        operand
-            .check(expected)
-            .and_then(|()| arguments.add(operand, Some(expected)))
-            .map_err(|fault| fault.at(Place { source: &bind.source, row: rows.row(bind) }))?;
+        operand.check(expected).and_then(|()| arguments.add(operand, Some(expected))).map_err(
+            |fault| {
+                let row = rows.row(bind).or_else(|| rows.row_of_whole(bind, operand));
+                fault.at(Place::of(&execution.plan, bind, row))
+            },
+        )?;
     }
     Ok(arguments)
 }
@@ -129,6 +131,19 @@ impl Rows {
             _ => None,
         }
     }
+
+    /// The first row whose value cannot be sent, where all rows are one array.
+    fn row_of_whole(&self, bind: &Bind, operand: Operand<'_>) -> Option<usize> {
+        let (Binding::Column(_), Operand::Array(items, start, end)) = (&bind.source, operand)
+        else {
+            return None;
+        };
+        let fails = |row: &usize| {
+            let cell = Cell::of(items, *row);
+            cell.is_none_or(|it| postgres::write(it, &mut Vec::new()).is_err())
+        };
+        (start..end).find(fails).filter(|_| self.whole)
+    }
 }
 
 fn resolve<'a>(
@@ -153,7 +168,7 @@ fn resolve<'a>(
         Binding::Keys((source, column)) => keys.bound(step, *source, *column),
     };
     found.ok_or_else(|| {
-        let place = Place { source: &bind.source, row: rows.row(bind) };
+        let place = Place::of(&execution.plan, bind, rows.row(bind));
         Fault::new(ErrorKind::InvalidQuery, "is not there, but the plan binds it").at(place)
     })
 }
@@ -184,13 +199,31 @@ pub(super) fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
 }
 
 /// Where a value comes from, for messages, which count from 1.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     source: &'a Binding,
+    /// The field that the value is for.
+    field: Option<&'a str>,
     row: Option<usize>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(plan: &'a Plan, bind: &'a Bind, row: Option<usize>) -> Self {
+        let is_it = |given: &Given| match (given, &bind.source) {
+            (Given::Parameter(it), Binding::Parameter(number))
+            | (Given::Column(it), Binding::Column(number)) => it == number,
+            _ => false,
+        };
+        let recipient = plan.recipients.iter().find(|it| is_it(&it.given));
+        Self { source: &bind.source, field: recipient.map(|it| it.field.as_str()), row }
+    }
 }
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(field) = self.field {
+            write!(f, "the value for field `{field}`")?;
+            return self.row.map_or(Ok(()), |row| write!(f, " in row {}", row + 1));
+        }
         match self.source {
             Binding::Parameter(number) => write!(f, "parameter {}", u64::from(*number) + 1),
             Binding::Forced(number) => write!(f, "forced value {}", u64::from(*number) + 1),

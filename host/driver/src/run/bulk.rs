@@ -9,12 +9,13 @@ use std::pin::pin;
 
 use ferro_wit::plan::{Binding, Bulk, Step};
 use ferro_wit::types::{Batch, Column, Elements, Error};
+use sqlx::Connection as _;
 use sqlx::postgres::types::Oid;
 
 use super::binds::{self, row};
 use super::keys::Keys;
 use super::place::Place;
-use super::{Execution, Need, Target, run_once, text};
+use super::{Execution, Need, Target, may_repeat, run_once, text};
 use crate::error::caught;
 use crate::lease::Raw;
 use crate::value::postgres::{Wire, write_as};
@@ -53,11 +54,12 @@ pub(super) async fn write(
     step: &Step,
     bulk: &Bulk,
 ) -> Result<u64, Error> {
-    let mut place = target.place(Need::Live).await?;
-    let found = caught(pin!(wires(&mut place, bulk))).await;
-    let wires = match found {
-        Ok(wires) => wires,
-        Err(error) => return Err(place.fail(error).await),
+    // The question is a sign of life, and can be asked again.
+    let (mut place, wires) = match ask(target, bulk, Need::Any).await {
+        Err(error) if may_repeat(target, &error, Need::Any) => {
+            ask(target, bulk, Need::Live).await?
+        }
+        found => found?,
     };
     let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
     if let Some(stream) = stream {
@@ -77,12 +79,26 @@ pub(super) async fn write(
     }
 }
 
-/// How the columns of a stream are written; none where rows cannot go as a stream.
+/// A connection that has just answered how the columns of a stream are written; none where rows cannot
+/// go as a stream.
+async fn ask(
+    target: Target<'_>,
+    bulk: &Bulk,
+    need: Need,
+) -> Result<(Place, Option<Vec<Wire>>), Error> {
+    let mut place = target.place(need).await?;
+    let found = caught(pin!(wires(&mut place, bulk))).await;
+    match found {
+        Ok(wires) => Ok((place, wires)),
+        Err(error) => Err(place.fail(error).await),
+    }
+}
+
 async fn wires(place: &mut Place, bulk: &Bulk) -> Result<Option<Vec<Wire>>, sqlx::Error> {
     let keep = place.keeps_statements();
     let Raw::Postgres(connection) = place.begin().0 else { return Ok(None) };
     if connection.server_version_num().is_none_or(|it| it < LEAST_VERSION) {
-        return Ok(None);
+        return connection.ping().await.map(|()| None);
     }
     let query = sqlx::query_as(COLUMNS).persistent(keep).bind(&bulk.table);
     let found: Vec<(String, Oid)> = query.fetch_all(&mut **connection).await?;

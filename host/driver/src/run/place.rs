@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ferro_wit::types::{Dialect, Error};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use tokio::runtime::Handle;
 
 use crate::error::from_sqlx;
 use crate::fence::{Breach, Enclosure, Fence};
@@ -120,6 +121,14 @@ impl Place {
         self
     }
 
+    /// Where the rest of an answer may be read that nobody waits for. That is of no use in a transaction
+    /// that goes on, which waits for it anyway, and where the connection is not used again; and where
+    /// a transaction has changed something, it is not for its end to keep that.
+    pub(crate) fn runtime_to_skip(&self) -> Option<Handle> {
+        let ends_well = self.transaction.is_none() && (!self.own || self.is_read_only());
+        self.lease.as_ref().filter(|it| ends_well && it.is_reusable()).map(Lease::runtime)
+    }
+
     /// The connection, and where to note that the statement has begun to answer.
     pub(crate) fn begin(&mut self) -> (&mut Raw, &mut bool) {
         match &mut self.lease {
@@ -221,8 +230,8 @@ impl Place {
         self.lease.take()
     }
 
-    /// A connection to SQLite outlives a statement that nobody listens to, one to PostgreSQL does
-    /// not. In a transaction, which would go with it, the statement is waited for.
+    /// A connection to SQLite outlives a statement that nobody listens to, one to PostgreSQL does not:
+    /// whether its end is near was seen already. In a transaction, which would go with it, the statement is waited for.
     fn abandon(&mut self, mut lease: Lease) {
         match self.transaction.take() {
             Some(state) if self.answering => state.put_back_unread(lease),

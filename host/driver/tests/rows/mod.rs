@@ -33,11 +33,12 @@ pub fn plan(effect: Effect, sql: &str, binds: Vec<Bind>, columns: Vec<ColumnInfo
         sql: sql.into(),
         binds,
         columns,
+        origins: vec![],
         attachment: None,
         rows_per_statement: None,
         bulk: None,
     };
-    Plan { effect, steps: vec![step], atomic: false, agreements: vec![] }
+    Plan { effect, steps: vec![step], atomic: false, agreements: vec![], recipients: vec![] }
 }
 
 /// A plan with its parameters.
@@ -54,6 +55,7 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
         sql,
         binds,
         columns: Vec::new(),
+        origins: Vec::new(),
         attachment: None,
         rows_per_statement,
         bulk: None,
@@ -95,7 +97,7 @@ pub fn insert(dialect: Dialect, table: &str, columns: &[(&str, &str, ScalarType)
             })
             .into(),
     };
-    Plan { effect: Effect::Write, steps, atomic: true, agreements: vec![] }
+    Plan { effect: Effect::Write, steps, atomic: true, agreements: vec![], recipients: vec![] }
 }
 
 /// A batch of scalar columns.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use ferro_wit::types::{Error, ErrorKind, Value};
 
 use crate::on_both_databases;
-use crate::queries::{all, bounded, insert, update_all};
-use crate::world::{SECRET, World, assert_error};
+use crate::queries::{all, bounded, fields, insert, update_all};
+use crate::world::{SECRET, World, assert_error, drain};
 
 on_both_databases! {
     a_trusted_caller_gets_the_whole_error,
@@ -59,6 +59,21 @@ async fn a_fault_of_the_callers_values_is_explained(world: &World) {
     assert_error(outcome, ErrorKind::TypeMismatch, "integer");
     let outcome = world.tenant(1).execute(&insert, vec!["t".into()]).await;
     assert_error(outcome, ErrorKind::InvalidQuery, "");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_to_its_reader() {
+    let world = World::sqlite().await;
+    let sql = "UPDATE note SET title = x'00' WHERE title = 'b'";
+    let database = world.databases.get(Some("app")).unwrap();
+    assert_eq!(database.execute_raw(sql, vec![]).await.unwrap(), 1);
+    let session = world.tenant(1);
+    let read = async |query| drain(session.fetch(&query, vec![]).await.unwrap()).await;
+    let whole = "the value of column `title` in row 2, whose `id` is 2, is stored as `blob`";
+    assert_error(read(all("Note")).await, ErrorKind::DecodeFailed, whole);
+    // It does not read the key.
+    let nameless = "the value of column `title` in row 2 is stored as `blob`";
+    assert_error(read(fields("Note", &["title"])).await, ErrorKind::DecodeFailed, nameless);
 }
 
 async fn a_limit_that_is_no_number_of_rows_is_refused(world: &World) {

@@ -1,0 +1,98 @@
+//! What errors call the values of a query: the columns that come back, the fields that values are
+//! for.
+
+use ferro_wit::plan::{Given, Origin, Recipient};
+use ferro_wit::query::{Assignment, KeyedBatch, Node, NodeRef, Path, Query, RowSource, Statement};
+
+use super::Compiler;
+use crate::typing::{Column, Place};
+
+impl Compiler<'_> {
+    /// Where the columns of the statement's rows come from.
+    pub(super) fn origins(&self, columns: &[Column<'_>]) -> Vec<Option<Origin>> {
+        let row = self.typing.frame().row;
+        let key = self.view().model.primary_key.iter().map(|it| &self.view().model.fields[*it]);
+        let is_of =
+            |place: &Place<'_>, field| place.table == row && std::ptr::eq(place.field, field);
+        let places = || columns.iter().filter_map(|it| it.place.as_ref());
+        let is_told = key.clone().all(|part| places().any(|it| is_of(it, part)));
+        let origin = |place: &Place<'_>| {
+            let table = &self.typing.tables[place.table];
+            // A common table is none of the database.
+            table.view.as_ref().filter(|it| it.common.is_none())?;
+            Some(Origin {
+                table: table.name.name.clone(),
+                column: place.field.column.clone(),
+                key: is_told && key.clone().any(|part| is_of(place, part)),
+            })
+        };
+        columns.iter().map(|it| it.place.as_ref().and_then(origin)).collect()
+    }
+}
+
+/// The fields that the values of a query are written to, and then those that they are compared with.
+pub(super) fn recipients(query: &Query) -> Vec<Recipient> {
+    let mut found = Vec::new();
+    match &query.statement {
+        Statement::Insert(insert) => {
+            match insert.source {
+                RowSource::Parameters => found.extend(in_order(&insert.fields, Given::Parameter)),
+                RowSource::Batch => found.extend(in_order(&insert.fields, Given::Column)),
+                RowSource::Select(_) => {}
+            }
+            let update = insert.conflict.iter().flat_map(|it| &it.update);
+            found.extend(update.filter_map(|it| assigned(query, it)));
+        }
+        Statement::Update(update) => {
+            let fields = update.batch.iter().flat_map(|KeyedBatch { fields, .. }| fields);
+            found.extend(in_order(fields, Given::Column));
+            found.extend(update.set.iter().filter_map(|it| assigned(query, it)));
+        }
+        _ => {}
+    }
+    for node in &query.nodes {
+        match *node {
+            Node::Binary((_, left, right)) => found.extend(compared(query, left, right)),
+            Node::Between((value, lower, upper)) => {
+                found.extend([lower, upper].iter().filter_map(|it| compared(query, value, *it)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn in_order<'a>(
+    fields: impl IntoIterator<Item = &'a String>,
+    given: fn(u32) -> Given,
+) -> impl Iterator<Item = Recipient> {
+    (0..).zip(fields).map(move |(number, field)| recipient(given(number), field.clone()))
+}
+
+fn assigned(query: &Query, Assignment { field, value }: &Assignment) -> Option<Recipient> {
+    Some(recipient(parameter(query, *value)?, field.clone()))
+}
+
+/// A parameter beside a field, on either side of it.
+fn compared(query: &Query, one: NodeRef, other: NodeRef) -> Option<Recipient> {
+    let field = |it: NodeRef| match &query.nodes[it as usize] {
+        Node::Field(Path { relations, field, .. }) => {
+            let names: Vec<_> = relations.iter().chain([field]).map(String::as_str).collect();
+            Some(names.join("."))
+        }
+        _ => None,
+    };
+    let beside = |it, field_at| Some(recipient(parameter(query, it)?, field(field_at)?));
+    beside(other, one).or_else(|| beside(one, other))
+}
+
+fn parameter(query: &Query, node: NodeRef) -> Option<Given> {
+    match &query.nodes[node as usize] {
+        Node::Parameter(it) => Some(Given::Parameter(it.index)),
+        _ => None,
+    }
+}
+
+fn recipient(given: Given, field: String) -> Recipient {
+    Recipient { given, field }
+}
