@@ -1,13 +1,13 @@
 //! The exports of the world `core`. The bindings use the types of `ferro-wit`, so nothing is copied
 //! between them and the core.
 
-use ferro_wit::plan::{Migration, MigrationStep, Plan};
+use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Batch, Dialect, Error};
+use ferro_wit::types::{Dialect, Error};
 
-use crate::{text, unsupported};
+use crate::text;
 use bindings::exports::ferro::orm::{compiler, compiler_text};
 
 mod bindings {
@@ -32,26 +32,10 @@ bindings::export!(Component with_types_in bindings);
 
 impl compiler::Guest for Component {
     type Catalog = Catalog;
-
-    fn introspection(_dialect: Dialect) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn introspected(_dialect: Dialect, _results: Vec<Vec<Batch>>) -> Result<Schema, Error> {
-        Err(unsupported("introspection"))
-    }
 }
 
 impl compiler_text::Guest for Component {
     type Catalog = TextCatalog;
-
-    fn introspection(dialect: String) -> String {
-        text::introspection(&dialect)
-    }
-
-    fn introspected(request: String) -> Result<String, String> {
-        text::introspected(&request)
-    }
 }
 
 struct Catalog(ferro_core::Catalog);
@@ -69,8 +53,12 @@ impl compiler::GuestCatalog for Catalog {
         self.0.create_tables(dialect)
     }
 
-    fn migrate(&self, _dialect: Dialect, _found: Schema) -> Result<Migration, Error> {
-        Err(unsupported("a migration"))
+    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+        self.0.introspection(dialect)
+    }
+
+    fn migrate(&self, dialect: Dialect, found: Vec<String>) -> Result<Vec<MigrationStep>, Error> {
+        self.0.migrate(dialect, &found)
     }
 }
 
@@ -87,6 +75,10 @@ impl compiler_text::GuestCatalog for TextCatalog {
 
     fn create_tables(&self, request: String) -> Result<String, String> {
         text::create_tables(&self.0, &request)
+    }
+
+    fn introspection(&self, request: String) -> Result<String, String> {
+        text::introspection(&self.0, &request)
     }
 
     fn migrate(&self, request: String) -> Result<String, String> {

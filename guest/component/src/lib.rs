@@ -9,10 +9,3 @@
 #[cfg(target_family = "wasm")]
 mod exports;
 pub mod text;
-
-use ferro_wit::types::{Error, ErrorKind};
-
-/// What a later release does.
-fn unsupported(what: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{what} is not supported yet"))
-}

@@ -7,8 +7,6 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::unsupported;
-
 /// Checks a `schema`.
 ///
 /// # Errors
@@ -39,28 +37,22 @@ pub fn create_tables(catalog: &Catalog, request: &str) -> Result<String, String>
     answer(request, |dialect: Dialect| catalog.create_tables(dialect))
 }
 
-/// Takes `{dialect, found}`, returns a `migration`: later.
+/// Takes a `dialect`, returns a list of statements.
 ///
 /// # Errors
 ///
-/// `unsupported`.
-pub fn migrate(_catalog: &Catalog, _request: &str) -> Result<String, String> {
-    Err(write(&unsupported("a migration")))
+/// An `error`.
+pub fn introspection(catalog: &Catalog, request: &str) -> Result<String, String> {
+    answer(request, |dialect: Dialect| catalog.introspection(dialect))
 }
 
-/// Takes a `dialect`, returns a list of statements: none yet.
-#[must_use]
-pub fn introspection(_dialect: &str) -> String {
-    "[]".to_owned()
-}
-
-/// Takes `{dialect, results}`, returns a `schema`: later.
+/// Takes `{dialect, found}`, returns a list of `migration-step`.
 ///
 /// # Errors
 ///
-/// `unsupported`.
-pub fn introspected(_request: &str) -> Result<String, String> {
-    Err(write(&unsupported("introspection")))
+/// An `error`.
+pub fn migrate(catalog: &Catalog, request: &str) -> Result<String, String> {
+    answer(request, |it: Migrate| catalog.migrate(it.dialect, &it.found))
 }
 
 #[derive(Deserialize)]
@@ -70,6 +62,13 @@ struct Compile {
     dialect: Dialect,
     #[serde(default)]
     scope: Option<Scope>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Migrate {
+    dialect: Dialect,
+    found: Vec<String>,
 }
 
 fn answer<I: DeserializeOwned, O: Serialize>(
@@ -128,6 +127,11 @@ mod tests {
         assert_eq!(plan["steps"][0]["binds"][0]["source"]["parameter"], 0);
         let steps = create_tables(&catalog, r#""postgres""#).unwrap();
         assert!(steps.contains("CREATE TABLE IF NOT EXISTS"), "{steps}");
+        let questions = introspection(&catalog, r#""sqlite""#).unwrap();
+        let questions: Vec<String> = serde_json::from_str(&questions).unwrap();
+        assert!(questions[0].contains("sqlite_schema"), "{questions:?}");
+        let steps = migrate(&catalog, r#"{"dialect": "sqlite", "found": []}"#).unwrap();
+        assert!(steps.contains("create table `city`"), "{steps}");
     }
 
     #[test]
@@ -147,7 +151,12 @@ mod tests {
             let error: Error = serde_json::from_str(&error).unwrap();
             assert_eq!(error.kind, ErrorKind::InvalidQuery);
         }
-        let error: Error = serde_json::from_str(&introspected("{}").unwrap_err()).unwrap();
-        assert_eq!(error.kind, ErrorKind::Unsupported);
+        for found in ["", "[]", r#"{"tables": [{}]}"#] {
+            let request = serde_json::json!({"dialect": "sqlite", "found": [found]});
+            let error = migrate(&catalog, &request.to_string()).unwrap_err();
+            let error: Error = serde_json::from_str(&error).unwrap();
+            assert_eq!(error.kind, ErrorKind::InvalidQuery);
+            assert!(error.message.contains("cannot be read"), "{}", error.message);
+        }
     }
 }

@@ -14,7 +14,7 @@
 //! 6. `compile` writes the statement, in the spelling of `dialect`, through the writer in `sql`,
 //!    which owns quoting and the binds.
 //!
-//! `ddl` makes tables of models; `functions` is the closed list of what expressions may call.
+//! `ddl` makes tables of models, and migrates those that are there; `functions` is the closed list of what expressions may call.
 //!
 //! Values never stand in the SQL of a query: they are parameters, and so are the values that a
 //! scope forces. Literals of the query, which are part of its shape, do.

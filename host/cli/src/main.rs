@@ -1,4 +1,4 @@
-//! The `ferro` command: run a plugin, look into one, test a connection.
+//! The `ferro` command: run a plugin, look into one, test a connection, migrate a database.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ mod check;
 mod connect;
 mod failure;
 mod inspect;
+mod migrate;
 mod run;
 mod tenant;
 
@@ -40,6 +41,7 @@ enum Command {
     Run(run::Run),
     Inspect(inspect::Inspect),
     Check(check::Check),
+    Migrate(migrate::Migrate),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +79,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
             Command::Run(run) => run.execute(cache).await,
             Command::Inspect(inspect) => inspect.execute(cache).await,
             Command::Check(check) => check.execute().await,
+            Command::Migrate(migrate) => migrate.execute(cache).await,
         }
     })
 }

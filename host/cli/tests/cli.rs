@@ -69,6 +69,22 @@ impl Folder {
 }
 
 #[test]
+fn migrate_prints_what_it_would_do_and_does_it_when_told() {
+    let folder = Folder::new();
+    let app = folder.database();
+    let migrate = ["migrate", probe(), &app];
+    let script = result(&migrate);
+    assert!(script.starts_with("-- create table "), "{script}");
+    assert!(script.contains("CREATE TABLE "), "{script}");
+    let apply = |risk| result(&[&migrate[..], &["--apply", risk]].concat());
+    assert!(apply("safe").starts_with("-- applied: create table "));
+    let nothing = "-- nothing to do: the database has what the models say";
+    assert_eq!((result(&migrate), apply("destructive")), (nothing.into(), nothing.into()));
+    assert_eq!(failure(&["migrate", probe(), "app=sqlite:/nowhere/app.db"]).0, 4);
+    assert_eq!(failure(&[&migrate[..], &["--apply", "all"]].concat()).0, 2);
+}
+
+#[test]
 fn run_creates_tables_calls_and_prints_wave() {
     let folder = Folder::new();
     let app = folder.database();

@@ -79,13 +79,21 @@ impl Database {
             }
             _ => options,
         };
-        let (lease, enclosure) = self.enclose(&options).await?;
-        Ok(Transaction {
-            state: Arc::new(State::new(lease, self.dialect(), options.read_only, enclosure)),
-            level: OUTERMOST,
-            read_only: options.read_only,
-            ended: false,
-        })
+        let (lease, enclosure) = self.enclose(&options, None).await?;
+        let state = State::new(lease, self.dialect(), options.read_only, enclosure);
+        Ok(Transaction::outermost(state, options.read_only))
+    }
+
+    /// Begins a transaction that writes, and in which SQLite may be `relaxed`: it does not enforce
+    /// foreign keys, which it does else or not.
+    pub(crate) async fn begin_migration(
+        &self,
+        relaxed: Option<bool>,
+    ) -> Result<Transaction, Error> {
+        let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
+        let (lease, enclosure) = self.enclose(&options, relaxed).await?;
+        let state = State::new(lease, self.dialect(), false, enclosure);
+        Ok(Transaction::outermost(state, false))
     }
 
     /// A connection for a single statement. The fence may put a transaction around it, the more so
@@ -97,7 +105,7 @@ impl Database {
         if self.is_pooled() || fence.is_some_and(|it| it.encloses(dialect, text)) {
             let read_only = fence.is_some_and(|it| it.read_only);
             let options = TransactionOptions { read_only, ..Default::default() };
-            let (lease, enclosure) = self.enclose(&options).await?;
+            let (lease, enclosure) = self.enclose(&options, None).await?;
             return Ok(Place::of_own_transaction(lease, dialect, enclosure));
         }
         let lease = match need {
@@ -111,18 +119,19 @@ impl Database {
     async fn enclose(
         &self,
         options: &TransactionOptions,
+        relaxed: Option<bool>,
     ) -> Result<(Lease, Option<Arc<Enclosure>>), Error> {
         let dialect = self.dialect();
         let enclosure = self.fence().map(|it| Arc::new(Enclosure::new(Arc::clone(it))));
         let mut lease = self.acquire().await?;
         lease.doubt();
-        let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
+        let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
         if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
             // It was dead before anything was asked of it. Its place is free for the next one.
             drop(lease);
             lease = Box::pin(self.acquire_live()).await?;
             lease.doubt();
-            begun = begin(&mut lease, dialect, options, enclosure.as_deref()).await;
+            begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
         }
         match begun {
             Ok(()) => Ok((lease, enclosure)),
@@ -148,8 +157,14 @@ async fn begin(
     dialect: Dialect,
     options: &TransactionOptions,
     enclosure: Option<&Enclosure>,
+    relaxed: Option<bool>,
 ) -> Result<(), sqlx::Error> {
     let connection = lease.connection();
+    if let Raw::Sqlite(connection) = connection
+        && let Some(keys) = relaxed
+    {
+        connection.relax(keys).await?;
+    }
     match dialect {
         Dialect::Sqlite if options.read_only => {
             if let Raw::Sqlite(connection) = connection {
@@ -181,6 +196,10 @@ async fn begin(
 }
 
 impl Transaction {
+    fn outermost(state: State, read_only: bool) -> Self {
+        Self { state: Arc::new(state), level: OUTERMOST, read_only, ended: false }
+    }
+
     /// The SQL language of the database.
     #[must_use]
     pub fn dialect(&self) -> Dialect {

@@ -94,6 +94,18 @@ impl Catalog for WasmCatalog {
             core.ferro_orm_compiler().catalog().call_create_tables(store, catalog, dialect)
         })
     }
+
+    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+        self.with_catalog(|core, store, catalog| {
+            core.ferro_orm_compiler().catalog().call_introspection(store, catalog, dialect)
+        })
+    }
+
+    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
+        self.with_catalog(|core, store, catalog| {
+            core.ferro_orm_compiler().catalog().call_migrate(store, catalog, dialect, found)
+        })
+    }
 }
 
 impl WasmCatalog {

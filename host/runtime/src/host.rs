@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferro_driver::Databases;
+use ferro_driver::{Databases, Migration};
 use ferro_session::{Gate, Models, PlanCache, Session, Tenants};
+use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -213,6 +214,25 @@ impl Host {
     pub async fn create_tables(&self, plugin: &Plugin, label: &str) -> Result<(), Error> {
         let database = self.databases().get(Some(label))?;
         plugin.models().create_tables(&database).await
+    }
+
+    /// Gives a database what a plugin's models say, as far as a step puts no more at `risk` than
+    /// that; with none, only says what would be done. See [`Models::migrate`].
+    ///
+    /// The models say which tables that are, and what they were called before. Where plugins of
+    /// strangers share a database, look at the steps before any is applied.
+    ///
+    /// # Errors
+    ///
+    /// `not-found`, if no database has the label; and what the database says.
+    pub async fn migrate(
+        &self,
+        plugin: &Plugin,
+        label: &str,
+        risk: Option<Risk>,
+    ) -> Result<Migration, Error> {
+        let database = self.databases().get(Some(label))?;
+        plugin.models().migrate(&database, risk).await
     }
 
     pub(crate) fn options(&self) -> &HostOptions {

@@ -43,10 +43,11 @@ mod types;
 mod wasi;
 mod wave;
 
-pub use ferro_driver::{ConnectOptions, Database, Databases};
+pub use ferro_driver::{ConnectOptions, Database, Databases, Migration};
 pub use ferro_session::{
     Grant, Limits, Models, RawSql, Session, TableGrant, Tenant, TenantFile, Usage,
 };
+pub use ferro_wit::plan::{MigrationStep, Risk};
 pub use ferro_wit::types::{Error, ErrorKind};
 pub use wasmtime::component::Val;
 

@@ -19,10 +19,9 @@ use crate::tenant::Tenant;
 use crate::tenants::{Admission, Connections, Held, Share};
 use crate::usage::Usage;
 
-/// One call: who makes it, on which models and databases, and what it has used so far.
+/// One call: who makes it, on which databases, and what it has used so far.
 pub(crate) struct Call {
     pub(crate) databases: Databases,
-    pub(crate) models: Arc<Models>,
     /// None: nothing is granted in particular, and everything is allowed.
     pub(crate) tenant: Option<Arc<Tenant>>,
     /// The application's own code: nothing is limited, and errors come in full.
@@ -44,7 +43,6 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(
         databases: Databases,
-        models: Arc<Models>,
         tenant: Option<Arc<Tenant>>,
         trusted: bool,
         admission: Option<Admission>,
@@ -56,7 +54,6 @@ impl Call {
         };
         Self {
             databases,
-            models,
             tenant,
             trusted,
             share,
@@ -196,6 +193,7 @@ impl Drop for Slot {
 pub(crate) struct Granted {
     pub(crate) call: Arc<Call>,
     pub(crate) label: String,
+    pub(crate) models: Arc<Models>,
     pub(crate) policy: Policy,
     pub(crate) connections: Option<Arc<Connections>>,
 }
@@ -259,7 +257,7 @@ impl Granted {
     /// The error as a tenant gets it; the operator's log gets all of it.
     fn report(&self, error: &Error) -> Error {
         self.log(error);
-        for_plugin(error, &self.policy, self.call.models.schema())
+        for_plugin(error, &self.policy, self.models.schema())
     }
 
     fn log(&self, error: &Error) {

@@ -40,4 +40,20 @@ pub trait Catalog: Send + Sync {
     ///
     /// `unsupported`, if the dialect has no such type or constraint.
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error>;
+
+    /// The statements that ask a database what it has where the models have their tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_tables`](Self::create_tables).
+    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error>;
+
+    /// The statements that make of what those of [`introspection`](Self::introspection) found what
+    /// the models say, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_tables`](Self::create_tables), and `invalid-query` if `found` is nothing that
+    /// they return.
+    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error>;
 }

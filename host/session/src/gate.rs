@@ -7,6 +7,7 @@ use ferro_driver::{Database, Databases, Fence, RawSql};
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::call::{Call, Granted};
+use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::models::Models;
 use crate::policy::Policy;
@@ -22,6 +23,7 @@ use crate::usage::Usage;
 #[derive(Clone)]
 pub struct Gate {
     call: Arc<Call>,
+    models: Arc<Models>,
 }
 
 impl Gate {
@@ -29,7 +31,7 @@ impl Gate {
     /// errors in full.
     #[must_use]
     pub fn trusted(databases: Databases, models: Arc<Models>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, None, true, None)) }
+        Self { call: Arc::new(Call::new(databases, None, true, None)), models }
     }
 
     /// A gate for an application's own code that works for a tenant: the grants and forced filters
@@ -37,13 +39,13 @@ impl Gate {
     /// tenants themselves.
     #[must_use]
     pub fn scoped(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, Some(tenant), true, None)) }
+        Self { call: Arc::new(Call::new(databases, Some(tenant), true, None)), models }
     }
 
     /// A gate for one call of a tenant, which shares nothing with its other calls.
     #[must_use]
     pub fn new(databases: Databases, models: Arc<Models>, tenant: Arc<Tenant>) -> Self {
-        Self { call: Arc::new(Call::new(databases, models, Some(tenant), false, None)) }
+        Self { call: Arc::new(Call::new(databases, Some(tenant), false, None)), models }
     }
 
     /// A gate for one call of a tenant, which shares connections with its other calls. Its place
@@ -56,7 +58,7 @@ impl Gate {
         admission: Admission,
     ) -> Self {
         let admission = Some(admission);
-        Self { call: Arc::new(Call::new(databases, models, Some(tenant), false, admission)) }
+        Self { call: Arc::new(Call::new(databases, Some(tenant), false, admission)), models }
     }
 
     /// A session with the database with a label. It takes no connection yet.
@@ -75,10 +77,7 @@ impl Gate {
                     tracing::warn!(tenant = tenant.name, database = label, "{error}");
                     denied()
                 })?;
-                let policy = Policy::new(grant, self.call.models.schema()).map_err(|error| {
-                    tracing::error!(tenant = tenant.name, database = label, "{error}");
-                    unfit(&error)
-                })?;
+                let policy = fitted(tenant, grant, label, &self.models)?;
                 let connections = self.call.connections(label, database.stats().max);
                 let database = match &connections {
                     Some(connections) => database.with_threads(Arc::clone(connections.threads())),
@@ -93,8 +92,8 @@ impl Gate {
                 (database, timed, policy, connections)
             }
         };
-        let call = Arc::clone(&self.call);
-        let granted = Granted { call, label: label.to_owned(), policy, connections };
+        let (call, models) = (Arc::clone(&self.call), Arc::clone(&self.models));
+        let granted = Granted { call, label: label.to_owned(), models, policy, connections };
         Session::new(granted, database, timed)
     }
 
@@ -149,6 +148,28 @@ impl std::fmt::Debug for Gate {
             .field("usage", &self.usage())
             .finish_non_exhaustive()
     }
+}
+
+/// What a session may do, where its models are other ones from here on.
+pub(crate) fn renewed(granted: &Granted, models: Arc<Models>) -> Result<Granted, Error> {
+    let label = granted.label.clone();
+    let policy = match &granted.call.tenant {
+        None => Policy::trusted(),
+        Some(tenant) => {
+            let grant = tenant.grants.get(&label).ok_or_else(denied)?;
+            fitted(tenant, grant, &label, &models)?
+        }
+    };
+    let (call, connections) = (Arc::clone(&granted.call), granted.connections.clone());
+    Ok(Granted { call, label, models, policy, connections })
+}
+
+/// What a grant allows on some models.
+fn fitted(tenant: &Tenant, grant: &Grant, label: &str, models: &Models) -> Result<Policy, Error> {
+    Policy::new(grant, models.schema()).map_err(|error| {
+        tracing::error!(tenant = tenant.name, database = label, "{error}");
+        unfit(&error)
+    })
 }
 
 /// The fence, with the time that PostgreSQL gives to what runs in a transaction, sent with its

@@ -45,6 +45,14 @@
 //!     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
 //!         self.0.create_tables(dialect)
 //!     }
+//!
+//!     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+//!         self.0.introspection(dialect)
+//!     }
+//!
+//!     fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
+//!         self.0.migrate(dialect, found)
+//!     }
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

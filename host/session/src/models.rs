@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ferro_driver::Database;
-use ferro_wit::plan::Plan;
+use ferro_driver::{Database, Migration};
+use ferro_wit::plan::{Plan, Risk};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
@@ -72,6 +72,24 @@ impl Models {
     pub async fn create_tables(&self, database: &Database) -> Result<(), Error> {
         let steps = self.catalog.create_tables(database.dialect())?;
         database.apply(&steps).await
+    }
+
+    /// Give a database what the models say, as far as a step puts no more at `risk` than that;
+    /// with none, only say what would be done. See [`Database::migrate`] for how.
+    ///
+    /// A database that has what the models say is left alone, and so are tables of no model.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Catalog::migrate`], and of the database.
+    pub async fn migrate(
+        &self,
+        database: &Database,
+        risk: Option<Risk>,
+    ) -> Result<Migration, Error> {
+        let dialect = database.dialect();
+        let questions = self.catalog.introspection(dialect)?;
+        database.migrate(&questions, |found| self.catalog.migrate(dialect, found), risk).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ferro_driver::{Fence, RawSql};
 use ferro_wit::default_table;
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
-use ferro_wit::schema::{Field, Model, Schema};
+use ferro_wit::schema::{Comparison, Field, Model, Schema};
 use ferro_wit::types::{Error, ErrorKind, Value};
 
 use crate::filter::Filter;
@@ -76,6 +76,25 @@ impl Policy {
                     || ((it.insert || it.update) && has(&it.writable, &field.name))
             })
         })
+    }
+
+    /// The fields of a model that may have one value only, with it: what an insert gives them that
+    /// leaves them out.
+    pub(crate) fn settled(&self, model: &str) -> Vec<(&str, &Value)> {
+        let tables = self.scope.iter().flat_map(|scope| &scope.tables);
+        let filters = tables.flat_map(|table| table.filters.iter().map(move |it| (table, it)));
+        let of_model: Vec<_> = filters
+            .zip(&self.forced)
+            .filter(|((table, _), _)| table.model == model)
+            .map(|((_, filter), value)| (filter, value))
+            .collect();
+        let is_only =
+            |field: &str| of_model.iter().filter(|(it, _)| it.field == field).count() == 1;
+        of_model
+            .iter()
+            .filter(|(it, _)| it.test == Comparison::Equal && !it.many && is_only(&it.field))
+            .map(|(it, value)| (it.field.as_str(), *value))
+            .collect()
     }
 
     /// What the scope says of a model, where there is a scope.
@@ -177,7 +196,7 @@ fn invalid(message: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use ferro_wit::schema::{ColumnType, Comparison, IntegerWidth};
+    use ferro_wit::schema::{ColumnType, IntegerWidth};
 
     use super::*;
 
@@ -265,6 +284,19 @@ mod tests {
         }
         let in_schema = Grant::read_only().table("hr.ant", TableGrant::read_only());
         assert_eq!(models(&scope(&in_schema, &hostile)), ["Ant"]);
+    }
+
+    #[test]
+    fn t4_a_field_is_settled_where_one_value_alone_is_in_scope() {
+        let ant = TableGrant::read_write().filter("tenant_id", 7).filter("id", 1);
+        let ant = ant.filter_by("id", Comparison::Greater, 0);
+        let ant = ant.filter_by("level", Comparison::Greater, 0);
+        let zebra = TableGrant::read_write().filter("level", 3);
+        let grant = Grant::read_write().table("zebra", zebra).table("ant", ant);
+        let policy = Policy::new(&grant, &schema()).unwrap();
+        assert_eq!(policy.settled("Ant"), [("tenant_id", &Value::Integer(7))]);
+        assert_eq!(policy.settled("Zebra"), [("level", &Value::Integer(3))]);
+        assert!(policy.settled("Bee").is_empty() && Policy::trusted().settled("Ant").is_empty());
     }
 
     #[test]

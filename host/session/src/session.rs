@@ -18,7 +18,9 @@ use crate::agreement;
 use crate::bounds;
 use crate::call::{Granted, Slot, SlotKind};
 use crate::cursor::{Cursor, Hold};
+use crate::gate::renewed;
 use crate::limits::Wait;
+use crate::models::Models;
 use crate::tenants::Held;
 
 use self::own::{Own, least_written};
@@ -112,7 +114,7 @@ impl Session {
     /// What is wrong with the query, and what the grant does not allow.
     pub fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
         let policy = &self.granted.policy;
-        let models = &self.granted.call.models;
+        let models = &self.granted.models;
         let plan = models
             .plan(query, self.dialect(), policy.scope.as_ref())
             .map_err(|error| self.granted.explain(error))?;
@@ -270,6 +272,24 @@ impl Session {
         let outcome = self.granted.wait(Wait::Run, Duration::ZERO, None, undo).await;
         drop(held);
         outcome
+    }
+
+    /// The fields of a model that the grant forces to one value, with it: rows that are inserted
+    /// without them have it, those with another one are `denied`.
+    #[must_use]
+    pub fn settled(&self, model: &str) -> Vec<(&str, &Value)> {
+        self.granted.policy.settled(model)
+    }
+
+    /// Have queries from here on mean other models: an application may get some while a transaction
+    /// is open. The grant stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-configuration`, if the grant does not fit the models.
+    pub fn renew(&mut self, models: Arc<Models>) -> Result<(), Error> {
+        self.granted = Arc::new(renewed(&self.granted, models)?);
+        Ok(())
     }
 
     async fn read(

@@ -15,6 +15,7 @@ impl Catalog {
         Model {
             name: name.to_owned(),
             table: Table { namespace: None, name: table },
+            former_tables: Vec::new(),
             fields,
             primary_key: Vec::new(),
             keys: Vec::new(),
@@ -46,6 +47,7 @@ impl Catalog {
             generated_key: false,
             version: false,
             default: None,
+            renamed_from: None,
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Catalog {
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) table: Table,
+    /// What the table may have been called before.
+    pub(crate) former_tables: Vec<String>,
     pub(crate) fields: Vec<Field>,
     pub(crate) primary_key: Vec<usize>,
     /// The sets of fields that tell rows apart, each sorted; the primary key is the first.
@@ -80,6 +82,7 @@ pub(crate) struct Field {
     /// Every update counts it.
     pub(crate) version: bool,
     pub(crate) default: Option<DefaultValue>,
+    pub(crate) renamed_from: Option<String>,
 }
 
 /// What a value is, as far as expressions are concerned.
@@ -105,6 +108,8 @@ pub(crate) struct ForeignKey {
 #[derive(Debug)]
 pub(crate) struct JoinTable {
     pub(crate) table: Table,
+    /// What it may have been called before its model was renamed.
+    pub(crate) former_tables: Vec<String>,
     pub(crate) source: JoinEnd,
     pub(crate) target: JoinEnd,
 }
@@ -115,6 +120,8 @@ pub(crate) struct JoinEnd {
     pub(crate) model: usize,
     /// One column for each field of the model's primary key, in its order.
     pub(crate) columns: Vec<String>,
+    /// What each may have been called before the model or its field was renamed.
+    pub(crate) former_columns: Vec<Vec<String>>,
 }
 
 impl Catalog {
@@ -230,6 +237,12 @@ fn table_of(model: &schema::Model) -> Table {
     Table { namespace: model.namespace.clone(), name: model.table_name().into_owned() }
 }
 
+/// A former name may be that of the table, or of a model that named none.
+fn former_tables(model: &schema::Model) -> Vec<String> {
+    let Some(former) = &model.renamed_from else { return Vec::new() };
+    vec![former.clone(), ferro_wit::default_table(former)]
+}
+
 /// The sets of fields of a model that tell rows apart, by name.
 fn keys(model: &schema::Model) -> impl Iterator<Item = Vec<&str>> {
     let primary = [model.primary_key.iter().map(String::as_str).collect()].into_iter();
@@ -262,6 +275,7 @@ impl Resolver<'_> {
         let foreign_keys = model.foreign_keys.iter().map(|it| self.foreign_key(&by_name, it));
         Model {
             table: table_of(&model),
+            former_tables: former_tables(&model),
             primary_key: model.primary_key.iter().map(|it| by_name[it]).collect(),
             keys,
             foreign_keys: foreign_keys.collect(),
@@ -292,6 +306,7 @@ impl Resolver<'_> {
             generated_key: field.generated_key,
             version: field.version,
             default: field.default,
+            renamed_from: field.renamed_from,
         }
     }
 

@@ -6,7 +6,7 @@ use ferro_wit::default_table;
 use ferro_wit::schema::{ForeignKey, ManyToMany, Model, ReferentialAction, Schema};
 
 use super::faults::{comparable, no_field};
-use super::{JoinEnd, JoinTable, Table, keys, names, table_of};
+use super::{JoinEnd, JoinTable, Table, former_tables, keys, names, table_of};
 use crate::error::{shown, suggestion};
 
 /// Adds the faults of all relations.
@@ -35,28 +35,39 @@ pub(super) fn join_table(
     models: &BTreeMap<String, usize>,
 ) -> JoinTable {
     let table = table_of(source);
+    let name = |table: &String| names::shorten(format!("{table}_{}", relation.name));
     let (from, to) = match source.name == target.name {
-        true => ("from".to_owned(), "to".to_owned()),
-        false => (default_table(&source.name), default_table(&target.name)),
+        true => (vec!["from".to_owned()], vec!["to".to_owned()]),
+        false => (prefixes(source), prefixes(target)),
     };
     JoinTable {
-        table: Table {
-            namespace: table.namespace,
-            name: names::shorten(format!("{}_{}", table.name, relation.name)),
-        },
+        former_tables: former_tables(source).iter().map(name).collect(),
+        table: Table { name: name(&table.name), ..table },
         source: join_end(source, &from, models),
         target: join_end(target, &to, models),
     }
 }
 
-fn join_end(model: &Model, prefix: &str, models: &BTreeMap<String, usize>) -> JoinEnd {
+/// What names columns after a model, and after those that it was before.
+fn prefixes(model: &Model) -> Vec<String> {
+    let former = model.renamed_from.as_deref().map(default_table);
+    [default_table(&model.name)].into_iter().chain(former).collect()
+}
+
+fn join_end(model: &Model, prefixes: &[String], models: &BTreeMap<String, usize>) -> JoinEnd {
     let keys = model.primary_key.iter();
     let columns = keys.filter_map(|key| model.fields.iter().find(|it| &it.name == key));
+    let names = columns.map(|field| {
+        let names = [field.column_name()].into_iter().chain(field.renamed_from.as_deref());
+        let names: Vec<_> = names.collect();
+        let named = |prefix| names.iter().map(move |it| names::shorten(format!("{prefix}_{it}")));
+        prefixes.iter().flat_map(named).collect::<Vec<_>>()
+    });
+    let names: Vec<_> = names.collect();
     JoinEnd {
         model: models.get(&model.name).copied().unwrap_or_default(),
-        columns: columns
-            .map(|it| names::shorten(format!("{prefix}_{}", it.column_name())))
-            .collect(),
+        columns: names.iter().filter_map(|it| it.first().cloned()).collect(),
+        former_columns: names.into_iter().map(|it| it.into_iter().skip(1).collect()).collect(),
     }
 }
 

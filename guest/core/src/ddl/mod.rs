@@ -1,76 +1,83 @@
 //! Tables from models. Names and values of models are data here: names are quoted, values go
 //! through [`constant`], and nothing else of a model reaches the text.
 //!
-//! Every statement leaves alone what exists, so that all of them can run again.
+//! [`definition`] says what a model's table is, `create-tables` writes that down, and [`migration`]
+//! compares it with what a database has.
 
 mod calendar;
 mod check;
 pub(crate) mod constant;
+mod definition;
+mod migration;
 mod names;
-mod table;
 
 use ferro_wit::plan::{MigrationStep, Risk};
+use ferro_wit::schema::EnumType;
 use ferro_wit::types::{Dialect, Error};
 
 use crate::catalog::{Catalog, Table};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
 use crate::sql::quoted;
-use names::Names;
+use definition::{ColumnDefinition, Constraint, IndexDefinition, Reference, Rule, TableDefinition};
 
 impl Catalog {
     /// Statements that create what is missing, in order: schemas and enums, tables with their keys
-    /// and constraints, indexes.
+    /// and constraints, indexes. Every statement leaves alone what exists, so that all of them can
+    /// run again.
     ///
     /// # Errors
     ///
     /// `invalid-schema`, if two models have the same table on that database.
     pub fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
         self.check_dialect(dialect)?;
-        let mut ddl = Ddl { catalog: self, dialect, names: Names::new(self), steps: Vec::new() };
-        if dialect.features().schemas {
-            ddl.namespaces();
-        }
+        let mut steps = Steps { unless_there: " IF NOT EXISTS", ..Steps::new(dialect) };
+        let tables = definition::tables(self, dialect);
+        steps.create_namespaces(tables.iter().filter_map(|it| it.table.namespace.as_deref()));
         if dialect.features().enums {
-            ddl.enums();
+            for found in &self.enums {
+                steps.create_enum(found);
+            }
         }
-        let order = ddl.order();
-        let mut created = vec![false; self.models.len()];
-        let mut late = Vec::new();
-        for model in order {
-            created[model] = true;
-            late.extend(ddl.table(model, &created));
-        }
-        for join in &self.join_tables {
-            ddl.join_table(join);
-        }
-        for (model, key) in late {
-            ddl.add_foreign_key(model, key);
-        }
-        for model in &self.models {
-            ddl.indexes(model);
-        }
-        Ok(ddl.steps)
+        let tables: Vec<_> = tables.iter().collect();
+        steps.create_tables(&tables, |_| Risk::Safe, |_| Risk::Safe);
+        Ok(steps.done)
     }
 }
 
 /// Statements on their way.
-struct Ddl<'a> {
-    catalog: &'a Catalog,
+struct Steps {
     dialect: Dialect,
-    names: Names,
-    steps: Vec<MigrationStep>,
+    done: Vec<MigrationStep>,
+    /// What tables and indexes begin with: `IF NOT EXISTS`, or nothing.
+    unless_there: &'static str,
+    /// What the next step puts at risk at least, as it needs others.
+    floor: Risk,
 }
 
-impl Ddl<'_> {
+const NEEDS_OTHERS: &str = "it needs steps that are not safe";
+
+impl Steps {
+    fn new(dialect: Dialect) -> Self {
+        Self { dialect, done: Vec::new(), unless_there: "", floor: Risk::Safe }
+    }
+
+    /// A statement without any risk.
     fn push(&mut self, sql: String, description: String) {
-        self.steps.push(MigrationStep {
-            sql,
-            description,
-            risk: Risk::Safe,
-            reason: None,
-            transactional: true,
-        });
+        self.push_risk(sql, description, Risk::Safe, None);
+    }
+
+    /// The next step needs others that put as much at risk.
+    fn needing(&mut self, risk: Risk) -> &mut Self {
+        self.floor = risk;
+        self
+    }
+
+    fn push_risk(&mut self, sql: String, description: String, risk: Risk, reason: Option<&str>) {
+        let floor = std::mem::replace(&mut self.floor, Risk::Safe);
+        let reason = if floor > risk { Some(NEEDS_OTHERS) } else { reason }.map(str::to_owned);
+        let risk = risk.max(floor);
+        self.done.push(MigrationStep { sql, description, risk, reason, transactional: true });
     }
 
     /// A statement that PostgreSQL cannot be told to leave out if its object exists. As the text of
@@ -82,64 +89,135 @@ impl Ddl<'_> {
         self.push(format!("DO {}", self.dialect.text(&block)), description);
     }
 
-    fn namespaces(&mut self) {
+    fn create_namespaces<'a>(&mut self, namespaces: impl Iterator<Item = &'a str>) {
+        if !self.dialect.features().schemas {
+            return;
+        }
         let mut known: Vec<&str> = Vec::new();
-        for model in &self.catalog.models {
-            let Some(namespace) = model.table.namespace.as_deref() else { continue };
+        for namespace in namespaces {
             if !known.contains(&namespace) {
                 known.push(namespace);
+                self.push(
+                    format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(namespace)),
+                    format!("create schema {}", shown(namespace)),
+                );
             }
         }
-        for namespace in known {
-            self.push(
-                format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(namespace)),
-                format!("create schema {}", shown(namespace)),
-            );
-        }
     }
 
-    fn enums(&mut self) {
-        for found in &self.catalog.enums {
-            let values: Vec<_> = found.values.iter().map(|it| self.dialect.text(it)).collect();
-            let sql =
-                format!("CREATE TYPE {} AS ENUM ({})", quoted(&found.name), values.join(", "));
-            self.push_guarded(&sql, format!("create enum {}", shown(&found.name)));
-        }
+    fn create_enum(&mut self, found: &EnumType) {
+        self.push_guarded(
+            &create_enum(self.dialect, "", found),
+            format!("create enum {}", shown(&found.name)),
+        );
     }
 
-    /// The models, those first that others refer to. Where they refer to each other, the order is
-    /// that of the schema.
-    fn order(&self) -> Vec<usize> {
-        let models = &self.catalog.models;
-        let mut order = Vec::with_capacity(models.len());
-        let mut placed = vec![false; models.len()];
-        while order.len() < models.len() {
-            let ready = |index: usize| {
-                let mut keys = models[index].foreign_keys.iter();
-                !placed[index] && keys.all(|key| placed[key.target] || key.target == index)
+    /// Creates tables, which are in the order in which they refer to each other, and all that
+    /// belongs to them. They or what they refer to may need steps that put something at risk.
+    fn create_tables(
+        &mut self,
+        tables: &[&TableDefinition<'_>],
+        floor_of: impl Fn(&TableDefinition<'_>) -> Risk,
+        risk_of: impl Fn(&Reference<'_>) -> Risk,
+    ) {
+        let can_add = self.dialect.features().added_constraints;
+        let mut late = Vec::new();
+        let mut risks: Vec<Risk> = Vec::new();
+        for (index, table) in tables.iter().enumerate() {
+            let risk = |it: &Reference<'_>| {
+                let mut new = tables[..index].iter().zip(&risks);
+                let new = new.find(|(table, _)| table.table == it.target).map(|(_, risk)| *risk);
+                new.unwrap_or_else(|| risk_of(it))
             };
-            let unplaced = || (0..models.len()).find(|index| !placed[*index]);
-            let Some(next) = (0..models.len()).find(|it| ready(*it)).or_else(unplaced) else {
-                break;
+            let comes_later = |it: &Reference<'_>| {
+                tables[index + 1..].iter().any(|later| later.table == it.target)
             };
-            placed[next] = true;
-            order.push(next);
-        }
-        order
-    }
-
-    /// A table's name in quotes, with its schema where there are schemas.
-    fn table_name(&self, table: &Table) -> String {
-        match &table.namespace {
-            Some(namespace) if self.dialect.features().schemas => {
-                format!("{}.{}", quoted(namespace), quoted(&table.name))
+            let (mut now, mut floor) = (Vec::new(), floor_of(table));
+            for constraint in &table.constraints {
+                match &constraint.rule {
+                    // Where it can only be said here, the other table may come later.
+                    Rule::ForeignKey(it)
+                        if can_add && (comes_later(it) || risk(it) > Risk::Safe) =>
+                    {
+                        late.push((table.table, constraint, risk(it)));
+                    }
+                    Rule::ForeignKey(it) => {
+                        floor = floor.max(risk(it));
+                        now.push(constraint);
+                    }
+                    _ => now.push(constraint),
+                }
             }
-            _ => quoted(&table.name),
+            self.create_table(table, &now, floor);
+            risks.push(floor);
         }
+        for (table, constraint, risk) in late {
+            self.needing(risk).add_foreign_key(table, constraint);
+        }
+        for (table, risk) in tables.iter().zip(risks) {
+            for index in &table.indexes {
+                self.needing(risk).create_index(table.table, index);
+            }
+        }
+    }
+
+    fn create_table(
+        &mut self,
+        table: &TableDefinition<'_>,
+        constraints: &[&Constraint<'_>],
+        floor: Risk,
+    ) {
+        let name = table.table.sql(self.dialect);
+        let what = format!("create table {}", shown(&table.table.name));
+        let constraints = constraints.iter().map(|it| it.sql(self.dialect));
+        let parts = table.columns.iter().map(ColumnDefinition::sql).chain(constraints).collect();
+        let sql = create_table(self.unless_there, &name, parts);
+        self.needing(floor).push(sql, what);
+        if let Some(comment) = table.comment {
+            self.needing(floor).comment(table.table, comment);
+        }
+    }
+
+    fn comment(&mut self, table: &Table, comment: &str) {
+        let text = self.dialect.text(comment);
+        self.push(
+            format!("COMMENT ON TABLE {} IS {text}", table.sql(self.dialect)),
+            format!("comment on table {}", shown(&table.name)),
+        );
+    }
+
+    /// Adds a foreign key that could not be part of its table.
+    fn add_foreign_key(&mut self, table: &Table, key: &Constraint<'_>) {
+        let target = match &key.rule {
+            Rule::ForeignKey(it) => &it.target.name,
+            _ => &table.name,
+        };
+        self.push_guarded(
+            &format!("ALTER TABLE {} ADD {}", table.sql(self.dialect), key.sql(self.dialect)),
+            format!("let table {} refer to {}", shown(&table.name), shown(target)),
+        );
+    }
+
+    fn create_index(&mut self, table: &Table, index: &IndexDefinition<'_>) {
+        self.push(
+            index.sql(self.unless_there, &table.sql(self.dialect)),
+            format!("create index {}", shown(&index.name)),
+        );
     }
 }
 
+/// A table's statement, of its columns and constraints. It may begin with `IF NOT EXISTS`.
+fn create_table(unless_there: &str, name: &str, parts: Vec<String>) -> String {
+    format!("CREATE TABLE{unless_there} {name} (\n  {}\n)", parts.join(",\n  "))
+}
+
+/// A type's statement. Its schema stands with a point, or nothing does.
+fn create_enum(dialect: Dialect, schema: &str, found: &EnumType) -> String {
+    let values: Vec<_> = found.values.iter().map(|it| dialect.text(it)).collect();
+    format!("CREATE TYPE {schema}{} AS ENUM ({})", quoted(&found.name), values.join(", "))
+}
+
 /// Names in quotes, separated by commas.
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(quoted).collect::<Vec<_>>().join(", ")
+fn list(names: &[&str]) -> String {
+    names.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(", ")
 }

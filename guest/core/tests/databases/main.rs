@@ -10,6 +10,7 @@ mod catalogs;
 mod common;
 #[path = "../sql/commons.rs"]
 mod commons;
+mod decimals;
 mod differential;
 mod documents;
 mod evaluator;
@@ -18,6 +19,7 @@ mod evaluator;
 mod fixture;
 mod functions;
 mod includes;
+mod migrations;
 #[path = "../sql/queries.rs"]
 mod queries;
 mod random;

@@ -1,7 +1,7 @@
 //! Applying migrations.
 
-use ferro_wit::plan::MigrationStep;
-use ferro_wit::types::{Dialect, Error, TransactionOptions};
+use ferro_wit::plan::{MigrationStep, Risk};
+use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 
 use super::place::Place;
 use crate::database::Database;
@@ -11,6 +11,15 @@ use crate::transaction::state::command;
 /// Programs that start at once would make the same table at once, and all but one fail, whatever
 /// `IF NOT EXISTS` says. The number is "ferro" in ASCII.
 const IN_TURNS: &str = "SELECT pg_catalog.pg_advisory_xact_lock(439788663407)";
+
+/// What became of a migration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Migration {
+    /// The steps that were applied, in order.
+    pub applied: Vec<MigrationStep>,
+    /// The steps that were not, as more was at risk than was allowed.
+    pub left: Vec<MigrationStep>,
+}
 
 impl Database {
     /// Applies the steps of a migration in order, in one transaction if all of them may run in one.
@@ -22,16 +31,14 @@ impl Database {
     /// before it stay applied.
     pub async fn apply(&self, steps: &[MigrationStep]) -> Result<(), Error> {
         if !steps.iter().all(|it| it.transactional) {
-            for step in steps {
-                // Not in a transaction, whatever is around other statements.
-                let place = Place::of_pool(self.acquire_live().await?, self.dialect());
-                run(place, &step.sql).await.map_err(|error| failed(step, error))?;
-            }
-            return Ok(());
+            return self.apply_alone(steps).await;
         }
-        let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
-        let transaction = self.begin(options).await?;
-        match apply(&transaction, steps).await {
+        let transaction = self.begin_migration(None).await?;
+        let applied = async {
+            in_turns(&transaction).await?;
+            apply(&transaction, steps).await
+        };
+        match applied.await {
             Ok(()) => transaction.commit().await,
             Err(error) => {
                 transaction.rollback().await?;
@@ -39,12 +46,159 @@ impl Database {
             }
         }
     }
+
+    /// Asks the database what it has, by the statements of a catalog's `introspection`, has the
+    /// steps of a migration planned from that, and applies those with no more than some `risk`; with
+    /// none, it applies nothing. All of it happens in one transaction, and several migrations of one
+    /// database wait for each other. Only what may not run in a transaction, as new values of an
+    /// enum on PostgreSQL, runs before it.
+    ///
+    /// On SQLite foreign keys are not enforced meanwhile; that they hold is checked at the end. On
+    /// PostgreSQL the role has to be allowed to create temporary tables.
+    ///
+    /// # Errors
+    ///
+    /// What `plan` and the database say; the message names the step. `foreign-key-violation`, if
+    /// rows of SQLite refer to none afterwards. Nothing is changed then, but for steps that may not
+    /// run in a transaction.
+    pub async fn migrate(
+        &self,
+        questions: &[String],
+        plan: impl Fn(&[String]) -> Result<Vec<MigrationStep>, Error>,
+        risk: Option<Risk>,
+    ) -> Result<Migration, Error> {
+        let job = Job { questions, plan: &plan, risk };
+        let mut keys = None;
+        if self.dialect() == Dialect::Sqlite {
+            // Who has nothing to do waits for no writer, and needs not write.
+            let transaction = self.begin(TransactionOptions::default()).await?;
+            let migration = job.plan(&transaction).await;
+            transaction.rollback().await?;
+            let migration = migration?;
+            if migration.applied.is_empty() {
+                return Ok(migration);
+            }
+            keys = Some(self.enforces_foreign_keys().await?);
+        }
+        let mut alone = Vec::new();
+        loop {
+            let transaction = self.begin_migration(keys).await?;
+            match job.run(&transaction, keys == Some(true)).await {
+                Ok(mut migration) => {
+                    let (first, rest) =
+                        migration.applied.into_iter().partition(|it| !it.transactional);
+                    migration.applied = rest;
+                    let first: Vec<_> = first;
+                    if first.is_empty() {
+                        transaction.commit().await?;
+                        migration.applied.splice(..0, alone);
+                        return Ok(migration);
+                    }
+                    transaction.rollback().await?;
+                    if !alone.is_empty() {
+                        return Err(still_missing(&first));
+                    }
+                    self.apply_alone(&first).await?;
+                    alone = first;
+                }
+                Err(error) => {
+                    transaction.rollback().await?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Applies steps that may not run in a transaction.
+    async fn apply_alone(&self, steps: &[MigrationStep]) -> Result<(), Error> {
+        for step in steps {
+            let place = Place::of_pool(self.acquire_live().await?, self.dialect());
+            run(place, &step.sql).await.map_err(|error| failed(step, error))?;
+        }
+        Ok(())
+    }
+
+    async fn enforces_foreign_keys(&self) -> Result<bool, Error> {
+        let mut rows = self.fetch_raw("PRAGMA foreign_keys", Vec::new()).await?;
+        let row = rows.next(1).await?;
+        Ok(row.is_some_and(|it| it.columns[0].get(0) == Some(Value::Integer(1))))
+    }
+}
+
+/// What a migration is to do.
+struct Job<'a, P> {
+    questions: &'a [String],
+    plan: &'a P,
+    risk: Option<Risk>,
+}
+
+impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
+    /// Plans a migration: what is to be applied, and what is not.
+    async fn plan(&self, transaction: &Transaction) -> Result<Migration, Error> {
+        let steps = (self.plan)(&introspect(transaction, self.questions).await?)?;
+        let allowed = |step: &MigrationStep| self.risk.is_some_and(|it| step.risk <= it);
+        let (applied, left) = steps.into_iter().partition(allowed);
+        Ok(Migration { applied, left })
+    }
+
+    /// Plans a migration, and applies what may be applied, unless some of that may not run in a
+    /// transaction. Foreign keys of SQLite are to hold afterwards where they did before.
+    async fn run(&self, transaction: &Transaction, keys: bool) -> Result<Migration, Error> {
+        in_turns(transaction).await?;
+        let mut migration = self.plan(transaction).await?;
+        if !migration.applied.iter().all(|it| it.transactional) {
+            return Ok(migration);
+        }
+        // Safe steps only add.
+        let keys = keys && migration.applied.iter().any(|it| it.risk > Risk::Safe);
+        let before = if keys { orphans(transaction).await? } else { Vec::new() };
+        apply(transaction, &migration.applied).await?;
+        // Some changes of SQLite can only be planned when names have changed.
+        if transaction.dialect() == Dialect::Sqlite {
+            let rest = self.plan(transaction).await?;
+            apply(transaction, &rest.applied).await?;
+            migration.applied.extend(rest.applied);
+            migration.left = rest.left;
+        }
+        if keys {
+            check_foreign_keys(&before, &orphans(transaction).await?)?;
+        }
+        Ok(migration)
+    }
+}
+
+/// What the statements of a catalog's `introspection` return.
+async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<Vec<String>, Error> {
+    let savepoint = transaction.begin(Default::default()).await?;
+    let mut found = Vec::new();
+    for sql in questions {
+        if !sql.starts_with("SELECT") {
+            run(savepoint.place(false).await?, sql).await?;
+            continue;
+        }
+        let mut rows = savepoint.fetch_raw(sql, Vec::new()).await?;
+        while let Some(batch) = rows.next(1).await? {
+            match batch.columns.first().and_then(|it| it.get(0)) {
+                Some(Value::Text(text) | Value::Json(text)) => found.push(text),
+                _ => {
+                    return Err(Error::new(ErrorKind::InvalidQuery, "introspection returns texts"));
+                }
+            }
+        }
+    }
+    savepoint.rollback().await?;
+    Ok(found)
+}
+
+async fn in_turns(transaction: &Transaction) -> Result<(), Error> {
+    match transaction.dialect() {
+        Dialect::Postgres => run(transaction.place(false).await?, IN_TURNS).await,
+        // There is one writer at a time.
+        Dialect::Sqlite => Ok(()),
+    }
 }
 
 async fn apply(transaction: &Transaction, steps: &[MigrationStep]) -> Result<(), Error> {
-    if transaction.dialect() == Dialect::Postgres {
-        run(transaction.place(false).await?, IN_TURNS).await?;
-    }
     for step in steps {
         let place = transaction.place(false).await?;
         run(place, &step.sql).await.map_err(|error| failed(step, error))?;
@@ -59,6 +213,46 @@ async fn run(mut place: Place, sql: &str) -> Result<(), Error> {
     }
 }
 
+/// How many rows of which tables refer to rows of which others that are not there.
+async fn orphans(transaction: &Transaction) -> Result<Vec<(String, String, i64)>, Error> {
+    const ASK: &str =
+        "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
+    let mut rows = transaction.fetch_raw(ASK, Vec::new()).await?;
+    let mut orphans = Vec::new();
+    while let Some(batch) = rows.next(1).await? {
+        let value = |column: usize| batch.columns.get(column).and_then(|it| it.get(0));
+        if let (Some(Value::Text(table)), Some(Value::Text(parent)), Some(Value::Integer(count))) =
+            (value(0), value(1), value(2))
+        {
+            orphans.push((table, parent, count));
+        }
+    }
+    Ok(orphans)
+}
+
+/// Fails if more rows refer to none than did before.
+fn check_foreign_keys(
+    before: &[(String, String, i64)],
+    after: &[(String, String, i64)],
+) -> Result<(), Error> {
+    let count = |table: &str, parent: &str| {
+        before.iter().find(|it| it.0 == table && it.1 == parent).map_or(0, |it| it.2)
+    };
+    let more = |it: &&(String, String, i64)| it.2 > count(&it.0, &it.1);
+    let Some((table, parent, _)) = after.iter().find(more) else { return Ok(()) };
+    let message = format!(
+        "a row of table `{table}` refers to a row of table `{parent}` that is not there; nothing \
+         is changed"
+    );
+    let error = Error::new(ErrorKind::ForeignKeyViolation, message);
+    Err(Error { table: Some(table.clone()), ..error })
+}
+
 fn failed(step: &MigrationStep, error: Error) -> Error {
     Error { message: format!("{}: {}", step.description, error.message), ..error }
+}
+
+fn still_missing(steps: &[MigrationStep]) -> Error {
+    let what = steps.first().map(|it| it.description.as_str()).unwrap_or_default();
+    Error::new(ErrorKind::Internal, format!("{what}: it was done, and the database lacks it still"))
 }

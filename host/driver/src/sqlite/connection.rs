@@ -57,6 +57,8 @@ pub(crate) struct Connection {
     stranger: bool,
     /// How many threads its caller may keep busy, with others.
     threads: Option<Arc<Semaphore>>,
+    /// Foreign keys are not enforced for now, which they are usually or not.
+    relaxed: Option<bool>,
 }
 
 /// Where those who want to write to a database stand in line. SQLite itself knows no order.
@@ -144,6 +146,7 @@ impl Connection {
             committed,
             stranger: false,
             threads: None,
+            relaxed: None,
         })
     }
 
@@ -190,6 +193,23 @@ impl Connection {
     /// From here on, or no longer, statements that write are refused.
     pub(crate) async fn set_read_only(&mut self, read_only: bool) -> Result<(), sqlx::Error> {
         self.settle().await?.set_read_only(read_only);
+        Ok(())
+    }
+
+    /// Until [`restore`](Self::restore), foreign keys are not enforced, which they are usually or
+    /// not, and tables can be replaced that others refer to. In a transaction this does nothing.
+    pub(crate) async fn relax(&mut self, keys: bool) -> Result<(), sqlx::Error> {
+        self.relaxed = Some(keys);
+        self.command("PRAGMA foreign_keys = OFF").await
+    }
+
+    /// Takes [`relax`](Self::relax) back, and what a migration set besides.
+    pub(crate) async fn restore(&mut self) -> Result<(), sqlx::Error> {
+        let Some(keys) = self.relaxed else { return Ok(()) };
+        let keys = if keys { "ON" } else { "OFF" };
+        let sql = format!("PRAGMA foreign_keys = {keys}; PRAGMA legacy_alter_table = OFF");
+        self.command(&sql).await?;
+        self.relaxed = None;
         Ok(())
     }
 

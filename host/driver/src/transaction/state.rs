@@ -343,8 +343,13 @@ pub(crate) async fn roll_back(raw: &mut Raw, read_only: bool) -> Result<(), sqlx
 /// Takes back what was set for a transaction.
 pub(crate) async fn restore(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::Error> {
     match raw {
-        Raw::Sqlite(connection) if read_only => connection.set_read_only(false).await,
-        _ => Ok(()),
+        Raw::Sqlite(connection) => {
+            if read_only {
+                connection.set_read_only(false).await?;
+            }
+            connection.restore().await
+        }
+        Raw::Postgres(_) => Ok(()),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Transactions, savepoints, and the SDK's view of them.
 
+use std::sync::Arc;
+
+use ferro_session::Models;
 use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
 use crate::queries::{all, delete_all, fields, insert};
-use crate::world::{World, assert_error, rows, texts};
+use crate::world::{CountingCore, World, assert_error, gate, rows, tenant, texts};
 
 on_both_databases! {
     a_session_waits_for_the_transaction_that_it_began,
@@ -13,6 +16,7 @@ on_both_databases! {
     p1_a_dropped_transaction_rolls_back,
     p1_an_inner_failure_leaves_the_outer_transaction_usable,
     sessions_and_cursors_are_those_of_the_sdk,
+    t2_models_that_a_transaction_gets_are_in_the_scope_of_its_grant,
 }
 
 fn note(title: &str) -> Vec<Value> {
@@ -28,6 +32,23 @@ async fn a_transaction_sees_its_own_rows_and_commits_them(world: &World) {
     assert_eq!(titles, ["a", "b", "c", "d"]);
     transaction.commit().await.unwrap();
     assert_eq!(world.all_notes().await.len(), 6);
+}
+
+async fn t2_models_that_a_transaction_gets_are_in_the_scope_of_its_grant(world: &World) {
+    let mut schema = world.models.schema().clone();
+    schema.models.retain(|model| model.name != "Note");
+    let core = CountingCore { compiles: world.compiles.clone() };
+    let few = Arc::new(Models::new(&core, schema, world.models.cache().clone()).unwrap());
+    let session = gate(&world.databases, &few, tenant(1)).open("app").unwrap();
+    let mut transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    let titles = fields("Note", &["title"]);
+    let before = transaction.fetch(&titles, vec![]).await;
+    assert_error(before, ErrorKind::Denied, "no model `Note`");
+    transaction.renew(world.models.clone()).unwrap();
+    assert_eq!(texts(&transaction, &titles).await, ["a", "b", "c"]);
+    let secrets = transaction.fetch(&fields("Note", &["secret"]), vec![]).await;
+    assert_error(secrets, ErrorKind::Denied, "no field `secret`");
+    transaction.commit().await.unwrap();
 }
 
 async fn p1_a_dropped_transaction_rolls_back(world: &World) {

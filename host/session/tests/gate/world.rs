@@ -195,6 +195,14 @@ impl Catalog for CountingCatalog {
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
         self.catalog.create_tables(dialect)
     }
+
+    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+        self.catalog.introspection(dialect)
+    }
+
+    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
+        self.catalog.migrate(dialect, found)
+    }
 }
 
 pub(crate) fn models(cache: &Arc<PlanCache>) -> (Models, Arc<AtomicUsize>) {

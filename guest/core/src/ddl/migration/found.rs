@@ -1,0 +1,282 @@
+//! What a database has, as the statements of [`super::introspection`] tell it in JSON.
+
+use ferro_wit::plan::Risk;
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use serde::Deserialize;
+
+use super::{matching, tokens};
+use crate::catalog::Table;
+use crate::dialect::Spelling as _;
+
+/// All that they tell.
+#[derive(Debug)]
+pub(super) struct Found {
+    dialect: Dialect,
+    pub(super) types: Types,
+    pub(super) tables: Vec<FoundTable>,
+    /// Views and the like under the names of tables.
+    others: Vec<Other>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Other {
+    schema: String,
+    name: String,
+}
+
+/// What is there beside tables.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Types {
+    /// The schema of tables that name none.
+    schema: String,
+    pub(super) schemas: Vec<String>,
+    pub(super) enums: Vec<FoundEnum>,
+    /// There are views or triggers, which SQLite looks at when a table is renamed.
+    #[serde(default)]
+    pub(super) views: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FoundEnum {
+    pub(super) name: String,
+    /// In their order.
+    pub(super) values: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FoundTable {
+    pub(super) schema: String,
+    pub(super) name: String,
+    /// The statement that made it, on SQLite.
+    pub(super) sql: Option<String>,
+    pub(super) comment: Option<String>,
+    pub(super) columns: Vec<FoundColumn>,
+    pub(super) constraints: Vec<FoundConstraint>,
+    pub(super) indexes: Vec<FoundIndex>,
+    /// The statements that made its triggers, on SQLite.
+    #[serde(default)]
+    pub(super) triggers: Vec<String>,
+    /// What it is called until a step of the migration is done.
+    #[serde(skip)]
+    pub(super) former: Option<String>,
+    /// The case of names is nothing to the database.
+    #[serde(skip)]
+    folds: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FoundColumn {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) nullable: bool,
+    pub(super) default: Option<String>,
+    /// The database numbers the rows.
+    pub(super) generated: bool,
+    /// Calculated from other columns, which no column of a model is.
+    pub(super) computed: bool,
+    /// What it is called until a step of the migration is done.
+    #[serde(skip)]
+    pub(super) former: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FoundConstraint {
+    /// SQLite does not tell the names.
+    pub(super) name: Option<String>,
+    #[serde(flatten)]
+    pub(super) rule: FoundRule,
+    /// Its name is the one that Ferro makes.
+    #[serde(skip)]
+    pub(super) ours: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "rule", rename_all = "kebab-case")]
+pub(super) enum FoundRule {
+    PrimaryKey { columns: Vec<String> },
+    Unique { columns: Vec<String> },
+    ForeignKey(FoundReference),
+    Check { condition: String, columns: Option<Vec<String>> },
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FoundReference {
+    pub(super) columns: Vec<String>,
+    pub(super) schema: String,
+    pub(super) table: String,
+    /// None: its primary key, whatever that is.
+    pub(super) target_columns: Option<Vec<String>>,
+    pub(super) on_delete: String,
+    pub(super) on_update: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FoundIndex {
+    pub(super) name: String,
+    /// None where it is an expression, or is sorted or compared in a way that no model asks for.
+    pub(super) columns: Vec<Option<String>>,
+    pub(super) unique: bool,
+    pub(super) condition: Option<String>,
+    /// The statement that made it.
+    pub(super) sql: String,
+    /// Its name is the one that Ferro makes.
+    #[serde(skip)]
+    pub(super) ours: bool,
+}
+
+/// What one of the statements tells.
+#[derive(Deserialize)]
+struct Part {
+    types: Option<Types>,
+    #[serde(default)]
+    tables: Vec<FoundTable>,
+    #[serde(default)]
+    others: Vec<Other>,
+}
+
+impl Found {
+    pub(super) fn read(dialect: Dialect, parts: &[String]) -> Result<Self, Error> {
+        let (types, tables, others) = (Types::default(), Vec::new(), Vec::new());
+        let mut found = Self { dialect, types, tables, others };
+        for part in parts {
+            let part: Part = serde_json::from_str(part).map_err(|fault| {
+                let message =
+                    format!("what the database told of its tables cannot be read: {fault}");
+                Error::new(ErrorKind::InvalidQuery, message)
+            })?;
+            if let Some(types) = part.types {
+                found.types = types;
+            }
+            found.tables.extend(part.tables);
+            found.others.extend(part.others);
+        }
+        for table in &mut found.tables {
+            table.complete(dialect);
+        }
+        Ok(found)
+    }
+
+    /// The schema that a table is in.
+    pub(super) fn schema_of<'a>(&'a self, table: &'a Table) -> &'a str {
+        let namespace = table.namespace.as_deref().filter(|_| self.dialect.features().schemas);
+        namespace.unwrap_or(&self.types.schema)
+    }
+
+    pub(super) fn position(&self, schema: &str, name: &str) -> Option<usize> {
+        self.tables.iter().position(|it| it.schema == schema && self.same_name(&it.name, name))
+    }
+
+    pub(super) fn table(&self, table: &Table) -> Option<&FoundTable> {
+        self.position(self.schema_of(table), &table.name).map(|it| &self.tables[it])
+    }
+
+    /// Whether a view or the like has the name of a table. It is left alone.
+    pub(super) fn is_other(&self, table: &Table) -> bool {
+        let schema = self.schema_of(table);
+        self.others.iter().any(|it| it.schema == schema && self.same_name(&it.name, &table.name))
+    }
+
+    /// What creating a table needs: its name may be free only once another is renamed.
+    pub(super) fn risk_of_name(&self, table: &Table) -> Risk {
+        let schema = self.schema_of(table);
+        let tables = self.tables.iter().filter(|it| it.schema == schema);
+        let mut formers = tables.filter_map(|it| it.former.as_deref());
+        let is_taken = formers.any(|it| self.same_name(it, &table.name));
+        if is_taken { Risk::Blocking } else { Risk::Safe }
+    }
+
+    pub(super) fn same_name(&self, one: &str, other: &str) -> bool {
+        same_name(one, other, self.dialect == Dialect::Sqlite)
+    }
+
+    /// Takes note that a table has another name now.
+    pub(super) fn rename_table(&mut self, position: usize, name: &str) {
+        let table = &mut self.tables[position];
+        let schema = table.schema.clone();
+        let former = std::mem::replace(&mut table.name, name.to_owned());
+        table.former = Some(former.clone());
+        for reference in self.tables.iter_mut().flat_map(FoundTable::references) {
+            if reference.schema == schema && reference.table == former {
+                name.clone_into(&mut reference.table);
+            }
+        }
+    }
+
+    /// Takes note that a column has another name now.
+    pub(super) fn rename_column(&mut self, position: usize, former: &str, name: &str) {
+        let (folds, table) = (self.dialect == Dialect::Sqlite, &mut self.tables[position]);
+        let rename = |it: &mut String| {
+            if same_name(it, former, folds) {
+                name.clone_into(it);
+            }
+        };
+        for column in &mut table.columns {
+            if same_name(&column.name, former, folds) {
+                column.former = Some(std::mem::replace(&mut column.name, name.to_owned()));
+            }
+        }
+        for index in &mut table.indexes {
+            index.columns.iter_mut().flatten().for_each(rename);
+            index.condition = index.condition.take().map(|it| tokens::rename(&it, former, name));
+        }
+        table.sql = table.sql.take().map(|it| tokens::rename(&it, former, name));
+        for constraint in &mut table.constraints {
+            match &mut constraint.rule {
+                FoundRule::PrimaryKey { columns } | FoundRule::Unique { columns } => {
+                    columns.iter_mut().for_each(rename);
+                }
+                FoundRule::ForeignKey(it) => it.columns.iter_mut().for_each(rename),
+                FoundRule::Check { condition, columns } => {
+                    *condition = tokens::rename(condition, former, name);
+                    columns.iter_mut().flatten().for_each(rename);
+                }
+            }
+        }
+        let (schema, table) = (table.schema.clone(), table.name.clone());
+        for reference in self.tables.iter_mut().flat_map(FoundTable::references) {
+            if reference.schema == schema && same_name(&reference.table, &table, folds) {
+                reference.target_columns.iter_mut().flatten().for_each(rename);
+            }
+        }
+    }
+}
+
+impl FoundTable {
+    pub(super) fn column(&self, name: &str) -> Option<&FoundColumn> {
+        self.columns.iter().find(|it| same_name(&it.name, name, self.folds))
+    }
+
+    /// Whether a name of a column is free only once another is renamed.
+    pub(super) fn is_former(&self, name: &str) -> bool {
+        let mut formers = self.columns.iter().filter_map(|it| it.former.as_deref());
+        formers.any(|it| same_name(it, name, self.folds))
+    }
+
+    /// Adds what the database does not tell.
+    fn complete(&mut self, dialect: Dialect) {
+        self.folds = dialect == Dialect::Sqlite;
+        for constraint in &mut self.constraints {
+            constraint.ours = matching::is_ours(&self.name, constraint);
+        }
+        for index in &mut self.indexes {
+            if dialect == Dialect::Sqlite {
+                index.condition = tokens::condition(&index.sql).map(str::to_owned);
+            }
+            index.ours = matching::is_our_index(&self.name, index);
+        }
+    }
+
+    fn references(&mut self) -> impl Iterator<Item = &mut FoundReference> {
+        self.constraints.iter_mut().filter_map(|it| match &mut it.rule {
+            FoundRule::ForeignKey(reference) => Some(reference),
+            _ => None,
+        })
+    }
+}
+
+/// The schema of all tables of SQLite.
+pub(super) const MAIN: &str = "main";
+
+fn same_name(one: &str, other: &str, folds: bool) -> bool {
+    one == other || folds && one.eq_ignore_ascii_case(other)
+}

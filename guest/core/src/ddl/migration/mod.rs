@@ -1,0 +1,190 @@
+//! From what a database has to what the models want.
+//!
+//! What both say is compared as structure, never by name: a unique column is one whatever its
+//! constraint is called. Tables of no model are nothing to a migration. Neither are indexes of
+//! others, and triggers.
+
+mod alter;
+mod enums;
+mod found;
+mod introspection;
+mod matching;
+mod rebuild;
+mod renames;
+mod tokens;
+mod types;
+
+use ferro_wit::plan::{MigrationStep, Risk};
+use ferro_wit::types::{Dialect, Error};
+
+use super::Steps;
+use super::definition::{self, ColumnDefinition, IndexDefinition, TableDefinition};
+use crate::catalog::Catalog;
+use crate::error::shown;
+use crate::sql::quoted;
+use found::{Found, FoundConstraint, FoundIndex, FoundRule, FoundTable};
+
+impl Catalog {
+    /// The statements that ask a database what it has where the models have their tables. They are
+    /// to be run in order, in a transaction that is rolled back; those that return something return
+    /// one row of one text, and those texts are what [`migrate`](Self::migrate) takes.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-schema`, if two models have the same table on that database.
+    pub fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+        self.check_dialect(dialect)?;
+        Ok(introspection::statements(self, dialect))
+    }
+
+    /// The statements that make of what a database has what the models want, in order; none, if it
+    /// has that.
+    ///
+    /// A step that loses data says so. Those that are not destructive work without the destructive
+    /// ones.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-schema`, if two models have the same table on that database; `invalid-query`, if
+    /// `found` is not what the statements of [`introspection`](Self::introspection) return.
+    pub fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
+        self.check_dialect(dialect)?;
+        let mut found = Found::read(dialect, found)?;
+        let tables = definition::tables(self, dialect);
+        let mut steps = Steps::new(dialect);
+        renames::rename(&mut steps, &tables, &mut found);
+        match dialect {
+            Dialect::Postgres => alter::alter(&mut steps, self, &tables, &found),
+            Dialect::Sqlite => rebuild::rebuild(&mut steps, &tables, &found),
+        }
+        Ok(steps.done)
+    }
+}
+
+/// A table of the models that the database has.
+struct Pair<'a> {
+    table: &'a TableDefinition<'a>,
+    found: &'a FoundTable,
+    /// What the database makes of the definition, where that was asked.
+    shadow: Option<&'a FoundTable>,
+    /// The enums that others take the place of, by their positions.
+    replaced: &'a [usize],
+}
+
+/// The tables that are there, and those that are not. A view in the place of one is neither.
+fn pairs<'a>(
+    tables: &'a [TableDefinition<'a>],
+    found: &'a Found,
+    replaced: &'a [usize],
+) -> (Vec<Pair<'a>>, Vec<&'a TableDefinition<'a>>) {
+    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    for (index, table) in tables.iter().enumerate() {
+        match found.table(table.table) {
+            Some(it) => {
+                let shadow = found.position(SHADOWS, &shadow(index));
+                let shadow = shadow.map(|it| &found.tables[it]);
+                there.push(Pair { table, found: it, shadow, replaced });
+            }
+            None if found.is_other(table.table) => {}
+            None => missing.push(table),
+        }
+    }
+    (there, missing)
+}
+
+impl Steps {
+    /// Drops a column that no field has.
+    fn drop_column(&mut self, table: &TableDefinition<'_>, column: &str) {
+        self.push_risk(
+            format!("ALTER TABLE {} DROP COLUMN {}", table.table.sql(self.dialect), quoted(column)),
+            format!(
+                "drop column {} of table {}, which no field has",
+                shown(column),
+                shown(&table.table.name)
+            ),
+            Risk::Destructive,
+            Some("its values are lost"),
+        );
+    }
+}
+
+fn index_reason(index: &IndexDefinition<'_>) -> &'static str {
+    match index.unique {
+        true => "nothing is written meanwhile, and it fails if two rows are the same",
+        false => "nothing is written meanwhile",
+    }
+}
+
+const SOMEBODY_ELSES: &str = "no model has it, and it may be somebody else's";
+const NO_VALUE: &str = "it fails if there are rows, which get no value: give the field a default";
+
+impl Pair<'_> {
+    /// What the columns of the table put at risk on their way to what the models want.
+    fn risk_of(&self, columns: &[&str]) -> Risk {
+        let renamed = if self.found.former.is_some() { Risk::Blocking } else { Risk::Safe };
+        let wanted = self.table.columns.iter().filter(|it| columns.contains(&it.name));
+        wanted.fold(renamed, |risk, column| risk.max(self.risk_of_column(column)))
+    }
+
+    fn risk_of_column(&self, column: &ColumnDefinition<'_>) -> Risk {
+        let Some(there) = self.found.column(column.name) else {
+            let waits = self.is_replaced(column) || self.found.is_former(column.name);
+            let is_easy = column.is_easily_added() && !waits;
+            return if is_easy { Risk::Safe } else { Risk::Blocking };
+        };
+        let shadow = self.shadow.and_then(|it| it.column(column.name));
+        let kind = shadow.filter(|it| it.kind != there.kind);
+        let kind = kind.map_or(Risk::Safe, |it| types::risk(&there.kind, &it.kind));
+        let waits = self.found.indexes.iter().any(|it| self.is_in_the_way(it, column))
+            || self.found.constraints.iter().any(|it| self.is_checked_by(it, column));
+        let kind = match waits {
+            true => Risk::Destructive,
+            false => kind,
+        };
+        let blocks = there.former.is_some() || self.is_replaced(column);
+        if blocks { kind.max(Risk::Blocking) } else { kind }
+    }
+
+    /// Whether somebody else's index has a condition or an expression on a column, which would no
+    /// longer be one with the column's new type.
+    fn is_in_the_way(&self, index: &FoundIndex, column: &ColumnDefinition<'_>) -> bool {
+        let former = self.found.column(column.name).and_then(|it| it.former.as_deref());
+        let depends = index.condition.is_some() || index.columns.iter().any(Option::is_none);
+        let is_others = !index.ours && self.table.indexes.iter().all(|it| it.name != index.name);
+        depends
+            && is_others
+            && self.is_another_type(column)
+            && tokens::mentions(&index.sql, former.unwrap_or(column.name))
+    }
+
+    /// The same of somebody else's check.
+    fn is_checked_by(&self, check: &FoundConstraint, column: &ColumnDefinition<'_>) -> bool {
+        let FoundRule::Check { condition, .. } = &check.rule else { return false };
+        let is_others =
+            self.table.constraints.iter().all(|it| check.name.as_ref() != Some(&it.name));
+        !check.ours
+            && is_others
+            && self.is_another_type(column)
+            && tokens::mentions(condition, column.name)
+    }
+
+    /// Whether conditions on the column would no longer be such with its new type.
+    fn is_another_type(&self, column: &ColumnDefinition<'_>) -> bool {
+        let shadow = self.shadow.and_then(|it| it.column(column.name));
+        let kinds = shadow.zip(self.found.column(column.name));
+        kinds.is_some_and(|(wanted, there)| !types::are_alike(&there.kind, &wanted.kind))
+    }
+
+    /// Whether another enum takes the place of the column's.
+    fn is_replaced(&self, column: &ColumnDefinition<'_>) -> bool {
+        column.enumeration.is_some_and(|it| self.replaced.contains(&it))
+    }
+}
+
+/// Where PostgreSQL keeps temporary tables.
+const SHADOWS: &str = "pg_temp";
+
+/// The name of the temporary table for one of the models'.
+fn shadow(index: usize) -> String {
+    format!("ferro shadow {index}")
+}

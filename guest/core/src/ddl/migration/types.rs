@@ -1,0 +1,170 @@
+//! Which types hold all values of which others, and how one becomes another.
+
+use ferro_wit::plan::Risk;
+
+/// What changing a column's type on PostgreSQL may cost.
+pub(super) fn risk(from: &str, to: &str) -> Risk {
+    if widens(from, to) { Risk::Blocking } else { Risk::Destructive }
+}
+
+/// A value of one type of PostgreSQL as one of another, in SQL. Where there may be no cast between
+/// them, there is one by way of a text.
+pub(super) fn cast(value: &str, from: &str, to: &str) -> String {
+    let between = match (family(from), family(to)) {
+        (Family::Text, _) | (_, Family::Text) => None,
+        (Family::Number, Family::Boolean) | (Family::Boolean, Family::Number) => Some("integer"),
+        (Family::Other, _) => Some("text"),
+        (one, other) => (one != other).then_some("text"),
+    };
+    let value = between.map_or_else(|| value.to_owned(), |it| format!("CAST({value} AS {it})"));
+    format!("CAST({value} AS {to})")
+}
+
+/// Whether operators that take values of one type of PostgreSQL take those of another.
+pub(super) fn are_alike(from: &str, to: &str) -> bool {
+    from == to || family(from) == family(to) && family(to) != Family::Other
+}
+
+#[derive(PartialEq)]
+enum Family {
+    Text,
+    Number,
+    Boolean,
+    Date,
+    Json,
+    Other,
+}
+
+fn family(kind: &str) -> Family {
+    match split(kind).0 {
+        "text" | "character varying" => Family::Text,
+        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => {
+            Family::Number
+        }
+        "boolean" => Family::Boolean,
+        "date" | "timestamp without time zone" | "timestamp with time zone" => Family::Date,
+        "json" | "jsonb" => Family::Json,
+        _ => Family::Other,
+    }
+}
+
+/// Whether SQLite keeps every value as it is, and as one that the driver reads, where a column of
+/// one declared type gets another. Digits that look like a number become one in a column of numbers.
+pub(super) fn keeps(from: &str, to: &str) -> bool {
+    let name = |kind: &str| {
+        let name = kind.split(['(', ' ']).next().unwrap_or_default();
+        name.to_ascii_uppercase()
+    };
+    let (from, to) = (name(from), name(to));
+    let is_integer = from.contains("INT") || from == "BOOLEAN";
+    let is_text = ["CHAR", "CLOB", "TEXT"].iter().any(|it| from.contains(it));
+    match to.as_str() {
+        _ if from == to => true,
+        "TEXT" | "VARCHAR" => is_text || is_integer,
+        "DECIMAL_TEXT" | "SMALLINT" | "INTEGER" | "BIGINT" => is_integer,
+        "REAL" | "DOUBLE" => ["REAL", "FLOA", "DOUB"].iter().any(|it| from.contains(it)),
+        "BOOLEAN" => from == "BOOL",
+        _ => false,
+    }
+}
+
+/// Whether every value of one type is one of another, as `format_type` names them.
+pub(super) fn widens(from: &str, to: &str) -> bool {
+    let ((from, from_size), (to, to_size)) = (split(from), split(to));
+    match (from, to) {
+        (_, "text") => true,
+        ("character varying", "character varying") => match (from_size, to_size) {
+            (_, None) => true,
+            (Some(from), Some(to)) => from.0 <= to.0,
+            (None, Some(_)) => false,
+        },
+        ("numeric", "numeric") => match (from_size, to_size) {
+            (_, None) => true,
+            (Some(from), Some(to)) => from.1 <= to.1 && from.0 - from.1 <= to.0 - to.1,
+            (None, Some(_)) => false,
+        },
+        ("smallint" | "integer" | "bigint", "numeric") => to_size.is_none(),
+        ("smallint", "integer" | "bigint" | "real" | "double precision")
+        | ("integer", "bigint" | "double precision")
+        | ("real", "double precision")
+        | ("date", "timestamp without time zone" | "timestamp with time zone")
+        | ("json", "jsonb") => true,
+        _ => false,
+    }
+}
+
+/// A type's name, and what stands in parentheses: a length, or digits in all and after the point.
+fn split(kind: &str) -> (&str, Option<(i32, i32)>) {
+    let Some((name, size)) = kind.strip_suffix(')').and_then(|it| it.split_once('(')) else {
+        return (kind, None);
+    };
+    let mut numbers = size.split(',').map(|it| it.trim().parse().unwrap_or_default());
+    let first = numbers.next().unwrap_or_default();
+    (name, Some((first, numbers.next().unwrap_or_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cast, keeps, widens};
+
+    #[test]
+    fn a_type_widens_if_no_value_is_lost() {
+        for (from, to) in [
+            ("smallint", "bigint"),
+            ("integer", "double precision"),
+            ("bigint", "numeric"),
+            ("numeric(10,2)", "numeric(12,3)"),
+            ("numeric(10,2)", "numeric"),
+            ("character varying(20)", "character varying(30)"),
+            ("character varying(20)", "text"),
+            ("uuid", "text"),
+        ] {
+            assert!(widens(from, to), "{from} to {to}");
+        }
+        for (from, to) in [
+            ("bigint", "integer"),
+            ("bigint", "double precision"),
+            ("numeric", "numeric(12,3)"),
+            ("numeric(10,2)", "numeric(10,3)"),
+            ("character varying(30)", "character varying(20)"),
+            ("text", "character varying(20)"),
+            ("text", "integer"),
+            ("timestamp with time zone", "date"),
+        ] {
+            assert!(!widens(from, to), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_value_goes_to_any_type_by_way_of_another() {
+        assert_eq!(cast("a", "integer", "bigint"), "CAST(a AS bigint)");
+        assert_eq!(cast("a", "boolean", "bigint"), "CAST(CAST(a AS integer) AS bigint)");
+        assert_eq!(cast("a", "integer", "uuid"), "CAST(CAST(a AS text) AS uuid)");
+        assert_eq!(cast("a", "mood", "other"), "CAST(CAST(a AS text) AS other)");
+        assert_eq!(cast("a", "uuid", "character varying(9)"), "CAST(a AS character varying(9))");
+    }
+
+    #[test]
+    fn sqlite_keeps_what_its_affinities_do_not_change() {
+        for (from, to) in [
+            ("TEXT", "VARCHAR(9)"),
+            ("integer", "BIGINT"),
+            ("BIGINT", "TEXT"),
+            ("DATE_TEXT", "TEXT"),
+            ("FLOAT", "DOUBLE"),
+            ("INT", "DECIMAL_TEXT(8,3)"),
+        ] {
+            assert!(keeps(from, to), "{from} to {to}");
+        }
+        for (from, to) in [
+            ("TEXT", "INTEGER"),
+            ("BIGINT", "DOUBLE"),
+            ("DOUBLE", "TEXT"),
+            ("NUMERIC", "DECIMAL_TEXT"),
+            ("TEXT", "DATE_TEXT"),
+            ("", "INTEGER"),
+        ] {
+            assert!(!keeps(from, to), "{from} to {to}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Renaming tables and columns.
+
+use super::*;
+
+fn renamed(field: Field, from: &str) -> Field {
+    Field { renamed_from: Some(from.into()), ..field }
+}
+
+#[tokio::test]
+async fn triggers_and_indexes_of_others_follow_a_table_that_is_made_anew() {
+    let world = World::new(
+        models(vec![author()]),
+        &[
+            "INSERT INTO author (name) VALUES ('Ann')",
+            "CREATE INDEX by_hand ON author (name, id)",
+            "CREATE VIEW names AS SELECT name FROM author",
+        ],
+    )
+    .await;
+    let [sqlite, _] = world.databases();
+    let trigger = "CREATE TRIGGER shout AFTER INSERT ON author BEGIN
+        UPDATE author SET name = upper(name) WHERE id = new.id; END";
+    sqlite.execute_raw(trigger, vec![]).await.unwrap();
+    let writer = Model {
+        renamed_from: Some("Author".into()),
+        checks: vec![check("named", vec![compare("full_name", Comparison::NotEqual, "".into())])],
+        ..model("Writer", vec![id(), renamed(text("full_name"), "name")])
+    };
+    evolve(&world, &models(vec![writer])).await;
+    for database in world.databases() {
+        let sql = "INSERT INTO writer (full_name) VALUES ('Bob')";
+        database.execute_raw(sql, vec![]).await.unwrap();
+        assert_eq!(rows(database, "SELECT * FROM names").await.len(), 2);
+    }
+    let shouted = rows(sqlite, "SELECT full_name FROM writer WHERE full_name = 'BOB'").await;
+    assert_eq!(shouted.len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_model_takes_the_name_that_another_had() {
+    let with_key = |name: &str, renamed_from: Option<&str>| Model {
+        renamed_from: renamed_from.map(Into::into),
+        checks: vec![Check {
+            name: None,
+            any_of: vec![vec![compare("n", Comparison::Greater, 0.into())]],
+        }],
+        ..model(
+            name,
+            vec![
+                id(),
+                Field { unique: true, ..text("code") },
+                Field { indexed: true, ..field("n", number()) },
+            ],
+        )
+    };
+    let world = World::new(
+        models(vec![with_key("Author", None)]),
+        &["INSERT INTO author (code, n) VALUES ('a', 1)"],
+    )
+    .await;
+    let after = models(vec![with_key("Author", None), with_key("Writer", Some("Author"))]);
+    evolve(&world, &after).await;
+    for database in world.databases() {
+        assert_eq!(rows(database, "SELECT id FROM writer").await.len(), 1);
+        assert!(rows(database, "SELECT id FROM author").await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_new_field_takes_the_name_that_another_had() {
+    let before = model(
+        "Author",
+        vec![
+            id(),
+            Field { unique: true, ..nullable("a", number()) },
+            Field { indexed: true, ..nullable("b", number()) },
+        ],
+    );
+    let world =
+        World::new(models(vec![before]), &["INSERT INTO author (a, b) VALUES (1, 2)"]).await;
+    let after = model(
+        "Author",
+        vec![
+            id(),
+            Field { unique: true, ..nullable("a", number()) },
+            Field { indexed: true, ..nullable("b", number()) },
+            renamed(Field { unique: true, ..nullable("c", number()) }, "a"),
+            renamed(Field { indexed: true, ..nullable("d", number()) }, "b"),
+        ],
+    );
+    evolve(&world, &models(vec![after])).await;
+    for database in world.databases() {
+        let found = rows(database, "SELECT a, b, c, d FROM author").await;
+        assert_eq!(found, [[Value::Null, Value::Null, Value::Integer(1), Value::Integer(2)]]);
+    }
+}
+
+#[tokio::test]
+async fn names_move_on_in_a_chain() {
+    let before = model("Author", vec![id(), field("a", number()), field("b", number())]);
+    let other = model("Writer", vec![id(), text("name")]);
+    let world = World::new(
+        models(vec![before, other]),
+        &["INSERT INTO author (a, b) VALUES (1, 2)", "INSERT INTO writer (name) VALUES ('w')"],
+    )
+    .await;
+    let fields = vec![id(), renamed(field("b", number()), "a"), renamed(field("c", number()), "b")];
+    let writer = Model { renamed_from: Some("Author".into()), ..model("Writer", fields) };
+    let poet =
+        Model { renamed_from: Some("Writer".into()), ..model("Poet", vec![id(), text("name")]) };
+    evolve(&world, &models(vec![writer, poet])).await;
+    for database in world.databases() {
+        let found = rows(database, "SELECT b, c FROM writer").await;
+        assert_eq!(found, [[Value::Integer(1), Value::Integer(2)]]);
+        assert_eq!(rows(database, "SELECT name FROM poet").await, [[Value::from("w")]]);
+    }
+}
+
+#[tokio::test]
+async fn pairs_keep_the_rows_when_models_are_renamed() {
+    let tags = |target: &str| ManyToMany {
+        name: "tags".into(),
+        target: target.into(),
+        through: None,
+        reverse: None,
+    };
+    let book = Model { many_to_manys: vec![tags("Tag")], ..model("Book", vec![id()]) };
+    let world = World::new(
+        models(vec![book, model("Tag", vec![id()])]),
+        &[
+            "INSERT INTO book (id) VALUES (1)",
+            "INSERT INTO tag (id) VALUES (2)",
+            "INSERT INTO book_tags (book_id, tag_id) VALUES (1, 2)",
+        ],
+    )
+    .await;
+    let volume = Model {
+        renamed_from: Some("Book".into()),
+        many_to_manys: vec![tags("Label")],
+        ..model("Volume", vec![renamed(Field { generated_key: true, ..big("number") }, "id")])
+    };
+    let label = Model { renamed_from: Some("Tag".into()), ..model("Label", vec![id()]) };
+    evolve(&world, &models(vec![volume, label])).await;
+    for database in world.databases() {
+        let found = rows(database, "SELECT volume_number, label_id FROM volume_tags").await;
+        assert_eq!(found, [[Value::Integer(1), Value::Integer(2)]]);
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_column_in_conditions_needs_no_new_table() {
+    let of = |field: Field| {
+        let name = field.name.clone();
+        let condition =
+            Check { name: None, any_of: vec![vec![compare(&name, Comparison::Greater, 3.into())]] };
+        models(vec![Model {
+            checks: vec![Check { name: Some("large".into()), ..condition.clone() }],
+            indexes: vec![Index {
+                name: Some("large_ones".into()),
+                fields: vec!["id".into()],
+                unique: false,
+                condition: Some(condition),
+            }],
+            ..model("Author", vec![id(), field])
+        }])
+    };
+    let world = World::new(of(field("size", number())), &[]).await;
+    let after = of(renamed(field("length", number()), "size"));
+    for database in world.databases() {
+        let Migration { applied, .. } = migrate(database, &after, Some(Risk::Blocking)).await;
+        assert_eq!(sql(&applied), r#"ALTER TABLE "author" RENAME COLUMN "size" TO "length""#);
+        assert_settled(database, &after).await;
+    }
+}
