@@ -101,7 +101,7 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 /// | `sql_type = "smallint"` | another column type than the usual: `smallint`, `integer`, `bigint`, `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text`, `varchar(20)`; an enum as `text` has no type of its own |
 /// | `default = 0`, `default = now`, `default = random_uuid` | what the database puts where an insert says nothing |
 /// | `default_with = new_token` | a function, or a closure, that makes the value where an insert says nothing; the database has no default |
-/// | `references = Country` | a foreign key to the key of a model |
+/// | `references = Country` | a foreign key to the key of a model, or of `Self` |
 /// | `relation = "country"` | the name of that relation, and of the function that returns its path; otherwise the field's, without `_id` or with `_ref` |
 /// | `reverse = "cities"` | the name of the way back, and of the function that the other model gets; that model has to be of the same crate |
 /// | `on_delete = cascade`, `on_update = …` | `cascade`, `restrict`, `set_null`, `set_default` or `no_action` |

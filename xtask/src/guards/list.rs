@@ -293,9 +293,17 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "p5_postgres",
     },
     Guard {
+        promise: "T2",
+        file: "host/session/src/gate.rs",
+        line: "fitted(tenant, grant, &label, &models)?",
+        without: "fitted(tenant, grant, &label, &models).map(|_| Policy::trusted())?",
+        target: "gate",
+        tests: "t2_models_that",
+    },
+    Guard {
         promise: "K2",
         file: "host/session/src/call.rs",
-        line: "for_plugin(error, &self.policy, self.call.models.schema())",
+        line: "for_plugin(error, &self.policy, self.models.schema())",
         without: "Error { ..error.clone() }",
         target: "gate",
         tests: "k2_",

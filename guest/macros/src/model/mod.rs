@@ -8,7 +8,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Result, Type, Visibility};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Fields, Ident, LitStr, Path, Result, Type, Visibility,
+};
 
 use crate::attributes::{DefaultAttribute, FieldAttributes, ModelAttributes, SqlType};
 use crate::row::{self, RowField, type_span};
@@ -86,8 +88,11 @@ impl<'a> Model<'a> {
             let message = "a model has no generic parameters: its table has fixed columns";
             return Err(Error::new_spanned(&input.generics, message));
         }
-        let attributes = ModelAttributes::parse(&input.attrs)?;
-        let fields = fields.named.iter().map(Field::parse).collect::<Result<Vec<_>>>()?;
+        let mut attributes = ModelAttributes::parse(&input.attrs)?;
+        let mut fields = fields.named.iter().map(Field::parse).collect::<Result<Vec<_>>>()?;
+        let targets = fields.iter_mut().filter_map(|it| it.attributes.references.as_mut());
+        let pairs = attributes.many_to_manys.iter_mut().map(|it| &mut it.target);
+        targets.chain(pairs).for_each(|it| name_self(it, ident));
         if let Some(second) = fields.iter().filter(|it| it.attributes.version).nth(1) {
             return Err(Error::new(second.ident.span(), "a model has one version at most"));
         }
@@ -334,6 +339,15 @@ impl<'a> Model<'a> {
             [key, set_null, same].into_iter().flatten()
         });
         quote!(const _: () = { #(#checks)* };)
+    }
+}
+
+/// `Self` means the model, also where the generated code is in no `impl` of it.
+fn name_self(target: &mut Path, model: &Ident) {
+    if target.is_ident("Self") {
+        let mut model = model.clone();
+        model.set_span(target.span());
+        *target = model.into();
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ferro::Session;
-use ferro_driver::{ConnectOptions, Databases};
+use ferro_driver::{ConnectOptions, Databases, Migration};
 use ferro_session::{Catalog, Compiler, Gate, Models};
-use ferro_wit::plan::{MigrationStep, Plan};
+use ferro_wit::plan::{MigrationStep, Plan, Risk};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
@@ -36,10 +36,21 @@ impl Catalog for CoreCatalog {
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
         self.0.create_tables(dialect)
     }
+
+    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+        self.0.introspection(dialect)
+    }
+
+    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
+        self.0.migrate(dialect, found)
+    }
 }
 
 /// A fresh database that has the tables of a schema.
-pub(crate) struct Database(Gate);
+pub(crate) struct Database {
+    databases: Databases,
+    gate: Gate,
+}
 
 impl Database {
     pub(crate) async fn new(url: &str, schema: Schema) -> Result<Self, Error> {
@@ -47,12 +58,21 @@ impl Database {
         let database = databases.connect("app", url, &ConnectOptions::default()).await?;
         let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
         models.create_tables(&database).await?;
-        Ok(Self(Gate::trusted(databases, models)))
+        Ok(Self { gate: Gate::trusted(databases.clone(), models), databases })
+    }
+
+    /// The same database with the tables of another schema, and what that put at risk.
+    pub(crate) async fn migrate(self, schema: Schema) -> Result<(Self, Migration), Error> {
+        let Self { databases, .. } = self;
+        let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
+        let database = databases.get(Some("app"))?;
+        let migration = models.migrate(&database, Some(Risk::Blocking)).await?;
+        Ok((Self { gate: Gate::trusted(databases.clone(), models), databases }, migration))
     }
 
     /// A session, in which one transaction can be open at a time.
     pub(crate) fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(self.0.open("app")?))
+        Ok(Session::new(self.gate.open("app")?))
     }
 }
 
