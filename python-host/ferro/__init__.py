@@ -36,16 +36,18 @@ from ._expression import Expression
 from ._field import Field
 from ._identity import session
 from ._lifespan import lifespan
+from ._loaded import NoRow
+from ._migration import Migration, MigrationStep
 from ._model import Model
-from ._related import NoRow, RelatedRows
+from ._related import RelatedRows
 from ._relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._scope import scope
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
+from ._tables import create_tables, migrate
 from ._transaction import (
     Transaction,
     connection_context,
-    create_tables,
     disconnect,
     transaction,
 )
@@ -125,6 +127,8 @@ __all__ = [
     "InvalidQuery",
     "LimitError",
     "ManyToMany",
+    "Migration",
+    "MigrationStep",
     "Model",
     "MultipleObjectsReturned",
     "NoRow",
@@ -172,6 +176,7 @@ __all__ = [
     "fetch_one",
     "health",
     "lifespan",
+    "migrate",
     "pool_stats",
     "reset_engine",
     "scope",

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from ._check import check_of
 from ._column_type import column_type_of, has_shape, with_type, without_metadata, without_none
+from ._constant import constant_default
 from ._field import ColumnOptions
 from ._structure import Structure
 from .exceptions import DecodeError, SchemaError, TypeMismatch
@@ -42,6 +43,8 @@ class Column:
     annotation: Any = None
     """The type of its values, without None."""
     db_column: str | None = None
+    renamed_from: str | None = None
+    """What the column was called before."""
     enum_class: type[enum.Enum] | None = None
     use_enum_values: bool = False
     """Instances hold the values of members, as the model's config says."""
@@ -136,6 +139,7 @@ class Column:
             "generated-key": self.generated,
             "version": False,
             "default": self.db_default or ("client" if self._is_made_by_client else None),
+            "renamed-from": self.renamed_from,
         }
 
 
@@ -170,8 +174,10 @@ def column_of(
         unique=options.unique,
         index=options.index,
         has_default=not info.is_required(),
+        db_default=None if many or generated else constant_default(kind, info.default),
         annotation=annotation,
         db_column=options.db_column,
+        renamed_from=options.renamed_from,
         enum_class=members,
         use_enum_values=(config or {}).get("use_enum_values", False),
         structure=_structure(where, annotation) if kind == "json" else None,

@@ -72,7 +72,11 @@ def column_type_of(where: str, annotation: Any, info: FieldInfo) -> Found:
         for base in (str, bytes, int, float):
             if issubclass(annotation, base):
                 return column_type_of(where, base, info)
-    raise SchemaError(f"field `{where}`: there is no column for the type `{annotation}`")
+    shown = annotation.__name__ if isinstance(annotation, type) and not origin else annotation
+    raise SchemaError(
+        f"field `{where}`: there is no column for the type `{shown}`: give it one that has, such "
+        "as `str`, `list[…]` or a Pydantic model"
+    )
 
 
 def _literal_type(where: str, values: tuple[Any, ...]) -> Found:

@@ -11,6 +11,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+from . import _native
 from ._message import naming_enums, naming_fields
 from .exceptions import BY_KIND, FerroError, InternalError, LimitError, SchemaError
 
@@ -123,6 +124,14 @@ class Catalog:
         """From a `dialect` to a list of `migration-step`."""
         return self._compiler.call(self, "create-tables", dialect)
 
+    def introspection(self, dialect: str) -> str:
+        """From a `dialect` to a list of statements."""
+        return self._compiler.call(self, "introspection", dialect)
+
+    def migrate(self, request: str) -> str:
+        """From `{dialect, found}` to a list of `migration-step`."""
+        return self._compiler.call(self, "migrate", request)
+
     def __del__(self) -> None:
         self._compiler.drop(self)
 
@@ -145,3 +154,5 @@ compiler = Compiler()
 
 # Later, the modules of wasmtime-py are gone that it needs for that.
 atexit.register(compiler.close)
+# Goes first: then nobody is inside.
+atexit.register(_native.end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ._argument import check
 from .exceptions import ConfigurationError
 
 _LARGEST = 2**32 - 1
@@ -57,24 +58,17 @@ class SqliteConfig:
     """How many seconds a writer waits for another one: 5."""
 
 
-def check(config: PoolConfig | SqliteConfig) -> None:
+def check_config(config: PoolConfig | SqliteConfig) -> None:
     """Refuse a value of another type than its option has; the driver judges the value."""
     for option in fields(config):
         value: Any = getattr(config, option.name)
-        kind = str(option.type).partition(" ")[0]
-        fits = {
-            "bool": isinstance(value, bool),
-            "int": type(value) is int and 0 <= value <= _LARGEST,
-            "float": isinstance(value, (int, float)) and not isinstance(value, bool),
-        }
-        if value is not None and not fits[kind]:
+        kind = _KINDS[str(option.type)]
+        check(ConfigurationError, **{option.name: (value, kind, None)})
+        if kind is int and value is not None and not 0 <= value <= _LARGEST:
             raise ConfigurationError(
-                f"the option `{option.name}` takes {_EXPECTED[kind]}, not `{value!r}`"
+                f"`{option.name}` takes an int from 0 to {_LARGEST}, not `{value}`"
             )
 
 
-_EXPECTED = {
-    "bool": "True or False",
-    "int": f"an int from 0 to {_LARGEST}",
-    "float": "a number of seconds",
-}
+_KINDS = {"bool | None": bool, "int | None": int, "float | None": float}
+"""The types of options, by their annotations."""

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from ._argument import check
+from ._bulk import insert_many, update_many
+from ._conflict import (
+    check_distinct,
+    conflict_of,
+    is_like,
+    key_among,
+    stored_values,
+    taken,
+    validated_values,
+)
+from ._forced import completed, forced_values
 from ._select import Condition, Select
 from ._table import Table
 from ._transaction import Using, together
-from ._write import (
-    changed_fields,
-    check_distinct,
-    conflict_of,
-    gone,
-    insert,
-    insert_many,
-    insert_or,
-    is_like,
-    key_among,
-    stored_row,
-    stored_values,
-    taken,
-    update_many,
-    validated_values,
-)
+from ._write import changed_fields, gone, insert, insert_or, stored_row
 from .exceptions import InvalidQuery
 
 if TYPE_CHECKING:
@@ -69,7 +66,7 @@ class Connected(Generic[M]):
 
     async def create(self, **values: Any) -> M:
         """Insert a row, and return it with its generated key."""
-        row = made(self._model, values)
+        row = made(self._model, completed(self._table, values, self._using))
         await insert(self._table, row, self._using)
         return row
 
@@ -87,6 +84,7 @@ class Connected(Generic[M]):
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many."""
+        check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
         if self._table.loader.any_stored(new):
             raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
@@ -108,8 +106,13 @@ class Connected(Generic[M]):
         """Insert a row, or update the one that has its key already; the row as it is stored."""
         if row is not None and values:
             raise InvalidQuery("`upsert` takes an instance, or values of fields")
-        row = made(self._model, values) if row is None else self._checked("upsert", [row])[0]
-        given = [name for name in self._table.names if name in row.model_fields_set]
+        forced = forced_values(self._table, self._using)
+        if row is None:
+            row = made(self._model, completed(self._table, values, self._using))
+        else:
+            (row,) = self._checked("upsert", [row])
+        fields = row.model_fields_set - forced.keys()
+        given = [name for name in self._table.names if name in fields]
         target, updated = conflict_of(self._table, conflict, update, given)
         for _ in range(ROUNDS):
             found = await insert_or(self._table, row, self._using, (target, updated))
@@ -167,6 +170,13 @@ class Connected(Generic[M]):
     ) -> tuple[M, bool]:
         from ._related import split_relations
 
+        check(InvalidQuery, defaults=(defaults, Mapping))
+        if "defaults" in equals and "defaults" not in self._table.columns:
+            raise InvalidQuery(
+                f"`{operation}` takes the values of a new row in front, without a name: "
+                f'`{operation}({{"age": 36}}, email=…)`'
+            )
+        equals = completed(self._table, equals, self._using)
         values, _ = split_relations(self._model, equals)
         for name in values:
             self._table.column(name)
@@ -196,7 +206,13 @@ class Connected(Generic[M]):
         return Select(self._model, self._table, self._using)
 
     def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
-        rows, model = list(rows), self._model
+        model = self._model
+        # An instance is a list of pairs to Python.
+        if isinstance(rows, model) or not isinstance(rows, Iterable):
+            raise InvalidQuery(
+                f"`{operation}` takes a list of `{self._table.label}`, not `{type(rows).__name__}`"
+            )
+        rows = list(rows)
         for row in rows:
             if type(row) is not model and not isinstance(row, model):
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._message import quoted
 from .exceptions import InvalidQuery, TypeMismatch, ValueOutOfRange
@@ -166,17 +166,17 @@ class JsonValue:
     __hash__ = None  # type: ignore[assignment]
 
 
-def listed(name: str, values: Iterable[object]) -> list[object]:
+def listed(name: str, values: Any) -> list[object]:
     """The values that are given for `in_` and its like. A text is one value, a query is none."""
-    if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
-        return list(values)
     from ._select import Select
 
-    if isinstance(values, Select):
+    if type(values) is Select:
         raise InvalidQuery(
             f"`{name}` takes a list of values, and not a query: await it and give the values of "
             "its rows, or ask with `any` for the rows of a relation"
         )
+    if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
+        return list(values)
     raise TypeMismatch(f"`{name}` takes a list of values, not `{type(values).__name__}`")
 
 

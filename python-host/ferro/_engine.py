@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from . import _native
-from ._compiler import compiler
-from ._config import PoolConfig, SqliteConfig, check
+from ._argument import check
+from ._config import PoolConfig, SqliteConfig, check_config
 from ._message import quoted
+from ._migration import migrate_database
 from ._nesting import Nesting
 from ._registry import registry
 from ._scope import Scope
 from .exceptions import ConfigurationError, FerroError
+
+_log = logging.getLogger("ferro.migrate")
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
@@ -76,16 +80,16 @@ class Engine:
             )
         self._opening.add(label)
         try:
-            # The first time, loading takes as long as a compiler does: not on the event loop, and
-            # while the database is waited for.
-            loading = asyncio.get_running_loop().run_in_executor(None, compiler.load)
+            # The first time, the compiler has to be loaded: not on the event loop, and while the
+            # database is waited for.
+            loading = asyncio.get_running_loop().run_in_executor(None, registry.load)
             # Where the database refuses, nobody else asks what became of it.
             loading.add_done_callback(lambda it: it.cancelled() or it.exception())
             await self._close_unknown(label)
             await self.databases.connect(label, url, pool, sqlite)
             await loading
             if auto_migrate:
-                await self.databases.create_tables(label, registry.models())
+                await self._migrate(label)
         except BaseException:
             # Who was cancelled may have a connection all the same.
             await self._close_unknown(label)
@@ -96,6 +100,18 @@ class Engine:
         self._labels.add(label)
         if default or name is None:
             self._default = label
+
+    async def _migrate(self, label: str) -> None:
+        """Give a database what the models say, and log what that would lose."""
+        models = registry.models()
+        migration = await migrate_database(self.databases, label, models, "blocking")
+        for step in migration.left:
+            _log.warning(
+                "connection `%s`: left, as %s: %s (`ferro.migrate(risk='destructive')` does it)",
+                label,
+                step.reason,
+                step.description,
+            )
 
     async def _close_unknown(self, label: str) -> None:
         """Close a connection that was opened for nobody."""
@@ -130,7 +146,8 @@ class Engine:
 
     def label(self, name: str | None) -> str:
         """The label of a connection that exists."""
-        label = name or contexts.current() or self._default
+        check(ConfigurationError, connection=(name, str, None))
+        label = self._chosen(name)
         if label is not None and label in self._labels:
             return label
         known = quoted(self.labels()) or "none"
@@ -140,6 +157,10 @@ class Engine:
                 f"with `using` (connected: {known})"
             )
         raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
+
+    def _chosen(self, name: str | None) -> str | None:
+        """The connection that is named, else that of the block around, else the default one."""
+        return (contexts.current() or self._default) if name is None else name
 
     def open(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session outside of any transaction, in which one can begin, and its label."""
@@ -152,7 +173,7 @@ class Engine:
         """A session for a single statement, and its label."""
         gate = self._gate
         if scope is None and gate is not None and gate.version == registry.version:
-            known = name or contexts.current() or self._default
+            known = self._chosen(name)
             session = None if known is None else gate.shared.get(known)
             if known is not None and session is not None:
                 return known, session
@@ -208,7 +229,7 @@ async def connect(
     """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
 
     Without a name, the connection is the default one. With a name it is used where it is named, and
-    is the default only with `default=True`. `auto_migrate=True` creates the tables that the models
+    is the default only with `default=True`. `auto_migrate=True` gives the database what the models
     need and the database lacks: for development.
 
     Raises `ConfigurationError` for a URL or an option that is not valid, and the kind of
@@ -221,23 +242,19 @@ async def connect(
         ...     await ferro.disconnect("doc-connect")
         >>> asyncio.run(main())
     """
+    check(
+        ConfigurationError,
+        url=(url, str),
+        name=(name, str, None),
+        default=(default, bool),
+        pool=(pool, PoolConfig, None),
+        sqlite=(sqlite, SqliteConfig, None),
+        auto_migrate=(auto_migrate, bool),
+    )
     pool, sqlite = pool or PoolConfig(), sqlite or SqliteConfig()
-    _check_arguments(url, name, pool, sqlite)
+    check_config(pool)
+    check_config(sqlite)
     await engine.connect(url, name, default, pool, sqlite, auto_migrate)
-
-
-def _check_arguments(url: Any, name: Any, pool: Any, sqlite: Any) -> None:
-    arguments = {"url": (url, str), "pool": (pool, PoolConfig), "sqlite": (sqlite, SqliteConfig)}
-    if name is not None:
-        arguments["name"] = (name, str)
-    for argument, (value, expected) in arguments.items():
-        if not isinstance(value, expected):
-            # Not the value: it may be a URL with a password that is in the wrong place.
-            raise ConfigurationError(
-                f"`{argument}` takes a `{expected.__name__}`, not a `{type(value).__name__}`"
-            )
-    check(pool)
-    check(sqlite)
 
 
 async def check_connection(name: str | None = None) -> float:
@@ -289,6 +306,7 @@ async def health(*, timeout: float = 2.0) -> dict[str, Any]:
         >>> asyncio.run(main())
         True
     """
+    check(ConfigurationError, timeout=(timeout, float))
     labels = engine.labels()
     found = await asyncio.gather(*(_health_of(label, timeout) for label in labels))
     connections = dict(zip(labels, found, strict=True))
@@ -319,6 +337,7 @@ def set_default_connection(name: str) -> None:
         >>> asyncio.run(main())
         {'one': 1}
     """
+    check(ConfigurationError, name=(name, str))
     engine.select(name)
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from ._argument import check_choice
+from .exceptions import InvalidQuery
+
 Shape = tuple[Any, ...]
 
 
@@ -81,7 +84,6 @@ class Order:
     __slots__ = ("shape", "values")
 
     def __init__(self, expression: Expression, descending: bool, nulls: str) -> None:
-        if nulls not in ("first", "last"):
-            raise ValueError("nulls are `first` or `last`")
+        check_choice(InvalidQuery, "nulls", nulls, ("first", "last"))
         self.shape: Shape = (expression.shape, descending, nulls)
         self.values = expression.values

@@ -12,6 +12,7 @@ from typing import Any
 import pydantic
 from pydantic.fields import FieldInfo
 
+from ._argument import check
 from .exceptions import SchemaError
 
 
@@ -26,6 +27,7 @@ class ColumnOptions:
     db_column: str | None = None
     db_type: str | None = None
     db_check: bool | Callable[[Any], Any] = False
+    renamed_from: str | None = None
 
 
 def Field(  # noqa: N802 - it stands in for Pydantic's
@@ -38,6 +40,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     db_column: str | None = None,
     db_type: str | None = None,
     db_check: bool | Callable[[Any], Any] = False,
+    renamed_from: str | None = None,
     **options: Any,
 ) -> Any:
     """A field of a model: Pydantic's `Field`, and what the database is to know of it.
@@ -47,7 +50,8 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     `db_column` names the column, `db_type` its type, where another one than the usual fits:
     `"smallint"`, `"varchar(20)"`, `"jsonb"`. `db_check=True` has the database check what Pydantic
     does (limits of numbers, values of an enum or a `Literal`); a function says what else,
-    `db_check=lambda age: age >= 18`. All further options are Pydantic's.
+    `db_check=lambda age: age >= 18`. `renamed_from` is what the column was called before, for
+    `ferro.migrate`. All further options are Pydantic's.
 
     Example:
         >>> import ferro
@@ -59,8 +63,16 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     for name in options:
         if name not in _OPTIONS:
             raise SchemaError(f"`ferro.Field` has no option `{name}`: {nearest(name, _OPTIONS)}")
-    check_name("db_column", db_column)
-    check_name("db_type", db_type)
+    check(
+        SchemaError,
+        primary_key=(primary_key, bool),
+        unique=(unique, bool),
+        index=(index, bool),
+        nullable=(nullable, bool, None),
+        db_column=(db_column, str, None),
+        db_type=(db_type, str, None),
+        renamed_from=(renamed_from, str, None),
+    )
     if not isinstance(db_check, bool) and not callable(db_check):
         raise SchemaError("`db_check` takes True, or a function: `db_check=lambda age: age >= 18`")
     info: FieldInfo = pydantic.Field(default, **options)
@@ -73,6 +85,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
             db_column=db_column,
             db_type=db_type,
             db_check=db_check,
+            renamed_from=renamed_from,
         )
     )
     return info
@@ -87,12 +100,6 @@ _OPTIONS = [
     ),
 ]
 """What `Field` takes."""
-
-
-def check_name(option: str, name: Any) -> None:
-    """Refuse a name that is no text, where there is one."""
-    if name is not None and not isinstance(name, str):
-        raise SchemaError(f"`{option}` takes a `str`, not a `{type(name).__name__}`")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

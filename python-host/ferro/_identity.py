@@ -50,10 +50,10 @@ class Session:
 
         If it was changed and not saved, it keeps its changes, unless the row is taken `whole`.
         """
-        from ._model import is_changed
+        from ._write import changed_fields
 
         known = self._rows.setdefault(_place(label, table, row), row)
-        if known is not row and (whole or not is_changed(table, known)):
+        if known is not row and (whole or not changed_fields(table, known)):
             known.__dict__.update(row.__dict__)
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
         return known
@@ -61,6 +61,12 @@ class Session:
     def keep(self, label: str, table: Table, row: Any) -> None:
         """Take in the object of a row that is new, or has another key."""
         self._rows[_place(label, table, row)] = row
+
+    def move(self, label: str, table: Table, row: Any, before: tuple[Any, ...]) -> None:
+        """A row has another key: it is the object there now, and so is a copy of the object."""
+        former = self._rows.pop(before, None) is not None
+        if self.drop(row) or former:
+            self.keep(label, table, row)
 
     def drop(self, row: Any) -> bool:
         """Let go of an object; whether it was there."""
@@ -133,11 +139,11 @@ def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) ->
         return
     places = [table.places[it.name] for it in table.keys]
     for row, now in zip(rows, known, strict=True):
-        before = getattr(row, "_ferro_loaded", ())
+        before: tuple[Any, ...] = getattr(row, "_ferro_loaded", ())
         if len(before) > 1 and any(before[place] != now[place] for place in places):
+            former = _at(before[0], table, tuple(before[place] for place in places))
             for session in _sessions():
-                if session.drop(row):
-                    session.keep(now[0], table, row)
+                session.move(now[0], table, row, former)
 
 
 def forget(label: str) -> None:
@@ -169,7 +175,10 @@ def _sessions() -> Iterator[Session]:
 
 def _place(label: str, table: Table, row: Any) -> tuple[Any, ...]:
     """What names a row in a session."""
+    return _at(label, table, tuple(row.__dict__[it.name] for it in table.keys))
+
+
+def _at(label: str, table: Table, key: tuple[Any, ...]) -> tuple[Any, ...]:
     from ._scope import current_scope
 
-    key = tuple(row.__dict__[it.name] for it in table.keys)
     return label, current_scope(), table.name, key

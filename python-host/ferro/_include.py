@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ._edge import Edge
 from ._path import Fields
-from ._table import Edge, Table
+from ._table import Table
 from .exceptions import InvalidQuery
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transacti
 
 async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
     """The field of one end is equal to that of the other."""
-    from ._related import remember
+    from ._loaded import remember
 
     edge = branch.edge
     (own,), (other,) = edge.source_fields, edge.target_fields
@@ -96,7 +97,7 @@ async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> 
 
 async def _by_pairs(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
     """A table of pairs says which row belongs to which."""
-    from ._related import remember
+    from ._loaded import remember
     from ._select import Select
 
     edge = branch.edge

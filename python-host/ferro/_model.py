@@ -2,166 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import Annotated, Any, ClassVar, overload
+from collections.abc import Generator, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, overload
 
 import pydantic
-from pydantic._internal._model_construction import (
-    ModelMetaclass,
-    build_lenient_weakvaluedict,
-)
-from pydantic._internal._typing_extra import parent_frame_namespace
-from pydantic_core import PydanticCustomError
-from typing_extensions import Self, dataclass_transform
+from typing_extensions import Self
 
+from ._argument import check
 from ._column_type import snake_case
 from ._connected import Connected, rows_of, table_of
-from ._field import Field, check_name, nearest
-from ._path import FieldAttribute, field_of
+from ._copy import keep, keep_deep, know, known_of, with_values
+from ._definition import ModelMeta, check_names, lists_of, share_names
+from ._field import nearest
+from ._path import FieldAttribute
 from ._registry import registry
 from ._relation import (
-    BackRef,
-    ForeignKey,
-    KeyOf,
     Link,
-    ManyToMany,
     RelationAttribute,
-    take_links,
 )
 from ._select import Condition, Select
 from ._table import Table
 from ._transaction import Transaction, Using, session
 from ._write import (
-    changed_fields,
     delete,
     gone,
     insert,
-    keep_loaded,
     loaded,
     stored_row,
     update,
 )
 from .exceptions import SchemaError
-
-
-@dataclass_transform(
-    kw_only_default=True,
-    field_specifiers=(
-        Field,
-        ForeignKey,
-        BackRef,
-        ManyToMany,
-        pydantic.Field,
-        pydantic.PrivateAttr,
-    ),
-)
-class ModelMeta(ModelMetaclass):
-    """Takes the relations out of a class, and gives its fields as expressions: `User.age`."""
-
-    def __new__(
-        mcs, name: str, bases: tuple[type[Any], ...], namespace: dict[str, Any], **options: Any
-    ) -> Any:
-        links = take_links(namespace, 1)
-        for link in links.values():
-            if link.kind == "foreign-key":
-                _add_key_field(link, namespace)
-        inherited: dict[str, Link] = {}
-        for base in reversed(bases):
-            inherited.update(getattr(base, "__ferro_links__", {}))
-        namespace["__ferro_links__"] = {**inherited, **links}
-        if links:
-            namespace["__ferro_relations__"] = _relations_taken
-        # Pydantic looks for the names of annotations where the class is defined: one call further
-        # away than it thinks.
-        around = build_lenient_weakvaluedict(parent_frame_namespace())
-        namespace["__pydantic_parent_namespace__"] = around
-        options["__pydantic_reset_parent_namespace__"] = False
-        return super().__new__(mcs, name, bases, namespace, **options)
-
-    def __getattr__(cls, name: str) -> Any:
-        # Pydantic asks every class for names of its own, before there is a table.
-        table = None if name.startswith("_") else cls.__dict__.get("__ferro_table__")
-        if table is None:
-            return super().__getattr__(name)  # type: ignore[misc]
-        return field_of(table, name)
-
-
-def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
-    """The field that holds the key of the other end, unless the class has one of that name."""
-    is_declared = link.column in namespace["__annotations__"]
-    if link.default is None and not link.nullable:
-        # For type checkers, to which either of the two may be given.
-        if is_declared:
-            return
-        raise SchemaError(
-            f"relation `{link.name}`: its default is None, which it may not be: annotate it as "
-            "`Relation[… | None]`, or leave the default out"
-        )
-    default = None if link.default is ... and link.nullable else link.default
-    if is_declared:
-        if link.default is not ...:
-            namespace.setdefault(link.column, pydantic.Field(default=default))
-        return
-    key: Any = KeyOf(link)
-    namespace["__annotations__"][link.column] = _key_annotation(link, key)
-    namespace[link.column] = pydantic.Field(default=default)
-
-
-def _key_annotation(link: Link, key: KeyOf) -> Any:
-    table = getattr(link.target, "__dict__", {}).get("__ferro_table__")
-    # A key that is a relation itself may be that of a model which is not defined yet.
-    if isinstance(table, Table) and not any(it.primary_key for it in table.links.values()):
-        kind = table.only_key().annotation
-        return Annotated[kind | None if link.nullable else kind, key]
-    return Annotated[Any, key]
-
-
-def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
-    """Rows that are given for relations: their keys are stored, and they are kept with the row."""
-    from ._related import remember, split_relations
-
-    if not isinstance(data, dict):
-        return handler(data)
-    given = [link for name, link in cls.__ferro_links__.items() if name in data]
-    for link in given:
-        _check_given(cls, link, data[link.name])
-    data, rows = split_relations(cls, data)
-    for link in given:
-        alias = cls.__ferro_table__.aliases.get(link.column)
-        if alias is not None:
-            data[alias] = data.pop(link.column)
-    made = handler(data)
-    for name, row in rows.items():
-        remember(made, cls.__ferro_table__.edge(name), row)
-    return made
-
-
-def _check_given(cls: Any, link: Link, given: Any) -> None:
-    """Refuse what is no row: not with an error of the program's, as it may be a request's."""
-    from ._related import NoRow, Unloaded
-
-    name, parts = link.name, given if isinstance(given, (list, tuple)) else [given]
-    if link.kind == "foreign-key":
-        if given is None or isinstance(given, (Model, NoRow, Unloaded)):
-            return
-        reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{link.column}`"
-    else:
-        if any(isinstance(it, Model) for it in parts):
-            return
-        reason = f"`{cls.__name__}.{name}` is not set with the row: add to it when the row is saved"
-    raise pydantic.ValidationError.from_exception_data(
-        cls.__name__,
-        [
-            {
-                "type": PydanticCustomError("relation", "{reason}", {"reason": reason}),
-                "loc": (name,),
-                "input": given,
-            }
-        ],
-    )
-
-
-_relations_taken: Any = pydantic.model_validator(mode="wrap")(classmethod(_take_relations))  # type: ignore[arg-type]
 
 
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
@@ -170,7 +41,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
     `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
     `indexes` are over several fields: `uniques=[("team", "name")]`. A value for a field that there
-    is not is refused, or left out with Pydantic's `extra="ignore"`.
+    is not is refused, or left out with Pydantic's `extra="ignore"`. `renamed_from` is what the
+    class or its table was called before, for `ferro.migrate`.
 
     Example:
         >>> import asyncio, ferro
@@ -202,6 +74,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         cls,
         *,
         table: str | None = None,
+        renamed_from: str | None = None,
         abstract: bool = False,
         uniques: Iterable[Iterable[str]] = (),
         indexes: Iterable[Iterable[str]] = (),
@@ -212,7 +85,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         except TypeError as error:
             if not options:
                 raise
-            name, known = next(iter(options)), ("table", "abstract", "uniques", "indexes")
+            name, known = (
+                next(iter(options)),
+                ("table", "renamed_from", "abstract", "uniques", "indexes"),
+            )
             raise SchemaError(
                 f"model `{cls.__name__}` has an option `{name}` that there is not: "
                 f"{nearest(name, known)}"
@@ -223,6 +99,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         cls,
         *,
         table: str | None = None,
+        renamed_from: str | None = None,
         abstract: bool = False,
         uniques: Iterable[Iterable[str]] = (),
         indexes: Iterable[Iterable[str]] = (),
@@ -230,27 +107,35 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> None:
         """Register the model. Pydantic calls this when the class is all there."""
         super().__pydantic_init_subclass__(**options)
+        check(
+            SchemaError,
+            table=(table, str, None),
+            renamed_from=(renamed_from, str, None),
+            abstract=(abstract, bool),
+            uniques=(uniques, Iterable),
+            indexes=(indexes, Iterable),
+        )
         cls.__ferro_table__ = None
         for name in cls.__ferro_links__:
             RelationAttribute.put(cls, name)
-        _check_names(cls)
+        check_names(cls, Model)
         if abstract:
             return
         if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
             name = cls.__name__
             raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
-        check_name("table", table)
         made = Table(
             registry,
             cls,
-            table or snake_case(cls.__name__),
-            _lists(cls, uniques),
-            _lists(cls, indexes),
+            snake_case(cls.__name__) if table is None else table,
+            lists_of(cls, uniques),
+            lists_of(cls, indexes),
+            renamed_from,
         )
         registry.add(made)
         cls.__ferro_table__ = made
         FieldAttribute.put(cls)
-        _share_names(cls)
+        share_names(cls)
 
     @classmethod
     def using(cls, connection: str | Transaction) -> Connected[Self]:
@@ -431,65 +316,35 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return self
         yield
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with the relations that are loaded: another object for the same row.
+
+        With another key in `update` it is a new row, which `save` inserts: `{"id": None}` has the
+        database generate one. As in Pydantic, the values are not validated.
+        """
+        table = type(self).__ferro_table__
+        if table is None or not update:
+            return super().model_copy(update=update, deep=deep)
+        return with_values(table, self, update, partial(super().model_copy, deep=deep))
+
     def __copy__(self) -> Self:
-        return keep_loaded(self, super().__copy__())
+        return keep(self, super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return keep_loaded(self, super().__deepcopy__(memo))
+        memo = {} if memo is None else memo
+        return keep_deep(self, super().__deepcopy__(memo), memo)
 
     def __getstate__(self) -> dict[Any, Any]:
-        return {**super().__getstate__(), "_ferro_loaded": loaded(self)}
+        return {**super().__getstate__(), "_ferro_known": known_of(self)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        known = state.pop("_ferro_loaded")
+        known = state.pop("_ferro_known")
         super().__setstate__(state)
-        if known is not None:
-            object.__setattr__(self, "_ferro_loaded", known)
+        know(self, known)
 
 
 # Pydantic is ready for its subclasses when they are defined, as for those of its own base.
 del Model.model_config["defer_build"]
-
-
-def _check_names(model: type[Model]) -> None:
-    """Refuse a field in the place of what every model can do: `row.save` would be its value."""
-    for name in model.model_fields:
-        if name in vars(Model):
-            raise SchemaError(
-                f"field `{model.__name__}.{name}`: models have a method of that name: name the "
-                f"field otherwise, and its column with `db_column={name!r}`"
-            )
-
-
-def _share_names(model: type[Model]) -> None:
-    """Have the instances that are loaded share the names of their fields.
-
-    CPython lets the instances of a class share names that were set one by one, and admits fewer new
-    ones with each instance that is made. Pydantic sets all at once, which shares none: once some
-    were made in its way, each one that is loaded would have a dict with names of its own, which
-    takes a third more memory, and longer.
-    """
-    first = object.__new__(model)
-    for name in model.model_fields:
-        object.__setattr__(first, name, None)
-
-
-def is_changed(table: Table, row: Model) -> bool:
-    """Whether a row holds what was not saved."""
-    return bool(changed_fields(table, row))
-
-
-def _lists(model: type[Model], lists: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Lists of fields; a relation stands for the field that holds its key."""
-    links = model.__ferro_links__
-    found = []
-    for names in lists:
-        if isinstance(names, str):
-            raise SchemaError(
-                f"model `{model.__name__}`: `uniques` and `indexes` are lists of lists of fields"
-            )
-        found.append(tuple(links[it].column if it in links else it for it in names))
-    return tuple(found)
 
 
 __all__ = ["Model"]

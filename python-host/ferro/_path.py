@@ -11,7 +11,8 @@ from ._value import FieldExpression, Value
 from .exceptions import InvalidQuery, UnknownField
 
 if TYPE_CHECKING:
-    from ._table import Edge, Table
+    from ._edge import Edge
+    from ._table import Table
 
 
 class Fields:

@@ -26,12 +26,14 @@ from wasmtime.component import (
 )
 
 from . import _native
+from ._argument import check
 from ._compiler import compiler
 from ._convert import Mismatch, lift, lower
 from ._engine import THREADS, engine
 from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
+from ._migration import Migration, Risk
+from ._tables import create_tables_of, migrate_of
 from ._tenant import Tenant, tenant_json
-from ._transaction import create_tables_of
 from ._usage import CallUsage, Outcome, tell
 from ._wasi import Output
 from ._wasm import STACK, compile_component, innermost, plugin_engine, read_component
@@ -101,6 +103,7 @@ class Plugin:
         against another version of the WIT package, `DeniedError` if it imports what is not granted,
         and `SchemaError` if its models are not valid.
         """
+        check(ConfigurationError, path=(path, str, PathLike), fuel=(fuel, bool))
         return await asyncio.to_thread(cls._load, Path(path), fuel)
 
     @classmethod
@@ -120,6 +123,16 @@ class Plugin:
         Raises `TransactionError` inside a transaction.
         """
         await create_tables_of(self._models, using)
+
+    async def migrate(
+        self, *, using: str | None = None, risk: Risk = "blocking", dry_run: bool = False
+    ) -> Migration:
+        """Give a database what the plugin's models say; see `ferro.migrate`.
+
+        The models say which tables are theirs, and what they were called before: where plugins of
+        strangers share a database, look at the steps of a `dry_run` before any is applied.
+        """
+        return await migrate_of(self._models, using, risk, dry_run)
 
     async def call(
         self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from typing import Any
 
 from . import _native
-from ._column import Column
 from ._column_type import snake_case
 from ._compiler import compiler
+from ._edge import Edge, Through
 from ._message import quoted
 from ._relation import ForeignKey, Link, RelationAttribute
-from ._table import Edge, Table, Through
+from ._schema import schema_of
+from ._table import Table
 from .exceptions import SchemaError
 
 
@@ -58,18 +60,32 @@ class Registry:
             return self._tables.get(found.name, found)
         if link.target == source.label:
             return source
-        named = [it for it in self._tables.values() if it.label == link.target]
-        near = [it for it in named if it.model.__module__ == source.model.__module__]
-        found = near or named
+        found = self._meant(source, link.target)
         if len(found) == 1:
             return found[0]
         if found:
-            paths = quoted(map(_path, found))
-            raise SchemaError(f"`{source.label}.{link.name}`: `{link.target}` may be {paths}")
+            paths = [_path(it) for it in found]
+            raise SchemaError(
+                f"`{source.label}.{link.name}`: `{link.target}` may be {quoted(paths)}: name one "
+                f'with its module, as in `Relation["{paths[0]}"]`'
+            )
         raise SchemaError(
             f"`{source.label}.{link.name}` refers to `{link.target}`, which is not defined: import "
             "the module that defines it"
         )
+
+    def _meant(self, source: Table, name: str) -> list[Table]:
+        """The models that a name in a class may mean: what its module calls so goes first."""
+        named = [it for it in self._tables.values() if it.label == name.rpartition(".")[2]]
+        known: Any = sys.modules.get(source.model.__module__)
+        for part in name.split("."):
+            known = getattr(known, part, None)
+        meant = [it for it in named if it.model is known]
+        if "." in name:
+            near = [it for it in named if f".{_path(it)}".endswith(f".{name}")]
+        else:
+            near = [it for it in named if it.model.__module__ == source.model.__module__]
+        return meant or near or named
 
     def link(self) -> None:
         """Connect the tables by their relations, if one was added."""
@@ -98,6 +114,19 @@ class Registry:
                         RelationAttribute.put(table.model, name)
                 self._linked = version
 
+    def load(self) -> None:
+        """Have the compiler ready and the models checked: what is wrong shows before any query.
+
+        Those that refer to a model of a module that is still to be imported are left for later.
+        """
+        compiler.load()
+        with self._lock:
+            links = [(table, it) for table in self._tables.values() for it in table.links.values()]
+            ends = [(table, end) for table, it in links for end in (it.target, it.through)]
+            is_whole = all(self._meant(table, end) for table, end in ends if isinstance(end, str))
+        if is_whole:
+            self.models()
+
     def models(self) -> _native.Models:
         """The checked models; checked again after one was added."""
         return self.versioned()[1]
@@ -110,7 +139,7 @@ class Registry:
             known = self._models
             if known is not None and known[0] == version:
                 return known
-            schema = json.dumps(self._schema(tables))
+            schema = json.dumps(schema_of(tables))
         found = (version, _native.Models(schema, compiler))
         with self._lock:
             self._models = found
@@ -123,12 +152,6 @@ class Registry:
                 target = self.target(table, link)
                 if link.name not in table.pairs:
                     table.pairs[link.name] = _pairs(table, link, target)
-
-    def _schema(self, tables: list[Table]) -> dict[str, Any]:
-        return {
-            "models": [table.to_json() for table in tables],
-            "enums": _enums(tables),
-        }
 
 
 def _reversed(edge: Edge, name: str, link: Link) -> Edge:
@@ -168,35 +191,29 @@ def _pairs(source: Table, link: Link, target: Table) -> Table:
     from ._model import Model
 
     one, two = snake_case(source.label), snake_case(target.label)
+    formers = [it.renamed_from and snake_case(it.renamed_from) for it in (source, target)]
     if one == two:
         one, two = f"from_{one}", f"to_{two}"
+        formers = [it and f"{side}_{it}" for side, it in zip(("from", "to"), formers, strict=True)]
     name = f"{source.label}_{link.name}"
     body = {
         "__module__": source.model.__module__,
         "__qualname__": f"{source.model.__qualname__}.{link.name}",
         "__doc__": f"The pairs of `{source.label}.{link.name}`.",
         "__annotations__": {one: source.model, two: target.model},
-        one: ForeignKey(primary_key=True),
-        two: ForeignKey(primary_key=True, index=True),
+        one: ForeignKey(primary_key=True, renamed_from=formers[0]),
+        two: ForeignKey(primary_key=True, index=True, renamed_from=formers[1]),
     }
     make: Any = type(Model)
-    model = make(name, (Model,), body, table=f"{source.name}_{link.name}")
+    model = make(
+        name,
+        (Model,),
+        body,
+        table=f"{source.name}_{link.name}",
+        renamed_from=source.renamed_from and f"{source.renamed_from}_{link.name}",
+    )
     table: Table = model.__ferro_table__
     return table
-
-
-def _enums(tables: list[Table]) -> list[dict[str, Any]]:
-    """The enums of all tables. Two of one name would be one type of the database."""
-    found: dict[str | None, Column] = {}
-    for column in (it for table in tables for it in table.enums):
-        other = found.setdefault(column.enumeration, column)
-        if other.values != column.values:
-            raise SchemaError(
-                f"`{other.where}` and `{column.where}` have enums of the name "
-                f"`{column.enumeration}` with different values: name one otherwise, or give its "
-                'field `ferro.Field(db_type="text")`, for which the database needs no type'
-            )
-    return [{"name": name, "values": column.values} for name, column in found.items()]
 
 
 def _path(table: Table) -> str:

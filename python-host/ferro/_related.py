@@ -3,81 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ._argument import check
+from ._bulk import insert_many
+from ._edge import Edge
 from ._expression import all_of
+from ._forced import forced_values
+from ._loaded import NO_ROW, NoRow, Unloaded, cached, forget, origin_of, own_key, remember
 from ._path import Fields, RelationExpression
 from ._select import Select
-from ._table import Edge, Table
+from ._table import Table
 from ._transaction import Transaction, Using, together
-from ._write import insert_many, loaded, store
+from ._write import loaded, store
 from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 
 if TYPE_CHECKING:
     from ._model import Model
 
 M = TypeVar("M", bound="Model")
-
-
-class NoRow:
-    """What a relation that leads to no row is: false, and None when it is awaited.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> class Desk(ferro.Model, table="doc_desk"):
-        ...     id: int | None = ferro.Field(default=None, primary_key=True)
-        ...     user: ferro.Relation["Person | None"] = ferro.ForeignKey(related_name="desks")
-        >>> class Person(ferro.Model, table="doc_desk_person"):
-        ...     id: int | None = ferro.Field(default=None, primary_key=True)
-        >>> async def main() -> object:
-        ...     return await Desk(id=1).user
-        >>> bool(Desk(id=1).user), asyncio.run(main())
-        (False, None)
-    """
-
-    __slots__ = ()
-
-    def __bool__(self) -> Literal[False]:
-        return False
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return
-        yield
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or isinstance(other, NoRow)
-
-    def __hash__(self) -> int:
-        return hash(None)
-
-    def __repr__(self) -> str:
-        return "None"
-
-
-NO_ROW = NoRow()
-
-
-class Unloaded:
-    """A row that is known by its key, and is loaded when it is awaited."""
-
-    __slots__ = ("_edge", "_row")
-
-    def __init__(self, row: Model, edge: Edge) -> None:
-        self._row = row
-        self._edge = edge
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return _load(self._row, self._edge).__await__()
-
-    def __getattr__(self, name: str) -> Any:
-        edge = self._edge
-        raise NotLoaded(
-            f"`{edge}` is not loaded, so it has no `{name}` yet: `await` it, or query with "
-            f'`.include("{edge.name}")`'
-        )
-
-    def __repr__(self) -> str:
-        return f"<{self._edge}, not loaded>"
 
 
 class RelatedRows(Select[M]):
@@ -106,7 +50,7 @@ class RelatedRows(Select[M]):
     __slots__ = ("_edge", "_row")
 
     def __init__(self, row: Model, edge: Edge) -> None:
-        super().__init__(edge.target.model, edge.target, _origin(row))
+        super().__init__(edge.target.model, edge.target, origin_of(row))
         self._row = row
         self._edge = edge
 
@@ -146,12 +90,19 @@ class RelatedRows(Select[M]):
     def __len__(self) -> int:
         return len(self._needed())
 
+    @overload
+    def __getitem__(self, place: int) -> M: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[M]: ...
+    def __getitem__(self, place: int | slice) -> M | list[M]:
+        return self._needed()[place]
+
     def __bool__(self) -> bool:
         # Without this it would be asked for its length.
         return bool(self._needed())
 
     def _loaded(self) -> list[M] | None:
-        if self._using != _origin(self._row):
+        if self._using != origin_of(self._row):
             return None
         rows: list[M] | None = cached(self._row, self._edge)
         return rows
@@ -229,6 +180,7 @@ class RelatedRows(Select[M]):
 
     async def set(self, rows: Iterable[M]) -> None:
         """Let these rows be at the other end, and no others."""
+        check(InvalidQuery, rows=(rows, Iterable))
         rows = list(rows)
         edge = self._edge
         (field,) = edge.key_fields
@@ -267,7 +219,10 @@ class RelatedRows(Select[M]):
         assert edge.through is not None, "asked before"
         fields = (*edge.through.source_fields, *edge.through.target_fields)
         pairs = {(*self._key(), *edge.key_of(row)): None for row in rows}
-        rows_of_pairs = [made(through.model, dict(zip(fields, it, strict=True))) for it in pairs]
+        forced = forced_values(through, self._using)
+        rows_of_pairs = [
+            made(through.model, {**forced, **dict(zip(fields, it, strict=True))}) for it in pairs
+        ]
         target = through.unique_key(set(fields))
         conflict = None if target is None else (target, ())
         await insert_many(through, rows_of_pairs, self._using, conflict)
@@ -304,10 +259,10 @@ def related(row: Model, name: str) -> Any:
     if edge.many:
         return RelatedRows(row, edge)
     known = getattr(row, "_ferro_related", None)
-    if known is not None and name in known and known[name][0] == _own_key(row, edge):
+    if known is not None and name in known and known[name][0] == own_key(row, edge):
         found = known[name][1]
         return NO_ROW if found is None else found
-    if edge.holds_key and None in _own_key(row, edge):
+    if edge.holds_key and None in own_key(row, edge):
         return NO_ROW
     return Unloaded(row, edge)
 
@@ -321,37 +276,13 @@ def assign(row: Model, name: str, value: Any) -> None:
         raise InvalidQuery(f"`{edge.target.label}` has the key of `{edge}`: set it there")
     value = None if isinstance(value, NoRow) else value
     if isinstance(value, Unloaded):
-        key = _own_key(value._row, value._edge)
+        key = own_key(value._row, value._edge)
     else:
         key = (None,) * len(edge.source_fields) if value is None else edge.key_of(value)
     for field, part in zip(edge.source_fields, key, strict=True):
         setattr(row, field, part)
     if not isinstance(value, Unloaded):
         remember(row, edge, value)
-
-
-def remember(row: Model, edge: Edge, found: Any) -> None:
-    """Keep what a relation leads to with the row."""
-    known = getattr(row, "_ferro_related", None)
-    if known is None:
-        known = {}
-        object.__setattr__(row, "_ferro_related", known)
-    known[edge.name] = (_own_key(row, edge), found)
-
-
-def cached(row: Model, edge: Edge) -> Any:
-    """What a relation leads to, if it is loaded and still true; else None."""
-    known = getattr(row, "_ferro_related", None)
-    if known is None or edge.name not in known or known[edge.name][0] != _own_key(row, edge):
-        return None
-    return known[edge.name][1]
-
-
-def forget(row: Model, edge: Edge) -> None:
-    """What a relation leads to has changed."""
-    known = getattr(row, "_ferro_related", None)
-    if known is not None:
-        known.pop(edge.name, None)
 
 
 def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -369,33 +300,12 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
         if row is None or isinstance(row, NoRow):
             key: tuple[Any, ...] = (None,) * len(edge.source_fields)
         elif isinstance(row, Unloaded):
-            key = _own_key(row._row, row._edge)
+            key = own_key(row._row, row._edge)
         else:
             key = edge.key_of(row)
             rows[name] = row
         values.update(zip(edge.source_fields, key, strict=True))
     return values, rows
-
-
-async def _load(row: Model, edge: Edge) -> Any:
-    key = _own_key(row, edge)
-    equal = dict(zip(edge.target_fields, key, strict=True))
-    query: Select[Any] = Select(edge.target.model, edge.target, _origin(row))
-    found = await query.where(**equal).one_or_none()
-    if found is None and edge.holds_key:
-        raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
-    remember(row, edge, found)
-    return found
-
-
-def _origin(row: Model) -> str | None:
-    """The connection that a row is from."""
-    known = loaded(row)
-    return None if known is None else known[0]
-
-
-def _own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
-    return tuple(row.__dict__[name] for name in edge.source_fields)
 
 
 def _set_quietly(

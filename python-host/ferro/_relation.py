@@ -10,12 +10,13 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
-from ._message import quoted
+from ._argument import check, check_choice
 from .exceptions import InvalidQuery, SchemaError
 
 if TYPE_CHECKING:
+    from ._loaded import NoRow
     from ._model import Model
-    from ._related import NoRow, RelatedRows
+    from ._related import RelatedRows
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
@@ -42,6 +43,8 @@ class Link:
     """A model, or the name of one."""
     nullable: bool = False
     many: bool = False
+    renamed_from: str | None = None
+    """What the relation was called before."""
 
     @property
     def column(self) -> str:
@@ -67,6 +70,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     index: bool = False,
     primary_key: bool = False,
     default: Any = ...,
+    renamed_from: str | None = None,
 ) -> Any:
     """A relation to one row of another model, whose key is kept in a field beside it.
 
@@ -75,7 +79,8 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     way back, `posts`. `Relation[Author | None]` may be null. When the author is deleted, its posts
     are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
     `"no action"`. `default` is a key, for posts that are given no author. With `unique=True`, or
-    where it is the whole primary key, an author has one post at most.
+    where it is the whole primary key, an author has one post at most. `renamed_from` is what the
+    relation was called before, for `ferro.migrate`.
 
     Example:
         >>> import ferro
@@ -88,15 +93,24 @@ def ForeignKey(  # noqa: N802 - beside `Field`
         >>> Book(writer_id=5).writer_id
         5
     """
+    _check_related_name(related_name)
+    check(
+        SchemaError,
+        unique=(unique, bool),
+        index=(index, bool),
+        primary_key=(primary_key, bool),
+        renamed_from=(renamed_from, str, None),
+    )
     return Link(
         "foreign-key",
         related_name,
-        on_delete=_action(on_delete),
-        on_update=_action(on_update),
+        on_delete=_action("on_delete", on_delete),
+        on_update=_action("on_update", on_update),
         unique=unique,
         index=index,
         primary_key=primary_key,
         default=default,
+        renamed_from=renamed_from,
     )
 
 
@@ -136,6 +150,8 @@ def ManyToMany(  # noqa: N802 - beside `Field`
         ...     id: int | None = ferro.Field(default=None, primary_key=True)
         ...     labels: ferro.Relation[list[Label]] = ferro.ManyToMany(related_name="letters")
     """
+    _check_related_name(related_name)
+    check(SchemaError, through=(through, str, type, None))
     return Link("many-to-many", related_name, through=through)
 
 
@@ -296,8 +312,8 @@ def _parts_of_text(name: str, node: ast.expr) -> tuple[Any, bool, bool]:
     match node:
         case ast.Constant(value=str(text)):
             return _parts(name, text)
-        case ast.Name(id=target) | ast.Attribute(attr=target):
-            return target, False, False
+        case ast.Name() | ast.Attribute():
+            return ast.unparse(node), False, False
         case ast.Subscript(value=ast.Name(id=outer) | ast.Attribute(attr=outer), slice=inner):
             first = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
             target, nullable, many = _parts_of_text(name, first)
@@ -321,16 +337,22 @@ def _unclear(name: str, annotation: object) -> SchemaError:
     )
 
 
-_ACTIONS = ("cascade", "restrict", "set-null", "set-default", "no-action")
+def _check_related_name(name: Any) -> None:
+    """Refuse a model, which other ORMs take here."""
+    if isinstance(name, type):
+        raise SchemaError(
+            f"a relation names its model in the annotation, as in `Relation[{name.__name__}]`, and "
+            "takes `related_name`, what the way back is called"
+        )
+    check(SchemaError, related_name=(name, str, None))
 
 
-def _action(name: str) -> str:
+def _action(option: str, name: str) -> str:
     """An action as the WIT names it, from `"SET NULL"`, `"set_null"` and the like."""
-    action = name.strip().lower().replace(" ", "-").replace("_", "-")
-    if action not in _ACTIONS:
-        known = quoted(it.replace("-", " ") for it in _ACTIONS)
-        raise SchemaError(f"`on_delete` and `on_update` take one of {known}, not `{name}`")
-    return action
+    check(SchemaError, **{option: (name, str)})
+    action = name.strip().lower().replace("-", " ").replace("_", " ")
+    check_choice(SchemaError, option, action, typing.get_args(OnDelete))
+    return action.replace(" ", "-")
 
 
 class KeyOf:
@@ -344,6 +366,9 @@ class KeyOf:
 
     def validate(self, value: Any) -> Any:
         """The key, as the other model takes it; null where the relation may be."""
+        return self._type().validate_python(value)
+
+    def _type(self) -> Any:
         if self._adapter is None:
             import pydantic
 
@@ -352,16 +377,15 @@ class KeyOf:
             registry.link()
             kind = self.annotation
             self._adapter = pydantic.TypeAdapter(kind | None if self.link.nullable else kind)
-        return self._adapter.validate_python(value)
+        return self._adapter
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 
         return core_schema.no_info_plain_validator_function(self.validate)
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        return {}
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return self._type().json_schema()
 
 
 def keyless(label: str, name: str) -> InvalidQuery:

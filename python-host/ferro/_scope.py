@@ -51,10 +51,10 @@ def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
     """A block in which every operation of this task, and of those it starts, is a tenant's.
 
     The grants of the tenant say which tables and columns it reads and writes, and which filters
-    are forced: on every read, update and delete, in relations too, and on what is inserted. The
-    core writes them into each statement, so that no query can leave them out. SQL text is refused
-    unless the grant has `raw_sql`: forced filters do not reach it. Limits of the tenant are those
-    of plugins, and count nothing here.
+    are forced: on every read, update and delete, in relations too, and on what is inserted, where
+    they are filled in. The core writes them into each statement, so that no query can leave them
+    out. SQL text is refused unless the grant has `raw_sql`: forced filters do not reach it. Limits
+    of the tenant are those of plugins, and count nothing here.
 
     Example:
         >>> import asyncio, ferro
@@ -70,7 +70,7 @@ def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
         ...     async with ferro.connection_context("doc-scope"):
         ...         await Bill.create(tenant=8)
         ...         with ferro.scope(acme):
-        ...             await Bill.create(tenant=7)
+        ...             await Bill.create()
         ...             tenants = [bill.tenant for bill in await Bill.all()]
         ...     await ferro.disconnect("doc-scope")
         ...     return tenants

@@ -7,16 +7,19 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._aggregate import aggregate, average_of, scalar, sum_of
+from ._argument import check
 from ._change import delete_rows, update_rows
+from ._computed import computed_rows, decoded, output_of
 from ._engine import engine
 from ._expression import Expression, Shape
 from ._identity import merge
 from ._ordering import Ordering, Outputs, ordering_of
-from ._path import conditions_of, field_at, field_of, value_from
+from ._path import conditions_of, field_of, value_from
 from ._shape import rows_shape
 from ._table import Table
 from ._transaction import Transaction, Using, session
-from ._value import FieldExpression, Value
+from ._unasked import Unasked
+from ._value import Value
 from .exceptions import (
     DoesNotExist,
     InvalidQuery,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from ._include import Tree
 
 
-class Select(Generic[T]):
+class Select(Unasked, Generic[T]):
     """A query of a model's rows. It never changes: every method returns another one.
 
     Awaiting it is the same as awaiting `all()`.
@@ -130,7 +133,7 @@ class Select(Generic[T]):
         A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
         row is a group: `values("country", people=ferro.count())`.
         """
-        outputs = [self._output(field) for field in fields]
+        outputs = [output_of(self._table, field) for field in fields]
         outputs += [(name, value_from(self._table, it)) for name, it in computed.items()]
         if not outputs:
             table = self._table
@@ -181,7 +184,7 @@ class Select(Generic[T]):
         prepared, values = query._prepared("select")
         label, runner = session(self._using)
         if query._outputs is not None:
-            return query._decoded(await runner.fetch_dicts(prepared, values))
+            return decoded(query, await runner.fetch_dicts(prepared, values))
         rows: list[Any] = merge(
             label, self._table, await runner.fetch_instances(prepared, values, self._table.loader)
         )
@@ -304,7 +307,7 @@ class Select(Generic[T]):
         engine.streams[owner] += 1
         try:
             while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
-                for row in merge(label, self._table, rows) if loader else query._decoded(rows):
+                for row in merge(label, self._table, rows) if loader else decoded(query, rows):
                     yield row
         finally:
             cursor.close()
@@ -338,7 +341,7 @@ class Select(Generic[T]):
     def _rows(self) -> tuple[Shape, tuple[Any, ...]]:
         """The shape of the rows, and its values."""
         if self._outputs is not None or self._group or self._having is not None:
-            return self._computed_rows()
+            return computed_rows(self)
         # Nearly every query passes here.
         values: tuple[Any, ...] = ()
         filter = order = None
@@ -355,41 +358,6 @@ class Select(Generic[T]):
         return rows_shape(
             None, self._distinct, filter, (), None, order or (), limit, offset
         ), values
-
-    def _computed_rows(self) -> tuple[Shape, tuple[Any, ...]]:
-        """As `_rows`, where each row is computed, or stands for a group."""
-        condition, having, outputs = self._condition, self._having, self._outputs
-        if outputs is None:
-            raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
-        if self._includes and not self._group:
-            raise InvalidQuery("`values` does not load relations: leave `include` out")
-        ordering = self._order or ordering_of(self._table, self._outputs, ())
-        listed = [self._of_group(it.shape, it.values) for _, it in outputs]
-        order = [(it, *self._of_group(it.shape[0], it.values)) for it in ordering.terms]
-        parts = [it.values for it in self._group]
-        parts += [values for _, values in listed]
-        parts += [it.values for it in (condition, having) if it is not None]
-        parts += [values for *_, values in order]
-        values = tuple([value for part in parts for value in part])
-        values += tuple([it for it in (self._limit, self._offset) if it is not None])
-        shape = rows_shape(
-            tuple((name, it) for (name, _), (it, _) in zip(outputs, listed, strict=True)),
-            self._distinct,
-            None if condition is None else condition.shape,
-            tuple(it.shape for it in self._group),
-            None if having is None else having.shape,
-            tuple((shape, *it.shape[1:]) for it, shape, _ in order),
-            self._limit is not None,
-            self._offset is not None,
-        )
-        return shape, values
-
-    def _of_group(self, shape: Shape, values: tuple[Any, ...]) -> tuple[Shape, tuple[Any, ...]]:
-        """An expression of these values; one that rows are grouped by is that of the group."""
-        for number, group in enumerate(self._group):
-            if values and group.shape == shape and group.values == values:
-                return ("group", number), ()
-        return shape, values
 
     def _is_of_one_row(self, name: str) -> bool:
         """Whether a condition on this field alone leaves one row at most: no limit need say so."""
@@ -409,23 +377,6 @@ class Select(Generic[T]):
             and self._having is None
             and len(self._table.keys) == 1
         )
-
-    def _decoded(self, rows: list[dict[str, Any]]) -> list[Any]:
-        """Values of enums and of documents that have a shape, in dicts."""
-        for name, value in self._outputs or ():
-            read = value.column.read if isinstance(value, FieldExpression) else None
-            if read is not None:
-                for row in rows:
-                    if row[name] is not None:
-                        row[name] = read(row[name])
-        return rows
-
-    def _output(self, field: Any) -> tuple[str, Value]:
-        if isinstance(field, str):
-            return field, field_at(self._table, field)
-        if isinstance(field, FieldExpression):
-            return field.column.name, field
-        raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
 
     def _copy(self) -> Select[T]:
         """Another one, which is changed before anybody sees it."""
@@ -448,8 +399,8 @@ class Select(Generic[T]):
 
 
 def _count(name: str, count: int) -> int:
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise InvalidQuery(f"`{name}` takes an int")
+    if type(count) is not int:
+        check(InvalidQuery, **{name: (count, int)})
     if count < 0:
         raise ValueOutOfRange(f"`{name}` takes an int that is not negative, not `{count}`")
     return count

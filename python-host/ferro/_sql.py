@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import _native
+from ._argument import check
 from ._transaction import Using, session
+from .exceptions import InvalidQuery
 
 
 async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
@@ -23,7 +26,7 @@ async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
         >>> asyncio.run(main())
         1
     """
-    return await session(using)[1].execute_raw(sql, arguments)
+    return await _runner(sql, using).execute_raw(sql, arguments)
 
 
 async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
@@ -39,7 +42,7 @@ async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict
         >>> asyncio.run(main())
         [{'n': 7}]
     """
-    return await session(using)[1].fetch_raw(sql, arguments, False)
+    return await _runner(sql, using).fetch_raw(sql, arguments, False)
 
 
 async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
@@ -57,5 +60,10 @@ async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str,
         >>> asyncio.run(main()) is None
         True
     """
-    rows = await session(using)[1].fetch_raw(sql, arguments, True)
+    rows = await _runner(sql, using).fetch_raw(sql, arguments, True)
     return rows[0] if rows else None
+
+
+def _runner(sql: str, using: Using) -> _native.Session:
+    check(InvalidQuery, sql=(sql, str))
+    return session(using)[1]

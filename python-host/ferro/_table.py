@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -15,8 +15,9 @@ import pydantic
 from . import _native
 from ._column import Column, column_of
 from ._column_type import snake_case
+from ._edge import Edge, Through
 from ._message import quoted
-from ._relation import KeyOf, Link, keyless
+from ._relation import KeyOf, Link
 from ._shape import lower
 from ._validator import validator_of
 from .exceptions import InvalidQuery, SchemaError, UnknownField
@@ -32,49 +33,6 @@ _MOST_KEPT = 1_000
 
 _keeping = threading.Lock()
 """Of whoever keeps what was made: another thread may forget the same one."""
-
-
-@dataclass(frozen=True, eq=False)
-class Edge:
-    """A relation between two tables, from one of its ends."""
-
-    name: str
-    source: Table
-    target: Table
-    many: bool
-    holds_key: bool
-    """Whether the source has the key of the target, so that it is known without a query."""
-    source_fields: tuple[str, ...]
-    target_fields: tuple[str, ...]
-    """What the fields of the source are equal to: in the target, or in `through`."""
-    through: Through | None = None
-
-    def __str__(self) -> str:
-        return f"{self.source.label}.{self.name}"
-
-    @property
-    def key_fields(self) -> tuple[str, ...]:
-        """The fields of the target by which a row of it is named."""
-        return self.target_fields if self.holds_key else tuple(it.name for it in self.target.keys)
-
-    def key_of(self, row: Any) -> tuple[Any, ...]:
-        """What names a row of the target: its key."""
-        if not isinstance(row, self.target.model):
-            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`")
-        key = tuple(getattr(row, name) for name in self.key_fields)
-        if None in key:
-            raise keyless(self.target.label, str(self))
-        return key
-
-
-@dataclass(frozen=True, eq=False)
-class Through:
-    """The table of pairs of a many-to-many relation, from one of its ends."""
-
-    table: Table
-    source_fields: tuple[str, ...]
-    target_fields: tuple[str, ...]
-    """The fields of the pair that hold the key of each end."""
 
 
 class Table:
@@ -107,6 +65,7 @@ class Table:
         name: str,
         uniques: tuple[tuple[str, ...], ...] = (),
         indexes: tuple[tuple[str, ...], ...] = (),
+        renamed_from: str | None = None,
     ) -> None:
         self.registry = registry
         self.model = model
@@ -121,6 +80,7 @@ class Table:
         self.links: dict[str, Link] = model.__ferro_links__
         self.uniques = uniques
         self.indexes = indexes
+        self.renamed_from = renamed_from and _former(renamed_from)
         self.pairs: dict[str, Table] = {}
         """The tables of pairs that were made, by the relation."""
         self._foreign: dict[str, tuple[Link, KeyOf]] = {}
@@ -154,6 +114,7 @@ class Table:
             primary_key=column.primary_key or link.primary_key,
             nullable=column.nullable and not link.primary_key,
             db_default=_key_default(f"{self.label}.{link.name}", link, column),
+            renamed_from=column.renamed_from or (link.renamed_from and f"{link.renamed_from}_id"),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -265,6 +226,7 @@ class Table:
             key,
             name=name,
             db_column=None,
+            renamed_from=link.renamed_from and f"{link.renamed_from}_id",
             nullable=link.nullable,
             primary_key=link.primary_key,
             generated=False,
@@ -308,7 +270,7 @@ class Table:
                 key = (target.only_key().name,)
                 own = Edge(link.name, self, target, False, True, (link.column,), key)
             else:
-                through = self._through(link, target)
+                through = self.through(link, target)
                 keys = tuple(it.name for it in self.keys)
                 own = Edge(
                     link.name, self, target, True, False, keys, through.source_fields, through
@@ -328,7 +290,7 @@ class Table:
         ]
         return candidates[0] if len(candidates) == 1 else None
 
-    def _through(self, link: Link, target: Table) -> Through:
+    def through(self, link: Link, target: Table) -> Through:
         if link.through is None:
             table = self.pairs[link.name]
         else:
@@ -354,57 +316,6 @@ class Table:
             )
         return Through(table, (sources[0],), (targets[0],))
 
-    def to_json(self) -> dict[str, Any]:
-        """The WIT's `model`, as JSON."""
-        edges = {edge.name: back for edge, back in self.own_edges()}
-        foreign = [it for it in self.links.values() if it.kind == "foreign-key"]
-        pairs = [it for it in self.links.values() if it.kind == "many-to-many"]
-        return {
-            "name": self.model_name,
-            "table": self.name,
-            "fields": [column.to_json() for column in self.columns.values()],
-            "primary-key": [key.name for key in self.keys],
-            "foreign-keys": [
-                {
-                    "name": link.name,
-                    "target": self.relations[link.name].target.model_name,
-                    "fields": [[link.column, self.relations[link.name].target_fields[0]]],
-                    "reverse": edges[link.name],
-                    "unique": self.is_unique(link),
-                    "on-delete": link.on_delete,
-                    "on-update": link.on_update,
-                }
-                for link in foreign
-            ],
-            "many-to-manys": [
-                {
-                    "name": link.name,
-                    "target": self.relations[link.name].target.model_name,
-                    "through": self._through(
-                        link, self.relations[link.name].target
-                    ).table.model_name,
-                    "reverse": edges[link.name],
-                }
-                for link in pairs
-            ],
-            "indexes": [
-                {"name": None, "fields": list(fields), "unique": unique, "condition": None}
-                for unique, lists in ((True, self.uniques), (False, self.indexes))
-                for fields in lists
-            ],
-            "checks": [
-                {
-                    "name": None,
-                    "any-of": [
-                        [{"field": column.name, "test": test} for test in group]
-                        for group in column.check
-                    ],
-                }
-                for column in self.columns.values()
-                if column.check is not None
-            ],
-        }
-
     def _check_keys(self) -> None:
         names = {it.name for it in self._plain.values() if it.primary_key}
         names |= {name for name, (link, _) in self._foreign.items() if link.primary_key}
@@ -427,6 +338,10 @@ class Table:
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
         nearest = difflib.get_close_matches(name, known, n=1)
+        relation, _, rest = name.partition("__")
+        if rest and relation in self.relations:
+            path = f"lambda it: it.{relation}.{rest.replace('__', '.')} == …"
+            return f"model `{self.label}` has no {what} `{name}`: across a relation, say `{path}`"
         hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {quoted(known) or 'none'}"
         return f"model `{self.label}` has no {what} `{name}`: {hint}"
 
@@ -467,3 +382,13 @@ def _key_default(where: str, link: Link, key: Column) -> Any:
     if isinstance(default, uuid.UUID):
         default = divmod(default.int, 2**64)
     return {"constant": {key.kind: default}}
+
+
+def _former(name: str) -> str:
+    """What a model or its table was called, as the core understands it.
+
+    The core takes it as it is, and with an underscore before each capital, as the SDK names tables.
+    Of `HTTPServer` it would make another table than `snake_case` did.
+    """
+    as_in_core = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
+    return name if as_in_core == snake_case(name) else snake_case(name)

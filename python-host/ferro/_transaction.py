@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from . import _native
+from ._argument import check, check_choice
 from ._engine import contexts, engine
 from ._identity import forget
 from ._memory import Memory
-from ._message import quoted
 from ._registry import registry
 from ._scope import Scope, current_scope
 from .exceptions import ConfigurationError, FerroError, InvalidQuery, TransactionError
@@ -45,6 +45,8 @@ class Transaction:
         """The one that this is a savepoint of, if it was passed: else this task's."""
         self._owner: asyncio.Task[object] | None = None
         self._session: _native.Session | None = None
+        self._version = -1
+        """That of the models that the session knows."""
         self._label: str | None = None
         self._scope: Scope | None = None
         self.memory = Memory()
@@ -59,7 +61,15 @@ class Transaction:
 
     @property
     def session(self) -> _native.Session:
-        """The native session; raises after the block has ended."""
+        """The native session, which knows the models of now; raises after the block has ended."""
+        session = self._open()
+        if self._version != registry.version:
+            version, models = registry.versioned()
+            session.renew(models)
+            self._version = version
+        return session
+
+    def _open(self) -> _native.Session:
         if self._session is None:
             raise TransactionError("this transaction has ended, or has not begun")
         return self._session
@@ -89,8 +99,12 @@ class Transaction:
             parent.admit(self._using)
             self._check_savepoint()
             self._label = parent.label
-            self._session = await parent.session.begin()
+            outer = parent.session
+            self._version = parent._version
+            self._session = await outer.begin()
         else:
+            # Before, as another thread may import a model meanwhile.
+            self._version = registry.version
             self._label, session = engine.open(self._using, current_scope())
             self._session = await session.begin(**self._options)
         self._parent = parent
@@ -112,7 +126,7 @@ class Transaction:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        session = self.session
+        session = self._open()
         self._session = None
         # Not its parent: that may be a transaction of another task, which was passed.
         _current.set(self._before)
@@ -215,34 +229,8 @@ def connection_context(name: str) -> ConnectionContext:
         >>> asyncio.run(main())
         {'one': 1}
     """
+    check(ConfigurationError, name=(name, str))
     return ConnectionContext(name)
-
-
-async def create_tables(*, using: str | None = None) -> None:
-    """Create the tables of all models that were imported, where the database lacks them.
-
-    All are created or none. Raises `TransactionError` inside a transaction.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> None:
-        ...     await ferro.connect("sqlite::memory:", "doc-tables")
-        ...     await ferro.create_tables(using="doc-tables")
-        ...     await ferro.disconnect("doc-tables")
-        >>> asyncio.run(main())
-    """
-    await create_tables_of(registry.models(), using)
-
-
-async def create_tables_of(models: _native.Models, using: str | None) -> None:
-    """Create the tables of some models, in a transaction of their own."""
-    inside = current()
-    if inside is not None:
-        raise TransactionError(
-            f"inside a transaction on `{inside.label}`, no tables are created: that takes a "
-            "transaction of its own, so end this one first"
-        )
-    await engine.databases.create_tables(engine.label(using), models)
 
 
 async def disconnect(name: str | None = None) -> None:
@@ -328,9 +316,15 @@ def transaction(
         ...     await ferro.disconnect("doc-transaction")
         >>> asyncio.run(main())
     """
-    levels = get_args(Isolation)
-    if isolation is not None and isolation not in levels:
-        raise ConfigurationError(f"`isolation` takes one of {quoted(levels)}, not `{isolation}`")
+    if isolation is not None:
+        check_choice(ConfigurationError, "isolation", isolation, get_args(Isolation))
+    check(
+        ConfigurationError,
+        using=(using, str, None),
+        read_only=(read_only, bool),
+        immediate=(immediate, bool),
+        deferrable=(deferrable, bool),
+    )
     options: dict[str, Any] = {
         "isolation": isolation,
         "read_only": read_only,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import decimal
 import enum
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._argument import check
 from ._document import JsonValue, listed
 from ._expression import Expression, Order, Shape
-from .exceptions import InvalidQuery, TypeMismatch
+from ._field import nearest
+from .exceptions import InvalidQuery, TypeMismatch, UnknownField
 
 if TYPE_CHECKING:
     from ._column import Column
@@ -42,6 +44,17 @@ class Value(Expression):
 
     def __repr__(self) -> str:
         return f"<value computed from {self._name}>"
+
+    # Who checks types knows what a value can do.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            hint = nearest(name, [it for it in dir(type(self)) if not it.startswith("_")])
+            if self._kind == "json":
+                hint = f'a part of a document is named in brackets, `["{name}"]`'
+            raise UnknownField(f"`{self._name}` has no `{name}`: {hint}")
 
     @property
     def kind(self) -> str:
@@ -287,6 +300,7 @@ class Value(Expression):
         return self._derived(("call", name, self.shape), self.values, kind)
 
     def _aggregate(self, name: str, kind: str, distinct: bool) -> Value:
+        check(InvalidQuery, distinct=(distinct, bool))
         return self._derived(("aggregate", name, self.shape, distinct), self.values, kind)
 
     def _derived(self, shape: Shape, values: tuple[Any, ...], kind: str) -> Value:

@@ -329,8 +329,8 @@ class SqlSyntaxError(QueryError):
 class UndefinedObject(QueryError):
     """A table, column or function does not exist.
 
-    Create the tables (`ferro.create_tables`), or change those whose model has changed: Ferro adds
-    no column to a table that is there.
+    Create the tables (`ferro.create_tables`), or change those whose model has changed
+    (`ferro.migrate`).
     """
 
     kind = "undefined-object"

@@ -227,7 +227,7 @@ pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
 
 /// After a `fork` the threads of tokio and the sockets are the parent's: whoever waits for them
 /// waits for ever, whoever writes to them speaks in the parent's name.
-fn check_process() -> Result<(), Error> {
+pub(crate) fn check_process() -> Result<(), Error> {
     static PROCESS: OnceLock<u32> = OnceLock::new();
     let here = std::process::id();
     match *PROCESS.get_or_init(|| here) == here {

@@ -1,7 +1,7 @@
 //! From columns of a batch to Python objects, a whole column at a time.
 
 use ferro_wit::types::{
-    Batch, Column, ColumnInfo, Elements, Error, ErrorKind, Interval, Scalars, Texts,
+    Batch, Column, ColumnInfo, Elements, Error, ErrorKind, Interval, Scalars, Texts, Value,
 };
 use pyo3::IntoPyObjectExt as _;
 use pyo3::intern;
@@ -36,6 +36,21 @@ pub(crate) fn read_batch<'py>(
             read_column(py, column, &name)
         })
         .collect()
+}
+
+/// The object of a value that is no array.
+pub(crate) fn read_value<'py>(
+    py: Python<'py>,
+    value: &Value,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Some(kind) = value.kind() else { return Ok(py.None().into_bound(py)) };
+    let mut scalars = Scalars::with_kind(kind);
+    let objects = match scalars.push(value.clone()) {
+        Ok(()) => read_scalars(py, &scalars, name)?,
+        Err(_) => Objects::new(),
+    };
+    objects.into_iter().next().ok_or_else(|| contradiction(py, name))
 }
 
 fn read_column<'py>(py: Python<'py>, column: &Column, name: &str) -> PyResult<Objects<'py>> {

@@ -3,7 +3,10 @@
 //! Python is entered only where a plan is not cached. Nothing here may hold a lock that a thread
 //! with the interpreter waits for.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use ferro_session::{Catalog, Compiler};
 use ferro_wit::plan::{MigrationStep, Plan};
@@ -16,6 +19,7 @@ use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bridge::check_process;
 use crate::errors::from_exception;
 
 /// An object with `catalog(models) -> catalog`, which raises exceptions of `ferro`.
@@ -31,7 +35,7 @@ impl Compiler for PythonCompiler {
     }
 }
 
-/// An object with `compile(request) -> plan` and `create_tables(dialect) -> steps`, all as JSON.
+/// An object with a method for each of the trait's, which takes and returns JSON.
 struct PythonCatalog(Py<PyAny>);
 
 impl Catalog for PythonCatalog {
@@ -47,27 +51,86 @@ impl Catalog for PythonCatalog {
             dialect: Dialect,
             scope: Option<&'a Scope>,
         }
-        let request = write(&Request { query, dialect, scope })?;
-        let plan: String = enter(|py| {
-            self.0.bind(py).call_method1(intern!(py, "compile"), (request,))?.extract()
-        })?;
-        read(&plan)
+        self.call("compile", &Request { query, dialect, scope })
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        let request = write(&dialect)?;
-        let steps: String = enter(|py| {
-            self.0.bind(py).call_method1(intern!(py, "create_tables"), (request,))?.extract()
-        })?;
-        read(&steps)
+        self.call("create_tables", &dialect)
+    }
+
+    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
+        self.call("introspection", &dialect)
+    }
+
+    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
+        #[derive(Serialize)]
+        struct Request<'a> {
+            dialect: Dialect,
+            found: &'a [String],
+        }
+        self.call("migrate", &Request { dialect, found })
+    }
+}
+
+impl PythonCatalog {
+    fn call<T: DeserializeOwned>(&self, name: &str, request: &impl Serialize) -> Result<T, Error> {
+        let request = write(request)?;
+        let answer: String = enter(|py| self.0.bind(py).call_method1(name, (request,))?.extract())?;
+        read(&answer)
+    }
+}
+
+/// The thread that ends the interpreter, once one does.
+static ENDING: OnceLock<ThreadId> = OnceLock::new();
+/// How many threads are in Python, called from here.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// Nobody else is called in Python from here on; those that are inside come back first.
+///
+/// Before 3.14 the interpreter, once it has ended, ends each thread that comes back to it, by
+/// unwinding its stack: that aborts the process where functions of Rust are on it.
+#[pyfunction]
+pub(crate) fn end(py: Python<'_>) {
+    const LONGEST: Duration = Duration::from_secs(5);
+    let _ = ENDING.set(std::thread::current().id());
+    // After a fork, those inside may be threads that are gone.
+    if check_process().is_ok() {
+        let began = Instant::now();
+        py.detach(|| {
+            while INSIDE.load(Ordering::SeqCst) > 0 && began.elapsed() < LONGEST {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+    }
+}
+
+/// A thread's way into Python and back.
+struct Visit;
+
+impl Visit {
+    fn begin() -> Option<Self> {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        let visit = Self;
+        let may_enter = ENDING.get().is_none_or(|it| *it == std::thread::current().id());
+        may_enter.then_some(visit)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// Call into Python, unless the interpreter is about to end.
 fn enter<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
-    Python::try_attach(|py| call(py).map_err(|raised| from_exception(py, &raised))).unwrap_or_else(
-        || Err(Error::new(ErrorKind::Cancelled, "the interpreter is shutting down")),
-    )
+    let visit = Visit::begin();
+    let called = visit.as_ref().and_then(|_| {
+        Python::try_attach(|py| call(py).map_err(|raised| from_exception(py, &raised)))
+    });
+    called.unwrap_or_else(|| {
+        Err(Error::new(ErrorKind::Cancelled, "the interpreter is shutting down"))
+    })
 }
 
 fn write(value: &impl Serialize) -> Result<String, Error> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ferro_driver::{ConnectOptions, PoolOptions, SqliteOptions};
+use ferro_driver::{ConnectOptions, Migration, PoolOptions, SqliteOptions};
+use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::types::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -88,6 +89,30 @@ impl Databases {
         spawn(py, async move { models.create_tables(&databases.get(Some(&label))?).await })
     }
 
+    /// Give a database what the models say, as far as a step puts no more at `risk` than that;
+    /// without one, nothing is applied. Resolves to what was applied and what was not: tuples of
+    /// SQL, a description, the risk, and the reason for it.
+    #[pyo3(signature = (label, models, risk))]
+    fn migrate<'py>(
+        &self,
+        py: Python<'py>,
+        label: String,
+        models: &Models,
+        risk: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let risk = risk.map(|it| match it {
+            "safe" => Risk::Safe,
+            "blocking" => Risk::Blocking,
+            _ => Risk::Destructive,
+        });
+        let (databases, models) = (self.databases.clone(), models.models.clone());
+        spawn(py, async move {
+            let Migration { applied, left } =
+                models.migrate(&databases.get(Some(&label))?, risk).await?;
+            Ok((steps(applied), steps(left)))
+        })
+    }
+
     /// What the pool's connections do now.
     fn stats<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyDict>> {
         let stats = raise(py, self.databases.get(Some(label)))?.stats();
@@ -154,4 +179,16 @@ fn seconds_or_never(name: &str, value: Option<f64>) -> Result<Option<Option<Dura
         Some(value) if value == f64::INFINITY => Ok(Some(None)),
         value => Ok(seconds(name, value)?.map(Some)),
     }
+}
+
+/// SQL, what it does, what it puts at risk, and why.
+type Step = (String, String, &'static str, Option<String>);
+
+fn steps(steps: Vec<MigrationStep>) -> Vec<Step> {
+    let risk = |it| match it {
+        Risk::Safe => "safe",
+        Risk::Blocking => "blocking",
+        Risk::Destructive => "destructive",
+    };
+    steps.into_iter().map(|it| (it.sql, it.description, risk(it.risk), it.reason)).collect()
 }

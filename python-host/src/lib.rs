@@ -23,6 +23,7 @@ mod query;
 mod results;
 mod rows;
 mod session;
+mod times;
 mod values;
 mod wire;
 
@@ -38,5 +39,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guest::GuestGate>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;
-    module.add_function(wrap_pyfunction!(guest::guest_limits, module)?)
+    module.add_function(wrap_pyfunction!(guest::guest_limits, module)?)?;
+    module.add_function(wrap_pyfunction!(compiler::end, module)?)
 }

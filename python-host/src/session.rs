@@ -7,10 +7,11 @@ use ferro_wit::plan::{Bind, Binding, Plan, Step};
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::bridge::{Bell, runtime, spawn, start};
+use crate::columns::read_value;
 use crate::databases::Databases;
 use crate::errors::raise;
 use crate::guest::parse;
@@ -110,8 +111,32 @@ fn ended() -> Error {
     Error::new(ErrorKind::InvalidQuery, "this transaction has ended: begin another one")
 }
 
+fn running() -> Error {
+    let message = "a model was imported, and a statement still runs in this transaction, which did \
+                   not know it: await that first";
+    Error::new(ErrorKind::Busy, message)
+}
+
 #[pymethods]
 impl Session {
+    /// Have queries from here on mean other models. Nothing may run in the session meanwhile.
+    fn renew(&self, py: Python<'_>, models: &Models) -> PyResult<()> {
+        let mut session = raise(py, self.session.try_write().map_err(|_| running()))?;
+        let session = raise(py, session.as_mut().ok_or_else(ended))?;
+        raise(py, session.renew(models.models.clone()))
+    }
+
+    /// The fields of a model that the scope forces to one value, with it, as it is stored.
+    fn settled<'py>(&self, py: Python<'py>, model: &str) -> PyResult<Bound<'py, PyDict>> {
+        let session = raise(py, self.session.try_read().map_err(|_| ended()))?;
+        let session = raise(py, session.as_ref().ok_or_else(ended))?;
+        let fields = PyDict::new(py);
+        for (field, value) in session.settled(model) {
+            fields.set_item(field, read_value(py, value, field)?)?;
+        }
+        Ok(fields)
+    }
+
     /// Run a query for its rows. Resolves to a list of tuples.
     fn fetch<'py>(
         &self,

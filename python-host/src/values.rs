@@ -3,17 +3,18 @@
 //! Nothing is coerced in silence: an object of another type is refused here, by name, before a
 //! database sees it.
 
-use ferro_wit::types::{Error, ErrorKind, Interval, ScalarType, Scalars, Value};
+use ferro_wit::types::{Error, ErrorKind, ScalarType, Scalars, Value};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDate, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat,
-    PyInt, PyMapping, PyMemoryView, PyString, PyTime, PyTimeAccess, PyType,
+    PyBool, PyByteArray, PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyFloat, PyInt, PyMapping,
+    PyMemoryView, PyString, PyTime, PyType,
 };
 
 use crate::json;
+use crate::times::{to_date, to_interval, to_time, to_timestamp, utc_offset};
 
 /// A member of more enums inside of each other may be a member of itself.
 const MOST_ENUMS: usize = 16;
@@ -21,13 +22,6 @@ const MOST_ENUMS: usize = 16;
 const EXACT_FLOAT: u64 = 1 << 53;
 /// Beyond this no database has a decimal, and its plain notation would fill the memory.
 const LARGEST_EXPONENT: i64 = 131_072;
-const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
-const MICROSECONDS_PER_DAY: i64 = 86_400 * MICROSECONDS_PER_SECOND;
-/// `date.toordinal()` of 1970-01-01.
-const ORDINAL_OF_EPOCH: i32 = 719_163;
-/// The instants that are a datetime in UTC: the ordinals from 1 to 3,652,059.
-const INSTANTS: std::ops::Range<i64> =
-    -719_162 * MICROSECONDS_PER_DAY..(3_652_060 - 719_163) * MICROSECONDS_PER_DAY;
 
 /// The value behind a Python object, as a scalar of `kind` or, with `many`, as an array of them.
 ///
@@ -283,98 +277,6 @@ fn to_uuid(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     Ok(Value::Uuid(halves))
 }
 
-fn to_date(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
-    // Every datetime is a date to Python, and none is one to a database.
-    let Ok(date) = object.cast::<PyDate>() else {
-        return Err(mismatch("a date", object));
-    };
-    if object.cast::<PyDateTime>().is_ok() {
-        return Err(mismatch("a date", object));
-    }
-    Ok(Value::Date(days(date)?))
-}
-
-/// Days since 1970-01-01.
-fn days(date: &Bound<'_, PyAny>) -> Result<i32, Error> {
-    date.call_method0(intern!(date.py(), "toordinal"))
-        .and_then(|ordinal| ordinal.extract::<i32>())
-        .map_err(|error| unreadable(date.py(), &error))?
-        .checked_sub(ORDINAL_OF_EPOCH)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::ValueOutOfRange, "takes a date of the years 1 to 9999")
-        })
-}
-
-fn to_time(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
-    let time = object.cast::<PyTime>().map_err(|_| mismatch("a time", object))?;
-    if utc_offset(object)?.is_some() {
-        return Err(Error::new(ErrorKind::TypeMismatch, "takes a time without a zone"));
-    }
-    Ok(Value::Time(clock(time)))
-}
-
-fn to_timestamp(object: &Bound<'_, PyAny>, aware: bool) -> Result<Value, Error> {
-    let expected = match aware {
-        true => "an aware datetime",
-        false => "a naive datetime",
-    };
-    let datetime = object.cast::<PyDateTime>().map_err(|_| mismatch(expected, object))?;
-    let local = i64::from(days(object)?) * MICROSECONDS_PER_DAY + clock(datetime);
-    let refused = |fault| Err(Error::new(ErrorKind::TypeMismatch, fault));
-    match (utc_offset(object)?, aware) {
-        (Some(offset), true) if INSTANTS.contains(&local.saturating_sub(offset)) => {
-            Ok(Value::Timestamptz(local - offset))
-        }
-        (Some(_), true) => Err(Error::new(
-            ErrorKind::ValueOutOfRange,
-            "takes an instant whose year is 1 to 9999 in UTC: no other can be read back",
-        )),
-        (None, false) => Ok(Value::Timestamp(local)),
-        (Some(_), false) => {
-            refused("takes a naive datetime, not an aware one: the type of those is `datetime`")
-        }
-        (None, true) => refused(
-            "takes an aware datetime, not a naive one: the type of those is \
-             `pydantic.NaiveDatetime`",
-        ),
-    }
-}
-
-/// Microseconds since midnight.
-fn clock(time: &impl PyTimeAccess) -> i64 {
-    let seconds = (i64::from(time.get_hour()) * 60 + i64::from(time.get_minute())) * 60
-        + i64::from(time.get_second());
-    seconds * MICROSECONDS_PER_SECOND + i64::from(time.get_microsecond())
-}
-
-/// What a datetime or a time is ahead of UTC, in microseconds; none for a naive one.
-fn utc_offset(object: &Bound<'_, PyAny>) -> Result<Option<i64>, Error> {
-    let py = object.py();
-    let offset =
-        object.call_method0(intern!(py, "utcoffset")).map_err(|error| unreadable(py, &error))?;
-    match offset.cast::<PyDelta>() {
-        // Less than a day, but of classes that say otherwise.
-        Ok(delta) => {
-            let days = i64::from(delta.get_days()).saturating_mul(MICROSECONDS_PER_DAY);
-            Ok(Some(days.saturating_add(below_a_day(delta))))
-        }
-        Err(_) => Ok(None),
-    }
-}
-
-fn to_interval(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
-    let delta = object.cast::<PyDelta>().map_err(|_| mismatch("a timedelta", object))?;
-    Ok(Value::Interval(Interval {
-        months: 0,
-        days: delta.get_days(),
-        microseconds: below_a_day(delta),
-    }))
-}
-
-fn below_a_day(delta: &Bound<'_, PyDelta>) -> i64 {
-    i64::from(delta.get_seconds()) * MICROSECONDS_PER_SECOND + i64::from(delta.get_microseconds())
-}
-
 static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -400,13 +302,13 @@ fn is_instance(
 }
 
 /// "takes an int, not a `str`": the type of what was given, never its value, which may be a secret.
-fn mismatch(expected: &str, object: &Bound<'_, PyAny>) -> Error {
+pub(crate) fn mismatch(expected: &str, object: &Bound<'_, PyAny>) -> Error {
     let found = object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
     Error::new(ErrorKind::TypeMismatch, format!("takes {expected}, not `{found}`"))
 }
 
 /// A method of the object raised: a subclass that does not behave like its base.
-fn unreadable(py: Python<'_>, error: &PyErr) -> Error {
+pub(crate) fn unreadable(py: Python<'_>, error: &PyErr) -> Error {
     let class = error.get_type(py).name().map_or_else(|_| "error".into(), |name| name.to_string());
     Error::new(
         ErrorKind::TypeMismatch,

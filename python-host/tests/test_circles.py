@@ -59,6 +59,13 @@ async def test_foreign_keys_may_form_a_circle() -> None:
     assert not team.captain
 
 
+def test_the_json_schema_has_the_types_of_keys() -> None:
+    captain = Team.model_json_schema()["properties"]["captain_id"]
+    assert captain["anyOf"] == [{"type": "integer"}, {"type": "null"}]
+    assert Player.model_json_schema()["properties"]["team_id"]["type"] == "string"
+    assert Stain.model_json_schema()["properties"]["shirt_id"]["type"] == "integer"
+
+
 async def test_a_key_that_is_a_relation_can_be_referred_to() -> None:
     player = await Player.create(team=await Team.create(name="red"))
     shirt = await Shirt.create(player=player)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
@@ -24,6 +25,7 @@ def test_a_class_whose_definition_raised_is_not_registered() -> None:
     for fields, message in (
         ({"id": int | None, "thing": object}, "field `Broken.thing`: there is no column"),
         ({"id": int | None, "thing": int | str}, "field `Broken.thing`: there is no column"),
+        ({"id": int | None, "thing": Path}, "column for the type `Path`: give it one that has"),
         ({"thing": int}, "model `Broken` has no primary key"),
     ):
         namespace: dict[str, Any] = {"__annotations__": fields, "__module__": __name__}

@@ -284,7 +284,7 @@ async def test_what_a_call_used_is_told_when_it_fails(
         ("hasty", "timeout"),
     ]
     assert told[0]["fuel"] == 100_000
-    assert told[1]["busy"] > 0.1
+    assert told[1]["busy"] > 0.02, "however many others compute"
     assert told[1]["statements"] >= 2
     assert (await metered.outcome("greet", "Ada")).usage.fuel in range(1, 100_000)
 

@@ -266,7 +266,7 @@ class TestDeclaration:
             registry.remove(Alone.__ferro_table__)
 
     def test_a_wrong_declaration_is_named(self) -> None:
-        with pytest.raises(ferro.SchemaError, match="take one of `cascade`"):
+        with pytest.raises(ferro.SchemaError, match="`on_delete` takes one of `cascade`"):
             ForeignKey(on_delete="explode")
         with pytest.raises(ferro.SchemaError, match="relation `many`: a foreign-key is annotated"):
 

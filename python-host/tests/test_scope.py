@@ -10,6 +10,8 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, Relation
+from ferro._connected import table_of
+from ferro._registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -82,6 +84,31 @@ async def test_transactions_and_tasks_inside_are_in_scope() -> None:
         ):
             await File.select().count()
         assert await File.select().count() == 2
+
+
+async def test_t2_a_model_that_is_imported_in_a_transaction_is_in_its_scope(dialect: str) -> None:
+    key = "integer primary key" if dialect == "sqlite" else "serial primary key"
+    await ferro.execute(f"create table scope_later (id {key}, tenant integer)")
+    await ferro.execute("insert into scope_later (tenant) values (1), (2)")
+    rights = {"filters": {"tenant": 1}}
+    for tables, seen in (({"scope_later": rights}, [1]), ({"scope_file": rights}, None)):
+        grants = {"default": ferro.Grant(tables=tables)}
+        with ferro.scope(ferro.Tenant("one", grants=grants)):
+            async with ferro.transaction() as transaction:
+
+                class Later(ferro.Model, table="scope_later"):
+                    id: int | None = ferro.Field(default=None, primary_key=True)
+                    tenant: int
+
+                try:
+                    if seen is None:
+                        with pytest.raises(ferro.DeniedError, match="no model `Later`"):
+                            await Later.all()
+                    else:
+                        rows = await Later.using(transaction).all()
+                        assert [row.tenant for row in rows] == seen
+                finally:
+                    registry.remove(table_of(Later))
 
 
 async def test_scopes_of_tasks_are_apart_and_many_queries_run_in_one() -> None:

@@ -183,10 +183,9 @@ async def test_one_row_that_cannot_be_decoded_is_named(dialect: str) -> None:
     # On PostgreSQL a column holds nothing but its type: what cannot be read is what Python has not.
     value = "99999-01-01" if dialect == "postgres" else "never"
     await ferro.execute(f"insert into everything (id, date) values (77, '{value}')")
-    with pytest.raises(ferro.DecodeError, match="date") as raised:
+    with pytest.raises(ferro.DecodeError, match="date.* whose `id` is 77") as raised:
         await Everything.select().order_by("id")
     assert (raised.value.table, raised.value.column) == ("everything", "date")
-    assert ("row 2" if dialect == "sqlite" else "`id` is 77") in str(raised.value)
     await ferro.execute("update everything set date = null, size = 5 where id = 77")
     with pytest.raises(ferro.DecodeError, match="holds 5.* whose `id` is 77") as raised:
         await Everything.all()

@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import ferro
+from ferro._connected import table_of
+from ferro._registry import registry
+from ferro._table import Table
 from ferro._transaction import current
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")
+
+
+SLOW = (
+    "with recursive counted (n) as (select 1 union all select n + 1 from counted where n < 2000000)"
+    " select count(*) as n from counted"
+)
 
 
 class Undo(Exception):
@@ -40,6 +50,70 @@ async def test_p1_an_exception_undoes_all_of_it() -> None:
             raise Undo
     assert await names() == []
     assert ferro.pool_stats().acquired == 0
+
+
+@pytest.fixture
+def later() -> Iterator[Callable[[], type[Any]]]:
+    """Defines a model when it is called: as importing its module does."""
+    found: list[Table] = []
+
+    def define() -> type[Any]:
+        class Later(ferro.Model, table="imported_later"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            user: ferro.Relation[User] = ferro.ForeignKey(related_name="laters")
+
+        found.append(table_of(Later))
+        return Later
+
+    yield define
+    for table in found:
+        registry.remove(table)
+
+
+async def test_a_model_that_is_imported_in_a_transaction_is_known_there(
+    later: Callable[[], type[Any]], dialect: str
+) -> None:
+    key = "integer primary key" if dialect == "sqlite" else "serial primary key"
+    await ferro.execute(f"create table imported_later (id {key}, user_id integer)")
+    async with ferro.transaction() as outer:
+        user = await User.create(name="Ada")
+        async with ferro.transaction():
+            model = later()
+            made = await model.create(user=user)
+            assert [it.id for it in await user.laters] == [made.id]
+        assert await model.using(outer).get(made.id) == made
+    assert await model.where(lambda it: it.user.name == "Ada").count() == 1
+
+
+async def test_a_model_that_is_imported_beside_a_statement_waits_for_it(
+    later: Callable[[], type[Any]],
+) -> None:
+    async with ferro.transaction() as transaction:
+        work = asyncio.ensure_future(ferro.fetch_one(SLOW, using=transaction))
+        await asyncio.sleep(0.05)
+        later()
+        with pytest.raises(ferro.BusyError, match="a model was imported.*await that first"):
+            await User.select().count()
+        await work
+        assert await User.select().count() == 0
+
+
+async def test_a_transaction_ends_whatever_was_imported_in_it() -> None:
+    with pytest.raises(ferro.SchemaError, match="Nowhere"):
+        async with ferro.transaction():
+            await User.create(name="Ada")
+
+            class Lost(ferro.Model, table="imported_lost"):
+                id: int | None = ferro.Field(default=None, primary_key=True)
+                end: ferro.Relation[Nowhere] = ferro.ForeignKey()  # type: ignore[name-defined]  # noqa: F821
+
+            try:
+                await User.select().count()
+            finally:
+                table = Lost.__ferro_table__
+                registry.remove(table)
+    assert ferro.pool_stats().acquired == 0
+    assert await names() == []
 
 
 async def test_a_failed_statement_undoes_all_of_it() -> None:

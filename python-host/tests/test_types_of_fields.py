@@ -152,14 +152,14 @@ def test_types_and_checks_that_do_not_fit_are_named() -> None:
         (int, {"db_check": lambda it: it > "x"}, "a check cannot compare integer with `'x'`"),
         (int, {"db_check": lambda _: True}, "`db_check` is a comparison of the field"),
         (Literal["a", 1], {}, "the values of a `Literal` are all texts"),
-        (int, {"db_column": 5}, "`db_column` takes a `str`, not a `int`"),
-        (int, {"db_type": int}, "`db_type` takes a `str`, not a `type`"),
+        (int, {"db_column": 5}, "`db_column` takes a `str` or None, not `int`"),
+        (int, {"db_type": int}, "`db_type` takes a `str` or None, not `type`"),
         (int, {"db_check": "it > 5"}, "`db_check` takes True, or a function"),
     ):
         with pytest.raises(ferro.SchemaError, match=message):
             define(annotation, **options)
     number: Any = 5
-    with pytest.raises(ferro.SchemaError, match="`table` takes a `str`, not a `int`"):
+    with pytest.raises(ferro.SchemaError, match="`table` takes a `str` or None, not `int`"):
 
         class Wrong(ferro.Model, table=number):
             id: int | None = ferro.Field(default=None, primary_key=True)

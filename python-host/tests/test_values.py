@@ -239,8 +239,11 @@ async def test_an_unknown_stored_enum_is_a_decode_error_that_names_it(dialect: s
 
 async def test_text_cannot_hold_nul_on_postgres_and_says_so(dialect: str) -> None:
     if dialect == "postgres":
-        with pytest.raises(ferro.FerroError, match="NUL"):
+        with pytest.raises(ferro.ValueOutOfRange, match="for field `text` contains the .* NUL"):
             await Everything.create(text="a\0b")
+        rows = [Everything(text="ab"), Everything(text="a\0b")]
+        with pytest.raises(ferro.ValueOutOfRange, match="for field `text` in row 2 contains"):
+            await Everything.bulk_create(rows)
     else:
         row = await Everything.create(text="a\0b")
         assert (await Everything.get(row.id)).text == "a\0b"

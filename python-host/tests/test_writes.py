@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import pickle
 import uuid
 from collections.abc import Coroutine
 from typing import Any
@@ -221,20 +219,6 @@ async def test_a_model_with_only_a_generated_key_can_be_stored() -> None:
     assert sorted(row.number or 0 for row in await Counter.all()) == [one.number, two.number]
     assert await Counter.bulk_create([Counter(), Counter()]) == 2
     assert await Counter.select().count() == 4
-
-
-async def test_a_copy_of_a_row_is_that_row() -> None:
-    user = await User.create(name="Ada")
-    for copied in (
-        copy.copy(user),
-        copy.deepcopy(user),
-        user.model_copy(),
-        pickle.loads(pickle.dumps(user)),
-    ):
-        copied.age += 1
-        await copied.save()
-        assert (await User.get(user.id)).age == copied.age
-    assert await User.select().count() == 1
 
 
 async def test_a_loaded_row_is_a_whole_instance() -> None:

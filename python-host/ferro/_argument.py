@@ -1,0 +1,62 @@
+"""Arguments: one of another type than a function takes is refused where it is given.
+
+Who checks types knows before; without this, others would get an error from deep inside, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ._message import quoted
+from .exceptions import FerroError
+
+_EXPECTED: dict[Any, tuple[str, ...]] = {
+    bool: ("True", "False"),
+    int: ("an int",),
+    float: ("a number",),
+    type: ("a class",),
+    Iterable: ("a list",),
+    Mapping: ("a dict",),
+    None: ("None",),
+}
+
+
+def check(error: type[FerroError], **arguments: tuple[Any, ...]) -> None:
+    """Refuse arguments, each given as its value and the types that it may have.
+
+    Example:
+        >>> from ferro.exceptions import InvalidQuery
+        >>> check(InvalidQuery, batch=(5, int), using=(None, str, None))
+        >>> check(InvalidQuery, batch=(True, int))
+        Traceback (most recent call last):
+        ferro.exceptions.InvalidQuery: `batch` takes an int, not `bool`
+    """
+    for name, argument in arguments.items():
+        value, kinds = argument[0], argument[1:]
+        # Nearly every argument is of the very type.
+        if type(value) not in kinds and not any(_is(value, kind) for kind in kinds):
+            # Not the value: it may be a URL with a password that is in the wrong place.
+            raise error(f"`{name}` takes {_expected(kinds)}, not `{type(value).__name__}`")
+
+
+def check_choice(error: type[FerroError], name: str, value: Any, choices: Iterable[str]) -> None:
+    """Refuse what is none of a few texts."""
+    if value not in choices:
+        raise error(f"`{name}` takes one of {quoted(choices)}, not `{value}`")
+
+
+def _expected(kinds: Iterable[Any]) -> str:
+    """What is expected, as a message says it: "a `str`, a list or None"."""
+    words = [it for kind in kinds for it in _EXPECTED.get(kind) or (f"a `{kind.__name__}`",)]
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if kind is None:
+        return value is None
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    # A text is a list of its letters, which nobody means.
+    return isinstance(value, kind) and not (kind is Iterable and isinstance(value, (str, bytes)))

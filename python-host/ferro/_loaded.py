@@ -1,0 +1,120 @@
+"""What rows know of their relations: the rows that are loaded, and what stands for others."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._edge import Edge
+from ._select import Select
+from ._write import loaded
+from .exceptions import DoesNotExist, NotLoaded
+
+if TYPE_CHECKING:
+    from ._model import Model
+
+
+class NoRow:
+    """What a relation that leads to no row is: false, and None when it is awaited.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Desk(ferro.Model, table="doc_desk"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     user: ferro.Relation["Person | None"] = ferro.ForeignKey(related_name="desks")
+        >>> class Person(ferro.Model, table="doc_desk_person"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> async def main() -> object:
+        ...     return await Desk(id=1).user
+        >>> bool(Desk(id=1).user), asyncio.run(main())
+        (False, None)
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, NoRow)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __repr__(self) -> str:
+        return "None"
+
+
+NO_ROW = NoRow()
+
+
+class Unloaded:
+    """A row that is known by its key, and is loaded when it is awaited."""
+
+    __slots__ = ("_edge", "_row")
+
+    def __init__(self, row: Model, edge: Edge) -> None:
+        self._row = row
+        self._edge = edge
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return load_row(self._row, self._edge).__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        edge = self._edge
+        raise NotLoaded(
+            f"`{edge}` is not loaded, so it has no `{name}` yet: `await` it, or query with "
+            f'`.include("{edge.name}")`'
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self._edge}, not loaded>"
+
+
+def remember(row: Model, edge: Edge, found: Any) -> None:
+    """Keep what a relation leads to with the row."""
+    known = getattr(row, "_ferro_related", None)
+    if known is None:
+        known = {}
+        object.__setattr__(row, "_ferro_related", known)
+    known[edge.name] = (own_key(row, edge), found)
+
+
+def cached(row: Model, edge: Edge) -> Any:
+    """What a relation leads to, if it is loaded and still true; else None."""
+    known = getattr(row, "_ferro_related", None)
+    if known is None or edge.name not in known or known[edge.name][0] != own_key(row, edge):
+        return None
+    return known[edge.name][1]
+
+
+def forget(row: Model, edge: Edge) -> None:
+    """What a relation leads to has changed."""
+    known = getattr(row, "_ferro_related", None)
+    if known is not None:
+        known.pop(edge.name, None)
+
+
+async def load_row(row: Model, edge: Edge) -> Any:
+    key = own_key(row, edge)
+    equal = dict(zip(edge.target_fields, key, strict=True))
+    query: Select[Any] = Select(edge.target.model, edge.target, origin_of(row))
+    found = await query.where(**equal).one_or_none()
+    if found is None and edge.holds_key:
+        raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
+    remember(row, edge, found)
+    return found
+
+
+def origin_of(row: Model) -> str | None:
+    """The connection that a row is from."""
+    known = loaded(row)
+    return None if known is None else known[0]
+
+
+def own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
+    return tuple(row.__dict__[name] for name in edge.source_fields)

@@ -1,0 +1,98 @@
+"""What is easily written by who knows Python or another ORM: each gets an error that says how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import ferro
+from ferro import BackRef, ForeignKey, Relation
+from models import Document, User
+
+users: Any = User
+
+
+class Pond(ferro.Model, table="mistakes_pond"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str = ""
+    frogs: Relation[list[Frog]] = BackRef()
+
+
+class Frog(ferro.Model, table="mistakes_frog"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    pond: Relation[Pond] = ForeignKey(related_name="frogs")
+
+
+async def loop() -> None:
+    async for _ in users.select():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: list(users.select()), "for row in await query"),
+        (lambda: len(users.where(age=3)), r"await query.count\(\)"),
+        (lambda: not users.where(age=3), r"await query.exists\(\)"),
+        (lambda: users.select()[0], "a query has no places"),
+        (lambda: users.select()[:5], r"await query.offset\(…\).limit\(…\)"),
+    ],
+)
+def test_a_query_is_no_list(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
+    with pytest.raises(TypeError, match=r"async for row in query.stream\(\)"):
+        await loop()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: users.first(), r"`User` has no `first`: ask a query, `User.select\(\).first\("),
+        (lambda: users.order_by("name"), r"ask a query, `User.select\(\).order_by\(…\)`"),
+        (lambda: users.filter(name="a"), r"no `filter`: ask a query, `User.where\(…\)`"),
+        (lambda: users.objects.all(), r"no `objects`: ask a query, `User.where\(…\)`"),
+        (lambda: users.nmae, "`User` has no field `nmae`: did you mean `name`"),
+        (
+            lambda: Frog.where(pond__name="a"),
+            r"across a relation, say `lambda it: it.pond.name == …`",
+        ),
+        (lambda: users.name.contians("a"), "`User.name` has no `contians`: did you mean `contain"),
+        (
+            lambda: Document.where(lambda it: it.data.size == 3),
+            r"`Document.data` has no `size`: a part of a document is named in brackets, `\[\"size",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_answered_with_what_is_meant(
+    call: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(ferro.UnknownField, match=message):
+        call()
+    assert not hasattr(User, "nmae")
+    assert not hasattr(User.name, "nmae")
+
+
+@pytest.mark.usefixtures("db")
+async def test_rows_of_a_relation_that_are_loaded_are_a_list() -> None:
+    pond = await Pond.create()
+    frogs = [await pond.frogs.create() for _ in range(3)]
+    with pytest.raises(ferro.NotLoaded, match="`await` it"):
+        pond.frogs[0]
+    pond = await Pond.select().include("frogs").one()
+    assert pond.frogs[0] == frogs[0]
+    assert pond.frogs[1:] == frogs[1:]
+    assert frogs[2] in pond.frogs
+    with pytest.raises(IndexError):
+        pond.frogs[3]
+
+
+@pytest.mark.usefixtures("db")
+async def test_placeholders_of_other_drivers_are_answered_with_those_there_are() -> None:
+    with pytest.raises(ferro.InvalidQuery, match=r"a placeholder is `\?` or `\$1`"):
+        await ferro.fetch_all("select id from users where name = %s", "Ada")
