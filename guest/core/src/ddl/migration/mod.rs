@@ -63,6 +63,8 @@ impl Catalog {
 
 /// A table of the models that the database has.
 struct Pair<'a> {
+    /// The place of the table among those of the models.
+    position: usize,
     table: &'a TableDefinition<'a>,
     found: &'a FoundTable,
     /// What the database makes of the definition, where that was asked.
@@ -78,12 +80,12 @@ fn pairs<'a>(
     replaced: &'a [usize],
 ) -> (Vec<Pair<'a>>, Vec<&'a TableDefinition<'a>>) {
     let (mut there, mut missing) = (Vec::new(), Vec::new());
-    for (index, table) in tables.iter().enumerate() {
+    for (position, table) in tables.iter().enumerate() {
         match found.table(table.table) {
             Some(it) => {
-                let shadow = found.position(SHADOWS, &shadow(index));
+                let shadow = found.position(SHADOWS, &shadow(position));
                 let shadow = shadow.map(|it| &found.tables[it]);
-                there.push(Pair { table, found: it, shadow, replaced });
+                there.push(Pair { position, table, found: it, shadow, replaced });
             }
             None if found.is_other(table.table) => {}
             None => missing.push(table),
@@ -187,4 +189,9 @@ const SHADOWS: &str = "pg_temp";
 /// The name of the temporary table for one of the models'.
 fn shadow(index: usize) -> String {
     format!("ferro shadow {index}")
+}
+
+/// The name of the index for one with a condition: two schemas may have some of the same name.
+fn shadow_index(table: usize, index: usize) -> String {
+    format!("{} index {index}", shadow(table))
 }

@@ -204,10 +204,40 @@ async fn conditions_of_indexes_are_found_wherever_they_stand() {
 }
 
 #[tokio::test]
+async fn schemas_of_postgres_may_have_indexes_of_the_same_name() {
+    let with_index = |name: &str, namespace: &str, least: i64| Model {
+        namespace: Some(namespace.into()),
+        indexes: vec![Index {
+            name: Some("large".into()),
+            fields: vec!["n".into()],
+            unique: true,
+            condition: Some(Check {
+                name: None,
+                ..check("c", vec![compare("n", Comparison::Greater, least.into())])
+            }),
+        }],
+        ..model(name, vec![id(), field("n", number())])
+    };
+    let world = World::new(models(vec![author()]), &[]).await;
+    let [_, postgres] = world.databases();
+    let schema =
+        |least| models(vec![with_index("Shop", "north", 1), with_index("Store", "south", least)]);
+    for least in [2, 3] {
+        let done = migrate(postgres, &schema(least), Some(Risk::Blocking)).await;
+        assert!(!done.applied.is_empty());
+        assert_settled(postgres, &schema(least)).await;
+    }
+    let again = migrate(postgres, &schema(2), None).await;
+    assert_eq!(again.left.len(), 2, "{}", sql(&again.left));
+    assert!(again.left.iter().all(|it| it.sql.contains("\"south\"")), "{}", sql(&again.left));
+}
+
+#[tokio::test]
 async fn names_may_hold_anything() {
     let odd = [
         "ferro shadow 0",
         "ferro shadow %",
+        "ferro partition",
         "a\"b",
         "it's",
         "a.b",

@@ -8,7 +8,7 @@ use ferro_wit::types::Dialect;
 
 use super::found::{Found, FoundColumn, FoundConstraint, FoundIndex, FoundRule};
 use super::matching::{keeps_unique, same_index, same_rule, same_set, serves_as};
-use super::{Pair, enums, pairs};
+use super::{Pair, enums, pairs, shadow_index};
 use crate::catalog::Catalog;
 use crate::ddl::Steps;
 use crate::ddl::definition::{
@@ -85,25 +85,30 @@ impl<'a> Change<'a> {
         self.pair.shadow.and_then(|it| it.column(column.name))
     }
 
-    /// What the database makes of the condition of a check or an index.
-    fn condition(&self, name: &str) -> Option<&str> {
-        let shadow = self.pair.shadow?;
-        let checks = shadow.constraints.iter().filter(|it| it.name.as_deref() == Some(name));
-        let check = checks.into_iter().find_map(|it| match &it.rule {
-            FoundRule::Check { condition, .. } => Some(condition.as_str()),
+    /// What the database makes of a check.
+    fn check(&self, name: &str) -> Option<&'a str> {
+        let constraints = &self.pair.shadow?.constraints;
+        let check = constraints.iter().find(|it| it.name.as_deref() == Some(name))?;
+        match &check.rule {
+            FoundRule::Check { condition, .. } => Some(condition),
             _ => None,
-        });
-        check.or_else(|| {
-            let mut indexes = shadow.indexes.iter();
-            indexes.find(|it| it.name == name).and_then(|it| it.condition.as_deref())
-        })
+        }
+    }
+
+    /// What the database makes of the condition of an index.
+    fn condition(&self, wanted: &IndexDefinition<'_>) -> Option<&'a str> {
+        let Pair { position, table, shadow, .. } = self.pair;
+        let index = table.indexes.iter().position(|it| it.name == wanted.name)?;
+        let name = shadow_index(*position, index);
+        let shadow = (*shadow)?.indexes.iter().find(|it| it.name == name)?;
+        shadow.condition.as_deref()
     }
 
     /// Whether a constraint is one that is there, whatever becomes of that.
     fn matches(&self, wanted: &Constraint<'_>, there: &FoundConstraint) -> bool {
         match (&wanted.rule, &there.rule) {
             (Rule::Check(_), FoundRule::Check { condition, .. }) => {
-                self.condition(&wanted.name) == Some(condition)
+                self.check(&wanted.name) == Some(condition)
             }
             (wanted, there) => same_rule(self.database, wanted, there),
         }
@@ -115,7 +120,7 @@ impl<'a> Change<'a> {
 
     fn is_index(&self, wanted: &IndexDefinition<'_>, there: &FoundIndex) -> bool {
         let condition = wanted.condition.as_deref();
-        same_index(wanted, self.condition(&wanted.name), there)
+        same_index(wanted, self.condition(wanted), there)
             && !condition.is_some_and(|it| self.has_replaced(it))
     }
 
