@@ -6,13 +6,12 @@ use ferro_wit::types::{
 use pyo3::IntoPyObjectExt as _;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyList, PyString, PyTime, PyTzInfo,
-};
+use pyo3::types::{PyBytes, PyDate, PyDateTime, PyDelta, PyList, PyString, PyTime, PyTzInfo};
 
 use crate::errors::exception;
 use crate::json;
-use crate::values::{decimal, uuid};
+use crate::uuids::Uuids;
+use crate::values::decimal;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
@@ -91,14 +90,9 @@ fn read_scalars<'py>(py: Python<'py>, scalars: &Scalars, name: &str) -> PyResult
             Ok(PyBytes::new(py, bytes).into_any())
         }),
         Elements::Uuid(it) => {
-            let uuid = uuid(py)?;
+            let uuids = Uuids::get(py)?;
             let words: Vec<_> = it.chunks_exact(2).collect();
-            reader.each(&words, |words| {
-                let bits = (u128::from(words[0]) << 64) | u128::from(words[1]);
-                let arguments = PyDict::new(py);
-                arguments.set_item(intern!(py, "int"), bits)?;
-                uuid.call((), Some(&arguments))
-            })
+            reader.each(&words, |words| uuids.make(py, words))
         }
         Elements::Date(it) => reader.each(it, |days| read_date(py, i64::from(*days), name)),
         Elements::Time(it) => reader.each(it, |time| read_time(py, *time, name)),

@@ -24,6 +24,7 @@ mod results;
 mod rows;
 mod session;
 mod times;
+mod uuids;
 mod values;
 mod wire;
 

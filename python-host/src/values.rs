@@ -15,6 +15,7 @@ use pyo3::types::{
 
 use crate::json;
 use crate::times::{to_date, to_interval, to_time, to_timestamp, utc_offset};
+use crate::uuids::Uuids;
 
 /// A member of more enums inside of each other may be a member of itself.
 const MOST_ENUMS: usize = 16;
@@ -71,7 +72,7 @@ fn to_scalar(object: &Bound<'_, PyAny>, kind: ScalarType) -> Result<Value, Error
         ScalarType::Decimal => to_decimal(object),
         ScalarType::Text => to_text(object),
         ScalarType::Blob => to_blob(object),
-        ScalarType::Uuid => to_uuid(object),
+        ScalarType::Uuid => Uuids::read(object),
         ScalarType::Date => to_date(object),
         ScalarType::Time => to_time(object),
         ScalarType::Timestamp => to_timestamp(object, false),
@@ -144,7 +145,7 @@ fn kind_of(object: &Bound<'_, PyAny>) -> Option<ScalarType> {
         ScalarType::Interval
     } else if is_instance(object, &DECIMAL, "decimal", "Decimal") {
         ScalarType::Decimal
-    } else if is_instance(object, &UUID, "uuid", "UUID") {
+    } else if Uuids::is_one(object) {
         ScalarType::Uuid
     } else if object.is_instance_of::<PyDict>()
         || object.is_instance_of::<pyo3::types::PyList>()
@@ -264,31 +265,12 @@ fn to_blob(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
         .map_err(|error| unreadable(object.py(), &error))
 }
 
-fn to_uuid(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
-    if !is_instance(object, &UUID, "uuid", "UUID") {
-        return Err(mismatch("a UUID", object));
-    }
-    let bits: u128 = object
-        .getattr(intern!(object.py(), "int"))
-        .and_then(|bits| bits.extract())
-        .map_err(|error| unreadable(object.py(), &error))?;
-    #[expect(clippy::cast_possible_truncation, reason = "each half on its own")]
-    let halves = ((bits >> 64) as u64, bits as u64);
-    Ok(Value::Uuid(halves))
-}
-
 static DECIMAL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// `decimal.Decimal`.
 pub(crate) fn decimal(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
     DECIMAL.import(py, "decimal", "Decimal")
-}
-
-/// `uuid.UUID`.
-pub(crate) fn uuid(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    UUID.import(py, "uuid", "UUID")
 }
 
 fn is_instance(
