@@ -51,6 +51,7 @@ pub use database::{Database, Stats};
 pub use databases::Databases;
 pub use fence::{Fence, RawSql, TableRights};
 pub use options::{ConnectOptions, PoolOptions, SqliteOptions};
+pub use raw::changes_rows;
 pub use run::Execution;
 pub use run::migration::Migration;
 pub use transaction::Transaction;

@@ -105,6 +105,22 @@ pub(crate) fn translate<'a>(
     Ok(Statement { sql, changes, lasts, replaces })
 }
 
+/// Whether SQL text changes rows, as its verb says: `INSERT`, `UPDATE`, `DELETE`, `MERGE` or `REPLACE`,
+/// after `WITH`, too. Parts of a query that change some, and functions, are not looked for.
+///
+/// ```
+/// use ferro_driver::changes_rows;
+/// use ferro_wit::types::Dialect;
+///
+/// assert!(changes_rows("update t set a = 1 returning a", Dialect::Sqlite));
+/// assert!(!changes_rows("select 'delete'", Dialect::Postgres));
+/// ```
+#[must_use]
+pub fn changes_rows(sql: &str, dialect: Dialect) -> bool {
+    let mut lexer = Lexer::new(sql, dialect);
+    lexer.read().is_ok() && lexer.changes == Some(true)
+}
+
 /// Whether a statement of this kind may be run, by what it begins with.
 fn check(lexer: &Lexer<'_>, dialect: Dialect, rules: Rules) -> Result<(), Error> {
     let keyword = || lexer.first.to_ascii_uppercase();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ferro_driver::{Database, Execution, Transaction};
+use ferro_driver::{Database, Execution, Transaction, changes_rows};
 use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
@@ -156,8 +156,19 @@ impl Session {
         self.admit_raw()?;
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
+        let writes = changes_rows(sql, self.dialect());
+        if writes {
+            self.granted.call.admit_written(0)?;
+        }
         let started = Instant::now();
         let (rows, hold) = match &self.place {
+            Place::Database(..) if writes && self.is_limited() => {
+                let write = async move |transaction: Transaction| {
+                    let rows = self.run(pin!(transaction.fetch_raw(sql, parameters))).await?;
+                    Ok((transaction, rows))
+                };
+                self.fetch_in_own_transaction(write).await?
+            }
             Place::Database(database, _) => {
                 self.with_connection(pin!(database.fetch_raw(sql, parameters))).await?
             }
@@ -165,7 +176,7 @@ impl Session {
                 (self.run(pin!(transaction.fetch_raw(sql, parameters))).await?, Hold::default())
             }
         };
-        Ok(self.cursor(rows, hold, false, started, slot))
+        Ok(self.cursor(rows, hold, writes, started, slot))
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -309,7 +320,11 @@ impl Session {
         let started = Instant::now();
         let (rows, hold) = match &self.place {
             Place::Database(..) if writes && self.may_pass_limit(query) => {
-                self.fetch_in_own_transaction(execution).await?
+                let write = async move |transaction: Transaction| {
+                    let rows = self.run(pin!(transaction.fetch(execution))).await?;
+                    Ok((transaction, rows))
+                };
+                self.fetch_in_own_transaction(write).await?
             }
             Place::Database(database, _) => {
                 self.with_connection(pin!(database.fetch(execution))).await?

@@ -95,8 +95,16 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "S3",
         file: "host/session/src/session/own.rs",
-        line: "unknown && self.granted.call.limits().is_some()",
-        without: "unknown && self.granted.call.limits().is_none()",
+        line: "unknown && self.is_limited()",
+        without: "unknown && !self.is_limited()",
+        target: "gate",
+        tests: "s3_rows_written",
+    },
+    Guard {
+        promise: "S3",
+        file: "host/session/src/session.rs",
+        line: "Place::Database(..) if writes && self.is_limited() => {",
+        without: "Place::Database(..) if writes && !self.is_limited() => {",
         target: "gate",
         tests: "s3_rows_written",
     },

@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use ferro_driver::{Database, Execution, Transaction};
+use ferro_driver::{Database, Transaction};
 use ferro_wit::BoxFuture;
 use ferro_wit::query::{Insert, Query, RowSource, Statement};
 use ferro_wit::types::{Batch, Error, TransactionOptions};
@@ -23,7 +23,12 @@ impl Session {
             Statement::Insert(insert) => matches!(insert.source, RowSource::Select(_)),
             _ => false,
         };
-        unknown && self.granted.call.limits().is_some()
+        unknown && self.is_limited()
+    }
+
+    /// Whether the caller may not write any number of rows.
+    pub(super) fn is_limited(&self) -> bool {
+        self.granted.call.limits().is_some()
     }
 
     /// A transaction around one statement, so that it can be undone.
@@ -36,13 +41,16 @@ impl Session {
     }
 
     /// Runs a write that is committed with its last row. Boxed, as it is rare and its future large.
-    pub(super) fn fetch_in_own_transaction(
-        &self,
-        execution: Execution,
-    ) -> BoxFuture<'_, Result<(ferro_driver::Cursor, Hold), Error>> {
+    pub(super) fn fetch_in_own_transaction<'a, W>(
+        &'a self,
+        write: impl FnOnce(Transaction) -> W + Send + 'a,
+    ) -> BoxFuture<'a, Result<(ferro_driver::Cursor, Hold), Error>>
+    where
+        W: Future<Output = Result<(Transaction, ferro_driver::Cursor), Error>> + Send,
+    {
         Box::pin(async move {
             let Own { transaction, held } = self.own_transaction().await?;
-            let rows = self.run(pin!(transaction.fetch(execution))).await?;
+            let (transaction, rows) = write(transaction).await?;
             Ok((rows, Hold { held, transaction: Some(transaction) }))
         })
     }

@@ -291,6 +291,12 @@ async fn s3_rows_written_over_the_limit_are_undone(world: &World) {
     world.assert_at_rest().await;
     assert_eq!(secrets().await, 0);
 
+    let text = "UPDATE note SET secret = 's' RETURNING id";
+    let rows = raw(world, limits()).fetch_raw(text, vec![]).await.unwrap();
+    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "`rows-written`: 2");
+    world.assert_at_rest().await;
+    assert_eq!(secrets().await, 0);
+
     let session = limited(world, limits()).open("app").unwrap();
     let transaction = session.begin(TransactionOptions::default()).await.unwrap();
     let outcome = transaction.execute(&update, vec!["s".into()]).await;
