@@ -426,8 +426,6 @@ async fn a_statement_that_is_kept_learns_of_another_schema() {
     }
 }
 
-/// SQLite looks at its progress when a statement has been committed, too, and tells that it was
-/// stopped if its time is over by then.
 #[tokio::test]
 async fn values_of_every_class_come_back_and_cursors_may_be_dropped_anywhere() {
     let (database, _folder) = file(Duration::from_secs(10)).await;
@@ -505,6 +503,8 @@ async fn sums_of_decimals_end_with_their_statement_however_that_ends() {
     assert!(refused.unwrap_err().message.contains("ferro_sized"));
 }
 
+/// SQLite looks at its progress when a statement has been committed, too, and tells that it was
+/// stopped if its time is over by then.
 #[tokio::test]
 async fn p3_a_write_that_takes_its_time_is_done_once() {
     let (database, _folder) = file(Duration::from_secs(5)).await;

@@ -48,7 +48,7 @@ pub(crate) fn write_json(
     Ok(())
 }
 
-/// Adds the elements of a JSON text to those of a column; how many there were.
+/// Adds the elements of a JSON text to those of a column.
 pub(crate) fn read_json(text: &str, items: &mut Scalars) -> Result<(), Fault> {
     let kind = items.elements.kind();
     let shape = || Fault::undecodable("is not a JSON array of scalars");

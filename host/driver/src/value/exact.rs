@@ -97,10 +97,9 @@ impl Exact {
             (Finite { digits: one, scale: own }, Finite { digits: two, scale: others }) => {
                 let scale = quotient_scale((one, *own), (two, *others));
                 let (up, down) = (scale + others, *own);
-                let shift = |by: usize| BigInt::from(10).pow(u32::try_from(by).unwrap_or(u32::MAX));
                 let quotient = match up.cmp(&down) {
-                    Ordering::Less => rounded(one, &(two * shift(down - up))),
-                    _ => rounded(&(one * shift(up - down)), two),
+                    Ordering::Less => rounded(one, &(two * power_of_ten(down - up))),
+                    _ => rounded(&(one * power_of_ten(up - down)), two),
                 };
                 Finite { digits: quotient, scale }
             }
@@ -122,20 +121,6 @@ impl Exact {
         }
     }
 
-    /// As a `numeric(precision, scale)` has it: rounded half away from zero; none if there are too
-    /// many digits before the point.
-    pub(crate) fn sized(self, precision: usize, scale: usize) -> Option<Self> {
-        match self {
-            NaN => Some(NaN),
-            Infinity { .. } => None,
-            Finite { .. } => {
-                let digits = self.digits_at(scale);
-                let most = BigInt::from(10).pow(u32::try_from(precision).ok()?);
-                (digits.magnitude() < most.magnitude()).then_some(Finite { digits, scale })
-            }
-        }
-    }
-
     /// Which side of zero it is on.
     fn sign(&self) -> Ordering {
         match self {
@@ -148,13 +133,42 @@ impl Exact {
     /// The digits with so many of them after the point, rounded half away from zero.
     fn digits_at(&self, to: usize) -> BigInt {
         let Finite { digits, scale } = self else { return BigInt::ZERO };
-        let shift = |by: usize| BigInt::from(10).pow(u32::try_from(by).unwrap_or(u32::MAX));
         match scale.cmp(&to) {
             Ordering::Equal => digits.clone(),
-            Ordering::Less => digits * shift(to - scale),
-            Ordering::Greater => rounded(digits, &shift(scale - to)),
+            Ordering::Less => digits * power_of_ten(to - scale),
+            Ordering::Greater => rounded(digits, &power_of_ten(scale - to)),
         }
     }
+}
+
+fn power_of_ten(exponent: usize) -> BigInt {
+    BigInt::from(10).pow(u32::try_from(exponent).unwrap_or(u32::MAX))
+}
+
+/// A decimal as a `numeric(precision, scale)` keeps it: rounded half away from zero, and filled up
+/// with zeros; none if there are too many digits before the point.
+pub(crate) fn sized(text: &str, precision: usize, scale: usize) -> Result<Option<String>, Fault> {
+    let decimal = Decimal::parse(text)?;
+    let Decimal::Finite { integral, fractional, .. } = decimal else {
+        return Ok((decimal == Decimal::NaN).then(|| text.to_owned()));
+    };
+    if integral.len() + scale > precision {
+        return Ok(None);
+    }
+    // The first digit that is left out decides: rounding needs no more of them.
+    if fractional.len() > scale {
+        let more = fractional.len() - scale - 1;
+        let rounded = Exact::parse(&text[..text.len() - more])?.digits_at(scale);
+        let fits = rounded.magnitude() < power_of_ten(precision).magnitude();
+        return Ok(fits.then_some(Finite { digits: rounded, scale }).and_then(|it| it.to_text()));
+    }
+    let mut sized = String::with_capacity(text.len() + scale + 1);
+    decimal.write(&mut sized);
+    if fractional.is_empty() && scale > 0 {
+        sized.push('.');
+    }
+    sized.extend(std::iter::repeat_n('0', scale - fractional.len()));
+    Ok(Some(sized))
 }
 
 /// A quotient rounded half away from zero.
@@ -287,12 +301,19 @@ mod tests {
             ("99.994", Some("99.99")),
             ("99.995", None),
             ("100", None),
+            ("-99.995", None),
+            ("007", Some("7.00")),
+            ("-0", Some("0.00")),
+            ("-0.1", Some("-0.10")),
+            ("0.994999999999999999999999999999", Some("0.99")),
             ("NaN", Some("NaN")),
             ("Infinity", None),
         ] {
-            let sized = of(text).sized(4, 2).and_then(|it| it.to_text());
-            assert_eq!(sized.as_deref(), expected, "{text}");
+            assert_eq!(sized(text, 4, 2).unwrap().as_deref(), expected, "{text}");
         }
+        assert_eq!(sized("9.5", 2, 0).unwrap().as_deref(), Some("10"));
+        assert_eq!(sized("99.5", 2, 0).unwrap(), None);
+        assert!(sized("x", 2, 0).is_err());
     }
 
     #[test]

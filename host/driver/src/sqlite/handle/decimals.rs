@@ -6,7 +6,7 @@ use std::ptr;
 use libsqlite3_sys as ffi;
 
 use super::functions::{self, Call, FLAGS, Function};
-use crate::value::exact::{Exact, Sum};
+use crate::value::exact::{self, Exact, Sum};
 
 type End = unsafe extern "C" fn(*mut ffi::sqlite3_context);
 
@@ -111,19 +111,15 @@ unsafe extern "C" fn sized(
 ) {
     // SAFETY: SQLite calls this.
     let call = unsafe { Call::new(context, count, values) };
-    let number = |index| {
-        let text = call.bytes(index).and_then(|it| std::str::from_utf8(it).ok());
-        text.and_then(|it| it.parse::<usize>().ok()).filter(|it| *it <= MOST_DIGITS)
-    };
-    let (Some(precision), Some(scale)) = (number(1), number(2)) else {
+    let digits = |index| usize::try_from(call.integer(index)).ok().filter(|it| *it <= MOST_DIGITS);
+    let (Some(precision), Some(scale)) = (digits(1), digits(2)) else {
         return call.give_error(c"ferro_sized takes digits in all, and after the point");
     };
     let Some(bytes) = call.bytes(0) else { return };
-    let text = std::str::from_utf8(bytes).ok();
-    match text.and_then(|it| Exact::parse(it).ok()).map(|it| it.sized(precision, scale)) {
-        None => call.give_text(bytes),
-        Some(Some(value)) => give(&call, Some(value)),
-        Some(None) => call.give_error(OVERFLOW),
+    match std::str::from_utf8(bytes).map(|it| exact::sized(it, precision, scale)) {
+        Ok(Ok(Some(text))) => call.give_text(text.as_bytes()),
+        Ok(Ok(None)) => call.give_error(OVERFLOW),
+        _ => call.give_text(bytes),
     }
 }
 

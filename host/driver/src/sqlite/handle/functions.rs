@@ -11,8 +11,20 @@ use memchr::memmem;
 
 use crate::sqlite::failure::Failure;
 
-/// What is left of them: patterns, whose length is limited.
-const OPAQUE: [&str; 2] = ["like", "glob"];
+/// What is left of them: patterns, whose length is limited, and calculations with decimals, whose
+/// number of digits is.
+const OPAQUE: [&str; 10] = [
+    "ferro_abs",
+    "ferro_add",
+    "ferro_average",
+    "ferro_divide",
+    "ferro_multiply",
+    "ferro_negate",
+    "ferro_subtract",
+    "ferro_sum",
+    "glob",
+    "like",
+];
 /// A longer statement may do much within a row.
 const LONG: usize = 4 << 10;
 
@@ -132,6 +144,12 @@ impl Call<'_> {
                 false => slice::from_raw_parts(start, length),
             })
         }
+    }
+
+    /// An argument as an integer; 0 of what is none.
+    pub(super) fn integer(&self, index: usize) -> i64 {
+        // SAFETY: an argument of this call.
+        unsafe { ffi::sqlite3_value_int64(self.values[index]) }
     }
 
     fn give_integer(&self, value: usize) {
