@@ -127,9 +127,12 @@ impl Key {
             | Value::Timestamp(it)
             | Value::Timestamptz(it) => Self::Integer(it),
             Value::Date(it) => Self::Integer(it.into()),
+            // Equal, and of other bits.
+            Value::Float(0.0) => Self::Words(0, 0),
             Value::Float(it) => Self::Words(it.to_bits(), 0),
             Value::Uuid((high, low)) => Self::Words(high, low),
-            Value::Text(it) | Value::Decimal(it) | Value::Json(it) => Self::Text(it),
+            Value::Text(it) | Value::Json(it) => Self::Text(it),
+            Value::Decimal(it) => Self::Text(without_trailing_zeros(it)),
             Value::Blob(it) => Self::Bytes(it),
             // No key has these types.
             Value::Interval(_) | Value::Array(_) => return None,
@@ -137,6 +140,31 @@ impl Key {
     }
 }
 
+/// A decimal of a key may be equal to one with fewer digits.
+fn without_trailing_zeros(mut decimal: String) -> String {
+    if decimal.contains('.') {
+        let digits = decimal.trim_end_matches('0').trim_end_matches('.');
+        decimal.truncate(digits.len());
+    }
+    decimal
+}
+
 fn unexpected(message: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Internal, format!("cannot read the included relations: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_equal_is_one_key() {
+        let same = |one: Value, other: Value| Key::of(one) == Key::of(other);
+        let decimal = |text: &str| Value::Decimal(text.into());
+        assert!(same(decimal("1.50"), decimal("1.5")));
+        assert!(same(decimal("100"), decimal("100.00")));
+        assert!(!same(decimal("100"), decimal("1")));
+        assert!(same(Value::Float(0.0), Value::Float(-0.0)));
+        assert!(!same(Value::Text("1.50".into()), Value::Text("1.5".into())));
+    }
 }

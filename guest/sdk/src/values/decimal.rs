@@ -27,7 +27,8 @@ use crate::scalar::textual;
 pub struct Decimal(String);
 
 impl Decimal {
-    /// From text: digits, with a sign and a point where there is one, or `NaN`.
+    /// From text: digits, with a sign and a point where there is one, or `NaN`, `Infinity`,
+    /// `-Infinity`.
     ///
     /// # Errors
     ///
@@ -36,7 +37,7 @@ impl Decimal {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
         let all_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
-        if text == "NaN" || all_digits(whole) && all_digits(fraction) {
+        if text == "NaN" || digits == "Infinity" || all_digits(whole) && all_digits(fraction) {
             return Ok(Self(text.to_owned()));
         }
         Err(not_a("a decimal", text, "digits, as in `-12.50`"))
@@ -83,10 +84,10 @@ mod tests {
 
     #[test]
     fn only_plain_notation_is_a_decimal() {
-        for text in ["0", "-0.10", "123456789012345678901234567890.5", "NaN"] {
+        for text in ["0", "-0.10", "123456789012345678901234567890.5", "NaN", "-Infinity"] {
             assert_eq!(Decimal::parse(text).unwrap().as_str(), text);
         }
-        for text in ["", "-", ".5", "5.", "1e3", "+1", "1 ", "١", "--1", "Infinity"] {
+        for text in ["", "-", ".5", "5.", "1e3", "+1", "1 ", "١", "--1", "-NaN", "infinity"] {
             assert!(Decimal::parse(text).is_err(), "{text}");
         }
     }
