@@ -2,7 +2,9 @@
 //! for.
 
 use ferro_wit::plan::{Given, Origin, Recipient};
-use ferro_wit::query::{Assignment, KeyedBatch, Node, NodeRef, Path, Query, RowSource, Statement};
+use ferro_wit::query::{
+    Assignment, BinaryOperator, KeyedBatch, Node, NodeRef, Path, Query, RowSource, Statement,
+};
 
 use super::Compiler;
 use crate::typing::{Column, Place};
@@ -52,7 +54,9 @@ pub(super) fn recipients(query: &Query) -> Vec<Recipient> {
     }
     for node in &query.nodes {
         match *node {
-            Node::Binary((_, left, right)) => found.extend(compared(query, left, right)),
+            Node::Binary((operator, left, right)) if is_comparison(operator) => {
+                found.extend(compared(query, left, right));
+            }
             Node::Between((value, lower, upper)) => {
                 found.extend([lower, upper].iter().filter_map(|it| compared(query, value, *it)));
             }
@@ -84,6 +88,11 @@ fn compared(query: &Query, one: NodeRef, other: NodeRef) -> Option<Recipient> {
     };
     let beside = |it, field_at| Some(recipient(parameter(query, it)?, field(field_at)?));
     beside(other, one).or_else(|| beside(one, other))
+}
+
+fn is_comparison(operator: BinaryOperator) -> bool {
+    use BinaryOperator as B;
+    !matches!(operator, B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo | B::Concat)
 }
 
 fn parameter(query: &Query, node: NodeRef) -> Option<Given> {
