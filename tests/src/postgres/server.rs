@@ -45,7 +45,9 @@ then
         "$@" >>"$folder/log" 2>&1 </dev/null &
         wait $!
         [ -e "$folder/down" ] || break
+        touch "$folder/is-down"
         while [ -e "$folder/down" ]; do sleep 0.05; done
+        rm "$folder/is-down"
     done
 fi
 tail -n 20 "$folder/log"
@@ -106,12 +108,12 @@ impl Server {
     /// If it does not stop.
     pub fn stop(&self) -> Result<()> {
         fs::write(self.folder.join("down"), "")?;
-        let lock = self.lock();
-        let pid = fs::read_to_string(&lock)?.lines().next().unwrap_or_default().to_owned();
+        let pid = fs::read_to_string(self.lock())?.lines().next().unwrap_or_default().to_owned();
         let killed = Command::new("kill").args(["-INT", &pid]).status()?;
         anyhow::ensure!(killed.success(), "cannot stop the server with the process id {pid}");
         let start = Instant::now();
-        while lock.exists() {
+        // The lock goes a moment before the server, and the watchdog has to have seen that go.
+        while !self.folder.join("is-down").exists() {
             anyhow::ensure!(start.elapsed() < PATIENCE, "the PostgreSQL server does not stop");
             std::thread::sleep(Duration::from_millis(20));
         }
