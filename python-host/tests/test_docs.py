@@ -11,7 +11,9 @@ import pytest
 
 import ferro
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "python").glob("*.md"))
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "python").glob("*.md"))
+PLUGINS = ("atlas", "jobs")
 
 # Each page has models of its own, and so a process of its own.
 RUN = """
@@ -33,9 +35,19 @@ asyncio.run(run(sys.argv[1]))
 """
 
 
+def component(name: str) -> Path:
+    path = ROOT / "target" / "components" / f"{name}.wasm"
+    if not path.exists():
+        pytest.fail(f"`{path}` is not there: run `cargo xtask test`, which builds it")
+    return path
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page: Path, url: str, tmp_path: Path) -> None:
     package = str(Path(ferro.__file__).parents[1])
+    if page.stem == "plugins":
+        for name in PLUGINS:
+            (tmp_path / f"{name}.wasm").symlink_to(component(f"ferro-example-{name}"))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUN, str(page)],
         capture_output=True,
