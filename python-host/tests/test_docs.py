@@ -1,8 +1,9 @@
-"""The examples of the pages on Python run as they stand there, one after the other."""
+"""The examples of the pages on Python run as they stand there."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 import ferro
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "python").glob("*.md"))
+TESTING = ROOT / "docs" / "python" / "testing.md"
+PAGES = [page for page in sorted(TESTING.parent.glob("*.md")) if page != TESTING]
 PLUGINS = ("atlas", "jobs")
 
 # Each page has models of its own, and so a process of its own.
@@ -58,3 +60,32 @@ def test_the_examples_of_a_page_run(page: Path, url: str, tmp_path: Path) -> Non
         env={**os.environ, "DATABASE_URL": url, "PYTHONPATH": package},
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("folder", [".", "rollback"])
+def test_the_files_of_the_page_on_testing_pass_beside_a_postgres_server(
+    folder: str, url: str, tmp_path: Path
+) -> None:
+    """They begin with their names; parts of one file are put together."""
+    text = TESTING.read_text(encoding="utf-8")
+    for name, part in re.findall(r"^```(?:python|ini)\n# (\S+)\n(.*?)^```$", text, re.M | re.S):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        with (tmp_path / name).open("a") as file:
+            file.write(part)
+    package = str(Path(ferro.__file__).parents[1])
+    files = sorted(it.name for it in (tmp_path / folder).glob("test_*.py"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", *files],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / folder,
+        timeout=120,
+        check=False,
+        env={
+            **os.environ,
+            "TEST_SERVER_URL": os.environ["FERRO_TEST_POSTGRES_URL"],
+            "TEST_DATABASE_URL": url,
+            "PYTHONPATH": os.pathsep.join([package, str(tmp_path)]),
+        },
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
