@@ -71,7 +71,10 @@ class Connected(Generic[M]):
         return row
 
     async def get(self, key: Any = None, /, **equals: Any) -> M:
-        """The row with a key, or the only one whose fields have values."""
+        """The row with a key, or the only one whose fields have values.
+
+        Raises `DoesNotExist` and `MultipleObjectsReturned`.
+        """
         return await self._query().get(key, **equals)
 
     async def get_or_none(self, key: Any = None, /, **equals: Any) -> M | None:
@@ -83,7 +86,10 @@ class Connected(Generic[M]):
         return await self._query().all()
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
-        """Insert many new instances, all or none; how many."""
+        """Insert many new instances, all or none; how many.
+
+        With `return_keys`, each instance gets its generated key, which takes longer.
+        """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
         if self._table.loader.any_stored(new):
@@ -103,7 +109,10 @@ class Connected(Generic[M]):
         update: Iterable[str] | None = None,
         **values: Any,
     ) -> M:
-        """Insert a row, or update the one that has its key already; the row as it is stored."""
+        """Insert a row, or update the one that has its key already; the row as it is stored.
+
+        `conflict` names the key, `update` the fields that are updated: see `Model.upsert`.
+        """
         if row is not None and values:
             raise InvalidQuery("`upsert` takes an instance, or values of fields")
         forced = forced_values(self._table, self._using)
@@ -132,7 +141,10 @@ class Connected(Generic[M]):
         conflict: Iterable[str] | str,
         update: Iterable[str] | None = None,
     ) -> int:
-        """As `upsert`, for many instances at once, all or none; how many were written."""
+        """As `upsert`, for many instances at once, all or none; how many were written.
+
+        By default, all fields but the key are updated.
+        """
         all_rows = self._checked("bulk_upsert", rows)
         target = conflict_of(self._table, conflict, update, self._table.names)
         check_distinct(self._table, all_rows, target[0])
@@ -141,7 +153,7 @@ class Connected(Generic[M]):
     async def get_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
-        """The row with these values, inserted with `defaults` if there is none; and whether.
+        """The row with these values, inserted with `defaults` if there is none; and whether it was.
 
         Raises `UniqueViolation` if the key is taken by a row that has not all of the values.
         """
@@ -150,7 +162,10 @@ class Connected(Generic[M]):
     async def update_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any
     ) -> tuple[M, bool]:
-        """The row with these values, with `defaults` set on it; and whether it was inserted."""
+        """The row with these values, with `defaults` set on it; and whether it was inserted.
+
+        Raises `UniqueViolation` if the key is taken by a row that has not all of the values.
+        """
         async with together(self._using) as block:
             here: Connected[M] = Connected(self._model, block)
             for _ in range(ROUNDS):

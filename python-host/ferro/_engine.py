@@ -229,8 +229,10 @@ async def connect(
     """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
 
     Without a name, the connection is the default one. With a name it is used where it is named, and
-    is the default only with `default=True`. `auto_migrate=True` gives the database what the models
-    need and the database lacks: for development.
+    is the default only with `default=True`. `pool` has the size and the timeouts of the pool,
+    `sqlite` what is set on each connection to SQLite. `auto_migrate=True` does what `ferro.migrate`
+    does: it creates tables, and changes those that differ from their models. Steps that would lose
+    data are left, and logged as warnings of the logger `ferro.migrate`. It is for development.
 
     Raises `ConfigurationError` for a URL or an option that is not valid, and the kind of
     `ConnectionError` that says why there is no connection.

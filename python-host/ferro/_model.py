@@ -40,9 +40,9 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
     `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
-    `indexes` are over several fields: `uniques=[("team", "name")]`. A value for a field that there
-    is not is refused, or left out with Pydantic's `extra="ignore"`. `renamed_from` is what the
-    class or its table was called before, for `ferro.migrate`.
+    `indexes` are over several fields: `uniques=[("team", "name")]`. Unknown fields are refused, or
+    left out with Pydantic's `extra="ignore"`. `renamed_from` is what the class or its table was
+    called before, for `ferro.migrate`.
 
     Example:
         >>> import asyncio, ferro

@@ -78,9 +78,12 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     type of the author's key, unless the class declares it for type checkers, and on `Author` the
     way back, `posts`. `Relation[Author | None]` may be null. When the author is deleted, its posts
     are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
-    `"no action"`. `default` is a key, for posts that are given no author. With `unique=True`, or
-    where it is the whole primary key, an author has one post at most. `renamed_from` is what the
-    relation was called before, for `ferro.migrate`.
+    `"no action"`. `on_update` takes the same words, for a key of the author that changes: by
+    default, `"cascade"`, its posts get the new one. `default` is a key, for posts that are given no
+    author. `index=True` gives the column an index, which it does not have by itself.
+    `primary_key=True` makes it the primary key, or a part of it. With `unique=True`, or where it is
+    the whole primary key, an author has one post at most. `renamed_from` is what the relation was
+    called before, for `ferro.migrate`.
 
     Example:
         >>> import ferro

@@ -13,7 +13,13 @@ from .exceptions import InvalidQuery
 async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
     """Run one statement of SQL; the number of rows changed.
 
-    Placeholders are `?` or `$1`, on every database.
+    Placeholders are `?` or `$1`, on every database. `using` is the connection or the transaction
+    that it runs on; left out, it is the transaction that this task is in, else the default
+    connection.
+
+    Raises `InvalidQuery` for several statements, or another number of values than of placeholders,
+    `SqlSyntaxError` and `UndefinedObject` for what the database does not understand, a kind of
+    `IntegrityError` where a constraint is violated, and `DeniedError` in a scope without `raw_sql`.
 
     Example:
         >>> import asyncio, ferro
@@ -32,6 +38,8 @@ async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
 async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
     """Run one statement of SQL; its rows, each as a dict by the names of the columns.
 
+    Placeholders, `using` and what is raised are those of `execute`.
+
     Example:
         >>> import asyncio, ferro
         >>> async def main() -> list[dict[str, object]]:
@@ -48,7 +56,8 @@ async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict
 async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
     """Run one statement of SQL; its first row, or None if there is none.
 
-    The statement runs to its end: `limit 1` in it spares the database the others.
+    The statement runs to its end: `limit 1` in it spares the database the others. Placeholders,
+    `using` and what is raised are those of `execute`.
 
     Example:
         >>> import asyncio, ferro

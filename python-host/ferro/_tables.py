@@ -38,7 +38,7 @@ async def create_tables_of(models: _native.Models, using: str | None) -> None:
 async def migrate(
     *, using: str | None = None, risk: Risk = "blocking", dry_run: bool = False
 ) -> Migration:
-    """Give a database the tables that all models say that were imported, as they say them.
+    """Bring the tables of a database in line with all imported models.
 
     Steps that put more at `risk` than that are left, and the others work without them: a column
     that no field has any more stays, and takes no value. With `dry_run` nothing is applied.

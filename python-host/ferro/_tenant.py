@@ -15,8 +15,7 @@ from .exceptions import ConfigurationError
 class TableGrant:
     """What a tenant may do with one table. By default: read all columns of all rows.
 
-    Columns are `"all"`, a list, or `{"except": [...]}`. A filter is a value, a list of values, or
-    comparisons, for a column: every row that is read, changed or left behind satisfies all of them.
+    Tables and columns are named as the database names them.
 
     Example:
         >>> TableGrant(insert=True, filters={"tenant_id": 42}).delete
@@ -24,11 +23,18 @@ class TableGrant:
     """
 
     read: Any = "all"
+    """The columns that may be read: `"all"`, a list, or `{"except": [...]}`."""
     write: Any = "all"
+    """The columns that may be given values by inserts and updates, in the same form."""
     insert: bool = False
+    """Whether rows may be inserted."""
     update: bool = False
+    """Whether rows may be updated."""
     delete: bool = False
+    """Whether rows may be deleted."""
     filters: Mapping[str, Any] = field(default_factory=dict)
+    """For a column a value, a list of values, or comparisons: every row that is read, changed or
+    left behind satisfies all of them."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +52,25 @@ class Grant:
     """
 
     access: Literal["read-only", "read-write"] = "read-only"
+    """With `"read-only"` nothing can be written, whatever the grants of the tables say."""
     tables: Mapping[str, TableGrant | Mapping[str, Any]] | None = None
+    """What may be done with each table; others do not exist for the tenant. None: all tables, read
+    or, with `"read-write"`, read and written."""
     raw_sql: bool | Literal["fenced", "unfenced"] = False
+    """Whether SQL text may be run. `True` is `"fenced"`."""
     role: str | None = None
+    """PostgreSQL: the role that every statement runs as."""
     search_path: Sequence[str] = ()
+    """PostgreSQL: the schemas in which tables are looked for."""
     settings: Mapping[str, str] = field(default_factory=dict)
+    """PostgreSQL: settings for every statement, for row-level security: `{"app.tenant": "42"}`."""
 
 
 @dataclass(frozen=True)
 class Tenant:
     """A party that calls plugins: the databases that it is granted, by label, and its limits.
 
-    Limits are named as in an operator's file: `{"rows": 500, "statement-timeout": 0.5}`.
+    A misspelt setting or limit is a `ConfigurationError` where the tenant is used.
 
     Example:
         >>> acme = Tenant("acme", grants={"app": Grant()}, limits={"rows": 500})
@@ -66,8 +79,13 @@ class Tenant:
     """
 
     name: str
+    """For logs and metrics, and what calls are counted under."""
     grants: Mapping[str, Grant | Mapping[str, Any]] = field(default_factory=dict)
+    """What may be done on each connection, by its name; others cannot be opened."""
     limits: Mapping[str, Any] = field(default_factory=dict)
+    """Limits of the calls of plugins, named as in an operator's file, times in seconds and sizes in
+    bytes: `{"rows": 500, "statement-timeout": 0.5}`. `docs/tenants.md` lists all of them with their
+    defaults."""
 
 
 def tenant_json(tenant: Tenant | Mapping[str, Any] | None) -> str:

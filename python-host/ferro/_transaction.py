@@ -302,7 +302,12 @@ def transaction(
     whose insert was undone is new again, without the key that the database had generated. What
     queries have read inside is not noted: read again what the block had changed by queries.
 
-    `immediate` takes SQLite's write lock at once, so that the first write cannot be refused.
+    `using` names the connection: the default one if it is left out. `isolation` is
+    `"read-committed"`, `"repeatable-read"` or `"serializable"`; left out, it is what the server has
+    set. SQLite has one isolation, the strongest, so it makes no difference there. With `read_only`,
+    writes raise `ReadOnlyError`. `immediate` takes SQLite's write lock at once, so that the first
+    write cannot be refused. `deferrable`, on PostgreSQL with `"serializable"` and `read_only`,
+    waits for a snapshot that cannot fail later.
 
     A task that is started inside, by `asyncio.gather` or by `asyncio.wait_for` before Python 3.12
     for instance, is outside of the transaction: pass it on, and name it with `using`.

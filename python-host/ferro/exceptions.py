@@ -65,7 +65,8 @@ class FerroError(Exception):
     """
 
     kind: str = "internal"
-    """The kind of the error in the WIT: `unique-violation`."""
+    """The kind of the error in the WIT: `unique-violation`. Four kinds are Python's own:
+    `transaction`, `multiple-objects`, `plugin` and `plugin-trap`."""
     code: str | None = None
     """SQLSTATE, or SQLite's extended result code by its name."""
     constraint: str | None = None
@@ -149,7 +150,7 @@ class DatabaseMissing(ConnectionError):
 
 
 class TlsError(ConnectionError):
-    """The TLS that the URL asks for is not to be had, or the certificate is not the right one.
+    """The TLS that the URL asks for is not available, or the certificate is not the right one.
 
     `sslmode` in the URL says what is asked for, `sslrootcert` which authority is trusted.
     """
