@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
 use crate::errors::{exception, raise};
+use crate::log;
 use crate::mailbox::{Mailbox, Token};
 
 /// What runs everything that is awaited. Made by the first use, so that a process may fork before.
@@ -171,6 +172,7 @@ impl Pending {
 
     /// What the task waits for, as often as it has to; in the end, the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        log::deliver(py);
         match &mut self.state {
             State::Done { yields } => {
                 if std::mem::take(yields) {
@@ -222,7 +224,9 @@ pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
     start: impl FnOnce() -> F + Send,
 ) -> Result<T, Error> {
     check_process()?;
-    py.detach(|| runtime().block_on(start()))
+    let result = py.detach(|| runtime().block_on(start()));
+    log::deliver(py);
+    result
 }
 
 /// After a `fork` the threads of tokio and the sockets are the parent's: whoever waits for them

@@ -17,6 +17,7 @@ mod guest;
 mod instance;
 mod json;
 mod loader;
+mod log;
 mod mailbox;
 mod models;
 mod query;
@@ -30,6 +31,7 @@ mod wire;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    log::install();
     module.add_class::<databases::Databases>()?;
     module.add_class::<models::Models>()?;
     module.add_class::<query::Query>()?;

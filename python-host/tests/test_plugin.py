@@ -520,3 +520,19 @@ async def test_floats_that_are_no_numbers_cross_the_wall(atlas: ferro.Plugin) ->
     nan, *rest = await atlas.call("largest-countries", "ZZ", 3, tenant=EVERYTHING)
     assert math.isnan(nan["area"])
     assert [row["area"] for row in rest] == [math.inf, -math.inf]
+
+
+async def test_what_a_plugin_is_not_told_is_in_the_log(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ferro.connect(url, "other")
+    plugin = await load("ferro-example-atlas")
+    with pytest.raises(ferro.PluginError) as raised:
+        await plugin.call("summary", tenant=EVERYTHING)
+    assert "other" not in str(raised.value)
+    await ferro.fetch_one("select 1")
+    (record,) = (it for it in caplog.records if it.name == "ferro.native")
+    assert record.levelno == logging.WARNING
+    assert 'tenant="owner" database="app"' in record.getMessage()
+    assert "`other`" in record.getMessage()
+    await ferro.disconnect("other")
