@@ -9,7 +9,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# Who reads the script of a migration has to see all of it.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def constant_default(kind: str, default: Any) -> Any:
@@ -39,7 +40,7 @@ def _plain(kind: str, default: Any) -> Any:
             return str(int(default))
         case "decimal", Decimal() if default.is_finite():
             return format(default, "f")
-        case "text", str() if "\0" not in default and not _SURROGATE.search(default):
+        case "text", str() if not _UNSEEN.search(default):
             return str(default)
         case "uuid", uuid.UUID():
             return divmod(default.int, 2**64)

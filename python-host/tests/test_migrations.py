@@ -231,6 +231,7 @@ async def test_defaults_that_no_column_holds_are_those_of_python_alone(connected
     fields: dict[str, tuple[Any, Any]] = {
         "nul": (str | None, "a\0b"),
         "half": (str | None, "\ud800"),
+        "hidden": (str | None, "a\x1b[2K"),
         "large": (float | None, 10**400),
         "inexact": (float | None, 2**60 + 1),
         "infinite": (float | None, float("inf")),

@@ -325,6 +325,22 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "t10_models",
     },
     Guard {
+        promise: "T10",
+        file: "guest/core/src/catalog/faults.rs",
+        line: "former_tables(model).iter().find(|it| names::is_system_table(it))",
+        without: "former_tables(model).iter().find(|it| it.is_empty())",
+        target: "sql",
+        tests: "t10_former",
+    },
+    Guard {
+        promise: "T10",
+        file: "guest/core/src/ddl/constant.rs",
+        line: "_ if text.contains(is_control) => \"contains a control character\",",
+        without: "_ if text.is_empty() && text.contains(is_control) => \"contains a control character\",",
+        target: "sql",
+        tests: "t10_who_reads",
+    },
+    Guard {
         promise: "R3",
         file: "host/driver/src/raw.rs",
         line: "RawSql::Fenced if is_one_of(lexer.first, &QUERIES) || is_one_of(lexer.first, &CHANGES) => {",

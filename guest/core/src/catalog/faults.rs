@@ -7,7 +7,7 @@ use ferro_wit::schema::{
 };
 use ferro_wit::types::{ScalarType, Value};
 
-use super::{names, relations, scalar_of, table_of};
+use super::{distinct, former_tables, names, relations, scalar_of, table_of};
 use crate::compile::is_alias;
 use crate::ddl::constant;
 use crate::error::{shown, suggestion};
@@ -26,26 +26,9 @@ pub(super) fn find(schema: &Schema) -> Vec<String> {
         faults.model(model);
     }
     let mut found = faults.found;
+    distinct::find(schema, &mut found);
     relations::find(schema, &mut found);
     found
-}
-
-/// Tables that are the same on SQLite, which knows no schemas.
-pub(super) fn same_without_schemas(schema: &Schema) -> Vec<String> {
-    let mut tables = HashMap::new();
-    let mut faults = Vec::new();
-    for model in &schema.models {
-        let table = table_of(model).name;
-        if let Some(other) = tables.insert(names::fold(&table), model) {
-            faults.push(format!(
-                "the models {} and {} have the same table {} on SQLite, which has no schemas",
-                shown(&other.name),
-                shown(&model.name),
-                shown(&table)
-            ));
-        }
-    }
-    faults
 }
 
 struct Faults<'a> {
@@ -83,8 +66,8 @@ impl Faults<'_> {
                 let most = names::MAX_NAME_BYTES;
                 self.found.push(format!("enum {name}: value {shown} is longer than {most} bytes"));
             }
-            if value.contains('\0') {
-                self.found.push(format!("enum {name}: value {shown} contains a NUL"));
+            if let Some(fault) = constant::text_fault(value) {
+                self.found.push(format!("enum {name}: value {shown} {fault}"));
             }
             if !known.insert(value) {
                 self.found.push(format!("enum {name}: value {shown} stands there twice"));
@@ -153,11 +136,16 @@ impl Faults<'_> {
         }
         self.primary_key(model, &at);
         self.indexes(model, &at);
+        let mut checks = HashSet::new();
         for check in &model.checks {
             self.check(model, check, &at);
+            if let Some(name) = check.name.as_ref().filter(|it| !checks.insert(*it)) {
+                let name = shown(name);
+                self.found.push(format!("{at}, check {name}: there is another check of that name"));
+            }
         }
-        if model.comment.as_deref().is_some_and(|it| it.contains('\0')) {
-            self.found.push(format!("{at}: its comment contains a NUL"));
+        if let Some(fault) = model.comment.as_deref().and_then(constant::text_fault) {
+            self.found.push(format!("{at}: its comment {fault}"));
         }
     }
 
@@ -173,6 +161,13 @@ impl Faults<'_> {
         if is_alias(&table.name) {
             let table = shown(&table.name);
             self.found.push(format!("{at}: the table {table} has the name of an alias of ours"));
+        }
+        if let Some(fault) = model.renamed_from.as_deref().and_then(names::fault) {
+            self.found.push(format!("{at}: its former name {fault}"));
+        }
+        if let Some(former) = former_tables(model).iter().find(|it| names::is_system_table(it)) {
+            let former = shown(former);
+            self.found.push(format!("{at}: the former table {former} belongs to the database"));
         }
         let Some(namespace) = &table.namespace else { return };
         if let Some(fault) = names::fault(namespace) {
@@ -198,6 +193,14 @@ impl Faults<'_> {
         if is_alias(field.column_name()) {
             let column = shown(field.column_name());
             self.found.push(format!("{at}: the column {column} has the name of an alias of ours"));
+        }
+        let former = field.renamed_from.as_deref();
+        if let Some(fault) = former.and_then(names::fault) {
+            self.found.push(format!("{at}: its former name {fault}"));
+        }
+        if let Some(former) = former.filter(|it| names::is_system_column(it)) {
+            let former = shown(former);
+            self.found.push(format!("{at}: the former column {former} belongs to the database"));
         }
         if let Some(fault) = self.kind_fault(&field.kind) {
             self.found.push(format!("{at}: {fault}"));
@@ -259,6 +262,9 @@ impl Faults<'_> {
     fn constant_fault(&self, field: &Field, value: &Value) -> Option<String> {
         if let Some(fault) = constant::fault(value, scalar_of(&field.kind)) {
             return Some(fault);
+        }
+        if let (ColumnType::Decimal(Some(size)), Value::Decimal(text)) = (&field.kind, value) {
+            return constant::size_fault(text, size);
         }
         let ColumnType::Enumeration(name) = &field.kind else { return None };
         let Value::Text(text) = value else { return None };

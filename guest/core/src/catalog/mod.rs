@@ -4,6 +4,7 @@
 //! may rely on what was checked.
 
 mod common;
+mod distinct;
 mod faults;
 mod links;
 mod names;
@@ -154,7 +155,7 @@ impl Catalog {
     }
 
     fn resolve(schema: Schema) -> Self {
-        let same_without_schemas = faults::same_without_schemas(&schema);
+        let same_without_schemas = distinct::same_without_schemas(&schema);
         let models = schema.models;
         let by_name: BTreeMap<_, _> =
             models.iter().enumerate().map(|(index, it)| (it.name.clone(), index)).collect();

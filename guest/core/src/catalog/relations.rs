@@ -209,7 +209,9 @@ impl<'a> Faults<'a> {
                 if !tables.insert(fold(&join.table)) {
                     self.found.push(format!("{at}: its table {table} exists already"));
                 }
-                if names::is_system_table(&join.table.name) {
+                let mut all = join.former_tables.iter().chain([&join.table.name]);
+                if let Some(table) = all.find(|it| names::is_system_table(it)) {
+                    let table = shown(table);
                     self.found.push(format!("{at}: its table {table} belongs to the database"));
                 }
                 let mut columns = BTreeSet::new();

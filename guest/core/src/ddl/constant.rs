@@ -1,6 +1,6 @@
 //! Constants in DDL, which takes no binds: the one function that makes SQL of a model's values.
 
-use ferro_wit::schema::ColumnType;
+use ferro_wit::schema::{ColumnType, DecimalSize};
 use ferro_wit::types::{Dialect, Interval, ScalarType, Value};
 
 use super::calendar;
@@ -42,7 +42,9 @@ pub(super) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String 
             format!("X'{high:016x}{low:016x}'")
         }
         Value::Float(it) if dialect == Dialect::Sqlite => sqlite_float(*it),
-        Value::Decimal(it) if dialect == Dialect::Sqlite => dialect.text(&filled(it, kind)),
+        Value::Decimal(it) if dialect == Dialect::Sqlite => {
+            dialect.text(&filled(&canonical(it), kind))
+        }
         Value::Text(it) if scalar_of(kind) == (ScalarType::Text, false) => match kind {
             ColumnType::Enumeration(_) => cast(dialect.text(it)),
             _ => dialect.text(it),
@@ -54,7 +56,7 @@ pub(super) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String 
 /// What no column can hold.
 fn scalar_fault(value: &Value) -> Option<String> {
     let fault = match value {
-        Value::Text(it) | Value::Json(it) if it.contains('\0') => "contains a NUL",
+        Value::Text(it) | Value::Json(it) if text_fault(it).is_some() => return text_fault(it),
         Value::Decimal(it) if !is_plain(it) => "is no decimal in plain notation",
         Value::Json(it) if it.trim().is_empty() => "is no JSON document",
         Value::Date(it) if !calendar::is_date(i64::from(*it)) => OUT_OF_RANGE,
@@ -67,6 +69,30 @@ fn scalar_fault(value: &Value) -> Option<String> {
         _ => return None,
     };
     Some(fault.to_owned())
+}
+
+/// What no text in DDL may have: no database takes a NUL, and who reads a script on a terminal has to
+/// see all of it.
+pub(crate) fn text_fault(text: &str) -> Option<String> {
+    let is_control = |it: char| it.is_control() && !matches!(it, '\t' | '\n');
+    let fault = match text {
+        _ if text.contains('\0') => "contains a NUL",
+        _ if text.contains(is_control) => "contains a control character",
+        _ => return None,
+    };
+    Some(fault.to_owned())
+}
+
+/// Why a decimal does not fit a column of a size. PostgreSQL would round it, or fail when a row is
+/// written.
+pub(crate) fn size_fault(text: &str, size: &DecimalSize) -> Option<String> {
+    let text = canonical(text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.trim_start_matches(['-', '0']).len();
+    let fraction = fraction.trim_end_matches('0').len();
+    let (precision, scale) = (usize::from(size.precision), usize::from(size.scale));
+    (whole + scale > precision || fraction > scale)
+        .then(|| format!("has more digits than a decimal of ({precision}, {scale})"))
 }
 
 const OUT_OF_RANGE: &str = "is not in the years 1 … 9999";
@@ -92,6 +118,19 @@ fn bytes(dialect: Dialect, bytes: &[u8]) -> String {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+/// A decimal as the driver writes one: without a sign that says nothing, and zeros in front.
+fn canonical(text: &str) -> String {
+    let digits = text.trim_start_matches('-');
+    let whole = digits.trim_start_matches('0');
+    let whole = match whole {
+        "" => "0".to_owned(),
+        _ if whole.starts_with('.') => format!("0{whole}"),
+        _ => whole.to_owned(),
+    };
+    let is_zero = whole.bytes().all(|it| matches!(it, b'0' | b'.'));
+    if text.starts_with('-') && !is_zero { format!("-{whole}") } else { whole }
 }
 
 /// A decimal with as many digits after the point as its column has.
@@ -121,7 +160,8 @@ fn stored(dialect: Dialect, value: &Value) -> String {
         Value::Boolean(it) => u8::from(*it).to_string(),
         Value::Integer(it) => it.to_string(),
         Value::Float(it) => float(*it),
-        Value::Decimal(it) | Value::Text(it) | Value::Json(it) => it.clone(),
+        Value::Decimal(it) => canonical(it),
+        Value::Text(it) | Value::Json(it) => it.clone(),
         Value::Blob(it) => match dialect {
             Dialect::Sqlite => hexadecimal(it),
             Dialect::Postgres => format!("\\x{}", hexadecimal(it)),
@@ -273,6 +313,29 @@ mod tests {
     }
 
     #[test]
+    fn decimals_are_written_as_bound_values_are() {
+        let sized = ColumnType::Decimal(Some(DecimalSize { precision: 4, scale: 2 }));
+        for (text, plain, filled) in [
+            ("-0", "'0'", "'0.00'"),
+            ("007", "'7'", "'7.00'"),
+            ("-00.50", "'-0.50'", "'-0.50'"),
+            ("-0.0", "'0.0'", "'0.00'"),
+            ("0", "'0'", "'0.00'"),
+        ] {
+            let value = Value::Decimal(text.into());
+            assert_eq!(sql(Dialect::Sqlite, &value, &ColumnType::Decimal(None)), plain);
+            assert_eq!(sql(Dialect::Sqlite, &value, &sized), filled);
+        }
+        let size = DecimalSize { precision: 4, scale: 2 };
+        for fits in ["99.99", "-0012.3400", "0"] {
+            assert_eq!(size_fault(fits, &size), None, "{fits}");
+        }
+        for text in ["1.239", "100", "-123.4", "0.001"] {
+            assert!(size_fault(text, &size).is_some(), "{text}");
+        }
+    }
+
+    #[test]
     fn arrays_keep_quotes_inside_their_elements() {
         let mut items = Scalars::with_kind(ScalarType::Text);
         for item in [Value::from("a\"b'\\"), Value::Null, Value::from("}, {")] {
@@ -287,6 +350,8 @@ mod tests {
     fn constants_that_no_column_holds_are_faults() {
         let cases = [
             (Value::from("a\0"), ScalarType::Text),
+            (Value::from("a\u{1b}[2K"), ScalarType::Text),
+            (Value::from("a\rb"), ScalarType::Text),
             (Value::Decimal("1e5".into()), ScalarType::Decimal),
             (Value::Decimal("1); DROP TABLE t".into()), ScalarType::Decimal),
             (Value::Date(i32::MAX), ScalarType::Date),

@@ -13,8 +13,11 @@ impl Names {
         let models = catalog.models.iter();
         let tables = models.clone().map(|it| it.table.name.as_str());
         let joins = catalog.join_tables.iter().map(|it| it.table.name.as_str());
-        let indexes = models.flat_map(|it| &it.indexes).filter_map(|it| it.name.as_deref());
-        Self(tables.chain(joins).chain(indexes).map(str::to_ascii_lowercase).collect())
+        let indexes = models.clone().flat_map(|it| &it.indexes);
+        let indexes = indexes.filter_map(|it| it.name.as_deref());
+        let checks = models.flat_map(|it| &it.checks).filter_map(|it| it.name.as_deref());
+        let names = tables.chain(joins).chain(indexes).chain(checks);
+        Self(names.map(str::to_ascii_lowercase).collect())
     }
 
     /// A new name: `user_email_key` for the table `user`, the columns `email` and the suffix `key`.

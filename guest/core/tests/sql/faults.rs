@@ -5,7 +5,7 @@ use ferro_wit::schema::{
     Check, CheckTerm, CheckTest, ColumnType, Comparison, DecimalSize, DefaultValue, EnumType,
     Field, ForeignKey, Index, ManyToMany, Model, ReferentialAction, Schema,
 };
-use ferro_wit::types::Value;
+use ferro_wit::types::{Dialect, Value};
 
 use crate::fixture::*;
 
@@ -247,4 +247,112 @@ model `Box`, check: there is no field `sice`; did you mean `size`?
 model `Box`, check, field `data`: its type does not compare
 model `Box`, check, field `name`: its value contains a NUL
 "##);
+}
+
+#[test]
+fn t10_former_names_are_names() {
+    let of = |name: &str, renamed_from: &str| Model {
+        renamed_from: Some(renamed_from.into()),
+        ..model(name, vec![id()])
+    };
+    let from = |name: &str, former: &str| Field {
+        renamed_from: Some(former.into()),
+        ..nullable(name, ColumnType::Text(None))
+    };
+    let tags =
+        ManyToMany { name: "sequence".into(), target: "A".into(), through: None, reverse: None };
+    let schema = models(vec![
+        of("A", "SqliteSequence"),
+        of("B", "a\0b"),
+        of("C", &"x".repeat(64)),
+        Model { many_to_manys: vec![tags], ..of("D", "sqlite") },
+        model("E", vec![id(), from("a", "a\u{1b}"), from("b", "ctid")]),
+    ]);
+    insta::assert_snapshot!(faults(schema), @r##"
+model `A`: the former table `sqlite_sequence` belongs to the database
+model `B`: its former name contains a control character
+model `C`: its former name is longer than 63 bytes
+model `E`, field `a`: its former name contains a control character
+model `E`, field `b`: the former column `ctid` belongs to the database
+model `D`, relation `sequence`: its table `sqlite_sequence` belongs to the database
+"##);
+}
+
+#[test]
+fn t10_who_reads_a_script_sees_all_of_it() {
+    let hidden = "a\u{1b}[2K\u{1b}[1A";
+    let named = EnumType { name: "mood".into(), values: vec![hidden.into(), "a\tb\nc".into()] };
+    let default = Some(DefaultValue::Constant(Value::from(hidden)));
+    let schema = Schema {
+        models: vec![Model {
+            comment: Some("a\rb".into()),
+            ..model("A", vec![id(), Field { default, ..text("name") }])
+        }],
+        enums: vec![named],
+    };
+    insta::assert_snapshot!(faults(schema), @r##"
+enum `mood`: value `a�[2K�[1A` contains a control character
+model `A`, field `name`: its default contains a control character
+model `A`: its comment contains a control character
+"##);
+}
+
+#[test]
+fn decimals_have_the_digits_of_their_column() {
+    let kind = ColumnType::Decimal(Some(DecimalSize { precision: 8, scale: 2 }));
+    let with = |name: &str, value: &str| Field {
+        default: Some(DefaultValue::Constant(Value::Decimal(value.into()))),
+        ..field(name, kind.clone())
+    };
+    let test = CheckTest::Compare((Comparison::Less, Value::Decimal("0.001".into())));
+    let least = CheckTerm { field: "a".into(), test };
+    let schema = models(vec![Model {
+        checks: vec![Check { name: None, any_of: vec![vec![least]] }],
+        ..model("M", vec![id(), with("a", "1.2300"), with("b", "1.239"), with("c", "-1234567.1")])
+    }]);
+    insta::assert_snapshot!(faults(schema), @r##"
+model `M`, field `b`: its default has more digits than a decimal of (8, 2)
+model `M`, field `c`: its default has more digits than a decimal of (8, 2)
+model `M`, check, field `a`: its value has more digits than a decimal of (8, 2)
+"##);
+}
+
+#[test]
+fn indexes_and_checks_have_names_of_their_own() {
+    let index = |name: &str| Index {
+        name: Some(name.into()),
+        fields: vec!["name".into()],
+        unique: true,
+        condition: None,
+    };
+    let known = |name: &str| Check {
+        name: Some(name.into()),
+        any_of: vec![vec![CheckTerm { field: "name".into(), test: CheckTest::IsNotNull }]],
+    };
+    let with = |name: &str, indexes| Model { indexes, ..model(name, vec![id(), text("name")]) };
+    let pair = ManyToMany { name: "all".into(), target: "B".into(), through: None, reverse: None };
+    let schema = models(vec![
+        Model { checks: vec![known("x"), known("x")], ..with("A", vec![index("by_name")]) },
+        Model { checks: vec![known("x")], ..with("B", vec![index("By_Name"), index("a")]) },
+        Model { many_to_manys: vec![pair], ..with("C", vec![index("c_all"), index("own")]) },
+        Model { namespace: Some("other".into()), ..with("D", vec![index("own")]) },
+    ]);
+    insta::assert_snapshot!(faults(schema), @r##"
+model `A`, check `x`: there is another check of that name
+model `B`, index `By_Name`: its name is that of an index of model `A` already
+model `B`, index `a`: its name is that of the table `a` already
+model `C`, index `c_all`: its name is that of the table `c_all` already
+"##);
+    let apart = |namespace: Option<&str>| Model {
+        namespace: namespace.map(Into::into),
+        ..with(namespace.unwrap_or("E"), vec![index("own")])
+    };
+    let catalog = Catalog::new(models(vec![apart(None), apart(Some("north"))])).unwrap();
+    assert!(catalog.create_tables(Dialect::Postgres).is_ok());
+    let error = catalog.create_tables(Dialect::Sqlite).unwrap_err();
+    assert_eq!(
+        error.message,
+        "the index `own` of model `north` has the name of an index of model `E` on SQLite, which has \
+         no schemas"
+    );
 }
