@@ -90,7 +90,12 @@ impl Database {
         &self,
         relaxed: Option<bool>,
     ) -> Result<Transaction, Error> {
-        let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
+        let options = TransactionOptions {
+            immediate: true,
+            // Who waited for another has to see what that did.
+            isolation: Some(Isolation::ReadCommitted),
+            ..TransactionOptions::default()
+        };
         let (lease, enclosure) = self.enclose(&options, relaxed).await?;
         let state = State::new(lease, self.dialect(), false, enclosure);
         Ok(Transaction::outermost(state, false))

@@ -23,20 +23,29 @@ pub struct Migration {
 
 impl Database {
     /// Applies the steps of a migration in order, in one transaction if all of them may run in one.
-    /// Several that are applied to one database at once wait for each other then.
+    /// Several that are applied to one database at once wait for each other then. Foreign keys of
+    /// SQLite are not enforced meanwhile, and checked at the end.
     ///
     /// # Errors
     ///
     /// What the database says of a step, which the message names. Without a transaction, the steps
-    /// before it stay applied.
+    /// before it stay applied. `foreign-key-violation`, if rows of SQLite refer to none afterwards.
     pub async fn apply(&self, steps: &[MigrationStep]) -> Result<(), Error> {
         if !steps.iter().all(|it| it.transactional) {
             return self.apply_alone(steps).await;
         }
-        let transaction = self.begin_migration(None).await?;
+        let keys = match self.dialect() {
+            Dialect::Sqlite if puts_rows_at_risk(steps) => {
+                Some(self.enforces_foreign_keys().await?)
+            }
+            _ => None,
+        };
+        let transaction = self.begin_migration(keys).await?;
         let applied = async {
             in_turns(&transaction).await?;
-            apply(&transaction, steps).await
+            let mut orphans = Orphans::new(keys == Some(true));
+            apply(&transaction, steps, &mut orphans).await?;
+            orphans.check(&transaction).await
         };
         match applied.await {
             Ok(()) => transaction.commit().await,
@@ -149,20 +158,16 @@ impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
         if !migration.applied.iter().all(|it| it.transactional) {
             return Ok(migration);
         }
-        // Safe steps only add.
-        let keys = keys && migration.applied.iter().any(|it| it.risk > Risk::Safe);
-        let before = if keys { orphans(transaction).await? } else { Vec::new() };
-        apply(transaction, &migration.applied).await?;
+        let mut orphans = Orphans::new(keys && puts_rows_at_risk(&migration.applied));
+        apply(transaction, &migration.applied, &mut orphans).await?;
         // Some changes of SQLite can only be planned when names have changed.
         if transaction.dialect() == Dialect::Sqlite {
             let rest = self.plan(transaction).await?;
-            apply(transaction, &rest.applied).await?;
+            apply(transaction, &rest.applied, &mut orphans).await?;
             migration.applied.extend(rest.applied);
             migration.left = rest.left;
         }
-        if keys {
-            check_foreign_keys(&before, &orphans(transaction).await?)?;
-        }
+        orphans.check(transaction).await?;
         Ok(migration)
     }
 }
@@ -198,8 +203,15 @@ async fn in_turns(transaction: &Transaction) -> Result<(), Error> {
     }
 }
 
-async fn apply(transaction: &Transaction, steps: &[MigrationStep]) -> Result<(), Error> {
+async fn apply(
+    transaction: &Transaction,
+    steps: &[MigrationStep],
+    orphans: &mut Orphans,
+) -> Result<(), Error> {
     for step in steps {
+        if !changes_no_rows(step) {
+            orphans.count(transaction).await?;
+        }
         let place = transaction.place(false).await?;
         run(place, &step.sql).await.map_err(|error| failed(step, error))?;
     }
@@ -210,6 +222,44 @@ async fn run(mut place: Place, sql: &str) -> Result<(), Error> {
     match command(place.begin().0, sql).await {
         Ok(()) => place.complete().await,
         Err(error) => Err(place.fail(error).await),
+    }
+}
+
+/// Safe steps only add.
+fn puts_rows_at_risk(steps: &[MigrationStep]) -> bool {
+    steps.iter().any(|it| it.risk > Risk::Safe)
+}
+
+/// Whether a step of SQLite takes no row away, and makes none refer to another: it gives something
+/// another name, or adds or drops a column that no key is about.
+fn changes_no_rows(step: &MigrationStep) -> bool {
+    step.sql.starts_with("ALTER TABLE ")
+}
+
+/// The rows of SQLite that refer to none, if foreign keys are to hold where they did before.
+struct Orphans {
+    watched: bool,
+    /// Those that were there before rows were changed, when the tables had their names.
+    before: Option<Vec<(String, String, i64)>>,
+}
+
+impl Orphans {
+    fn new(watched: bool) -> Self {
+        Self { watched, before: None }
+    }
+
+    async fn count(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        if self.watched && self.before.is_none() {
+            self.before = Some(orphans(transaction).await?);
+        }
+        Ok(())
+    }
+
+    async fn check(&self, transaction: &Transaction) -> Result<(), Error> {
+        match &self.before {
+            Some(before) => check_foreign_keys(before, &orphans(transaction).await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod any;
+mod apply;
 mod names;
 mod risks;
 
@@ -105,6 +106,16 @@ async fn rows(database: &Database, sql: &str) -> Vec<Vec<Value>> {
         }
     }
     rows
+}
+
+async fn refuses(database: &Database, sql: &str, kind: ErrorKind) {
+    let error = database.execute_raw(sql, vec![]).await.unwrap_err();
+    assert_eq!(error.kind, kind, "{:?}: `{sql}`: {error}", database.dialect());
+}
+
+async fn takes(database: &Database, sql: &str) {
+    let done = database.execute_raw(sql, vec![]).await;
+    done.unwrap_or_else(|error| panic!("{:?}: `{sql}`: {error}", database.dialect()));
 }
 
 /// A model with a column of each type, with constants of all kinds as defaults and in checks.
