@@ -48,11 +48,14 @@ pub(super) struct FoundTable {
     pub(super) schema: String,
     pub(super) name: String,
     /// The statement that made it, on SQLite.
-    pub(super) sql: Option<String>,
+    sql: Option<String>,
     pub(super) comment: Option<String>,
     pub(super) columns: Vec<FoundColumn>,
     pub(super) constraints: Vec<FoundConstraint>,
     pub(super) indexes: Vec<FoundIndex>,
+    /// It keeps to its types, on SQLite.
+    #[serde(skip)]
+    pub(super) strict: bool,
     /// The statements that made its triggers, on SQLite.
     #[serde(default)]
     pub(super) triggers: Vec<String>,
@@ -72,6 +75,9 @@ pub(super) struct FoundColumn {
     pub(super) default: Option<String>,
     /// The database numbers the rows.
     pub(super) generated: bool,
+    /// Nobody else may number them.
+    #[serde(default)]
+    pub(super) always: bool,
     /// Calculated from other columns, which no column of a model is.
     pub(super) computed: bool,
     /// What it is called until a step of the migration is done.
@@ -81,10 +87,12 @@ pub(super) struct FoundColumn {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct FoundConstraint {
-    /// SQLite does not tell the names.
     pub(super) name: Option<String>,
     #[serde(flatten)]
     pub(super) rule: FoundRule,
+    /// It is a key that is deferrable or takes nulls for equal, which no model asks for.
+    #[serde(default)]
+    pub(super) unlike: bool,
     /// Its name is the one that Ferro makes.
     #[serde(skip)]
     pub(super) ours: bool,
@@ -204,7 +212,9 @@ impl Found {
 
     /// Takes note that a column has another name now.
     pub(super) fn rename_column(&mut self, position: usize, former: &str, name: &str) {
-        let (folds, table) = (self.dialect == Dialect::Sqlite, &mut self.tables[position]);
+        let (dialect, table) = (self.dialect, &mut self.tables[position]);
+        let folds = dialect == Dialect::Sqlite;
+        let renamed = |sql: &str| tokens::rename(dialect, sql, former, name);
         let rename = |it: &mut String| {
             if same_name(it, former, folds) {
                 name.clone_into(it);
@@ -217,9 +227,8 @@ impl Found {
         }
         for index in &mut table.indexes {
             index.columns.iter_mut().flatten().for_each(rename);
-            index.condition = index.condition.take().map(|it| tokens::rename(&it, former, name));
+            index.condition = index.condition.take().map(|it| renamed(&it));
         }
-        table.sql = table.sql.take().map(|it| tokens::rename(&it, former, name));
         for constraint in &mut table.constraints {
             match &mut constraint.rule {
                 FoundRule::PrimaryKey { columns } | FoundRule::Unique { columns } => {
@@ -227,7 +236,7 @@ impl Found {
                 }
                 FoundRule::ForeignKey(it) => it.columns.iter_mut().for_each(rename),
                 FoundRule::Check { condition, columns } => {
-                    *condition = tokens::rename(condition, former, name);
+                    *condition = renamed(condition);
                     columns.iter_mut().flatten().for_each(rename);
                 }
             }
@@ -255,6 +264,9 @@ impl FoundTable {
     /// Adds what the database does not tell.
     fn complete(&mut self, dialect: Dialect) {
         self.folds = dialect == Dialect::Sqlite;
+        if let Some(sql) = self.sql.take() {
+            self.read(&sql);
+        }
         for constraint in &mut self.constraints {
             constraint.ours = matching::is_ours(&self.name, constraint);
         }
@@ -263,6 +275,23 @@ impl FoundTable {
                 index.condition = tokens::condition(&index.sql).map(str::to_owned);
             }
             index.ours = matching::is_our_index(&self.name, index);
+        }
+    }
+
+    /// Reads what SQLite tells nowhere else: checks, and the names of constraints.
+    fn read(&mut self, sql: &str) {
+        self.strict = tokens::is_strict(sql);
+        let names = tokens::constraints(sql);
+        for constraint in &mut self.constraints {
+            let is_its = |it: &&String| matching::is_made_for(&self.name, it, &constraint.rule);
+            constraint.name = names.iter().find(is_its).cloned();
+        }
+        for (name, condition) in tokens::checks(sql) {
+            let columns = self.columns.iter().map(|it| it.name.clone());
+            let columns = columns.filter(|it| tokens::mentions(Dialect::Sqlite, condition, it));
+            let columns = Some(columns.collect());
+            let rule = FoundRule::Check { condition: condition.to_owned(), columns };
+            self.constraints.push(FoundConstraint { name, rule, unlike: false, ours: false });
         }
     }
 

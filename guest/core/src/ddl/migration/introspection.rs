@@ -75,7 +75,7 @@ SELECT pg_catalog.json_build_object('types', pg_catalog.json_build_object(
   ),
   'enums', (
     SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', t.typname, 'values', (
-      SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)
+      SELECT coalesce(pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder), '[]')
       FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid
     ))), '[]')
     FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
@@ -99,7 +99,10 @@ fn shadow_tables() -> String {
 }
 
 fn postgres_tables(condition: &str) -> String {
-    format!("{POSTGRES_TABLES}({condition})")
+    // Older servers do not have it.
+    const NULLS_ARE_EQUAL: &str = "coalesce(pg_catalog.jsonb_extract_path_text(
+      pg_catalog.to_jsonb(i), 'indnullsnotdistinct') = 'true', FALSE)";
+    format!("{}({condition})", POSTGRES_TABLES.replace("{nulls}", NULLS_ARE_EQUAL))
 }
 
 const POSTGRES_TABLES: &str = "\
@@ -118,6 +121,7 @@ SELECT pg_catalog.json_build_object('others', coalesce(pg_catalog.json_agg(
         'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
         'generated', a.attidentity <> '' OR coalesce(
           pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', FALSE),
+        'always', a.attidentity = 'a',
         'computed', a.attgenerated <> ''
       ) ORDER BY a.attnum), '[]')
       FROM pg_catalog.pg_attribute AS a
@@ -135,6 +139,9 @@ SELECT pg_catalog.json_build_object('others', coalesce(pg_catalog.json_agg(
           JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = key.number
         ),
         'condition', pg_catalog.pg_get_constraintdef(k.oid),
+        'unlike', k.contype IN ('p', 'u') AND (k.condeferrable OR coalesce((
+          SELECT {nulls} FROM pg_catalog.pg_index AS i WHERE i.indexrelid = k.conindid
+        ), FALSE)),
         'schema', tn.nspname,
         'table', t.relname,
         'target_columns', (
@@ -165,7 +172,7 @@ SELECT pg_catalog.json_build_object('others', coalesce(pg_catalog.json_agg(
           LEFT JOIN pg_catalog.pg_attribute AS a
             ON a.attrelid = i.indrelid AND a.attnum = key.number AND key.number > 0
             AND key.option = 0 AND o.opcdefault AND key.collation_ IN (0, a.attcollation)
-            AND i.indisvalid AND m.amname = 'btree'
+            AND i.indisvalid AND m.amname = 'btree' AND NOT {nulls}
         ),
         'unique', i.indisunique,
         'condition', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
@@ -249,7 +256,7 @@ SELECT json_object('types', json_object(
   )),
   'triggers', json((
     SELECT json_group_array(x.sql ORDER BY x.name) FROM sqlite_schema AS x
-    WHERE x.type = 'trigger' AND x.tbl_name = t.name
+    WHERE x.type = 'trigger' AND x.tbl_name = t.name COLLATE NOCASE
   ))
 ) ORDER BY t.name)
 FROM sqlite_schema AS t

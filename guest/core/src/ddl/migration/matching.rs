@@ -7,8 +7,9 @@ use crate::catalog::shorten;
 use crate::ddl::definition::{IndexDefinition, Reference, Rule};
 
 /// Whether a rule is the same as one that is there. Conditions are compared as texts.
-pub(super) fn same_rule(found: &Found, wanted: &Rule<'_>, there: &FoundRule) -> bool {
-    match (wanted, there) {
+pub(super) fn same_rule(found: &Found, wanted: &Rule<'_>, there: &FoundConstraint) -> bool {
+    match (wanted, &there.rule) {
+        _ if there.unlike => false,
         (Rule::PrimaryKey(columns), FoundRule::PrimaryKey { columns: there }) => columns == there,
         (Rule::Unique(columns), FoundRule::Unique { columns: there }) => same_set(columns, there),
         (Rule::ForeignKey(wanted), FoundRule::ForeignKey(there)) => {
@@ -26,9 +27,10 @@ pub(super) fn keeps_unique(index: &FoundIndex, columns: &[&str]) -> bool {
 }
 
 /// Whether a unique constraint does what a unique index would do.
-pub(super) fn serves_as(rule: &FoundRule, index: &IndexDefinition<'_>) -> bool {
-    matches!(rule, FoundRule::Unique { columns }
+pub(super) fn serves_as(there: &FoundConstraint, index: &IndexDefinition<'_>) -> bool {
+    matches!(&there.rule, FoundRule::Unique { columns }
         if index.unique && index.condition.is_none() && index.columns == *columns)
+        && !there.unlike
 }
 
 /// Whether an index is the same as one that is there. Conditions are compared as texts.
@@ -45,9 +47,14 @@ pub(super) fn same_index(
 
 /// Whether a constraint has the name that Ferro makes, and is not somebody else's.
 pub(super) fn is_ours(table: &str, constraint: &FoundConstraint) -> bool {
-    let name = constraint.name.as_deref().unwrap_or_default();
+    let name = constraint.name.as_deref();
+    name.is_some_and(|it| is_made_for(table, it, &constraint.rule))
+}
+
+/// Whether a name is the one that Ferro makes for a rule.
+pub(super) fn is_made_for(table: &str, name: &str, rule: &FoundRule) -> bool {
     let is = |columns: &[String], suffix| is_made_name(name, table, columns, suffix);
-    match &constraint.rule {
+    match rule {
         FoundRule::PrimaryKey { .. } => is(&[], "pkey"),
         FoundRule::Unique { columns } => is(columns, "key"),
         FoundRule::ForeignKey(it) => is(&it.columns, "fkey"),
@@ -72,6 +79,15 @@ fn is_made_name(name: &str, table: &str, columns: &[String], suffix: &str) -> bo
     let number = name.rsplit_once('_').map_or("", |(_, it)| it);
     let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
     name == shorten(base.clone()) || is_number && name == shorten(format!("{base}_{number}"))
+}
+
+/// Whether a table has one of the two at most.
+pub(super) fn takes_place(wanted: &Rule<'_>, there: &FoundRule) -> bool {
+    match (wanted, there) {
+        (Rule::PrimaryKey(_), FoundRule::PrimaryKey { .. }) => true,
+        (Rule::ForeignKey(wanted), FoundRule::ForeignKey(there)) => wanted.columns == there.columns,
+        _ => false,
+    }
 }
 
 pub(super) fn same_set(one: &[&str], other: &[String]) -> bool {

@@ -156,7 +156,7 @@ impl Pair<'_> {
         depends
             && is_others
             && self.is_another_type(column)
-            && tokens::mentions(&index.sql, former.unwrap_or(column.name))
+            && tokens::mentions(Dialect::Postgres, &index.sql, former.unwrap_or(column.name))
     }
 
     /// The same of somebody else's check.
@@ -167,7 +167,7 @@ impl Pair<'_> {
         !check.ours
             && is_others
             && self.is_another_type(column)
-            && tokens::mentions(condition, column.name)
+            && tokens::mentions(Dialect::Postgres, condition, column.name)
     }
 
     /// Whether conditions on the column would no longer be such with its new type.

@@ -1,59 +1,81 @@
-//! What SQLite keeps nowhere but in the text that made a table or an index.
+//! What databases keep nowhere but in texts of SQL: those that made a table or an index of SQLite, and
+//! conditions as PostgreSQL prints them.
+
+use ferro_wit::types::Dialect;
 
 use crate::sql::quoted;
 
-/// The text in the parentheses of each check.
-pub(super) fn checks(sql: &str) -> Vec<&str> {
+/// The checks of a table of SQLite: their names, and the texts in their parentheses.
+pub(super) fn checks(sql: &str) -> Vec<(Option<String>, &str)> {
     let mut checks = Vec::new();
-    // Where the condition of a check began, and inside of how many parentheses that is.
+    // The condition of a check began here, inside of so many parentheses.
     let (mut open, mut depth) = (None, 0_usize);
-    let mut was_check = false;
-    let mut rest = 0;
-    while let Some(token) = token(&sql[rest..]) {
-        let at = rest;
-        rest += token.len();
+    let mut before = [""; 3];
+    for (at, token) in Tokens::of(sql, Dialect::Sqlite) {
         match token {
             "(" => {
                 depth += 1;
-                if was_check && open.is_none() {
-                    open = Some((rest, depth));
+                if before[2].eq_ignore_ascii_case("check") && open.is_none() {
+                    let is_named = before[0].eq_ignore_ascii_case("constraint");
+                    open = Some((is_named.then(|| bare(before[1])), at + 1, depth));
                 }
             }
             ")" => {
-                if let Some((start, _)) = open.filter(|(_, outer)| *outer == depth) {
-                    checks.push(sql[start..at].trim());
-                    open = None;
+                if let Some((name, start, _)) = open.take_if(|(_, _, outer)| *outer == depth) {
+                    checks.push((name, sql[start..at].trim()));
                 }
                 depth = depth.saturating_sub(1);
             }
             _ => {}
         }
         if !is_space(token) {
-            was_check = token.eq_ignore_ascii_case("check");
+            before = [before[1], before[2], token];
         }
     }
     checks
 }
 
-/// The condition of an index.
-pub(super) fn condition(sql: &str) -> Option<&str> {
-    let mut at = 0;
-    while let Some(token) = token(&sql[at..]) {
-        at += token.len();
-        if token.eq_ignore_ascii_case("where") {
-            return Some(sql[at..].trim());
+/// The names of all constraints of a table of SQLite.
+pub(super) fn constraints(sql: &str) -> Vec<String> {
+    let tokens = Tokens::of(sql, Dialect::Sqlite).map(|(_, it)| it).filter(|it| !is_space(it));
+    let mut names = Vec::new();
+    let mut is_name = false;
+    for token in tokens {
+        if is_name {
+            names.push(bare(token));
+        }
+        is_name = token.eq_ignore_ascii_case("constraint");
+    }
+    names
+}
+
+/// Whether a table of SQLite keeps to its types.
+pub(super) fn is_strict(sql: &str) -> bool {
+    let (mut depth, mut strict) = (0_usize, false);
+    for (_, token) in Tokens::of(sql, Dialect::Sqlite) {
+        match token {
+            "(" => depth += 1,
+            ")" => (depth, strict) = (depth.saturating_sub(1), false),
+            _ => strict |= depth == 0 && token.eq_ignore_ascii_case("strict"),
         }
     }
-    None
+    strict
+}
+
+/// The condition of an index.
+pub(super) fn condition(sql: &str) -> Option<&str> {
+    let mut tokens = Tokens::of(sql, Dialect::Sqlite);
+    let (at, token) = tokens.find(|(_, it)| it.eq_ignore_ascii_case("where"))?;
+    Some(sql[at + token.len()..].trim())
 }
 
 /// The text with another name for a column, as a database changes its own text.
-pub(super) fn rename(sql: &str, former: &str, name: &str) -> String {
+pub(super) fn rename(dialect: Dialect, sql: &str, former: &str, name: &str) -> String {
     let mut renamed = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some(token) = token(rest) {
-        rest = &rest[token.len()..];
+    let mut types = Types::default();
+    for (_, token) in Tokens::of(sql, dialect) {
         match token {
+            _ if types.has(dialect, token) => renamed.push_str(token),
             _ if token == quoted(former) => renamed.push_str(&quoted(name)),
             _ if token == former && is_plain(name) => renamed.push_str(name),
             _ if token == former => renamed.push_str(&quoted(name)),
@@ -69,21 +91,80 @@ fn is_plain(name: &str) -> bool {
     name.chars().all(is_plain) && !name.starts_with(|it: char| it.is_ascii_digit())
 }
 
-/// Whether a name stands anywhere in a text.
-pub(super) fn mentions(sql: &str, name: &str) -> bool {
-    let mut rest = sql;
-    while let Some(token) = token(rest) {
-        rest = &rest[token.len()..];
-        let bare = token.trim_matches(['"', '`', '[', ']']);
-        if bare.eq_ignore_ascii_case(name) || token == quoted(name) {
-            return true;
-        }
-    }
-    false
+/// Whether a name stands anywhere in a text, but for those of types.
+pub(super) fn mentions(dialect: Dialect, sql: &str, name: &str) -> bool {
+    let mut types = Types::default();
+    Tokens::of(sql, dialect)
+        .any(|(_, it)| !types.has(dialect, it) && bare(it).eq_ignore_ascii_case(name))
 }
 
-/// The first token: a word, something in quotes, a comment, white space, or a single character.
-fn token(sql: &str) -> Option<&str> {
+/// A name without its quotes. A text keeps its own.
+fn bare(token: &str) -> String {
+    let inside = |open, close| token.strip_prefix(open).and_then(|it| it.strip_suffix(close));
+    for quote in ["\"", "`"] {
+        if let Some(name) = inside(quote, quote) {
+            return name.replace(&quote.repeat(2), quote);
+        }
+    }
+    inside("[", "]").unwrap_or(token).to_owned()
+}
+
+/// Which tokens name a type, as PostgreSQL writes them behind two colons.
+#[derive(Default)]
+struct Types {
+    colons: u8,
+    /// The next token begins one, or the last one may go on.
+    begins: bool,
+    goes_on: bool,
+}
+
+impl Types {
+    /// Whether the next token of a text belongs to the name of a type.
+    fn has(&mut self, dialect: Dialect, token: &str) -> bool {
+        const MORE: [&str; 6] = ["precision", "time", "varying", "with", "without", "zone"];
+        if dialect == Dialect::Sqlite || is_space(token) {
+            return false;
+        }
+        let is_digits = token.bytes().all(|it| it.is_ascii_digit());
+        let begins = std::mem::take(&mut self.begins);
+        self.colons = if token == ":" { self.colons + 1 } else { 0 };
+        match token {
+            ":" => (self.begins, self.goes_on) = (self.colons == 2, false),
+            "." if self.goes_on => self.begins = true,
+            "(" | ")" => {}
+            _ if begins => self.goes_on = true,
+            _ => self.goes_on &= is_digits || MORE.contains(&token),
+        }
+        begins || self.goes_on
+    }
+}
+
+/// The tokens of a text, with where they begin: words, something in quotes, comments, white space, and
+/// single characters.
+struct Tokens<'a> {
+    sql: &'a str,
+    at: usize,
+    dialect: Dialect,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(sql: &'a str, dialect: Dialect) -> Self {
+        Self { sql, at: 0, dialect }
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at;
+        let token = token(&self.sql[at..], self.dialect)?;
+        self.at += token.len();
+        Some((at, token))
+    }
+}
+
+fn token(sql: &str, dialect: Dialect) -> Option<&str> {
     let first = sql.chars().next()?;
     let until = |end: &str, from: usize| {
         sql.get(from..).and_then(|it| it.find(end)).map_or(sql.len(), |it| from + it + end.len())
@@ -99,8 +180,10 @@ fn token(sql: &str) -> Option<&str> {
         sql.len()
     };
     let length = match first {
-        '\'' | '"' | '`' => in_quotes(first),
-        '[' => until("]", 1),
+        '\'' | '"' => in_quotes(first),
+        // Elsewhere they begin an array, or an operator.
+        '`' if dialect == Dialect::Sqlite => in_quotes(first),
+        '[' if dialect == Dialect::Sqlite => until("]", 1),
         '-' if sql.starts_with("--") => until("\n", 2),
         '/' if sql.starts_with("/*") => until("*/", 2),
         it if is_word(it) => sql.find(|it| !is_word(it)).unwrap_or(sql.len()),
@@ -120,20 +203,28 @@ fn is_space(token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use Dialect::{Postgres, Sqlite};
+
     use super::*;
 
     #[test]
     fn checks_are_found_among_all_else_that_a_table_says() {
         let sql = r#"CREATE TABLE "check (" (
             a TEXT DEFAULT 'check (1)' CHECK (a <> ')' AND length(a) > (1)), -- check (2)
-            "check" INTEGER /* check (3) */ check ("check" IN (1, 2)),
+            "check" INTEGER /* check (3) */ constraint "a""b" /* c */ check ("check" IN (1, 2)),
             [c)] INTEGER, CONSTRAINT x CHECK
             ( `b` > 0 )
         )"#;
+        let named = |name: &str, condition| (Some(name.to_owned()), condition);
         assert_eq!(
             checks(sql),
-            ["a <> ')' AND length(a) > (1)", r#""check" IN (1, 2)"#, "`b` > 0"]
+            [
+                (None, "a <> ')' AND length(a) > (1)"),
+                named("a\"b", r#""check" IN (1, 2)"#),
+                named("x", "`b` > 0")
+            ]
         );
+        assert_eq!(constraints(sql), ["a\"b", "x"]);
         for broken in ["", "CHECK (", "CHECK )", "'", "CHECK ((a)", "/*", "\u{e9}CHECK(1"] {
             assert!(checks(broken).is_empty(), "{broken}");
         }
@@ -145,8 +236,31 @@ mod tests {
             r#"CREATE INDEX " where " ON t ("a""b", 'where') /* where */ WHERE "a""b" > 'a"b'"#;
         assert_eq!(condition(sql), Some(r#""a""b" > 'a"b'"#));
         assert_eq!(condition(r#"CREATE INDEX "where" ON t (a)"#), None);
-        assert_eq!(rename(r#""a""b" > 'a"b'"#, "a\"b", "c"), r#""c" > 'a"b'"#);
-        assert_eq!(rename("(a > 'a'::text)", "a", "b c"), r#"("b c" > 'a'::text)"#);
-        assert!(mentions(sql, "T") && mentions(sql, "a\"b") && !mentions(sql, "b"));
+        assert_eq!(rename(Sqlite, r#""a""b" > 'a"b'"#, "a\"b", "c"), r#""c" > 'a"b'"#);
+        assert_eq!(rename(Postgres, "(a > 'a'::text)", "a", "b c"), r#"("b c" > 'a'::text)"#);
+        let mentions = |name| mentions(Sqlite, sql, name);
+        assert!(mentions("T") && mentions("a\"b") && !mentions("b"));
+        assert!(is_strict("CREATE TABLE strict (a INT, strict INT) WITHOUT ROWID, strict"));
+        assert!(!is_strict("CREATE TABLE strict (a INT, strict INT) -- strict"));
+    }
+
+    #[test]
+    fn arrays_and_types_of_postgresql_are_neither_quotes_nor_columns() {
+        let array = "(status = ANY (ARRAY[a, b]))";
+        assert!(mentions(Postgres, array, "a") && mentions(Postgres, array, "b"));
+        assert!(!mentions(Sqlite, array, "a"));
+        assert_eq!(rename(Postgres, array, "b", "c"), "(status = ANY (ARRAY[a, c]))");
+        let typed =
+            "((text)::text <> (zone)::time(3) without time zone) AND ((varying)::x.text > 1)";
+        assert_eq!(
+            rename(Postgres, typed, "text", "body"),
+            "((body)::text <> (zone)::time(3) without time zone) AND ((varying)::x.text > 1)"
+        );
+        for name in ["text", "zone", "varying"] {
+            assert!(mentions(Postgres, typed, name), "{name}");
+        }
+        for name in ["time", "without", "x"] {
+            assert!(!mentions(Postgres, typed, name), "{name}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which types hold all values of which others, and how one becomes another.
 
 use ferro_wit::plan::Risk;
+use ferro_wit::schema::DecimalSize;
 
 /// What changing a column's type on PostgreSQL may cost.
 pub(super) fn risk(from: &str, to: &str) -> Risk {
@@ -55,10 +56,12 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
         let name = kind.split(['(', ' ']).next().unwrap_or_default();
         name.to_ascii_uppercase()
     };
+    let (from_size, to_size) = (split(from).1, split(to).1);
     let (from, to) = (name(from), name(to));
     let is_integer = from.contains("INT") || from == "BOOLEAN";
     let is_text = ["CHAR", "CLOB", "TEXT"].iter().any(|it| from.contains(it));
     match to.as_str() {
+        "DECIMAL_TEXT" if to_size.is_some() => from == to && holds(to_size, from_size),
         _ if from == to => true,
         "TEXT" | "VARCHAR" => is_text || is_integer,
         "DECIMAL_TEXT" | "SMALLINT" | "INTEGER" | "BIGINT" => is_integer,
@@ -78,11 +81,7 @@ pub(super) fn widens(from: &str, to: &str) -> bool {
             (Some(from), Some(to)) => from.0 <= to.0,
             (None, Some(_)) => false,
         },
-        ("numeric", "numeric") => match (from_size, to_size) {
-            (_, None) => true,
-            (Some(from), Some(to)) => from.1 <= to.1 && from.0 - from.1 <= to.0 - to.1,
-            (None, Some(_)) => false,
-        },
+        ("numeric", "numeric") => holds(to_size, from_size),
         ("smallint" | "integer" | "bigint", "numeric") => to_size.is_none(),
         ("smallint", "integer" | "bigint" | "real" | "double precision")
         | ("integer", "bigint" | "double precision")
@@ -93,8 +92,26 @@ pub(super) fn widens(from: &str, to: &str) -> bool {
     }
 }
 
+/// Whether decimals of one size have all digits of those of another.
+fn holds(size: Size, other: Size) -> bool {
+    match (other, size) {
+        (_, None) => true,
+        (Some(from), Some(to)) => from.1 <= to.1 && from.0 - from.1 <= to.0 - to.1,
+        (None, Some(_)) => false,
+    }
+}
+
+/// The size of decimals on SQLite, where a column keeps what it is given.
+pub(super) fn decimal_size(kind: &str) -> Option<DecimalSize> {
+    let (precision, scale) = split(kind).1.filter(|_| kind.starts_with("DECIMAL_TEXT"))?;
+    Some(DecimalSize { precision: precision.try_into().ok()?, scale: scale.try_into().ok()? })
+}
+
+/// Digits in all, and after the point.
+type Size = Option<(i32, i32)>;
+
 /// A type's name, and what stands in parentheses: a length, or digits in all and after the point.
-fn split(kind: &str) -> (&str, Option<(i32, i32)>) {
+fn split(kind: &str) -> (&str, Size) {
     let Some((name, size)) = kind.strip_suffix(')').and_then(|it| it.split_once('(')) else {
         return (kind, None);
     };
@@ -152,7 +169,9 @@ mod tests {
             ("BIGINT", "TEXT"),
             ("DATE_TEXT", "TEXT"),
             ("FLOAT", "DOUBLE"),
-            ("INT", "DECIMAL_TEXT(8,3)"),
+            ("INT", "DECIMAL_TEXT"),
+            ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT(9,4)"),
+            ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT"),
         ] {
             assert!(keeps(from, to), "{from} to {to}");
         }
@@ -162,6 +181,9 @@ mod tests {
             ("DOUBLE", "TEXT"),
             ("NUMERIC", "DECIMAL_TEXT"),
             ("TEXT", "DATE_TEXT"),
+            ("INT", "DECIMAL_TEXT(8,3)"),
+            ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT(8,4)"),
+            ("DECIMAL_TEXT", "DECIMAL_TEXT(8,3)"),
             ("", "INTEGER"),
         ] {
             assert!(!keeps(from, to), "{from} to {to}");

@@ -4,7 +4,9 @@ mod adoption;
 mod any;
 mod apply;
 mod names;
+mod others;
 mod risks;
+mod values;
 
 use ferro_core::Catalog;
 use ferro_driver::{Database, Migration};
@@ -618,13 +620,14 @@ async fn a_migration_says_what_it_does_and_what_that_may_cost() {
     insta::assert_snapshot!(told(&migrate(sqlite, &after, None).await.left), @r##"
 -- rename column `age` of table `person` to `years`: Blocking, programs that know the former name fail
 ALTER TABLE "person" RENAME COLUMN "age" TO "years"
--- table `person`: make it anew for column `years`, column `email`, unique and foreign keys, checks: Blocking, the table is written anew
+-- table `person`: make it anew for column `years`, column `email`, unique and foreign keys: Blocking, the table is written anew
 CREATE TABLE "ferro new person" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   "name" TEXT NOT NULL,
   "years" BIGINT NOT NULL,
   "email" TEXT NOT NULL,
-  "note" TEXT
+  "note" TEXT,
+  CONSTRAINT "adult" CHECK ("years" > 17)
 )
 -- table `person`: number on: Blocking, the table is written anew
 INSERT INTO sqlite_sequence (name, seq) SELECT 'ferro new person', seq FROM sqlite_sequence WHERE name = 'person'
@@ -640,6 +643,24 @@ CREATE INDEX "person_email_idx" ON "person" ("email")
 CREATE TABLE "pet" (
   "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL
 )
+-- table `person`: make it anew for check `adult`: Destructive, no model has it, and it may be somebody else's
+CREATE TABLE "ferro new person" (
+  "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  "name" TEXT NOT NULL,
+  "years" BIGINT NOT NULL,
+  "email" TEXT NOT NULL,
+  "note" TEXT
+)
+-- table `person`: number on: Destructive, no model has it, and it may be somebody else's
+INSERT INTO sqlite_sequence (name, seq) SELECT 'ferro new person', seq FROM sqlite_sequence WHERE name = 'person'
+-- table `person`: copy the rows, which fails if one breaks a rule: Destructive, no model has it, and it may be somebody else's
+INSERT INTO "ferro new person" ("id", "name", "years", "email", "note") SELECT "id", "name", "years", "email", "note" FROM "person"
+-- table `person`: drop the former one: Destructive, no model has it, and it may be somebody else's
+DROP TABLE "person"
+-- table `person`: take its name: Destructive, no model has it, and it may be somebody else's
+ALTER TABLE "ferro new person" RENAME TO "person"
+-- table `person`: create index `person_email_idx`: Destructive, no model has it, and it may be somebody else's
+CREATE INDEX "person_email_idx" ON "person" ("email")
 -- drop column `note` of table `person`, which no field has: Destructive, its values are lost
 ALTER TABLE "person" DROP COLUMN "note"
 "##);

@@ -7,7 +7,7 @@ use super::Change;
 use crate::ddl::Steps;
 use crate::ddl::definition::Rule;
 use crate::ddl::migration::found::{FoundConstraint, FoundRule};
-use crate::ddl::migration::matching::{keeps_unique, same_set, serves_as};
+use crate::ddl::migration::matching::{keeps_unique, same_set, serves_as, takes_place};
 use crate::ddl::migration::{Pair, SOMEBODY_ELSES, index_reason, renames, tokens};
 use crate::error::shown;
 use crate::sql::quoted;
@@ -43,7 +43,7 @@ impl Change<'_> {
     fn fate(&self, there: &FoundConstraint) -> Option<(Risk, Option<&'static str>)> {
         let Pair { table, .. } = self.pair;
         if table.constraints.iter().any(|it| self.is(it, there))
-            || table.indexes.iter().any(|it| serves_as(&there.rule, it))
+            || table.indexes.iter().any(|it| serves_as(there, it))
         {
             return None;
         }
@@ -70,7 +70,7 @@ impl Change<'_> {
         self.pair.table.columns.iter().any(|it| {
             self.pair.is_another_type(it)
                 && self.pair.risk_of(&[it.name]) == Risk::Blocking
-                && tokens::mentions(condition, it.name)
+                && tokens::mentions(Dialect::Postgres, condition, it.name)
         })
     }
 
@@ -255,14 +255,5 @@ pub(super) fn rename(steps: &mut Steps, tables: &[Change<'_>], dropped: &[String
     for (index, _) in renames::moves(&wanted, there, |one, other| one == other) {
         let Rename { sql, what, risk, .. } = &renames[index];
         steps.needing(*risk).push(sql.clone(), what.clone());
-    }
-}
-
-/// Whether a table has one of the two at most.
-pub(super) fn takes_place(wanted: &Rule<'_>, there: &FoundRule) -> bool {
-    match (wanted, there) {
-        (Rule::PrimaryKey(_), FoundRule::PrimaryKey { .. }) => true,
-        (Rule::ForeignKey(wanted), FoundRule::ForeignKey(there)) => wanted.columns == there.columns,
-        _ => false,
     }
 }

@@ -110,7 +110,7 @@ impl<'a> Change<'a> {
             (Rule::Check(_), FoundRule::Check { condition, .. }) => {
                 self.check(&wanted.name) == Some(condition)
             }
-            (wanted, there) => same_rule(self.database, wanted, there),
+            (wanted, _) => same_rule(self.database, wanted, there),
         }
     }
 
@@ -134,7 +134,7 @@ impl<'a> Change<'a> {
     fn has_index(&self, wanted: &IndexDefinition<'_>) -> bool {
         let Pair { found, .. } = self.pair;
         found.indexes.iter().any(|it| self.is_index(wanted, it))
-            || found.constraints.iter().any(|it| serves_as(&it.rule, wanted))
+            || found.constraints.iter().any(|it| serves_as(it, wanted))
     }
 
     /// Whether what is there is in the way of other changes.
@@ -227,7 +227,9 @@ impl<'a> Change<'a> {
     }
 
     fn drop_columns(&self, steps: &mut Steps) {
-        for there in self.unwanted() {
+        // Those that are computed go first, as they are computed of others.
+        let (computed, others): (Vec<_>, Vec<_>) = self.unwanted().partition(|it| it.computed);
+        for there in computed.into_iter().chain(others) {
             steps.drop_column(self.pair.table, &there.name);
         }
     }

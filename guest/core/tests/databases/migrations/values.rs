@@ -1,0 +1,110 @@
+//! Values of rows that are there, in columns of another type or size.
+
+use super::*;
+use ferro_wit::schema::DecimalSize;
+
+fn decimal(precision: u16, scale: u16) -> ColumnType {
+    ColumnType::Decimal(Some(DecimalSize { precision, scale }))
+}
+
+fn priced(kind: ColumnType) -> Schema {
+    models(vec![model("Item", vec![id(), field("price", kind)])])
+}
+
+async fn prices(database: &Database) -> Vec<Vec<Value>> {
+    rows(database, "SELECT CAST(price AS text) FROM item ORDER BY id").await
+}
+
+#[tokio::test]
+async fn decimals_get_the_digits_of_another_size() {
+    let world =
+        World::new(priced(decimal(8, 1)), &["INSERT INTO item (price) VALUES ('5.0')"]).await;
+    for (kind, text) in [(decimal(10, 3), "5.000"), (ColumnType::Decimal(None), "5.000")] {
+        for database in world.databases() {
+            migrate(database, &priced(kind.clone()), Some(Risk::Blocking)).await;
+            assert_settled(database, &priced(kind.clone())).await;
+            assert_eq!(prices(database).await, [[Value::from(text)]]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn decimals_that_lose_digits_wait() {
+    let world = World::new(
+        priced(decimal(8, 3)),
+        &["INSERT INTO item (price) VALUES ('1.255'), ('12345.000')"],
+    )
+    .await;
+    let small = priced(decimal(4, 1));
+    for database in world.databases() {
+        let before = prices(database).await;
+        let done = migrate(database, &small, Some(Risk::Blocking)).await;
+        assert!(done.applied.is_empty() && !done.left.is_empty());
+        let error = attempt(database, &small, Risk::Destructive).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::ValueOutOfRange, "{error}");
+        assert_eq!(prices(database).await, before);
+        database.execute_raw("DELETE FROM item WHERE id = 2", vec![]).await.unwrap();
+        migrate(database, &small, Some(Risk::Destructive)).await;
+        assert_settled(database, &small).await;
+        assert_eq!(prices(database).await, [[Value::from("1.3")]]);
+    }
+}
+
+#[tokio::test]
+async fn integers_become_decimals_of_a_size() {
+    let world = World::new(priced(number()), &["INSERT INTO item (price) VALUES (5)"]).await;
+    let after = priced(decimal(8, 3));
+    for database in world.databases() {
+        assert!(migrate(database, &after, Some(Risk::Blocking)).await.applied.is_empty());
+        migrate(database, &after, Some(Risk::Destructive)).await;
+        assert_settled(database, &after).await;
+        assert_eq!(prices(database).await, [[Value::from("5.000")]]);
+    }
+}
+
+#[tokio::test]
+async fn numbered_rows_wait_to_be_something_else() {
+    let before = model("Item", vec![id(), text("name")]);
+    let kinds = [ColumnType::Uuid, ColumnType::Date, ColumnType::Boolean];
+    for kind in kinds {
+        let after = models(vec![model(
+            "Item",
+            vec![field("id", kind), text("name"), nullable("note", number())],
+        )]);
+        let seed = &["INSERT INTO item (name) VALUES ('Ann')"];
+        let world = World::new(models(vec![before.clone()]), seed).await;
+        for database in world.databases() {
+            let done = migrate(database, &after, Some(Risk::Blocking)).await;
+            let kept = done.left.iter().all(|it| it.risk == Risk::Destructive);
+            assert!(kept && !done.left.is_empty(), "{}", sql(&done.left));
+            let found = rows(database, "SELECT id, name, note FROM item").await;
+            assert_eq!(found, [[Value::Integer(1), Value::from("Ann"), Value::Null]]);
+            let again = migrate(database, &after, Some(Risk::Blocking)).await;
+            assert!(again.applied.is_empty(), "{}", sql(&again.applied));
+            database.execute_raw("DELETE FROM item", vec![]).await.unwrap();
+            migrate(database, &after, Some(Risk::Destructive)).await;
+            assert_settled(database, &after).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn checks_with_names_like_ours_are_told_apart() {
+    let author = Model {
+        checks: vec![
+            check("author_check", vec![compare("n", Comparison::Greater, 0.into())]),
+            Check { name: None, any_of: vec![vec![compare("n", Comparison::NotEqual, 9.into())]] },
+        ],
+        ..model("Author", vec![id(), field("n", number())])
+    };
+    let schema = models(vec![author]);
+    let world = World::new(schema.clone(), &[]).await;
+    for database in world.databases() {
+        assert_settled(database, &schema).await;
+        for n in [0, 9] {
+            let sql = format!("INSERT INTO author (n) VALUES ({n})");
+            let error = database.execute_raw(&sql, vec![]).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::CheckViolation);
+        }
+    }
+}
