@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from . import _native
@@ -33,38 +33,32 @@ class MigrationStep:
 
 @dataclass(frozen=True)
 class Migration:
-    """What became of a migration. Its text is a script of SQL, with what was applied as comments.
+    """What became of a migration. Its text is its script.
 
     Example:
         >>> import ferro
-        >>> step = ferro.MigrationStep("DROP TABLE t", "drop table", "destructive", "rows go")
-        >>> print(ferro.Migration(applied=(), left=(step,)))
-        -- drop table
-        --   destructive: rows go
-        DROP TABLE t;
+        >>> step = ferro.MigrationStep("DROP TABLE t", "drop table `t`", "destructive", "rows go")
+        >>> ferro.Migration(applied=(), left=(step,)).left[0].risk
+        'destructive'
     """
 
     applied: tuple[MigrationStep, ...]
     """The steps that were applied, in order."""
     left: tuple[MigrationStep, ...]
     """The steps that were not, in order."""
+    script: str = field(default="", repr=False, compare=False)
+    """What is left as a script of SQL, for `sqlite3` or `psql`; what was applied is a comment."""
 
     def __str__(self) -> str:
-        lines = [f"-- applied: {step.description}" for step in self.applied]
-        for step in self.left:
-            lines.append(f"-- {step.description}")
-            if step.reason is not None:
-                lines.append(f"--   {step.risk}: {step.reason}")
-            lines.append(f"{step.sql};")
-        return "\n".join(lines)
+        return self.script
 
 
 async def migrate_database(
     databases: _native.Databases, label: str, models: _native.Models, risk: Risk | None
 ) -> Migration:
     """Give a database what some models say; without a risk, only say what would be done."""
-    applied, left = await databases.migrate(label, models, risk)
-    return Migration(_steps(applied), _steps(left))
+    applied, left, script = await databases.migrate(label, models, risk)
+    return Migration(_steps(applied), _steps(left), script)
 
 
 def _steps(steps: list[tuple[Any, ...]]) -> tuple[MigrationStep, ...]:

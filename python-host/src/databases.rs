@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferro_driver::{ConnectOptions, Migration, PoolOptions, SqliteOptions};
+use ferro_driver::{ConnectOptions, PoolOptions, SqliteOptions};
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::types::{Error, ErrorKind};
 use pyo3::prelude::*;
@@ -91,7 +91,7 @@ impl Databases {
 
     /// Give a database what the models say, as far as a step puts no more at `risk` than that;
     /// without one, nothing is applied. Resolves to what was applied and what was not: tuples of
-    /// SQL, a description, the risk, and the reason for it.
+    /// SQL, a description, the risk, and the reason for it; and to the script of what was not.
     #[pyo3(signature = (label, models, risk))]
     fn migrate<'py>(
         &self,
@@ -107,9 +107,9 @@ impl Databases {
         });
         let (databases, models) = (self.databases.clone(), models.models.clone());
         spawn(py, async move {
-            let Migration { applied, left } =
-                models.migrate(&databases.get(Some(&label))?, risk).await?;
-            Ok((steps(applied), steps(left)))
+            let migration = models.migrate(&databases.get(Some(&label))?, risk).await?;
+            let script = migration.script();
+            Ok((steps(migration.applied), steps(migration.left), script))
         })
     }
 

@@ -1,12 +1,10 @@
 //! `ferro migrate`: from the tables of a database to what a plugin's models say.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use ferro_driver::Migration;
-use ferro_wit::plan::{MigrationStep, Risk};
+use ferro_wit::plan::Risk;
 
 use crate::connect::Connection;
 use crate::failure::{Failure, Stage};
@@ -47,35 +45,7 @@ impl Migrate {
         let migration = host.migrate(&plugin, &connection.label, risk).await;
         host.databases().disconnect_all().await;
         let migration = migration.map_err(|error| Failure::new(Stage::Connect, error))?;
-        print(&script(&migration, risk.is_some()))?;
+        print(&migration.script())?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// A script of SQL, in which what was `applied` is a comment.
-fn script(migration: &Migration, applied: bool) -> String {
-    let Migration { applied: done, left } = migration;
-    if done.is_empty() && left.is_empty() {
-        return "-- nothing to do: the database has what the models say\n".to_owned();
-    }
-    let mut text = String::new();
-    for step in done {
-        let _ = writeln!(text, "-- applied: {}", step.description);
-    }
-    for step in left {
-        let state = if applied { "left: " } else { "" };
-        let _ = writeln!(text, "-- {state}{}{}", step.description, cost(step));
-        let _ = writeln!(text, "{};", step.sql);
-    }
-    text
-}
-
-fn cost(step: &MigrationStep) -> String {
-    let risk = match step.risk {
-        Risk::Safe => return String::new(),
-        Risk::Blocking => "blocking",
-        Risk::Destructive => "destructive",
-    };
-    let reason = step.reason.as_deref().unwrap_or_default();
-    format!("\n--   {risk}: {reason}")
 }

@@ -74,8 +74,8 @@ fn migrate_prints_what_it_would_do_and_does_it_when_told() {
     let app = folder.database();
     let migrate = ["migrate", probe(), &app];
     let script = result(&migrate);
-    assert!(script.starts_with("-- create table "), "{script}");
-    assert!(script.contains("CREATE TABLE "), "{script}");
+    assert!(script.starts_with(".bail on\nBEGIN IMMEDIATE;\n-- create table "), "{script}");
+    assert!(script.contains("CREATE TABLE ") && script.ends_with("COMMIT;"), "{script}");
     let apply = |risk| result(&[&migrate[..], &["--apply", risk]].concat());
     assert!(apply("safe").starts_with("-- applied: create table "));
     let nothing = "-- nothing to do: the database has what the models say";

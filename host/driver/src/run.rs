@@ -7,6 +7,7 @@ mod describe;
 mod keys;
 pub(crate) mod migration;
 pub(crate) mod place;
+mod script;
 pub(crate) mod steps;
 
 use std::borrow::Cow;

@@ -13,8 +13,10 @@ use crate::transaction::state::command;
 const IN_TURNS: &str = "SELECT pg_catalog.pg_advisory_xact_lock(439788663407)";
 
 /// What became of a migration.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Migration {
+    /// The SQL of the steps.
+    pub dialect: Dialect,
     /// The steps that were applied, in order.
     pub applied: Vec<MigrationStep>,
     /// The steps that were not, as more was at risk than was allowed.
@@ -147,7 +149,7 @@ impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
         let steps = (self.plan)(&introspect(transaction, self.questions).await?)?;
         let allowed = |step: &MigrationStep| self.risk.is_some_and(|it| step.risk <= it);
         let (applied, left) = steps.into_iter().partition(allowed);
-        Ok(Migration { applied, left })
+        Ok(Migration { dialect: transaction.dialect(), applied, left })
     }
 
     /// Plans a migration, and applies what may be applied, unless some of that may not run in a
@@ -232,7 +234,7 @@ fn puts_rows_at_risk(steps: &[MigrationStep]) -> bool {
 
 /// Whether a step of SQLite takes no row away, and makes none refer to another: it gives something
 /// another name, or adds or drops a column that no key is about.
-fn changes_no_rows(step: &MigrationStep) -> bool {
+pub(super) fn changes_no_rows(step: &MigrationStep) -> bool {
     step.sql.starts_with("ALTER TABLE ")
 }
 

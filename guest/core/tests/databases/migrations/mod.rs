@@ -6,6 +6,7 @@ mod apply;
 mod names;
 mod others;
 mod risks;
+mod scripts;
 mod values;
 
 use ferro_core::Catalog;

@@ -1,0 +1,159 @@
+//! Migrations as scripts.
+
+use std::fmt::Write as _;
+
+use ferro_wit::plan::{MigrationStep, Risk};
+use ferro_wit::types::Dialect;
+
+use super::migration::{Migration, changes_no_rows};
+
+/// As many rows as refer to none at first may do so at the end: what else the migration does to a
+/// database is undone by the check.
+const COUNT_ORPHANS: &str = r#"
+-- count the rows that refer to none, as foreign keys are not enforced meanwhile
+CREATE TEMP TABLE "ferro orphans" AS
+  SELECT "table" AS child, parent, count(*) AS number FROM pragma_foreign_key_check GROUP BY 1, 2;
+"#;
+
+const CHECK_ORPHANS: &str = r#"
+-- fail if more rows refer to none now
+CREATE TEMP TABLE "ferro check" (child, CONSTRAINT "a row refers to none" CHECK (child IS NULL));
+INSERT INTO "ferro check" SELECT "table" FROM pragma_foreign_key_check AS found GROUP BY "table", parent
+  HAVING count(*) > coalesce((SELECT number FROM "ferro orphans" AS former
+    WHERE former.child = found."table" AND former.parent = found.parent), 0);
+DROP TABLE temp."ferro check";
+DROP TABLE temp."ferro orphans";
+"#;
+
+impl Migration {
+    /// What is left to be done, as a script of SQL for the shell of the database: `sqlite3`, or `psql`.
+    /// What was applied is a comment.
+    ///
+    /// Run as it is, it does what [`Database::migrate`](crate::Database::migrate) would do: all steps in
+    /// one transaction, but for those that may not run in one, which come first; on SQLite without
+    /// foreign keys, which are checked at the end. An error ends the transaction on PostgreSQL. On
+    /// SQLite it ends the shell: `.bail on` says so, which other programs do not take. They have to stop
+    /// at an error by themselves.
+    #[must_use]
+    pub fn script(&self) -> String {
+        let Self { dialect, applied, left } = self;
+        let mut script = String::new();
+        for step in applied {
+            let _ = writeln!(script, "-- applied: {}", comment(&step.description));
+        }
+        if left.is_empty() {
+            if applied.is_empty() {
+                script.push_str("-- nothing to do: the database has what the models say\n");
+            }
+            return script;
+        }
+        let (steps, alone): (Vec<_>, Vec<_>) = left.iter().partition(|it| it.transactional);
+        for step in alone {
+            write_step(&mut script, step);
+        }
+        match dialect {
+            _ if steps.is_empty() => {}
+            Dialect::Postgres => {
+                script.push_str("BEGIN;\n");
+                steps.iter().for_each(|step| write_step(&mut script, step));
+                script.push_str("COMMIT;\n");
+            }
+            Dialect::Sqlite => write_sqlite(&mut script, &steps),
+        }
+        script
+    }
+}
+
+fn write_sqlite(script: &mut String, steps: &[&MigrationStep]) {
+    if steps.iter().any(|it| it.sql.contains("ferro_")) {
+        script.push_str(
+            "-- some of it takes functions and collations that only Ferro's own connections have\n",
+        );
+    }
+    // Safe steps only add.
+    let relaxed = steps.iter().any(|it| it.risk > Risk::Safe);
+    script.push_str(".bail on\n");
+    if relaxed {
+        script.push_str("PRAGMA foreign_keys = OFF;\n");
+    }
+    script.push_str("BEGIN IMMEDIATE;\n");
+    // Tables have their names when the rows are counted.
+    let names = steps.iter().take_while(|it| changes_no_rows(it)).count();
+    let (names, rest) = steps.split_at(names);
+    names.iter().for_each(|step| write_step(script, step));
+    let checked = relaxed && !rest.is_empty();
+    if checked {
+        script.push_str(COUNT_ORPHANS.trim_start());
+    }
+    rest.iter().for_each(|step| write_step(script, step));
+    if checked {
+        script.push_str(CHECK_ORPHANS.trim_start());
+    }
+    script.push_str("COMMIT;\n");
+    if relaxed {
+        script.push_str("PRAGMA foreign_keys = ON;\n");
+    }
+}
+
+fn write_step(script: &mut String, step: &MigrationStep) {
+    let _ = writeln!(script, "-- {}", comment(&step.description));
+    if let Some(reason) = &step.reason {
+        let risk = match step.risk {
+            Risk::Safe => "safe",
+            Risk::Blocking => "blocking",
+            Risk::Destructive => "destructive",
+        };
+        let _ = writeln!(script, "--   {risk}: {}", comment(reason));
+    }
+    // What others wrote may end in a comment.
+    let last = step.sql.lines().last().unwrap_or_default();
+    let end = if last.contains("--") { "\n;" } else { ";" };
+    let _ = writeln!(script, "{}{end}", step.sql);
+}
+
+/// A text that cannot leave its line.
+fn comment(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(sql: &str, risk: Risk, transactional: bool) -> MigrationStep {
+        let reason = (risk > Risk::Safe).then(|| "a reason\n.shell x".to_owned());
+        let (sql, description) = (sql.to_owned(), "what it does\nDROP".to_owned());
+        MigrationStep { sql, description, risk, reason, transactional }
+    }
+
+    #[test]
+    fn what_may_not_run_in_a_transaction_comes_first() {
+        let left = vec![
+            step("CREATE TABLE a (n integer)", Risk::Safe, true),
+            step("ALTER TYPE e ADD VALUE 'x'", Risk::Safe, false),
+            step("DROP TABLE b -- gone", Risk::Destructive, true),
+        ];
+        let migration = Migration { dialect: Dialect::Postgres, applied: vec![], left };
+        assert_eq!(
+            migration.script(),
+            "-- what it does\u{fffd}DROP\nALTER TYPE e ADD VALUE 'x';\n\
+             BEGIN;\n\
+             -- what it does\u{fffd}DROP\nCREATE TABLE a (n integer);\n\
+             -- what it does\u{fffd}DROP\n--   destructive: a reason\u{fffd}.shell x\n\
+             DROP TABLE b -- gone\n;\n\
+             COMMIT;\n"
+        );
+    }
+
+    #[test]
+    fn what_was_applied_is_a_comment() {
+        let applied = vec![step("CREATE TABLE a (n)", Risk::Safe, true)];
+        let mut migration = Migration { dialect: Dialect::Sqlite, applied, left: vec![] };
+        assert_eq!(migration.script(), "-- applied: what it does\u{fffd}DROP\n");
+        migration.left.append(&mut migration.applied);
+        assert_eq!(
+            migration.script(),
+            ".bail on\nBEGIN IMMEDIATE;\n-- what it does\u{fffd}DROP\nCREATE TABLE a (n);\nCOMMIT;\n"
+        );
+    }
+}
