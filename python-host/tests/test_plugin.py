@@ -527,10 +527,10 @@ async def test_what_a_plugin_is_not_told_is_in_the_log(
 ) -> None:
     await ferro.connect(url, "other")
     plugin = await load("ferro-example-atlas")
-    with pytest.raises(ferro.PluginError) as raised:
+    with pytest.raises(ferro.DeniedError) as raised:
         await plugin.call("summary", tenant=EVERYTHING)
     assert "other" not in str(raised.value)
-    await ferro.fetch_one("select 1")
+    await ferro.fetch_one("select 1", using="other")
     (record,) = (it for it in caplog.records if it.name == "ferro.native")
     assert record.levelno == logging.WARNING
     assert 'tenant="owner" database="app"' in record.getMessage()
