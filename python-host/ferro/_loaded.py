@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._edge import Edge
 from ._select import Select
 from ._write import loaded
-from .exceptions import DoesNotExist, NotLoaded
+from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -100,8 +100,7 @@ def forget(row: Model, edge: Edge) -> None:
 
 
 async def load_row(row: Model, edge: Edge) -> Any:
-    key = own_key(row, edge)
-    equal = dict(zip(edge.target_fields, key, strict=True))
+    equal = dict(zip(edge.target_fields, whole_key(row, edge), strict=True))
     query: Select[Any] = Select(edge.target.model, edge.target, origin_of(row))
     found = await query.where(**equal).one_or_none()
     if found is None and edge.holds_key:
@@ -118,3 +117,11 @@ def origin_of(row: Model) -> str | None:
 
 def own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
     return tuple(row.__dict__[name] for name in edge.source_fields)
+
+
+def whole_key(row: Model, edge: Edge) -> tuple[Any, ...]:
+    """The key by which rows of the other end are found: None in it would find those of nobody."""
+    key = own_key(row, edge)
+    if None in key:
+        raise InvalidQuery(f"`{edge}`: this `{edge.source.label}` has no key yet: save it first")
+    return key

@@ -10,7 +10,17 @@ from ._bulk import insert_many
 from ._edge import Edge
 from ._expression import all_of
 from ._forced import forced_values
-from ._loaded import NO_ROW, NoRow, Unloaded, cached, forget, origin_of, own_key, remember
+from ._loaded import (
+    NO_ROW,
+    NoRow,
+    Unloaded,
+    cached,
+    forget,
+    origin_of,
+    own_key,
+    remember,
+    whole_key,
+)
 from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Table
@@ -65,12 +75,7 @@ class RelatedRows(Select[M]):
         return back.any(**dict(zip(edge.source_fields, key, strict=True)))
 
     def _key(self) -> tuple[Any, ...]:
-        key = tuple(self._row.__dict__[name] for name in self._edge.source_fields)
-        if None in key:
-            raise InvalidQuery(
-                f"`{self._edge}`: this `{self._edge.source.label}` has no key yet: save it first"
-            )
-        return key
+        return whole_key(self._row, self._edge)
 
     def _plain(self) -> Select[M]:
         if self._condition is None:
