@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ._nesting import Nesting
 from .exceptions import InvalidQuery
 
 if TYPE_CHECKING:
     from ._table import Table
-
-_current: ContextVar[Session | None] = ContextVar("ferro_session", default=None)
 
 
 class Session:
@@ -26,7 +24,6 @@ class Session:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[Any, ...], Any] = {}
-        self._outer: Session | None = None
         self._entered = False
         self._ended = False
 
@@ -79,8 +76,7 @@ class Session:
         if self._entered:
             raise InvalidQuery("a session is used once: call `ferro.session()` again")
         self._entered = True
-        self._outer = _current.get()
-        _current.set(self)
+        _blocks.enter(self)
         return self
 
     async def __aexit__(
@@ -89,9 +85,12 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _current.set(self._outer)
         self._ended = True
+        _blocks.leave(self)
         self._rows.clear()
+
+
+_blocks: Nesting[Session] = Nesting("ferro_session", lambda it: not it._ended)
 
 
 def session() -> Session:
@@ -119,7 +118,7 @@ def session() -> Session:
 
 def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> list[Any]:
     """The objects of rows: those of the session, if there is one; see `Session.merge`."""
-    current = _innermost()
+    current = _blocks.current()
     if current is None:
         return rows
     return [current.merge(label, table, row, whole=whole) for row in rows]
@@ -127,7 +126,7 @@ def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> 
 
 def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
     """Rows are new: whoever had their keys is gone."""
-    current = _innermost()
+    current = _blocks.current()
     if current is not None:
         for row in rows:
             current.keep(label, table, row)
@@ -135,42 +134,27 @@ def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
     """What is known of rows is to be this: those whose key is another one go to its place."""
-    if _innermost() is None:
+    if _blocks.current() is None:
         return
     places = [table.places[it.name] for it in table.keys]
     for row, now in zip(rows, known, strict=True):
         before: tuple[Any, ...] = getattr(row, "_ferro_loaded", ())
         if len(before) > 1 and any(before[place] != now[place] for place in places):
             former = _at(before[0], table, tuple(before[place] for place in places))
-            for session in _sessions():
+            for session in _blocks.all():
                 session.move(now[0], table, row, former)
 
 
 def forget(label: str) -> None:
     """What was read on a connection may never have been."""
-    for session in _sessions():
+    for session in _blocks.all():
         session.forget(label)
 
 
 def drop(row: Any) -> None:
     """A row is gone."""
-    for session in _sessions():
+    for session in _blocks.all():
         session.drop(row)
-
-
-def _innermost() -> Session | None:
-    """The session that this code is in. A task that was started inside may outlive it."""
-    current = _current.get()
-    while current is not None and current._ended:
-        current = current._outer
-    return current
-
-
-def _sessions() -> Iterator[Session]:
-    current = _innermost()
-    while current is not None:
-        yield current
-        current = current._outer
 
 
 def _place(label: str, table: Table, row: Any) -> tuple[Any, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, get_args
 
@@ -12,13 +11,12 @@ from ._argument import check, check_choice
 from ._engine import contexts, engine
 from ._identity import forget
 from ._memory import Memory
+from ._nesting import Nesting
 from ._registry import registry
 from ._scope import Scope, current_scope
 from .exceptions import ConfigurationError, FerroError, InvalidQuery, TransactionError
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
-
-_current: ContextVar[Transaction | None] = ContextVar("ferro_transaction", default=None)
 
 
 class Transaction:
@@ -39,8 +37,6 @@ class Transaction:
         self._using = using
         self._options = options
         self._parent: Transaction | None = None
-        self._before: Transaction | None = None
-        """The one that this task was in."""
         self._outer: Transaction | None = None
         """The one that this is a savepoint of, if it was passed: else this task's."""
         self._owner: asyncio.Task[object] | None = None
@@ -93,7 +89,6 @@ class Transaction:
             raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
         self._owner = asyncio.current_task()
         self._scope = current_scope()
-        self._before = _current.get()
         parent = self._outer or current()
         if parent is not None:
             parent.admit(self._using)
@@ -108,7 +103,7 @@ class Transaction:
             self._label, session = engine.open(self._using, current_scope())
             self._session = await session.begin(**self._options)
         self._parent = parent
-        _current.set(self)
+        _blocks.enter(self)
         return self
 
     def _check_savepoint(self) -> None:
@@ -128,8 +123,7 @@ class Transaction:
     ) -> None:
         session = self._open()
         self._session = None
-        # Not its parent: that may be a transaction of another task, which was passed.
-        _current.set(self._before)
+        _blocks.leave(self)
         committed = False
         try:
             if kind is None:
@@ -148,6 +142,8 @@ class Transaction:
             self.memory.clear()
 
 
+_blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._session is not None)
+
 Using = str | Transaction | None
 """Where an operation runs, as callers say it: on a connection, or in a transaction."""
 
@@ -163,10 +159,7 @@ async def _undo(session: _native.Session) -> None:
 
 def current() -> Transaction | None:
     """The innermost transaction that this task is in."""
-    transaction = _current.get()
-    while transaction is not None and not transaction.belongs_to_this_task():
-        transaction = transaction._parent
-    return transaction
+    return next((it for it in _blocks.all() if it.belongs_to_this_task()), None)
 
 
 def block(using: str | Transaction | None) -> Transaction | None:
