@@ -12,6 +12,9 @@ from .exceptions import InvalidQuery
 if TYPE_CHECKING:
     from ._table import Table
 
+_Place = tuple[Any, ...]
+"""What names a row: its connection, the scope, its table and its key."""
+
 
 class Session:
     """A block in which one row is one object; made by `ferro.session`.
@@ -23,7 +26,9 @@ class Session:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[Any, ...], Any] = {}
+        self._rows: dict[_Place, Any] = {}
+        self._places: dict[int, tuple[_Place, ...]] = {}
+        """Where each of the rows is, by its `id`: almost always at one place."""
         self._entered = False
         self._ended = False
 
@@ -36,11 +41,12 @@ class Session:
     def clear(self) -> None:
         """Forget all rows: the next query makes new objects."""
         self._rows.clear()
+        self._places.clear()
 
     def forget(self, label: str) -> None:
         """Forget the rows of a connection."""
-        for key in [key for key in self._rows if key[0] == label]:
-            del self._rows[key]
+        for place in [place for place in self._rows if place[0] == label]:
+            self._take(place)
 
     def merge(self, label: str, table: Table, row: Any, *, whole: bool = False) -> Any:
         """The object of a row: the one that is known, with what the database has now.
@@ -49,7 +55,11 @@ class Session:
         """
         from ._write import changed_fields
 
-        known = self._rows.setdefault(_place(label, table, row), row)
+        place = _place(label, table, row)
+        known = self._rows.get(place)
+        if known is None:
+            self._put(place, row)
+            return row
         if known is not row and (whole or not changed_fields(table, known)):
             known.__dict__.update(row.__dict__)
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
@@ -57,20 +67,36 @@ class Session:
 
     def keep(self, label: str, table: Table, row: Any) -> None:
         """Take in the object of a row that is new, or has another key."""
-        self._rows[_place(label, table, row)] = row
+        place = _place(label, table, row)
+        self._take(place)
+        self._put(place, row)
 
-    def move(self, label: str, table: Table, row: Any, before: tuple[Any, ...]) -> None:
+    def move(self, label: str, table: Table, row: Any, before: _Place) -> None:
         """A row has another key: it is the object there now, and so is a copy of the object."""
-        former = self._rows.pop(before, None) is not None
+        former = self._take(before)
         if self.drop(row) or former:
             self.keep(label, table, row)
 
     def drop(self, row: Any) -> bool:
         """Let go of an object; whether it was there."""
-        places = [place for place, known in self._rows.items() if known is row]
+        places = self._places.pop(id(row), ())
         for place in places:
             del self._rows[place]
         return bool(places)
+
+    def _put(self, place: _Place, row: Any) -> None:
+        self._rows[place] = row
+        self._places[id(row)] = (*self._places.get(id(row), ()), place)
+
+    def _take(self, place: _Place) -> bool:
+        """Let go of the object at a place; whether there was one."""
+        row = self._rows.pop(place, None)
+        if row is None:
+            return False
+        others = tuple(it for it in self._places.pop(id(row)) if it != place)
+        if others:
+            self._places[id(row)] = others
+        return True
 
     async def __aenter__(self) -> Session:
         if self._entered:
@@ -87,7 +113,7 @@ class Session:
     ) -> None:
         self._ended = True
         _blocks.leave(self)
-        self._rows.clear()
+        self.clear()
 
 
 _blocks: Nesting[Session] = Nesting("ferro_session", lambda it: not it._ended)
@@ -157,12 +183,12 @@ def drop(row: Any) -> None:
         session.drop(row)
 
 
-def _place(label: str, table: Table, row: Any) -> tuple[Any, ...]:
+def _place(label: str, table: Table, row: Any) -> _Place:
     """What names a row in a session."""
     return _at(label, table, tuple(row.__dict__[it.name] for it in table.keys))
 
 
-def _at(label: str, table: Table, key: tuple[Any, ...]) -> tuple[Any, ...]:
+def _at(label: str, table: Table, key: tuple[Any, ...]) -> _Place:
     from ._scope import current_scope
 
     return label, current_scope(), table.name, key

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 import ferro
+from ferro._connected import table_of
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -168,3 +170,17 @@ async def test_a_task_that_outlives_its_session_is_in_none() -> None:
     is_over.set()
     assert not await task
     assert len(outer) == 0
+
+
+async def test_deleting_and_moving_many_rows_takes_no_walk_over_all() -> None:
+    table = table_of(User)
+    session = ferro.session()
+    users = [User(id=key, name="x") for key in range(20_000)]
+    for user in users:
+        session.keep("default", table, user)
+    began = time.perf_counter()
+    for user in users:
+        assert session.drop(user)
+    assert time.perf_counter() - began < 2
+    assert not session.drop(users[0])
+    assert len(session) == 0
