@@ -11,6 +11,7 @@ whether a variant is tagged: here is where that is taken care of.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wasmtime.component import (
@@ -62,23 +63,31 @@ class Mismatch(Exception):
     """A Python value is not what the type takes."""
 
 
-def lift(kind: ValType) -> Convert:
-    """From wasmtime-py's value of a type to plain Python."""
+def lift(kind: ValType, *, snake_case: bool = False) -> Convert:
+    """From wasmtime-py's value of a type to plain Python.
+
+    Fields of records are named as in the WIT, or in snake case; cases of variants as in the WIT.
+    """
+    inner = partial(lift, snake_case=snake_case)
     if isinstance(kind, RecordType):
-        fields = [(name, lift(field)) for name, field in kind.fields]
-        return lambda record: {name: take(getattr(record, name)) for name, take in fields}
+        fields = [
+            (name, name.replace("-", "_") if snake_case else name, inner(field))
+            for name, field in kind.fields
+        ]
+        return lambda record: {given: take(getattr(record, it)) for it, given, take in fields}
     if isinstance(kind, ListType):
         if isinstance(kind.element, U8):
             return _same
-        element = lift(kind.element)
+        element = inner(kind.element)
         return _same if element is _same else lambda items: [element(item) for item in items]
     if isinstance(kind, TupleType):
-        elements = [lift(element) for element in kind.elements]
+        elements = [inner(element) for element in kind.elements]
         return lambda items: [take(it) for take, it in zip(elements, items, strict=True)]
     if isinstance(kind, OptionType):
-        return _lift_option(kind)
+        return _lift_option(kind, inner(kind.payload))
     if isinstance(kind, (VariantType, ResultType)):
-        return _lift_variant(kind)
+        cases = {name: None if it is None else inner(it) for name, it in _cases(kind).items()}
+        return _lift_variant(kind, cases)
     return _same
 
 
@@ -117,8 +126,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _lift_option(kind: OptionType) -> Convert:
-    payload = lift(kind.payload)
+def _lift_option(kind: OptionType, payload: Convert) -> Convert:
     if kind._tagged():
         return lambda option: None if option.tag == "none" else payload(option.payload)
     return lambda option: None if option is None else payload(option)
@@ -130,10 +138,7 @@ def _cases(kind: VariantType | ResultType) -> dict[str, ValType | None]:
     return dict(kind.cases)
 
 
-def _lift_variant(kind: VariantType | ResultType) -> Convert:
-    cases = {
-        name: None if payload is None else lift(payload) for name, payload in _cases(kind).items()
-    }
+def _lift_variant(kind: VariantType | ResultType, cases: dict[str, Convert | None]) -> Convert:
     if kind._tagged():
 
         def lift_tagged(variant: Variant) -> Any:

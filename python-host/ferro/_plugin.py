@@ -140,9 +140,10 @@ class Plugin:
         """Call a function that the component exports, for a tenant; without one, with no grants.
 
         Records are dicts with snake_case keys, variants the name of a case or a dict of name and
-        payload, enums texts, options None or the value. An error that the function returns is
-        raised: as the exception of its kind if it is ferro's own, else as `PluginError` with the
-        `value`. A function of an exported interface is `interface#function`.
+        payload, enums texts, options None or the value; cases are named as in the WIT. An error
+        that the function returns is raised: as the exception of its kind if it is ferro's own, else
+        as `PluginError` with the `value`. A function of an exported interface is
+        `interface#function`.
 
         Raises `PluginTrap` if the plugin breaks off, as it does for want of memory too,
         `QueryTimeout` if the deadline passes, and `LimitError` if it reaches another limit:
@@ -382,7 +383,7 @@ def _result(export: str, kind: FuncType, result: Any) -> Any:
     """The result as plain Python; an error is raised."""
     if kind.result is None:
         return None
-    plain = _snake_case(lift(kind.result)(result))
+    plain = lift(kind.result, snake_case=True)(result)
     if not isinstance(kind.result, ResultType):
         return plain
     if plain == "ok":
@@ -401,11 +402,3 @@ def _is_ferros(value: Any) -> TypeGuard[dict[str, Any]]:
         return False
     fits = all(isinstance(value[name], kinds) for name, kinds in _ERROR.items())
     return fits and value["kind"] in BY_KIND
-
-
-def _snake_case(plain: Any) -> Any:
-    if isinstance(plain, dict):
-        return {name.replace("-", "_"): _snake_case(value) for name, value in plain.items()}
-    if isinstance(plain, list):
-        return [_snake_case(item) for item in plain]
-    return plain
