@@ -68,7 +68,7 @@ class FerroError(Exception):
     """The kind of the error in the WIT: `unique-violation`. Four kinds are Python's own:
     `transaction`, `multiple-objects`, `plugin` and `plugin-trap`."""
     code: str | None = None
-    """SQLSTATE, or SQLite's extended result code by its name."""
+    """SQLSTATE, or SQLite's extended result code by its name, or one of Ferro's own."""
     constraint: str | None = None
     table: str | None = None
     column: str | None = None
@@ -487,6 +487,12 @@ BY_KIND: dict[str, type[FerroError]] = {
 }
 """The class of each kind of error in the WIT."""
 
+BY_CODE: dict[str | None, type[FerroError]] = {
+    "FERRO_POOL_TIMEOUT": PoolTimeout,
+    "FERRO_TRANSACTION_ENDED": TransactionError,
+}
+"""The classes that tell more than a kind does, by the codes of Ferro's own."""
+
 
 def from_native(
     kind: str,
@@ -503,10 +509,7 @@ def from_native(
         >>> from_native("denied", "no", None, None, None, None, False)
         DeniedError('no')
     """
-    cls = BY_KIND.get(kind, InternalError)
-    if cls is BusyError and retryable and code is None:
-        # No database said so, and waiting helps: it was the pool.
-        cls = PoolTimeout
+    cls = BY_CODE.get(code) or BY_KIND.get(kind, InternalError)
     error = cls(message)
     error.kind = kind
     error.code = code

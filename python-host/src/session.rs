@@ -109,6 +109,7 @@ type Shared = OwnedRwLockReadGuard<Option<ferro_session::Session>, ferro_session
 
 fn ended() -> Error {
     Error::new(ErrorKind::InvalidQuery, "this transaction has ended: begin another one")
+        .with_code(Error::TRANSACTION_ENDED)
 }
 
 fn running() -> Error {

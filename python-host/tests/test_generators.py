@@ -25,10 +25,10 @@ async def in_a_session() -> AsyncGenerator[None, None]:
 async def test_y4_a_generator_that_ends_leaves_the_task_in_its_own_transaction() -> None:
     rows = in_a_transaction()
     await anext(rows)
-    with pytest.raises(ferro.FerroError):
+    with pytest.raises(ferro.TransactionError):
         async with ferro.transaction():
             await rows.aclose()
-            with pytest.raises(ferro.FerroError):
+            with pytest.raises(ferro.TransactionError):
                 await User.create(name="never outside of a transaction")
     assert await User.select().count() == 0
     async with ferro.transaction():

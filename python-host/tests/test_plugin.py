@@ -300,7 +300,7 @@ async def test_p4_calls_of_a_tenant_share_its_limits(probe: ferro.Plugin) -> Non
         *(probe.call("spin", tenant=few) for _ in range(4)), return_exceptions=True
     )
     kinds = sorted(type(it).__name__ for it in ends)
-    assert kinds == ["PoolTimeout", "PoolTimeout", "QueryTimeout", "QueryTimeout"], ends
+    assert kinds == ["BusyError", "BusyError", "QueryTimeout", "QueryTimeout"], ends
     # One connection for all of its calls: who has it keeps the others waiting.
     one = greedy(connections=1)
     add = "ferro:test/notes#add"

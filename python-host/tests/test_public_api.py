@@ -62,10 +62,11 @@ def test_every_kind_of_error_has_a_class() -> None:
 
 
 def test_a_busy_pool_is_told_from_a_busy_database() -> None:
-    pool = exceptions.from_native("busy", "", None, None, None, None, True)
+    pool = exceptions.from_native("busy", "", "FERRO_POOL_TIMEOUT", None, None, None, True)
     lock = exceptions.from_native("busy", "", "SQLITE_BUSY", None, None, None, True)
+    limit = exceptions.from_native("busy", "", None, None, None, None, True)
     assert type(pool) is ferro.PoolTimeout
-    assert type(lock) is ferro.BusyError
+    assert type(lock) is type(limit) is ferro.BusyError
 
 
 @pytest.mark.parametrize("name", ["UniqueViolation", "PluginError", "QueryError"])

@@ -467,7 +467,7 @@ async def test_what_a_cancelled_block_or_a_failed_commit_undid_is_written_again(
     await ben.save()
     assert (await User.get(ada.id)).age == 1
     ada.age = 2
-    with pytest.raises(ferro.InvalidQuery, match="ended"):
+    with pytest.raises(ferro.TransactionError, match="ended"):
         async with ferro.transaction() as transaction:
             await ada.save()
             await ben.delete()

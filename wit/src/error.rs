@@ -18,6 +18,23 @@ impl Error {
             retryable: false,
         }
     }
+
+    /// The code where all connections of a pool were in use for too long.
+    pub const POOL_TIMEOUT: &str = "FERRO_POOL_TIMEOUT";
+    /// The code where a transaction has ended already.
+    pub const TRANSACTION_ENDED: &str = "FERRO_TRANSACTION_ENDED";
+
+    /// The same with a code, one of Ferro's own.
+    #[must_use]
+    pub fn with_code(self, code: &str) -> Self {
+        Self { code: Some(code.to_owned()), ..self }
+    }
+
+    /// Whether a database gave the code: not where there is none, or it is one of Ferro's own.
+    #[must_use]
+    pub fn is_from_database(&self) -> bool {
+        self.code.as_deref().is_some_and(|it| !it.starts_with("FERRO_"))
+    }
 }
 
 impl fmt::Display for Error {

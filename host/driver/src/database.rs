@@ -335,6 +335,7 @@ impl Inner {
                     self.name, self.acquire_timeout, self.max
                 ),
             )
+            .with_code(Error::POOL_TIMEOUT)
         }
     }
 

@@ -64,6 +64,7 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
         E::PoolTimedOut => Error {
             retryable: true,
             ..Error::new(ErrorKind::Busy, "no connection of the pool was free in time")
+                .with_code(Error::POOL_TIMEOUT)
         },
         E::PoolClosed => closed(),
         E::WorkerCrashed => {

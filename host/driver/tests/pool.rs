@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ferro_driver::{ConnectOptions, Database, Databases, Stats};
 use ferro_test_support::postgres::{self, Server};
 use ferro_wit::plan::Effect;
-use ferro_wit::types::{ErrorKind, ScalarType, Value};
+use ferro_wit::types::{Error, ErrorKind, ScalarType, Value};
 
 use support::{connect, eventually, no_options, one, options, run};
 
@@ -72,6 +72,7 @@ async fn p4_waiting_ends_in_busy_which_names_the_pool() {
         let holder = database.begin(no_options()).await.unwrap();
         let error = database.check().await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+        assert_eq!(error.code.as_deref(), Some(Error::POOL_TIMEOUT));
         for part in ["`books`", "1.5s", "all 1"] {
             assert!(error.message.contains(part), "{error}");
         }

@@ -44,13 +44,13 @@ fn is_about_the_call(error: &Error) -> bool {
         ErrorKind::TypeMismatch,
         ErrorKind::ValueOutOfRange,
     ];
-    error.code.is_none() && error.table.is_none() && kinds.contains(&error.kind)
+    !error.is_from_database() && error.table.is_none() && kinds.contains(&error.kind)
 }
 
 /// The driver cannot read a value of a column in the scope: its message is Ferro's, and tells of a row
 /// of the caller's what the caller reads.
 fn is_about_a_value(error: &Error, visible_column: Option<&str>) -> bool {
-    error.kind == ErrorKind::DecodeFailed && error.code.is_none() && visible_column.is_some()
+    error.kind == ErrorKind::DecodeFailed && !error.is_from_database() && visible_column.is_some()
 }
 
 fn is_table(model: &Model, table: &str) -> bool {

@@ -144,7 +144,7 @@ async fn failure<L: Future<Output = Result<(), Error>>>(
             // It works for us, so it will for the pool.
             Ok(()) => {}
             // The server is starting, or has too many guests: that passes.
-            Err(error) if error.retryable && error.code.is_some() => last = Some(error),
+            Err(error) if error.retryable && error.is_from_database() => last = Some(error),
             Err(error) => return Some(error),
         }
         pause *= 2;

@@ -366,6 +366,7 @@ fn busy(message: &str) -> Error {
 
 fn ended() -> Error {
     Error::new(ErrorKind::InvalidQuery, "the transaction has ended: begin another one")
+        .with_code(Error::TRANSACTION_ENDED)
 }
 
 fn aborted(error: &Error) -> Error {
