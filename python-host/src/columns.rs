@@ -80,7 +80,12 @@ fn read_scalars<'py>(py: Python<'py>, scalars: &Scalars, name: &str) -> PyResult
         Elements::Integer(it) => reader.each(it, |it| it.into_bound_py_any(py)),
         Elements::Float(it) => reader.each(it, |it| it.into_bound_py_any(py)),
         Elements::Text(it) => reader.texts(it, |text| Ok(PyString::new(py, text).into_any())),
-        Elements::Json(it) => reader.texts(it, |text| json::read(py, text)),
+        Elements::Json(it) => reader.texts(it, |text| {
+            json::read(py, text).map_err(|raised| {
+                let reason = raised.value(py);
+                undecodable(py, name, &format!("a document that cannot be read: {reason}"))
+            })
+        }),
         Elements::Decimal(it) => {
             let decimal = decimal(py)?;
             reader.texts(it, |text| decimal.call1((text,)))

@@ -9,8 +9,8 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::values::utf8;
 
-/// Deeper documents are refused: the walk is recursive, and so are the databases' parsers.
-const DEEPEST: usize = 512;
+/// Deeper documents are refused: `read`, which is Pydantic's parser, would give up on them.
+const DEEPEST: usize = 200;
 
 /// The text of a document made of dicts with `str` keys, lists, tuples, strings, finite numbers,
 /// booleans and None.
@@ -21,12 +21,6 @@ pub(crate) fn write(object: &Bound<'_, PyAny>) -> Result<String, Error> {
 }
 
 fn write_into(text: &mut String, object: &Bound<'_, PyAny>, depth: usize) -> Result<(), Error> {
-    if depth > DEEPEST {
-        return Err(Error::new(
-            ErrorKind::ValueOutOfRange,
-            format!("takes a JSON document of at most {DEEPEST} levels"),
-        ));
-    }
     if object.is_none() {
         text.push_str("null");
     } else if let Ok(it) = object.cast::<PyBool>() {
@@ -82,6 +76,7 @@ fn write_string(text: &mut String, string: &str) {
 }
 
 fn write_dict(text: &mut String, dict: &Bound<'_, PyDict>, depth: usize) -> Result<(), Error> {
+    check_depth(depth)?;
     text.push('{');
     for (index, (key, value)) in dict.iter().enumerate() {
         if index > 0 {
@@ -98,6 +93,7 @@ fn write_dict(text: &mut String, dict: &Bound<'_, PyDict>, depth: usize) -> Resu
 }
 
 fn write_list(text: &mut String, list: &Bound<'_, PyAny>, depth: usize) -> Result<(), Error> {
+    check_depth(depth)?;
     text.push('[');
     let items = list.try_iter().map_err(|_| not_json("a list that cannot be iterated"))?;
     for (index, item) in items.enumerate() {
@@ -109,6 +105,15 @@ fn write_list(text: &mut String, list: &Bound<'_, PyAny>, depth: usize) -> Resul
     }
     text.push(']');
     Ok(())
+}
+
+/// Of a dict or a list, inside of how many others it is.
+fn check_depth(depth: usize) -> Result<(), Error> {
+    if depth < DEEPEST {
+        return Ok(());
+    }
+    let message = format!("takes a JSON document of at most {DEEPEST} levels");
+    Err(Error::new(ErrorKind::ValueOutOfRange, message))
 }
 
 fn not_json(found: &str) -> Error {

@@ -172,6 +172,37 @@ async def test_what_is_no_json_is_refused() -> None:
         await Everything.create(document={"a": deep})
 
 
+async def test_the_deepest_document_that_can_be_written_can_be_read() -> None:
+    deepest: Any = {"a": "end"}
+    for _ in range(99):
+        deepest = {"a": [deepest]}
+    assert str(deepest).count("{") + str(deepest).count("[") == 199
+    row = await Everything.create(document={"a": deepest})
+    await Everything.bulk_create([Everything(document={"a": deepest})])
+    assert [it.document for it in await Everything.all()] == [{"a": deepest}] * 2
+    found = await Everything.get(row.id)
+    part = found.document
+    while isinstance(part, dict) and isinstance(part["a"], list):
+        part = part["a"][0]
+    assert isinstance(part, dict)
+    found.document = {"a": [deepest]}
+    with pytest.raises(ferro.ValueOutOfRange, match="at most 200 levels"):
+        await found.save()
+    await found.refresh()
+    assert found.document == {"a": deepest}
+
+
+async def test_a_deeper_document_of_others_is_a_decode_error_that_names_it(dialect: str) -> None:
+    await Everything.create(document={})
+    cast = "::jsonb" if dialect == "postgres" else ""
+    await ferro.execute(f"update everything set document = ?{cast}", "[" * 300 + "]" * 300)
+    with pytest.raises(ferro.DecodeError, match="`document` holds a document that .* `id` is 1"):
+        await Everything.all()
+    with pytest.raises(ferro.DecodeError, match="cannot be read: recursion limit"):
+        await Everything.select("document")
+    assert await Everything.select().delete() == 1
+
+
 async def test_values_out_of_range_are_errors_before_the_database() -> None:
     with pytest.raises(ferro.ValueOutOfRange, match="`Everything.integer` takes an int of at most"):
         await Everything.create(integer=2**63)
