@@ -45,7 +45,14 @@ class Structure:
         self._validate = partial(
             self._adapter.validate_python, strict=False, by_name=True, by_alias=self._alias_first
         )
-        self.decode = self._validate if self._alias_first else self._by_name
+        self._read = self._validate if self._alias_first else self._by_name
+
+    def decode(self, document: Any) -> Any:
+        """The value of a document; a `ValueError` says what is wrong where, without the values."""
+        try:
+            return self._read(document)
+        except pydantic.ValidationError as error:
+            raise ValueError(_faults(error)) from None
 
     def encode(self, value: Any) -> Any:
         """The document of a value; only one that can be read back.
@@ -58,11 +65,11 @@ class Structure:
             try:
                 document = self._dump(value, warnings="error")
                 if self._has_dicts:
-                    self.decode(document)
+                    self._read(document)
             except PydanticSerializationError:
                 # A part is not what its type says, which may do all the same, as a dict does for
                 # the model that it makes.
-                read = self.decode(self._dump(value, warnings="none"))
+                read = self._read(self._dump(value, warnings="none"))
                 document = self._dump(read, warnings="none")
         except pydantic.ValidationError as error:
             raise TypeMismatch(

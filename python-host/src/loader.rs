@@ -305,7 +305,8 @@ fn decoded<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     decode.call1((document,)).map_err(|raised| {
         let py = decode.py();
-        let message = format!("column `{column}` holds a document of another shape: {raised}");
+        let reason = raised.value(py);
+        let message = format!("column `{column}` holds a document of another shape: {reason}");
         let mut error = Error::new(ErrorKind::DecodeFailed, message);
         error.column = Some(column.to_owned());
         exception(py, &error)

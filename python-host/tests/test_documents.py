@@ -276,3 +276,16 @@ async def test_a_document_of_another_shape_is_a_decode_error_in_values_too() -> 
     with pytest.raises(ferro.DecodeError, match="`House.street` holds a doc") as raised:
         await House.select("street").all()
     assert raised.value.column == "street"
+
+
+async def test_what_is_wrong_with_a_document_is_told_without_its_values() -> None:
+    await House.create(street=Street(name="x"))
+    await ferro.execute("""update documents_house set street = '{"name": ["secret"]}'""")
+    for query in (House.select("street").all(), House.all()):
+        with pytest.raises(ferro.DecodeError) as raised:
+            await query
+        message = str(raised.value)
+        assert "another shape: `name`: Input should be a valid string" in message
+        assert "secret" not in message
+        assert "\n" not in message
+        assert "pydantic.dev" not in message
