@@ -318,11 +318,11 @@ class Select(Unasked, Generic[T]):
     def sql(self) -> tuple[str, tuple[Any, ...]]:
         """The statement that `all` runs, and what it binds to the placeholders.
 
-        It is written for the dialect of the query's connection.
+        It is written for the dialect of the query's connection. Raises `UnsupportedError` in a
+        `ferro.scope`, whose values it would have to show.
         """
         prepared, values = self._plain()._prepared("select")
-        sql, places = session(self._using)[1].sql(prepared)
-        return sql, tuple(values[place] for place in places)
+        return session(self._using)[1].sql(prepared, values)
 
     async def explain(self) -> str:
         """How the database means to run the query, in its own words."""

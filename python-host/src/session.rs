@@ -13,7 +13,7 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use crate::bridge::{Bell, runtime, spawn, start};
 use crate::columns::read_value;
 use crate::databases::Databases;
-use crate::errors::raise;
+use crate::errors::{exception, raise};
 use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
@@ -177,18 +177,25 @@ impl Session {
         })
     }
 
-    /// The statement of a query, and which of its values go to the placeholders, in order.
-    fn sql<'py>(&self, py: Python<'py>, query: &Bound<'py, Query>) -> PyResult<(String, Vec<u32>)> {
+    /// The statement of a query, and the values that go to its placeholders, in order.
+    fn sql<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+    ) -> PyResult<(String, Bound<'py, PyTuple>)> {
         let session = raise(py, self.session.try_read().map_err(|_| ended()))?;
         let session = raise(py, session.as_ref().ok_or_else(ended))?;
         let query = query.get();
         let plan = raise(py, py.detach(|| session.plan(&query.query)))?;
         let step = raise(py, first_step(&plan))?;
-        let places = step.binds.iter().filter_map(|bind| match bind.source {
-            Binding::Parameter(number) => Some(number),
-            _ => None,
-        });
-        Ok((step.sql.clone(), places.collect()))
+        let value = |bind: &Bind| match &bind.source {
+            Binding::Parameter(number) => values.get_item(*number as usize),
+            Binding::Constant(value) => read_value(py, value, "constant"),
+            _ => Err(exception(py, &forced())),
+        };
+        let values: Vec<_> = step.binds.iter().map(value).collect::<PyResult<_>>()?;
+        Ok((step.sql.clone(), PyTuple::new(py, values)?))
     }
 
     /// How the database means to run a query. Resolves to a list of dicts.
@@ -381,12 +388,16 @@ fn bound(step: &Step, values: &[Value]) -> Result<Vec<Value>, Error> {
             Error::new(ErrorKind::Internal, "a plan binds a parameter that there is not")
         }),
         Binding::Constant(value) => Ok(value.clone()),
-        _ => Err(Error::new(
-            ErrorKind::Unsupported,
-            "a query under a scope is not explained: its forced values stay with the gate",
-        )),
+        _ => Err(forced()),
     };
     step.binds.iter().map(value).collect()
+}
+
+fn forced() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the statement of a query under a scope is not shown: its forced values stay with the gate",
+    )
 }
 
 fn raw_values(values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {

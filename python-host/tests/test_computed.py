@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -393,6 +394,10 @@ async def test_sql_and_explain_show_what_is_run(dialect: str) -> None:
     assert values == (18, True, 5)
     assert ("$1" in sql) == (dialect == "postgres")
     assert await query.explain()
+    quiet = User.select("name", both=lambda u: u.age.coalesce(0) + 1).where(lambda u: u.name != "x")
+    sql, values = quiet.sql()
+    placeholders = set(re.findall(r"[$?][0-9]+", sql))
+    assert len(values) == len(placeholders) >= 3
     assert await User.where(id=1).explain() != await query.explain()
 
 

@@ -208,3 +208,12 @@ async def test_a_column_that_a_scope_hides_leaves_values_and_no_instances() -> N
             ferro.DeniedError, match="may not read `name` of `scope_file`.*`values`"
         ):
             await File.all()
+
+
+async def test_the_statement_of_a_query_under_a_scope_is_not_shown() -> None:
+    with ferro.scope(tenant(1)):
+        for show in (File.select().explain, File.select().sql):
+            with pytest.raises(ferro.UnsupportedError, match="stay with the gate"):
+                result = show()
+                await result  # type: ignore[misc]
+    assert File.select().sql()[1] == ()
