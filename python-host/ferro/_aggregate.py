@@ -42,4 +42,4 @@ async def aggregate(query: Select[Any], value: Value) -> Any:
         )
     query._outputs, query._order = (("value", value),), None
     ((found,),) = await session(query._using)[1].fetch(*query._prepared("select"))
-    return found
+    return found if found is None or value.read is None else value.read(found)

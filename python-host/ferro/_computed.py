@@ -57,7 +57,7 @@ def computed_rows(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
 def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
     """Values of enums and of documents that have a shape, in dicts."""
     for name, value in query._outputs or ():
-        read = value.column.read if isinstance(value, FieldExpression) else None
+        read = value.read
         if read is not None:
             for row in rows:
                 if row[name] is not None:

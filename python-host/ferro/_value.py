@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._argument import check
@@ -32,15 +32,23 @@ class Value(Expression):
         >>> large = Item.price * Item.count > 1_000
     """
 
-    __slots__ = ("_kind", "_many", "_name")
+    __slots__ = ("_column", "_kind", "_many", "_name")
 
     def __init__(
-        self, shape: Shape, values: tuple[Any, ...], name: str, kind: str, many: bool = False
+        self,
+        shape: Shape,
+        values: tuple[Any, ...],
+        name: str,
+        kind: str,
+        many: bool = False,
+        column: Column | None = None,
     ) -> None:
         super().__init__(shape, values)
         self._name = name
         self._kind = kind
         self._many = many
+        self._column = column
+        """The one whose values these are: a member of its enum for one."""
 
     def __repr__(self) -> str:
         return f"<value computed from {self._name}>"
@@ -60,6 +68,11 @@ class Value(Expression):
     def kind(self) -> str:
         """The type of its values, as the WIT calls it."""
         return self._kind
+
+    @property
+    def read(self) -> Callable[[Any], Any] | None:
+        """From what the database has to the value of a field; None where that is the same."""
+        return None if self._column is None else self._column.read
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return self.is_null() if other is None else self._compare("equal", other)
@@ -224,9 +237,15 @@ class Value(Expression):
     def coalesce(self, other: object) -> Value:
         """The value, or another one in place of a null."""
         right, values = self._operand(other)
-        return self._derived(
-            ("call", "coalesce", self.shape, right), self.values + values, self._kind
-        )
+        column = self._column
+        if column is not None and isinstance(other, Value):
+            alike = other._column is not None and other._column.annotation == column.annotation
+            column = column if alike else None
+        elif column is not None and column.enum_class is None:
+            # Of a document, nobody has looked at the shape.
+            column = None
+        shape = ("call", "coalesce", self.shape, right)
+        return self._derived(shape, self.values + values, self._kind, column)
 
     def count(self, *, distinct: bool = False) -> Value:
         """Of a group: how many values are not null."""
@@ -243,11 +262,11 @@ class Value(Expression):
 
     def min(self) -> Value:
         """Of a group: the least value, null for no rows."""
-        return self._aggregate("minimum", self._kind, False)
+        return self._aggregate("minimum", self._kind, False, self._column)
 
     def max(self) -> Value:
         """Of a group: the greatest value, null for no rows."""
-        return self._aggregate("maximum", self._kind, False)
+        return self._aggregate("maximum", self._kind, False, self._column)
 
     def asc(self, *, nulls: str = "last") -> Order:
         """From the least to the greatest; nulls `last` or `first`."""
@@ -299,12 +318,16 @@ class Value(Expression):
     def _call(self, name: str, kind: str) -> Value:
         return self._derived(("call", name, self.shape), self.values, kind)
 
-    def _aggregate(self, name: str, kind: str, distinct: bool) -> Value:
+    def _aggregate(
+        self, name: str, kind: str, distinct: bool, column: Column | None = None
+    ) -> Value:
         check(InvalidQuery, distinct=(distinct, bool))
-        return self._derived(("aggregate", name, self.shape, distinct), self.values, kind)
+        return self._derived(("aggregate", name, self.shape, distinct), self.values, kind, column)
 
-    def _derived(self, shape: Shape, values: tuple[Any, ...], kind: str) -> Value:
-        return Value(shape, values, self._name, kind)
+    def _derived(
+        self, shape: Shape, values: tuple[Any, ...], kind: str, column: Column | None = None
+    ) -> Value:
+        return Value(shape, values, self._name, kind, column=column)
 
     def _part(self, steps: tuple[str, ...], kind: str, name: str) -> Value:
         """A part of this document, read as a kind."""
@@ -314,6 +337,16 @@ class Value(Expression):
         return ("parameter", self._name, self._kind, many or self._many)
 
     def _value(self, value: object) -> object:
+        members = None if self._column is None else self._column.enum_class
+        if members is None and type(value) in _PLAIN:
+            return value
+        if members is not None and value is not None and not isinstance(value, (members, Value)):
+            try:
+                return members(value).value
+            except (ValueError, TypeError, ArithmeticError):
+                raise TypeMismatch(
+                    f"`{self._name}` takes a `{members.__name__}`, and this is none"
+                ) from None
         if isinstance(value, Expression):
             raise TypeMismatch(f"`{self._name}` is compared with a value or a field")
         if value is None:
@@ -331,15 +364,16 @@ class Value(Expression):
 class FieldExpression(Value):
     """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda."""
 
-    __slots__ = ("_column", "_compared")
+    __slots__ = ("_compared",)
+
+    _column: Column
 
     def __init__(
         self, table: Table, column: Column, path: tuple[str, ...] = (), root: Table | None = None
     ) -> None:
         name = f"{table.label}.{column.name}"
         shape = ("field", path, column.name, root or table)
-        super().__init__(shape, (), name, column.kind, column.many)
-        self._column = column
+        super().__init__(shape, (), name, column.kind, column.many, column)
         self._compared: dict[str, Shape] = {}
 
     def __repr__(self) -> str:
@@ -358,19 +392,6 @@ class FieldExpression(Value):
             shape = ("binary", operator, self.shape, self._parameter())
             self._compared[operator] = shape
         return Expression(shape, (self._value(other),))
-
-    def _value(self, value: object) -> object:
-        members = self._column.enum_class
-        if members is None and type(value) in _PLAIN:
-            return value
-        if members is not None and value is not None and not isinstance(value, (members, Value)):
-            try:
-                return members(value).value
-            except (ValueError, TypeError, ArithmeticError):
-                raise TypeMismatch(
-                    f"`{self._name}` takes a `{members.__name__}`, and this is none"
-                ) from None
-        return super()._value(value)
 
 
 def count() -> Value:

@@ -195,3 +195,27 @@ async def test_an_enum_named_like_a_type_or_a_table_is_named_with_the_way_out(
         row = await forgotten[-1].create(it=members["A"])
         assert await forgotten[-1].where(it="a") == [row]
         await row.delete()
+
+
+async def test_computed_values_that_are_those_of_a_field_are_its_members() -> None:
+    await Enumerated.create(mood=Mood.SAD, rank=Rank.HIGH, right=Right.BOTH, side=Side.RIGHT)
+    await Enumerated.create()
+    assert await Enumerated.select().max("rank") is Rank.HIGH
+    assert await Enumerated.select().min("rank") is Rank.LOW
+    assert await Enumerated.select().max("right") == Right.BOTH
+    assert await Enumerated.select().max("side") is Side.RIGHT
+    assert await Enumerated.where(id=0).max("rank") is None
+    rows = Enumerated.select().group_by("mood").values("mood", most=lambda e: e.rank.max())
+    assert {it["mood"]: it["most"] for it in await rows} == {Mood.SAD: Rank.HIGH, None: Rank.LOW}
+    moods = Enumerated.select(mood=lambda e: e.mood.coalesce(Mood.GLAD)).order_by("id")
+    assert [it["mood"] for it in await moods] == [Mood.SAD, Mood.GLAD]
+    moods = Enumerated.select(mood=lambda e: e.mood.coalesce(e.mood)).order_by("id")
+    assert [it["mood"] for it in await moods] == [Mood.SAD, None]
+    ranks = Enumerated.select(rank=lambda e: (e.rank + 1).coalesce(0), id="id").order_by("id")
+    assert [it["rank"] for it in await ranks] == [3, 2]
+    assert {type(it["rank"]) for it in await ranks} == {int}, "they are no values of the field"
+    with pytest.raises(ferro.TypeMismatch, match="takes a `Mood`, and this is none"):
+        Enumerated.select(mood=lambda e: e.mood.coalesce("furious"))
+    await Plain.create()
+    assert await Plain.select().max("rank") == 1
+    assert type(await Plain.select().max("rank")) is int
