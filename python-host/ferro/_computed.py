@@ -21,7 +21,7 @@ def output_of(table: Table, field: Any) -> tuple[str, Value]:
     if isinstance(field, str):
         return field, field_at(table, field)
     if isinstance(field, FieldExpression):
-        return field.column.name, field
+        return field.path, field
     raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
 
 

@@ -384,6 +384,11 @@ class FieldExpression(Value):
         """The field's column."""
         return self._column
 
+    @property
+    def path(self) -> str:
+        """How a text names it, from the model that the query is of: `author.name`."""
+        return ".".join((*self.shape[1], self._column.name))
+
     def _compare(self, operator: str, other: object) -> Expression:
         if isinstance(other, Value):
             return super()._compare(operator, other)

@@ -96,3 +96,12 @@ async def test_rows_of_a_relation_that_are_loaded_are_a_list() -> None:
 async def test_placeholders_of_other_drivers_are_answered_with_those_there_are() -> None:
     with pytest.raises(ferro.InvalidQuery, match=r"a placeholder is `\?` or `\$1`"):
         await ferro.fetch_all("select id from users where name = %s", "Ada")
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_value_is_named_by_its_path_however_it_is_asked_for() -> None:
+    await Frog.create(pond=await Pond.create(name="Green"))
+    pond: Any = Frog.pond
+    assert await Frog.select("pond.name") == [{"pond.name": "Green"}]
+    assert await Frog.select(pond.name) == [{"pond.name": "Green"}]
+    assert await Frog.select("id", pond.id) == [{"id": 1, "pond.id": 1}]
