@@ -146,7 +146,7 @@ class Engine:
 
     def label(self, name: str | None) -> str:
         """The label of a connection that exists."""
-        check(ConfigurationError, connection=(name, str, None))
+        check(ConfigurationError, name=(name, str, None))
         label = self._chosen(name)
         if label is not None and label in self._labels:
             return label

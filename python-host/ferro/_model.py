@@ -23,7 +23,7 @@ from ._relation import (
 )
 from ._select import Condition, Select
 from ._table import Table
-from ._transaction import Transaction, Using, session
+from ._transaction import Transaction, Using, check_using, session
 from ._write import (
     delete,
     gone,
@@ -147,6 +147,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
             ...     id: int | None = ferro.Field(default=None, primary_key=True)
             >>> waiting = Job.using("service").select()
         """
+        check_using(connection)
         return Connected(cls, connection)
 
     @overload

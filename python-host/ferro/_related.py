@@ -24,7 +24,7 @@ from ._loaded import (
 from ._path import Fields, RelationExpression
 from ._select import Select
 from ._table import Table
-from ._transaction import Transaction, Using, together
+from ._transaction import Transaction, Using, check_using, together
 from ._write import loaded, store
 from .exceptions import DoesNotExist, InvalidQuery, NotLoaded
 
@@ -123,6 +123,7 @@ class RelatedRows(Select[M]):
 
     def using(self, connection: str | Transaction) -> RelatedRows[M]:
         """The same on a connection, or in a transaction that was passed to this task."""
+        check_using(connection)
         other: RelatedRows[M] = RelatedRows(self._row, self._edge)
         other._using = connection
         return other

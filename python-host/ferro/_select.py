@@ -17,7 +17,7 @@ from ._ordering import Ordering, Outputs, ordering_of
 from ._path import conditions_of, field_of, value_from
 from ._shape import rows_shape
 from ._table import Table
-from ._transaction import Transaction, Using, session
+from ._transaction import Transaction, Using, check_using, session
 from ._unasked import Unasked
 from ._value import Value
 from .exceptions import (
@@ -171,6 +171,7 @@ class Select(Unasked, Generic[T]):
 
     def using(self, connection: str | Transaction) -> Select[T]:
         """The same on a connection, or in a transaction that was passed to this task."""
+        check_using(connection)
         query = self._copy()
         query._using = connection
         return query

@@ -10,7 +10,7 @@ from ._engine import engine
 from ._migration import Migration, Risk, migrate_database
 from ._registry import registry
 from ._transaction import current
-from .exceptions import InvalidQuery, TransactionError
+from .exceptions import ConfigurationError, InvalidQuery, TransactionError
 
 
 async def create_tables(*, using: str | None = None) -> None:
@@ -31,6 +31,7 @@ async def create_tables(*, using: str | None = None) -> None:
 
 async def create_tables_of(models: _native.Models, using: str | None) -> None:
     """Create the tables of some models, in a transaction of their own."""
+    check(ConfigurationError, using=(using, str, None))
     _check_outside("created")
     await engine.databases.create_tables(engine.label(using), models)
 

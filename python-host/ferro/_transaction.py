@@ -148,6 +148,11 @@ Using = str | Transaction | None
 """Where an operation runs, as callers say it: on a connection, or in a transaction."""
 
 
+def check_using(using: Using) -> None:
+    """Refuse what names no connection and no transaction."""
+    check(ConfigurationError, using=(using, str, Transaction, None))
+
+
 async def _undo(session: _native.Session) -> None:
     try:
         await session.rollback()
@@ -264,6 +269,7 @@ def session(using: Using) -> tuple[str, _native.Session]:
 
     That is the transaction that was passed, else the one that this task is in, else the database.
     """
+    check_using(using)
     transaction = current()
     if isinstance(using, Transaction):
         using.admit(None)
