@@ -70,14 +70,14 @@ class Connected(Generic[M]):
         await insert(self._table, row, self._using)
         return row
 
-    async def get(self, key: Any = None, /, **equals: Any) -> M:
+    async def get(self, key: Any = ..., /, **equals: Any) -> M:
         """The row with a key, or the only one whose fields have values.
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
         """
         return await self._query().get(key, **equals)
 
-    async def get_or_none(self, key: Any = None, /, **equals: Any) -> M | None:
+    async def get_or_none(self, key: Any = ..., /, **equals: Any) -> M | None:
         """As `get`, with None if there is no such row."""
         return await self._query().get_or_none(key, **equals)
 

@@ -182,7 +182,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return await Connected(cls, None).create(**values)
 
     @classmethod
-    async def get(cls, key: Any = None, /, **equals: Any) -> Self:
+    async def get(cls, key: Any = ..., /, **equals: Any) -> Self:
         """The row with a key, or the only one whose fields have values.
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
@@ -190,7 +190,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return await rows_of(cls).get(key, **equals)
 
     @classmethod
-    async def get_or_none(cls, key: Any = None, /, **equals: Any) -> Self | None:
+    async def get_or_none(cls, key: Any = ..., /, **equals: Any) -> Self | None:
         """As `get`, with None if there is no such row."""
         return await rows_of(cls).get_or_none(key, **equals)
 

@@ -218,7 +218,7 @@ class Select(Unasked, Generic[T]):
             raise MultipleObjectsReturned(f"several `{self._table.label}` match the query")
         return rows[0] if rows else None
 
-    async def get(self, key: Any = None, /, **equals: Any) -> T:
+    async def get(self, key: Any = ..., /, **equals: Any) -> T:
         """The row with a key, or the only one whose fields have values.
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
@@ -228,16 +228,18 @@ class Select(Unasked, Generic[T]):
             raise DoesNotExist(f"there is no such `{self._table.label}`")
         return row
 
-    async def get_or_none(self, key: Any = None, /, **equals: Any) -> T | None:
+    async def get_or_none(self, key: Any = ..., /, **equals: Any) -> T | None:
         """As `get`, with None if there is no such row."""
-        if key is not None:
-            if not equals and self._is_whole():
-                return await self._with_key(key)
-            equals.update(self._table.key_values(key))
-        if not equals:
+        if key is None:
+            raise InvalidQuery(f"the key of a `{self._table.label}` is never None")
+        if key is not ... and not equals and self._is_whole():
+            return await self._with_key(key)
+        keys = {} if key is ... else self._table.key_values(key)
+        if not keys and not equals:
             raise InvalidQuery("`get` takes a key, or values of fields")
         query = self.where(**equals)
-        if len(equals) == 1 and query._is_of_one_row(next(iter(equals))):
+        query = query.where(**keys) if keys else query
+        if any(map(query._is_of_one_row, {**equals, **keys})):
             rows = await query.all()
             return rows[0] if rows else None
         return await query.one_or_none()
@@ -361,7 +363,7 @@ class Select(Unasked, Generic[T]):
         ), values
 
     def _is_of_one_row(self, name: str) -> bool:
-        """Whether a condition on this field alone leaves one row at most: no limit need say so."""
+        """Whether a condition on this field leaves one row at most: no limit need say so."""
         if self._limit is not None or self._offset is not None or self._outputs is not None:
             return False
         return len(self._table.keys) == 1 and self._table.keys[0].name == name

@@ -105,3 +105,15 @@ async def test_a_value_is_named_by_its_path_however_it_is_asked_for() -> None:
     assert await Frog.select("pond.name") == [{"pond.name": "Green"}]
     assert await Frog.select(pond.name) == [{"pond.name": "Green"}]
     assert await Frog.select("id", pond.id) == [{"id": 1, "pond.id": 1}]
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_key_that_is_none_finds_no_row_that_was_meant() -> None:
+    await User.create(name="Ada")
+    for get in (users.get, users.get_or_none, users.where(name="Ada").get):
+        with pytest.raises(ferro.InvalidQuery, match="the key of a `User` is never None"):
+            await get(None)
+        with pytest.raises(ferro.InvalidQuery, match="never None"):
+            await get(None, name="Ada")
+        with pytest.raises(ferro.InvalidQuery, match="`get` takes a key, or values of fields"):
+            await get()

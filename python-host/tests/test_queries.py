@@ -283,3 +283,13 @@ def test_a_part_of_a_document_has_no_type_of_its_own() -> None:
         ):
             ask(data["city"])
         ask(data["city"].as_type(str))
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_key_and_other_values_hold_together() -> None:
+    ada, ben = await User.create(name="Ada"), await User.create(name="Ben")
+    assert await User.get(ada.id, name="Ada") == ada
+    assert await User.get_or_none(ada.id, name="Ben") is None
+    assert await User.get_or_none(ada.id, id=ben.id) is None
+    assert await User.where(name="Ben").get_or_none(ada.id) is None
+    assert await User.where(name="Ben").get(ben.id) == ben
