@@ -90,8 +90,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
                 ("table", "renamed_from", "abstract", "uniques", "indexes"),
             )
             raise SchemaError(
-                f"model `{cls.__name__}` has an option `{name}` that there is not: "
-                f"{nearest(name, known)}"
+                f"model `{cls.__name__}` has no option `{name}`: {nearest(name, known)}"
             ) from error
 
     @classmethod

@@ -162,19 +162,19 @@ class Value(Expression):
 
     def like(self, pattern: str) -> Expression:
         """Matches a pattern of SQL; capitals count."""
-        return self._match("like", pattern)
+        return self._match("like", "like", pattern)
 
     def ilike(self, pattern: str) -> Expression:
         """Matches a pattern of SQL; capitals do not count."""
-        return self._match("ilike", pattern)
+        return self._match("ilike", "ilike", pattern)
 
     def not_like(self, pattern: str) -> Expression:
         """Does not match a pattern of SQL; capitals count. A null does neither."""
-        return self._match("not-like", pattern)
+        return self._match("not-like", "not_like", pattern)
 
     def not_ilike(self, pattern: str) -> Expression:
         """Does not match a pattern of SQL; capitals do not count. A null does neither."""
-        return self._match("not-ilike", pattern)
+        return self._match("not-ilike", "not_ilike", pattern)
 
     def contains(self, part: object) -> Expression:
         """A text has a text in it, taken as it is; a list has an element, or all of a list; a
@@ -186,26 +186,26 @@ class Value(Expression):
         if self._kind == "json":
             shape = ("binary", "json-contains", self.shape, self._parameter())
             return Expression(shape, (*self.values, part))
-        return self._match("contains", part)
+        return self._match("contains", "contains", part)
 
     def overlaps(self, values: Iterable[object]) -> Expression:
         """A list has an element in common with another."""
         if not self._many:
-            raise TypeMismatch(f"{self._name} overlaps: it is no list")
+            raise TypeMismatch(f"`{self._name}` is no list: `overlaps` is of lists")
         return self._with_list("array-overlaps", values)
 
     def startswith(self, text: str) -> Expression:
         """Begins with a text, which is taken as it is."""
-        return self._match("starts-with", text)
+        return self._match("starts-with", "startswith", text)
 
     def endswith(self, text: str) -> Expression:
         """Ends with a text, which is taken as it is."""
-        return self._match("ends-with", text)
+        return self._match("ends-with", "endswith", text)
 
     def __getitem__(self, step: str | int) -> JsonValue:
         """A part of a document: `User.data["address"]["city"]`, `User.data["phones"][0]`."""
         if self._kind != "json":
-            raise TypeMismatch(f"{self._name} is no document: it has no part `{step}`")
+            raise TypeMismatch(f"`{self._name}` is no document: it has no part `{step}`")
         return JsonValue(self, (), self._name)[step]
 
     __iter__ = None
@@ -301,9 +301,14 @@ class Value(Expression):
             )
         return self._derived(("binary", operator, self.shape, right), self.values + values, kind)
 
-    def _match(self, operator: str, text: object) -> Expression:
-        if self._kind != "text" or self._many or not isinstance(text, str):
-            raise TypeMismatch(f"{self._name} {operator}: a text is matched with a `str`")
+    def _match(self, operator: str, method: str, text: object) -> Expression:
+        if self._kind != "text" or self._many:
+            others = ", lists and documents" if method == "contains" else ""
+            raise TypeMismatch(f"`{self._name}` is no text: `{method}` is of texts{others}")
+        if not isinstance(text, str):
+            raise TypeMismatch(
+                f"`{self._name}`: `{method}` takes a `str`, not `{type(text).__name__}`"
+            )
         shape = ("binary", operator, self.shape, self._parameter())
         return Expression(shape, (*self.values, text))
 

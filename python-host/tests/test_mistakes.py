@@ -98,13 +98,22 @@ async def test_placeholders_of_other_drivers_are_answered_with_those_there_are()
         await ferro.fetch_all("select id from users where name = %s", "Ada")
 
 
-@pytest.mark.usefixtures("db")
-async def test_a_value_is_named_by_its_path_however_it_is_asked_for() -> None:
-    await Frog.create(pond=await Pond.create(name="Green"))
-    pond: Any = Frog.pond
-    assert await Frog.select("pond.name") == [{"pond.name": "Green"}]
-    assert await Frog.select(pond.name) == [{"pond.name": "Green"}]
-    assert await Frog.select("id", pond.id) == [{"id": 1, "pond.id": 1}]
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: users.age.startswith("x"), "`User.age` is no text: `startswith` is of texts"),
+        (lambda: users.age.not_like("x"), "`User.age` is no text: `not_like` is of texts"),
+        (lambda: users.age.contains(5), "`contains` is of texts, lists and documents"),
+        (lambda: users.name.endswith(5), "`User.name`: `endswith` takes a `str`, not `int`"),
+        (lambda: users.name.overlaps(["x"]), "`User.name` is no list: `overlaps` is of lists"),
+        (lambda: users.name["x"], "`User.name` is no document: it has no part `x`"),
+    ],
+)
+def test_a_method_of_another_type_is_refused_by_its_name(
+    call: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(ferro.TypeMismatch, match=message):
+        call()
 
 
 @pytest.mark.usefixtures("db")
@@ -117,3 +126,12 @@ async def test_a_key_that_is_none_finds_no_row_that_was_meant() -> None:
             await get(None, name="Ada")
         with pytest.raises(ferro.InvalidQuery, match="`get` takes a key, or values of fields"):
             await get()
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_value_is_named_by_its_path_however_it_is_asked_for() -> None:
+    await Frog.create(pond=await Pond.create(name="Green"))
+    pond: Any = Frog.pond
+    assert await Frog.select("pond.name") == [{"pond.name": "Green"}]
+    assert await Frog.select(pond.name) == [{"pond.name": "Green"}]
+    assert await Frog.select("id", pond.id) == [{"id": 1, "pond.id": 1}]
