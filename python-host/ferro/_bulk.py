@@ -171,13 +171,15 @@ async def _insert_alike(
         return len(rows)
     query = table.query(("insert-many", names, None, conflict))
     loader = table.loader if whole and conflict is None else None
-    inside = block(using)
-    if inside is not None and conflict is None:
-        # Before, as they are marked when the database answers, even if nobody waits any more.
-        inside.memory.note(table, rows, new=True)
     count = await runner.write(query, rows, table.stored(names), loader)
-    if conflict is None and not whole:
-        table.loader.store(rows, [(label,)] * len(rows))
-    elif conflict is None:
+    if conflict is not None:
+        return count
+    inside = block(using)
+    if inside is not None:
+        # They may be marked as stored by now, which they were not before.
+        inside.memory.note(table, rows, new=True)
+    if whole:
         keep(label, table, rows)
+    else:
+        table.loader.store(rows, [(label,)] * len(rows))
     return count
