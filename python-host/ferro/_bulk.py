@@ -11,10 +11,11 @@ from ._identity import keep
 from ._table import Table
 from ._transaction import Transaction, Using, block, session, together
 from ._write import (
+    Change,
     Loaded,
+    change_of,
     check_whole,
     fields_to_insert,
-    fields_to_update,
     gone,
     loaded,
     store,
@@ -54,13 +55,14 @@ async def insert_many(
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
     """Update the changed fields of many rows, all or none; how many rows had some."""
     check_whole(table, rows)
-    changes = {id(row): (row, changed) for row in rows if (changed := fields_to_update(table, row))}
+    found = {id(row): (row, change_of(table, row)) for row in rows}
+    changes = [(row, change) for row, change in found.values() if change.names]
     if not changes:
         return 0
     written: list[tuple[list[M], list[Loaded]]] = []
-    where = using or _common_origin(table, [row for row, _ in changes.values()])
+    where = using or _common_origin(table, [change for _, change in changes])
     async with together(where) as block_of_all:
-        for names, alike in _alike(table, list(changes.values())):
+        for names, alike in _alike(changes):
             written.append((alike, await _update_alike(table, names, alike, block_of_all)))
     # Only now: had one failed, none would be stored.
     for rows_alike, known in written:
@@ -68,9 +70,9 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     return len(changes)
 
 
-def _common_origin(table: Table, rows: list[M]) -> str:
+def _common_origin(table: Table, changes: list[Change]) -> str:
     """The connection that all of some rows are from."""
-    origins = sorted({stored_row(table, row)[1] for row in rows})
+    origins = sorted({change.origin for change in changes})
     if len(origins) > 1:
         raise InvalidQuery(
             f"these `{table.label}` are from several connections, `{origins[0]}` and "
@@ -79,14 +81,11 @@ def _common_origin(table: Table, rows: list[M]) -> str:
     return origins[0]
 
 
-def _alike(
-    table: Table, changes: Sequence[tuple[M, tuple[str, ...]]]
-) -> list[tuple[tuple[str, ...], list[M]]]:
+def _alike(changes: Sequence[tuple[M, Change]]) -> list[tuple[tuple[str, ...], list[M]]]:
     """Rows of which the same fields have changed, and no two of them are the same row."""
     found: list[tuple[tuple[str, ...], list[M]]] = []
     open_ones: dict[tuple[str, ...], tuple[set[Any], list[M]]] = {}
-    for row, names in changes:
-        key, _ = stored_row(table, row)
+    for row, (names, key, _) in changes:
         keys, alike = open_ones.get(names, (None, []))
         if keys is None or key in keys:
             keys, alike = open_ones[names] = (set(), [])

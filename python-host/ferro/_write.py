@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ._forced import fill
 from ._identity import drop, keep, merge, move
@@ -76,8 +76,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 async def update(table: Table, row: Model, using: Using) -> None:
     """Update the fields of a row that have changed."""
     check_whole(table, [row])
-    key, origin = stored_row(table, row)
-    changed = fields_to_update(table, row)
+    changed, key, origin = change_of(table, row)
     if not changed:
         return
     query = table.query(("update", changed))
@@ -195,9 +194,19 @@ def check_whole(table: Table, rows: Iterable[Model]) -> None:
             )
 
 
-def fields_to_update(table: Table, row: Model) -> tuple[str, ...]:
-    """The fields of a stored row that have changed. Its key may be another one, but not none."""
-    stored_row(table, row)
+class Change(NamedTuple):
+    """What is to be updated of a stored row."""
+
+    names: tuple[str, ...]
+    key: tuple[Any, ...]
+    """As it is stored."""
+    origin: str
+    """The connection that the row is from."""
+
+
+def change_of(table: Table, row: Model) -> Change:
+    """What has changed of a stored row. Its key may be another one, but not none."""
+    stored, origin = stored_row(table, row)
     changed = changed_fields(table, row)
     key = table.generated_key
     if key is not None and key.name in changed and row.__dict__[key.name] is None:
@@ -205,7 +214,7 @@ def fields_to_update(table: Table, row: Model) -> tuple[str, ...]:
             f"the key `{key.where}` of a stored row was set to None: to insert its values as a new "
             f"row, save a copy, `row.model_copy(update={{{key.name!r}: None}})`"
         )
-    return changed
+    return Change(changed, stored, origin)
 
 
 def is_same(one: Any, other: Any) -> bool:
