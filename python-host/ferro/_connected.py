@@ -56,16 +56,23 @@ class Connected(Generic[M]):
     @overload
     def select(self, **computed: Any) -> Select[dict[str, Any]]: ...
     def select(self, *fields: Any, **computed: Any) -> Any:
-        """A query of all rows; with fields, of some values of each."""
+        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
+
+        With fields, of some values of each row: see `Select.values`.
+        """
         query: Select[M] = Select(self._model, self._table, self._using)
         return query.values(*fields, **computed) if fields or computed else query
 
     def where(self, *conditions: Condition, **equals: Any) -> Select[M]:
-        """A query of the rows for which conditions hold."""
+        """A query of the rows for which conditions hold: see `Select.where`."""
         return self._query().where(*conditions, **equals)
 
     async def create(self, **values: Any) -> M:
-        """Insert a row, and return it with its generated key."""
+        """Insert a row, and return it with its generated key.
+
+        Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
+        the database does not allow the row.
+        """
         row = made(self._model, completed(self._table, values, self._using))
         await insert(self._table, row, self._using)
         return row
@@ -88,7 +95,8 @@ class Connected(Generic[M]):
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
-        With `return_keys`, each instance gets its generated key, which takes longer.
+        With `return_keys`, each instance gets its generated key, which takes longer. Without it
+        they stay without: query them to save or delete them.
         """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
@@ -97,7 +105,12 @@ class Connected(Generic[M]):
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
     async def bulk_update(self, rows: Iterable[M]) -> int:
-        """Save the changed fields of many instances, all or none; how many had some."""
+        """Save the changed fields of many instances, all or none; how many had some.
+
+        The rows go to the connection that they came from, which is the same for all, unless
+        another one is named, `User.using("app").bulk_update(rows)`. Raises `DoesNotExist` if a row
+        is gone, and then changes none.
+        """
         return await update_many(self._table, self._checked("bulk_update", rows), self._using)
 
     async def upsert(
@@ -111,7 +124,8 @@ class Connected(Generic[M]):
     ) -> M:
         """Insert a row, or update the one that has its key already; the row as it is stored.
 
-        `conflict` names the key, `update` the fields that are updated: see `Model.upsert`.
+        `conflict` names the key: the primary one, or fields that are unique. `update` names the
+        fields that are updated; by default those that were given. Others keep their value.
         """
         if row is not None and values:
             raise InvalidQuery("`upsert` takes an instance, or values of fields")
@@ -155,7 +169,8 @@ class Connected(Generic[M]):
     ) -> tuple[M, bool]:
         """The row with these values, inserted with `defaults` if there is none; and whether it was.
 
-        Raises `UniqueViolation` if the key is taken by a row that has not all of the values.
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
         """
         return await self._ensured("get_or_create", defaults or {}, equals)
 
@@ -164,7 +179,8 @@ class Connected(Generic[M]):
     ) -> tuple[M, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted.
 
-        Raises `UniqueViolation` if the key is taken by a row that has not all of the values.
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
         """
         async with together(self._using) as block:
             here: Connected[M] = Connected(self._model, block)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from ._argument import check
+from ._message import nearest
 from .exceptions import SchemaError
 
 
@@ -100,12 +100,3 @@ _OPTIONS = [
     ),
 ]
 """What `Field` takes."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint for a name that is none of those that are known."""
-    known = list(known)
-    found = difflib.get_close_matches(name, known, n=1)
-    if found:
-        return f"did you mean `{found[0]}`?"
-    return "there is " + ", ".join(f"`{it}`" for it in known)

@@ -85,11 +85,12 @@ def remember(row: Model, edge: Edge, found: Any) -> None:
 
 
 def cached(row: Model, edge: Edge) -> Any:
-    """What a relation leads to, if it is loaded and still true; else None."""
+    """What a relation leads to, if it is loaded and still true; else None: no row is `NO_ROW`."""
     known = getattr(row, "_ferro_related", None)
     if known is None or edge.name not in known or known[edge.name][0] != own_key(row, edge):
         return None
-    return known[edge.name][1]
+    found = known[edge.name][1]
+    return NO_ROW if found is None else found
 
 
 def forget(row: Model, edge: Edge) -> None:

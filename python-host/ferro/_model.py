@@ -14,7 +14,7 @@ from ._column_type import snake_case
 from ._connected import Connected, rows_of, table_of
 from ._copy import keep, keep_deep, know, known_of, with_values
 from ._definition import ModelMeta, check_names, lists_of, share_names
-from ._field import nearest
+from ._message import nearest
 from ._path import FieldAttribute
 from ._registry import registry
 from ._relation import (

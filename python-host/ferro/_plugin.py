@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import difflib
 import json
 import math
 import threading
@@ -31,6 +30,7 @@ from ._compiler import compiler
 from ._convert import Mismatch, lift, lower
 from ._engine import THREADS, engine
 from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
+from ._message import nearest
 from ._migration import Migration, Risk
 from ._tables import create_tables_of, migrate_of
 from ._tenant import Tenant, tenant_json
@@ -166,8 +166,7 @@ class Plugin:
             raise PluginError(f"`call` takes the name of an export, not `{export!r}`")
         kind = self._exports.get(export)
         if kind is None:
-            nearest = difflib.get_close_matches(export, self._exports, n=1)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {self.exports}"
+            hint = nearest(export, self.exports)
             raise PluginError(f"`{self.name}` has no export `{export}`: {hint}")
         lowered = _lower_arguments(export, kind, arguments)
         grants = tenant_json(tenant)

@@ -264,10 +264,9 @@ def related(row: Model, name: str) -> Any:
     edge = _table(type(row)).edge(name)
     if edge.many:
         return RelatedRows(row, edge)
-    known = getattr(row, "_ferro_related", None)
-    if known is not None and name in known and known[name][0] == own_key(row, edge):
-        found = known[name][1]
-        return NO_ROW if found is None else found
+    known = cached(row, edge)
+    if known is not None:
+        return known
     if edge.holds_key and None in own_key(row, edge):
         return NO_ROW
     return Unloaded(row, edge)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import threading
 import uuid
@@ -15,8 +14,9 @@ import pydantic
 from . import _native
 from ._column import Column, column_of
 from ._column_type import snake_case
+from ._constant import constant_default
 from ._edge import Edge, Through
-from ._message import quoted
+from ._message import nearest, quoted
 from ._relation import KeyOf, Link
 from ._shape import lower
 from ._validator import validator_of
@@ -337,13 +337,11 @@ class Table:
 
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
-        nearest = difflib.get_close_matches(name, known, n=1)
         relation, _, rest = name.partition("__")
         if rest and relation in self.relations:
             path = f"lambda it: it.{relation}.{rest.replace('__', '.')} == …"
             return f"model `{self.label}` has no {what} `{name}`: across a relation, say `{path}`"
-        hint = f"did you mean `{nearest[0]}`?" if nearest else f"it has {quoted(known) or 'none'}"
-        return f"model `{self.label}` has no {what} `{name}`: {hint}"
+        return f"model `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
 
 
 def _aliases(model: type[Model]) -> dict[str, str]:
@@ -379,9 +377,7 @@ def _key_default(where: str, link: Link, key: Column) -> Any:
         return None
     if key.kind not in kinds:
         raise SchemaError(f"relation `{where}`: a key of type {key.kind} is not set as a default")
-    if isinstance(default, uuid.UUID):
-        default = divmod(default.int, 2**64)
-    return {"constant": {key.kind: default}}
+    return constant_default(key.kind, default)
 
 
 def _former(name: str) -> str:

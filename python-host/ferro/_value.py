@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ._argument import check
 from ._document import JsonValue, listed
 from ._expression import Expression, Order, Shape
-from ._field import nearest
+from ._message import nearest
 from .exceptions import InvalidQuery, TypeMismatch, UnknownField
 
 if TYPE_CHECKING:

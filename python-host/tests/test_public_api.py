@@ -88,6 +88,14 @@ def test_importing_and_defining_models_loads_no_wasmtime() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
+def test_what_models_do_on_a_connection_is_described_as_what_they_do_without() -> None:
+    from ferro._connected import Connected
+
+    for name, method in vars(Connected).items():
+        if not name.startswith("_"):
+            assert inspect.getdoc(method) == inspect.getdoc(getattr(ferro.Model, name)), name
+
+
 def test_the_package_is_typed() -> None:
     assert (Path(ferro.__file__).parent / "py.typed").exists()
 

@@ -180,7 +180,7 @@ def test_a_misspelt_field_names_the_model_and_the_nearest_field() -> None:
         User.where(naem="Ada")
     with pytest.raises(ferro.UnknownField, match=nearest):
         User.select().order_by("-naem")
-    with pytest.raises(ferro.UnknownField, match="it has `id`, `name`"):
+    with pytest.raises(ferro.UnknownField, match="there is `id`, `name`"):
         User.where(zzzz=1)
     for path in ("name.first", "name.upper", "name.first.letter"):
         with pytest.raises(ferro.UnknownField, match=f"`User.{path}`: what is before"):
