@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import enum
 import typing
 from collections.abc import Callable
@@ -105,11 +104,14 @@ class Column:
         return read
 
     @property
-    def copy(self) -> Callable[[Any], Any] | None:
-        """Copies a value that can change in place, so that a change is noticed."""
-        if self.kind == "json":
-            return copy.deepcopy
-        return list if self.many else None
+    def is_document(self) -> bool:
+        """Whether values are documents, of which a copy is kept, so that a change is noticed."""
+        return self.kind == "json"
+
+    @property
+    def document_of(self) -> Callable[[Any], Any] | None:
+        """From a value with a shape to what is kept in place of a copy, for the native module."""
+        return None if self.structure is None else self.structure.document_of
 
     @cached_property
     def encode(self) -> Callable[[Any], Any] | None:

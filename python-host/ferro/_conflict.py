@@ -10,7 +10,7 @@ import pydantic
 from ._argument import check
 from ._message import quoted
 from ._table import Table
-from ._write import is_same, loaded
+from ._write import is_known, loaded
 from .exceptions import InvalidQuery, UniqueViolation
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def stored_values(table: Table, names: Iterable[str], row: Model) -> dict[str, A
 def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> bool:
     """Whether a row that was read has some values of another one."""
     known = loaded(found) or ()
-    return all(is_same(known[table.places[name]], row.__dict__[name]) for name in names)
+    return all(
+        is_known(table, name, known[table.places[name]], row.__dict__[name]) for name in names
+    )
 
 
 def _field(table: Table, name: str) -> str:

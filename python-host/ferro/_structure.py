@@ -6,7 +6,9 @@ has all fields, by their names.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -53,6 +55,30 @@ class Structure:
             return self._read(document)
         except pydantic.ValidationError as error:
             raise ValueError(_faults(error)) from None
+
+    def document_of(self, value: Any) -> Any:
+        """What tells later whether a value has changed: its document, as long as it has one."""
+        try:
+            return self.encode(value)
+        except TypeMismatch:
+            return copy.deepcopy(value)
+
+    def is_of(self, document: Any, value: Any) -> bool:
+        """Whether a value is still that of a document: storing it would change nothing."""
+        if document is None or value is None:
+            return document is value
+        try:
+            now = self.encode(value)
+        except TypeMismatch:
+            # It was read, or kept, and cannot be written as it is.
+            now = value
+        if now == document:
+            return True
+        with suppress(ValueError, TypeMismatch):
+            read = self.decode(document)
+            # What was stored may lack what a default fills in.
+            return bool(now == (read if now is value else self.encode(read)))
+        return False
 
     def encode(self, value: Any) -> Any:
         """The document of a value; only one that can be read back.

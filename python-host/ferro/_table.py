@@ -19,6 +19,7 @@ from ._edge import Edge, Through
 from ._message import nearest, quoted
 from ._relation import KeyOf, Link
 from ._shape import lower
+from ._structure import Structure
 from ._validator import validator_of
 from .exceptions import InvalidQuery, SchemaError, UnknownField
 
@@ -57,6 +58,8 @@ class Table:
     """The columns whose enum is a type of the database."""
     encoded: dict[str, Callable[[Any], Any]]
     """How fields are stored whose values are not stored as they are."""
+    structures: dict[str, Structure]
+    """The shapes of fields that are documents with one."""
 
     def __init__(
         self,
@@ -209,6 +212,8 @@ class Table:
         self.names_without_key = tuple(it.name for it in columns.values() if not it.generated)
         self.enums = tuple(it for it in columns.values() if it.enumeration is not None)
         self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
+        shapes = {it.name: it.structure for it in columns.values()}
+        self.structures = {name: it for name, it in shapes.items() if it is not None}
         self.places = {name: place for place, name in enumerate(columns, 1)}
         self.loader = _native.Loader(
             self.model,

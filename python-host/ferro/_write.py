@@ -124,7 +124,7 @@ def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
     return tuple(
         name
         for name, known in zip(table.names, before, strict=True)
-        if name in values and not is_same(known, values[name])
+        if name in values and not is_known(table, name, known, values[name])
     )
 
 
@@ -217,6 +217,10 @@ def change_of(table: Table, row: Model) -> Change:
     return Change(changed, stored, origin)
 
 
-def is_same(one: Any, other: Any) -> bool:
+def is_known(table: Table, name: str, known: Any, value: Any) -> bool:
+    """Whether a value of a field is what is known to be stored: of documents, that is a copy."""
     # `1 == True == 1.0 == Decimal(1)`, and a database tells them apart.
-    return one is other or (type(one) is type(other) and bool(one == other))
+    if known is value or (type(known) is type(value) and known == value):
+        return True
+    shape = table.structures.get(name)
+    return shape is not None and shape.is_of(known, value)

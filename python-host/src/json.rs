@@ -132,3 +132,33 @@ pub(crate) fn read<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAn
     })?;
     from_json.bind(py).call1((text,))
 }
+
+static DEEP_COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A copy of a document that was read or written, which no change in place reaches.
+pub(crate) fn copy<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
+    if let Ok(dict) = object.cast_exact::<PyDict>() {
+        let copied = PyDict::new(py);
+        for (key, value) in dict {
+            copied.set_item(key, copy(&value)?)?;
+        }
+        return Ok(copied.into_any());
+    }
+    if let Ok(list) = object.cast_exact::<PyList>() {
+        let items: Vec<_> = list.iter().map(|item| copy(&item)).collect::<PyResult<_>>()?;
+        return Ok(PyList::new(py, items)?.into_any());
+    }
+    if object.is_none()
+        || object.is_exact_instance_of::<PyString>()
+        || object.is_exact_instance_of::<PyInt>()
+        || object.is_exact_instance_of::<PyFloat>()
+        || object.is_exact_instance_of::<PyBool>()
+    {
+        return Ok(object.clone());
+    }
+    // What only a caller makes: a tuple, a class of its own.
+    let deep_copy = DEEP_COPY
+        .get_or_try_init(py, || PyResult::Ok(py.import("copy")?.getattr("deepcopy")?.unbind()))?;
+    deep_copy.bind(py).call1((object,))
+}

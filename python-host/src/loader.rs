@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 use crate::columns::{Objects, in_row, read_batch, row_of};
 use crate::errors::{exception, from_exception};
 use crate::instance::{Maker, NoCollection, Slot, read_row, set};
+use crate::json;
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
 /// nothing is validated again: an instance gets its attributes as they are.
@@ -42,8 +43,18 @@ struct Field {
     members: Option<Py<PyDict>>,
     /// From a document to the value that has its shape.
     decode: Option<Py<PyAny>>,
-    /// The value can change in place: what was loaded is kept as a copy of its own.
-    copy: Option<Py<PyAny>>,
+    kept: Kept,
+}
+
+/// What is kept of a value beside the instance, to compare with: nothing that a change of the value
+/// in place would reach.
+enum Kept {
+    Itself,
+    /// A list of values that do not change.
+    List,
+    Document,
+    /// Its document: this makes that of a value which has a shape.
+    Shaped(Py<PyAny>),
 }
 
 /// A field as `ferro` describes it.
@@ -52,7 +63,9 @@ struct FieldArguments<'py> {
     name: Bound<'py, PyString>,
     members: Option<Bound<'py, PyDict>>,
     decode: Option<Bound<'py, PyAny>>,
-    copy: Option<Bound<'py, PyAny>>,
+    many: bool,
+    is_document: bool,
+    document_of: Option<Bound<'py, PyAny>>,
 }
 
 #[pymethods]
@@ -77,7 +90,12 @@ impl Loader {
                     key,
                     members: field.members.map(Bound::unbind),
                     decode: field.decode.map(Bound::unbind),
-                    copy: field.copy.map(Bound::unbind),
+                    kept: match field.document_of {
+                        Some(document_of) => Kept::Shaped(document_of.unbind()),
+                        None if field.is_document => Kept::Document,
+                        None if field.many => Kept::List,
+                        None => Kept::Itself,
+                    },
                 })
             })
             .collect::<PyResult<_>>()?;
@@ -104,7 +122,10 @@ impl Loader {
         for row in rows {
             row_known.push(origin.clone());
             read_row(&row, self.fields.iter().map(|it| it.name.bind(py)), &mut row_known)?;
-            known.append(self.known(&mut row_known)?)?;
+            for (field, value) in self.fields.iter().zip(&mut row_known[1..]) {
+                *value = field.kept(value, None)?;
+            }
+            known.append(PyTuple::new(py, row_known.drain(..))?)?;
         }
         Ok(known)
     }
@@ -139,25 +160,29 @@ impl Loader {
         origin: &str,
     ) -> PyResult<()> {
         let py = instances.py();
-        let mut values = read_batch(py, batch, columns)
+        let mut loaded = read_batch(py, batch, columns)
             .and_then(|found| self.in_order(py, columns, found))
             .map_err(|error| self.named(py, batch, columns, error))?;
         // Only where no code of others runs: they may ask for a collection, or switch it on.
-        let is_plain = self.initialise.is_none() && self.fields.iter().all(|it| it.copy.is_none());
-        let _quiet = is_plain.then(|| NoCollection::begin(py));
+        let _quiet = self.initialise.is_none().then(|| NoCollection::begin(py));
         let names = Names {
             fields: self.fields.iter().map(|field| field.name.bind(py)).collect(),
             none: py.None().into_bound(py),
             origin: PyString::new(py, origin).into_any(),
         };
-        let mut row = Vec::with_capacity(values.len() + 1);
+        let mut row = Vec::with_capacity(loaded.len());
+        let mut known = Vec::with_capacity(loaded.len() + 1);
         for _ in 0..batch.rows {
             row.clear();
-            row.push(names.origin.clone());
-            for column in &mut values {
-                row.push(column.next().ok_or_else(|| contradiction(py))?);
+            known.push(names.origin.clone());
+            for (field, column) in self.fields.iter().zip(&mut loaded) {
+                let value = column.values.next().ok_or_else(|| contradiction(py))?;
+                let document = column.documents.as_mut().and_then(Iterator::next);
+                known.push(field.kept(&value, document)?);
+                row.push(value);
             }
-            instances.append(self.instance(py, &names, &mut row)?)?;
+            let known = PyTuple::new(py, known.drain(..))?;
+            instances.append(self.instance(py, &names, &row, &known)?)?;
         }
         Ok(())
     }
@@ -186,7 +211,7 @@ impl Loader {
         py: Python<'py>,
         columns: &[ColumnInfo],
         found: Vec<Objects<'py>>,
-    ) -> PyResult<Vec<std::vec::IntoIter<Bound<'py, PyAny>>>> {
+    ) -> PyResult<Vec<Loaded<'py>>> {
         let mut found: Vec<_> = found.into_iter().map(Some).collect();
         let place = |field: &Field| {
             columns.iter().position(|info| info.path.last().is_some_and(|it| *it == field.key))
@@ -204,44 +229,50 @@ impl Loader {
                     );
                     exception(py, &Error::new(ErrorKind::Denied, message))
                 })?;
-                Ok(field.held(py, objects)?.into_iter())
+                field.loaded(py, objects)
             })
             .collect()
     }
 
-    /// Values of a row, to be kept beside it: safe from changes in place.
-    pub(crate) fn keep(&self, values: &mut [Bound<'_, PyAny>]) -> PyResult<()> {
-        self.fields.iter().zip(values).try_for_each(|(field, value)| field.keep(value))
+    /// What is kept beside a row of one of its values, whose stored form is at hand.
+    pub(crate) fn kept<'py>(
+        &self,
+        place: usize,
+        value: &Bound<'py, PyAny>,
+        stored: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.fields.get(place).map_or_else(|| Ok(value.clone()), |it| it.kept(value, Some(stored)))
     }
 
-    /// What is kept beside a stored row: its origin, and its values. They are used up.
-    fn known<'py>(&self, row: &mut Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTuple>> {
-        self.keep(&mut row[1..])?;
-        PyTuple::new(row[0].py(), row.drain(..))
-    }
-
-    /// `object.__new__` and the attributes that Pydantic's own constructor sets, and ours. A row is
-    /// its origin and then its values; it is used up.
+    /// `object.__new__` and the attributes that Pydantic's own constructor sets, and ours.
     fn instance<'py>(
         &self,
         py: Python<'py>,
         names: &Names<'_, 'py>,
-        row: &mut Vec<Bound<'py, PyAny>>,
+        row: &[Bound<'py, PyAny>],
+        known: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let instance = self.maker.make(py)?;
-        for (name, value) in names.fields.iter().zip(&row[1..]) {
+        for (name, value) in names.fields.iter().zip(row) {
             set(&instance, name, value)?;
         }
         self.slots.fields_set.set(&instance, self.fields_set.bind(py))?;
         self.slots.extra.set(&instance, &names.none)?;
         self.slots.private.set(&instance, &names.none)?;
-        let known = self.known(row)?;
-        self.mark(&instance, &known)?;
+        self.mark(&instance, known)?;
         if let Some(initialise) = &self.initialise {
             initialise.bind(py).call1((&instance, py.None()))?;
         }
         Ok(instance)
     }
+}
+
+/// A column of what is loaded.
+struct Loaded<'py> {
+    /// As instances hold them.
+    values: std::vec::IntoIter<Bound<'py, PyAny>>,
+    /// Those that values with a shape were made of.
+    documents: Option<std::vec::IntoIter<Bound<'py, PyAny>>>,
 }
 
 /// The names of fields, and what all rows have in common.
@@ -253,7 +284,12 @@ struct Names<'a, 'py> {
 
 impl Field {
     /// Stored values as instances hold them.
-    fn held<'py>(&self, py: Python<'py>, mut objects: Objects<'py>) -> PyResult<Objects<'py>> {
+    fn loaded<'py>(&self, py: Python<'py>, mut objects: Objects<'py>) -> PyResult<Loaded<'py>> {
+        // A value may hold parts of its document, and change them.
+        let documents = match self.kept {
+            Kept::Shaped(_) => Some(objects.iter().map(json::copy).collect::<PyResult<Vec<_>>>()?),
+            _ => None,
+        };
         if let Some(members) = &self.members {
             for (row, object) in objects.iter_mut().enumerate() {
                 if !object.is_none() {
@@ -270,17 +306,25 @@ impl Field {
                 }
             }
         }
-        Ok(objects)
+        Ok(Loaded { values: objects.into_iter(), documents: documents.map(Vec::into_iter) })
     }
 
-    /// A value that is kept beside the instance, to compare with, is to be safe from changes in place.
-    fn keep(&self, value: &mut Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(copy) = &self.copy
-            && !value.is_none()
-        {
-            *value = copy.bind(value.py()).call1((&*value,))?;
+    /// What is kept of a value, whose document may be at hand.
+    fn kept<'py>(
+        &self,
+        value: &Bound<'py, PyAny>,
+        document: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = value.py();
+        match &self.kept {
+            Kept::Itself => Ok(value.clone()),
+            _ if value.is_none() => Ok(value.clone()),
+            Kept::List => py.get_type::<PyList>().call1((value,)),
+            Kept::Document => json::copy(value),
+            Kept::Shaped(document_of) => {
+                document.map_or_else(|| document_of.bind(py).call1((value,)), Ok)
+            }
         }
-        Ok(())
     }
 }
 

@@ -43,14 +43,16 @@ pub(crate) fn read_rows<'py>(
         }
         let first = values.len();
         read_row(&row, fields.iter().map(|(name, _)| name), &mut values)?;
-        for ((column, (_, encode)), value) in columns.iter_mut().zip(fields).zip(&values[first..]) {
-            match encode {
-                Some(encode) => raise(py, column.push(&encode.call1((value,))?))?,
-                None => raise(py, column.push(value))?,
+        let row = columns.iter_mut().zip(fields).zip(&mut values[first..]);
+        for (place, ((column, (_, encode)), value)) in row.enumerate() {
+            let stored = match encode {
+                Some(encode) => encode.call1((&*value,))?,
+                None => value.clone(),
+            };
+            raise(py, column.push(&stored))?;
+            if let Some(loader) = loader {
+                *value = loader.kept(place, value, stored)?;
             }
-        }
-        if let Some(loader) = loader {
-            loader.keep(&mut values[first..])?;
         }
     }
     let columns = columns.into_iter().map(Builder::finish).collect();
