@@ -120,6 +120,15 @@ def own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
     return tuple(row.__dict__[name] for name in edge.source_fields)
 
 
+def key_unloaded(edge: Edge, other: Unloaded) -> tuple[Any, ...]:
+    """The key that a relation has to hold, to lead to the row that another one leads to."""
+    if not issubclass(other._edge.target.model, edge.target.model):
+        raise InvalidQuery(f"`{edge}` leads to `{edge.target.label}`, not to `{other!r}`")
+    if not other._edge.holds_key:
+        raise NotLoaded(f"`{other._edge}` is not loaded, so that its key is not known: `await` it")
+    return own_key(other._row, other._edge)
+
+
 def whole_key(row: Model, edge: Edge) -> tuple[Any, ...]:
     """The key by which rows of the other end are found: None in it would find those of nobody."""
     key = own_key(row, edge)

@@ -16,6 +16,7 @@ from ._loaded import (
     Unloaded,
     cached,
     forget,
+    key_unloaded,
     origin_of,
     own_key,
     remember,
@@ -281,7 +282,7 @@ def assign(row: Model, name: str, value: Any) -> None:
         raise InvalidQuery(f"`{edge.target.label}` has the key of `{edge}`: set it there")
     value = None if isinstance(value, NoRow) else value
     if isinstance(value, Unloaded):
-        key = own_key(value._row, value._edge)
+        key = key_unloaded(edge, value)
     else:
         key = (None,) * len(edge.source_fields) if value is None else edge.key_of(value)
     for field, part in zip(edge.source_fields, key, strict=True):
@@ -305,7 +306,7 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
         if row is None or isinstance(row, NoRow):
             key: tuple[Any, ...] = (None,) * len(edge.source_fields)
         elif isinstance(row, Unloaded):
-            key = own_key(row._row, row._edge)
+            key = key_unloaded(edge, row)
         else:
             key = edge.key_of(row)
             rows[name] = row

@@ -21,6 +21,12 @@ class Desk(ferro.Model, table="back_desk"):
     employee: Relation[Employee | None] = ForeignKey(related_name="desk", unique=True)
 
 
+class Lamp(ferro.Model, table="back_lamp"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    owner: Relation[Employee] = ForeignKey()
+    desk: Relation[Desk | None] = ForeignKey()
+
+
 async def test_a_new_row_has_not_what_belongs_to_nobody() -> None:
     await Desk.create()
     with pytest.raises(ferro.InvalidQuery, match="`Employee.desk`: this `Employee` has no key yet"):
@@ -34,3 +40,22 @@ async def test_a_new_row_has_not_what_belongs_to_nobody() -> None:
 async def test_a_stored_row_without_one_has_none() -> None:
     await Desk.create()
     assert await (await Employee.create(name="Ada")).desk is None
+
+
+async def test_a_row_that_is_not_loaded_is_given_to_a_relation_by_its_key() -> None:
+    ada, ben = await Employee.create(name="Ada"), await Employee.create(name="Ben")
+    desk = await Desk.get((await Desk.create(employee=ada)).id)
+    assert (await Lamp.create(owner=desk.employee)).owner_id == ada.id  # type: ignore[attr-defined]
+    lamp = Lamp(owner=ben)
+    lamp.owner = desk.employee
+    assert lamp.owner_id == ada.id  # type: ignore[attr-defined]
+    # The key of this one is in the other table.
+    ada = await Employee.get(ada.id)
+    with pytest.raises(ferro.NotLoaded, match="`Employee.desk` is not loaded"):
+        lamp.desk = ada.desk
+    with pytest.raises(ferro.NotLoaded, match="`Employee.desk` is not loaded"):
+        Lamp(owner=ben, desk=ada.desk)
+    with pytest.raises(ferro.InvalidQuery, match="`Lamp.desk` leads to `Desk`, not to `<Desk.empl"):
+        lamp.desk = desk.employee  # type: ignore[assignment]
+    lamp.desk = await ada.desk
+    assert lamp.desk_id == desk.id  # type: ignore[attr-defined]
