@@ -20,6 +20,7 @@ use crate::bridge::lock;
 /// Where nothing is awaited for long, the oldest records make room for others.
 const MOST_RECORDS: usize = 1_000;
 /// Numbers of Python's `logging`.
+const INFO: u8 = 20;
 const WARNING: u8 = 30;
 const ERROR: u8 = 40;
 
@@ -71,7 +72,12 @@ impl Subscriber for Collector {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let level = if *event.metadata().level() == Level::ERROR { ERROR } else { WARNING };
+        let level = match (*event.metadata().level(), event.metadata().target()) {
+            (Level::ERROR, _) => ERROR,
+            // What fails for a tenant, who could fill the log with that.
+            (_, "ferro_session::call") => INFO,
+            _ => WARNING,
+        };
         let mut records = lock(&RECORDS);
         if records.len() == MOST_RECORDS {
             records.pop_front();

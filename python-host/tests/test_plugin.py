@@ -536,3 +536,14 @@ async def test_what_a_plugin_is_not_told_is_in_the_log(
     assert 'tenant="owner" database="app"' in record.getMessage()
     assert "`other`" in record.getMessage()
     await ferro.disconnect("other")
+
+
+async def test_what_fails_for_a_tenant_does_not_fill_the_log(
+    atlas: ferro.Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ferro.native")
+    with pytest.raises(ferro.PluginError):
+        await atlas.call("import-countries", COUNTRIES, tenant=EVERYTHING)
+    (record,) = (it for it in caplog.records if it.name == "ferro.native")
+    assert record.levelno == logging.INFO
+    assert "kind=unique-violation" in record.getMessage()
