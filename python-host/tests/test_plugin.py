@@ -542,7 +542,7 @@ async def test_what_fails_for_a_tenant_does_not_fill_the_log(
     atlas: ferro.Plugin, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ferro.native")
-    with pytest.raises(ferro.PluginError):
+    with pytest.raises(ferro.UniqueViolation):
         await atlas.call("import-countries", COUNTRIES, tenant=EVERYTHING)
     (record,) = (it for it in caplog.records if it.name == "ferro.native")
     assert record.levelno == logging.INFO
