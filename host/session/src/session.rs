@@ -156,13 +156,13 @@ impl Session {
         self.admit_raw()?;
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let writes = changes_rows(sql, self.dialect());
+        let writes = self.is_limited() && changes_rows(sql, self.dialect());
         if writes {
             self.granted.call.admit_written(0)?;
         }
         let started = Instant::now();
         let (rows, hold) = match &self.place {
-            Place::Database(..) if writes && self.is_limited() => {
+            Place::Database(..) if writes => {
                 let write = async move |transaction: Transaction| {
                     let rows = self.run(pin!(transaction.fetch_raw(sql, parameters))).await?;
                     Ok((transaction, rows))

@@ -103,8 +103,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "S3",
         file: "host/session/src/session.rs",
-        line: "Place::Database(..) if writes && self.is_limited() => {",
-        without: "Place::Database(..) if writes && !self.is_limited() => {",
+        line: "let writes = self.is_limited() && changes_rows(sql, self.dialect());",
+        without: "let writes = !self.is_limited() && changes_rows(sql, self.dialect());",
         target: "gate",
         tests: "s3_rows_written",
     },
