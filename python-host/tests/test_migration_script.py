@@ -55,7 +55,7 @@ def by_shell(url: str, script: str) -> None:
     if not url.startswith("sqlite:"):
         command = ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", url]
     if shutil.which(command[0]) is None:
-        pytest.skip(f"this test needs `{command[0]}`")
+        pytest.fail(f"this test runs `{command[0]}`: install it")
     done = subprocess.run(command, input=script, text=True, capture_output=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)

@@ -391,6 +391,13 @@ async fn tables_and_columns_are_renamed_with_their_rows() {
     }
 }
 
+/// Somebody else's trigger: names of authors are written in capitals.
+async fn shout(sqlite: &Database) {
+    let trigger = "CREATE TRIGGER shout AFTER INSERT ON author BEGIN
+        UPDATE author SET name = upper(name) WHERE id = new.id; END";
+    sqlite.execute_raw(trigger, vec![]).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_table_that_others_refer_to_is_changed_without_touching_them() {
     let book = Model {
@@ -409,9 +416,7 @@ async fn a_table_that_others_refer_to_is_changed_without_touching_them() {
     )
     .await;
     let [sqlite, _] = world.databases();
-    let trigger = "CREATE TRIGGER shout AFTER INSERT ON author BEGIN
-        UPDATE author SET name = upper(name) WHERE id = new.id; END";
-    sqlite.execute_raw(trigger, vec![]).await.unwrap();
+    shout(sqlite).await;
     let stricter = Model {
         checks: vec![check("named", vec![compare("name", Comparison::NotEqual, "".into())])],
         ..author()

@@ -18,9 +18,7 @@ async fn triggers_and_indexes_of_others_follow_a_table_that_is_made_anew() {
     )
     .await;
     let [sqlite, _] = world.databases();
-    let trigger = "CREATE TRIGGER shout AFTER INSERT ON author BEGIN
-        UPDATE author SET name = upper(name) WHERE id = new.id; END";
-    sqlite.execute_raw(trigger, vec![]).await.unwrap();
+    shout(sqlite).await;
     let writer = Model {
         renamed_from: Some("Author".into()),
         checks: vec![check("named", vec![compare("full_name", Comparison::NotEqual, "".into())])],
