@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
 
 from ._field import Field
+from ._foreign import WORDS
 from ._path import field_of
 from ._relation import BackRef, ForeignKey, KeyOf, Link, ManyToMany, take_links
 from ._select import Select
@@ -23,10 +24,6 @@ from .exceptions import SchemaError, UnknownField
 
 if TYPE_CHECKING:
     from ._model import Model
-
-
-_OF_OTHERS = ("filter", "objects", "query")
-"""Where queries begin in other ORMs."""
 
 
 @dataclass_transform(
@@ -68,8 +65,10 @@ class ModelMeta(ModelMetaclass):
         table = None if name.startswith("_") else cls.__dict__.get("__ferro_table__")
         if table is None:
             return super().__getattr__(name)  # type: ignore[misc]
-        if name not in table.columns and (hasattr(Select, name) or name in _OF_OTHERS):
-            way = f"select().{name}(…)" if hasattr(Select, name) else "where(…)"
+        is_known = name in table.columns or name in table.relations
+        if not is_known and (hasattr(Select, name) or name in WORDS):
+            way = f"{name}(…)" if hasattr(Select, name) else WORDS[name]
+            way = way if way.startswith("where(") else f"select().{way}"
             raise UnknownField(
                 f"model `{cls.__name__}` has no `{name}`: ask a query, `{cls.__name__}.{way}`"
             )

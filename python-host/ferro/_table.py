@@ -16,6 +16,7 @@ from ._column import Column, column_of
 from ._column_type import snake_case
 from ._constant import constant_default
 from ._edge import Edge, Through
+from ._foreign import lookup
 from ._message import nearest, quoted
 from ._relation import KeyOf, Link
 from ._shape import lower
@@ -342,10 +343,10 @@ class Table:
 
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
-        relation, _, rest = name.partition("__")
-        if rest and relation in self.relations:
-            path = f"lambda it: it.{relation}.{rest.replace('__', '.')} == …"
-            return f"model `{self.label}` has no {what} `{name}`: across a relation, say `{path}`"
+        begins = name.partition("__")[0]
+        if begins != name and (begins in self.columns or begins in self.relations):
+            condition = lookup(name)
+            return f"model `{self.label}` has no {what} `{name}`: say `{condition}`"
         return f"model `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
 
 

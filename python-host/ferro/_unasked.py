@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._foreign import WORDS
+from ._message import nearest
+
 
 class Unasked:
-    """Says what to do, in place of Python, where a query is used as if it were a list."""
+    """Says what to do where a query is used as if it were a list, or one of another ORM."""
 
     __slots__ = ()
 
     # Who checks types is told that there are none of these.
     if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            own = WORDS.get(name)
+            known = (it for it in dir(type(self)) if not it.startswith("_"))
+            hint = f"say `.{own}`" if own else nearest(name, known)
+            raise AttributeError(f"a query has no `{name}`: {hint}", name=name, obj=self)
 
         def __iter__(self) -> NoReturn:
             raise TypeError("a query has no rows before it is awaited: `for row in await query`")

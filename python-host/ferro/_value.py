@@ -210,6 +210,12 @@ class Value(Expression):
 
     __iter__ = None
 
+    # Who checks types is told that there is none.
+    if not TYPE_CHECKING:
+
+        def __contains__(self, part: Any) -> NoReturn:
+            raise TypeError(f"`in` asks no database: `{self._name}.contains({part!r})`")
+
     def lower(self) -> Value:
         """The text in small letters."""
         return self._call("lower", "text")

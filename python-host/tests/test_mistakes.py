@@ -25,6 +25,16 @@ class Frog(ferro.Model, table="mistakes_frog"):
     pond: Relation[Pond] = ForeignKey(related_name="frogs")
 
 
+class Choice(ferro.Model, table="mistakes_choice"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    options: Relation[list[Option]] = BackRef()
+
+
+class Option(ferro.Model, table="mistakes_option"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    query: Relation[Choice] = ForeignKey(related_name="options")
+
+
 async def loop() -> None:
     async for _ in users.select():
         pass
@@ -45,6 +55,24 @@ def test_a_query_is_no_list(call: Callable[[], Any], message: str) -> None:
         call()
 
 
+def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
+    query: Any = users.where(age=3)
+    with pytest.raises(AttributeError, match=r"a query has no `filter`: say `.where\(…\)`"):
+        query.filter(name="a")
+    with pytest.raises(AttributeError, match=r"no `select_related`: say `.include\("):
+        query.select_related("frogs")
+    with pytest.raises(AttributeError, match=r"no `oder_by`: did you mean `order_by`\?"):
+        query.oder_by("name")
+    assert not hasattr(query, "filter")
+    with pytest.raises(TypeError, match=r"`in` asks no database: `User.name.contains\('a'\)`"):
+        assert "a" in users.name
+
+
+def test_a_relation_may_have_the_name_of_a_method_or_of_a_word_of_others() -> None:
+    assert isinstance(Choice.options.any(id=1), ferro.Expression)
+    assert isinstance(Option.query.id == 1, ferro.Expression)
+
+
 async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
     with pytest.raises(TypeError, match=r"async for row in query.stream\(\)"):
         await loop()
@@ -60,8 +88,13 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
         (lambda: users.nmae, "`User` has no field `nmae`: did you mean `name`"),
         (
             lambda: Frog.where(pond__name="a"),
-            r"across a relation, say `lambda it: it.pond.name == …`",
+            r"say `lambda it: it.pond.name == …`",
         ),
+        (
+            lambda: Frog.where(pond__name__icontains="a"),
+            r"say `lambda it: it.pond.name.ilike\(\"%…%\"\)`",
+        ),
+        (lambda: users.where(age__gte=18), r"`age__gte`: say `lambda it: it.age >= …`"),
         (lambda: users.name.contians("a"), "`User.name` has no `contians`: did you mean `contain"),
         (
             lambda: Document.where(lambda it: it.data.size == 3),

@@ -1,0 +1,59 @@
+"""Words of other ORMs, and Ferro's own for them: what a message says to who writes the former."""
+
+from __future__ import annotations
+
+WORDS = {
+    "aggregate": "values(name=ferro.sum(…))",
+    "alias": "values(name=…)",
+    "annotate": "values(…, name=ferro.count())",
+    "exclude": "where(~(…))",
+    "filter": "where(…)",
+    "filter_by": "where(…)",
+    "iterator": "stream()",
+    "join": "where(lambda it: it.relation.field == …)",
+    "last": 'order_by("-field").first()',
+    "objects": "where(…)",
+    "only": 'values("field")',
+    "options": 'include("relation")',
+    "prefetch_related": 'include("relation")',
+    "query": "where(…)",
+    "scalar": "one()",
+    "scalars": "all()",
+    "select_related": 'include("relation")',
+    "values_list": 'values("field")',
+}
+"""What a query does."""
+
+_LOOKUPS = {
+    "contains": ".contains(…)",
+    "endswith": ".endswith(…)",
+    "exact": " == …",
+    "gt": " > …",
+    "gte": " >= …",
+    "icontains": '.ilike("%…%")',
+    "iendswith": '.ilike("%…")',
+    "iexact": '.ilike("…")',
+    "in": ".in_(…)",
+    "isnull": ".is_null()",
+    "istartswith": '.ilike("…%")',
+    "lt": " < …",
+    "lte": " <= …",
+    "startswith": ".startswith(…)",
+}
+
+
+def lookup(name: str) -> str:
+    """The condition that the name of a value is to Django, as `age__gte` in `age__gte=18`.
+
+    Example:
+        >>> lookup("age__gte")
+        'lambda it: it.age >= …'
+        >>> lookup("author__name__icontains")
+        'lambda it: it.author.name.ilike("%…%")'
+        >>> lookup("author__name")
+        'lambda it: it.author.name == …'
+    """
+    *path, last = name.split("__")
+    if last not in _LOOKUPS:
+        path.append(last)
+    return f"lambda it: it.{'.'.join(path)}{_LOOKUPS.get(last, ' == …')}"
