@@ -214,6 +214,14 @@ fn offset(class: &Bound<'_, PyType>, name: &CStr) -> Option<ffi::Py_ssize_t> {
     None
 }
 
+/// Has the collector of garbage leave a tuple alone whose values hold no others, as it would itself
+/// once it has looked at all of them.
+pub(crate) fn untrack(tuple: &Bound<'_, PyTuple>) {
+    // SAFETY: an object that the collector knows, or knows no longer. It stays alive by its count
+    // alone, as tuples of such values do anyway.
+    unsafe { ffi::PyObject_GC_UnTrack(tuple.as_ptr().cast()) };
+}
+
 /// No garbage is looked for while this lives. Many new objects that nothing can have let go of yet
 /// would have the collector look through all of them again and again.
 pub(crate) struct NoCollection<'py> {

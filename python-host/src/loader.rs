@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use crate::columns::{Objects, in_row, read_batch, row_of};
 use crate::errors::{exception, from_exception};
-use crate::instance::{Maker, NoCollection, Slot, read_row, set};
+use crate::instance::{Maker, NoCollection, Slot, read_row, set, untrack};
 use crate::json;
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
@@ -18,6 +18,8 @@ pub(crate) struct Loader {
     slots: Slots,
     /// In the order of the model.
     fields: Vec<Field>,
+    /// Whether all that is kept of a row are values of which none can hold another.
+    is_plain: bool,
     /// Shared by all instances: it names every field already, so nothing is ever added.
     fields_set: Py<PySet>,
     /// Makes the private attributes, for models that declare some.
@@ -98,7 +100,8 @@ impl Loader {
                     },
                 })
             })
-            .collect::<PyResult<_>>()?;
+            .collect::<PyResult<Vec<_>>>()?;
+        let is_plain = fields.iter().all(Field::is_plain);
         let slots = Slots {
             fields_set: Slot::of(&model, c"__pydantic_fields_set__")?,
             extra: Slot::of(&model, c"__pydantic_extra__")?,
@@ -106,7 +109,8 @@ impl Loader {
             loaded: Slot::of(&model, c"_ferro_loaded")?,
         };
         let maker = Maker::new(model)?;
-        Ok(Self { maker, slots, fields, fields_set: fields_set.unbind(), initialise, table, keys })
+        let fields_set = fields_set.unbind();
+        Ok(Self { maker, slots, fields, is_plain, fields_set, initialise, table, keys })
     }
 
     /// What will be known of rows once they are stored on a connection: what they hold now.
@@ -170,19 +174,23 @@ impl Loader {
             none: py.None().into_bound(py),
             origin: PyString::new(py, origin).into_any(),
         };
-        let mut row = Vec::with_capacity(loaded.len());
-        let mut known = Vec::with_capacity(loaded.len() + 1);
-        for _ in 0..batch.rows {
-            row.clear();
+        let width = loaded.len() + 1;
+        let rows = batch.rows as usize;
+        let mut known = Vec::with_capacity(rows * width);
+        for _ in 0..rows {
             known.push(names.origin.clone());
-            for (field, column) in self.fields.iter().zip(&mut loaded) {
-                let value = column.values.next().ok_or_else(|| contradiction(py))?;
-                let document = column.documents.as_mut().and_then(Iterator::next);
-                known.push(field.kept(&value, document)?);
-                row.push(value);
+            for column in &mut loaded {
+                known.push(column.known.next().ok_or_else(|| contradiction(py))?);
             }
-            let known = PyTuple::new(py, known.drain(..))?;
-            instances.append(self.instance(py, &names, &row, &known)?)?;
+        }
+        // One call copies a row out of all of them, where each value would take two.
+        let known = PyTuple::new(py, known)?;
+        for row in 0..rows {
+            let known = known.get_slice(row * width, (row + 1) * width);
+            if self.is_plain {
+                untrack(&known);
+            }
+            instances.append(self.instance(py, &names, &mut loaded, &known)?)?;
         }
         Ok(())
     }
@@ -249,12 +257,18 @@ impl Loader {
         &self,
         py: Python<'py>,
         names: &Names<'_, 'py>,
-        row: &[Bound<'py, PyAny>],
+        loaded: &mut [Loaded<'py>],
         known: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let instance = self.maker.make(py)?;
-        for (name, value) in names.fields.iter().zip(row) {
-            set(&instance, name, value)?;
+        for (place, (name, column)) in names.fields.iter().zip(loaded).enumerate() {
+            match &mut column.values {
+                None => set(&instance, name, &*known.get_borrowed_item(place + 1)?)?,
+                Some(values) => {
+                    let value = values.next().ok_or_else(|| contradiction(py))?;
+                    set(&instance, name, &value)?;
+                }
+            }
         }
         self.slots.fields_set.set(&instance, self.fields_set.bind(py))?;
         self.slots.extra.set(&instance, &names.none)?;
@@ -269,10 +283,10 @@ impl Loader {
 
 /// A column of what is loaded.
 struct Loaded<'py> {
-    /// As instances hold them.
-    values: std::vec::IntoIter<Bound<'py, PyAny>>,
-    /// Those that values with a shape were made of.
-    documents: Option<std::vec::IntoIter<Bound<'py, PyAny>>>,
+    /// What is kept beside instances.
+    known: std::vec::IntoIter<Bound<'py, PyAny>>,
+    /// What they hold, where that is something else.
+    values: Option<std::vec::IntoIter<Bound<'py, PyAny>>>,
 }
 
 /// The names of fields, and what all rows have in common.
@@ -283,6 +297,12 @@ struct Names<'a, 'py> {
 }
 
 impl Field {
+    /// Whether its values hold no other objects: a member of an enum does, which is an object of the
+    /// application.
+    fn is_plain(&self) -> bool {
+        matches!(self.kept, Kept::Itself) && self.members.is_none() && self.decode.is_none()
+    }
+
     /// Stored values as instances hold them.
     fn loaded<'py>(&self, py: Python<'py>, mut objects: Objects<'py>) -> PyResult<Loaded<'py>> {
         // A value may hold parts of its document, and change them.
@@ -306,7 +326,12 @@ impl Field {
                 }
             }
         }
-        Ok(Loaded { values: objects.into_iter(), documents: documents.map(Vec::into_iter) })
+        let known = match (&self.kept, documents) {
+            (Kept::Itself, _) => return Ok(Loaded { known: objects.into_iter(), values: None }),
+            (_, Some(documents)) => documents,
+            (_, None) => objects.iter().map(|it| self.kept(it, None)).collect::<PyResult<_>>()?,
+        };
+        Ok(Loaded { known: known.into_iter(), values: Some(objects.into_iter()) })
     }
 
     /// What is kept of a value, whose document may be at hand.
