@@ -124,6 +124,11 @@ class Table:
     def __getattr__(self, name: str) -> Any:
         if name in Table.__annotations__:
             self.registry.link()
+            if name not in self.__dict__:
+                # As happens in a notebook, where a cell is run again.
+                raise SchemaError(
+                    f"`{self.label}` was defined again: use the new class in place of this one"
+                )
             return self.__dict__[name]
         raise AttributeError(name)
 

@@ -323,6 +323,8 @@ def test_a_class_that_is_defined_again_replaces_the_former_one() -> None:
         namespace = {"__annotations__": annotations, "__module__": __name__, "id": key()}
         return type(User)("Redefined", (ferro.Model,), namespace)
 
-    define(a=int)
+    former = define(a=int)
     again = define(b=str)
     assert list(again.__ferro_table__.columns) == ["id", "b"]
+    with pytest.raises(ferro.SchemaError, match="`Redefined` was defined again"):
+        former.where(a=1)
