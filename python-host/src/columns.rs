@@ -3,10 +3,11 @@
 use ferro_wit::types::{
     Batch, Column, ColumnInfo, Elements, Error, ErrorKind, Interval, Scalars, Texts, Value,
 };
-use pyo3::IntoPyObjectExt as _;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDate, PyDateTime, PyDelta, PyList, PyString, PyTime, PyTzInfo};
+use pyo3::types::{
+    PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyList, PyString, PyTime, PyTzInfo,
+};
 
 use crate::errors::exception;
 use crate::json;
@@ -76,9 +77,14 @@ fn read_column<'py>(py: Python<'py>, column: &Column, name: &str) -> PyResult<Ob
 fn read_scalars<'py>(py: Python<'py>, scalars: &Scalars, name: &str) -> PyResult<Objects<'py>> {
     let reader = Reader { py, scalars, name };
     match &scalars.elements {
-        Elements::Boolean(it) => reader.each(it, |it| it.into_bound_py_any(py)),
-        Elements::Integer(it) => reader.each(it, |it| it.into_bound_py_any(py)),
-        Elements::Float(it) => reader.each(it, |it| it.into_bound_py_any(py)),
+        Elements::Boolean(it) => {
+            Ok(reader.all(it, |it| PyBool::new(py, *it).to_owned().into_any()))
+        }
+        Elements::Integer(it) => Ok(reader.all(it, |it| {
+            let Ok(it) = it.into_pyobject(py);
+            it.into_any()
+        })),
+        Elements::Float(it) => Ok(reader.all(it, |it| PyFloat::new(py, *it).into_any())),
         Elements::Text(it) => reader.texts(it, |text| Ok(PyString::new(py, text).into_any())),
         Elements::Json(it) => reader.texts(it, |text| {
             json::read(py, text).map_err(|raised| {
@@ -118,6 +124,18 @@ struct Reader<'a, 'py> {
 }
 
 impl<'py> Reader<'_, 'py> {
+    /// Of values that are objects in any case.
+    fn all<T>(&self, items: &[T], made: impl Fn(&T) -> Bound<'py, PyAny>) -> Objects<'py> {
+        if self.scalars.nulls.is_none() {
+            return items.iter().map(made).collect();
+        }
+        let at = |(index, item)| match self.scalars.is_null(index) {
+            true => self.py.None().into_bound(self.py),
+            false => made(item),
+        };
+        items.iter().enumerate().map(at).collect()
+    }
+
     fn each<T>(
         &self,
         items: &[T],

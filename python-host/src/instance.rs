@@ -18,15 +18,17 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::errors::exception;
 
-/// Makes empty instances of a class: `object.__new__(class)`.
-pub(crate) struct Maker {
+/// Makes instances of a class, `object.__new__(class)`, which have nothing but some slots.
+pub(crate) struct Maker<const N: usize> {
     class: Py<PyType>,
     new: ffi::newfunc,
     nothing: Py<PyTuple>,
+    /// Of the slots, in bytes from the beginning of an instance.
+    offsets: [ffi::Py_ssize_t; N],
 }
 
-impl Maker {
-    pub(crate) fn new(class: Bound<'_, PyType>) -> PyResult<Self> {
+impl<const N: usize> Maker<N> {
+    pub(crate) fn new(class: Bound<'_, PyType>, slots: [&CStr; N]) -> PyResult<Self> {
         let py = class.py();
         // SAFETY: `object` is a type, and what its slot `tp_new` holds is a `newfunc`, or nothing.
         let new = unsafe {
@@ -37,18 +39,32 @@ impl Maker {
         let new = new.ok_or_else(|| PyTypeError::new_err("`object` cannot be made"))?;
         // A class over another built-in one than `object` has to be made by that one; this says so.
         py.import("builtins")?.getattr("object")?.call_method1("__new__", (&class,))?;
-        Ok(Self { class: class.unbind(), new, nothing: PyTuple::empty(py).unbind() })
+        let mut offsets = [0; N];
+        for (offset, name) in offsets.iter_mut().zip(slots) {
+            *offset = Slot::of(&class, name)?.offset;
+        }
+        Ok(Self { class: class.unbind(), new, nothing: PyTuple::empty(py).unbind(), offsets })
     }
 
-    /// An instance without any attribute.
-    pub(crate) fn make<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// An instance that holds these in its slots.
+    pub(crate) fn make<'py>(
+        &self,
+        py: Python<'py>,
+        values: [Bound<'py, PyAny>; N],
+    ) -> PyResult<Bound<'py, PyAny>> {
         let class = self.class.as_ptr().cast::<ffi::PyTypeObject>();
         // SAFETY: the class is one that `object.__new__` takes, as `new` has tried; it takes a tuple
         // and no dict, and gives a new reference or null with an exception.
-        unsafe {
+        let made = unsafe {
             let made = (self.new)(class, self.nothing.as_ptr(), std::ptr::null_mut());
             Bound::from_owned_ptr_or_err(py, made)
+        }?;
+        for (offset, value) in self.offsets.iter().zip(values) {
+            // SAFETY: every instance of the class has a slot there, within itself, and a new one
+            // holds null in it. It owns the reference that it is given.
+            unsafe { *made.as_ptr().byte_offset(*offset).cast() = value.into_ptr() };
         }
+        Ok(made)
     }
 }
 

@@ -1,5 +1,7 @@
 //! From batches to instances of a model, without a call of Python code for each row.
 
+use std::ffi::CStr;
+
 use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind, Value};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -14,8 +16,9 @@ use crate::json;
 /// nothing is validated again: an instance gets its attributes as they are.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Loader {
-    maker: Maker,
-    slots: Slots,
+    maker: Maker<4>,
+    /// What is known of an instance's row.
+    loaded: Slot,
     /// In the order of the model.
     fields: Vec<Field>,
     /// Whether all that is kept of a row are values of which none can hold another.
@@ -30,12 +33,9 @@ pub(crate) struct Loader {
 }
 
 /// Where instances hold what Pydantic and Ferro know of them.
-struct Slots {
-    fields_set: Slot,
-    extra: Slot,
-    private: Slot,
-    loaded: Slot,
-}
+const SLOTS: [&CStr; 4] =
+    [c"__pydantic_fields_set__", c"__pydantic_extra__", c"__pydantic_private__", LOADED];
+const LOADED: &CStr = c"_ferro_loaded";
 
 struct Field {
     name: Py<PyString>,
@@ -102,15 +102,10 @@ impl Loader {
             })
             .collect::<PyResult<Vec<_>>>()?;
         let is_plain = fields.iter().all(Field::is_plain);
-        let slots = Slots {
-            fields_set: Slot::of(&model, c"__pydantic_fields_set__")?,
-            extra: Slot::of(&model, c"__pydantic_extra__")?,
-            private: Slot::of(&model, c"__pydantic_private__")?,
-            loaded: Slot::of(&model, c"_ferro_loaded")?,
-        };
-        let maker = Maker::new(model)?;
+        let loaded = Slot::of(&model, LOADED)?;
+        let maker = Maker::new(model, SLOTS)?;
         let fields_set = fields_set.unbind();
-        Ok(Self { maker, slots, fields, is_plain, fields_set, initialise, table, keys })
+        Ok(Self { maker, loaded, fields, is_plain, fields_set, initialise, table, keys })
     }
 
     /// What will be known of rows once they are stored on a connection: what they hold now.
@@ -121,17 +116,16 @@ impl Loader {
         origin: &str,
     ) -> PyResult<Bound<'py, PyList>> {
         let origin = PyString::new(py, origin).into_any();
-        let mut row_known = Vec::with_capacity(self.fields.len() + 1);
-        let known = PyList::empty(py);
+        let mut values = Vec::with_capacity(rows.len() * (self.fields.len() + 1));
         for row in rows {
-            row_known.push(origin.clone());
-            read_row(&row, self.fields.iter().map(|it| it.name.bind(py)), &mut row_known)?;
-            for (field, value) in self.fields.iter().zip(&mut row_known[1..]) {
+            values.push(origin.clone());
+            let first = values.len();
+            read_row(&row, self.fields.iter().map(|it| it.name.bind(py)), &mut values)?;
+            for (field, value) in self.fields.iter().zip(&mut values[first..]) {
                 *value = field.kept(value, None)?;
             }
-            known.append(PyTuple::new(py, row_known.drain(..))?)?;
         }
-        Ok(known)
+        PyList::new(py, self.known(py, values)?)
     }
 
     /// Note what is known of rows that are stored now.
@@ -144,14 +138,14 @@ impl Loader {
 
     /// Whether one of these is known to be stored.
     fn any_stored(&self, rows: &Bound<'_, PyList>) -> bool {
-        rows.iter().any(|row| self.slots.loaded.get(&row).is_some())
+        rows.iter().any(|row| self.loaded.get(&row).is_some())
     }
 }
 
 impl Loader {
     /// Notes what is known of a stored row.
     pub(crate) fn mark(&self, row: &Bound<'_, PyAny>, known: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.slots.loaded.set(row, known)
+        self.loaded.set(row, known)
     }
 
     /// Adds the instances of a batch's rows to a list. `origin` is the label of the connection that
@@ -169,30 +163,39 @@ impl Loader {
             .map_err(|error| self.named(py, batch, columns, error))?;
         // Only where no code of others runs: they may ask for a collection, or switch it on.
         let _quiet = self.initialise.is_none().then(|| NoCollection::begin(py));
-        let names = Names {
-            fields: self.fields.iter().map(|field| field.name.bind(py)).collect(),
-            none: py.None().into_bound(py),
-            origin: PyString::new(py, origin).into_any(),
-        };
-        let width = loaded.len() + 1;
-        let rows = batch.rows as usize;
-        let mut known = Vec::with_capacity(rows * width);
-        for _ in 0..rows {
-            known.push(names.origin.clone());
+        let names: Vec<_> = self.fields.iter().map(|field| field.name.bind(py)).collect();
+        let origin = PyString::new(py, origin).into_any();
+        let mut values = Vec::with_capacity(batch.rows as usize * (loaded.len() + 1));
+        for _ in 0..batch.rows {
+            values.push(origin.clone());
             for column in &mut loaded {
-                known.push(column.known.next().ok_or_else(|| contradiction(py))?);
+                values.push(column.known.next().ok_or_else(|| contradiction(py))?);
             }
         }
-        // One call copies a row out of all of them, where each value would take two.
-        let known = PyTuple::new(py, known)?;
-        for row in 0..rows {
-            let known = known.get_slice(row * width, (row + 1) * width);
-            if self.is_plain {
-                untrack(&known);
-            }
+        for known in self.known(py, values)? {
             instances.append(self.instance(py, &names, &mut loaded, &known)?)?;
         }
         Ok(())
+    }
+
+    /// What is known of each of some rows: its origin, and a value for each field. It is given for
+    /// all rows, one after another.
+    pub(crate) fn known<'py>(
+        &self,
+        py: Python<'py>,
+        values: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<impl ExactSizeIterator<Item = Bound<'py, PyTuple>>> {
+        let width = self.fields.len() + 1;
+        let rows = values.len() / width;
+        // One call copies a row out of a tuple of all, where each value would take two.
+        let all = PyTuple::new(py, values)?;
+        Ok((0..rows).map(move |row| {
+            let known = all.get_slice(row * width, (row + 1) * width);
+            if self.is_plain {
+                untrack(&known);
+            }
+            known
+        }))
     }
 
     /// An error about a row, with what the row is called.
@@ -256,12 +259,15 @@ impl Loader {
     fn instance<'py>(
         &self,
         py: Python<'py>,
-        names: &Names<'_, 'py>,
+        names: &[&Bound<'py, PyString>],
         loaded: &mut [Loaded<'py>],
         known: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let instance = self.maker.make(py)?;
-        for (place, (name, column)) in names.fields.iter().zip(loaded).enumerate() {
+        let none = || py.None().into_bound(py);
+        let fields_set = self.fields_set.bind(py).clone().into_any();
+        let instance =
+            self.maker.make(py, [fields_set, none(), none(), known.clone().into_any()])?;
+        for (place, (name, column)) in names.iter().zip(loaded).enumerate() {
             match &mut column.values {
                 None => set(&instance, name, &*known.get_borrowed_item(place + 1)?)?,
                 Some(values) => {
@@ -270,10 +276,6 @@ impl Loader {
                 }
             }
         }
-        self.slots.fields_set.set(&instance, self.fields_set.bind(py))?;
-        self.slots.extra.set(&instance, &names.none)?;
-        self.slots.private.set(&instance, &names.none)?;
-        self.mark(&instance, known)?;
         if let Some(initialise) = &self.initialise {
             initialise.bind(py).call1((&instance, py.None()))?;
         }
@@ -287,13 +289,6 @@ struct Loaded<'py> {
     known: std::vec::IntoIter<Bound<'py, PyAny>>,
     /// What they hold, where that is something else.
     values: Option<std::vec::IntoIter<Bound<'py, PyAny>>>,
-}
-
-/// The names of fields, and what all rows have in common.
-struct Names<'a, 'py> {
-    fields: Vec<&'a Bound<'py, PyString>>,
-    none: Bound<'py, PyAny>,
-    origin: Bound<'py, PyAny>,
 }
 
 impl Field {

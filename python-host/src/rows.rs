@@ -10,7 +10,7 @@ use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::bridge::{Outcome, lock};
 use crate::errors::{exception, raise};
-use crate::instance::read_row;
+use crate::instance::{NoCollection, read_row};
 use crate::loader::Loader;
 use crate::query::Parameter;
 use crate::values::utf8;
@@ -19,12 +19,12 @@ use crate::values::utf8;
 pub(crate) type Carried<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyAny>>);
 
 /// The values of some fields of all rows, as columns; and with a loader, whose fields they are then
-/// all, as the objects that rows hold, one row after another.
+/// all, what is known of rows that are stored in a place, its label: see [`Loader::known`].
 pub(crate) fn read_rows<'py>(
     parameters: &[Parameter],
     rows: &Bound<'py, PyList>,
     fields: &[Carried<'py>],
-    loader: Option<&Loader>,
+    loader: Option<(&Loader, &str)>,
 ) -> PyResult<(Batch, Vec<Bound<'py, PyAny>>)> {
     let py = rows.py();
     if parameters.len() != fields.len() {
@@ -35,11 +35,13 @@ pub(crate) fn read_rows<'py>(
         exception(py, &Error::new(ErrorKind::ValueOutOfRange, message))
     })?;
     let mut columns: Vec<_> = parameters.iter().map(|it| Builder::new(it, rows.len())).collect();
+    let loader = loader.map(|(loader, origin)| (loader, PyString::new(py, origin).into_any()));
     let kept = if loader.is_some() { rows.len() } else { 1 };
-    let mut values = Vec::with_capacity(kept * fields.len());
+    let mut values = Vec::with_capacity(kept * (fields.len() + 1));
     for row in rows {
-        if loader.is_none() {
-            values.clear();
+        match &loader {
+            Some((_, origin)) => values.push(origin.clone()),
+            None => values.clear(),
         }
         let first = values.len();
         read_row(&row, fields.iter().map(|(name, _)| name), &mut values)?;
@@ -50,7 +52,7 @@ pub(crate) fn read_rows<'py>(
                 None => value.clone(),
             };
             raise(py, column.push(&stored))?;
-            if let Some(loader) = loader {
+            if let Some((loader, _)) = &loader {
                 *value = loader.kept(place, value, stored)?;
             }
         }
@@ -78,26 +80,14 @@ impl Writing {
         *lock(&self.end) = Some(result);
     }
 
-    /// Makes what is known of each row: its origin, and the values that it held when it was read.
-    /// That takes a third of what reading them takes, so it is done while the database writes.
-    pub(crate) fn know(
-        &self,
-        origin: &str,
-        width: usize,
-        values: Vec<Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let (Some(_), Some(first)) = (&self.loader, values.first()) else { return Ok(()) };
-        let py = first.py();
-        let origin = PyString::new(py, origin).into_any();
-        let mut values = values.into_iter();
-        let mut tuples = Vec::with_capacity(values.len() / width);
-        let mut row = Vec::with_capacity(width + 1);
-        while values.len() >= width {
-            row.push(origin.clone());
-            row.extend(values.by_ref().take(width));
-            tuples.push(PyTuple::new(py, row.drain(..))?.unbind());
+    /// Makes what is known of each row, of the values that it held when it was read. That takes a
+    /// third of what reading them takes, so it is done while the database writes.
+    pub(crate) fn know(&self, py: Python<'_>, values: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+        if let Some(loader) = &self.loader {
+            let _quiet = NoCollection::begin(py);
+            let known = loader.get().known(py, values)?.map(Bound::unbind);
+            let _ = self.known.set(known.collect());
         }
-        let _ = self.known.set(tuples);
         Ok(())
     }
 }

@@ -270,7 +270,8 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let parameters = &query.get().parameters;
-        let (batch, values) = read_rows(parameters, rows, &fields, loader.map(Bound::get))?;
+        let known = loader.map(|it| (it.get(), &*self.label));
+        let (batch, values) = read_rows(parameters, rows, &fields, known)?;
         let loader = loader.map(|it| it.clone().unbind());
         let writing = Arc::new(Writing::new(rows.clone().unbind(), loader));
         let (query, written) = (query.clone().unbind(), writing.clone());
@@ -279,7 +280,7 @@ impl Session {
                 async { session.await?.write(&query.get().query, Vec::new(), batch).await };
             written.end(result.await);
         })?;
-        writing.know(&self.label, fields.len(), values)?;
+        writing.know(py, values)?;
         Ok(pending)
     }
 

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use crate::instance::{Maker, Slot};
+use crate::instance::Maker;
 use crate::values::{mismatch, unreadable};
 
 /// `uuid.UUID`.
@@ -19,9 +19,7 @@ pub(crate) struct Uuids {
 
 /// What `UUID.__init__` fills in, once it knows the number.
 struct Parts {
-    maker: Maker,
-    number: Slot,
-    is_safe: Slot,
+    maker: Maker<2>,
     unknown: Py<PyAny>,
 }
 
@@ -45,10 +43,8 @@ impl Uuids {
             arguments.set_item(intern!(py, "int"), bits)?;
             return self.class.bind(py).call((), Some(&arguments));
         };
-        let made = parts.maker.make(py)?;
-        parts.number.set(&made, &bits.into_bound_py_any(py)?)?;
-        parts.is_safe.set(&made, parts.unknown.bind(py))?;
-        Ok(made)
+        let unknown = parts.unknown.bind(py).clone();
+        parts.maker.make(py, [bits.into_bound_py_any(py)?, unknown])
     }
 
     pub(crate) fn is_one(object: &Bound<'_, PyAny>) -> bool {
@@ -75,9 +71,7 @@ impl Uuids {
 impl Parts {
     fn of(class: &Bound<'_, PyType>, unknown: Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(Self {
-            maker: Maker::new(class.clone())?,
-            number: Slot::of(class, c"int")?,
-            is_safe: Slot::of(class, c"is_safe")?,
+            maker: Maker::new(class.clone(), [c"int", c"is_safe"])?,
             unknown: unknown.unbind(),
         })
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ferro
-from models import User
+from models import Document, User
 
 
 def loader_of(model: type[ferro.Model]) -> Any:
@@ -62,6 +62,41 @@ async def test_what_is_loaded_goes_when_nobody_has_it() -> None:
     del users
     gc.collect()
     assert sys.getrefcount(fields_set) == count - 100
+
+
+@pytest.mark.usefixtures("db")
+async def test_loading_and_writing_leaves_nothing_behind() -> None:
+    await User.bulk_create([User(name=f"user {number}") for number in range(500)])
+    kept = [Document(title="kept", data={"number": number}) for number in range(500)]
+    await Document.bulk_create(kept)
+
+    async def one_round() -> int:
+        assert len(await User.all()) == 500
+        assert len(await Document.where(title="kept")) == 500
+        await Document.bulk_create([Document(title="new") for _ in range(500)])
+        assert await Document.where(title="new").delete() == 500
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    for _ in range(3):
+        before = await one_round()
+    for _ in range(5):
+        after = await one_round()
+    # One that is lost with each row would be 2,500.
+    assert after - before < 500
+
+
+@pytest.mark.usefixtures("db")
+async def test_the_collector_of_garbage_looks_only_at_what_may_hold_others() -> None:
+    await User.create(name="Ada")
+    await Document.create(title="Notes", data={"numbers": [1]})
+    (user,), (document,) = await User.all(), await Document.all()
+    written = User(id=100, name="Ben")
+    await User.bulk_create([written])
+    assert not gc.is_tracked(user._ferro_loaded)
+    assert not gc.is_tracked(written._ferro_loaded)
+    assert gc.is_tracked(document._ferro_loaded)
+    assert gc.is_tracked(user)
 
 
 @pytest.mark.usefixtures("db")
