@@ -245,14 +245,18 @@ impl Loader {
             .collect()
     }
 
-    /// What is kept beside a row of one of its values, whose stored form is at hand.
+    /// What is kept beside a row of one of its values, whose stored form may be at hand; none where
+    /// that is the value itself.
     pub(crate) fn kept<'py>(
         &self,
         place: usize,
         value: &Bound<'py, PyAny>,
-        stored: Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.fields.get(place).map_or_else(|| Ok(value.clone()), |it| it.kept(value, Some(stored)))
+        stored: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.fields.get(place) {
+            None | Some(Field { kept: Kept::Itself, .. }) => Ok(None),
+            Some(field) => field.kept(value, stored).map(Some),
+        }
     }
 
     /// `object.__new__` and the attributes that Pydantic's own constructor sets, and ours.

@@ -48,12 +48,14 @@ pub(crate) fn read_rows<'py>(
         let row = columns.iter_mut().zip(fields).zip(&mut values[first..]);
         for (place, ((column, (_, encode)), value)) in row.enumerate() {
             let stored = match encode {
-                Some(encode) => encode.call1((&*value,))?,
-                None => value.clone(),
+                Some(encode) => Some(encode.call1((&*value,))?),
+                None => None,
             };
-            raise(py, column.push(&stored))?;
-            if let Some((loader, _)) = &loader {
-                *value = loader.kept(place, value, stored)?;
+            raise(py, column.push(stored.as_ref().unwrap_or(value)))?;
+            if let Some((loader, _)) = &loader
+                && let Some(kept) = loader.kept(place, value, stored)?
+            {
+                *value = kept;
             }
         }
     }
