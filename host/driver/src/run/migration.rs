@@ -69,7 +69,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// What `plan` and the database say; the message names the step. `foreign-key-violation`, if
+    /// What `plan` and the database say; the message names the step. `denied` and `read-only` on
+    /// PostgreSQL, if no temporary tables may be made. `foreign-key-violation`, if
     /// rows of SQLite refer to none afterwards. Nothing is changed then, but for steps that may not
     /// run in a transaction.
     pub async fn migrate(
@@ -180,7 +181,7 @@ async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<V
     let mut found = Vec::new();
     for sql in questions {
         if !sql.starts_with("SELECT") {
-            run(savepoint.place(false).await?, sql).await?;
+            run(savepoint.place(false).await?, sql).await.map_err(incomparable)?;
             continue;
         }
         let mut rows = savepoint.fetch_raw(sql, Vec::new()).await?;
@@ -298,6 +299,20 @@ fn check_foreign_keys(
     );
     let error = Error::new(ErrorKind::ForeignKeyViolation, message);
     Err(Error { table: Some(table.clone()), ..error })
+}
+
+/// The error of a statement that makes what the models are compared with.
+fn incomparable(error: Error) -> Error {
+    let advice = match error.kind {
+        ErrorKind::Denied => ": `GRANT TEMPORARY ON DATABASE` to the role of this connection",
+        ErrorKind::ReadOnly => ": migrate on a server that takes writes",
+        _ => "",
+    };
+    let message = format!(
+        "the models are compared with temporary tables, which cannot be made: {}{advice}",
+        error.message
+    );
+    Error { message, ..error }
 }
 
 fn failed(step: &MigrationStep, error: Error) -> Error {

@@ -2,12 +2,17 @@
 
 use super::*;
 use ferro_driver::ConnectOptions;
+use ferro_test_support::postgres;
+
+/// A URL with a setting for each connection.
+fn with_setting(url: &str, name: &str, value: &str) -> String {
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}options=-c%20{name}%3D{value}")
+}
 
 #[tokio::test]
 async fn who_waits_for_another_migration_sees_what_it_did_whatever_the_isolation() {
-    let url = ferro_test_support::postgres::url();
-    let mark = if url.contains('?') { '&' } else { '?' };
-    let url = format!("{url}{mark}options=-c%20default_transaction_isolation%3Dserializable");
+    let url = with_setting(&postgres::url(), "default_transaction_isolation", "serializable");
     let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
     let isolation = rows(&database, "SHOW default_transaction_isolation").await;
     assert_eq!(isolation, [[Value::from("serializable")]]);
@@ -99,4 +104,30 @@ async fn steps_that_are_applied_by_hand_leave_other_tables_alone() {
     }
     let [sqlite, _] = world.databases();
     assert_eq!(rows(sqlite, "PRAGMA legacy_alter_table").await, [[Value::Integer(0)]]);
+}
+
+#[tokio::test]
+async fn who_may_not_compare_a_database_with_the_models_is_told_why() {
+    let owner = postgres::url();
+    let name = owner.rsplit('/').next().unwrap();
+    postgres::execute(
+        &owner,
+        &format!(
+            "CREATE ROLE {name}_migrator LOGIN PASSWORD 'pw'; \
+             REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"
+        ),
+    );
+    let (_, server) = owner.split_once('@').unwrap();
+    let migrator = format!("postgresql://{name}_migrator:pw@{server}");
+    let reader = with_setting(&owner, "default_transaction_read_only", "on");
+    for (url, kind, advice) in [
+        (migrator, ErrorKind::Denied, "`GRANT TEMPORARY ON DATABASE` to the role"),
+        (reader, ErrorKind::ReadOnly, "migrate on a server that takes writes"),
+    ] {
+        let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
+        let error = attempt(&database, &models(vec![author()]), Risk::Safe).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.starts_with("the models are compared with temporary tables"));
+        assert!(error.message.contains(advice), "{error}");
+    }
 }
