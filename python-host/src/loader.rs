@@ -21,7 +21,7 @@ pub(crate) struct Loader {
     loaded: Slot,
     /// In the order of the model.
     fields: Vec<Field>,
-    /// Whether all that is kept of a row are values of which none can hold another.
+    /// Whether all that is kept of a loaded row are values of which none can hold another.
     is_plain: bool,
     /// Shared by all instances: it names every field already, so nothing is ever added.
     fields_set: Py<PySet>,
@@ -173,6 +173,9 @@ impl Loader {
             }
         }
         for known in self.known(py, values)? {
+            if self.is_plain {
+                untrack(&known);
+            }
             instances.append(self.instance(py, &names, &mut loaded, &known)?)?;
         }
         Ok(())
@@ -189,13 +192,7 @@ impl Loader {
         let rows = values.len() / width;
         // One call copies a row out of a tuple of all, where each value would take two.
         let all = PyTuple::new(py, values)?;
-        Ok((0..rows).map(move |row| {
-            let known = all.get_slice(row * width, (row + 1) * width);
-            if self.is_plain {
-                untrack(&known);
-            }
-            known
-        }))
+        Ok((0..rows).map(move |row| all.get_slice(row * width, (row + 1) * width)))
     }
 
     /// An error about a row, with what the row is called.
@@ -296,8 +293,8 @@ struct Loaded<'py> {
 }
 
 impl Field {
-    /// Whether its values hold no other objects: a member of an enum does, which is an object of the
-    /// application.
+    /// Whether its values, as they are loaded, hold no other objects: a member of an enum does, which
+    /// is an object of the application.
     fn is_plain(&self) -> bool {
         matches!(self.kept, Kept::Itself) && self.members.is_none() && self.decode.is_none()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -91,12 +92,25 @@ async def test_the_collector_of_garbage_looks_only_at_what_may_hold_others() -> 
     await User.create(name="Ada")
     await Document.create(title="Notes", data={"numbers": [1]})
     (user,), (document,) = await User.all(), await Document.all()
-    written = User(id=100, name="Ben")
-    await User.bulk_create([written])
     assert not gc.is_tracked(user._ferro_loaded)
-    assert not gc.is_tracked(written._ferro_loaded)
     assert gc.is_tracked(document._ferro_loaded)
     assert gc.is_tracked(user)
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_row_in_a_circle_with_a_value_of_it_is_collected_once_it_is_written() -> None:
+    class Text(str):
+        row: User
+
+    text = Text("Ada")
+    user = User.model_construct(id=1, name=text, age=0, email=None, active=True)
+    text.row = user
+    await User.bulk_create([user])
+    assert user._ferro_loaded[2] is text
+    gone = weakref.ref(user)
+    del user, text
+    gc.collect()
+    assert gone() is None
 
 
 @pytest.mark.usefixtures("db")
