@@ -3,9 +3,8 @@
 use ferro_wit::schema::{Check, CheckTest, Comparison};
 use ferro_wit::types::{Dialect, Value};
 
-use super::constant;
 use crate::catalog::Model;
-use crate::dialect::Spelling as _;
+use crate::dialect::{Spelling as _, constants};
 use crate::sql::quoted;
 
 /// A condition on a row: any of the groups holds, all terms of a group hold.
@@ -35,7 +34,7 @@ fn test(
     test: &CheckTest,
 ) -> Option<String> {
     let column = quoted(column);
-    let constant = |value: &Value| constant::sql(dialect, value, kind);
+    let constant = |value: &Value| constants::sql(dialect, value, kind);
     Some(match test {
         CheckTest::Compare((comparison, value)) => {
             format!("{column}{}{}", operator(*comparison), constant(value))

@@ -5,9 +5,9 @@ use ferro_wit::schema::{ColumnType, DefaultValue, ReferentialAction};
 use ferro_wit::types::Dialect;
 
 use super::names::Names;
-use super::{check, constant, list};
+use super::{check, list};
 use crate::catalog::{Catalog, Field, ForeignKey, JoinEnd, JoinTable, Model, Table};
-use crate::dialect::{Spelling as _, columns};
+use crate::dialect::{Spelling as _, columns, constants};
 use crate::sql::quoted;
 
 /// A table with all that belongs to it.
@@ -187,7 +187,7 @@ impl<'a> Definer<'a> {
     fn default(&self, field: &Field) -> Option<String> {
         Some(match field.default.as_ref()? {
             DefaultValue::Client => return None,
-            DefaultValue::Constant(value) => constant::sql(self.dialect, value, &field.kind),
+            DefaultValue::Constant(value) => constants::sql(self.dialect, value, &field.kind),
             DefaultValue::Now => columns::now(self.dialect, field.ty.kind).to_owned(),
             DefaultValue::RandomUuid => columns::random_uuid(self.dialect).to_owned(),
         })

@@ -1,10 +1,9 @@
 //! Tables from models. Names and values of models are data here: names are quoted, values go
-//! through [`constant`], and nothing else of a model reaches the text.
+//! through [`constants`](crate::dialect::constants), and nothing else of a model reaches the text.
 //!
 //! [`definition`] says what a model's table is, `create-tables` writes that down, and [`migration`]
 //! compares it with what a database has.
 
-mod calendar;
 mod check;
 pub(crate) mod constant;
 mod definition;

@@ -1,5 +1,6 @@
 //! How SQLite and PostgreSQL differ, as data and as short methods; [`columns`] has what is about
-//! tables, [`functions`] the functions. Other modules ask for a [`Features`] or for a spelling, not for the database.
+//! tables, [`constants`] what values look like in them, [`functions`] the functions. Other modules ask
+//! for a [`Features`] or for a spelling, not for the database.
 //!
 //! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
 //! operands.
@@ -10,7 +11,9 @@ use ferro_wit::types::{Dialect, ScalarType};
 
 use crate::typing::is_position;
 
+pub(crate) mod calendar;
 pub(crate) mod columns;
+pub(crate) mod constants;
 pub(crate) mod functions;
 
 /// What one database has and another has not.
@@ -52,6 +55,8 @@ pub(crate) struct Features {
     pub(crate) added_constraints: bool,
     /// Tables have comments.
     pub(crate) comments: bool,
+    /// Names that differ in the case of their letters only are the same.
+    pub(crate) folded_names: bool,
 }
 
 const SQLITE: Features = Features {
@@ -72,6 +77,7 @@ const SQLITE: Features = Features {
     schemas: false,
     added_constraints: false,
     comments: false,
+    folded_names: true,
 };
 
 const POSTGRES: Features = Features {
@@ -92,6 +98,7 @@ const POSTGRES: Features = Features {
     schemas: true,
     added_constraints: true,
     comments: true,
+    folded_names: false,
 };
 
 /// What each database writes for the same thing.

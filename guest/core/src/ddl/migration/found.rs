@@ -194,7 +194,7 @@ impl Found {
     }
 
     pub(super) fn same_name(&self, one: &str, other: &str) -> bool {
-        same_name(one, other, self.dialect == Dialect::Sqlite)
+        same_name(one, other, self.dialect.features().folded_names)
     }
 
     /// Takes note that a table has another name now.
@@ -213,7 +213,7 @@ impl Found {
     /// Takes note that a column has another name now.
     pub(super) fn rename_column(&mut self, position: usize, former: &str, name: &str) {
         let (dialect, table) = (self.dialect, &mut self.tables[position]);
-        let folds = dialect == Dialect::Sqlite;
+        let folds = dialect.features().folded_names;
         let renamed = |sql: &str| tokens::rename(dialect, sql, former, name);
         let rename = |it: &mut String| {
             if same_name(it, former, folds) {
@@ -263,7 +263,7 @@ impl FoundTable {
 
     /// Adds what the database does not tell.
     fn complete(&mut self, dialect: Dialect) {
-        self.folds = dialect == Dialect::Sqlite;
+        self.folds = dialect.features().folded_names;
         if let Some(sql) = self.sql.take() {
             self.read(&sql);
         }

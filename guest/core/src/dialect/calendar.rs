@@ -1,18 +1,18 @@
 //! Dates and times as the text of ISO 8601.
 
 /// Microseconds of a day.
-pub(super) const DAY: i64 = 86_400_000_000;
+pub(crate) const DAY: i64 = 86_400_000_000;
 
 /// Days from the year 0, in which calculations need no negative numbers, to 1970.
 const EPOCH: i64 = 719_468;
 
 /// Whether a day since 1970 is in the years 1 … 9999.
-pub(super) fn is_date(day: i64) -> bool {
+pub(crate) fn is_date(day: i64) -> bool {
     (-719_162..=2_932_896).contains(&day)
 }
 
 /// The date of a day since 1970.
-pub(super) fn date(day: i64) -> String {
+pub(crate) fn date(day: i64) -> String {
     // Years that begin in March have their leap day at the end; 400 of them have 146,097 days.
     let day = day + EPOCH;
     let era = day.div_euclid(146_097);
@@ -26,14 +26,14 @@ pub(super) fn date(day: i64) -> String {
 }
 
 /// The time of microseconds since midnight.
-pub(super) fn time(microseconds: i64) -> String {
+pub(crate) fn time(microseconds: i64) -> String {
     let (seconds, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}")
 }
 
 /// The date and time of microseconds since 1970.
-pub(super) fn timestamp(microseconds: i64) -> String {
+pub(crate) fn timestamp(microseconds: i64) -> String {
     format!("{} {}", date(microseconds.div_euclid(DAY)), time(microseconds.rem_euclid(DAY)))
 }
 
