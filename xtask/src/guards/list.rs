@@ -334,7 +334,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T10",
-        file: "guest/core/src/ddl/constant.rs",
+        file: "guest/core/src/catalog/constant.rs",
         line: "_ if text.contains(is_control) => \"contains a control character\",",
         without: "_ if text.is_empty() && text.contains(is_control) => \"contains a control character\",",
         target: "sql",

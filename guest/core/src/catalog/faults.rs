@@ -7,9 +7,8 @@ use ferro_wit::schema::{
 };
 use ferro_wit::types::{ScalarType, Value};
 
-use super::{distinct, former_tables, names, relations, scalar_of, table_of};
+use super::{constant, distinct, former_tables, names, relations, scalar_of, table_of};
 use crate::compile::is_alias;
-use crate::ddl::constant;
 use crate::error::{shown, suggestion};
 
 /// The longest text that PostgreSQL lets a column limit.

@@ -4,6 +4,7 @@
 //! may rely on what was checked.
 
 mod common;
+mod constant;
 mod distinct;
 mod faults;
 mod links;

@@ -5,7 +5,6 @@
 //! compares it with what a database has.
 
 mod check;
-pub(crate) mod constant;
 mod definition;
 mod migration;
 mod names;
