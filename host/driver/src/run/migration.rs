@@ -304,12 +304,12 @@ fn check_foreign_keys(
 /// The error of a statement that makes what the models are compared with.
 fn incomparable(error: Error) -> Error {
     let advice = match error.kind {
-        ErrorKind::Denied => ": `GRANT TEMPORARY ON DATABASE` to the role of this connection",
-        ErrorKind::ReadOnly => ": migrate on a server that takes writes",
-        _ => "",
+        ErrorKind::Denied => "`GRANT TEMPORARY ON DATABASE` to the role of this connection",
+        ErrorKind::ReadOnly => "migrate on a server that takes writes",
+        _ => return error,
     };
     let message = format!(
-        "the models are compared with temporary tables, which cannot be made: {}{advice}",
+        "the models are compared with temporary tables, which cannot be made: {}: {advice}",
         error.message
     );
     Error { message, ..error }
