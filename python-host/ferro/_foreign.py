@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 WORDS = {
-    "aggregate": "values(name=ferro.sum(…))",
+    "aggregate": "values(name=lambda it: it.field.sum())",
     "alias": "values(name=…)",
-    "annotate": "values(…, name=ferro.count())",
+    "annotate": 'group_by("field").values("field", name=ferro.count())',
     "exclude": "where(~(…))",
     "filter": "where(…)",
     "filter_by": "where(…)",
@@ -24,7 +24,7 @@ WORDS = {
 }
 """What a query does."""
 
-_LOOKUPS = {
+LOOKUPS = {
     "contains": ".contains(…)",
     "endswith": ".endswith(…)",
     "exact": " == …",
@@ -40,6 +40,7 @@ _LOOKUPS = {
     "lte": " <= …",
     "startswith": ".startswith(…)",
 }
+"""What stands behind a field in Django's names of conditions."""
 
 
 def lookup(name: str) -> str:
@@ -54,6 +55,6 @@ def lookup(name: str) -> str:
         'lambda it: it.author.name == …'
     """
     *path, last = name.split("__")
-    if last not in _LOOKUPS:
+    if last not in LOOKUPS:
         path.append(last)
-    return f"lambda it: it.{'.'.join(path)}{_LOOKUPS.get(last, ' == …')}"
+    return f"lambda it: it.{'.'.join(path)}{LOOKUPS.get(last, ' == …')}"

@@ -350,8 +350,8 @@ class Table:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
         begins = name.partition("__")[0]
         if begins != name and (begins in self.columns or begins in self.relations):
-            condition = lookup(name)
-            return f"model `{self.label}` has no {what} `{name}`: say `{condition}`"
+            across = "across a relation, " if begins in self.relations else ""
+            return f"model `{self.label}` has no {what} `{name}`: {across}say `{lookup(name)}`"
         return f"model `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
 
 

@@ -18,8 +18,9 @@ use crate::values::utf8;
 /// A field that rows carry, and what turns its values into those that are stored.
 pub(crate) type Carried<'py> = (Bound<'py, PyString>, Option<Bound<'py, PyAny>>);
 
-/// The values of some fields of all rows, as columns; and with a loader, whose fields they are then
-/// all, what is known of rows that are stored in a place, its label: see [`Loader::known`].
+/// The values of some fields of all rows, as columns. With a loader, whose fields they are then all,
+/// and the label of a connection: also what is known of the rows once they are stored there, as
+/// [`Loader::known`] takes it.
 pub(crate) fn read_rows<'py>(
     parameters: &[Parameter],
     rows: &Bound<'py, PyList>,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, Relation
+from ferro._foreign import LOOKUPS, WORDS
+from ferro._select import Select
+from ferro._value import Value
 from models import Document, User
 
 users: Any = User
@@ -68,6 +72,15 @@ def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
         assert "a" in users.name
 
 
+def test_what_a_word_of_others_is_answered_with_is_there() -> None:
+    for own in WORDS.values():
+        assert callable(getattr(Select, own.partition("(")[0]))
+        for function in re.findall(r"ferro\.(\w+)", own):
+            assert callable(getattr(ferro, function))
+    for own in LOOKUPS.values():
+        assert own.startswith(" ") or callable(getattr(Value, own[1:].partition("(")[0]))
+
+
 def test_a_relation_may_have_the_name_of_a_method_or_of_a_word_of_others() -> None:
     assert isinstance(Choice.options.any(id=1), ferro.Expression)
     assert isinstance(Option.query.id == 1, ferro.Expression)
@@ -88,7 +101,7 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
         (lambda: users.nmae, "`User` has no field `nmae`: did you mean `name`"),
         (
             lambda: Frog.where(pond__name="a"),
-            r"say `lambda it: it.pond.name == …`",
+            r"across a relation, say `lambda it: it.pond.name == …`",
         ),
         (
             lambda: Frog.where(pond__name__icontains="a"),
