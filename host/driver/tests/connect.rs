@@ -13,7 +13,7 @@ use ferro_driver::{ConnectOptions, Database, Databases};
 use ferro_test_support::postgres;
 use ferro_wit::types::{Error, ErrorKind, Value};
 
-use support::{connect, name_of, one, options, refused, with_user};
+use support::{connect, name_of, one, options, refused, run, with_user};
 
 #[track_caller]
 fn assert_error(error: &Error, kind: ErrorKind, parts: &[&str]) {
@@ -76,6 +76,46 @@ async fn a_missing_database_is_named() {
     let error = refused(&url.replace(name_of(&url), "no_such_database")).await;
     assert_error(&error, ErrorKind::DatabaseMissing, &["`no_such_database`", "create it"]);
     assert_eq!(error.code.as_deref(), Some("3D000"));
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_connect_is_told_which_right_it_lacks() {
+    let url = postgres::url();
+    let (role, name) = ("ferro_kept_out", "ferro_closed");
+    let owner = connect(&url).await;
+    let clear = [format!("DROP DATABASE IF EXISTS {name}"), format!("DROP ROLE IF EXISTS {role}")];
+    let make = [
+        format!("CREATE ROLE {role} LOGIN PASSWORD 'kept-out'"),
+        format!("CREATE DATABASE {name}"),
+        format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"),
+    ];
+    let statements: Vec<&str> = clear.iter().chain(&make).map(String::as_str).collect();
+    run(&owner, &statements).await;
+
+    let guest = with_user(&url, &format!("{role}:kept-out"));
+    let (server, _) = guest.rsplit_once('/').unwrap();
+    let error = refused(&format!("{server}/{name}")).await;
+    let parts = [&format!("`{role}`"), &format!("`{name}`"), "grant it `CONNECT`"];
+    assert_error(&error, ErrorKind::AuthenticationFailed, &parts);
+    assert_eq!(error.code.as_deref(), Some("42501"));
+
+    let error = refused(&format!("{guest}?options=-c%20log_statement%3Dall")).await;
+    let parts = ["`options`", "\"log_statement\"", &format!("`{role}`")];
+    assert_error(&error, ErrorKind::InvalidConfiguration, &parts);
+
+    run(&owner, &clear.each_ref().map(String::as_str)).await;
+}
+
+#[tokio::test]
+async fn settings_that_the_server_does_not_know_are_named() {
+    let url = postgres::url();
+    for (settings, name) in
+        [("no_such_setting%3D1", "no_such_setting"), ("work_mem%3Dlots", "work_mem")]
+    {
+        let error = refused(&format!("{url}?options=-c%20{settings}")).await;
+        let parts = ["`options`", &format!("\"{name}\""), "correct it"];
+        assert_error(&error, ErrorKind::InvalidConfiguration, &parts);
+    }
 }
 
 #[tokio::test]

@@ -324,6 +324,23 @@ impl Server {
                     self.database
                 ),
             ),
+            // The setting that is refused is in quotes, in any language.
+            _ if self.settings.iter().any(|(name, _)| text.contains(&format!("\"{name}\""))) => (
+                ErrorKind::InvalidConfiguration,
+                format!(
+                    "the server at `{address}` refused what `options` sets: {text}; correct it, \
+                     or grant user `{}` the right to set it",
+                    self.user
+                ),
+            ),
+            (_, ErrorKind::Denied) => (
+                ErrorKind::AuthenticationFailed,
+                format!(
+                    "the server at `{address}` does not let user `{}` into database `{}`: {text}; \
+                     grant it `CONNECT`, or use another user",
+                    self.user, self.database
+                ),
+            ),
             (_, kind) => {
                 (kind, format!("the server at `{address}` refused the connection: {text}"))
             }
