@@ -53,9 +53,9 @@ pub(super) struct FoundTable {
     pub(super) columns: Vec<FoundColumn>,
     pub(super) constraints: Vec<FoundConstraint>,
     pub(super) indexes: Vec<FoundIndex>,
-    /// It keeps to its types, on SQLite.
+    /// What it has that no table of a model does, on SQLite.
     #[serde(skip)]
-    pub(super) strict: bool,
+    pub(super) extras: Vec<String>,
     /// The statements that made its triggers, on SQLite.
     #[serde(default)]
     pub(super) triggers: Vec<String>,
@@ -280,7 +280,7 @@ impl FoundTable {
 
     /// Reads what SQLite tells nowhere else: checks, and the names of constraints.
     fn read(&mut self, sql: &str) {
-        self.strict = tokens::is_strict(sql);
+        self.extras = tokens::extras(sql);
         let names = tokens::constraints(sql);
         for constraint in &mut self.constraints {
             let is_its = |it: &&String| matching::is_made_for(&self.name, it, &constraint.rule);

@@ -49,18 +49,50 @@ pub(super) fn constraints(sql: &str) -> Vec<String> {
     names
 }
 
-/// Whether a table of SQLite keeps to its types.
-pub(super) fn is_strict(sql: &str) -> bool {
-    let (mut depth, mut strict) = (0_usize, false);
-    for (_, token) in Tokens::of(sql, Dialect::Sqlite) {
-        match token {
-            "(" => depth += 1,
-            ")" => (depth, strict) = (depth.saturating_sub(1), false),
-            _ => strict |= depth == 0 && token.eq_ignore_ascii_case("strict"),
+/// What the text of a table of SQLite asks for that no table of a model does, in its words; but how
+/// its rows are stored is nothing that could be missed.
+pub(super) fn extras(sql: &str) -> Vec<String> {
+    let mut extras = Vec::new();
+    let mut add = |it: String| match extras.contains(&it) {
+        true => {}
+        false => extras.push(it),
+    };
+    // Conditions and calculations are kept whole, or told of elsewhere.
+    let (mut depth, mut skipped) = (0_usize, None);
+    let mut before = String::new();
+    for (_, token) in Tokens::of(sql, Dialect::Sqlite).filter(|(_, it)| !is_space(it)) {
+        let word = token.to_ascii_uppercase();
+        match (word.as_str(), before.as_str()) {
+            ("(", _) => {
+                depth += 1;
+                if matches!(before.as_str(), "CHECK" | "AS" | "DEFAULT") {
+                    skipped = skipped.or(Some(depth));
+                }
+            }
+            (")", _) => {
+                skipped.take_if(|outer| *outer == depth);
+                depth = depth.saturating_sub(1);
+            }
+            _ if skipped.is_some() => {}
+            ("STRICT", ")" | ",") if depth == 0 => add(word.clone()),
+            ("ABORT", "CONFLICT") => {}
+            (_, "CONFLICT") if depth > 0 => add(format!("ON CONFLICT {word}")),
+            ("DEFERRED", "INITIALLY") => add("DEFERRABLE INITIALLY DEFERRED".to_owned()),
+            (_, "COLLATE") if depth > 0 => {
+                let name = bare(token).to_ascii_uppercase();
+                if !DEFAULT_COLLATIONS.contains(&name.as_str()) {
+                    add(format!("COLLATE {name}"));
+                }
+            }
+            _ => {}
         }
+        before = word;
     }
-    strict
+    extras
 }
+
+/// How columns compare if nothing is said, and how decimals do.
+const DEFAULT_COLLATIONS: [&str; 2] = ["BINARY", "FERRO_DECIMAL"];
 
 /// The condition of an index.
 pub(super) fn condition(sql: &str) -> Option<&str> {
@@ -240,8 +272,24 @@ mod tests {
         assert_eq!(rename(Postgres, "(a > 'a'::text)", "a", "b c"), r#"("b c" > 'a'::text)"#);
         let mentions = |name| mentions(Sqlite, sql, name);
         assert!(mentions("T") && mentions("a\"b") && !mentions("b"));
-        assert!(is_strict("CREATE TABLE strict (a INT, strict INT) WITHOUT ROWID, strict"));
-        assert!(!is_strict("CREATE TABLE strict (a INT, strict INT) -- strict"));
+    }
+
+    #[test]
+    fn what_no_table_of_a_model_has_is_told_in_the_words_of_the_table() {
+        let sql = r#"CREATE TABLE strict (
+            strict INT DEFAULT (1 COLLATE nocase), a TEXT collate [NoCase] UNIQUE ON CONFLICT ignore,
+            b TEXT COLLATE "ferro_decimal" CHECK (b <> 'x' COLLATE rtrim), c TEXT COLLATE binary,
+            d TEXT AS (a COLLATE rtrim) REFERENCES x (y) NOT DEFERRABLE INITIALLY IMMEDIATE,
+            e INT REFERENCES x (y) deferrable initially deferred, f TEXT COLLATE nocase,
+            PRIMARY KEY (a COLLATE nocase) ON CONFLICT abort
+        ) without /* a */ rowid, strict"#;
+        assert_eq!(
+            extras(sql),
+            ["COLLATE NOCASE", "ON CONFLICT IGNORE", "DEFERRABLE INITIALLY DEFERRED", "STRICT"]
+        );
+        for plain in ["", "(", ")", "CREATE TABLE strict (a INT, strict INT) -- strict"] {
+            assert!(extras(plain).is_empty(), "{plain}");
+        }
     }
 
     #[test]

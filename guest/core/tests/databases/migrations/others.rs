@@ -91,15 +91,24 @@ async fn rules_of_others_wait_until_something_may_be_lost() {
 }
 
 #[tokio::test]
-async fn a_strict_table_of_sqlite_waits() {
-    let made = "CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT) STRICT";
-    let world = adopted(&[made], &[]).await;
-    let [sqlite, _] = world.databases();
-    let schema = models(vec![author()]);
-    keep(sqlite, &schema).await;
-    let kept = "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%STRICT'";
-    assert_eq!(rows(sqlite, kept).await.len(), 1);
-    lose(sqlite, &schema).await;
+async fn a_table_of_sqlite_that_would_lose_what_no_model_asks_for_waits() {
+    for (made, extra) in [
+        ("(id INTEGER PRIMARY KEY, name TEXT) STRICT", "STRICT"),
+        ("(id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE)", "COLLATE NOCASE"),
+        ("(id INTEGER PRIMARY KEY ON CONFLICT REPLACE, name TEXT)", "ON CONFLICT REPLACE"),
+    ] {
+        let world = adopted(&[&format!("CREATE TABLE author {made}")], &[]).await;
+        let [sqlite, _] = world.databases();
+        let schema = models(vec![author()]);
+        keep(sqlite, &schema).await;
+        let kept = format!("SELECT 1 FROM sqlite_schema WHERE sql LIKE '%{extra}%'");
+        assert_eq!(rows(sqlite, &kept).await.len(), 1, "{extra}");
+        let left = migrate(sqlite, &schema, Some(Risk::Blocking)).await.left;
+        let told = left.iter().filter_map(|it| it.reason.as_ref()).any(|it| it.contains(extra));
+        assert!(told, "{extra}: {left:#?}");
+        lose(sqlite, &schema).await;
+        assert!(rows(sqlite, &kept).await.is_empty(), "{extra}");
+    }
 }
 
 #[tokio::test]

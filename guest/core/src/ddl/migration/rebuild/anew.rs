@@ -1,5 +1,7 @@
 //! A table in the place of another.
 
+use std::borrow::Cow;
+
 use ferro_wit::plan::Risk;
 use ferro_wit::types::Dialect;
 
@@ -14,19 +16,21 @@ use crate::sql::quoted;
 
 impl Change<'_> {
     /// What making the table anew costs at some stage.
-    pub(super) fn risk_at(&self, stage: Stage) -> (Risk, &'static str) {
+    pub(super) fn risk_at(&self, stage: Stage) -> (Risk, Cow<'static, str>) {
         if stage == Stage::Losing {
             return match self.converted.is_empty() {
-                true => (Risk::Destructive, SOMEBODY_ELSES),
-                false => (Risk::Destructive, "values may change or be lost"),
+                true => (Risk::Destructive, SOMEBODY_ELSES.into()),
+                false => (Risk::Destructive, "values may change or be lost".into()),
             };
         }
+        let extras = &self.found.extras;
         if self.unwanted().any(|it| it.computed) {
-            (Risk::Destructive, "a computed column, which no field has, is lost")
-        } else if self.found.strict {
-            (Risk::Destructive, "the table is no longer STRICT")
+            (Risk::Destructive, "a computed column, which no field has, is lost".into())
+        } else if !extras.is_empty() {
+            let lost = format!("the table loses what no model asks for: {}", extras.join(", "));
+            (Risk::Destructive, lost.into())
         } else {
-            (Risk::Blocking, "the table is written anew")
+            (Risk::Blocking, "the table is written anew".into())
         }
     }
 
@@ -60,7 +64,7 @@ impl Change<'_> {
         let (risk, reason) = self.risk_at(stage);
         let at = shown(&table.table.name);
         let mut push = |sql, what: &str| {
-            steps.push_risk(sql, format!("table {at}: {what}"), risk, Some(reason));
+            steps.push_risk(sql, format!("table {at}: {what}"), risk, Some(&reason));
         };
 
         let kept: Vec<_> = self.unwanted().filter(|it| !it.computed).collect();
