@@ -11,7 +11,8 @@
 //! | `position` | text, part | where the part begins, the first character being 1; 0 if it is not there |
 //! | `replace` | text, part, other | text with the other in the place of each part; fails where that could be more than 16 million characters |
 //! | `abs` | number | the same type |
-//! | `round`, `floor`, `ceiling` | float | a whole number as a float: the nearest, halves away from zero; the next below; the next above |
+//! | `round`, `floor`, `ceiling` | float or decimal | a whole number of the same type: the nearest, halves away from zero; the next below; the next above |
+//! | `round` | decimal, digits | the nearest with so many digits after the point, which are a literal from 0 to 100 |
 //! | `coalesce` | two or more of one type | the first that is not null |
 //! | `null-if` | two of one type | the first, but null if they are equal |
 //! | `year`, `month`, `day`, `weekday`, `day-of-year` | date or timestamp | integer; Monday is 1, Sunday 7 |
@@ -33,8 +34,15 @@
 //! | `first-value`, `last-value` | value | that of the first or last row of the partition |
 //! | `count`, `sum`, `average`, `minimum`, `maximum` | as in `aggregate` | with an order: of the rows up to this one and those that tie with it |
 
+use std::ops::RangeInclusive;
+
 use ferro_wit::query::AggregateFunction;
 use ferro_wit::types::ScalarType;
+
+/// The largest start and length: the largest integer of 32 bits.
+const MOST_CHARACTERS: i64 = 0x7fff_ffff;
+/// The most digits after the point that a decimal is rounded to.
+const MOST_DIGITS: i64 = 100;
 
 /// A function of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +134,7 @@ impl Function {
         match self {
             Self::Coalesce => arguments >= 2,
             Self::Substring => (2..=3).contains(&arguments),
+            Self::Round => (1..=2).contains(&arguments),
             Self::Replace => arguments == 3,
             Self::Left
             | Self::Right
@@ -137,17 +146,18 @@ impl Function {
         }
     }
 
-    /// All arguments are of one type; or all but the first are literal numbers, from this one on.
-    pub(crate) fn literals(self) -> Option<i64> {
+    /// All arguments are of one type; or all but the first are literal numbers of this range.
+    pub(crate) fn literals(self) -> Option<RangeInclusive<i64>> {
         match self {
-            Self::Substring | Self::Left | Self::Right => Some(1),
+            Self::Substring | Self::Left | Self::Right => Some(1..=MOST_CHARACTERS),
+            Self::Round => Some(0..=MOST_DIGITS),
             _ => None,
         }
     }
 
-    /// The result for arguments of a type, those that are literals aside; none if it takes no such
-    /// arguments.
-    pub(crate) fn result(self, argument: ScalarType) -> Option<ScalarType> {
+    /// The result for so many arguments, of a type but for those that are literals; none if it takes
+    /// no such arguments.
+    pub(crate) fn result(self, argument: ScalarType, arguments: usize) -> Option<ScalarType> {
         use ScalarType as S;
         let dated = matches!(argument, S::Date | S::Timestamp | S::Timestamptz);
         let timed = matches!(argument, S::Time | S::Timestamp | S::Timestamptz);
@@ -167,7 +177,8 @@ impl Function {
             (Self::Length, S::Text | S::Blob) => Some(S::Integer),
             (Self::Position, S::Text) => Some(S::Integer),
             (Self::Abs, S::Integer | S::Float | S::Decimal) => Some(argument),
-            (Self::Round | Self::Floor | Self::Ceiling, S::Float) => Some(S::Float),
+            (Self::Round, S::Float) if arguments > 1 => None,
+            (Self::Round | Self::Floor | Self::Ceiling, S::Float | S::Decimal) => Some(argument),
             (Self::NullIf, S::Json | S::Interval) => None,
             (Self::Coalesce | Self::NullIf, _) => Some(argument),
             (Self::Part(Part::Hour | Part::Minute | Part::Second), _) if timed => Some(S::Integer),

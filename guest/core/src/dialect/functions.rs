@@ -44,6 +44,12 @@ pub(crate) fn template(
         (F::Abs, Dialect::Sqlite) if kind == ScalarType::Float => "max({0}, -{0})",
         (F::Abs, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_abs({0})",
         (F::Abs, _) => "abs({0})",
+        (F::Round, Dialect::Sqlite) if kind == ScalarType::Decimal && arguments.len() == 1 => {
+            "ferro_round({0}, 0)"
+        }
+        (F::Round, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_round({0}, {1})",
+        (F::Floor, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_floor({0})",
+        (F::Ceiling, Dialect::Sqlite) if kind == ScalarType::Decimal => "ferro_ceiling({0})",
         // Floats from 2^53 on are whole, and a NaN, a text, comes after them. Its `round` adds a half,
         // which may make a whole of what is less.
         (F::Round, Dialect::Sqlite) => {
@@ -59,7 +65,9 @@ pub(crate) fn template(
             "CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST(CAST({0} AS \
              INTEGER) + ({0} > CAST({0} AS INTEGER)) AS REAL) ELSE {0} END"
         }
-        // Its `round` goes to the even number, and a numeric made of a float has 15 digits only.
+        (F::Round, Dialect::Postgres) if arguments.len() == 2 => "round({0}, {1})",
+        (F::Round, Dialect::Postgres) if kind == ScalarType::Decimal => "round({0})",
+        // Its `round` of a float goes to the even number, and a numeric made of a float has 15 digits only.
         (F::Round, Dialect::Postgres) => {
             "(trunc({0}) + CASE WHEN abs({0} - trunc({0})) >= 0.5 THEN sign({0}) ELSE 0 END)"
         }

@@ -10,9 +10,6 @@ use crate::catalog::Type;
 use crate::error::{at, denied, invalid, mismatch, shown, suggestion, unsupported};
 use crate::functions;
 
-/// The largest start and length: the largest integer of 32 bits.
-const MOST: i64 = 0x7fff_ffff;
-
 impl Typing<'_> {
     pub(super) fn call(&self, call: &FunctionCall, facts: &[Fact]) -> Result<Fact, Error> {
         let Some(function) = functions::find(&call.name) else {
@@ -24,14 +21,16 @@ impl Typing<'_> {
             return Err(invalid(format!("wrong number of arguments for {}", shown(&call.name))));
         }
         let mut facts = facts;
-        if let Some(least) = function.literals() {
+        if let Some(range) = function.literals() {
             for argument in &call.arguments[1..] {
                 match self.node(*argument) {
-                    Node::Literal(Literal::Integer(it)) if (least..=MOST).contains(it) => {}
+                    Node::Literal(Literal::Integer(it)) if range.contains(it) => {}
                     _ => {
                         return Err(at(*argument)(mismatch(format!(
-                            "the start and the length of {} are literals from {least} to {MOST}",
-                            shown(&call.name)
+                            "the numbers of {} are literals from {} to {}",
+                            shown(&call.name),
+                            range.start(),
+                            range.end()
                         ))));
                     }
                 }
@@ -42,13 +41,21 @@ impl Typing<'_> {
         let Some(first) = types.next() else {
             return Err(mismatch(format!("{} takes no bare null", shown(&call.name))));
         };
-        let wrong =
-            |ty| mismatch(format!("{} does not take {}", shown(&call.name), self.describe(ty)));
+        let digits = match (function, call.arguments.len()) {
+            (functions::Function::Round, 2) => " and a number of digits",
+            _ => "",
+        };
+        let wrong = |ty| {
+            let taken = self.describe(ty);
+            mismatch(format!("{} does not take {taken}{digits}", shown(&call.name)))
+        };
         if let Some(other) = types.find(|it| it.kind != first.kind || it.many != first.many) {
             return Err(wrong(other));
         }
-        let result =
-            function.result(first.kind).filter(|_| !first.many).ok_or_else(|| wrong(first))?;
+        let result = function
+            .result(first.kind, call.arguments.len())
+            .filter(|_| !first.many)
+            .ok_or_else(|| wrong(first))?;
         let around = Fact::around(facts.iter().copied());
         let nullable = match function {
             functions::Function::Coalesce => facts.iter().all(|it| it.nullable),

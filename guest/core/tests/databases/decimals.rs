@@ -1,8 +1,8 @@
 //! Decimals are calculated with exactly, and to the same digits, on both databases.
 
 use ferro_wit::query::{
-    AggregateFunction as A, BinaryOperator as B, RowSource, Select, Statement, UnaryOperator,
-    Window,
+    Aggregate, AggregateFunction as A, BinaryOperator as B, Literal, Node, RowSource, Select,
+    Statement, UnaryOperator, Window,
 };
 use ferro_wit::schema::{ColumnType, DecimalSize, DefaultValue, Field, IntegerWidth, Schema};
 use ferro_wit::types::{Batch, ErrorKind, ScalarType as S, Scalars, Value};
@@ -57,6 +57,11 @@ async fn operators_give_the_digits_that_postgres_gives() {
     let negated = nodes.unary(UnaryOperator::Negate, left);
     listed.extend([negated, nodes.call("abs", &[negated])]);
     listed.push(nodes.binary(listed[2], B::Less, listed[0]));
+    listed.extend(["round", "floor", "ceiling"].map(|it| nodes.call(it, &[left])));
+    for digits in [0, 2, 100] {
+        let digits = nodes.add(Node::Literal(Literal::Integer(digits)));
+        listed.push(nodes.call("round", &[left, digits]));
+    }
     let query = nodes.select(Select { projection: outputs(&listed), ..all("One") });
     let mut random = Generator::new(7);
     let mut pairs: Vec<[String; 2]> = Vec::new();
@@ -94,7 +99,7 @@ async fn sums_and_averages_are_exact_in_groups_in_windows_and_of_distinct_values
     let mut listed = vec![shop];
     for function in [A::Sum, A::Average] {
         listed.push(nodes.aggregate(function, amount));
-        listed.push(nodes.add(ferro_wit::query::Node::Aggregate(ferro_wit::query::Aggregate {
+        listed.push(nodes.add(Node::Aggregate(Aggregate {
             function,
             argument: amount,
             distinct: true,
@@ -128,7 +133,7 @@ async fn sums_and_averages_are_exact_in_groups_in_windows_and_of_distinct_values
     });
     assert_eq!(world.rows(&query, &[]).await, [[Value::Null]]);
     let windows = ["sum", "average"].map(|function| {
-        nodes.add(ferro_wit::query::Node::Window(Window {
+        nodes.add(Node::Window(Window {
             function: function.into(),
             arguments: vec![amount],
             partition_by: vec![shop],

@@ -641,8 +641,9 @@ impl Random {
             7 => {
                 let (value, age) = (self.decimal(depth - 1), self.nodes.field("age"));
                 let negated = self.nodes.unary(U::Negate, value);
-                let size = self.nodes.call("abs", &[negated]);
-                self.nodes.binary(size, B::Subtract, age)
+                let name = self.pick(&["abs", "round", "floor", "ceiling"]);
+                let whole = self.nodes.call(name, &[negated]);
+                self.nodes.binary(whole, B::Subtract, age)
             }
             0 => {
                 let other = self.decimal(depth - 1);

@@ -407,10 +407,29 @@ postgres: CAST("t0"."born" - "t0"."born" AS bigint)
 sqlite: substr("t0"."name", 2)
 postgres: substr("t0"."name", 2)
 "##);
+    insta::assert_snapshot!(call("ceiling", &["balance"]), @r##"
+sqlite: ferro_ceiling("t0"."balance")
+postgres: ceil("t0"."balance")
+"##);
+    insta::assert_snapshot!(output(|it| {
+        let (balance, two) = (it.field("balance"), it.integer(2));
+        it.call("round", &[balance, two])
+    }), @r##"
+sqlite: ferro_round("t0"."balance", 2)
+postgres: round("t0"."balance", 2)
+"##);
+    insta::assert_snapshot!(fault(|it| {
+        let (balance, many) = (it.field("balance"), it.integer(101));
+        it.call("round", &[balance, many])
+    }), @"type-mismatch: node 1: the numbers of `round` are literals from 0 to 100");
+    insta::assert_snapshot!(fault(|it| {
+        let (score, two) = (it.field("score"), it.integer(2));
+        it.call("round", &[score, two])
+    }), @"type-mismatch: node 2: `round` does not take float and a number of digits");
     insta::assert_snapshot!(fault(|it| {
         let (name, age) = (it.field("name"), it.field("age"));
         it.call("left", &[name, age])
-    }), @"type-mismatch: node 1: the start and the length of `left` are literals from 1 to 2147483647");
+    }), @"type-mismatch: node 1: the numbers of `left` are literals from 1 to 2147483647");
     insta::assert_snapshot!(fault(|it| {
         let born = it.field("born");
         it.call("hour", &[born])

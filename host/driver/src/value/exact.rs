@@ -121,6 +121,32 @@ impl Exact {
         }
     }
 
+    /// The nearest with so many digits after the point, halves away from zero.
+    pub(crate) fn round(self, to: usize) -> Self {
+        match self {
+            Finite { .. } => Finite { digits: self.digits_at(to), scale: to },
+            _ => self,
+        }
+    }
+
+    /// The next whole number below.
+    pub(crate) fn floor(self) -> Self {
+        match self {
+            Finite { digits, scale } => {
+                let unit = power_of_ten(scale);
+                let (whole, rest) = (&digits / &unit, &digits % &unit);
+                let below = u32::from(rest.sign() == Sign::Minus);
+                Finite { digits: whole - below, scale: 0 }
+            }
+            _ => self,
+        }
+    }
+
+    /// The next whole number above.
+    pub(crate) fn ceiling(self) -> Self {
+        self.negate().floor().negate()
+    }
+
     /// Which side of zero it is on.
     fn sign(&self) -> Ordering {
         match self {

@@ -10,12 +10,15 @@ use crate::value::exact::{self, Exact, Sum};
 
 type End = unsafe extern "C" fn(*mut ffi::sqlite3_context);
 
-const FUNCTIONS: [(&CStr, c_int, Function); 7] = [
+const FUNCTIONS: [(&CStr, c_int, Function); 10] = [
     (c"ferro_abs", 1, abs),
     (c"ferro_add", 2, add),
+    (c"ferro_ceiling", 1, ceiling),
     (c"ferro_divide", 2, divide),
+    (c"ferro_floor", 1, floor),
     (c"ferro_multiply", 2, multiply),
     (c"ferro_negate", 1, negate),
+    (c"ferro_round", 2, round),
     (c"ferro_sized", 3, sized),
     (c"ferro_subtract", 2, subtract),
 ];
@@ -97,10 +100,33 @@ macro_rules! calculation {
 
 calculation!(abs, |value| Some(value.abs()));
 calculation!(add, |one, other| Some(one.add(&other)));
+calculation!(ceiling, |value| Some(value.ceiling()));
 calculation!(divide, |one, other| one.divide(&other));
+calculation!(floor, |value| Some(value.floor()));
 calculation!(multiply, |one, other| Some(one.multiply(&other)));
 calculation!(negate, |value| Some(value.negate()));
 calculation!(subtract, |one, other| Some(one.add(&other.negate())));
+
+/// An argument that is a number of digits.
+fn digits(call: &Call<'_>, index: usize) -> Option<usize> {
+    usize::try_from(call.integer(index)).ok().filter(|it| *it <= MOST_DIGITS)
+}
+
+/// The first argument with as many digits after the point as the second says.
+unsafe extern "C" fn round(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    let call = unsafe { Call::new(context, count, values) };
+    let Some(scale) = digits(&call, 1) else {
+        return call.give_error(c"ferro_round takes digits after the point");
+    };
+    if let Some([value]) = decimals(&call) {
+        give(&call, Some(value.round(scale)));
+    }
+}
 
 /// The first argument as a column of `numeric(second, third)` keeps it. What is no decimal stays as
 /// it is.
@@ -111,8 +137,7 @@ unsafe extern "C" fn sized(
 ) {
     // SAFETY: SQLite calls this.
     let call = unsafe { Call::new(context, count, values) };
-    let digits = |index| usize::try_from(call.integer(index)).ok().filter(|it| *it <= MOST_DIGITS);
-    let (Some(precision), Some(scale)) = (digits(1), digits(2)) else {
+    let (Some(precision), Some(scale)) = (digits(&call, 1), digits(&call, 2)) else {
         return call.give_error(c"ferro_sized takes digits in all, and after the point");
     };
     let Some(bytes) = call.bytes(0) else { return };

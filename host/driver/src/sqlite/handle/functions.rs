@@ -13,13 +13,16 @@ use crate::sqlite::failure::Failure;
 
 /// What is left of them: patterns, whose length is limited, and calculations with decimals, whose
 /// number of digits is.
-const OPAQUE: [&str; 10] = [
+const OPAQUE: [&str; 13] = [
     "ferro_abs",
     "ferro_add",
     "ferro_average",
+    "ferro_ceiling",
     "ferro_divide",
+    "ferro_floor",
     "ferro_multiply",
     "ferro_negate",
+    "ferro_round",
     "ferro_subtract",
     "ferro_sum",
     "glob",
