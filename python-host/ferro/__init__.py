@@ -21,6 +21,7 @@ from __future__ import annotations
 import importlib as _importlib
 import typing as _typing
 
+from ._case import case
 from ._config import PoolConfig, SqliteConfig
 from ._connected import Connected
 from ._engine import (
@@ -164,6 +165,7 @@ __all__ = [
     "UnknownField",
     "UnsupportedError",
     "ValueOutOfRange",
+    "case",
     "check_connection",
     "col",
     "connect",

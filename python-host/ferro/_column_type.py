@@ -40,6 +40,22 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     list: ("json", "json"),
 }
 """Column type and scalar type of what needs no further look."""
+_SCALARS: dict[Any, str] = {
+    str: "text",
+    decimal.Decimal: "decimal",
+    **{annotation: kind for annotation, (_, kind) in _PLAIN.items()},
+}
+"""The scalar types of plain types."""
+
+
+def scalar_kind(annotation: Any) -> str | None:
+    """The scalar type of a plain type; None of all else.
+
+    Example:
+        >>> scalar_kind(int), scalar_kind("int")
+        ('integer', None)
+    """
+    return next((kind for plain, kind in _SCALARS.items() if plain is annotation), None)
 
 
 def column_type_of(where: str, annotation: Any, info: FieldInfo) -> Found:

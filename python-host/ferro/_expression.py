@@ -62,6 +62,13 @@ def _joined(name: str, one: Expression, other: object) -> Expression:
     return Expression(shape, one.values + other.values)
 
 
+def conditional(name: str, condition: object) -> Expression:
+    """The condition that an argument is; an error for what is none."""
+    if not isinstance(condition, Expression):
+        raise InvalidQuery(f"`{name}` takes a condition, as `User.age >= 18`, not `{condition!r}`")
+    return condition
+
+
 def all_of(conditions: Iterable[Expression]) -> Expression | None:
     """Every one of some conditions; None if there is none."""
     joined = None

@@ -134,9 +134,23 @@ class _Arena:
             case ("call", name, *arguments):
                 nodes = [self.expression(it, deeper) for it in arguments]
                 return self.node({"call": {"name": name, "arguments": nodes}})
-            case ("aggregate", function, argument, distinct):
+            case ("literal", "null"):
+                return self.node({"literal": "null"})
+            case ("literal", kind, value):
+                return self.node({"literal": {kind: value}})
+            case ("cast", operand, kind):
+                return self.node({"cast": [self.expression(operand, deeper), kind]})
+            case ("case", *branches, otherwise):
+                listed = [
+                    {"when": self.expression(when, deeper), "then": self.expression(then, deeper)}
+                    for when, then in branches
+                ]
+                rest = None if otherwise is None else self.expression(otherwise, deeper)
+                return self.node({"case": {"branches": listed, "otherwise": rest}})
+            case ("aggregate", function, argument, distinct, filter):
                 node = {"function": function, "argument": self.expression(argument, deeper)}
-                return self.node({"aggregate": {**node, "distinct": distinct, "filter": None}})
+                inner = None if filter is None else self.expression(filter, deeper)
+                return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
             case ("json", document, steps, kind):
                 node = {"document": self.expression(document, deeper), "steps": list(steps)}
                 return self.node({"json": {**node, "kind": kind}})

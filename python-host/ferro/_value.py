@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._argument import check
 from ._document import JsonValue, listed
-from ._expression import Expression, Order, Shape
+from ._expression import Expression, Order, Shape, conditional
+from ._functions import Functions
 from ._message import nearest
 from .exceptions import InvalidQuery, TypeMismatch, UnknownField
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ._table import Table
 
 
-class Value(Expression):
+class Value(Functions):
     """An expression with a type: a field, or what is computed from fields.
 
     Comparisons with None ask for null, as `is_null` does.
@@ -216,63 +217,28 @@ class Value(Expression):
         def __contains__(self, part: Any) -> NoReturn:
             raise TypeError(f"`in` asks no database: `{self._name}.contains({part!r})`")
 
-    def lower(self) -> Value:
-        """The text in small letters."""
-        return self._call("lower", "text")
+    def count(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+        """Of a group: how many values are not null; of the rows that satisfy `where`."""
+        return self._aggregate("count", "integer", distinct, where)
 
-    def upper(self) -> Value:
-        """The text in capitals."""
-        return self._call("upper", "text")
+    def sum(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+        """Of a group: the sum, null for no rows; of the rows that satisfy `where`."""
+        return self._aggregate("sum", self._kind, distinct, where)
 
-    def trim(self) -> Value:
-        """The text without spaces at its ends."""
-        return self._call("trim", "text")
-
-    def length(self) -> Value:
-        """How many characters a text has, or how many bytes a blob."""
-        return self._call("length", "integer")
-
-    def abs(self) -> Value:
-        """The number without its sign."""
-        return self._call("abs", self._kind)
-
-    def round(self) -> Value:
-        """The nearest whole number."""
-        return self._call("round", self._kind)
-
-    def coalesce(self, other: object) -> Value:
-        """The value, or another one in place of a null."""
-        right, values = self._operand(other)
-        column = self._column
-        if column is not None and isinstance(other, Value):
-            alike = other._column is not None and other._column.annotation == column.annotation
-            column = column if alike else None
-        elif column is not None and column.enum_class is None:
-            # Of a document, nobody has looked at the shape.
-            column = None
-        shape = ("call", "coalesce", self.shape, right)
-        return self._derived(shape, self.values + values, self._kind, column)
-
-    def count(self, *, distinct: bool = False) -> Value:
-        """Of a group: how many values are not null."""
-        return self._aggregate("count", "integer", distinct)
-
-    def sum(self, *, distinct: bool = False) -> Value:
-        """Of a group: the sum, null for no rows."""
-        return self._aggregate("sum", self._kind, distinct)
-
-    def avg(self, *, distinct: bool = False) -> Value:
-        """Of a group: the average, null for no rows; exact for decimals."""
+    def avg(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+        """Of a group: the average, null for no rows, exact for decimals; of the rows that satisfy
+        `where`.
+        """
         kind = "decimal" if self._kind == "decimal" else "float"
-        return self._aggregate("average", kind, distinct)
+        return self._aggregate("average", kind, distinct, where)
 
-    def min(self) -> Value:
-        """Of a group: the least value, null for no rows."""
-        return self._aggregate("minimum", self._kind, False, self._column)
+    def min(self, *, where: Expression | None = None) -> Value:
+        """Of a group: the least value, null for no rows; of the rows that satisfy `where`."""
+        return self._aggregate("minimum", self._kind, False, where, self._column)
 
-    def max(self) -> Value:
-        """Of a group: the greatest value, null for no rows."""
-        return self._aggregate("maximum", self._kind, False, self._column)
+    def max(self, *, where: Expression | None = None) -> Value:
+        """Of a group: the greatest value, null for no rows; of the rows that satisfy `where`."""
+        return self._aggregate("maximum", self._kind, False, where, self._column)
 
     def asc(self, *, nulls: str = "last") -> Order:
         """From the least to the greatest; nulls `last` or `first`."""
@@ -295,11 +261,11 @@ class Value(Expression):
         kind = self._kind
         if isinstance(other, Value):
             right, values = other.shape, other.values
-            kind = _wider(kind, other._kind)
+            kind = wider(kind, other._kind)
         else:
             number = _NUMBERS.get(type(other))
             if number is not None and kind in _WIDTHS:
-                kind = _wider(kind, number)
+                kind = wider(kind, number)
             right, values = ("parameter", self._name, number or kind, False), (other,)
         if reflected:
             return self._derived(
@@ -326,14 +292,18 @@ class Value(Expression):
         shape = ("binary", operator, self.shape, self._parameter(many=True))
         return Expression(shape, (*self.values, listed(self._name, values)))
 
-    def _call(self, name: str, kind: str) -> Value:
-        return self._derived(("call", name, self.shape), self.values, kind)
-
     def _aggregate(
-        self, name: str, kind: str, distinct: bool, column: Column | None = None
+        self,
+        name: str,
+        kind: str,
+        distinct: bool,
+        where: Expression | None,
+        column: Column | None = None,
     ) -> Value:
         check(InvalidQuery, distinct=(distinct, bool))
-        return self._derived(("aggregate", name, self.shape, distinct), self.values, kind, column)
+        filter, values = _filter(where)
+        shape = ("aggregate", name, self.shape, distinct, filter)
+        return self._derived(shape, self.values + values, kind, column)
 
     def _derived(
         self, shape: Shape, values: tuple[Any, ...], kind: str, column: Column | None = None
@@ -410,17 +380,22 @@ class FieldExpression(Value):
         return Expression(shape, (self._value(other),))
 
 
-def count() -> Value:
-    """How many rows a group has: `values("country", people=ferro.count())`.
+def count(*, where: Expression | None = None) -> Value:
+    """How many rows a group has: `values("country", people=ferro.count())`; with `where`, how many
+    rows that satisfy it.
 
     Example:
         >>> import ferro
         >>> class Citizen(ferro.Model, table="doc_citizen"):
         ...     id: int | None = ferro.Field(default=None, primary_key=True)
         ...     country: str
-        >>> by_country = Citizen.select().group_by("country").values("country", n=ferro.count())
+        ...     age: int
+        >>> adults = ferro.count(where=Citizen.age >= 18)
+        >>> by_country = Citizen.select().group_by("country")
+        >>> counted = by_country.values("country", people=ferro.count(), adults=adults)
     """
-    return Value(("aggregate", "count", ("star",), False), (), "count", "integer")
+    filter, values = _filter(where)
+    return Value(("aggregate", "count", ("star",), False, filter), values, "count", "integer")
 
 
 def col(field: Any) -> Value:
@@ -447,7 +422,14 @@ _WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
 _NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
 
 
-def _wider(one: str, other: str) -> str:
+def _filter(where: Expression | None) -> tuple[Shape | None, tuple[Any, ...]]:
+    if where is None:
+        return None, ()
+    condition = conditional("where", where)
+    return condition.shape, condition.values
+
+
+def wider(one: str, other: str) -> str:
     """The kind of what two kinds of numbers make; another kind stays what it is."""
     if one in _WIDTHS and other in _WIDTHS:
         return max(one, other, key=lambda kind: _WIDTHS[kind])

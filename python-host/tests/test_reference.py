@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import ferro
+from ferro._functions import Functions
 from ferro._path import RelationExpression
 from ferro._value import Value
 
@@ -48,7 +49,7 @@ def functions(module: Any) -> dict[str, Any]:
         ("Functions of the module", functions(ferro)),
         ("`Model`", methods(ferro.Model)),
         ("Queries: `Select`", methods(ferro.Select)),
-        ("Fields in conditions", methods(Value)),
+        ("Fields in conditions", {**methods(Functions), **methods(Value)}),
         ("Relations", {**methods(RelationExpression), **methods(ferro.RelatedRows)}),
         ("`Plugin`", methods(ferro.Plugin)),
     ],
