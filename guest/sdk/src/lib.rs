@@ -59,7 +59,7 @@ pub use crate::sql::{Bind, Sql, sql};
 pub mod prelude {
     pub use crate::expression::{
         AggregateExpression as _, ArrayExpression as _, Expression as _, JsonExpression as _,
-        NumberExpression as _, TextExpression as _,
+        MomentExpression as _, NumberExpression as _, TextExpression as _,
     };
     pub use crate::relation::Path as _;
     pub use crate::{Model, Session};

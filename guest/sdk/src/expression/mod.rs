@@ -4,6 +4,7 @@
 mod aggregate;
 mod case;
 mod document;
+mod moment;
 mod number;
 mod operand;
 mod operators;
@@ -15,7 +16,7 @@ mod window;
 use std::fmt;
 use std::marker::PhantomData;
 
-use ferro_wit::query::{BinaryOperator, UnaryOperator};
+use ferro_wit::query::{BinaryOperator, Literal, UnaryOperator};
 use ferro_wit::types::Value;
 
 use crate::query::Query;
@@ -26,7 +27,8 @@ use crate::tree::{Steps, Tree};
 pub use self::aggregate::{Aggregate, AggregateExpression, count};
 pub use self::case::{Case, case};
 pub use self::document::{ArrayExpression, JsonExpression};
-pub use self::number::{NumberExpression, Numeric};
+pub use self::moment::{Dated, MomentExpression, Timed};
+pub use self::number::{Fractional, NumberExpression, Numeric};
 pub use self::operand::{IntoExpr, Listed, Operand, Outer, Settable, outer, value};
 pub use self::order::Order;
 pub use self::subquery::{exists, subquery};
@@ -282,8 +284,18 @@ pub trait Expression: Sized {
         expr(Tree::Call("coalesce", vec![self.into_tree(), other.into_tree()]))
     }
 
+    /// The value, or null where it is equal to another one.
+    fn null_if<V: Operand<Self::Model, Base<Self>>>(
+        self,
+        other: V,
+    ) -> Expr<Self::Model, Option<Base<Self>>> {
+        expr(Tree::Call("null-if", vec![self.into_tree(), other.into_tree()]))
+    }
+
     /// The value as another type. From integers to floats, decimals and texts, from booleans to
-    /// integers, from decimals to floats and texts; a query with another cast is refused.
+    /// integers, from decimals to floats and texts, from floats to integers, towards zero, and null
+    /// where they are too large; from dates to timestamps, and from those to dates, times and each
+    /// other, in UTC. A query with another cast is refused.
     fn cast<T: Scalar>(self) -> Expr<Self::Model, <Self::Type as Field>::With<T>> {
         expr(Tree::Cast(Box::new(self.into_tree()), T::KIND))
     }
@@ -386,4 +398,18 @@ fn list<T: Scalar, I: IntoIterator<Item: Listed<T>>>(values: I) -> (Tree, bool) 
         .collect();
     let value = scalars(values.iter().map(Some)).map(Value::Array);
     (Tree::Value { value, kind: <T as Storable>::KIND, many: true }, null)
+}
+
+/// A function of the closed list, null where its first argument is.
+fn call<E: Expression, T: Storable, const OTHERS: usize>(
+    name: &'static str,
+    argument: E,
+    others: [Tree; OTHERS],
+) -> Like<E, T> {
+    expr(Tree::Call(name, std::iter::once(argument.into_tree()).chain(others).collect()))
+}
+
+/// A number that is part of a query's shape.
+fn literal(number: u32) -> Tree {
+    Tree::Literal(Literal::Integer(number.into()))
 }

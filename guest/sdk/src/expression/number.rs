@@ -1,8 +1,7 @@
 //! What numbers can do, beside the operators.
 
-use super::{Expression, Like, expr};
+use super::{Base, Expression, Like, call, literal};
 use crate::scalar::{Field, Scalar, Storable};
-use crate::tree::Tree;
 use crate::values::Decimal;
 
 /// Types that can be added, subtracted, multiplied and divided.
@@ -35,22 +34,69 @@ numeric! {
     Decimal: Decimal, Decimal;
 }
 
+/// Numbers that need not be whole.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` has nothing after the point",
+    note = "`f32`, `f64` and `Decimal` are rounded"
+)]
+pub trait Fractional: Numeric {
+    /// The type of a whole number of them.
+    type Whole: Storable;
+}
+
+impl Fractional for f32 {
+    type Whole = f64;
+}
+
+impl Fractional for f64 {
+    type Whole = f64;
+}
+
+impl Fractional for Decimal {
+    type Whole = Decimal;
+}
+
 /// Expressions that are numbers.
 pub trait NumberExpression: Expression {
     /// Without its sign.
-    fn abs(self) -> Like<Self, super::Base<Self>>
+    fn abs(self) -> Like<Self, Base<Self>>
     where
         Self::Type: Field<Base: Numeric>,
     {
-        expr(Tree::Call("abs", vec![self.into_tree()]))
+        call("abs", self, [])
     }
 
-    /// The nearest whole number as a float, halves away from zero.
-    fn round(self) -> Like<Self, f64>
+    /// The nearest whole number, halves away from zero.
+    fn round(self) -> Like<Self, <Base<Self> as Fractional>::Whole>
     where
-        Self::Type: Field<Base = f64>,
+        Self::Type: Field<Base: Fractional>,
     {
-        expr(Tree::Call("round", vec![self.into_tree()]))
+        call("round", self, [])
+    }
+
+    /// The nearest number with so many digits after the point, halves away from zero. With more than
+    /// 100 the query is refused.
+    fn round_to(self, digits: u32) -> Like<Self, Decimal>
+    where
+        Self::Type: Field<Base = Decimal>,
+    {
+        call("round", self, [literal(digits)])
+    }
+
+    /// The next whole number below, or itself.
+    fn floor(self) -> Like<Self, <Base<Self> as Fractional>::Whole>
+    where
+        Self::Type: Field<Base: Fractional>,
+    {
+        call("floor", self, [])
+    }
+
+    /// The next whole number above, or itself.
+    fn ceiling(self) -> Like<Self, <Base<Self> as Fractional>::Whole>
+    where
+        Self::Type: Field<Base: Fractional>,
+    {
+        call("ceiling", self, [])
     }
 }
 

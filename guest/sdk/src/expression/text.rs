@@ -2,7 +2,7 @@
 
 use ferro_wit::query::BinaryOperator;
 
-use super::{Condition, Expression, Like, Operand, binary, expr};
+use super::{Condition, Expression, Like, Operand, binary, call, expr, literal};
 use crate::scalar::Field;
 use crate::tree::Tree;
 
@@ -53,7 +53,7 @@ pub trait TextExpression: Expression {
     where
         Self::Type: Field<Base = String>,
     {
-        call("lower", self)
+        call("lower", self, [])
     }
 
     /// In upper case; on SQLite the letters of ASCII only.
@@ -61,7 +61,7 @@ pub trait TextExpression: Expression {
     where
         Self::Type: Field<Base = String>,
     {
-        call("upper", self)
+        call("upper", self, [])
     }
 
     /// Without spaces at both ends.
@@ -69,7 +69,75 @@ pub trait TextExpression: Expression {
     where
         Self::Type: Field<Base = String>,
     {
-        call("trim", self)
+        call("trim", self, [])
+    }
+
+    /// Without spaces at its start.
+    fn trim_start(self) -> Like<Self, String>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("trim-start", self, [])
+    }
+
+    /// Without spaces at its end.
+    fn trim_end(self) -> Like<Self, String>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("trim-end", self, [])
+    }
+
+    /// The characters from `start` on, the first being 1. With a start of 0 the query is refused.
+    fn substring_from(self, start: u32) -> Like<Self, String>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("substring", self, [literal(start)])
+    }
+
+    /// At most `length` characters from `start` on, the first being 1. With a 0 for one of them the
+    /// query is refused.
+    fn substring(self, start: u32, length: u32) -> Like<Self, String>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("substring", self, [literal(start), literal(length)])
+    }
+
+    /// At most so many of its first characters, and at least 1.
+    fn left(self, length: u32) -> Like<Self, String>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("left", self, [literal(length)])
+    }
+
+    /// At most so many of its last characters, and at least 1.
+    fn right(self, length: u32) -> Like<Self, String>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("right", self, [literal(length)])
+    }
+
+    /// Where a part begins, the first character being 1; 0 if it is not there.
+    fn position<V: Operand<Self::Model, String>>(self, part: V) -> Like<Self, i64>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        call("position", self, [part.into_tree()])
+    }
+
+    /// With another text in the place of each part. Fails where that could be more than 16 million
+    /// characters.
+    fn replace<V, W>(self, part: V, other: W) -> Like<Self, String>
+    where
+        V: Operand<Self::Model, String>,
+        W: Operand<Self::Model, String>,
+        Self::Type: Field<Base = String>,
+    {
+        call("replace", self, [part.into_tree(), other.into_tree()])
     }
 
     /// How many characters it has.
@@ -77,7 +145,7 @@ pub trait TextExpression: Expression {
     where
         Self::Type: Field<Base = String>,
     {
-        call("length", self)
+        call("length", self, [])
     }
 
     /// This text, and another one after it.
@@ -90,7 +158,3 @@ pub trait TextExpression: Expression {
 }
 
 impl<E: Expression> TextExpression for E {}
-
-fn call<E: Expression, T: crate::Storable>(name: &'static str, argument: E) -> Like<E, T> {
-    expr(Tree::Call(name, vec![argument.into_tree()]))
-}

@@ -1,18 +1,19 @@
 //! Projections, groups, subqueries and what expressions give.
 
 use ferro::prelude::*;
-use ferro::values::Decimal;
+use ferro::values::{Date, Decimal, Timestamptz};
 use ferro::{Error, ErrorKind, case, count, value};
 
-use crate::models::City;
-use crate::{on_each_database, with_cities};
+use crate::models::{City, Everything};
+use crate::{everything, on_each_database, with_cities};
 
 on_each_database! {
-    ferro::schema![crate::models::Country, crate::models::City] =>
+    ferro::schema![crate::models::Country, crate::models::City, crate::models::Everything] =>
     rows_become_tuples_values_and_structs,
     rows_are_grouped_and_groups_are_filtered,
     aggregates_of_no_rows_are_null_and_a_count_is_zero,
     functions_of_texts_and_numbers_are_those_of_the_list,
+    dates_and_times_have_parts_and_distances,
     one_row_is_one_row,
 }
 
@@ -127,6 +128,25 @@ async fn functions_of_texts_and_numbers_are_those_of_the_list(db: Session) -> Re
         (&*lower, &*upper, &*trimmed, length, none, &*slug, &*text),
         ("paris", "PARIS", "Paris", 5, None, "Paris", "none!")
     );
+    let parts = paris.clone().select((
+        City::name().left(2),
+        City::name().right(2),
+        City::name().substring(2, 3),
+        City::name().substring_from(4),
+        City::name().position("ri"),
+        City::name().replace("a", City::country()),
+        value("  a ").trim_start().concat("|"),
+        value(" a  ").trim_end(),
+        City::name().null_if("Paris"),
+        City::slug().left(1),
+    ));
+    let (left, right, middle, rest, position, replaced, end, start, none, null) =
+        parts.one(&db).await?;
+    assert_eq!([left, right, middle, rest], ["Pa", "is", "ari", "is"]);
+    assert_eq!((position, &*replaced, &*end, &*start), (3, "PFRris", "a |", " a"));
+    assert_eq!((none, null), (None, None));
+    let refused = paris.clone().select(City::name().left(0)).one(&db).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::TypeMismatch);
     let numbers = paris.clone().select((
         (City::population() - 3_000).abs(),
         -City::population(),
@@ -135,9 +155,62 @@ async fn functions_of_texts_and_numbers_are_those_of_the_list(db: Session) -> Re
     ));
     let decimal = Decimal::from(2_100);
     assert_eq!(numbers.one(&db).await?, (900, -2_100, 2.0, decimal));
+    let thousands = || City::population().cast::<Decimal>() / Decimal::from(-1_000);
+    let exact = paris.clone().select((
+        thousands().round(),
+        thousands().round_to(2),
+        thousands().floor(),
+        thousands().ceiling(),
+        (City::population().cast::<f64>() / 1_000.0).floor(),
+        (City::population().cast::<f64>() / 1_000.0).ceiling(),
+    ));
+    let [rounded, to_digits, below, above] =
+        ["-2", "-2.10", "-3", "-2"].map(|it| it.parse().unwrap());
+    assert_eq!(exact.one(&db).await?, (rounded, to_digits, below, above, 2.0, 3.0));
 
     assert_eq!(paris.clone().filter(City::capital().is_false()).count(&db).await?, 1);
     assert_eq!(paris.filter(City::capital().is_true()).count(&db).await?, 0);
+    Ok(())
+}
+
+async fn dates_and_times_have_parts_and_distances(db: Session) -> Result<(), Error> {
+    let date = Date::parse("2024-03-14").unwrap();
+    Everything::insert(&db, &Everything { date, ..everything(1) }).await?;
+    let all = Everything::query;
+    let (day, at) = (Everything::date, Everything::timestamptz);
+    let parts = all().select((
+        day().year(),
+        day().month(),
+        day().day(),
+        day().weekday(),
+        day().day_of_year(),
+        Everything::time().hour(),
+        at().minute(),
+        Everything::timestamp().second(),
+    ));
+    assert_eq!(parts.one(&db).await?, (2024, 3, 14, 4, 74, 23, 59, 59));
+    let days = all().select((
+        day().truncate_month(),
+        day().truncate_year(),
+        day().days_between(Date::parse("2024-03-01").unwrap()),
+        day().days_between(at().cast::<Date>()),
+        at().microseconds_between(Timestamptz::from_micros(0)),
+    ));
+    let [month, year] = ["2024-03-01", "2024-01-01"].map(|it| Date::parse(it).unwrap());
+    assert_eq!(days.one(&db).await?, (month, year, 13, 19_797, -500_000));
+    let moments = all().select((
+        at().truncate_year(),
+        at().truncate_month(),
+        at().truncate_day(),
+        at().truncate_hour(),
+        at().truncate_minute(),
+        at().truncate_second(),
+    ));
+    let seconds = |it: i64| Timestamptz::from_micros(-it * 1_000_000);
+    let found = moments.one(&db).await?;
+    let day = 86_400;
+    let expected = [365 * day, 31 * day, day, 3_600, 60, 1].map(seconds);
+    assert_eq!(<[Timestamptz; 6]>::from(found), expected);
     Ok(())
 }
 
