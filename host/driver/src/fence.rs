@@ -8,6 +8,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
@@ -33,6 +34,12 @@ pub struct Fence {
     pub search_path: Vec<String>,
     /// PostgreSQL: settings of every transaction, for policies of row-level security.
     pub settings: BTreeMap<String, String>,
+    /// PostgreSQL: how long a statement may take in a transaction that is begun for the caller, unless
+    /// `settings` say it.
+    pub statement_timeout: Option<Duration>,
+    /// PostgreSQL: how long such a transaction may wait for its next statement, unless `settings` say
+    /// it.
+    pub idle_timeout: Option<Duration>,
     /// SQLite: the tables that fenced SQL text may touch. None: all but SQLite's own.
     pub tables: Option<BTreeMap<String, TableRights>>,
 }
@@ -59,7 +66,8 @@ pub enum RawSql {
     Denied,
     /// A stranger's: statements that read and change rows and do nothing else, where PostgreSQL
     /// holds the role to its rights. A role is refused that has rights over others, as a superuser,
-    /// an owner of tables or a role of the server has; `docs/security.md` lists them.
+    /// an owner of tables or a role of the server has, and one that may call `set_config`;
+    /// `docs/security.md` lists them.
     Fenced,
     /// As the application's own, with all power of the connection's role.
     Unfenced,
@@ -124,9 +132,9 @@ WHEN EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relkind OPERATOR(pg_ca
 ANY ('{r,p,v,m,f}') AND c.relowner OPERATOR(pg_catalog.=) ANY (SELECT r.oid \
 FROM pg_catalog.pg_roles AS r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))) \
 THEN 'owns tables, which rights and row-level security do not hold it back from' \
-WHEN $1 AND pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)', \
-'EXECUTE') THEN 'may call `set_config`, which changes the settings of the fence: revoke that from \
-public, or let policies go by role' END AS fault";
+WHEN pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)', 'EXECUTE') \
+THEN 'may call `set_config`, which lifts the timeouts and settings of the fence: revoke that from \
+public' END AS fault";
 
 /// Why a transaction was not begun, or does not go on.
 pub(crate) enum Breach {
@@ -188,7 +196,8 @@ impl Fence {
         Ok(())
     }
 
-    /// Whether a single statement needs a transaction around it, too.
+    /// Whether a single statement needs a transaction around it, too. Timeouts alone are not worth
+    /// two round trips.
     pub(crate) fn encloses(&self, dialect: Dialect, raw: bool) -> bool {
         match dialect {
             Dialect::Sqlite => self.read_only && raw,
@@ -245,6 +254,15 @@ impl Fence {
     fn opening(&self, marker: &str) -> String {
         let mut sql = format!("; SET LOCAL {MARKER} = {}", literal(marker));
         // Writing to a string cannot fail.
+        for (name, time) in [
+            ("statement_timeout", self.statement_timeout),
+            ("idle_in_transaction_session_timeout", self.idle_timeout),
+        ] {
+            if let Some(time) = time {
+                let milliseconds = time.as_millis().clamp(1, i32::MAX as u128);
+                let _ = write!(sql, "; SET LOCAL {name} = {milliseconds}");
+            }
+        }
         for (name, value) in &self.settings {
             let name: Vec<_> = name.split('.').map(identifier).collect();
             let _ = write!(sql, "; SET LOCAL {} = {}", name.join("."), literal(value));
@@ -264,7 +282,6 @@ impl Fence {
     async fn prove(&self, raw: &mut Raw, marker: &str) -> Result<(), Breach> {
         let Raw::Postgres(connection) = raw else { return Ok(()) };
         let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
-        let query = query.bind(!self.settings.is_empty());
         let row = caught(pin!(query.fetch_one(&mut **connection))).await?;
         if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
             let message = "SQL text ended the transaction that it ran in: the session is closed";

@@ -193,8 +193,10 @@ async fn r2_roles_that_no_fence_holds_are_refused_for_sql_text() {
         ),
     ] {
         postgres::execute(&world.url, &change);
-        let why = why(&pool, text(true)).await;
-        assert!(why.contains(expected), "{change}: {why}");
+        for settings in [true, false] {
+            let why = why(&pool, text(settings)).await;
+            assert!(why.contains(expected), "{change}: {why}");
+        }
         postgres::execute(&world.url, &undo);
     }
     assert_eq!(pool.fenced(text(true)).unwrap().execute_raw("SELECT 1", vec![]).await, Ok(0));

@@ -1,10 +1,9 @@
 //! The gate: the one place where a session is acquired, and where its grant is checked.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use ferro_driver::{Database, Databases, Fence, RawSql};
-use ferro_wit::types::{Dialect, Error, ErrorKind};
+use ferro_driver::{Databases, Fence};
+use ferro_wit::types::{Error, ErrorKind};
 
 use crate::call::{Call, Granted};
 use crate::grant::Grant;
@@ -69,8 +68,8 @@ impl Gate {
     /// unknown or not granted; `invalid-configuration`, if the grant does not fit the models, which
     /// the operator's log explains. For a trusted gate: `not-found`.
     pub fn open(&self, label: &str) -> Result<Session, Error> {
-        let (database, timed, policy, connections) = match &self.call.tenant {
-            None => (self.call.databases.get(Some(label))?, None, Policy::trusted(), None),
+        let (database, policy, connections) = match &self.call.tenant {
+            None => (self.call.databases.get(Some(label))?, Policy::trusted(), None),
             Some(tenant) => {
                 let grant = tenant.grants.get(label).ok_or_else(denied)?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
@@ -84,17 +83,20 @@ impl Gate {
                     None => database,
                 };
                 let fence = grant.fence_on(database.dialect());
-                let fenced = fence.and_then(|plain| self.fenced(&database, plain));
-                let (database, timed) = fenced.map_err(|error| {
+                let fenced = fence.and_then(|fence| match self.call.limits() {
+                    Some(limits) => database.fenced(timed(fence, limits)),
+                    None => database.fenced(fence),
+                });
+                let database = fenced.map_err(|error| {
                     tracing::error!(tenant = tenant.name, database = label, "{error}");
                     unfit(&error)
                 })?;
-                (database, timed, policy, connections)
+                (database, policy, connections)
             }
         };
         let (call, models) = (Arc::clone(&self.call), Arc::clone(&self.models));
         let granted = Granted { call, label: label.to_owned(), models, policy, connections };
-        Session::new(granted, database, timed)
+        Session::new(granted, database)
     }
 
     /// A session with the default database.
@@ -109,27 +111,6 @@ impl Gate {
             (None, None) => {
                 Err(Error::new(ErrorKind::NotFound, "no database is connected: connect one first"))
             }
-        }
-    }
-
-    /// The database for single statements, and for transactions if that is another one.
-    fn fenced(
-        &self,
-        database: &Database,
-        plain: Fence,
-    ) -> Result<(Database, Option<Database>), Error> {
-        let timed = self.call.limits().filter(|_| database.dialect() == Dialect::Postgres);
-        let timed = timed.and_then(|limits| timed_fence(&plain, limits));
-        let timed = timed.map(|it| database.fenced(it)).transpose()?;
-        // Around a single statement that needs no fence, a transaction only for its time would cost
-        // two round trips.
-        let encloses = plain.read_only
-            || plain.role.is_some()
-            || !plain.search_path.is_empty()
-            || !plain.settings.is_empty();
-        match timed {
-            Some(timed) if encloses => Ok((timed, None)),
-            timed => Ok((database.fenced(plain)?, timed)),
         }
     }
 
@@ -176,23 +157,13 @@ fn fitted(tenant: &Tenant, grant: &Grant, label: &str, models: &Models) -> Resul
 /// `BEGIN`. It holds where nobody is left to close the connection: the host died, or the network.
 ///
 /// A statement has as long as the whole call, since a reader that takes its time counts there, but
-/// not here. SQL text of a stranger is left without: it could change the setting, for which a fence
-/// with settings is refused.
-fn timed_fence(fence: &Fence, limits: &Limits) -> Option<Fence> {
-    if fence.raw_sql == RawSql::Fenced && fence.settings.is_empty() {
-        return None;
+/// not here.
+fn timed(fence: Fence, limits: &Limits) -> Fence {
+    Fence {
+        statement_timeout: Some(limits.deadline.max(limits.statement_timeout)),
+        idle_timeout: Some(limits.transaction_timeout),
+        ..fence
     }
-    let milliseconds = |it: Duration| it.as_millis().clamp(1, i32::MAX as u128).to_string();
-    let own = [
-        ("statement_timeout", limits.deadline.max(limits.statement_timeout)),
-        ("idle_in_transaction_session_timeout", limits.transaction_timeout),
-    ];
-    let mut fence = fence.clone();
-    for (name, time) in own {
-        // What the operator's grant says goes first.
-        fence.settings.entry(name.to_owned()).or_insert_with(|| milliseconds(time));
-    }
-    Some(fence)
 }
 
 /// The label is not repeated, so that two labels get the same answer to the letter.

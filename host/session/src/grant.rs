@@ -45,9 +45,7 @@ pub struct Grant {
     pub role: Option<String>,
     /// On PostgreSQL, the schemas in which statements look for tables. Default: the connection's.
     pub search_path: Vec<String>,
-    /// On PostgreSQL, settings around every statement, for policies of row-level security. With
-    /// fenced SQL text, the connection's user must not be able to call `set_config`:
-    /// `REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM public`.
+    /// On PostgreSQL, settings around every statement, for policies of row-level security.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -155,7 +153,7 @@ impl Grant {
             role: self.role.clone(),
             search_path: self.search_path.clone(),
             settings: self.settings.clone(),
-            tables: None,
+            ..Fence::default()
         }
     }
 

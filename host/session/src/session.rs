@@ -45,8 +45,7 @@ pub struct Session {
 }
 
 enum Place {
-    /// For single statements, and for transactions if that is another one.
-    Database(Database, Option<Database>),
+    Database(Database),
     Transaction {
         transaction: Transaction,
         savepoint: bool,
@@ -58,15 +57,11 @@ enum Place {
 }
 
 impl Session {
-    pub(crate) fn new(
-        granted: Granted,
-        database: Database,
-        timed: Option<Database>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(granted: Granted, database: Database) -> Result<Self, Error> {
         let slot = Slot::take(&granted.call, SlotKind::Session)?;
         Ok(Self {
             granted: Arc::new(granted),
-            place: Place::Database(database, timed),
+            place: Place::Database(database),
             occupied: Arc::default(),
             _parent: None,
             _slot: slot,
@@ -77,7 +72,7 @@ impl Session {
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         match &self.place {
-            Place::Database(database, _) => database.dialect(),
+            Place::Database(database) => database.dialect(),
             Place::Transaction { transaction, .. } => transaction.dialect(),
         }
     }
@@ -169,7 +164,7 @@ impl Session {
                 };
                 self.fetch_in_own_transaction(write).await?
             }
-            Place::Database(database, _) => {
+            Place::Database(database) => {
                 self.with_connection(pin!(database.fetch_raw(sql, parameters))).await?
             }
             Place::Transaction { transaction, .. } => {
@@ -200,7 +195,7 @@ impl Session {
                 };
                 return self.in_own_transaction(text).await;
             }
-            Place::Database(database, _) => self
+            Place::Database(database) => self
                 .with_connection(pin!(database.execute_raw(sql, parameters)))
                 .await
                 .map(|it| it.0),
@@ -221,9 +216,8 @@ impl Session {
         let parent = Occupied::take(&self.occupied)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
         let place = match &self.place {
-            Place::Database(database, timed) => {
-                let Own { transaction, held } =
-                    self.begin_in(timed.as_ref().unwrap_or(database), options).await?;
+            Place::Database(database) => {
+                let Own { transaction, held } = self.begin_in(database, options).await?;
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
@@ -326,7 +320,7 @@ impl Session {
                 };
                 self.fetch_in_own_transaction(write).await?
             }
-            Place::Database(database, _) => {
+            Place::Database(database) => {
                 self.with_connection(pin!(database.fetch(execution))).await?
             }
             Place::Transaction { transaction, .. } => {
@@ -356,7 +350,7 @@ impl Session {
                 };
                 return self.in_own_transaction(write).await;
             }
-            Place::Database(database, _) => {
+            Place::Database(database) => {
                 self.with_connection(pin!(database.execute(execution))).await.map(|it| it.0)
             }
             Place::Transaction { transaction, .. } => {

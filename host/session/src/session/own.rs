@@ -33,10 +33,9 @@ impl Session {
 
     /// A transaction around one statement, so that it can be undone.
     async fn own_transaction(&self) -> Result<Own, Error> {
-        let Place::Database(database, timed) = &self.place else {
+        let Place::Database(database) = &self.place else {
             return Err(not_a_transaction());
         };
-        let database = timed.as_ref().unwrap_or(database);
         self.begin_in(database, TransactionOptions::default()).await
     }
 

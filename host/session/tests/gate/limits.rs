@@ -422,6 +422,8 @@ async fn p5_postgres_is_told_how_long_a_transaction_may_take() {
     let transaction = session.begin(TransactionOptions::default()).await.unwrap();
     assert_eq!(told(&transaction).await, ["4s".into(), "1500ms".into()]);
     transaction.rollback().await.unwrap();
+    // So are texts that run for themselves.
+    assert_eq!(told(&session).await, ["4s".into(), "1500ms".into()]);
     // It ends with the transaction, and an application's own is as its URL says.
     assert_eq!(told(&world.trusted()).await, ["0".into(), "0".into()]);
 
