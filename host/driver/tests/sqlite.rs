@@ -205,6 +205,117 @@ async fn p5_a_statement_of_a_stranger_ends_before_and_within_its_first_row() {
 }
 
 #[tokio::test]
+async fn p5_a_pattern_of_a_stranger_ends_within_a_call_and_between_calls() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+    let stranger = database.fenced(text).unwrap();
+    let pattern = format!("'%{}b'", "a".repeat(200));
+    let once = format!("SELECT replace(hex(zeroblob(8000000)), '0', 'a') LIKE {pattern}");
+    // Constants, which take no memory.
+    let calls = vec!["(t LIKE p)"; 400].join(" + ");
+    let texts = format!("SELECT '{}' AS t, {pattern} AS p", "a".repeat(200_000));
+    let in_a_row = format!("SELECT {calls} FROM ({texts})");
+    for sql in [&once, &once.replace("LIKE", "GLOB").replace('%', "*"), &in_a_row] {
+        let given_up = timeout(Duration::from_millis(300), stranger.fetch_raw(sql, vec![])).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+        support::eventually("its end", || database.stats().size == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn patterns_of_a_stranger_match_what_those_of_sqlite_match() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+    let stranger = database.fenced(text).unwrap();
+    let sqlite = rusqlite::Connection::open_in_memory().unwrap();
+    sqlite.execute_batch("PRAGMA case_sensitive_like = ON").unwrap();
+    let texts = [
+        "NULL",
+        "''",
+        "'a'",
+        "'A'",
+        "'ab'",
+        "'aab'",
+        "'a%b'",
+        "'a_b'",
+        "'äöü'",
+        "'a\\b'",
+        "']'",
+        "'-'",
+        "'b-c'",
+        "'^'",
+        "'aXbXc'",
+        "'😀é'",
+        "12",
+        "1.5",
+        "x'61'",
+        "x'610062'",
+    ];
+    let patterns = [
+        "NULL",
+        "''",
+        "'a'",
+        "'%'",
+        "'_'",
+        "'%_'",
+        "'a%'",
+        "'%b'",
+        "'%a%b%'",
+        "'a\\%b'",
+        "'a\\_b'",
+        "'\\'",
+        "'a\\'",
+        "'__'",
+        "'ä%'",
+        "'_ö_'",
+        "'%é'",
+        "'1%'",
+        "'*'",
+        "'?'",
+        "'a*'",
+        "'*b'",
+        "'a?b'",
+        "'[a-c]*'",
+        "'[^a-c]*'",
+        "'[]]'",
+        "'[^]]'",
+        "'[-a]'",
+        "'[a-]'",
+        "'[a'",
+        "'[ä-ü]*'",
+        "'[^^]'",
+        "'a[*]b'",
+        "'*X*c'",
+        "'%X%c'",
+        "'%%'",
+        "'**?'",
+    ];
+    let mut calls = Vec::new();
+    for text in texts {
+        for pattern in patterns {
+            calls.push(format!("{text} LIKE {pattern}"));
+            calls.push(format!("{text} LIKE {pattern} ESCAPE '\\'"));
+            calls.push(format!("{text} LIKE {pattern} ESCAPE '%'"));
+            calls.push(format!("{text} GLOB {pattern}"));
+        }
+    }
+    let list = |call: &String| format!("coalesce({call}, 'null')");
+    for calls in calls.chunks(50) {
+        let sql = calls.iter().map(list).collect::<Vec<_>>().join(" || ',' || ");
+        let sql = format!("SELECT {sql} AS x");
+        let expected: String = sqlite.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(one(&stranger, &sql).await, Value::Text(expected), "{calls:?}");
+    }
+    for sql in ["SELECT 'a' LIKE 'a' ESCAPE 'bc'", "SELECT 'a' LIKE 'a' ESCAPE ''"] {
+        let error = stranger.fetch_raw(sql, vec![]).await.unwrap_err();
+        assert!(error.message.contains("ESCAPE expression"), "{error}");
+    }
+    let long = format!("SELECT 'a' LIKE '{}'", "a".repeat(300));
+    let error = stranger.fetch_raw(&long, vec![]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+}
+
+#[tokio::test]
 async fn p7_no_text_of_a_stranger_keeps_the_thread_of_its_caller_before_it_runs() {
     let (database, _folder) = file(Duration::from_secs(10)).await;
     let text = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };

@@ -176,8 +176,7 @@ impl Connection {
 
     /// Holds statements from now on to a fence around SQL text, or to none.
     pub(crate) async fn hold_to(&mut self, fence: Option<&Arc<Fence>>) -> Result<(), sqlx::Error> {
-        self.settle().await?.hold_to(fence);
-        Ok(())
+        self.settle().await?.hold_to(fence)
     }
 
     /// What runs on it ends now, with `SQLITE_INTERRUPT`, and so does what comes.

@@ -155,7 +155,7 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_value_int64(self.values[index]) }
     }
 
-    fn give_integer(&self, value: usize) {
+    pub(super) fn give_integer(&self, value: usize) {
         // SAFETY: the context of this call.
         unsafe { ffi::sqlite3_result_int64(self.context, i64::try_from(value).unwrap_or(i64::MAX)) }
     }
@@ -173,23 +173,39 @@ impl Call<'_> {
         unsafe { ffi::sqlite3_result_error(self.context, message.as_ptr(), -1) }
     }
 
+    /// The statement ends, as where SQLite asks itself whether it may go on.
+    pub(super) fn give_interruption(&self) {
+        // SAFETY: the context of this call.
+        unsafe { ffi::sqlite3_result_error_code(self.context, ffi::SQLITE_INTERRUPT) }
+    }
+
     pub(super) fn give_no_memory(&self) {
         // SAFETY: the context of this call.
         unsafe { ffi::sqlite3_result_error_nomem(self.context) }
     }
 
+    /// Whether a pattern may have so many bytes.
+    pub(super) fn takes_pattern(&self, length: usize) -> bool {
+        self.is_within(ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, length)
+    }
+
     /// Whether a result may have so many bytes; if not, that is the result.
     fn fits(&self, length: usize) -> bool {
-        // SAFETY: the context of this call. A negative limit changes none.
-        unsafe {
-            let raw = ffi::sqlite3_context_db_handle(self.context);
-            let most = ffi::sqlite3_limit(raw, ffi::SQLITE_LIMIT_LENGTH, -1);
-            let fits = usize::try_from(most).is_ok_and(|most| length <= most);
-            if !fits {
-                ffi::sqlite3_result_error_toobig(self.context);
-            }
-            fits
+        let fits = self.is_within(ffi::SQLITE_LIMIT_LENGTH, length);
+        if !fits {
+            // SAFETY: the context of this call.
+            unsafe { ffi::sqlite3_result_error_toobig(self.context) };
         }
+        fits
+    }
+
+    fn is_within(&self, limit: c_int, length: usize) -> bool {
+        // SAFETY: the context of this call. A negative limit changes none.
+        let most = unsafe {
+            let raw = ffi::sqlite3_context_db_handle(self.context);
+            ffi::sqlite3_limit(raw, limit, -1)
+        };
+        usize::try_from(most).is_ok_and(|most| length <= most)
     }
 }
 
@@ -300,7 +316,7 @@ fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
 }
 
 /// How many bytes the first character of a text has, which is not empty.
-fn first_character(text: &[u8]) -> usize {
+pub(super) fn first_character(text: &[u8]) -> usize {
     1 + text[1..].iter().take_while(|it| continues(**it)).count()
 }
 

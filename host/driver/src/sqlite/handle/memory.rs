@@ -123,6 +123,11 @@ fn warn() {
     );
 }
 
+/// Whether the statement that this thread is at is to end.
+pub(super) fn is_stopped() -> bool {
+    present().is_some_and(Budget::is_stopped)
+}
+
 /// The budget of the statement that this thread is at.
 fn present() -> Option<&'static Budget> {
     // SAFETY: whoever spends borrows the budget until it is no longer here. The reference goes no

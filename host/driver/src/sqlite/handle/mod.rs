@@ -23,6 +23,7 @@ mod decimals;
 mod functions;
 mod harden;
 mod memory;
+mod patterns;
 mod row;
 
 use std::ffi::{CStr, c_char, c_int};
@@ -126,15 +127,20 @@ impl Handle {
     }
 
     /// Holds whatever is opened from now on to what a stranger's text may do, or to nothing.
-    pub(crate) fn hold_to(&mut self, fence: Option<&Arc<Fence>>) {
+    pub(crate) fn hold_to(&mut self, fence: Option<&Arc<Fence>>) -> Result<(), sqlx::Error> {
         let held = self.guard.as_ref().map(|it| Arc::as_ptr(it.fence()));
         if held == fence.map(Arc::as_ptr) {
-            return;
+            return Ok(());
         }
         // The old one goes first. SQLite prepares anew what was prepared under another.
         self.guard = None;
+        if fence.is_some() {
+            self.close();
+            patterns::install(self.raw)?;
+        }
         // SAFETY: the connection is open for as long as this owns it, and the guard goes before.
         self.guard = fence.map(|it| unsafe { Guard::install(self.raw, Arc::clone(it)) });
+        Ok(())
     }
 
     /// Bounds the memory of what is opened from now on, until the switch is on; or nothing.
