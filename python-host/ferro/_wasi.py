@@ -42,6 +42,7 @@ class Output:
     def __init__(self, plugin: str, tenant: str, budget: int) -> None:
         self._extra = {"plugin": plugin, "tenant": tenant}
         self._budget = budget
+        self._told = False
         self._pending = {"stdout": b"", "stderr": b""}
 
     def config(self) -> WasiConfig:
@@ -60,7 +61,8 @@ class Output:
 
     def _write(self, stream: str, written: bytes) -> None:
         within = written[: self._budget]
-        if self._budget and len(within) < len(written):
+        if len(within) < len(written) and not self._told:
+            self._told = True
             _log.warning(
                 "the limit `log-bytes` is reached: further output is dropped", extra=self._extra
             )

@@ -391,6 +391,13 @@ def test_s3_output_past_the_limit_is_dropped_and_said_once(
     assert messages[:1] == ["12345"]
     assert sum("log-bytes" in message for message in messages) == 1
     assert messages[-1] == "1234"
+    # What fits to the byte is no reason for a warning, and no byte at all is one.
+    for budget, written, expected in ((6, b"12345\n", 0), (6, b"12345\n1", 1), (0, b"1", 1)):
+        caplog.clear()
+        output = Output("plugin", "tenant", budget)
+        for byte in written:
+            output._write("stdout", bytes([byte]))
+        assert sum("log-bytes" in record.getMessage() for record in caplog.records) == expected
 
 
 async def test_y2_calls_of_many_threads_are_apart(atlas: ferro.Plugin) -> None:

@@ -24,6 +24,9 @@ impl Error {
     /// The code where a transaction has ended already.
     pub const TRANSACTION_ENDED: &str = "FERRO_TRANSACTION_ENDED";
 
+    /// The code where a plugin broke off, in a trap or by an exit, through no fault of the host's.
+    pub const PLUGIN_TRAPPED: &str = "FERRO_PLUGIN_TRAPPED";
+
     /// The same with a code, one of Ferro's own.
     #[must_use]
     pub fn with_code(self, code: &str) -> Self {

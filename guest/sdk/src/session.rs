@@ -196,19 +196,9 @@ impl Session {
         let mut attempt = 1;
         loop {
             match self.transaction_with(options.clone(), &work).await {
-                Err(error) if attempt < attempts && self.lost(&error) => attempt += 1,
+                Err(error) if attempt < attempts && lost(&error) => attempt += 1,
                 result => return result,
             }
-        }
-    }
-
-    /// Whether a transaction failed only because others ran beside it.
-    fn lost(&self, error: &Error) -> bool {
-        match error.kind {
-            ErrorKind::SerializationFailure | ErrorKind::Deadlock => true,
-            // A transaction of SQLite that has read before others wrote.
-            ErrorKind::Busy => self.dialect() == Dialect::Sqlite,
-            _ => false,
         }
     }
 
@@ -303,5 +293,15 @@ impl From<Box<dyn ferro_wit::Session>> for Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("dialect", &self.dialect()).finish_non_exhaustive()
+    }
+}
+
+/// Whether a transaction failed only because others ran beside it. A pool that is full and a cursor
+/// that is still open are busy, too, but not the database.
+fn lost(error: &Error) -> bool {
+    match error.kind {
+        ErrorKind::SerializationFailure | ErrorKind::Deadlock => true,
+        ErrorKind::Busy => error.retryable && error.is_from_database(),
+        _ => false,
     }
 }

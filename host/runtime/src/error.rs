@@ -15,7 +15,7 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
         return error.clone();
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        return Error::new(ErrorKind::Internal, format!("{who} exited with status {status}"));
+        return trapped(format!("{who} exited with status {status}"));
     }
     let root = error.root_cause().to_string();
     match error.downcast_ref::<Trap>() {
@@ -25,7 +25,7 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
             // "wasm trap: wasm `unreachable` instruction executed"
             let reason = trap.trim_start_matches("wasm trap: ");
             let place = error.downcast_ref::<WasmBacktrace>().map(summary).unwrap_or_default();
-            Error::new(ErrorKind::Internal, format!("{who} trapped: {reason}{place}"))
+            trapped(format!("{who} trapped: {reason}{place}"))
         }
         // For these wasmtime has words only.
         None if root.contains("fuel allocated for hostcalls") => {
@@ -36,6 +36,11 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
         }
         None => Error::new(ErrorKind::Internal, format!("{who} failed: {root}")),
     }
+}
+
+/// A guest broke off by itself.
+fn trapped(message: String) -> Error {
+    Error::new(ErrorKind::Internal, message).with_code(Error::PLUGIN_TRAPPED)
 }
 
 /// A guest used more than its tenant may.

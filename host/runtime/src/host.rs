@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{Databases, Migration};
-use ferro_session::{Gate, Models, PlanCache, Session, Tenants};
+use ferro_session::{Gate, Models, PlanCache, Session, Tenant, Tenants};
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
@@ -203,6 +203,23 @@ impl Host {
     /// `not-found`, if no database has the label.
     pub fn session(&self, label: &str, models: &Arc<Models>) -> Result<Session, Error> {
         Gate::trusted(self.databases().clone(), Arc::clone(models)).open(label)
+    }
+
+    /// A session for an application's own code that works for a tenant: the tenant's grants and
+    /// forced filters, but none of its limits.
+    ///
+    /// # Errors
+    ///
+    /// `denied`, if the tenant is not granted the label; `invalid-configuration`, if its grant does
+    /// not fit the models.
+    pub fn scoped_session(
+        &self,
+        tenant: &Arc<Tenant>,
+        label: &str,
+        models: &Arc<Models>,
+    ) -> Result<Session, Error> {
+        let (databases, models) = (self.databases().clone(), Arc::clone(models));
+        Gate::scoped(databases, models, Arc::clone(tenant)).open(label)
     }
 
     /// Creates the tables of a plugin's models that a database lacks. Only the operator does so:

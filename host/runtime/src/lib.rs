@@ -43,12 +43,16 @@ mod types;
 mod wasi;
 mod wave;
 
-pub use ferro_driver::{ConnectOptions, Database, Databases, Migration};
+pub use ferro_driver::{
+    ConnectOptions, Database, Databases, Migration, PoolOptions, SqliteOptions, Stats,
+};
 pub use ferro_session::{
-    Grant, Limits, Models, RawSql, Session, TableGrant, Tenant, TenantFile, Usage,
+    Access, Cursor, Filter, Grant, Limits, Models, RawSql, Session, TableGrant, Tenant, TenantFile,
+    Usage,
 };
 pub use ferro_wit::plan::{MigrationStep, Risk};
-pub use ferro_wit::types::{Error, ErrorKind};
+pub use ferro_wit::policy::FieldSet;
+pub use ferro_wit::types::{Error, ErrorKind, Value};
 pub use wasmtime::component::Val;
 
 pub use bindings::wit;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -26,7 +26,7 @@ pub(crate) struct Writer {
 /// The standard output and error of a call, which share a budget of bytes. What is written past it
 /// is dropped, and the log says so once.
 pub(crate) fn streams(writer: &Writer, budget: u64) -> (GuestOutput, GuestOutput) {
-    let budget = Arc::new(AtomicU64::new(budget));
+    let budget = Arc::new(Budget { left: AtomicU64::new(budget), is_told: AtomicBool::new(false) });
     let stream = |name| {
         let (writer, budget) = (writer.clone(), Arc::clone(&budget));
         GuestOutput(Arc::new(Mutex::new(Lines { name, writer, budget, pending: Vec::new() })))
@@ -44,11 +44,27 @@ impl GuestOutput {
     }
 }
 
+/// The bytes that a call may still write.
+struct Budget {
+    left: AtomicU64,
+    /// The log says that something was dropped.
+    is_told: AtomicBool,
+}
+
+impl Budget {
+    /// How many of some bytes may be written.
+    fn take(&self, wanted: u64) -> u64 {
+        let take = |left: u64| Some(left.saturating_sub(wanted));
+        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        wanted.min(before.unwrap_or_default())
+    }
+}
+
 /// The part of a stream that is not logged yet.
 struct Lines {
     name: &'static str,
     writer: Writer,
-    budget: Arc<AtomicU64>,
+    budget: Arc<Budget>,
     pending: Vec<u8>,
 }
 
@@ -67,17 +83,13 @@ impl Lines {
     }
 
     fn within_budget<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let wanted = bytes.len() as u64;
-        let take = |left: u64| (left > 0).then(|| left.saturating_sub(wanted));
-        let Ok(left) = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) else {
-            return &[];
-        };
-        if left > wanted {
-            return bytes;
+        let taken = self.budget.take(bytes.len() as u64);
+        let within = &bytes[..usize::try_from(taken).unwrap_or(bytes.len())];
+        if within.len() < bytes.len() && !self.budget.is_told.swap(true, Ordering::Relaxed) {
+            let Writer { plugin, tenant } = &self.writer;
+            tracing::warn!(target: "ferro::guest", %plugin, %tenant, "the limit `log-bytes` is reached: further output is dropped");
         }
-        let Writer { plugin, tenant } = &self.writer;
-        tracing::warn!(target: "ferro::guest", %plugin, %tenant, "the limit `log-bytes` is reached: further output is dropped");
-        &bytes[..usize::try_from(left).unwrap_or(bytes.len())]
+        within
     }
 
     fn log(&mut self) {

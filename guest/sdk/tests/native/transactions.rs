@@ -59,21 +59,31 @@ async fn what_lost_against_others_is_run_again(database: Database) -> Result<(),
 }
 
 async fn only_what_lost_is_run_again_and_not_for_ever(db: Session) -> Result<(), Error> {
-    for (kind, expected) in [
-        (ErrorKind::SerializationFailure, 3),
-        (ErrorKind::Deadlock, 3),
-        (ErrorKind::CheckViolation, 1),
+    let busy = |code: &str, retryable| Error {
+        code: Some(code.into()),
+        retryable,
+        ..Error::new(ErrorKind::Busy, "lost")
+    };
+    for (error, expected) in [
+        (Error::new(ErrorKind::SerializationFailure, "lost"), 3),
+        (Error::new(ErrorKind::Deadlock, "lost"), 3),
+        (Error::new(ErrorKind::CheckViolation, "lost"), 1),
+        (busy("SQLITE_BUSY", true), 3),
+        (busy("55P03", true), 3),
+        // No race, but a mistake, and a pool that is too small.
+        (Error::new(ErrorKind::Busy, "a cursor is open"), 1),
+        (busy(Error::POOL_TIMEOUT, true), 1),
     ] {
         let runs = AtomicU32::new(0);
         let failed = db
             .retry(3, async |tx| {
                 runs.fetch_add(1, Ordering::Relaxed);
                 Country::insert(tx, &country("FR", "France", None)).await?;
-                Err::<(), _>(Error::new(kind, "lost"))
+                Err::<(), _>(error.clone())
             })
             .await;
-        assert_eq!(failed.unwrap_err().kind, kind);
-        assert_eq!(runs.into_inner(), expected);
+        assert_eq!(failed.unwrap_err(), error);
+        assert_eq!(runs.into_inner(), expected, "{error}");
     }
     assert_eq!(Country::query().count(&db).await?, 0);
     Ok(())

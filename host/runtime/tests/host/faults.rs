@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_build::Target;
-use ferro_host::{ErrorKind, Grant, Host, HostOptions, Limits, Tenant};
+use ferro_host::{Error, ErrorKind, Grant, Host, HostOptions, Limits, Tenant};
 use ferro_wit::types::TransactionOptions;
 
 use crate::support::{BACKENDS, Backend, bench, options, probe, tenant, tenant_with};
@@ -26,6 +26,8 @@ async fn s2_p1_a_fault_in_a_transaction_rolls_it_back_and_gives_the_connection_b
             let error = bench.plugin.call_wave(&tenant_with(limits()), &call).await.unwrap_err();
             assert_eq!(error.kind, kind, "{backend:?}, {ending}: {error}");
             assert!(error.message.contains(message), "{backend:?}, {ending}: {error}");
+            let code = (ending == "trap").then_some(Error::PLUGIN_TRAPPED);
+            assert_eq!(error.code.as_deref(), code, "{backend:?}, {ending}");
             bench.at_rest().await;
             assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["kept"])"#);
         }

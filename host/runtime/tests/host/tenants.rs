@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ferro_host::{Grant, TableGrant, Tenant};
+use ferro_host::{ErrorKind, Grant, TableGrant, Tenant};
+use ferro_wit::query::{Insert, Query, RowSource, Statement};
 
 use crate::support::{BACKENDS, bench};
 
@@ -31,6 +32,38 @@ async fn each_tenant_has_what_it_is_granted() {
         assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(2)");
         bench.at_rest().await;
     }
+}
+
+#[tokio::test]
+async fn an_application_works_for_a_tenant_within_its_filters() {
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        let own = TableGrant::read_write().filter("body", "mine");
+        let owner = Arc::new(Tenant::new("a").grant("app", Grant::read_write().table("note", own)));
+        let models = bench.plugin.models();
+        let session = bench.host.scoped_session(&owner, "app", models).unwrap();
+        let session: Box<dyn ferro_wit::Session> = Box::new(session);
+        let error = session.execute(insert_note(), vec!["yours".into()]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{error}");
+        assert_eq!(session.execute(insert_note(), vec!["mine".into()]).await.unwrap(), 1);
+        assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["mine"])"#);
+        let stranger = Arc::new(Tenant::new("b"));
+        let denied = bench.host.scoped_session(&stranger, "app", models).map(drop).unwrap_err();
+        assert_eq!(denied.kind, ErrorKind::Denied);
+        drop(session);
+        bench.at_rest().await;
+    }
+}
+
+fn insert_note() -> Query {
+    let insert = Insert {
+        model: "note".into(),
+        fields: vec!["body".into()],
+        source: RowSource::Parameters,
+        conflict: None,
+        returning: None,
+    };
+    Query { nodes: vec![], selects: vec![], common: vec![], statement: Statement::Insert(insert) }
 }
 
 #[tokio::test]
