@@ -42,6 +42,7 @@ from ._migration import Migration, MigrationStep
 from ._model import Model
 from ._related import RelatedRows
 from ._relation import BackRef, ForeignKey, ManyToMany, Relation
+from ._retry import retry
 from ._scope import scope
 from ._select import Select
 from ._sql import execute, fetch_all, fetch_one
@@ -181,6 +182,7 @@ __all__ = [
     "migrate",
     "pool_stats",
     "reset_engine",
+    "retry",
     "scope",
     "session",
     "set_default_connection",

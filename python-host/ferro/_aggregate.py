@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def scalar(query: Select[Any], statement: str) -> Any:
     """The `count` of the rows, or whether there is any: `exists`."""
     unordered = query._copy()
-    unordered._order = None
+    unordered._order = unordered._lock = None
     prepared, values = unordered._prepared(statement)
     _, runner = session(query._using)
     ((value,),) = await runner.fetch(prepared, values)
@@ -40,6 +40,7 @@ async def aggregate(query: Select[Any], value: Value) -> Any:
         raise InvalidQuery(
             "an aggregate is over all rows: without limit, offset, distinct or groups"
         )
-    query._outputs, query._order = (("value", value),), None
+    query._outputs = (("value", value),)
+    query._order = query._lock = None
     ((found,),) = await session(query._using)[1].fetch(*query._prepared("select"))
     return found if found is None or value.read is None else value.read(found)

@@ -50,6 +50,7 @@ def computed_rows(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
         tuple((shape, *it.shape[1:]) for it, shape, _ in order),
         query._limit is not None,
         query._offset is not None,
+        query._lock,
     )
     return shape, values
 

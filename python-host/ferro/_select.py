@@ -17,13 +17,14 @@ from ._ordering import Ordering, Outputs, ordering_of
 from ._path import conditions_of, field_of, value_from
 from ._shape import rows_shape
 from ._table import Table
-from ._transaction import Transaction, Using, check_using, session
+from ._transaction import Transaction, Using, block, check_using, session
 from ._unasked import Unasked
 from ._value import Value
 from .exceptions import (
     DoesNotExist,
     InvalidQuery,
     MultipleObjectsReturned,
+    TransactionError,
     ValueOutOfRange,
 )
 
@@ -62,6 +63,7 @@ class Select(Unasked, Generic[T]):
         "_having",
         "_includes",
         "_limit",
+        "_lock",
         "_model",
         "_offset",
         "_order",
@@ -83,6 +85,7 @@ class Select(Unasked, Generic[T]):
         self._limit: int | None = None
         self._offset: int | None = None
         self._includes: Tree = {}
+        self._lock: str | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._table.label}>"
@@ -169,6 +172,33 @@ class Select(Unasked, Generic[T]):
         query._includes = added(self._table, query._includes, relations, chosen)
         return query
 
+    def for_update(self, *, skip_locked: bool = False, nowait: bool = False) -> Select[T]:
+        """Lock the rows until the transaction ends: nobody else changes, deletes or locks them.
+
+        Rows that another transaction has locked are waited for; with `skip_locked` they are left
+        out, as by the workers of a queue, and with `nowait` they raise `BusyError` at once.
+        Outside of a transaction it raises `TransactionError`. SQLite locks no rows: there it
+        makes no difference, and `transaction(immediate=True)` lets one writer in at a time.
+
+        Example:
+            >>> import ferro
+            >>> class Job(ferro.Model, table="doc_locked_job"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     done: bool = False
+            >>> async def work() -> None:
+            ...     async with ferro.transaction():
+            ...         job = await Job.where(done=False).for_update(skip_locked=True).first()
+            ...         if job is not None:
+            ...             job.done = True
+            ...             await job.save()
+        """
+        check(InvalidQuery, skip_locked=(skip_locked, bool), nowait=(nowait, bool))
+        if skip_locked and nowait:
+            raise InvalidQuery("`for_update` takes `skip_locked` or `nowait`, not both")
+        query = self._copy()
+        query._lock = "skip-locked" if skip_locked else "no-wait" if nowait else "wait"
+        return query
+
     def using(self, connection: str | Transaction) -> Select[T]:
         """The same on a connection, or in a transaction that was passed to this task."""
         check_using(connection)
@@ -182,6 +212,7 @@ class Select(Unasked, Generic[T]):
     async def all(self) -> list[T]:
         """All rows."""
         query = self._plain()
+        query._check_lock()
         prepared, values = query._prepared("select")
         label, runner = session(self._using)
         if query._outputs is not None:
@@ -302,6 +333,7 @@ class Select(Unasked, Generic[T]):
         query = self._plain()
         if query._includes:
             raise InvalidQuery("`stream` does not load relations: leave `include` out")
+        query._check_lock()
         prepared, values = query._prepared("select")
         label, runner = session(self._using)
         loader = None if query._outputs is not None else self._table.loader
@@ -359,8 +391,15 @@ class Select(Unasked, Generic[T]):
             values += (self._offset,)
         limit, offset = self._limit is not None, self._offset is not None
         return rows_shape(
-            None, self._distinct, filter, (), None, order or (), limit, offset
+            None, self._distinct, filter, (), None, order or (), limit, offset, self._lock
         ), values
+
+    def _check_lock(self) -> None:
+        if self._lock is not None and block(self._using) is None:
+            raise TransactionError(
+                "`for_update` locks rows until the transaction ends, and there is none: query "
+                "inside of `async with ferro.transaction()`"
+            )
 
     def _is_of_one_row(self, name: str) -> bool:
         """Whether a condition on this field leaves one row at most: no limit need say so."""
@@ -378,6 +417,7 @@ class Select(Unasked, Generic[T]):
             and self._offset is None
             and not (self._includes or self._distinct or self._group)
             and self._having is None
+            and self._lock is None
             and len(self._table.keys) == 1
         )
 
@@ -398,6 +438,7 @@ class Select(Unasked, Generic[T]):
         other._limit = query._limit
         other._offset = query._offset
         other._includes = query._includes
+        other._lock = query._lock
         return other
 
 

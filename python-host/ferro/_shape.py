@@ -46,12 +46,13 @@ def rows_shape(
     order: Shape = (),
     limit: bool = False,
     offset: bool = False,
+    lock: str | None = None,
 ) -> Shape:
     """The shape of a select. Its values come in the order of these parts, those of groups first.
 
     `("group", n)` stands for the n-th group in what is listed and in the order.
     """
-    return (outputs, distinct, filter, group, having, order, limit, offset)
+    return (outputs, distinct, filter, group, having, order, limit, offset, lock)
 
 
 class _Arena:
@@ -175,7 +176,7 @@ class _Arena:
         return len(self.selects) - 1
 
     def rows(self, rows: Shape) -> int:
-        outputs, distinct, filter, group, having, order, limit, offset = rows
+        outputs, distinct, filter, group, having, order, limit, offset, lock = rows
         self.groups = [self.expression(it) for it in group]
         # Shapes of other values are alike, so that only those without any can be told.
         plain = zip(group, self.groups, strict=True)
@@ -197,6 +198,7 @@ class _Arena:
                 ],
                 "limit": self.parameter("limit", "integer", False) if limit else None,
                 "offset": self.parameter("offset", "integer", False) if offset else None,
+                "lock": None if lock is None else {"strength": "update", "wait": lock},
             }
         )
 

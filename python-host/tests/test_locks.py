@@ -1,0 +1,91 @@
+"""`for_update`: rows that nobody else changes until the transaction ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import ferro
+from models import User
+
+
+async def names(query: ferro.Select[User]) -> list[str]:
+    return [user.name for user in await query.order_by("name")]
+
+
+@pytest.fixture
+async def users(db: str) -> None:
+    await User.bulk_create([User(name=name, age=age) for age, name in enumerate(("Ada", "Ben"))])
+
+
+@pytest.mark.usefixtures("users")
+async def test_workers_take_different_rows(dialect: str) -> None:
+    waiting = User.select().order_by("name").for_update(skip_locked=True)
+    async with ferro.transaction():
+        first = await waiting.first()
+        assert first is not None
+
+        async def other() -> list[str]:
+            async with ferro.transaction(read_only=dialect == "sqlite"):
+                return [user.name for user in await waiting]
+
+        # SQLite locks no rows: who reads sees what there was before.
+        expected = ["Ben"] if dialect == "postgres" else ["Ada", "Ben"]
+        assert await asyncio.create_task(other()) == expected
+        first.name = "Done"
+        await first.save()
+    assert await names(User.select()) == ["Ben", "Done"]
+
+
+@pytest.mark.usefixtures("users")
+async def test_who_does_not_wait_is_busy_and_who_waits_sees_the_change(dialect: str) -> None:
+    if dialect == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    locked = asyncio.Event()
+
+    async def change() -> None:
+        async with ferro.transaction():
+            ada = await User.where(name="Ada").for_update().one()
+            locked.set()
+            await asyncio.sleep(0.1)
+            ada.age = 7
+            await ada.save()
+
+    changing = asyncio.create_task(change())
+    await locked.wait()
+    with pytest.raises(ferro.BusyError):
+        async with ferro.transaction():
+            await User.where(name="Ada").for_update(nowait=True).all()
+    async with ferro.transaction():
+        assert (await User.where(name="Ada").for_update().one()).age == 7
+    await changing
+
+
+@pytest.mark.usefixtures("users")
+async def test_a_lock_goes_with_every_way_to_read_rows(dialect: str) -> None:
+    async with ferro.transaction() as transaction:
+        query = User.where(name="Ada").for_update()
+        ada = await query.one()
+        assert await query.get(ada.id) == ada
+        assert [user.id async for user in query.stream()] == [ada.id]
+        assert await query.values("name") == [{"name": "Ada"}]
+        assert (await query.count(), await query.exists(), await query.sum("age")) == (1, True, 0)
+        assert await User.using(transaction).where(name="Ada").for_update().first() == ada
+    sql, _ = User.select().for_update(nowait=True).sql()
+    assert sql.endswith(' FOR UPDATE OF "t0" NOWAIT') == (dialect == "postgres")
+
+
+@pytest.mark.usefixtures("users")
+async def test_what_cannot_be_locked_is_told() -> None:
+    query = User.select().for_update()
+    for read in (query.all, query.first, query.one, query.stream().__anext__):
+        with pytest.raises(ferro.TransactionError, match="`async with ferro.transaction"):
+            await read()
+    with pytest.raises(ferro.InvalidQuery, match="not both"):
+        User.select().for_update(skip_locked=True, nowait=True)
+    with pytest.raises(ferro.InvalidQuery, match="`nowait` takes True or False"):
+        User.select().for_update(nowait=1)  # type: ignore[arg-type]
+    async with ferro.transaction():
+        with pytest.raises(ferro.InvalidQuery, match="`lock` is for the rows of a model"):
+            await query.distinct()
