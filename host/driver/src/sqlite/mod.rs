@@ -6,14 +6,12 @@
 
 mod connection;
 mod failure;
-mod guard;
 mod handle;
 mod slots;
 mod spent;
 mod switch;
 
 pub(crate) use connection::{Connection, Job, Progress, STRIDE, Stop};
-pub(crate) use guard::Action;
-pub(crate) use handle::{Handle, bound_memory};
+pub(crate) use handle::{Action, Handle, bound_memory};
 pub(crate) use slots::{Claim, Slots};
 pub(crate) use spent::Part;

@@ -1,5 +1,4 @@
-//! SQLite's C interface behind a safe face: all unsafe code of the driver but for the callback of
-//! [`guard`](super::guard).
+//! SQLite's C interface behind a safe face: all unsafe code of the driver.
 //!
 //! SQLx opens a connection, ages it and closes it; [`Handle`] owns what SQLx lent and calls SQLite
 //! on the connection's own handle meanwhile. What makes that sound:
@@ -21,6 +20,7 @@
 
 mod decimals;
 mod functions;
+mod guard;
 mod harden;
 mod memory;
 mod patterns;
@@ -37,14 +37,15 @@ use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
 use super::failure::Failure;
-use super::guard::Guard;
 use super::spent::{Part, Spent};
 use super::switch::Switch;
 use crate::fence::Fence;
 use crate::value::sqlite::Stored;
 
+use guard::Guard;
 use memory::{Budget, Spending};
 
+pub(crate) use guard::Action;
 pub(super) use harden::harden;
 pub(crate) use memory::install as bound_memory;
 

@@ -1,7 +1,5 @@
 //! What SQL text of a stranger may touch, asked by SQLite itself while it prepares a statement.
 
-#![expect(unsafe_code, reason = "SQLite is a library in C")]
-
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
