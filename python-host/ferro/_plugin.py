@@ -273,7 +273,7 @@ class Plugin:
         if "all fuel consumed" in text:
             return LimitError(f"the limit `fuel` is reached: {limits['fuel']} units")
         if "call stack exhausted" in text:
-            return LimitError(f"the limit is reached of `stack`: {STACK // 1024} KiB")
+            return LimitError(f"over the limit `stack`: {STACK // 1024} KiB")
         if "not found in the linker" in text:
             return UnsupportedError(
                 f"the plugin `{self.name}` does not fit this host: {text.splitlines()[0]}"

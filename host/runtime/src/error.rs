@@ -45,7 +45,7 @@ fn trapped(message: String) -> Error {
 
 /// A guest used more than its tenant may.
 pub(crate) fn limit_exceeded(limit: &str, value: &str) -> Error {
-    Error::new(ErrorKind::LimitExceeded, format!("the limit is reached of `{limit}`: {value}"))
+    Error::new(ErrorKind::LimitExceeded, format!("over the limit `{limit}`: {value}"))
 }
 
 /// A call took longer than its tenant may.

@@ -146,7 +146,7 @@ impl Limits {
     pub(crate) fn calls_exceeded(&self) -> Error {
         let Self { calls, queued_calls, .. } = self;
         let message = format!(
-            "the limit is reached of `calls`: {calls} at once, while {queued_calls} may wait; try \
+            "over the limit `calls`: {calls} at once, while {queued_calls} may wait; try \
              again later"
         );
         Error { retryable: true, ..Error::new(ErrorKind::Busy, message) }
@@ -158,7 +158,7 @@ impl Limits {
 
     pub(crate) fn connections_exceeded(&self, most: u32) -> Error {
         let message = format!(
-            "the limit is reached of `connections`: this call holds {most} at once; end a cursor or \
+            "over the limit `connections`: this call holds {most} at once; end a cursor or \
              a transaction first"
         );
         Error::new(ErrorKind::Busy, message)
@@ -220,7 +220,7 @@ fn expired(limit: &str, time: Duration, kind: ErrorKind, outcome: &str) -> Error
 }
 
 fn exceeded(what: &str) -> Error {
-    Error::new(ErrorKind::LimitExceeded, format!("the limit is reached of {what}"))
+    Error::new(ErrorKind::LimitExceeded, format!("over the limit {what}"))
 }
 
 /// Times as seconds, whole or not.
