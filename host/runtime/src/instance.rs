@@ -146,6 +146,7 @@ enum State {
     WentWell,
     /// One that never goes on was cancelled.
     Running,
+    Trapped,
     Failed(ErrorKind),
 }
 
@@ -166,7 +167,7 @@ impl Watch {
     /// # Errors
     ///
     /// `timeout` and `limit-exceeded`, if the call reached a limit; `internal`, if the plugin
-    /// trapped, or if the host panicked while it served it.
+    /// trapped, with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while it served it.
     pub async fn run<T>(
         &self,
         call: impl Future<Output = wasmtime::Result<T>>,
@@ -175,6 +176,7 @@ impl Watch {
         let outcome = self.watched(pin!(call)).instrument(self.span.clone()).await;
         self.set(match &outcome {
             Ok(_) => State::WentWell,
+            Err(error) if error.code.as_deref() == Some(Error::PLUGIN_TRAPPED) => State::Trapped,
             Err(error) => State::Failed(error.kind),
         });
         outcome
@@ -214,6 +216,7 @@ impl Watch {
         match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::WentWell => "ok".into(),
             State::Running => ErrorKind::Cancelled.to_string().into(),
+            State::Trapped => "plugin-trap".into(),
             State::Failed(kind) => kind.to_string().into(),
         }
     }

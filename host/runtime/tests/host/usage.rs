@@ -121,7 +121,7 @@ async fn counters_tell_what_each_tenant_used() {
         *totals.get(&key).unwrap_or(&0)
     };
     assert_eq!(of("ferro_calls", "acme", ",outcome=ok"), 2, "{totals:?}");
-    assert_eq!(of("ferro_calls", "nobody", ",outcome=internal"), 1, "{totals:?}");
+    assert_eq!(of("ferro_calls", "nobody", ",outcome=plugin-trap"), 1, "{totals:?}");
     assert_eq!(of("ferro_calls", "hasty", ",outcome=timeout"), 1, "{totals:?}");
     assert_eq!(of("ferro_rows_written", "acme", ""), 1);
     assert_eq!(of("ferro_rows_read", "acme", ""), 1);
