@@ -143,7 +143,7 @@ impl Plugin {
         };
         if !has(&world.imports, DATABASE) || !has(&world.exports, MODELS) {
             let message = format!(
-                "the world `{}` is none of a plugin: add `include ferro:orm/plugin@0.1.0;` to it",
+                "the world `{}` is not a plugin's: add `include ferro:orm/plugin@0.1.0;` to it",
                 world.name
             );
             return Err(Error::new(self.world.span(), message));

@@ -85,8 +85,9 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Failure::usage(format!("`{filter}` is no filter of logs: {error}")))?;
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::usage(format!("`{filter}` is not a valid log filter: {error}"))
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

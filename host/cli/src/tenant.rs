@@ -53,7 +53,7 @@ pub(crate) fn from_grants(grants: &[String], labels: &[String]) -> Result<Tenant
             "unfenced-raw-sql" => Grant::read_write().with_unfenced_raw_sql(),
             _ => {
                 return Err(Failure::usage(format!(
-                    "`{argument}` is no grant: write `LABEL=read-only`, `LABEL=read-write`, \
+                    "`{argument}` is not a grant: write `LABEL=read-only`, `LABEL=read-write`, \
                      `LABEL=raw-sql` or `LABEL=unfenced-raw-sql`"
                 )));
             }

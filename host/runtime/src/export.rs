@@ -129,7 +129,7 @@ pub(crate) fn find<'a>(exports: &'a [Export], name: &str) -> Result<&'a Export, 
         (Some(export), None) => Ok(export),
         (None, _) => Err(Error::new(
             ErrorKind::NotFound,
-            format!("there is no export `{name}`; there is {}", quoted(&mut exports.iter())),
+            format!("there is no export `{name}`; the exports are {}", quoted(&mut exports.iter())),
         )),
         (Some(first), Some(second)) => {
             let all = quoted(&mut [first, second].into_iter().chain(fitting));

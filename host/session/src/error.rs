@@ -104,7 +104,7 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "a row that had to exist does not",
         ErrorKind::UniqueViolation => "a row with the same key exists already",
         ErrorKind::ForeignKeyViolation => {
-            "a row refers to one that does not exist, or one that is referred to would go"
+            "a row refers to one that does not exist, or others still refer to a row that would go"
         }
         ErrorKind::NotNullViolation => "a value is missing that has to be there",
         ErrorKind::CheckViolation => "a value does not pass a check",

@@ -51,11 +51,11 @@ impl<M, O: Output<M>> Query<M, O> {
         match (rows.next(), rows.next()) {
             (Some(row), None) => Ok(row),
             (None, _) => {
-                let message = format!("no `{name}` is what the query asks for");
+                let message = format!("no `{name}` matches the query");
                 Err(Error::new(ErrorKind::NotFound, message))
             }
             (Some(_), Some(_)) => {
-                let message = format!("more than one `{name}` is what the query asks for one of");
+                let message = format!("more than one `{name}` matches the query");
                 Err(Error::new(ErrorKind::InvalidQuery, message))
             }
         }

@@ -52,7 +52,7 @@ async fn a_query_is_read_under_a_name(db: Session) -> Result<(), Error> {
     assert_eq!(totals.query().count(&db).await?, 2);
     assert!(!totals.query().filter(Total::posts().gt(2)).exists(&db).await?);
     let none = second.clone().filter(Total::posts().gt(2)).one(&db).await.unwrap_err();
-    assert_eq!(none.message, "no `totals` is what the query asks for");
+    assert_eq!(none.message, "no `totals` matches the query");
 
     let mut streamed = best.clone().stream(&db, 1).await?;
     assert_eq!(streamed.next().await?, Some(total(1, 2, 14)));

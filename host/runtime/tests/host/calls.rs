@@ -102,7 +102,7 @@ async fn many_calls_at_once_wait_for_their_turn() {
 async fn a_call_that_does_not_fit_names_what_would() {
     let (_host, plugin) = host_and_probe().await;
     let cases = [
-        ("grete(\"x\")", ErrorKind::NotFound, "`grete`; there is"),
+        ("grete(\"x\")", ErrorKind::NotFound, "`grete`; the exports are"),
         ("greet(3)", ErrorKind::TypeMismatch, "`greet(name: string)`"),
         ("greet(\"a\", \"b\")", ErrorKind::TypeMismatch, "`greet(name: string)`"),
         ("greet(\"a", ErrorKind::TypeMismatch, "`greet(name: string)`"),
