@@ -12,18 +12,35 @@ pub(super) fn risk(from: &str, to: &str) -> Risk {
 /// them, there is one by way of a text.
 pub(super) fn cast(value: &str, from: &str, to: &str) -> String {
     let between = match (family(from), family(to)) {
+        (Family::Array, Family::Json) => return format!("CAST(to_jsonb({value}) AS {to})"),
+        (Family::Json, Family::Array) => return format!("CAST({} AS {to})", elements(value)),
         (Family::Text, _) | (_, Family::Text) => None,
         (Family::Number, Family::Boolean) | (Family::Boolean, Family::Number) => Some("integer"),
-        (Family::Other, _) => Some("text"),
+        (Family::Array | Family::Other, _) => Some("text"),
         (one, other) => (one != other).then_some("text"),
     };
     let value = between.map_or_else(|| value.to_owned(), |it| format!("CAST({value} AS {it})"));
     format!("CAST({value} AS {to})")
 }
 
+/// The elements of a document as an array of texts; an error, if it is no array of plain values. The
+/// type of a column is not changed with a subquery, so `jsonb_array_elements` is of no use. But a
+/// record takes a document's arrays for its fields, and `pg_class` has a field of this type.
+fn elements(document: &str) -> String {
+    let document = format!("CAST({document} AS jsonb)");
+    // A strict path is an error where there are no elements.
+    let nested = r#"'strict $[*] ? (@.type() == "array" || @.type() == "object")'"#;
+    format!(
+        "CASE WHEN jsonb_path_exists({document}, {nested}) \
+         THEN CAST(CAST({document} AS text) AS text[]) \
+         ELSE (jsonb_populate_record(CAST(NULL AS pg_catalog.pg_class), \
+         jsonb_build_object('reloptions', {document}))).reloptions END"
+    )
+}
+
 /// Whether operators that take values of one type of PostgreSQL take those of another.
 pub(super) fn are_alike(from: &str, to: &str) -> bool {
-    from == to || family(from) == family(to) && family(to) != Family::Other
+    from == to || family(from) == family(to) && !matches!(family(to), Family::Array | Family::Other)
 }
 
 #[derive(PartialEq)]
@@ -33,6 +50,7 @@ enum Family {
     Boolean,
     Date,
     Json,
+    Array,
     Other,
 }
 
@@ -45,6 +63,7 @@ fn family(kind: &str) -> Family {
         "boolean" => Family::Boolean,
         "date" | "timestamp without time zone" | "timestamp with time zone" => Family::Date,
         "json" | "jsonb" => Family::Json,
+        it if it.ends_with("[]") => Family::Array,
         _ => Family::Other,
     }
 }

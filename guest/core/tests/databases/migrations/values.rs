@@ -1,7 +1,9 @@
 //! Values of rows that are there, in columns of another type or size.
 
 use super::*;
+use ferro_wit::query::{Select, Statement};
 use ferro_wit::schema::DecimalSize;
+use ferro_wit::types::Scalars;
 
 fn decimal(precision: u16, scale: u16) -> ColumnType {
     ColumnType::Decimal(Some(DecimalSize { precision, scale }))
@@ -106,5 +108,86 @@ async fn checks_with_names_like_ours_are_told_apart() {
             let error = database.execute_raw(&sql, vec![]).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::CheckViolation);
         }
+    }
+}
+
+fn tagged(kind: ColumnType) -> Schema {
+    models(vec![model("Item", vec![id(), nullable("tags", kind)])])
+}
+
+#[tokio::test]
+async fn arrays_become_documents_and_documents_arrays() {
+    let lists = [
+        None,
+        Some("[]"),
+        Some(r#"["b","a","b"]"#),
+        Some(r#"["it's \"one\"","a,b","{c}","\\","\n","","NULL","é",null]"#),
+    ];
+    let array = |text: &str| {
+        let items: Vec<Option<String>> = serde_json::from_str(text).unwrap();
+        let mut list = Scalars::with_kind(ScalarType::Text);
+        for item in items {
+            list.push(item.map_or(Value::Null, Value::Text)).unwrap();
+        }
+        Value::Array(list)
+    };
+    let (arrays, documents) = (ColumnType::Array(ScalarType::Text), ColumnType::Json);
+    let mut world = World::new(tagged(arrays.clone()), &[]).await;
+    let tags = Nodes::default().query(vec![], Statement::Insert(insert("Item", &["tags"])));
+    for list in lists {
+        world.rows(&tags, &[list.map_or(Value::Null, array)]).await;
+    }
+    let select = Select { projection: fields(&["tags"]), ..all("Item") };
+    let select = Nodes::default().select(select);
+    let before = world.rows(&select, &[]).await;
+
+    evolve(&world, &tagged(documents)).await;
+    for database in world.databases() {
+        let found = rows(database, "SELECT tags FROM item ORDER BY id").await;
+        let found = found.into_iter().map(|row| match &row[..] {
+            [Value::Json(it)] => Some(serde_json::from_str::<serde_json::Value>(it).unwrap()),
+            _ => None,
+        });
+        let lists = lists.iter().map(|it| it.map(|it| serde_json::from_str(it).unwrap()));
+        assert_eq!(found.collect::<Vec<_>>(), lists.collect::<Vec<_>>());
+    }
+
+    world.catalog = Catalog::new(tagged(arrays.clone())).unwrap();
+    evolve(&world, &tagged(arrays)).await;
+    assert_eq!(world.rows(&select, &[]).await, before);
+}
+
+#[tokio::test]
+async fn documents_become_arrays_of_any_type() {
+    let mut world = World::new(
+        tagged(ColumnType::Json),
+        &["INSERT INTO item (tags) VALUES ('[3, 1, null]'), (NULL), ('[]')"],
+    )
+    .await;
+    let after = tagged(ColumnType::Array(ScalarType::Integer));
+    evolve(&world, &after).await;
+    world.catalog = Catalog::new(after).unwrap();
+    let select = Select { projection: fields(&["tags"]), ..all("Item") };
+    let found = world.rows(&Nodes::default().select(select), &[]).await;
+    let none = Scalars::with_kind(ScalarType::Integer);
+    let mut numbers = none.clone();
+    for number in [3.into(), 1.into(), Value::Null] {
+        numbers.push(number).unwrap();
+    }
+    assert_eq!(found, [[Value::Array(numbers)], [Value::Null], [Value::Array(none)]]);
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_array_of_plain_values_does_not_become_one() {
+    let world = World::new(tagged(ColumnType::Json), &[]).await;
+    let [_, postgres] = world.databases();
+    let after = tagged(ColumnType::Array(ScalarType::Text));
+    let documents =
+        ["{}", r#"{"a": 1}"#, r#""{}""#, "7", "null", r#"[["a"], ["b"]]"#, "[[]]", "[{}]"];
+    for document in documents {
+        takes(postgres, "DELETE FROM item").await;
+        takes(postgres, &format!("INSERT INTO item (tags) VALUES ('{document}')")).await;
+        let error = attempt(postgres, &after, Risk::Destructive).await.unwrap_err();
+        assert!(error.message.contains("array"), "{document}: {error:?}");
     }
 }
