@@ -8,9 +8,14 @@ pub(super) fn risk(from: &str, to: &str) -> Risk {
     if widens(from, to) { Risk::Blocking } else { Risk::Destructive }
 }
 
-/// A value of one type of PostgreSQL as one of another, in SQL. Where there may be no cast between
-/// them, there is one by way of a text.
+/// A value of one type of PostgreSQL as what a column of another takes, in SQL. Where there may be no
+/// cast between them, there is one by way of a text.
 pub(super) fn cast(value: &str, from: &str, to: &str) -> String {
+    let to = match split(to) {
+        // A cast would cut off what is too long, but a column refuses it.
+        ("character varying", Some(_)) if !widens(from, to) => "text",
+        _ => to,
+    };
     let between = match (family(from), family(to)) {
         (Family::Array, Family::Json) => return format!("CAST(to_jsonb({value}) AS {to})"),
         (Family::Json, Family::Array) => return format!("CAST({} AS {to})", elements(value)),
@@ -81,6 +86,7 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
     let is_text = ["CHAR", "CLOB", "TEXT"].iter().any(|it| from.contains(it));
     match to.as_str() {
         "DECIMAL_TEXT" if to_size.is_some() => from == to && holds(to_size, from_size),
+        "VARCHAR" if to_size.is_some() => is_text && is_as_long(to_size, from_size),
         _ if from == to => true,
         "TEXT" | "VARCHAR" => is_text || is_integer,
         "DECIMAL_TEXT" | "SMALLINT" | "INTEGER" | "BIGINT" => is_integer,
@@ -95,11 +101,7 @@ pub(super) fn widens(from: &str, to: &str) -> bool {
     let ((from, from_size), (to, to_size)) = (split(from), split(to));
     match (from, to) {
         (_, "text") => true,
-        ("character varying", "character varying") => match (from_size, to_size) {
-            (_, None) => true,
-            (Some(from), Some(to)) => from.0 <= to.0,
-            (None, Some(_)) => false,
-        },
+        ("character varying", "character varying") => is_as_long(to_size, from_size),
         ("numeric", "numeric") => holds(to_size, from_size),
         ("smallint" | "integer" | "bigint", "numeric") => to_size.is_none(),
         ("smallint", "integer" | "bigint" | "real" | "double precision")
@@ -108,6 +110,15 @@ pub(super) fn widens(from: &str, to: &str) -> bool {
         | ("date", "timestamp without time zone" | "timestamp with time zone")
         | ("json", "jsonb") => true,
         _ => false,
+    }
+}
+
+/// Whether texts of one length can be as long as those of another.
+fn is_as_long(length: Size, other: Size) -> bool {
+    match (other, length) {
+        (_, None) => true,
+        (Some(from), Some(to)) => from.0 <= to.0,
+        (None, Some(_)) => false,
     }
 }
 
@@ -177,13 +188,23 @@ mod tests {
         assert_eq!(cast("a", "boolean", "bigint"), "CAST(CAST(a AS integer) AS bigint)");
         assert_eq!(cast("a", "integer", "uuid"), "CAST(CAST(a AS text) AS uuid)");
         assert_eq!(cast("a", "mood", "other"), "CAST(CAST(a AS text) AS other)");
-        assert_eq!(cast("a", "uuid", "character varying(9)"), "CAST(a AS character varying(9))");
+        assert_eq!(cast("a", "uuid", "character varying"), "CAST(a AS character varying)");
+    }
+
+    #[test]
+    fn a_text_is_not_cut_off() {
+        let longer = cast("a", "character varying(8)", "character varying(9)");
+        assert_eq!(longer, "CAST(a AS character varying(9))");
+        for from in ["text", "character varying(10)", "uuid", "bigint"] {
+            assert_eq!(cast("a", from, "character varying(9)"), "CAST(a AS text)");
+        }
     }
 
     #[test]
     fn sqlite_keeps_what_its_affinities_do_not_change() {
         for (from, to) in [
-            ("TEXT", "VARCHAR(9)"),
+            ("VARCHAR(8)", "varchar(9)"),
+            ("VARCHAR(9)", "TEXT"),
             ("integer", "BIGINT"),
             ("BIGINT", "TEXT"),
             ("DATE_TEXT", "TEXT"),
@@ -200,6 +221,9 @@ mod tests {
             ("DOUBLE", "TEXT"),
             ("NUMERIC", "DECIMAL_TEXT"),
             ("TEXT", "DATE_TEXT"),
+            ("TEXT", "VARCHAR(9)"),
+            ("VARCHAR(10)", "VARCHAR(9)"),
+            ("BIGINT", "VARCHAR(9)"),
             ("INT", "DECIMAL_TEXT(8,3)"),
             ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT(8,4)"),
             ("DECIMAL_TEXT", "DECIMAL_TEXT(8,3)"),

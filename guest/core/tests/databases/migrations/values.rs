@@ -191,3 +191,36 @@ async fn a_document_that_is_no_array_of_plain_values_does_not_become_one() {
         assert!(error.message.contains("array"), "{document}: {error:?}");
     }
 }
+
+fn named(kind: ColumnType) -> Schema {
+    models(vec![model("Item", vec![id(), field("name", kind)])])
+}
+
+#[tokio::test]
+async fn texts_that_are_too_long_wait_and_are_not_cut_off() {
+    let seed = &["INSERT INTO item (name) VALUES ('Ann'), ('Bartholomew')"];
+    for former in [None, Some(20)] {
+        let world = World::new(named(ColumnType::Text(former)), seed).await;
+        let short = named(ColumnType::Text(Some(5)));
+        for database in world.databases() {
+            let done = migrate(database, &short, Some(Risk::Blocking)).await;
+            assert!(done.applied.is_empty() && !done.left.is_empty(), "{}", sql(&done.applied));
+            let error = attempt(database, &short, Risk::Destructive).await.unwrap_err();
+            assert!(
+                matches!(error.kind, ErrorKind::ValueOutOfRange | ErrorKind::CheckViolation),
+                "{error:?}"
+            );
+            let names = rows(database, "SELECT name FROM item ORDER BY id").await;
+            assert_eq!(names, [[Value::from("Ann")], [Value::from("Bartholomew")]]);
+            takes(database, "DELETE FROM item WHERE id = 2").await;
+            migrate(database, &short, Some(Risk::Destructive)).await;
+            assert_settled(database, &short).await;
+
+            let longer = named(ColumnType::Text(Some(9)));
+            migrate(database, &longer, Some(Risk::Blocking)).await;
+            assert_settled(database, &longer).await;
+            let names = rows(database, "SELECT name FROM item ORDER BY id").await;
+            assert_eq!(names, [[Value::from("Ann")]]);
+        }
+    }
+}

@@ -188,8 +188,7 @@ impl Change<'_> {
     }
 }
 
-const LOSES_VALUES: &str =
-    "values may lose digits or characters, and it fails if one cannot be converted";
+const LOSES_VALUES: &str = "values may change, and it fails if one cannot be converted";
 
 fn is_volatile(default: &str) -> bool {
     default.contains("gen_random_uuid")
