@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use crate::errors::{exception, raise};
 use crate::log;
 use crate::mailbox::{Mailbox, Token};
+use crate::turns::Turns;
 
 /// What runs everything that is awaited. Made by the first use, so that a process may fork before.
 pub(crate) fn runtime() -> &'static Runtime {
@@ -42,25 +43,38 @@ pub(crate) fn spawn<'py, T>(
 where
     T: for<'any> IntoPyObject<'any> + Send + 'static,
 {
+    spawn_in(py, &Turns::default(), future)
+}
+
+/// The same for an operation that may be one of a transaction.
+pub(crate) fn spawn_in<'py, T>(
+    py: Python<'py>,
+    turns: &Turns,
+    future: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    T: for<'any> IntoPyObject<'any> + Send + 'static,
+{
     let slot = Arc::new(Slot(Mutex::new(None)));
     let filled = slot.clone();
     let work = async move {
         let result = future.await;
         *lock(&filled.0) = Some(result);
     };
-    start(py, slot, Arc::default(), work)
+    start(py, turns, slot, Arc::default(), work)
 }
 
 /// Run a future that leaves its results in `outcome`, and rings the bell whenever there are some.
-pub(crate) fn start(
-    py: Python<'_>,
+pub(crate) fn start<'py>(
+    py: Python<'py>,
+    turns: &Turns,
     outcome: Arc<dyn Outcome>,
     bell: Arc<Bell>,
     work: impl Future<Output = ()> + Send + 'static,
-) -> PyResult<Bound<'_, PyAny>> {
+) -> PyResult<Bound<'py, PyAny>> {
     raise(py, check_process())?;
     let mailbox = Mailbox::of_running_loop(py)?;
-    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(turns.clone().run(work));
     let began = Instant::now();
     let inside = runtime().enter();
     let is_done = py.detach(|| {
@@ -80,7 +94,8 @@ pub(crate) fn start(
                 work.await;
                 drop(guard);
             });
-            State::Running { mailbox, token, bell, task: task.abort_handle() }
+            let (task, turns) = (task.abort_handle(), turns.clone());
+            State::Running { mailbox, token, bell, task, turns }
         }
     };
     Pending { outcome, state }.into_bound_py_any(py)
@@ -148,14 +163,13 @@ struct Pending {
 
 enum State {
     /// All results are there. One who has kept the loop to himself for long lets others have it.
-    Done {
-        yields: bool,
-    },
+    Done { yields: bool },
     Running {
         mailbox: Arc<Mailbox>,
         token: Token,
         bell: Arc<Bell>,
         task: AbortHandle,
+        turns: Turns,
     },
 }
 
@@ -211,9 +225,10 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         // Whoever awaited it was cancelled, or never did.
-        if let State::Running { mailbox, token, task, .. } = &self.state {
+        if let State::Running { mailbox, token, task, turns, .. } = &self.state {
             mailbox.forget(*token);
             task.abort();
+            turns.cancelled();
         }
     }
 }

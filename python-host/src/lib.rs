@@ -25,6 +25,7 @@ mod results;
 mod rows;
 mod session;
 mod times;
+mod turns;
 mod uuids;
 mod values;
 mod wire;

@@ -8,10 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
 
-use crate::bridge::{Bell, Outcome, lock, runtime, spawn};
+use crate::bridge::{Bell, Outcome, lock, runtime, spawn_in};
 use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
+use crate::turns::Turns;
 
 /// Rows are asked for in batches of so many: large enough that the ask costs nothing.
 const ROWS_PER_BATCH: u32 = 2_048;
@@ -173,11 +174,17 @@ pub(crate) struct RowCursor {
     cursor: Arc<Mutex<Option<Cursor>>>,
     loader: Option<Py<Loader>>,
     label: Arc<str>,
+    turns: Turns,
 }
 
 impl RowCursor {
-    pub(crate) fn new(cursor: Cursor, loader: Option<Py<Loader>>, label: Arc<str>) -> Self {
-        Self { cursor: Arc::new(Mutex::new(Some(cursor))), loader, label }
+    pub(crate) fn new(
+        cursor: Cursor,
+        loader: Option<Py<Loader>>,
+        label: Arc<str>,
+        turns: Turns,
+    ) -> Self {
+        Self { cursor: Arc::new(Mutex::new(Some(cursor))), loader, label, turns }
     }
 }
 
@@ -188,7 +195,7 @@ impl RowCursor {
         let cursor = self.cursor.clone();
         let loader = self.loader.as_ref().map(|loader| loader.clone_ref(py));
         let label = self.label.clone();
-        spawn(py, async move {
+        spawn_in(py, &self.turns, async move {
             let mut cursor = cursor.lock().await;
             let Some(open) = cursor.as_mut() else {
                 return Err(Error::new(ErrorKind::InvalidQuery, "this cursor is closed"));
@@ -212,7 +219,7 @@ impl RowCursor {
             }
             Err(_) => {
                 let cursor = self.cursor.clone();
-                drop(runtime().spawn(async move { drop(cursor.lock().await.take()) }));
+                self.turns.when_gone(async move { drop(cursor.lock().await.take()) });
             }
         }
     }

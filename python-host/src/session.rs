@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use crate::bridge::{Bell, runtime, spawn, start};
+use crate::bridge::{Bell, spawn_in, start};
 use crate::columns::read_value;
 use crate::databases::Databases;
 use crate::errors::{exception, raise};
@@ -20,6 +20,7 @@ use crate::models::Models;
 use crate::query::Query;
 use crate::results::{DictRows, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end};
 use crate::rows::{Carried, Writing, read_rows};
+use crate::turns::Turns;
 use crate::values::guess_value;
 
 /// What the application's own code may do: everything.
@@ -48,23 +49,23 @@ impl Gate {
     /// A session with the database of a label. It takes no connection yet.
     fn open(&self, py: Python<'_>, label: String) -> PyResult<Session> {
         let session = raise(py, self.0.open(&label))?;
-        Ok(Session::new(session, label))
+        Ok(Session::new(session, label, Turns::default()))
     }
 }
 
 /// A database, or a transaction in it.
 ///
-/// Operations share the lock while they run; the end of the transaction has it alone. So it waits
-/// for operations that were cancelled a moment ago and are not gone yet.
+/// Operations share the lock while they run; the end of the transaction has it alone.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Session {
     session: Arc<RwLock<Option<ferro_session::Session>>>,
     label: Arc<str>,
+    turns: Turns,
 }
 
 impl Session {
-    fn new(session: ferro_session::Session, label: impl Into<Arc<str>>) -> Self {
-        Self { session: Arc::new(RwLock::new(Some(session))), label: label.into() }
+    fn new(session: ferro_session::Session, label: impl Into<Arc<str>>, turns: Turns) -> Self {
+        Self { session: Arc::new(RwLock::new(Some(session))), label: label.into(), turns }
     }
 
     /// Run a query for its rows, as `made` of them.
@@ -81,7 +82,7 @@ impl Session {
         let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
-        spawn(py, async move {
+        spawn_in(py, &self.turns, async move {
             let session = session.await?;
             let cursor = session.fetch(&query.get().query, values).await?;
             drop(session);
@@ -170,10 +171,10 @@ impl Session {
         let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let (query, loader) = (query.clone().unbind(), loader.map(Bound::unbind));
-        let label = self.label.clone();
-        spawn(py, async move {
+        let (label, turns) = (self.label.clone(), self.turns.clone());
+        spawn_in(py, &self.turns, async move {
             let cursor = session.await?.fetch(&query.get().query, values).await?;
-            Ok(RowCursor::new(cursor, loader, label))
+            Ok(RowCursor::new(cursor, loader, label, turns))
         })
     }
 
@@ -208,7 +209,7 @@ impl Session {
         let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
-        spawn(py, async move {
+        spawn_in(py, &self.turns, async move {
             let session = session.await?;
             let plan = session.plan(&query.get().query)?;
             let step = first_step(&plan)?;
@@ -240,7 +241,7 @@ impl Session {
             let session = session.await?;
             session.fetch(&query.get().query, values).await
         });
-        start(py, Arc::new(instances), bell, work)
+        start(py, &self.turns, Arc::new(instances), bell, work)
     }
 
     /// Run a query for its effect. Resolves to the number of rows changed.
@@ -253,7 +254,9 @@ impl Session {
         let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
-        spawn(py, async move { session.await?.execute(&query.get().query, values).await })
+        spawn_in(py, &self.turns, async move {
+            session.await?.execute(&query.get().query, values).await
+        })
     }
 
     /// Write instances as one batch. `fields` are what they carry, in the order of the query's
@@ -275,7 +278,7 @@ impl Session {
         let loader = loader.map(|it| it.clone().unbind());
         let writing = Arc::new(Writing::new(rows.clone().unbind(), loader));
         let (query, written) = (query.clone().unbind(), writing.clone());
-        let pending = start(py, writing.clone(), Arc::default(), async move {
+        let pending = start(py, &self.turns, writing.clone(), Arc::default(), async move {
             let result =
                 async { session.await?.write(&query.get().query, Vec::new(), batch).await };
             written.end(result.await);
@@ -295,7 +298,7 @@ impl Session {
         let session = self.share();
         let (rows, _) = read_rows(&query.get().parameters, rows, &fields, None)?;
         let query = query.clone().unbind();
-        spawn(py, async move {
+        spawn_in(py, &self.turns, async move {
             let session = session.await?;
             let cursor = session.write_returning(&query.get().query, Vec::new(), rows).await?;
             drop(session);
@@ -313,7 +316,7 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let values = raise(py, raw_values(values))?;
-        spawn(py, async move {
+        spawn_in(py, &self.turns, async move {
             let session = session.await?;
             let cursor = session.fetch_raw(&sql, values).await?;
             drop(session);
@@ -333,7 +336,7 @@ impl Session {
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let values = raise(py, raw_values(values))?;
-        spawn(py, async move { session.await?.execute_raw(&sql, values).await })
+        spawn_in(py, &self.turns, async move { session.await?.execute_raw(&sql, values).await })
     }
 
     /// Begin a transaction, or a savepoint inside one. Resolves to its session.
@@ -352,27 +355,32 @@ impl Session {
             .transpose()
             .map_err(|error| PyValueError::new_err(format!("no such isolation: {error}")))?;
         let options = TransactionOptions { isolation, read_only, immediate, deferrable };
-        let label = self.label.clone();
-        spawn(py, async move { Ok(Self::new(session.await?.begin(options).await?, label)) })
+        let (label, turns) = (self.label.clone(), self.turns.inside());
+        spawn_in(py, &self.turns, async move {
+            Ok(Self::new(session.await?.begin(options).await?, label, turns))
+        })
     }
 
     /// Commit the transaction, or release the savepoint. Resolves to None.
     fn commit<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let session = self.take();
-        spawn(py, async move { session.await?.commit().await })
+        spawn_in(py, &self.turns, async move { session.await?.commit().await })
     }
 
     /// Undo the transaction, or what happened since the savepoint. Resolves to None.
     fn rollback<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let session = self.take();
-        spawn(py, async move { session.await?.rollback().await })
+        spawn_in(py, &self.turns, async move { session.await?.rollback().await })
     }
 
     /// Let go of the transaction: what is unfinished is undone, as soon as nothing uses it.
     fn close(&self) {
         match self.session.try_write() {
             Ok(mut session) => drop(session.take()),
-            Err(_) => drop(runtime().spawn(self.take())),
+            Err(_) => {
+                let session = self.take();
+                self.turns.when_gone(async move { drop(session.await) });
+            }
         }
     }
 }

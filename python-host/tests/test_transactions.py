@@ -178,6 +178,26 @@ async def test_y2_cancellation_undoes_all_of_it_and_frees_the_connection() -> No
     await User.create(name="Ben")
 
 
+async def test_what_follows_a_cancelled_statement_is_told_of_it_at_once() -> None:
+    async def give_up(transaction: ferro.Transaction) -> None:
+        task = asyncio.create_task(ferro.fetch_all(SLOW, using=transaction))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for _ in range(15):
+        with pytest.raises(ferro.QueryCancelled, match="cancelled half-way"):
+            async with ferro.transaction() as transaction:
+                await give_up(transaction)
+                with pytest.raises(ferro.QueryCancelled, match="cancelled half-way"):
+                    await names()
+        with pytest.raises(ferro.QueryCancelled, match="cancelled half-way"):
+            async with ferro.transaction(), ferro.transaction() as savepoint:
+                await give_up(savepoint)
+        assert ferro.pool_stats().acquired == 0
+
+
 async def test_y3_a_child_task_is_outside_unless_it_is_given_the_transaction() -> None:
     async def look() -> int:
         return await User.select().count()
