@@ -630,6 +630,27 @@ async fn p3_a_write_that_takes_its_time_is_done_once() {
     assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(450));
 }
 
+#[tokio::test]
+async fn deletes_cascade_as_deep_as_sqlite_lets_them() {
+    let (database, _folder) = file(Duration::from_secs(5)).await;
+    let node = "CREATE TABLE node (id INTEGER PRIMARY KEY, \
+                parent INTEGER REFERENCES node (id) ON DELETE CASCADE)";
+    run(&database, &[node, "CREATE INDEX node_parent ON node (parent)"]).await;
+    let chain =
+        |length| format!("INSERT INTO node SELECT n, nullif(n - 1, 0) FROM ({})", numbers(length));
+    let stranger = database.fenced(Fence::default()).unwrap();
+    for deleting in [&database, &stranger] {
+        run(&database, &[&chain(900)]).await;
+        let delete = rows::plan(Effect::Write, "DELETE FROM node WHERE id = 1", vec![], vec![]);
+        deleting.execute(rows::execution(delete, vec![])).await.unwrap();
+        assert_eq!(one(&database, "SELECT count(*) FROM node").await, Value::Integer(0));
+    }
+    run(&database, &[&chain(1100)]).await;
+    let refused = database.execute_raw("DELETE FROM node WHERE id = 1", vec![]).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::LimitExceeded, "{refused}");
+    assert_eq!(one(&database, "SELECT count(*) FROM node").await, Value::Integer(1100));
+}
+
 /// Words of SQL and what may stand between them.
 fn words() -> impl Strategy<Value = String> {
     let word = prop_oneof![

@@ -44,8 +44,5 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
 }
 
 /// What a statement may take: far more than the core ever writes, and far less than SQLite allows.
-const LIMITS: [(c_int, c_int); 3] = [
-    (ffi::SQLITE_LIMIT_SQL_LENGTH, 16 << 20),
-    (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
-    (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
-];
+const LIMITS: [(c_int, c_int); 2] =
+    [(ffi::SQLITE_LIMIT_SQL_LENGTH, 16 << 20), (ffi::SQLITE_LIMIT_WORKER_THREADS, 0)];
