@@ -213,6 +213,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "t4_",
     },
     Guard {
+        promise: "T4",
+        file: "guest/core/src/compile/insert.rs",
+        line: "if !is_enum {",
+        without: "if !is_enum || value < u32::MAX {",
+        target: "sql",
+        tests: "t6_",
+    },
+    Guard {
         promise: "T5",
         file: "guest/core/src/policy/rows.rs",
         line: "let tables = fact.tables | 1 << compiler.typing.frame().row;",

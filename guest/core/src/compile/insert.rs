@@ -127,13 +127,13 @@ impl<'a> Compiler<'a> {
                 if position > 0 {
                     self.sql.push(", ");
                 }
-                let agreed = self.view().agreed(field);
-                self.as_stored(field, |it| match (agreed, rows) {
-                    (Some(value), _) => it.sql.forced(value, field.ty.kind, false),
-                    (None, Rows::Parameters) => {
-                        it.sql.parameter(position, field.ty.kind, field.ty.many);
-                    }
-                    (None, _) => it.sql.column(position, field.ty.kind, field.ty.many),
+                if let Some(value) = self.view().agreed(field) {
+                    self.forced_value(field, value);
+                    continue;
+                }
+                self.as_stored(field, |it| match rows {
+                    Rows::Parameters => it.sql.parameter(position, field.ty.kind, field.ty.many),
+                    _ => it.sql.column(position, field.ty.kind, field.ty.many),
                 });
             }
             self.added_values(fields);
@@ -151,14 +151,13 @@ impl<'a> Compiler<'a> {
             if position > 0 {
                 self.sql.push(", ");
             }
-            let agreed = self.view().agreed(field);
-            self.as_enum(field, |it| match agreed {
-                Some(value) => it.sql.forced(value, field.ty.kind, false),
-                None => {
+            match self.view().agreed(field) {
+                Some(value) => self.forced_value(field, value),
+                None => self.as_enum(field, |it| {
                     it.sql.push("\"r\".");
                     it.sql.push(name);
-                }
-            });
+                }),
+            }
         }
         self.added_values(fields);
         self.sql.push(" FROM (SELECT ");
@@ -205,8 +204,30 @@ impl<'a> Compiler<'a> {
             if position > 0 || !fields.is_empty() {
                 self.sql.push(", ");
             }
-            self.as_stored(field, |it| it.sql.forced(value, field.ty.kind, false));
+            self.forced_value(field, value);
         }
+    }
+
+    /// Writes a forced value as the grant has it, whatever a model says of its column: with its own
+    /// digits, and as an enum only where that is the same text. Else there are two rows where one has
+    /// to be, which is an error.
+    fn forced_value(&mut self, field: &Field, value: u32) {
+        let is_enum = field.ty.enumeration.is_some() && self.dialect.features().enums;
+        let write = |it: &mut Self| it.sql.forced(value, field.ty.kind, false);
+        if !is_enum {
+            return write(self);
+        }
+        self.sql.push("(SELECT ");
+        self.as_enum(field, write);
+        self.sql.push(" UNION ALL SELECT ");
+        self.as_enum(field, write);
+        self.sql.push(" WHERE CAST(");
+        self.as_enum(field, write);
+        let (text, exact) =
+            (self.dialect.cast_type(field.ty.kind), self.dialect.exact(field.ty.kind));
+        self.sql.push(&format!(" AS {text}){exact} <> "));
+        write(self);
+        self.sql.push(")");
     }
 
     /// Writes a value as its column keeps it: as the enum, or with the digits that it wants.

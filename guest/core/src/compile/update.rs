@@ -101,12 +101,14 @@ impl<'a> Compiler<'a> {
             }
             self.sql.name(&field.column);
             self.sql.push(" = ");
+            // What agrees with the scope is what a row of the scope has.
+            if self.view().agreed(field).is_some() {
+                self.column(field);
+                continue;
+            }
             let (before, after) = self.sized(field);
             self.sql.push(before);
-            match self.view().agreed(field) {
-                Some(value) => self.as_enum(field, |it| it.sql.forced(value, field.ty.kind, false)),
-                None => self.assigned(assignment.value, field.ty)?,
-            }
+            self.assigned(assignment.value, field.ty)?;
             self.sql.push(&after);
         }
         // A version counts the updates, whoever makes them, unless one sets it itself.

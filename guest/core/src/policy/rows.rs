@@ -178,10 +178,9 @@ fn forced(compiler: &mut Compiler<'_>, table: usize) {
 /// PostgreSQL the plain comparison stands beside the exact one, for the sake of indexes.
 fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
     let Forced { field, test, .. } = forced;
-    let is_native_enum = field.ty.enumeration.is_some() && compiler.dialect.features().enums;
     let is_ordered = !matches!(test, Comparison::Equal | Comparison::NotEqual);
     // An order is that of the column, but decimals are none without their collation.
-    let own = is_native_enum || (is_ordered && field.ty.kind == ScalarType::Text);
+    let own = is_ordered && field.ty.kind == ScalarType::Text;
     let exact = if own { "" } else { compiler.dialect.exact(field.ty.kind) };
     let plain_too = compiler.dialect.features().exact_without_index && test == Comparison::Equal;
     if plain_too && !exact.is_empty() {
@@ -191,17 +190,26 @@ fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
     comparison(compiler, table, forced, exact);
 }
 
+/// Writes a comparison under a collation, or one as the type of the column has it. What a model calls
+/// an enum may be any type, to which other texts are equal: under a collation it compares as a text.
 fn comparison(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>, collation: &str) {
     let Forced { field, value, test, many } = forced;
+    let name = field.ty.enumeration.filter(|_| compiler.dialect.features().enums);
+    let as_text = name.is_some() && !collation.is_empty();
+    compiler.sql.push(if as_text { "CAST(" } else { "" });
     compiler.column_of(table, field);
+    if as_text {
+        compiler.sql.push(" AS ");
+        compiler.sql.push(compiler.dialect.cast_type(field.ty.kind));
+        compiler.sql.push(")");
+    }
     compiler.sql.push(collation);
     let (before, after) = match many {
         true => compiler.dialect.in_list(field.ty.kind, test == Comparison::NotEqual),
         false => (operator(test), ""),
     };
     compiler.sql.push(before);
-    let name = field.ty.enumeration.filter(|_| compiler.dialect.features().enums);
-    let name = name.map(|it| quoted(&compiler.catalog.enums[it].name));
+    let name = name.filter(|_| !as_text).map(|it| quoted(&compiler.catalog.enums[it].name));
     compiler.sql.push(if name.is_some() { "CAST(" } else { "" });
     compiler.sql.forced(value, field.ty.kind, many);
     if let Some(name) = name {

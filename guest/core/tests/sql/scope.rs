@@ -254,7 +254,7 @@ fn t2_forced_values_are_numbered_over_the_tables_of_the_scope() {
     insta::assert_snapshot!(scoped(&Nodes::default().select(ids()), Some(&scope)), @r##"
 sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" IN (SELECT value FROM json_each(?1)) AND "t0"."mood" COLLATE BINARY NOT IN (SELECT value FROM json_each(?2)) AND "t0"."mood" COLLATE BINARY = ?3 AND "t0"."balance" COLLATE "ferro_decimal" >= ?4 AND "t0"."token" IN (SELECT unhex(value) FROM json_each(?5))
   forced 2 Integer[], forced 3 Text[], forced 4 Text, forced 5 Decimal, forced 6 Uuid[]
-postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ANY($1) AND "t0"."mood" <> ALL(CAST($2 AS "mood"[])) AND "t0"."mood" = CAST($3 AS "mood") AND "t0"."balance" >= $4 AND "t0"."token" = ANY($5)
+postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ANY($1) AND CAST("t0"."mood" AS text) COLLATE "C" <> ALL($2) AND "t0"."mood" = CAST($3 AS "mood") AND CAST("t0"."mood" AS text) COLLATE "C" = $3 AND "t0"."balance" >= $4 AND "t0"."token" = ANY($5)
   forced 2 Integer[], forced 3 Text[], forced 4 Text, forced 5 Decimal, forced 6 Uuid[]
 "##);
 }
@@ -282,6 +282,26 @@ sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" COLLATE BINARY NO
   forced 0 Text[]
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" COLLATE "C" <> ALL($1)
   forced 0 Text[]
+"##);
+}
+
+#[test]
+fn t6_enums_that_are_forced_compare_as_texts() {
+    let select = || Nodes::default().select(ids());
+    let many = force("mood", Comparison::Equal, true);
+    insta::assert_snapshot!(scoped(&select(), Some(&many)), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."mood" COLLATE BINARY IN (SELECT value FROM json_each(?1))
+  forced 0 Text[]
+postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."mood" = ANY(CAST($1 AS "mood"[])) AND CAST("t0"."mood" AS text) COLLATE "C" = ANY($1)
+  forced 0 Text[]
+"##);
+    let insert = Statement::Insert(insert("User", &["email"]));
+    let insert = Nodes::default().query(vec![], insert);
+    insta::assert_snapshot!(scoped(&insert, Some(&force("mood", Comparison::Equal, false))), @r##"
+sqlite: INSERT INTO "user" AS "t0" ("email", "mood") VALUES (?1, ?2)
+  parameter 0 Text, forced 0 Text
+postgres: INSERT INTO "user" AS "t0" ("email", "mood") VALUES ($1, (SELECT CAST($2 AS "mood") UNION ALL SELECT CAST($2 AS "mood") WHERE CAST(CAST($2 AS "mood") AS text) COLLATE "C" <> $2))
+  parameter 0 Text, forced 0 Text
 "##);
 }
 
@@ -416,10 +436,10 @@ fn t4_a_forced_field_that_an_update_sets_keeps_the_forced_value() {
     let set = vec![Assignment { field: "tenant_id".into(), value }];
     let query = nodes.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }));
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: UPDATE "user" AS "t0" SET "tenant_id" = ?1 WHERE "t0"."tenant_id" = ?1
+sqlite: UPDATE "user" AS "t0" SET "tenant_id" = "t0"."tenant_id" WHERE "t0"."tenant_id" = ?1
   forced 0 Integer
   tenant_id: Parameter(0) agrees with forced 0
-postgres: UPDATE "user" AS "t0" SET "tenant_id" = $1 WHERE "t0"."tenant_id" = $1
+postgres: UPDATE "user" AS "t0" SET "tenant_id" = "t0"."tenant_id" WHERE "t0"."tenant_id" = $1
   forced 0 Integer
   tenant_id: Parameter(0) agrees with forced 0
 "##);

@@ -145,10 +145,10 @@ fn t4_a_batch_updates_rows_of_the_scope_and_leaves_them_there() {
             && !it.contains("column 0 Integer, column 1 Text, column 2 Integer, column 0")
     });
     insta::assert_snapshot!(shown.collect::<Vec<_>>().join("\n"), @r##"
-sqlite (1 rows): WITH "batch.rows" ("given.0", "given.1", "given.2") AS (VALUES (?1, ?2, ?3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = ?4 FROM "batch.rows" WHERE "t0"."tenant_id" = ?4 AND "t0"."id" = "batch.rows"."given.0"
+sqlite (1 rows): WITH "batch.rows" ("given.0", "given.1", "given.2") AS (VALUES (?1, ?2, ?3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = "t0"."tenant_id" FROM "batch.rows" WHERE "t0"."tenant_id" = ?4 AND "t0"."id" = "batch.rows"."given.0"
   column 0 Integer, column 1 Text, column 2 Integer, forced 0 Integer
   tenant_id: Column(2) agrees with forced 0
-postgres: WITH "batch.rows" ("given.0", "given.1", "given.2") AS (SELECT unnest($1), unnest($2), unnest($3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = $4 FROM "batch.rows" WHERE "t0"."tenant_id" = $4 AND "t0"."id" = "batch.rows"."given.0"
+postgres: WITH "batch.rows" ("given.0", "given.1", "given.2") AS (SELECT unnest($1), unnest($2), unnest($3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = "t0"."tenant_id" FROM "batch.rows" WHERE "t0"."tenant_id" = $4 AND "t0"."id" = "batch.rows"."given.0"
   column 0 Integer[], column 1 Text[], column 2 Integer[], forced 0 Integer
   tenant_id: Column(2) agrees with forced 0
 "##);

@@ -105,6 +105,15 @@ pub(crate) fn insert(model: &str, fields: &[&str]) -> Query {
     insert_from(model, fields, "parameters")
 }
 
+/// One row with the first parameter in a unique field, which is written again where it is taken.
+pub(crate) fn insert_or_update(model: &str, field: &str) -> Query {
+    let insert = json!({
+        "model": model, "fields": [field], "source": "parameters",
+        "conflict": { "target": [field], "update": [{ "field": field, "value": 0 }] },
+    });
+    query(json!([{ "excluded": field }]), json!([]), json!({ "insert": insert }))
+}
+
 /// The rows of a batch.
 pub(crate) fn insert_batch(model: &str, fields: &[&str]) -> Query {
     insert_from(model, fields, "batch")
