@@ -364,7 +364,7 @@ async fn run_once(
     let keep = repeats && place.keeps_statements();
     let result = match (place.begin().0, arguments) {
         (Raw::Sqlite(connection), Arguments::Sqlite(values)) => {
-            match connection.open(sql, keep, &values).await {
+            match connection.open(sql, keep, Some(&values)).await {
                 Ok(_) => connection.execute().await,
                 Err(error) => Err(error),
             }

@@ -553,6 +553,35 @@ async fn r2_rows_in_the_way_are_replaced_by_those_only_who_may_delete_them() {
     assert_eq!(count(&stranger, "note").await, 1);
 }
 
+/// Behind a name of a parameter SQLite takes what is in parentheses for a part of it.
+#[tokio::test]
+async fn r2_no_name_of_a_parameter_hides_what_a_text_does() {
+    let rights = TableRights {
+        insert: true,
+        update: Some(FieldSet::All),
+        ..rights(&["id", "text", "secret"], None)
+    };
+    let (database, stranger) = with_tables(Some(BTreeMap::from([("note".into(), rights)]))).await;
+    for name in
+        [":1", "@1", "#1", ":a", "@é", "#a", ":$1", "@$1", "#$a", "$1", "$$1", "$::1", ":::1"]
+    {
+        for (opens, closes) in [("'", "'"), ("\"", "\""), ("`", "`"), ("[", "]"), ("/*", "*/")] {
+            let rows = format!("WITH x AS (SELECT {name}({opens}) AS n)");
+            for sql in [
+                format!(
+                    "{rows} REPLACE INTO note SELECT coalesce(n, 1), 'b', 't' FROM x --{closes}"
+                ),
+                format!("{rows} UPDATE note SET text = 'b' --{closes}"),
+            ] {
+                for values in [vec![], vec![Value::Null]] {
+                    assert!(stranger.execute_raw(&sql, values).await.is_err(), "{sql}");
+                }
+            }
+        }
+    }
+    assert_eq!(one(&database, "SELECT text || secret FROM note").await, Value::Text("as".into()));
+}
+
 #[tokio::test]
 async fn r2_text_of_a_stranger_never_sees_what_sqlite_keeps_for_itself() {
     let (_database, stranger) = with_tables(None).await;

@@ -65,6 +65,13 @@ async fn operators_of_postgres_are_no_placeholders() {
         ),
         ("SELECT id FROM d WHERE ?||'b' = 'ab' AND $$?$$ <> $x$ $$ ? $x$", vec!["a".into()]),
         (r"SELECT id FROM d WHERE E'\'?' <> ?", vec!["a".into()]),
+        ("SELECT id FROM d WHERE E'a' -- '?\n\t--\n'\\'?' <> ?", vec!["a".into()]),
+        ("SELECT id FROM d WHERE E'a'\r'b'\n'\\'?' /*\n*/ <> ?", vec!["a".into()]),
+        (
+            "SELECT id FROM d WHERE (array[1, id])[1:2] = array[1, id] AND @1=? AND 1#1=0",
+            vec![1.into()],
+        ),
+        ("SELECT id FROM d WHERE document #>'{a}' = '1' AND document->'b' @>'2'", vec![]),
         ("SELECT id FROM d /* /* ? */ ? */ WHERE id = ?", vec![Value::Integer(1)]),
     ] {
         assert_eq!(raw(&database, sql, values).await, [[Value::Integer(1)]], "{sql}");
@@ -139,7 +146,10 @@ async fn placeholders_of_both_kinds_in_one_statement_are_refused() {
 #[tokio::test]
 async fn named_placeholders_are_refused_on_sqlite() {
     let database = connect("sqlite::memory:").await;
-    for sql in ["SELECT :a", "SELECT @a", "SELECT $a"] {
+    for sql in "SELECT :a;SELECT @a;SELECT $a;SELECT #a;SELECT :1;SELECT @1;SELECT #1;SELECT :$1;SELECT @$1;\
+        SELECT $$1;SELECT $::1;SELECT #::é;SELECT :_"
+        .split(';')
+    {
         let error = database.fetch_raw(sql, vec![Value::Null]).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidQuery, "{sql}");
         assert!(error.message.contains("write `?` or `$1`"), "{error}");

@@ -57,7 +57,7 @@ async fn begin(
     let (Raw::Sqlite(connection), answering) = place.begin() else {
         return Err(Ending::Refused(out_of_turn()));
     };
-    connection.open(sql, keep, values).await.map_err(Ending::Failed)?;
+    connection.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
     let (rows, read) = connection.run(Rows::new(planned, most)).await.map_err(Ending::Failed)?;
     if rows.is_ended() && read.is_ok() {
         connection.close();

@@ -99,7 +99,7 @@ impl<'a> Lexer<'a> {
                 b'[' if !self.postgres => self.skip_bracketed()?,
                 b'$' => self.dollar()?,
                 b'?' => self.question()?,
-                b':' | b'@' if !self.postgres => self.refuse_name()?,
+                b':' | b'@' | b'#' if !self.postgres => self.refuse_name()?,
                 b'0'..=b'9' => self.skip_number(),
                 _ if is_word(byte) => self.word()?,
                 _ => self.symbol(byte),
@@ -122,11 +122,7 @@ impl<'a> Lexer<'a> {
     fn skip_blank(&mut self) -> Result<bool, Error> {
         match (self.byte(0), self.byte(1)) {
             (Some(byte), _) if byte.is_ascii_whitespace() => self.at += 1,
-            (Some(b'-'), Some(b'-')) => {
-                let rest = &self.sql[self.at..];
-                let ends = |it: char| it == '\n' || (it == '\r' && self.postgres);
-                self.at += rest.find(ends).unwrap_or(rest.len());
-            }
+            (Some(b'-'), Some(b'-')) => self.skip_line(),
             // A byte order mark, which is white space to SQLite.
             (Some(0xef), _) if !self.postgres && self.sql[self.at..].starts_with('\u{feff}') => {
                 self.at += '\u{feff}'.len_utf8();
@@ -135,6 +131,13 @@ impl<'a> Lexer<'a> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// A comment that ends with its line.
+    fn skip_line(&mut self) {
+        let rest = &self.sql[self.at..];
+        let ends = |it: char| it == '\n' || (it == '\r' && self.postgres);
+        self.at += rest.find(ends).unwrap_or(rest.len());
     }
 
     /// Comments of PostgreSQL nest. SQLite takes one that never ends for the rest of the text.
@@ -181,6 +184,26 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Goes to where a string of PostgreSQL goes on, with the same backslashes: behind a line break.
+    fn is_continued(&mut self) -> bool {
+        let here = self.at;
+        let mut broken = false;
+        loop {
+            match (self.byte(0), self.byte(1)) {
+                (Some(b'\''), _) if broken => return true,
+                (Some(b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c), _) => {
+                    broken |= matches!(self.byte(0), Some(b'\n' | b'\r'));
+                    self.at += 1;
+                }
+                (Some(b'-'), Some(b'-')) => self.skip_line(),
+                _ => {
+                    self.at = here;
+                    return false;
+                }
+            }
+        }
+    }
+
     fn skip_bracketed(&mut self) -> Result<(), Error> {
         let rest = &self.sql[self.at..];
         let end = rest.find(']').ok_or_else(|| invalid("a bracket `[` is not closed"))?;
@@ -202,7 +225,11 @@ impl<'a> Lexer<'a> {
         }
         let word = &self.sql[start..self.at];
         if self.postgres && self.byte(0) == Some(b'\'') && word.eq_ignore_ascii_case("e") {
-            return self.skip_quoted(b'\'', true);
+            self.skip_quoted(b'\'', true)?;
+            while self.is_continued() {
+                self.skip_quoted(b'\'', true)?;
+            }
+            return Ok(());
         }
         let is = |other: &str| word.eq_ignore_ascii_case(other);
         if self.first.is_empty() {
@@ -357,8 +384,10 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// To SQLite digits and dollars are names too. Behind a name, what stands in parentheses is a part
+    /// of it, also a quote.
     fn refuse_name(&mut self) -> Result<(), Error> {
-        match self.byte(1).is_some_and(is_word) {
+        match self.byte(1).is_some_and(|it| is_word(it) || it.is_ascii_digit() || it == b'$') {
             true => Err(invalid("placeholders have no names here: write `?` or `$1`")),
             false => {
                 self.at += 1;

@@ -55,7 +55,7 @@ async fn run_at_once(
     let mut place = target.place(Need::Live).await?;
     let keep = place.keeps_statements();
     let Raw::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
-    let result = match connection.open(&step, keep, &[]).await {
+    let result = match connection.open(&step, keep, None).await {
         Ok(_) => connection.run(Write { execution, parts, keep }).await,
         Err(error) => Err(error),
     };
@@ -96,9 +96,7 @@ impl Job for Write {
                     Err(error) => return Ok(Err(error)),
                 };
             if let Arguments::Sqlite(values) = arguments {
-                for (index, value) in values.iter().enumerate() {
-                    handle.bind(index + 1, value.stored())?;
-                }
+                handle.bind_all(values.iter().map(|it| it.stored()))?;
             }
             while handle.step()? {}
             written += handle.changes();

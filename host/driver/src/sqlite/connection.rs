@@ -216,7 +216,7 @@ impl Connection {
     pub(crate) async fn command(&mut self, mut sql: &str) -> Result<(), sqlx::Error> {
         self.hold_to(None).await?;
         loop {
-            let rest = self.open(sql, is_lasting(sql), &[]).await?;
+            let rest = self.open(sql, is_lasting(sql), Some(&[])).await?;
             self.execute().await?;
             sql = sql[rest..].trim_ascii();
             if sql.is_empty() {
@@ -249,18 +249,18 @@ impl Connection {
         self.handle.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
     }
 
-    /// Opens a statement and binds its parameters; where the text goes on after it. One that writes
-    /// waits for its turn.
+    /// Opens a statement and binds its parameters, if they are not bound later; where the text goes on
+    /// after it. One that writes waits for its turn.
     pub(crate) async fn open(
         &mut self,
         sql: &str,
         keep: bool,
-        values: &[Bound<'_>],
+        values: Option<&[Bound<'_>]>,
     ) -> Result<usize, sqlx::Error> {
         let rest = self.prepare(sql, keep).await?;
         let handle = self.settle().await?;
-        for (index, value) in values.iter().enumerate() {
-            handle.bind(index + 1, value.stored())?;
+        if let Some(values) = values {
+            handle.bind_all(values.iter().map(Bound::stored))?;
         }
         if self.turn.is_none() && self.settle().await?.writes() {
             self.stand_in_line().await?;

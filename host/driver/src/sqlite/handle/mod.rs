@@ -262,8 +262,24 @@ impl Handle {
         self.renew_budget();
     }
 
+    /// Binds the values of the open statement, as many as SQLite finds parameters: if it finds others
+    /// than were counted, it reads the text in another way.
+    pub(crate) fn bind_all<'a>(
+        &mut self,
+        values: impl ExactSizeIterator<Item = Stored<'a>>,
+    ) -> Result<(), Failure> {
+        let statement = self.statement().ok_or_else(Failure::closed)?.as_ptr();
+        // SAFETY: the statement is not finalized.
+        let wanted = unsafe { ffi::sqlite3_bind_parameter_count(statement) };
+        if usize::try_from(wanted) != Ok(values.len()) {
+            let message = "the statement has other parameters than were counted";
+            return Err(Failure::new(ffi::SQLITE_RANGE, message));
+        }
+        (1..).zip(values).try_for_each(|(index, value)| self.bind(index, value))
+    }
+
     /// Binds a value of the open statement; the first one has the index 1.
-    pub(crate) fn bind(&mut self, index: usize, value: Stored<'_>) -> Result<(), Failure> {
+    fn bind(&mut self, index: usize, value: Stored<'_>) -> Result<(), Failure> {
         let statement = self.statement().ok_or_else(Failure::closed)?.as_ptr();
         let range = || Failure::new(ffi::SQLITE_RANGE, "the statement has no such parameter");
         let index = c_int::try_from(index).map_err(|_| range())?;
