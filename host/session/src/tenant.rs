@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::models::Models;
-use crate::policy::Policy;
+use crate::policy::{Policy, check_columns};
 
 /// A party that calls plugins: the databases that it is granted, by label, and its limits.
 ///
@@ -76,15 +76,18 @@ impl Tenant {
     }
 
     /// Checks that every grant fits the models of a plugin. What fails here fails again when a call
-    /// opens a session, but there only the operator's log says why.
+    /// opens a session, but there only the operator's log says why. Columns to read and to write are
+    /// checked here alone: a misspelt one that is excepted hides nothing.
     ///
     /// # Errors
     ///
     /// `invalid-configuration`, if a filter has no value, or one that its column cannot have; if a
-    /// model lacks the column of a filter; if a grant names a table twice.
+    /// model lacks the column of a filter, or one that is named in `read` or `write`; if a grant names
+    /// a table twice.
     pub fn check(&self, models: &Models) -> Result<(), Error> {
         for (label, grant) in &self.grants {
-            Policy::new(grant, models.schema()).map_err(|error| Error {
+            let policy = Policy::new(grant, models.schema());
+            policy.and_then(|_| check_columns(grant, models.schema())).map_err(|error| Error {
                 message: format!(
                     "the grant of `{}` for `{label}` is not valid: {error}",
                     self.name

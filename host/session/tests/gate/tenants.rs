@@ -13,6 +13,7 @@ on_both_databases! {
     k2_unknown_and_ungranted_labels_look_alike,
     r1_sql_text_is_denied_unless_granted,
     r3_sql_text_in_a_fence_reads_and_changes_rows_only,
+    t1_a_misspelt_column_is_found_where_a_grant_is_compared_with_models,
     t1_a_table_or_column_outside_the_grant_cannot_be_named,
     t2_each_tenant_sees_its_own_rows,
     t2_a_list_of_values_is_any_of_them,
@@ -139,6 +140,37 @@ async fn t6_a_grant_without_a_value_opens_nothing(world: &World) {
         assert_error(tenant.check(&world.models), ErrorKind::InvalidConfiguration, &named);
     }
     assert!(tenant(1).check(&world.models).is_ok());
+}
+
+async fn t1_a_misspelt_column_is_found_where_a_grant_is_compared_with_models(world: &World) {
+    let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    let except = |it: &[&str]| FieldSet::Except(names(it));
+    let only = |it: &[&str]| FieldSet::Only(names(it));
+    let with = |table: TableGrant, name: &str| {
+        Tenant::new("t").grant("app", Grant::read_write().table(name, table))
+    };
+    let table = TableGrant::read_write;
+    for table in [
+        table().read(except(&["secrett"])),
+        table().read(except(&["secret", "secrett"])),
+        table().read(only(&["title", "secrett"])),
+        table().write(except(&["secrett"])),
+        table().write(only(&["secrett"])),
+    ] {
+        let tenant = with(table.clone(), "note");
+        let kind = ErrorKind::InvalidConfiguration;
+        let error = assert_error(tenant.check(&world.models), kind, "column `secrett`");
+        assert!(error.message.contains("table `note`"), "{error}");
+        // A plugin may have no such column.
+        world.gate(tenant).open("app").unwrap();
+        assert!(with(table, "of_other_plugins").check(&world.models).is_ok());
+    }
+    for table in [
+        table().read(except(&["secret"])).write(only(&["title", "tenant_id"])),
+        table().read(except(&["SECRET"])).write(only(&[])),
+    ] {
+        assert_eq!(with(table, "note").check(&world.models), Ok(()));
+    }
 }
 
 async fn k2_unknown_and_ungranted_labels_look_alike(world: &World) {
