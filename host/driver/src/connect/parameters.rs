@@ -5,6 +5,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::invalid_configuration;
 
+/// The parameter whose value may go on in what looks like the next one.
+const PASSWORD: &str = "password";
+
 /// `name=value` pairs, each of them known and given once.
 #[derive(Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -15,7 +18,8 @@ impl Parameters {
         for pair in query.split('&').filter(|it| !it.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if !known.contains(&name) {
-                return Err(unknown(name, known));
+                let after_password = parameters.get(PASSWORD).is_some();
+                return Err(unknown(pair, after_password, known));
             }
             if parameters.get(name).is_some() {
                 return Err(invalid_configuration(format!(
@@ -38,15 +42,18 @@ impl Parameters {
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> Error {
-    // What does not look like a name may be a piece of a password.
-    let shown = match name.chars().all(|it| it.is_ascii_alphanumeric() || "_-.".contains(it)) {
-        true => format!("`{name}`"),
-        false => "one that is not a name".to_owned(),
-    };
-    let hint = match name {
-        "pgbouncer" => "; for a pooler set the option `statement_cache_capacity` to 0",
-        _ => "",
+fn unknown(pair: &str, after_password: bool, known: &[&str]) -> Error {
+    // What does not look like a name may be a piece of a password; behind one, anything may.
+    let name = pair.split_once('=').map(|(name, _)| name);
+    let name = name.filter(|it| it.bytes().all(|it| it.is_ascii_lowercase() || it == b'_'));
+    let (shown, hint) = match name {
+        _ if after_password => ("one after the password".to_owned(), "; write `&` itself as `%26`"),
+        Some("pgbouncer") => (
+            "`pgbouncer`".to_owned(),
+            "; for a pooler set the option `statement_cache_capacity` to 0",
+        ),
+        Some(name) => (format!("`{name}`"), ""),
+        None => ("one that is not a name".to_owned(), ""),
     };
     invalid_configuration(format!(
         "the URL has an unknown parameter, {shown}: known are {}{hint}",
@@ -104,7 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_piece_of_a_password_is_not_repeated() {
-        assert!(!fault("hunter2%21=x").contains("hunter2"));
+    fn k1_what_may_be_a_piece_of_a_password_is_not_repeated() {
+        for query in ["hunter2%21=x", "hunter", "hunter2=x", "Hunter=x", "mode=a&hunter"] {
+            let fault = fault(query).to_ascii_lowercase();
+            assert!(fault.contains("not a name") && !fault.contains("hunter"), "{query}: {fault}");
+        }
+        for query in ["password=first&hunter", "password=first&hunter=x&mode=a"] {
+            let fault = Parameters::parse(query, &["mode", "password"]).unwrap_err().message;
+            assert!(fault.contains("`%26`") && !fault.contains("hunter"), "{query}: {fault}");
+        }
     }
 }

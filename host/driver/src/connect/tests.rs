@@ -125,6 +125,8 @@ fn k1_no_fault_of_a_url_repeats_its_password() {
         "postgres://ann:hunter2",
         "postgres://ann:hunter2@h:port/d",
         "postgres://ann:hunter2@h/d?sslmode=x",
+        "postgres://h/d?user=ann&password=first&hunter2",
+        "postgres://h/d?user=ann&password=first&hunter2=",
         "postgres:ann:hunter2@h/d",
         "postgres//ann:hunter2@h/d",
     ] {
