@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use ferro_session::escape_line;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -93,7 +94,7 @@ impl Lines {
     }
 
     fn log(&mut self) {
-        let line = escape(&String::from_utf8_lossy(&self.pending));
+        let line = escape_line(&String::from_utf8_lossy(&self.pending));
         self.pending.clear();
         let (Writer { plugin, tenant }, stream) = (&self.writer, self.name);
         tracing::info!(target: "ferro::guest", %plugin, %tenant, stream, "{line}");
@@ -106,22 +107,6 @@ impl Drop for Lines {
             self.log();
         }
     }
-}
-
-/// Characters that would move a terminal's cursor, or the order of what it shows, become text.
-fn escape(line: &str) -> String {
-    let mut escaped = String::with_capacity(line.len());
-    for character in line.chars() {
-        match character {
-            '\t' => escaped.push('\t'),
-            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                escaped.extend(character.escape_unicode());
-            }
-            _ if character.is_control() => escaped.extend(character.escape_default()),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
 }
 
 impl IsTerminal for GuestOutput {
@@ -176,16 +161,5 @@ impl AsyncWrite for GuestOutput {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_could_fool_a_terminal_is_escaped() {
-        assert_eq!(escape("a\tb\u{1b}[2J\r é"), "a\tb\\u{1b}[2J\\r é");
-        assert_eq!(escape("\u{202e}txt"), "\\u{202e}txt");
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::error::for_plugin;
 use crate::limits::{Limits, Wait};
+use crate::log::excerpt;
 use crate::models::Models;
 use crate::policy::Policy;
 use crate::size::bytes_of;
@@ -38,6 +39,8 @@ pub(crate) struct Call {
     rows_read: AtomicU64,
     rows_written: AtomicU64,
     bytes: AtomicU64,
+    /// Bytes of errors in the operator's log.
+    logged: AtomicU64,
 }
 
 impl Call {
@@ -65,6 +68,7 @@ impl Call {
             rows_read: AtomicU64::new(0),
             rows_written: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            logged: AtomicU64::new(0),
         }
     }
 
@@ -109,6 +113,21 @@ impl Call {
             Some(limits) if written > limits.rows_written => Err(limits.rows_written_exceeded()),
             _ => Ok(()),
         }
+    }
+
+    /// Whether so many bytes of an error may be logged. From the first one that may not, none may.
+    fn admit_logged(&self, bytes: usize) -> bool {
+        let Some(limits) = self.limits() else { return true };
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.logged.fetch_add(bytes, Ordering::Relaxed);
+        let admitted = before.saturating_add(bytes) <= limits.log_bytes;
+        if !admitted && before <= limits.log_bytes {
+            tracing::warn!(
+                tenant = self.tenant.as_deref().map(|tenant| tenant.name.as_str()),
+                "the limit `log-bytes` is reached: further errors are dropped"
+            );
+        }
+        admitted
     }
 
     /// The call's part of a pool; none for the application's own code.
@@ -260,17 +279,24 @@ impl Granted {
         for_plugin(error, &self.policy, self.models.schema())
     }
 
+    /// Names and messages may be of the caller's making: they are cut and escaped.
     fn log(&self, error: &Error) {
+        let names = [&error.constraint, &error.table, &error.column];
+        let [constraint, table, column] = names.map(|it| it.as_deref().map(excerpt));
+        let message = excerpt(&error.message);
+        let parts = [&constraint, &table, &column].into_iter().flatten().chain([&message]);
+        if !self.call.admit_logged(parts.map(String::len).sum()) {
+            return;
+        }
         tracing::warn!(
             tenant = self.call.tenant.as_deref().map(|tenant| tenant.name.as_str()),
             database = self.label,
             kind = %error.kind,
             code = error.code,
-            constraint = error.constraint,
-            table = error.table,
-            column = error.column,
-            "{}",
-            error.message
+            constraint,
+            table,
+            column,
+            "{message}"
         );
     }
 }

@@ -79,7 +79,8 @@ pub struct Limits {
     pub handles: u32,
     /// Bytes that a guest may pass in one call of the host: 8 MiB. Kept by the host of the guest.
     pub host_call_bytes: u64,
-    /// Bytes that a call may log: 64 KiB. Kept by the host of the guest.
+    /// Bytes that a call may print: 64 KiB, kept by the host of the guest; and as many of the errors
+    /// of its statements in the log. The rest is dropped.
     pub log_bytes: u64,
 }
 

@@ -94,6 +94,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S3",
+        file: "host/session/src/call.rs",
+        line: "let admitted = before.saturating_add(bytes) <= limits.log_bytes;",
+        without: "let admitted = before.saturating_add(bytes) < u64::MAX;",
+        target: "gate",
+        tests: "s3_errors",
+    },
+    Guard {
+        promise: "S3",
         file: "host/session/src/session/own.rs",
         line: "unknown && self.is_limited()",
         without: "unknown && !self.is_limited()",

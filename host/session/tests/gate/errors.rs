@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use ferro_wit::types::{Error, ErrorKind, Value};
+use ferro_session::{Grant, Limits, Tenant};
+use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 
 use crate::on_both_databases;
 use crate::queries::{all, bounded, fields, insert, update_all};
@@ -13,6 +14,7 @@ on_both_databases! {
     a_trusted_caller_gets_the_whole_error,
     k2_a_plugin_gets_no_text_of_the_server,
     k2_a_plugin_learns_nothing_of_a_database_that_is_gone,
+    s3_errors_in_the_log_are_lines_of_a_bounded_size,
     a_fault_of_the_callers_values_is_explained,
     a_limit_that_is_no_number_of_rows_is_refused,
 }
@@ -102,19 +104,54 @@ impl Write for Log {
     }
 }
 
-#[tokio::test]
-async fn k2_the_operators_log_has_what_the_plugin_is_not_told() {
-    let world = World::sqlite().await;
+/// What is logged meanwhile.
+async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-    let told = {
-        let _scope = tracing::subscriber::set_default(subscriber.finish());
-        collide(&world.tenant(1)).await
-    };
+    let _scope = tracing::subscriber::set_default(subscriber.finish());
+    let done = work.await;
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    (done, logged)
+}
+
+#[tokio::test]
+async fn k2_the_operators_log_has_what_the_plugin_is_not_told() {
+    let world = World::sqlite().await;
+    let (told, logged) = logged(collide(&world.tenant(1))).await;
     assert!(logged.contains("UNIQUE constraint failed"), "{logged}");
     assert!(logged.contains("tenant-1") && logged.contains("app"), "{logged}");
     assert!(!told.message.contains("UNIQUE constraint failed"), "{told}");
     assert!(!logged.contains(SECRET), "{logged}");
+}
+
+/// A stranger's text may have any name and any value in the message of its error.
+async fn s3_errors_in_the_log_are_lines_of_a_bounded_size(world: &World) {
+    let limits = Limits { log_bytes: 5_000, ..Limits::default() };
+    let grant = Grant::read_only().with_unfenced_raw_sql();
+    let tenant = Tenant::new("loud").grant("app", grant).limits(limits);
+    let session = world.gate(tenant).open("app").unwrap();
+    let forged = format!("x\n2026-01-01 ERROR forged \u{1b}[2J{}", "A".repeat(100_000));
+    let (sql, values) = match session.dialect() {
+        Dialect::Sqlite => (format!("SELECT \"{forged}\""), vec![]),
+        Dialect::Postgres => ("SELECT CAST($1::text AS int)".into(), vec![forged.into()]),
+    };
+    let work = async {
+        for _ in 0..20 {
+            let found = match session.fetch_raw(&sql, values.clone()).await {
+                Ok(mut cursor) => cursor.next(1).await.map(drop),
+                Err(error) => Err(error),
+            };
+            found.unwrap_err();
+        }
+    };
+    let ((), logged) = logged(work).await;
+    let mut lines: Vec<_> = logged.lines().collect();
+    assert!(lines.pop().unwrap().contains("`log-bytes`"), "{logged}");
+    // SQLite's message names the column, too.
+    assert!((2..=4).contains(&lines.len()), "{logged}");
+    for line in lines {
+        let escaped = "\\n2026-01-01 ERROR forged \\u{1b}[2JAAA";
+        assert!(line.contains(escaped) && line.contains("loud") && line.len() < 2_500, "{logged}");
+    }
 }

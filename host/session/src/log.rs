@@ -1,0 +1,57 @@
+//! What others wrote, as it may stand in the operator's log.
+
+/// The longest text of an error, in bytes: a message may repeat a value of any size.
+const LONGEST: usize = 1024;
+
+/// A text as a part of one line: characters that would end it, move a terminal's cursor, or change the
+/// order of what it shows become text.
+///
+/// ```
+/// assert_eq!(ferro_session::escape_line("a\tb\nc\u{1b}[2J"), "a\tb\\nc\\u{1b}[2J");
+/// ```
+#[must_use]
+pub fn escape_line(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\t' => escaped.push('\t'),
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                escaped.extend(character.escape_unicode());
+            }
+            _ if character.is_control() => escaped.extend(character.escape_default()),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// The beginning of a text, as a part of one line.
+pub(crate) fn excerpt(text: &str) -> String {
+    let end = text.floor_char_boundary(LONGEST);
+    let mut excerpt = escape_line(&text[..end]);
+    if end < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_fool_a_terminal_is_escaped() {
+        assert_eq!(escape_line("a\tb\u{1b}[2J\r é"), "a\tb\\u{1b}[2J\\r é");
+        assert_eq!(escape_line("\u{202e}txt"), "\\u{202e}txt");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(excerpt("a\n"), "a\\n");
+        assert_eq!(excerpt(&"é".repeat(LONGEST)), "é".repeat(LONGEST / 2) + "…");
+        assert_eq!(
+            excerpt(&format!("a{}", "é".repeat(LONGEST))).len(),
+            LONGEST - 1 + '…'.len_utf8()
+        );
+    }
+}
