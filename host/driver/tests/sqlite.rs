@@ -407,7 +407,7 @@ async fn p7_a_cursor_that_is_dropped_while_it_reads_leaves_the_turn_with_its_tra
     sleep(Duration::from_millis(50)).await;
     let start = Instant::now();
     transaction.execute_raw("INSERT INTO t VALUES (3)", vec![]).await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     transaction.commit().await.unwrap();
     assert_eq!(other.await.unwrap(), Ok(1));
 }
