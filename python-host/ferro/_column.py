@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import types
 import typing
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from ._check import check_of
 from ._column_type import column_type_of, has_shape, with_type, without_metadata, without_none
 from ._constant import constant_default
 from ._field import ColumnOptions
-from ._structure import Structure
+from ._structure import Structure, keys_message
 from .exceptions import DecodeError, SchemaError, TypeMismatch
 
 
@@ -157,6 +158,10 @@ def column_of(
     if options.db_type is not None:
         found = with_type(where, found, options.db_type)
     column_type, kind, many, members = found
+    if options.primary_key:
+        check_comparable(where, "a primary key", kind, many)
+    elif options.unique:
+        check_comparable(where, "unique", kind)
     generated = options.primary_key and nullable and kind == "integer"
     if options.primary_key and nullable and not generated:
         raise SchemaError(
@@ -189,19 +194,48 @@ def column_of(
 
 
 def _structure(where: str, annotation: Any) -> Structure | None:
-    """What turns a document into a value, where it is more than dicts and lists."""
-    parts = [annotation]
+    """What turns a document into a value, where it is more than JSON has types for."""
+    parts, is_plain, has_any_keys = [annotation], True, False
     while parts:
         part = without_metadata(parts.pop())
+        origin, arguments = typing.get_origin(part), typing.get_args(part)
         if has_shape(part):
-            return Structure(where, annotation)
-        parts += [it for it in typing.get_args(part) if it is not Any and it is not ...]
-        if part not in (dict, list, str, int, float, bool, Any, type(None)) and (
-            isinstance(part, type) and typing.get_origin(part) is None
-        ):
-            # A date inside of a list, for one: JSON has it as a text.
-            return Structure(where, annotation)
-    return None
+            is_plain = False
+        elif origin is None:
+            # A date, for one, is a text in JSON, and a large float comes back as an integer.
+            is_plain &= part in _JSON or not isinstance(part, type)
+        elif origin is dict:
+            is_plain &= without_metadata(arguments[0]) in (str, Any)
+            has_any_keys |= arguments[0] in (Any, object)
+        else:
+            is_plain &= origin in (list, typing.Literal, typing.Union, types.UnionType)
+        if origin is not typing.Literal:
+            parts += [it for it in arguments if it is not Any and it is not ...]
+    if is_plain:
+        return None
+    if has_any_keys:
+        raise SchemaError(keys_message(where))
+    return Structure(where, annotation)
+
+
+_JSON = (dict, list, str, int, bool, Any, type(None))
+"""What comes back from JSON as it was."""
+
+
+def check_comparable(where: str, role: str, kind: str, many: bool = False) -> None:
+    """Refuse a key of values that SQLite cannot compare."""
+    if many:
+        raise SchemaError(f"field `{where}`: a list cannot be {role}: use a `str`, for one")
+    if kind == "json":
+        raise SchemaError(
+            f"field `{where}`: a document cannot be {role}, as SQLite cannot compare it: give what "
+            "identifies it a field of its own, such as a `str`"
+        )
+    if kind == "interval":
+        raise SchemaError(
+            f"field `{where}`: a `timedelta` cannot be {role}, as SQLite cannot compare it: store "
+            "its seconds, or microseconds, as an `int`"
+        )
 
 
 def _encode_enum(where: str, members: type[enum.Enum]) -> Callable[[Any], Any]:

@@ -7,19 +7,26 @@ has all fields, by their names.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import enum
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import pydantic
-from pydantic_core import PydanticSerializationError, SchemaSerializer
+from pydantic_core import PydanticSerializationError, SchemaSerializer, to_jsonable_python
 
 from .exceptions import SchemaError, TypeMismatch
 
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})
 """What a schema of Pydantic's holds besides other schemas."""
 _EXCLUDES = frozenset({"serialization_exclude", "serialization_exclude_if"})
+_NO_TEXTS = frozenset(
+    {"tuple", "named-tuple", "call", "frozenset", "nullable", "none", "model", "dataclass"}
+)
+"""The types of keys that Pydantic writes as texts, and does not read from them."""
+_PLAIN = frozenset({bool, float, int, str})
+"""What JSON has, too."""
 
 
 class Structure:
@@ -35,6 +42,11 @@ class Structure:
                 f"field `{where}`: a secret of Pydantic's inside of a document would be stored as "
                 "asterisks: make it a `str`, or give it a `field_serializer` that returns its value"
             )
+        keys = (
+            it["keys_schema"] for it in nodes if it.get("type") == "dict" and "keys_schema" in it
+        )
+        if any(map(_is_lost_as_text, keys)):
+            raise SchemaError(keys_message(where))
         excludes = any(_EXCLUDES & node.keys() for node in nodes)
         serializer = _serializer_of_all(schema) if excludes else self._adapter.serializer
         self._dump = partial(serializer.to_python, mode="json", by_alias=False, round_trip=True)
@@ -120,6 +132,33 @@ class Structure:
             return self._validate(document, by_alias=True)
 
 
+def part_of(value: Any) -> Any:
+    """What a document has for a part of it, which need not have the whole shape."""
+    if isinstance(value, Mapping):
+        return {_key_of(key): part_of(it) for key, it in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [part_of(it) for it in value]
+    if value is None or type(value) in _PLAIN:
+        return value
+    kind: Any = type(value)
+    try:
+        return _structure_of(kind).encode(value)
+    except (pydantic.PydanticUserError, SchemaError, TypeMismatch):
+        # The native module says what it is that JSON has no type for.
+        return value
+
+
+def _key_of(key: Any) -> Any:
+    with suppress(PydanticSerializationError):
+        return next(iter(to_jsonable_python({key: None})))
+    return key
+
+
+@lru_cache
+def _structure_of(kind: Hashable) -> Structure:
+    return Structure("", kind)
+
+
 def nodes_of(schema: Any) -> Iterator[Mapping[str, Any]]:
     """All parts of a schema of Pydantic's, but for what another serializer stands in for."""
     parts = [schema]
@@ -146,6 +185,31 @@ def _is_masked(node: Mapping[str, Any]) -> bool:
     return (
         getattr(function, "__module__", None) == "pydantic.types"
         and "_serialize_secret" in function.__name__
+    )
+
+
+def _is_lost_as_text(key: Mapping[str, Any]) -> bool:
+    """Whether the keys of a dict could not be made from the texts that JSON has in their place."""
+    kind = key.get("type")
+    if _function_of(key) is not None:
+        return False
+    if kind == "union":
+        choices = [it[0] if isinstance(it, tuple) else it for it in key["choices"]]
+        # A number would come back as the text.
+        return any(it.get("type") == "str" or _is_lost_as_text(it) for it in choices)
+    if kind == "literal":
+        return not all(isinstance(it, (str, enum.Enum)) for it in key["expected"])
+    if kind == "enum":
+        values = [it.value for it in key["members"]]
+        return "sub_type" not in key and not all(isinstance(it, str) for it in values)
+    return kind in _NO_TEXTS
+
+
+def keys_message(where: str) -> str:
+    """Says that a document has dicts whose keys could not be read again."""
+    return (
+        f"field `{where}`: the keys of a dict are texts in JSON, and these could not be read from "
+        "a text: make it a `dict[str, …]`, or a list of pairs, `list[tuple[…, …]]`"
     )
 
 

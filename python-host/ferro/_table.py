@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from . import _native
-from ._column import Column, column_of
+from ._column import Column, check_comparable, column_of
 from ._column_type import snake_case
 from ._constant import constant_default
 from ._edge import Edge, Through
@@ -345,6 +345,9 @@ class Table:
             for name in listed:
                 if name not in fields:
                     raise SchemaError(f"model `{self.label}` has no field `{name}` to index")
+        for name in dict.fromkeys(name for names in self.uniques for name in names):
+            if name in self._plain:
+                check_comparable(f"{self.label}.{name}", "unique", self._plain[name].kind)
 
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}

@@ -12,6 +12,7 @@ from ._document import JsonValue, listed
 from ._expression import Expression, Order, Shape, conditional
 from ._functions import Functions
 from ._message import nearest
+from ._structure import part_of
 from .exceptions import InvalidQuery, TypeMismatch, UnknownField
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class Value(Functions):
             return self._with_list("array-contains", part)
         if self._kind == "json":
             shape = ("binary", "json-contains", self.shape, self._parameter())
+            if self._column is not None and self._column.structure is not None:
+                part = part_of(part)
             return Expression(shape, (*self.values, part))
         return self._match("contains", "contains", part)
 
@@ -332,7 +335,11 @@ class Value(Functions):
             raise TypeMismatch(f"`{self._name}` is compared with a value or a field")
         if value is None:
             raise TypeMismatch(f"`{self._name}` is compared with None: ask `is_null()`")
-        return value.value if isinstance(value, enum.Enum) else value
+        if isinstance(value, enum.Enum):
+            return value.value
+        if self._column is None or self._column.structure is None or isinstance(value, Value):
+            return value
+        return self._column.stored(value)
 
     def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
         if self._many or self._kind == "json":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import enum
 import json
 import math
 from decimal import Decimal
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import pydantic
 import pytest
@@ -289,3 +290,129 @@ async def test_what_is_wrong_with_a_document_is_told_without_its_values() -> Non
         assert "secret" not in message
         assert "\n" not in message
         assert "pydantic.dev" not in message
+
+
+class Lv(enum.Enum):
+    A = "a"
+    B = "b"
+
+
+class Path(pydantic.BaseModel):
+    name: str
+    since: datetime.date | None = None
+
+
+class Loose(ferro.Model, table="documents_loose"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    by_number: dict[int, str] = ferro.Field(default={})
+    by_day: dict[datetime.date, list[int]] = ferro.Field(default={})
+    sets: dict[str, set[int]] = ferro.Field(default={})
+    listed_sets: list[set[int]] = ferro.Field(default=[])
+    pairs: list[tuple[int, int]] = ferro.Field(default=[])
+    by_name: dict[str, tuple[int, ...]] = ferro.Field(default={})
+    floats: dict[str, float] = ferro.Field(default={})
+    numbers: list[float | None] = ferro.Field(default=[])
+    levels: list[Lv] = ferro.Field(default=[])
+    street: Path | None = None
+    door: Door | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [
+        ("by_number", {1: "one", -2: "two"}, {1: "one"}),
+        ("by_day", {datetime.date(2024, 2, 29): [1]}, {}),
+        ("sets", {"a": {1, 2}, "b": set()}, {"a": {1}}),
+        ("listed_sets", [{3, 1}, set()], [{3}]),
+        ("pairs", [(1, 2), (3, 4)], [(1, 2)]),
+        ("by_name", {"a": (1, 2, 3), "b": ()}, {"a": (1,)}),
+        ("floats", {"a": 1e17, "b": 2.0, "c": 0.5}, {"a": 1.0}),
+        ("numbers", [1e17, None, 2.0], [None]),
+    ],
+)
+async def test_what_json_has_no_type_for_comes_back_as_it_was(
+    name: str, value: Any, other: Any
+) -> None:
+    made = await Loose.create(**{name: value})
+    found = await Loose.get(made.id)
+    assert repr(getattr(found, name)) == repr(value)
+    assert await Loose.select(name).all() == [{name: value}]
+    setattr(found, name, other)
+    await found.save()
+    assert getattr(await Loose.get(made.id), name) == other
+    await Loose.where(id=made.id).update(**{name: value})
+    assert getattr(await Loose.get(made.id), name) == value
+
+
+async def test_what_no_json_is_made_of_is_refused_in_them_too() -> None:
+    for name, value in (("floats", {"a": math.nan}), ("by_number", {"x": "y"}), ("pairs", [(1,)])):
+        row = Loose()
+        setattr(row, name, value)
+        with pytest.raises(ferro.TypeMismatch, match=f"`{name}`|`Loose.{name}`"):
+            await row.save()
+
+
+class ByPair(pydantic.BaseModel):
+    names: dict[tuple[int, int], str]
+
+
+class Number(enum.Enum):
+    ONE = 1
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        dict[tuple[int, int], str],
+        dict[int | str, str],
+        dict[int | None, str],
+        dict[Literal[1, 2], str],
+        dict[Number, str],
+        dict[Any, datetime.date],
+        list[dict[tuple[int, int], str]],
+        ByPair,
+    ],
+)
+def test_keys_that_a_text_does_not_tell_are_refused_where_the_class_is_defined(shape: Any) -> None:
+    namespace = {
+        "__module__": __name__,
+        "__annotations__": {"id": int, "it": shape},
+        "id": ferro.Field(primary_key=True),
+    }
+    with pytest.raises(ferro.SchemaError, match=r"`Keyed.it`: the keys .* a list of pairs"):
+        type(ferro.Model)("Keyed", (ferro.Model,), namespace)
+
+
+async def test_documents_are_compared_as_they_are_stored(dialect: str) -> None:
+    way = Path(name="Way", since=datetime.date(2024, 1, 2))
+    one = await Loose.create(street=way, door=Door(5), levels=[Lv.A, Lv.B], by_number={1: "x"})
+    two = await Loose.create(street=Path(name="Lane"), levels=[Lv.B], pairs=[(1, 2)])
+    if dialect == "sqlite":
+        with pytest.raises(ferro.UnsupportedError):
+            await Loose.where(street=way).all()
+        with pytest.raises(ferro.UnsupportedError):
+            await Loose.where(Loose.levels.contains(Lv.A)).all()
+        return
+    for condition, rows in (
+        (Loose.street == way, [one]),
+        (Loose.street != way, [two]),
+        (Loose.street == {"name": "Lane"}, [two]),
+        (Loose.door == Door(5), [one]),
+        (Loose.levels == [Lv.B], [two]),
+        (Loose.pairs == [(1, 2)], [two]),
+        (Loose.by_number == {1: "x"}, [one]),
+        (Loose.levels.contains(Lv.A), [one]),
+        (Loose.levels.contains([Lv.B, Lv.A]), [one]),
+        (Loose.levels.contains("b"), [one, two]),
+        (Loose.street.contains({"since": datetime.date(2024, 1, 2)}), [one]),
+        (Loose.street.contains(way), [one]),
+        (Loose.street.contains({"name": "Lane"}), [two]),
+        (Loose.by_number.contains({1: "x"}), [one]),
+        (Loose.pairs.contains([(1, 2)]), [two]),
+    ):
+        assert await Loose.where(condition).order_by("id") == rows
+    assert await Loose.where(street=way).one() == one
+    with pytest.raises(ferro.TypeMismatch, match="`Loose.street` takes a document"):
+        await Loose.where(street={"nam": "typo"}).all()
+    with pytest.raises(ferro.TypeMismatch):
+        await Loose.where(Loose.levels.contains(object())).all()

@@ -267,3 +267,44 @@ def test_fields_that_there_are_not_cannot_be_indexed() -> None:
 
         class Flat(ferro.Model, table="fields_flat", uniques=["id"]):
             id: int = ferro.Field(primary_key=True)
+
+
+class Span(pydantic.BaseModel):
+    days: int
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (dict[str, int], "a document cannot be {}, as SQLite .* a field of its own"),
+        (list[Span], "a document cannot be {}"),
+        (Span, "a document cannot be {}"),
+        (datetime.timedelta, "a `timedelta` cannot be {}, as SQLite .* as an `int`"),
+    ],
+)
+def test_what_cannot_be_compared_is_no_key(annotation: Any, message: str) -> None:
+    def define(key: bool, field: Any, **options: Any) -> None:
+        namespace = {
+            "__module__": __name__,
+            "__annotations__": {"id": int, "it": annotation},
+            "id": ferro.Field(primary_key=key),
+            "it": field,
+        }
+        type(ferro.Model)("Keyed", (ferro.Model,), namespace, **options)
+
+    where = "field `Keyed.it`: "
+    with pytest.raises(ferro.SchemaError, match=where + message.format("a primary key")):
+        define(False, ferro.Field(primary_key=True))
+    with pytest.raises(ferro.SchemaError, match=where + message.format("a primary key")):
+        define(True, ferro.Field(primary_key=True))
+    with pytest.raises(ferro.SchemaError, match=where + message.format("unique")):
+        define(True, ferro.Field(unique=True))
+    with pytest.raises(ferro.SchemaError, match=where + message.format("unique")):
+        define(True, ferro.Field(), uniques=[("id", "it")])
+
+
+def test_a_list_is_no_primary_key() -> None:
+    with pytest.raises(ferro.SchemaError, match=r"`Listed.id`: a list cannot be a primary key"):
+
+        class Listed(ferro.Model, table="fields_listed"):
+            id: list[int] = ferro.Field(primary_key=True)
