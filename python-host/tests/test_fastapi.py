@@ -67,6 +67,7 @@ async def test_the_application_does_what_its_routes_say(client: httpx.AsyncClien
     assert (await client.post("/notes", json={"title": "Groceries"})).status_code == 409
     assert (await client.post("/notes", json={"title": ""})).status_code == 422
     assert (await client.get("/notes/2")).status_code == 404
+    assert (await client.post("/notes/2/likes")).status_code == 404
 
     assert (await client.delete("/notes/1")).status_code == 204
     assert (await client.delete("/notes/1")).status_code == 404
