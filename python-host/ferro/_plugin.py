@@ -33,7 +33,7 @@ from ._guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
 from ._message import nearest
 from ._migration import Migration, Risk
 from ._tables import create_tables_of, migrate_of
-from ._tenant import Tenant, tenant_json
+from ._tenant import Tenant, limits_of, tenant_json
 from ._usage import CallUsage, Outcome, tell
 from ._wasi import Output
 from ._wasm import STACK, compile_component, innermost, plugin_engine, read_component
@@ -180,6 +180,11 @@ class Plugin:
             raise ConfigurationError(
                 f"tenant `{limits['name']}` has a limit on `fuel`, which this plugin does not "
                 "count: load it with `fuel=True`"
+            )
+        if "host-call-bytes" in limits_of(tenant):
+            raise ConfigurationError(
+                f"tenant `{limits['name']}` has a limit on `host-call-bytes`, which wasmtime-py "
+                "does not apply: leave it out in Python"
             )
         gate = await _native.GuestGate.admit(engine.databases, self._models, grants)
         call = GuestCall(gate, limits["handles"])

@@ -95,6 +95,12 @@ def tenant_json(tenant: Tenant | Mapping[str, Any] | None) -> str:
     return json.dumps(_plain(tenant if tenant is not None else Tenant("nobody")), default=str)
 
 
+def limits_of(tenant: Tenant | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The limits that a tenant names."""
+    limits = tenant.limits if isinstance(tenant, Tenant) else (tenant or {}).get("limits")
+    return limits or {}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (Tenant, Grant, TableGrant)):
         # The names of our own fields; those inside a mapping are the user's.

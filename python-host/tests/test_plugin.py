@@ -139,6 +139,10 @@ async def test_limits_of_a_tenant_end_in_their_own_errors(atlas: ferro.Plugin) -
         await atlas.call("top-cities", "CH", 5, tenant=few)
     with pytest.raises(ferro.ConfigurationError, match="rwos"):
         await atlas.call("summary", tenant={"name": "x", "limits": {"rwos": 1}})
+    strict = ferro.Tenant("x", grants=EVERYTHING.grants, limits={"host-call-bytes": 1_000_000})
+    for tenant in (strict, {"name": "x", "limits": {"host-call-bytes": 5}}):
+        with pytest.raises(ferro.ConfigurationError, match="`x` has a limit on `host-call-bytes`"):
+            await atlas.call("summary", tenant=tenant)
 
 
 async def test_who_calls_is_a_tenant(atlas: ferro.Plugin) -> None:
