@@ -38,7 +38,7 @@ async def aggregate(query: Select[Any], value: Value) -> Any:
     query = query._copy()
     if query._limit is not None or query._offset is not None or query._group or query._distinct:
         raise InvalidQuery(
-            "an aggregate is over all rows: without limit, offset, distinct or groups"
+            "an aggregate takes all rows: leave out `limit`, `offset`, `distinct` and `group_by`"
         )
     query._outputs = (("value", value),)
     query._order = query._lock = None

@@ -19,7 +19,7 @@ async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
     """Change the rows of a query; how many."""
     from ._related import split_relations
 
-    _check_writable(query, "update")
+    _check_writable(query, "update", "changes")
     if not values:
         raise InvalidQuery("`update` takes at least one field: `update(name=…)`")
     values, _ = split_relations(query._model, values)
@@ -36,7 +36,7 @@ async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
 
 async def delete_rows(query: Select[Any]) -> int:
     """Delete the rows of a query; how many."""
-    _check_writable(query, "delete")
+    _check_writable(query, "delete", "deletes")
     rows, values = query._rows()
     statement = query._table.query(("delete-rows", rows))
     return await session(query._using)[1].execute(statement, values)
@@ -56,8 +56,9 @@ def _assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ..
     return parameter, (value,)
 
 
-def _check_writable(query: Select[Any], operation: str) -> None:
+def _check_writable(query: Select[Any], operation: str, does: str) -> None:
     if query._outputs is not None or query._group or query._distinct or query._includes:
         raise InvalidQuery(
-            f"`{operation}` is of the rows themselves: without values, groups, distinct and include"
+            f"`{operation}` {does} whole rows: leave out `values`, `group_by`, `distinct` and "
+            "`include`"
         )

@@ -68,7 +68,7 @@ def check_of(
     if not tests:
         raise SchemaError(
             f"field `{where}`: `db_check=True` checks what Pydantic checks, and there is nothing: "
-            "give it `ge`, `gt`, `le` or `lt`, a `Literal` or an enum, or say a function"
+            "give it `ge`, `gt`, `le` or `lt`, a `Literal` or an enum, or pass a function"
         )
     return [tests]
 

@@ -95,7 +95,7 @@ class Column:
             try:
                 return take(stored)
             except (KeyError, ValueError) as raised:
-                held = f"{stored!r}, which is no value of its enum"
+                held = f"{stored!r}, which is not a value of its enum"
                 if self.structure is not None:
                     held = f"a document of another shape: {raised}"
                 error = DecodeError(f"`{self.where}` holds {held}")
@@ -253,7 +253,7 @@ def _encode_enum(where: str, members: type[enum.Enum]) -> Callable[[Any], Any]:
                 if value in values or (flags and members(value) is not None):
                     return value
         raise TypeMismatch(
-            f"`{where}` takes a `{members.__name__}` or the value of one, and this is none"
+            f"`{where}` takes a `{members.__name__}` or the value of one, and this is neither"
         )
 
     return encode

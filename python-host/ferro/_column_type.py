@@ -153,7 +153,7 @@ def with_type(where: str, found: Found, name: str) -> Found:
     if scalar != kind and scalar != "json":
         raise SchemaError(f"field `{where}`: a field of type {kind} has no column of `{name}`")
     if scalar == "json" and not (many or kind == "json"):
-        raise SchemaError(f"field `{where}`: a field of type {kind} is no document")
+        raise SchemaError(f"field `{where}`: a field of type {kind} is not a document")
     return column_type, scalar, many and scalar != "json", members
 
 

@@ -29,7 +29,7 @@ def conflict_of(
     key = table.unique_key(set(names))
     if key is None or set(key) != set(names):
         raise InvalidQuery(
-            f"`{table.label}`: {quoted(names) or 'nothing'} is no key: name the primary key, or "
+            f"`{table.label}`: {quoted(names) or 'nothing'} is not a key: name the primary key, or "
             "fields that are unique"
         )
     if updated is None:

@@ -204,7 +204,7 @@ class Connected(Generic[M]):
         check(InvalidQuery, defaults=(defaults, Mapping))
         if "defaults" in equals and "defaults" not in self._table.columns:
             raise InvalidQuery(
-                f"`{operation}` takes the values of a new row in front, without a name: "
+                f"`{operation}` takes the values of a new row first, and without a name: "
                 f'`{operation}({{"age": 36}}, email=…)`'
             )
         equals = completed(self._table, equals, self._using)

@@ -83,7 +83,7 @@ def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
         if is_declared:
             return
         raise SchemaError(
-            f"relation `{link.name}`: its default is None, which it may not be: annotate it as "
+            f"relation `{link.name}`: its default is None, which it does not allow: annotate it as "
             "`Relation[… | None]`, or leave the default out"
         )
     default = None if link.default is ... and link.nullable else link.default
@@ -139,7 +139,9 @@ def _check_given(cls: Any, link: Link, given: Any) -> None:
     else:
         if any(isinstance(it, Model) for it in parts):
             return
-        reason = f"`{cls.__name__}.{name}` is not set with the row: add to it when the row is saved"
+        reason = (
+            f"`{cls.__name__}.{name}` cannot be set with the row: add to it when the row is saved"
+        )
     raise pydantic.ValidationError.from_exception_data(
         cls.__name__,
         [

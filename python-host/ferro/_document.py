@@ -172,7 +172,7 @@ def listed(name: str, values: Any) -> list[object]:
 
     if type(values) is Select:
         raise InvalidQuery(
-            f"`{name}` takes a list of values, and not a query: await it and give the values of "
+            f"`{name}` takes a list of values, not a query: await it and give the values of "
             "its rows, or ask with `any` for the rows of a relation"
         )
     if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):

@@ -46,7 +46,8 @@ def added(
             raise InvalidQuery(f"`{edge}` takes a query of `{edge.target.label}`")
         if rows._limit is not None or rows._offset is not None or rows._outputs is not None:
             raise InvalidQuery(
-                f"`{edge}`: a query of all that is loaded has no limit, offset or values for each"
+                f"`{edge}`: the rows of all parents are loaded by one query: leave out `limit`, "
+                "`offset` and `values`"
             )
         tree = _grown(table, tree, [name], rows)
     return tree
@@ -136,7 +137,7 @@ async def _chosen(
         named, label = _label(rows._using or using), _label(using)
         if named != label:
             raise InvalidQuery(
-                f"`{edge}` is loaded on `{label}`, where the rows are from, and not on `{named}`"
+                f"`{edge}` is loaded on `{label}`, where the rows are from, not on `{named}`"
             )
         rows._using = using
     if rows._order is None:

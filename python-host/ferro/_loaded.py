@@ -125,7 +125,7 @@ def key_unloaded(edge: Edge, other: Unloaded) -> tuple[Any, ...]:
     if not issubclass(other._edge.target.model, edge.target.model):
         raise InvalidQuery(f"`{edge}` leads to `{edge.target.label}`, not to `{other!r}`")
     if not other._edge.holds_key:
-        raise NotLoaded(f"`{other._edge}` is not loaded, so that its key is not known: `await` it")
+        raise NotLoaded(f"`{other._edge}` is not loaded, so its key is not known: `await` it")
     return own_key(other._row, other._edge)
 
 

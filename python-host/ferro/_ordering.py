@@ -48,7 +48,7 @@ def _term(table: Table, outputs: Outputs, term: Any) -> Order:
         return _term(table, outputs, term(Fields(table)))
     if isinstance(term, (Value, JsonValue)):
         return value_from(table, term).asc()
-    raise InvalidQuery(f"`{term!r}` is no order: name a field, or call `asc()` or `desc()`")
+    raise InvalidQuery(f"`{term!r}` is not an order: name a field, or call `asc()` or `desc()`")
 
 
 def _named(table: Table, outputs: Outputs, name: str) -> Value:

@@ -167,10 +167,10 @@ def field_at(table: Table, path: str) -> Value:
     found: Any = Fields(table)
     for name in path.split("."):
         if isinstance(found, Value):
-            raise UnknownField(f"`{table.label}.{path}`: what is before `{name}` is no relation")
+            raise UnknownField(f"`{table.label}.{path}`: what is before `{name}` is not a relation")
         found = found._at(name)
     if not isinstance(found, Value):
-        raise InvalidQuery(f"`{table.label}.{path}` is a relation, and not a field")
+        raise InvalidQuery(f"`{table.label}.{path}` is a relation, not a field")
     return found
 
 
@@ -191,8 +191,8 @@ def _condition(fields: Fields, condition: Any) -> Expression:
         condition = condition(fields)
     if not isinstance(condition, Expression):
         raise InvalidQuery(
-            f"`{condition!r}` is no condition: compare a field of the model, and join conditions "
-            "with `&`, `|` and `~`"
+            f"`{condition!r}` is not a condition: compare a field of the model, and join "
+            "conditions with `&`, `|` and `~`"
         )
     return condition
 
@@ -207,5 +207,5 @@ def value_from(table: Table, given: Any) -> Value:
     if isinstance(given, JsonValue):
         raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
     if not isinstance(given, Value):
-        raise InvalidQuery(f"`{given!r}` is no value of a row: name a field, or compute with some")
+        raise InvalidQuery(f"`{given!r}` is not a value: name a field, or compute one from fields")
     return given

@@ -184,7 +184,7 @@ class Plugin:
         if "host-call-bytes" in limits_of(tenant):
             raise ConfigurationError(
                 f"tenant `{limits['name']}` has a limit on `host-call-bytes`, which wasmtime-py "
-                "does not apply: leave it out in Python"
+                "cannot set: leave it out in Python"
             )
         gate = await _native.GuestGate.admit(engine.databases, self._models, grants)
         call = GuestCall(gate, limits["handles"])
@@ -206,7 +206,7 @@ class Plugin:
         kind = self._exports.pop(describe, None)
         if kind is None or kind.result is None:
             raise ConfigurationError(
-                f"the component `{self.name}` is no plugin: it does not export `{_MODELS}`; "
+                f"the component `{self.name}` is not a plugin: it does not export `{_MODELS}`; "
                 "include the world `ferro:orm/plugin` in its own"
             )
         no_grants = tenant_json(None)

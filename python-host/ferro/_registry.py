@@ -56,7 +56,9 @@ class Registry:
             found = link.target.__dict__.get("__ferro_table__")
             if not isinstance(found, Table):
                 name = getattr(link.target, "__name__", link.target)
-                raise SchemaError(f"`{source.label}.{link.name}`: `{name}` is no model of a table")
+                raise SchemaError(
+                    f"`{source.label}.{link.name}`: `{name}` is not a model with a table"
+                )
             return self._tables.get(found.name, found)
         if link.target == source.label:
             return source

@@ -302,7 +302,9 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
     for name, row in given.items():
         edge = table.edge(name)
         if edge.many or not edge.holds_key:
-            raise InvalidQuery(f"`{edge}` is not set with the row: add to it when the row is saved")
+            raise InvalidQuery(
+                f"`{edge}` cannot be set with the row: add to it when the row is saved"
+            )
         if row is None or isinstance(row, NoRow):
             key: tuple[Any, ...] = (None,) * len(edge.source_fields)
         elif isinstance(row, Unloaded):

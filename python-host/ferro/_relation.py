@@ -178,7 +178,7 @@ class Relation(Generic[T]):
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         # Models take their relations out before Pydantic sees them.
         raise SchemaError(
-            f"`{source}` stands in a class that is no model: give that `ferro.Model` as its base, "
+            f"`{source}` stands in a class that is not a model: give it `ferro.Model` as its base, "
             "and `abstract=True` if it has no table"
         )
 
@@ -335,8 +335,8 @@ def _parts_of_text(name: str, node: ast.expr) -> tuple[Any, bool, bool]:
 
 def _unclear(name: str, annotation: object) -> SchemaError:
     return SchemaError(
-        f"relation `{name}`: `{annotation}` names no model: annotate it as `Relation[Author]`, "
-        "`Relation[Author | None]` or `Relation[list[Post]]`"
+        f"relation `{name}`: `{annotation}` does not name a model: annotate it as "
+        "`Relation[Author]`, `Relation[Author | None]` or `Relation[list[Post]]`"
     )
 
 

@@ -120,7 +120,7 @@ class Structure:
             ) from None
         except (PydanticSerializationError, ValueError) as error:
             raise TypeMismatch(
-                f"`{self._where}` takes what JSON can hold, and not what raises "
+                f"`{self._where}` takes what JSON can hold, not what raises "
                 f"`{type(error).__name__}`"
             ) from None
         return document

@@ -255,7 +255,7 @@ class Table:
             circle = quoted(sorted(it.label for it in holders[holders.index(self) :]))
             raise SchemaError(
                 f"the keys of {circle} form a circle, so that none of them has a type: give one of "
-                "them a key that is no relation"
+                "them a key that is not a relation"
             )
         own = [it for it in self._plain.values() if it.primary_key]
         foreign = [name for name, (link, _) in self._foreign.items() if link.primary_key]
@@ -386,11 +386,11 @@ def _key_default(where: str, link: Link, key: Column) -> Any:
         return None
     kinds = {"integer": int, "text": str, "uuid": uuid.UUID}
     if key.kind in kinds and type(default) is not kinds[key.kind]:
-        raise SchemaError(f"relation `{where}`: its default is a key, of type {key.kind}")
+        raise SchemaError(f"relation `{where}`: its default has to be a key, of type {key.kind}")
     if not link.sets_default:
         return None
     if key.kind not in kinds:
-        raise SchemaError(f"relation `{where}`: a key of type {key.kind} is not set as a default")
+        raise SchemaError(f"relation `{where}`: a key of type {key.kind} cannot be a default")
     return constant_default(key.kind, default)
 
 

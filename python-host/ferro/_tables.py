@@ -90,6 +90,6 @@ def _check_outside(done: str) -> None:
     inside = current()
     if inside is not None:
         raise TransactionError(
-            f"inside a transaction on `{inside.label}`, no tables are {done}: that takes a "
+            f"inside a transaction on `{inside.label}`, tables cannot be {done}: that takes a "
             "transaction of its own, so end this one first"
         )

@@ -195,7 +195,7 @@ class Value(Functions):
     def overlaps(self, values: Iterable[object]) -> Expression:
         """A list has an element in common with another."""
         if not self._many:
-            raise TypeMismatch(f"`{self._name}` is no list: `overlaps` is of lists")
+            raise TypeMismatch(f"`{self._name}` is not a list: `overlaps` works on lists only")
         return self._with_list("array-overlaps", values)
 
     def startswith(self, text: str) -> Expression:
@@ -209,7 +209,7 @@ class Value(Functions):
     def __getitem__(self, step: str | int) -> JsonValue:
         """A part of a document: `User.data["address"]["city"]`, `User.data["phones"][0]`."""
         if self._kind != "json":
-            raise TypeMismatch(f"`{self._name}` is no document: it has no part `{step}`")
+            raise TypeMismatch(f"`{self._name}` is not a document: it has no part `{step}`")
         return JsonValue(self, (), self._name)[step]
 
     __iter__ = None
@@ -218,7 +218,7 @@ class Value(Functions):
     if not TYPE_CHECKING:
 
         def __contains__(self, part: Any) -> NoReturn:
-            raise TypeError(f"`in` asks no database: `{self._name}.contains({part!r})`")
+            raise TypeError(f"`in` does not ask the database: `{self._name}.contains({part!r})`")
 
     def count(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
         """Of a group: how many values are not null; of the rows that satisfy `where`."""
@@ -278,8 +278,8 @@ class Value(Functions):
 
     def _match(self, operator: str, method: str, text: object) -> Expression:
         if self._kind != "text" or self._many:
-            others = ", lists and documents" if method == "contains" else ""
-            raise TypeMismatch(f"`{self._name}` is no text: `{method}` is of texts{others}")
+            on = "texts, lists and documents" if method == "contains" else "texts"
+            raise TypeMismatch(f"`{self._name}` is not a text: `{method}` works on {on} only")
         if not isinstance(text, str):
             raise TypeMismatch(
                 f"`{self._name}`: `{method}` takes a `str`, not `{type(text).__name__}`"
@@ -329,12 +329,14 @@ class Value(Functions):
                 return members(value).value
             except (ValueError, TypeError, ArithmeticError):
                 raise TypeMismatch(
-                    f"`{self._name}` takes a `{members.__name__}`, and this is none"
+                    f"`{self._name}` takes a `{members.__name__}`, and this is not one"
                 ) from None
         if isinstance(value, Expression):
-            raise TypeMismatch(f"`{self._name}` is compared with a value or a field")
+            raise TypeMismatch(
+                f"`{self._name}` is compared with a value or a field, not with a condition"
+            )
         if value is None:
-            raise TypeMismatch(f"`{self._name}` is compared with None: ask `is_null()`")
+            raise TypeMismatch(f"`{self._name}` cannot be compared with None: say `is_null()`")
         if isinstance(value, enum.Enum):
             return value.value
         if self._column is None or self._column.structure is None or isinstance(value, Value):

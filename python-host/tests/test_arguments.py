@@ -69,7 +69,7 @@ QUERIES: list[tuple[Callable[[], Any], str]] = [
     (lambda: users.get_or_create("a"), "`defaults` takes a dict, not `str`"),
     (
         lambda: users.update_or_create(defaults={"age": 1}, email="a"),
-        "`update_or_create` takes the values of a new row in front, without a name",
+        "`update_or_create` takes the values of a new row first, and without a name",
     ),
 ]
 

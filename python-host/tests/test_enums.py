@@ -214,7 +214,7 @@ async def test_computed_values_that_are_those_of_a_field_are_its_members() -> No
     ranks = Enumerated.select(rank=lambda e: (e.rank + 1).coalesce(0), id="id").order_by("id")
     assert [it["rank"] for it in await ranks] == [3, 2]
     assert {type(it["rank"]) for it in await ranks} == {int}, "they are no values of the field"
-    with pytest.raises(ferro.TypeMismatch, match="takes a `Mood`, and this is none"):
+    with pytest.raises(ferro.TypeMismatch, match="takes a `Mood`, and this is not one"):
         Enumerated.select(mood=lambda e: e.mood.coalesce("furious"))
     await Plain.create()
     assert await Plain.select().max("rank") == 1

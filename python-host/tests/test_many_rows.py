@@ -206,7 +206,7 @@ class TestUpsert:
         assert found.name == "Flo", "nothing is updated, and the row is there"
 
     async def test_what_is_no_key_is_refused(self) -> None:
-        with pytest.raises(ferro.InvalidQuery, match="`name` is no key"):
+        with pytest.raises(ferro.InvalidQuery, match="`name` is not a key"):
             await User.upsert(name="Ada", conflict="name")
         with pytest.raises(ferro.UnknownField, match="did you mean `email`"):
             await User.upsert(name="Ada", conflict="emial")
@@ -285,9 +285,9 @@ class TestRowsOfAQuery:
             User.select("name"),
             User.select().group_by("name"),
         ):
-            with pytest.raises(ferro.InvalidQuery, match="of the rows themselves"):
+            with pytest.raises(ferro.InvalidQuery, match="s whole rows: leave out"):
                 await query.update(age=1)
-            with pytest.raises(ferro.InvalidQuery, match="of the rows themselves"):
+            with pytest.raises(ferro.InvalidQuery, match="s whole rows: leave out"):
                 await query.delete()
         with pytest.raises(ferro.InvalidQuery, match="at least one field"):
             await User.select().update()

@@ -68,7 +68,9 @@ def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
     with pytest.raises(AttributeError, match=r"no `oder_by`: did you mean `order_by`\?"):
         query.oder_by("name")
     assert not hasattr(query, "filter")
-    with pytest.raises(TypeError, match=r"`in` asks no database: `User.name.contains\('a'\)`"):
+    with pytest.raises(
+        TypeError, match=r"`in` does not ask the database: `User.name.contains\('a'\)`"
+    ):
         assert "a" in users.name
 
 
@@ -147,12 +149,21 @@ async def test_placeholders_of_other_drivers_are_answered_with_those_there_are()
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: users.age.startswith("x"), "`User.age` is no text: `startswith` is of texts"),
-        (lambda: users.age.not_like("x"), "`User.age` is no text: `not_like` is of texts"),
-        (lambda: users.age.contains(5), "`contains` is of texts, lists and documents"),
+        (
+            lambda: users.age.startswith("x"),
+            "`User.age` is not a text: `startswith` works on texts only",
+        ),
+        (
+            lambda: users.age.not_like("x"),
+            "`User.age` is not a text: `not_like` works on texts only",
+        ),
+        (lambda: users.age.contains(5), "`contains` works on texts, lists and documents only"),
         (lambda: users.name.endswith(5), "`User.name`: `endswith` takes a `str`, not `int`"),
-        (lambda: users.name.overlaps(["x"]), "`User.name` is no list: `overlaps` is of lists"),
-        (lambda: users.name["x"], "`User.name` is no document: it has no part `x`"),
+        (
+            lambda: users.name.overlaps(["x"]),
+            "`User.name` is not a list: `overlaps` works on lists only",
+        ),
+        (lambda: users.name["x"], "`User.name` is not a document: it has no part `x`"),
     ],
 )
 def test_a_method_of_another_type_is_refused_by_its_name(

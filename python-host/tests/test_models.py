@@ -151,7 +151,7 @@ def test_a_relation_in_a_class_that_is_no_model_is_refused() -> None:
     class Owned:
         owner: ferro.Relation[User] = ferro.ForeignKey(related_name="owned")
 
-    with pytest.raises(ferro.SchemaError, match=r"Relation.*no model: give that `ferro.Model`"):
+    with pytest.raises(ferro.SchemaError, match=r"Relation.*not a model: give it `ferro.Model`"):
 
         class Car(Owned, ferro.Model):
             id: int | None = key()

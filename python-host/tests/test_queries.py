@@ -208,7 +208,7 @@ def test_and_or_not_raise_and_name_the_operators() -> None:
 
 def test_what_is_no_condition_is_refused() -> None:
     for condition in (True, None, "age > 18", lambda u: True):
-        with pytest.raises(ferro.InvalidQuery, match="no condition"):
+        with pytest.raises(ferro.InvalidQuery, match="is not a condition"):
             User.where(condition)  # type: ignore[arg-type]
     condition = User.age >= 18
     assert isinstance(condition, Expression)

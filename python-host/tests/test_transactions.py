@@ -266,7 +266,7 @@ async def test_a_transaction_of_another_connection_is_not_named_inside() -> None
 async def test_no_tables_are_created_inside_a_transaction() -> None:
     async with ferro.transaction():
         await User.create(name="Ada")
-        with pytest.raises(ferro.TransactionError, match="no tables are created"):
+        with pytest.raises(ferro.TransactionError, match="tables cannot be created"):
             await ferro.create_tables()
     assert await names() == ["Ada"]
 

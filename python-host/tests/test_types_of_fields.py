@@ -146,7 +146,7 @@ def test_types_and_checks_that_do_not_fit_are_named() -> None:
         (int, {"db_type": "money"}, "`Wrong.it`: there is no `db_type` `money`"),
         (int, {"db_type": "integer; drop table x"}, "there is no `db_type`"),
         (int, {"db_type": "text"}, "a field of type integer has no column of `text`"),
-        (int, {"db_type": "jsonb"}, "a field of type integer is no document"),
+        (int, {"db_type": "jsonb"}, "a field of type integer is not a document"),
         (int, {"db_type": "integer(5)"}, "the type `integer` has no size"),
         (int, {"db_check": True}, "checks what Pydantic checks, and there is nothing"),
         (int, {"db_check": lambda it: it > "x"}, "a check cannot compare integer with `'x'`"),
