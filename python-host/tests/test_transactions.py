@@ -137,6 +137,26 @@ async def test_a_block_inside_a_block_is_a_savepoint() -> None:
     assert await names() == ["Ada", "Dee"]
 
 
+async def test_a_statement_that_is_cancelled_in_a_savepoint_ends_the_whole_transaction() -> None:
+    async def work(slow: Callable[[], Any]) -> None:
+        task: Any = asyncio.current_task()
+        async with ferro.transaction():
+            await User.create(name="Ada")
+            with pytest.raises(asyncio.CancelledError):
+                async with ferro.transaction():
+                    await User.create(name="Ben")
+                    asyncio.get_running_loop().call_later(0.1, task.cancel)
+                    await slow()
+            await User.create(name="Cyd")
+
+    with pytest.raises(ferro.QueryCancelled):
+        await asyncio.create_task(work(lambda: ferro.fetch_all(SLOW)))
+    assert await names() == []
+    # Between statements, it is the savepoint only.
+    await asyncio.create_task(work(lambda: asyncio.sleep(60)))
+    assert await names() == ["Ada", "Cyd"]
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("isolation", "serializable"), ("read_only", True), ("deferrable", True)]
 )
