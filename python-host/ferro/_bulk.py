@@ -19,7 +19,6 @@ from ._write import (
     gone,
     loaded,
     store,
-    stored_row,
     values_of,
     with_keys,
 )
@@ -55,7 +54,7 @@ async def insert_many(
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
     """Update the changed fields of many rows, all or none; how many rows had some."""
     check_whole(table, rows)
-    found = {id(row): (row, change_of(table, row)) for row in rows}
+    found = {id(row): (row, change_of(table, row, using)) for row in rows}
     changes = [(row, change) for row, change in found.values() if change.names]
     if not changes:
         return 0
@@ -114,8 +113,7 @@ async def _update_alike(
     # A row is found by its former key, and the batch would have to carry both.
     known = []
     for row in rows:
-        key, _ = stored_row(table, row)
-        values = (*values_of(table, names, row), *key)
+        values = (*values_of(table, names, row), *change_of(table, row, using).key)
         writing = runner.execute(table.query(("update", names)), values)
         known += _known_after(table, names, [row], label)
         if await writing == 0:
@@ -130,7 +128,8 @@ def _known_after(
     places = [table.places[name] for name in names]
     known: list[Loaded] = []
     for row, now in zip(rows, table.loader.know(list(rows), label), strict=True):
-        after = [label, *(loaded(row) or now)[1:]]
+        before = loaded(row) or now
+        after = list(before if before[0] == label else now)
         for place in places:
             after[place] = now[place]
         known.append(tuple(after))

@@ -72,8 +72,11 @@ class Session:
         self._put(place, row)
 
     def move(self, label: str, table: Table, row: Any, before: _Place) -> None:
-        """A row has another key: it is the object there now, and so is a copy of the object."""
-        former = self._take(before)
+        """A row has another place: it is the object there now, and so is a copy of the object.
+
+        Where it comes from another connection, the row that it was there is still there.
+        """
+        former = label == before[0] and self._take(before)
         if self.drop(row) or former:
             self.keep(label, table, row)
 
@@ -159,14 +162,14 @@ def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
 
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
-    """What is known of rows is to be this: those whose key is another one go to its place."""
+    """What is known of rows is to be this: those of another key or connection go to its place."""
     if _blocks.current() is None:
         return
-    places = [table.places[it.name] for it in table.keys]
+    places = [0, *(table.places[it.name] for it in table.keys)]
     for row, now in zip(rows, known, strict=True):
         before: tuple[Any, ...] = getattr(row, "_ferro_loaded", ())
         if len(before) > 1 and any(before[place] != now[place] for place in places):
-            former = _at(before[0], table, tuple(before[place] for place in places))
+            former = _at(before[0], table, tuple(before[place] for place in places[1:]))
             for session in _blocks.all():
                 session.move(now[0], table, row, former)
 

@@ -274,8 +274,9 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def save(self, *, using: Using = None) -> None:
         """Insert the row if it is new, else update the fields that have changed.
 
-        A row goes to the connection that it came from, unless another one is named. Raises
-        `DoesNotExist` if it is gone.
+        A row goes to the connection that it came from, unless another one is named: there all
+        fields of the row with its key are written, and the instance is a row of that connection
+        afterwards. Raises `DoesNotExist` if there is no such row.
         """
         table = table_of(type(self))
         if loaded(self) is None:

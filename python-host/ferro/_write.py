@@ -76,7 +76,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 async def update(table: Table, row: Model, using: Using) -> None:
     """Update the fields of a row that have changed."""
     check_whole(table, [row])
-    changed, key, origin = change_of(table, row)
+    changed, key, origin = change_of(table, row, using)
     if not changed:
         return
     query = table.query(("update", changed))
@@ -204,7 +204,7 @@ class Change(NamedTuple):
     """The connection that the row is from."""
 
 
-def change_of(table: Table, row: Model) -> Change:
+def change_of(table: Table, row: Model, using: Using) -> Change:
     """What has changed of a stored row. Its key may be another one, but not none."""
     stored, origin = stored_row(table, row)
     changed = changed_fields(table, row)
@@ -214,7 +214,12 @@ def change_of(table: Table, row: Model) -> Change:
             f"the key `{key.where}` of a stored row was set to None: to insert its values as a new "
             f"row, save a copy, `row.model_copy(update={{{key.name!r}: None}})`"
         )
-    return Change(changed, stored, origin)
+    if using is None or session(using)[0] == origin:
+        return Change(changed, stored, origin)
+    # Of the row that has the key there nothing is known.
+    keys = tuple(it.name for it in table.keys)
+    others = tuple(name for name in table.names if name not in keys)
+    return Change(others or keys, values_of(table, keys, row), origin)
 
 
 def is_known(table: Table, name: str, known: Any, value: Any) -> bool:

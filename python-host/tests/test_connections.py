@@ -24,7 +24,7 @@ from conftest import eventually
 from ferro import _native, _table
 from ferro._engine import engine
 from ferro._registry import registry
-from models import User
+from models import Counter, User
 
 
 async def test_connect_makes_a_default_connection(url: str) -> None:
@@ -85,10 +85,52 @@ async def test_rows_of_several_connections_are_not_updated_together_unless_one_i
     assert [user.age for user in [*await User.all(), *await User.using("service").all()]] == [0, 0]
     assert await User.bulk_update([there]) == 1
     assert [user.age for user in await User.using("service").all()] == [5]
-    # As `save` does: the fields that have changed, where it is told to.
+    # As `save` does: of a row of another connection, all fields.
     there.name = "moved"
     assert await User.using("default").bulk_update([there]) == 1
-    assert [user.name for user in await User.all()] == ["moved"]
+    assert [(user.name, user.age) for user in await User.all()] == [("moved", 5)]
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_row_that_is_saved_on_another_connection_is_written_whole(
+    url: str, many: bool
+) -> None:
+    async def save(user: User) -> None:
+        await (User.using("app").bulk_update([user]) if many else user.save(using="app"))
+
+    await ferro.connect("sqlite::memory:", auto_migrate=True)
+    await ferro.connect(url, "app", auto_migrate=True)
+    ada = await User.create(name="Ada", age=1)
+    with pytest.raises(ferro.DoesNotExist):
+        await save(ada)
+    assert await User.using("app").create(id=ada.id, name="other", age=100) != ada
+    ada.age = 2
+    async with ferro.session() as session:
+        session.keep("default", User.__ferro_table__, ada)
+        await save(ada)
+        assert await User.using("app").get(ada.id) is ada
+        assert (await User.get(ada.id)).age == 1, "it is an object of its own"
+    (stored,) = await User.using("app").all()
+    assert (stored.name, stored.age) == ("Ada", 2)
+    ada.name = "Eve"
+    await ada.save()
+    assert [it.name for it in await User.using("app").all()] == ["Eve"], "it is a row of `app` now"
+    assert [it.name for it in await User.all()] == ["Ada"]
+    assert await User.using("app").bulk_update([ada]) == 0, "it is as it is stored"
+
+
+async def test_a_row_of_nothing_but_a_key_is_looked_for_on_another_connection(url: str) -> None:
+    await ferro.connect("sqlite::memory:", auto_migrate=True)
+    await ferro.connect(url, "app", auto_migrate=True)
+    counter = await Counter.create()
+    with pytest.raises(ferro.DoesNotExist):
+        await counter.save(using="app")
+    with pytest.raises(ferro.DoesNotExist):
+        await Counter.using("app").bulk_update([counter])
+    await Counter.using("app").create(number=counter.number)
+    await counter.save(using="app")
+    await counter.delete()
+    assert await Counter.using("app").all() == []
 
 
 async def test_auto_migrate_creates_tables_once_and_keeps_rows(url: str) -> None:
