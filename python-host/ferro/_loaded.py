@@ -104,8 +104,11 @@ async def load_row(row: Model, edge: Edge) -> Any:
     equal = dict(zip(edge.target_fields, whole_key(row, edge), strict=True))
     query: Select[Any] = Select(edge.target.model, edge.target, origin_of(row))
     found = await query.where(**equal).one_or_none()
-    if found is None and edge.holds_key:
-        raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
+    if found is None:
+        if edge.holds_key:
+            raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
+        # Not kept: nothing that this row has says when there is one.
+        return None
     remember(row, edge, found)
     return found
 

@@ -42,6 +42,15 @@ async def test_a_stored_row_without_one_has_none() -> None:
     assert await (await Employee.create(name="Ada")).desk is None
 
 
+async def test_that_there_is_none_is_not_kept_unless_it_was_included() -> None:
+    ada = await Employee.create(name="Ada")
+    (included,) = await Employee.select().include("desk")
+    assert await ada.desk is None
+    desk = await Desk.create(employee=ada)
+    assert await ada.desk == desk
+    assert await included.desk is None
+
+
 async def test_a_row_that_is_not_loaded_is_given_to_a_relation_by_its_key() -> None:
     ada, ben = await Employee.create(name="Ada"), await Employee.create(name="Ben")
     desk = await Desk.get((await Desk.create(employee=ada)).id)
