@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._message import quoted
 from ._path import value_from
 from ._transaction import session
 from .exceptions import InvalidQuery
@@ -36,11 +37,18 @@ async def average_of(query: Select[Any], field: Any) -> Any:
 async def aggregate(query: Select[Any], value: Value) -> Any:
     """The value of an aggregate."""
     query = query._copy()
-    if query._limit is not None or query._offset is not None or query._group or query._distinct:
-        raise InvalidQuery(
-            "an aggregate takes all rows: leave out `limit`, `offset`, `distinct` and `group_by`"
-        )
+    parts = {
+        "limit": query._limit is not None,
+        "offset": query._offset is not None,
+        "distinct": query._distinct,
+        "group_by": bool(query._group),
+        "having": query._having is not None,
+    }
+    asked = [name for name, is_asked in parts.items() if is_asked]
+    if asked:
+        raise InvalidQuery(f"an aggregate takes all rows: leave out {quoted(asked)}")
     query._outputs = (("value", value),)
     query._order = query._lock = None
+    query._includes = {}
     ((found,),) = await session(query._using)[1].fetch(*query._prepared("select"))
     return found if found is None or value.read is None else value.read(found)

@@ -227,8 +227,12 @@ class Select(Unasked, Generic[T]):
         return rows
 
     async def first(self) -> T | None:
-        """The first row, by the key if no order was asked; None if there is none."""
+        """The first row, by the key if no order was asked, of groups by what they are grouped by;
+        None if there is none.
+        """
         query = self._copy()
+        if query._group and query._order is None and not query._distinct:
+            query._order = Ordering(tuple([it.asc() for it in query._group]))
         query._limit = 1 if query._limit is None else min(1, query._limit)
         rows = await query.all()
         return rows[0] if rows else None

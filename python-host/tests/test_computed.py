@@ -69,8 +69,17 @@ class TestAggregates:
         assert await nothing.count() == 0
 
     async def test_over_a_page_or_groups_they_are_refused(self) -> None:
-        for query in (Sale.select().limit(1), Sale.select().offset(1), Sale.select().distinct()):
-            with pytest.raises(ferro.InvalidQuery, match="an aggregate takes all rows"):
+        many = Sale.select().having(lambda s: s.id.count() > 100)
+        for query, part in (
+            (Sale.select().limit(1), "`limit`"),
+            (Sale.select().offset(1), "`offset`"),
+            (Sale.select().distinct(), "`distinct`"),
+            (many, "`having`"),
+            (many.group_by("shop"), "`group_by`, `having`"),
+        ):
+            with pytest.raises(
+                ferro.InvalidQuery, match=f"an aggregate takes all rows: leave out {part}"
+            ):
                 await query.sum("pieces")
 
 
@@ -109,6 +118,19 @@ class TestGroups:
         assert await rows.count() == 2
         with pytest.raises(ferro.InvalidQuery, match="neither grouped by nor aggregated"):
             await query.values(third=Sale.pieces % 3)
+
+    async def test_the_first_group_is_that_of_the_least_values(self) -> None:
+        rows = [Sale(shop=f"{it:02}", amount=Decimal(1), pieces=it) for it in (9, 5)]
+        await Sale.bulk_create(rows)
+        sales = Sale.select("pieces", n=ferro.count())
+        assert await sales.group_by("pieces").first() == {"pieces": 1, "n": 1}
+        assert await sales.group_by("shop").values(pieces=Sale.pieces.sum()).first() == {
+            "pieces": 5
+        }
+        assert await sales.group_by("pieces").order_by("-pieces").first() == {"pieces": 9, "n": 1}
+        assert await sales.group_by(Sale.pieces % 7, "pieces").first() == {"pieces": 1, "n": 1}
+        of_alike = sales.group_by("pieces").distinct().values(n=ferro.count())
+        assert await of_alike.first() == {"n": 1}
 
     async def test_having_chooses_groups(self) -> None:
         many = Sale.select().group_by("shop").having(lambda s: s.id.count() > 1)

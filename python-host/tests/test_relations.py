@@ -421,6 +421,12 @@ class TestIncluding:
             Author.select().include(posts=popular.limit(1))
         assert await Author.get(ada.id) == ada
 
+    async def test_what_is_computed_of_all_rows_loads_nothing(self) -> None:
+        await blog()
+        posts = Post.select().include("author")
+        assert await posts.sum("views") == await Post.select().sum("views")
+        assert await posts.count() == 3
+
     async def test_nothing_is_loaded_for_no_rows_or_null(self) -> None:
         assert await Post.where(id=0).include("author", "tags").all() == []
         _, _, first, *_ = await blog()
