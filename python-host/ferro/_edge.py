@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pydantic
+
 from ._relation import keyless
 from .exceptions import InvalidQuery
 
@@ -38,7 +40,9 @@ class Edge:
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """What names a row of the target: its key."""
         if not isinstance(row, self.target.model):
-            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`")
+            is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
+            hint = f": give its key to `{self.source_fields[0]}`" if is_key else ""
+            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`{hint}")
         key = tuple(getattr(row, name) for name in self.key_fields)
         if None in key:
             raise keyless(self.target.label, str(self))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._document import JsonValue
+import pydantic
+
+from ._document import JsonValue, listed
 from ._expression import Expression, all_of
 from ._value import FieldExpression, Value
 from .exceptions import InvalidQuery, UnknownField
@@ -86,10 +88,18 @@ class RelationExpression:
         """There is a row at the other end."""
         return ~self.is_null()
 
+    def in_(self, values: Iterable[object]) -> Expression:
+        """It leads to one of some rows, given by themselves or by their keys; None: or to none."""
+        return self._key_field("in_").in_(self._keys(values))
+
+    def not_in(self, values: Iterable[object]) -> Expression:
+        """It leads to none of some rows, given by themselves or by their keys."""
+        return self._key_field("not_in").not_in(self._keys(values))
+
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        if other is None:
+        key = self._key_of(other)
+        if None in key:
             return self.is_null()
-        key = self._edge.key_of(other)
         if self._edge.holds_key:
             pairs = zip(self._edge.source_fields, key, strict=True)
             condition = all_of(self._own(name) == value for name, value in pairs)
@@ -102,9 +112,45 @@ class RelationExpression:
         return condition
 
     def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return self.is_not_null() if other is None else ~(self == other)
+        return ~(self == other)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<relation {self._edge}>"
+
+    def _key_of(self, other: object) -> tuple[Any, ...]:
+        """What names a row that is given by itself, or by its key; None for no row."""
+        from ._loaded import NoRow, Unloaded, key_unloaded
+
+        edge = self._edge
+        if isinstance(other, (Expression, RelationExpression)):
+            hint = f", as `{edge.source_fields[0]}`" if edge.holds_key else ""
+            raise InvalidQuery(
+                f"`{edge}` is compared with a row or a key, not with `{other!r}`: compare the "
+                "fields that hold the keys" + hint
+            )
+        if other is None or isinstance(other, NoRow):
+            return (None,)
+        if isinstance(other, Unloaded):
+            return key_unloaded(edge, other)
+        if isinstance(other, pydantic.BaseModel) or len(edge.key_fields) > 1:
+            return edge.key_of(other)
+        return (other,)
+
+    def _keys(self, values: Iterable[object]) -> list[Any]:
+        return [key for (key,) in map(self._key_of, listed(str(self._edge), values))]
+
+    def _key_field(self, method: str) -> Value:
+        """The field that holds the key of the other end."""
+        if self._edge.holds_key:
+            return self._own(self._edge.source_fields[0])
+        key = self._edge.key_fields[0]
+        asked = f"any(lambda it: it.{key}.{method}(…))" if self._edge.many else f"{key}.{method}(…)"
+        raise InvalidQuery(
+            f"`{self._edge}` holds no key: ask for that of the other end, "
+            f"`{self._edge.name}.{asked}`"
+        )
 
     def _own(self, name: str) -> Value:
         field: Value = getattr(Fields(self._edge.source, self._path, self._root), name)

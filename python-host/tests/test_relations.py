@@ -631,6 +631,53 @@ class TestFiltering:
         assert await Post.where(lambda p: p.author != ada) == [third]
         assert await Post.select().order_by("-author.name", "id") == [third, first, second]
 
+    async def test_a_relation_is_compared_with_a_row_or_a_key(self) -> None:
+        ada, ben, first, _, third = await blog()
+        named = await Comment.create(text="2", post=first, author=ada)
+        alone = await Comment.create(text="1", post=first)
+        profile = await Profile.create(bio="poet", author=ada)
+        unloaded = (await Post.get(third.id)).author
+        for given in (ben, ben.id, unloaded):
+            assert await Post.where(author=given) == [third]
+            assert await Post.where(lambda p, it=given: p.author == it) == [third]
+            assert await Post.where(lambda p, it=given: p.author != it).count() == 2
+            assert await Post.where(Post.author.in_([given])) == [third]
+            assert await Post.where(Post.author.not_in([given])).count() == 2
+        assert await Post.where(Post.author.in_([])) == []
+        assert await Post.where(Post.author.in_([ada.id, unloaded])).count() == 3
+        assert await Comment.where(Comment.author.in_([ben, None])) == [alone]
+        assert await Comment.where(Comment.author.in_([ada, alone.author])).count() == 2
+        assert await Comment.where(author=alone.author) == [alone]
+        assert await Comment.where(Comment.author.not_in([ben, None])) == [named]
+        assert await Comment.where(lambda c: c.post.author.in_([ada])).count() == 2
+        assert await Author.where(profile=profile) == [ada]
+        assert await Author.where(profile=profile.id) == [ada]
+        assert await Author.where(posts=third.id) == [ben]
+
+    async def test_what_a_relation_is_not_compared_with(self) -> None:
+        ada, *_ = await blog()
+        with pytest.raises(ferro.TypeMismatch, match="Post.author_id"):
+            await Post.where(author="Ada")
+        for wrong in (
+            lambda p: p.author == Tag(name="y"),
+            lambda p: p.author.in_([Tag(name="y")]),
+        ):
+            with pytest.raises(ferro.InvalidQuery, match="`Post.author` leads to `Author`, not to"):
+                Post.where(wrong)
+        for wrong in (lambda c: c.author == c.post, lambda c: c.author == c.post_id):
+            with pytest.raises(ferro.InvalidQuery, match="the fields that hold the keys, as"):
+                Comment.where(wrong)
+        with pytest.raises(ferro.InvalidQuery, match="not with `<relation Comment.post>`"):
+            Comment.where(lambda c: c.author == c.post)
+        with pytest.raises(ferro.InvalidQuery, match=r"holds no key.*`profile\.id\.in_\(…\)`"):
+            Author.where(lambda a: a.profile.in_([1]))
+        with pytest.raises(ferro.InvalidQuery, match=r"`posts\.any\(lambda it: it\.id\.not_in\("):
+            Author.where(lambda a: a.posts.not_in([1]))
+        with pytest.raises(ferro.TypeMismatch, match=r"`Post\.author` takes a list of values"):
+            Post.where(lambda p: p.author.in_(ada.id))
+        with pytest.raises(ferro.InvalidQuery, match="not to `1`: give its key to `author_id`"):
+            await Post.where().update(author=1)
+
     async def test_any_none_and_all_never_repeat_a_row(self) -> None:
         ada, ben, *_ = await blog()
         cyd = await Author.create(name="Cyd")
