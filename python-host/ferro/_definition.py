@@ -114,7 +114,10 @@ def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
         return handler(data)
     given = [link for name, link in cls.__ferro_links__.items() if name in data]
     for link in given:
-        _check_given(cls, link, data[link.name])
+        alias = cls.__ferro_table__.aliases.get(link.column)
+        if alias in data:
+            data = {**data, link.column: data[alias]}
+        _check_given(cls, link, data)
     data, rows = split_relations(cls, data)
     for link in given:
         alias = cls.__ferro_table__.aliases.get(link.column)
@@ -126,13 +129,16 @@ def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
     return made
 
 
-def _check_given(cls: Any, link: Link, given: Any) -> None:
+def _check_given(cls: Any, link: Link, data: dict[str, Any]) -> None:
     """Refuse what is no row: not with an error of the program's, as it may be a request's."""
     from ._loaded import NoRow, Unloaded
     from ._model import Model
 
-    name, parts = link.name, given if isinstance(given, (list, tuple)) else [given]
-    if link.kind == "foreign-key":
+    name, given = link.name, data[link.name]
+    parts = given if isinstance(given, (list, tuple)) else [given]
+    if link.kind == "foreign-key" and given is None and data.get(link.column) is not None:
+        reason = f"`{cls.__name__}.{name}` is None, and `{link.column}` is a key: leave one out"
+    elif link.kind == "foreign-key":
         if given is None or isinstance(given, (Model, NoRow, Unloaded)):
             return
         reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{link.column}`"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import pydantic
+
 from ._argument import check
 from ._bulk import insert_many
 from ._edge import Edge
-from ._expression import all_of
+from ._expression import Expression, all_of
 from ._forced import forced_values
 from ._loaded import (
     NO_ROW,
@@ -312,8 +314,23 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
         else:
             key = edge.key_of(row)
             rows[name] = row
-        values.update(zip(edge.source_fields, key, strict=True))
+        for field, part in zip(edge.source_fields, key, strict=True):
+            if field in values and not _is_key(table, field, values[field], part):
+                raise InvalidQuery(
+                    f"`{edge}` and `{field}` are both given, with different keys: leave one out"
+                )
+            values[field] = part
     return values, rows
+
+
+def _is_key(table: Table, field: str, given: Any, key: Any) -> bool:
+    """Whether a value that is given for a field is this key."""
+    if isinstance(given, Expression) or callable(given):
+        return False
+    try:
+        return bool(table.validated(field, given) == key)
+    except pydantic.ValidationError:
+        return False
 
 
 def _set_quietly(

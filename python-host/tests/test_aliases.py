@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pydantic
 import pytest
 from pydantic.alias_generators import to_camel
@@ -39,6 +41,16 @@ async def test_operations_take_the_names_of_fields_and_aliases() -> None:
     assert (stored.id, stored.born_in) == (ada.id, 7)
     with pytest.raises(pydantic.ValidationError, match=r"(?s)Writer.*fullNaem"):
         await Writer.create(fullNaem="Dee")
+
+
+async def test_a_row_and_another_key_are_not_given_together() -> None:
+    ada, ben = await Writer.create(full_name="Ada"), await Writer.create(full_name="Ben")
+    for key in ("the_writer_id", "theWriterId"):
+        values: dict[str, Any] = {"the_title": "x", "the_writer": ada, key: ben.id}
+        with pytest.raises(ferro.InvalidQuery, match="`Book.the_writer` and `the_writer_id`"):
+            await Book.create(**values)
+        book = await Book.create(**{**values, key: ada.id})
+        assert book.the_writer is ada
 
 
 async def test_a_field_has_the_first_of_several_aliases_or_its_name() -> None:

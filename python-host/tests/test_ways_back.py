@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydantic
 import pytest
 
 import ferro
@@ -68,3 +69,23 @@ async def test_a_row_that_is_not_loaded_is_given_to_a_relation_by_its_key() -> N
         lamp.desk = desk.employee  # type: ignore[assignment]
     lamp.desk = await ada.desk
     assert lamp.desk_id == desk.id  # type: ignore[attr-defined]
+
+
+async def test_a_row_and_a_key_that_is_not_its_own_are_not_given_together() -> None:
+    ada, ben = await Employee.create(name="Ada"), await Employee.create(name="Ben")
+    assert Desk(employee=ada, employee_id=ada.id).employee is ada  # type: ignore[call-arg]
+    desk = await Desk.create(employee=ada, employee_id=str(ada.id))
+    message = "`Desk.employee` and `employee_id` are both given, with different keys"
+    for key in (ben.id, "x", None):
+        with pytest.raises(ferro.InvalidQuery, match=message):
+            Desk(employee=ada, employee_id=key)  # type: ignore[call-arg]
+    for other in (ben.id, None, lambda it: it.id, Desk.id):
+        with pytest.raises(ferro.InvalidQuery, match=message):
+            await Desk.where().update(employee=ada, employee_id=other)
+    with pytest.raises(ferro.InvalidQuery, match="both given"):
+        desk.model_copy(update={"employee": ada, "employee_id": ben.id})
+    assert await Desk.where().update(employee=ada, employee_id=ada.id) == 1
+    # As the body of a request may have it.
+    with pytest.raises(pydantic.ValidationError, match="is None, and `employee_id` is a key"):
+        Desk.model_validate({"employee": None, "employee_id": ada.id})
+    assert Desk.model_validate({"employee": None, "employee_id": None}) == Desk()
