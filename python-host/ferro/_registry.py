@@ -108,7 +108,8 @@ class Registry:
                         relations[table.name][edge.name] = edge
                         if back is not None:
                             way_back = _reversed(edge, back, table.links[edge.name])
-                            relations[edge.target.name].setdefault(back, way_back)
+                            known = relations[edge.target.name].setdefault(back, way_back)
+                            _check_inherited(table, edge, known)
                 for table in self._tables.values():
                     _check_back_references(table, relations[table.name])
                     table.relations = relations[table.name]
@@ -170,6 +171,17 @@ def _reversed(edge: Edge, name: str, link: Link) -> Edge:
     through = Through(edge.through.table, edge.through.target_fields, edge.through.source_fields)
     keys = tuple(it.name for it in edge.target.keys)
     return Edge(name, edge.target, edge.source, True, False, keys, through.source_fields, through)
+
+
+def _check_inherited(table: Table, edge: Edge, way_back: Edge) -> None:
+    """Refuse a relation that two models inherit whose way back has one name for both."""
+    other = way_back.target
+    if other is not table and other.links.get(edge.name) is table.links[edge.name]:
+        raise SchemaError(
+            f"relation `{table.label}.{edge.name}`: `{other.label}` inherits it too, and "
+            f"`{way_back}` is the way back of one: leave `related_name` out of the class that "
+            "both inherit from, or declare the relation in each with its own"
+        )
 
 
 def _check_back_references(table: Table, edges: dict[str, Edge]) -> None:

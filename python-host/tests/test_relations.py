@@ -243,6 +243,26 @@ class TestDeclaration:
             assert Wrong.__ferro_table__ is not None
             registry.remove(Wrong.__ferro_table__)
 
+    async def test_a_relation_that_two_models_inherit_has_no_name_for_both_ways_back(self) -> None:
+        class Owned(ferro.Model, abstract=True):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            owner: Relation[Owner] = ForeignKey(related_name="owned")
+
+        class Ring(Owned, table="rel_ring"):
+            pass
+
+        class Crown(Owned, table="rel_crown"):
+            pass
+
+        message = "`Crown.owner`: `Ring` inherits it too.*leave `related_name` out"
+        try:
+            with pytest.raises(ferro.SchemaError, match=message):
+                await Owner.all()
+        finally:
+            for model in (Ring, Crown):
+                assert model.__ferro_table__ is not None
+                registry.remove(model.__ferro_table__)
+
     async def test_a_target_that_there_is_not_is_named(self) -> None:
         class Lost(ferro.Model, table="rel_lost"):
             id: int | None = ferro.Field(default=None, primary_key=True)
