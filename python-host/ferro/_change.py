@@ -52,6 +52,8 @@ def _assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ..
     if isinstance(value, Expression):
         raise InvalidQuery(f"`{table.label}.{name}` is set to a value, not a condition")
     value = column.stored(table.validated(name, value))
+    if value is None and column.generated:
+        raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")
     parameter = ("parameter", f"{table.label}.{name}", column.kind, column.many)
     return parameter, (value,)
 

@@ -6,11 +6,11 @@ import decimal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ._expression import Expression
 from ._message import quoted
 from .exceptions import InvalidQuery, TypeMismatch, ValueOutOfRange
 
 if TYPE_CHECKING:
-    from ._expression import Expression
     from ._value import Value
 
 
@@ -68,22 +68,20 @@ class JsonValue:
         """Not the same; a part that is not there differs from every value."""
         if other is None:
             return self.is_not_null()
-        return self.as_type(type(other)).is_distinct_from(other)
+        return self._of_type([other]).is_distinct_from(other)
 
     def between(self, lower: object, upper: object) -> Expression:
         """From `lower` to `upper`, both included."""
-        types = {type(lower), type(upper)}
-        wider = float if types == {int, float} else type(lower)
-        return self.as_type(wider).between(lower, upper)
+        return self._of_type([lower, upper]).between(lower, upper)
 
     def in_(self, values: Iterable[object]) -> Expression:
-        """One of some values of one type; None among them means "or not there"."""
+        """One of some values of one type, or of numbers; None among them means "or not there"."""
         given, null = self._values(values)
         found = self._of_type(given).in_(given)
         return found | self.is_null() if null else found
 
     def not_in(self, values: Iterable[object]) -> Expression:
-        """None of some values of one type; None among them means "and there"."""
+        """None of some values of one type, or of numbers; None among them means "and there"."""
         given, null = self._values(values)
         found = self._of_type(given).not_in(given)
         return found & self.is_not_null() if null else found
@@ -134,7 +132,7 @@ class JsonValue:
 
     def coalesce(self, other: object) -> Value:
         """The value, or another one in place of a part that is not there."""
-        return self.as_type(type(other)).coalesce(other)
+        return self._of_type([other]).coalesce(other)
 
     def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
         values = listed(self._name, values)
@@ -142,28 +140,37 @@ class JsonValue:
         return given, len(given) < len(values)
 
     def _of_type(self, given: list[object]) -> Value:
-        """Read as the type of some values; of none, it does not matter."""
+        """Read as the type of some values, the wider of two; of none, it does not matter."""
+        if any(isinstance(it, (Expression, JsonValue)) for it in given):
+            raise untyped(self)
+        if {type(it) for it in given} == {int, float}:
+            return self.as_type(float)
         return self.as_type(type(given[0]) if given else str)
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        return self.is_null() if other is None else self.as_type(type(other)) == other
+        return self.is_null() if other is None else self._of_type([other]) == other
 
     def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return self.is_not_null() if other is None else self.as_type(type(other)) != other
+        return self.is_not_null() if other is None else self._of_type([other]) != other
 
     def __lt__(self, other: object) -> Expression:
-        return self.as_type(type(other)) < other
+        return self._of_type([other]) < other
 
     def __le__(self, other: object) -> Expression:
-        return self.as_type(type(other)) <= other
+        return self._of_type([other]) <= other
 
     def __gt__(self, other: object) -> Expression:
-        return self.as_type(type(other)) > other
+        return self._of_type([other]) > other
 
     def __ge__(self, other: object) -> Expression:
-        return self.as_type(type(other)) >= other
+        return self._of_type([other]) >= other
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def untyped(part: JsonValue) -> TypeMismatch:
+    """The error for a part of a document in the place of a value that has a type."""
+    return TypeMismatch(f"`{part!r}` has no type: say what it is read as, `as_type(int)`")
 
 
 def listed(name: str, values: Any) -> list[object]:

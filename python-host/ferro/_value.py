@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._argument import check
-from ._document import JsonValue, listed
+from ._document import JsonValue, listed, untyped
 from ._expression import Expression, Order, Shape, conditional
 from ._functions import Functions
 from ._message import nearest
@@ -331,6 +331,8 @@ class Value(Functions):
                 raise TypeMismatch(
                     f"`{self._name}` takes a `{members.__name__}`, and this is not one"
                 ) from None
+        if isinstance(value, JsonValue):
+            raise untyped(value)
         if isinstance(value, Expression):
             raise TypeMismatch(
                 f"`{self._name}` is compared with a value or a field, not with a condition"

@@ -225,6 +225,28 @@ class TestDocuments:
         assert await self.titles(data["size"].between(3, 4)) == ["a"]
         assert await self.titles(data["size"].between(3.5, 40)) == ["b"]
 
+    async def test_integers_among_floats_are_floats(self) -> None:
+        size: Any = Document.data["size"]  # type: ignore[attr-defined, index]
+        for values in ([3, 1.5], [1.5, 3]):
+            assert await self.titles(size.in_(values)) == ["a"]
+            assert await self.titles(size.not_in(values)) == ["b"]
+            assert await self.titles(size.between(*sorted(values))) == ["a"]
+
+    async def test_a_part_that_is_compared_with_a_field_is_read_as_a_type(self) -> None:
+        size: Any = Document.data["size"]  # type: ignore[attr-defined, index]
+        title: Any = Document.title
+        for compared in (
+            lambda: size > title,
+            lambda: title > size,
+            lambda: size.in_([title]),
+            lambda: size.between(1, title),
+            lambda: size.coalesce(title),
+            lambda: size == size,
+        ):
+            with pytest.raises(ferro.TypeMismatch, match=r"has no type: .* `as_type\(int\)`"):
+                compared()
+        assert await self.titles(size.as_type(int) > title.length()) == ["a", "b"]
+
     async def test_none_among_the_values_of_a_part_is_a_part_that_is_not_there(self) -> None:
         size: Any = Document.data["size"]  # type: ignore[attr-defined, index]
         for values in ([3, None], [None, 3]):

@@ -97,6 +97,8 @@ async def test_a_key_that_is_taken_away_is_no_change_to_save() -> None:
     for saving in (user.save(), User.bulk_update([user])):
         with pytest.raises(ferro.InvalidQuery, match=r"`User\.id`.*set to None.*model_copy"):
             await saving
+    with pytest.raises(ferro.InvalidQuery, match=r"key `User\.id` of stored rows is never None"):
+        await User.where(name="Ada").update(id=None)
     counter = (await Counter.create()).model_copy(update={"number": None})
     await counter.save()
     assert await Counter.select().count() == 2
