@@ -437,7 +437,7 @@ class TestIncluding:
         authors = await Author.select().include(posts=popular).order_by("id")
         titles = [[post.title for post in author.posts] for author in authors]
         assert titles == [["second", "first"], []]
-        with pytest.raises(ferro.InvalidQuery, match="has no limit"):
+        with pytest.raises(ferro.InvalidQuery, match="leave out `limit`"):
             Author.select().include(posts=popular.limit(1))
         assert await Author.get(ada.id) == ada
 
