@@ -134,6 +134,15 @@ class Plugin:
         """
         return await migrate_of(self._models, using, risk, dry_run)
 
+    def check(self, tenant: Tenant | Mapping[str, Any]) -> None:
+        """Raise `ConfigurationError` if a tenant's grants do not fit the plugin's models.
+
+        So does each call. But only here are the columns in `read` and `write` compared with those
+        of the models: one that is misspelt in `except` hides nothing, while a plugin may well do
+        without a column that is hidden from it.
+        """
+        _native.GuestGate.check(self._models, tenant_json(tenant))
+
     async def call(
         self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
     ) -> Any:

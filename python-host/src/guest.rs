@@ -61,6 +61,13 @@ impl Deadline {
 
 #[pymethods]
 impl GuestGate {
+    /// Raises what is wrong with a tenant's grants for some models, columns of none of them included.
+    #[staticmethod]
+    fn check(py: Python<'_>, models: &Models, tenant: &str) -> PyResult<()> {
+        let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
+        raise(py, tenant.check(&models.models))
+    }
+
     /// `tenant` is JSON, as an operator's file has it. Waits for a place and for a thread; the call's
     /// time runs from now. Resolves to the gate.
     #[staticmethod]
@@ -71,7 +78,7 @@ impl GuestGate {
         tenant: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
-        raise(py, tenant.check(&models.models))?;
+        raise(py, tenant.fits(&models.models))?;
         let after = tenant.limits.deadline;
         let at = Instant::now().checked_add(after).ok_or_else(|| {
             Error::new(ErrorKind::InvalidConfiguration, "the limit `deadline` is too long")

@@ -42,7 +42,7 @@ impl Gate {
             return Ok(Self(ferro_session::Gate::trusted(databases, models)));
         };
         let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
-        raise(py, tenant.check(&models))?;
+        raise(py, tenant.fits(&models))?;
         Ok(Self(ferro_session::Gate::scoped(databases, models, Arc::new(tenant))))
     }
 

@@ -558,3 +558,19 @@ async def test_what_fails_for_a_tenant_does_not_fill_the_log(
     (record,) = (it for it in caplog.records if it.name == "ferro.native")
     assert record.levelno == logging.INFO
     assert "kind=unique-violation" in record.getMessage()
+
+
+async def test_t1_a_misspelt_column_is_found_where_a_tenant_is_checked(atlas: ferro.Plugin) -> None:
+    def of(*columns: str) -> ferro.Tenant:
+        table = ferro.TableGrant(read={"except": list(columns)})
+        return ferro.Tenant("acme", grants={"app": ferro.Grant(tables={"city": table})})
+
+    atlas.check(of("population"))
+    atlas.check({"name": "nobody"})
+    with pytest.raises(ferro.ConfigurationError, match="names column `populaton`"):
+        atlas.check(of("populaton"))
+    missing = ferro.TableGrant(filters={"planet": "Mars"})
+    with pytest.raises(ferro.ConfigurationError, match="`planet`"):
+        atlas.check(ferro.Tenant("a", grants={"app": ferro.Grant(tables={"city": missing})}))
+    # A call goes on: the plugin may do without a column that is hidden from it.
+    await atlas.call("top-cities", "FR", 1, tenant=of("of_later"))

@@ -82,7 +82,11 @@ impl Run {
         let plugin = load(host, &self.plugin).await?;
         let call = self.call.as_deref().map(|call| plugin.parse_call(call)).transpose();
         let call = call.map_err(|error| Failure::new(Stage::Usage, error))?;
-        tenant.check(plugin.models()).map_err(|error| Failure::new(Stage::Usage, error))?;
+        tenant.fits(plugin.models()).map_err(|error| Failure::new(Stage::Usage, error))?;
+        if let Err(error) = tenant.check(plugin.models()) {
+            // The plugin may do without a column that is hidden from it.
+            tracing::warn!("{}", error.message);
+        }
         for connection in connections {
             connection.open(host.databases()).await?;
         }

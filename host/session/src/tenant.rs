@@ -75,19 +75,32 @@ impl Tenant {
         self
     }
 
-    /// Checks that every grant fits the models of a plugin. What fails here fails again when a call
-    /// opens a session, but there only the operator's log says why. Columns to read and to write are
-    /// checked here alone: a misspelt one that is excepted hides nothing.
+    /// Whether every grant fits the models of a plugin. What fails here fails again when a call opens
+    /// a session, but there only the operator's log says why.
     ///
     /// # Errors
     ///
     /// `invalid-configuration`, if a filter has no value, or one that its column cannot have; if a
-    /// model lacks the column of a filter, or one that is named in `read` or `write`; if a grant names
-    /// a table twice.
+    /// model lacks the column of a filter; if a grant names a table twice.
+    pub fn fits(&self, models: &Models) -> Result<(), Error> {
+        self.for_each_grant(|grant| Policy::new(grant, models.schema()).map(drop))
+    }
+
+    /// The same, and whether the models have all columns to read and to write: one that is misspelt in
+    /// `except` hides nothing. For an operator to look at; a plugin may well do without a column that
+    /// is hidden from it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tenant::fits`], and `invalid-configuration` for such a column.
     pub fn check(&self, models: &Models) -> Result<(), Error> {
+        self.fits(models)?;
+        self.for_each_grant(|grant| check_columns(grant, models.schema()))
+    }
+
+    fn for_each_grant(&self, look: impl Fn(&Grant) -> Result<(), Error>) -> Result<(), Error> {
         for (label, grant) in &self.grants {
-            let policy = Policy::new(grant, models.schema());
-            policy.and_then(|_| check_columns(grant, models.schema())).map_err(|error| Error {
+            look(grant).map_err(|error| Error {
                 message: format!(
                     "the grant of `{}` for `{label}` is not valid: {error}",
                     self.name
