@@ -196,8 +196,14 @@ def column_of(
 def _structure(where: str, annotation: Any) -> Structure | None:
     """What turns a document into a value, where it is more than JSON has types for."""
     parts, is_plain, has_any_keys = [annotation], True, False
+    seen: list[Any] = [pydantic.JsonValue]
     while parts:
-        part = without_metadata(parts.pop())
+        part = parts.pop()
+        # An alias of types may be about itself.
+        if any(part is it for it in seen):
+            continue
+        seen.append(part)
+        part = without_metadata(part)
         origin, arguments = typing.get_origin(part), typing.get_args(part)
         if has_shape(part):
             is_plain = False

@@ -7,12 +7,13 @@ import datetime
 import enum
 import json
 import math
+import sys
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Optional
 
 import pydantic
 import pytest
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 import ferro
 
@@ -416,3 +417,29 @@ async def test_documents_are_compared_as_they_are_stored(dialect: str) -> None:
         await Loose.where(street={"nam": "typo"}).all()
     with pytest.raises(ferro.TypeMismatch):
         await Loose.where(Loose.levels.contains(object())).all()
+
+
+def about_itself() -> Any:
+    """`type Tree = dict[str, Tree] | int`, made by hand before Python 3.12."""
+    if sys.version_info >= (3, 12):
+        made: dict[str, Any] = {}
+        exec("type Tree = dict[str, Tree] | int", made)
+        return made["Tree"]
+    alias: Any = TypeAliasType("Tree", int)
+    object.__setattr__(alias, "__value__", dict[str, alias] | int)
+    return alias
+
+
+Tree = about_itself()
+
+
+class Wood(ferro.Model, table="documents_wood"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    tree: dict[str, Tree] = ferro.Field(default={})
+    data: dict[str, pydantic.JsonValue] = ferro.Field(default={})
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_type_that_is_about_itself_is_a_document() -> None:
+    made = await Wood.create(tree={"a": {"b": 1}}, data={"a": [1, {"b": None}]})
+    assert await Wood.get(made.id) == made
