@@ -64,11 +64,18 @@ class Unloaded:
     def __await__(self) -> Generator[Any, Any, Any]:
         return load_row(self._row, self._edge).__await__()
 
+    def __bool__(self) -> Literal[True]:
+        if self._edge.holds_key:
+            return True
+        raise self._error("so it is not known whether there is a row")
+
     def __getattr__(self, name: str) -> Any:
+        raise self._error(f"so it has no `{name}` yet")
+
+    def _error(self, why: str) -> NotLoaded:
         edge = self._edge
-        raise NotLoaded(
-            f"`{edge}` is not loaded, so it has no `{name}` yet: `await` it, or query with "
-            f'`.include("{edge.name}")`'
+        return NotLoaded(
+            f'`{edge}` is not loaded, {why}: `await` it, or query with `.include("{edge.name}")`'
         )
 
     def __repr__(self) -> str:

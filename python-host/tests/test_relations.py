@@ -388,6 +388,8 @@ class TestFollowing:
         profile = await Profile.create(bio="poet", author=ada)
         assert await ada.profile == profile
         assert await ben.profile is None
+        with pytest.raises(ferro.NotLoaded, match="not known whether there is a row: `await` it"):
+            bool(ben.profile)
         included = await Author.select().include("profile").get(ben.id)
         assert not included.profile, "it is known now"
 
