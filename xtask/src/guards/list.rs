@@ -311,10 +311,26 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P5",
         file: "host/session/src/gate.rs",
-        line: "fence.settings.entry(name.to_owned()).or_insert_with(|| milliseconds(time));",
-        without: "fence.settings.entry(name.to_owned()).or_insert_with(|| milliseconds(time * 0));",
+        line: "Some(limits) => database.fenced(timed(fence, limits)),",
+        without: "Some(_) => database.fenced(fence),",
         target: "gate",
         tests: "p5_postgres",
+    },
+    Guard {
+        promise: "P5",
+        file: "host/driver/src/fence.rs",
+        line: "WHEN pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)'",
+        without: "WHEN false AND has_function_privilege('pg_catalog.set_config(text,text,boolean)'",
+        target: "fence",
+        tests: "r2_roles",
+    },
+    Guard {
+        promise: "P5",
+        file: "host/driver/src/sqlite/handle/patterns.rs",
+        line: "if count % STEPS == 1 && memory::is_stopped() {",
+        without: "if count % STEPS == 1 && memory::is_stopped() && count == 0 {",
+        target: "sqlite",
+        tests: "p5_a_pattern",
     },
     Guard {
         promise: "T2",
