@@ -98,7 +98,7 @@ class RelationExpression:
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         key = self._key_of(other)
-        if None in key:
+        if any(it is None for it in key):
             return self.is_null()
         if self._edge.holds_key:
             pairs = zip(self._edge.source_fields, key, strict=True)
@@ -124,7 +124,7 @@ class RelationExpression:
         from ._loaded import NoRow, Unloaded, key_unloaded
 
         edge = self._edge
-        if isinstance(other, (Expression, RelationExpression)):
+        if isinstance(other, (Expression, JsonValue, RelationExpression)):
             hint = f", as `{edge.source_fields[0]}`" if edge.holds_key else ""
             raise InvalidQuery(
                 f"`{edge}` is compared with a row or a key, not with `{other!r}`: compare the "

@@ -42,23 +42,30 @@ async def test_workers_take_different_rows(dialect: str) -> None:
 async def test_who_does_not_wait_is_busy_and_who_waits_sees_the_change(dialect: str) -> None:
     if dialect == "sqlite":
         pytest.skip("SQLite locks no rows")
-    locked = asyncio.Event()
+    locked, released = asyncio.Event(), asyncio.Event()
 
     async def change() -> None:
         async with ferro.transaction():
             ada = await User.where(name="Ada").for_update().one()
             locked.set()
-            await asyncio.sleep(0.1)
+            await released.wait()
             ada.age = 7
             await ada.save()
+
+    async def read() -> int | None:
+        async with ferro.transaction():
+            return (await User.where(name="Ada").for_update().one()).age
 
     changing = asyncio.create_task(change())
     await locked.wait()
     with pytest.raises(ferro.BusyError):
         async with ferro.transaction():
             await User.where(name="Ada").for_update(nowait=True).all()
-    async with ferro.transaction():
-        assert (await User.where(name="Ada").for_update().one()).age == 7
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.05)
+    assert not reading.done()
+    released.set()
+    assert await reading == 7
     await changing
 
 

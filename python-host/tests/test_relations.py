@@ -13,6 +13,7 @@ import pytest
 import ferro
 from ferro import BackRef, ForeignKey, ManyToMany, Relation
 from ferro._registry import registry
+from models import Document
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -689,6 +690,9 @@ class TestFiltering:
         for wrong in (lambda c: c.author == c.post, lambda c: c.author == c.post_id):
             with pytest.raises(ferro.InvalidQuery, match="the fields that hold the keys, as"):
                 Comment.where(wrong)
+        part: Any = Document.data["id"]  # type: ignore[index]
+        with pytest.raises(ferro.InvalidQuery, match="not with `<part Document.data"):
+            Post.where(lambda p: p.author == part)
         with pytest.raises(ferro.InvalidQuery, match="not with `<relation Comment.post>`"):
             Comment.where(lambda c: c.author == c.post)
         with pytest.raises(ferro.InvalidQuery, match=r"holds no key.*`profile\.id\.in_\(…\)`"):

@@ -85,7 +85,7 @@ impl Run {
         tenant.fits(plugin.models()).map_err(|error| Failure::new(Stage::Usage, error))?;
         if let Err(error) = tenant.check(plugin.models()) {
             // The plugin may do without a column that is hidden from it.
-            tracing::warn!("{}", error.message);
+            eprintln!("warning: {}", error.message);
         }
         for connection in connections {
             connection.open(host.databases()).await?;

@@ -147,6 +147,18 @@ fn run_reads_tenants_from_files() {
 }
 
 #[test]
+fn run_warns_of_columns_that_the_plugin_does_not_have() {
+    let folder = Folder::new();
+    let file = folder.path("tenants.toml");
+    let grant = "[acme.grants.app.tables.note]\nread = { except = [\"bodyy\"] }\n";
+    std::fs::write(&file, grant).unwrap();
+    let output = ferro(&["run", probe(), "--tenant", &file, "calls()"]);
+    assert_eq!(text(&output.stdout), "1\n", "{output:?}");
+    let warning = text(&output.stderr);
+    assert!(warning.starts_with("warning: ") && warning.contains("`bodyy`"), "{output:?}");
+}
+
+#[test]
 fn run_meters_fuel_for_a_tenant_that_has_little() {
     let folder = Folder::new();
     let file = folder.path("tenants.toml");

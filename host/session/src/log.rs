@@ -27,9 +27,11 @@ pub fn escape_line(text: &str) -> String {
 
 /// The beginning of a text, as a part of one line.
 pub(crate) fn excerpt(text: &str) -> String {
-    let end = text.floor_char_boundary(LONGEST);
-    let mut excerpt = escape_line(&text[..end]);
-    if end < text.len() {
+    let beginning = &text[..text.floor_char_boundary(LONGEST)];
+    let mut excerpt = escape_line(beginning);
+    let end = excerpt.floor_char_boundary(LONGEST);
+    if end < excerpt.len() || beginning.len() < text.len() {
+        excerpt.truncate(end);
         excerpt.push('…');
     }
     excerpt
@@ -48,6 +50,8 @@ mod tests {
     #[test]
     fn long_texts_are_cut_between_characters() {
         assert_eq!(excerpt("a\n"), "a\\n");
+        let escaped = excerpt(&"\u{1b}".repeat(LONGEST));
+        assert!(escaped.len() <= LONGEST + '…'.len_utf8() && escaped.ends_with('…'));
         assert_eq!(excerpt(&"é".repeat(LONGEST)), "é".repeat(LONGEST / 2) + "…");
         assert_eq!(
             excerpt(&format!("a{}", "é".repeat(LONGEST))).len(),

@@ -59,7 +59,7 @@ pub(super) fn extras(sql: &str) -> Vec<String> {
     };
     // Conditions and calculations are kept whole, or told of elsewhere.
     let (mut depth, mut skipped) = (0_usize, None);
-    let mut before = String::new();
+    let [mut earlier, mut before] = [String::new(), String::new()];
     for (_, token) in Tokens::of(sql, Dialect::Sqlite).filter(|(_, it)| !is_space(it)) {
         let word = token.to_ascii_uppercase();
         match (word.as_str(), before.as_str()) {
@@ -76,7 +76,7 @@ pub(super) fn extras(sql: &str) -> Vec<String> {
             _ if skipped.is_some() => {}
             ("STRICT", ")" | ",") if depth == 0 => add(word.clone()),
             ("ABORT", "CONFLICT") => {}
-            (_, "CONFLICT") if depth > 0 => add(format!("ON CONFLICT {word}")),
+            (_, "CONFLICT") if earlier == "ON" => add(format!("ON CONFLICT {word}")),
             ("DEFERRED", "INITIALLY") => add("DEFERRABLE INITIALLY DEFERRED".to_owned()),
             (_, "COLLATE") if depth > 0 => {
                 let name = bare(token).to_ascii_uppercase();
@@ -86,7 +86,7 @@ pub(super) fn extras(sql: &str) -> Vec<String> {
             }
             _ => {}
         }
-        before = word;
+        (earlier, before) = (before, word);
     }
     extras
 }
@@ -287,7 +287,8 @@ mod tests {
             extras(sql),
             ["COLLATE NOCASE", "ON CONFLICT IGNORE", "DEFERRABLE INITIALLY DEFERRED", "STRICT"]
         );
-        for plain in ["", "(", ")", "CREATE TABLE strict (a INT, strict INT) -- strict"] {
+        let names = "CREATE TABLE strict (a INT, strict INT, conflict TEXT) -- strict";
+        for plain in ["", "(", ")", names] {
             assert!(extras(plain).is_empty(), "{plain}");
         }
     }
