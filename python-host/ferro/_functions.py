@@ -137,13 +137,10 @@ class Functions(Expression):
         datetime, in UTC; the first day of the year or month of a date.
 
         Example:
-            >>> import datetime
             >>> import ferro
-            >>> class Visit(ferro.Model, table="doc_visit"):
-            ...     id: int | None = ferro.Field(default=None, primary_key=True)
-            ...     at: datetime.datetime
-            >>> month = Visit.at.truncate("month")
-            >>> per_month = Visit.select().group_by(month).values(month=month, n=ferro.count())
+            >>> def per_month(model: Any) -> ferro.Select[Any]:
+            ...     month = model.created_at.truncate("month")
+            ...     return model.select().group_by(month).values(month=month, n=ferro.count())
         """
         check_choice(InvalidQuery, "part", part, _PARTS)
         return self._call(f"truncate-{part}", self._kind)
