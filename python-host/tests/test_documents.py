@@ -346,7 +346,11 @@ async def test_what_json_has_no_type_for_comes_back_as_it_was(
 
 
 async def test_what_no_json_is_made_of_is_refused_in_them_too() -> None:
-    for name, value in (("floats", {"a": math.nan}), ("by_number", {"x": "y"}), ("pairs", [(1,)])):
+    for name, value in (
+        ("floats", {"a": math.nan}),
+        ("by_number", {"x": "y"}),
+        ("pairs", [(1, 2, 3)]),
+    ):
         row = Loose()
         setattr(row, name, value)
         with pytest.raises(ferro.TypeMismatch, match=f"`{name}`|`Loose.{name}`"):
