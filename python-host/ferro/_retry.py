@@ -63,15 +63,14 @@ async def retry(
         raise TransactionError(
             "inside of a transaction nothing can be run again: call `ferro.retry` outside of it"
         )
-    pause = _PAUSE
-    for _ in range(attempts - 1):
+    pause, left = _PAUSE, attempts
+    while True:
+        left -= 1
         try:
             async with transaction(using=using, isolation=isolation, immediate=immediate):
                 return await work()
         except FerroError as error:
-            if not error.retryable:
+            if not error.retryable or left == 0:
                 raise
         await asyncio.sleep(random.random() * pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-    async with transaction(using=using, isolation=isolation, immediate=immediate):
-        return await work()

@@ -2,7 +2,7 @@
 
 use ferro_host::{ErrorKind, Val};
 
-use crate::support::{BACKENDS, Backend, bench, host_and_probe, tenant};
+use crate::support::{BACKENDS, Backend, bench, host_and_probe, insert_note, tenant};
 
 mod world {
     wasmtime::component::bindgen!({
@@ -120,24 +120,9 @@ async fn a_call_that_does_not_fit_names_what_would() {
 
 #[tokio::test]
 async fn an_application_runs_a_plugins_models_natively() {
-    use ferro_wit::query::{Insert, Query, RowSource, Statement};
-
     let bench = bench(Backend::Sqlite).await;
     let session = bench.host.session("app", bench.plugin.models()).unwrap();
-    let insert = Insert {
-        model: "note".into(),
-        fields: vec!["body".into()],
-        source: RowSource::Parameters,
-        conflict: None,
-        returning: None,
-    };
-    let query = Query {
-        nodes: vec![],
-        selects: vec![],
-        common: vec![],
-        statement: Statement::Insert(insert),
-    };
     let session: Box<dyn ferro_wit::Session> = Box::new(session);
-    assert_eq!(session.execute(query, vec!["native".into()]).await.unwrap(), 1);
+    assert_eq!(session.execute(insert_note(), vec!["native".into()]).await.unwrap(), 1);
     assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["native"])"#);
 }

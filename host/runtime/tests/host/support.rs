@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ferro_build::Target;
 use ferro_host::{ConnectOptions, Database, Grant, Host, HostOptions, Limits, Plugin, Tenant};
+use ferro_wit::query::{Insert, Query, RowSource, Statement};
 
 /// The component of the test plugin.
 pub(crate) fn probe() -> &'static Path {
@@ -60,6 +61,18 @@ pub(crate) async fn bench(backend: Backend) -> Bench {
 }
 
 /// A tenant that may do everything in `app`, within limits that a test can wait for.
+/// Inserts a note of the probe's with the body that is passed.
+pub(crate) fn insert_note() -> Query {
+    let insert = Insert {
+        model: "note".into(),
+        fields: vec!["body".into()],
+        source: RowSource::Parameters,
+        conflict: None,
+        returning: None,
+    };
+    Query { nodes: vec![], selects: vec![], common: vec![], statement: Statement::Insert(insert) }
+}
+
 pub(crate) fn tenant() -> Arc<Tenant> {
     tenant_with(Limits { deadline: Duration::from_secs(30), ..Limits::default() })
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use ferro_host::{ErrorKind, Grant, TableGrant, Tenant};
-use ferro_wit::query::{Insert, Query, RowSource, Statement};
 
-use crate::support::{BACKENDS, bench};
+use crate::support::{BACKENDS, bench, insert_note};
 
 #[tokio::test]
 async fn each_tenant_has_what_it_is_granted() {
@@ -53,17 +52,6 @@ async fn an_application_works_for_a_tenant_within_its_filters() {
         drop(session);
         bench.at_rest().await;
     }
-}
-
-fn insert_note() -> Query {
-    let insert = Insert {
-        model: "note".into(),
-        fields: vec!["body".into()],
-        source: RowSource::Parameters,
-        conflict: None,
-        returning: None,
-    };
-    Query { nodes: vec![], selects: vec![], common: vec![], statement: Statement::Insert(insert) }
 }
 
 #[tokio::test]
