@@ -69,7 +69,7 @@ async def of_a_query(make: Callable[[Any], Coroutine[Any, Any, Any]]) -> float:
     from subjects.ferro import Person
 
     import ferro
-    from ferro._engine import engine
+    from ferro._connections.engine import engine
 
     class NoDriver:
         async def fetch_instances(self, *_: object) -> list[Any]:

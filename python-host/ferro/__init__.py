@@ -21,10 +21,8 @@ from __future__ import annotations
 import importlib as _importlib
 import typing as _typing
 
-from ._case import case
-from ._config import PoolConfig, SqliteConfig
-from ._connected import Connected
-from ._engine import (
+from ._connections.config import PoolConfig, SqliteConfig
+from ._connections.engine import (
     PoolStats,
     check_connection,
     connect,
@@ -33,27 +31,29 @@ from ._engine import (
     reset_engine,
     set_default_connection,
 )
-from ._expression import Expression
-from ._field import Field
-from ._identity import session
-from ._lifespan import lifespan
-from ._loaded import NoRow
-from ._migration import Migration, MigrationStep
-from ._model import Model
-from ._related import RelatedRows
-from ._relation import BackRef, ForeignKey, ManyToMany, Relation
-from ._retry import retry
-from ._scope import scope
-from ._select import Select
-from ._sql import execute, fetch_all, fetch_one
-from ._tables import create_tables, migrate
-from ._transaction import (
+from ._connections.lifespan import lifespan
+from ._connections.retry import retry
+from ._connections.scope import scope
+from ._connections.sql import execute, fetch_all, fetch_one
+from ._connections.transaction import (
     Transaction,
     connection_context,
     disconnect,
     transaction,
 )
-from ._value import col, count
+from ._expressions.case import case
+from ._expressions.expression import Expression
+from ._expressions.value import col, count
+from ._models.connected import Connected
+from ._models.field import Field
+from ._models.model import Model
+from ._queries.select import Select
+from ._relations.loaded import NoRow
+from ._relations.related import RelatedRows
+from ._relations.relation import BackRef, ForeignKey, ManyToMany, Relation
+from ._rows.identity import session
+from ._tables.create import create_tables, migrate
+from ._tables.migration import Migration, MigrationStep
 from .exceptions import (
     AuthenticationError,
     BusyError,
@@ -98,9 +98,9 @@ from .exceptions import (
 )
 
 if _typing.TYPE_CHECKING:
-    from ._plugin import Plugin
-    from ._tenant import Grant, TableGrant, Tenant
-    from ._usage import CallUsage, Outcome
+    from ._plugins.plugin import Plugin
+    from ._plugins.tenant import Grant, TableGrant, Tenant
+    from ._plugins.usage import CallUsage, Outcome
 
 __all__ = [
     "AuthenticationError",
@@ -191,12 +191,12 @@ __all__ = [
 
 # What only programs with tenants need, and takes a while to import: imported when asked for.
 _OF_TENANTS = {
-    "CallUsage": "._usage",
-    "Grant": "._tenant",
-    "Outcome": "._usage",
-    "Plugin": "._plugin",
-    "TableGrant": "._tenant",
-    "Tenant": "._tenant",
+    "CallUsage": "._plugins.usage",
+    "Grant": "._plugins.tenant",
+    "Outcome": "._plugins.usage",
+    "Plugin": "._plugins.plugin",
+    "TableGrant": "._plugins.tenant",
+    "Tenant": "._plugins.tenant",
 }
 
 # Who checks types knows all names; with this, a misspelt one would be one, too.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 import ferro
-from ferro._engine import engine
+from ferro._connections.engine import engine
 
 _POSTGRES = "FERRO_TEST_POSTGRES_URL"
 

@@ -21,9 +21,10 @@ import pytest
 
 import ferro
 from conftest import eventually
-from ferro import _native, _table
-from ferro._engine import engine
-from ferro._registry import registry
+from ferro import _native
+from ferro._connections.engine import engine
+from ferro._tables import table as tables
+from ferro._tables.registry import registry
 from models import Counter, User
 
 
@@ -229,14 +230,14 @@ async def test_a_model_that_a_thread_defines_while_others_are_checked_is_known_a
 
 
 def test_what_is_kept_is_kept_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_table, "_MOST_KEPT", 50)
+    monkeypatch.setattr(tables, "_MOST_KEPT", 50)
     known: dict[int, int] = {}
     faults: list[BaseException] = []
 
     def keep(first: int) -> None:
         try:
             for number in range(first, first + 50_000):
-                _table.keep(known, number, number)
+                tables.keep(known, number, number)
         except (KeyError, RuntimeError) as error:
             faults.append(error)
 
@@ -595,7 +596,7 @@ def test_y2_the_interpreter_exits_cleanly_with_models_that_are_still_held(tmp_pa
 def test_y2_a_fork_that_takes_place_while_a_plan_is_made_exits() -> None:
     done = run("""
         import asyncio, os, signal, sys, ferro
-        from ferro._compiler import compiler
+        from ferro._core.compiler import compiler
         asyncio.run(ferro.connect("sqlite::memory:"))
         with compiler._lock:
             child = os.fork()
@@ -611,7 +612,7 @@ def test_y2_a_fork_that_takes_place_while_a_plan_is_made_exits() -> None:
 def test_y2_the_interpreter_exits_while_a_daemon_thread_makes_a_plan() -> None:
     done = run("""
         import asyncio, sys, threading, time, ferro
-        from ferro._compiler import compiler
+        from ferro._core.compiler import compiler
         class Note(ferro.Model):
             id: int = ferro.Field(primary_key=True)
         class EndsSlowly:

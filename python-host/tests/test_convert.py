@@ -11,8 +11,8 @@ import pytest
 from wasmtime import wat2wasm
 from wasmtime.component import Component, FuncType, ValType
 
-from ferro._convert import Mismatch, lift, lower
-from ferro._wasm import plugin_engine
+from ferro._core.wasm import plugin_engine
+from ferro._plugins.convert import Mismatch, lift, lower
 
 COMPONENT = """
     (component

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 import ferro
-from ferro._registry import registry
+from ferro._tables.registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._registry import registry
+from ferro._tables.registry import registry
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._registry import registry
+from ferro._tables.registry import registry
 
 
 class Level(enum.Enum):

@@ -10,9 +10,9 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, Relation
+from ferro._expressions.value import Value
 from ferro._foreign import LOOKUPS, WORDS
-from ferro._select import Select
-from ferro._value import Value
+from ferro._queries.select import Select
 from models import Document, User
 
 users: Any = User

@@ -11,8 +11,8 @@ import pydantic
 import pytest
 
 import ferro
-from ferro._column import column_of
-from ferro._registry import registry
+from ferro._tables.column import column_of
+from ferro._tables.registry import registry
 from models import User
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._compiler import Compiler, compiler
+from ferro._core.compiler import Compiler, compiler
 from ferro._message import naming_fields
 from models import User
 

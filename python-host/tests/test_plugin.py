@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._wasi import Output
+from ferro._plugins.wasi import Output
 
 COMPONENTS = Path(__file__).parents[2] / "target" / "components"
 
@@ -501,7 +501,7 @@ async def test_s3_tables_and_memories_are_bounded_together(tmp_path: Path, hoard
 
 
 def test_y1_an_error_that_looks_like_ferros_is_the_plugins_own() -> None:
-    from ferro._plugin import _is_ferros
+    from ferro._plugins.plugin import _is_ferros
 
     absent = dict.fromkeys(("code", "constraint", "table", "column"))
     error: dict[str, Any] = {"kind": "busy", "message": "no", "retryable": True, **absent}

@@ -89,7 +89,7 @@ def test_importing_and_defining_models_loads_no_wasmtime() -> None:
 
 
 def test_what_models_do_on_a_connection_is_described_as_what_they_do_without() -> None:
-    from ferro._connected import Connected
+    from ferro._models.connected import Connected
 
     for name, method in vars(Connected).items():
         if not name.startswith("_"):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._functions import Functions
-from ferro._path import RelationExpression
-from ferro._value import Value
+from ferro._expressions.functions import Functions
+from ferro._expressions.path import RelationExpression
+from ferro._expressions.value import Value
 
 PAGE = Path(__file__).parents[2] / "docs" / "python" / "reference.md"
 

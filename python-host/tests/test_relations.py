@@ -12,7 +12,7 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, ManyToMany, Relation
-from ferro._registry import registry
+from ferro._tables.registry import registry
 from models import Document
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -73,10 +73,10 @@ class Thing(ferro.Model, table="rel_thing"):
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The statements of queries that were handed to the native module, one call for each."""
-    from ferro import _select
+    from ferro._queries import select
 
     made: list[str] = []
-    session = _select.session
+    session = select.session
 
     class Noted:
         def __init__(self, session: Any) -> None:
@@ -90,7 +90,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         label, found = session(using)
         return label, Noted(found)
 
-    monkeypatch.setattr(_select, "session", noted)
+    monkeypatch.setattr(select, "session", noted)
     return made
 
 

@@ -12,8 +12,8 @@ import pytest
 import ferro
 import models
 from ferro import ForeignKey
-from ferro._connected import table_of
-from ferro._registry import registry
+from ferro._models.connected import table_of
+from ferro._tables.registry import registry
 from models import User
 
 

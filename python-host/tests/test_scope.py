@@ -10,8 +10,8 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, Relation
-from ferro._connected import table_of
-from ferro._registry import registry
+from ferro._models.connected import table_of
+from ferro._tables.registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
 

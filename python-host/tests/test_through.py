@@ -8,7 +8,7 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, ManyToMany, Relation
-from ferro._registry import registry
+from ferro._tables.registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
 

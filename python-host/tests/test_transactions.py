@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._connected import table_of
-from ferro._registry import registry
-from ferro._table import Table
-from ferro._transaction import current
+from ferro._connections.transaction import current
+from ferro._models.connected import table_of
+from ferro._tables.registry import registry
+from ferro._tables.table import Table
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")

@@ -1,0 +1,358 @@
+"""The connections of this process: opened, measured and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from .. import _native
+from .._argument import check
+from .._message import quoted
+from .._tables.migration import migrate_database
+from .._tables.registry import registry
+from ..exceptions import ConfigurationError, FerroError
+from .config import PoolConfig, SqliteConfig, check_config
+from .nesting import Nesting
+from .scope import Scope
+
+_log = logging.getLogger("ferro.migrate")
+
+THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
+
+contexts: Nesting[str] = Nesting("ferro_connection")
+"""The connections that blocks of `connection_context` have chosen."""
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """What the connections of a pool do now.
+
+    Example:
+        >>> PoolStats(size=3, idle=2, acquired=1, waiting=0, max=10).acquired
+        1
+    """
+
+    size: int
+    """Connections that are open."""
+    idle: int
+    """Those that nobody uses."""
+    acquired: int
+    """Those in use."""
+    waiting: int
+    """Callers in line."""
+    max: int
+    """The most connections there may be."""
+
+
+class Engine:
+    """All connections, and which of them is the default."""
+
+    def __init__(self) -> None:
+        self.databases = _native.Databases(THREADS // 2)
+        self._labels: set[str] = set()
+        self._opening: set[str] = set()
+        """Labels of connections that are on their way."""
+        self._default: str | None = None
+        self._gate: _Gate | None = None
+        self.streams: Counter[tuple[asyncio.Task[Any] | None, str]] = Counter()
+        """How many streams that each task has begun go on, by the connection."""
+
+    async def connect(
+        self,
+        url: str,
+        name: str | None,
+        default: bool,
+        pool: PoolConfig,
+        sqlite: SqliteConfig,
+        auto_migrate: bool,
+    ) -> None:
+        """Open a connection. It is there for others when all of it is done, or not at all."""
+        label = label_for(name)
+        if label in self._opening:
+            raise ConfigurationError(
+                f"the label `{label}` is taken: disconnect it first, or use another"
+            )
+        self._opening.add(label)
+        try:
+            # The first time, the compiler has to be loaded: not on the event loop, and while the
+            # database is waited for.
+            loading = asyncio.get_running_loop().run_in_executor(None, registry.load)
+            # Where the database refuses, nobody else asks what became of it.
+            loading.add_done_callback(lambda it: it.cancelled() or it.exception())
+            await self._close_unknown(label)
+            await self.databases.connect(label, url, pool, sqlite)
+            await loading
+            if auto_migrate:
+                await self._migrate(label)
+        except BaseException:
+            # Who was cancelled may have a connection all the same.
+            await self._close_unknown(label)
+            raise
+        finally:
+            self._opening.discard(label)
+        self._forget(label)
+        self._labels.add(label)
+        if default or name is None:
+            self._default = label
+
+    async def _migrate(self, label: str) -> None:
+        """Give a database what the models say, and log what that would lose."""
+        models = registry.models()
+        migration = await migrate_database(self.databases, label, models, "blocking")
+        for step in migration.left:
+            _log.warning(
+                "connection `%s`: left, as %s: %s (`ferro.migrate(risk='destructive')` does it)",
+                label,
+                step.reason,
+                step.description,
+            )
+
+    async def _close_unknown(self, label: str) -> None:
+        """Close a connection that was opened for nobody."""
+        if label in self.databases.labels() and label not in self._labels:
+            await self.databases.disconnect(label)
+
+    async def disconnect(self, name: str | None) -> None:
+        """Close a connection, or the default one."""
+        label = self.label(name)
+        self._labels.discard(label)
+        self._forget(label)
+        if self._default == label:
+            self._default = None
+        await self.databases.disconnect(label)
+
+    def select(self, name: str) -> None:
+        """Make a connection the default one."""
+        self._default = self.label(name)
+
+    def reset(self) -> None:
+        """Forget all connections; they are closed behind the scenes."""
+        self.databases = _native.Databases(THREADS // 2)
+        self._labels.clear()
+        self._opening.clear()
+        self._default = None
+        self._gate = None
+        self.streams.clear()
+
+    def labels(self) -> list[str]:
+        """The labels of all connections, sorted."""
+        return sorted(self._labels)
+
+    def label(self, name: str | None) -> str:
+        """The label of a connection that exists."""
+        check(ConfigurationError, name=(name, str, None))
+        label = self._chosen(name)
+        if label is not None and label in self._labels:
+            return label
+        known = quoted(self.labels()) or "none"
+        if label is None:
+            raise ConfigurationError(
+                "there is no default connection: call `ferro.connect(url)` first, or name one "
+                f"with `using` (connected: {known})"
+            )
+        raise ConfigurationError(f"there is no connection `{label}` (connected: {known})")
+
+    def _chosen(self, name: str | None) -> str | None:
+        """The connection that is named, else that of the block around, else the default one."""
+        return (contexts.current() or self._default) if name is None else name
+
+    def open(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
+        """A session outside of any transaction, in which one can begin, and its label."""
+        label = self.label(name)
+        if scope is not None:
+            return label, scope.gate(self.databases).open(label)
+        return label, self._current().gate.open(label)
+
+    def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
+        """A session for a single statement, and its label."""
+        gate = self._gate
+        if scope is None and gate is not None and gate.version == registry.version:
+            known = self._chosen(name)
+            session = None if known is None else gate.shared.get(known)
+            if known is not None and session is not None:
+                return known, session
+        label = self.label(name)
+        if scope is not None:
+            return self.open(label, scope)
+        gate = self._current()
+        session = gate.shared[label] = gate.gate.open(label)
+        return label, session
+
+    def _current(self) -> _Gate:
+        """The gate that knows the models of now."""
+        gate = self._gate
+        if gate is None or gate.version != registry.version:
+            version, models = registry.versioned()
+            gate = self._gate = _Gate(version, _native.Gate(self.databases, models, None), {})
+        return gate
+
+    def _forget(self, label: str) -> None:
+        if self._gate is not None:
+            self._gate.shared.pop(label, None)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """What sessions are opened by."""
+
+    version: int
+    """That of the models that it knows."""
+    gate: _native.Gate
+    shared: dict[str, _native.Session]
+    """Sessions that single statements share, by their labels."""
+
+
+engine = Engine()
+"""The one of this process."""
+
+
+def label_for(name: str | None) -> str:
+    """The label of a connection that is opened with a name, or without one."""
+    return "default" if name is None else name
+
+
+async def connect(
+    url: str,
+    name: str | None = None,
+    *,
+    default: bool = False,
+    pool: PoolConfig | None = None,
+    sqlite: SqliteConfig | None = None,
+    auto_migrate: bool = False,
+) -> None:
+    """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
+
+    Without a name, the connection is the default one. With a name it is used where it is named, and
+    is the default only with `default=True`. `pool` has the size and the timeouts of the pool,
+    `sqlite` what is set on each connection to SQLite. `auto_migrate=True` does what `ferro.migrate`
+    does: it creates tables, and changes those that differ from their models. Steps that would lose
+    data are left, and logged as warnings of the logger `ferro.migrate`. It is for development.
+
+    Raises `ConfigurationError` for a URL or an option that is not valid, and the kind of
+    `ConnectionError` that says why there is no connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-connect")
+        ...     await ferro.disconnect("doc-connect")
+        >>> asyncio.run(main())
+    """
+    check(
+        ConfigurationError,
+        url=(url, str),
+        name=(name, str, None),
+        default=(default, bool),
+        pool=(pool, PoolConfig, None),
+        sqlite=(sqlite, SqliteConfig, None),
+        auto_migrate=(auto_migrate, bool),
+    )
+    pool, sqlite = pool or PoolConfig(), sqlite or SqliteConfig()
+    check_config(pool)
+    check_config(sqlite)
+    await engine.connect(url, name, default, pool, sqlite, auto_migrate)
+
+
+async def check_connection(name: str | None = None) -> float:
+    """A round trip to the database: its time in seconds, or the exception that says what is wrong.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> bool:
+        ...     await ferro.connect("sqlite::memory:", "doc-check")
+        ...     latency = await ferro.check_connection("doc-check")
+        ...     await ferro.disconnect("doc-check")
+        ...     return latency < 1
+        >>> asyncio.run(main())
+        True
+    """
+    return await engine.databases.check(engine.label(name))
+
+
+def pool_stats(name: str | None = None) -> PoolStats:
+    """What the connections of a pool do now.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> int:
+        ...     await ferro.connect("sqlite::memory:", "doc-stats")
+        ...     acquired = ferro.pool_stats("doc-stats").acquired
+        ...     await ferro.disconnect("doc-stats")
+        ...     return acquired
+        >>> asyncio.run(main())
+        0
+    """
+    return PoolStats(**engine.databases.stats(engine.label(name)))
+
+
+async def health(*, timeout: float = 2.0) -> dict[str, Any]:
+    """Whether every connection answers: for a readiness endpoint. It raises nothing.
+
+    A dict that can be sent as JSON: `ok` for all of them, and for each connection `ok`, `latency`
+    in seconds or `error`, and what its pool does. One that has not answered within `timeout`
+    seconds is not `ok`; nor is a process that has no connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> bool:
+        ...     await ferro.connect("sqlite::memory:", "doc-health")
+        ...     health = await ferro.health()
+        ...     await ferro.disconnect("doc-health")
+        ...     return health["ok"] and health["connections"]["doc-health"]["latency"] < 1
+        >>> asyncio.run(main())
+        True
+    """
+    check(ConfigurationError, timeout=(timeout, float))
+    labels = engine.labels()
+    found = await asyncio.gather(*(_health_of(label, timeout) for label in labels))
+    connections = dict(zip(labels, found, strict=True))
+    return {"ok": bool(found) and all(it["ok"] for it in found), "connections": connections}
+
+
+async def _health_of(label: str, timeout: float) -> dict[str, Any]:
+    try:
+        latency = await asyncio.wait_for(engine.databases.check(label), timeout)
+        return {"ok": True, "latency": latency, "pool": dataclasses.asdict(pool_stats(label))}
+    except (TimeoutError, asyncio.TimeoutError):
+        return {"ok": False, "error": f"no answer within {timeout} s"}
+    except FerroError as error:
+        return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+
+
+def set_default_connection(name: str) -> None:
+    """Make a connection the one that is used where none is named.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-default")
+        ...     ferro.set_default_connection("doc-default")
+        ...     row = await ferro.fetch_one("select 1 as one")
+        ...     await ferro.disconnect()
+        ...     return row
+        >>> asyncio.run(main())
+        {'one': 1}
+    """
+    check(ConfigurationError, name=(name, str))
+    engine.select(name)
+
+
+def reset_engine() -> None:
+    """Forget every connection at once, without waiting for what runs on them: for tests.
+
+    An application calls `await ferro.disconnect(name)`, which waits.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> asyncio.run(ferro.connect("sqlite::memory:", "doc-reset"))
+        >>> ferro.reset_engine()
+        >>> asyncio.run(ferro.health())
+        {'ok': False, 'connections': {}}
+    """
+    engine.reset()

@@ -1,0 +1,85 @@
+"""Scopes: blocks in which every query sees the rows of one tenant, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .. import _native
+from .._tables.registry import registry
+from .nesting import Nesting
+
+if TYPE_CHECKING:
+    from .._plugins.tenant import Tenant
+
+_scopes: Nesting[Scope] = Nesting("ferro_scope")
+
+
+class Scope:
+    """A block in which a tenant's grants hold; made by `ferro.scope`."""
+
+    def __init__(self, tenant: Tenant | Mapping[str, Any]) -> None:
+        from .._plugins.tenant import tenant_json
+
+        self._tenant = tenant_json(tenant)
+        self._gate: tuple[int, _native.Databases, _native.Gate] | None = None
+
+    def gate(self, databases: _native.Databases) -> _native.Gate:
+        """The gate that knows the grants, for the models of now."""
+        known = self._gate
+        if known is None or known[:2] != (registry.version, databases):
+            version, models = registry.versioned()
+            gate = _native.Gate(databases, models, self._tenant)
+            known = self._gate = (version, databases, gate)
+        return known[2]
+
+    def __enter__(self) -> Scope:
+        _scopes.enter(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _scopes.leave(self)
+
+
+def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
+    """A block in which every operation of this task, and of those it starts, is a tenant's.
+
+    The grants of the tenant say which tables and columns it reads and writes, and which filters
+    are forced: on every read, update and delete, in relations too, and on what is inserted, where
+    they are filled in. The core writes them into each statement, so that no query can leave them
+    out. SQL text is refused unless the grant has `raw_sql`: forced filters do not reach it. Limits
+    of the tenant are those of plugins, and count nothing here.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Bill(ferro.Model, table="doc_bill"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     tenant: int = 0
+        >>> acme = ferro.Tenant("acme", grants={"doc-scope": ferro.Grant(
+        ...     access="read-write",
+        ...     tables={"doc_bill": ferro.TableGrant(insert=True, filters={"tenant": 7})},
+        ... )})
+        >>> async def main() -> list[int]:
+        ...     await ferro.connect("sqlite::memory:", "doc-scope", auto_migrate=True)
+        ...     async with ferro.connection_context("doc-scope"):
+        ...         await Bill.create(tenant=8)
+        ...         with ferro.scope(acme):
+        ...             await Bill.create()
+        ...             tenants = [bill.tenant for bill in await Bill.all()]
+        ...     await ferro.disconnect("doc-scope")
+        ...     return tenants
+        >>> asyncio.run(main())
+        [7]
+    """
+    return Scope(tenant)
+
+
+def current_scope() -> Scope | None:
+    """The scope that this code runs in."""
+    return _scopes.current()

@@ -1,0 +1,78 @@
+"""SQL as text, for what the query API does not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _native
+from .._argument import check
+from ..exceptions import InvalidQuery
+from .transaction import Using, session
+
+
+async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
+    """Run one statement of SQL; the number of rows changed.
+
+    Placeholders are `?` or `$1`, on every database. `using` is the connection or the transaction
+    that it runs on; left out, it is the transaction that this task is in, else the default
+    connection.
+
+    Raises `InvalidQuery` for several statements, or another number of values than of placeholders,
+    `SqlSyntaxError` and `UndefinedObject` for what the database does not understand, a kind of
+    `IntegrityError` where a constraint is violated, and `DeniedError` in a scope without `raw_sql`.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> int:
+        ...     await ferro.connect("sqlite::memory:", "doc-execute")
+        ...     await ferro.execute("create table t (n integer)", using="doc-execute")
+        ...     changed = await ferro.execute("insert into t values (?)", 7, using="doc-execute")
+        ...     await ferro.disconnect("doc-execute")
+        ...     return changed
+        >>> asyncio.run(main())
+        1
+    """
+    return await _runner(sql, using).execute_raw(sql, arguments)
+
+
+async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
+    """Run one statement of SQL; its rows, each as a dict by the names of the columns.
+
+    Placeholders, `using` and what is raised are those of `execute`.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> list[dict[str, object]]:
+        ...     await ferro.connect("sqlite::memory:", "doc-fetch")
+        ...     rows = await ferro.fetch_all("select ? as n", 7, using="doc-fetch")
+        ...     await ferro.disconnect("doc-fetch")
+        ...     return rows
+        >>> asyncio.run(main())
+        [{'n': 7}]
+    """
+    return await _runner(sql, using).fetch_raw(sql, arguments, False)
+
+
+async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
+    """Run one statement of SQL; its first row, or None if there is none.
+
+    The statement runs to its end: `limit 1` in it spares the database the others. Placeholders,
+    `using` and what is raised are those of `execute`.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-fetch-one")
+        ...     row = await ferro.fetch_one("select 1 as n where ? = 2", 1, using="doc-fetch-one")
+        ...     await ferro.disconnect("doc-fetch-one")
+        ...     return row
+        >>> asyncio.run(main()) is None
+        True
+    """
+    rows = await _runner(sql, using).fetch_raw(sql, arguments, True)
+    return rows[0] if rows else None
+
+
+def _runner(sql: str, using: Using) -> _native.Session:
+    check(InvalidQuery, sql=(sql, str))
+    return session(using)[1]

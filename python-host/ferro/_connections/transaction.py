@@ -1,0 +1,338 @@
+"""Transactions: blocks that commit when they end well, and undo everything when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Literal, get_args
+
+from .. import _native
+from .._argument import check, check_choice
+from .._rows.identity import forget
+from .._rows.memory import Memory
+from .._tables.registry import registry
+from ..exceptions import ConfigurationError, FerroError, InvalidQuery, TransactionError
+from .engine import contexts, engine
+from .nesting import Nesting
+from .scope import Scope, current_scope
+
+Isolation = Literal["read-committed", "repeatable-read", "serializable"]
+
+
+class Transaction:
+    """A block in which operations run in one transaction; made by `ferro.transaction`.
+
+    It belongs to the task that opened it. A task that is started inside works outside of it, unless
+    the transaction is passed to it and named: `User.using(transaction)`.
+
+    Example:
+        >>> import ferro
+        >>> class Visit(ferro.Model, table="doc_visit"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> async def in_another_task(transaction: ferro.Transaction) -> None:
+        ...     await Visit.using(transaction).create()
+    """
+
+    def __init__(self, using: str | None, options: dict[str, Any]) -> None:
+        self._using = using
+        self._options = options
+        self._parent: Transaction | None = None
+        self._outer: Transaction | None = None
+        """The one that this is a savepoint of, if it was passed: else this task's."""
+        self._owner: asyncio.Task[object] | None = None
+        self._session: _native.Session | None = None
+        self._version = -1
+        """That of the models that the session knows."""
+        self._label: str | None = None
+        self._scope: Scope | None = None
+        self.memory = Memory()
+        """What was known of the rows that are written in it, before."""
+
+    @property
+    def label(self) -> str:
+        """The connection that it runs on."""
+        if self._label is None:
+            raise TransactionError("this transaction has not begun: use it with `async with`")
+        return self._label
+
+    @property
+    def session(self) -> _native.Session:
+        """The native session, which knows the models of now; raises after the block has ended."""
+        session = self._open()
+        if self._version != registry.version:
+            version, models = registry.versioned()
+            session.renew(models)
+            self._version = version
+        return session
+
+    def _open(self) -> _native.Session:
+        if self._session is None:
+            raise TransactionError("this transaction has ended, or has not begun")
+        return self._session
+
+    def admit(self, using: str | None) -> None:
+        """Refuse another connection than this transaction's."""
+        if current_scope() is not self._scope:
+            raise TransactionError("a transaction has one scope: enter `ferro.scope` outside of it")
+        if using is not None and using != self.label:
+            raise TransactionError(
+                f"inside a transaction on `{self.label}`, `{using}` cannot be used: a transaction "
+                "has one connection"
+            )
+
+    def belongs_to_this_task(self) -> bool:
+        """Whether this task opened it, and it goes on."""
+        return self._session is not None and self._owner is asyncio.current_task()
+
+    async def __aenter__(self) -> Transaction:
+        if self._owner is not None:
+            raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
+        self._owner = asyncio.current_task()
+        self._scope = current_scope()
+        parent = self._outer or current()
+        if parent is not None:
+            parent.admit(self._using)
+            self._check_savepoint()
+            self._label = parent.label
+            outer = parent.session
+            self._version = parent._version
+            self._session = await outer.begin()
+        else:
+            # Before, as another thread may import a model meanwhile.
+            self._version = registry.version
+            self._label, session = engine.open(self._using, current_scope())
+            self._session = await session.begin(**self._options)
+        self._parent = parent
+        _blocks.enter(self)
+        return self
+
+    def _check_savepoint(self) -> None:
+        # `immediate` asks for what the transaction has already, or gets with its first write.
+        own = [name for name, value in self._options.items() if value and name != "immediate"]
+        if own:
+            raise TransactionError(
+                f"a block inside a transaction is a savepoint, and takes no `{own[0]}`: give it to "
+                "the outermost block"
+            )
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session = self._open()
+        self._session = None
+        _blocks.leave(self)
+        committed = False
+        try:
+            if kind is None:
+                await session.commit()
+                committed = True
+            else:
+                await _undo(session)
+        finally:
+            # Undoes what neither of them ended: they were cancelled, or refused.
+            session.close()
+            if not committed:
+                forget(self.label)
+                self.memory.undo()
+            elif self._parent is not None:
+                self._parent.memory.add(self.memory)
+            self.memory.clear()
+
+
+_blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._session is not None)
+
+Using = str | Transaction | None
+"""Where an operation runs, as callers say it: on a connection, or in a transaction."""
+
+
+def check_using(using: Using) -> None:
+    """Refuse what names no connection and no transaction."""
+    check(ConfigurationError, using=(using, str, Transaction, None))
+
+
+async def _undo(session: _native.Session) -> None:
+    try:
+        await session.rollback()
+    except FerroError:
+        # Why the block failed is what its caller has to see. What cannot be rolled back is undone
+        # by the database when the connection is closed, which the driver has done.
+        return
+
+
+def current() -> Transaction | None:
+    """The innermost transaction that this task is in."""
+    return next((it for it in _blocks.all() if it.belongs_to_this_task()), None)
+
+
+def block(using: str | Transaction | None) -> Transaction | None:
+    """The transaction that an operation runs in: the one that was passed, or this task's."""
+    return using if isinstance(using, Transaction) else current()
+
+
+def together(using: str | Transaction | None) -> Transaction:
+    """A block for an operation of several statements: a savepoint of the one that is passed.
+
+    All of them write, so they wait for SQLite's lock at once: what has read may be refused it.
+    """
+    if not isinstance(using, Transaction):
+        return transaction(using=using, immediate=True)
+    inside = current()
+    if inside is not None:
+        inside.admit(using.label)
+    made = transaction(using=using.label, immediate=True)
+    made._outer = using
+    return made
+
+
+class ConnectionContext:
+    """A block that works on one connection; made by `ferro.connection_context`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def __aenter__(self) -> str:
+        label = engine.label(self._name)
+        inside = current()
+        if inside is not None:
+            inside.admit(label)
+        contexts.enter(self._name)
+        return label
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        contexts.leave(self._name)
+
+
+def connection_context(name: str) -> ConnectionContext:
+    """A block in which a connection is the default one, for this task and those it starts.
+
+    Naming another one with `using` still uses that one. No transaction is begun, and no connection
+    of the pool is held. Raises `TransactionError` inside a transaction on another connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> object:
+        ...     await ferro.connect("sqlite::memory:", "doc-context")
+        ...     async with ferro.connection_context("doc-context"):
+        ...         row = await ferro.fetch_one("select 1 as one")
+        ...     await ferro.disconnect("doc-context")
+        ...     return row
+        >>> asyncio.run(main())
+        {'one': 1}
+    """
+    check(ConfigurationError, name=(name, str))
+    return ConnectionContext(name)
+
+
+async def disconnect(name: str | None = None) -> None:
+    """Wait for what runs on a connection, the default one if it is not named, and close it.
+
+    Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
+    task reads a stream of it.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-disconnect")
+        ...     await ferro.disconnect("doc-disconnect")
+        >>> asyncio.run(main())
+    """
+    label = engine.label(name)
+    inside = current()
+    if inside is not None and inside.label == label:
+        raise TransactionError(
+            f"inside a transaction on `{label}`, disconnecting would wait for the transaction "
+            "itself: end it first"
+        )
+    stream = (asyncio.current_task(), label)
+    for _ in range(3):
+        # One whose loop was left early is closed by a task, which begins in its turn.
+        if stream in engine.streams:
+            await asyncio.sleep(0)
+    if stream in engine.streams:
+        raise InvalidQuery(
+            f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
+            "close its iterator, first"
+        )
+    await engine.disconnect(label)
+
+
+def session(using: Using) -> tuple[str, _native.Session]:
+    """The session that an operation runs in, and its label.
+
+    That is the transaction that was passed, else the one that this task is in, else the database.
+    """
+    check_using(using)
+    transaction = current()
+    if isinstance(using, Transaction):
+        using.admit(None)
+        if transaction is not None:
+            transaction.admit(using.label)
+        return using.label, using.session
+    if transaction is None:
+        return engine.shared(using, current_scope())
+    transaction.admit(using)
+    return transaction.label, transaction.session
+
+
+def transaction(
+    *,
+    using: str | None = None,
+    isolation: Isolation | None = None,
+    read_only: bool = False,
+    immediate: bool = False,
+    deferrable: bool = False,
+) -> Transaction:
+    """A block in which all operations of this task run in one transaction, or in a savepoint of it.
+
+    It commits when it ends well; any exception, cancellation included, undoes it. Operations inside
+    inherit its connection, and naming another one raises `TransactionError`. A block inside a block
+    is a savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
+
+    What is undone in the database is not undone in instances: their attributes keep their values.
+    But they count as stored as they were before the block, so that `save` writes again, and one
+    whose insert was undone is new again, without the key that the database had generated. What
+    queries have read inside is not noted: read again what the block had changed by queries.
+
+    `using` names the connection: the default one if it is left out. `isolation` is
+    `"read-committed"`, `"repeatable-read"` or `"serializable"`; left out, it is what the server has
+    set. SQLite has one isolation, the strongest, so it makes no difference there. With `read_only`,
+    writes raise `ReadOnlyError`. `immediate` takes SQLite's write lock at once, so that the first
+    write cannot be refused. `deferrable`, on PostgreSQL with `"serializable"` and `read_only`,
+    waits for a snapshot that cannot fail later.
+
+    A task that is started inside, by `asyncio.gather` or by `asyncio.wait_for` before Python 3.12
+    for instance, is outside of the transaction: pass it on, and name it with `using`.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-transaction")
+        ...     async with ferro.transaction(using="doc-transaction"):
+        ...         await ferro.execute("create table t (n integer)")
+        ...     await ferro.disconnect("doc-transaction")
+        >>> asyncio.run(main())
+    """
+    if isolation is not None:
+        check_choice(ConfigurationError, "isolation", isolation, get_args(Isolation))
+    check(
+        ConfigurationError,
+        using=(using, str, None),
+        read_only=(read_only, bool),
+        immediate=(immediate, bool),
+        deferrable=(deferrable, bool),
+    )
+    options: dict[str, Any] = {
+        "isolation": isolation,
+        "read_only": read_only,
+        "immediate": immediate,
+        "deferrable": deferrable,
+    }
+    return Transaction(using, options)

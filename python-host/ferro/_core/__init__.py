@@ -1,0 +1,1 @@
+"""The core component in wasmtime-py, and the code compiled for it."""

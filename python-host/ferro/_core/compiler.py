@@ -1,0 +1,158 @@
+"""The core component at work: from models and queries to plans.
+
+The native module calls in here where it has no plan for a query, and never for one that it has.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .. import _native
+from .._message import naming_enums, naming_fields
+from ..exceptions import BY_KIND, FerroError, InternalError, LimitError, SchemaError
+
+if TYPE_CHECKING:
+    from wasmtime.component import ResourceAny
+
+    from .component import Core
+
+
+_numbers = itertools.count()
+
+
+class Compiler:
+    """Runs the core component. One thread at a time is inside: wasmtime's stores are not shared.
+
+    `calls` counts how often the component was entered.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._lock = threading.Lock()
+        self._core: Core | None = None
+        self._handles: dict[int, ResourceAny] = {}
+        """Catalogs that the core has made, by their numbers."""
+        self._dropped: list[int] = []
+
+    def load(self) -> None:
+        """Compile the component, if that was not done: the first call does it else."""
+        with self._lock:
+            self._running()
+
+    def catalog(self, models: str) -> Catalog:
+        """Check models, given as the JSON of a `schema`."""
+        catalog = Catalog(self, models)
+        with self._lock:
+            self._handle(catalog)
+        return catalog
+
+    def call(self, catalog: Catalog, method: str, request: str) -> str:
+        """Call a method of a catalog; its error becomes an exception."""
+        with self._lock:
+            handle = self._handle(catalog)
+            answer = self._enter(f"[method]catalog.{method}", handle, request)
+        if answer.tag == "err":
+            raise _error(answer.payload, request)
+        text: str = answer.payload
+        return text
+
+    def drop(self, catalog: Catalog) -> None:
+        """Let go of a catalog. Called at any time, so it only waits for the next call."""
+        self._dropped.append(catalog.number)
+
+    def close(self) -> None:
+        """Let go of the component; the next call makes another instance of it."""
+        # At the end of a process that was forked, whoever is inside may be a thread that is gone.
+        if self._lock.acquire(blocking=False):
+            self._forget()
+            self._lock.release()
+
+    def _forget(self) -> None:
+        self._handles.clear()
+        self._core = None
+
+    def _running(self) -> Core:
+        if self._core is None:
+            from .component import Core
+
+            self._core = Core()
+        return self._core
+
+    def _handle(self, catalog: Catalog) -> ResourceAny:
+        """The catalog in the instance that runs now: made anew, if that is another one."""
+        while self._dropped:
+            dropped = self._handles.pop(self._dropped.pop(), None)
+            if dropped is not None:
+                self._running().drop(dropped)
+        known = self._handles.get(catalog.number)
+        if known is not None:
+            return known
+        # wasmtime-py tells ok and err by their classes here, and by a tag below.
+        made: ResourceAny | str = self._enter("[static]catalog.create", catalog.models)
+        if isinstance(made, str):
+            raise SchemaError(_faults(made, catalog.models))
+        self._handles[catalog.number] = made
+        return made
+
+    def _enter(self, name: str, *arguments: Any) -> Any:
+        self.calls += 1
+        try:
+            return self._running().call(name, *arguments)
+        except (LimitError, InternalError):
+            # Its memory may be in any state: the next call gets a new instance.
+            self._forget()
+            raise
+
+
+class Catalog:
+    """Models that the core component has checked; what the native module compiles against."""
+
+    def __init__(self, compiler: Compiler, models: str) -> None:
+        self.models = models
+        self.number = next(_numbers)
+        self._compiler = compiler
+
+    def compile(self, request: str) -> str:
+        """From `{query, dialect, scope}` to a `plan`."""
+        return self._compiler.call(self, "compile", request)
+
+    def create_tables(self, dialect: str) -> str:
+        """From a `dialect` to a list of `migration-step`."""
+        return self._compiler.call(self, "create-tables", dialect)
+
+    def introspection(self, dialect: str) -> str:
+        """From a `dialect` to a list of statements."""
+        return self._compiler.call(self, "introspection", dialect)
+
+    def migrate(self, request: str) -> str:
+        """From `{dialect, found}` to a list of `migration-step`."""
+        return self._compiler.call(self, "migrate", request)
+
+    def __del__(self) -> None:
+        self._compiler.drop(self)
+
+
+def _error(text: str, request: str) -> FerroError:
+    error = json.loads(text)
+    message = naming_fields(error["message"], request)
+    return BY_KIND.get(error["kind"], InternalError)(message, kind=error["kind"])
+
+
+def _faults(text: str, models: str) -> str:
+    """Every fault of the models, one a line."""
+    schema = json.loads(models)
+    faults = (f"  {naming_enums(fault, schema)}" for fault in json.loads(text))
+    return "the models are not valid:\n" + "\n".join(faults)
+
+
+compiler = Compiler()
+"""The one of this process."""
+
+# Later, the modules of wasmtime-py are gone that it needs for that.
+atexit.register(compiler.close)
+# Goes first: then nobody is inside.
+atexit.register(_native.end)

@@ -1,0 +1,65 @@
+"""The core component, as wasmtime-py runs it.
+
+A module of its own, since it takes a while to load: importing Ferro does not wait for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from wasmtime import Store, WasmtimeError
+from wasmtime.component import Func, Instance, Linker, ResourceAny
+
+from ..exceptions import InternalError, LimitError
+from .wasm import compile_component, core_engine
+
+INTERFACE = "ferro:orm/compiler-text@0.1.0"
+
+# A page of a large model takes some 10^6; who needs a thousand times that is hostile or lost.
+_FUEL_OF_A_CALL = 2_000_000_000
+_MEMORY = 256 * 1024 * 1024
+
+
+class Core:
+    """One instance of the core component."""
+
+    def __init__(self) -> None:
+        engine = core_engine()
+        # Beside the native module, so it is a file: `importlib.resources` takes 10 ms to say so.
+        code = Path(__file__).parents[1].joinpath("core.wasm").read_bytes()
+        component = compile_component(engine, code, "core.wasm")
+        self._store = Store(engine)
+        self._store.set_limits(memory_size=_MEMORY)
+        self._store.set_fuel(_FUEL_OF_A_CALL)
+        # An empty linker: the core imports nothing, and could not get it.
+        self._instance: Instance = Linker(engine).instantiate(self._store, component)
+        self._interface = self._instance.get_export_index(self._store, INTERFACE)
+        if self._interface is None:
+            raise InternalError(f"core.wasm does not export `{INTERFACE}`: build it again")
+        self._functions: dict[str, Func] = {}
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Call a function. After an error the instance is of no use any more."""
+        function = self._functions.get(name) or self._function(name)
+        self._store.set_fuel(_FUEL_OF_A_CALL)
+        try:
+            result = function(self._store, *arguments)
+            function.post_return(self._store)
+        except WasmtimeError as error:
+            if self._store.get_fuel() == 0:
+                raise LimitError("the query or the models are too large to compile") from error
+            raise InternalError(f"the core component failed: {error}") from error
+        return result
+
+    def drop(self, handle: ResourceAny) -> None:
+        """Let go of a resource."""
+        handle.drop(self._store)
+
+    def _function(self, name: str) -> Func:
+        index = self._instance.get_export_index(self._store, name, self._interface)
+        function = None if index is None else self._instance.get_func(self._store, index)
+        if function is None:
+            raise InternalError(f"core.wasm does not export `{name}`: build it again")
+        self._functions[name] = function
+        return function

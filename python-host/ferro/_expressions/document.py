@@ -1,0 +1,196 @@
+"""Parts of documents, as conditions and orders name them."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .._message import quoted
+from ..exceptions import InvalidQuery, TypeMismatch, ValueOutOfRange
+from .expression import Expression
+
+if TYPE_CHECKING:
+    from .value import Value
+
+
+class JsonValue:
+    """A part of a document. What it is compared with says what it is read as.
+
+    Example:
+        >>> import ferro
+        >>> class Event(ferro.Model, table="doc_event"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     data: dict[str, object]
+        >>> in_zurich = Event.data["address"]["city"] == "Zürich"
+        >>> by_size = Event.data["size"].as_type(int).desc()
+    """
+
+    __slots__ = ("_document", "_name", "_steps")
+
+    def __init__(self, document: Value, steps: tuple[str, ...], name: str) -> None:
+        self._document = document
+        self._steps = steps
+        self._name = name
+
+    def __getitem__(self, step: str | int) -> JsonValue:
+        if isinstance(step, bool) or not isinstance(step, (str, int)):
+            raise TypeMismatch(f"`{self._name}`: a part has a `str` or an `int` for its name")
+        if isinstance(step, int) and step < 0:
+            raise ValueOutOfRange(f"`{self._name}`: elements are counted from 0, not `{step}`")
+        return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
+
+    __iter__ = None
+
+    def as_type(self, type: type) -> Value:
+        """Read as a `str`, `int`, `float`, `bool` or `Decimal`."""
+        kind = _KINDS.get(type)
+        if kind is None:
+            known = quoted(it.__name__ for it in _KINDS)
+            raise TypeMismatch(f"`{self._name}` is read as one of {known}")
+        return self._part(kind)
+
+    def __repr__(self) -> str:
+        return f"<part {self._name}>"
+
+    def _part(self, kind: str = "json") -> Value:
+        return self._document._part(self._steps, kind, self._name)
+
+    def is_null(self) -> Expression:
+        """The document has no such part. One that is a JSON null is there."""
+        return self._part().is_null()
+
+    def is_not_null(self) -> Expression:
+        """The document has such a part, of whatever type; a JSON null is one."""
+        return self._part().is_not_null()
+
+    def is_distinct_from(self, other: object) -> Expression:
+        """Not the same; a part that is not there differs from every value."""
+        if other is None:
+            return self.is_not_null()
+        return self._of_type([other]).is_distinct_from(other)
+
+    def between(self, lower: object, upper: object) -> Expression:
+        """From `lower` to `upper`, both included."""
+        return self._of_type([lower, upper]).between(lower, upper)
+
+    def in_(self, values: Iterable[object]) -> Expression:
+        """One of some values of one type, or of numbers; None among them means "or not there"."""
+        given, null = self._values(values)
+        found = self._of_type(given).in_(given)
+        return found | self.is_null() if null else found
+
+    def not_in(self, values: Iterable[object]) -> Expression:
+        """None of some values of one type, or of numbers; None among them means "and there"."""
+        given, null = self._values(values)
+        found = self._of_type(given).not_in(given)
+        return found & self.is_not_null() if null else found
+
+    def like(self, pattern: str) -> Expression:
+        """Matches a pattern of SQL; capitals count."""
+        return self.as_type(str).like(pattern)
+
+    def ilike(self, pattern: str) -> Expression:
+        """Matches a pattern of SQL; capitals do not count."""
+        return self.as_type(str).ilike(pattern)
+
+    def not_like(self, pattern: str) -> Expression:
+        """A text that does not match a pattern of SQL; capitals count."""
+        return self.as_type(str).not_like(pattern)
+
+    def not_ilike(self, pattern: str) -> Expression:
+        """A text that does not match a pattern of SQL; capitals do not count."""
+        return self.as_type(str).not_ilike(pattern)
+
+    def contains(self, part: object) -> Expression:
+        """A text has a text in it, taken as it is; a document has a document in it."""
+        return (self.as_type(str) if isinstance(part, str) else self._part()).contains(part)
+
+    def startswith(self, text: str) -> Expression:
+        """Begins with a text, which is taken as it is."""
+        return self.as_type(str).startswith(text)
+
+    def endswith(self, text: str) -> Expression:
+        """Ends with a text, which is taken as it is."""
+        return self.as_type(str).endswith(text)
+
+    def lower(self) -> Value:
+        """The text in small letters."""
+        return self.as_type(str).lower()
+
+    def upper(self) -> Value:
+        """The text in capitals."""
+        return self.as_type(str).upper()
+
+    def trim(self) -> Value:
+        """The text without spaces at its ends."""
+        return self.as_type(str).trim()
+
+    def length(self) -> Value:
+        """How many characters the text has."""
+        return self.as_type(str).length()
+
+    def coalesce(self, other: object) -> Value:
+        """The value, or another one in place of a part that is not there."""
+        return self._of_type([other]).coalesce(other)
+
+    def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
+        values = listed(self._name, values)
+        given = [it for it in values if it is not None]
+        return given, len(given) < len(values)
+
+    def _of_type(self, given: list[object]) -> Value:
+        """Read as the type of some values, the wider of two; of none, it does not matter."""
+        if any(isinstance(it, (Expression, JsonValue)) for it in given):
+            raise untyped(self)
+        if {type(it) for it in given} == {int, float}:
+            return self.as_type(float)
+        return self.as_type(type(given[0]) if given else str)
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_null() if other is None else self._of_type([other]) == other
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_not_null() if other is None else self._of_type([other]) != other
+
+    def __lt__(self, other: object) -> Expression:
+        return self._of_type([other]) < other
+
+    def __le__(self, other: object) -> Expression:
+        return self._of_type([other]) <= other
+
+    def __gt__(self, other: object) -> Expression:
+        return self._of_type([other]) > other
+
+    def __ge__(self, other: object) -> Expression:
+        return self._of_type([other]) >= other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def untyped(part: JsonValue) -> TypeMismatch:
+    """The error for a part of a document in the place of a value that has a type."""
+    return TypeMismatch(f"`{part!r}` has no type: say what it is read as, `as_type(int)`")
+
+
+def listed(name: str, values: Any) -> list[object]:
+    """The values that are given for `in_` and its like. A text is one value, a query is none."""
+    from .._queries.select import Select
+
+    if type(values) is Select:
+        raise InvalidQuery(
+            f"`{name}` takes a list of values, not a query: await it and give the values of "
+            "its rows, or ask with `any` for the rows of a relation"
+        )
+    if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
+        return list(values)
+    raise TypeMismatch(f"`{name}` takes a list of values, not `{type(values).__name__}`")
+
+
+_KINDS: dict[type, str] = {
+    str: "text",
+    bool: "boolean",
+    int: "integer",
+    float: "float",
+    decimal.Decimal: "decimal",
+}

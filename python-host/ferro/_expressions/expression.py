@@ -1,0 +1,96 @@
+"""Expressions: what is asked of rows, and the order in which they come.
+
+An expression is its shape, a tuple of tuples without any value, and the values in the order in
+which the shape takes them. Equal shapes are equal queries, which have one plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from .._argument import check_choice
+from ..exceptions import InvalidQuery
+
+Shape = tuple[Any, ...]
+
+
+class Expression:
+    """A condition, or something that conditions are made of. It never changes.
+
+    Example:
+        >>> import ferro
+        >>> class Person(ferro.Model, table="doc_person"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     age: int
+        >>> adult = Person.age >= 18
+        >>> retired = ~(Person.age < 67)
+        >>> young = adult & ~retired
+    """
+
+    __slots__ = ("shape", "values")
+
+    def __init__(self, shape: Shape, values: tuple[Any, ...] = ()) -> None:
+        self.shape = shape
+        self.values = values
+
+    def __repr__(self) -> str:
+        return "<condition>"
+
+    def __and__(self, other: Expression) -> Expression:
+        return _joined("all", self, other)
+
+    def __or__(self, other: Expression) -> Expression:
+        return _joined("any", self, other)
+
+    def __invert__(self) -> Expression:
+        return Expression(("unary", "not", self.shape), self.values)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a condition is neither true nor false before it is asked of a row: "
+            "join conditions with `&`, `|` and `~`, in parentheses, in place of "
+            "`and`, `or` and `not`"
+        )
+
+
+def _joined(name: str, one: Expression, other: object) -> Expression:
+    if not isinstance(other, Expression):
+        raise TypeError(f"a condition cannot be joined with `{other!r}`: it is not a condition")
+    shape = one.shape if one.shape[0] == name else (name, one.shape)
+    shape += other.shape[1:] if other.shape[0] == name else (other.shape,)
+    return Expression(shape, one.values + other.values)
+
+
+def conditional(name: str, condition: object) -> Expression:
+    """The condition that an argument is; an error for what is none."""
+    if not isinstance(condition, Expression):
+        raise InvalidQuery(f"`{name}` takes a condition, as `User.age >= 18`, not `{condition!r}`")
+    return condition
+
+
+def all_of(conditions: Iterable[Expression]) -> Expression | None:
+    """Every one of some conditions; None if there is none."""
+    joined = None
+    for condition in conditions:
+        joined = condition if joined is None else joined & condition
+    return joined
+
+
+class Order:
+    """A term of an order.
+
+    Example:
+        >>> import ferro
+        >>> class Score(ferro.Model, table="doc_score"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     points: int
+        >>> best = Score.points.desc()
+    """
+
+    __slots__ = ("shape", "values")
+
+    def __init__(self, expression: Expression, descending: bool, nulls: str) -> None:
+        check_choice(InvalidQuery, "nulls", nulls, ("first", "last"))
+        self.shape: Shape = (expression.shape, descending, nulls)
+        self.values = expression.values

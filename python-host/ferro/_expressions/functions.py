@@ -1,0 +1,208 @@
+"""What a database computes from a value: functions of texts, numbers, dates and times, and casts.
+
+They mean the same on SQLite and PostgreSQL; `docs/queries.md` says where those differ at edges.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._argument import check, check_choice
+from .._tables.column_type import scalar_kind
+from ..exceptions import InvalidQuery, TypeMismatch
+from .expression import Expression, Shape
+
+if TYPE_CHECKING:
+    from .._tables.column import Column
+    from .value import Value
+
+
+class Functions(Expression):
+    """The functions of a value."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _kind: str
+        _name: str
+        _column: Column | None
+
+        def _operand(self, other: object) -> tuple[Shape, tuple[Any, ...]]: ...
+
+        def _derived(
+            self, shape: Shape, values: tuple[Any, ...], kind: str, column: Column | None = None
+        ) -> Value: ...
+
+    def lower(self) -> Value:
+        """The text in small letters."""
+        return self._call("lower", "text")
+
+    def upper(self) -> Value:
+        """The text in capitals."""
+        return self._call("upper", "text")
+
+    def trim(self) -> Value:
+        """The text without spaces at its ends."""
+        return self._call("trim", "text")
+
+    def trim_start(self) -> Value:
+        """The text without spaces where it begins."""
+        return self._call("trim-start", "text")
+
+    def trim_end(self) -> Value:
+        """The text without spaces where it ends."""
+        return self._call("trim-end", "text")
+
+    def length(self) -> Value:
+        """How many characters a text has, or how many bytes a blob."""
+        return self._call("length", "integer")
+
+    def substring(self, start: int, length: int | None = None) -> Value:
+        """Characters from `start` on, the first being 1; `length` of them, or all."""
+        check(InvalidQuery, start=(start, int), length=(length, int, None))
+        numbers = (start,) if length is None else (start, length)
+        return self._call("substring", "text", *numbers)
+
+    def left(self, length: int) -> Value:
+        """The first characters of the text, at most `length`."""
+        check(InvalidQuery, length=(length, int))
+        return self._call("left", "text", length)
+
+    def right(self, length: int) -> Value:
+        """The last characters of the text, at most `length`."""
+        check(InvalidQuery, length=(length, int))
+        return self._call("right", "text", length)
+
+    def position(self, part: object) -> Value:
+        """Where a text begins in this one, the first character being 1; 0 if it does not."""
+        return self._call_with("position", "integer", part)
+
+    def replace(self, part: object, other: object) -> Value:
+        """The text with `other` wherever it has `part`."""
+        return self._call_with("replace", "text", part, other)
+
+    def abs(self) -> Value:
+        """The number without its sign."""
+        return self._call("abs", self._kind)
+
+    def round(self, digits: int = 0) -> Value:
+        """The nearest whole number, halves away from zero; of a decimal, the nearest with so many
+        `digits` after the point, at most 100.
+        """
+        check(InvalidQuery, digits=(digits, int))
+        return self._call("round", self._kind, *((digits,) if digits else ()))
+
+    def floor(self) -> Value:
+        """The next whole number below a float or a decimal, or itself."""
+        return self._call("floor", self._kind)
+
+    def ceiling(self) -> Value:
+        """The next whole number above a float or a decimal, or itself."""
+        return self._call("ceiling", self._kind)
+
+    def year(self) -> Value:
+        """The year of a date or a datetime, in UTC."""
+        return self._call("year", "integer")
+
+    def month(self) -> Value:
+        """The month of a date or a datetime, in UTC: 1 is January."""
+        return self._call("month", "integer")
+
+    def day(self) -> Value:
+        """The day of the month of a date or a datetime, in UTC."""
+        return self._call("day", "integer")
+
+    def isoweekday(self) -> Value:
+        """The day of the week of a date or a datetime, in UTC: 1 is Monday, 7 Sunday."""
+        return self._call("weekday", "integer")
+
+    def day_of_year(self) -> Value:
+        """The day of the year of a date or a datetime, in UTC, from 1 on."""
+        return self._call("day-of-year", "integer")
+
+    def hour(self) -> Value:
+        """The hour of a time or a datetime, in UTC."""
+        return self._call("hour", "integer")
+
+    def minute(self) -> Value:
+        """The minute of a time or a datetime."""
+        return self._call("minute", "integer")
+
+    def second(self) -> Value:
+        """The second of a time or a datetime, without fractions."""
+        return self._call("second", "integer")
+
+    def truncate(self, part: str) -> Value:
+        """The first moment of the `year`, `month`, `day`, `hour`, `minute` or `second` of a
+        datetime, in UTC; the first day of the year or month of a date.
+
+        Example:
+            >>> import ferro
+            >>> def per_month(model: Any) -> ferro.Select[Any]:
+            ...     month = model.created_at.truncate("month")
+            ...     return model.select().group_by(month).values(month=month, n=ferro.count())
+        """
+        check_choice(InvalidQuery, "part", part, _PARTS)
+        return self._call(f"truncate-{part}", self._kind)
+
+    def days_between(self, other: object) -> Value:
+        """How many days a date is after another one; negative where it is before it."""
+        return self._call_with("days-between", "integer", other)
+
+    def microseconds_between(self, other: object) -> Value:
+        """How many microseconds a datetime is after another one; negative where it is before it."""
+        return self._call_with("microseconds-between", "integer", other)
+
+    def coalesce(self, other: object) -> Value:
+        """The value, or another one in place of a null."""
+        return self._call_with("coalesce", self._kind, other, column=self._column_with(other))
+
+    def null_if(self, other: object) -> Value:
+        """The value, or null where it is equal to another one."""
+        return self._call_with("null-if", self._kind, other, column=self._column_with(None))
+
+    def cast(self, to: Any) -> Value:
+        """The value as another type: a number as `int`, `float` or `Decimal`, a number as `str`, a
+        bool as `int`, a date as `datetime`, and parts of a datetime as `date` or `time`.
+
+        As in fields, `datetime` is an instant; `pydantic.NaiveDatetime` is one without time zone. A
+        float becomes an integer towards zero, and null where it is too large for one.
+
+        Example:
+            >>> import ferro
+            >>> class Parcel(ferro.Model, table="doc_parcel"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     grams: int
+            >>> kilos = Parcel.grams.cast(float) / 1000
+        """
+        kind = scalar_kind(to)
+        if kind is None:
+            raise TypeMismatch(f"`{self._name}`: a value is cast to a type of fields, not `{to!r}`")
+        return self._derived(("cast", self.shape, kind), self.values, kind)
+
+    def _column_with(self, other: object) -> Column | None:
+        """The column whose values these are, if another value is one of them."""
+        column = self._column
+        if column is None or not isinstance(other, Functions):
+            # Of a document, nobody has looked at the shape.
+            return column if column is not None and column.enum_class is not None else None
+        other_column = other._column
+        alike = other_column is not None and other_column.annotation == column.annotation
+        return column if alike else None
+
+    def _call(self, name: str, kind: str, *numbers: int) -> Value:
+        literals = [("literal", "integer", number) for number in numbers]
+        return self._derived(("call", name, self.shape, *literals), self.values, kind)
+
+    def _call_with(
+        self, name: str, kind: str, *others: object, column: Column | None = None
+    ) -> Value:
+        shapes, values = [self.shape], self.values
+        for other in others:
+            shape, more = self._operand(other)
+            shapes.append(shape)
+            values += more
+        return self._derived(("call", name, *shapes), values, kind, column)
+
+
+_PARTS = ("year", "month", "day", "hour", "minute", "second")

@@ -1,0 +1,257 @@
+"""Paths: the fields of a model, and those that its relations lead to, as callers name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from ..exceptions import InvalidQuery, UnknownField
+from .document import JsonValue, listed
+from .expression import Expression, all_of
+from .value import FieldExpression, Value
+
+if TYPE_CHECKING:
+    from .._relations.edge import Edge
+    from .._tables.table import Table
+
+
+class Fields:
+    """The fields of a model, as a lambda gets them: `lambda u: u.age >= 18`."""
+
+    __slots__ = ("_path", "_root", "_table")
+
+    def __init__(self, table: Table, path: tuple[str, ...] = (), root: Table | None = None) -> None:
+        self._table = table
+        self._path = path
+        self._root = root or table
+        """Where the path begins."""
+
+    def _at(self, name: str) -> Any:
+        """What has a name: any text, so also one that an attribute of this object has."""
+        edge = self._table.relations.get(name)
+        if edge is not None:
+            return RelationExpression(edge, self._path, self._root)
+        if self._path:
+            return FieldExpression(self._table, self._table.column(name), self._path, self._root)
+        return field_of(self._table, name)
+
+    __getattr__ = _at
+
+
+class RelationExpression:
+    """A relation, in a condition: `p.author.name == "x"`, `a.posts.any(lambda p: p.views > 3)`."""
+
+    __slots__ = ("_edge", "_path", "_root")
+
+    def __init__(self, edge: Edge, path: tuple[str, ...] = (), root: Table | None = None) -> None:
+        self._edge = edge
+        self._path = path
+        self._root = root or edge.source
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._at(name)
+
+    def _at(self, name: str) -> Any:
+        """As `Fields._at`, at the other end."""
+        if self._edge.many:
+            raise InvalidQuery(
+                f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
+            )
+        path = (*self._path, self._edge.name)
+        return Fields(self._edge.target, path, self._root)._at(name)
+
+    def any(self, *conditions: Any, **equals: Any) -> Expression:
+        """At least one row of the relation satisfies all conditions."""
+        return self._related("any", conditions, equals)
+
+    def none(self, *conditions: Any, **equals: Any) -> Expression:
+        """No row of the relation satisfies all conditions."""
+        return self._related("none", conditions, equals)
+
+    def all(self, *conditions: Any, **equals: Any) -> Expression:
+        """Every row of the relation satisfies all conditions; so it is if there is none."""
+        return self._related("all", conditions, equals)
+
+    def is_null(self) -> Expression:
+        """There is no row at the other end."""
+        if self._edge.many:
+            return self.none()
+        if not self._edge.holds_key:
+            return self._related("none", (), {})
+        return self._own(self._edge.source_fields[0]).is_null()
+
+    def is_not_null(self) -> Expression:
+        """There is a row at the other end."""
+        return ~self.is_null()
+
+    def in_(self, values: Iterable[object]) -> Expression:
+        """It leads to one of some rows, given by themselves or by their keys; None: or to none."""
+        return self._key_field("in_").in_(self._keys(values))
+
+    def not_in(self, values: Iterable[object]) -> Expression:
+        """It leads to none of some rows, given by themselves or by their keys."""
+        return self._key_field("not_in").not_in(self._keys(values))
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        key = self._key_of(other)
+        if any(it is None for it in key):
+            return self.is_null()
+        if self._edge.holds_key:
+            pairs = zip(self._edge.source_fields, key, strict=True)
+            condition = all_of(self._own(name) == value for name, value in pairs)
+        else:
+            target = Fields(self._edge.target)
+            pairs = zip(self._edge.key_fields, key, strict=True)
+            matching = all_of(getattr(target, name) == value for name, value in pairs)
+            condition = self._related("any", (matching,), {})
+        assert condition is not None, "a key has fields"
+        return condition
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return ~(self == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<relation {self._edge}>"
+
+    def _key_of(self, other: object) -> tuple[Any, ...]:
+        """What names a row that is given by itself, or by its key; None for no row."""
+        from .._relations.loaded import NoRow, Unloaded, key_unloaded
+
+        edge = self._edge
+        if isinstance(other, (Expression, JsonValue, RelationExpression)):
+            hint = f", as `{edge.source_fields[0]}`" if edge.holds_key else ""
+            raise InvalidQuery(
+                f"`{edge}` is compared with a row or a key, not with `{other!r}`: compare the "
+                "fields that hold the keys" + hint
+            )
+        if other is None or isinstance(other, NoRow):
+            return (None,)
+        if isinstance(other, Unloaded):
+            return key_unloaded(edge, other)
+        if isinstance(other, pydantic.BaseModel) or len(edge.key_fields) > 1:
+            return edge.key_of(other)
+        return (other,)
+
+    def _keys(self, values: Iterable[object]) -> list[Any]:
+        return [key for (key,) in map(self._key_of, listed(str(self._edge), values))]
+
+    def _key_field(self, method: str) -> Value:
+        """The field that holds the key of the other end."""
+        if self._edge.holds_key:
+            return self._own(self._edge.source_fields[0])
+        key = self._edge.key_fields[0]
+        asked = f"any(lambda it: it.{key}.{method}(…))" if self._edge.many else f"{key}.{method}(…)"
+        raise InvalidQuery(
+            f"`{self._edge}` holds no key: ask for that of the other end, "
+            f"`{self._edge.name}.{asked}`"
+        )
+
+    def _own(self, name: str) -> Value:
+        field: Value = getattr(Fields(self._edge.source, self._path, self._root), name)
+        return field
+
+    def _related(
+        self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
+    ) -> Expression:
+        condition = all_of(conditions_of(self._edge.target, conditions, equals))
+        shape = (
+            "related",
+            quantifier,
+            (*self._path, self._edge.name),
+            None if condition is None else condition.shape,
+            self._root,
+        )
+        return Expression(shape, () if condition is None else condition.values)
+
+
+class FieldAttribute:
+    """A field on a class that would have an attribute of a plain class in its place.
+
+    Pydantic takes the defaults of fields out of models, so that their names lead to expressions. It
+    leaves those of mixins, which are no models.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @classmethod
+    def put(cls, model: Any) -> None:
+        """Give a model the attributes that it needs."""
+        plain = [it for it in model.__mro__ if not isinstance(it, type(model)) and it is not object]
+        for name in model.model_fields:
+            if any(name in vars(it) for it in plain):
+                setattr(model, name, cls(name))
+
+    def __get__(self, row: Any, owner: Any) -> FieldExpression:
+        if row is not None:
+            raise AttributeError(f"`{type(row).__name__}` has no value for `{self._name}`")
+        table = owner.__dict__.get("__ferro_table__")
+        if table is None:
+            # Pydantic, which would take an expression for the default of a class that inherits it.
+            raise AttributeError(self._name)
+        return field_of(table, self._name)
+
+
+def field_of(table: Table, name: str) -> FieldExpression:
+    """A field of a table's own; one object for all who name it, as it never changes."""
+    field = table.expressions.get(name)
+    if field is None:
+        field = table.expressions[name] = FieldExpression(table, table.column(name))
+    return field
+
+
+def field_at(table: Table, path: str) -> Value:
+    """The field at the end of a path: `"name"`, `"author.name"`."""
+    found: Any = Fields(table)
+    for name in path.split("."):
+        if isinstance(found, Value):
+            raise UnknownField(f"`{table.label}.{path}`: what is before `{name}` is not a relation")
+        found = found._at(name)
+    if not isinstance(found, Value):
+        raise InvalidQuery(f"`{table.label}.{path}` is a relation, not a field")
+    return found
+
+
+def conditions_of(
+    table: Table, conditions: Iterable[Any], equals: dict[str, Any]
+) -> list[Expression]:
+    """Conditions as a caller gives them: expressions, functions of the fields, and equalities."""
+    fields = Fields(table)
+    found = [_condition(fields, condition) for condition in conditions]
+    for name, value in equals.items():
+        field = table.expressions.get(name)
+        found.append((fields._at(name) if field is None else field) == value)
+    return found
+
+
+def _condition(fields: Fields, condition: Any) -> Expression:
+    if not isinstance(condition, Expression) and callable(condition):
+        condition = condition(fields)
+    if not isinstance(condition, Expression):
+        raise InvalidQuery(
+            f"`{condition!r}` is not a condition: compare a field of the model, and join "
+            "conditions with `&`, `|` and `~`"
+        )
+    return condition
+
+
+def value_from(table: Table, given: Any) -> Value:
+    """A value as a caller gives it: the name of a field, an expression, a function of fields."""
+    if isinstance(given, str):
+        return field_at(table, given)
+    if callable(given) and not isinstance(given, Expression):
+        function: Callable[[Fields], Any] = given
+        given = function(Fields(table))
+    if isinstance(given, JsonValue):
+        raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
+    if not isinstance(given, Value):
+        raise InvalidQuery(f"`{given!r}` is not a value: name a field, or compute one from fields")
+    return given

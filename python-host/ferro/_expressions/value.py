@@ -1,0 +1,447 @@
+"""Values in expressions: fields, and what is computed from them."""
+
+from __future__ import annotations
+
+import decimal
+import enum
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .._argument import check
+from .._message import nearest
+from .._tables.structure import part_of
+from ..exceptions import InvalidQuery, TypeMismatch, UnknownField
+from .document import JsonValue, listed, untyped
+from .expression import Expression, Order, Shape, conditional
+from .functions import Functions
+
+if TYPE_CHECKING:
+    from .._tables.column import Column
+    from .._tables.table import Table
+
+
+class Value(Functions):
+    """An expression with a type: a field, or what is computed from fields.
+
+    Comparisons with None ask for null, as `is_null` does.
+
+    Example:
+        >>> import ferro
+        >>> class Item(ferro.Model, table="doc_item"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     price: int
+        ...     count: int
+        >>> large = Item.price * Item.count > 1_000
+    """
+
+    __slots__ = ("_column", "_kind", "_many", "_name")
+
+    def __init__(
+        self,
+        shape: Shape,
+        values: tuple[Any, ...],
+        name: str,
+        kind: str,
+        many: bool = False,
+        column: Column | None = None,
+    ) -> None:
+        super().__init__(shape, values)
+        self._name = name
+        self._kind = kind
+        self._many = many
+        self._column = column
+        """The one whose values these are: a member of its enum for one."""
+
+    def __repr__(self) -> str:
+        return f"<value computed from {self._name}>"
+
+    # Who checks types knows what a value can do.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            hint = nearest(name, [it for it in dir(type(self)) if not it.startswith("_")])
+            if self._kind == "json":
+                hint = f'a part of a document is named in brackets, `["{name}"]`'
+            raise UnknownField(f"`{self._name}` has no `{name}`: {hint}")
+
+    @property
+    def kind(self) -> str:
+        """The type of its values, as the WIT calls it."""
+        return self._kind
+
+    @property
+    def read(self) -> Callable[[Any], Any] | None:
+        """From what the database has to the value of a field; None where that is the same."""
+        return None if self._column is None else self._column.read
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_null() if other is None else self._compare("equal", other)
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        return self.is_not_null() if other is None else self._compare("not-equal", other)
+
+    def __lt__(self, other: object) -> Expression:
+        return self._compare("less", other)
+
+    def __le__(self, other: object) -> Expression:
+        return self._compare("less-or-equal", other)
+
+    def __gt__(self, other: object) -> Expression:
+        return self._compare("greater", other)
+
+    def __ge__(self, other: object) -> Expression:
+        return self._compare("greater-or-equal", other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: object) -> Value:
+        return self._compute("concat" if self._kind == "text" else "add", other)
+
+    def __sub__(self, other: object) -> Value:
+        return self._compute("subtract", other)
+
+    def __mul__(self, other: object) -> Value:
+        return self._compute("multiply", other)
+
+    def __truediv__(self, other: object) -> Value:
+        return self._compute("divide", other)
+
+    def __mod__(self, other: object) -> Value:
+        return self._compute("modulo", other)
+
+    def __radd__(self, other: object) -> Value:
+        operator = "concat" if self._kind == "text" else "add"
+        return self._compute(operator, other, reflected=True)
+
+    def __rsub__(self, other: object) -> Value:
+        return self._compute("subtract", other, reflected=True)
+
+    def __rmul__(self, other: object) -> Value:
+        return self._compute("multiply", other, reflected=True)
+
+    def __rtruediv__(self, other: object) -> Value:
+        return self._compute("divide", other, reflected=True)
+
+    def __rmod__(self, other: object) -> Value:
+        return self._compute("modulo", other, reflected=True)
+
+    def __neg__(self) -> Value:
+        return self._derived(("unary", "negate", self.shape), self.values, self._kind)
+
+    def is_null(self) -> Expression:
+        """There is no value."""
+        return Expression(("unary", "is-null", self.shape), self.values)
+
+    def is_not_null(self) -> Expression:
+        """There is a value."""
+        return Expression(("unary", "is-not-null", self.shape), self.values)
+
+    def is_distinct_from(self, other: object) -> Expression:
+        """Not the same; a null differs from every value, and not from a null."""
+        if other is None:
+            return self.is_not_null()
+        return self._compare("is-distinct", other)
+
+    def between(self, lower: object, upper: object) -> Expression:
+        """From `lower` to `upper`, both included."""
+        bounds = (self._value(lower), self._value(upper))
+        parameter = self._parameter()
+        return Expression(("between", self.shape, parameter, parameter), self.values + bounds)
+
+    def in_(self, values: Iterable[object]) -> Expression:
+        """One of some values; None among them means "or null". Of no values: never."""
+        given, null = self._values(values)
+        found = self._listed("in-list", given)
+        return found | self.is_null() if null else found
+
+    def not_in(self, values: Iterable[object]) -> Expression:
+        """None of some values; None among them means "and not null". Of no values: always."""
+        given, null = self._values(values)
+        found = self._listed("not-in-list", given)
+        return found & self.is_not_null() if null else found
+
+    def like(self, pattern: str) -> Expression:
+        """Matches a pattern of SQL; capitals count."""
+        return self._match("like", "like", pattern)
+
+    def ilike(self, pattern: str) -> Expression:
+        """Matches a pattern of SQL; capitals do not count."""
+        return self._match("ilike", "ilike", pattern)
+
+    def not_like(self, pattern: str) -> Expression:
+        """Does not match a pattern of SQL; capitals count. A null does neither."""
+        return self._match("not-like", "not_like", pattern)
+
+    def not_ilike(self, pattern: str) -> Expression:
+        """Does not match a pattern of SQL; capitals do not count. A null does neither."""
+        return self._match("not-ilike", "not_ilike", pattern)
+
+    def contains(self, part: object) -> Expression:
+        """A text has a text in it, taken as it is; a list has an element, or all of a list; a
+        document has a document in it.
+        """
+        if self._many:
+            part = part if isinstance(part, (list, tuple)) else [part]
+            return self._with_list("array-contains", part)
+        if self._kind == "json":
+            shape = ("binary", "json-contains", self.shape, self._parameter())
+            if self._column is not None and self._column.structure is not None:
+                part = part_of(part)
+            return Expression(shape, (*self.values, part))
+        return self._match("contains", "contains", part)
+
+    def overlaps(self, values: Iterable[object]) -> Expression:
+        """A list has an element in common with another."""
+        if not self._many:
+            raise TypeMismatch(f"`{self._name}` is not a list: `overlaps` works on lists only")
+        return self._with_list("array-overlaps", values)
+
+    def startswith(self, text: str) -> Expression:
+        """Begins with a text, which is taken as it is."""
+        return self._match("starts-with", "startswith", text)
+
+    def endswith(self, text: str) -> Expression:
+        """Ends with a text, which is taken as it is."""
+        return self._match("ends-with", "endswith", text)
+
+    def __getitem__(self, step: str | int) -> JsonValue:
+        """A part of a document: `User.data["address"]["city"]`, `User.data["phones"][0]`."""
+        if self._kind != "json":
+            raise TypeMismatch(f"`{self._name}` is not a document: it has no part `{step}`")
+        return JsonValue(self, (), self._name)[step]
+
+    __iter__ = None
+
+    # Who checks types is told that there is none.
+    if not TYPE_CHECKING:
+
+        def __contains__(self, part: Any) -> NoReturn:
+            raise TypeError(f"`in` does not ask the database: `{self._name}.contains({part!r})`")
+
+    def count(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+        """Of a group: how many values are not null; of the rows that satisfy `where`."""
+        return self._aggregate("count", "integer", distinct, where)
+
+    def sum(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+        """Of a group: the sum, null for no rows; of the rows that satisfy `where`."""
+        return self._aggregate("sum", self._kind, distinct, where)
+
+    def avg(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+        """Of a group: the average, null for no rows, exact for decimals; of the rows that satisfy
+        `where`.
+        """
+        kind = "decimal" if self._kind == "decimal" else "float"
+        return self._aggregate("average", kind, distinct, where)
+
+    def min(self, *, where: Expression | None = None) -> Value:
+        """Of a group: the least value, null for no rows; of the rows that satisfy `where`."""
+        return self._aggregate("minimum", self._kind, False, where, self._column)
+
+    def max(self, *, where: Expression | None = None) -> Value:
+        """Of a group: the greatest value, null for no rows; of the rows that satisfy `where`."""
+        return self._aggregate("maximum", self._kind, False, where, self._column)
+
+    def asc(self, *, nulls: str = "last") -> Order:
+        """From the least to the greatest; nulls `last` or `first`."""
+        return Order(self, False, nulls)
+
+    def desc(self, *, nulls: str = "last") -> Order:
+        """From the greatest to the least; nulls `last` or `first`."""
+        return Order(self, True, nulls)
+
+    def _compare(self, operator: str, other: object) -> Expression:
+        right, values = self._operand(other)
+        return Expression(("binary", operator, self.shape, right), self.values + values)
+
+    def _operand(self, other: object) -> tuple[Shape, tuple[Any, ...]]:
+        if isinstance(other, Value):
+            return other.shape, other.values
+        return self._parameter(), (self._value(other),)
+
+    def _compute(self, operator: str, other: object, *, reflected: bool = False) -> Value:
+        kind = self._kind
+        if isinstance(other, Value):
+            right, values = other.shape, other.values
+            kind = wider(kind, other._kind)
+        else:
+            number = _NUMBERS.get(type(other))
+            if number is not None and kind in _WIDTHS:
+                kind = wider(kind, number)
+            right, values = ("parameter", self._name, number or kind, False), (other,)
+        if reflected:
+            return self._derived(
+                ("binary", operator, right, self.shape), values + self.values, kind
+            )
+        return self._derived(("binary", operator, self.shape, right), self.values + values, kind)
+
+    def _match(self, operator: str, method: str, text: object) -> Expression:
+        if self._kind != "text" or self._many:
+            on = "texts, lists and documents" if method == "contains" else "texts"
+            raise TypeMismatch(f"`{self._name}` is not a text: `{method}` works on {on} only")
+        if not isinstance(text, str):
+            raise TypeMismatch(
+                f"`{self._name}`: `{method}` takes a `str`, not `{type(text).__name__}`"
+            )
+        shape = ("binary", operator, self.shape, self._parameter())
+        return Expression(shape, (*self.values, text))
+
+    def _listed(self, operator: str, given: list[object]) -> Expression:
+        shape = ("binary", operator, self.shape, self._parameter(many=True))
+        return Expression(shape, (*self.values, given))
+
+    def _with_list(self, operator: str, values: Iterable[object]) -> Expression:
+        shape = ("binary", operator, self.shape, self._parameter(many=True))
+        return Expression(shape, (*self.values, listed(self._name, values)))
+
+    def _aggregate(
+        self,
+        name: str,
+        kind: str,
+        distinct: bool,
+        where: Expression | None,
+        column: Column | None = None,
+    ) -> Value:
+        check(InvalidQuery, distinct=(distinct, bool))
+        filter, values = _filter(where)
+        shape = ("aggregate", name, self.shape, distinct, filter)
+        return self._derived(shape, self.values + values, kind, column)
+
+    def _derived(
+        self, shape: Shape, values: tuple[Any, ...], kind: str, column: Column | None = None
+    ) -> Value:
+        return Value(shape, values, self._name, kind, column=column)
+
+    def _part(self, steps: tuple[str, ...], kind: str, name: str) -> Value:
+        """A part of this document, read as a kind."""
+        return Value(("json", self.shape, steps, kind), self.values, name, kind)
+
+    def _parameter(self, *, many: bool = False) -> Shape:
+        return ("parameter", self._name, self._kind, many or self._many)
+
+    def _value(self, value: object) -> object:
+        members = None if self._column is None else self._column.enum_class
+        if members is None and type(value) in _PLAIN:
+            return value
+        if members is not None and value is not None and not isinstance(value, (members, Value)):
+            try:
+                return members(value).value
+            except (ValueError, TypeError, ArithmeticError):
+                raise TypeMismatch(
+                    f"`{self._name}` takes a `{members.__name__}`, and this is not one"
+                ) from None
+        if isinstance(value, JsonValue):
+            raise untyped(value)
+        if isinstance(value, Expression):
+            raise TypeMismatch(
+                f"`{self._name}` is compared with a value or a field, not with a condition"
+            )
+        if value is None:
+            raise TypeMismatch(f"`{self._name}` cannot be compared with None: say `is_null()`")
+        if isinstance(value, enum.Enum):
+            return value.value
+        if self._column is None or self._column.structure is None or isinstance(value, Value):
+            return value
+        return self._column.stored(value)
+
+    def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
+        if self._many or self._kind == "json":
+            raise TypeMismatch(f"`{self._name}` cannot be looked up in a list")
+        values = listed(self._name, values)
+        given = [self._value(value) for value in values if value is not None]
+        return given, len(given) < len(values)
+
+
+class FieldExpression(Value):
+    """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda."""
+
+    __slots__ = ("_compared",)
+
+    _column: Column
+
+    def __init__(
+        self, table: Table, column: Column, path: tuple[str, ...] = (), root: Table | None = None
+    ) -> None:
+        name = f"{table.label}.{column.name}"
+        shape = ("field", path, column.name, root or table)
+        super().__init__(shape, (), name, column.kind, column.many, column)
+        self._compared: dict[str, Shape] = {}
+
+    def __repr__(self) -> str:
+        return f"<field {self._name}>"
+
+    @property
+    def column(self) -> Column:
+        """The field's column."""
+        return self._column
+
+    @property
+    def path(self) -> str:
+        """How a text names it, from the model that the query is of: `author.name`."""
+        return ".".join((*self.shape[1], self._column.name))
+
+    def _compare(self, operator: str, other: object) -> Expression:
+        if isinstance(other, Value):
+            return super()._compare(operator, other)
+        shape = self._compared.get(operator)
+        if shape is None:
+            shape = ("binary", operator, self.shape, self._parameter())
+            self._compared[operator] = shape
+        return Expression(shape, (self._value(other),))
+
+
+def count(*, where: Expression | None = None) -> Value:
+    """How many rows a group has: `values("country", people=ferro.count())`; with `where`, how many
+    rows that satisfy it.
+
+    Example:
+        >>> import ferro
+        >>> class Citizen(ferro.Model, table="doc_citizen"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     country: str
+        ...     age: int
+        >>> adults = ferro.count(where=Citizen.age >= 18)
+        >>> by_country = Citizen.select().group_by("country")
+        >>> counted = by_country.values("country", people=ferro.count(), adults=adults)
+    """
+    filter, values = _filter(where)
+    return Value(("aggregate", "count", ("star",), False, filter), values, "count", "integer")
+
+
+def col(field: Any) -> Value:
+    """A field of a model, for type checkers, which take `User.name` for the `str` of an instance.
+
+    `col(User.name).like("a%")` is `User.name.like("a%")`, and known to mypy and pyright.
+
+    Example:
+        >>> import ferro
+        >>> class Guest(ferro.Model, table="doc_guest"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     name: str
+        >>> of_a = Guest.where(ferro.col(Guest.name).like("A%"))
+        >>> in_order = of_a.order_by(ferro.col(Guest.name).desc())
+    """
+    if not isinstance(field, Value):
+        raise InvalidQuery(f"`col` takes a field, as in `col(User.name)`, not `{field!r}`")
+    return field
+
+
+_PLAIN = frozenset({bool, bytes, float, int, str})
+"""What no enum and no expression is of."""
+_WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
+_NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
+
+
+def _filter(where: Expression | None) -> tuple[Shape | None, tuple[Any, ...]]:
+    if where is None:
+        return None, ()
+    condition = conditional("where", where)
+    return condition.shape, condition.values
+
+
+def wider(one: str, other: str) -> str:
+    """The kind of what two kinds of numbers make; another kind stays what it is."""
+    if one in _WIDTHS and other in _WIDTHS:
+        return max(one, other, key=lambda kind: _WIDTHS[kind])
+    return one

@@ -1,0 +1,277 @@
+"""Models on a connection: what is asked of a model as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from .._argument import check
+from .._connections.transaction import Using, together
+from .._queries.select import Condition, Select
+from .._rows.bulk import insert_many, update_many
+from .._rows.conflict import (
+    check_distinct,
+    conflict_of,
+    is_like,
+    key_among,
+    stored_values,
+    taken,
+    validated_values,
+)
+from .._rows.forced import completed, forced_values
+from .._rows.write import changed_fields, gone, insert, insert_or, stored_row
+from .._tables.table import Table
+from ..exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from .model import Model
+
+M = TypeVar("M", bound="Model")
+
+ROUNDS = 10
+"""How often a row may be deleted between finding its key taken and reading it."""
+
+
+class Connected(Generic[M]):
+    """A model on a connection, or in a transaction; made by `Model.using`.
+
+    Example:
+        >>> import ferro
+        >>> class Task(ferro.Model, table="doc_task"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> on_service = Task.using("service")
+    """
+
+    __slots__ = ("_model", "_table", "_using")
+
+    def __init__(self, model: type[M], using: Using) -> None:
+        self._model = model
+        self._table = table_of(model)
+        self._using = using
+
+    @overload
+    def select(self, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    @overload
+    def select(self) -> Select[M]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def select(self, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(self, *fields: Any, **computed: Any) -> Any:
+        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
+
+        With fields, of some values of each row: see `Select.values`.
+        """
+        query: Select[M] = Select(self._model, self._table, self._using)
+        return query.values(*fields, **computed) if fields or computed else query
+
+    def where(self, *conditions: Condition, **equals: Any) -> Select[M]:
+        """A query of the rows for which conditions hold: see `Select.where`."""
+        return self._query().where(*conditions, **equals)
+
+    async def create(self, **values: Any) -> M:
+        """Insert a row, and return it with its generated key.
+
+        Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
+        the database does not allow the row.
+        """
+        row = made(self._model, completed(self._table, values, self._using))
+        await insert(self._table, row, self._using)
+        return row
+
+    async def get(self, key: Any = ..., /, **equals: Any) -> M:
+        """The row with a key, or the only one whose fields have values.
+
+        Raises `DoesNotExist` and `MultipleObjectsReturned`.
+        """
+        return await self._query().get(key, **equals)
+
+    async def get_or_none(self, key: Any = ..., /, **equals: Any) -> M | None:
+        """As `get`, with None if there is no such row."""
+        return await self._query().get_or_none(key, **equals)
+
+    async def all(self) -> list[M]:
+        """All rows."""
+        return await self._query().all()
+
+    async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
+        """Insert many new instances, all or none; how many.
+
+        With `return_keys`, each instance gets its generated key, which takes longer. Without it
+        they stay without: query them to save or delete them.
+        """
+        check(InvalidQuery, return_keys=(return_keys, bool))
+        new = self._checked("bulk_create", rows)
+        if self._table.loader.any_stored(new):
+            raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
+        return await insert_many(self._table, new, self._using, return_keys=return_keys)
+
+    async def bulk_update(self, rows: Iterable[M]) -> int:
+        """Save the changed fields of many instances, all or none; how many had some.
+
+        The rows go to the connection that they came from, which is the same for all, unless
+        another one is named, `User.using("app").bulk_update(rows)`. Raises `DoesNotExist` if a row
+        is gone, and then changes none.
+        """
+        return await update_many(self._table, self._checked("bulk_update", rows), self._using)
+
+    async def upsert(
+        self,
+        row: M | None = None,
+        /,
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+        **values: Any,
+    ) -> M:
+        """Insert a row, or update the one that has its key already; the row as it is stored.
+
+        `conflict` names the key: the primary one, or fields that are unique. `update` names the
+        fields that are updated; by default those that were given. Others keep their value.
+        """
+        if row is not None and values:
+            raise InvalidQuery("`upsert` takes an instance, or values of fields")
+        forced = forced_values(self._table, self._using)
+        if row is None:
+            row = made(self._model, completed(self._table, values, self._using))
+        else:
+            (row,) = self._checked("upsert", [row])
+        fields = row.model_fields_set - forced.keys()
+        given = [name for name in self._table.names if name in fields]
+        target, updated = conflict_of(self._table, conflict, update, given)
+        for _ in range(ROUNDS):
+            found = await insert_or(self._table, row, self._using, (target, updated))
+            if found is None and not updated:
+                found = await self.get_or_none(**stored_values(self._table, target, row))
+                if found is not None and changed_fields(self._table, found):
+                    await found.refresh(using=self._using)
+            # It may have been deleted between the two.
+            if found is not None:
+                return found
+        raise taken(self._table, target)
+
+    async def bulk_upsert(
+        self,
+        rows: Iterable[M],
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+    ) -> int:
+        """As `upsert`, for many instances at once, all or none; how many were written.
+
+        By default, all fields but the key are updated.
+        """
+        all_rows = self._checked("bulk_upsert", rows)
+        target = conflict_of(self._table, conflict, update, self._table.names)
+        check_distinct(self._table, all_rows, target[0])
+        return await insert_many(self._table, all_rows, self._using, target)
+
+    async def get_or_create(
+        self, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[M, bool]:
+        """The row with these values, inserted with `defaults` if there is none; and whether it was.
+
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        """
+        return await self._ensured("get_or_create", defaults or {}, equals)
+
+    async def update_or_create(
+        self, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[M, bool]:
+        """The row with these values, with `defaults` set on it; and whether it was inserted.
+
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        """
+        async with together(self._using) as block:
+            here: Connected[M] = Connected(self._model, block)
+            for _ in range(ROUNDS):
+                row, new = await here._ensured("update_or_create", defaults or {}, equals)
+                if new or not defaults:
+                    return row, new
+                key, _ = stored_row(self._table, row)
+                equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
+                if await here.where(**equal).update(**defaults):
+                    block.memory.note(self._table, [row])
+                    await row.refresh(using=block)
+                    return row, False
+            raise gone(self._table)
+
+    async def _ensured(
+        self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
+    ) -> tuple[M, bool]:
+        from .._relations.related import split_relations
+
+        check(InvalidQuery, defaults=(defaults, Mapping))
+        if "defaults" in equals and "defaults" not in self._table.columns:
+            raise InvalidQuery(
+                f"`{operation}` takes the values of a new row first, and without a name: "
+                f'`{operation}({{"age": 36}}, email=…)`'
+            )
+        equals = completed(self._table, equals, self._using)
+        values, _ = split_relations(self._model, equals)
+        for name in values:
+            self._table.column(name)
+        target = key_among(self._table, values, operation)
+        values = validated_values(self._table, values)
+        for _ in range(ROUNDS):
+            found = await self.get_or_none(**values)
+            if found is not None:
+                return found, False
+            row = made(self._model, {**equals, **defaults})
+            new = await insert_or(self._table, row, self._using, (target, ()))
+            if new is not None:
+                return new, True
+            # Another one has made it meanwhile, and may delete it again; or there is one that does
+            # not match.
+            found = await self.get_or_none(**stored_values(self._table, target, row))
+            if found is not None:
+                if not is_like(self._table, found, row, values):
+                    values = stored_values(self._table, values, row)
+                    found = await self.get_or_none(**values)
+                if found is None:
+                    break
+                return found, False
+        raise taken(self._table, target)
+
+    def _query(self) -> Select[M]:
+        return Select(self._model, self._table, self._using)
+
+    def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
+        model = self._model
+        # An instance is a list of pairs to Python.
+        if isinstance(rows, model) or not isinstance(rows, Iterable):
+            raise InvalidQuery(
+                f"`{operation}` takes a list of `{self._table.label}`, not `{type(rows).__name__}`"
+            )
+        rows = list(rows)
+        for row in rows:
+            if type(row) is not model and not isinstance(row, model):
+                raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
+        return rows
+
+
+def made(model: type[M], values: dict[str, Any]) -> M:
+    """An instance of values by the names of fields, which are those of queries, or by aliases."""
+    aliases = table_of(model).aliases
+    if aliases:
+        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`. An alias
+        # that is the name of another field would be the value of both.
+        taken = values.keys() | model.model_fields.keys()
+        values = {
+            name if aliases.get(name) in taken else aliases.get(name, name): value
+            for name, value in values.items()
+        }
+    return model.model_validate(values, by_name=True)
+
+
+def rows_of(model: type[M]) -> Select[M]:
+    """A query of all rows on the default connection."""
+    return Select(model, table_of(model), None)
+
+
+def table_of(model: type[Model]) -> Table:
+    """The table of a model that is not abstract."""
+    table = model.__dict__.get("__ferro_table__")
+    if not isinstance(table, Table):
+        raise InvalidQuery(f"`{model.__name__}` is abstract: it has no table")
+    return table

@@ -1,0 +1,199 @@
+"""How a class becomes a model: relations are taken out of it, and fields are expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
+from pydantic._internal._model_construction import (
+    ModelMetaclass,
+    build_lenient_weakvaluedict,
+)
+from pydantic._internal._typing_extra import parent_frame_namespace
+from pydantic_core import PydanticCustomError
+from typing_extensions import dataclass_transform
+
+from .._expressions.path import field_of
+from .._foreign import WORDS
+from .._queries.select import Select
+from .._relations.relation import BackRef, ForeignKey, KeyOf, Link, ManyToMany, take_links
+from .._tables.table import Table
+from ..exceptions import SchemaError, UnknownField
+from .field import Field
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    field_specifiers=(
+        Field,
+        ForeignKey,
+        BackRef,
+        ManyToMany,
+        pydantic.Field,
+        pydantic.PrivateAttr,
+    ),
+)
+class ModelMeta(ModelMetaclass):
+    """Takes the relations out of a class, and gives its fields as expressions: `User.age`."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type[Any], ...], namespace: dict[str, Any], **options: Any
+    ) -> Any:
+        links = take_links(namespace, 1)
+        for link in links.values():
+            if link.kind == "foreign-key":
+                _add_key_field(link, namespace)
+        inherited: dict[str, Link] = {}
+        for base in reversed(bases):
+            inherited.update(getattr(base, "__ferro_links__", {}))
+        namespace["__ferro_links__"] = {**inherited, **links}
+        if links:
+            namespace["__ferro_relations__"] = _relations_taken
+        # Pydantic looks for the names of annotations where the class is defined: one call further
+        # away than it thinks.
+        around = build_lenient_weakvaluedict(parent_frame_namespace())
+        namespace["__pydantic_parent_namespace__"] = around
+        options["__pydantic_reset_parent_namespace__"] = False
+        return super().__new__(mcs, name, bases, namespace, **options)
+
+    def __getattr__(cls, name: str) -> Any:
+        # Pydantic asks every class for names of its own, before there is a table.
+        table = None if name.startswith("_") else cls.__dict__.get("__ferro_table__")
+        if table is None:
+            return super().__getattr__(name)  # type: ignore[misc]
+        is_known = name in table.columns or name in table.relations
+        if not is_known and (hasattr(Select, name) or name in WORDS):
+            way = f"{name}(…)" if hasattr(Select, name) else WORDS[name]
+            way = way if way.startswith("where(") else f"select().{way}"
+            raise UnknownField(
+                f"model `{cls.__name__}` has no `{name}`: ask a query, `{cls.__name__}.{way}`"
+            )
+        return field_of(table, name)
+
+
+def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
+    """The field that holds the key of the other end, unless the class has one of that name."""
+    is_declared = link.column in namespace["__annotations__"]
+    if link.default is None and not link.nullable:
+        # For type checkers, to which either of the two may be given.
+        if is_declared:
+            return
+        raise SchemaError(
+            f"relation `{link.name}`: its default is None, which it does not allow: annotate it as "
+            "`Relation[… | None]`, or leave the default out"
+        )
+    default = None if link.default is ... and link.nullable else link.default
+    if is_declared:
+        if link.default is not ...:
+            namespace.setdefault(link.column, pydantic.Field(default=default))
+        return
+    key: Any = KeyOf(link)
+    namespace["__annotations__"][link.column] = _key_annotation(link, key)
+    namespace[link.column] = pydantic.Field(default=default)
+
+
+def _key_annotation(link: Link, key: KeyOf) -> Any:
+    table = getattr(link.target, "__dict__", {}).get("__ferro_table__")
+    # A key that is a relation itself may be that of a model which is not defined yet.
+    if isinstance(table, Table) and not any(it.primary_key for it in table.links.values()):
+        kind = table.only_key().annotation
+        return Annotated[kind | None if link.nullable else kind, key]
+    return Annotated[Any, key]
+
+
+def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
+    """Rows that are given for relations: their keys are stored, and they are kept with the row."""
+    from .._relations.loaded import remember
+    from .._relations.related import split_relations
+
+    if not isinstance(data, dict):
+        return handler(data)
+    given = [link for name, link in cls.__ferro_links__.items() if name in data]
+    for link in given:
+        alias = cls.__ferro_table__.aliases.get(link.column)
+        if alias in data:
+            data = {**data, link.column: data[alias]}
+        _check_given(cls, link, data)
+    data, rows = split_relations(cls, data)
+    for link in given:
+        alias = cls.__ferro_table__.aliases.get(link.column)
+        if alias is not None:
+            data[alias] = data.pop(link.column)
+    made = handler(data)
+    for name, row in rows.items():
+        remember(made, cls.__ferro_table__.edge(name), row)
+    return made
+
+
+def _check_given(cls: Any, link: Link, data: dict[str, Any]) -> None:
+    """Refuse what is no row: not with an error of the program's, as it may be a request's."""
+    from .._relations.loaded import NoRow, Unloaded
+    from .model import Model
+
+    name, given = link.name, data[link.name]
+    parts = given if isinstance(given, (list, tuple)) else [given]
+    if link.kind == "foreign-key" and given is None and data.get(link.column) is not None:
+        reason = f"`{cls.__name__}.{name}` is None, and `{link.column}` is a key: leave one out"
+    elif link.kind == "foreign-key":
+        if given is None or isinstance(given, (Model, NoRow, Unloaded)):
+            return
+        reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{link.column}`"
+    else:
+        if any(isinstance(it, Model) for it in parts):
+            return
+        reason = (
+            f"`{cls.__name__}.{name}` cannot be set with the row: add to it when the row is saved"
+        )
+    raise pydantic.ValidationError.from_exception_data(
+        cls.__name__,
+        [
+            {
+                "type": PydanticCustomError("relation", "{reason}", {"reason": reason}),
+                "loc": (name,),
+                "input": given,
+            }
+        ],
+    )
+
+
+_relations_taken: Any = pydantic.model_validator(mode="wrap")(classmethod(_take_relations))  # type: ignore[arg-type]
+
+
+def check_names(model: type[Model], base: type[Model]) -> None:
+    """Refuse a field in the place of what every model can do: `row.save` would be its value."""
+    for name in model.model_fields:
+        if name in vars(base):
+            raise SchemaError(
+                f"field `{model.__name__}.{name}`: models have a method of that name: name the "
+                f"field otherwise, and its column with `db_column={name!r}`"
+            )
+
+
+def share_names(model: type[Model]) -> None:
+    """Have the instances that are loaded share the names of their fields.
+
+    CPython lets the instances of a class share names that were set one by one, and admits fewer new
+    ones with each instance that is made. Pydantic sets all at once, which shares none: once some
+    were made in its way, each one that is loaded would have a dict with names of its own, which
+    takes a third more memory, and longer.
+    """
+    first = object.__new__(model)
+    for name in model.model_fields:
+        object.__setattr__(first, name, None)
+
+
+def lists_of(model: type[Model], lists: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+    """Lists of fields; a relation stands for the field that holds its key."""
+    links = model.__ferro_links__
+    found = []
+    for names in lists:
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise SchemaError(
+                f"model `{model.__name__}`: `uniques` and `indexes` are lists of lists of fields"
+            )
+        found.append(tuple(links[it].column if it in links else it for it in names))
+    return tuple(found)

@@ -1,0 +1,351 @@
+"""Models: Pydantic models whose instances are rows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, overload
+
+import pydantic
+from typing_extensions import Self
+
+from .._argument import check
+from .._connections.transaction import Transaction, Using, check_using, session
+from .._expressions.path import FieldAttribute
+from .._message import nearest
+from .._queries.select import Condition, Select
+from .._relations.relation import (
+    Link,
+    RelationAttribute,
+)
+from .._rows.copy import keep, keep_deep, know, known_of, with_values
+from .._rows.write import (
+    delete,
+    gone,
+    insert,
+    loaded,
+    stored_row,
+    update,
+)
+from .._tables.column_type import snake_case
+from .._tables.registry import registry
+from .._tables.table import Table
+from ..exceptions import SchemaError
+from .connected import Connected, rows_of, table_of
+from .definition import ModelMeta, check_names, lists_of, share_names
+
+
+class Model(pydantic.BaseModel, metaclass=ModelMeta):
+    """A Pydantic model whose instances are rows of a table.
+
+    The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
+    `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
+    `indexes` are over several fields: `uniques=[("team", "name")]`. Unknown fields are refused, or
+    left out with Pydantic's `extra="ignore"`. `renamed_from` is what the class or its table was
+    called before, for `ferro.migrate`.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class User(ferro.Model, table="doc_user"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     name: str
+        ...     age: int = 0
+        >>> async def main() -> list[str]:
+        ...     await ferro.connect("sqlite::memory:", auto_migrate=True)
+        ...     await User.create(name="Ada", age=36)
+        ...     await User.create(name="Ben", age=7)
+        ...     adults = await User.select().where(lambda u: u.age >= 18).all()
+        ...     await ferro.disconnect()
+        ...     return [user.name for user in adults]
+        >>> asyncio.run(main())
+        ['Ada']
+    """
+
+    __slots__ = ("__weakref__", "_ferro_loaded", "_ferro_related")
+
+    # A misspelt name would be a value that is lost. Nobody makes a `Model` itself, and having
+    # Pydantic get ready for that takes as long as all else here.
+    model_config = pydantic.ConfigDict(extra="forbid", defer_build=True)
+
+    __ferro_table__: ClassVar[Table | None] = None
+    __ferro_links__: ClassVar[dict[str, Link]] = {}
+
+    def __init_subclass__(
+        cls,
+        *,
+        table: str | None = None,
+        renamed_from: str | None = None,
+        abstract: bool = False,
+        uniques: Iterable[Iterable[str]] = (),
+        indexes: Iterable[Iterable[str]] = (),
+        **options: Any,
+    ) -> None:
+        try:
+            super().__init_subclass__(**options)
+        except TypeError as error:
+            if not options:
+                raise
+            name, known = (
+                next(iter(options)),
+                ("table", "renamed_from", "abstract", "uniques", "indexes"),
+            )
+            raise SchemaError(
+                f"model `{cls.__name__}` has no option `{name}`: {nearest(name, known)}"
+            ) from error
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        table: str | None = None,
+        renamed_from: str | None = None,
+        abstract: bool = False,
+        uniques: Iterable[Iterable[str]] = (),
+        indexes: Iterable[Iterable[str]] = (),
+        **options: Any,
+    ) -> None:
+        """Register the model. Pydantic calls this when the class is all there."""
+        super().__pydantic_init_subclass__(**options)
+        check(
+            SchemaError,
+            table=(table, str, None),
+            renamed_from=(renamed_from, str, None),
+            abstract=(abstract, bool),
+            uniques=(uniques, Iterable),
+            indexes=(indexes, Iterable),
+        )
+        cls.__ferro_table__ = None
+        for name in cls.__ferro_links__:
+            RelationAttribute.put(cls, name)
+        check_names(cls, Model)
+        if abstract:
+            return
+        if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
+            name = cls.__name__
+            raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
+        made = Table(
+            registry,
+            cls,
+            snake_case(cls.__name__) if table is None else table,
+            lists_of(cls, uniques),
+            lists_of(cls, indexes),
+            renamed_from,
+        )
+        registry.add(made)
+        cls.__ferro_table__ = made
+        FieldAttribute.put(cls)
+        share_names(cls)
+
+    @classmethod
+    def using(cls, connection: str | Transaction) -> Connected[Self]:
+        """The model on another connection than the default one, or in a transaction.
+
+        Example:
+            >>> import ferro
+            >>> class Job(ferro.Model, table="doc_job"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            >>> waiting = Job.using("service").select()
+        """
+        check_using(connection)
+        return Connected(cls, connection)
+
+    @overload
+    @classmethod
+    def select(cls, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    @overload
+    @classmethod
+    def select(cls) -> Select[Self]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    @classmethod
+    def select(cls, **computed: Any) -> Select[dict[str, Any]]: ...
+    @classmethod
+    def select(cls, *fields: Any, **computed: Any) -> Any:
+        """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
+
+        With fields, of some values of each row: see `Select.values`.
+        """
+        return Connected(cls, None).select(*fields, **computed)
+
+    @classmethod
+    def where(cls, *conditions: Condition, **equals: Any) -> Select[Self]:
+        """A query of the rows for which conditions hold: see `Select.where`."""
+        return rows_of(cls).where(*conditions, **equals)
+
+    @classmethod
+    async def create(cls, **values: Any) -> Self:
+        """Insert a row, and return it with its generated key.
+
+        Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
+        the database does not allow the row.
+        """
+        return await Connected(cls, None).create(**values)
+
+    @classmethod
+    async def get(cls, key: Any = ..., /, **equals: Any) -> Self:
+        """The row with a key, or the only one whose fields have values.
+
+        Raises `DoesNotExist` and `MultipleObjectsReturned`.
+        """
+        return await rows_of(cls).get(key, **equals)
+
+    @classmethod
+    async def get_or_none(cls, key: Any = ..., /, **equals: Any) -> Self | None:
+        """As `get`, with None if there is no such row."""
+        return await rows_of(cls).get_or_none(key, **equals)
+
+    @classmethod
+    async def all(cls) -> list[Self]:
+        """All rows."""
+        return await rows_of(cls).all()
+
+    @classmethod
+    async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
+        """Insert many new instances, all or none; how many.
+
+        With `return_keys`, each instance gets its generated key, which takes longer. Without it
+        they stay without: query them to save or delete them.
+        """
+        return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
+
+    @classmethod
+    async def bulk_update(cls, rows: Iterable[Self]) -> int:
+        """Save the changed fields of many instances, all or none; how many had some.
+
+        The rows go to the connection that they came from, which is the same for all, unless
+        another one is named, `User.using("app").bulk_update(rows)`. Raises `DoesNotExist` if a row
+        is gone, and then changes none.
+        """
+        return await Connected(cls, None).bulk_update(rows)
+
+    @classmethod
+    async def upsert(
+        cls,
+        row: Self | None = None,
+        /,
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+        **values: Any,
+    ) -> Self:
+        """Insert a row, or update the one that has its key already; the row as it is stored.
+
+        `conflict` names the key: the primary one, or fields that are unique. `update` names the
+        fields that are updated; by default those that were given. Others keep their value.
+        """
+        connected = Connected(cls, None)
+        return await connected.upsert(row, conflict=conflict, update=update, **values)
+
+    @classmethod
+    async def bulk_upsert(
+        cls,
+        rows: Iterable[Self],
+        *,
+        conflict: Iterable[str] | str,
+        update: Iterable[str] | None = None,
+    ) -> int:
+        """As `upsert`, for many instances at once, all or none; how many were written.
+
+        By default, all fields but the key are updated.
+        """
+        return await Connected(cls, None).bulk_upsert(rows, conflict=conflict, update=update)
+
+    @classmethod
+    async def get_or_create(
+        cls, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[Self, bool]:
+        """The row with these values, inserted with `defaults` if there is none; and whether it was.
+
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        """
+        return await Connected(cls, None).get_or_create(defaults, **equals)
+
+    @classmethod
+    async def update_or_create(
+        cls, defaults: dict[str, Any] | None = None, /, **equals: Any
+    ) -> tuple[Self, bool]:
+        """The row with these values, with `defaults` set on it; and whether it was inserted.
+
+        The values have to be those of a key, so that a hundred at once make one row. Raises
+        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        """
+        return await Connected(cls, None).update_or_create(defaults, **equals)
+
+    async def save(self, *, using: Using = None) -> None:
+        """Insert the row if it is new, else update the fields that have changed.
+
+        A row goes to the connection that it came from, unless another one is named: there all
+        fields of the row with its key are written, and the instance is a row of that connection
+        afterwards. Raises `DoesNotExist` if there is no such row.
+        """
+        table = table_of(type(self))
+        if loaded(self) is None:
+            await insert(table, self, using)
+        else:
+            await update(table, self, using)
+
+    async def delete(self, *, using: Using = None) -> None:
+        """Delete the row; the instance is a new one then, as if it had never been saved.
+
+        Raises `DoesNotExist` if the row is gone, and `InvalidQuery` for a new instance.
+        """
+        await delete(table_of(type(self)), self, using)
+
+    async def refresh(self, *, using: Using = None) -> None:
+        """Read the row again; what was changed and not saved is lost.
+
+        Raises `DoesNotExist` if it is gone, and `InvalidQuery` for an instance that was never
+        saved, or that was deleted.
+        """
+        table = table_of(type(self))
+        key, origin = stored_row(table, self)
+        query: Select[Any] = Select(type(self), table, using or origin)
+        equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
+        object.__setattr__(self, "_ferro_related", {})
+        prepared, values = query.where(**equal)._prepared("select")
+        _, runner = session(using or origin)
+        # Not by way of `ferro.session`, which keeps what was changed.
+        rows = await runner.fetch_instances(prepared, values, table.loader)
+        if not rows:
+            raise gone(table)
+        (found,) = rows
+        vars(self).update(vars(found))
+        object.__setattr__(self, "_ferro_loaded", found._ferro_loaded)
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        # A relation is awaited, whether its row is loaded or not.
+        return self
+        yield
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with the relations that are loaded: another object for the same row.
+
+        With another key in `update` it is a new row, which `save` inserts: `{"id": None}` has the
+        database generate one. As in Pydantic, the values are not validated.
+        """
+        table = type(self).__ferro_table__
+        if table is None or not update:
+            return super().model_copy(update=update, deep=deep)
+        return with_values(table, self, update, partial(super().model_copy, deep=deep))
+
+    def __copy__(self) -> Self:
+        return keep(self, super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        memo = {} if memo is None else memo
+        return keep_deep(self, super().__deepcopy__(memo), memo)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "_ferro_known": known_of(self)}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        known = state.pop("_ferro_known")
+        super().__setstate__(state)
+        know(self, known)
+
+
+# Pydantic is ready for its subclasses when they are defined, as for those of its own base.
+del Model.model_config["defer_build"]
+
+
+__all__ = ["Model"]

@@ -1,0 +1,39 @@
+"""Validators of single fields: what Pydantic does to a value when an instance is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+from pydantic_core import SchemaValidator
+
+from .._tables.structure import nodes_of
+
+
+def validator_of(model: type[pydantic.BaseModel], name: str) -> Callable[[Any], Any]:
+    """From a value as it is given to one that the field takes; raises a `ValidationError`.
+
+    With the model's config and the validators of the field, which see no other field. Those of the
+    model are of whole instances, and do not run.
+    """
+    schema: Any = model.__pydantic_core_schema__
+    parts = list(nodes_of(schema))
+    own = next(it for it in parts if it.get("type") == "model" and it["cls"] is model)
+    fields = next(it for it in nodes_of(own["schema"]) if it.get("type") == "model-fields")
+    chosen: Any = {
+        "type": "model-fields",
+        "model_name": model.__name__,
+        "fields": {name: fields["fields"][name]},
+    }
+    definitions = [it for part in parts for it in part.get("definitions", ())]
+    if definitions:
+        chosen = {"type": "definitions", "schema": chosen, "definitions": definitions}
+    config: Any = {**own.get("config", {}), "title": model.__name__}
+    validator = SchemaValidator(chosen, config)
+
+    def validate(value: Any) -> Any:
+        values, _, _ = validator.validate_python({name: value}, by_name=True, by_alias=False)
+        return values[name]
+
+    return validate

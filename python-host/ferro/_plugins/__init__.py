@@ -1,0 +1,1 @@
+"""Plugins: components of others, their tenants, and what they may import."""

@@ -1,0 +1,417 @@
+"""Plugins: components with query logic, run in the sandbox of wasmtime-py for tenants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from wasmtime import Engine, Store, WasmtimeError
+from wasmtime.component import (
+    Component,
+    ComponentInstanceType,
+    Func,
+    FuncType,
+    Instance,
+    ResultType,
+)
+
+from .. import _native
+from .._argument import check
+from .._connections.engine import THREADS, engine
+from .._core.compiler import compiler
+from .._core.wasm import STACK, compile_component, innermost, plugin_engine, read_component
+from .._message import nearest
+from .._tables.create import create_tables_of, migrate_of
+from .._tables.migration import Migration, Risk
+from ..exceptions import (
+    BY_KIND,
+    ConfigurationError,
+    DeniedError,
+    FerroError,
+    InternalError,
+    LimitError,
+    PluginError,
+    PluginTrap,
+    QueryTimeout,
+    UnsupportedError,
+    from_native,
+)
+from .convert import Mismatch, lift, lower
+from .guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
+from .tenant import Tenant, limits_of, tenant_json
+from .usage import CallUsage, Outcome, tell
+from .wasi import Output
+
+_MODELS = "ferro:orm/models"
+_TICK = 0.01
+"""Seconds between two epochs."""
+_NO_LIMIT = 2**64 - 1
+_ERROR: dict[str, type | tuple[type, ...]] = {
+    "kind": str,
+    "message": str,
+    "code": (str, type(None)),
+    "constraint": (str, type(None)),
+    "table": (str, type(None)),
+    "column": (str, type(None)),
+    "retryable": bool,
+}
+"""The WIT's `error`, as Python has it."""
+_TABLES = 8
+_TABLE_ELEMENTS = 20_000
+"""Tables of a plugin, and their elements: what the host in Rust allows."""
+
+
+class Plugin:
+    """A component that was loaded, checked and linked; each call gets a fresh instance of it.
+
+    Example:
+        >>> import ferro
+        >>> async def main() -> object:
+        ...     plugin = await ferro.Plugin.load("atlas.wasm")
+        ...     tenant = ferro.Tenant("acme", grants={"app": ferro.Grant()})
+        ...     return await plugin.call("largest-cities", "CH", 5, tenant=tenant)
+    """
+
+    def __init__(self, component: Component, name: str, *, fuel: bool) -> None:
+        self.name = name
+        self._component = component
+        self._metered = fuel
+        self._engine = plugin_engine(fuel)
+        check_interfaces(self._engine, component, name)
+        self._exports = _exports(self._engine, component)
+        self._raw_sql = needs_raw_sql(self._engine, component)
+        self._linker = link(self._engine, component)
+        self._models = _native.Models(json.dumps(self._describe()), compiler)
+
+    @classmethod
+    async def load(cls, path: str | PathLike[str], *, fuel: bool = False) -> Plugin:
+        """Load a component from a file. Compiled code is cached on disk.
+
+        With `fuel`, its code counts what it uses, so that a tenant's limit on fuel can end a call;
+        that makes it slower, by a tenth to a third.
+
+        Raises `ConfigurationError` if it is not a component, `UnsupportedError` if it was built
+        against another version of the WIT package, `DeniedError` if it imports what is not granted,
+        and `SchemaError` if its models are not valid.
+        """
+        check(ConfigurationError, path=(path, str, PathLike), fuel=(fuel, bool))
+        return await asyncio.to_thread(cls._load, Path(path), fuel)
+
+    @classmethod
+    def _load(cls, path: Path, fuel: bool) -> Plugin:
+        code = read_component(path)
+        component = compile_component(plugin_engine(fuel), code, path.stem)
+        return cls(component, path.stem, fuel=fuel)
+
+    @property
+    def exports(self) -> list[str]:
+        """The names of the functions that can be called."""
+        return sorted(self._exports)
+
+    async def create_tables(self, *, using: str | None = None) -> None:
+        """Create the tables of the plugin's models, where the database lacks them.
+
+        Raises `TransactionError` inside a transaction.
+        """
+        await create_tables_of(self._models, using)
+
+    async def migrate(
+        self, *, using: str | None = None, risk: Risk = "blocking", dry_run: bool = False
+    ) -> Migration:
+        """Give a database what the plugin's models say; see `ferro.migrate`.
+
+        The models say which tables are theirs, and what they were called before: where plugins of
+        strangers share a database, look at the steps of a `dry_run` before any is applied.
+        """
+        return await migrate_of(self._models, using, risk, dry_run)
+
+    def check(self, tenant: Tenant | Mapping[str, Any]) -> None:
+        """Raise `ConfigurationError` if a tenant's grants do not fit the plugin's models.
+
+        So does each call. But only here are the columns in `read` and `write` compared with those
+        of the models: one that is misspelt in `except` hides nothing, while a plugin may well do
+        without a column that is hidden from it.
+        """
+        _native.GuestGate.check(self._models, tenant_json(tenant))
+
+    async def call(
+        self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call a function that the component exports, for a tenant; without one, with no grants.
+
+        Records are dicts with snake_case keys, variants the name of a case or a dict of name and
+        payload, enums texts, options None or the value; cases are named as in the WIT. An error
+        that the function returns is raised: as the exception of its kind if it is ferro's own, else
+        as `PluginError` with the `value`. A function of an exported interface is
+        `interface#function`.
+
+        Raises `PluginTrap` if the plugin breaks off, as it does for want of memory too,
+        `QueryTimeout` if the deadline passes, and `LimitError` if it reaches another limit:
+        whatever it had not committed is then undone. Raises `BusyError` if the tenant has too
+        many calls already.
+        """
+        return (await self.outcome(export, *arguments, tenant=tenant)).value
+
+    async def outcome(
+        self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
+    ) -> Outcome:
+        """Call a function as `call` does; gives what the call used together with its result.
+
+        The operator has it from every call that ran, failed ones too: as a record of the log
+        `ferro.call`, at the level INFO, with the attributes `plugin`, `tenant`, `export`, `outcome`
+        (`ok`, or the kind of the error), `elapsed`, `busy`, `fuel`, `statements`, `rows_read`,
+        `rows_written` and `result_bytes`.
+        """
+        if not isinstance(export, str):
+            raise PluginError(f"`call` takes the name of an export, not `{export!r}`")
+        kind = self._exports.get(export)
+        if kind is None:
+            hint = nearest(export, self.exports)
+            raise PluginError(f"`{self.name}` has no export `{export}`: {hint}")
+        lowered = _lower_arguments(export, kind, arguments)
+        grants = tenant_json(tenant)
+        limits = _native.guest_limits(grants)
+        if self._raw_sql and not limits["raw_sql"]:
+            raise DeniedError(
+                f"the plugin `{self.name}` imports `{RAW_SQL}`, and tenant `{limits['name']}` is "
+                "not granted `raw-sql`"
+            )
+        if limits["fuel"] is not None and not self._metered:
+            raise ConfigurationError(
+                f"tenant `{limits['name']}` has a limit on `fuel`, which this plugin does not "
+                "count: load it with `fuel=True`"
+            )
+        if "host-call-bytes" in limits_of(tenant):
+            raise ConfigurationError(
+                f"tenant `{limits['name']}` has a limit on `host-call-bytes`, which wasmtime-py "
+                "cannot set: leave it out in Python"
+            )
+        gate = await _native.GuestGate.admit(engine.databases, self._models, grants)
+        call = GuestCall(gate, limits["handles"])
+        context = contextvars.copy_context()
+        running = _threads.submit(context.run, self._measured, export, lowered, call, limits)
+        # One that was cancelled before its thread took it up makes room, too.
+        running.add_done_callback(lambda _: gate.close())
+        try:
+            result, usage = await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            # The thread goes on until the guest next calls, or until the deadline.
+            call.cancelled = True
+            raise
+        return Outcome(_result(export, kind, result), usage)
+
+    def _describe(self) -> Any:
+        # A later patch of the package is as good: `ferro:orm/models@0.1.7#describe`.
+        describe = next((it for it in self._exports if it.partition("@")[0] == _MODELS), "")
+        kind = self._exports.pop(describe, None)
+        if kind is None or kind.result is None:
+            raise ConfigurationError(
+                f"the component `{self.name}` is not a plugin: it does not export `{_MODELS}`; "
+                "include the world `ferro:orm/plugin` in its own"
+            )
+        no_grants = tenant_json(None)
+        limits = _native.guest_limits(no_grants)
+        # There are no models yet to open a session with, so no gate: opening one is a trap.
+        call = GuestCall(_NoGate(limits["deadline"]), limits["handles"])
+        return lift(kind.result)(self._run(describe, [], call, limits))
+
+    def _measured(
+        self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
+    ) -> tuple[Any, CallUsage]:
+        """Run a call, and tell what it used, however it ends."""
+        outcome = InternalError.kind
+        began, busy = time.perf_counter(), time.thread_time()
+        try:
+            result = self._run(export, arguments, call, limits)
+            outcome = "ok"
+        except FerroError as error:
+            outcome = error.kind
+            raise
+        finally:
+            elapsed, kept = time.perf_counter() - began, time.thread_time() - busy
+            usage = CallUsage(elapsed, kept, call.fuel, **call.gate.usage())
+            tell(self.name, limits["name"], export, outcome, usage)
+        return result, usage
+
+    def _run(
+        self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
+    ) -> Any:
+        """On a thread that may wait: a fresh store, a fresh instance, one call."""
+        store = Store(self._engine)
+        # The limit on memory is one for each memory, so that it is one in all only with one memory.
+        store.set_limits(
+            memory_size=limits["memory"],
+            memories=1,
+            table_elements=_TABLE_ELEMENTS,
+            tables=_TABLES,
+            instances=limits["instances"],
+        )
+        fuel = _NO_LIMIT if limits["fuel"] is None else limits["fuel"]
+        if self._metered:
+            store.set_fuel(fuel)
+        store.set_epoch_deadline(math.ceil(call.gate.remaining() / _TICK) + 1)
+        output = Output(self.name, limits["name"], limits["log_bytes"])
+        store.set_wasi(output.config())
+        try:
+            with _tickers[self._metered], call:
+                instance = self._linker.instantiate(store, self._component)
+                function = _function(instance, store, export)
+                result = function(store, *arguments)
+                function.post_return(store)
+                return result
+        except WasmtimeError as error:
+            raise self._failure(error, call, limits) from call.failure or error
+        finally:
+            if self._metered:
+                call.fuel = fuel - store.get_fuel()
+            store.close()
+            output.close()
+
+    def _failure(self, error: WasmtimeError, call: GuestCall, limits: dict[str, Any]) -> FerroError:
+        if isinstance(call.failure, FerroError):
+            return call.failure
+        if call.failure is not None:
+            return InternalError(f"a host function failed: {type(call.failure).__name__}")
+        text = str(error)
+        if "wasm trap: interrupt" in text:
+            return QueryTimeout(f"the limit `deadline` of {limits['deadline']} s is reached")
+        if "all fuel consumed" in text:
+            return LimitError(f"the limit `fuel` is reached: {limits['fuel']} units")
+        if "call stack exhausted" in text:
+            return LimitError(f"over the limit `stack`: {STACK // 1024} KiB")
+        if "not found in the linker" in text:
+            return UnsupportedError(
+                f"the plugin `{self.name}` does not fit this host: {text.splitlines()[0]}"
+            )
+        return PluginTrap(f"`{self.name}` broke off: {innermost(error)}")
+
+    def __repr__(self) -> str:
+        return f"<Plugin {self.name}>"
+
+
+class _NoGate:
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    def open(self, label: str) -> Any:
+        raise PluginError("`describe` may not open a database")
+
+    def remaining(self) -> float:
+        return self._deadline
+
+    def usage(self) -> dict[str, int]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+class _Ticker:
+    """Counts the epochs of an engine of plugins, while any plugin runs in it."""
+
+    def __init__(self, fuel: bool) -> None:
+        self._fuel = fuel
+        self._lock = threading.Lock()
+        self._running = 0
+        self._stop = threading.Event()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._stop = threading.Event()
+                tick = threading.Thread(
+                    target=self._tick, args=(self._stop,), name="ferro-epochs", daemon=True
+                )
+                tick.start()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                self._stop.set()
+
+    def _tick(self, stop: threading.Event) -> None:
+        count: Callable[[], None] = plugin_engine(self._fuel).increment_epoch
+        while not stop.wait(_TICK):
+            count()
+
+
+_tickers = {fuel: _Ticker(fuel) for fuel in (False, True)}
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ferro-plugin")
+
+
+def _exports(engine: Engine, component: Component) -> dict[str, FuncType]:
+    """The functions that a component exports, those of interfaces as `interface#function`."""
+    found: dict[str, FuncType] = {}
+    for name, item in component.type.exports(engine).items():
+        kind = item.ty
+        if isinstance(kind, FuncType):
+            found[name] = kind
+        elif isinstance(kind, ComponentInstanceType):
+            for inner, inner_item in kind.exports(engine).items():
+                inner_kind = inner_item.ty
+                if isinstance(inner_kind, FuncType):
+                    found[f"{name}#{inner}"] = inner_kind
+    return found
+
+
+def _function(instance: Instance, store: Store, export: str) -> Func:
+    outer, _, inner = export.partition("#")
+    index = instance.get_export_index(store, outer)
+    if index is not None and inner:
+        index = instance.get_export_index(store, inner, index)
+    function = None if index is None else instance.get_func(store, index)
+    if function is None:
+        raise InternalError(f"the export `{export}` is gone")
+    return function
+
+
+def _lower_arguments(export: str, kind: FuncType, arguments: tuple[Any, ...]) -> list[Any]:
+    parameters = kind.params
+    if len(arguments) != len(parameters):
+        names = ", ".join(name for name, _ in parameters)
+        raise PluginError(
+            f"`{export}({names})` takes {len(parameters)} arguments, not {len(arguments)}"
+        )
+    lowered = []
+    for (name, parameter), argument in zip(parameters, arguments, strict=True):
+        try:
+            lowered.append(lower(parameter)(argument))
+        except Mismatch as error:
+            raise PluginError(f"`{export}`: `{name}` {error}") from None
+    return lowered
+
+
+def _result(export: str, kind: FuncType, result: Any) -> Any:
+    """The result as plain Python; an error is raised."""
+    if kind.result is None:
+        return None
+    plain = lift(kind.result, snake_case=True)(result)
+    if not isinstance(kind.result, ResultType):
+        return plain
+    if plain == "ok":
+        return None
+    if isinstance(plain, dict) and "ok" in plain:
+        return plain["ok"]
+    value = plain["err"] if isinstance(plain, dict) else None
+    if _is_ferros(value):
+        raise from_native(**value)
+    raise PluginError(f"`{export}` answered with an error: {value!r}", value=value)
+
+
+def _is_ferros(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether an error is the WIT's. A plugin's own may look like it, and hold other types."""
+    if not isinstance(value, dict) or value.keys() != _ERROR.keys():
+        return False
+    fits = all(isinstance(value[name], kinds) for name, kinds in _ERROR.items())
+    return fits and value["kind"] in BY_KIND

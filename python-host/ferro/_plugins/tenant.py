@@ -1,0 +1,113 @@
+"""Tenants: who calls a plugin, what they are granted, how much they may use."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..exceptions import ConfigurationError
+
+
+@dataclass(frozen=True)
+class TableGrant:
+    """What a tenant may do with one table. By default: read all columns of all rows.
+
+    Tables and columns are named as the database names them.
+
+    Example:
+        >>> TableGrant(insert=True, filters={"tenant_id": 42}).delete
+        False
+    """
+
+    read: Any = "all"
+    """The columns that may be read: `"all"`, a list, or `{"except": [...]}`."""
+    write: Any = "all"
+    """The columns that may be given values by inserts and updates, in the same form."""
+    insert: bool = False
+    """Whether rows may be inserted."""
+    update: bool = False
+    """Whether rows may be updated."""
+    delete: bool = False
+    """Whether rows may be deleted."""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """For a column a value, a list of values, or comparisons: every row that is read, changed or
+    left behind satisfies all of them."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a tenant may do in one database. By default: read every table of the plugin's models.
+
+    Tables are named as the database names them. **Filters do not apply to SQL text**, which
+    `raw_sql` allows: with `True` in the fence of the connection's user, whose rights must end where
+    the tenant's do, with `"unfenced"` with all power of the connection. PostgreSQL can hold every
+    statement to a role, a search path, and settings for row-level security.
+
+    Example:
+        >>> Grant(access="read-write", tables={"note": TableGrant(insert=True)}).raw_sql
+        False
+    """
+
+    access: Literal["read-only", "read-write"] = "read-only"
+    """With `"read-only"` nothing can be written, whatever the grants of the tables say."""
+    tables: Mapping[str, TableGrant | Mapping[str, Any]] | None = None
+    """What may be done with each table; others do not exist for the tenant. None: all tables, read
+    or, with `"read-write"`, read and written."""
+    raw_sql: bool | Literal["fenced", "unfenced"] = False
+    """Whether SQL text may be run. `True` is `"fenced"`."""
+    role: str | None = None
+    """PostgreSQL: the role that every statement runs as."""
+    search_path: Sequence[str] = ()
+    """PostgreSQL: the schemas in which tables are looked for."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """PostgreSQL: settings for every statement, for row-level security: `{"app.tenant": "42"}`."""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A party that calls plugins: the databases that it is granted, by label, and its limits.
+
+    A misspelt setting or limit is a `ConfigurationError` where the tenant is used.
+
+    Example:
+        >>> acme = Tenant("acme", grants={"app": Grant()}, limits={"rows": 500})
+        >>> acme.name
+        'acme'
+    """
+
+    name: str
+    """For logs and metrics, and what calls are counted under."""
+    grants: Mapping[str, Grant | Mapping[str, Any]] = field(default_factory=dict)
+    """What may be done on each connection, by its name; others cannot be opened."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Limits of the calls of plugins, named as in an operator's file, times in seconds and sizes in
+    bytes: `{"rows": 500, "statement-timeout": 0.5}`. `docs/tenants.md` lists all of them with their
+    defaults."""
+
+
+def tenant_json(tenant: Tenant | Mapping[str, Any] | None) -> str:
+    """A tenant as an operator's file has it; None has no grants."""
+    if not isinstance(tenant, (Tenant, Mapping, type(None))):
+        raise ConfigurationError(f"`tenant` takes a `ferro.Tenant`, not `{tenant!r}`")
+    return json.dumps(_plain(tenant if tenant is not None else Tenant("nobody")), default=str)
+
+
+def limits_of(tenant: Tenant | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The limits that a tenant names."""
+    limits = tenant.limits if isinstance(tenant, Tenant) else (tenant or {}).get("limits")
+    return limits or {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Tenant, Grant, TableGrant)):
+        # The names of our own fields; those inside a mapping are the user's.
+        return {
+            it.name.replace("_", "-"): _plain(getattr(value, it.name))
+            for it in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,66 @@
+"""Changes of all the rows of a query, by one statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._connections.transaction import session
+from .._expressions.expression import Expression, Shape
+from .._expressions.path import Fields
+from .._expressions.value import Value
+from ..exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+    from .select import Select
+
+
+async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
+    """Change the rows of a query; how many."""
+    from .._relations.related import split_relations
+
+    _check_writable(query, "update", "changes")
+    if not values:
+        raise InvalidQuery("`update` takes at least one field: `update(name=…)`")
+    values, _ = split_relations(query._model, values)
+    shapes: list[Shape] = []
+    given: tuple[Any, ...] = ()
+    for name, value in values.items():
+        shape, bound = _assigned(query._table, name, value)
+        shapes.append((name, shape))
+        given += bound
+    rows, of_rows = query._rows()
+    statement = query._table.query(("update-rows", tuple(shapes), rows))
+    return await session(query._using)[1].execute(statement, given + of_rows)
+
+
+async def delete_rows(query: Select[Any]) -> int:
+    """Delete the rows of a query; how many."""
+    _check_writable(query, "delete", "deletes")
+    rows, values = query._rows()
+    statement = query._table.query(("delete-rows", rows))
+    return await session(query._using)[1].execute(statement, values)
+
+
+def _assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...]]:
+    """The shape of a new value, and what it takes."""
+    column = table.column(name)
+    if callable(value) and not isinstance(value, Expression):
+        value = value(Fields(table))
+    if isinstance(value, Value):
+        return value.shape, value.values
+    if isinstance(value, Expression):
+        raise InvalidQuery(f"`{table.label}.{name}` is set to a value, not a condition")
+    value = column.stored(table.validated(name, value))
+    if value is None and column.generated:
+        raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")
+    parameter = ("parameter", f"{table.label}.{name}", column.kind, column.many)
+    return parameter, (value,)
+
+
+def _check_writable(query: Select[Any], operation: str, does: str) -> None:
+    if query._outputs is not None or query._group or query._distinct or query._includes:
+        raise InvalidQuery(
+            f"`{operation}` {does} whole rows: leave out `values`, `group_by`, `distinct` and "
+            "`include`"
+        )

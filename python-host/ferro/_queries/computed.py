@@ -1,0 +1,76 @@
+"""Queries for computed values: `values`, of each row or, with `group_by`, of each group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._expressions.expression import Shape
+from .._expressions.ordering import ordering_of
+from .._expressions.path import field_at
+from .._expressions.value import FieldExpression, Value
+from .._tables.table import Table
+from ..exceptions import InvalidQuery
+from .shape import rows_shape
+
+if TYPE_CHECKING:
+    from .select import Select
+
+
+def output_of(table: Table, field: Any) -> tuple[str, Value]:
+    """A value that is asked for, and its name in the result."""
+    if isinstance(field, str):
+        return field, field_at(table, field)
+    if isinstance(field, FieldExpression):
+        return field.path, field
+    raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
+
+
+def computed_rows(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
+    """The shape and the values of a query whose rows are computed, or stand for groups."""
+    condition, having, outputs = query._condition, query._having, query._outputs
+    if outputs is None:
+        raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
+    if query._includes and not query._group:
+        raise InvalidQuery("`values` does not load relations: leave `include` out")
+    ordering = query._order or ordering_of(query._table, query._outputs, ())
+    listed = [_of_group(query, it.shape, it.values) for _, it in outputs]
+    order = [(it, *_of_group(query, it.shape[0], it.values)) for it in ordering.terms]
+    parts = [it.values for it in query._group]
+    parts += [values for _, values in listed]
+    parts += [it.values for it in (condition, having) if it is not None]
+    parts += [values for *_, values in order]
+    values = tuple([value for part in parts for value in part])
+    values += tuple([it for it in (query._limit, query._offset) if it is not None])
+    shape = rows_shape(
+        tuple((name, it) for (name, _), (it, _) in zip(outputs, listed, strict=True)),
+        query._distinct,
+        None if condition is None else condition.shape,
+        tuple(it.shape for it in query._group),
+        None if having is None else having.shape,
+        tuple((shape, *it.shape[1:]) for it, shape, _ in order),
+        query._limit is not None,
+        query._offset is not None,
+        query._lock,
+    )
+    return shape, values
+
+
+def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
+    """Values of enums and of documents that have a shape, in dicts."""
+    for name, value in query._outputs or ():
+        read = value.read
+        if read is not None:
+            for row in rows:
+                if row[name] is not None:
+                    row[name] = read(row[name])
+    return rows
+
+
+def _of_group(
+    query: Select[Any], shape: Shape, values: tuple[Any, ...]
+) -> tuple[Shape, tuple[Any, ...]]:
+    """An expression of these values; one that rows are grouped by is that of the group."""
+    for number, group in enumerate(query._group):
+        if values and group.shape == shape and group.values == values:
+            return ("group", number), ()
+    return shape, values

@@ -1,0 +1,454 @@
+"""Queries: what is asked of a model's table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .._argument import check
+from .._connections.engine import engine
+from .._connections.transaction import Transaction, Using, block, check_using, session
+from .._expressions.expression import Expression, Shape
+from .._expressions.ordering import Ordering, Outputs, ordering_of
+from .._expressions.path import conditions_of, field_of, value_from
+from .._expressions.value import Value
+from .._rows.identity import merge
+from .._tables.table import Table
+from ..exceptions import (
+    DoesNotExist,
+    InvalidQuery,
+    MultipleObjectsReturned,
+    TransactionError,
+    ValueOutOfRange,
+)
+from .aggregate import aggregate, average_of, scalar, sum_of
+from .change import delete_rows, update_rows
+from .computed import computed_rows, decoded, output_of
+from .shape import rows_shape
+from .unasked import Unasked
+
+T = TypeVar("T")
+
+# To a type checker `User.age >= 18` compares two integers: that it is a condition only shows when
+# it runs. `where` refuses a real `bool` there.
+Condition = Expression | bool | Callable[[Any], Any]
+
+_LARGEST_BATCH = 2**32 - 1
+"""Of more rows the native module does not take the number."""
+
+if TYPE_CHECKING:
+    from .._relations.include import Tree
+
+
+class Select(Unasked, Generic[T]):
+    """A query of a model's rows. It never changes: every method returns another one.
+
+    Awaiting it is the same as awaiting `all()`.
+
+    Example:
+        >>> import ferro
+        >>> class City(ferro.Model, table="doc_city"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     name: str
+        ...     population: int
+        >>> large = City.select().where(City.population > 1_000_000).order_by("-population")
+        >>> first_ten = large.limit(10)
+    """
+
+    __slots__ = (
+        "_condition",
+        "_distinct",
+        "_group",
+        "_having",
+        "_includes",
+        "_limit",
+        "_lock",
+        "_model",
+        "_offset",
+        "_order",
+        "_outputs",
+        "_table",
+        "_using",
+    )
+
+    def __init__(self, model: type[Any], table: Table, using: Using) -> None:
+        self._model = model
+        self._table = table
+        self._using = using
+        self._condition: Expression | None = None
+        self._outputs: Outputs | None = None
+        self._distinct = False
+        self._group: tuple[Value, ...] = ()
+        self._having: Expression | None = None
+        self._order: Ordering | None = None
+        self._limit: int | None = None
+        self._offset: int | None = None
+        self._includes: Tree = {}
+        self._lock: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._table.label}>"
+
+    def where(self, *conditions: Condition, **equals: Any) -> Select[T]:
+        """Only rows for which all conditions hold, besides those asked before.
+
+        A condition is an expression (`User.age >= 18`), a function of the model's fields
+        (`lambda u: u.age >= 18`), or `field=value`.
+        """
+        query = self._copy()
+        for condition in conditions_of(self._table, conditions, equals):
+            known = query._condition
+            query._condition = condition if known is None else known & condition
+        return query
+
+    def order_by(self, *terms: Any) -> Select[T]:
+        """In an order: `"name"`, `"-age"`, `"author.name"`, `User.age.desc()`. Replaces a former
+        one.
+
+        Nulls come last, unless `nulls="first"` is asked of `asc` or `desc`.
+        """
+        query = self._copy()
+        query._order = ordering_of(query._table, query._outputs, terms)
+        return query
+
+    def limit(self, count: int) -> Select[T]:
+        """At most so many rows; with 0 none. Rows that tie in the order go by their key."""
+        query = self._copy()
+        query._limit = _count("limit", count)
+        return query
+
+    def offset(self, count: int) -> Select[T]:
+        """Without the first so many rows."""
+        query = self._copy()
+        query._offset = _count("offset", count)
+        return query
+
+    def distinct(self) -> Select[T]:
+        """Rows that are alike in all that is asked for come once."""
+        query = self._copy()
+        query._distinct = True
+        return query
+
+    def values(self, *fields: Any, **computed: Any) -> Select[dict[str, Any]]:
+        """Some values of each row, as dicts: `values("name", length=lambda u: u.name.length())`.
+
+        A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
+        row is a group: `values("country", people=ferro.count())`.
+        """
+        outputs = [output_of(self._table, field) for field in fields]
+        outputs += [(name, value_from(self._table, it)) for name, it in computed.items()]
+        if not outputs:
+            table = self._table
+            outputs = [(name, field_of(table, name)) for name in table.columns]
+        query: Select[Any] = self._copy()
+        query._outputs = tuple(outputs)
+        return query
+
+    def group_by(self, *fields: Any) -> Select[T]:
+        """Rows that agree in all fields become one: `values` says what is asked of them."""
+        query = self._copy()
+        query._group = tuple(value_from(self._table, field) for field in fields)
+        return query
+
+    def having(self, *conditions: Condition) -> Select[T]:
+        """Only groups for which all conditions hold: `having(lambda u: u.id.count() > 3)`."""
+        query = self._copy()
+        for condition in conditions_of(self._table, conditions, {}):
+            known = query._having
+            query._having = condition if known is None else known & condition
+        return query
+
+    def include(self, *relations: str, **chosen: Select[Any]) -> Select[T]:
+        """Load relations with the rows: `include("author", "comments.author")`.
+
+        One more query for each relation, two for one through a table of pairs, however many rows.
+        A query as the value says which of the related rows, and in which order:
+        `include(comments=Comment.where(hidden=False).order_by("id"))`.
+        """
+        from .._relations.include import added
+
+        query = self._copy()
+        query._includes = added(self._table, query._includes, relations, chosen)
+        return query
+
+    def for_update(self, *, skip_locked: bool = False, nowait: bool = False) -> Select[T]:
+        """Lock the rows until the transaction ends: nobody else changes, deletes or locks them.
+
+        Rows that another transaction has locked are waited for; with `skip_locked` they are left
+        out, as by the workers of a queue, and with `nowait` they raise `BusyError` at once.
+        Outside of a transaction it raises `TransactionError`. SQLite locks no rows: there it
+        makes no difference, and `transaction(immediate=True)` lets one writer in at a time.
+
+        Example:
+            >>> import ferro
+            >>> class Job(ferro.Model, table="doc_locked_job"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     done: bool = False
+            >>> async def work() -> None:
+            ...     async with ferro.transaction():
+            ...         job = await Job.where(done=False).for_update(skip_locked=True).first()
+            ...         if job is not None:
+            ...             job.done = True
+            ...             await job.save()
+        """
+        check(InvalidQuery, skip_locked=(skip_locked, bool), nowait=(nowait, bool))
+        if skip_locked and nowait:
+            raise InvalidQuery("`for_update` takes `skip_locked` or `nowait`, not both")
+        query = self._copy()
+        query._lock = "skip-locked" if skip_locked else "no-wait" if nowait else "wait"
+        return query
+
+    def using(self, connection: str | Transaction) -> Select[T]:
+        """The same on a connection, or in a transaction that was passed to this task."""
+        check_using(connection)
+        query = self._copy()
+        query._using = connection
+        return query
+
+    def __await__(self) -> Generator[Any, Any, list[T]]:
+        return self.all().__await__()
+
+    async def all(self) -> list[T]:
+        """All rows."""
+        query = self._plain()
+        query._check_lock()
+        prepared, values = query._prepared("select")
+        label, runner = session(self._using)
+        if query._outputs is not None:
+            return decoded(query, await runner.fetch_dicts(prepared, values))
+        rows: list[Any] = merge(
+            label, self._table, await runner.fetch_instances(prepared, values, self._table.loader)
+        )
+        if query._includes:
+            from .._relations.include import load
+
+            await load(self._table, rows, query._includes, self._using or label)
+        return rows
+
+    async def first(self) -> T | None:
+        """The first row, by the key if no order was asked, of groups by what they are grouped by;
+        None if there is none.
+        """
+        query = self._copy()
+        if query._group and query._order is None and not query._distinct:
+            query._order = Ordering(tuple([it.asc() for it in query._group]))
+        query._limit = 1 if query._limit is None else min(1, query._limit)
+        rows = await query.all()
+        return rows[0] if rows else None
+
+    async def one(self) -> T:
+        """The only row; raises `DoesNotExist` or `MultipleObjectsReturned` otherwise."""
+        row = await self.one_or_none()
+        if row is None:
+            raise DoesNotExist(f"no `{self._table.label}` matches the query")
+        return row
+
+    async def one_or_none(self) -> T | None:
+        """The only row, or None; raises `MultipleObjectsReturned` if there are several."""
+        query = self._copy()
+        query._limit = 2 if query._limit is None else min(2, query._limit)
+        rows = await query.all()
+        if len(rows) > 1:
+            raise MultipleObjectsReturned(f"several `{self._table.label}` match the query")
+        return rows[0] if rows else None
+
+    async def get(self, key: Any = ..., /, **equals: Any) -> T:
+        """The row with a key, or the only one whose fields have values.
+
+        Raises `DoesNotExist` and `MultipleObjectsReturned`.
+        """
+        row = await self.get_or_none(key, **equals)
+        if row is None:
+            raise DoesNotExist(f"there is no such `{self._table.label}`")
+        return row
+
+    async def get_or_none(self, key: Any = ..., /, **equals: Any) -> T | None:
+        """As `get`, with None if there is no such row."""
+        if key is None:
+            raise InvalidQuery(f"the key of a `{self._table.label}` is never None")
+        if key is not ... and not equals and self._is_whole():
+            return await self._with_key(key)
+        keys = {} if key is ... else self._table.key_values(key)
+        if not keys and not equals:
+            raise InvalidQuery("`get` takes a key, or values of fields")
+        query = self.where(**equals)
+        query = query.where(**keys) if keys else query
+        if any(map(query._is_of_one_row, {**equals, **keys})):
+            rows = await query.all()
+            return rows[0] if rows else None
+        return await query.one_or_none()
+
+    async def _with_key(self, key: Any) -> T | None:
+        """The row of the table with a key: what is asked most often, without a query object."""
+        table = self._table
+        condition = field_of(table, table.keys[0].name) == key
+        query = table.query(("select", rows_shape(filter=condition.shape)))
+        label, runner = session(self._using)
+        found = await runner.fetch_instances(query, condition.values, table.loader)
+        rows: list[Any] = merge(label, table, found)
+        return rows[0] if rows else None
+
+    async def count(self) -> int:
+        """How many rows `all` would return."""
+        count: int = await scalar(self, "count")
+        return count
+
+    async def exists(self) -> bool:
+        """Whether `all` would return any row."""
+        exists: bool = await scalar(self, "exists")
+        return exists
+
+    async def sum(self, field: Any) -> Any:
+        """The sum of a field over all rows; None if there is none."""
+        return await sum_of(self, field)
+
+    async def avg(self, field: Any) -> Any:
+        """The average of a field over all rows; None if there is none."""
+        return await average_of(self, field)
+
+    async def min(self, field: Any) -> Any:
+        """The least value of a field over all rows; None if there is none."""
+        return await aggregate(self, value_from(self._table, field).min())
+
+    async def max(self, field: Any) -> Any:
+        """The greatest value of a field over all rows; None if there is none."""
+        return await aggregate(self, value_from(self._table, field).max())
+
+    async def update(self, **values: Any) -> int:
+        """Change exactly the rows of this query; how many. No instance in memory changes.
+
+        A value is one for every row, or computed from each: `update(views=lambda p: p.views + 1)`.
+        """
+        return await update_rows(self._plain(), values)
+
+    async def delete(self) -> int:
+        """Delete exactly the rows of this query; how many."""
+        return await delete_rows(self._plain())
+
+    async def stream(self, batch: int = 1_000) -> AsyncGenerator[T, None]:
+        """The rows one after the other, read from the database by batches of so many.
+
+        Until the loop ends, it holds a connection, or the transaction that it runs in. Leaving the
+        loop early gives it back once the iterator is closed: `contextlib.aclosing` does so at once.
+        """
+        if _count("batch", batch) == 0:
+            raise ValueOutOfRange("`batch` takes an int from 1")
+        query = self._plain()
+        if query._includes:
+            raise InvalidQuery("`stream` does not load relations: leave `include` out")
+        query._check_lock()
+        prepared, values = query._prepared("select")
+        label, runner = session(self._using)
+        loader = None if query._outputs is not None else self._table.loader
+        cursor = await runner.open(prepared, values, loader)
+        owner = (asyncio.current_task(), label)
+        engine.streams[owner] += 1
+        try:
+            while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
+                for row in merge(label, self._table, rows) if loader else decoded(query, rows):
+                    yield row
+        finally:
+            cursor.close()
+            engine.streams[owner] -= 1
+            if engine.streams[owner] <= 0:
+                del engine.streams[owner]
+
+    def sql(self) -> tuple[str, tuple[Any, ...]]:
+        """The statement that `all` runs, and what it binds to the placeholders.
+
+        It is written for the dialect of the query's connection. Raises `UnsupportedError` in a
+        `ferro.scope`, whose values it would have to show.
+        """
+        prepared, values = self._plain()._prepared("select")
+        return session(self._using)[1].sql(prepared, values)
+
+    async def explain(self) -> str:
+        """How the database means to run the query, in its own words."""
+        prepared, values = self._plain()._prepared("select")
+        rows = await session(self._using)[1].explain(prepared, values)
+        return "\n".join(str(list(row.values())[-1]) for row in rows)
+
+    def _plain(self) -> Select[T]:
+        """The query itself; one of a relation adds its condition."""
+        return self
+
+    def _prepared(self, statement: str) -> tuple[Any, tuple[Any, ...]]:
+        shape, values = self._rows()
+        return self._table.query((statement, shape)), values
+
+    def _rows(self) -> tuple[Shape, tuple[Any, ...]]:
+        """The shape of the rows, and its values."""
+        if self._outputs is not None or self._group or self._having is not None:
+            return computed_rows(self)
+        # Nearly every query passes here.
+        values: tuple[Any, ...] = ()
+        filter = order = None
+        if self._condition is not None:
+            filter, values = self._condition.shape, self._condition.values
+        if self._order is not None:
+            order = self._order.shape
+            values += self._order.values
+        if self._limit is not None:
+            values += (self._limit,)
+        if self._offset is not None:
+            values += (self._offset,)
+        limit, offset = self._limit is not None, self._offset is not None
+        return rows_shape(
+            None, self._distinct, filter, (), None, order or (), limit, offset, self._lock
+        ), values
+
+    def _check_lock(self) -> None:
+        if self._lock is not None and block(self._using) is None:
+            raise TransactionError(
+                "`for_update` locks rows until the transaction ends, and there is none: query "
+                "inside of `async with ferro.transaction()`"
+            )
+
+    def _is_of_one_row(self, name: str) -> bool:
+        """Whether a condition on this field leaves one row at most: no limit need say so."""
+        if self._limit is not None or self._offset is not None or self._outputs is not None:
+            return False
+        return len(self._table.keys) == 1 and self._table.keys[0].name == name
+
+    def _is_whole(self) -> bool:
+        """Whether this is the table as it is, and its key one field."""
+        return (
+            type(self) is Select
+            and self._condition is None
+            and self._outputs is None
+            and self._limit is None
+            and self._offset is None
+            and not (self._includes or self._distinct or self._group)
+            and self._having is None
+            and self._lock is None
+            and len(self._table.keys) == 1
+        )
+
+    def _copy(self) -> Select[T]:
+        """Another one, which is changed before anybody sees it."""
+        # Every query passes here a few times: a loop over the slots would take thrice as long.
+        query = self._plain()
+        other: Select[T] = object.__new__(Select)
+        other._model = query._model
+        other._table = query._table
+        other._using = query._using
+        other._condition = query._condition
+        other._outputs = query._outputs
+        other._distinct = query._distinct
+        other._group = query._group
+        other._having = query._having
+        other._order = query._order
+        other._limit = query._limit
+        other._offset = query._offset
+        other._includes = query._includes
+        other._lock = query._lock
+        return other
+
+
+def _count(name: str, count: int) -> int:
+    if type(count) is not int:
+        check(InvalidQuery, **{name: (count, int)})
+    if count < 0:
+        raise ValueOutOfRange(f"`{name}` takes an int that is not negative, not `{count}`")
+    return count

@@ -1,0 +1,296 @@
+"""From shapes to the WIT's `query`: nodes in an arena, parameters by number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from .._expressions.expression import Shape
+    from .._tables.table import Table
+
+Parameter = tuple[str, str, bool]
+"""What errors call it, its kind, and whether it takes a list."""
+
+_DEEPEST = 200
+"""Deeper conditions are refused here, long before Python's own limit; the core's is lower."""
+
+
+def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
+    """The JSON of a query, and its parameters in order.
+
+    A shape is one of:
+
+    - `("select" | "count" | "exists", rows)`, where `rows` is what `rows_shape` makes
+    - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows)`
+    - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
+      where a conflict is None or `(target, updated)`, two tuples of fields
+    - `("update", fields)` and `("delete",)`, of the row with a key
+    - `("update-many", fields, carried)`, where the rows carry these fields and their key
+    """
+    arena = _Arena(table)
+    statement = _STATEMENTS[shape[0]](arena, *shape)
+    query = {"nodes": arena.nodes, "selects": arena.selects, "statement": statement}
+    return json.dumps(query), arena.parameters
+
+
+def rows_shape(
+    outputs: Shape | None = None,
+    distinct: bool = False,
+    filter: Shape | None = None,
+    group: Shape = (),
+    having: Shape | None = None,
+    order: Shape = (),
+    limit: bool = False,
+    offset: bool = False,
+    lock: str | None = None,
+) -> Shape:
+    """The shape of a select. Its values come in the order of these parts, those of groups first.
+
+    `("group", n)` stands for the n-th group in what is listed and in the order.
+    """
+    return (outputs, distinct, filter, group, having, order, limit, offset, lock)
+
+
+class _Arena:
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.model = table.model_name
+        self.scope = table
+        """The table whose rows conditions are of, here."""
+        self.nodes: list[Any] = []
+        self.selects: list[Any] = []
+        self.parameters: list[Parameter] = []
+        self.groups: list[int] = []
+        self.grouped: dict[Shape, int] = {}
+        """What rows are grouped by: where it is listed, it is the same node."""
+
+    def node(self, node: Any) -> int:
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def field(self, name: str, path: tuple[str, ...] = ()) -> int:
+        return self.node({"field": {"outer": 0, "relations": list(path), "field": name}})
+
+    def parameter(self, name: str, kind: str, many: bool) -> int:
+        index = len(self.parameters)
+        self.parameters.append((name, kind, many))
+        return self.node({"parameter": {"index": index, "kind": kind, "many": many}})
+
+    def value_of(self, field: str) -> int:
+        """A parameter that takes what a field takes."""
+        return self.parameter(*self.described(field))
+
+    def described(self, field: str) -> Parameter:
+        """The parameter for what a field takes."""
+        column = self.table.columns[field]
+        return f"{self.table.label}.{field}", column.kind, column.many
+
+    def check(self, root: Table) -> None:
+        """Refuse a field of another model, which may have one of the same name."""
+        scope = self.scope
+        # A class may have been defined again; and a model has the fields of those it derives from.
+        if root.name != scope.name and not issubclass(scope.model, root.model):
+            raise InvalidQuery(
+                f"a field of `{root.model_name}` in a query of `{scope.model_name}`: name one of "
+                f"`{scope.model_name}`, or go there over a relation"
+            )
+
+    def at(self, relations: Iterable[str]) -> Table:
+        """The table at the end of some relations."""
+        table = self.scope
+        for name in relations:
+            table = table.edge(name).target
+        return table
+
+    def expression(self, shape: Any, depth: int = 0) -> int:
+        if depth > _DEEPEST:
+            raise InvalidQuery(f"a condition has at most {_DEEPEST} levels")
+        deeper = depth + 1
+        if self.grouped and shape in self.grouped:
+            return self.grouped[shape]
+        match shape:
+            case ("field", path, name, root):
+                self.check(root)
+                return self.field(name, path)
+            case ("parameter", name, kind, many):
+                return self.parameter(name, kind, many)
+            case ("group", int(number)):
+                return self.groups[number]
+            case ("star",):
+                return self.node({"literal": "star"})
+            case ("unary", operator, operand):
+                return self.node({"unary": [operator, self.expression(operand, deeper)]})
+            case ("binary", operator, left, right):
+                operands = [self.expression(it, deeper) for it in (left, right)]
+                return self.node({"binary": [operator, *operands]})
+            case ("between", *operands):
+                return self.node({"between": [self.expression(it, deeper) for it in operands]})
+            case (("all" | "any") as name, *conditions):
+                nodes = [self.expression(it, deeper) for it in conditions]
+                return self.node({f"{name}-of": nodes})
+            case ("call", name, *arguments):
+                nodes = [self.expression(it, deeper) for it in arguments]
+                return self.node({"call": {"name": name, "arguments": nodes}})
+            case ("literal", "null"):
+                return self.node({"literal": "null"})
+            case ("literal", kind, value):
+                return self.node({"literal": {kind: value}})
+            case ("cast", operand, kind):
+                return self.node({"cast": [self.expression(operand, deeper), kind]})
+            case ("case", *branches, otherwise):
+                listed = [
+                    {"when": self.expression(when, deeper), "then": self.expression(then, deeper)}
+                    for when, then in branches
+                ]
+                rest = None if otherwise is None else self.expression(otherwise, deeper)
+                return self.node({"case": {"branches": listed, "otherwise": rest}})
+            case ("aggregate", function, argument, distinct, filter):
+                node = {"function": function, "argument": self.expression(argument, deeper)}
+                inner = None if filter is None else self.expression(filter, deeper)
+                return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
+            case ("json", document, steps, kind):
+                node = {"document": self.expression(document, deeper), "steps": list(steps)}
+                return self.node({"json": {**node, "kind": kind}})
+            case ("related", quantifier, relations, condition, root):
+                self.check(root)
+                inner = None
+                if condition is not None:
+                    # Inside, fields are those of another model.
+                    outer = self.scope, self.grouped
+                    self.scope, self.grouped = self.at(relations), {}
+                    inner = self.expression(condition, deeper)
+                    self.scope, self.grouped = outer
+                node = {"quantifier": quantifier, "relations": list(relations)}
+                return self.node({"related": {**node, "condition": inner}})
+        raise InvalidQuery(f"there is no expression `{shape[0]}`")
+
+    def optional(self, shape: Shape | None) -> int | None:
+        return None if shape is None else self.expression(shape)
+
+    def select(self, **parts: Any) -> int:
+        self.selects.append({"model": self.model, "projection": "model", "distinct": "no"} | parts)
+        return len(self.selects) - 1
+
+    def rows(self, rows: Shape) -> int:
+        outputs, distinct, filter, group, having, order, limit, offset, lock = rows
+        self.groups = [self.expression(it) for it in group]
+        # Shapes of other values are alike, so that only those without any can be told.
+        plain = zip(group, self.groups, strict=True)
+        self.grouped = {it: node for it, node in plain if not _has_values(it)}
+        projection: Any = "model"
+        if outputs is not None:
+            named = [{"name": name, "expression": self.expression(it)} for name, it in outputs]
+            projection = {"outputs": named}
+        return self.select(
+            **{
+                "projection": projection,
+                "distinct": "rows" if distinct else "no",
+                "filter": self.optional(filter),
+                "group-by": self.groups,
+                "having": self.optional(having),
+                "order-by": [
+                    {"expression": self.expression(it), "descending": descending, "nulls": nulls}
+                    for it, descending, nulls in order
+                ],
+                "limit": self.parameter("limit", "integer", False) if limit else None,
+                "offset": self.parameter("offset", "integer", False) if offset else None,
+                "lock": None if lock is None else {"strength": "update", "wait": lock},
+            }
+        )
+
+    def row_with_key(self) -> int:
+        """The select of one row; its key is the next parameters."""
+        equal = [
+            self.node({"binary": ["equal", self.field(key.name), self.value_of(key.name)]})
+            for key in self.table.keys
+        ]
+        return self.select(filter=equal[0] if len(equal) == 1 else self.node({"all-of": equal}))
+
+
+def _has_values(shape: Shape) -> bool:
+    parts = (it for it in shape if isinstance(it, tuple))
+    return shape[:1] == ("parameter",) or any(_has_values(it) for it in parts)
+
+
+def _rows(arena: _Arena, name: str, rows: Shape) -> Any:
+    return {name: arena.rows(rows)}
+
+
+def _insert(
+    arena: _Arena,
+    name: str,
+    fields: tuple[str, ...],
+    returning: tuple[str, ...] | None,
+    conflict: Shape | None,
+) -> Any:
+    # The n-th parameter is the value of the n-th field: there are no nodes for them.
+    arena.parameters.extend(arena.described(field) for field in fields)
+    return {
+        "insert": {
+            "model": arena.model,
+            "fields": list(fields),
+            "source": "batch" if name == "insert-many" else "parameters",
+            "conflict": None if conflict is None else _conflict(arena, *conflict),
+            "returning": _projection(returning),
+        }
+    }
+
+
+def _conflict(arena: _Arena, target: tuple[str, ...], updated: tuple[str, ...]) -> Any:
+    update = [{"field": name, "value": arena.node({"excluded": name})} for name in updated]
+    return {"target": list(target), "update": update, "condition": None}
+
+
+def _projection(returning: tuple[str, ...] | None) -> Any:
+    """No fields stand for all of them."""
+    if returning is None:
+        return None
+    return {"fields": list(returning)} if returning else "model"
+
+
+def _update(arena: _Arena, _: str, fields: tuple[str, ...]) -> Any:
+    assignments = [{"field": field, "value": arena.value_of(field)} for field in fields]
+    return {"update": {"model": arena.model, "set": assignments, "rows": arena.row_with_key()}}
+
+
+def _update_many(arena: _Arena, _: str, fields: tuple[str, ...], carried: tuple[str, ...]) -> Any:
+    arena.parameters.extend(arena.described(field) for field in carried)
+    return {
+        "update": {
+            "model": arena.model,
+            "set": [{"field": it, "value": arena.node({"excluded": it})} for it in fields],
+            "rows": arena.select(),
+            "batch": {"fields": list(carried), "key": list(carried[len(fields) :])},
+        }
+    }
+
+
+def _delete(arena: _Arena, _: str) -> Any:
+    return {"delete": {"model": arena.model, "rows": arena.row_with_key()}}
+
+
+def _update_rows(arena: _Arena, _: str, assignments: Shape, rows: Shape) -> Any:
+    set = [{"field": field, "value": arena.expression(value)} for field, value in assignments]
+    return {"update": {"model": arena.model, "set": set, "rows": arena.rows(rows)}}
+
+
+def _delete_rows(arena: _Arena, _: str, rows: Shape) -> Any:
+    return {"delete": {"model": arena.model, "rows": arena.rows(rows)}}
+
+
+_STATEMENTS: dict[str, Callable[..., Any]] = {
+    "select": _rows,
+    "count": _rows,
+    "exists": _rows,
+    "insert": _insert,
+    "insert-many": _insert,
+    "update": _update,
+    "update-many": _update_many,
+    "delete": _delete,
+    "update-rows": _update_rows,
+    "delete-rows": _delete_rows,
+}

@@ -1,0 +1,38 @@
+"""What a query is not: it has no rows before it is awaited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .._foreign import WORDS
+from .._message import nearest
+
+
+class Unasked:
+    """Says what to do where a query is used as if it were a list, or one of another ORM."""
+
+    __slots__ = ()
+
+    # Who checks types is told that there are none of these.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            own = WORDS.get(name)
+            known = (it for it in dir(type(self)) if not it.startswith("_"))
+            hint = f"say `.{own}`" if own else nearest(name, known)
+            raise AttributeError(f"a query has no `{name}`: {hint}", name=name, obj=self)
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("a query has no rows before it is awaited: `for row in await query`")
+
+        def __aiter__(self) -> NoReturn:
+            raise TypeError("a query is read row by row as `async for row in query.stream()`")
+
+        def __len__(self) -> NoReturn:
+            raise TypeError("a query has no length before it is asked: `await query.count()`")
+
+        def __bool__(self) -> NoReturn:
+            raise TypeError("a query is neither true nor false: `await query.exists()`")
+
+        def __getitem__(self, place: Any) -> NoReturn:
+            raise TypeError("a query has no places: `await query.offset(…).limit(…)`, or `first`")

@@ -1,0 +1,1 @@
+"""Relations: as classes declare them, between tables, and what they lead to from a row."""

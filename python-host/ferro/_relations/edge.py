@@ -1,0 +1,59 @@
+"""Relations between tables: which rows are at the other end, by which fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from ..exceptions import InvalidQuery
+from .relation import keyless
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """A relation between two tables, from one of its ends."""
+
+    name: str
+    source: Table
+    target: Table
+    many: bool
+    holds_key: bool
+    """Whether the source has the key of the target, so that it is known without a query."""
+    source_fields: tuple[str, ...]
+    target_fields: tuple[str, ...]
+    """What the fields of the source are equal to: in the target, or in `through`."""
+    through: Through | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source.label}.{self.name}"
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields of the target by which a row of it is named."""
+        return self.target_fields if self.holds_key else tuple(it.name for it in self.target.keys)
+
+    def key_of(self, row: Any) -> tuple[Any, ...]:
+        """What names a row of the target: its key."""
+        if not isinstance(row, self.target.model):
+            is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
+            hint = f": give its key to `{self.source_fields[0]}`" if is_key else ""
+            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`{hint}")
+        key = tuple(getattr(row, name) for name in self.key_fields)
+        if None in key:
+            raise keyless(self.target.label, str(self))
+        return key
+
+
+@dataclass(frozen=True, eq=False)
+class Through:
+    """The table of pairs of a many-to-many relation, from one of its ends."""
+
+    table: Table
+    source_fields: tuple[str, ...]
+    target_fields: tuple[str, ...]
+    """The fields of the pair that hold the key of each end."""

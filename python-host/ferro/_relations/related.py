@@ -1,0 +1,367 @@
+"""What a relation of a row leads to: a row that can be awaited, or a query of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import pydantic
+
+from .._argument import check
+from .._connections.transaction import Transaction, Using, check_using, together
+from .._expressions.expression import Expression, all_of
+from .._expressions.path import Fields, RelationExpression
+from .._queries.select import Select
+from .._rows.bulk import insert_many
+from .._rows.forced import forced_values
+from .._rows.write import loaded, store
+from .._tables.table import Table
+from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
+from .edge import Edge
+from .loaded import (
+    NO_ROW,
+    NoRow,
+    Unloaded,
+    cached,
+    forget,
+    key_unloaded,
+    origin_of,
+    own_key,
+    remember,
+    whole_key,
+)
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+
+M = TypeVar("M", bound="Model")
+
+
+class RelatedRows(Select[M]):
+    """The rows at the other end of a relation: a query of them, and the ways to change which.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Band(ferro.Model, table="doc_band"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     albums: ferro.Relation[list["Album"]] = ferro.BackRef()
+        >>> class Album(ferro.Model, table="doc_album"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     title: str
+        ...     band: ferro.Relation[Band] = ferro.ForeignKey(related_name="albums")
+        >>> async def main() -> list[str]:
+        ...     await ferro.connect("sqlite::memory:", auto_migrate=True)
+        ...     band = await Band.create()
+        ...     await band.albums.create(title="First")
+        ...     titles = [album.title for album in await band.albums.where(title="First")]
+        ...     await ferro.disconnect()
+        ...     return titles
+        >>> asyncio.run(main())
+        ['First']
+    """
+
+    __slots__ = ("_edge", "_row")
+
+    def __init__(self, row: Model, edge: Edge) -> None:
+        super().__init__(edge.target.model, edge.target, origin_of(row))
+        self._row = row
+        self._edge = edge
+
+    def _base(self) -> Any:
+        """The condition that the rows are at the other end."""
+        edge, key = self._edge, self._key()
+        fields = Fields(edge.target)
+        if edge.through is None:
+            pairs = zip(edge.target_fields, key, strict=True)
+            return all_of(getattr(fields, name) == value for name, value in pairs)
+        back: RelationExpression = getattr(fields, _way_back(edge))
+        return back.any(**dict(zip(edge.source_fields, key, strict=True)))
+
+    def _key(self) -> tuple[Any, ...]:
+        return whole_key(self._row, self._edge)
+
+    def _plain(self) -> Select[M]:
+        if self._condition is None:
+            self._condition = self._base()
+        return super()._plain()
+
+    def __await__(self) -> Generator[Any, Any, list[M]]:
+        return self._loaded_or_all().__await__()
+
+    async def _loaded_or_all(self) -> list[M]:
+        known = self._loaded()
+        return await self.all() if known is None else list(known)
+
+    def __iter__(self) -> Iterator[M]:
+        return iter(self._needed())
+
+    def __len__(self) -> int:
+        return len(self._needed())
+
+    @overload
+    def __getitem__(self, place: int) -> M: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[M]: ...
+    def __getitem__(self, place: int | slice) -> M | list[M]:
+        return self._needed()[place]
+
+    def __bool__(self) -> bool:
+        # Without this it would be asked for its length.
+        return bool(self._needed())
+
+    def _loaded(self) -> list[M] | None:
+        if self._using != origin_of(self._row):
+            return None
+        rows: list[M] | None = cached(self._row, self._edge)
+        return rows
+
+    def _needed(self) -> list[M]:
+        known = self._loaded()
+        if known is None:
+            raise NotLoaded(
+                f"`{self._edge}` is not loaded: `await` it, or query with "
+                f'`.include("{self._edge.name}")`'
+            )
+        return known
+
+    def using(self, connection: str | Transaction) -> RelatedRows[M]:
+        """The same on a connection, or in a transaction that was passed to this task."""
+        check_using(connection)
+        other: RelatedRows[M] = RelatedRows(self._row, self._edge)
+        other._using = connection
+        return other
+
+    async def create(self, **values: Any) -> M:
+        """Insert a row that is at the other end, and return it."""
+        from .._models.connected import Connected
+
+        edge = self._edge
+        if edge.through is None:
+            keys = dict(zip(edge.target_fields, self._key(), strict=True))
+            row: M = await Connected(self._model, self._using).create(**values, **keys)
+        else:
+            async with together(self._using) as block:
+                row = await Connected(self._model, block).create(**values)
+                await self.using(block).add(row)
+        forget(self._row, edge)
+        return row
+
+    async def add(self, *rows: M) -> None:
+        """Let rows be at the other end too; those that are already stay."""
+        edge = self._edge
+        if not rows:
+            return
+        if edge.through is None:
+            await self._give(rows, self._key())
+        else:
+            await self._pair(edge.through.table, rows)
+        forget(self._row, edge)
+
+    async def remove(self, *rows: M) -> None:
+        """Let rows be at the other end no longer. They are not deleted."""
+        edge = self._edge
+        if not rows:
+            return
+        if edge.through is None:
+            self._check_nullable()
+            keys = [key for (key,) in map(edge.key_of, rows)]
+            (field,) = edge.key_fields
+            chosen = self.where(getattr(Fields(edge.target), field).in_(keys))
+            removed = set(keys)
+            if await chosen.update(**dict.fromkeys(edge.target_fields)) != len(removed):
+                removed = set(await self._belonging_to_none(keys))
+            for row, key in zip(rows, keys, strict=True):
+                if key in removed:
+                    _set_quietly(row, edge.target_fields, None, self._using)
+        else:
+            await self._pairs(rows).delete()
+        forget(self._row, edge)
+
+    async def clear(self) -> None:
+        """Let no row be at the other end. None of them is deleted."""
+        edge = self._edge
+        if edge.through is None:
+            self._check_nullable()
+            await self.where().update(**dict.fromkeys(edge.target_fields))
+        else:
+            await self._pairs(None).delete()
+        forget(self._row, edge)
+
+    async def set(self, rows: Iterable[M]) -> None:
+        """Let these rows be at the other end, and no others."""
+        check(InvalidQuery, rows=(rows, Iterable))
+        rows = list(rows)
+        edge = self._edge
+        (field,) = edge.key_fields
+        keys = [key for (key,) in map(edge.key_of, rows)]
+        kept = getattr(Fields(edge.target), field).not_in(keys)
+        async with together(self._using) as block:
+            inside = self.using(block)
+            await inside.remove(*await inside.where(kept).all())
+            await inside.add(*rows)
+
+    async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
+        edge = self._edge
+        (field,) = edge.key_fields
+        keys = [found for (found,) in map(edge.key_of, rows)]
+        others: Select[M] = Select(self._model, edge.target, self._using)
+        chosen = others.where(getattr(Fields(edge.target), field).in_(keys))
+        changed = await chosen.update(**dict(zip(edge.target_fields, key, strict=True)))
+        if changed != len(set(keys)):
+            raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
+        for row in rows:
+            _set_quietly(row, edge.target_fields, key, self._using)
+
+    async def _belonging_to_none(self, keys: list[Any]) -> list[Any]:
+        """Which rows of the other end are at nobody's."""
+        edge = self._edge
+        (field,) = edge.key_fields
+        rows: Select[M] = Select(self._model, edge.target, self._using)
+        rows = rows.where(**dict.fromkeys(edge.target_fields))
+        found = await rows.where(getattr(Fields(edge.target), field).in_(keys)).values(field)
+        return [it[field] for it in found]
+
+    async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
+        from .._models.connected import made
+
+        edge = self._edge
+        assert edge.through is not None, "asked before"
+        fields = (*edge.through.source_fields, *edge.through.target_fields)
+        pairs = {(*self._key(), *edge.key_of(row)): None for row in rows}
+        forced = forced_values(through, self._using)
+        rows_of_pairs = [
+            made(through.model, {**forced, **dict(zip(fields, it, strict=True))}) for it in pairs
+        ]
+        target = through.unique_key(set(fields))
+        conflict = None if target is None else (target, ())
+        await insert_many(through, rows_of_pairs, self._using, conflict)
+
+    def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:
+        """The pairs with these rows, or with all of them."""
+        edge = self._edge
+        assert edge.through is not None, "asked before"
+        pairs: Select[Any] = Select(edge.through.table.model, edge.through.table, self._using)
+        pairs = pairs.where(**dict(zip(edge.through.source_fields, self._key(), strict=True)))
+        if rows is None:
+            return pairs
+        (field,) = edge.through.target_fields
+        keys = [key for (key,) in map(edge.key_of, rows)]
+        return pairs.where(getattr(Fields(edge.through.table), field).in_(keys))
+
+    def _check_nullable(self) -> None:
+        edge = self._edge
+        if not all(edge.target.columns[name].nullable for name in edge.target_fields):
+            raise InvalidQuery(
+                f"`{edge}`: a `{edge.target.label}` cannot be without it: delete the rows, or give "
+                "them to another"
+            )
+
+
+def relation_of_class(model: Any, name: str) -> RelationExpression:
+    """`Post.author`, in a condition."""
+    return RelationExpression(_table(model).edge(name))
+
+
+def related(row: Model, name: str) -> Any:
+    """`post.author`: the row if it is loaded, or what can be awaited; `author.posts`: a query."""
+    edge = _table(type(row)).edge(name)
+    if edge.many:
+        return RelatedRows(row, edge)
+    known = cached(row, edge)
+    if known is not None:
+        return known
+    if edge.holds_key and None in own_key(row, edge):
+        return NO_ROW
+    return Unloaded(row, edge)
+
+
+def assign(row: Model, name: str, value: Any) -> None:
+    """`post.author = author`."""
+    edge = _table(type(row)).edge(name)
+    if edge.many:
+        raise InvalidQuery(f"`{edge}` leads to many rows: call `add`, `remove` or `set` on it")
+    if not edge.holds_key:
+        raise InvalidQuery(f"`{edge.target.label}` has the key of `{edge}`: set it there")
+    value = None if isinstance(value, NoRow) else value
+    if isinstance(value, Unloaded):
+        key = key_unloaded(edge, value)
+    else:
+        key = (None,) * len(edge.source_fields) if value is None else edge.key_of(value)
+    for field, part in zip(edge.source_fields, key, strict=True):
+        setattr(row, field, part)
+    if not isinstance(value, Unloaded):
+        remember(row, edge, value)
+
+
+def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values with the keys in place of the rows that relations are given; and those rows."""
+    given = {name: values[name] for name in model.__ferro_links__ if name in values}
+    if not given:
+        return values, given
+    values = {name: value for name, value in values.items() if name not in given}
+    table = _table(model)
+    rows: dict[str, Any] = {}
+    for name, row in given.items():
+        edge = table.edge(name)
+        if edge.many or not edge.holds_key:
+            raise InvalidQuery(
+                f"`{edge}` cannot be set with the row: add to it when the row is saved"
+            )
+        if row is None or isinstance(row, NoRow):
+            key: tuple[Any, ...] = (None,) * len(edge.source_fields)
+        elif isinstance(row, Unloaded):
+            key = key_unloaded(edge, row)
+        else:
+            key = edge.key_of(row)
+            rows[name] = row
+        for field, part in zip(edge.source_fields, key, strict=True):
+            if field in values and not _is_key(table, field, values[field], part):
+                raise InvalidQuery(
+                    f"`{edge}` and `{field}` are both given, with different keys: leave one out"
+                )
+            values[field] = part
+    return values, rows
+
+
+def _is_key(table: Table, field: str, given: Any, key: Any) -> bool:
+    """Whether a value that is given for a field is this key."""
+    if isinstance(given, Expression) or callable(given):
+        return False
+    try:
+        return bool(table.validated(field, given) == key)
+    except pydantic.ValidationError:
+        return False
+
+
+def _set_quietly(
+    row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using
+) -> None:
+    """The database has these values now: the row has them, and knows that they are stored."""
+    known: list[Any] = list(loaded(row) or ())
+    table = _table(type(row))
+    for name, value in zip(fields, key or (None,) * len(fields), strict=True):
+        vars(row)[name] = value
+        if len(known) > 1:
+            known[table.places[name]] = value
+    if known:
+        store(table, [row], [tuple(known)], using)
+
+
+def _way_back(edge: Edge) -> str:
+    """The relation of the target that comes back through the same pairs."""
+    assert edge.through is not None, "asked before"
+    for name, other in edge.target.relations.items():
+        if (
+            other.through is not None
+            and other.target is edge.source
+            and other.through.table is edge.through.table
+            and other.through.source_fields == edge.through.target_fields
+        ):
+            return name
+    raise InvalidQuery(f"`{edge}` has no way back")
+
+
+def _table(model: Any) -> Table:
+    from .._models.connected import table_of
+
+    return table_of(model)

@@ -1,0 +1,1 @@
+"""Rows: how they are written, and what is known of those that are stored."""

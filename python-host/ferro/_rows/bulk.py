@@ -1,0 +1,183 @@
+"""Writes of many rows, all or none: by one statement for as many as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._connections.transaction import Transaction, Using, block, session, together
+from .._tables.table import Table
+from ..exceptions import InvalidQuery
+from .conflict import Conflict
+from .forced import fill
+from .identity import keep
+from .write import (
+    Change,
+    Loaded,
+    change_of,
+    check_whole,
+    fields_to_insert,
+    gone,
+    loaded,
+    store,
+    values_of,
+    with_keys,
+)
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+
+M = TypeVar("M", bound="Model")
+
+
+async def insert_many(
+    table: Table,
+    rows: list[M],
+    using: Using,
+    conflict: Conflict | None = None,
+    *,
+    return_keys: bool = False,
+) -> int:
+    """Insert many rows, all or none; how many were inserted or updated.
+
+    With `return_keys`, each row takes over its generated key.
+    """
+    fill(table, rows, using)
+    with_key, without_key = _by_key(table, rows)
+    if with_key and without_key:
+        async with together(using) as both:
+            count = await _insert_alike(table, with_key, both, conflict)
+            return count + await _insert_alike(table, without_key, both, conflict, return_keys)
+    return await _insert_alike(table, with_key or without_key, using, conflict, return_keys)
+
+
+async def update_many(table: Table, rows: list[M], using: Using) -> int:
+    """Update the changed fields of many rows, all or none; how many rows had some."""
+    check_whole(table, rows)
+    found = {id(row): (row, change_of(table, row, using)) for row in rows}
+    changes = [(row, change) for row, change in found.values() if change.names]
+    if not changes:
+        return 0
+    written: list[tuple[list[M], list[Loaded]]] = []
+    where = using or _common_origin(table, [change for _, change in changes])
+    async with together(where) as block_of_all:
+        for names, alike in _alike(changes):
+            written.append((alike, await _update_alike(table, names, alike, block_of_all)))
+    # Only now: had one failed, none would be stored.
+    for rows_alike, known in written:
+        store(table, rows_alike, known, using)
+    return len(changes)
+
+
+def _common_origin(table: Table, changes: list[Change]) -> str:
+    """The connection that all of some rows are from."""
+    origins = sorted({change.origin for change in changes})
+    if len(origins) > 1:
+        raise InvalidQuery(
+            f"these `{table.label}` are from several connections, `{origins[0]}` and "
+            f"`{origins[1]}`: update those of each together, or name one with `using`"
+        )
+    return origins[0]
+
+
+def _alike(changes: Sequence[tuple[M, Change]]) -> list[tuple[tuple[str, ...], list[M]]]:
+    """Rows of which the same fields have changed, and no two of them are the same row."""
+    found: list[tuple[tuple[str, ...], list[M]]] = []
+    open_ones: dict[tuple[str, ...], tuple[set[Any], list[M]]] = {}
+    for row, (names, key, _) in changes:
+        keys, alike = open_ones.get(names, (None, []))
+        if keys is None or key in keys:
+            keys, alike = open_ones[names] = (set(), [])
+            found.append((names, alike))
+        keys.add(key)
+        alike.append(row)
+    return found
+
+
+async def _update_alike(
+    table: Table, names: tuple[str, ...], rows: list[M], using: Transaction
+) -> list[Loaded]:
+    """Update the same fields of many rows, by one statement for as many as it takes; what is known
+    of them then.
+    """
+    keys = tuple(it.name for it in table.keys)
+    label, runner = session(using)
+    if not set(keys).intersection(names):
+        fields = (*names, *keys)
+        query = table.query(("update-many", names, fields))
+        writing = runner.write(query, rows, table.stored(fields), None)
+        known = _known_after(table, names, rows, label)
+        if await writing != len(rows):
+            raise gone(table)
+        return known
+    # A row is found by its former key, and the batch would have to carry both.
+    known = []
+    for row in rows:
+        values = (*values_of(table, names, row), *change_of(table, row, using).key)
+        writing = runner.execute(table.query(("update", names)), values)
+        known += _known_after(table, names, [row], label)
+        if await writing == 0:
+            raise gone(table)
+    return known
+
+
+def _known_after(
+    table: Table, names: tuple[str, ...], rows: Sequence[Model], label: str
+) -> list[Loaded]:
+    """What is known of rows when these of their fields, and no others, are written as they are."""
+    places = [table.places[name] for name in names]
+    known: list[Loaded] = []
+    for row, now in zip(rows, table.loader.know(list(rows), label), strict=True):
+        before = loaded(row) or now
+        after = list(before if before[0] == label else now)
+        for place in places:
+            after[place] = now[place]
+        known.append(tuple(after))
+    return known
+
+
+def _by_key(table: Table, rows: list[M]) -> tuple[list[M], list[M]]:
+    if table.generated_key is None:
+        return rows, []
+    with_key: list[M] = []
+    without_key: list[M] = []
+    for row in rows:
+        (with_key if fields_to_insert(table, row) is table.names else without_key).append(row)
+    return with_key, without_key
+
+
+async def _insert_alike(
+    table: Table,
+    rows: list[M],
+    using: Using,
+    conflict: Conflict | None,
+    return_keys: bool = False,
+) -> int:
+    if not rows:
+        return 0
+    names = fields_to_insert(table, rows[0])
+    label, runner = session(using)
+    key = table.generated_key
+    whole = names is table.names
+    if return_keys and key is not None and not whole:
+        query = table.query(("insert-many", names, (key.name,), conflict))
+        returning = runner.write_returning(query, rows, table.stored(names))
+        known = table.loader.know(rows, label)
+        known = with_keys(table, key.name, rows, known, await returning)
+        store(table, rows, known, using, given=key.name)
+        keep(label, table, rows)
+        return len(rows)
+    query = table.query(("insert-many", names, None, conflict))
+    loader = table.loader if whole and conflict is None else None
+    count = await runner.write(query, rows, table.stored(names), loader)
+    if conflict is not None:
+        return count
+    inside = block(using)
+    if inside is not None:
+        # They may be marked as stored by now, which they were not before.
+        inside.memory.note(table, rows, new=True)
+    if whole:
+        keep(label, table, rows)
+    else:
+        table.loader.store(rows, [(label,)] * len(rows))
+    return count

@@ -1,0 +1,108 @@
+"""Keys that may be taken: what an upsert names, and how the row is found that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from .._argument import check
+from .._message import quoted
+from .._tables.table import Table
+from ..exceptions import InvalidQuery, UniqueViolation
+from .write import is_known, loaded
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+
+Conflict = tuple[tuple[str, ...], tuple[str, ...]]
+"""The key that may be taken, and the fields that are updated then."""
+
+
+def conflict_of(
+    table: Table, target: Iterable[str] | str, updated: Iterable[str] | None, given: Iterable[str]
+) -> Conflict:
+    """The key that may be taken, and what is updated then: by default all that is given."""
+    check(InvalidQuery, conflict=(target, str, Iterable), update=(updated, str, Iterable, None))
+    names = tuple(_field(table, name) for name in _listed(target))
+    key = table.unique_key(set(names))
+    if key is None or set(key) != set(names):
+        raise InvalidQuery(
+            f"`{table.label}`: {quoted(names) or 'nothing'} is not a key: name the primary key, or "
+            "fields that are unique"
+        )
+    if updated is None:
+        keys = {it.name for it in table.keys}
+        chosen = tuple(name for name in given if name not in names and name not in keys)
+    else:
+        chosen = tuple(_field(table, name) for name in _listed(updated))
+    return names, chosen
+
+
+def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str, ...]:
+    """The key that makes an operation atomic: only one row can have these values."""
+    key = table.unique_key({name for name, value in values.items() if value is not None})
+    if key is None:
+        raise InvalidQuery(
+            f"`{operation}` looks for one row: give it the values of a key of `{table.label}`, "
+            f"which {quoted(values) or 'nothing'} is not; make those unique"
+        )
+    return key
+
+
+def taken(table: Table, key: tuple[str, ...]) -> UniqueViolation:
+    """The error for a key whose row does not match, or may not be seen: both look alike."""
+    error = UniqueViolation(
+        f"the key {quoted(key)} of `{table.label}` is taken by a row that does not match"
+    )
+    error.table = table.name
+    error.column = table.column(key[0]).db_column or key[0] if len(key) == 1 else None
+    return error
+
+
+def validated_values(table: Table, values: dict[str, Any]) -> dict[str, Any]:
+    """Values to look for, as Pydantic would have stored them."""
+    try:
+        return {
+            name: table.column(name).stored(table.validated(name, value))
+            for name, value in values.items()
+        }
+    except pydantic.ValidationError:
+        # The model says better what is wrong, when a row is made of them.
+        return values
+
+
+def stored_values(table: Table, names: Iterable[str], row: Model) -> dict[str, Any]:
+    """Some values of a row, to look for them."""
+    return {name: table.column(name).stored(row.__dict__[name]) for name in names}
+
+
+def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> bool:
+    """Whether a row that was read has some values of another one."""
+    known = loaded(found) or ()
+    return all(
+        is_known(table, name, known[table.places[name]], row.__dict__[name]) for name in names
+    )
+
+
+def _field(table: Table, name: str) -> str:
+    """The field of a name, which may be that of a relation."""
+    edge = table.relations.get(name)
+    if edge is not None and edge.holds_key:
+        return edge.source_fields[0]
+    return table.column(name).name
+
+
+def _listed(names: Iterable[str] | str) -> Iterable[str]:
+    return (names,) if isinstance(names, str) else names
+
+
+def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...]) -> None:
+    """Refuse two rows for one key: which of them would win?"""
+    seen: set[Any] = set()
+    for row in rows:
+        key = tuple(row.__dict__[name] for name in target)
+        if None not in key and key in seen:
+            raise InvalidQuery(f"two of the `{table.label}` have the same {quoted(target)}")
+        seen.add(key)

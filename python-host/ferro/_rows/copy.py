@@ -1,0 +1,59 @@
+"""Copies of rows: other objects for the same row, or for a new one if that has another key."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._relations.loaded import remember
+from .._relations.related import split_relations
+from .._tables.table import Table
+from .write import loaded
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+
+M = TypeVar("M", bound="Model")
+
+
+def known_of(row: Model) -> dict[str, Any]:
+    """What an instance holds besides its fields: what is stored, and which relations are loaded."""
+    return {"_ferro_loaded": loaded(row), "_ferro_related": getattr(row, "_ferro_related", None)}
+
+
+def know(row: Model, known: Mapping[str, Any]) -> None:
+    """Have an instance hold what `known_of` has told of another."""
+    for name, value in known.items():
+        if value is not None:
+            object.__setattr__(row, name, value)
+
+
+def keep(row: Model, copied: M) -> M:
+    """A copy with the rows that its relations have loaded."""
+    known = known_of(row)
+    know(copied, {**known, "_ferro_related": copy.copy(known["_ferro_related"])})
+    return copied
+
+
+def keep_deep(row: Model, copied: M, memo: dict[int, Any]) -> M:
+    """A copy with copies of the rows that its relations have loaded."""
+    known = known_of(row)
+    # They may lead back to the row.
+    memo[id(row)] = copied
+    know(copied, {**known, "_ferro_related": copy.deepcopy(known["_ferro_related"], memo)})
+    return copied
+
+
+def with_values(table: Table, row: M, update: Mapping[str, Any], copy_of: Callable[..., M]) -> M:
+    """A copy that is given some values, and rows for relations; with another key it is new."""
+    values, rows = split_relations(table.model, dict(update))
+    for name in values:
+        table.column(name)
+    copied = copy_of(update=values)
+    for name, found in rows.items():
+        remember(copied, table.edge(name), found)
+    keys = [key.name for key in table.keys if key.name in values]
+    if loaded(copied) is not None and any(vars(row)[it] != values[it] for it in keys):
+        object.__delattr__(copied, "_ferro_loaded")
+    return copied

@@ -1,0 +1,197 @@
+"""Sessions: blocks in which one row is one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .._connections.nesting import Nesting
+from ..exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+
+_Place = tuple[Any, ...]
+"""What names a row: its connection, the scope, its table and its key."""
+
+
+class Session:
+    """A block in which one row is one object; made by `ferro.session`.
+
+    Example:
+        >>> import ferro
+        >>> len(ferro.session())
+        0
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[_Place, Any] = {}
+        self._places: dict[int, tuple[_Place, ...]] = {}
+        """Where each of the rows is, by its `id`: almost always at one place."""
+        self._entered = False
+        self._ended = False
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def clear(self) -> None:
+        """Forget all rows: the next query makes new objects."""
+        self._rows.clear()
+        self._places.clear()
+
+    def forget(self, label: str) -> None:
+        """Forget the rows of a connection."""
+        for place in [place for place in self._rows if place[0] == label]:
+            self._take(place)
+
+    def merge(self, label: str, table: Table, row: Any, *, whole: bool = False) -> Any:
+        """The object of a row: the one that is known, with what the database has now.
+
+        If it was changed and not saved, it keeps its changes, unless the row is taken `whole`.
+        """
+        from .write import changed_fields
+
+        place = _place(label, table, row)
+        known = self._rows.get(place)
+        if known is None:
+            self._put(place, row)
+            return row
+        if known is not row and (whole or not changed_fields(table, known)):
+            known.__dict__.update(row.__dict__)
+            object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
+        return known
+
+    def keep(self, label: str, table: Table, row: Any) -> None:
+        """Take in the object of a row that is new, or has another key."""
+        place = _place(label, table, row)
+        self._take(place)
+        self._put(place, row)
+
+    def move(self, label: str, table: Table, row: Any, before: _Place) -> None:
+        """A row has another place: it is the object there now, and so is a copy of the object.
+
+        Where it comes from another connection, the row that it was there is still there.
+        """
+        former = label == before[0] and self._take(before)
+        if self.drop(row) or former:
+            self.keep(label, table, row)
+
+    def drop(self, row: Any) -> bool:
+        """Let go of an object; whether it was there."""
+        places = self._places.pop(id(row), ())
+        for place in places:
+            del self._rows[place]
+        return bool(places)
+
+    def _put(self, place: _Place, row: Any) -> None:
+        self._rows[place] = row
+        self._places[id(row)] = (*self._places.get(id(row), ()), place)
+
+    def _take(self, place: _Place) -> bool:
+        """Let go of the object at a place; whether there was one."""
+        row = self._rows.pop(place, None)
+        if row is None:
+            return False
+        others = tuple(it for it in self._places.pop(id(row)) if it != place)
+        if others:
+            self._places[id(row)] = others
+        return True
+
+    async def __aenter__(self) -> Session:
+        if self._entered:
+            raise InvalidQuery("a session is used once: call `ferro.session()` again")
+        self._entered = True
+        _blocks.enter(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended = True
+        _blocks.leave(self)
+        self.clear()
+
+
+_blocks: Nesting[Session] = Nesting("ferro_session", lambda it: not it._ended)
+
+
+def session() -> Session:
+    """A block in which one row is one object, however often it is queried.
+
+    A row that is queried again is the object that is known, with what the database has now; one
+    that was changed and not saved keeps its changes. A rollback forgets the rows of its connection.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Lamp(ferro.Model, table="doc_lamp"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> async def main() -> bool:
+        ...     await ferro.connect("sqlite::memory:", auto_migrate=True)
+        ...     async with ferro.session():
+        ...         lamp = await Lamp.create()
+        ...         same = await Lamp.get(lamp.id) is lamp
+        ...     await ferro.disconnect()
+        ...     return same
+        >>> asyncio.run(main())
+        True
+    """
+    return Session()
+
+
+def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> list[Any]:
+    """The objects of rows: those of the session, if there is one; see `Session.merge`."""
+    current = _blocks.current()
+    if current is None:
+        return rows
+    return [current.merge(label, table, row, whole=whole) for row in rows]
+
+
+def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
+    """Rows are new: whoever had their keys is gone."""
+    current = _blocks.current()
+    if current is not None:
+        for row in rows:
+            current.keep(label, table, row)
+
+
+def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
+    """What is known of rows is to be this: those of another key or connection go to its place."""
+    if _blocks.current() is None:
+        return
+    places = [0, *(table.places[it.name] for it in table.keys)]
+    for row, now in zip(rows, known, strict=True):
+        before: tuple[Any, ...] = getattr(row, "_ferro_loaded", ())
+        if len(before) > 1 and any(before[place] != now[place] for place in places):
+            former = _at(before[0], table, tuple(before[place] for place in places[1:]))
+            for session in _blocks.all():
+                session.move(now[0], table, row, former)
+
+
+def forget(label: str) -> None:
+    """What was read on a connection may never have been."""
+    for session in _blocks.all():
+        session.forget(label)
+
+
+def drop(row: Any) -> None:
+    """A row is gone."""
+    for session in _blocks.all():
+        session.drop(row)
+
+
+def _place(label: str, table: Table, row: Any) -> _Place:
+    """What names a row in a session."""
+    return _at(label, table, tuple(row.__dict__[it.name] for it in table.keys))
+
+
+def _at(label: str, table: Table, key: tuple[Any, ...]) -> _Place:
+    from .._connections.scope import current_scope
+
+    return label, current_scope(), table.name, key

@@ -1,0 +1,92 @@
+"""What was known of rows before a transaction wrote them, for when it is undone."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+    from .._tables.table import Table
+
+
+class Memory:
+    """What a transaction remembers of each row that is written in it: what was known at first.
+
+    It holds rows weakly, so that a transaction which stores millions of them does not keep them.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[int, _Before] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def note(
+        self, table: Table, rows: Sequence[Model], *, new: bool = False, key: str | None = None
+    ) -> None:
+        """Note what is known of rows before that changes; `key` is the field that they are given.
+
+        Rows that are `new` are not asked.
+        """
+        place = None if key is None else (key, table.places[key])
+        for row in rows:
+            before = self._rows.get(id(row))
+            if before is None:
+                known = None if new else getattr(row, "_ferro_loaded", None)
+                self._keep(row, known, place)
+            elif before.key is None:
+                before.key = place
+
+    def undo(self) -> None:
+        """Of all rows, what was known at first is known again."""
+        for before in list(self._rows.values()):
+            before.restore()
+
+    def add(self, inner: Memory) -> None:
+        """Take over from a block inside that ended well."""
+        for before in list(inner._rows.values()):
+            row = before.row()
+            if row is None:
+                continue
+            own = self._rows.get(id(row))
+            if own is None:
+                self._keep(row, before.known, before.key)
+            elif own.key is None:
+                own.key = before.key
+
+    def clear(self) -> None:
+        """Forget all of it: the block has ended."""
+        self._rows = {}
+
+    def _keep(self, row: Model, known: Any, key: tuple[str, int] | None) -> None:
+        rows, number = self._rows, id(row)
+        # When the row is gone, so is what was known of it, and its number may be that of another.
+        gone = weakref.ref(row, lambda _: rows.pop(number, None))
+        rows[number] = _Before(gone, known, key)
+
+
+@dataclass(slots=True)
+class _Before:
+    """What was known of a row."""
+
+    row: weakref.ref[Model]
+    known: tuple[Any, ...] | None
+    """None if it was new."""
+    key: tuple[str, int] | None
+    """The field of the key that it was given, and its place in what is known."""
+
+    def restore(self) -> None:
+        row = self.row()
+        if row is None:
+            return
+        now = getattr(row, "_ferro_loaded", None)
+        # One that was assigned since stays, as all that is assigned does.
+        if self.key is not None and now is not None and vars(row)[self.key[0]] == now[self.key[1]]:
+            vars(row)[self.key[0]] = None
+        if self.known is not None:
+            object.__setattr__(row, "_ferro_loaded", self.known)
+        elif now is not None:
+            object.__delattr__(row, "_ferro_loaded")

@@ -1,0 +1,231 @@
+"""Writes of rows, one by one, and what is known of a row that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from .._connections.transaction import Using, block, session
+from .._tables.table import Table
+from ..exceptions import DoesNotExist, InvalidQuery
+from .forced import fill
+from .identity import drop, keep, merge, move
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+    from .conflict import Conflict
+
+M = TypeVar("M", bound="Model")
+
+Loaded = tuple[Any, ...]
+"""The connection that a row is from, and then what it holds there, in the order of the fields; only
+the connection, if what it holds is not known."""
+
+
+def loaded(row: Model) -> Loaded | None:
+    """What is known of the row in the database; None for a new one."""
+    # Pydantic's own `__getattr__` would be asked for what was never set, which takes long.
+    try:
+        known: Loaded = object.__getattribute__(row, "_ferro_loaded")
+    except AttributeError:
+        return None
+    return known
+
+
+async def insert(table: Table, row: Model, using: Using) -> None:
+    """Insert a row, and take over its generated key."""
+    fill(table, [row], using)
+    names = fields_to_insert(table, row)
+    values = values_of(table, names, row)
+    key = table.generated_key
+    label, runner = session(using)
+    # What is known is made at the same moment as the values are read, while the database writes.
+    if key is not None and key.name not in names:
+        query = table.query(("insert", names, (key.name,), None))
+        returning = runner.fetch(query, values)
+        known = table.loader.know([row], label)
+        known = with_keys(table, key.name, [row], known, await returning)
+        store(table, [row], known, using, given=key.name)
+    else:
+        writing = runner.execute(table.query(("insert", names, None, None)), values)
+        known = table.loader.know([row], label)
+        await writing
+        store(table, [row], known, using)
+    keep(label, table, [row])
+
+
+async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M | None:
+    """Insert a row, or update the one whose key is taken; the row as it is stored.
+
+    None if the key is taken and nothing is to be updated.
+    """
+    fill(table, [row], using)
+    names = fields_to_insert(table, row)
+    query = table.query(("insert", names, (), conflict))
+    label, runner = session(using)
+    rows = await runner.fetch_instances(query, values_of(table, names, row), table.loader)
+    rows = merge(label, table, rows, whole=True)
+    inside = block(using)
+    if inside is not None and rows:
+        # It may have been updated. Undone, it is taken for new: then a second insert fails.
+        key = table.generated_key
+        inside.memory.note(table, rows, new=True, key=None if key is None else key.name)
+    return rows[0] if rows else None
+
+
+async def update(table: Table, row: Model, using: Using) -> None:
+    """Update the fields of a row that have changed."""
+    check_whole(table, [row])
+    changed, key, origin = change_of(table, row, using)
+    if not changed:
+        return
+    query = table.query(("update", changed))
+    label, runner = session(using or origin)
+    writing = runner.execute(query, (*values_of(table, changed, row), *key))
+    known = table.loader.know([row], label)
+    if await writing == 0:
+        raise gone(table)
+    store(table, [row], known, using)
+
+
+async def delete(table: Table, row: Model, using: Using) -> None:
+    """Delete a row."""
+    key, origin = stored_row(table, row)
+    _, runner = session(using or origin)
+    if await runner.execute(table.query(("delete",)), key) == 0:
+        raise gone(table)
+    inside = block(using)
+    if inside is not None:
+        inside.memory.note(table, [row])
+    object.__delattr__(row, "_ferro_loaded")
+    drop(row)
+
+
+def store(
+    table: Table,
+    rows: Sequence[Model],
+    known: Sequence[Loaded],
+    using: Using,
+    *,
+    given: str | None = None,
+) -> None:
+    """Note what is known of rows that are stored now; `given` is a key that was generated."""
+    inside = block(using)
+    if inside is not None:
+        inside.memory.note(table, rows, key=given)
+    move(table, rows, known)
+    table.loader.store(list(rows), list(known))
+
+
+def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
+    """The fields that differ from what is stored."""
+    before = (loaded(row) or ())[1:] or (None,) * len(table.names)
+    values = row.__dict__
+    return tuple(
+        name
+        for name, known in zip(table.names, before, strict=True)
+        if name in values and not is_known(table, name, known, values[name])
+    )
+
+
+def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
+    """The key of a row as it is stored, and its connection."""
+    known = loaded(row)
+    if known is None:
+        raise InvalidQuery(f"this `{table.label}` was never saved, or it was deleted")
+    if len(known) == 1:
+        raise InvalidQuery(
+            f"this `{table.label}` was stored by `bulk_create` without `return_keys=True`, so its "
+            "key is not known: query the row first"
+        )
+    return tuple(key.stored(known[table.places[key.name]]) for key in table.keys), known[0]
+
+
+def gone(table: Table) -> DoesNotExist:
+    """The error for a row that had to exist."""
+    return DoesNotExist(f"this `{table.label}` is gone: its row was deleted, or its key changed")
+
+
+def fields_to_insert(table: Table, row: Model) -> tuple[str, ...]:
+    """The fields that an insert names: all but a key that is to be generated."""
+    key = table.generated_key
+    if key is not None and vars(row).setdefault(key.name, None) is None:
+        return table.names_without_key
+    return table.names
+
+
+def with_keys(
+    table: Table,
+    name: str,
+    rows: Sequence[Model],
+    known: list[Loaded],
+    keys: list[tuple[Any, ...]],
+) -> list[Loaded]:
+    """Give rows their generated keys; what is known of them then."""
+    place = table.places[name]
+    for row, (key,) in zip(rows, keys, strict=True):
+        vars(row)[name] = key
+    return [(*it[:place], *key, *it[place + 1 :]) for it, key in zip(known, keys, strict=True)]
+
+
+def values_of(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:
+    values = row.__dict__
+    encoded = table.encoded
+    try:
+        if not encoded:
+            return tuple([values[name] for name in names])
+        return tuple(
+            [encoded[name](values[name]) if name in encoded else values[name] for name in names]
+        )
+    except KeyError:
+        check_whole(table, [row])
+        raise
+
+
+def check_whole(table: Table, rows: Iterable[Model]) -> None:
+    """Refuse rows that lack a field, as those of `model_construct` may."""
+    names = table.places.keys()
+    for row in rows:
+        if not names <= row.__dict__.keys():
+            missing = next(name for name in names if name not in row.__dict__)
+            raise InvalidQuery(
+                f"a row has no value for its field `{missing}`: give it one, or make the row by "
+                "calling the model"
+            )
+
+
+class Change(NamedTuple):
+    """What is to be updated of a stored row."""
+
+    names: tuple[str, ...]
+    key: tuple[Any, ...]
+    """As it is stored."""
+    origin: str
+    """The connection that the row is from."""
+
+
+def change_of(table: Table, row: Model, using: Using) -> Change:
+    """What has changed of a stored row. Its key may be another one, but not none."""
+    stored, origin = stored_row(table, row)
+    changed = changed_fields(table, row)
+    key = table.generated_key
+    if key is not None and key.name in changed and row.__dict__[key.name] is None:
+        raise InvalidQuery(
+            f"the key `{key.where}` of a stored row was set to None: to insert its values as a new "
+            f"row, save a copy, `row.model_copy(update={{{key.name!r}: None}})`"
+        )
+    if using is None or session(using)[0] == origin:
+        return Change(changed, stored, origin)
+    # Of the row that has the key there nothing is known.
+    keys = tuple(it.name for it in table.keys)
+    others = tuple(name for name in table.names if name not in keys)
+    return Change(others or keys, values_of(table, keys, row), origin)
+
+
+def is_known(table: Table, name: str, known: Any, value: Any) -> bool:
+    """Whether a value of a field is what is known to be stored: of documents, that is a copy."""
+    # `1 == True == 1.0 == Decimal(1)`, and a database tells them apart.
+    if known is value or (type(known) is type(value) and known == value):
+        return True
+    shape = table.structures.get(name)
+    return shape is not None and shape.is_of(known, value)

@@ -1,0 +1,265 @@
+"""Columns: a field as the database and the native module see it."""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pydantic
+from pydantic.fields import FieldInfo
+
+from .._models.field import ColumnOptions
+from ..exceptions import DecodeError, SchemaError, TypeMismatch
+from .check import check_of
+from .column_type import column_type_of, has_shape, with_type, without_metadata, without_none
+from .constant import constant_default
+from .structure import Structure, keys_message
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field as the database and the native module see it."""
+
+    name: str
+    column_type: Any
+    """The WIT's `column-type`, as JSON."""
+    kind: str
+    """The WIT's `scalar-type` of its values."""
+    many: bool
+    nullable: bool
+    primary_key: bool
+    generated: bool
+    unique: bool
+    index: bool
+    has_default: bool
+    db_default: Any = None
+    """The WIT's `default-value`, as JSON; None where the database has none."""
+    annotation: Any = None
+    """The type of its values, without None."""
+    db_column: str | None = None
+    renamed_from: str | None = None
+    """What the column was called before."""
+    enum_class: type[enum.Enum] | None = None
+    use_enum_values: bool = False
+    """Instances hold the values of members, as the model's config says."""
+    structure: Structure | None = None
+    """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
+    where: str = ""
+    """How messages name the field, with its model."""
+    check: Any = None
+    """What the database checks: groups of terms as the WIT has them, without the field's name."""
+
+    @property
+    def enumeration(self) -> str | None:
+        """The name of its enum, if that is a type of the database."""
+        kind = self.column_type
+        return kind.get("enumeration") if isinstance(kind, dict) else None
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of its enum."""
+        return [] if self.enum_class is None else [it.value for it in self.enum_class]
+
+    @property
+    def members(self) -> dict[Any, Any] | None:
+        """From stored values to members, for the native module; None for flags, which combine."""
+        if self.enum_class is None or issubclass(self.enum_class, enum.Flag):
+            return None
+        return {it.value: it.value if self.use_enum_values else it for it in self.enum_class}
+
+    @property
+    def decode(self) -> Callable[[Any], Any] | None:
+        """From what is stored to the value that a field holds, for the native module."""
+        if self.structure is not None:
+            return self.structure.decode
+        flags = self.enum_class
+        if flags is None or self.members is not None:
+            return None
+        return (lambda it: flags(it).value) if self.use_enum_values else flags
+
+    @cached_property
+    def read(self) -> Callable[[Any], Any] | None:
+        """From what is stored to the value of a field, where the native module does not do it."""
+        members = self.members
+        take = self.decode if members is None else members.__getitem__
+        if take is None:
+            return None
+
+        def read(stored: Any) -> Any:
+            try:
+                return take(stored)
+            except (KeyError, ValueError) as raised:
+                held = f"{stored!r}, which is not a value of its enum"
+                if self.structure is not None:
+                    held = f"a document of another shape: {raised}"
+                error = DecodeError(f"`{self.where}` holds {held}")
+                error.column = self.db_column or self.name
+                raise error from None
+
+        return read
+
+    @property
+    def is_document(self) -> bool:
+        """Whether values are documents, of which a copy is kept, so that a change is noticed."""
+        return self.kind == "json"
+
+    @property
+    def document_of(self) -> Callable[[Any], Any] | None:
+        """From a value with a shape to what is kept in place of a copy, for the native module."""
+        return None if self.structure is None else self.structure.document_of
+
+    @cached_property
+    def encode(self) -> Callable[[Any], Any] | None:
+        """From a value to what the native module takes; None where that is the same."""
+        if self.structure is not None:
+            return self.structure.encode
+        return None if self.enum_class is None else _encode_enum(self.where, self.enum_class)
+
+    @property
+    def _is_made_by_client(self) -> bool:
+        return self.has_default and not self.generated
+
+    def stored(self, value: Any) -> Any:
+        """The value as the native module takes it."""
+        encode = self.encode
+        return value if encode is None else encode(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """The WIT's `field`, as JSON."""
+        return {
+            "name": self.name,
+            "column": self.db_column,
+            "kind": self.column_type,
+            "nullable": self.nullable,
+            "unique": self.unique,
+            "indexed": self.index,
+            "generated-key": self.generated,
+            "version": False,
+            "default": self.db_default or ("client" if self._is_made_by_client else None),
+            "renamed-from": self.renamed_from,
+        }
+
+
+def column_of(
+    model: str, name: str, info: FieldInfo, config: pydantic.ConfigDict | None = None
+) -> Column:
+    """The column of a field; says what is wrong with it otherwise."""
+    options = next((it for it in info.metadata if isinstance(it, ColumnOptions)), ColumnOptions())
+    where = f"{model}.{name}"
+    annotation, nullable = without_none(info.annotation)
+    annotation = without_metadata(annotation)
+    found = column_type_of(where, annotation, info)
+    if options.db_type is not None:
+        found = with_type(where, found, options.db_type)
+    column_type, kind, many, members = found
+    if options.primary_key:
+        check_comparable(where, "a primary key", kind, many)
+    elif options.unique:
+        check_comparable(where, "unique", kind)
+    generated = options.primary_key and nullable and kind == "integer"
+    if options.primary_key and nullable and not generated:
+        raise SchemaError(
+            f"field `{where}`: only an integer key can be generated; make it required, "
+            "or give it a `default_factory`"
+        )
+    if options.nullable is not None:
+        nullable = options.nullable
+    return Column(
+        name=name,
+        column_type=column_type,
+        kind=kind,
+        many=many,
+        nullable=nullable and not options.primary_key,
+        primary_key=options.primary_key,
+        generated=generated,
+        unique=options.unique,
+        index=options.index,
+        has_default=not info.is_required(),
+        db_default=None if many or generated else constant_default(kind, info.default),
+        annotation=annotation,
+        db_column=options.db_column,
+        renamed_from=options.renamed_from,
+        enum_class=members,
+        use_enum_values=(config or {}).get("use_enum_values", False),
+        structure=_structure(where, annotation) if kind == "json" else None,
+        where=where,
+        check=check_of(where, options.db_check, kind, annotation, info.metadata),
+    )
+
+
+def _structure(where: str, annotation: Any) -> Structure | None:
+    """What turns a document into a value, where it is more than JSON has types for."""
+    parts, is_plain, has_any_keys = [annotation], True, False
+    seen: list[Any] = [pydantic.JsonValue]
+    while parts:
+        part = parts.pop()
+        # An alias of types may be about itself.
+        if any(part is it for it in seen):
+            continue
+        seen.append(part)
+        part = without_metadata(part)
+        origin, arguments = typing.get_origin(part), typing.get_args(part)
+        if has_shape(part):
+            is_plain = False
+        elif origin is None:
+            # A date, for one, is a text in JSON, and a large float comes back as an integer.
+            is_plain &= part in _JSON or not isinstance(part, type)
+        elif origin is dict:
+            is_plain &= without_metadata(arguments[0]) in (str, Any)
+            has_any_keys |= arguments[0] in (Any, object)
+        else:
+            is_plain &= origin in (list, typing.Literal, typing.Union, types.UnionType)
+        if origin is not typing.Literal:
+            parts += [it for it in arguments if it is not Any and it is not ...]
+    if is_plain:
+        return None
+    if has_any_keys:
+        raise SchemaError(keys_message(where))
+    return Structure(where, annotation)
+
+
+_JSON = (dict, list, str, int, bool, Any, type(None))
+"""What comes back from JSON as it was."""
+
+
+def check_comparable(where: str, role: str, kind: str, many: bool = False) -> None:
+    """Refuse a key of values that SQLite cannot compare."""
+    if many:
+        raise SchemaError(f"field `{where}`: a list cannot be {role}: use a `str`, for one")
+    if kind == "json":
+        raise SchemaError(
+            f"field `{where}`: a document cannot be {role}, as SQLite cannot compare it: give what "
+            "identifies it a field of its own, such as a `str`"
+        )
+    if kind == "interval":
+        raise SchemaError(
+            f"field `{where}`: a `timedelta` cannot be {role}, as SQLite cannot compare it: store "
+            "its seconds, or microseconds, as an `int`"
+        )
+
+
+def _encode_enum(where: str, members: type[enum.Enum]) -> Callable[[Any], Any]:
+    """From a member, or the value of one, to what is stored: all else could not be read back."""
+    values = {member.value for member in members}
+    flags = issubclass(members, enum.Flag)
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, members):
+            return value.value
+        if value is None:
+            return None
+        if not isinstance(value, enum.Enum):
+            with suppress(ValueError, TypeError, ArithmeticError):
+                if value in values or (flags and members(value) is not None):
+                    return value
+        raise TypeMismatch(
+            f"`{where}` takes a `{members.__name__}` or the value of one, and this is neither"
+        )
+
+    return encode

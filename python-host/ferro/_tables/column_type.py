@@ -1,0 +1,224 @@
+"""The types of columns: which one the annotation of a field becomes."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import re
+import types
+import typing
+import uuid
+from typing import Any, Union
+
+import pydantic
+from pydantic.fields import FieldInfo
+from typing_extensions import is_typeddict
+from typing_inspection.typing_objects import is_typealiastype
+
+from .._message import quoted
+from ..exceptions import SchemaError
+
+Found = tuple[Any, str, bool, "type[enum.Enum] | None"]
+"""Column type, scalar type, whether values are arrays, and the class of an enum."""
+
+_PLAIN: dict[Any, tuple[Any, str]] = {
+    bool: ("boolean", "boolean"),
+    int: ({"integer": "big"}, "integer"),
+    float: ("double", "float"),
+    bytes: ("blob", "blob"),
+    uuid.UUID: ("uuid", "uuid"),
+    datetime.date: ("date", "date"),
+    datetime.time: ("time", "time"),
+    # A datetime is an instant, unless it says that it is not.
+    datetime.datetime: ("timestamptz", "timestamptz"),
+    pydantic.AwareDatetime: ("timestamptz", "timestamptz"),
+    pydantic.NaiveDatetime: ("timestamp", "timestamp"),
+    datetime.timedelta: ("interval", "interval"),
+    dict: ("json", "json"),
+    list: ("json", "json"),
+}
+"""Column type and scalar type of what needs no further look."""
+_SCALARS: dict[Any, str] = {
+    str: "text",
+    decimal.Decimal: "decimal",
+    **{annotation: kind for annotation, (_, kind) in _PLAIN.items()},
+}
+"""The scalar types of plain types."""
+
+
+def scalar_kind(annotation: Any) -> str | None:
+    """The scalar type of a plain type; None of all else.
+
+    Example:
+        >>> scalar_kind(int), scalar_kind("int")
+        ('integer', None)
+    """
+    return next((kind for plain, kind in _SCALARS.items() if plain is annotation), None)
+
+
+def column_type_of(where: str, annotation: Any, info: FieldInfo) -> Found:
+    """What the annotation of a field becomes; an error for what there is no column for."""
+    origin = typing.get_origin(annotation)
+    if annotation is str:
+        return {"text": _constraint(info, "max_length")}, "text", False, None
+    if annotation is decimal.Decimal:
+        return {"decimal": _decimal_size(info)}, "decimal", False, None
+    if origin is typing.Literal:
+        return _literal_type(where, typing.get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        column_type, kind = _enum_type(where, annotation)
+        return column_type, kind, False, annotation
+    plain = annotation if annotation in _PLAIN else origin
+    if plain is list and typing.get_args(annotation):
+        item, nullable = without_none(typing.get_args(annotation)[0])
+        array = "text" if item is str else "decimal" if item is decimal.Decimal else None
+        if item in _PLAIN and item not in (dict, list):
+            array = _PLAIN[item][1]
+        if array is not None and not nullable:
+            return {"array": array}, array, True, None
+    if plain in _PLAIN:
+        column_type, kind = _PLAIN[plain]
+        return column_type, kind, False, None
+    if has_shape(annotation):
+        return "json", "json", False, None
+    if isinstance(annotation, type):
+        # Pydantic's own kinds of text and numbers: `EmailStr`, a class that derives from `str`.
+        for base in (str, bytes, int, float):
+            if issubclass(annotation, base):
+                return column_type_of(where, base, info)
+    shown = annotation.__name__ if isinstance(annotation, type) and not origin else annotation
+    raise SchemaError(
+        f"field `{where}`: there is no column for the type `{shown}`: give it one that has, such "
+        "as `str`, `list[…]` or a Pydantic model"
+    )
+
+
+def _literal_type(where: str, values: tuple[Any, ...]) -> Found:
+    for kind, column_type, scalar in (
+        (str, {"text": None}, "text"),
+        (bool, "boolean", "boolean"),
+        (int, {"integer": "big"}, "integer"),
+    ):
+        if all(type(value) is kind for value in values):
+            return column_type, scalar, False, None
+    raise SchemaError(f"field `{where}`: the values of a `Literal` are all texts, or all integers")
+
+
+def _enum_type(where: str, members: type[enum.Enum]) -> tuple[Any, str]:
+    values = [member.value for member in members]
+    if values and all(type(value) is int for value in values):
+        return {"integer": "big"}, "integer"
+    if values and all(isinstance(value, str) for value in values):
+        return {"enumeration": snake_case(members.__name__)}, "text"
+    raise SchemaError(f"field `{where}`: the values of an enum are texts, or integers")
+
+
+_TYPE_NAMES: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("boolean", "bool"), ("boolean", "boolean")),
+    **dict.fromkeys(("smallint", "int2"), ({"integer": "small"}, "integer")),
+    **dict.fromkeys(("integer", "int", "int4"), ({"integer": "regular"}, "integer")),
+    **dict.fromkeys(("bigint", "int8"), ({"integer": "big"}, "integer")),
+    **dict.fromkeys(("real", "float4"), ("real", "float")),
+    **dict.fromkeys(("double precision", "double", "float8"), ("double", "float")),
+    **dict.fromkeys(("numeric", "decimal"), ({"decimal": None}, "decimal")),
+    **dict.fromkeys(("text", "varchar", "character varying"), ({"text": None}, "text")),
+    **dict.fromkeys(("bytea", "blob"), ("blob", "blob")),
+    "uuid": ("uuid", "uuid"),
+    "date": ("date", "date"),
+    "time": ("time", "time"),
+    "timestamp": ("timestamp", "timestamp"),
+    **dict.fromkeys(("timestamptz", "timestamp with time zone"), ("timestamptz", "timestamptz")),
+    "interval": ("interval", "interval"),
+    **dict.fromkeys(("json", "jsonb"), ("json", "json")),
+}
+"""What `db_type` may say. A name is data: SQL text never reaches a statement."""
+
+
+def with_type(where: str, found: Found, name: str) -> Found:
+    """The column with the type that `db_type` asks for."""
+    _, kind, many, members = found
+    match = re.fullmatch(r"\s*([a-z][a-z0-9 ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*", name)
+    known = None if match is None else _TYPE_NAMES.get(match[1])
+    if match is None or known is None:
+        raise SchemaError(f"field `{where}`: there is no `db_type` `{name}`: {_known_types()}")
+    column_type, scalar = known
+    if match[2] is not None and isinstance(column_type, dict) and "text" in column_type:
+        column_type = {"text": int(match[2])}
+    elif match[2] is not None and scalar == "decimal":
+        column_type = {"decimal": {"precision": int(match[2]), "scale": int(match[3] or 0)}}
+    elif match[2] is not None:
+        raise SchemaError(f"field `{where}`: the type `{match[1]}` has no size")
+    if scalar != kind and scalar != "json":
+        raise SchemaError(f"field `{where}`: a field of type {kind} has no column of `{name}`")
+    if scalar == "json" and not (many or kind == "json"):
+        raise SchemaError(f"field `{where}`: a field of type {kind} is not a document")
+    return column_type, scalar, many and scalar != "json", members
+
+
+def _known_types() -> str:
+    return f"it takes one of {quoted(_TYPE_NAMES)}"
+
+
+def _decimal_size(info: FieldInfo) -> dict[str, int] | None:
+    digits, places = _constraint(info, "max_digits"), _constraint(info, "decimal_places")
+    if digits is None:
+        return None
+    return {"precision": digits, "scale": places or 0}
+
+
+def _constraint(info: FieldInfo, name: str) -> int | None:
+    """A constraint that Pydantic keeps among the metadata."""
+    for metadata in info.metadata:
+        value = getattr(metadata, name, None)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def has_shape(annotation: Any) -> bool:
+    """Whether a value has fields of its own, and is stored as a document."""
+    if not isinstance(annotation, type):
+        return False
+    return (
+        (issubclass(annotation, pydantic.BaseModel) and not hasattr(annotation, "__ferro_table__"))
+        or dataclasses.is_dataclass(annotation)
+        or is_typeddict(annotation)
+    )
+
+
+def without_none(annotation: Any) -> tuple[Any, bool]:
+    """`int` and True for `int | None`; the type and False for another one."""
+    annotation = without_metadata(annotation)
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        others = [it for it in typing.get_args(annotation) if it is not type(None)]
+        if len(others) == 1 and len(typing.get_args(annotation)) == 2:
+            return others[0], True
+    return annotation, False
+
+
+def without_metadata(annotation: Any) -> Any:
+    """The type itself of an `Annotated`, a `NewType` or an alias that `type` has made."""
+    while True:
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif isinstance(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        elif is_typealiastype(annotation):
+            annotation = annotation.__value__
+        else:
+            return annotation
+
+
+def snake_case(name: str) -> str:
+    """`BlogPost` as `blog_post`: how tables and enums are named after their classes.
+
+    Example:
+        >>> snake_case("BlogPost"), snake_case("HTTPServer")
+        ('blog_post', 'http_server')
+    """
+    return _WORD_BEGINS.sub("_", name).lower()
+
+
+_WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

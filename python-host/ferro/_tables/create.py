@@ -1,0 +1,95 @@
+"""Creating the tables of models, and changing them when models change."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from .. import _native
+from .._argument import check, check_choice
+from .._connections.engine import engine
+from .._connections.transaction import current
+from ..exceptions import ConfigurationError, InvalidQuery, TransactionError
+from .migration import Migration, Risk, migrate_database
+from .registry import registry
+
+
+async def create_tables(*, using: str | None = None) -> None:
+    """Create the tables of all models that were imported, where the database lacks them.
+
+    All are created or none. Raises `TransactionError` inside a transaction.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-tables")
+        ...     await ferro.create_tables(using="doc-tables")
+        ...     await ferro.disconnect("doc-tables")
+        >>> asyncio.run(main())
+    """
+    await create_tables_of(registry.models(), using)
+
+
+async def create_tables_of(models: _native.Models, using: str | None) -> None:
+    """Create the tables of some models, in a transaction of their own."""
+    check(ConfigurationError, using=(using, str, None))
+    _check_outside("created")
+    await engine.databases.create_tables(engine.label(using), models)
+
+
+async def migrate(
+    *, using: str | None = None, risk: Risk = "blocking", dry_run: bool = False
+) -> Migration:
+    """Bring the tables of a database in line with all imported models.
+
+    Steps that put more at `risk` than that are left, and the others work without them: a column
+    that no field has any more stays, and takes no value. With `dry_run` nothing is applied.
+    Tables of no model are left alone, and so are indexes and triggers of others. All of it happens
+    in one transaction, but for new values of PostgreSQL's enums; several programs that migrate one
+    database wait for each other. The way back is the migration of the former models.
+
+    A table or a column gets a new name, in place of being made anew, where its model or field
+    says what it was called: `renamed_from`.
+
+    Raises `TransactionError` inside a transaction, and what the database says of a step, such as
+    `NotNullViolation` for a field without a default that is new in a table with rows; then nothing
+    is changed. On PostgreSQL the role has to be allowed to create temporary tables.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> class Note(ferro.Model, table="doc_migrate_note"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     text: str = ""
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-migrate")
+        ...     await ferro.execute(
+        ...         "create table doc_migrate_note (id integer primary key not null)",
+        ...         using="doc-migrate",
+        ...     )
+        ...     migration = await ferro.migrate(using="doc-migrate")
+        ...     assert any("column `text`" in step.description for step in migration.applied)
+        ...     assert not (await ferro.migrate(using="doc-migrate", dry_run=True)).left
+        ...     await ferro.disconnect("doc-migrate")
+        >>> asyncio.run(main())
+    """
+    return await migrate_of(registry.models(), using, risk, dry_run)
+
+
+async def migrate_of(
+    models: _native.Models, using: str | None, risk: Risk, dry_run: bool
+) -> Migration:
+    """Give a database what some models say."""
+    check(InvalidQuery, using=(using, str, None), dry_run=(dry_run, bool))
+    check_choice(InvalidQuery, "risk", risk, get_args(Risk))
+    _check_outside("changed")
+    most = None if dry_run else risk
+    return await migrate_database(engine.databases, engine.label(using), models, most)
+
+
+def _check_outside(done: str) -> None:
+    """Fail inside a transaction."""
+    inside = current()
+    if inside is not None:
+        raise TransactionError(
+            f"inside a transaction on `{inside.label}`, tables cannot be {done}: that takes a "
+            "transaction of its own, so end this one first"
+        )

@@ -1,0 +1,79 @@
+"""Tables as the core component is told of them: the WIT's `schema`, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..exceptions import SchemaError
+from .column import Column
+from .table import Table
+
+
+def schema_of(tables: list[Table]) -> dict[str, Any]:
+    """The models of some tables, and the enums that their columns are of."""
+    return {"models": [_model(table) for table in tables], "enums": _enums(tables)}
+
+
+def _model(table: Table) -> dict[str, Any]:
+    """The WIT's `model`, as JSON."""
+    edges = {edge.name: back for edge, back in table.own_edges()}
+    foreign = [it for it in table.links.values() if it.kind == "foreign-key"]
+    pairs = [it for it in table.links.values() if it.kind == "many-to-many"]
+    return {
+        "name": table.model_name,
+        "table": table.name,
+        "renamed-from": table.renamed_from,
+        "fields": [column.to_json() for column in table.columns.values()],
+        "primary-key": [key.name for key in table.keys],
+        "foreign-keys": [
+            {
+                "name": link.name,
+                "target": table.relations[link.name].target.model_name,
+                "fields": [[link.column, table.relations[link.name].target_fields[0]]],
+                "reverse": edges[link.name],
+                "unique": table.is_unique(link),
+                "on-delete": link.on_delete,
+                "on-update": link.on_update,
+            }
+            for link in foreign
+        ],
+        "many-to-manys": [
+            {
+                "name": link.name,
+                "target": table.relations[link.name].target.model_name,
+                "through": table.through(link, table.relations[link.name].target).table.model_name,
+                "reverse": edges[link.name],
+            }
+            for link in pairs
+        ],
+        "indexes": [
+            {"name": None, "fields": list(fields), "unique": unique, "condition": None}
+            for unique, lists in ((True, table.uniques), (False, table.indexes))
+            for fields in lists
+        ],
+        "checks": [
+            {
+                "name": None,
+                "any-of": [
+                    [{"field": column.name, "test": test} for test in group]
+                    for group in column.check
+                ],
+            }
+            for column in table.columns.values()
+            if column.check is not None
+        ],
+    }
+
+
+def _enums(tables: list[Table]) -> list[dict[str, Any]]:
+    """The enums of all tables. Two of one name would be one type of the database."""
+    found: dict[str | None, Column] = {}
+    for column in (it for table in tables for it in table.enums):
+        other = found.setdefault(column.enumeration, column)
+        if other.values != column.values:
+            raise SchemaError(
+                f"`{other.where}` and `{column.where}` have enums of the name "
+                f"`{column.enumeration}` with different values: name one otherwise, or give its "
+                'field `ferro.Field(db_type="text")`, for which the database needs no type'
+            )
+    return [{"name": name, "values": column.values} for name, column in found.items()]

@@ -1,0 +1,278 @@
+"""Documents that have a shape: between JSON and Pydantic models, dataclasses and such.
+
+How a model prints (alias, `exclude`, computed fields) says nothing of what is stored: a document
+has all fields, by their names.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import Any
+
+import pydantic
+from pydantic_core import PydanticSerializationError, SchemaSerializer, to_jsonable_python
+
+from ..exceptions import SchemaError, TypeMismatch
+
+_NO_SCHEMA = frozenset({"default", "expected", "metadata"})
+"""What a schema of Pydantic's holds besides other schemas."""
+_EXCLUDES = frozenset({"serialization_exclude", "serialization_exclude_if"})
+_NO_TEXTS = frozenset(
+    {"tuple", "named-tuple", "call", "frozenset", "nullable", "none", "model", "dataclass"}
+)
+"""The types of keys that Pydantic writes as texts, and does not read from them."""
+_PLAIN = frozenset({bool, float, int, str})
+"""What JSON has, too."""
+
+
+class Structure:
+    """Between a JSON document and a value that has a shape."""
+
+    def __init__(self, where: str, annotation: Any) -> None:
+        self._where = where
+        self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
+        schema: Any = self._adapter.core_schema
+        nodes = list(nodes_of(schema))
+        if any(map(_is_masked, nodes)):
+            raise SchemaError(
+                f"field `{where}`: a secret of Pydantic's inside of a document would be stored as "
+                "asterisks: make it a `str`, or give it a `field_serializer` that returns its value"
+            )
+        keys = (
+            it["keys_schema"] for it in nodes if it.get("type") == "dict" and "keys_schema" in it
+        )
+        if any(map(_is_lost_as_text, keys)):
+            raise SchemaError(keys_message(where))
+        excludes = any(_EXCLUDES & node.keys() for node in nodes)
+        serializer = _serializer_of_all(schema) if excludes else self._adapter.serializer
+        self._dump = partial(serializer.to_python, mode="json", by_alias=False, round_trip=True)
+        # What was given by an alias comes from others. Where an alias is the name of another field,
+        # a name has to be one.
+        self._alias_first = not any(map(_is_ambiguous, nodes))
+        # A dict is of no class that would have validated it.
+        self._has_dicts = any(it.get("type") == "typed-dict" for it in nodes)
+        # A document has fewer types than Python: a date is a text there, for strict models too.
+        self._validate = partial(
+            self._adapter.validate_python, strict=False, by_name=True, by_alias=self._alias_first
+        )
+        self._read = self._validate if self._alias_first else self._by_name
+
+    def decode(self, document: Any) -> Any:
+        """The value of a document; a `ValueError` says what is wrong where, without the values."""
+        try:
+            return self._read(document)
+        except pydantic.ValidationError as error:
+            raise ValueError(_faults(error)) from None
+
+    def document_of(self, value: Any) -> Any:
+        """What tells later whether a value has changed: its document, as long as it has one."""
+        try:
+            return self.encode(value)
+        except TypeMismatch:
+            return copy.deepcopy(value)
+
+    def is_of(self, document: Any, value: Any) -> bool:
+        """Whether a value is still that of a document: storing it would change nothing."""
+        if document is None or value is None:
+            return document is value
+        try:
+            now = self.encode(value)
+        except TypeMismatch:
+            # It was read, or kept, and cannot be written as it is.
+            now = value
+        if now == document:
+            return True
+        with suppress(ValueError, TypeMismatch):
+            read = self.decode(document)
+            # What was stored may lack what a default fills in.
+            return bool(now == (read if now is value else self.encode(read)))
+        return False
+
+    def encode(self, value: Any) -> Any:
+        """The document of a value; only one that can be read back.
+
+        What is of the right class was validated, and is not validated again.
+        """
+        if value is None:
+            return None
+        try:
+            try:
+                document = self._dump(value, warnings="error")
+                if self._has_dicts:
+                    self._read(document)
+            except PydanticSerializationError:
+                # A part is not what its type says, which may do all the same, as a dict does for
+                # the model that it makes.
+                read = self._read(self._dump(value, warnings="none"))
+                document = self._dump(read, warnings="none")
+        except pydantic.ValidationError as error:
+            raise TypeMismatch(
+                f"`{self._where}` takes a document that has its shape: {_faults(error)}"
+            ) from None
+        except UnicodeDecodeError:
+            raise TypeMismatch(
+                f"`{self._where}` takes bytes of UTF-8 inside of a document: for others, give its "
+                'model `ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")`'
+            ) from None
+        except (PydanticSerializationError, ValueError) as error:
+            raise TypeMismatch(
+                f"`{self._where}` takes what JSON can hold, not what raises "
+                f"`{type(error).__name__}`"
+            ) from None
+        return document
+
+    def _by_name(self, document: Any) -> Any:
+        try:
+            return self._validate(document)
+        except pydantic.ValidationError:
+            return self._validate(document, by_alias=True)
+
+
+def part_of(value: Any) -> Any:
+    """What a document has for a part of it, which need not have the whole shape."""
+    if isinstance(value, Mapping):
+        return {_key_of(key): part_of(it) for key, it in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [part_of(it) for it in value]
+    if value is None or type(value) in _PLAIN:
+        return value
+    kind: Any = type(value)
+    try:
+        return _structure_of(kind).encode(value)
+    except (pydantic.PydanticUserError, SchemaError, TypeMismatch):
+        # The native module says what it is that JSON has no type for.
+        return value
+
+
+def _key_of(key: Any) -> Any:
+    with suppress(PydanticSerializationError):
+        return next(iter(to_jsonable_python({key: None})))
+    return key
+
+
+@lru_cache
+def _structure_of(kind: Hashable) -> Structure:
+    return Structure("", kind)
+
+
+def nodes_of(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """All parts of a schema of Pydantic's, but for what another serializer stands in for."""
+    parts = [schema]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Mapping):
+            yield part
+            if _function_of(part) is None:
+                parts.extend(it for name, it in part.items() if name not in _NO_SCHEMA)
+        elif isinstance(part, (list, tuple)):
+            parts.extend(part)
+
+
+def _function_of(node: Mapping[str, Any]) -> Any:
+    """What a part is serialized with in place of its type's own way."""
+    serialization = node.get("serialization")
+    if isinstance(serialization, Mapping) and serialization.get("type") == "function-plain":
+        return serialization["function"]
+    return None
+
+
+def _is_masked(node: Mapping[str, Any]) -> bool:
+    function = _function_of(node)
+    return (
+        getattr(function, "__module__", None) == "pydantic.types"
+        and "_serialize_secret" in function.__name__
+    )
+
+
+def _is_lost_as_text(key: Mapping[str, Any]) -> bool:
+    """Whether the keys of a dict could not be made from the texts that JSON has in their place."""
+    kind = key.get("type")
+    if _function_of(key) is not None:
+        return False
+    if kind == "union":
+        choices = [it[0] if isinstance(it, tuple) else it for it in key["choices"]]
+        # A number would come back as the text.
+        return any(it.get("type") == "str" or _is_lost_as_text(it) for it in choices)
+    if kind == "literal":
+        return not all(isinstance(it, (str, enum.Enum)) for it in key["expected"])
+    if kind == "enum":
+        values = [it.value for it in key["members"]]
+        return "sub_type" not in key and not all(isinstance(it, str) for it in values)
+    return kind in _NO_TEXTS
+
+
+def keys_message(where: str) -> str:
+    """Says that a document has dicts whose keys could not be read again."""
+    return (
+        f"field `{where}`: the keys of a dict are texts in JSON, and these could not be read from "
+        "a text: make it a `dict[str, …]`, or a list of pairs, `list[tuple[…, …]]`"
+    )
+
+
+def _is_ambiguous(node: Mapping[str, Any]) -> bool:
+    """Whether fields have an alias that is the name of another one."""
+    found = node.get("fields")
+    if isinstance(found, Mapping):
+        fields = dict(found)
+    elif isinstance(found, list):
+        fields = {it["name"]: it for it in found if isinstance(it, Mapping)}
+    else:
+        return False
+    return any(
+        first in fields and first != name
+        for name, field in fields.items()
+        for first in _first_steps(field.get("validation_alias"))
+    )
+
+
+def _first_steps(alias: Any) -> list[Any]:
+    """The keys at which a field may be found: an alias is one, a path, or a list of paths."""
+    if not isinstance(alias, list):
+        return [alias]
+    return [it[0] if isinstance(it, list) else it for it in alias]
+
+
+def _serializer_of_all(schema: Any) -> SchemaSerializer:
+    """A serializer that leaves out no field."""
+    whole = _without_excludes(schema)
+    make: Any = SchemaSerializer
+    try:
+        return make(whole, None, _use_prebuilt=False)  # type: ignore[no-any-return]
+    except TypeError:
+        # Before 2.13 it takes the own serializer of each class that the schema names as such.
+        return SchemaSerializer(_hiding_classes(whole))
+
+
+def _without_excludes(part: Any) -> Any:
+    if isinstance(part, Mapping):
+        return {name: _without_excludes(it) for name, it in part.items() if name not in _EXCLUDES}
+    if isinstance(part, (list, tuple)):
+        return type(part)(map(_without_excludes, part))
+    return part
+
+
+def _hiding_classes(part: Any) -> Any:
+    if isinstance(part, dict):
+        hidden = {name: _hiding_classes(it) for name, it in part.items()}
+        if hidden.get("type") not in ("model", "dataclass", "typed-dict"):
+            return hidden
+        if "serialization" in hidden:
+            return hidden
+        reference = {"ref": hidden.pop("ref")} if "ref" in hidden else {}
+        return {"type": "any", "serialization": hidden, **reference}
+    if isinstance(part, (list, tuple)):
+        return type(part)(map(_hiding_classes, part))
+    return part
+
+
+def _faults(error: pydantic.ValidationError) -> str:
+    """What is wrong where, without the values."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        f"`{'.'.join(map(str, it['loc']))}`: {it['msg']}" if it["loc"] else it["msg"]
+        for it in faults[:3]
+    )

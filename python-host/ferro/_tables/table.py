@@ -1,0 +1,404 @@
+"""Tables: what the models of an application are to the database."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+
+from .. import _native
+from .._foreign import lookup
+from .._message import nearest, quoted
+from .._models.validator import validator_of
+from .._queries.shape import lower
+from .._relations.edge import Edge, Through
+from .._relations.relation import KeyOf, Link
+from ..exceptions import InvalidQuery, SchemaError, UnknownField
+from .column import Column, check_comparable, column_of
+from .column_type import snake_case
+from .constant import constant_default
+from .structure import Structure
+
+if TYPE_CHECKING:
+    from .._expressions.ordering import Ordering
+    from .._expressions.value import FieldExpression
+    from .._models.model import Model
+    from .registry import Registry
+
+_MOST_KEPT = 1_000
+"""Shapes of queries, and orders, that are kept for each table."""
+
+_keeping = threading.Lock()
+"""Of whoever keeps what was made: another thread may forget the same one."""
+
+
+class Table:
+    """What a model is to the database.
+
+    `columns`, `keys`, `relations` and `loader` are known when the models at the other ends of its
+    relations are: they are made when they are first asked for. Queries are kept by their shape, so
+    that a shape becomes an AST once.
+    """
+
+    columns: dict[str, Column]
+    keys: tuple[Column, ...]
+    relations: dict[str, Edge]
+    loader: _native.Loader
+    names: tuple[str, ...]
+    """All fields, in order."""
+    names_without_key: tuple[str, ...]
+    """All but a key that the database generates."""
+    places: dict[str, int]
+    """Where in what is known of a stored row the value of a field is."""
+    enums: tuple[Column, ...]
+    """The columns whose enum is a type of the database."""
+    encoded: dict[str, Callable[[Any], Any]]
+    """How fields are stored whose values are not stored as they are."""
+    structures: dict[str, Structure]
+    """The shapes of fields that are documents with one."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        model: type[Model],
+        name: str,
+        uniques: tuple[tuple[str, ...], ...] = (),
+        indexes: tuple[tuple[str, ...], ...] = (),
+        renamed_from: str | None = None,
+    ) -> None:
+        self.registry = registry
+        self.model = model
+        self.label = model.__name__
+        if model.model_config.get("extra") == "allow":
+            raise SchemaError(
+                f'model `{self.label}`: `extra="allow"` would take values that no column holds: '
+                'give it a field of the type `dict[str, Any]`, or `extra="ignore"`'
+            )
+        self.name = name
+        self.model_name = self.label
+        self.links: dict[str, Link] = model.__ferro_links__
+        self.uniques = uniques
+        self.indexes = indexes
+        self.renamed_from = renamed_from and _former(renamed_from)
+        self.pairs: dict[str, Table] = {}
+        """The tables of pairs that were made, by the relation."""
+        self._foreign: dict[str, tuple[Link, KeyOf]] = {}
+        self._plain: dict[str, Column] = {}
+        for field, info in model.model_fields.items():
+            of = next((it for it in info.metadata if isinstance(it, KeyOf)), None)
+            if of is None:
+                self._plain[field] = self._declared(
+                    column_of(self.label, field, info, model.model_config)
+                )
+            else:
+                self._foreign[field] = (of.link, of)
+        self._check_keys()
+        self._queries: dict[Any, _native.Query] = {}
+        self.expressions: dict[str, FieldExpression] = {}
+        """The fields that conditions have named."""
+        self.orderings: dict[tuple[str, ...], Ordering] = {}
+        """The orders that were given as text; all name fields that there are."""
+        self._validators: dict[str, Callable[[Any], Any]] = {}
+        self.aliases = _aliases(model)
+        """By which other names Pydantic takes the values of fields."""
+
+    def _declared(self, column: Column) -> Column:
+        """A column that the class declares; what a relation says of it holds too."""
+        link = next((it for it in self.links.values() if it.holds(column.name)), None)
+        if link is None:
+            return column
+        return dataclasses.replace(
+            column,
+            index=column.index or link.index,
+            primary_key=column.primary_key or link.primary_key,
+            nullable=column.nullable and not link.primary_key,
+            db_default=_key_default(f"{self.label}.{link.name}", link, column),
+            renamed_from=column.renamed_from or (link.renamed_from and f"{link.renamed_from}_id"),
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Table.__annotations__:
+            self.registry.link()
+            if name not in self.__dict__:
+                # As happens in a notebook, where a cell is run again.
+                raise SchemaError(
+                    f"`{self.label}` was defined again: use the new class in place of this one"
+                )
+            return self.__dict__[name]
+        raise AttributeError(name)
+
+    @property
+    def key(self) -> Column:
+        """The only field of the primary key."""
+        if len(self.keys) != 1:
+            names = quoted(it.name for it in self.keys)
+            raise InvalidQuery(f"the key of `{self.label}` has several fields: {names}")
+        return self.keys[0]
+
+    @property
+    def generated_key(self) -> Column | None:
+        """The key, if the database generates it."""
+        return self.keys[0] if self.keys[0].generated else None
+
+    def column(self, name: str) -> Column:
+        """The column of a field; says which field is nearest, if there is none."""
+        column = self.columns.get(name)
+        if column is None:
+            raise UnknownField(self._unknown(name))
+        return column
+
+    def edge(self, name: str) -> Edge:
+        """The relation of a name; says which is nearest, if there is none."""
+        edge = self.relations.get(name)
+        if edge is None:
+            raise UnknownField(self._unknown(name, "relation"))
+        return edge
+
+    def unique_key(self, names: set[str]) -> tuple[str, ...] | None:
+        """A key that some fields make up: no two rows have the same values in it."""
+        keys = [tuple(it.name for it in self.keys)]
+        keys += [(it.name,) for it in self.columns.values() if it.unique]
+        keys += self.uniques
+        keys += [(it.column,) for it in self.links.values() if it.unique]
+        return next((key for key in keys if names.issuperset(key)), None)
+
+    def is_unique(self, link: Link) -> bool:
+        """Whether one row at most of this table has the key of a row at the other end."""
+        column = self.columns[link.column]
+        return link.unique or column.unique or self.keys == (column,)
+
+    def key_values(self, key: Any) -> dict[str, Any]:
+        """The fields of the primary key, with the values of one."""
+        if len(self.keys) == 1:
+            return {self.keys[0].name: key}
+        if not isinstance(key, tuple) or len(key) != len(self.keys):
+            raise InvalidQuery(
+                f"the key of `{self.label}` is a tuple of {quoted(it.name for it in self.keys)}"
+            )
+        return {it.name: value for it, value in zip(self.keys, key, strict=True)}
+
+    def validated(self, name: str, value: Any) -> Any:
+        """A value as Pydantic takes it for a field; raises its `ValidationError`."""
+        validate = self._validators.get(name)
+        if validate is None:
+            validate = self._validators[name] = validator_of(self.model, name)
+        return validate(value)
+
+    def query(self, shape: Any) -> _native.Query:
+        """The query of a shape, if it was used before."""
+        query = self._queries.get(shape)
+        if query is None:
+            query = _native.Query(*lower(self, shape))
+            keep(self._queries, shape, query)
+        return query
+
+    def stored(self, names: Iterable[str]) -> list[tuple[str, Callable[[Any], Any] | None]]:
+        """Some fields, and how each is stored if not as it is: for the native module."""
+        return [(name, self.encoded.get(name)) for name in names]
+
+    def resolve_columns(self) -> None:
+        """Make the columns, those of foreign keys like the keys that they hold."""
+        if "columns" in self.__dict__:
+            return
+        columns = {}
+        for name in self.model.model_fields:
+            if name in self._plain:
+                columns[name] = self._plain[name]
+                continue
+            columns[name] = self._foreign_column(name, ())
+            self._foreign[name][1].annotation = columns[name].annotation
+        self.columns = columns
+        self.keys = tuple(it for it in columns.values() if it.primary_key)
+        self.names = tuple(columns)
+        self.names_without_key = tuple(it.name for it in columns.values() if not it.generated)
+        self.enums = tuple(it for it in columns.values() if it.enumeration is not None)
+        self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
+        shapes = {it.name: it.structure for it in columns.values()}
+        self.structures = {name: it for name, it in shapes.items() if it is not None}
+        self.places = {name: place for place, name in enumerate(columns, 1)}
+        self.loader = _native.Loader(
+            self.model,
+            list(columns.values()),
+            self.model.model_post_init if self.model.__pydantic_post_init__ else None,
+            self.name,
+            [key.name for key in self.keys],
+        )
+
+    def _foreign_column(self, name: str, holders: tuple[Table, ...]) -> Column:
+        """The column that holds the key of another table; `holders` hold this one in their keys."""
+        link, _ = self._foreign[name]
+        key = self.registry.target(self, link).only_key(holders)
+        return dataclasses.replace(
+            key,
+            name=name,
+            db_column=None,
+            renamed_from=link.renamed_from and f"{link.renamed_from}_id",
+            nullable=link.nullable,
+            primary_key=link.primary_key,
+            generated=False,
+            unique=False,
+            index=link.index,
+            has_default=not self.model.model_fields[name].is_required(),
+            db_default=_key_default(f"{self.label}.{link.name}", link, key),
+            where=f"{self.label}.{name}",
+            check=None,
+        )
+
+    def only_key(self, holders: tuple[Table, ...] = ()) -> Column:
+        """The key that another table can hold in one field."""
+        if self in holders:
+            circle = quoted(sorted(it.label for it in holders[holders.index(self) :]))
+            raise SchemaError(
+                f"the keys of {circle} form a circle, so that none of them has a type: give one of "
+                "them a key that is not a relation"
+            )
+        own = [it for it in self._plain.values() if it.primary_key]
+        foreign = [name for name, (link, _) in self._foreign.items() if link.primary_key]
+        if len(own) + len(foreign) == 1:
+            # The key alone: tables may refer to each other in a circle.
+            return own[0] if own else self._foreign_column(foreign[0], (*holders, self))
+        raise SchemaError(
+            f"a relation to `{self.label}`, whose key has several fields, is not supported: give "
+            "it a key of one field, and make those unique together"
+        )
+
+    def own_edges(self) -> list[tuple[Edge, str | None]]:
+        """The relations that the model declares, and the names of their ways back."""
+        edges: list[tuple[Edge, str | None]] = []
+        for link in self.links.values():
+            if link.kind == "back-reference":
+                continue
+            target = self.registry.target(self, link)
+            back = link.related_name or self._undeclared_way_back(link, target)
+            if back is None and link.kind == "many-to-many":
+                back = f"{snake_case(self.label)}_set"
+            if link.kind == "foreign-key":
+                key = (target.only_key().name,)
+                own = Edge(link.name, self, target, False, True, (link.column,), key)
+            else:
+                through = self.through(link, target)
+                keys = tuple(it.name for it in self.keys)
+                own = Edge(
+                    link.name, self, target, True, False, keys, through.source_fields, through
+                )
+            edges.append((own, back))
+        return edges
+
+    def _undeclared_way_back(self, link: Link, target: Table) -> str | None:
+        """The `BackRef` of the target that only this relation can mean."""
+        taken = {it.related_name for it in self.links.values()}
+        candidates = [
+            it.name
+            for it in target.links.values()
+            if it.kind == "back-reference"
+            and it.name not in taken
+            and self.registry.target(target, it) is self
+        ]
+        return candidates[0] if len(candidates) == 1 else None
+
+    def through(self, link: Link, target: Table) -> Through:
+        if link.through is None:
+            table = self.pairs[link.name]
+        else:
+            table = self.registry.target(self, dataclasses.replace(link, target=link.through))
+        ends: list[tuple[Table, str]] = [
+            (self.registry.target(table, it), it.column)
+            for it in table.links.values()
+            if it.kind == "foreign-key"
+        ]
+        sources = [column for end, column in ends if end is self]
+        targets = [column for end, column in ends if end is target]
+        if self is target:
+            sources, targets = sources[:1], sources[1:2]
+        if len(sources) != 1 or len(targets) != 1:
+            raise SchemaError(
+                f"relation `{self.label}.{link.name}`: `{table.label}` needs a foreign key to "
+                f"`{self.label}` and one to `{target.label}`"
+            )
+        if table.unique_key({sources[0], targets[0]}) is None:
+            raise SchemaError(
+                f"relation `{self.label}.{link.name}`: `{table.label}` may hold a pair twice: make "
+                f"`{sources[0]}` and `{targets[0]}` its primary key, or unique together"
+            )
+        return Through(table, (sources[0],), (targets[0],))
+
+    def _check_keys(self) -> None:
+        names = {it.name for it in self._plain.values() if it.primary_key}
+        names |= {name for name, (link, _) in self._foreign.items() if link.primary_key}
+        if not names:
+            raise SchemaError(
+                f"model `{self.label}` has no primary key: give one field "
+                "`ferro.Field(primary_key=True)`, or the class `abstract=True`"
+            )
+        if len(names) > 1 and any(it.generated for it in self._plain.values()):
+            raise SchemaError(
+                f"model `{self.label}`: a key of several fields cannot be generated by the "
+                "database: make each of them required"
+            )
+        fields = {*self._plain, *self._foreign}
+        for listed in (*self.uniques, *self.indexes):
+            for name in listed:
+                if name not in fields:
+                    raise SchemaError(f"model `{self.label}` has no field `{name}` to index")
+        for name in dict.fromkeys(name for names in self.uniques for name in names):
+            if name in self._plain:
+                check_comparable(f"{self.label}.{name}", "unique", self._plain[name].kind)
+
+    def _unknown(self, name: str, what: str = "field") -> str:
+        known = self.relations if what == "relation" else {**self.columns, **self.relations}
+        begins = name.partition("__")[0]
+        if begins != name and (begins in self.columns or begins in self.relations):
+            across = "across a relation, " if begins in self.relations else ""
+            return f"model `{self.label}` has no {what} `{name}`: {across}say `{lookup(name)}`"
+        return f"model `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
+
+
+def _aliases(model: type[Model]) -> dict[str, str]:
+    if not model.model_config.get("validate_by_alias", True):
+        return {}
+    found: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        alias = info.validation_alias
+        names = alias.choices if isinstance(alias, pydantic.AliasChoices) else [alias]
+        first = next((it for it in names if isinstance(it, str)), name)
+        if first != name:
+            found[name] = first
+    return found
+
+
+def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep what was made, and forget the oldest if there are too many."""
+    with _keeping:
+        if len(known) >= _MOST_KEPT:
+            known.pop(next(iter(known)))
+        known[key] = value
+
+
+def _key_default(where: str, link: Link, key: Column) -> Any:
+    """The default of a relation as the database needs it, to set it; None if it does not."""
+    default = link.default
+    if default is ... or default is None:
+        return None
+    kinds = {"integer": int, "text": str, "uuid": uuid.UUID}
+    if key.kind in kinds and type(default) is not kinds[key.kind]:
+        raise SchemaError(f"relation `{where}`: its default has to be a key, of type {key.kind}")
+    if not link.sets_default:
+        return None
+    if key.kind not in kinds:
+        raise SchemaError(f"relation `{where}`: a key of type {key.kind} cannot be a default")
+    return constant_default(key.kind, default)
+
+
+def _former(name: str) -> str:
+    """What a model or its table was called, as the core understands it.
+
+    The core takes it as it is, and with an underscore before each capital, as the SDK names tables.
+    Of `HTTPServer` it would make another table than `snake_case` did.
+    """
+    as_in_core = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
+    return name if as_in_core == snake_case(name) else snake_case(name)
