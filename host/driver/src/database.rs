@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
@@ -16,6 +16,7 @@ use crate::fence::Fence;
 use crate::lease::{Hold, Keeping, Lease, RETURN_TIMEOUT, Raw};
 use crate::options::ConnectOptions;
 use crate::parking::Parking;
+use crate::run::place::is_lost;
 use crate::sqlite::Claim;
 use crate::transaction::state::command;
 
@@ -41,8 +42,8 @@ pub struct Database {
     inner: Arc<Inner>,
     /// None: the caller is the application itself.
     fence: Option<Arc<Fence>>,
-    /// None: the caller may keep as many threads busy as he has connections.
-    threads: Option<Arc<Semaphore>>,
+    /// None: the caller may keep as many workers busy as he has connections.
+    workers: Option<Arc<Semaphore>>,
 }
 
 /// What a pool is doing.
@@ -119,13 +120,13 @@ impl Database {
                 keeper: Mutex::new(opened.keeper),
             }),
             fence: None,
-            threads: None,
+            workers: None,
         };
         // The first statement need not wait for a connection.
         let first = match opened.first {
             Some(connection) => {
                 let inner = &*database.inner;
-                let hold = Hold { claim: None, permit: inner.parking.place().await? };
+                let hold = Hold { claim: None, worker: None, permit: inner.parking.place().await? };
                 let raw = Raw::Postgres(connection);
                 Lease::new(raw, inner.keeping, hold, None, Arc::clone(&inner.parking))
             }
@@ -192,12 +193,13 @@ impl Database {
         Ok(Self { fence: Some(Arc::new(fence)), ..self.clone() })
     }
 
-    /// The same pool, for callers who together keep no more threads busy than there are permits:
-    /// those of SQLite, which works in this process. A statement that nobody waits for any more
-    /// counts until it ends, though its connection does not.
+    /// The same pool, for callers who together keep no more workers busy than there are permits:
+    /// threads of this process on SQLite, backends of the server on PostgreSQL. A statement that
+    /// nobody waits for any more counts until it ends. On SQLite its place in the pool does not;
+    /// on PostgreSQL it does, too, until the server has had time to notice.
     #[must_use]
-    pub fn with_threads(&self, threads: Arc<Semaphore>) -> Self {
-        Self { threads: Some(threads), ..self.clone() }
+    pub fn with_workers(&self, workers: Arc<Semaphore>) -> Self {
+        Self { workers: Some(workers), ..self.clone() }
     }
 
     /// Whether a pooler may lend the session to others between two transactions.
@@ -248,8 +250,9 @@ impl Database {
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let inner = &*self.inner;
         let deadline = Instant::now() + inner.acquire_timeout;
-        let permit = match timeout(inner.acquire_timeout, inner.parking.place()).await {
-            Ok(permit) => permit?,
+        let places = async { Ok((self.worker().await, inner.parking.place().await?)) };
+        let (worker, permit) = match timeout(inner.acquire_timeout, places).await {
+            Ok(places) => places?,
             Err(_) => return Err(inner.busy()),
         };
         let (mut raw, claim, lent) = match inner.parking.take() {
@@ -261,10 +264,20 @@ impl Database {
             }
         };
         if let Raw::Sqlite(connection) = &mut raw {
-            connection.serve(self.fence.is_some(), self.threads.as_ref());
+            connection.serve(self.fence.is_some(), self.workers.as_ref());
         }
-        let hold = Hold { claim, permit };
+        let hold = Hold { claim, worker, permit };
         Ok(Lease::new(raw, inner.keeping, hold, lent, Arc::clone(&inner.parking)))
+    }
+
+    /// A backend of the server for the callers who share so many. Waiting for it takes no place from
+    /// others.
+    async fn worker(&self) -> Option<OwnedSemaphorePermit> {
+        match (&self.inner.pool, &self.workers) {
+            (Pool::Postgres(_), Some(workers)) => Arc::clone(workers).acquire_owned().await.ok(),
+            // A statement takes a thread when it needs one.
+            _ => None,
+        }
     }
 
     /// The same, but one of a server gives a sign of life before it is lent, for what cannot be
@@ -283,9 +296,14 @@ impl Database {
             // What is silent for so long is replaced by what SQLx finds or opens.
             let time = self.inner.acquire_timeout;
             let answer = timeout(time, caught(pin!(connection.ping()))).await;
-            if let Ok(Ok(())) = answer {
-                lease.clear();
-                return Ok(lease);
+            match answer {
+                Ok(Ok(())) => {
+                    lease.clear();
+                    return Ok(lease);
+                }
+                Ok(Err(error)) if is_lost(&error) => lease.lose(),
+                // It may work for who had it before.
+                _ => {}
             }
         }
     }

@@ -8,8 +8,9 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use crate::connect::NOTICED;
 use crate::parking::Parking;
 use crate::reset::{Traces, reset};
 use crate::sqlite::{Claim, Connection};
@@ -32,10 +33,12 @@ pub(crate) enum Raw {
 /// [`clear`](Self::clear) after it ended well. A lease that is dropped in doubt closes its
 /// connection, so that nobody reads another's answer or runs in another's transaction. What still
 /// runs on it ends at the database, too: SQLite is told, PostgreSQL watches for the closed socket.
+/// Of callers whose backends are counted, the place counts until the server has noticed: who gives
+/// up one statement after another does not have more of them run than there are places.
 pub(crate) struct Lease {
     /// None only while it is given back.
     raw: Option<Raw>,
-    doubtful: bool,
+    standing: Standing,
     traces: Traces,
     keeping: Keeping,
     hold: Option<Hold>,
@@ -43,6 +46,16 @@ pub(crate) struct Lease {
     lent: Instant,
     new: bool,
     parking: Arc<Parking>,
+}
+
+/// What is known of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    AtRest,
+    /// Something may run on it.
+    Doubtful,
+    /// It is broken, and the other end knows.
+    Lost,
 }
 
 /// What outlives a statement on the connections of a pool.
@@ -59,6 +72,8 @@ pub(crate) struct Keeping {
 pub(crate) struct Hold {
     /// Only connections to SQLite have one.
     pub(crate) claim: Option<Claim>,
+    /// That of a backend of the server, where they are counted.
+    pub(crate) worker: Option<OwnedSemaphorePermit>,
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
@@ -74,7 +89,7 @@ impl Lease {
         parking.hold();
         Self {
             raw: Some(raw),
-            doubtful: false,
+            standing: Standing::AtRest,
             traces: Traces::None,
             keeping,
             hold: Some(hold),
@@ -115,12 +130,17 @@ impl Lease {
 
     /// From here on the connection is in an unknown state: dropping the lease closes it.
     pub(crate) fn doubt(&mut self) {
-        self.doubtful = true;
+        self.standing = Standing::Doubtful;
+    }
+
+    /// The connection is broken: dropping the lease closes it.
+    pub(crate) fn lose(&mut self) {
+        self.standing = Standing::Lost;
     }
 
     /// The connection is at rest again: dropping the lease gives it back.
     pub(crate) fn clear(&mut self) {
-        self.doubtful = false;
+        self.standing = Standing::AtRest;
     }
 
     /// Statements may have left traces, for which the connection is reset or closed before another
@@ -156,13 +176,18 @@ impl Lease {
     /// The connection, if it has to go back to SQLx, and whether it is reset before. One that is in
     /// doubt or cannot be reset is closed; one that is as good as new is kept at hand.
     fn take(&mut self) -> Option<(Raw, Hold, Option<Keeping>)> {
-        if self.doubtful {
+        if self.standing != Standing::AtRest {
             self.stop();
         }
         let (mut raw, hold) = self.raw.take().zip(self.hold.take())?;
+        if self.standing == Standing::Doubtful && hold.worker.is_some() {
+            raw.close();
+            self.parking.runtime().spawn(unnoticed(hold, Arc::clone(&self.parking)));
+            return None;
+        }
         self.parking.unhold();
         let renewal = match (&raw, self.traces) {
-            _ if self.doubtful => Err(()),
+            _ if self.standing != Standing::AtRest => Err(()),
             (_, Traces::None) => Ok(None),
             (Raw::Postgres(_), Traces::Session) => {
                 Ok(self.keeping.statements.then_some(self.keeping))
@@ -237,6 +262,13 @@ pub(crate) async fn give_back(mut raw: Raw, hold: Hold, renewal: Option<Keeping>
     if !raw.give_back().await {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
+    drop(hold);
+}
+
+/// Keeps the place of a connection that was closed until the server has noticed.
+async fn unnoticed(hold: Hold, parking: Arc<Parking>) {
+    sleep(NOTICED).await;
+    parking.unhold();
     drop(hold);
 }
 

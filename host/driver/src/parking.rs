@@ -96,14 +96,14 @@ impl Parking {
         if at_hand.closed || now.duration_since(lent) >= TERM {
             return Err((raw, hold));
         }
-        let Hold { claim, permit } = hold;
+        let Hold { claim, worker, permit } = hold;
         at_hand.parked.push(Parked { raw, claim, lent, since: now });
         if !std::mem::replace(&mut at_hand.swept, true) {
             self.runtime.spawn(Arc::clone(self).sweep());
         }
         drop(at_hand);
         // Whoever gets the place finds the connection.
-        drop(permit);
+        drop((worker, permit));
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Parking {
             // With no place to be had, whoever has them all will take what is parked.
             while let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
                 let Some(Parked { raw, claim, .. }) = self.lock().unwanted() else { break };
-                give_back(raw, Hold { claim, permit }, None).await;
+                give_back(raw, Hold { claim, worker: None, permit }, None).await;
             }
             let mut at_hand = self.lock();
             if at_hand.parked.is_empty() {

@@ -5,13 +5,15 @@
 mod rows;
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferro_driver::{Cursor, Database, Fence};
+use ferro_driver::{Cursor, Database, Fence, RawSql};
 use ferro_test_support::postgres;
 use ferro_wit::plan::Effect;
 use ferro_wit::types::{ErrorKind, ScalarType, Value};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use support::{connect, eventually, no_options, one, options, run};
@@ -145,6 +147,35 @@ async fn p5_a_read_whose_future_is_dropped_ends_at_postgres() {
     for sql in [POSTGRES_SLEEP, POSTGRES_READ] {
         give_up_read(&world, sql).await;
     }
+}
+
+#[tokio::test]
+async fn p4_statements_that_are_given_up_keep_their_places_until_the_server_has_noticed() {
+    let url = postgres::url();
+    let database = Database::connect(&url, &options(|it| it.pool.max_connections = 3)).await;
+    let database = database.unwrap();
+    let observer = connect(&url).await;
+    let world = World { database, observer, _folder: None };
+    let workers = Arc::new(Semaphore::new(2));
+    let stranger = world.database.fenced(Fence { raw_sql: RawSql::Unfenced, ..Fence::default() });
+    let stranger = stranger.unwrap().with_workers(Arc::clone(&workers));
+    for _ in 0..20 {
+        let slow = async {
+            let mut cursor = stranger.fetch_raw(POSTGRES_SLEEP, vec![]).await.unwrap();
+            cursor.next(1).await.unwrap();
+        };
+        assert!(timeout(Duration::from_millis(50), slow).await.is_err());
+        assert!(world.running().await <= 2, "{}", world.running().await);
+        // Others have the rest of the pool.
+        let started = Instant::now();
+        assert_eq!(one(&world.database, "SELECT 1").await, Value::Integer(1));
+        assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+    }
+    assert_eq!(workers.available_permits(), 0);
+    assert_eq!(world.database.stats().acquired, 2);
+    eventually("places are free", || workers.available_permits() == 2).await;
+    assert_eq!(world.database.stats().acquired, 0);
+    assert_eq!(world.running().await, 0);
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Gate {
                 let policy = fitted(tenant, grant, label, &self.models)?;
                 let connections = self.call.connections(label, database.stats().max);
                 let database = match &connections {
-                    Some(connections) => database.with_threads(Arc::clone(connections.threads())),
+                    Some(connections) => database.with_workers(Arc::clone(connections.workers())),
                     None => database,
                 };
                 let fence = grant.fence_on(database.dialect());

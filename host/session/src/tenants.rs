@@ -64,8 +64,9 @@ struct Pools(Mutex<BTreeMap<String, Part>>);
 struct Part {
     most: u32,
     connections: Arc<Semaphore>,
-    /// Threads that work for the connections, of which a statement keeps one until it ends.
-    threads: Arc<Semaphore>,
+    /// What works for the connections, threads or backends of a server, of which a statement keeps
+    /// one until it ends.
+    workers: Arc<Semaphore>,
 }
 
 /// A place among the calls of a tenant, until it is dropped.
@@ -182,7 +183,7 @@ impl Share {
             // A label may come to mean another pool.
             _ => {
                 let permits = || Arc::new(Semaphore::new(most as usize));
-                let part = Part { most, connections: permits(), threads: permits() };
+                let part = Part { most, connections: permits(), workers: permits() };
                 pools.insert(label.to_owned(), part.clone());
                 part
             }
@@ -193,7 +194,7 @@ impl Share {
 impl Pools {
     /// Whether a call that is gone has left a statement that still runs.
     fn are_busy(&self) -> bool {
-        lock(&self.0).values().any(|it| it.threads.available_permits() < it.most as usize)
+        lock(&self.0).values().any(|it| it.workers.available_permits() < it.most as usize)
     }
 }
 
@@ -234,9 +235,9 @@ impl Connections {
         Self { part: share.of_pool(label, max), held: Arc::default() }
     }
 
-    /// The threads that may work for them.
-    pub(crate) fn threads(&self) -> &Arc<Semaphore> {
-        &self.part.threads
+    /// What may work for them.
+    pub(crate) fn workers(&self) -> &Arc<Semaphore> {
+        &self.part.workers
     }
 
     /// One more connection. A call that holds all of its tenant's would wait for itself, and is

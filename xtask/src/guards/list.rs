@@ -571,7 +571,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P4",
         file: "host/session/src/gate.rs",
-        line: "Some(connections) => database.with_threads(Arc::clone(connections.threads())),",
+        line: "Some(connections) => database.with_workers(Arc::clone(connections.workers())),",
         without: "Some(_) => database,",
         target: "gate",
         tests: "p4_what",

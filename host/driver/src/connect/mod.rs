@@ -23,7 +23,7 @@ use sqlx::{Connection as _, PgPool, Postgres, SqliteConnection};
 use tokio::time::sleep;
 
 use self::postgres::Server;
-pub(crate) use self::postgres::watch;
+pub(crate) use self::postgres::{NOTICED, watch};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::error::invalid_configuration;

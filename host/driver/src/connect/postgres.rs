@@ -37,6 +37,8 @@ const PARAMETERS: [&str; 11] = [
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How often a server looks whether its client is still there, while it runs a statement.
 const WATCH: &str = "client_connection_check_interval";
+/// How long it takes at most that it notices: the interval that it is told, and a little.
+pub(crate) const NOTICED: Duration = Duration::from_millis(600);
 /// The first version that can.
 const WATCHES_SINCE: u32 = 140_000;
 

@@ -201,6 +201,9 @@ impl Place {
     pub(crate) async fn fail(mut self, error: sqlx::Error) -> Error {
         self.close_statement();
         let at_rest = is_at_rest(&error);
+        if let Some(lease) = self.lease.as_mut().filter(|_| is_lost(&error)) {
+            lease.lose();
+        }
         let is_stale = is_stale(&error);
         let mut error = from_sqlx(&error, self.dialect);
         if is_stale && forget(self.begin().0).await {
@@ -263,11 +266,21 @@ impl Drop for Place {
 
 /// The database refused the statement in an orderly way, and waits for the next one.
 pub(crate) fn is_at_rest(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && !is_farewell(error)
+}
+
+/// Nothing works for the connection any more.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_)) || is_farewell(error)
+}
+
+/// The last that a server says on a connection.
+fn is_farewell(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
     };
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
-    !matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 /// A prepared statement of PostgreSQL that returns other columns since the schema was changed. The

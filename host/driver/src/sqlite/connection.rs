@@ -56,7 +56,7 @@ pub(crate) struct Connection {
     /// Its caller is held to a fence.
     stranger: bool,
     /// How many threads its caller may keep busy, with others.
-    threads: Option<Arc<Semaphore>>,
+    workers: Option<Arc<Semaphore>>,
     /// Foreign keys are not enforced for now, which they are usually or not.
     relaxed: Option<bool>,
 }
@@ -145,7 +145,7 @@ impl Connection {
             turn: None,
             committed,
             stranger: false,
-            threads: None,
+            workers: None,
             relaxed: None,
         })
     }
@@ -163,8 +163,8 @@ impl Connection {
 
     /// Its caller is held to a fence, or not: what a stranger writes may take any time, however
     /// short it was before, so it never runs on the caller's thread.
-    pub(crate) fn serve(&mut self, stranger: bool, threads: Option<&Arc<Semaphore>>) {
-        (self.stranger, self.threads) = (stranger, threads.cloned());
+    pub(crate) fn serve(&mut self, stranger: bool, workers: Option<&Arc<Semaphore>>) {
+        (self.stranger, self.workers) = (stranger, workers.cloned());
         if let Some(handle) = &mut self.handle {
             handle.hold_to_budget(stranger.then(|| self.switch.clone()));
             match stranger {
@@ -431,8 +431,8 @@ impl Connection {
         work: impl FnOnce(&mut Handle) -> T + Send + 'static,
     ) -> Result<T, sqlx::Error> {
         self.settle().await?;
-        let thread = match &self.threads {
-            Some(threads) => Arc::clone(threads).acquire_owned().await.ok(),
+        let thread = match &self.workers {
+            Some(workers) => Arc::clone(workers).acquire_owned().await.ok(),
             None => None,
         };
         let mut handle = self.handle.take().ok_or(sqlx::Error::WorkerCrashed)?;
