@@ -48,6 +48,12 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
             ErrorKind::UndefinedObject,
             format!("the database has no type `{type_name}`"),
         ),
+        // A kind of type that SQLx does not know, where it asks for those of a statement.
+        E::ColumnDecode { index, .. } if index.trim_matches('"') == "typtype" => Error::new(
+            ErrorKind::Unsupported,
+            "the statement has a column or a parameter of a type that cannot be read, such as a \
+             multirange: cast it to text",
+        ),
         E::ColumnDecode { index, source } => Error {
             column: Some(index.trim_matches('"').to_owned()),
             ..Error::new(

@@ -345,6 +345,16 @@ async fn p5_no_function_holds_each_place_of_a_text_against_all_of_another() {
 }
 
 #[tokio::test]
+async fn a_text_is_as_long_as_its_characters_are_many_behind_a_nul_too() {
+    let database = support::connect("sqlite::memory:").await;
+    for (text, expected) in [("a\0bc", 4), ("\0", 1), ("ä\0€", 3)] {
+        let mut cursor = database.fetch_raw("SELECT length(?)", vec![text.into()]).await.unwrap();
+        let batch = cursor.next(1).await.unwrap().unwrap();
+        assert_eq!(batch.columns[0].get(0), Some(Value::Integer(expected)), "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn functions_in_the_place_of_sqlites_own_give_the_same_answers() {
     // First, since SQLite is told before its first use whom to ask for memory.
     let ours = support::connect("sqlite::memory:").await;
@@ -380,6 +390,7 @@ async fn functions_in_the_place_of_sqlites_own_give_the_same_answers() {
             }
         }
     }
+    calls.extend(values.map(|it| format!("length({it})")));
     let list = |call: &String| format!("typeof({call}) || ':' || hex({call})");
     for calls in calls.chunks(50) {
         let sql = calls.iter().map(list).collect::<Vec<_>>().join(" || ';' || ");

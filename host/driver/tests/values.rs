@@ -626,7 +626,7 @@ async fn narrow_types_of_postgres_are_read_and_types_without_a_kind_are_refused_
     let found = raw(
         &database,
         "SELECT 1::int2, 2::int4, 3::oid, 0.5::float4, 'ok'::mood, 4::age, 'x'::bpchar, \
-         'y'::varchar, 'z'::name, '[1]'::json, '{sad,NULL}'::mood[], '{}'::int2[]",
+         'y'::varchar, 'z'::name, '[1]'::json, '{sad,NULL}'::mood[], '{}'::int2[], 'r'::\"char\", ''::\"char\"",
         vec![],
     )
     .await;
@@ -645,8 +645,13 @@ async fn narrow_types_of_postgres_are_read_and_types_without_a_kind_are_refused_
             Value::Json("[1]".into()),
             Value::Array(scalars(ScalarType::Text, &["sad".into(), Value::Null])),
             Value::Array(Scalars::with_kind(ScalarType::Integer)),
+            "r".into(),
+            "".into(),
         ]
     );
+    let error = database.fetch_raw("SELECT '{}'::int4multirange", vec![]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    assert!(error.message.contains("multirange") && error.message.contains("cast"), "{error}");
     let error = database.fetch_raw("SELECT '::1'::inet AS address", vec![]).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unsupported);
     assert!(error.message.contains("`address`") && error.message.contains("cast"), "{error}");

@@ -35,7 +35,7 @@ impl Compiler<'_> {
     }
 
     /// Writes one side of a comparison. The collation of the first side decides; columns bring
-    /// theirs along.
+    /// theirs along, those that are cast, too.
     pub(super) fn comparand(
         &mut self,
         node: NodeRef,
@@ -50,7 +50,7 @@ impl Compiler<'_> {
             true => self.operand(node)?,
             false => self.cast_as(node, self.dialect.cast_type(ScalarType::Decimal))?,
         }
-        if first && !matches!(self.node(node), Node::Field(_)) {
+        if first && !(is_decimal && matches!(self.node(node), Node::Field(_))) {
             self.sql.push(DECIMAL_COLLATION);
         }
         Ok(())
@@ -106,7 +106,7 @@ impl Compiler<'_> {
         if name.is_some() {
             self.operand(value)?;
         } else {
-            let decimal = self.compares_decimals(&[list])?;
+            let decimal = kind == ScalarType::Decimal && !self.dialect.features().decimals;
             self.comparand(value, decimal, true)?;
         }
         let (before, after) = self.dialect.in_list(kind, negated);

@@ -31,14 +31,16 @@ pub(crate) fn template(
         (F::Right, Dialect::Postgres) => "right({0}, {1})",
         (F::Position, Dialect::Sqlite) => "instr({0}, {1})",
         (F::Position, Dialect::Postgres) => "strpos({0}, {1})",
-        // Replacing again and again could fill the memory: what is too long fails instead.
+        // Replacing again and again could fill the memory: what is too long fails instead. SQLite's
+        // gives the text where nothing is to be replaced, by null, too. PostgreSQL calculates what is
+        // constant before it looks at the condition.
         (F::Replace, Dialect::Sqlite) => {
-            "CASE WHEN length({0}) * length({2}) > 16000000 THEN abs(-9223372036854775808) ELSE \
-             replace({0}, {1}, {2}) END"
+            "CASE WHEN length({0}) * length({2}) > 16000000 THEN abs(-9223372036854775808) \
+             WHEN {2} IS NOT NULL THEN replace({0}, {1}, {2}) END"
         }
         (F::Replace, Dialect::Postgres) => {
             "CASE WHEN CAST(length({0}) AS bigint) * length({2}) > 16000000 THEN \
-             CAST(9223372036854775807 + length({0}) AS text) ELSE replace({0}, {1}, {2}) END"
+             CAST(9223372036854775807 + (length({0}) + length({2})) AS text) ELSE replace({0}, {1}, {2}) END"
         }
         // A NaN is a text, and the largest of all.
         (F::Abs, Dialect::Sqlite) if kind == ScalarType::Float => "max({0}, -{0})",
@@ -106,6 +108,8 @@ pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option
             "CASE WHEN {0} >= -9223372036854775808.0 AND {0} < 9223372036854775808.0 THEN \
              CAST(trunc({0}) AS bigint) END"
         }
+        // The text of a column would compare and sort as its numbers do.
+        (S::Decimal, S::Text, D::Sqlite) => "({0} || '')",
         // It would read a number from the beginning of these texts, and find none.
         (S::Decimal, S::Float, D::Sqlite) => {
             "CASE {0} WHEN 'NaN' THEN 'NaN' WHEN 'Infinity' THEN 9e999 WHEN '-Infinity' THEN -9e999 \

@@ -92,6 +92,80 @@ const SALES: &str = "INSERT INTO sale (id, shop, amount) VALUES (1, 'a', '0.1'),
                      (6, 'c', NULL), (7, 'a', '0.1'), (8, 'd', 'NaN'), (9, 'd', '1'), (10, 'b', '3')";
 
 #[tokio::test]
+async fn integers_and_what_is_calculated_compare_with_decimals_as_numbers() {
+    let world = World::new(sales(), &[SALES]).await;
+    let mut nodes = Nodes::default();
+    let (id, amount) = (nodes.field("id"), nodes.field("amount"));
+    let (two, list) = (nodes.parameter(0, S::Decimal), nodes.list(1, S::Decimal));
+    let more = nodes.binary(amount, B::Add, two);
+    let mut listed = vec![id];
+    for (left, operator, right) in [
+        (id, B::Less, two),
+        (id, B::Equal, two),
+        (id, B::Less, amount),
+        (amount, B::Greater, id),
+        (amount, B::InList, list),
+        (more, B::InList, list),
+    ] {
+        listed.push(nodes.binary(left, operator, right));
+    }
+    let query = nodes.select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("Sale")
+    });
+    let mut list = Scalars::with_kind(S::Decimal);
+    for item in ["2.0", "0.10", "2.10", "10", "3.00"] {
+        list.push(decimal(item)).unwrap();
+    }
+    let values = [decimal("2.0"), Value::Array(list)];
+    let found = world.rows(&query, &values).await;
+    insta::assert_snapshot!(crate::world::shown(&found), @r"
+1 | true | false | false | false | true | true
+2 | false | true | false | false | false | false
+3 | false | false | true | true | false | false
+4 | false | false | - | - | - | -
+5 | false | false | false | false | false | false
+6 | false | false | - | - | - | -
+7 | false | false | false | false | true | true
+8 | false | false | true | true | false | false
+9 | false | false | false | false | false | true
+10 | false | false | false | false | true | false
+");
+}
+
+#[tokio::test]
+async fn the_text_of_a_decimal_compares_and_sorts_as_a_text() {
+    let world = World::new(sales(), &[SALES]).await;
+    let mut nodes = Nodes::default();
+    let (id, amount) = (nodes.field("id"), nodes.field("amount"));
+    let words = nodes.add(Node::Cast((amount, S::Text)));
+    let wanted = nodes.parameter(0, S::Text);
+    let listed = [id, words, nodes.binary(words, B::Equal, wanted)];
+    let query = nodes.clone().select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(words), ascending(id)],
+        ..all("Sale")
+    });
+    let found = world.rows(&query, &["0.2".into()]).await;
+    insta::assert_snapshot!(crate::world::shown(&found), @r"
+5 | -0.001 | false
+1 | 0.1 | false
+7 | 0.1 | false
+2 | 0.20 | false
+9 | 1 | false
+3 | 12345678901234567.89 | false
+10 | 3 | false
+8 | NaN | false
+4 | - | -
+6 | - | -
+");
+    let most = nodes.aggregate(A::Maximum, words);
+    let query = nodes.select(Select { projection: outputs(&[most]), ..all("Sale") });
+    assert_eq!(world.rows(&query, &[]).await, [["NaN".into()]]);
+}
+
+#[tokio::test]
 async fn sums_and_averages_are_exact_in_groups_in_windows_and_of_distinct_values() {
     let world = World::new(sales(), &[SALES]).await;
     let mut nodes = Nodes::default();

@@ -68,6 +68,30 @@ aaa | aaa | aa | aa | aa | aaa | aaa | 1 |  | aaa | 3
 }
 
 #[tokio::test]
+async fn what_is_replaced_may_be_null_or_differ_from_row_to_row() {
+    let world = users(&[("a", "", &[]), ("b", "", &[])]).await;
+    let mut nodes = Nodes::default();
+    let (text, part, null) =
+        (nodes.parameter(0, S::Text), nodes.parameter(1, S::Text), nodes.null());
+    let name = nodes.field("name");
+    let listed = [
+        nodes.call("replace", &[text, part, name]),
+        nodes.call("replace", &[text, name, part]),
+        nodes.call("replace", &[name, text, part]),
+        nodes.call("replace", &[text, part, null]),
+        nodes.call("replace", &[text, null, part]),
+    ];
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    for (part, expected) in [
+        ("a", "ab | ab | a | - | -\nbb | aa | b | - | -"),
+        ("", "ab | b | a | - | -\nab | a | b | - | -"),
+    ] {
+        let found = world.rows(&query, &["ab".into(), part.into()]).await;
+        assert_eq!(shown(&found), expected);
+    }
+}
+
+#[tokio::test]
 async fn t9_a_text_does_not_grow_without_bound() {
     let world = users(&[("a", "", &[])]).await;
     let mut nodes = Nodes::default();

@@ -80,7 +80,7 @@ sqlite: "t0"."balance" < CAST(?1 AS TEXT)
 postgres: "t0"."balance" < $1
 "##);
     insta::assert_snapshot!(compare("age", B::Less, ScalarType::Decimal), @r##"
-sqlite: CAST("t0"."age" AS TEXT) < ?1
+sqlite: CAST("t0"."age" AS TEXT) COLLATE "ferro_decimal" < ?1
 postgres: "t0"."age" < $1
 "##);
 }
@@ -484,7 +484,7 @@ sqlite: CAST("t0"."age" AS TEXT)
 postgres: CAST("t0"."age" AS numeric)
 "##);
     insta::assert_snapshot!(cast("balance", ScalarType::Text), @r##"
-sqlite: CAST("t0"."balance" AS TEXT)
+sqlite: ("t0"."balance" || '')
 postgres: CAST("t0"."balance" AS text)
 "##);
     insta::assert_snapshot!(cast("mood", ScalarType::Text), @r##"

@@ -24,6 +24,8 @@ pub(crate) enum Wire {
     Float4,
     Float8,
     Numeric,
+    /// `"char"`, one byte.
+    Char,
     Text,
     Bytea,
     Uuid,
@@ -66,7 +68,7 @@ impl Wire {
     pub(crate) fn stored(oid: Oid) -> Option<Self> {
         match (Self::of_oid(oid)?, oid.0) {
             (Self::Text, 25 | 1042 | 1043) => Some(Self::Text),
-            (Self::Text | Self::Oid | Self::Json, _) => None,
+            (Self::Char | Self::Text | Self::Oid | Self::Json, _) => None,
             (wire, _) => Some(wire),
         }
     }
@@ -79,8 +81,9 @@ impl Wire {
             21 => Self::Int2,
             23 => Self::Int4,
             26 => Self::Oid,
-            // "char", name, text, xml, unknown, bpchar, varchar, void
-            18 | 19 | 25 | 142 | 705 | 1042 | 1043 | 2278 => Self::Text,
+            18 => Self::Char,
+            // name, text, xml, unknown, bpchar, varchar, void
+            19 | 25 | 142 | 705 | 1042 | 1043 | 2278 => Self::Text,
             114 => Self::Json,
             700 => Self::Float4,
             701 => Self::Float8,
@@ -103,7 +106,7 @@ impl Wire {
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => ScalarType::Integer,
             Self::Float4 | Self::Float8 => ScalarType::Float,
             Self::Numeric => ScalarType::Decimal,
-            Self::Text => ScalarType::Text,
+            Self::Char | Self::Text => ScalarType::Text,
             Self::Bytea => ScalarType::Blob,
             Self::Uuid => ScalarType::Uuid,
             Self::Date => ScalarType::Date,
@@ -278,6 +281,8 @@ pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), 
         (Elements::Text(to), Wire::Text) | (Elements::Json(to), Wire::Json) => {
             push_text(to, text(bytes)?)?;
         }
+        // The text is empty where the byte is 0.
+        (Elements::Text(to), Wire::Char) => push_text(to, text(bytes)?.trim_end_matches('\0'))?,
         (Elements::Json(to), Wire::Jsonb) => match bytes.split_first() {
             Some((&JSONB_VERSION, bytes)) => push_text(to, text(bytes)?)?,
             _ => return Err(Fault::undecodable("is of a version of `jsonb` that is not known")),

@@ -1,6 +1,7 @@
 //! Functions of SQLite that hold each place of a text against all of another one. One call of them
 //! could take hours, and SQLite asks nobody meanwhile whether it may go on. These here take a time
-//! that grows with the lengths alone, and give the same answers wherever characters are whole.
+//! that grows with the lengths alone, and give the same answers wherever characters are whole. And
+//! `length`, which to SQLite's own ends at a NUL.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, c_int};
@@ -42,8 +43,9 @@ pub(super) fn is_opaque(sql: &str) -> bool {
 pub(super) type Function =
     unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
 
-const FUNCTIONS: [(&CStr, c_int, Function); 5] = [
+const FUNCTIONS: [(&CStr, c_int, Function); 6] = [
     (c"instr", 2, instr),
+    (c"length", 1, length),
     (c"ltrim", 2, trim_start),
     (c"replace", 3, replace),
     (c"rtrim", 2, trim_end),
@@ -222,8 +224,23 @@ unsafe extern "C" fn instr(
     let are_blobs = (0..2).all(|it| call.kind(it) == ffi::SQLITE_BLOB);
     call.give_integer(match memmem::find(text, part) {
         Some(at) if are_blobs => at + 1,
-        Some(at) => text[..at].iter().filter(|it| !continues(**it)).count() + 1,
+        Some(at) => characters(&text[..at]) + 1,
         None => 0,
+    });
+}
+
+/// How many characters the argument has; bytes of a blob.
+unsafe extern "C" fn length(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    let call = unsafe { Call::new(context, count, values) };
+    let Some(bytes) = call.bytes(0) else { return };
+    call.give_integer(match call.kind(0) {
+        ffi::SQLITE_BLOB => bytes.len(),
+        _ => characters(bytes),
     });
 }
 
@@ -313,6 +330,11 @@ fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
         text = rest;
     }
     call.give_text(text);
+}
+
+/// How many characters a text has.
+fn characters(text: &[u8]) -> usize {
+    text.iter().filter(|it| !continues(**it)).count()
 }
 
 /// How many bytes the first character of a text has, which is not empty.
