@@ -11,7 +11,7 @@
 use std::ffi::{CStr, c_int};
 
 use ferro_wit::types::{Error, ErrorKind};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
@@ -79,7 +79,13 @@ pub(crate) fn set(
         unsafe { ffi::PyObject_GenericSetAttr(instance.as_ptr(), name.as_ptr(), value.as_ptr()) };
     match status {
         0 => Ok(()),
-        _ => Err(PyErr::fetch(instance.py())),
+        _ => match PyErr::fetch(instance.py()) {
+            // What Pydantic puts in the place of a field that is deprecated takes no value.
+            error if error.is_instance_of::<PyAttributeError>(instance.py()) => {
+                held_by(instance)?.set_item(name, value)
+            }
+            error => Err(error),
+        },
     }
 }
 

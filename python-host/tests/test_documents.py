@@ -170,6 +170,43 @@ class Login(pydantic.BaseModel):
         return password.get_secret_value()
 
 
+class Shown(pydantic.BaseModel):
+    price: float
+    card: str | None = None
+    paid: Annotated[Decimal, pydantic.PlainSerializer(lambda it: f"{it:.2f} €")]
+
+    @pydantic.field_serializer("price")
+    def rounded(self, price: float) -> str:
+        return f"{price:.1f} €"
+
+    @pydantic.field_serializer("card")
+    def masked(self, card: str | None) -> str | None:
+        return card and "*" * len(card)
+
+
+class Whole(pydantic.BaseModel):
+    number: int
+
+    @pydantic.model_serializer
+    def as_text(self) -> str:
+        return f"number {self.number}"
+
+
+class Milliseconds(pydantic.BaseModel):
+    at: datetime.datetime
+
+    @pydantic.field_serializer("at")
+    def as_number(self, at: datetime.datetime) -> int:
+        return int(at.timestamp() * 1000)
+
+    @pydantic.field_validator("at", mode="before")
+    @classmethod
+    def of_number(cls, at: Any) -> datetime.datetime:
+        if isinstance(at, datetime.datetime):
+            return at
+        return datetime.datetime.fromtimestamp(at / 1000, datetime.timezone.utc)
+
+
 class Printed(ferro.Model, table="documents_printed"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     camel: Camel | None = None
@@ -183,6 +220,9 @@ class Printed(ferro.Model, table="documents_printed"):
     blob: Blob | None = None
     embedded: Embedded | None = None
     login: Login | None = None
+    shown: Shown | None = None
+    wholes: list[Whole] = ferro.Field(default=[])
+    milliseconds: Milliseconds | None = None
 
 
 HIDDEN = Hidden(shown=1, hidden="it", inner=Hidden(shown=2, hidden="too"))
@@ -198,6 +238,12 @@ HIDDEN = Hidden(shown=1, hidden="it", inner=Hidden(shown=2, hidden="too"))
         ("hiddens", [HIDDEN, HIDDEN]),
         ("swapped", Swapped(two=1, three=2)),
         ("point", Point(x=1, hidden=HIDDEN)),
+        ("shown", Shown(price=1.25, card="4711", paid=Decimal("1.234"))),
+        ("wholes", [Whole(number=1), Whole(number=2)]),
+        (
+            "milliseconds",
+            Milliseconds(at=datetime.datetime.fromtimestamp(1.5, datetime.timezone.utc)),
+        ),
         ("text", Text(text="Zürich".encode())),
         ("blob", Blob(blob=b"\xff\x00\xfe>?")),
         ("embedded", Embedded(document="[1, 2]")),
@@ -270,6 +316,41 @@ def test_secrets_that_would_be_lost_are_refused_where_the_class_is_defined() -> 
         }
         with pytest.raises(ferro.SchemaError, match=r"field `Safe.it`: a secret"):
             type(ferro.Model)("Safe", (ferro.Model,), namespace)
+
+
+class Level(enum.Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Leveled(ferro.Model, table="documents_leveled"):
+    model_config = pydantic.ConfigDict(use_enum_values=True)
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    levels: list[Level]
+
+
+async def test_a_list_of_members_holds_what_the_model_says() -> None:
+    made = await Leveled.create(levels=[Level.LOW, "high"])
+    found = await Leveled.get(made.id)
+    assert found == made
+    assert list(map(type, found.levels)) == [str, str]
+
+
+async def test_what_a_serializer_loses_is_refused_where_nothing_else_is_read() -> None:
+    moment = datetime.datetime.fromtimestamp(1.2345678, datetime.timezone.utc)
+    with pytest.raises(ferro.TypeMismatch, match="`Printed.milliseconds`: a serializer of its"):
+        await Printed.create(milliseconds=Milliseconds(at=moment))
+
+
+def test_members_that_json_cannot_hold_are_refused_where_the_class_is_defined() -> None:
+    class Day(enum.Enum):
+        FIRST = datetime.date(2024, 1, 1)
+
+    with pytest.raises(ferro.SchemaError, match=r"`Calendar.days`: the values of an enum inside"):
+
+        class Calendar(ferro.Model, table="documents_calendar"):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+            days: list[Day]
 
 
 async def test_a_document_of_another_shape_is_a_decode_error_in_values_too() -> None:

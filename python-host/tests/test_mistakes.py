@@ -115,6 +115,10 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
             lambda: Document.where(lambda it: it.data.size == 3),
             r"`Document.data` has no `size`: a part of a document is named in brackets, `\[\"size",
         ),
+        (
+            lambda: Document.where(lambda it: it.data["size"].width == 3),
+            r"has no `width`: a part of a document is named in brackets, `\[\"width\"\]",
+        ),
     ],
 )
 def test_a_name_that_is_none_is_answered_with_what_is_meant(
@@ -164,6 +168,12 @@ async def test_placeholders_of_other_drivers_are_answered_with_those_there_are()
             "`User.name` is not a list: `overlaps` works on lists only",
         ),
         (lambda: users.name["x"], "`User.name` is not a document: it has no part `x`"),
+        (
+            lambda: users.age.between(users.id, 9),
+            "`User.age` takes values here, not `<field User.id>",
+        ),
+        (lambda: users.age.in_([users.id]), "`User.age` takes values here, .* compare fields with"),
+        (lambda: users.age > (users.age > 3), "with a value or a field, not with a condition"),
     ],
 )
 def test_a_method_of_another_type_is_refused_by_its_name(

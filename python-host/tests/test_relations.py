@@ -509,6 +509,19 @@ class TestIncluding:
         with pytest.raises(ferro.InvalidQuery, match="`default`.*, not on `elsewhere`"):
             await Author.select().include(posts=posts.using("elsewhere"))
 
+    async def test_a_row_that_a_query_leaves_out_is_not_loaded_and_not_gone(self) -> None:
+        ada = await Author.create(name="Ada")
+        ben = await Author.create(name="Ben")
+        await Post.create(title="a", author=ada)
+        await Post.create(title="b", author=ben)
+        posts = await Post.select().include(author=Author.where(name="Ada")).order_by("title")
+        assert posts[0].author.name == "Ada"
+        with pytest.raises(ferro.NotLoaded, match=r"`Post\.author` is not loaded"):
+            _ = posts[1].author.name
+        assert await posts[1].author == ben
+        posts = await Post.select().include(author=Author.where(name="Ada")).order_by("title")
+        assert (await Post.create(title="c", author=posts[1].author)).author_id == ben.id  # type: ignore[attr-defined]
+
     async def test_pairs_of_many_rows_with_many_take_no_time_for_each_combination(self) -> None:
         author, number = await Author.create(name="Ada"), 6_000
         posts = [Post(title="", author=author) for _ in range(number)]

@@ -630,3 +630,9 @@ async def test_y3_what_takes_several_statements_runs_in_the_transaction_that_it_
     assert (stored.age, stored.active) == (0, True)
     await ada.save()
     assert (await User.get(ada.id)).age == 1, "nor is it known as stored"
+
+
+async def test_a_thread_that_has_the_context_of_a_transaction_can_look_at_queries() -> None:
+    async with ferro.transaction():
+        text = await asyncio.to_thread(lambda: User.where(age=1).sql()[0])
+    assert "WHERE" in text

@@ -308,3 +308,37 @@ def test_a_list_is_no_primary_key() -> None:
 
         class Listed(ferro.Model, table="fields_listed"):
             id: list[int] = ferro.Field(primary_key=True)
+
+
+Name = Annotated[str, ferro.Field(unique=True, max_length=5)]
+Amount = Annotated[Decimal, pydantic.Field(max_digits=5, decimal_places=2, ge=0)]
+
+
+class Aliased(ferro.Model, table="fields_aliased"):
+    id: Annotated[int, ferro.Field(primary_key=True)] | None = None
+    name: Name | None = None
+    amount: Annotated[Amount | None, ferro.Field(db_check=True)] = None
+    other: Annotated[Name | None, ferro.Field(index=True, db_column="another")] = None
+
+
+async def test_what_the_alias_of_a_type_says_holds_where_there_may_be_none(db: str) -> None:
+    made = await Aliased.create(name="a", amount=Decimal("1.5"), other="b")
+    assert made.id == 1
+    for twice in ({"name": "a"}, {"other": "b"}):
+        with pytest.raises(ferro.UniqueViolation):
+            await Aliased.create(**twice)
+    for long in ("name", "another"):
+        with pytest.raises(ferro.FerroError):
+            await ferro.execute(f"update fields_aliased set {long} = 'abcdef'")
+    with pytest.raises(ferro.CheckViolation):
+        await ferro.execute("update fields_aliased set amount = '-1'")
+
+
+async def test_a_field_may_be_deprecated(db: str) -> None:
+    class Older(ferro.Model, table="fields_older"):
+        id: int | None = ferro.Field(default=None, primary_key=True)
+        age: int = ferro.Field(default=1, deprecated=True)
+
+    await ferro.create_tables()
+    made = await Older.create(age=2)
+    assert (await Older.get(age=2)).model_dump() == {"id": made.id, "age": 2}

@@ -302,6 +302,11 @@ pub(crate) async fn fetch_raw(
     }
 }
 
+/// A longer text is not kept by the server, where it would take room that nobody needs.
+const LONGEST_KEPT: usize = 16 << 10;
+/// `invalid_sql_statement_name`: what was prepared is not there, so that nothing of it was done.
+const LOST: &str = "26000";
+
 pub(crate) async fn execute_raw(
     target: Target<'_>,
     sql: &str,
@@ -315,7 +320,10 @@ pub(crate) async fn execute_raw(
             Dialect::Sqlite => (Cow::Borrowed(&*statement.sql), !statement.lasts),
             Dialect::Postgres => {
                 let types = describe::of_values(&parameters);
-                (Cow::Owned(describe::typed(&statement.sql, types)), false)
+                let sql = describe::typed(&statement.sql, types);
+                // Where SQLx has to look up a type, it loses a statement that is not kept.
+                let keep = sql.len() <= LONGEST_KEPT;
+                (Cow::Owned(sql), keep)
             }
         };
         run_once(target.place_for(&statement).await?, &sql, arguments, keep).await
@@ -385,7 +393,8 @@ async fn run_once(
 /// it only reads, and its connection was lost, which may have been dead before. In a transaction
 /// nothing of that helps.
 fn may_repeat(target: Target<'_>, error: &Error, need: Need) -> bool {
-    let stale = error.retryable && error.code.as_deref() == Some(STALE);
+    let code = error.code.as_deref();
+    let stale = error.retryable && code == Some(STALE) || code == Some(LOST);
     let lost = need == Need::Any && error.kind == ErrorKind::ConnectionFailed && !error.retryable;
     matches!(target, Target::Database(_)) && (stale || lost)
 }

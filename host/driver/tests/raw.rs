@@ -222,6 +222,41 @@ async fn values_bind_as_what_they_are_and_nulls_as_what_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_null_is_of_the_type_of_its_column_though_nobody_has_looked_that_up() {
+    let url = postgres::url();
+    let setup = connect(&url).await;
+    run(
+        &setup,
+        &[
+            "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+            "CREATE DOMAIN word AS text",
+            "CREATE TYPE pair AS (a int, b int)",
+            "CREATE TABLE m (n int, mood mood, word word, pair pair)",
+        ],
+    )
+    .await;
+    let long = format!("{} -- {}", "UPDATE m SET mood = ?", "x".repeat(20_000));
+    for sql in [
+        "INSERT INTO m (mood) VALUES (?)",
+        "INSERT INTO m (word) VALUES (?)",
+        "INSERT INTO m (pair) VALUES (?)",
+        "UPDATE m SET n = 1 WHERE mood IS DISTINCT FROM ? RETURNING mood",
+        &long,
+    ] {
+        for statements in [100, 0] {
+            let options = support::options(|it| it.pool.statement_cache_capacity = statements);
+            let database = Database::connect(&url, &options).await.unwrap();
+            let outcome = database.execute_raw(sql, vec![Value::Null]).await;
+            assert!(outcome.is_ok(), "{sql}: {outcome:?}");
+        }
+    }
+    let database = connect(&url).await;
+    let transaction = database.begin(support::no_options()).await.unwrap();
+    transaction.execute_raw("INSERT INTO m (mood) VALUES (?)", vec![Value::Null]).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_number_of_changed_rows_is_that_of_statements_which_change_rows() {
     for database in both_with_table().await {
         let mut changed = vec![];

@@ -82,7 +82,7 @@ class Transaction:
 
     def belongs_to_this_task(self) -> bool:
         """Whether this task opened it, and it goes on."""
-        return self._session is not None and self._owner is asyncio.current_task()
+        return self._session is not None and self._owner is _this_task()
 
     async def __aenter__(self) -> Transaction:
         if self._owner is not None:
@@ -160,6 +160,14 @@ async def _undo(session: _native.Session) -> None:
         # Why the block failed is what its caller has to see. What cannot be rolled back is undone
         # by the database when the connection is closed, which the driver has done.
         return
+
+
+def _this_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        # A thread may have the context of a task, and has no loop.
+        return None
 
 
 def current() -> Transaction | None:

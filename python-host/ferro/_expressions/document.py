@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._message import quoted
-from ..exceptions import InvalidQuery, TypeMismatch, ValueOutOfRange
+from ..exceptions import InvalidQuery, TypeMismatch, UnknownField, ValueOutOfRange
 from .expression import Expression
 
 if TYPE_CHECKING:
@@ -39,6 +39,17 @@ class JsonValue:
         if isinstance(step, int) and step < 0:
             raise ValueOutOfRange(f"`{self._name}`: elements are counted from 0, not `{step}`")
         return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
+
+    # Who checks types knows what a part can do.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise UnknownField(
+                f"`{self._name}` has no `{name}`: a part of a document is named in brackets, "
+                f'`["{name}"]`'
+            )
 
     __iter__ = None
 

@@ -77,6 +77,16 @@ def all_of(conditions: Iterable[Expression]) -> Expression | None:
     return joined
 
 
+def any_of(conditions: Iterable[Expression]) -> Expression:
+    """At least one of some conditions; false if there is none."""
+    shapes: list[Shape] = []
+    values: list[Any] = []
+    for condition in conditions:
+        shapes.append(condition.shape)
+        values += condition.values
+    return Expression(("any", *shapes), tuple(values))
+
+
 class Order:
     """A term of an order.
 

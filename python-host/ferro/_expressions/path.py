@@ -64,15 +64,15 @@ class RelationExpression:
         path = (*self._path, self._edge.name)
         return Fields(self._edge.target, path, self._root)._at(name)
 
-    def any(self, *conditions: Any, **equals: Any) -> Expression:
+    def any(self, /, *conditions: Any, **equals: Any) -> Expression:
         """At least one row of the relation satisfies all conditions."""
         return self._related("any", conditions, equals)
 
-    def none(self, *conditions: Any, **equals: Any) -> Expression:
+    def none(self, /, *conditions: Any, **equals: Any) -> Expression:
         """No row of the relation satisfies all conditions."""
         return self._related("none", conditions, equals)
 
-    def all(self, *conditions: Any, **equals: Any) -> Expression:
+    def all(self, /, *conditions: Any, **equals: Any) -> Expression:
         """Every row of the relation satisfies all conditions; so it is if there is none."""
         return self._related("all", conditions, equals)
 

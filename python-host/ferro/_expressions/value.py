@@ -333,6 +333,11 @@ class Value(Functions):
                 ) from None
         if isinstance(value, JsonValue):
             raise untyped(value)
+        if isinstance(value, Value):
+            raise TypeMismatch(
+                f"`{self._name}` takes values here, not `{value!r}`: compare fields with `==`, `<` "
+                "and the like"
+            )
         if isinstance(value, Expression):
             raise TypeMismatch(
                 f"`{self._name}` is compared with a value or a field, not with a condition"
@@ -341,7 +346,7 @@ class Value(Functions):
             raise TypeMismatch(f"`{self._name}` cannot be compared with None: say `is_null()`")
         if isinstance(value, enum.Enum):
             return value.value
-        if self._column is None or self._column.structure is None or isinstance(value, Value):
+        if self._column is None or self._column.structure is None:
             return value
         return self._column.stored(value)
 

@@ -52,10 +52,10 @@ class Connected(Generic[M]):
     @overload
     def select(self, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
     @overload
-    def select(self) -> Select[M]: ...  # pyright: ignore[reportOverlappingOverload]
+    def select(self, /) -> Select[M]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
-    def select(self, **computed: Any) -> Select[dict[str, Any]]: ...
-    def select(self, *fields: Any, **computed: Any) -> Any:
+    def select(self, /, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(self, /, *fields: Any, **computed: Any) -> Any:
         """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
 
         With fields, of some values of each row: see `Select.values`.
@@ -63,11 +63,11 @@ class Connected(Generic[M]):
         query: Select[M] = Select(self._model, self._table, self._using)
         return query.values(*fields, **computed) if fields or computed else query
 
-    def where(self, *conditions: Condition, **equals: Any) -> Select[M]:
+    def where(self, /, *conditions: Condition, **equals: Any) -> Select[M]:
         """A query of the rows for which conditions hold: see `Select.where`."""
         return self._query().where(*conditions, **equals)
 
-    async def create(self, **values: Any) -> M:
+    async def create(self, /, **values: Any) -> M:
         """Insert a row, and return it with its generated key.
 
         Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
@@ -191,6 +191,9 @@ class Connected(Generic[M]):
                 key, _ = stored_row(self._table, row)
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 if await here.where(**equal).update(**defaults):
+                    moved = {name: defaults[name] for name in equal if name in defaults}
+                    if validated_values(self._table, moved) != {it: equal[it] for it in moved}:
+                        return await here.get(**{**equal, **moved}), False
                     block.memory.note(self._table, [row])
                     await row.refresh(using=block)
                     return row, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
@@ -17,7 +18,7 @@ from typing_extensions import dataclass_transform
 from .._expressions.path import field_of
 from .._foreign import WORDS
 from .._queries.select import Select
-from .._relations.relation import BackRef, ForeignKey, KeyOf, Link, ManyToMany, take_links
+from .._relations.relation import KEY, BackRef, ForeignKey, KeyOf, Link, ManyToMany, take_links
 from .._tables.table import Table
 from ..exceptions import SchemaError, UnknownField
 from .field import Field
@@ -77,7 +78,7 @@ class ModelMeta(ModelMetaclass):
 
 def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
     """The field that holds the key of the other end, unless the class has one of that name."""
-    is_declared = link.column in namespace["__annotations__"]
+    is_declared = namespace["__annotations__"][link.column] is not KEY
     if link.default is None and not link.nullable:
         # For type checkers, to which either of the two may be given.
         if is_declared:
@@ -183,7 +184,9 @@ def share_names(model: type[Model]) -> None:
     """
     first = object.__new__(model)
     for name in model.model_fields:
-        object.__setattr__(first, name, None)
+        # One that is deprecated takes none in this way.
+        with suppress(AttributeError):
+            object.__setattr__(first, name, None)
 
 
 def lists_of(model: type[Model], lists: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,17 @@ class ColumnOptions:
     db_type: str | None = None
     db_check: bool | Callable[[Any], Any] = False
     renamed_from: str | None = None
+
+    @classmethod
+    def joined(cls, all_options: Iterable[ColumnOptions]) -> ColumnOptions:
+        """What several say together, a field and the alias of its type: the first has its way."""
+        said: dict[str, Any] = {}
+        for options in all_options:
+            for it in dataclasses.fields(cls):
+                value = getattr(options, it.name)
+                if value is not it.default and value != it.default:
+                    said.setdefault(it.name, value)
+        return cls(**said)
 
 
 def Field(  # noqa: N802 - it stands in for Pydantic's

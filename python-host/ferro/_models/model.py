@@ -154,12 +154,12 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     def select(cls, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
     @overload
     @classmethod
-    def select(cls) -> Select[Self]: ...  # pyright: ignore[reportOverlappingOverload]
+    def select(cls, /) -> Select[Self]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     @classmethod
-    def select(cls, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(cls, /, **computed: Any) -> Select[dict[str, Any]]: ...
     @classmethod
-    def select(cls, *fields: Any, **computed: Any) -> Any:
+    def select(cls, /, *fields: Any, **computed: Any) -> Any:
         """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
 
         With fields, of some values of each row: see `Select.values`.
@@ -167,12 +167,12 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return Connected(cls, None).select(*fields, **computed)
 
     @classmethod
-    def where(cls, *conditions: Condition, **equals: Any) -> Select[Self]:
+    def where(cls, /, *conditions: Condition, **equals: Any) -> Select[Self]:
         """A query of the rows for which conditions hold: see `Select.where`."""
         return rows_of(cls).where(*conditions, **equals)
 
     @classmethod
-    async def create(cls, **values: Any) -> Self:
+    async def create(cls, /, **values: Any) -> Self:
         """Insert a row, and return it with its generated key.
 
         Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if

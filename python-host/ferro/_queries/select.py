@@ -90,7 +90,7 @@ class Select(Unasked, Generic[T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._table.label}>"
 
-    def where(self, *conditions: Condition, **equals: Any) -> Select[T]:
+    def where(self, /, *conditions: Condition, **equals: Any) -> Select[T]:
         """Only rows for which all conditions hold, besides those asked before.
 
         A condition is an expression (`User.age >= 18`), a function of the model's fields
@@ -130,7 +130,7 @@ class Select(Unasked, Generic[T]):
         query._distinct = True
         return query
 
-    def values(self, *fields: Any, **computed: Any) -> Select[dict[str, Any]]:
+    def values(self, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]:
         """Some values of each row, as dicts: `values("name", length=lambda u: u.name.length())`.
 
         A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
@@ -159,7 +159,7 @@ class Select(Unasked, Generic[T]):
             query._having = condition if known is None else known & condition
         return query
 
-    def include(self, *relations: str, **chosen: Select[Any]) -> Select[T]:
+    def include(self, /, *relations: str, **chosen: Select[Any]) -> Select[T]:
         """Load relations with the rows: `include("author", "comments.author")`.
 
         One more query for each relation, two for one through a table of pairs, however many rows.
@@ -315,7 +315,7 @@ class Select(Unasked, Generic[T]):
         """The greatest value of a field over all rows; None if there is none."""
         return await aggregate(self, value_from(self._table, field).max())
 
-    async def update(self, **values: Any) -> int:
+    async def update(self, /, **values: Any) -> int:
         """Change exactly the rows of this query; how many. No instance in memory changes.
 
         A value is one for every row, or computed from each: `update(views=lambda p: p.views + 1)`.

@@ -88,8 +88,10 @@ async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> 
         related = by_key.get(row.__dict__[own], [])
         if edge.many:
             remember(row, edge, list(related))
-        else:
-            remember(row, edge, related[0] if related else None)
+        elif related:
+            remember(row, edge, related[0])
+        elif not edge.holds_key:
+            remember(row, edge, None)
         if way_back is not None and not way_back.many:
             for other_row in related:
                 remember(other_row, way_back, row)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Generator, Iterable, Iterator
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import pydantic
 
 from .._argument import check
 from .._connections.transaction import Transaction, Using, check_using, together
-from .._expressions.expression import Expression, all_of
+from .._expressions.expression import Expression, all_of, any_of
 from .._expressions.path import Fields, RelationExpression
 from .._queries.select import Select
 from .._rows.bulk import insert_many
@@ -131,7 +133,7 @@ class RelatedRows(Select[M]):
         other._using = connection
         return other
 
-    async def create(self, **values: Any) -> M:
+    async def create(self, /, **values: Any) -> M:
         """Insert a row that is at the other end, and return it."""
         from .._models.connected import Connected
 
@@ -164,9 +166,8 @@ class RelatedRows(Select[M]):
             return
         if edge.through is None:
             self._check_nullable()
-            keys = [key for (key,) in map(edge.key_of, rows)]
-            (field,) = edge.key_fields
-            chosen = self.where(getattr(Fields(edge.target), field).in_(keys))
+            keys = [edge.key_of(row) for row in rows]
+            chosen = self.where(self._with_keys(keys))
             removed = set(keys)
             if await chosen.update(**dict.fromkeys(edge.target_fields)) != len(removed):
                 removed = set(await self._belonging_to_none(keys))
@@ -191,35 +192,38 @@ class RelatedRows(Select[M]):
         """Let these rows be at the other end, and no others."""
         check(InvalidQuery, rows=(rows, Iterable))
         rows = list(rows)
-        edge = self._edge
-        (field,) = edge.key_fields
-        keys = [key for (key,) in map(edge.key_of, rows)]
-        kept = getattr(Fields(edge.target), field).not_in(keys)
+        others = ~self._with_keys([self._edge.key_of(row) for row in rows])
         async with together(self._using) as block:
             inside = self.using(block)
-            await inside.remove(*await inside.where(kept).all())
+            await inside.remove(*await inside.where(others).all())
             await inside.add(*rows)
 
     async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
         edge = self._edge
-        (field,) = edge.key_fields
-        keys = [found for (found,) in map(edge.key_of, rows)]
+        keys = [edge.key_of(row) for row in rows]
         others: Select[M] = Select(self._model, edge.target, self._using)
-        chosen = others.where(getattr(Fields(edge.target), field).in_(keys))
+        chosen = others.where(self._with_keys(keys))
         changed = await chosen.update(**dict(zip(edge.target_fields, key, strict=True)))
         if changed != len(set(keys)):
             raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
         for row in rows:
             _set_quietly(row, edge.target_fields, key, self._using)
 
-    async def _belonging_to_none(self, keys: list[Any]) -> list[Any]:
+    async def _belonging_to_none(self, keys: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Which rows of the other end are at nobody's."""
         edge = self._edge
-        (field,) = edge.key_fields
         rows: Select[M] = Select(self._model, edge.target, self._using)
         rows = rows.where(**dict.fromkeys(edge.target_fields))
-        found = await rows.where(getattr(Fields(edge.target), field).in_(keys)).values(field)
-        return [it[field] for it in found]
+        found = await rows.where(self._with_keys(keys)).values(*edge.key_fields)
+        return [tuple(it[name] for name in edge.key_fields) for it in found]
+
+    def _with_keys(self, keys: list[tuple[Any, ...]]) -> Expression:
+        """The condition that a row of the other end has one of some keys."""
+        fields = [getattr(Fields(self._edge.target), name) for name in self._edge.key_fields]
+        if len(fields) == 1:
+            return fields[0].in_([key for (key,) in keys])  # type: ignore[no-any-return]
+        equal = ([field == part for field, part in zip(fields, key, strict=True)] for key in keys)
+        return any_of(reduce(operator.and_, it) for it in equal)
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
         from .._models.connected import made

@@ -10,6 +10,9 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
+from pydantic import ValidationInfo
+from pydantic_core import core_schema, to_json
+
 from .._argument import check, check_choice
 from ..exceptions import InvalidQuery, SchemaError
 
@@ -22,6 +25,9 @@ T = TypeVar("T")
 M = TypeVar("M", bound="Model")
 
 OnDelete = Literal["cascade", "restrict", "set null", "set default", "no action"]
+
+KEY: Any = object()
+"""Stands among annotations for that of the key of a relation, which is not made yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,15 +259,25 @@ def take_links(namespace: dict[str, Any], frame: int) -> dict[str, Link]:
         links[name] = dataclasses.replace(
             link, name=name, target=target, nullable=nullable, many=many
         )
-        del annotations[name]
         namespace.pop(name, None)
     for name, value in namespace.items():
         if isinstance(value, Link):
             raise SchemaError(f"relation `{name}` has no annotation: give it `Relation[…]`")
     if links:
-        namespace["__annotations__"] = annotations
+        namespace["__annotations__"] = _without_links(annotations, links)
         namespace.pop("__annotate_func__", None)
     return links
+
+
+def _without_links(annotations: dict[str, Any], links: dict[str, Link]) -> dict[str, Any]:
+    """The annotations of fields. `KEY` stands for that of the key of a relation, to be made."""
+    found: dict[str, Any] = {}
+    for name, annotation in annotations.items():
+        if name not in links:
+            found[name] = annotation
+        elif links[name].kind == "foreign-key" and links[name].column not in annotations:
+            found[links[name].column] = KEY
+    return found
 
 
 def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
@@ -367,9 +383,12 @@ class KeyOf:
         self.annotation: Any = None
         """The type of the key; known when all models are."""
 
-    def validate(self, value: Any) -> Any:
+    def validate(self, value: Any, info: ValidationInfo) -> Any:
         """The key, as the other model takes it; null where the relation may be."""
-        return self._type().validate_python(value)
+        strict = bool((info.config or {}).get("strict"))
+        if strict and info.mode == "json":
+            return self._type().validate_json(to_json(value), strict=True)
+        return self._type().validate_python(value, strict=strict or None)
 
     def _type(self) -> Any:
         if self._adapter is None:
@@ -383,9 +402,7 @@ class KeyOf:
         return self._adapter
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(self.validate)
+        return core_schema.with_info_plain_validator_function(self.validate)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
         return self._type().json_schema()

@@ -17,7 +17,14 @@ from pydantic.fields import FieldInfo
 from .._models.field import ColumnOptions
 from ..exceptions import DecodeError, SchemaError, TypeMismatch
 from .check import check_of
-from .column_type import column_type_of, has_shape, with_type, without_metadata, without_none
+from .column_type import (
+    column_type_of,
+    has_shape,
+    metadata_within,
+    with_type,
+    without_metadata,
+    without_none,
+)
 from .constant import constant_default
 from .structure import Structure, keys_message
 
@@ -150,11 +157,12 @@ def column_of(
     model: str, name: str, info: FieldInfo, config: pydantic.ConfigDict | None = None
 ) -> Column:
     """The column of a field; says what is wrong with it otherwise."""
-    options = next((it for it in info.metadata if isinstance(it, ColumnOptions)), ColumnOptions())
+    metadata = [*info.metadata, *metadata_within(info.annotation)]
+    options = ColumnOptions.joined(it for it in metadata if isinstance(it, ColumnOptions))
     where = f"{model}.{name}"
     annotation, nullable = without_none(info.annotation)
     annotation = without_metadata(annotation)
-    found = column_type_of(where, annotation, info)
+    found = column_type_of(where, annotation, metadata)
     if options.db_type is not None:
         found = with_type(where, found, options.db_type)
     column_type, kind, many, members = found
@@ -170,6 +178,7 @@ def column_of(
         )
     if options.nullable is not None:
         nullable = options.nullable
+    use_enum_values = (config or {}).get("use_enum_values", False)
     return Column(
         name=name,
         column_type=column_type,
@@ -186,14 +195,14 @@ def column_of(
         db_column=options.db_column,
         renamed_from=options.renamed_from,
         enum_class=members,
-        use_enum_values=(config or {}).get("use_enum_values", False),
-        structure=_structure(where, annotation) if kind == "json" else None,
+        use_enum_values=use_enum_values,
+        structure=_structure(where, annotation, use_enum_values) if kind == "json" else None,
         where=where,
-        check=check_of(where, options.db_check, kind, annotation, info.metadata),
+        check=check_of(where, options.db_check, kind, annotation, metadata),
     )
 
 
-def _structure(where: str, annotation: Any) -> Structure | None:
+def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure | None:
     """What turns a document into a value, where it is more than JSON has types for."""
     parts, is_plain, has_any_keys = [annotation], True, False
     seen: list[Any] = [pydantic.JsonValue]
@@ -221,7 +230,7 @@ def _structure(where: str, annotation: Any) -> Structure | None:
         return None
     if has_any_keys:
         raise SchemaError(keys_message(where))
-    return Structure(where, annotation)
+    return Structure(where, annotation, use_enum_values and not has_shape(annotation))
 
 
 _JSON = (dict, list, str, int, bool, Any, type(None))

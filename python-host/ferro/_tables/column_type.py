@@ -10,6 +10,7 @@ import re
 import types
 import typing
 import uuid
+from collections.abc import Iterable
 from typing import Any, Union
 
 import pydantic
@@ -58,13 +59,13 @@ def scalar_kind(annotation: Any) -> str | None:
     return next((kind for plain, kind in _SCALARS.items() if plain is annotation), None)
 
 
-def column_type_of(where: str, annotation: Any, info: FieldInfo) -> Found:
+def column_type_of(where: str, annotation: Any, metadata: Iterable[Any]) -> Found:
     """What the annotation of a field becomes; an error for what there is no column for."""
     origin = typing.get_origin(annotation)
     if annotation is str:
-        return {"text": _constraint(info, "max_length")}, "text", False, None
+        return {"text": _constraint(metadata, "max_length")}, "text", False, None
     if annotation is decimal.Decimal:
-        return {"decimal": _decimal_size(info)}, "decimal", False, None
+        return {"decimal": _decimal_size(metadata)}, "decimal", False, None
     if origin is typing.Literal:
         return _literal_type(where, typing.get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
@@ -87,7 +88,7 @@ def column_type_of(where: str, annotation: Any, info: FieldInfo) -> Found:
         # Pydantic's own kinds of text and numbers: `EmailStr`, a class that derives from `str`.
         for base in (str, bytes, int, float):
             if issubclass(annotation, base):
-                return column_type_of(where, base, info)
+                return column_type_of(where, base, metadata)
     shown = annotation.__name__ if isinstance(annotation, type) and not origin else annotation
     raise SchemaError(
         f"field `{where}`: there is no column for the type `{shown}`: give it one that has, such "
@@ -161,17 +162,18 @@ def _known_types() -> str:
     return f"it takes one of {quoted(_TYPE_NAMES)}"
 
 
-def _decimal_size(info: FieldInfo) -> dict[str, int] | None:
-    digits, places = _constraint(info, "max_digits"), _constraint(info, "decimal_places")
+def _decimal_size(metadata: Iterable[Any]) -> dict[str, int] | None:
+    digits = _constraint(metadata, "max_digits")
+    places = _constraint(metadata, "decimal_places")
     if digits is None:
         return None
     return {"precision": digits, "scale": places or 0}
 
 
-def _constraint(info: FieldInfo, name: str) -> int | None:
+def _constraint(metadata: Iterable[Any], name: str) -> int | None:
     """A constraint that Pydantic keeps among the metadata."""
-    for metadata in info.metadata:
-        value = getattr(metadata, name, None)
+    for item in metadata:
+        value = getattr(item, name, None)
         if isinstance(value, int):
             return value
     return None
@@ -200,15 +202,34 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 def without_metadata(annotation: Any) -> Any:
     """The type itself of an `Annotated`, a `NewType` or an alias that `type` has made."""
+    while (inner := _one_less(annotation)) is not annotation:
+        annotation = inner
+    return annotation
+
+
+def metadata_within(annotation: Any) -> list[Any]:
+    """What aliases of a type say besides it, where Pydantic does not keep it with the field: all
+    that `Name = Annotated[str, Field(…)]` says in `Name | None`.
+    """
+    found: list[Any] = []
     while True:
         if typing.get_origin(annotation) is typing.Annotated:
-            annotation = typing.get_args(annotation)[0]
-        elif isinstance(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        elif is_typealiastype(annotation):
-            annotation = annotation.__value__
-        else:
-            return annotation
+            for it in typing.get_args(annotation)[1:]:
+                found += it.metadata if isinstance(it, FieldInfo) else [it]
+        inner = _one_less(annotation)
+        if inner is annotation:
+            inner, _ = without_none(annotation)
+        if inner is annotation:
+            return found
+        annotation = inner
+
+
+def _one_less(annotation: Any) -> Any:
+    if typing.get_origin(annotation) is typing.Annotated:
+        return typing.get_args(annotation)[0]
+    if isinstance(annotation, typing.NewType):
+        return annotation.__supertype__
+    return annotation.__value__ if is_typealiastype(annotation) else annotation
 
 
 def snake_case(name: str) -> str:

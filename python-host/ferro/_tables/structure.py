@@ -1,7 +1,7 @@
 """Documents that have a shape: between JSON and Pydantic models, dataclasses and such.
 
-How a model prints (alias, `exclude`, computed fields) says nothing of what is stored: a document
-has all fields, by their names.
+How a model prints (alias, `exclude`, serializers, computed fields) says nothing of what is stored:
+a document has all fields, by their names, as their types have them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,27 @@ from ..exceptions import SchemaError, TypeMismatch
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})
 """What a schema of Pydantic's holds besides other schemas."""
 _EXCLUDES = frozenset({"serialization_exclude", "serialization_exclude_if"})
+_FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+"""What reading and writing a document raise, those of validators of the application included."""
+_NATIVE = frozenset(
+    {
+        "bool",
+        "bytes",
+        "dataclass",
+        "date",
+        "datetime",
+        "decimal",
+        "dict",
+        "enum",
+        "float",
+        "frozenset",
+    }
+    | {"int", "list", "literal", "model", "nullable", "set", "str", "time", "timedelta", "tuple"}
+    | {"typed-dict", "union", "uuid"}
+)
+"""The types that Pydantic writes in a way of its own."""
+_AROUND = frozenset({"default", "function-after", "function-before", "function-wrap"})
+"""What stands around the type of a field."""
 _NO_TEXTS = frozenset(
     {"tuple", "named-tuple", "call", "frozenset", "nullable", "none", "model", "dataclass"}
 )
@@ -32,9 +53,11 @@ _PLAIN = frozenset({bool, float, int, str})
 class Structure:
     """Between a JSON document and a value that has a shape."""
 
-    def __init__(self, where: str, annotation: Any) -> None:
+    def __init__(self, where: str, annotation: Any, use_enum_values: bool = False) -> None:
         self._where = where
-        self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
+        # What has a config of its own takes no other.
+        config = pydantic.ConfigDict(use_enum_values=True) if use_enum_values else None
+        self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation, config=config)
         schema: Any = self._adapter.core_schema
         nodes = list(nodes_of(schema))
         if any(map(_is_masked, nodes)):
@@ -47,9 +70,17 @@ class Structure:
         )
         if any(map(_is_lost_as_text, keys)):
             raise SchemaError(keys_message(where))
-        excludes = any(_EXCLUDES & node.keys() for node in nodes)
-        serializer = _serializer_of_all(schema) if excludes else self._adapter.serializer
-        self._dump = partial(serializer.to_python, mode="json", by_alias=False, round_trip=True)
+        if any(map(_is_lost_as_value, nodes)):
+            raise SchemaError(
+                f"field `{where}`: the values of an enum inside of a document are texts or numbers"
+            )
+        self._prints = any(map(_is_for_print, nodes))
+        hides = self._prints or any(_EXCLUDES & node.keys() for node in nodes)
+        dump: Any = partial(partial, mode="json", by_alias=False, round_trip=True)
+        self._dump_as_printed = dump(self._adapter.serializer.to_python)
+        self._dump = self._dump_as_printed
+        if hides:
+            self._dump = dump(_serializer_of_all(schema).to_python)
         # What was given by an alias comes from others. Where an alias is the name of another field,
         # a name has to be one.
         self._alias_first = not any(map(_is_ambiguous, nodes))
@@ -101,14 +132,11 @@ class Structure:
             return None
         try:
             try:
-                document = self._dump(value, warnings="error")
-                if self._has_dicts:
-                    self._read(document)
-            except PydanticSerializationError:
-                # A part is not what its type says, which may do all the same, as a dict does for
-                # the model that it makes.
-                read = self._read(self._dump(value, warnings="none"))
-                document = self._dump(read, warnings="none")
+                document = self._natural(value)
+            except _FAULTS:
+                if not self._prints:
+                    raise
+                document = self._printed(value)
         except pydantic.ValidationError as error:
             raise TypeMismatch(
                 f"`{self._where}` takes a document that has its shape: {_faults(error)}"
@@ -123,6 +151,33 @@ class Structure:
                 f"`{self._where}` takes what JSON can hold, not what raises "
                 f"`{type(error).__name__}`"
             ) from None
+        return document
+
+    def _natural(self, value: Any) -> Any:
+        """The document that the types of a value make."""
+        try:
+            document = self._dump(value, warnings="error")
+            if self._has_dicts or self._prints:
+                self._read(document)
+        except PydanticSerializationError:
+            # A part is not what its type says, which may do all the same, as a dict does for the
+            # model that it makes.
+            read = self._read(self._dump(value, warnings="none"))
+            document = self._dump(read, warnings="none")
+        return document
+
+    def _printed(self, value: Any) -> Any:
+        """The document that serializers of the application make, of what has no other or is read
+        from no other.
+        """
+        document = self._dump_as_printed(value, warnings="none")
+        read = self._read(document)
+        with suppress(PydanticSerializationError):
+            if self._dump(read, warnings="none") != self._dump(value, warnings="none"):
+                raise TypeMismatch(
+                    f"`{self._where}`: a serializer of its type writes what is read as another "
+                    "value, and what its type itself writes is not read: let a validator take that"
+                )
         return document
 
     def _by_name(self, document: Any) -> Any:
@@ -166,7 +221,7 @@ def nodes_of(schema: Any) -> Iterator[Mapping[str, Any]]:
         part = parts.pop()
         if isinstance(part, Mapping):
             yield part
-            if _function_of(part) is None:
+            if _function_of(part) is None or _is_for_print(part):
                 parts.extend(it for name, it in part.items() if name not in _NO_SCHEMA)
         elif isinstance(part, (list, tuple)):
             parts.extend(part)
@@ -178,6 +233,28 @@ def _function_of(node: Mapping[str, Any]) -> Any:
     if isinstance(serialization, Mapping) and serialization.get("type") == "function-plain":
         return serialization["function"]
     return None
+
+
+def _is_for_print(node: Mapping[str, Any]) -> bool:
+    """Whether a type that has a way of its own to be written has another one, of the application.
+
+    What a class says itself of how it is written is no other way.
+    """
+    serialization = node.get("serialization")
+    if not isinstance(serialization, Mapping) or "function" not in serialization:
+        return False
+    module = getattr(serialization["function"], "__module__", None) or ""
+    if serialization.get("is_field_serializer"):
+        while node.get("type") in _AROUND:
+            node = node["schema"]
+    return node.get("type") in _NATIVE and not module.startswith("pydantic.")
+
+
+def _is_lost_as_value(node: Mapping[str, Any]) -> bool:
+    """Whether members of an enum could not be found by what JSON has in place of their values."""
+    if node.get("type") != "enum" or _function_of(node) is not None:
+        return False
+    return not all(isinstance(it.value, (str, int, float)) for it in node["members"])
 
 
 def _is_masked(node: Mapping[str, Any]) -> bool:
@@ -237,8 +314,8 @@ def _first_steps(alias: Any) -> list[Any]:
 
 
 def _serializer_of_all(schema: Any) -> SchemaSerializer:
-    """A serializer that leaves out no field."""
-    whole = _without_excludes(schema)
+    """A serializer that leaves out no field, and knows nothing of how values are printed."""
+    whole = _as_stored(schema)
     make: Any = SchemaSerializer
     try:
         return make(whole, None, _use_prebuilt=False)  # type: ignore[no-any-return]
@@ -247,11 +324,12 @@ def _serializer_of_all(schema: Any) -> SchemaSerializer:
         return SchemaSerializer(_hiding_classes(whole))
 
 
-def _without_excludes(part: Any) -> Any:
+def _as_stored(part: Any) -> Any:
     if isinstance(part, Mapping):
-        return {name: _without_excludes(it) for name, it in part.items() if name not in _EXCLUDES}
+        left_out = _EXCLUDES | {"serialization"} if _is_for_print(part) else _EXCLUDES
+        return {name: _as_stored(it) for name, it in part.items() if name not in left_out}
     if isinstance(part, (list, tuple)):
-        return type(part)(map(_without_excludes, part))
+        return type(part)(map(_as_stored, part))
     return part
 
 

@@ -52,10 +52,8 @@ impl<'a> Compiler<'a> {
     pub(super) fn exists(mut self, select: SelectRef) -> Result<Step, Error> {
         let select = self.select_at(select);
         self.typing.check_select(select)?;
-        let listed = self.listed_for_count(select)?;
         self.sql.push("SELECT EXISTS (");
-        let ordered = self.order_has_parameters(select)?;
-        self.rows(select, listed, ordered)?;
+        self.any_rows(select)?;
         self.sql.push(")");
         self.into_step(&[counted("exists", ScalarType::Boolean)])
     }
@@ -280,6 +278,18 @@ impl<'a> Compiler<'a> {
         self.inner_rows(node, select, Listed::Value { guarded: true })
     }
 
+    /// Writes the rows of a select of which it is asked whether there is any.
+    fn any_rows(&mut self, select: &'a Select) -> Result<(), Error> {
+        let listed = self.listed_for_count(select)?;
+        let ordered = self.order_has_parameters(select)?;
+        // SQLite leaves out the `DISTINCT` of what only has to exist, whose rows an offset counts.
+        let inside = matches!(select.distinct, Distinct::Rows) && select.offset.is_some();
+        self.sql.push(if inside { "SELECT 1 FROM (" } else { "" });
+        self.rows(select, listed, ordered)?;
+        self.sql.push(if inside { ") AS \"rows\"" } else { "" });
+        Ok(())
+    }
+
     fn inner_rows(
         &mut self,
         node: NodeRef,
@@ -291,9 +301,7 @@ impl<'a> Compiler<'a> {
         self.sql.push("(");
         self.inside(frame, |it| {
             if listed == Listed::Nothing {
-                let listed = it.listed_for_count(select)?;
-                let ordered = it.order_has_parameters(select)?;
-                it.rows(select, listed, ordered)?;
+                it.any_rows(select)?;
                 let bounded = select.limit.is_some() || select.offset.is_some();
                 it.sql.push(if bounded { "" } else { it.dialect.end_of_exists() });
                 return Ok(());
