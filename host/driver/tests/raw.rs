@@ -5,6 +5,7 @@
 mod rows;
 mod support;
 
+use ferro_driver::Database;
 use ferro_test_support::postgres;
 use ferro_wit::types::{ErrorKind, ScalarType, Scalars, Value};
 

@@ -58,7 +58,7 @@ fn sqlite_column(kind: &ColumnType) -> String {
         ColumnType::Timestamptz => "TIMESTAMPTZ_TEXT",
         ColumnType::Interval => "INTERVAL_TEXT",
         ColumnType::Json => "JSON_TEXT",
-        ColumnType::Array(_) => "ARRAY_TEXT",
+        ColumnType::Array(kind) => return format!("{kind}_ARRAY_TEXT").to_ascii_uppercase(),
     };
     name.to_owned()
 }

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS "user" (
   "score" DOUBLE,
   "balance" DECIMAL_TEXT COLLATE "ferro_decimal" NOT NULL,
   "mood" TEXT,
-  "tags" ARRAY_TEXT NOT NULL,
+  "tags" TEXT_ARRAY_TEXT NOT NULL,
   "profile" JSON_TEXT,
   "token" UUID NOT NULL,
   "avatar" BLOB,

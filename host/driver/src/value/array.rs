@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use ferro_wit::types::{ScalarType, Scalars};
+use ferro_wit::types::{ScalarType, Scalars, Value};
 
 use super::{Cell, Expected, Fault, json, postgres, sqlite};
 
@@ -51,6 +51,29 @@ pub(crate) fn write_json(
 /// Adds the elements of a JSON text to those of a column.
 pub(crate) fn read_json(text: &str, items: &mut Scalars) -> Result<(), Fault> {
     let kind = items.elements.kind();
+    each(text, |element| read_element(element, kind, items))
+}
+
+/// The elements of a JSON text, each of the type that it has there.
+pub(crate) fn scalars(text: &str) -> Result<Vec<Value>, Fault> {
+    let mut found = Vec::new();
+    each(text, |element| {
+        let kind = match element.as_bytes() {
+            [b'"', ..] => ScalarType::Text,
+            b"true" | b"false" => ScalarType::Boolean,
+            _ if element.parse::<i64>().is_ok() => ScalarType::Integer,
+            _ => ScalarType::Float,
+        };
+        let mut items = Scalars::with_kind(kind);
+        read_element(element, kind, &mut items)?;
+        found.extend(items.get(0));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Takes the JSON of each element of an array.
+fn each(text: &str, mut take: impl FnMut(&str) -> Result<(), Fault>) -> Result<(), Fault> {
     let shape = || Fault::undecodable("is not a JSON array of scalars");
     let mut rest = text.trim_ascii().strip_prefix('[').ok_or_else(shape)?.trim_ascii_start();
     if rest == "]" {
@@ -58,7 +81,7 @@ pub(crate) fn read_json(text: &str, items: &mut Scalars) -> Result<(), Fault> {
     }
     loop {
         let (element, after) = split_element(rest).ok_or_else(shape)?;
-        read_element(element, kind, items)?;
+        take(element)?;
         rest = after.trim_ascii_start();
         rest = match rest.strip_prefix(',') {
             Some(more) => more.trim_ascii_start(),
@@ -213,7 +236,7 @@ fn write_hexadecimal(bytes: &[u8], out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn read_hexadecimal(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn read_hexadecimal(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }

@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 
 use ferro_wit::types::{Elements, ScalarType, Scalars};
+use serde::Deserialize as _;
+use serde::de::value::{self, StrDeserializer};
 
-use super::{Cell, Fault, Operand, array, decimal::Decimal, interval, json, push_text, temporal};
+use super::{
+    Cell, Expected, Fault, Operand, array, decimal::Decimal, interval, json, push_text, temporal,
+};
 
 /// How deep SQLite reads documents: its `JSON_MAX_DEPTH`.
 const MAX_JSON_DEPTH: usize = 1000;
@@ -71,6 +75,23 @@ pub(crate) fn declared(declaration: &str) -> Option<ScalarType> {
         "JSON_TEXT" => ScalarType::Json,
         _ => return None,
     })
+}
+
+/// The same, with arrays, whose declared types name that of their elements: `INTEGER_ARRAY_TEXT`.
+/// Before they did, it was `ARRAY_TEXT`, of what the elements say.
+pub(crate) fn declared_as(declaration: &str) -> Option<Expected> {
+    if let Some(kind) = declared(declaration) {
+        return Some(Expected { kind, many: false });
+    }
+    let name = declaration.trim().to_ascii_lowercase();
+    let kind = match name.strip_suffix("array_text")? {
+        "" => ScalarType::Text,
+        element => {
+            let element = StrDeserializer::<value::Error>::new(element.strip_suffix('_')?);
+            ScalarType::deserialize(element).ok()?
+        }
+    };
+    Some(Expected { kind, many: true })
 }
 
 /// What a placeholder gets, or what a row has that is kept for later.

@@ -82,7 +82,7 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
     };
     let (from_size, to_size) = (split(from).1, split(to).1);
     let (from, to) = (name(from), name(to));
-    let is_integer = from.contains("INT") || from == "BOOLEAN";
+    let is_integer = from.contains("INT") && !from.contains("TEXT") || from == "BOOLEAN";
     let is_text = ["CHAR", "CLOB", "TEXT"].iter().any(|it| from.contains(it));
     match to.as_str() {
         "DECIMAL_TEXT" if to_size.is_some() => from == to && holds(to_size, from_size),
@@ -92,8 +92,16 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
         "DECIMAL_TEXT" | "SMALLINT" | "INTEGER" | "BIGINT" => is_integer,
         "REAL" | "DOUBLE" => ["REAL", "FLOA", "DOUB"].iter().any(|it| from.contains(it)),
         "BOOLEAN" => from == "BOOL",
+        "JSON_TEXT" => from.ends_with("ARRAY_TEXT"),
+        // Before it named the type of its elements.
+        _ if to.ends_with("_ARRAY_TEXT") => from == "ARRAY_TEXT",
         _ => false,
     }
+}
+
+/// Whether two declared types of SQLite are the same but for their sizes.
+pub(super) fn differ_in_size(from: &str, to: &str) -> bool {
+    split(from).0.eq_ignore_ascii_case(split(to).0)
 }
 
 /// Whether every value of one type is one of another, as `format_type` names them.
@@ -212,6 +220,9 @@ mod tests {
             ("INT", "DECIMAL_TEXT"),
             ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT(9,4)"),
             ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT"),
+            ("ARRAY_TEXT", "INTEGER_ARRAY_TEXT"),
+            ("INTEGER_ARRAY_TEXT", "JSON_TEXT"),
+            ("INTEGER_ARRAY_TEXT", "TEXT"),
         ] {
             assert!(keeps(from, to), "{from} to {to}");
         }
@@ -228,6 +239,10 @@ mod tests {
             ("DECIMAL_TEXT(8,3)", "DECIMAL_TEXT(8,4)"),
             ("DECIMAL_TEXT", "DECIMAL_TEXT(8,3)"),
             ("", "INTEGER"),
+            ("INTERVAL_TEXT", "BIGINT"),
+            ("INTERVAL_TEXT", "DECIMAL_TEXT"),
+            ("INTEGER_ARRAY_TEXT", "TEXT_ARRAY_TEXT"),
+            ("JSON_TEXT", "TEXT_ARRAY_TEXT"),
         ] {
             assert!(!keeps(from, to), "{from} to {to}");
         }

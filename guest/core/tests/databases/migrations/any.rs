@@ -298,9 +298,14 @@ fn is_of_rows(error: &Error) -> bool {
     use ErrorKind as E;
     let is_rule = matches!(
         error.kind,
-        E::NotNullViolation | E::UniqueViolation | E::CheckViolation | E::ForeignKeyViolation
+        E::NotNullViolation
+            | E::UniqueViolation
+            | E::CheckViolation
+            | E::ForeignKeyViolation
+            // A value that is none of the new type.
+            | E::TypeMismatch
+            | E::ValueOutOfRange
     );
-    // A value that is none of the new type.
     let code = error.code.as_deref().unwrap_or_default();
     is_rule
         || code.starts_with("22")

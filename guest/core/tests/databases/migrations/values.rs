@@ -180,15 +180,104 @@ async fn documents_become_arrays_of_any_type() {
 #[tokio::test]
 async fn a_document_that_is_no_array_of_plain_values_does_not_become_one() {
     let world = World::new(tagged(ColumnType::Json), &[]).await;
-    let [_, postgres] = world.databases();
     let after = tagged(ColumnType::Array(ScalarType::Text));
     let documents =
         ["{}", r#"{"a": 1}"#, r#""{}""#, "7", "null", r#"[["a"], ["b"]]"#, "[[]]", "[{}]"];
-    for document in documents {
-        takes(postgres, "DELETE FROM item").await;
-        takes(postgres, &format!("INSERT INTO item (tags) VALUES ('{document}')")).await;
-        let error = attempt(postgres, &after, Risk::Destructive).await.unwrap_err();
+    for (database, document) in world.databases().iter().flat_map(|it| documents.map(|d| (it, d))) {
+        takes(database, "DELETE FROM item").await;
+        takes(database, &format!("INSERT INTO item (tags) VALUES ('{document}')")).await;
+        let error = attempt(database, &after, Risk::Destructive).await.unwrap_err();
         assert!(error.message.contains("array"), "{document}: {error:?}");
+    }
+}
+
+/// What a value becomes in a column of another type; none where that fails on both databases.
+async fn as_other(before: ColumnType, value: Value, after: ColumnType) -> Option<Value> {
+    let mut world = World::new(tagged(before), &[]).await;
+    let insertion = Nodes::default().query(vec![], Statement::Insert(insert("Item", &["tags"])));
+    world.rows(&insertion, &[value]).await;
+    let after = tagged(after);
+    let mut failed = 0;
+    for database in world.databases() {
+        assert!(!migrate(database, &after, None).await.left.is_empty(), "there is a step");
+        if let Err(error) = attempt(database, &after, Risk::Destructive).await {
+            let kinds = [ErrorKind::TypeMismatch, ErrorKind::ValueOutOfRange];
+            assert!(kinds.contains(&error.kind), "{error:?}");
+            failed += 1;
+        }
+    }
+    assert_ne!(failed, 1, "both fail, or none");
+    world.catalog = Catalog::new(after).unwrap();
+    let select = Select { projection: fields(&["tags"]), ..all("Item") };
+    match failed {
+        0 => world.rows(&Nodes::default().select(select), &[]).await.pop()?.pop(),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn values_become_those_of_another_type_or_the_migration_fails() {
+    use ColumnType as C;
+    let text = |it: &str| Value::from(it);
+    let decimal = |it: &str| Value::Decimal(it.into());
+    let big = || C::Integer(IntegerWidth::Big);
+    let list = |kind, items: &[Value]| {
+        let mut list = Scalars::with_kind(kind);
+        items.iter().for_each(|it| list.push(it.clone()).unwrap());
+        Value::Array(list)
+    };
+    let [integers, texts] = [ScalarType::Integer, ScalarType::Text].map(C::Array);
+    let day = 86_400_000_000_i64;
+    for (before, value, after, expected) in [
+        (C::Text(None), text("12"), big(), Some(12.into())),
+        (C::Text(None), text("twelve"), big(), None),
+        (C::Text(None), text("1.50"), C::Decimal(None), Some(decimal("1.50"))),
+        (C::Text(None), text("2024-02-30"), C::Date, None),
+        (C::Text(None), text("yes"), C::Boolean, Some(true.into())),
+        (C::Double, Value::Float(2.5), big(), Some(2.into())),
+        (C::Double, Value::Float(f64::NAN), big(), None),
+        (C::Double, Value::Float(0.5), C::Text(None), Some(text("0.5"))),
+        (C::Decimal(None), decimal("2.5"), big(), Some(3.into())),
+        (C::Decimal(None), decimal("2.5"), C::Double, Some(Value::Float(2.5))),
+        (big(), 7.into(), C::Boolean, Some(true.into())),
+        (C::Boolean, true.into(), C::Double, Some(Value::Float(1.0))),
+        (C::Timestamp, Value::Timestamp(day + 5), C::Date, Some(Value::Date(1))),
+        (C::Timestamp, Value::Timestamp(-1), C::Date, Some(Value::Date(-1))),
+        (C::Date, Value::Date(1), C::Timestamp, Some(Value::Timestamp(day))),
+        (
+            C::Interval,
+            Value::Interval(Interval { months: 0, days: 1, microseconds: 0 }),
+            big(),
+            None,
+        ),
+        (
+            C::Uuid,
+            Value::Uuid((1, 2)),
+            C::Text(None),
+            Some(text("00000000-0000-0001-0000-000000000002")),
+        ),
+        (
+            C::Text(None),
+            text("00000000-0000-0001-0000-000000000002"),
+            C::Uuid,
+            Some(Value::Uuid((1, 2))),
+        ),
+        (
+            integers.clone(),
+            list(ScalarType::Integer, &[1.into(), Value::Null]),
+            texts.clone(),
+            Some(list(ScalarType::Text, &[text("1"), Value::Null])),
+        ),
+        (
+            texts.clone(),
+            list(ScalarType::Text, &[text("3")]),
+            integers.clone(),
+            Some(list(ScalarType::Integer, &[3.into()])),
+        ),
+        (texts, list(ScalarType::Text, &[text("x")]), integers, None),
+    ] {
+        let what = format!("{before:?} {value:?} {after:?}");
+        assert_eq!(as_other(before, value, after).await, expected, "{what}");
     }
 }
 

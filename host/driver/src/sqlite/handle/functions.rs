@@ -11,6 +11,7 @@ use libsqlite3_sys as ffi;
 use memchr::memmem;
 
 use crate::sqlite::failure::Failure;
+use crate::value::sqlite::Stored;
 
 /// What is left of them: patterns, whose length is limited, and calculations with decimals, whose
 /// number of digits is.
@@ -151,10 +152,46 @@ impl Call<'_> {
         }
     }
 
+    /// An argument that is a text.
+    pub(super) fn text(&self, index: usize) -> Option<&str> {
+        str::from_utf8(self.bytes(index)?).ok()
+    }
+
+    /// An argument as it is; none of a text that is none.
+    pub(super) fn stored(&self, index: usize) -> Option<Stored<'_>> {
+        Some(match self.kind(index) {
+            ffi::SQLITE_NULL => Stored::Null,
+            ffi::SQLITE_INTEGER => Stored::Integer(self.integer(index)),
+            // SAFETY: an argument of this call.
+            ffi::SQLITE_FLOAT => unsafe {
+                Stored::Real(ffi::sqlite3_value_double(self.values[index]))
+            },
+            ffi::SQLITE_BLOB => Stored::Blob(self.bytes(index)?),
+            _ => Stored::Text(self.text(index)?),
+        })
+    }
+
     /// An argument as an integer; 0 of what is none.
     pub(super) fn integer(&self, index: usize) -> i64 {
         // SAFETY: an argument of this call.
         unsafe { ffi::sqlite3_value_int64(self.values[index]) }
+    }
+
+    pub(super) fn give(&self, stored: Stored<'_>) {
+        match stored {
+            Stored::Null => {}
+            // SAFETY: the context of this call.
+            Stored::Integer(it) => unsafe { ffi::sqlite3_result_int64(self.context, it) },
+            // SAFETY: the context of this call.
+            Stored::Real(it) => unsafe { ffi::sqlite3_result_double(self.context, it) },
+            Stored::Text(it) => self.give_text(it.as_bytes()),
+            Stored::Blob(it) => {
+                let (start, length) = (it.as_ptr().cast(), it.len() as u64);
+                let copied = ffi::SQLITE_TRANSIENT();
+                // SAFETY: the context of this call; SQLite copies the blob before it returns.
+                unsafe { ffi::sqlite3_result_blob64(self.context, start, length, copied) }
+            }
+        }
     }
 
     pub(super) fn give_integer(&self, value: usize) {

@@ -6,7 +6,7 @@ use std::ptr;
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
 
-use super::{decimals, functions};
+use super::{conversions, decimals, functions};
 use crate::sqlite::failure::Failure;
 
 /// Sets on a new connection what no statement can lift.
@@ -36,6 +36,7 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     }
     functions::install(raw)?;
     decimals::install(raw)?;
+    conversions::install(raw)?;
     for (limit, value) in LIMITS {
         // SAFETY: the lock is held, and SQLite checks both numbers.
         unsafe { ffi::sqlite3_limit(raw, limit, value) };

@@ -18,6 +18,7 @@
 
 #![expect(unsafe_code, reason = "SQLite is a library in C")]
 
+mod conversions;
 mod decimals;
 mod functions;
 mod guard;

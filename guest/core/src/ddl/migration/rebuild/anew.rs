@@ -124,15 +124,24 @@ impl Change<'_> {
         }
     }
 
-    /// What the rows that are there have for a column: decimals get the digits of its size.
+    /// What the rows that are there have for a column: values of its type, and decimals the digits of
+    /// its size.
     fn value(&self, column: &ColumnDefinition<'_>) -> String {
-        let (kind, name) = (column.plain_kind(), quoted(column.name));
-        let is_same =
-            self.found.column(column.name).is_none_or(|it| it.kind.eq_ignore_ascii_case(kind));
-        let size = types::decimal_size(kind).filter(|_| !is_same);
+        let kind = if column.generated { "INTEGER" } else { column.plain_kind() };
+        let name = quoted(column.name);
+        let there = self.found.column(column.name).map(|it| it.kind.as_str());
+        let Some(there) = there.filter(|it| !it.eq_ignore_ascii_case(kind)) else { return name };
+        let value = match types::keeps(there, kind) || types::differ_in_size(there, kind) {
+            true => name,
+            false => {
+                let [from, to] = [there, kind].map(|it| Dialect::Sqlite.text(it));
+                format!("ferro_converted({name}, {from}, {to})")
+            }
+        };
+        let size = types::decimal_size(kind);
         match size.and_then(|it| Dialect::Sqlite.sized(&it)) {
-            Some((before, after)) => format!("{before}{name}{after}"),
-            None => name,
+            Some((before, after)) => format!("{before}{value}{after}"),
+            None => value,
         }
     }
 

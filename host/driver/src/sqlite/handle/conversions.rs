@@ -1,0 +1,41 @@
+//! Conversions of what is stored, for migrations that give a column another type: SQLite itself would
+//! copy each value as it is.
+
+use std::ffi::{CStr, CString, c_int};
+
+use libsqlite3_sys as ffi;
+
+use super::functions::{self, Call, Function};
+use crate::value::conversion;
+
+const FUNCTIONS: [(&CStr, c_int, Function); 1] = [(c"ferro_converted", 3, converted)];
+
+/// Adds them to a connection that is open and not used meanwhile.
+pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
+    functions::create(raw, &FUNCTIONS)
+}
+
+/// The first argument, of a column that is declared as the second says, for one that is declared as
+/// the third does.
+unsafe extern "C" fn converted(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    let call = unsafe { Call::new(context, count, values) };
+    let (Some(from), Some(to)) = (call.text(1), call.text(2)) else {
+        return call.give_error(c"ferro_converted takes a value and two types");
+    };
+    let Some(stored) = call.stored(0) else {
+        return call.give_error(c"a stored text is not in UTF-8");
+    };
+    match conversion::converted(stored, from, to) {
+        Ok(bound) => call.give(bound.stored()),
+        Err(fault) => {
+            let message = format!("a `{from}` cannot become a `{to}`: it {}", fault.predicate);
+            let message = CString::new(message).unwrap_or_default();
+            call.give_error(&message);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Stored values of one type as values of another, where a column of SQLite gets another type in a
+//! migration: what a cast of PostgreSQL gives, or an error.
+
+use ferro_wit::types::{ScalarType, Scalars, Value};
+
+use super::exact::Exact;
+use super::sqlite::{self, Bound, Stored, uuid_bytes};
+use super::{Expected, Fault, Operand, array};
+
+const DAY: i64 = 86_400_000_000;
+
+/// A value of a column that was declared as one type, as a column of another stores it. What is
+/// declared otherwise than the core does is what its storage class says.
+pub(crate) fn converted(stored: Stored<'_>, from: &str, to: &str) -> Result<Bound<'static>, Fault> {
+    let Some(value) = found(stored, from)? else { return Ok(Bound::Null) };
+    let to =
+        sqlite::declared_as(to).ok_or_else(|| Fault::malformed("would be of no known type"))?;
+    let value = match to {
+        Expected { kind, many: false } => cast(value, kind)?,
+        Expected { kind, many: true } => Value::Array(elements(&value, kind)?),
+    };
+    Ok(Bound::of(Operand::of(&value))?.into_owned())
+}
+
+/// The value that is stored; an array as the document that it is stored as. None for a null.
+fn found(stored: Stored<'_>, declaration: &str) -> Result<Option<Value>, Fault> {
+    let Some(class) = stored.kind() else { return Ok(None) };
+    let kind = match sqlite::declared_as(declaration) {
+        Some(Expected { many: true, .. }) => ScalarType::Json,
+        Some(Expected { kind, .. }) => kind,
+        None => class,
+    };
+    read(stored, kind).map(Some)
+}
+
+fn read(stored: Stored<'_>, kind: ScalarType) -> Result<Value, Fault> {
+    let mut items = Scalars::with_kind(kind);
+    sqlite::read(stored, &mut items)?;
+    items.get(0).ok_or_else(|| Fault::undecodable("is missing"))
+}
+
+fn cast(value: Value, to: ScalarType) -> Result<Value, Fault> {
+    use ScalarType as S;
+    Ok(match (value, to) {
+        (value, to) if is_of(&value, to) => value,
+        (Value::Boolean(it), S::Integer) => Value::Integer(it.into()),
+        (Value::Boolean(it), S::Float | S::Decimal) => cast(Value::Integer(it.into()), to)?,
+        (Value::Integer(it), S::Boolean) => Value::Boolean(it != 0),
+        (Value::Integer(it), S::Float) => Value::Float(it as f64),
+        (Value::Float(it), S::Integer) => Value::Integer(whole(it)?),
+        (Value::Decimal(it), S::Integer) => {
+            let text = Exact::parse(&it)?.round(0).to_text().unwrap_or_default();
+            parsed(&text, to)?
+        }
+        (value @ (Value::Float(_) | Value::Decimal(_)), S::Boolean) => {
+            cast(cast(value, S::Integer)?, to)?
+        }
+        (Value::Date(it), S::Timestamp) => Value::Timestamp(i64::from(it) * DAY),
+        (Value::Date(it), S::Timestamptz) => Value::Timestamptz(i64::from(it) * DAY),
+        (Value::Timestamp(it), S::Timestamptz) => Value::Timestamptz(it),
+        (Value::Timestamptz(it), S::Timestamp) => Value::Timestamp(it),
+        (Value::Timestamp(it) | Value::Timestamptz(it), S::Date) => {
+            let days = i32::try_from(it.div_euclid(DAY));
+            Value::Date(days.map_err(|_| Fault::out_of_range("is of no day"))?)
+        }
+        (Value::Timestamp(it) | Value::Timestamptz(it), S::Time) => Value::Time(it.rem_euclid(DAY)),
+        (value, to) => parsed(&text(&value)?, to)?,
+    })
+}
+
+fn is_of(value: &Value, kind: ScalarType) -> bool {
+    Operand::of(value).expected().is_some_and(|it| it.kind == kind && !it.many)
+}
+
+/// The nearest whole number, of two that are as near the even one.
+fn whole(value: f64) -> Result<i64, Fault> {
+    let digits = format!("{:.0}", value.round_ties_even());
+    digits.parse().map_err(|_| Fault::out_of_range("is no integer of 64 bits"))
+}
+
+fn text(value: &Value) -> Result<String, Fault> {
+    Ok(match value {
+        Value::Boolean(it) => it.to_string(),
+        Value::Integer(it) => it.to_string(),
+        Value::Float(it) if it.is_infinite() => {
+            if *it > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+        }
+        Value::Float(it) => it.to_string(),
+        Value::Uuid(it) => {
+            let digits = hexadecimal(&uuid_bytes(*it));
+            let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|it| &digits[it]);
+            groups.join("-")
+        }
+        Value::Blob(it) => format!("\\x{}", hexadecimal(it)),
+        other => match Bound::of(Operand::of(other))? {
+            Bound::Text(it) => it.into_owned(),
+            _ => return Err(Fault::malformed("has no text form")),
+        },
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+/// The value that a text is of a type.
+fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
+    use ScalarType as S;
+    let trimmed = text.trim_matches(|it: char| it.is_ascii_whitespace());
+    let none = |what: &str| Fault::malformed(format!("is no {what}"));
+    Ok(match kind {
+        S::Text => Value::Text(text.to_owned()),
+        S::Boolean => match trimmed.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Value::Boolean(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Value::Boolean(false),
+            _ => return Err(none("boolean")),
+        },
+        S::Integer => Value::Integer(trimmed.parse().map_err(|_| none("integer"))?),
+        S::Float => Value::Float(trimmed.parse().map_err(|_| none("number"))?),
+        S::Blob => Value::Blob(match trimmed.strip_prefix("\\x") {
+            Some(digits) => array::read_hexadecimal(digits).ok_or_else(|| none("blob"))?,
+            None => text.as_bytes().to_vec(),
+        }),
+        S::Uuid => {
+            let is_grouped = trimmed.len() == 36
+                && [8, 13, 18, 23].iter().all(|at| trimmed.as_bytes()[*at] == b'-');
+            let digits = if is_grouped { trimmed.replace('-', "") } else { trimmed.to_owned() };
+            let bytes = array::read_hexadecimal(&digits).ok_or_else(|| none("uuid"))?;
+            read(Stored::Blob(&bytes), kind).map_err(|_| none("uuid"))?
+        }
+        _ => read(Stored::Text(trimmed), kind)?,
+    })
+}
+
+/// The elements of a document, or of the text of one, as those of an array.
+fn elements(value: &Value, kind: ScalarType) -> Result<Scalars, Fault> {
+    let (Value::Json(document) | Value::Text(document)) = value else {
+        return Err(Fault::malformed("is no array"));
+    };
+    let mut items = Scalars::with_kind(kind);
+    for element in array::scalars(document)? {
+        let element = match element {
+            Value::Null => Value::Null,
+            element => cast(element, kind)?,
+        };
+        items.push(element).map_err(|_| Fault::malformed("is no array of one type"))?;
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(stored: Stored<'_>, from: &str, to: &str) -> String {
+        match converted(stored, from, to) {
+            Ok(Bound::Null) => "null".to_owned(),
+            Ok(Bound::Integer(it)) => it.to_string(),
+            Ok(Bound::Real(it)) => format!("{it:?}"),
+            Ok(Bound::Text(it)) => format!("'{it}'"),
+            Ok(Bound::Blob(it)) => format!("x'{}'", hexadecimal(&it)),
+            Err(fault) => format!("! {}", fault.predicate),
+        }
+    }
+
+    #[test]
+    fn values_are_what_postgres_casts_them_to() {
+        let text = Stored::Text;
+        for (stored, from, to, expected) in [
+            (Stored::Null, "TEXT", "BIGINT", "null"),
+            (text(" 12 "), "TEXT", "BIGINT", "12"),
+            (text("12"), "VARCHAR(9)", "DOUBLE", "12.0"),
+            (text("1.50"), "TEXT", "DECIMAL_TEXT(6,2)", "'1.50'"),
+            (Stored::Real(2.5), "DOUBLE", "BIGINT", "2"),
+            (Stored::Real(-3.5), "DOUBLE", "BIGINT", "-4"),
+            (Stored::Real(0.1), "DOUBLE", "DECIMAL_TEXT", "'0.1'"),
+            (Stored::Real(1.0), "DOUBLE", "TEXT", "'1'"),
+            (Stored::Integer(3), "BIGINT", "BOOLEAN", "1"),
+            (Stored::Integer(1), "BOOLEAN", "TEXT", "'true'"),
+            (Stored::Integer(1), "BOOLEAN", "DOUBLE", "1.0"),
+            (text("2.5"), "DECIMAL_TEXT", "BIGINT", "3"),
+            (text("0.4"), "DECIMAL_TEXT", "BOOLEAN", "0"),
+            (text("Yes"), "TEXT", "BOOLEAN", "1"),
+            (text("2024-02-29"), "DATE_TEXT", "TIMESTAMP_TEXT", "'2024-02-29 00:00:00.000000'"),
+            (text("2024-02-29"), "TEXT", "DATE_TEXT", "'2024-02-29'"),
+            (
+                text("2024-02-29 23:59:59.500000+00:00"),
+                "TIMESTAMPTZ_TEXT",
+                "TIME_TEXT",
+                "'23:59:59.500000'",
+            ),
+            (text("1969-12-31 23:00:00.000000"), "TIMESTAMP_TEXT", "DATE_TEXT", "'1969-12-31'"),
+            (
+                text("00000000-0000-0001-0000-000000000002"),
+                "TEXT",
+                "UUID",
+                "x'00000000000000010000000000000002'",
+            ),
+            (Stored::Blob(&[0xab; 16]), "UUID", "TEXT", "'abababab-abab-abab-abab-abababababab'"),
+            (Stored::Blob(&[1, 255]), "BLOB", "TEXT", "'\\x01ff'"),
+            (text("\\x01ff"), "TEXT", "BLOB", "x'01ff'"),
+            (text("5"), "JSON_TEXT", "BIGINT", "5"),
+            (text(r#"[1, "2", null]"#), "JSON_TEXT", "INTEGER_ARRAY_TEXT", "'[1,2,null]'"),
+            (text("[1,2.5,true]"), "ARRAY_TEXT", "TEXT_ARRAY_TEXT", r#"'["1","2.5","true"]'"#),
+            (text("[1,2]"), "INTEGER_ARRAY_TEXT", "JSON_TEXT", "'[1,2]'"),
+            (Stored::Integer(5), "SOMETHING", "DECIMAL_TEXT", "'5'"),
+        ] {
+            assert_eq!(shown(stored, from, to), expected, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_converted_is_an_error() {
+        for (stored, from, to) in [
+            (Stored::Text("twelve"), "TEXT", "BIGINT"),
+            (Stored::Text("1.5"), "TEXT", "BIGINT"),
+            (Stored::Real(f64::INFINITY), "DOUBLE", "BIGINT"),
+            (Stored::Real(9.3e18), "DOUBLE", "BIGINT"),
+            (Stored::Text("NaN"), "DOUBLE", "BIGINT"),
+            (Stored::Text("NaN"), "DECIMAL_TEXT", "BIGINT"),
+            (Stored::Text("1 hour"), "INTERVAL_TEXT", "BIGINT"),
+            (Stored::Text("maybe"), "TEXT", "BOOLEAN"),
+            (Stored::Text("2024-02-30"), "TEXT", "DATE_TEXT"),
+            (Stored::Text("é".repeat(18).leak()), "TEXT", "UUID"),
+            (Stored::Text("{"), "TEXT", "JSON_TEXT"),
+            (Stored::Text(r#"{"a": 1}"#), "JSON_TEXT", "INTEGER_ARRAY_TEXT"),
+            (Stored::Text("[[1]]"), "JSON_TEXT", "INTEGER_ARRAY_TEXT"),
+            (Stored::Text(r#"["x"]"#), "TEXT_ARRAY_TEXT", "INTEGER_ARRAY_TEXT"),
+            (Stored::Integer(5), "BIGINT", "INTEGER_ARRAY_TEXT"),
+            (Stored::Integer(5), "BIGINT", "DATE_TEXT"),
+            (Stored::Integer(5), "BIGINT", "NOTHING"),
+            (Stored::Integer(5), "DATE_TEXT", "TEXT"),
+        ] {
+            let found = shown(stored, from, to);
+            assert!(found.starts_with('!'), "{from} to {to}: {found}");
+        }
+    }
+}
