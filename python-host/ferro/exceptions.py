@@ -317,7 +317,7 @@ class UnknownField(InvalidQuery, AttributeError):
     """
 
 
-class NotLoaded(InvalidQuery, AttributeError):
+class NotLoaded(InvalidQuery):
     """A relation was used as if it were loaded: `await` it, or `include` it in the query."""
 
 

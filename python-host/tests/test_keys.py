@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 import pydantic
@@ -100,3 +101,22 @@ async def test_the_key_of_a_relation_is_as_strict_as_its_model() -> None:
         Strict.model_validate_json('{"hall_id": "1"}')
     assert Strict.model_validate_json('{"hall_id": 1}').hall_id == 1  # type: ignore[attr-defined]
     assert (await Strict.create(hall=hall)).hall_id == hall.id  # type: ignore[attr-defined]
+
+
+class Level(enum.Enum):
+    LOW = "low"
+
+
+class Floor(ferro.Model, table="keys_floor"):
+    level: Level = ferro.Field(primary_key=True)
+
+
+class Room(ferro.Model, table="keys_room"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    floor: Relation[Floor | None] = ForeignKey()
+
+
+def test_the_schema_of_a_key_refers_to_what_it_has() -> None:
+    schema = Room.model_json_schema()
+    assert schema["$defs"]["Level"]["enum"] == ["low"]
+    assert {"$ref": "#/$defs/Level"} in schema["properties"]["floor_id"]["anyOf"]

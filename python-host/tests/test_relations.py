@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 import uuid
 from typing import Annotated, Any
@@ -521,6 +522,48 @@ class TestIncluding:
         assert await posts[1].author == ben
         posts = await Post.select().include(author=Author.where(name="Ada")).order_by("title")
         assert (await Post.create(title="c", author=posts[1].author)).author_id == ben.id  # type: ignore[attr-defined]
+
+    async def test_a_relation_that_is_not_loaded_is_the_row_that_it_leads_to(self) -> None:
+        ada = await Author.create(name="Ada")
+        ben = await Author.create(name="Ben")
+        for title, author in (("a", ada), ("b", ada), ("c", ben)):
+            await Post.create(title=title, author=author)
+        one, two, other = await Post.select().order_by("title")
+        assert one.author == ada == one.author
+        assert one.author == two.author != other.author
+        assert one.author != ben
+        assert one.author in [ben, ada]
+        assert one.author != None  # noqa: E711
+        assert len({one.author, two.author, other.author}) == 2
+        assert await copy.copy(one.author) == ada
+
+    async def test_a_row_that_is_created_at_the_end_of_a_relation_may_name_it(self) -> None:
+        ada = await Author.create(name="Ada")
+        post = await ada.posts.create(title="a", author_id=ada.id)
+        assert post.author_id == ada.id  # type: ignore[attr-defined]
+        with pytest.raises(ferro.InvalidQuery, match="gives the new row its `author_id`"):
+            await ada.posts.create(title="b", author_id=5)
+
+    def test_relations_of_what_is_not_validated_are_given_as_rows(self) -> None:
+        ada = Author(id=3, name="Ada")
+        post = Post.model_construct(title="a", author=ada)
+        assert post.author is ada
+        assert post.author_id == 3  # type: ignore[attr-defined]
+
+    async def test_what_is_not_loaded_is_no_default_of_another_model(self) -> None:
+        class Out(pydantic.BaseModel):
+            model_config = pydantic.ConfigDict(from_attributes=True)
+            name: str | None = None
+
+        class PostOut(pydantic.BaseModel):
+            model_config = pydantic.ConfigDict(from_attributes=True)
+            author: Out
+
+        await Post.create(title="a", author=await Author.create(name="Ada"))
+        with pytest.raises(pydantic.ValidationError, match="NotLoaded"):
+            PostOut.model_validate(await Post.get(title="a"))
+        loaded = await Post.select().include("author").one()
+        assert PostOut.model_validate(loaded).author.name == "Ada"
 
     async def test_pairs_of_many_rows_with_many_take_no_time_for_each_combination(self) -> None:
         author, number = await Author.create(name="Ada"), 6_000

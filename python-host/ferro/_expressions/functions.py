@@ -162,9 +162,11 @@ class Functions(Expression):
         return self._call_with("null-if", self._kind, other, column=self._column_with(None))
 
     def cast(self, to: Any) -> Value:
-        """The value as another type: an `int` as `float`, `Decimal` or `str`, a `Decimal` as `float`
-        or `str`, a `float` or a `bool` as `int`, a date as `datetime`, and a datetime as `date`,
-        `time` or the other kind of `datetime`.
+        """The value as another type.
+
+        An `int` as `float`, `Decimal` or `str`, a `Decimal` as `float` or `str`, a `float` or a
+        `bool` as `int`, a date as `datetime`, and a datetime as `date`, `time` or the other kind of
+        `datetime`.
 
         As in fields, `datetime` is an instant; `pydantic.NaiveDatetime` is one without time zone. A
         float becomes an integer towards zero, and null where it is too large for one.

@@ -18,7 +18,7 @@ from .._relations.relation import (
     Link,
     RelationAttribute,
 )
-from .._rows.copy import keep, keep_deep, know, known_of, with_values
+from .._rows.copy import constructed, keep, keep_deep, know, known_of, with_values
 from .._rows.write import (
     delete,
     gone,
@@ -316,6 +316,11 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         # A relation is awaited, whether its row is loaded or not.
         return self
         yield
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """An instance of values that are not validated; rows may be given for relations."""
+        return constructed(cls, values, partial(super().model_construct, _fields_set))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with the relations that are loaded: another object for the same row.

@@ -69,7 +69,27 @@ class Unloaded:
             return True
         raise self._error("so it is not known whether there is a row")
 
+    def __eq__(self, other: object) -> bool:
+        edge = self._edge
+        if isinstance(other, Unloaded):
+            if other._edge.target is not edge.target:
+                return NotImplemented
+            return self._known_key() == other._known_key()
+        if not isinstance(other, edge.target.model):
+            return False if other is None and edge.holds_key else NotImplemented
+        return self._known_key() == tuple(other.__dict__.get(it) for it in edge.target_fields)
+
+    def __hash__(self) -> int:
+        return hash(self._edge.target.name)
+
+    def _known_key(self) -> tuple[Any, ...]:
+        if self._edge.holds_key:
+            return own_key(self._row, self._edge)
+        raise self._error("so it is not known which row it is")
+
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         raise self._error(f"so it has no `{name}` yet")
 
     def _error(self, why: str) -> NotLoaded:

@@ -140,7 +140,13 @@ class RelatedRows(Select[M]):
         edge = self._edge
         if edge.through is None:
             keys = dict(zip(edge.target_fields, self._key(), strict=True))
-            row: M = await Connected(self._model, self._using).create(**values, **keys)
+            for name, key in keys.items():
+                if name in values and not _is_key(edge.target, name, values[name], key):
+                    raise InvalidQuery(
+                        f"`{edge}.create` gives the new row its `{name}`: leave it out, or give "
+                        "the same key"
+                    )
+            row: M = await Connected(self._model, self._using).create(**{**values, **keys})
         else:
             async with together(self._using) as block:
                 row = await Connected(self._model, block).create(**values)

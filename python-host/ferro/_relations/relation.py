@@ -405,7 +405,7 @@ class KeyOf:
         return core_schema.with_info_plain_validator_function(self.validate)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
-        return self._type().json_schema()
+        return handler(self._type().core_schema)
 
 
 def keyless(label: str, name: str) -> InvalidQuery:

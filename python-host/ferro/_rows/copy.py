@@ -45,6 +45,17 @@ def keep_deep(row: Model, copied: M, memo: dict[int, Any]) -> M:
     return copied
 
 
+def constructed(model: type[M], values: dict[str, Any], make: Callable[..., M]) -> M:
+    """An instance that is made of values, with the keys in place of rows for relations."""
+    values, rows = split_relations(model, values)
+    made = make(**values)
+    table = model.__ferro_table__
+    for name, found in rows.items():
+        assert table is not None, "only a model with a table has relations that are given"
+        remember(made, table.edge(name), found)
+    return made
+
+
 def with_values(table: Table, row: M, update: Mapping[str, Any], copy_of: Callable[..., M]) -> M:
     """A copy that is given some values, and rows for relations; with another key it is new."""
     values, rows = split_relations(table.model, dict(update))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._connections.transaction import Using, block, session
+from .._same import is_same
 from .._tables.table import Table
 from ..exceptions import DoesNotExist, InvalidQuery
 from .forced import fill
@@ -224,8 +225,7 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
 
 def is_known(table: Table, name: str, known: Any, value: Any) -> bool:
     """Whether a value of a field is what is known to be stored: of documents, that is a copy."""
-    # `1 == True == 1.0 == Decimal(1)`, and a database tells them apart.
-    if known is value or (type(known) is type(value) and known == value):
+    if is_same(known, value):
         return True
     shape = table.structures.get(name)
     return shape is not None and shape.is_of(known, value)

@@ -16,6 +16,7 @@ from typing import Any
 import pydantic
 from pydantic_core import PydanticSerializationError, SchemaSerializer, to_jsonable_python
 
+from .._same import is_same
 from ..exceptions import SchemaError, TypeMismatch
 
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})
@@ -115,12 +116,12 @@ class Structure:
         except TypeMismatch:
             # It was read, or kept, and cannot be written as it is.
             now = value
-        if now == document:
+        if is_same(now, document):
             return True
         with suppress(ValueError, TypeMismatch):
             read = self.decode(document)
             # What was stored may lack what a default fills in.
-            return bool(now == (read if now is value else self.encode(read)))
+            return is_same(now, read if now is value else self.encode(read))
         return False
 
     def encode(self, value: Any) -> Any:
