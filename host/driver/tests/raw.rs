@@ -177,6 +177,8 @@ async fn statements_may_have_statements_inside() {
         &[
             "CREATE FUNCTION f(n int8) RETURNS int8 LANGUAGE plpgsql AS $$ BEGIN RETURN n; END; $$",
             "DO $$ BEGIN INSERT INTO t VALUES (1, 'a'); INSERT INTO t VALUES (2, 'b'); END $$",
+            "CREATE TABLE other (n int8)",
+            "CREATE RULE forget AS ON INSERT TO other DO ALSO (DELETE FROM t WHERE n = 9; NOTIFY x)",
         ],
     )
     .await;
@@ -267,10 +269,12 @@ async fn the_number_of_changed_rows_is_that_of_statements_which_change_rows() {
             "CREATE TABLE other (n INTEGER)",
             "WITH x AS (SELECT 1) UPDATE t SET t = 'c'",
             "WITH x AS (SELECT n FROM t) SELECT replace('a', 'b', 'c') FROM x",
+            "WITH replace AS (SELECT n FROM t) SELECT * FROM replace",
+            "WITH merge(a) AS (SELECT n FROM t) SELECT (1) FROM merge",
             "DELETE FROM t WHERE n > 1",
         ] {
             changed.push(database.execute_raw(sql, vec![]).await.unwrap());
         }
-        assert_eq!(changed, [2, 0, 0, 2, 0, 1]);
+        assert_eq!(changed, [2, 0, 0, 2, 0, 0, 0, 1]);
     }
 }

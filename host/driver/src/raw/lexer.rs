@@ -83,7 +83,9 @@ impl<'a> Lexer<'a> {
             }
             if byte == b';' {
                 self.at += 1;
-                self.ended |= self.blocks == 0 && !self.first.is_empty();
+                // The statements of a rule of PostgreSQL stand in parentheses.
+                let within = self.blocks > 0 || (self.postgres && self.depth > 0);
+                self.ended |= !within && !self.first.is_empty();
                 continue;
             }
             if self.ended {
@@ -238,6 +240,7 @@ impl<'a> Lexer<'a> {
             self.second = word;
         }
         let leads = self.previous.is_empty() || self.first.eq_ignore_ascii_case("with");
+        let leads = leads && !((is("replace") || is("merge")) && self.names_rows());
         if leads && self.depth == 0 && self.changes.is_none() {
             self.changes = match () {
                 () if ["insert", "update", "delete", "replace", "merge"].into_iter().any(is) => {
@@ -254,6 +257,13 @@ impl<'a> Lexer<'a> {
         self.body(word);
         (self.last_but_one, self.previous) = (self.previous, word);
         Ok(())
+    }
+
+    /// Whether the word before this place is the name of a common table: `WITH replace AS (…)`.
+    fn names_rows(&self) -> bool {
+        let rest = self.sql[self.at..].trim_start();
+        let (word, _) = rest.split_at(rest.find(|it: char| !it.is_alphanumeric()).unwrap_or(0));
+        rest.starts_with('(') || word.eq_ignore_ascii_case("as")
     }
 
     /// Triggers of SQLite and functions of PostgreSQL may have statements inside.

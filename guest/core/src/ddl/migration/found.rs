@@ -184,6 +184,14 @@ impl Found {
         self.others.iter().any(|it| it.schema == schema && self.same_name(&it.name, &table.name))
     }
 
+    /// What tables and columns are called until a step of the migration is done, that get new names.
+    pub(super) fn formers(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().flat_map(|table| {
+            let columns = table.columns.iter().map(|it| &it.former);
+            columns.chain([&table.former]).filter_map(Option::as_deref)
+        })
+    }
+
     /// What creating a table needs: its name may be free only once another is renamed.
     pub(super) fn risk_of_name(&self, table: &Table) -> Risk {
         let schema = self.schema_of(table);

@@ -636,7 +636,7 @@ CREATE TABLE "ferro new person" (
   CONSTRAINT "adult" CHECK ("years" > 17)
 )
 -- table `person`: number on: Blocking, the table is written anew
-INSERT INTO sqlite_sequence (name, seq) SELECT 'ferro new person', seq FROM sqlite_sequence WHERE name = 'person'
+INSERT INTO sqlite_sequence (name, seq) SELECT 'ferro new person', seq FROM sqlite_sequence WHERE name = 'person' COLLATE NOCASE
 -- table `person`: copy the rows, which fails if there are any: a field without a default is new: Blocking, the table is written anew
 INSERT INTO "ferro new person" ("id", "name", "years", "note") SELECT "id", "name", "years", "note" FROM "person"
 -- table `person`: drop the former one: Blocking, the table is written anew
@@ -658,7 +658,7 @@ CREATE TABLE "ferro new person" (
   "note" TEXT
 )
 -- table `person`: number on: Destructive, no model has it, and it may be somebody else's
-INSERT INTO sqlite_sequence (name, seq) SELECT 'ferro new person', seq FROM sqlite_sequence WHERE name = 'person'
+INSERT INTO sqlite_sequence (name, seq) SELECT 'ferro new person', seq FROM sqlite_sequence WHERE name = 'person' COLLATE NOCASE
 -- table `person`: copy the rows, which fails if one breaks a rule: Destructive, no model has it, and it may be somebody else's
 INSERT INTO "ferro new person" ("id", "name", "years", "email", "note") SELECT "id", "name", "years", "email", "note" FROM "person"
 -- table `person`: drop the former one: Destructive, no model has it, and it may be somebody else's

@@ -35,6 +35,52 @@ async fn triggers_and_indexes_of_others_follow_a_table_that_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_trigger_of_a_table_that_is_made_anew_follows_the_names_of_other_tables() {
+    let word = |name: &str, fields: Vec<Field>| model(name, [vec![id()], fields].concat());
+    let before = models(vec![word("Log", vec![text("line")]), word("Note", vec![text("body")])]);
+    let column = models(vec![
+        word("Log", vec![renamed(text("entry"), "line")]),
+        word("Note", vec![Field { unique: true, ..text("body") }]),
+    ]);
+    let table = models(vec![
+        Model { renamed_from: Some("Log".into()), ..word("Journal", vec![text("line")]) },
+        word("Note", vec![Field { unique: true, ..text("body") }]),
+    ]);
+    for (after, count) in [
+        (column, "SELECT count(*) FROM log WHERE entry = 'x'"),
+        (table, "SELECT count(*) FROM journal WHERE line = 'x'"),
+    ] {
+        let world = World::new(before.clone(), &[]).await;
+        let [sqlite, _] = world.databases();
+        let trigger = "CREATE TRIGGER logs AFTER INSERT ON note BEGIN \
+                       INSERT INTO log (line) VALUES (new.body); END";
+        takes(sqlite, trigger).await;
+        evolve(&world, &after).await;
+        takes(sqlite, "INSERT INTO note (body) VALUES ('x')").await;
+        assert_eq!(rows(sqlite, count).await, [[Value::Integer(1)]]);
+    }
+}
+
+#[tokio::test]
+async fn rows_are_numbered_on_though_the_table_is_spelt_otherwise() {
+    let world = World::new(models(vec![]), &[]).await;
+    let [sqlite, _] = world.databases();
+    takes(
+        sqlite,
+        "CREATE TABLE Foo (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, n TEXT NOT NULL)",
+    )
+    .await;
+    takes(sqlite, "INSERT INTO Foo (n) VALUES ('1'), ('2')").await;
+    takes(sqlite, "DELETE FROM Foo WHERE n = '2'").await;
+    let after =
+        models(vec![model("Foo", vec![id(), Field { unique: true, ..field("n", number()) }])]);
+    migrate(sqlite, &after, Some(Risk::Destructive)).await;
+    assert_settled(sqlite, &after).await;
+    takes(sqlite, "INSERT INTO foo (n) VALUES (7)").await;
+    assert_eq!(rows(sqlite, "SELECT max(id) FROM foo").await, [[Value::Integer(3)]]);
+}
+
+#[tokio::test]
 async fn a_new_model_takes_the_name_that_another_had() {
     let with_key = |name: &str, renamed_from: Option<&str>| Model {
         renamed_from: renamed_from.map(Into::into),

@@ -78,7 +78,7 @@ impl Change<'_> {
             let text = |it: &str| Dialect::Sqlite.text(it);
             let sql = format!(
                 "INSERT INTO sqlite_sequence (name, seq) SELECT {}, seq FROM sqlite_sequence \
-                 WHERE name = {}",
+                 WHERE name = {} COLLATE NOCASE",
                 text(&new),
                 text(&found.name)
             );

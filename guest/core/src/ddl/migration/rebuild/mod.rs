@@ -139,11 +139,15 @@ impl<'a> Change<'a> {
     /// Whether the texts of triggers and indexes, which would have to be repeated, have names that
     /// are going to change: SQLite changes those, and is asked again.
     fn waits_for_names(&self) -> bool {
-        let Self { found, .. } = self;
+        let Self { found, database, .. } = self;
         let renamed = found.former.is_some() || found.columns.iter().any(|it| it.former.is_some());
         let repeats =
             !found.triggers.is_empty() || found.indexes.iter().any(|it| self.is_others(it));
-        renamed && repeats && self.is_made_anew()
+        let is_named = |former: &str| {
+            found.triggers.iter().any(|it| tokens::mentions(Dialect::Sqlite, it, former))
+        };
+        let repeats_others = || database.formers().any(is_named);
+        (renamed && repeats || repeats_others()) && self.is_made_anew()
     }
 
     /// The columns that no field has.
