@@ -87,17 +87,18 @@ const FIXED: [&str; 8] = [
 
 /// Tables that SQLite keeps or makes itself, which tell of all others.
 const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
-/// Functions that are called in the place of a table, and read their arguments only.
-const FUNCTIONS_AS_TABLES: [&str; 2] = ["json_each", "json_tree"];
+/// Functions of JSON that are called in the place of a table.
+const JSON_TABLES: [&str; 4] = ["json_each", "json_tree", "jsonb_each", "jsonb_tree"];
+/// What functions and operators of JSON begin with. A blob is JSON of SQLite's own to them, and they
+/// follow it, and the path that `json_set` is given, as deep as it goes: past the end of the stack.
+const JSON: [&str; 2] = ["json", "->"];
 /// What reaches beyond the database, tells how it was built or what others did on the connection, or
 /// takes time or memory that grows with the square of its arguments while nobody can stop it.
-const UNSAFE_FUNCTIONS: [&str; 9] = [
+const UNSAFE_FUNCTIONS: [&str; 7] = [
     "changes",
+    "ferro_converted",
     "fts3_tokenizer",
     "fts5_source_id",
-    "json_patch",
-    "json_pretty",
-    "jsonb_patch",
     "last_insert_rowid",
     "load_extension",
     "total_changes",
@@ -225,8 +226,9 @@ impl Fence {
     /// Whether fenced SQL text may do something on SQLite.
     pub(crate) fn allows(&self, action: Action<'_>) -> bool {
         let may = |table: &str, ask: fn(&TableRights, &str) -> bool, column: &str| {
-            let is_own = OWN.iter().any(|it| begins_with(table, it));
-            match self.tables.as_ref().filter(|_| !FUNCTIONS_AS_TABLES.contains(&table)) {
+            let is_own = OWN.iter().any(|it| begins_with(table, it))
+                || JSON_TABLES.iter().any(|it| it.eq_ignore_ascii_case(table));
+            match &self.tables {
                 None => !is_own,
                 Some(tables) => {
                     let granted = tables.iter().find(|(it, _)| it.eq_ignore_ascii_case(table));
@@ -239,6 +241,7 @@ impl Fence {
             Action::Read(table, column) => may(table, TableRights::may_read, column),
             Action::Call(function) => {
                 !begins_with(function, OWN_FUNCTIONS)
+                    && !JSON.iter().any(|it| begins_with(function, it))
                     && !UNSAFE_FUNCTIONS.iter().any(|it| it.eq_ignore_ascii_case(function))
             }
             Action::Other => false,

@@ -118,6 +118,12 @@ impl Compiler<'_> {
         self.sql.push(if_null);
         match name {
             Some(name) => self.cast_as(list, &format!("{name}[]"))?,
+            // A column may hold a blob, which is not to be taken for JSON.
+            None if !self.dialect.features().arrays
+                && !matches!(self.node(list), Node::Parameter(_)) =>
+            {
+                self.cast_as(list, self.dialect.cast_type(ScalarType::Text))?;
+            }
             None => self.expression(list)?,
         }
         self.sql.push(no_list);

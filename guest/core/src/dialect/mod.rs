@@ -262,15 +262,17 @@ impl Spelling for Dialect {
             (Self::Sqlite, B::EndsWith) => "substr({0}, length({0}) - length({1}) + 1) = {1}",
             (Self::Postgres, B::ArrayContains | B::JsonContains) => "{0} @> {1}",
             (Self::Postgres, B::ArrayOverlaps) => "{0} && {1}",
-            // A null among the elements is like no other.
+            // A null among the elements is like no other. Another model may have put a blob into the
+            // column, which SQLite would take for JSON of its own, however deep.
             (Self::Sqlite, B::ArrayContains) => {
                 "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN NOT EXISTS (SELECT value FROM \
-                 json_each({1}) EXCEPT SELECT value FROM json_each({0}) WHERE value IS NOT NULL) END"
+                 json_each(CAST({1} AS TEXT)) EXCEPT SELECT value FROM json_each(CAST({0} AS TEXT)) \
+                 WHERE value IS NOT NULL) END"
             }
             (Self::Sqlite, B::ArrayOverlaps) => {
                 "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN EXISTS (SELECT value FROM \
-                 json_each({0}) INTERSECT SELECT value FROM json_each({1}) WHERE value IS NOT NULL) \
-                 END"
+                 json_each(CAST({0} AS TEXT)) INTERSECT SELECT value FROM json_each(CAST({1} AS TEXT)) \
+                 WHERE value IS NOT NULL) END"
             }
             _ => return None,
         })
@@ -305,7 +307,8 @@ impl Spelling for Dialect {
         };
         let path: String = steps.iter().map(step).collect();
         match self {
-            Self::Sqlite => ("", format!(" -> {}", self.text(&format!("${path}")))),
+            // A blob would be taken for JSON of SQLite's own, which may be deeper than the stack.
+            Self::Sqlite => ("CAST(", format!(" AS TEXT) -> {}", self.text(&format!("${path}")))),
             // To its arrow a value alone is an array of one.
             Self::Postgres if steps.iter().any(|it| is_position(it)) => {
                 let path = self.text(&format!("strict ${path}"));

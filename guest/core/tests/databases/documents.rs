@@ -243,3 +243,41 @@ async fn a_value_that_is_looked_for_among_nulls_may_be_null_and_is_sorted_last()
     assert_eq!(sorted(&authors, "Author", ascending(found[1])).await, [1, 4, 2, 3, 5]);
     assert_eq!(sorted(&authors, "Author", descending(found[1])).await, [1, 4, 2, 3, 5]);
 }
+
+/// JSON of SQLite's own, as deep as a blob is long: its functions follow it past the end of the stack.
+fn nested_blob(depth: usize) -> Vec<u8> {
+    let mut blob = vec![0x0b];
+    for _ in 0..depth {
+        let size = u32::try_from(blob.len()).unwrap();
+        // An array whose size has four bytes.
+        let mut header = vec![0xdb];
+        header.extend(size.to_be_bytes());
+        header.append(&mut blob);
+        blob = header;
+    }
+    blob
+}
+
+#[tokio::test]
+async fn t9_a_blob_that_another_model_put_into_a_document_is_no_json() {
+    let world = users(&[("a", "{}", &[])]).await;
+    let blob = Value::Blob(nested_blob(30_000));
+    let sql = "UPDATE user SET profile = ?1, tags = ?1";
+    world.databases()[0].execute_raw(sql, vec![blob]).await.unwrap();
+    let mut nodes = Nodes::default();
+    let (profile, tags, name) = (nodes.field("profile"), nodes.field("tags"), nodes.field("name"));
+    let [part, whole] = [vec!["a".to_owned()], vec![]]
+        .map(|steps| nodes.add(Node::Json(JsonPath { document: profile, steps, kind: S::Text })));
+    let wanted = nodes.list(0, S::Text);
+    let contains = nodes.binary(tags, B::ArrayContains, wanted);
+    let overlaps = nodes.binary(tags, B::ArrayOverlaps, wanted);
+    let is_in = nodes.binary(name, B::InList, tags);
+    let wanted = [list(&[Some("a")])];
+    for (listed, values) in
+        [(part, &[][..]), (whole, &[]), (contains, &wanted), (overlaps, &wanted), (is_in, &[])]
+    {
+        let query = nodes.clone().select(Select { projection: outputs(&[listed]), ..all("User") });
+        let [outcome, _] = world.outcomes(&query, values, None, &[]).await;
+        assert!(outcome.is_err(), "{outcome:?}");
+    }
+}

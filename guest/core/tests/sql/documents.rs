@@ -22,23 +22,23 @@ fn part(steps: &[&str], kind: S) -> String {
 #[test]
 fn parts_of_documents_are_read_as_a_type() {
     insta::assert_snapshot!(part(&["a", "0", "it's"], S::Json), @r##"
-sqlite: SELECT "t0"."profile" -> '$."a"[0]."it''s"' FROM "user" AS "t0"
+sqlite: SELECT CAST("t0"."profile" AS TEXT) -> '$."a"[0]."it''s"' FROM "user" AS "t0"
 postgres: SELECT jsonb_path_query_first("t0"."profile", 'strict $."a"[0]."it''s"', silent => TRUE) FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&["a"], S::Text), @r##"
-sqlite: SELECT CASE json_type("t0"."profile" -> '$."a"') WHEN 'text' THEN "t0"."profile" -> '$."a"' ->> '$' END FROM "user" AS "t0"
+sqlite: SELECT CASE json_type(CAST("t0"."profile" AS TEXT) -> '$."a"') WHEN 'text' THEN CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' END FROM "user" AS "t0"
 postgres: SELECT CASE jsonb_typeof("t0"."profile" -> 'a') WHEN 'string' THEN "t0"."profile" -> 'a' #>> '{}' END FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&["a"], S::Boolean), @r##"
-sqlite: SELECT CASE json_type("t0"."profile" -> '$."a"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END FROM "user" AS "t0"
+sqlite: SELECT CASE json_type(CAST("t0"."profile" AS TEXT) -> '$."a"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END FROM "user" AS "t0"
 postgres: SELECT CASE jsonb_typeof("t0"."profile" -> 'a') WHEN 'boolean' THEN CAST("t0"."profile" -> 'a' AS boolean) END FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&["a"], S::Integer), @r##"
-sqlite: SELECT CASE WHEN json_type("t0"."profile" -> '$."a"') IN ('integer', 'real') AND "t0"."profile" -> '$."a"' ->> '$' = CAST("t0"."profile" -> '$."a"' ->> '$' AS INTEGER) THEN CAST("t0"."profile" -> '$."a"' ->> '$' AS INTEGER) END FROM "user" AS "t0"
+sqlite: SELECT CASE WHEN json_type(CAST("t0"."profile" AS TEXT) -> '$."a"') IN ('integer', 'real') AND CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' = CAST(CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' AS INTEGER) THEN CAST(CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' AS INTEGER) END FROM "user" AS "t0"
 postgres: SELECT CASE jsonb_typeof("t0"."profile" -> 'a') WHEN 'number' THEN CASE WHEN CAST("t0"."profile" -> 'a' AS numeric) BETWEEN -9223372036854775808 AND 9223372036854775807 AND CAST("t0"."profile" -> 'a' AS numeric) = trunc(CAST("t0"."profile" -> 'a' AS numeric)) THEN CAST("t0"."profile" -> 'a' AS bigint) END END FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&[], S::Float), @r##"
-sqlite: SELECT CASE WHEN json_type("t0"."profile" -> '$') IN ('integer', 'real') AND "t0"."profile" -> '$' ->> '$' BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST("t0"."profile" -> '$' ->> '$' AS REAL) END FROM "user" AS "t0"
+sqlite: SELECT CASE WHEN json_type(CAST("t0"."profile" AS TEXT) -> '$') IN ('integer', 'real') AND CAST("t0"."profile" AS TEXT) -> '$' ->> '$' BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST(CAST("t0"."profile" AS TEXT) -> '$' ->> '$' AS REAL) END FROM "user" AS "t0"
 postgres: SELECT CASE jsonb_typeof("t0"."profile") WHEN 'number' THEN CASE WHEN abs(CAST("t0"."profile" AS numeric)) < 4.9e-324 THEN 0 WHEN abs(CAST("t0"."profile" AS numeric)) <= 1.7976931348623157e308 THEN CAST("t0"."profile" AS double precision) END END FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&["a"], S::Decimal), @r##"
@@ -75,13 +75,13 @@ fn documents_and_arrays_are_compared_and_searched() {
         plan(&nodes.select(Select { filter: Some(filter), ..ids() }))
     };
     insta::assert_snapshot!(compared("tags", B::ArrayContains, S::Text, true), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE CASE WHEN "t0"."tags" IS NOT NULL AND ?1 IS NOT NULL THEN NOT EXISTS (SELECT value FROM json_each(?1) EXCEPT SELECT value FROM json_each("t0"."tags") WHERE value IS NOT NULL) END
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE CASE WHEN "t0"."tags" IS NOT NULL AND ?1 IS NOT NULL THEN NOT EXISTS (SELECT value FROM json_each(CAST(?1 AS TEXT)) EXCEPT SELECT value FROM json_each(CAST("t0"."tags" AS TEXT)) WHERE value IS NOT NULL) END
   parameter 0 Text[]
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tags" @> $1
   parameter 0 Text[]
 "##);
     insta::assert_snapshot!(compared("tags", B::ArrayOverlaps, S::Text, true), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE CASE WHEN "t0"."tags" IS NOT NULL AND ?1 IS NOT NULL THEN EXISTS (SELECT value FROM json_each("t0"."tags") INTERSECT SELECT value FROM json_each(?1) WHERE value IS NOT NULL) END
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE CASE WHEN "t0"."tags" IS NOT NULL AND ?1 IS NOT NULL THEN EXISTS (SELECT value FROM json_each(CAST("t0"."tags" AS TEXT)) INTERSECT SELECT value FROM json_each(CAST(?1 AS TEXT)) WHERE value IS NOT NULL) END
   parameter 0 Text[]
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tags" && $1
   parameter 0 Text[]

@@ -347,7 +347,7 @@ postgres: "t0"."balance" = ANY($1)
         let (value, list) = (it.parameter(0, ScalarType::Text), it.field("tags"));
         it.binary(value, B::InList, list)
     }), @r##"
-sqlite: ?1 IN (SELECT value FROM json_each("t0"."tags"))
+sqlite: ?1 IN (SELECT value FROM json_each(CAST("t0"."tags" AS TEXT)))
 postgres: $1 = ANY("t0"."tags")
 "##);
 }

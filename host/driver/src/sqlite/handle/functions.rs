@@ -44,13 +44,14 @@ pub(super) fn is_opaque(sql: &str) -> bool {
 pub(super) type Function =
     unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value);
 
-const FUNCTIONS: [(&CStr, c_int, Function); 6] = [
+const FUNCTIONS: [(&CStr, c_int, Function); 7] = [
     (c"instr", 2, instr),
     (c"length", 1, length),
     (c"ltrim", 2, trim_start),
     (c"replace", 3, replace),
     (c"rtrim", 2, trim_end),
     (c"trim", 2, trim),
+    (c"unhex", 2, unhex),
 ];
 
 /// Puts these functions in the place of SQLite's own, on a connection that is open and not used
@@ -315,6 +316,38 @@ unsafe extern "C" fn replace(
     call.give_text(&replaced);
 }
 
+/// The bytes that the hexadecimal digits of the first argument stand for, between whose pairs there
+/// may be characters of the second one; null where there is anything else.
+unsafe extern "C" fn unhex(
+    context: *mut ffi::sqlite3_context,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) {
+    // SAFETY: SQLite calls this.
+    let call = unsafe { Call::new(context, count, values) };
+    let (Some(text), Some(ignored)) = (call.bytes(0), call.bytes(1)) else { return };
+    let (mut rest, ignored) = (until_nul(text), characters_of(ignored));
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(rest.len() / 2).is_err() {
+        return call.give_no_memory();
+    }
+    let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());
+    while let Some(first) = rest.first() {
+        if let Some(high) = digit(*first) {
+            let Some(low) = rest.get(1).copied().and_then(digit) else { return };
+            bytes.push(high << 4 | low);
+            rest = &rest[2..];
+        } else {
+            let (character, after) = rest.split_at(first_character(rest));
+            if !ignored.contains(character) {
+                return;
+            }
+            rest = after;
+        }
+    }
+    call.give(Stored::Blob(&bytes));
+}
+
 unsafe extern "C" fn trim(
     context: *mut ffi::sqlite3_context,
     count: c_int,
@@ -344,14 +377,8 @@ unsafe extern "C" fn trim_end(
 
 /// The first argument without the characters of the second one at its ends.
 fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
-    let (Some(mut text), Some(mut unwanted)) = (call.bytes(0), call.bytes(1)) else { return };
-    let mut characters = HashSet::new();
-    // To SQLite the characters end at a NUL.
-    while !matches!(unwanted, [] | [0, ..]) {
-        let (first, rest) = unwanted.split_at(first_character(unwanted));
-        characters.insert(first);
-        unwanted = rest;
-    }
+    let (Some(mut text), Some(unwanted)) = (call.bytes(0), call.bytes(1)) else { return };
+    let characters = characters_of(unwanted);
     while start && !text.is_empty() {
         let (first, rest) = text.split_at(first_character(text));
         if !characters.contains(first) {
@@ -367,6 +394,23 @@ fn trim_ends(call: &Call<'_>, start: bool, end: bool) {
         text = rest;
     }
     call.give_text(text);
+}
+
+/// The characters of a text, which to SQLite end at a NUL.
+fn characters_of(text: &[u8]) -> HashSet<&[u8]> {
+    let mut rest = until_nul(text);
+    let mut found = HashSet::new();
+    while !rest.is_empty() {
+        let (first, after) = rest.split_at(first_character(rest));
+        found.insert(first);
+        rest = after;
+    }
+    found
+}
+
+/// A text up to its first NUL.
+pub(super) fn until_nul(text: &[u8]) -> &[u8] {
+    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
 /// How many characters a text has.

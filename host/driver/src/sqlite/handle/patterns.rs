@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use libsqlite3_sys as ffi;
 
-use super::functions::{self, Call, Function};
+use super::functions::{self, Call, Function, until_nul};
 use super::memory;
 
 const FUNCTIONS: [(&CStr, c_int, Function); 3] =
@@ -213,9 +213,4 @@ fn next(text: &[u8]) -> (&[u8], &[u8]) {
 fn decoded(character: &[u8]) -> char {
     let character = std::str::from_utf8(character).ok().and_then(|it| it.chars().next());
     character.unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-/// To these functions a text ends at a NUL.
-fn until_nul(text: &[u8]) -> &[u8] {
-    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
