@@ -107,7 +107,8 @@ fn without_enums(mut object: Bound<'_, PyAny>) -> Result<Bound<'_, PyAny>, Error
     Err(mismatch("an enum that stands for a value", &object))
 }
 
-/// A list is an array of what its first element is; of texts if there is none.
+/// A list is an array of what its first element is, of texts if there is none, and a document if that
+/// is a dict or a list.
 fn guess_array(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     let items = object.try_iter().map_err(|error| unreadable(object.py(), &error))?;
     let mut kind = ScalarType::Text;
@@ -118,7 +119,10 @@ fn guess_array(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
             break;
         }
     }
-    to_array(object, kind).map(Value::Array)
+    match kind {
+        ScalarType::Json => to_scalar(object, kind),
+        kind => to_array(object, kind).map(Value::Array),
+    }
 }
 
 fn kind_of(object: &Bound<'_, PyAny>) -> Option<ScalarType> {

@@ -85,6 +85,7 @@ async def test_values_have_the_type_of_the_object(dialect: str) -> None:
         ("timestamptz", datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc)),
         ("interval", datetime.timedelta(days=2, seconds=3)),
         ("jsonb", {"a": [1, None]}),
+        ("jsonb", [{"a": 1}, None, 2]),
         ("bigint[]", [1, 2]),
         ("text[]", ["a", None]),
         ("text", None),

@@ -534,7 +534,9 @@ class TestIncluding:
         assert one.author != ben
         assert one.author in [ben, ada]
         assert one.author != None  # noqa: E711
-        assert len({one.author, two.author, other.author}) == 2
+        loaded = await asyncio.gather(one.author, two.author, other.author)
+        assert loaded == [ada, ada, ben]
+        assert two.author is loaded[1]
         assert await copy.copy(one.author) == ada
 
     async def test_a_row_that_is_created_at_the_end_of_a_relation_may_name_it(self) -> None:

@@ -217,3 +217,18 @@ async def test_the_statement_of_a_query_under_a_scope_is_not_shown() -> None:
                 result = show()
                 await result  # type: ignore[misc]
     assert File.select().sql()[1] == ()
+
+
+async def test_t4_rows_of_another_tenant_are_in_the_way_of_all_rows_of_an_upsert() -> None:
+    await files(1, 2)
+    (own,) = await File.where(tenant=1)
+    (other,) = await File.where(tenant=2)
+    with ferro.scope(tenant(1)):
+        rows = [
+            File(id=own.id, tenant=1, name="new", folder_id=own.folder_id),  # type: ignore[call-arg, attr-defined]
+            File(id=other.id, tenant=1, name="new", folder_id=own.folder_id),  # type: ignore[call-arg, attr-defined]
+        ]
+        with pytest.raises(ferro.UniqueViolation, match="is taken by a row that does not match"):
+            await File.bulk_upsert(rows, conflict="id")
+        assert await File.bulk_upsert(rows[:1], conflict="id") == 1
+    assert {it.id: it.name for it in await File.all()} == {own.id: "new", other.id: "file of 2"}

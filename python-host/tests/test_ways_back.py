@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pydantic
 import pytest
 
@@ -89,3 +91,17 @@ async def test_a_row_and_a_key_that_is_not_its_own_are_not_given_together() -> N
     with pytest.raises(pydantic.ValidationError, match="is None, and `employee_id` is a key"):
         Desk.model_validate({"employee": None, "employee_id": ada.id})
     assert Desk.model_validate({"employee": None, "employee_id": None}) == Desk()
+
+
+async def test_ways_back_that_are_not_loaded_are_awaited_together_and_not_compared() -> None:
+    ada = await Employee.create(name="Ada")
+    await Employee.create(name="Ben")
+    await Desk.create(employee=ada)
+    found = await Employee.select().order_by("name")
+    with pytest.raises(ferro.NotLoaded, match="so it is not known whether there is a row"):
+        assert found[0].desk == None  # noqa: E711
+    with pytest.raises(ferro.NotLoaded, match="so it is not known which row it is"):
+        assert found[0].desk == found[1].desk
+    one, none = await asyncio.gather(found[0].desk, found[1].desk)
+    assert one == found[0].desk
+    assert none is None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._argument import check
+from .._connections.scope import current_scope
 from .._connections.transaction import Using, together
 from .._queries.select import Condition, Select
 from .._rows.bulk import insert_many, update_many
@@ -162,7 +163,14 @@ class Connected(Generic[M]):
         all_rows = self._checked("bulk_upsert", rows)
         target = conflict_of(self._table, conflict, update, self._table.names)
         check_distinct(self._table, all_rows, target[0])
-        return await insert_many(self._table, all_rows, self._using, target)
+        if current_scope() is None or not target[1]:
+            return await insert_many(self._table, all_rows, self._using, target)
+        async with together(self._using) as block:
+            count = await insert_many(self._table, all_rows, block, target)
+            if count != len(all_rows):
+                # A row of another tenant is neither updated nor told of.
+                raise taken(self._table, target[0])
+        return count
 
     async def get_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any

@@ -75,12 +75,15 @@ class Unloaded:
             if other._edge.target is not edge.target:
                 return NotImplemented
             return self._known_key() == other._known_key()
+        if other is None:
+            return not self
         if not isinstance(other, edge.target.model):
-            return False if other is None and edge.holds_key else NotImplemented
+            return NotImplemented
         return self._known_key() == tuple(other.__dict__.get(it) for it in edge.target_fields)
 
     def __hash__(self) -> int:
-        return hash(self._edge.target.name)
+        # `asyncio.gather` awaits once what is the same, and each of these loads a row of its own.
+        return id(self)
 
     def _known_key(self) -> tuple[Any, ...]:
         if self._edge.holds_key:
