@@ -198,7 +198,10 @@ impl RowCursor {
         spawn_in(py, &self.turns, async move {
             let mut cursor = cursor.lock().await;
             let Some(open) = cursor.as_mut() else {
-                return Err(Error::new(ErrorKind::InvalidQuery, "this cursor is closed"));
+                return Err(Error::new(
+                    ErrorKind::InvalidQuery,
+                    "this stream is closed: its transaction has ended",
+                ));
             };
             let columns = open.columns().to_vec();
             let batch = open.next(max_rows).await?;

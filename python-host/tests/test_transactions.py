@@ -636,3 +636,20 @@ async def test_a_thread_that_has_the_context_of_a_transaction_can_look_at_querie
     async with ferro.transaction():
         text = await asyncio.to_thread(lambda: User.where(age=1).sql()[0])
     assert "WHERE" in text
+
+
+async def test_y3_an_error_ends_a_transaction_though_a_stream_of_it_is_kept() -> None:
+    ada = await User.create(name="Ada", email="a@x.org")
+    await User.bulk_create([User(name=f"{it}") for it in range(50)])
+    kept: list[Any] = []
+    with pytest.raises(Undo):
+        async with ferro.transaction():
+            await User.where(id=ada.id).update(age=5)
+            kept.append(User.select().stream(batch=3))
+            async for _ in kept[0]:
+                raise Undo
+    assert await asyncio.wait_for(User.where(id=ada.id).update(age=6), 5) == 1
+    assert ferro.pool_stats().acquired == 0
+    with pytest.raises(ferro.InvalidQuery, match="this stream is closed: its transaction has"):
+        async for _ in kept[0]:
+            pass

@@ -53,6 +53,9 @@ impl Rules {
 
 /// The longest text of a stranger, in bytes: as long as what the core writes.
 const LONGEST: usize = 256 << 10;
+/// How many parentheses a stranger's statement has inside of each other: SQLite follows them with its
+/// stack, which has no other bound.
+const DEEPEST: usize = 200;
 
 /// Statements that would leave the connection in a state that nobody keeps track of.
 const REFUSED: [(&[&str], &str); 5] = [
@@ -94,6 +97,10 @@ pub(crate) fn translate<'a>(
         return Err(invalid("the statement is empty"));
     }
     check(&lexer, dialect, rules)?;
+    if rules.source == RawSql::Fenced && lexer.deepest > DEEPEST {
+        let message = format!("more than {DEEPEST} parentheses stand inside of each other");
+        return Err(Error::new(ErrorKind::LimitExceeded, message));
+    }
     let (changes, replaces) = (lexer.changes == Some(true), lexer.replaces);
     let lasts = match dialect {
         // Any function may change a setting, or take a lock that outlives the transaction.

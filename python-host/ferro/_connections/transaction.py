@@ -45,6 +45,8 @@ class Transaction:
         """That of the models that the session knows."""
         self._label: str | None = None
         self._scope: Scope | None = None
+        self.cursors: set[_native.RowCursor] = set()
+        """Those of streams that are read in it."""
         self.memory = Memory()
         """What was known of the rows that are written in it, before."""
 
@@ -130,8 +132,10 @@ class Transaction:
                 await session.commit()
                 committed = True
             else:
+                self._close_cursors()
                 await _undo(session)
         finally:
+            self._close_cursors()
             # Undoes what neither of them ended: they were cancelled, or refused.
             session.close()
             if not committed:
@@ -140,6 +144,14 @@ class Transaction:
             elif self._parent is not None:
                 self._parent.memory.add(self.memory)
             self.memory.clear()
+
+    def _close_cursors(self) -> None:
+        """Let go of what a stream has not read, which would keep the transaction from its end.
+
+        Somebody may still have the stream, as the traceback of the error that ends the block does.
+        """
+        for cursor in self.cursors:
+            cursor.close()
 
 
 _blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._session is not None)

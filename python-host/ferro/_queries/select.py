@@ -341,7 +341,10 @@ class Select(Unasked, Generic[T]):
         prepared, values = query._prepared("select")
         label, runner = session(self._using)
         loader = None if query._outputs is not None else self._table.loader
+        inside = block(self._using)
         cursor = await runner.open(prepared, values, loader)
+        cursors = set() if inside is None else inside.cursors
+        cursors.add(cursor)
         owner = (asyncio.current_task(), label)
         engine.streams[owner] += 1
         try:
@@ -350,6 +353,7 @@ class Select(Unasked, Generic[T]):
                     yield row
         finally:
             cursor.close()
+            cursors.discard(cursor)
             engine.streams[owner] -= 1
             if engine.streams[owner] <= 0:
                 del engine.streams[owner]

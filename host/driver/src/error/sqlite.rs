@@ -58,6 +58,8 @@ fn kind_of_message(message: &str) -> ErrorKind {
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     if has_any(&["integer overflow", "numeric field overflow"]) {
         ErrorKind::ValueOutOfRange
+    } else if message.contains("not authorized") {
+        ErrorKind::Denied
     } else if message.contains("` cannot become a `") {
         ErrorKind::TypeMismatch
     } else if message.contains("a stored decimal is none") {

@@ -48,6 +48,8 @@ pub(super) struct Lexer<'a> {
     behind: usize,
     /// Open parentheses.
     depth: usize,
+    /// The most that were open at once.
+    pub(super) deepest: usize,
     /// A statement whose body has semicolons of its own may follow.
     may_have_body: bool,
     /// Blocks open in such a body.
@@ -70,6 +72,7 @@ impl<'a> Lexer<'a> {
             replaces: false,
             behind: 0,
             depth: 0,
+            deepest: 0,
             may_have_body: false,
             blocks: 0,
             ended: false,
@@ -113,7 +116,10 @@ impl<'a> Lexer<'a> {
 
     fn symbol(&mut self, byte: u8) {
         match byte {
-            b'(' => self.depth += 1,
+            b'(' => {
+                self.depth += 1;
+                self.deepest = self.deepest.max(self.depth);
+            }
             b')' => self.depth = self.depth.saturating_sub(1),
             _ => {}
         }
