@@ -83,6 +83,13 @@ async def test_the_key_of_a_row_can_be_among_what_is_updated() -> None:
     assert [it.name for it in await Renamed.select()] == ["b"]
     same, new = await Renamed.update_or_create({"name": "b", "age": 3}, name="b")
     assert (same.name, same.age, new) == ("b", 3, False)
+    async with ferro.session():
+        known = await Renamed.get("b")
+        moved, _ = await Renamed.update_or_create({"name": "c"}, name="b")
+        assert known is moved is await Renamed.get("c")
+        moved.age = 4
+        await moved.save()
+    assert [(it.name, it.age) for it in await Renamed.select()] == [("c", 4)]
 
 
 async def test_fields_may_be_called_as_the_arguments_of_methods() -> None:

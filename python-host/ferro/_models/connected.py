@@ -20,7 +20,7 @@ from .._rows.conflict import (
     validated_values,
 )
 from .._rows.forced import completed, forced_values
-from .._rows.write import changed_fields, gone, insert, insert_or, stored_row
+from .._rows.write import become, changed_fields, gone, insert, insert_or, stored_row
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
 
@@ -199,11 +199,13 @@ class Connected(Generic[M]):
                 key, _ = stored_row(self._table, row)
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 if await here.where(**equal).update(**defaults):
-                    moved = {name: defaults[name] for name in equal if name in defaults}
-                    if validated_values(self._table, moved) != {it: equal[it] for it in moved}:
-                        return await here.get(**{**equal, **moved}), False
                     block.memory.note(self._table, [row])
-                    await row.refresh(using=block)
+                    moved = {name: defaults[name] for name in equal if name in defaults}
+                    now = {**equal, **validated_values(self._table, moved)}
+                    if now == equal:
+                        await row.refresh(using=block)
+                    else:
+                        become(self._table, row, await here.get(**now), block)
                     return row, False
             raise gone(self._table)
 

@@ -118,6 +118,12 @@ def store(
     table.loader.store(list(rows), list(known))
 
 
+def become(table: Table, row: Model, other: Model, using: Using) -> None:
+    """Have an object be the row that another one was read as, whose key it has now."""
+    vars(row).update(vars(other))
+    store(table, [row], [loaded(other) or ()], using)
+
+
 def changed_fields(table: Table, row: Model) -> tuple[str, ...]:
     """The fields that differ from what is stored."""
     before = (loaded(row) or ())[1:] or (None,) * len(table.names)
