@@ -25,8 +25,10 @@ pub(crate) enum Stage {
     Usage,
     /// The plugin is being loaded.
     Load,
-    /// A database is being connected, or its tables made.
+    /// A database is being connected.
     Connect,
+    /// Its tables are being made.
+    Tables,
     /// The plugin is being called.
     Call,
     /// The plugin has answered with an error of its own.
@@ -88,13 +90,13 @@ impl Failure {
             Stage::Load => 3,
             Stage::Connect => 4,
             Stage::Answer => 5,
-            Stage::Call => match self.error.kind {
+            Stage::Call | Stage::Tables => match self.error.kind {
                 ErrorKind::ConnectionFailed
                 | ErrorKind::AuthenticationFailed
                 | ErrorKind::DatabaseMissing
                 | ErrorKind::TlsFailed => 4,
                 // The call itself was refused; what a query is denied is in the plugin's answer.
-                ErrorKind::Denied => 3,
+                ErrorKind::Denied if self.stage == Stage::Call => 3,
                 ErrorKind::LimitExceeded | ErrorKind::Timeout | ErrorKind::Busy => 6,
                 _ => 5,
             },

@@ -44,7 +44,7 @@ impl Migrate {
         });
         let migration = host.migrate(&plugin, &connection.label, risk).await;
         host.databases().disconnect_all().await;
-        let migration = migration.map_err(|error| Failure::new(Stage::Connect, error))?;
+        let migration = migration.map_err(|error| Failure::new(Stage::Tables, error))?;
         print(&migration.script())?;
         Ok(ExitCode::SUCCESS)
     }

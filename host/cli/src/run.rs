@@ -92,7 +92,7 @@ impl Run {
         }
         if let Some(label) = &self.create_tables {
             let created = host.create_tables(&plugin, label).await;
-            created.map_err(|error| Failure::new(Stage::Connect, error))?;
+            created.map_err(|error| Failure::new(Stage::Tables, error))?;
         }
         let Some((export, arguments)) = call else { return Ok(ExitCode::SUCCESS) };
         let outcome = plugin.call(tenant, export, &arguments).await;

@@ -25,14 +25,20 @@ pub(crate) fn from_file(argument: &str) -> Result<Tenant, Failure> {
     };
     found.ok_or_else(|| {
         let names: Vec<_> = tenants.keys().map(|name| format!("`{name}`")).collect();
-        refused(format!("has {}: choose one with `{file}#NAME`", names.join(", ")))
+        match names.is_empty() {
+            true => refused("has no tenant".to_owned()),
+            false => refused(format!("has {}: choose one with `{file}#NAME`", names.join(", "))),
+        }
     })
 }
 
 fn read(file: &str, text: &str) -> Result<TenantFile, String> {
     match Path::new(file).extension().is_some_and(|extension| extension == "json") {
         true => serde_json::from_str(text).map_err(|error| error.to_string()),
-        false => toml::from_str(text).map_err(|error| error.message().to_owned()),
+        false => toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|it| text.get(..it.start)).unwrap_or_default();
+            format!("{} at line {}", error.message(), before.matches('\n').count() + 1)
+        }),
     }
 }
 

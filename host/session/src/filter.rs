@@ -7,6 +7,8 @@ use ferro_wit::schema::{ColumnType, Comparison, EnumType};
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::unique::Unique;
+
 /// A condition on every row that a tenant sees or leaves behind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
@@ -130,7 +132,8 @@ fn array(values: Vec<Value>) -> Result<Value, String> {
 /// Filters as a file has them: `{column: value, column: [values], column: {comparison: value}}`.
 pub(crate) fn read_filters<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Filter>, D::Error> {
     let mut filters = Vec::new();
-    for (column, condition) in BTreeMap::<String, Condition>::deserialize(from)? {
+    let Unique(conditions) = Unique::<Condition>::deserialize(from)?;
+    for (column, condition) in conditions {
         let tests = match condition {
             Condition::Compare(tests) => tests,
             Condition::Equal(operand) => BTreeMap::from([(Comparison::Equal, operand)]),

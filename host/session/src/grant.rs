@@ -10,6 +10,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::filter::{Filter, read_filters};
+use crate::unique;
 
 /// What a tenant may do in one database. By default: read every table of the plugin's models.
 ///
@@ -25,6 +26,7 @@ pub struct Grant {
     /// The tables that exist for the tenant; what is not named here cannot be named in a query.
     /// None: every table that the plugin has a model of, without filters. Leave it out only for a
     /// database that is the tenant's alone.
+    #[serde(deserialize_with = "unique::optional_map")]
     pub tables: Option<BTreeMap<String, TableGrant>>,
     /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
     /// `"fenced"`, and `"unfenced"`.
@@ -46,6 +48,7 @@ pub struct Grant {
     /// On PostgreSQL, the schemas in which statements look for tables. Default: the connection's.
     pub search_path: Vec<String>,
     /// On PostgreSQL, settings around every statement, for policies of row-level security.
+    #[serde(deserialize_with = "unique::map")]
     pub settings: BTreeMap<String, String>,
 }
 
@@ -274,7 +277,10 @@ fn raw_sql<'de, D: Deserializer<'de>>(from: D) -> Result<RawSql, D::Error> {
 /// A set of columns; a plain list means only those.
 fn columns<'de, D: Deserializer<'de>>(from: D) -> Result<FieldSet, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(
+        untagged,
+        expecting = "columns are a list of names, `\"all\"`, or `except` with a list of them"
+    )]
     enum Columns {
         List(Vec<String>),
         Set(FieldSet),

@@ -116,6 +116,7 @@ mod session;
 mod size;
 mod tenant;
 mod tenants;
+mod unique;
 mod usage;
 mod words;
 

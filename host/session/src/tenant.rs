@@ -9,6 +9,7 @@ use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::models::Models;
 use crate::policy::{Policy, check_columns};
+use crate::unique::{self, Unique};
 
 /// A party that calls plugins: the databases that it is granted, by label, and its limits.
 ///
@@ -47,7 +48,7 @@ pub struct Tenant {
     pub name: String,
     /// What it may do, by the database's label. A label that is not named here does not exist for
     /// the tenant.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     pub grants: BTreeMap<String, Grant>,
     /// How much each of its calls may use.
     #[serde(default)]
@@ -148,12 +149,12 @@ impl<'de> Deserialize<'de> for TenantFile {
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         struct Entry {
             name: Option<String>,
-            #[serde(default)]
+            #[serde(default, deserialize_with = "unique::map")]
             grants: BTreeMap<String, Grant>,
             #[serde(default)]
             limits: Limits,
         }
-        let entries = BTreeMap::<String, Entry>::deserialize(from)?;
+        let Unique(entries) = Unique::<Entry>::deserialize(from)?;
         let tenant = |(key, entry): (String, Entry)| {
             let Entry { name, grants, limits } = entry;
             let name = name.unwrap_or_else(|| key.clone());
@@ -239,6 +240,22 @@ mod tests {
         for file in files {
             assert!(serde_json::from_str::<Tenant>(file).is_err(), "{file}");
         }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_in_a_file_is_an_error_and_never_a_wider_grant() {
+        for tenant in [
+            r#"{"grants": {"app": {}, "app": {}}}"#,
+            r#"{"grants": {"app": {"tables": {"t": {"filters": {"x": 1}}, "t": {}}}}}"#,
+            r#"{"grants": {"app": {"tables": {"t": {"filters": {"x": 1, "x": [1, 2]}}}}}}"#,
+            r#"{"grants": {"app": {"settings": {"a.b": "1", "a.b": "2"}}}}"#,
+        ] {
+            let file = format!(r#"{{"acme": {tenant}}}"#);
+            let error = serde_json::from_str::<TenantFile>(&file).unwrap_err();
+            assert!(error.to_string().contains("stands twice"), "{error}");
+        }
+        let twice = r#"{"acme": {}, "acme": {"grants": {"app": {}}}}"#;
+        assert!(serde_json::from_str::<TenantFile>(twice).is_err());
     }
 
     #[test]

@@ -79,10 +79,10 @@ impl Steps {
     }
 
     /// A statement that PostgreSQL cannot be told to leave out if its object exists. As the text of
-    /// a block it is a literal, so nothing in it can end the block.
-    fn push_guarded(&mut self, sql: &str, description: String) {
+    /// a block it is a literal, so nothing in it can end the block. `otherwise` is done if it exists.
+    fn push_guarded(&mut self, sql: &str, otherwise: &str, description: String) {
         let block = format!(
-            "BEGIN {sql}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END"
+            "BEGIN {sql}; EXCEPTION WHEN duplicate_object OR unique_violation THEN {otherwise}; END"
         );
         self.push(format!("DO {}", self.dialect.text(&block)), description);
     }
@@ -104,8 +104,15 @@ impl Steps {
     }
 
     fn create_enum(&mut self, found: &EnumType) {
+        let name = self.dialect.text(&quoted(&found.name));
+        // Another kind of type may have the name, and would take the enum's place.
+        let is_enum = format!(
+            "IF NOT EXISTS (SELECT FROM pg_catalog.pg_type WHERE typtype = 'e' \
+             AND oid = pg_catalog.to_regtype({name})) THEN RAISE; END IF"
+        );
         self.push_guarded(
             &create_enum(self.dialect, "", found),
+            &is_enum,
             format!("create enum {}", shown(&found.name)),
         );
     }
@@ -192,6 +199,7 @@ impl Steps {
         };
         self.push_guarded(
             &format!("ALTER TABLE {} ADD {}", table.sql(self.dialect), key.sql(self.dialect)),
+            "NULL",
             format!("let table {} refer to {}", shown(&table.name), shown(target)),
         );
     }

@@ -216,6 +216,19 @@ async fn an_enum_without_labels_is_no_concern() {
 }
 
 #[tokio::test]
+async fn another_type_with_the_name_of_an_enum_is_in_the_way() {
+    let mood = field("mood", ColumnType::Enumeration("mood".into()));
+    let enums = vec![EnumType { name: "mood".into(), values: vec!["sad".into()] }];
+    let schema = Schema { models: vec![model("Person", vec![id(), mood])], enums };
+    for theirs in ["CREATE DOMAIN mood AS text", "CREATE TABLE mood (id bigint)"] {
+        let world = adopted(&[], &[theirs]).await;
+        let [_, postgres] = world.databases();
+        let error = attempt(postgres, &schema, Risk::Destructive).await.unwrap_err();
+        assert!(error.message.contains("already exists"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_check_of_others_on_elements_of_an_array_waits() {
     let world = adopted(
         &[],
