@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import ferro
+from ferro._connections.engine import engine
 from ferro._connections.transaction import current
 from ferro._models.connected import table_of
 from ferro._tables.registry import registry
@@ -650,6 +651,7 @@ async def test_y3_an_error_ends_a_transaction_though_a_stream_of_it_is_kept() ->
                 raise Undo
     assert await asyncio.wait_for(User.where(id=ada.id).update(age=6), 5) == 1
     assert ferro.pool_stats().acquired == 0
+    assert not engine.streams, "so that disconnecting waits for none"
     with pytest.raises(ferro.InvalidQuery, match="this stream is closed: its transaction has"):
         async for _ in kept[0]:
             pass

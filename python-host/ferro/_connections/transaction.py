@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, get_args
 
@@ -45,8 +46,8 @@ class Transaction:
         """That of the models that the session knows."""
         self._label: str | None = None
         self._scope: Scope | None = None
-        self.cursors: set[_native.RowCursor] = set()
-        """Those of streams that are read in it."""
+        self.streams: set[Callable[[], None]] = set()
+        """What ends those that are read in it."""
         self.memory = Memory()
         """What was known of the rows that are written in it, before."""
 
@@ -132,10 +133,10 @@ class Transaction:
                 await session.commit()
                 committed = True
             else:
-                self._close_cursors()
+                self._end_streams()
                 await _undo(session)
         finally:
-            self._close_cursors()
+            self._end_streams()
             # Undoes what neither of them ended: they were cancelled, or refused.
             session.close()
             if not committed:
@@ -145,13 +146,13 @@ class Transaction:
                 self._parent.memory.add(self.memory)
             self.memory.clear()
 
-    def _close_cursors(self) -> None:
-        """Let go of what a stream has not read, which would keep the transaction from its end.
+    def _end_streams(self) -> None:
+        """Let go of what streams have not read, which would keep the transaction from its end.
 
-        Somebody may still have the stream, as the traceback of the error that ends the block does.
+        Somebody may still have one, as the traceback of the error that ends the block does.
         """
-        for cursor in self.cursors:
-            cursor.close()
+        for end in tuple(self.streams):
+            end()
 
 
 _blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._session is not None)

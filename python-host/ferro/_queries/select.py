@@ -343,20 +343,25 @@ class Select(Unasked, Generic[T]):
         loader = None if query._outputs is not None else self._table.loader
         inside = block(self._using)
         cursor = await runner.open(prepared, values, loader)
-        cursors = set() if inside is None else inside.cursors
-        cursors.add(cursor)
+        streams = set() if inside is None else inside.streams
         owner = (asyncio.current_task(), label)
         engine.streams[owner] += 1
+
+        def end() -> None:
+            cursor.close()
+            streams.discard(end)
+            engine.streams[owner] -= 1
+            if engine.streams[owner] <= 0:
+                del engine.streams[owner]
+
+        streams.add(end)
         try:
             while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
                 for row in merge(label, self._table, rows) if loader else decoded(query, rows):
                     yield row
         finally:
-            cursor.close()
-            cursors.discard(cursor)
-            engine.streams[owner] -= 1
-            if engine.streams[owner] <= 0:
-                del engine.streams[owner]
+            if end in streams:
+                end()
 
     def sql(self) -> tuple[str, tuple[Any, ...]]:
         """The statement that `all` runs, and what it binds to the placeholders.
