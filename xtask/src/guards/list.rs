@@ -448,8 +448,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "C3",
         file: "host/driver/src/lease.rs",
-        line: "_ if self.doubtful => Err(()),",
-        without: "_ if self.doubtful && self.raw.is_some() => Err(()),",
+        line: "_ if self.standing != Standing::AtRest => Err(()),",
+        without: "_ if self.standing != Standing::AtRest && self.raw.is_some() => Err(()),",
         target: "transactions",
         tests: "c3_",
     },
@@ -488,7 +488,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P5",
         file: "host/driver/src/lease.rs",
-        line: r#"        if self.doubtful {
+        line: r#"        if self.standing != Standing::AtRest {
             self.stop();
         }
 "#,
