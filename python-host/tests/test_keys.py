@@ -110,12 +110,12 @@ async def test_the_key_of_a_relation_is_as_strict_as_its_model() -> None:
     assert (await Strict.create(hall=hall)).hall_id == hall.id  # type: ignore[attr-defined]
 
 
-class Level(enum.Enum):
+class Storey(enum.Enum):
     LOW = "low"
 
 
 class Floor(ferro.Model, table="keys_floor"):
-    level: Level = ferro.Field(primary_key=True)
+    level: Storey = ferro.Field(primary_key=True)
 
 
 class Room(ferro.Model, table="keys_room"):
@@ -125,5 +125,5 @@ class Room(ferro.Model, table="keys_room"):
 
 def test_the_schema_of_a_key_refers_to_what_it_has() -> None:
     schema = Room.model_json_schema()
-    assert schema["$defs"]["Level"]["enum"] == ["low"]
-    assert {"$ref": "#/$defs/Level"} in schema["properties"]["floor_id"]["anyOf"]
+    assert schema["$defs"]["Storey"]["enum"] == ["low"]
+    assert {"$ref": "#/$defs/Storey"} in schema["properties"]["floor_id"]["anyOf"]
