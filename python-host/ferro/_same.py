@@ -18,26 +18,34 @@ def is_same(one: Any, other: Any) -> bool:
         >>> is_same(Decimal("1.0"), Decimal("1.00"))
         False
     """
+    if type(one) is not dict and type(one) is not list:
+        return _is_same_scalar(one, other)
     # Documents are nested deeper than calls may be.
     pairs = [(one, other)]
     while pairs:
         one, other = pairs.pop()
-        if one is other:
-            continue
         kind = type(one)
-        if kind is not type(other):
-            return False
         if kind is dict:
-            if one.keys() != other.keys():
+            if type(other) is not dict or one.keys() != other.keys():
                 return False
             pairs += [(value, other[key]) for key, value in one.items()]
         elif kind is list:
-            if len(one) != len(other):
+            if type(other) is not list or len(one) != len(other):
                 return False
             pairs += zip(one, other, strict=True)
-        elif one != other or (kind in _CLOSER and not _CLOSER[kind](one, other)):
+        elif not _is_same_scalar(one, other):
             return False
     return True
+
+
+def _is_same_scalar(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other) or one != other:
+        return False
+    closer = _CLOSER.get(kind)
+    return closer is None or closer(one, other)
 
 
 def _is_same_instant(one: datetime.datetime, other: datetime.datetime) -> bool:

@@ -231,7 +231,7 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
 
 def is_known(table: Table, name: str, known: Any, value: Any) -> bool:
     """Whether a value of a field is what is known to be stored: of documents, that is a copy."""
-    if is_same(known, value):
+    if known is value or is_same(known, value):
         return True
     shape = table.structures.get(name)
     return shape is not None and shape.is_of(known, value)
