@@ -24,5 +24,6 @@ mod value;
 
 pub use client::{BoxFuture, Cursor, Session};
 pub use names::default_table;
+pub use value::parse_uuid;
 
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

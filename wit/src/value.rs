@@ -84,6 +84,37 @@ impl std::fmt::Display for Dialect {
     }
 }
 
+/// The two halves of a uuid that is written as 32 hexadecimal digits, in groups (RFC 9562) or not; none
+/// of any other text.
+///
+/// ```
+/// use ferro_wit::parse_uuid;
+///
+/// assert_eq!(parse_uuid("00000000-0000-0001-0000-000000000002"), Some((1, 2)));
+/// assert_eq!(parse_uuid("00000000000000010000000000000002"), Some((1, 2)));
+/// assert_eq!(parse_uuid("0000-0001"), None);
+/// ```
+#[must_use]
+pub fn parse_uuid(text: &str) -> Option<(u64, u64)> {
+    let digits: String = match text.len() {
+        32 => text.to_owned(),
+        36 => {
+            let groups: Vec<_> = text.split('-').collect();
+            let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
+            if lengths != [8, 4, 4, 4, 12] {
+                return None;
+            }
+            groups.concat()
+        }
+        _ => return None,
+    };
+    if !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return None;
+    }
+    let (high, low) = digits.split_at(16);
+    Some((u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
 

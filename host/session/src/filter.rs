@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ferro_wit::parse_uuid;
 use ferro_wit::schema::{ColumnType, Comparison, EnumType};
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use serde::{Deserialize, Deserializer, de};
@@ -93,27 +94,6 @@ fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value
         _ => None,
     };
     converted.ok_or_else(|| "its value is not one that the column can have".into())
-}
-
-/// 32 hexadecimal digits, in groups or not.
-fn parse_uuid(text: &str) -> Option<(u64, u64)> {
-    let digits: String = match text.len() {
-        32 => text.to_owned(),
-        36 => {
-            let groups: Vec<_> = text.split('-').collect();
-            let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
-            if lengths != [8, 4, 4, 4, 12] {
-                return None;
-            }
-            groups.concat()
-        }
-        _ => return None,
-    };
-    if !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
-        return None;
-    }
-    let (high, low) = digits.split_at(16);
-    Some((u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?))
 }
 
 /// Values of one kind as an array; a fault if one is null or of another kind than the first.

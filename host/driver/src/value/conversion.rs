@@ -1,13 +1,13 @@
 //! Stored values of one type as values of another, where a column of SQLite gets another type in a
 //! migration: what a cast of PostgreSQL gives, or an error.
 
+use ferro_wit::parse_uuid;
 use ferro_wit::types::{ScalarType, Scalars, Value};
 
 use super::exact::Exact;
 use super::sqlite::{self, Bound, Stored, uuid_bytes};
+use super::temporal::MICROSECONDS_OF_DAY as DAY;
 use super::{Expected, Fault, Operand, array};
-
-const DAY: i64 = 86_400_000_000;
 
 /// A value of a column that was declared as one type, as a column of another stores it. What is
 /// declared otherwise than the core does is what its storage class says.
@@ -22,15 +22,18 @@ pub(crate) fn converted(stored: Stored<'_>, from: &str, to: &str) -> Result<Boun
     Ok(Bound::of(Operand::of(&value))?.into_owned())
 }
 
-/// The value that is stored; an array as the document that it is stored as. None for a null.
+/// The value that is stored; none for a null.
 fn found(stored: Stored<'_>, declaration: &str) -> Result<Option<Value>, Fault> {
     let Some(class) = stored.kind() else { return Ok(None) };
-    let kind = match sqlite::declared_as(declaration) {
-        Some(Expected { many: true, .. }) => ScalarType::Json,
-        Some(Expected { kind, .. }) => kind,
-        None => class,
-    };
-    read(stored, kind).map(Some)
+    Ok(Some(match (sqlite::declared_as(declaration), stored) {
+        (Some(Expected { kind, many: true }), Stored::Text(text)) => {
+            let mut items = Scalars::with_kind(kind);
+            array::read_json(text, &mut items)?;
+            Value::Array(items)
+        }
+        (Some(Expected { kind, many: false }), stored) => read(stored, kind)?,
+        (_, stored) => read(stored, class)?,
+    }))
 }
 
 fn read(stored: Stored<'_>, kind: ScalarType) -> Result<Value, Fault> {
@@ -121,24 +124,20 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
             Some(digits) => array::read_hexadecimal(digits).ok_or_else(|| none("blob"))?,
             None => text.as_bytes().to_vec(),
         }),
-        S::Uuid => {
-            let is_grouped = trimmed.len() == 36
-                && [8, 13, 18, 23].iter().all(|at| trimmed.as_bytes()[*at] == b'-');
-            let digits = if is_grouped { trimmed.replace('-', "") } else { trimmed.to_owned() };
-            let bytes = array::read_hexadecimal(&digits).ok_or_else(|| none("uuid"))?;
-            read(Stored::Blob(&bytes), kind).map_err(|_| none("uuid"))?
-        }
+        S::Uuid => Value::Uuid(parse_uuid(trimmed).ok_or_else(|| none("uuid"))?),
         _ => read(Stored::Text(trimmed), kind)?,
     })
 }
 
-/// The elements of a document, or of the text of one, as those of an array.
+/// The elements of an array, of a document, or of the text of one, as those of an array of a type.
 fn elements(value: &Value, kind: ScalarType) -> Result<Scalars, Fault> {
-    let (Value::Json(document) | Value::Text(document)) = value else {
-        return Err(Fault::malformed("is no array"));
+    let found = match value {
+        Value::Array(items) => (0..items.len()).filter_map(|it| items.get(it)).collect(),
+        Value::Json(document) | Value::Text(document) => array::scalars(document)?,
+        _ => return Err(Fault::malformed("is no array")),
     };
     let mut items = Scalars::with_kind(kind);
-    for element in array::scalars(document)? {
+    for element in found {
         let element = match element {
             Value::Null => Value::Null,
             element => cast(element, kind)?,
@@ -203,6 +202,13 @@ mod tests {
             (text(r#"[1, "2", null]"#), "JSON_TEXT", "INTEGER_ARRAY_TEXT", "'[1,2,null]'"),
             (text("[1,2.5,true]"), "ARRAY_TEXT", "TEXT_ARRAY_TEXT", r#"'["1","2.5","true"]'"#),
             (text("[1,2]"), "INTEGER_ARRAY_TEXT", "JSON_TEXT", "'[1,2]'"),
+            (text("[1,0]"), "BOOLEAN_ARRAY_TEXT", "TEXT_ARRAY_TEXT", r#"'["true","false"]'"#),
+            (
+                text(r#"["00000000000000010000000000000002"]"#),
+                "UUID_ARRAY_TEXT",
+                "TEXT_ARRAY_TEXT",
+                r#"'["00000000-0000-0001-0000-000000000002"]'"#,
+            ),
             (Stored::Integer(5), "SOMETHING", "DECIMAL_TEXT", "'5'"),
         ] {
             assert_eq!(shown(stored, from, to), expected, "{from} to {to}");

@@ -78,20 +78,13 @@ pub(crate) fn declared(declaration: &str) -> Option<ScalarType> {
 }
 
 /// The same, with arrays, whose declared types name that of their elements: `INTEGER_ARRAY_TEXT`.
-/// Before they did, it was `ARRAY_TEXT`, of what the elements say.
 pub(crate) fn declared_as(declaration: &str) -> Option<Expected> {
     if let Some(kind) = declared(declaration) {
         return Some(Expected { kind, many: false });
     }
     let name = declaration.trim().to_ascii_lowercase();
-    let kind = match name.strip_suffix("array_text")? {
-        "" => ScalarType::Text,
-        element => {
-            let element = StrDeserializer::<value::Error>::new(element.strip_suffix('_')?);
-            ScalarType::deserialize(element).ok()?
-        }
-    };
-    Some(Expected { kind, many: true })
+    let element = StrDeserializer::<value::Error>::new(name.strip_suffix("_array_text")?);
+    Some(Expected { kind: ScalarType::deserialize(element).ok()?, many: true })
 }
 
 /// What a placeholder gets, or what a row has that is kept for later.

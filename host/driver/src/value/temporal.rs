@@ -12,7 +12,7 @@
 
 use super::{Cell, Fault};
 
-const MICROSECONDS_OF_DAY: i64 = 86_400_000_000;
+pub(crate) const MICROSECONDS_OF_DAY: i64 = 86_400_000_000;
 /// 2000-01-01, from which PostgreSQL counts, in days since 1970-01-01.
 const POSTGRES_EPOCH: i32 = 10_957;
 const POSTGRES_EPOCH_MICROSECONDS: i64 = POSTGRES_EPOCH as i64 * MICROSECONDS_OF_DAY;
