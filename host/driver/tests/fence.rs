@@ -470,7 +470,7 @@ fn rights(read: &[&str], update: Option<&[&str]>) -> TableRights {
 
 #[tokio::test]
 async fn r3_text_of_a_stranger_is_no_deeper_than_the_stack() {
-    let (database, stranger) = with_tables(None).await;
+    let (_database, stranger) = with_tables(None).await;
     let nested = |depth: usize| {
         let open = "SELECT 1 UNION SELECT * FROM (".repeat(depth);
         format!("{open}SELECT 2{}", ")".repeat(depth))
@@ -483,7 +483,6 @@ async fn r3_text_of_a_stranger_is_no_deeper_than_the_stack() {
     }
     let text = format!("SELECT '{}'", "(".repeat(300));
     assert!(stranger.fetch_raw(&text, vec![]).await.is_ok());
-    drop(database);
 }
 
 #[tokio::test]

@@ -106,7 +106,8 @@ impl Compiler<'_> {
         if name.is_some() {
             self.operand(value)?;
         } else {
-            let decimal = kind == ScalarType::Decimal && !self.dialect.features().decimals;
+            // Its elements are of the same type.
+            let decimal = self.compares_decimals(&[value])?;
             self.comparand(value, decimal, true)?;
         }
         let (before, after) = self.dialect.in_list(kind, negated);

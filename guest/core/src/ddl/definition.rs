@@ -310,7 +310,7 @@ impl<'a> Definer<'a> {
 impl ColumnDefinition<'_> {
     /// Its type without what goes with that: the collation, or what numbers the rows.
     pub(crate) fn plain_kind(&self) -> &str {
-        let ends = [" COLLATE ", " GENERATED "].map(|it| self.kind.find(it));
+        let ends = [" COLLATE ", " GENERATED ", " PRIMARY "].map(|it| self.kind.find(it));
         let end = ends.into_iter().flatten().min();
         &self.kind[..end.unwrap_or(self.kind.len())]
     }

@@ -127,8 +127,7 @@ impl Change<'_> {
     /// What the rows that are there have for a column: values of its type, and decimals the digits of
     /// its size.
     fn value(&self, column: &ColumnDefinition<'_>) -> String {
-        let kind = if column.generated { "INTEGER" } else { column.plain_kind() };
-        let name = quoted(column.name);
+        let (kind, name) = (column.plain_kind(), quoted(column.name));
         let there = self.found.column(column.name).map(|it| it.kind.as_str());
         let Some(there) = there.filter(|it| !it.eq_ignore_ascii_case(kind)) else { return name };
         let value = match types::keeps(there, kind) || types::differ_in_size(there, kind) {

@@ -73,7 +73,7 @@ impl<'a> Change<'a> {
         let mut converted = Vec::new();
         for column in &mut table.columns {
             let Some(there) = found.column(column.name).filter(|it| !it.computed) else { continue };
-            let kind = if column.generated { "INTEGER" } else { column.plain_kind() };
+            let kind = column.plain_kind();
             if there.generated && column.generated || types::keeps(&there.kind, kind) {
                 continue;
             }
