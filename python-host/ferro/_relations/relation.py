@@ -10,6 +10,7 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
+import pydantic
 from pydantic import ValidationInfo
 from pydantic_core import core_schema, to_json
 
@@ -392,8 +393,6 @@ class KeyOf:
 
     def _type(self) -> Any:
         if self._adapter is None:
-            import pydantic
-
             from .._tables.registry import registry
 
             registry.link()

@@ -22,7 +22,7 @@ from ..exceptions import SchemaError, TypeMismatch
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})
 """What a schema of Pydantic's holds besides other schemas."""
 _EXCLUDES = frozenset({"serialization_exclude", "serialization_exclude_if"})
-_FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+_RAISED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 """What reading and writing a document raise, those of validators of the application included."""
 _NATIVE = frozenset(
     {
@@ -77,11 +77,8 @@ class Structure:
             )
         self._prints = any(map(_is_for_print, nodes))
         hides = self._prints or any(_EXCLUDES & node.keys() for node in nodes)
-        dump: Any = partial(partial, mode="json", by_alias=False, round_trip=True)
-        self._dump_as_printed = dump(self._adapter.serializer.to_python)
-        self._dump = self._dump_as_printed
-        if hides:
-            self._dump = dump(_serializer_of_all(schema).to_python)
+        self._dump_as_printed = _dumping(self._adapter.serializer)
+        self._dump = _dumping(_serializer_of_all(schema)) if hides else self._dump_as_printed
         # What was given by an alias comes from others. Where an alias is the name of another field,
         # a name has to be one.
         self._alias_first = not any(map(_is_ambiguous, nodes))
@@ -134,7 +131,7 @@ class Structure:
         try:
             try:
                 document = self._natural(value)
-            except _FAULTS:
+            except _RAISED:
                 if not self._prints:
                     raise
                 document = self._printed(value)
@@ -312,6 +309,10 @@ def _first_steps(alias: Any) -> list[Any]:
     if not isinstance(alias, list):
         return [alias]
     return [it[0] if isinstance(it, list) else it for it in alias]
+
+
+def _dumping(serializer: Any) -> Any:
+    return partial(serializer.to_python, mode="json", by_alias=False, round_trip=True)
 
 
 def _serializer_of_all(schema: Any) -> SchemaSerializer:
