@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,6 +14,8 @@ import pytest
 
 import ferro
 from ferro._connections.engine import engine
+from ferro._tables.registry import registry
+from ferro._tables.table import Table
 
 _POSTGRES = "FERRO_TEST_POSTGRES_URL"
 
@@ -23,24 +26,88 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return param
 
 
-@pytest.fixture
-async def url(dialect: str, tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of a database that no other test has."""
-    if dialect == "sqlite":
-        yield f"sqlite:{tmp_path / 'test.db'}?mode=rwc"
-        return
+class Database:
+    """A database of the tests' own: a file, or one on the server."""
+
+    def __init__(self, dialect: str, folder: Path) -> None:
+        self._server = "" if dialect == "sqlite" else _server()
+        self._file = folder / "test.db"
+        self._name = f"ferro_test_python_{uuid.uuid4().hex}"
+
+    @property
+    def url(self) -> str:
+        if self._server:
+            return urlunsplit(urlsplit(self._server)._replace(path=f"/{self._name}"))
+        return f"sqlite:{self._file}?mode=rwc"
+
+    async def create(self, template: Database | None) -> None:
+        """Make it as another one is, to which nobody is connected, or empty."""
+        if self._server:
+            source = f' template "{template._name}"' if template else ""
+            await on_server(f'create database "{self._name}"{source}')
+        elif template:
+            shutil.copyfile(template._file, self._file)
+
+    async def drop(self) -> None:
+        if self._server:
+            await on_server(f'drop database if exists "{self._name}" with (force)')
+
+
+def _server() -> str:
     server = os.environ.get(_POSTGRES)
     if not server:
         pytest.fail(
             f"this test needs PostgreSQL: run `cargo xtask test`, or set `{_POSTGRES}` to the URL "
             "of a server whose user may create databases"
         )
-    name = f"ferro_test_python_{uuid.uuid4().hex}"
-    await on_server(f'create database "{name}"')
-    try:
-        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    finally:
-        await on_server(f'drop database if exists "{name}" with (force)')
+    return server
+
+
+class Templates:
+    """Databases with the tables of all models: to copy one is faster than to make the tables."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[list[Table], Database]] = {}
+
+    async def get(self, dialect: str) -> Database:
+        """The one of the models that there are now."""
+        tables = list(registry._tables.values())
+        former, template = self._known.get(dialect, ([], None))
+        if template and former == tables:
+            return template
+        if template:
+            await template.drop()
+        folder = self._folder / uuid.uuid4().hex
+        folder.mkdir()
+        template = Database(dialect, folder)
+        await template.create(None)
+        await ferro.connect(template.url, "template", auto_migrate=True)
+        await ferro.disconnect("template")
+        self._known[dialect] = tables, template
+        return template
+
+    async def drop(self) -> None:
+        for _, template in self._known.values():
+            await template.drop()
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
+    templates = Templates(tmp_path_factory.mktemp("templates"))
+    yield templates
+    asyncio.run(templates.drop())
+
+
+@pytest.fixture
+async def url(
+    request: pytest.FixtureRequest, dialect: str, tmp_path: Path, templates: Templates
+) -> AsyncIterator[str]:
+    """The URL of a database that no other test has: an empty one, unless there is `db`, too."""
+    database = Database(dialect, tmp_path)
+    await database.create(await templates.get(dialect) if "db" in request.fixturenames else None)
+    yield database.url
+    await database.drop()
 
 
 async def on_server(sql: str) -> None:
@@ -64,7 +131,7 @@ async def eventually(holds: Callable[[], bool]) -> None:
 @pytest.fixture
 async def db(url: str) -> AsyncIterator[str]:
     """A default connection to a database that has the tables of all models."""
-    await ferro.connect(url, auto_migrate=True)
+    await ferro.connect(url)
     yield url
     await ferro.disconnect()
 
