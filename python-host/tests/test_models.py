@@ -263,6 +263,19 @@ def test_constraints_of_pydantic_reach_the_column() -> None:
 
 
 @pytest.mark.usefixtures("db")
+async def test_a_row_is_in_a_set_by_its_key() -> None:
+    new = User(name="Ada")
+    with pytest.raises(TypeError, match="`User` has no key until it is saved"):
+        hash(new)
+    await new.save()
+    loaded = await User.get(new.id)
+    assert {new, loaded} == {loaded}
+    loaded.name = "Eve"
+    assert len({new, loaded}) == 2
+    assert hash(new) == hash(loaded) == hash(await User.get(new.id))
+
+
+@pytest.mark.usefixtures("db")
 async def test_private_attributes_are_there_after_loading() -> None:
     class WithPrivate(ferro.Model, table="with_private"):
         id: int | None = key()

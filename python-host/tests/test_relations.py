@@ -351,6 +351,13 @@ class TestFollowing:
         assert post.author.name == "Ada", "it is loaded now"
         assert await post.author is post.author
 
+    async def test_rows_that_are_loaded_and_others_are_awaited_at_once(self) -> None:
+        ada, _, first, *_ = await blog()
+        one, other, third = [await Post.get(first.id) for _ in range(3)]
+        assert await one.author == ada
+        authors = (it.author for it in (one, other, third))
+        assert await asyncio.gather(*authors) == [ada] * 3
+
     async def test_it_is_known_where_it_was_given(self) -> None:
         ada, ben, first, *_ = await blog()
         assert first.author is ada

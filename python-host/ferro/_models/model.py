@@ -312,6 +312,14 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         vars(self).update(vars(found))
         object.__setattr__(self, "_ferro_loaded", found._ferro_loaded)
 
+    def __hash__(self) -> int:
+        # Equal rows have equal keys, and a key is what seldom changes.
+        table = table_of(type(self))
+        key = tuple(self.__dict__.get(it.name) for it in table.keys)
+        if None in key:
+            raise TypeError(f"unhashable: this `{table.label}` has no key until it is saved")
+        return hash(key)
+
     def __await__(self) -> Generator[Any, Any, Self]:
         # A relation is awaited, whether its row is loaded or not.
         return self
