@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -171,6 +171,61 @@ async def test_t2_a_generator_that_leaves_a_scope_leaves_others_as_they_are() ->
 async def test_r1_sql_text_is_refused_unless_it_is_granted() -> None:
     with ferro.scope(tenant(1)), pytest.raises(ferro.DeniedError, match="raw-sql"):
         await ferro.fetch_all("select 1 as one")
+
+
+async def test_t2_a_connection_that_requires_a_scope_does_nothing_outside_of_one(db: str) -> None:
+    await files(1, 2)
+    row, other = await File.get(1), await File.get(2)
+    await ferro.disconnect()
+    await ferro.connect(db, require_scope=True, auto_migrate=True)
+    await ferro.connect(db, "admin")
+
+    async def stream() -> None:
+        async for _ in File.select().stream():
+            pass
+
+    async def begin() -> None:
+        async with ferro.transaction():
+            pass
+
+    outside: list[Callable[[], Awaitable[Any]]] = [
+        lambda: File.all(),
+        lambda: File.select().count(),
+        lambda: File.select().explain(),
+        lambda: File.create(name="new", folder_id=1),
+        lambda: File.bulk_create([File(name="new", folder_id=1)]),
+        lambda: File.get_or_create({"name": "new", "folder_id": 1}, id=1),
+        lambda: File.select().update(name="new"),
+        lambda: File.select().delete(),
+        lambda: File(name="new", folder_id=1).save(),
+        lambda: row.refresh(),
+        lambda: row.delete(),
+        lambda: _resolved(row.folder),
+        lambda: ferro.execute("delete from scope_file"),
+        lambda: ferro.fetch_all("select * from scope_file"),
+        lambda: ferro.fetch_one("select * from scope_file"),
+        stream,
+        begin,
+    ]
+    for operation in outside:
+        with pytest.raises(ferro.DeniedError, match=r"`default` requires a scope.*ferro\.scope"):
+            await operation()
+    with ferro.scope(tenant(1)):
+        assert [file.name for file in await File.all()] == ["file of 1"]
+        async with ferro.transaction():
+            await row.refresh()
+        with pytest.raises(ferro.DoesNotExist):
+            await other.refresh()
+    assert await File.using("admin").select().count() == 2
+
+    # The next one under that name is as it is told.
+    await ferro.disconnect()
+    await ferro.connect(db)
+    assert await File.select().count() == 2
+
+
+async def _resolved(awaitable: Any) -> Any:
+    return await awaitable
 
 
 async def test_a_database_that_is_not_granted_is_denied() -> None:

@@ -15,7 +15,7 @@ from .._argument import check
 from .._message import quoted
 from .._tables.migration import migrate_database
 from .._tables.registry import registry
-from ..exceptions import ConfigurationError, FerroError
+from ..exceptions import ConfigurationError, DeniedError, FerroError
 from .config import PoolConfig, SqliteConfig, check_config
 from .nesting import Nesting
 from .scope import Scope
@@ -58,6 +58,8 @@ class Engine:
         self._labels: set[str] = set()
         self._opening: set[str] = set()
         """Labels of connections that are on their way."""
+        self._scoped: set[str] = set()
+        """Labels of connections that are used in scopes only."""
         self._default: str | None = None
         self._gate: _Gate | None = None
         self.streams: Counter[tuple[asyncio.Task[Any] | None, str]] = Counter()
@@ -71,6 +73,7 @@ class Engine:
         pool: PoolConfig,
         sqlite: SqliteConfig,
         auto_migrate: bool,
+        require_scope: bool,
     ) -> None:
         """Open a connection. It is there for others when all of it is done, or not at all."""
         label = label_for(name)
@@ -98,6 +101,8 @@ class Engine:
             self._opening.discard(label)
         self._forget(label)
         self._labels.add(label)
+        if require_scope:
+            self._scoped.add(label)
         if default or name is None:
             self._default = label
 
@@ -122,6 +127,7 @@ class Engine:
         """Close a connection, or the default one."""
         label = self.label(name)
         self._labels.discard(label)
+        self._scoped.discard(label)
         self._forget(label)
         if self._default == label:
             self._default = None
@@ -136,6 +142,7 @@ class Engine:
         self.databases = _native.Databases(THREADS // 2)
         self._labels.clear()
         self._opening.clear()
+        self._scoped.clear()
         self._default = None
         self._gate = None
         self.streams.clear()
@@ -167,7 +174,7 @@ class Engine:
         label = self.label(name)
         if scope is not None:
             return label, scope.gate(self.databases).open(label)
-        return label, self._current().gate.open(label)
+        return label, self._unscoped(label)
 
     def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session for a single statement, and its label."""
@@ -180,9 +187,17 @@ class Engine:
         label = self.label(name)
         if scope is not None:
             return self.open(label, scope)
-        gate = self._current()
-        session = gate.shared[label] = gate.gate.open(label)
+        session = self._current().shared[label] = self._unscoped(label)
         return label, session
+
+    def _unscoped(self, label: str) -> _native.Session:
+        """A session that the grants of no tenant limit."""
+        if label in self._scoped:
+            raise DeniedError(
+                f"the connection `{label}` requires a scope: use it inside `with "
+                "ferro.scope(tenant):`, or another one, connected without `require_scope`"
+            )
+        return self._current().gate.open(label)
 
     def _current(self) -> _Gate:
         """The gate that knows the models of now."""
@@ -225,6 +240,7 @@ async def connect(
     pool: PoolConfig | None = None,
     sqlite: SqliteConfig | None = None,
     auto_migrate: bool = False,
+    require_scope: bool = False,
 ) -> None:
     """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
 
@@ -233,6 +249,8 @@ async def connect(
     `sqlite` what is set on each connection to SQLite. `auto_migrate=True` does what `ferro.migrate`
     does: it creates tables, and changes those that differ from their models. Steps that would lose
     data are left, and logged as warnings of the logger `ferro.migrate`. It is for development.
+    With `require_scope=True`, queries, writes and SQL text outside of `ferro.scope` raise
+    `DeniedError`, so that none is run with the rights of the application by mistake.
 
     Raises `ConfigurationError` for a URL or an option that is not valid, and the kind of
     `ConnectionError` that says why there is no connection.
@@ -252,11 +270,12 @@ async def connect(
         pool=(pool, PoolConfig, None),
         sqlite=(sqlite, SqliteConfig, None),
         auto_migrate=(auto_migrate, bool),
+        require_scope=(require_scope, bool),
     )
     pool, sqlite = pool or PoolConfig(), sqlite or SqliteConfig()
     check_config(pool)
     check_config(sqlite)
-    await engine.connect(url, name, default, pool, sqlite, auto_migrate)
+    await engine.connect(url, name, default, pool, sqlite, auto_migrate, require_scope)
 
 
 async def check_connection(name: str | None = None) -> float:

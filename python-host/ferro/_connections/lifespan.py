@@ -20,6 +20,7 @@ class Lifespan:
         pool: PoolConfig | None,
         sqlite: SqliteConfig | None,
         auto_migrate: bool,
+        require_scope: bool,
     ) -> None:
         self._url = url
         self._name = name
@@ -27,6 +28,7 @@ class Lifespan:
         self._pool = pool
         self._sqlite = sqlite
         self._auto_migrate = auto_migrate
+        self._require_scope = require_scope
         self._label: str | None = None
 
     def __call__(self, _app: object) -> Lifespan:
@@ -41,6 +43,7 @@ class Lifespan:
             pool=self._pool,
             sqlite=self._sqlite,
             auto_migrate=self._auto_migrate,
+            require_scope=self._require_scope,
         )
         self._label = label_for(self._name)
 
@@ -64,6 +67,7 @@ def lifespan(
     pool: PoolConfig | None = None,
     sqlite: SqliteConfig | None = None,
     auto_migrate: bool = False,
+    require_scope: bool = False,
 ) -> Lifespan:
     """Connect when an application starts, and disconnect when it ends. Arguments as for `connect`.
 
@@ -78,4 +82,4 @@ def lifespan(
         >>> asyncio.run(main())
         {'one': 1}
     """
-    return Lifespan(url, name, default, pool, sqlite, auto_migrate)
+    return Lifespan(url, name, default, pool, sqlite, auto_migrate, require_scope)
