@@ -316,17 +316,21 @@ pub(crate) async fn execute_raw(
     let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
-        let (sql, keep) = match target.dialect() {
-            Dialect::Sqlite => (Cow::Borrowed(&*statement.sql), !statement.lasts),
-            Dialect::Postgres => {
-                let types = describe::of_values(&parameters);
-                let sql = describe::typed(&statement.sql, types);
-                // Where SQLx has to look up a type, it loses a statement that is not kept.
-                let keep = sql.len() <= LONGEST_KEPT;
-                (Cow::Owned(sql), keep)
-            }
+        let mut place = target.place_for(&statement).await?;
+        let Dialect::Postgres = target.dialect() else {
+            return run_once(place, &statement.sql, arguments, !statement.lasts).await;
         };
-        run_once(target.place_for(&statement).await?, &sql, arguments, keep).await
+        let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
+        let keep = place.keeps_statements() && sql.len() <= LONGEST_KEPT;
+        // Where SQLx has to look up a type, it loses a statement that is not kept. To send it again is
+        // too late in a transaction: there it is asked for the types before.
+        if !keep && matches!(target, Target::Transaction(_)) {
+            let described = describe::postgres(place.begin().0, &sql, &parameters, false).await;
+            if let Err(error) = described {
+                return Err(place.fail(error).await);
+            }
+        }
+        run_once(place, &sql, arguments, keep).await
     };
     let changed = match once().await {
         Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await?,

@@ -15,12 +15,15 @@ use rows::{batch, bind, column, count, execution, insert, plan, raw};
 use support::{no_options, options, run};
 
 async fn pooled() -> Database {
-    let url = proxy::pooled(&postgres::url()).await;
+    connect(&proxy::pooled(&postgres::url()).await, 0).await
+}
+
+async fn connect(url: &str, statements: usize) -> Database {
     let options = options(|it| {
-        it.pool.statement_cache_capacity = 0;
+        it.pool.statement_cache_capacity = statements;
         it.pool.max_connections = 2;
     });
-    Database::connect(&url, &options).await.unwrap_or_else(|error| panic!("{error}"))
+    Database::connect(url, &options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn echo() -> Plan {
@@ -105,4 +108,20 @@ async fn a_step_of_a_migration_that_takes_no_transaction_has_none() {
     database.apply(&[concurrently]).await.unwrap();
     let error = database.execute_raw("VACUUM t", vec![]).await.unwrap_err();
     assert!(error.message.contains("cannot run inside a transaction block"), "{error}");
+}
+
+#[tokio::test]
+async fn a_statement_that_is_another_ones_meanwhile_is_an_error() {
+    let url = proxy::pooled_with_names(&postgres::url()).await;
+    let database = connect(&url, 100).await;
+    let two = "SELECT n, n + 1 FROM generate_series(1, 3) AS n";
+    let columns = vec![column("n", ScalarType::Integer), column("m", ScalarType::Integer)];
+    let plan = plan(Effect::Read, two, vec![], columns);
+    let mut cursor = database.fetch(execution(plan, vec![])).await.unwrap();
+    assert_eq!(cursor.next(10).await.unwrap_err().kind, ErrorKind::DecodeFailed);
+    let database = connect(&url, 100).await;
+    let error = database.execute_raw("SELECT ?::int", vec![Value::Integer(1)]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
+    assert_eq!(error.code.as_deref(), Some("08P01"), "{error}");
+    assert!(error.message.contains("set `statement_cache_capacity` to 0"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! From rows of PostgreSQL to columns.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -77,13 +78,18 @@ pub(crate) fn events<R: Reader>(
             yield Ok(Event::Columns(reader.found()));
             let mut passed = 0;
             while let Some(row) = next {
-                if let Err(unreadable) = read(&row, reader.wires(), most, &mut batch) {
+                let missing = || (0, Fault::undecodable("is missing"));
+                let added = guarded(|| read(&row, reader.wires(), most, &mut batch), missing);
+                if let Err(unreadable) = added {
                     let number = passed + u64::from(batch.rows()) + 1;
                     let label = reader.labels().row(number, |column, value| {
-                        let bytes = stored(&row, column)?;
-                        let bytes = bytes.ok_or_else(|| Fault::undecodable("is null"))?;
-                        admit(bytes.len(), LONGEST_KEY)?;
-                        postgres::read(bytes, reader.wires()[column], value)
+                        let key = || {
+                            let bytes = stored(&row, column)?;
+                            let bytes = bytes.ok_or_else(|| Fault::undecodable("is null"))?;
+                            admit(bytes.len(), LONGEST_KEY)?;
+                            postgres::read(bytes, reader.wires()[column], value)
+                        };
+                        guarded(key, || Fault::undecodable("is missing"))
                     });
                     let found = origin(&row, unreadable.0);
                     let error = reader.labels().fault(Some(label), found, unreadable);
@@ -269,6 +275,11 @@ fn read(
     }
     batch.end_row(size);
     Ok(())
+}
+
+/// What is read of a row. SQLx panics where it has fewer values than its statement has columns.
+fn guarded<T, E>(read: impl FnOnce() -> Result<T, E>, missing: impl FnOnce() -> E) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(missing()))
 }
 
 /// A value as the server wrote it; none for a null.

@@ -17,20 +17,26 @@ pub(super) fn describe(error: &PgDatabaseError) -> Error {
 }
 
 fn message(code: &str, message: &str) -> String {
-    match code {
-        // What a statement meets that was prepared on another connection behind the pooler.
-        "26000" | "42P05" => format!(
+    match is_of_another_session(code, message) {
+        true => format!(
             "{message}: a pooler between here and the server hands out connections by \
              transaction; set `statement_cache_capacity` to 0"
         ),
-        _ => message.to_owned(),
+        false => message.to_owned(),
     }
+}
+
+/// What a statement meets that was prepared on another connection behind the pooler: it is not there,
+/// or it is another one of that name, with other parameters.
+fn is_of_another_session(code: &str, message: &str) -> bool {
+    matches!(code, "26000" | "42P05") || code == "08P01" && message.contains("\"sqlx_s_")
 }
 
 /// See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn kind(code: &str, message: &str) -> ErrorKind {
     use ErrorKind as K;
     match code {
+        _ if is_of_another_session(code, message) => K::InvalidConfiguration,
         "23505" => K::UniqueViolation,
         "23503" | "23001" => K::ForeignKeyViolation,
         "23502" => K::NotNullViolation,
@@ -50,7 +56,6 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         "42501" => K::Denied,
         "42P01" | "42703" | "42883" | "42704" | "42P02" | "3F000" => K::UndefinedObject,
         "42804" | "42846" | "42P18" | "22P02" | "22P03" => K::TypeMismatch,
-        "26000" | "42P05" => K::InvalidConfiguration,
         "3D000" => K::DatabaseMissing,
         "57P01" | "57P02" | "57P03" | "57P05" => K::ConnectionFailed,
         _ => match code.get(..2) {

@@ -8,7 +8,7 @@ use ferro_wit::plan::{Bind, Step};
 use ferro_wit::types::{Error, Value};
 use sqlx::postgres::PgTypeInfo;
 use sqlx::postgres::types::Oid;
-use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr, Statement};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr, Statement};
 
 use crate::cursor;
 use crate::error::caught;
@@ -49,7 +49,7 @@ pub(super) async fn postgres(
     raw: &mut Raw,
     sql: &str,
     parameters: &[Value],
-    keeps_statements: bool,
+    keep: bool,
 ) -> Result<Result<cursor::postgres::Described, Error>, sqlx::Error> {
     let Raw::Postgres(connection) = raw else {
         return Ok(cursor::postgres::Described::new(&[]));
@@ -57,8 +57,9 @@ pub(super) async fn postgres(
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
     let sql = AssertSqlSafe(sql).into_sql_str();
     let statement = caught(pin!(connection.prepare_with(sql, &types))).await?;
-    if !keeps_statements {
-        // SQLx gives every statement that it only prepares a name.
+    if !keep {
+        // SQLx gives every statement that it only prepares a name, and may remember it.
+        connection.clear_cached_statements().await?;
         connection.execute("DEALLOCATE ALL").await?;
     }
     Ok(cursor::postgres::Described::new(statement.columns()))

@@ -47,7 +47,12 @@ pub async fn through(
 /// A URL that leads to the server of another one through a pooler which lends its sessions by
 /// transaction: between any two of them, others prepare statements of theirs in the session.
 pub async fn pooled(url: &str) -> String {
-    serve(url, share).await
+    serve(url, |client, server| share(client, server, "")).await
+}
+
+/// The same, and the others use SQLx as we do: theirs has the name that our first statement has.
+pub async fn pooled_with_names(url: &str) -> String {
+    serve(url, |client, server| share(client, server, "sqlx_s_1")).await
 }
 
 /// Listens for clients and connects each to the server of a URL; the URL that leads there.
@@ -74,7 +79,7 @@ where
 
 /// Carries messages both ways. Before a client hears that its transaction has ended, others have
 /// had the session.
-async fn share(client: TcpStream, server: TcpStream) {
+async fn share(client: TcpStream, server: TcpStream, name: &str) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, to_server) = server.into_split();
     let to_server = Arc::new(Mutex::new(to_server));
@@ -88,10 +93,12 @@ async fn share(client: TcpStream, server: TcpStream) {
         }
         let _ = asking.lock().await.shutdown().await;
     });
+    let mut is_prepared = name.is_empty();
     while let Some(message) = message(&mut from_server).await {
-        if message == IDLE {
+        is_prepared |= message == PREPARED;
+        if message == IDLE && is_prepared {
             let mut others = to_server.lock().await;
-            others.write_all(&work_of_others()).await.unwrap();
+            others.write_all(&work_of_others(name)).await.unwrap();
             for _ in 0..2 {
                 while self::message(&mut from_server).await.is_some_and(|it| it != IDLE) {}
             }
@@ -105,6 +112,9 @@ async fn share(client: TcpStream, server: TcpStream) {
 /// The server waits, outside of any transaction.
 const IDLE: &[u8] = b"Z\0\0\0\x05I";
 
+/// It has prepared a statement.
+const PREPARED: &[u8] = b"1\0\0\0\x04";
+
 /// A message of the server, whole.
 async fn message(server: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     let mut message = vec![0; 5];
@@ -115,8 +125,8 @@ async fn message(server: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// They do not know the names of our statements, and prepare one that has none.
-fn work_of_others() -> Vec<u8> {
+/// They prepare a statement, with a name or without.
+fn work_of_others(name: &str) -> Vec<u8> {
     let mut work = Vec::new();
     let mut send = |kind: u8, body: &[u8]| {
         work.push(kind);
@@ -124,7 +134,7 @@ fn work_of_others() -> Vec<u8> {
         work.extend_from_slice(body);
     };
     send(b'Q', b"DEALLOCATE ALL\0");
-    send(b'P', b"\0SELECT 'of another' AS another\0\0\0");
+    send(b'P', format!("{name}\0SELECT 'of another' AS another\0\0\0").as_bytes());
     send(b'S', b"");
     work
 }
