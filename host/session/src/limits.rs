@@ -158,6 +158,9 @@ impl Limits {
     }
 
     pub(crate) fn connections_exceeded(&self, most: u32) -> Error {
+        if most == 0 {
+            return exceeded("`connections`: none may be used");
+        }
         let message = format!(
             "over the limit `connections`: this call holds {most} at once; end a cursor or \
              a transaction first"

@@ -403,6 +403,11 @@ async fn p4_a_tenant_holds_half_of_a_pool_at_most(world: &World) {
     other.begin(TransactionOptions::default()).await.unwrap().rollback().await.unwrap();
     drop((last, cursors));
     rows(&greedy, &query).await;
+
+    // To wait would not help.
+    let none = world.gate(tenant(1).limits(Limits { connections: Some(0), ..limits() }));
+    let refused = none.open("app").unwrap().fetch(&query, vec![]).await;
+    assert_error(refused, ErrorKind::LimitExceeded, "`connections`: none may be used");
 }
 
 #[tokio::test]
