@@ -30,6 +30,53 @@ impl Batch {
         }
         Ok(())
     }
+
+    /// The bytes of all values, of their ends and of their null bitmaps: what a reader has to make room
+    /// for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferro_wit::types::{Batch, Column, Elements, Scalars};
+    ///
+    /// let numbers = Scalars { elements: Elements::Integer(vec![1, 2]), nulls: None };
+    /// assert_eq!(Batch::new(vec![Column::Scalars(numbers)])?.bytes(), 16);
+    /// # Ok::<(), String>(())
+    /// ```
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let column = |column: &Column| match column {
+            Column::Scalars(it) => bytes_of_scalars(it),
+            Column::Arrays(it) => {
+                let nulls = bytes_of_nulls(it.nulls.as_deref());
+                bytes_of_scalars(&it.items) + size_of_val(it.ends.as_slice()) + nulls
+            }
+        };
+        self.columns.iter().map(column).sum::<usize>() as u64
+    }
+}
+
+fn bytes_of_scalars(scalars: &Scalars) -> usize {
+    let values = match &scalars.elements {
+        Elements::Boolean(it) => it.len(),
+        Elements::Integer(it)
+        | Elements::Time(it)
+        | Elements::Timestamp(it)
+        | Elements::Timestamptz(it) => size_of_val(it.as_slice()),
+        Elements::Float(it) => size_of_val(it.as_slice()),
+        Elements::Decimal(it) | Elements::Text(it) | Elements::Json(it) => {
+            it.data.len() + size_of_val(it.ends.as_slice())
+        }
+        Elements::Blob(it) => it.data.len() + size_of_val(it.ends.as_slice()),
+        Elements::Uuid(it) => size_of_val(it.as_slice()),
+        Elements::Date(it) => size_of_val(it.as_slice()),
+        Elements::Interval(it) => size_of_val(it.as_slice()),
+    };
+    values + bytes_of_nulls(scalars.nulls.as_deref())
+}
+
+fn bytes_of_nulls(nulls: Option<&[u8]>) -> usize {
+    nulls.map_or(0, <[u8]>::len)
 }
 
 fn validate_column(column: &Column, rows: usize) -> Result<(), String> {
@@ -85,7 +132,24 @@ fn validate_ends(ends: &[u32], length: usize) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Texts, Value};
+    use crate::types::{ScalarType, Texts, Value};
+
+    #[test]
+    fn bytes_are_those_of_values_ends_and_nulls() {
+        let scalars = |kind, values: &[Value]| {
+            let mut scalars = Scalars::with_kind(kind);
+            for value in values {
+                scalars.push(value.clone()).unwrap();
+            }
+            Column::Scalars(scalars)
+        };
+        let columns = vec![
+            scalars(ScalarType::Integer, &[1.into(), Value::Null]),
+            scalars(ScalarType::Text, &["abc".into(), "é".into()]),
+            scalars(ScalarType::Boolean, &[true.into(), false.into()]),
+        ];
+        assert_eq!(Batch::new(columns).unwrap().bytes(), (16 + 1) + (5 + 8) + 2);
+    }
 
     #[test]
     fn a_batch_that_contradicts_itself_is_refused_and_named() {

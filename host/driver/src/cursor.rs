@@ -233,6 +233,12 @@ impl Cursor {
         self.steps.as_ref().is_some_and(|it| !it.is_last())
     }
 
+    /// Whether all rows of the present result set are read, as far as is known without asking for more.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.ready.is_empty() && self.events.is_none()
+    }
+
     /// Goes to the next result set; false after the last. It has the relations of the rows that were
     /// read: of the present result set, those that were not read are left out.
     ///
@@ -323,7 +329,11 @@ impl Cursor {
         }
         let events = self.events.as_mut()?;
         Some(match events.next(max_rows).await? {
-            Ok(Event::Batch(batch) | Event::Last(batch)) => Ok(batch),
+            Ok(Event::Batch(batch)) => Ok(batch),
+            Ok(Event::Last(batch)) => {
+                self.events = None;
+                Ok(batch)
+            }
             Ok(Event::Columns(_)) => Err(out_of_turn()),
             Err(error) => Err(error),
         })

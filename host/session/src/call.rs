@@ -15,7 +15,6 @@ use crate::limits::{Limits, Wait};
 use crate::log::excerpt;
 use crate::models::Models;
 use crate::policy::Policy;
-use crate::size::bytes_of;
 use crate::tenant::Tenant;
 use crate::tenants::{Admission, Connections, Held, Share};
 use crate::usage::Usage;
@@ -106,6 +105,16 @@ impl Call {
         self.admit_written(0)
     }
 
+    /// Counts rows before they are written, unless that would be too many.
+    pub(crate) fn reserve_written(&self, rows: u64) -> bool {
+        self.count_written(rows).inspect_err(|_| self.release_written(rows)).is_ok()
+    }
+
+    /// So many rows that were counted are not written.
+    pub(crate) fn release_written(&self, rows: u64) {
+        self.rows_written.fetch_sub(rows, Ordering::Relaxed);
+    }
+
     /// So many more rows may be written.
     pub(crate) fn admit_written(&self, rows: u64) -> Result<(), Error> {
         let written = self.rows_written.load(Ordering::Relaxed).saturating_add(rows);
@@ -149,7 +158,7 @@ impl Call {
 
     pub(crate) fn count_batch(&self, batch: &Batch) -> Result<(), Error> {
         let rows = u64::from(batch.rows);
-        let bytes = bytes_of(batch);
+        let bytes = batch.bytes();
         let all_rows = self.rows_read.fetch_add(rows, Ordering::Relaxed).saturating_add(rows);
         let all_bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         match self.limits() {

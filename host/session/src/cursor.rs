@@ -10,8 +10,9 @@ use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error};
 use tokio::time::Instant;
 
 use crate::call::{Granted, Slot};
-use crate::limits::Wait;
+use crate::limits::{Limits, Wait};
 use crate::tenants::Held;
+use crate::written::Written;
 
 /// Rows on their way, counted against the limits of the call.
 ///
@@ -26,8 +27,8 @@ pub struct Cursor {
     granted: Arc<Granted>,
     /// Until the rows are read, or reading them fails.
     hold: Option<Hold>,
-    /// The rows are those of a write with `returning`.
-    writes: bool,
+    /// Of a write with `returning`, until the rows that it has written are read.
+    written: Option<Written>,
     /// How much of its time the statement has used.
     spent: Duration,
     transaction_end: Option<Instant>,
@@ -41,7 +42,7 @@ pub(crate) struct Hold {
     /// before.
     pub(crate) transaction: Option<Transaction>,
     /// The place of the connection among those of the tenant; given back after the transaction.
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<Arc<Held>>,
 }
 
 enum Rows {
@@ -54,13 +55,13 @@ impl Cursor {
         granted: Arc<Granted>,
         rows: ferro_driver::Cursor,
         hold: Hold,
-        writes: bool,
+        written: Option<Written>,
         spent: Duration,
         transaction_end: Option<Instant>,
         slot: Slot,
     ) -> Self {
         let (rows, hold) = (Rows::Open(rows), Some(hold));
-        Self { rows, granted, hold, writes, spent, transaction_end, _slot: slot }
+        Self { rows, granted, hold, written, spent, transaction_end, _slot: slot }
     }
 
     /// The columns of the present result set, also where it has no rows.
@@ -121,15 +122,19 @@ impl Cursor {
             .wait(Wait::Run, self.spent, self.transaction_end, pin!(rows.next(most)))
             .await?;
         self.spent += started.elapsed();
+        let is_read = rows.is_read();
         match &batch {
             Some(batch) => {
                 call.count_batch(batch)?;
-                if self.writes {
-                    call.count_written(u64::from(batch.rows))?;
+                if let Some(written) = &mut self.written {
+                    written.count(u64::from(batch.rows))?;
                 }
             }
             None if rows.has_next_result() => {}
             None => self.end().await?,
+        }
+        if let Some(mut written) = self.written.take_if(|_| is_read) {
+            written.settle();
         }
         Ok(batch)
     }
@@ -151,6 +156,9 @@ impl Cursor {
             Rows::Open(rows) => rows,
             Rows::Failed { error, .. } => return Err(error.clone()),
         };
+        if self.written.take().is_some_and(|it| it.may_pass_limit()) {
+            return Err(Limits::rows_uncounted());
+        }
         if rows.has_next_result() {
             self.granted.call.count_statement(0)?;
         }

@@ -113,12 +113,12 @@ mod models;
 mod names;
 mod policy;
 mod session;
-mod size;
 mod tenant;
 mod tenants;
 mod unique;
 mod usage;
 mod words;
+mod written;
 
 pub use cache::PlanCache;
 pub use compiler::{Catalog, Compiler};

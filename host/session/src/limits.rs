@@ -140,6 +140,13 @@ impl Limits {
         ))
     }
 
+    pub(crate) fn rows_uncounted() -> Error {
+        exceeded(
+            "`rows-written`: what a write with `returning` returned was not read to its end, so that \
+             its rows are not counted; they are undone",
+        )
+    }
+
     pub(crate) fn result_bytes_exceeded(&self) -> Error {
         exceeded(&format!("`result-bytes`: {} read in a call", self.result_bytes))
     }

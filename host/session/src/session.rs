@@ -19,11 +19,12 @@ use crate::bounds;
 use crate::call::{Granted, Slot, SlotKind};
 use crate::cursor::{Cursor, Hold};
 use crate::gate::renewed;
-use crate::limits::Wait;
+use crate::limits::{Limits, Wait};
 use crate::models::Models;
 use crate::tenants::Held;
+use crate::written::{Written, least, writes};
 
-use self::own::{Own, least_written};
+use self::own::Own;
 
 /// A database, or a transaction in it, under the rights and limits of a call.
 ///
@@ -50,9 +51,11 @@ enum Place {
         transaction: Transaction,
         savepoint: bool,
         end: Option<Instant>,
-        /// Its connection counts against the tenant's part of the pool; that of a savepoint does
-        /// already.
-        held: Option<Held>,
+        /// Its connection counts against the tenant's part of the pool for as long as the transaction, a
+        /// savepoint or a cursor of it is there.
+        held: Option<Arc<Held>>,
+        /// Whether rows were written that nobody has counted, as nobody has read what they return.
+        uncounted: Arc<AtomicBool>,
     },
 }
 
@@ -151,13 +154,14 @@ impl Session {
         self.admit_raw()?;
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let writes = self.is_limited() && changes_rows(sql, self.dialect());
-        if writes {
+        let mut written = None;
+        if self.is_limited() && changes_rows(sql, self.dialect()) {
             self.granted.call.admit_written(0)?;
+            written = Some(Written::unknown(&self.granted.call));
         }
         let started = Instant::now();
         let (rows, hold) = match &self.place {
-            Place::Database(..) if writes => {
+            Place::Database(..) if written.is_some() => {
                 let write = async move |transaction: Transaction| {
                     let rows = self.run(pin!(transaction.fetch_raw(sql, parameters))).await?;
                     Ok((transaction, rows))
@@ -167,11 +171,13 @@ impl Session {
             Place::Database(database) => {
                 self.with_connection(pin!(database.fetch_raw(sql, parameters))).await?
             }
-            Place::Transaction { transaction, .. } => {
-                (self.run(pin!(transaction.fetch_raw(sql, parameters))).await?, Hold::default())
+            Place::Transaction { transaction, held, uncounted, .. } => {
+                let rows = self.run(pin!(transaction.fetch_raw(sql, parameters))).await?;
+                written = written.map(|it| it.within(uncounted));
+                (rows, Hold { held: held.clone(), transaction: None })
             }
         };
-        Ok(self.cursor(rows, hold, writes, started, slot))
+        Ok(self.cursor(rows, hold, written, started, slot))
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -221,11 +227,13 @@ impl Session {
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
-                Place::Transaction { transaction, savepoint: false, end, held }
+                let uncounted = Arc::default();
+                Place::Transaction { transaction, savepoint: false, end, held, uncounted }
             }
-            Place::Transaction { transaction, end, .. } => {
+            Place::Transaction { transaction, end, held, .. } => {
                 let transaction = self.run(pin!(transaction.begin(options))).await?;
-                Place::Transaction { transaction, savepoint: true, end: *end, held: None }
+                let (end, held, uncounted) = (*end, held.clone(), Arc::default());
+                Place::Transaction { transaction, savepoint: true, end, held, uncounted }
             }
         };
         Ok(Self {
@@ -246,10 +254,13 @@ impl Session {
     /// may be: it is then rolled back. `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Place::Transaction { transaction, savepoint, end, held } = self.place else {
+        let Place::Transaction { transaction, savepoint, end, held, uncounted } = self.place else {
             return Err(not_a_transaction());
         };
         self.granted.call.admit_written(0)?;
+        if self.granted.call.limits().is_some() && uncounted.load(Ordering::Acquire) {
+            return Err(Limits::rows_uncounted());
+        }
         // A savepoint that is not released in time is gone with its transaction.
         let wait = if savepoint { Wait::Run } else { Wait::Commit };
         if let (Some(end), Some(limits)) = (end, self.granted.call.limits())
@@ -306,28 +317,36 @@ impl Session {
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
         let plan = self.bounded_plan(query, &parameters)?;
-        let writes = plan.effect == Effect::Write;
-        if writes {
-            self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
-        }
+        let mut written = self.written(query, rows.as_ref())?;
         let execution = self.execution(plan, parameters, rows)?;
         let started = Instant::now();
-        let (rows, hold) = match &self.place {
-            Place::Database(..) if writes && self.may_pass_limit(query) => {
+        let may_pass_limit = written.as_ref().is_some_and(Written::may_pass_limit);
+        let opened = match &self.place {
+            Place::Database(..) if may_pass_limit => {
                 let write = async move |transaction: Transaction| {
                     let rows = self.run(pin!(transaction.fetch(execution))).await?;
                     Ok((transaction, rows))
                 };
-                self.fetch_in_own_transaction(write).await?
+                self.fetch_in_own_transaction(write).await
             }
             Place::Database(database) => {
-                self.with_connection(pin!(database.fetch(execution))).await?
+                self.with_connection(pin!(database.fetch(execution))).await
             }
-            Place::Transaction { transaction, .. } => {
-                (self.run(pin!(transaction.fetch(execution))).await?, Hold::default())
+            Place::Transaction { transaction, held, uncounted, .. } => {
+                written = written.map(|it| it.within(uncounted));
+                let rows = self.run(pin!(transaction.fetch(execution))).await;
+                rows.map(|rows| (rows, Hold { held: held.clone(), transaction: None }))
             }
         };
-        Ok(self.cursor(rows, hold, writes, started, slot))
+        match opened {
+            Ok((rows, hold)) => Ok(self.cursor(rows, hold, written, started, slot)),
+            Err(error) => {
+                if let Some(written) = written {
+                    written.fail();
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn change(
@@ -338,12 +357,11 @@ impl Session {
     ) -> Result<u64, Error> {
         self.admit(&parameters)?;
         let plan = self.bounded_plan(query, &parameters)?;
-        if plan.effect == Effect::Write {
-            self.granted.call.admit_written(least_written(query, rows.as_ref()))?;
-        }
+        let written = self.written(query, rows.as_ref())?;
         let execution = self.execution(plan, parameters, rows)?;
+        let may_pass_limit = written.as_ref().is_some_and(Written::may_pass_limit);
         let changed = match &self.place {
-            Place::Database(..) if self.may_pass_limit(query) => {
+            Place::Database(..) if may_pass_limit => {
                 let write = async move |transaction: Transaction| {
                     let changed = self.run(pin!(transaction.execute(execution))).await?;
                     Ok((transaction, changed))
@@ -356,9 +374,24 @@ impl Session {
             Place::Transaction { transaction, .. } => {
                 self.run(pin!(transaction.execute(execution))).await
             }
-        }?;
-        self.granted.call.count_written(changed)?;
-        Ok(changed)
+        };
+        match (written, changed) {
+            (Some(written), Ok(changed)) => written.end(changed).map(|()| changed),
+            (Some(written), Err(error)) => {
+                written.fail();
+                Err(error)
+            }
+            (None, changed) => changed,
+        }
+    }
+
+    /// What a query adds to the rows that are written; none for one that writes none.
+    fn written(&self, query: &Query, rows: Option<&Batch>) -> Result<Option<Written>, Error> {
+        if !writes(query) {
+            return Ok(None);
+        }
+        self.granted.call.admit_written(least(query, rows))?;
+        Ok(Some(Written::reserve(&self.granted.call, query, rows)))
     }
 
     /// The plan of a query whose limits and offsets are numbers of rows.
@@ -383,11 +416,11 @@ impl Session {
         &self,
         rows: ferro_driver::Cursor,
         hold: Hold,
-        writes: bool,
+        written: Option<Written>,
         started: Instant,
         slot: Slot,
     ) -> Cursor {
-        Cursor::new(self.granted.clone(), rows, hold, writes, started.elapsed(), self.end(), slot)
+        Cursor::new(self.granted.clone(), rows, hold, written, started.elapsed(), self.end(), slot)
     }
 
     /// A statement may be sent: no transaction is open that began here, and the limits allow it.

@@ -20,16 +20,16 @@ pub(super) async fn write(target: Target<'_>, execution: Arc<Execution>) -> Resu
     let transaction = begin(target, &parts).await?;
     let inner = transaction.as_ref().map_or(target, Target::Transaction);
     let written = match target.dialect() {
-        Dialect::Sqlite if parts.len() > 1 => run_at_once(inner, execution, parts).await,
+        Dialect::Sqlite if parts.are_several() => run_at_once(inner, execution, parts).await,
         _ => run(inner, &execution, &parts).await,
     };
     end(transaction, written).await
 }
 
-async fn run(target: Target<'_>, execution: &Execution, parts: &[Part]) -> Result<u64, Error> {
+async fn run(target: Target<'_>, execution: &Execution, parts: &Parts) -> Result<u64, Error> {
     let is_large = execution.rows.as_ref().is_some_and(|it| it.rows >= bulk::LEAST_ROWS);
     let mut written = 0;
-    for part in parts {
+    for part in parts.each() {
         let step = &execution.plan.steps[part.step];
         if let Some(bulk) = step.bulk.as_ref().filter(|_| is_large) {
             match bulk::write(target, execution, step, bulk).await {
@@ -47,9 +47,10 @@ async fn run(target: Target<'_>, execution: &Execution, parts: &[Part]) -> Resul
 async fn run_at_once(
     target: Target<'_>,
     execution: Arc<Execution>,
-    parts: Vec<Part>,
+    parts: Parts,
 ) -> Result<u64, Error> {
-    let Some(step) = parts.first().map(|it| execution.plan.steps[it.step].sql.clone()) else {
+    let first = parts.each().next();
+    let Some(step) = first.map(|it| execution.plan.steps[it.step].sql.clone()) else {
         return Ok(0);
     };
     let mut place = target.place(Need::Live).await?;
@@ -73,7 +74,7 @@ async fn run_at_once(
 /// All statements of a batch, one after the other.
 struct Write {
     execution: Arc<Execution>,
-    parts: Vec<Part>,
+    parts: Parts,
     keep: bool,
 }
 
@@ -84,7 +85,7 @@ impl Job for Write {
         let Self { execution, parts, keep } = self;
         let (mut written, mut opened) = (0, None);
         let keys = Keys::default();
-        for part in parts {
+        for part in parts.each() {
             let step = &execution.plan.steps[part.step];
             match opened.replace(part.step) {
                 Some(before) if before == part.step => handle.rewind(),
@@ -118,7 +119,7 @@ impl Job for Write {
 /// those of a few rows each, and a cursor that is dropped half-way must not undo some of them.
 pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<Cursor, Error> {
     let parts = parts(execution)?;
-    if let [part] = parts.as_slice() {
+    if let (Some(part), false) = (parts.each().next(), parts.are_several()) {
         let at = (part.step, part.first);
         return open(target, execution, at, &Keys::default(), Need::Live).await;
     }
@@ -132,14 +133,23 @@ pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<C
 async fn read(
     target: Target<'_>,
     execution: &Execution,
-    parts: &[Part],
+    parts: &Parts,
 ) -> Result<Vec<Batch>, Error> {
-    let mut batches = Vec::with_capacity(parts.len());
-    for part in parts {
+    let (mut batches, mut bytes) = (Vec::new(), 0);
+    for part in parts.each() {
         let keys = Keys::default();
         let at = (part.step, part.first);
         let mut cursor = open(target, execution, at, &keys, Need::Live).await?;
         while let Some(batch) = cursor.next(u32::MAX).await? {
+            bytes += batch.bytes();
+            // Nobody has counted them yet.
+            if bytes > target.largest_row() as u64 {
+                let most = target.largest_row() >> 20;
+                let message = format!(
+                    "what the rows of a batch return has at most {most} MiB: write fewer rows at once"
+                );
+                return Err(Error::new(ErrorKind::LimitExceeded, message));
+            }
             batches.push(batch);
         }
     }
@@ -147,11 +157,11 @@ async fn read(
 }
 
 /// What makes several statements all or none; none where they are so already.
-async fn begin(target: Target<'_>, parts: &[Part]) -> Result<Option<Transaction>, Error> {
+async fn begin(target: Target<'_>, parts: &Parts) -> Result<Option<Transaction>, Error> {
     let options = TransactionOptions { immediate: true, ..TransactionOptions::default() };
     Ok(match target {
         // One statement is all or none by itself.
-        _ if parts.len() <= 1 => None,
+        _ if !parts.are_several() => None,
         Target::Database(database) => Some(database.begin(options).await?),
         // A failed statement fails the transaction as a whole on PostgreSQL, but not on SQLite.
         Target::Transaction(outer) if target.dialect() == Dialect::Sqlite => {
@@ -176,30 +186,56 @@ struct Part {
     first: usize,
 }
 
+/// What is to be executed, one step after another. A batch without columns may say that it has
+/// billions of rows: there is no list of all executions.
+struct Parts(Vec<Run>);
+
+/// Some executions of a step, one after another.
+struct Run {
+    step: usize,
+    first: usize,
+    /// How many rows each writes, and how often it is executed.
+    size: usize,
+    times: usize,
+}
+
+impl Parts {
+    fn each(&self) -> impl Iterator<Item = Part> {
+        self.0.iter().flat_map(|&Run { step, first, size, times }| {
+            (0..times).map(move |number| Part { step, first: first + number * size })
+        })
+    }
+
+    fn are_several(&self) -> bool {
+        self.0.iter().map(|it| it.times).sum::<usize>() > 1
+    }
+}
+
 /// What is to be executed: always the step that takes the most of the rows that are left.
-fn parts(execution: &Execution) -> Result<Vec<Part>, Error> {
+fn parts(execution: &Execution) -> Result<Parts, Error> {
     let Some(rows) = execution.rows.as_ref().filter(|it| it.rows > 0) else {
-        return Ok(Vec::new());
+        return Ok(Parts(Vec::new()));
     };
     check(rows, &execution.plan)?;
     let steps = &execution.plan.steps;
-    if let Some(step) = steps.iter().position(|it| it.rows_per_statement.is_none()) {
-        return Ok(vec![Part { step, first: 0 }]);
-    }
     let rows = rows.rows as usize;
+    if let Some(step) = steps.iter().position(|it| it.rows_per_statement.is_none()) {
+        return Ok(Parts(vec![Run { step, first: 0, size: rows, times: 1 }]));
+    }
     let size = |step: usize| steps[step].rows_per_statement.unwrap_or(0) as usize;
     let mut parts = Vec::new();
     let mut first = 0;
     while first < rows {
-        let fitting = (0..steps.len()).filter(|it| (1..=rows - first).contains(&size(*it)));
+        let left = rows - first;
+        let fitting = (0..steps.len()).filter(|it| (1..=left).contains(&size(*it)));
         let step = fitting.max_by_key(|it| size(*it)).ok_or_else(|| {
-            let left = rows - first;
             invalid(format!("the plan has no statement for the last {left} rows of the batch"))
         })?;
-        parts.push(Part { step, first });
-        first += size(step);
+        let (size, times) = (size(step), left / size(step));
+        parts.push(Run { step, first, size, times });
+        first += size * times;
     }
-    Ok(parts)
+    Ok(Parts(parts))
 }
 
 /// Checks the shape of the batch, and the kinds of its columns, before anything is sent.

@@ -2,12 +2,12 @@
 //! where its effect has to be undone if it is too large.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{Database, Transaction};
 use ferro_wit::BoxFuture;
-use ferro_wit::query::{Insert, Query, RowSource, Statement};
-use ferro_wit::types::{Batch, Error, TransactionOptions};
+use ferro_wit::types::{Error, TransactionOptions};
 
 use super::{Place, Session, not_a_transaction};
 use crate::cursor::Hold;
@@ -15,17 +15,6 @@ use crate::limits::Wait;
 use crate::tenants::Held;
 
 impl Session {
-    /// Whether a query may write more rows than is known before, of a caller who may not write any
-    /// number.
-    pub(super) fn may_pass_limit(&self, query: &Query) -> bool {
-        let unknown = match &query.statement {
-            Statement::Update(_) | Statement::Delete(_) => true,
-            Statement::Insert(insert) => matches!(insert.source, RowSource::Select(_)),
-            _ => false,
-        };
-        unknown && self.is_limited()
-    }
-
     /// Whether the caller may not write any number of rows.
     pub(super) fn is_limited(&self) -> bool {
         self.granted.call.limits().is_some()
@@ -78,7 +67,7 @@ impl Session {
         database: &Database,
         options: TransactionOptions,
     ) -> Result<Own, Error> {
-        let held = self.granted.hold().await?;
+        let held = self.granted.hold().await?.map(Arc::new);
         let begin = pin!(database.begin(options));
         let transaction = self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
         Ok(Own { transaction, held })
@@ -89,7 +78,7 @@ impl Session {
         &self,
         work: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Result<(T, Hold), Error> {
-        let held = self.granted.hold().await?;
+        let held = self.granted.hold().await?.map(Arc::new);
         let done = self.run(work).await?;
         Ok((done, Hold { held, transaction: None }))
     }
@@ -98,16 +87,5 @@ impl Session {
 /// A transaction that this side began, and its place among the tenant's connections.
 pub(super) struct Own {
     pub(super) transaction: Transaction,
-    pub(super) held: Option<Held>,
-}
-
-/// At least so many rows does a query write that goes well.
-pub(super) fn least_written(query: &Query, rows: Option<&Batch>) -> u64 {
-    match (&query.statement, rows) {
-        (Statement::Insert(Insert { conflict: None, .. }), Some(rows)) => rows.rows.into(),
-        (Statement::Insert(Insert { conflict: None, source: RowSource::Parameters, .. }), None) => {
-            1
-        }
-        _ => 0,
-    }
+    pub(super) held: Option<Arc<Held>>,
 }

@@ -15,6 +15,7 @@ mod shapes;
 mod tenants;
 mod transactions;
 mod world;
+mod written;
 
 /// Runs scenarios, functions that take a `World`, on both databases.
 macro_rules! on_both_databases {
