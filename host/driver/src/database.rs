@@ -258,10 +258,7 @@ impl Database {
         let (mut raw, claim, lent) = match inner.parking.take() {
             Some((raw, claim, lent)) => (raw, claim, Some(lent)),
             // Large, and seldom needed.
-            None => {
-                let (raw, claim) = Box::pin(inner.lend(deadline)).await?;
-                (raw, claim, None)
-            }
+            None => Box::pin(inner.lend(deadline)).await?,
         };
         if let Raw::Sqlite(connection) = &mut raw {
             connection.serve(self.fence.is_some(), self.workers.as_ref());
@@ -310,11 +307,16 @@ impl Database {
 }
 
 impl Inner {
-    /// A connection is found or made; what goes wrong now is not that others have them all.
-    async fn lend(&self, deadline: Instant) -> Result<(Raw, Option<Claim>), Error> {
+    /// A connection is found or made; what goes wrong now is not that others have them all. With when
+    /// SQLx lent it, if that was to another.
+    async fn lend(
+        &self,
+        deadline: Instant,
+    ) -> Result<(Raw, Option<Claim>, Option<Instant>), Error> {
         tokio::select! {
             biased;
-            connection = self.connection() => connection,
+            connection = self.connection() => connection.map(|(raw, claim)| (raw, claim, None)),
+            (raw, claim, lent) = self.parking.returned() => Ok((raw, claim, Some(lent))),
             error = self.failure(deadline) => Err(error),
         }
     }

@@ -8,6 +8,7 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::connect::NOTICED;
@@ -167,44 +168,43 @@ impl Lease {
     /// Gives the connection back and waits until the next caller can have it. Dropping does the
     /// same, but the pool may open another connection meanwhile.
     pub(crate) async fn release(mut self) {
-        if let Some((raw, hold, renewal)) = self.take() {
+        if let Some(returning) = self.end() {
             // In a task of its own, so that a caller who stops waiting does not lose it.
-            let _ = self.parking.runtime().spawn(give_back(raw, hold, renewal)).await;
+            let _ = returning.await;
         }
     }
 
-    /// The connection, if it has to go back to SQLx, and whether it is reset before. One that is in
-    /// doubt or cannot be reset is closed; one that is as good as new is kept at hand.
-    fn take(&mut self) -> Option<(Raw, Hold, Option<Keeping>)> {
+    /// Ends the lease. A connection that is in doubt or cannot be reset is closed, one that is as good
+    /// as new is kept at hand; what is to be waited for, where it is reset or goes back to SQLx.
+    fn end(&mut self) -> Option<JoinHandle<()>> {
         if self.standing != Standing::AtRest {
             self.stop();
         }
         let (mut raw, hold) = self.raw.take().zip(self.hold.take())?;
+        let (parking, runtime) = (&self.parking, self.parking.runtime());
         if self.standing == Standing::Doubtful && hold.worker.is_some() {
             raw.close();
-            self.parking.runtime().spawn(unnoticed(hold, Arc::clone(&self.parking)));
+            runtime.spawn(unnoticed(hold, Arc::clone(parking)));
             return None;
         }
-        self.parking.unhold();
-        let renewal = match (&raw, self.traces) {
-            _ if self.standing != Standing::AtRest => Err(()),
-            (_, Traces::None) => Ok(None),
-            (Raw::Postgres(_), Traces::Session) => {
-                Ok(self.keeping.statements.then_some(self.keeping))
+        parking.unhold();
+        let Keeping { statements, watch } = self.keeping;
+        let is_sqlite = matches!(raw, Raw::Sqlite(_));
+        match self.traces {
+            _ if self.standing != Standing::AtRest => raw.close(),
+            Traces::None if raw.is_clean() => {
+                let (raw, hold) = parking.park(raw, hold, self.lent).err()?;
+                return Some(runtime.spawn(give_back(raw, hold)));
             }
-            (Raw::Sqlite(_), Traces::Session) | (_, Traces::Stranger) => Err(()),
-        };
-        let Ok(renewal) = renewal else {
-            raw.close();
-            return None;
-        };
-        match renewal.is_none() && raw.is_clean() {
-            true => match self.parking.park(raw, hold, self.lent) {
-                Ok(()) => None,
-                Err((raw, hold)) => Some((raw, hold, None)),
-            },
-            false => Some((raw, hold, renewal)),
+            Traces::Session if !is_sqlite && statements => {
+                let renewed = renew(raw, hold, watch, self.lent, Arc::clone(parking));
+                return Some(runtime.spawn(renewed));
+            }
+            Traces::None => return Some(runtime.spawn(give_back(raw, hold))),
+            Traces::Session if !is_sqlite => return Some(runtime.spawn(give_back(raw, hold))),
+            Traces::Session | Traces::Stranger => raw.close(),
         }
+        None
     }
 }
 
@@ -212,9 +212,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // The pool spawns tasks of its own when connections leave it.
         let _inside = self.parking.runtime().enter();
-        if let Some((raw, hold, renewal)) = self.take() {
-            self.parking.runtime().spawn(give_back(raw, hold, renewal));
-        }
+        drop(self.end());
     }
 }
 
@@ -250,8 +248,16 @@ impl Raw {
 }
 
 /// Returning asks for a sign of life. A server that stalls costs the connection, not the place.
-pub(crate) async fn give_back(mut raw: Raw, hold: Hold, renewal: Option<Keeping>) {
-    if let (Raw::Postgres(connection), Some(Keeping { watch, .. })) = (&mut raw, renewal) {
+pub(crate) async fn give_back(raw: Raw, hold: Hold) {
+    if !raw.give_back().await {
+        tracing::warn!("closed a connection that gave no sign of life when it was returned");
+    }
+    drop(hold);
+}
+
+/// Resets a connection, for whom it is as good as new then.
+async fn renew(mut raw: Raw, hold: Hold, watch: bool, lent: Instant, parking: Arc<Parking>) {
+    if let Raw::Postgres(connection) = &mut raw {
         let renewed = timeout(RETURN_TIMEOUT, reset(connection, watch)).await;
         if let Err(error) = renewed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             tracing::warn!(%error, "closed a connection that could not be reset");
@@ -259,10 +265,9 @@ pub(crate) async fn give_back(mut raw: Raw, hold: Hold, renewal: Option<Keeping>
             return drop(hold);
         }
     }
-    if !raw.give_back().await {
-        tracing::warn!("closed a connection that gave no sign of life when it was returned");
+    if let Err((raw, hold)) = parking.park(raw, hold, lent) {
+        give_back(raw, hold).await;
     }
-    drop(hold);
 }
 
 /// Keeps the place of a connection that was closed until the server has noticed.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ferro_wit::types::Error;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use crate::error::closed;
@@ -20,6 +20,8 @@ use crate::sqlite::Claim;
 /// How long SQLx lends a connection, and how long one is at hand that nobody wants: short beside
 /// the times after which it closes one.
 const TERM: Duration = Duration::from_secs(1);
+/// How long opening a connection takes at most, where nothing is in the way.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How often it is looked whether connections are in use still.
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -31,6 +33,9 @@ pub(crate) struct Parking {
     waiting: AtomicU32,
     /// How many connections are in use.
     held: AtomicU32,
+    /// Callers whose connection is a long time in opening, and what tells them of another.
+    stuck: AtomicU32,
+    returned: Notify,
     at_hand: Mutex<AtHand>,
     /// Connections may come back on a thread that no runtime knows, of a garbage collector for one.
     runtime: Handle,
@@ -60,6 +65,8 @@ impl Parking {
             places: Arc::new(Semaphore::new(places as usize)),
             waiting: AtomicU32::new(0),
             held: AtomicU32::new(0),
+            stuck: AtomicU32::new(0),
+            returned: Notify::new(),
             at_hand: Mutex::default(),
             runtime: Handle::current(),
         }
@@ -84,7 +91,22 @@ impl Parking {
         Some((raw, claim, lent))
     }
 
-    /// Keeps a connection at hand that was lent at some time, unless its term is over.
+    /// A connection that comes back, for a caller who has a place and waits for the server to open one:
+    /// it may have no room for more. Who needs no patience is not disturbed.
+    pub(crate) async fn returned(&self) -> (Raw, Option<Claim>, Instant) {
+        sleep(PATIENCE).await;
+        let _counted = (Counted::in_(&self.stuck), Counted::in_(&self.waiting));
+        loop {
+            let returned = self.returned.notified();
+            if let Some(parked) = self.take() {
+                return parked;
+            }
+            returned.await;
+        }
+    }
+
+    /// Keeps a connection at hand that was lent at some time, unless its term is over and nobody waits
+    /// for it.
     pub(crate) fn park(
         self: &Arc<Self>,
         raw: Raw,
@@ -93,7 +115,8 @@ impl Parking {
     ) -> Result<(), (Raw, Hold)> {
         let now = Instant::now();
         let mut at_hand = self.lock();
-        if at_hand.closed || now.duration_since(lent) >= TERM {
+        let is_wanted = self.stuck.load(Ordering::Relaxed) > 0;
+        if at_hand.closed || now.duration_since(lent) >= TERM && !is_wanted {
             return Err((raw, hold));
         }
         let Hold { claim, worker, permit } = hold;
@@ -104,6 +127,9 @@ impl Parking {
         drop(at_hand);
         // Whoever gets the place finds the connection.
         drop((worker, permit));
+        if is_wanted {
+            self.returned.notify_one();
+        }
         Ok(())
     }
 
@@ -114,7 +140,7 @@ impl Parking {
             // With no place to be had, whoever has them all will take what is parked.
             while let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
                 let Some(Parked { raw, claim, .. }) = self.lock().unwanted() else { break };
-                give_back(raw, Hold { claim, worker: None, permit }, None).await;
+                give_back(raw, Hold { claim, worker: None, permit }).await;
             }
             let mut at_hand = self.lock();
             if at_hand.parked.is_empty() {

@@ -36,6 +36,31 @@ async fn a_new_pool_has_a_connection_for_the_first_statement() {
     }
 }
 
+/// A server that has no room for more is waited for, and so are the connections that there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_the_server_takes_a_connection_that_comes_back() {
+    let url = postgres::url();
+    let role = format!("{}_guest", support::name_of(&url));
+    postgres::execute(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT 2"));
+    let options = options(|it| {
+        it.pool.max_connections = 6;
+        it.pool.acquire_timeout = Duration::from_secs(20);
+    });
+    let guest = support::with_user(&url, &format!("{role}:pw"));
+    let database = Database::connect(&guest, &options).await.unwrap();
+    let started = Instant::now();
+    let statements = (0..6).map(|_| {
+        let database = database.clone();
+        tokio::spawn(async move { database.execute_raw("SELECT pg_sleep(0.5)", vec![]).await })
+    });
+    for statement in statements.collect::<Vec<_>>() {
+        statement.await.unwrap().unwrap();
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    database.disconnect().await;
+    postgres::execute(&url, &format!("DROP ROLE {role}"));
+}
+
 #[tokio::test]
 async fn stats_tell_who_has_a_connection_and_who_waits() {
     for database in both(&options(|it| it.pool.max_connections = 2)).await {
