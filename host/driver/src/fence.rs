@@ -247,6 +247,10 @@ impl Fence {
             Action::Other => false,
             _ if self.read_only => false,
             Action::Insert(table) => may(table, |it, _| it.insert, ""),
+            // So SQLite calls the key, whatever its column is called.
+            Action::Update(table, "ROWID") => {
+                may(table, |it, _| it.update == Some(FieldSet::All), "")
+            }
             Action::Update(table, column) => may(table, TableRights::may_update, column),
             Action::Delete(table) => may(table, |it, _| it.delete, ""),
         }

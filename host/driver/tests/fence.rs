@@ -463,6 +463,29 @@ async fn with_tables(tables: Option<BTreeMap<String, TableRights>>) -> (Database
     (database, stranger)
 }
 
+#[tokio::test]
+async fn t4_the_key_of_a_table_of_sqlite_has_no_other_name() {
+    let database = connect("sqlite::memory:").await;
+    run(&database, &["CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT)"]).await;
+    run(&database, &["INSERT INTO note VALUES (1, 'a')"]).await;
+    let with = |update: FieldSet| {
+        let rights =
+            TableRights { read: FieldSet::All, insert: false, update: Some(update), delete: false };
+        let tables = Some([("note".to_owned(), rights)].into());
+        let fence = Fence { raw_sql: RawSql::Fenced, tables, ..Fence::default() };
+        database.fenced(fence).unwrap()
+    };
+    let stranger = with(FieldSet::Except(vec!["id".into()]));
+    for name in ["id", "rowid", "oid", "_rowid_", "ROWID"] {
+        let sql = format!("UPDATE note SET {name} = 2");
+        let error = stranger.execute_raw(&sql, vec![]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied, "{name}: {error}");
+    }
+    assert_eq!(stranger.execute_raw("UPDATE note SET text = 'b'", vec![]).await, Ok(1));
+    let free = with(FieldSet::All);
+    assert_eq!(free.execute_raw("UPDATE note SET rowid = 2", vec![]).await, Ok(1));
+}
+
 fn rights(read: &[&str], update: Option<&[&str]>) -> TableRights {
     let only = |names: &[&str]| FieldSet::Only(names.iter().map(|it| (*it).to_owned()).collect());
     TableRights { read: only(read), insert: false, update: update.map(only), delete: false }

@@ -337,8 +337,12 @@ impl Handle {
         self.statement().is_some_and(|it| unsafe { ffi::sqlite3_stmt_readonly(it.as_ptr()) == 0 })
     }
 
-    /// How many rows the last statement that changed any has changed.
+    /// How many rows the open statement has changed. What SQLite tells is of the last one that could
+    /// change any, perhaps of another caller's.
     pub(crate) fn changes(&self) -> u64 {
+        if !self.writes() {
+            return 0;
+        }
         // SAFETY: the connection is open.
         u64::try_from(unsafe { ffi::sqlite3_changes64(self.raw.as_ptr()) }).unwrap_or(0)
     }
