@@ -113,13 +113,16 @@ pub(crate) async fn first<M: Model>(db: &Session, request: Request) -> Result<Op
     Ok(rows.into_iter().next())
 }
 
-/// So many rows of a result set, or as many as there are.
+/// So many rows of a result set, or as many as there are. The others are read, too, and left: a write is
+/// kept with the end of what it returns.
 pub(crate) async fn read<T>(
     cursor: &mut dyn Cursor,
     rows: u32,
     decode: Decode<T>,
 ) -> Result<Vec<T>, Error> {
-    cursor.next(rows).await?.map_or_else(|| Ok(Vec::new()), |batch| decode(&batch))
+    let Some(batch) = cursor.next(rows).await? else { return Ok(Vec::new()) };
+    while cursor.next(BATCH_ROWS).await?.is_some() {}
+    decode(&batch)
 }
 
 pub(crate) async fn count(db: &Session, request: Request) -> Result<u64, Error> {

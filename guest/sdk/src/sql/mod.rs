@@ -114,7 +114,8 @@ impl Sql {
         rows::read_all(self.fetch::<T>(db).await?, T::decode).await
     }
 
-    /// The first row, if there is one. The others are not read.
+    /// The first row, if there is one. The statement runs to its end: `LIMIT 1` in it spares the database
+    /// the others.
     ///
     /// # Errors
     ///

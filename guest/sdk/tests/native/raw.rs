@@ -4,6 +4,7 @@ use ferro::prelude::*;
 use ferro::values::{Decimal, Timestamptz};
 use ferro::{Dialect, Error, ErrorKind, Row, sql};
 
+use crate::database::Database;
 use crate::models::{City, Country, Everything, NewCity};
 use crate::{everything, on_each_database, with_cities};
 
@@ -15,6 +16,23 @@ on_each_database! {
     columns_that_do_not_fit_are_errors_that_name_them,
     values_are_bound_and_never_become_text,
     statements_run_in_transactions_and_rows_stream,
+    what_a_write_of_a_tenant_returns_first_or_alone_is_kept,
+}
+
+async fn what_a_write_of_a_tenant_returns_first_or_alone_is_kept(
+    database: Database,
+) -> Result<(), Error> {
+    let db = database.session_of_tenant()?;
+    let insert =
+        |id: i64| sql("INSERT INTO renamed (id, nom) VALUES (?, 'un') RETURNING id").bind(id);
+    assert_eq!(insert(1).one::<i64>(&db).await?, 1);
+    assert_eq!(insert(2).first::<i64>(&db).await?, Some(2));
+    // The rows that are not asked for are written, too.
+    let several = sql("UPDATE renamed SET nom = 'deux' RETURNING id");
+    assert!(several.first::<i64>(&db).await?.is_some());
+    let renamed = Renamed::query().filter(Renamed::name().eq("deux")).count(&db).await?;
+    assert_eq!(renamed, 2);
+    Ok(())
 }
 
 /// Its columns have other names than its fields.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferro::Session;
 use ferro_driver::{ConnectOptions, Databases, Migration};
-use ferro_session::{Catalog, Compiler, Gate, Models};
+use ferro_session::{Catalog, Compiler, Gate, Grant, Models, Tenant};
 use ferro_wit::plan::{MigrationStep, Plan, Risk};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
@@ -49,6 +49,7 @@ impl Catalog for CoreCatalog {
 /// A fresh database that has the tables of a schema.
 pub(crate) struct Database {
     databases: Databases,
+    models: Arc<Models>,
     gate: Gate,
 }
 
@@ -58,7 +59,19 @@ impl Database {
         let database = databases.connect("app", url, &ConnectOptions::default()).await?;
         let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
         models.create_tables(&database).await?;
-        Ok(Self { gate: Gate::trusted(databases.clone(), models), databases })
+        Ok(Self::trusted(databases, models))
+    }
+
+    fn trusted(databases: Databases, models: Arc<Models>) -> Self {
+        Self { gate: Gate::trusted(databases.clone(), models.clone()), databases, models }
+    }
+
+    /// A session of a tenant, who is limited and may send SQL text.
+    pub(crate) fn session_of_tenant(&self) -> Result<Session, Error> {
+        let grant = Grant::read_write().with_unfenced_raw_sql();
+        let tenant = Arc::new(Tenant::new("acme").grant("app", grant));
+        let gate = Gate::new(self.databases.clone(), self.models.clone(), tenant);
+        Ok(Session::new(gate.open("app")?))
     }
 
     /// The same database with the tables of another schema, and what that put at risk.
@@ -67,7 +80,7 @@ impl Database {
         let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
         let database = databases.get(Some("app"))?;
         let migration = models.migrate(&database, Some(Risk::Blocking)).await?;
-        Ok((Self { gate: Gate::trusted(databases.clone(), models), databases }, migration))
+        Ok((Self::trusted(databases, models), migration))
     }
 
     /// A session, in which one transaction can be open at a time.
