@@ -123,18 +123,23 @@ impl Cursor {
             .await?;
         self.spent += started.elapsed();
         let is_read = rows.is_read();
-        match &batch {
-            Some(batch) => {
-                call.count_batch(batch)?;
-                if let Some(written) = &mut self.written {
-                    written.count(u64::from(batch.rows))?;
-                }
+        if let Some(batch) = &batch {
+            call.count_batch(batch)?;
+            if let Some(written) = &mut self.written {
+                written.count(u64::from(batch.rows))?;
             }
-            None if rows.has_next_result() => {}
-            None => self.end().await?,
         }
+        let is_last = batch.is_none() && !rows.has_next_result();
         if let Some(mut written) = self.written.take_if(|_| is_read) {
-            written.settle();
+            match self.columns().is_empty() {
+                // Nothing tells how many there were.
+                true if written.may_pass_limit() => return Err(Limits::rows_uncounted()),
+                true => {}
+                false => written.settle(),
+            }
+        }
+        if is_last {
+            self.end().await?;
         }
         Ok(batch)
     }

@@ -142,8 +142,8 @@ impl Limits {
 
     pub(crate) fn rows_uncounted() -> Error {
         exceeded(
-            "`rows-written`: what a write with `returning` returned was not read to its end, so that \
-             its rows are not counted; they are undone",
+            "`rows-written`: the rows of a write are not counted, and undone: what it returns has to be \
+             read to its end, and one without `returning` is executed, not fetched",
         )
     }
 

@@ -387,8 +387,13 @@ impl Session {
 
     /// What a query adds to the rows that are written; none for one that writes none.
     fn written(&self, query: &Query, rows: Option<&Batch>) -> Result<Option<Written>, Error> {
-        if !writes(query) {
-            return Ok(None);
+        match (writes(query), rows) {
+            (true, _) => {}
+            (false, None) => return Ok(None),
+            (false, Some(_)) => {
+                let message = "a query that only reads takes no rows";
+                return Err(Error::new(ErrorKind::InvalidQuery, message));
+            }
         }
         self.granted.call.admit_written(least(query, rows))?;
         Ok(Some(Written::reserve(&self.granted.call, query, rows)))

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferro_driver::{ConnectOptions, PoolOptions};
 use ferro_session::{Gate, Limits, Session, Tenants};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Column, ErrorKind, ScalarType, Scalars, TransactionOptions};
 use serde_json::json;
 
 use crate::on_both_databases;
-use crate::queries::{all, fields, insert, insert_batch, returning, update_all};
+use crate::queries::{all, count, fields, insert, insert_batch, returning, update_all};
 use crate::world::{World, assert_error, drain, tenant, texts};
 
 on_both_databases! {
+    a_query_that_reads_takes_no_rows,
     p4_a_cursor_keeps_the_place_of_its_transaction,
     p5_a_batch_without_columns_may_say_that_it_has_billions_of_rows,
     rows_that_are_locked_are_not_written,
+    s3_a_write_that_returns_nothing_is_not_fetched,
     s3_rows_of_an_upsert_over_the_limit_are_undone,
     s3_rows_that_a_write_returns_count_though_nobody_reads_them,
     s3_what_an_insert_skips_does_not_count,
@@ -95,10 +98,33 @@ async fn s3_rows_that_a_write_returns_count_though_nobody_reads_them(world: &Wor
     let session = limited(world).open("app").unwrap();
     let transaction = begin(&session).await;
     drop(transaction.fetch(&update, vec!["x".into()]).await.unwrap());
-    assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "not read to its end");
+    assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "read to its end");
     world.assert_at_rest().await;
     let texts = texts(&world.trusted(), &fields("Note", &["secret"])).await;
     assert!(!texts.contains(&"x".to_owned()));
+}
+
+async fn s3_a_write_that_returns_nothing_is_not_fetched(world: &World) {
+    let gate = limited(world);
+    let session = gate.open("app").unwrap();
+    let insert = insert("Note", &["title", "secret"]);
+    drain(session.fetch(&insert, vec!["one".into(), "x".into()]).await.unwrap()).await.unwrap();
+    assert_eq!(gate.usage().rows_written, 1);
+    let update = update_all("Note", "secret", "text");
+    let rows = session.fetch(&update, vec!["s".into()]).await.unwrap();
+    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "is executed, not fetched");
+    let transaction = begin(&session).await;
+    let rows = transaction.fetch(&update, vec!["s".into()]).await.unwrap();
+    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "is executed, not fetched");
+    assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "not counted");
+    world.assert_at_rest().await;
+    assert_eq!(secrets(world).await, 0);
+}
+
+async fn a_query_that_reads_takes_no_rows(world: &World) {
+    let rows = Batch { rows: 1, columns: vec![] };
+    let outcome = world.tenant(1).write(&count("Note"), vec![], rows).await;
+    assert_error(outcome, ErrorKind::InvalidQuery, "takes no rows");
 }
 
 async fn s3_what_an_insert_skips_does_not_count(world: &World) {
@@ -130,6 +156,19 @@ async fn rows_that_are_locked_are_not_written(world: &World) {
     assert_eq!(drain(transaction.fetch(&query, vec![]).await.unwrap()).await.unwrap().len(), 3);
     transaction.commit().await.unwrap();
     assert_eq!(gate.usage().rows_written, 0);
+}
+
+/// What SQLite tells is of the last statement that changed anything, perhaps another tenant's.
+#[tokio::test]
+async fn t5_how_many_rows_another_tenant_has_changed_is_not_told() {
+    let pool = PoolOptions { max_connections: 1, ..PoolOptions::default() };
+    let world = World::sqlite_with(&ConnectOptions { pool, ..ConnectOptions::default() }).await;
+    let update = update_all("Note", "secret", "text");
+    assert_eq!(world.tenant(1).execute(&update, vec!["s".into()]).await, Ok(3));
+    let mut query = serde_json::to_value(all("Note")).unwrap();
+    query["selects"][0]["lock"] = json!({ "strength": "update", "wait": "wait" });
+    let query: Query = serde_json::from_value(query).unwrap();
+    assert_eq!(world.tenant(2).execute(&query, vec![]).await, Ok(0));
 }
 
 /// A list of all that was to be executed took 64 GiB, and ended the process.
