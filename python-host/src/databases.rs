@@ -150,7 +150,7 @@ fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOpti
     replace(connect_timeout, seconds("connect_timeout", pool.connect_timeout)?);
     replace(idle_timeout, seconds_or_never("idle_timeout", pool.idle_timeout)?);
     replace(max_lifetime, seconds_or_never("max_lifetime", pool.max_lifetime)?);
-    replace(statement_cache_capacity, pool.statement_cache_capacity);
+    *statement_cache_capacity = pool.statement_cache_capacity;
     replace(test_before_acquire, pool.test_before_acquire);
     replace(foreign_keys, sqlite.foreign_keys);
     replace(wal, sqlite.wal);

@@ -111,10 +111,7 @@ impl Database {
                 probe: opened.probe,
                 max,
                 acquire_timeout: options.pool.acquire_timeout,
-                keeping: Keeping {
-                    statements: options.pool.statement_cache_capacity > 0,
-                    watch: opened.watches,
-                },
+                keeping: Keeping { statements: opened.keeps, watch: opened.watches },
                 tests: options.pool.test_before_acquire,
                 parking: Arc::new(Parking::new(max)),
                 keeper: Mutex::new(opened.keeper),
@@ -342,7 +339,7 @@ impl Inner {
 
     /// Why the pool opens no connection; ready only once that is known, or at the deadline.
     async fn failure(&self, deadline: Instant) -> Error {
-        self.probe.failure(deadline).await.unwrap_or_else(|| self.slow())
+        self.probe.failure(deadline, self.acquire_timeout).await.unwrap_or_else(|| self.slow())
     }
 
     fn busy(&self) -> Error {

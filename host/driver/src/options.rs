@@ -33,12 +33,13 @@ pub struct PoolOptions {
     /// Close a connection that has lived for so long, so that it follows a failover or a changed
     /// role. Default: 30 min; none: never.
     pub max_lifetime: Option<Duration>,
-    /// Prepared statements kept on each connection. Default: 100. With 0 nothing on the server
+    /// Prepared statements kept on each connection. Default: 100, and 0 at the ports of PostgreSQL's
+    /// poolers, 6432 (PgBouncer) and 6543 (Supabase, by transaction). With 0 nothing on the server
     /// outlives a transaction, and no statement is outside of one, as a transaction-mode pooler in
     /// front of PostgreSQL needs it: that takes two round trips more. The driver then does not set
     /// `client_connection_check_interval` either, with which a server ends a statement whose caller
     /// is gone: set it for the pooler's role or in the server's configuration.
-    pub statement_cache_capacity: usize,
+    pub statement_cache_capacity: Option<usize>,
     /// Ask a PostgreSQL connection for a sign of life before it is handed out: one more round
     /// trip, but no error after the server was restarted. A connection that was used within the
     /// last second is asked only if it is to write outside of a transaction; anything else is sent
@@ -68,7 +69,7 @@ impl Default for PoolOptions {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Some(Duration::from_secs(10 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
-            statement_cache_capacity: 100,
+            statement_cache_capacity: None,
             test_before_acquire: true,
         }
     }

@@ -307,8 +307,16 @@ impl Transaction {
                 self.undo(place).await?;
                 Err(error)
             }
-            Err(error) if self.level == OUTERMOST => Err(outcome_unknown(place.fail(error).await)),
-            Err(error) => Err(place.fail(error).await),
+            Err(error) => {
+                let error = place.fail(error).await;
+                // The server had ended the transaction, which was idle for too long, before.
+                let is_known = error.kind == ErrorKind::Timeout && error.is_from_database();
+                Err(if self.level == OUTERMOST && !is_known {
+                    outcome_unknown(error)
+                } else {
+                    error
+                })
+            }
         }
     }
 

@@ -307,7 +307,7 @@ async fn backend(database: &Database) -> Value {
 async fn p5_postgres_is_told_to_watch_unless_the_session_is_shared_or_the_url_says_otherwise() {
     let url = postgres::url();
     let stated = format!("{url}?options=-c%20client_connection_check_interval%3D3s");
-    let shared = options(|it| it.pool.statement_cache_capacity = 0);
+    let shared = options(|it| it.pool.statement_cache_capacity = Some(0));
     for (url, options, expected) in
         [(&url, &options(|_| {}), "500ms"), (&url, &shared, "0"), (&stated, &options(|_| {}), "3s")]
     {

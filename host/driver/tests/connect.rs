@@ -360,7 +360,7 @@ async fn the_session_does_not_depend_on_what_the_role_sets() {
 async fn without_a_statement_cache_nothing_stays_on_the_server() {
     for capacity in [0, 100] {
         let options = options(|it| {
-            it.pool.statement_cache_capacity = capacity;
+            it.pool.statement_cache_capacity = Some(capacity);
             it.pool.max_connections = 1;
         });
         let database = Database::connect(&postgres::url(), &options).await.unwrap();

@@ -194,7 +194,7 @@ async fn migrations_that_are_applied_at_once_wait_for_each_other() {
 #[tokio::test]
 async fn statements_run_where_none_may_be_kept() {
     let options = support::options(|it| {
-        it.pool.statement_cache_capacity = 0;
+        it.pool.statement_cache_capacity = Some(0);
         it.pool.max_connections = 1;
     });
     let url = ferro_test_support::postgres::url();

@@ -20,7 +20,7 @@ async fn pooled() -> Database {
 
 async fn connect(url: &str, statements: usize) -> Database {
     let options = options(|it| {
-        it.pool.statement_cache_capacity = statements;
+        it.pool.statement_cache_capacity = Some(statements);
         it.pool.max_connections = 2;
     });
     Database::connect(url, &options).await.unwrap_or_else(|error| panic!("{error}"))

@@ -247,7 +247,8 @@ async fn a_null_is_of_the_type_of_its_column_though_nobody_has_looked_that_up() 
         &long,
     ] {
         for statements in [100, 0] {
-            let options = support::options(|it| it.pool.statement_cache_capacity = statements);
+            let options =
+                support::options(|it| it.pool.statement_cache_capacity = Some(statements));
             let database = Database::connect(&url, &options).await.unwrap();
             let outcome = database.execute_raw(sql, vec![Value::Null]).await;
             assert!(outcome.is_ok(), "{sql}: {outcome:?}");

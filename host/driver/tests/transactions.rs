@@ -416,3 +416,18 @@ async fn a_first_row_that_cannot_be_read_leaves_the_transaction_as_a_later_one_d
         assert_eq!(rows::count(&database, "t").await, 2);
     }
 }
+
+#[tokio::test]
+async fn a_transaction_that_the_server_ended_while_it_was_idle_is_known_to_be_undone() {
+    let url = postgres::url();
+    let setup = connect(&url).await;
+    run(&setup, &["CREATE TABLE t (n int)"]).await;
+    let options = "?options=-c%20idle_in_transaction_session_timeout%3D200";
+    let database = connect(&format!("{url}{options}")).await;
+    let transaction = database.begin(no_options()).await.unwrap();
+    transaction.execute_raw("INSERT INTO t VALUES (1)", vec![]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let error = transaction.commit().await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Timeout, Some("25P03")), "{error}");
+    assert_eq!(one(&setup, "SELECT count(*) FROM t").await, Value::Integer(0));
+}

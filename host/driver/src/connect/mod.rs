@@ -33,6 +33,8 @@ use crate::sqlite::{Slots, bound_memory};
 /// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
 /// most servers nearby need, and short for who waits to hear that there is none.
 const PATIENCE: Duration = Duration::from_millis(150);
+/// Prepared statements that are kept on a connection, where nobody says how many.
+const STATEMENTS: usize = 100;
 
 const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 
@@ -78,6 +80,8 @@ pub(crate) struct Opened {
     pub(crate) probe: Probe,
     /// The connection that the pool has opened, if it has.
     pub(crate) first: Option<PoolConnection<Postgres>>,
+    /// Whether prepared statements are kept, and settings: there is a session.
+    pub(crate) keeps: bool,
     /// Whether connections are told to [`watch`].
     pub(crate) watches: bool,
     /// An in-memory database lives as long as a connection to it; this one is in no pool.
@@ -99,13 +103,13 @@ impl Probe {
                 let _ = connection.close().await;
                 Ok(())
             }
-            Self::Postgres(it) => it.0.probe(&it.1.connect_options(), timeout, timeout).await,
+            Self::Postgres(it) => it.0.probe(&it.1.connect_options(), timeout).await,
         }
     }
 
-    /// Why a pool opens no connection, as [`failure`] finds it.
-    pub(crate) async fn failure(&self, deadline: Instant) -> Option<Error> {
-        failure(deadline, |left| self.run(left)).await
+    /// Why a pool opens no connection within a time, as [`failure`] finds it.
+    pub(crate) async fn failure(&self, deadline: Instant, timeout: Duration) -> Option<Error> {
+        failure(deadline, || self.run(timeout)).await
     }
 
     /// The pool's own error from opening a connection, as the caller may see it.
@@ -129,7 +133,7 @@ impl Probe {
 /// is up.
 async fn failure<L: Future<Output = Result<(), Error>>>(
     deadline: Instant,
-    look: impl Fn(Duration) -> L,
+    look: impl Fn() -> L,
 ) -> Option<Error> {
     let mut last = None;
     let mut pause = PATIENCE;
@@ -140,12 +144,13 @@ async fn failure<L: Future<Output = Result<(), Error>>>(
         if left.is_zero() {
             return last;
         }
-        match look(left).await {
+        match tokio::time::timeout(left, look()).await {
             // It works for us, so it will for the pool.
-            Ok(()) => {}
+            Ok(Ok(())) => {}
             // The server is starting, or has too many guests: that passes.
-            Err(error) if error.retryable && error.is_from_database() => last = Some(error),
-            Err(error) => return Some(error),
+            Ok(Err(error)) if error.retryable && error.is_from_database() => last = Some(error),
+            Ok(Err(error)) => return Some(error),
+            Err(_) => return last,
         }
         pause *= 2;
     }
@@ -176,7 +181,7 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
         (max_connections, min_connections),
         &connect,
         options.sqlite.busy_timeout,
-        statement_cache_capacity,
+        statement_cache_capacity.unwrap_or(STATEMENTS),
     );
     let keeper = match location {
         Location::Memory => Some(first),
@@ -186,7 +191,8 @@ async fn open_sqlite(location: Location, options: &ConnectOptions) -> Result<Ope
         }
     };
     let probe = Probe::Sqlite(Box::new((location, connect)));
-    Ok(Opened { pool: Pool::Sqlite(pool), probe, first: None, watches: false, keeper })
+    let keeps = statement_cache_capacity.is_none_or(|it| it > 0);
+    Ok(Opened { pool: Pool::Sqlite(pool), probe, first: None, keeps, watches: false, keeper })
 }
 
 async fn open_in_time(
@@ -207,8 +213,10 @@ async fn open_in_time(
 }
 
 async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opened, Error> {
-    let connect = server.connect_options(options.pool.statement_cache_capacity).await?;
-    let watches = server.can_watch(options.pool.statement_cache_capacity);
+    let capacity = options.pool.statement_cache_capacity;
+    let capacity = capacity.unwrap_or(if server.is_pooler() { 0 } else { STATEMENTS });
+    let connect = server.connect_options(capacity).await?;
+    let watches = server.can_watch(capacity);
     let pool = PgPoolOptions::new()
         .max_connections(options.pool.max_connections)
         .min_connections(options.pool.min_connections)
@@ -233,6 +241,7 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         probe: Probe::Postgres(Box::new((server, pool.clone()))),
         pool: Pool::Postgres(pool),
         first: Some(first),
+        keeps: capacity > 0,
         watches,
         keeper: None,
     })

@@ -33,6 +33,9 @@ const PARAMETERS: [&str; 11] = [
     "sslkey",
 ];
 
+/// The ports that PgBouncer and Supabase's pooler have by their own defaults. Statements that are kept
+/// there may be run in the place of others: <https://www.pgbouncer.org/features.html>.
+const POOLERS: [u16; 2] = [6432, 6543];
 /// How long a server has to answer a farewell.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How often a server looks whether its client is still there, while it runs a statement.
@@ -158,6 +161,11 @@ impl Server {
         })
     }
 
+    /// Whether a pooler listens at the port, of those that may hand out connections by transaction.
+    pub(super) fn is_pooler(&self) -> bool {
+        POOLERS.contains(&self.port)
+    }
+
     /// Whether connections may be told to [`watch`]: behind a pooler that hands out connections by
     /// transaction the setting would be another's, and the URL may have it already.
     pub(super) fn can_watch(&self, capacity: usize) -> bool {
@@ -194,7 +202,7 @@ impl Server {
         timeout: Duration,
     ) -> Result<Option<PoolConnection<Postgres>>, Error> {
         let options = pool.connect_options();
-        let look = |left| self.probe(&options, left, timeout);
+        let look = || self.probe(&options, timeout);
         tokio::select! {
             biased;
             acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) } => {
@@ -210,14 +218,13 @@ impl Server {
         }
     }
 
-    /// Opens and closes one connection, in the time that is left of the one that a message names.
+    /// Opens and closes one connection, within a time.
     pub(super) async fn probe(
         &self,
         options: &PgConnectOptions,
-        left: Duration,
         timeout: Duration,
     ) -> Result<(), Error> {
-        let opened = in_time(left, open(options)).await;
+        let opened = in_time(timeout, open(options)).await;
         opened.map_err(|failure| self.explain(failure, timeout))
     }
 

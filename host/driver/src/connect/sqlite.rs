@@ -98,7 +98,6 @@ impl Location {
     /// What every connection to the database is opened with.
     pub(super) fn connect_options(&self, options: &ConnectOptions) -> SqliteConnectOptions {
         let base = SqliteConnectOptions::new()
-            .statement_cache_capacity(options.pool.statement_cache_capacity)
             .busy_timeout(options.sqlite.busy_timeout)
             .foreign_keys(options.sqlite.foreign_keys)
             // `LIKE` is then the same on both databases; `ilike` lowers both sides.

@@ -48,6 +48,19 @@ fn a_url_of_a_hosted_pooler_is_read() {
 }
 
 #[test]
+fn the_ports_of_poolers_are_known() {
+    for (url, expected) in [
+        ("postgresql://u@h:6543/d", true),
+        ("postgresql://u@h/d?port=6432", true),
+        ("postgresql://u@h:5432/d", false),
+        ("postgresql://u@h/d", false),
+    ] {
+        let Target::Postgres(server) = parse(url) else { panic!("not a server") };
+        assert_eq!(server.is_pooler(), expected, "{url}");
+    }
+}
+
+#[test]
 fn sockets_and_addresses_of_six_bytes_are_hosts() {
     for (url, address) in [
         ("postgresql://ann@%2Fvar%2Frun/app", "/var/run/.s.PGSQL.5432"),

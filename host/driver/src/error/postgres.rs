@@ -17,13 +17,39 @@ pub(super) fn describe(error: &PgDatabaseError) -> Error {
 }
 
 fn message(code: &str, message: &str) -> String {
-    match is_of_another_session(code, message) {
-        true => format!(
-            "{message}: a pooler between here and the server hands out connections by \
-             transaction; set `statement_cache_capacity` to 0"
-        ),
-        false => message.to_owned(),
-    }
+    let advice = match (code, of_pooler(code, message)) {
+        _ if is_of_another_session(code, message) => {
+            "a pooler between here and the server hands out connections by transaction; set \
+             `statement_cache_capacity` to 0, here and for others that use the pooler"
+        }
+        (_, Some(ErrorKind::InvalidConfiguration)) if message.contains("pooling mode") => {
+            "set `pool_mode` of the pooler to `transaction` or `session`"
+        }
+        (_, Some(ErrorKind::Busy)) => {
+            "the pooler between here and the server has no connection to lend; try again later"
+        }
+        _ => return message.to_owned(),
+    };
+    format!("{message}: {advice}")
+}
+
+/// What PgBouncer says, under one code for all of it and always in English.
+const OF_POOLERS: [(&str, ErrorKind); 9] = [
+    ("authentication failed", ErrorKind::AuthenticationFailed),
+    ("no such user", ErrorKind::AuthenticationFailed),
+    ("no such database", ErrorKind::DatabaseMissing),
+    ("no more connections allowed", ErrorKind::Busy),
+    ("query_wait_timeout", ErrorKind::Busy),
+    ("server login has been failing", ErrorKind::Busy),
+    ("unsupported startup parameter", ErrorKind::InvalidConfiguration),
+    ("statement pooling mode", ErrorKind::InvalidConfiguration),
+    ("\"sqlx_s_", ErrorKind::InvalidConfiguration),
+];
+
+fn of_pooler(code: &str, message: &str) -> Option<ErrorKind> {
+    let message = message.to_ascii_lowercase();
+    let said = OF_POOLERS.iter().find(|(words, _)| message.contains(words));
+    said.filter(|_| code == "08P01").map(|(_, kind)| *kind)
 }
 
 /// What a statement meets that was prepared on another connection behind the pooler: it is not there,
@@ -36,7 +62,7 @@ fn is_of_another_session(code: &str, message: &str) -> bool {
 fn kind(code: &str, message: &str) -> ErrorKind {
     use ErrorKind as K;
     match code {
-        _ if is_of_another_session(code, message) => K::InvalidConfiguration,
+        "26000" | "42P05" => K::InvalidConfiguration,
         "23505" => K::UniqueViolation,
         "23503" | "23001" => K::ForeignKeyViolation,
         "23502" => K::NotNullViolation,
@@ -59,7 +85,7 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         "3D000" => K::DatabaseMissing,
         "57P01" | "57P02" | "57P03" | "57P05" => K::ConnectionFailed,
         _ => match code.get(..2) {
-            Some("08") => K::ConnectionFailed,
+            Some("08") => of_pooler(code, message).unwrap_or(K::ConnectionFailed),
             Some("0A") => K::Unsupported,
             // Several rows where there can be one: of a subquery, or with the same key in an upsert.
             Some("21") => K::InvalidQuery,
@@ -108,6 +134,25 @@ mod tests {
         let foreign = |detail| key_columns(ErrorKind::ForeignKeyViolation, detail);
         assert_eq!(foreign("Key (id)=(1) is not present in table \"a\"."), Some("id".into()));
         assert_eq!(foreign("Key (id)=(1) is still referenced from table \"b\"."), None);
+    }
+
+    #[test]
+    fn what_poolers_say_has_the_kind_that_servers_give_it() {
+        let kind_of = |message| kind("08P01", message);
+        for (said, expected) in [
+            ("SASL authentication failed", ErrorKind::AuthenticationFailed),
+            ("no such user: ada", ErrorKind::AuthenticationFailed),
+            ("no such database: shop", ErrorKind::DatabaseMissing),
+            ("no more connections allowed (max_client_conn)", ErrorKind::Busy),
+            ("query_wait_timeout", ErrorKind::Busy),
+            ("unsupported startup parameter: options", ErrorKind::InvalidConfiguration),
+            ("invalid frontend message type 1", ErrorKind::ConnectionFailed),
+        ] {
+            assert_eq!(kind_of(said), expected, "{said}");
+        }
+        assert_eq!(kind("08006", "query_wait_timeout"), ErrorKind::ConnectionFailed);
+        let by_statement = "transaction blocks not allowed in statement pooling mode";
+        assert!(message("08P01", by_statement).contains("set `pool_mode`"));
     }
 
     #[test]
