@@ -19,10 +19,9 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) async fn execute(&self) -> Result<ExitCode, Failure> {
-        let connections: Result<Vec<_>, _> =
-            self.databases.iter().map(|argument| Connection::parse(argument)).collect();
+        let connections = Connection::parse_all(&self.databases)?;
         let databases = Databases::new();
-        for connection in connections? {
+        for connection in connections {
             let database = connection.open(&databases).await?;
             let time = database.check().await.map_err(|it| Failure::new(Stage::Connect, it))?;
             let milliseconds = time.as_secs_f64() * 1000.0;

@@ -31,6 +31,22 @@ impl Connection {
         Ok(Self { label: label.to_owned(), url })
     }
 
+    /// Those of one command, each under a label of its own.
+    pub(crate) fn parse_all(arguments: &[String]) -> Result<Vec<Self>, Failure> {
+        let mut connections = Vec::<Self>::new();
+        for argument in arguments {
+            let connection = Self::parse(argument)?;
+            if connections.iter().any(|it| it.label == connection.label) {
+                let label = connection.label;
+                return Err(Failure::usage(format!(
+                    "`{label}` is given twice: name one otherwise"
+                )));
+            }
+            connections.push(connection);
+        }
+        Ok(connections)
+    }
+
     pub(crate) async fn open(&self, databases: &Databases) -> Result<Database, Failure> {
         databases.connect(&self.label, &self.url, &ConnectOptions::default()).await.map_err(
             |mut error| {

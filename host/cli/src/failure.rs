@@ -59,7 +59,8 @@ impl Failure {
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         let fault = text.split("\nUsage:").next().unwrap_or(text);
         let one_line = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
-        let parts: Vec<_> = fault.split("\n\n").map(one_line).filter(|it| !it.is_empty()).collect();
+        let is_said = |it: &String| !it.is_empty() && !it.starts_with("For more information");
+        let parts: Vec<_> = fault.split("\n\n").map(one_line).filter(is_said).collect();
         Self::usage(format!("{}; see `--help`", parts.join("; ")))
     }
 

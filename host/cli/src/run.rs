@@ -42,9 +42,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn execute(&self, cache: Option<&Path>) -> Result<ExitCode, Failure> {
-        let connections: Result<Vec<_>, _> =
-            self.connect.iter().map(|argument| Connection::parse(argument)).collect();
-        let connections = connections?;
+        let connections = Connection::parse_all(&self.connect)?;
         self.check_create_tables(&connections)?;
         let tenant = Arc::new(self.tenant(&connections)?);
         let host = host(cache, tenant.limits.fuel.is_some())?;

@@ -217,7 +217,7 @@ fn errors_are_one_line_with_an_exit_code_of_their_own() {
     let core_module = folder.path("module.wasm");
     std::fs::write(&core_module, b"\0asm\x01\0\0\0").unwrap();
     let missing = format!("app=sqlite:{}?mode=rw", folder.path("missing.db"));
-    let cases: [(&[&str], i32, &str); 18] = [
+    let cases: [(&[&str], i32, &str); 20] = [
         (&[], 2, "requires a subcommand"),
         (&["walk"], 2, "'walk'"),
         (&["chekc"], 2, "similar subcommand exists: 'check'"),
@@ -227,6 +227,8 @@ fn errors_are_one_line_with_an_exit_code_of_their_own() {
         (&["run", probe(), "mirror({x: 1, y: 2, z: 3})"], 2, "no field `z`; there is `x`, `y`"),
         (&["run", probe(), "--create-tables", "a"], 2, "--connect a=URL"),
         (&["run", probe(), "--connect", "nonsense", "calls()"], 2, "LABEL=URL"),
+        (&["check", "a=sqlite::memory:", "a=sqlite::memory:"], 2, "`a` is given twice"),
+        (&["migrate", "a", "b=c", "--apply", "x"], 2, "destructive]; see `--help`"),
         (&["run", probe(), "--connect", "a=env:FERRO_TEST_NO", "calls()"], 2, "FERRO_TEST_NO"),
         (&["run", probe(), "--grant", "a=read-only", "calls()"], 2, "--connect a=URL"),
         (&["inspect", "missing.wasm"], 3, "`missing.wasm`"),

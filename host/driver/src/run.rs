@@ -406,6 +406,10 @@ fn may_repeat(target: Target<'_>, error: &Error, need: Need) -> bool {
 fn only_step(plan: &Plan) -> Result<&Step, Error> {
     match plan.steps.as_slice() {
         [step] => Ok(step),
+        [step, ..] if step.rows_per_statement.is_some() => Err(Error::new(
+            ErrorKind::InvalidQuery,
+            "the rows of the batch are missing: use `write`",
+        )),
         _ => Err(Error::new(
             ErrorKind::InvalidQuery,
             "a query that loads relations returns rows: use `fetch`",
