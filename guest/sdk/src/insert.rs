@@ -150,14 +150,15 @@ pub(crate) fn unless_taken<R: Insertable>(
     one(row, Some(conflict), returning)
 }
 
-/// What inserts one row, or gives the row that has its key all other values.
+/// What inserts one row, or gives the row that has its key all other values, but for the version:
+/// that counts the changes of the row that is there, and a new row's would set it back.
 pub(crate) fn or_replace<R: Insertable>(
     row: &R,
     target: Vec<&'static str>,
     returning: Option<Projection>,
 ) -> Result<Request, Error> {
     let given = row.values()?.into_iter().map(|(name, _)| name);
-    let others = given.filter(|it| !target.contains(it));
+    let others = given.filter(|it| !target.contains(it) && Some(*it) != R::Model::VERSION);
     let update: Vec<_> = others.map(|it| Assignment::new(it, Tree::Excluded(it))).collect();
     if update.is_empty() {
         let message = "the row has nothing but its key to update: use `get_or_create`";

@@ -28,6 +28,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     const FIELDS: &'static [&'static str];
     /// The names of the fields of its key, in order.
     const KEY: &'static [&'static str];
+    /// The name of the field that counts a row's changes, if there is one.
+    const VERSION: Option<&'static str>;
 
     /// The model as data: what tables are made from.
     fn schema() -> schema::Model;
@@ -143,7 +145,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     }
 
     /// Insert a row, or do something else where its key is taken. The row as it is then; none if
-    /// it was left as it was.
+    /// it was left as it was. A version goes up by one if the row is changed, unless the
+    /// [`OnConflict`] names it.
     ///
     /// ```
     /// use ferro::prelude::*;
@@ -257,7 +260,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     }
 
     /// Insert a row; or, where its key is taken, give the row that has it all other values of
-    /// this one. However many do this at once, there is one row. The row as it is then.
+    /// this one, but for its version, which goes up by one. However many do this at once, there is
+    /// one row. The row as it is then.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ mod new;
 mod relations;
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{
@@ -174,7 +174,9 @@ impl<'a> Model<'a> {
                 }
             }
         });
-        let unchanged = self.fields.iter().find(|it| it.attributes.version).map(|field| {
+        let version = self.fields.iter().find(|it| it.attributes.version);
+        let version_name = option(version.map(|it| it.name.to_token_stream()));
+        let unchanged = version.map(|field| {
             let name = field.ident;
             quote! {
                 fn unchanged(&self) -> ::ferro::Condition<Self> {
@@ -193,6 +195,7 @@ impl<'a> Model<'a> {
                 const NAME: &'static str = #name;
                 const FIELDS: &'static [&'static str] = &[#(#fields),*];
                 const KEY: &'static [&'static str] = &[#(#key_names),*];
+                const VERSION: ::core::option::Option<&'static str> = #version_name;
 
                 fn schema() -> ::ferro::__private::ferro_wit::schema::Model {
                     #schema

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use ferro::prelude::*;
 use ferro::values::Decimal;
-use ferro::{Dialect, Error, ErrorKind, sql};
+use ferro::{Dialect, Error, ErrorKind, OnConflict, sql};
 
 use crate::on_each_database;
 
@@ -14,6 +14,7 @@ on_each_database! {
     columns_have_the_types_that_are_asked_for,
     defaults_are_made_by_the_program_where_a_row_says_nothing,
     a_change_to_a_row_that_another_has_changed_is_refused,
+    an_upsert_that_changes_a_row_counts_its_version,
 }
 
 #[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
@@ -155,5 +156,31 @@ async fn a_change_to_a_row_that_another_has_changed_is_refused(db: Session) -> R
     mine.clone().delete(&db).await?;
     let gone = mine.update(&db, |it| it.text = "g".into()).await.unwrap_err();
     assert_eq!(gone.kind, ErrorKind::NotFound, "a row that has gone is no conflict");
+    Ok(())
+}
+
+async fn an_upsert_that_changes_a_row_counts_its_version(db: Session) -> Result<(), Error> {
+    let draft = |text: &str| Draft { id: 1, text: text.into(), version: 0 };
+    assert_eq!(Draft::update_or_create(&db, draft("a"), Draft::id()).await?.version, 0);
+    let mut stale = Draft::get(&db, 1).await?;
+    assert_eq!(Draft::update_or_create(&db, draft("b"), Draft::id()).await?.version, 1);
+    assert_eq!(Draft::update_or_create(&db, draft("b"), Draft::id()).await?.version, 2);
+    let lost = stale.update(&db, |it| it.text = "c".into()).await.unwrap_err();
+    assert_eq!(lost.kind, ErrorKind::SerializationFailure);
+
+    let taken = || OnConflict::on(Draft::id());
+    let changed = Draft::upsert(&db, draft("d"), taken().update(Draft::text())).await?;
+    assert_eq!(changed.unwrap().version, 3);
+    let set = Draft::upsert(&db, draft("e"), taken().set(Draft::text().set("f"))).await?;
+    assert_eq!(set.unwrap().version, 4);
+    Draft::bulk_upsert(&db, &[draft("g")], taken().update(Draft::text())).await?;
+    assert_eq!(Draft::get(&db, 1).await?.version, 5);
+    assert_eq!(Draft::upsert(&db, draft("h"), taken()).await?, None);
+    assert_eq!(Draft::get(&db, 1).await?.version, 5, "a row that is left as it was is no change");
+
+    // As in an update, whoever names the version says what it is.
+    let named = taken().update((Draft::text(), Draft::version()));
+    let imported = Draft { version: 40, ..draft("i") };
+    assert_eq!(Draft::upsert(&db, imported, named).await?.unwrap().version, 40);
     Ok(())
 }
