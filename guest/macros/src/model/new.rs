@@ -1,7 +1,7 @@
 //! `New…`: a row that the database completes.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::{Field, Model};
 use crate::attributes::DefaultAttribute;
@@ -14,6 +14,8 @@ impl Model<'_> {
         }
         let Self { ident, visibility, .. } = self;
         let new = format_ident!("New{ident}", span = ident.span());
+        // Variables that a function of `default_with` with the same name is not taken for.
+        let here = Span::mixed_site();
         let doc = format!("A row for [`{ident}`], without what the database fills in.");
         let given: Vec<_> = self.fields.iter().filter(|it| !it.attributes.generated).collect();
         let members = given.iter().map(|field| {
@@ -39,27 +41,29 @@ impl Model<'_> {
         let values =
             given.iter().map(|Field { ident, name, ty, attributes, .. }| {
                 match &attributes.default {
-                    Some(DefaultAttribute::With(make)) => quote! {
+                    Some(DefaultAttribute::With(make)) => quote_spanned! {here=>
                         let value: #ty = self.#ident.clone().unwrap_or_else(#make);
                         values.push((#name, ::ferro::Field::value(&value)?));
                     },
-                    Some(_) => quote! {
+                    Some(_) => quote_spanned! {here=>
                         if let ::core::option::Option::Some(value) = &self.#ident {
                             values.push((#name, ::ferro::Field::value(value)?));
                         }
                     },
-                    None => quote!(values.push((#name, ::ferro::Field::value(&self.#ident)?));),
+                    None => quote_spanned! {here=>
+                        values.push((#name, ::ferro::Field::value(&self.#ident)?));
+                    },
                 }
             });
         let columns =
             given.iter().map(|Field { ident, name, ty, attributes, .. }| {
                 match &attributes.default {
-                    Some(DefaultAttribute::With(make)) => quote! {
+                    Some(DefaultAttribute::With(make)) => quote_spanned! {here=>
                         let given = rows.iter().map(|row| row.#ident.clone().unwrap_or_else(#make));
                         let given: ::std::vec::Vec<#ty> = given.collect();
                         columns.push((#name, ::ferro::__private::column(given.iter())?));
                     },
-                    Some(_) => quote! {
+                    Some(_) => quote_spanned! {here=>
                         let given = rows.iter().map(|row| row.#ident.as_ref());
                         if let ::core::option::Option::Some(column) =
                             ::ferro::__private::column_with_default(#name, given)?
@@ -67,13 +71,13 @@ impl Model<'_> {
                             columns.push((#name, column));
                         }
                     },
-                    None => quote! {
+                    None => quote_spanned! {here=>
                         let given = rows.iter().map(|row| &row.#ident);
                         columns.push((#name, ::ferro::__private::column(given)?));
                     },
                 }
             });
-        Some(quote! {
+        Some(quote_spanned! {here=>
             #[doc = #doc]
             #[derive(Debug, Clone)]
             #[allow(dead_code, reason = "rows may also be inserted as they are")]

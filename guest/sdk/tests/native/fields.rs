@@ -10,9 +10,10 @@ use ferro::{Dialect, Error, ErrorKind, OnConflict, sql};
 use crate::on_each_database;
 
 on_each_database! {
-    ferro::schema![super::Narrow, super::Ticket, super::Draft] =>
+    ferro::schema![super::Narrow, super::Ticket, super::Parcel, super::Draft] =>
     columns_have_the_types_that_are_asked_for,
     defaults_are_made_by_the_program_where_a_row_says_nothing,
+    a_default_is_made_by_a_function_of_any_name,
     a_change_to_a_row_that_another_has_changed_is_refused,
     an_upsert_that_changes_a_row_counts_its_version,
 }
@@ -117,6 +118,62 @@ async fn defaults_are_made_by_the_program_where_a_row_says_nothing(
         states.iter().map(Option::as_deref).collect::<Vec<_>>(),
         [None, Some("new"), Some("new"), Some("open")]
     );
+    Ok(())
+}
+
+/// Functions that are called like what generated code calls its variables.
+mod made {
+    pub(super) fn value() -> i64 {
+        1
+    }
+
+    pub(super) fn values() -> String {
+        "two".to_owned()
+    }
+
+    pub(super) fn columns() -> i64 {
+        3
+    }
+
+    pub(super) fn given() -> Option<i64> {
+        None
+    }
+
+    pub(super) fn rows() -> bool {
+        true
+    }
+
+    pub(super) fn row() -> Vec<u8> {
+        vec![6]
+    }
+}
+use made::{columns, given, row, rows, value, values};
+
+#[derive(Model, Debug, Clone, PartialEq)]
+struct Parcel {
+    #[ferro(key, default_with = value)]
+    id: i64,
+    #[ferro(default_with = values)]
+    label: String,
+    #[ferro(default_with = columns)]
+    weight: i64,
+    #[ferro(default_with = given)]
+    height: Option<i64>,
+    #[ferro(default_with = rows)]
+    sent: bool,
+    #[ferro(default_with = row)]
+    code: Vec<u8>,
+}
+
+async fn a_default_is_made_by_a_function_of_any_name(db: Session) -> Result<(), Error> {
+    let new =
+        |id| NewParcel { id, label: None, weight: None, height: None, sent: None, code: None };
+    let made = Parcel::create(&db, new(None)).await?;
+    let expected =
+        Parcel { id: 1, label: "two".into(), weight: 3, height: None, sent: true, code: vec![6] };
+    assert_eq!(made, expected);
+    assert_eq!(Parcel::bulk_create(&db, &[new(Some(2))]).await?, 1);
+    assert_eq!(Parcel::get(&db, 2).await?, Parcel { id: 2, ..expected });
     Ok(())
 }
 
