@@ -74,11 +74,12 @@ impl Session {
     }
 
     /// Begin a transaction with another isolation, read-only, or, on SQLite, with the write lock
-    /// taken at once. Savepoints take no options.
+    /// taken at once. SQLite has one isolation, serializable, whatever is asked for.
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin); `unsupported` for an isolation that the database does not have.
+    /// As [`begin`](Self::begin); `invalid-query` for a savepoint, which takes no option but
+    /// `immediate`.
     pub async fn begin_with(&self, options: TransactionOptions) -> Result<Transaction, Error> {
         Ok(Transaction { session: self.inner.begin(options).await?.into() })
     }
@@ -137,8 +138,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`transaction`](Self::transaction); `unsupported` for an isolation that the database does
-    /// not have.
+    /// As [`transaction`](Self::transaction) and [`begin_with`](Self::begin_with).
     pub async fn transaction_with<T, E: From<Error>>(
         &self,
         options: TransactionOptions,
@@ -163,8 +163,8 @@ impl Session {
     /// another one, `attempts` times in all. What the closure does outside of the database it may
     /// do more than once.
     ///
-    /// It is for the outermost transaction: after such a failure a database takes nothing more in
-    /// it, so that a savepoint cannot be tried again.
+    /// It is for the outermost transaction, and an error inside of one: after such a failure a
+    /// database takes nothing more in it, so that a savepoint cannot be tried again.
     ///
     /// ```
     /// # use ferro::prelude::*;
@@ -184,6 +184,7 @@ impl Session {
     ///
     /// As [`transaction`](Self::transaction): those of the last attempt. `serialization-failure` and
     /// `deadlock` are tried again, and on SQLite a `busy`; `outcome-unknown` never is.
+    /// `invalid-query` inside a transaction.
     pub async fn retry<T>(
         &self,
         attempts: u32,
@@ -220,7 +221,7 @@ impl Session {
         self.inner.execute(request.query, request.parameters).await
     }
 
-    /// Insert a batch of rows, all or none; how many.
+    /// Insert many rows, or update many by their keys, all or none; how many rows changed.
     ///
     /// # Errors
     ///

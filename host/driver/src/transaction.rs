@@ -201,6 +201,24 @@ async fn begin(
     }
 }
 
+/// A savepoint is as isolated as its transaction. That has, or gets with its first write, what
+/// `immediate` asks for.
+fn check_savepoint(options: &TransactionOptions) -> Result<(), Error> {
+    let TransactionOptions { isolation, read_only, immediate: _, deferrable } = *options;
+    let options =
+        [("isolation", isolation.is_some()), ("read-only", read_only), ("deferrable", deferrable)];
+    match options.into_iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::new(
+            ErrorKind::InvalidQuery,
+            format!(
+                "a transaction inside of another is a savepoint, and takes no `{name}`: give it to \
+                 the outermost one"
+            ),
+        )),
+    }
+}
+
 impl Transaction {
     fn outermost(state: State, read_only: bool) -> Self {
         Self { state: Arc::new(state), level: OUTERMOST, read_only, ended: false }
@@ -248,12 +266,14 @@ impl Transaction {
         run::execute_raw(Target::Transaction(self), sql, parameters).await
     }
 
-    /// Opens a savepoint. Until it ends, only it takes statements. It takes none of the options.
+    /// Opens a savepoint. Until it ends, only it takes statements.
     ///
     /// # Errors
     ///
-    /// `busy` while a cursor or another savepoint is open; why the transaction takes no statement.
-    pub async fn begin(&self, _options: TransactionOptions) -> Result<Self, Error> {
+    /// `invalid-query` for any option but `immediate`; `busy` while a cursor or another savepoint is
+    /// open; why the transaction takes no statement.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Self, Error> {
+        check_savepoint(&options)?;
         let mut place = self.place(false).await?;
         let savepoint = self.state.number();
         let sql = format!("SAVEPOINT ferro_{savepoint}");

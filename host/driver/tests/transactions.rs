@@ -63,6 +63,30 @@ async fn p1_dropping_gives_the_connection_back() {
 }
 
 #[tokio::test]
+async fn a_savepoint_refuses_what_only_a_whole_transaction_can_have() {
+    for database in both_with_table().await {
+        let transaction = database.begin(no_options()).await.unwrap();
+        let isolation = Some(Isolation::Serializable);
+        for (options, name) in [
+            (TransactionOptions { isolation, ..no_options() }, "`isolation`"),
+            (TransactionOptions { read_only: true, ..no_options() }, "`read-only`"),
+            (TransactionOptions { deferrable: true, ..no_options() }, "`deferrable`"),
+        ] {
+            let error = transaction.begin(options).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidQuery);
+            assert!(error.message.contains(name), "{error}");
+        }
+
+        let immediate = TransactionOptions { immediate: true, ..no_options() };
+        let savepoint = transaction.begin(immediate).await.unwrap();
+        insert(&savepoint, 1).await;
+        savepoint.commit().await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(count(&database, "t").await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_savepoint_undoes_what_happened_since_and_leaves_the_outer_usable() {
     for database in both_with_table().await {
         let transaction = database.begin(no_options()).await.unwrap();

@@ -14,6 +14,7 @@ on_each_database! {
     a_read_only_transaction_reads_one_state_and_writes_nothing,
     what_lost_against_others_is_run_again,
     only_what_lost_is_run_again_and_not_for_ever,
+    nothing_is_run_again_inside_a_transaction,
 }
 
 async fn a_read_only_transaction_reads_one_state_and_writes_nothing(
@@ -86,5 +87,16 @@ async fn only_what_lost_is_run_again_and_not_for_ever(db: Session) -> Result<(),
         assert_eq!(runs.into_inner(), expected, "{error}");
     }
     assert_eq!(Country::query().count(&db).await?, 0);
+    Ok(())
+}
+
+async fn nothing_is_run_again_inside_a_transaction(db: Session) -> Result<(), Error> {
+    let outer = db.begin().await?;
+    let refused =
+        outer.retry(3, async |_| -> Result<(), Error> { panic!("it is not begun") }).await;
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidQuery);
+    outer.transaction(async |tx| Country::insert(tx, &country("FR", "France", None)).await).await?;
+    outer.commit().await?;
+    assert_eq!(Country::query().count(&db).await?, 1);
     Ok(())
 }
