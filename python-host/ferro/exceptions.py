@@ -386,7 +386,7 @@ class ReadOnlyError(QueryError):
 class UnsupportedError(QueryError):
     """The database, or this version, has no such feature.
 
-    Calculating with decimals on SQLite for instance. Also what is done in a process that was forked
+    Distinct documents on SQLite for instance. Also what is done in a process that was forked
     from one that had connected.
     """
 

@@ -31,7 +31,7 @@ pub trait Session: Send + Sync {
     /// Run a query for its effect; the number of rows changed.
     fn execute(&self, query: Query, parameters: Vec<Value>) -> BoxFuture<'_, Result<u64, Error>>;
 
-    /// Insert many rows, all or none; the number of rows inserted.
+    /// Insert many rows, or update many by their keys, all or none; the number of rows changed.
     fn write(
         &self,
         query: Query,
