@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ferro_session::{Admission, Gate, Session, Tenant, Tenants, Usage};
 use ferro_wit::query::Query;
-use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
+use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
@@ -195,13 +195,10 @@ fn ended() -> Error {
 
 #[pymethods]
 impl GuestSession {
-    fn dialect(&self, py: Python<'_>) -> PyResult<&'static str> {
+    fn dialect(&self, py: Python<'_>) -> PyResult<String> {
         let session = lock(&self.session);
         let dialect = session.as_ref().map(Session::dialect).ok_or_else(ended);
-        Ok(match raise(py, dialect)? {
-            Dialect::Sqlite => "sqlite",
-            Dialect::Postgres => "postgres",
-        })
+        Ok(raise(py, dialect)?.to_string())
     }
 
     fn fetch(
