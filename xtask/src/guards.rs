@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use ferro_build::workspace;
 use serde_json::Value;
 
 use self::list::GUARDS;
-use crate::run::{cargo, root, step};
+use crate::run::{cargo, step};
 
 /// A test that runs for longer has noticed: what bounds the time is gone, or the host hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -170,7 +171,7 @@ impl Guard {
     }
 
     fn read(&self) -> Result<(PathBuf, String)> {
-        let path = root().join(self.file);
+        let path = workspace().join(self.file);
         let source = fs::read_to_string(&path).with_context(|| format!("no {}", self.file))?;
         let times = source.matches(self.line).count();
         ensure!(times == 1, "`{}` stands {times} times in {}", self.line, self.file);

@@ -7,8 +7,9 @@ use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
+use ferro_build::workspace;
 
-use crate::run::{cargo, root, run, step};
+use crate::run::{cargo, run, step};
 
 /// What is watched.
 #[derive(Args)]
@@ -32,6 +33,6 @@ pub(crate) fn run_checks(options: &Options) -> Result<()> {
     let Some(seconds) = options.fuzz else { return Ok(()) };
     step("any statement under AddressSanitizer");
     let mut fuzz = Command::new("cargo");
-    fuzz.current_dir(root()).args(["+nightly", "fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
+    fuzz.current_dir(workspace()).args(["+nightly", "fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
     run(fuzz.args(["statements", "--", &format!("-max_total_time={seconds}")]))
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use ferro_build::workspace;
 
 use crate::interpreter::{self, Version};
-use crate::run::{output, root, run, step};
+use crate::run::{output, run, step};
 
 /// What `ferro-orm` runs with.
 const FERRO_ORM: Version = (3, 13);
@@ -33,7 +34,7 @@ impl Python {
         step("Python environment in target/bench/venv/");
         let python = Self::of("target/bench/venv", "bench/requirements.txt", interpreter::usual)?;
         copy_core(core)?;
-        let wheels = root().join("target/bench/wheels");
+        let wheels = workspace().join("target/bench/wheels");
         if wheels.exists() {
             std::fs::remove_dir_all(&wheels)?;
         }
@@ -41,7 +42,7 @@ impl Python {
             .module("maturin")
             .args(["build", "--quiet", "--release", "--out"])
             .arg(&wheels)
-            .env("CARGO_TARGET_DIR", root().join("target")))?;
+            .env("CARGO_TARGET_DIR", workspace().join("target")))?;
         let mut install = python.module("pip");
         install.args(["install", "--quiet"]);
         for wheel in std::fs::read_dir(&wheels)? {
@@ -78,7 +79,7 @@ impl Python {
         requirements: &str,
         interpreter: impl FnOnce() -> Result<Command>,
     ) -> Result<Self> {
-        let python = Self { venv: root().join(venv) };
+        let python = Self { venv: workspace().join(venv) };
         if !python.interpreter().exists() {
             run(interpreter()?.args(["-m", "venv"]).arg(&python.venv))?;
         }
@@ -89,7 +90,7 @@ impl Python {
     /// The interpreter, in the folder of the package, where its tools find their settings.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(self.interpreter());
-        command.current_dir(root().join(PACKAGE));
+        command.current_dir(workspace().join(PACKAGE));
         command
     }
 
@@ -113,7 +114,7 @@ impl Python {
 
     /// What a list of requirements names; pip is asked only when the list has changed.
     fn install_tools(&self, requirements: &str) -> Result<()> {
-        let list = root().join(PACKAGE).join(requirements);
+        let list = workspace().join(PACKAGE).join(requirements);
         let stamp = self.venv.join("requirements.txt");
         let wanted = std::fs::read(&list)?;
         if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
@@ -129,13 +130,13 @@ impl Python {
             .module("maturin")
             .args(["develop", "--quiet", "--profile", "dev"])
             .env("VIRTUAL_ENV", &self.venv)
-            .env("CARGO_TARGET_DIR", root().join("target")))
+            .env("CARGO_TARGET_DIR", workspace().join("target")))
     }
 }
 
 /// The component goes into the package.
 fn copy_core(core: &Path) -> Result<()> {
-    std::fs::copy(core, root().join(PACKAGE).join("ferro/core.wasm"))
+    std::fs::copy(core, workspace().join(PACKAGE).join("ferro/core.wasm"))
         .with_context(|| format!("cannot copy {}", core.display()))?;
     Ok(())
 }

@@ -1,21 +1,15 @@
 //! Running other programs, with a line that says which.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-
-/// The folder of the workspace.
-pub(crate) fn root() -> PathBuf {
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
-}
+use ferro_build::workspace;
 
 /// `cargo`, the one that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
+    command.current_dir(workspace());
     command
 }
 
@@ -24,7 +18,7 @@ pub(crate) fn cargo() -> Command {
 /// The program that does so is built with the tests: built into this one, it would have every command
 /// wait for the drivers of databases.
 pub(crate) fn with_postgres(command: &Command) -> Command {
-    let mut wrapped = Command::new(root().join("target/debug/with-postgres"));
+    let mut wrapped = Command::new(workspace().join("target/debug/with-postgres"));
     wrapped.arg(command.get_program()).args(command.get_args());
     if let Some(folder) = command.get_current_dir() {
         wrapped.current_dir(folder);
@@ -65,7 +59,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 fn line(command: &Command) -> String {
-    let root = root();
+    let root = workspace();
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|part: &OsStr| {
