@@ -30,7 +30,17 @@ pub trait JsonExpression: Expression {
         expr(Tree::Json { document: Box::new(self.into_tree()), steps, kind: T::KIND })
     }
 
-    /// Has every key and value of another document. PostgreSQL only.
+    /// Has every key and value of another document. PostgreSQL only; elsewhere compare parts of it,
+    /// with [`at`](Self::at).
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # use ferro::values::Json;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Event { #[ferro(key)] id: i64, data: Json }
+    /// let admins = Event::data().contains_json(Json::new(r#"{"user": {"role": "admin"}}"#));
+    /// let _ = Event::query().filter(admins);
+    /// ```
     fn contains_json<V: Operand<Self::Model, Json>>(self, part: V) -> Condition<Self::Model>
     where
         Self::Type: Field<Base = Json>,
@@ -43,7 +53,15 @@ impl<E: Expression> JsonExpression for E {}
 
 /// Expressions that are arrays.
 pub trait ArrayExpression: Expression {
-    /// Has every element of another array.
+    /// Has every element of another array, in any order.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Post { #[ferro(key)] id: i64, tags: Vec<String> }
+    /// let tags = ["rust", "sql"].map(String::from).to_vec();
+    /// let _ = Post::query().filter(Post::tags().contains_all(tags));
+    /// ```
     fn contains_all<T, V>(self, elements: V) -> Condition<Self::Model>
     where
         T: Scalar,
@@ -54,6 +72,14 @@ pub trait ArrayExpression: Expression {
     }
 
     /// Has an element in common with another array.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Post { #[ferro(key)] id: i64, tags: Vec<String> }
+    /// let tags = ["rust", "sql"].map(String::from).to_vec();
+    /// let _ = Post::query().filter(Post::tags().overlaps(tags));
+    /// ```
     fn overlaps<T, V>(self, elements: V) -> Condition<Self::Model>
     where
         T: Scalar,

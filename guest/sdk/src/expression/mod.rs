@@ -153,6 +153,14 @@ pub trait Expression: Sized {
     }
 
     /// Equal to, where null is a value like any other.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Visit { #[ferro(key)] id: i64, from: Option<String>, to: Option<String> }
+    /// // Also where both are null, which `eq` leaves out.
+    /// let _ = Visit::query().filter(Visit::from().is_not_distinct_from(Visit::to()));
+    /// ```
     fn is_not_distinct_from<V: Operand<Self::Model, Base<Self>>>(
         self,
         value: V,

@@ -33,6 +33,14 @@ impl<M> Order<M> {
     }
 
     /// Nulls after everything else, as they are if nothing is said.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Task { #[ferro(key)] id: i64, due: Option<i64> }
+    /// let latest = Task::query().order_by(Task::due().desc().nulls_last());
+    /// # let _ = latest;
+    /// ```
     pub fn nulls_last(mut self) -> Self {
         self.term.nulls = NullsOrder::Last;
         self

@@ -4,6 +4,7 @@
 
 mod common;
 mod database;
+mod documents;
 mod fields;
 mod includes;
 mod migrations;
@@ -153,11 +154,18 @@ async fn filters_orders_and_pages_select_the_rows_that_they_say(db: Session) -> 
     assert_eq!(isos(all.clone().order_by(people().asc())).await?, "IT FR AQ");
     assert_eq!(isos(all.clone().order_by(people().desc())).await?, "FR IT AQ");
     assert_eq!(isos(all.clone().order_by(people().asc().nulls_first())).await?, "AQ IT FR");
+    let back = people().desc().nulls_first().nulls_last();
+    assert_eq!(isos(all.clone().order_by(back)).await?, "FR IT AQ");
     assert_eq!(isos(all.clone().filter(people().eq(None))).await?, "AQ");
     assert_eq!(isos(all.clone().filter(people().ne(68))).await?, "IT");
     assert_eq!(isos(all.clone().filter(!people().eq(68))).await?, "IT");
     let distinct = all.clone().filter(people().is_distinct_from(68));
     assert_eq!(isos(distinct.order_by(Country::iso().asc())).await?, "AQ IT");
+    for (value, iso) in [(Some(68), "FR"), (None, "AQ"), (Some(1), "")] {
+        assert_eq!(isos(all.clone().filter(people().is_not_distinct_from(value))).await?, iso);
+    }
+    let same = all.clone().filter(people().is_not_distinct_from(people()));
+    assert_eq!(same.count(&db).await?, 3, "null is null");
     let listed = all.filter(people().in_([Some(68), None]));
     assert_eq!(isos(listed.order_by(Country::iso().asc())).await?, "AQ FR");
     Ok(())
