@@ -33,6 +33,12 @@ impl Error {
         Self { code: Some(code.to_owned()), ..self }
     }
 
+    /// The same, worth another attempt.
+    #[must_use]
+    pub fn retryable(self) -> Self {
+        Self { retryable: true, ..self }
+    }
+
     /// Whether a database gave the code: not where there is none, or it is one of Ferro's own.
     #[must_use]
     pub fn is_from_database(&self) -> bool {

@@ -249,13 +249,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
                     return Ok((row, true));
                 }
             }
-            Err(Error {
-                retryable: true,
-                ..Error::new(
-                    ErrorKind::SerializationFailure,
-                    format!("a `{}` with this key exists, and cannot be seen", Self::NAME),
-                )
-            })
+            let message = format!("a `{}` with this key exists, and cannot be seen", Self::NAME);
+            Err(Error::new(ErrorKind::SerializationFailure, message).retryable())
         }
     }
 
@@ -369,13 +364,10 @@ fn not_found<M: Model>() -> Error {
 
 fn stale<M: Model>() -> Error {
     let name = M::NAME;
+    let message = format!("the `{name}` was changed by another since it was read: read it again");
     Error {
         table: Some(M::schema().table_name().into_owned()),
-        retryable: true,
-        ..Error::new(
-            ErrorKind::SerializationFailure,
-            format!("the `{name}` was changed by another since it was read: read it again"),
-        )
+        ..Error::new(ErrorKind::SerializationFailure, message).retryable()
     }
 }
 

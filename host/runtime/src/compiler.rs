@@ -205,7 +205,7 @@ impl Pool {
             guard.waiting -= 1;
             if result.timed_out() {
                 let busy = Error::new(ErrorKind::Busy, "no compiler of queries was free in time");
-                return Err(Error { retryable: true, ..busy });
+                return Err(busy.retryable());
             }
             instances = guard;
         }

@@ -278,7 +278,7 @@ impl Host {
                 let most = self.shared.options.instances;
                 let message =
                     format!("all {most} instances of plugins are in use: try again later");
-                Err(Error { retryable: true, ..Error::new(ErrorKind::Busy, message) })
+                Err(Error::new(ErrorKind::Busy, message).retryable())
             }
         }
     }

@@ -157,7 +157,7 @@ impl Limits {
             "over the limit `calls`: {calls} at once, while {queued_calls} may wait; try \
              again later"
         );
-        Error { retryable: true, ..Error::new(ErrorKind::Busy, message) }
+        Error::new(ErrorKind::Busy, message).retryable()
     }
 
     pub(crate) fn calls_refused() -> Error {
