@@ -211,6 +211,13 @@ impl Type {
     pub(crate) fn is(self, kind: ScalarType) -> bool {
         self.kind == kind && !self.many
     }
+
+    /// Whether its values can be written to another type, which they are not of.
+    pub(crate) fn widens_to(self, to: Self) -> bool {
+        self.is(ScalarType::Integer)
+            && !to.many
+            && matches!(to.kind, ScalarType::Float | ScalarType::Decimal)
+    }
 }
 
 /// What a column's values are in queries and results.

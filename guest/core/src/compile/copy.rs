@@ -61,9 +61,7 @@ impl<'a> Compiler<'a> {
             let array = if to.many && features.arrays { "[]" } else { "" };
             return Ok(format!("CAST({name} AS {}{array})", self.dialect.cast_type(to.kind)));
         };
-        let widens = !to.many
-            && ty.is(ScalarType::Integer)
-            && matches!(to.kind, ScalarType::Float | ScalarType::Decimal);
+        let widens = ty.widens_to(to);
         if !widens && ty != to {
             return Err(mismatch(format!(
                 "field {} of {} wants {}, and the select has {}",

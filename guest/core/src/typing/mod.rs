@@ -190,10 +190,7 @@ impl<'a> Typing<'a> {
             return Ok(fact);
         }
         let Some(ty) = fact.ty else { return Ok(fact) };
-        let widens = !to.many
-            && ty.is(ScalarType::Integer)
-            && matches!(to.kind, ScalarType::Float | ScalarType::Decimal);
-        if widens {
+        if ty.widens_to(to) {
             return Ok(fact);
         }
         // A text may be a value of the enum; another enum's values are not.
