@@ -1,5 +1,6 @@
 //! From columns of a batch to Python objects, a whole column at a time.
 
+use ferro_wit::calendar;
 use ferro_wit::types::{
     Batch, Column, ColumnInfo, Elements, Error, ErrorKind, Interval, Scalars, Texts, Value,
 };
@@ -227,20 +228,7 @@ fn read_interval<'py>(
 
 /// Year, month and day of a count of days since 1970-01-01, in the years that Python knows.
 fn civil(days: i64) -> Option<(i32, u8, u8)> {
-    // Years begin in March, so that the leap day is the last of its year; eras have 400 years.
-    let shifted = days.checked_add(719_468)?;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    if !(1..=9_999).contains(&year) {
-        return None;
-    }
+    let (year, month, day) = calendar::DAYS.contains(&days).then(|| calendar::date(days))?;
     Some((i32::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
 }
 

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod calendar;
 mod client;
 mod column;
 mod error;

@@ -1,6 +1,7 @@
 //! What is wrong with constants of models. [`constants`](crate::dialect::constants) makes SQL of those
 //! that are right.
 
+use ferro_wit::calendar::DAYS;
 use ferro_wit::schema::DecimalSize;
 use ferro_wit::types::{ScalarType, Value};
 
@@ -31,9 +32,9 @@ fn scalar_fault(value: &Value) -> Option<String> {
         Value::Text(it) | Value::Json(it) if text_fault(it).is_some() => return text_fault(it),
         Value::Decimal(it) if !is_plain(it) => "is no decimal in plain notation",
         Value::Json(it) if it.trim().is_empty() => "is no JSON document",
-        Value::Date(it) if !calendar::is_date(i64::from(*it)) => OUT_OF_RANGE,
+        Value::Date(it) if !DAYS.contains(&i64::from(*it)) => OUT_OF_RANGE,
         Value::Timestamp(it) | Value::Timestamptz(it)
-            if !calendar::is_date(it.div_euclid(calendar::DAY)) =>
+            if !DAYS.contains(&it.div_euclid(calendar::DAY)) =>
         {
             OUT_OF_RANGE
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ferro_wit::calendar;
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::Error;
 
@@ -45,10 +46,8 @@ impl Date {
     /// A date of the years 1 to 9999; none if there is no such day.
     #[must_use]
     pub fn new(year: i32, month: u32, day: u32) -> Option<Self> {
-        let exists = (1..=9999).contains(&year)
-            && (1..=12).contains(&month)
-            && (1..=days_of(year, month)).contains(&day);
-        exists.then(|| Self(to_days(year, month, day)))
+        let days = calendar::day(year.into(), month.into(), day.into())?;
+        i32::try_from(days).ok().map(Self)
     }
 
     /// From text: `2024-02-29`, `infinity` or `-infinity`.
@@ -119,36 +118,9 @@ impl fmt::Display for Date {
     }
 }
 
-fn days_of(year: i32, month: u32) -> u32 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Counts from 0000-03-01, so that the leap day is the last day of its year, in cycles of 400
-/// years of 146,097 days.
-fn to_days(year: i32, month: u32, day: u32) -> i32 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let cycle = year.div_euclid(400);
-    let year = year.rem_euclid(400);
-    let month = i32::try_from((month + 9) % 12).unwrap_or_default();
-    let day_of_year = (153 * month + 2) / 5 + i32::try_from(day).unwrap_or_default() - 1;
-    cycle * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
-}
-
+/// The year, the month and the day of days since 1970-01-01.
 fn from_days(days: i32) -> (i64, u32, u32) {
-    let days = i64::from(days) + 719_468;
-    let cycle = days.div_euclid(146_097);
-    let day = days.rem_euclid(146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + cycle * 400 + i64::from(month <= 2);
+    let (year, month, day) = calendar::date(days.into());
     (year, u32::try_from(month).unwrap_or_default(), u32::try_from(day).unwrap_or_default())
 }
 

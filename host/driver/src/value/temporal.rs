@@ -10,15 +10,14 @@
 //! What other programs wrote is read too: a `T` between date and time, a fraction that is missing
 //! or shorter, another offset. The calendar is the proleptic Gregorian one.
 
+use ferro_wit::calendar;
+
 use super::{Cell, Fault};
 
 pub(crate) const MICROSECONDS_OF_DAY: i64 = 86_400_000_000;
 /// 2000-01-01, from which PostgreSQL counts, in days since 1970-01-01.
 const POSTGRES_EPOCH: i32 = 10_957;
 const POSTGRES_EPOCH_MICROSECONDS: i64 = POSTGRES_EPOCH as i64 * MICROSECONDS_OF_DAY;
-/// 0001-01-01 and 9999-12-31: years of four digits, so that text sorts.
-const FIRST_DAY: i64 = -719_162;
-const LAST_DAY: i64 = 2_932_896;
 
 /// Appends `YYYY-MM-DD`.
 pub(crate) fn write_date(days: i32, out: &mut String) -> Result<(), Fault> {
@@ -145,11 +144,12 @@ fn out_of_calendar() -> Fault {
 }
 
 fn write_day(days: i64, out: &mut String) -> Result<(), Fault> {
-    if !(FIRST_DAY..=LAST_DAY).contains(&days) {
+    // Years of four digits, so that text sorts.
+    if !calendar::DAYS.contains(&days) {
         let predicate = "lies outside of the years 1 to 9999, which are what SQLite stores";
         return Err(Fault::out_of_range(predicate));
     }
-    let (year, month, day) = civil_from_days(days);
+    let (year, month, day) = calendar::date(days);
     push_digits(out, year, 4);
     out.push('-');
     push_digits(out, month, 2);
@@ -166,38 +166,6 @@ fn push_digits(out: &mut String, number: i64, width: u32) {
     }
 }
 
-/// Counts in eras of 400 years that begin on March 1st, so that a leap day ends its year.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-fn days_of_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
 
@@ -208,10 +176,7 @@ impl Reader<'_> {
         let month = self.number(2)?;
         self.byte(b'-')?;
         let day = self.number(2)?;
-        let valid = year >= 1
-            && (1..=12).contains(&month)
-            && (1..=days_of_month(year, month)).contains(&day);
-        valid.then(|| days_from_civil(year, month, day))
+        calendar::day(year, month, day)
     }
 
     fn time(&mut self) -> Option<i64> {
@@ -284,7 +249,7 @@ mod tests {
     #[test]
     fn every_day_of_the_years_1_to_9999_comes_back_and_sorts() {
         let mut before = String::new();
-        for days in i32::try_from(FIRST_DAY).unwrap()..=i32::try_from(LAST_DAY).unwrap() {
+        for days in calendar::DAYS.map(|it| i32::try_from(it).unwrap()) {
             let mut text = String::new();
             write_date(days, &mut text).unwrap();
             assert_eq!(parse_date(&text).unwrap(), days);
