@@ -148,4 +148,12 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::Unsupported);
         assert!(error.message.contains("`ferro:orm/database@0.2.0`"), "{error}");
     }
+
+    #[test]
+    fn the_host_in_python_takes_the_same_version() {
+        let python = include_str!("../../../python-host/ferro/_plugins/guest.py");
+        let (compatible, _) = VERSION.rsplit_once('.').unwrap();
+        assert!(python.contains(&format!("version.rpartition(\".\")[0] != \"{compatible}\"")));
+        assert!(python.contains(&format!("\"{VERSION}: build it against that one\"")));
+    }
 }

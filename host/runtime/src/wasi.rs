@@ -86,3 +86,15 @@ struct Table;
 impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_in_python_grants_the_same_interfaces() {
+        let python = include_str!("../../../python-host/ferro/_plugins/wasi.py");
+        let listed: Vec<_> = python.split('"').filter(|it| it.starts_with("wasi:")).collect();
+        assert_eq!(listed, INTERFACES);
+    }
+}
