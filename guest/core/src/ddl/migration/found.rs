@@ -4,8 +4,10 @@ use ferro_wit::plan::Risk;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use serde::Deserialize;
 
-use super::{matching, tokens};
+use super::matching::Naming;
+use super::tokens;
 use crate::catalog::Table;
+use crate::ddl::definition::TableDefinition;
 use crate::dialect::Spelling as _;
 
 /// All that they tell.
@@ -56,6 +58,9 @@ pub(super) struct FoundTable {
     /// What it has that no table of a model does, on SQLite.
     #[serde(skip)]
     pub(super) extras: Vec<String>,
+    /// The names of its constraints, on SQLite, which does not say whose they are.
+    #[serde(skip)]
+    names: Vec<String>,
     /// The statements that made its triggers, on SQLite.
     #[serde(default)]
     pub(super) triggers: Vec<String>,
@@ -93,9 +98,12 @@ pub(super) struct FoundConstraint {
     /// It is a key that is deferrable or takes nulls for equal, which no model asks for.
     #[serde(default)]
     pub(super) unlike: bool,
-    /// Its name is the one that Ferro makes.
+    /// Its name is one that Ferro makes, and not somebody else's.
     #[serde(skip)]
     pub(super) ours: bool,
+    /// Ferro made the name when the table or a column was called otherwise.
+    #[serde(skip)]
+    pub(super) outdated: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -127,7 +135,7 @@ pub(super) struct FoundIndex {
     pub(super) condition: Option<String>,
     /// The statement that made it.
     pub(super) sql: String,
-    /// Its name is the one that Ferro makes.
+    /// Its name is one that Ferro makes, and not somebody else's.
     #[serde(skip)]
     pub(super) ours: bool,
 }
@@ -182,6 +190,16 @@ impl Found {
     pub(super) fn is_other(&self, table: &Table) -> bool {
         let schema = self.schema_of(table);
         self.others.iter().any(|it| it.schema == schema && self.same_name(&it.name, &table.name))
+    }
+
+    /// Finds out what Ferro made, by the names that the models' tables and columns have and had.
+    pub(super) fn claim(&mut self, tables: &[TableDefinition<'_>]) {
+        for definition in tables {
+            let schema = self.schema_of(definition.table);
+            if let Some(position) = self.position(schema, &definition.table.name) {
+                self.tables[position].claim(definition);
+            }
+        }
     }
 
     /// What tables and columns are called until a step of the migration is done, that get new names.
@@ -275,31 +293,40 @@ impl FoundTable {
         if let Some(sql) = self.sql.take() {
             self.read(&sql);
         }
+        for index in self.indexes.iter_mut().filter(|_| dialect == Dialect::Sqlite) {
+            index.condition = tokens::condition(&index.sql).map(str::to_owned);
+        }
+    }
+
+    fn claim(&mut self, definition: &TableDefinition<'_>) {
+        let (now, ever) = (Naming::now(definition), Naming::ever(definition));
         for constraint in &mut self.constraints {
-            constraint.ours = matching::is_ours(&self.name, constraint);
+            let FoundConstraint { name, rule, ours, outdated, .. } = constraint;
+            if name.is_none() && !matches!(rule, FoundRule::Check { .. }) {
+                *name = self.names.iter().find(|it| ever.is_for(rule, it)).cloned();
+            }
+            let is_for =
+                |naming: Naming<'_>| name.as_ref().is_some_and(|it| naming.is_for(rule, it));
+            let is_wanted = definition.constraints.iter().any(|it| name.as_ref() == Some(&it.name));
+            *ours = is_for(ever);
+            *outdated = *ours && !is_for(now) && !is_wanted;
         }
         for index in &mut self.indexes {
-            if dialect == Dialect::Sqlite {
-                index.condition = tokens::condition(&index.sql).map(str::to_owned);
-            }
-            index.ours = matching::is_our_index(&self.name, index);
+            index.ours = ever.is_for_index(index);
         }
     }
 
     /// Reads what SQLite tells nowhere else: checks, and the names of constraints.
     fn read(&mut self, sql: &str) {
         self.extras = tokens::extras(sql);
-        let names = tokens::constraints(sql);
-        for constraint in &mut self.constraints {
-            let is_its = |it: &&String| matching::is_made_for(&self.name, it, &constraint.rule);
-            constraint.name = names.iter().find(is_its).cloned();
-        }
+        self.names = tokens::constraints(sql);
         for (name, condition) in tokens::checks(sql) {
             let columns = self.columns.iter().map(|it| it.name.clone());
             let columns = columns.filter(|it| tokens::mentions(Dialect::Sqlite, condition, it));
             let columns = Some(columns.collect());
             let rule = FoundRule::Check { condition: condition.to_owned(), columns };
-            self.constraints.push(FoundConstraint { name, rule, unlike: false, ours: false });
+            let (unlike, ours, outdated) = (false, false, false);
+            self.constraints.push(FoundConstraint { name, rule, unlike, ours, outdated });
         }
     }
 

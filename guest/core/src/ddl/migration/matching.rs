@@ -3,8 +3,8 @@
 use ferro_wit::schema::ReferentialAction;
 
 use super::found::{Found, FoundConstraint, FoundIndex, FoundReference, FoundRule, FoundTable};
-use crate::catalog::shorten;
-use crate::ddl::definition::{IndexDefinition, Reference, Rule};
+use crate::catalog::{MAX_NAME_BYTES, shorten};
+use crate::ddl::definition::{ColumnDefinition, IndexDefinition, Reference, Rule, TableDefinition};
 
 /// Whether a rule is the same as one that is there. Conditions are compared as texts.
 pub(super) fn same_rule(found: &Found, wanted: &Rule<'_>, there: &FoundConstraint) -> bool {
@@ -45,40 +45,76 @@ pub(super) fn same_index(
         && condition == there.condition.as_deref()
 }
 
-/// Whether a constraint has the name that Ferro makes, and is not somebody else's.
-pub(super) fn is_ours(table: &str, constraint: &FoundConstraint) -> bool {
-    let name = constraint.name.as_deref();
-    name.is_some_and(|it| is_made_for(table, it, &constraint.rule))
+/// What the names are made of that Ferro gives to constraints and indexes: those of a table and its
+/// columns.
+#[derive(Clone, Copy)]
+pub(super) struct Naming<'a> {
+    table: &'a str,
+    former: &'a [String],
+    columns: &'a [ColumnDefinition<'a>],
 }
 
-/// Whether a name is the one that Ferro makes for a rule.
-pub(super) fn is_made_for(table: &str, name: &str, rule: &FoundRule) -> bool {
-    let is = |columns: &[String], suffix| is_made_name(name, table, columns, suffix);
-    match rule {
-        FoundRule::PrimaryKey { .. } => is(&[], "pkey"),
-        FoundRule::Unique { columns } => is(columns, "key"),
-        FoundRule::ForeignKey(it) => is(&it.columns, "fkey"),
-        FoundRule::Check { columns, .. } => {
-            let mut columns = columns.iter().flatten();
-            is(&[], "check") || columns.any(|it| is(std::slice::from_ref(it), "check"))
+impl<'a> Naming<'a> {
+    /// By what all is called now.
+    pub(super) fn now(table: &'a TableDefinition<'_>) -> Self {
+        Self { table: &table.table.name, former: &[], columns: &[] }
+    }
+
+    /// By what all is called now or was called before.
+    pub(super) fn ever(table: &'a TableDefinition<'_>) -> Self {
+        Self { former: table.former, columns: &table.columns, ..Self::now(table) }
+    }
+
+    /// Whether a name is one for a rule.
+    pub(super) fn is_for(self, rule: &FoundRule, name: &str) -> bool {
+        let is = |columns: &[String], suffix| self.is_of(columns, suffix, name);
+        match rule {
+            FoundRule::PrimaryKey { .. } => is(&[], "pkey"),
+            FoundRule::Unique { columns } => is(columns, "key"),
+            FoundRule::ForeignKey(it) => is(&it.columns, "fkey"),
+            FoundRule::Check { columns, .. } => {
+                let mut columns = columns.iter().flatten();
+                is(&[], "check") || columns.any(|it| is(std::slice::from_ref(it), "check"))
+            }
         }
+    }
+
+    /// Whether an index has one of its own.
+    pub(super) fn is_for_index(self, index: &FoundIndex) -> bool {
+        let columns: Option<Vec<String>> = index.columns.iter().cloned().collect();
+        let suffix = if index.unique { "key" } else { "idx" };
+        columns.is_some_and(|it| self.is_of(&it, suffix, &index.name))
+    }
+
+    fn is_of(self, columns: &[String], suffix: &str, name: &str) -> bool {
+        // Where the name was taken, there is a number after it.
+        let number = name.rsplit_once('_').map_or("", |(_, it)| it);
+        let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+        self.bases(columns, name).iter().any(|base| {
+            let base = format!("{base}_{suffix}");
+            is_number && name == shorten(format!("{base}_{number}")) || name == shorten(base)
+        })
+    }
+
+    /// What a name may begin with: a table and columns.
+    fn bases(self, columns: &[String], name: &str) -> Vec<String> {
+        let tables = self.former.iter().map(String::as_str).chain([self.table]);
+        let mut bases: Vec<_> = tables.map(str::to_owned).collect();
+        for column in columns {
+            let wanted = self.columns.iter().find(|it| it.name == column);
+            let former = wanted.map_or(&[][..], |it| it.former);
+            let with = |part| bases.iter().map(move |base| format!("{base}_{part}"));
+            let longer = former.iter().chain([column]).flat_map(with);
+            // Else many columns with former names would have a great many between them.
+            bases = longer.filter(|it| begin_alike(it, name)).collect();
+        }
+        bases
     }
 }
 
-/// Whether an index has the name that Ferro makes, and is not somebody else's.
-pub(super) fn is_our_index(table: &str, index: &FoundIndex) -> bool {
-    let columns: Option<Vec<String>> = index.columns.iter().cloned().collect();
-    let suffix = if index.unique { "key" } else { "idx" };
-    columns.is_some_and(|it| is_made_name(&index.name, table, &it, suffix))
-}
-
-fn is_made_name(name: &str, table: &str, columns: &[String], suffix: &str) -> bool {
-    let columns = columns.iter().map(String::as_str);
-    let base = [table].into_iter().chain(columns).chain([suffix]).collect::<Vec<_>>().join("_");
-    // Where the name was taken, there is a number after it.
-    let number = name.rsplit_once('_').map_or("", |(_, it)| it);
-    let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
-    name == shorten(base.clone()) || is_number && name == shorten(format!("{base}_{number}"))
+/// Whether two names do not differ in what is left of long ones.
+fn begin_alike(one: &str, other: &str) -> bool {
+    one.bytes().zip(other.bytes()).take(MAX_NAME_BYTES / 2).all(|(one, other)| one == other)
 }
 
 /// Whether a table has one of the two at most.

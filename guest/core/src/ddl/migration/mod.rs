@@ -53,6 +53,7 @@ impl Catalog {
         let tables = definition::tables(self, dialect);
         let mut steps = Steps::new(dialect);
         renames::rename(&mut steps, &tables, &mut found);
+        found.claim(&tables);
         match dialect {
             Dialect::Postgres => alter::alter(&mut steps, self, &tables, &found),
             Dialect::Sqlite => rebuild::rebuild(&mut steps, &tables, &found),

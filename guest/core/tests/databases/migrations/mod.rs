@@ -5,6 +5,7 @@ mod any;
 mod apply;
 mod names;
 mod others;
+mod own;
 mod risks;
 mod scripts;
 mod values;

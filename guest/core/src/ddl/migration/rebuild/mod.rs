@@ -187,7 +187,17 @@ impl<'a> Change<'a> {
         ] {
             differences.extend(differs.then(|| what.to_owned()));
         }
+        if differences.is_empty() && self.has_outdated_names() {
+            differences.push("names of constraints".to_owned());
+        }
         differences
+    }
+
+    /// Whether a rule has a name by which later models could not know it for one of Ferro's. Nobody
+    /// looks at that of a primary key.
+    fn has_outdated_names(&self) -> bool {
+        let mut rules = self.changing();
+        rules.any(|it| it.outdated && !matches!(it.rule, FoundRule::PrimaryKey { .. }))
     }
 
     fn primary_key(&self) -> Vec<&str> {
