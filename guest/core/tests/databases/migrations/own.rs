@@ -122,3 +122,41 @@ async fn a_name_that_a_model_gives_is_none_of_a_former_table() {
         assert_settled(database, &after).await;
     }
 }
+
+#[tokio::test]
+async fn a_numbered_name_moves_up_with_the_risk_of_what_frees_it() {
+    let of = |fields: &[&str]| {
+        let checks = fields.iter().map(|it| Check {
+            name: None,
+            any_of: vec![vec![compare(it, Comparison::GreaterOrEqual, 0.into())]],
+        });
+        let columns = fields.iter().map(|it| field(it, number()));
+        models(vec![Model {
+            checks: checks.collect(),
+            ..model("Stock", [id()].into_iter().chain(columns).collect())
+        }])
+    };
+    let world = World::new(of(&["kind", "n", "size"]), &[]).await;
+    let after = of(&["n", "size"]);
+    for database in world.databases() {
+        for risk in [Risk::Safe, Risk::Blocking] {
+            migrate(database, &after, Some(risk)).await;
+            let again = migrate(database, &after, Some(risk)).await;
+            assert!(again.applied.is_empty(), "{}", sql(&again.applied));
+            for values in ["1, -1, 1", "1, 1, -1"] {
+                let sql = format!("INSERT INTO stock (kind, n, size) VALUES ({values})");
+                refuses(database, &sql, ErrorKind::CheckViolation).await;
+            }
+        }
+        takes(database, "INSERT INTO stock (kind, n, size) VALUES (-1, 1, 1)").await;
+        migrate(database, &after, Some(Risk::Destructive)).await;
+        assert_settled(database, &after).await;
+    }
+    let [_, postgres] = world.databases();
+    let names = "SELECT conname::text FROM pg_constraint \
+                 WHERE contype = 'c' AND conrelid = 'stock'::regclass ORDER BY conname";
+    assert_eq!(
+        rows(postgres, names).await,
+        [["stock_check"], ["stock_check_2"]].map(|it| it.map(Value::from))
+    );
+}

@@ -1,5 +1,7 @@
 //! Constraints and indexes on their way.
 
+use std::collections::HashMap;
+
 use ferro_wit::plan::Risk;
 use ferro_wit::types::Dialect;
 
@@ -18,7 +20,7 @@ impl Change<'_> {
         &self,
         steps: &mut Steps,
         foreign_keys: bool,
-        dropped: &mut Vec<String>,
+        dropped: &mut Freed,
     ) {
         for there in &self.pair.found.constraints {
             let is_key = matches!(there.rule, FoundRule::ForeignKey(_));
@@ -33,9 +35,8 @@ impl Change<'_> {
                 _ => Risk::Safe,
             };
             let sql = format!("ALTER TABLE {} DROP CONSTRAINT {}", self.name, quoted(name));
-            if self.drop(steps.needing(needs), sql, name, risk, reason) {
-                dropped.push(self.key_of_constraint(there));
-            }
+            let risk = self.drop(steps.needing(needs), sql, name, risk, reason);
+            dropped.insert(self.key_of_constraint(there), risk);
         }
     }
 
@@ -95,7 +96,7 @@ impl Change<'_> {
     }
 
     /// Drops indexes that Ferro made, and those that refuse rows.
-    pub(super) fn drop_indexes(&self, steps: &mut Steps, dropped: &mut Vec<String>) {
+    pub(super) fn drop_indexes(&self, steps: &mut Steps, dropped: &mut Freed) {
         let Pair { table, found, .. } = self.pair;
         for there in &found.indexes {
             let unique = table.constraints.iter().any(
@@ -116,14 +117,13 @@ impl Change<'_> {
                 let (risk, reason) = fate(there.ours, other);
                 let columns: Vec<_> = there.columns.iter().flatten().map(String::as_str).collect();
                 let needs = self.risk_of_references(&columns);
-                if self.drop(steps.needing(needs), sql, &there.name, risk, reason) {
-                    dropped.push(self.key(&there.name));
-                }
+                let risk = self.drop(steps.needing(needs), sql, &there.name, risk, reason);
+                dropped.insert(self.key(&there.name), risk);
             }
         }
     }
 
-    /// Drops a constraint or an index, and says whether it is gone if nothing may be lost.
+    /// Drops a constraint or an index, and says what that puts at risk.
     fn drop(
         &self,
         steps: &mut Steps,
@@ -131,11 +131,11 @@ impl Change<'_> {
         name: &str,
         risk: Risk,
         reason: Option<&str>,
-    ) -> bool {
+    ) -> Risk {
         let floor = steps.floor.max(self.pair.risk_of(&[]));
         let what = format!("drop {} of table {}", shown(name), self.shown());
         steps.needing(floor).push_risk(sql, what, risk, reason);
-        risk.max(floor) != Risk::Destructive
+        risk.max(floor)
     }
 
     /// What no two indexes of a schema can share.
@@ -234,6 +234,9 @@ fn fate(ours: bool, other: Option<Risk>) -> (Risk, Option<&'static str>) {
     }
 }
 
+/// The names that are free once steps are done which put so much at risk.
+pub(super) type Freed = HashMap<String, Risk>;
+
 struct Rename {
     key: String,
     former: Vec<String>,
@@ -244,16 +247,18 @@ struct Rename {
 
 /// Gives constraints and indexes the names that Ferro makes for their tables and columns, whose
 /// names have changed. Else those would be in the way of a new table or column of the former name.
-pub(super) fn rename(steps: &mut Steps, tables: &[Change<'_>], dropped: &[String]) {
+pub(super) fn rename(steps: &mut Steps, tables: &[Change<'_>], mut freed: Freed) {
     let there = tables.iter().flat_map(|it| {
         let constraints = it.pair.found.constraints.iter().map(|there| it.key_of_constraint(there));
         constraints.chain(it.pair.found.indexes.iter().map(|there| it.key(&there.name)))
     });
-    let there = there.filter(|it| !dropped.contains(it)).collect();
+    let there = there.filter(|it| !freed.contains_key(it)).collect();
     let renames: Vec<_> = tables.iter().flat_map(Change::renames).collect();
     let wanted: Vec<_> = renames.iter().map(|it| (&*it.key, &*it.former)).collect();
-    for (index, _) in renames::moves(&wanted, there, |one, other| one == other) {
-        let Rename { sql, what, risk, .. } = &renames[index];
-        steps.needing(*risk).push(sql.clone(), what.clone());
+    for (index, former) in renames::moves(&wanted, there, |one, other| one == other) {
+        let Rename { key, sql, what, risk, .. } = &renames[index];
+        let risk = freed.get(key).copied().unwrap_or(Risk::Safe).max(*risk);
+        steps.needing(risk).push(sql.clone(), what.clone());
+        freed.insert(former, risk);
     }
 }

@@ -16,6 +16,7 @@ use crate::ddl::definition::{
 };
 use crate::error::shown;
 use crate::sql::quoted;
+use constraints::Freed;
 
 pub(super) fn alter(
     steps: &mut Steps,
@@ -27,11 +28,11 @@ pub(super) fn alter(
     let (there, missing) = pairs(tables, found, &replaced);
     let tables: Vec<_> = there.iter().map(|it| Change::new(it, &there, found)).collect();
     // Foreign keys go first and come last, as they need the keys of others.
-    let mut dropped = Vec::new();
+    let mut dropped = Freed::new();
     tables.iter().for_each(|it| it.drop_constraints(steps, true, &mut dropped));
     tables.iter().for_each(|it| it.drop_constraints(steps, false, &mut dropped));
     tables.iter().for_each(|it| it.drop_indexes(steps, &mut dropped));
-    constraints::rename(steps, &tables, &dropped);
+    constraints::rename(steps, &tables, dropped);
     enums::change(steps, &catalog.enums, &there, found);
     tables.iter().for_each(|it| it.change_columns(steps));
     tables.iter().for_each(|it| it.add_constraints(steps, false));
