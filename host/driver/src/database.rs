@@ -343,27 +343,17 @@ impl Inner {
     }
 
     fn busy(&self) -> Error {
-        Error {
-            retryable: true,
-            ..Error::new(
-                ErrorKind::Busy,
-                format!(
-                    "no connection of {} was free within {:?}: all {} are in use",
-                    self.name, self.acquire_timeout, self.max
-                ),
-            )
-            .with_code(Error::POOL_TIMEOUT)
-        }
+        let message = format!(
+            "no connection of {} was free within {:?}: all {} are in use",
+            self.name, self.acquire_timeout, self.max
+        );
+        Error::new(ErrorKind::Busy, message).with_code(Error::POOL_TIMEOUT).retryable()
     }
 
     fn slow(&self) -> Error {
-        Error {
-            retryable: true,
-            ..Error::new(
-                ErrorKind::ConnectionFailed,
-                format!("{} opened no connection within {:?}", self.name, self.acquire_timeout),
-            )
-        }
+        let message =
+            format!("{} opened no connection within {:?}", self.name, self.acquire_timeout);
+        Error::new(ErrorKind::ConnectionFailed, message).retryable()
     }
 }
 

@@ -67,11 +67,11 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
         E::Encode(source) => {
             Error::new(ErrorKind::TypeMismatch, format!("a value cannot be sent: {source}"))
         }
-        E::PoolTimedOut => Error {
-            retryable: true,
-            ..Error::new(ErrorKind::Busy, "no connection of the pool was free in time")
+        E::PoolTimedOut => {
+            Error::new(ErrorKind::Busy, "no connection of the pool was free in time")
                 .with_code(Error::POOL_TIMEOUT)
-        },
+                .retryable()
+        }
         E::PoolClosed => closed(),
         E::WorkerCrashed => {
             Error::new(ErrorKind::ConnectionFailed, "the thread of the connection has gone")

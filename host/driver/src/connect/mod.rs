@@ -202,13 +202,10 @@ async fn open_in_time(
 ) -> Result<SqliteConnection, Error> {
     match tokio::time::timeout(timeout, location.open(options)).await {
         Ok(opened) => opened,
-        Err(_) => Err(Error {
-            retryable: true,
-            ..Error::new(
-                ErrorKind::Busy,
-                format!("the database file could not be opened within {timeout:?}"),
-            )
-        }),
+        Err(_) => {
+            let message = format!("the database file could not be opened within {timeout:?}");
+            Err(Error::new(ErrorKind::Busy, message).retryable())
+        }
     }
 }
 

@@ -265,17 +265,14 @@ impl Server {
 
     fn explain(&self, failure: Failure, timeout: Duration) -> Error {
         match failure {
-            Failure::Late => Error {
-                retryable: true,
-                ..Error::new(
-                    ErrorKind::ConnectionFailed,
-                    format!(
-                        "the server at `{}` did not let us in within {timeout:?}: check the \
-                         address and firewalls, or raise `connect_timeout`",
-                        self.address()
-                    ),
-                )
-            },
+            Failure::Late => {
+                let message = format!(
+                    "the server at `{}` did not let us in within {timeout:?}: check the address and \
+                     firewalls, or raise `connect_timeout`",
+                    self.address()
+                );
+                Error::new(ErrorKind::ConnectionFailed, message).retryable()
+            }
             Failure::NoTls => Error::new(
                 ErrorKind::TlsFailed,
                 format!(
