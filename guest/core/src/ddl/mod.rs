@@ -144,7 +144,7 @@ impl Steps {
                     Rule::ForeignKey(it)
                         if can_add && (comes_later(it) || risk(it) > Risk::Safe) =>
                     {
-                        late.push((table.table, constraint, risk(it)));
+                        late.push((index, constraint, it));
                     }
                     Rule::ForeignKey(it) => {
                         floor = floor.max(risk(it));
@@ -156,8 +156,11 @@ impl Steps {
             self.create_table(table, &now, floor);
             risks.push(floor);
         }
-        for (table, constraint, risk) in late {
-            self.needing(risk).add_foreign_key(table, constraint);
+        for (index, constraint, key) in late {
+            let target = tables.iter().position(|it| it.table == key.target);
+            let target = target.map_or_else(|| risk_of(key), |it| risks[it]);
+            let risk = target.max(risks[index]);
+            self.needing(risk).add_foreign_key(tables[index].table, constraint);
         }
         for (table, risk) in tables.iter().zip(risks) {
             for index in &table.indexes {

@@ -243,6 +243,29 @@ async fn enums_change_with_all_that_uses_their_values() {
 }
 
 #[tokio::test]
+async fn new_tables_that_refer_to_each_other_wait_for_each_other() {
+    let mood = || field("mood", ColumnType::Enumeration("mood".into()));
+    let of = |values: &[&str], new: Vec<Model>| Schema {
+        models: [vec![model("Person", vec![id(), mood()])], new].concat(),
+        enums: vec![EnumType {
+            name: "mood".into(),
+            values: values.iter().map(|it| (*it).into()).collect(),
+        }],
+    };
+    let nested = |name: &str, other: &str, fields: Vec<Field>| Model {
+        foreign_keys: vec![foreign_key("other", "other_id", other)],
+        ..model(name, [vec![id(), nullable("other_id", big("x").kind)], fields].concat())
+    };
+    let world = World::new(of(&["sad", "glad"], vec![]), &[]).await;
+    let new = vec![nested("Cat", "Dog", vec![]), nested("Dog", "Cat", vec![mood()])];
+    step_by_step(&world, &of(&["glad"], new)).await;
+    for database in world.databases() {
+        refuses(database, "INSERT INTO cat (other_id) VALUES (9)", ErrorKind::ForeignKeyViolation)
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn an_enum_gets_another_name_with_its_values() {
     let of = |name: &str| Schema {
         models: vec![model(
