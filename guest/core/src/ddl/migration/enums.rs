@@ -4,31 +4,67 @@ use ferro_wit::plan::Risk;
 use ferro_wit::schema::EnumType;
 use ferro_wit::types::Dialect;
 
-use super::Pair;
 use super::found::{Found, FoundEnum};
+use super::{Pair, pairs};
 use crate::catalog::shorten;
+use crate::ddl::definition::{ColumnDefinition, TableDefinition};
 use crate::ddl::{Steps, create_enum};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
 use crate::sql::quoted;
 
-/// The enums that lose or reorder values, so that others have to take their place.
-pub(super) fn replaced(wanted: &[EnumType], found: &Found) -> Vec<usize> {
+/// An enum that loses or reorders values, so that another has to take its place.
+#[derive(Clone, Copy)]
+pub(super) struct Replaced {
+    /// Its position.
+    index: usize,
+    risk: Risk,
+}
+
+/// The enums that others have to take the place of, and what that puts at risk: all columns change
+/// with their enum.
+pub(super) fn replaced(
+    wanted: &[EnumType],
+    tables: &[TableDefinition<'_>],
+    found: &Found,
+) -> Vec<Replaced> {
     let is_replaced = |wanted: &EnumType| {
         let there = found.types.enums.iter().find(|it| it.name == wanted.name);
         there.is_some_and(|it| !keeps_all(it, wanted))
     };
-    (0..wanted.len()).filter(|it| is_replaced(&wanted[*it])).collect()
+    let replaced = (0..wanted.len()).filter(|it| is_replaced(&wanted[*it]));
+    let replaced: Vec<_> = replaced.map(|index| Replaced { index, risk: Risk::Blocking }).collect();
+    let (there, _) = pairs(tables, found, &replaced);
+    let is_watched = |index: usize| {
+        let mut columns = there.iter().flat_map(|it| it.table.columns.iter().map(move |c| (it, c)));
+        columns.any(|(it, column)| column.enumeration == Some(index) && it.is_watched(column))
+    };
+    let risk = |index| if is_watched(index) { Risk::Destructive } else { Risk::Blocking };
+    replaced.iter().map(|it| Replaced { risk: risk(it.index), ..*it }).collect()
+}
+
+/// What a column's enum puts at risk.
+pub(super) fn risk(replaced: &[Replaced], column: &ColumnDefinition<'_>) -> Risk {
+    let enumeration = replaced.iter().find(|it| Some(it.index) == column.enumeration);
+    enumeration.map_or(Risk::Safe, |it| it.risk)
 }
 
 /// Creates the enums that are missing, and gives the others the values of the models.
-pub(super) fn change(steps: &mut Steps, wanted: &[EnumType], tables: &[Pair<'_>], found: &Found) {
+pub(super) fn change(
+    steps: &mut Steps,
+    wanted: &[EnumType],
+    replaced: &[Replaced],
+    tables: &[Pair<'_>],
+    found: &Found,
+) {
     for (index, wanted) in wanted.iter().enumerate() {
         match found.types.enums.iter().find(|it| it.name == wanted.name) {
             None => steps.create_enum(wanted),
             Some(there) if there.values == wanted.values => {}
-            Some(there) if keeps_all(there, wanted) => add_values(steps, there, wanted),
-            Some(_) => replace(steps, index, wanted, tables, found),
+            Some(there) => match replaced.iter().find(|it| it.index == index) {
+                None => add_values(steps, there, wanted),
+                Some(it) => replace(steps, *it, wanted, tables, found),
+            },
         }
     }
 }
@@ -73,19 +109,22 @@ fn add_values(steps: &mut Steps, there: &FoundEnum, wanted: &EnumType) {
 /// Values never leave an enum, so another one takes its place.
 fn replace(
     steps: &mut Steps,
-    index: usize,
+    Replaced { index, risk }: Replaced,
     wanted: &EnumType,
     tables: &[Pair<'_>],
     database: &Found,
 ) {
-    const REASON: &str = "tables are written anew, and it fails if a row has a value that is gone";
+    let reason = match risk {
+        Risk::Destructive => "it needs that conditions of others go",
+        _ => "tables are written anew, and it fails if a row has a value that is gone",
+    };
     let name = quoted(&wanted.name);
     let is_free = |name: &String| database.types.enums.iter().all(|it| it.name != *name);
     let names = (1_u64..).map(|it| shorten(format!("{} before {it}", wanted.name)));
     let former = quoted(&names.into_iter().find(is_free).unwrap_or_default());
     let mut push = |sql: String| {
         let what = format!("change the values of enum {}", shown(&wanted.name));
-        steps.push_risk(sql, what, Risk::Blocking, Some(REASON));
+        steps.push_risk(sql, what, risk, Some(reason));
     };
     push(format!("ALTER TYPE {name} RENAME TO {former}"));
     push(create_enum(Dialect::Postgres, "", wanted));

@@ -22,6 +22,7 @@ use super::definition::{self, ColumnDefinition, IndexDefinition, TableDefinition
 use crate::catalog::Catalog;
 use crate::error::shown;
 use crate::sql::quoted;
+use enums::Replaced;
 use found::{Found, FoundConstraint, FoundIndex, FoundRule, FoundTable};
 
 impl Catalog {
@@ -70,15 +71,15 @@ struct Pair<'a> {
     found: &'a FoundTable,
     /// What the database makes of the definition, where that was asked.
     shadow: Option<&'a FoundTable>,
-    /// The enums that others take the place of, by their positions.
-    replaced: &'a [usize],
+    /// The enums that others take the place of.
+    replaced: &'a [Replaced],
 }
 
 /// The tables that are there, and those that are not. A view in the place of one is neither.
 fn pairs<'a>(
     tables: &'a [TableDefinition<'a>],
     found: &'a Found,
-    replaced: &'a [usize],
+    replaced: &'a [Replaced],
 ) -> (Vec<Pair<'a>>, Vec<&'a TableDefinition<'a>>) {
     let (mut there, mut missing) = (Vec::new(), Vec::new());
     for (position, table) in tables.iter().enumerate() {
@@ -130,22 +131,26 @@ impl Pair<'_> {
     }
 
     fn risk_of_column(&self, column: &ColumnDefinition<'_>) -> Risk {
+        let enumeration = enums::risk(self.replaced, column);
         let Some(there) = self.found.column(column.name) else {
-            let waits = self.is_replaced(column) || self.found.is_former(column.name);
-            let is_easy = column.is_easily_added() && !waits;
-            return if is_easy { Risk::Safe } else { Risk::Blocking };
+            let is_easy = column.is_easily_added() && !self.found.is_former(column.name);
+            return if is_easy { enumeration } else { enumeration.max(Risk::Blocking) };
         };
         let shadow = self.shadow.and_then(|it| it.column(column.name));
         let kind = shadow.filter(|it| it.kind != there.kind);
         let kind = kind.map_or(Risk::Safe, |it| types::risk(&there.kind, &it.kind));
-        let waits = self.found.indexes.iter().any(|it| self.is_in_the_way(it, column))
-            || self.found.constraints.iter().any(|it| self.is_checked_by(it, column));
-        let kind = match waits {
+        let kind = match self.is_watched(column) {
             true => Risk::Destructive,
             false => kind,
         };
-        let blocks = there.former.is_some() || self.is_replaced(column);
-        if blocks { kind.max(Risk::Blocking) } else { kind }
+        let renamed = if there.former.is_some() { Risk::Blocking } else { Risk::Safe };
+        kind.max(renamed).max(enumeration)
+    }
+
+    /// Whether a condition of somebody else's keeps a column from getting another type.
+    fn is_watched(&self, column: &ColumnDefinition<'_>) -> bool {
+        self.found.indexes.iter().any(|it| self.is_in_the_way(it, column))
+            || self.found.constraints.iter().any(|it| self.is_checked_by(it, column))
     }
 
     /// Whether somebody else's index has a condition or an expression on a column, which would no
@@ -175,12 +180,13 @@ impl Pair<'_> {
     fn is_another_type(&self, column: &ColumnDefinition<'_>) -> bool {
         let shadow = self.shadow.and_then(|it| it.column(column.name));
         let kinds = shadow.zip(self.found.column(column.name));
-        kinds.is_some_and(|(wanted, there)| !types::are_alike(&there.kind, &wanted.kind))
+        self.is_replaced(column)
+            || kinds.is_some_and(|(wanted, there)| !types::are_alike(&there.kind, &wanted.kind))
     }
 
     /// Whether another enum takes the place of the column's.
     fn is_replaced(&self, column: &ColumnDefinition<'_>) -> bool {
-        column.enumeration.is_some_and(|it| self.replaced.contains(&it))
+        enums::risk(self.replaced, column) > Risk::Safe
     }
 }
 

@@ -242,3 +242,42 @@ async fn a_check_of_others_on_elements_of_an_array_waits() {
     keep(postgres, &schema).await;
     lose(postgres, &schema).await;
 }
+
+#[tokio::test]
+async fn an_enum_that_loses_values_waits_for_conditions_of_others_on_its_columns() {
+    let of = |values: &[&str], fresh: &[&str]| {
+        let mood = || ColumnType::Enumeration("mood".into());
+        let fields = [vec![id(), field("mood", mood())]];
+        let fresh = fresh.iter().map(|it| nullable(it, mood())).collect();
+        let other = model("Pet", vec![id(), field("mood", mood())]);
+        Schema {
+            models: vec![model("Person", [fields.concat(), fresh].concat()), other],
+            enums: vec![EnumType {
+                name: "mood".into(),
+                values: values.iter().map(|it| (*it).into()).collect(),
+            }],
+        }
+    };
+    let after = of(&["glad", "calm"], &["before"]);
+    for condition in [
+        "CREATE INDEX by_hand ON person (id) WHERE mood = 'glad'",
+        "CREATE INDEX by_hand ON person ((mood > 'sad'))",
+        "ALTER TABLE person ADD CONSTRAINT by_hand CHECK (mood <> 'sad')",
+    ] {
+        let world = World::new(
+            of(&["sad", "glad"], &[]),
+            &[
+                "INSERT INTO person (mood) VALUES ('glad')",
+                "INSERT INTO pet (mood) VALUES ('glad')",
+            ],
+        )
+        .await;
+        let [_, postgres] = world.databases();
+        takes(postgres, condition).await;
+        keep(postgres, &after).await;
+        takes(postgres, "INSERT INTO pet (mood) VALUES ('glad')").await;
+        lose(postgres, &after).await;
+        takes(postgres, "INSERT INTO person (mood, before) VALUES ('calm', 'calm')").await;
+        assert_eq!(rows(postgres, "SELECT id FROM pet WHERE mood = 'glad'").await.len(), 2);
+    }
+}

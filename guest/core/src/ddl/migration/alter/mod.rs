@@ -24,7 +24,7 @@ pub(super) fn alter(
     tables: &[TableDefinition<'_>],
     found: &Found,
 ) {
-    let replaced = enums::replaced(&catalog.enums, found);
+    let replaced = enums::replaced(&catalog.enums, tables, found);
     let (there, missing) = pairs(tables, found, &replaced);
     let tables: Vec<_> = there.iter().map(|it| Change::new(it, &there, found)).collect();
     // Foreign keys go first and come last, as they need the keys of others.
@@ -33,19 +33,17 @@ pub(super) fn alter(
     tables.iter().for_each(|it| it.drop_constraints(steps, false, &mut dropped));
     tables.iter().for_each(|it| it.drop_indexes(steps, &mut dropped));
     constraints::rename(steps, &tables, dropped);
-    enums::change(steps, &catalog.enums, &there, found);
+    enums::change(steps, &catalog.enums, &replaced, &there, found);
     tables.iter().for_each(|it| it.change_columns(steps));
     tables.iter().for_each(|it| it.add_constraints(steps, false));
     tables.iter().for_each(|it| it.create_indexes(steps));
     let namespaces = missing.iter().filter_map(|it| it.table.namespace.as_deref());
     steps.create_namespaces(namespaces.filter(|it| !found.types.schemas.iter().any(|s| s == it)));
-    let is_replaced =
-        |it: &ColumnDefinition<'_>| it.enumeration.is_some_and(|it| replaced.contains(&it));
     steps.create_tables(
         &missing,
-        |table| match table.columns.iter().any(is_replaced) {
-            true => Risk::Blocking,
-            false => found.risk_of_name(table.table),
+        |table| {
+            let enums = table.columns.iter().map(|it| enums::risk(&replaced, it));
+            enums.fold(found.risk_of_name(table.table), Risk::max)
         },
         |it| {
             let target = tables.iter().find(|table| table.pair.table.table == it.target);
