@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import enum
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -27,6 +31,25 @@ class File(ferro.Model, table="scope_file"):
     tenant: int = 0
     name: str
     folder: Relation[Folder] = ForeignKey(related_name="files")
+
+
+class Visibility(enum.Enum):
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class Weight(enum.IntEnum):
+    LIGHT = 1
+    HEAVY = 2
+
+
+class Sheet(ferro.Model, table="scope_sheet"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    text: str
+    visibility: Visibility
+    weight: Weight
+    number: uuid.UUID
+    price: Decimal
 
 
 def tenant(number: int, **options: Any) -> ferro.Tenant:
@@ -287,3 +310,69 @@ async def test_t4_rows_of_another_tenant_are_in_the_way_of_all_rows_of_an_upsert
             await File.bulk_upsert(rows, conflict="id")
         assert await File.bulk_upsert(rows[:1], conflict="id") == 1
     assert {it.id: it.name for it in await File.all()} == {own.id: "new", other.id: "file of 2"}
+
+
+_ONE, _TWO = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"text": {"not-equal": {"private"}}},
+        {"text": {"not-equal": frozenset(["private"])}},
+        {"text": {"not-equal": ("private",)}},
+        {"text": {"not-equal": {"private": None}.keys()}},
+        {"text": {"not-equal": Visibility.PRIVATE}},
+        {"text": {"public"}},
+        {"visibility": {"not-equal": [Visibility.PRIVATE]}},
+        {"visibility": Visibility.PUBLIC},
+        {"weight": {"not-equal": {Weight.HEAVY}}},
+        {"number": {"not-equal": _TWO}},
+        {"number": {_ONE}},
+        {"price": {"not-equal": Decimal("2.00")}},
+        {"price": [Decimal(1)]},
+    ],
+)
+async def test_t6_filters_take_sets_enums_uuids_and_whole_decimals(filters: dict[str, Any]) -> None:
+    public, private = Visibility.PUBLIC, Visibility.PRIVATE
+    for text, visibility, weight, number in (
+        ("public", public, Weight.LIGHT, _ONE),
+        ("private", private, Weight.HEAVY, _TWO),
+    ):
+        price = Decimal(int(weight))
+        await Sheet.create(
+            text=text, visibility=visibility, weight=weight, number=number, price=price
+        )
+    table = ferro.TableGrant(filters=filters)
+    in_classes = ferro.Tenant("x", grants={"default": ferro.Grant(tables={"scope_sheet": table})})
+    tables = {"scope_sheet": {"filters": filters}}
+    as_a_file = {"name": "x", "grants": {"default": {"tables": tables}}}
+    for granted in (in_classes, as_a_file):
+        with ferro.scope(granted):
+            assert [it["text"] for it in await Sheet.select("text")] == ["public"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime.date(2026, 1, 1),
+        datetime.datetime(2026, 1, 1),
+        b"private",
+        Decimal("1.5"),
+        Decimal("NaN"),
+        object(),
+        Visibility,
+        {1: 2},
+    ],
+)
+async def test_t6_a_value_that_no_filter_takes_is_refused_and_becomes_no_text(
+    value: object,
+) -> None:
+    for operand in (value, [value], {"not-equal": [value]}):
+        table = ferro.TableGrant(filters={"text": operand})
+        grants = {"default": ferro.Grant(tables={"scope_sheet": table})}
+        with pytest.raises(
+            ferro.ConfigurationError,
+            match=r"`grants\.default\.tables\.scope_sheet\.filters\.text.*` of a tenant: ",
+        ):
+            ferro.scope(ferro.Tenant("x", grants=grants))

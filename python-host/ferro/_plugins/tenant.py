@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from ..exceptions import ConfigurationError
@@ -33,8 +36,9 @@ class TableGrant:
     delete: bool = False
     """Whether rows may be deleted."""
     filters: Mapping[str, Any] = field(default_factory=dict)
-    """For a column a value, a list of values, or comparisons: every row that is read, changed or
-    left behind satisfies all of them."""
+    """For a column a value, a list or a set of values, or comparisons: every row that is read,
+    changed or left behind satisfies all of them. Values are booleans, integers, floats, texts,
+    UUIDs and members of enums; a decimal is a whole number."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def tenant_json(tenant: Tenant | Mapping[str, Any] | None) -> str:
     """A tenant as an operator's file has it; None has no grants."""
     if not isinstance(tenant, (Tenant, Mapping, type(None))):
         raise ConfigurationError(f"`tenant` takes a `ferro.Tenant`, not `{tenant!r}`")
-    return json.dumps(_plain(tenant if tenant is not None else Tenant("nobody")), default=str)
+    return json.dumps(_plain(tenant if tenant is not None else Tenant("nobody"), ()))
 
 
 def limits_of(tenant: Tenant | Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -101,13 +105,38 @@ def limits_of(tenant: Tenant | Mapping[str, Any] | None) -> Mapping[str, Any]:
     return limits or {}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, path: tuple[str, ...]) -> Any:
+    """A part of a tenant as JSON has it. What would only become a text of Python's is refused: it
+    is not the value that rows have, so that a filter `not-equal` to it would let all of them by.
+    """
     if isinstance(value, (Tenant, Grant, TableGrant)):
         # The names of our own fields; those inside a mapping are the user's.
-        return {
-            it.name.replace("_", "-"): _plain(getattr(value, it.name))
-            for it in dataclasses.fields(value)
-        }
+        names = [it.name for it in dataclasses.fields(value)]
+        return {it.replace("_", "-"): _plain(getattr(value, it), (*path, it)) for it in names}
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+        for name in value:
+            if not isinstance(name, str):
+                raise _refused(
+                    (*path, repr(name)), f"a name is a text, not `{type(name).__name__}`"
+                )
+        return {name: _plain(item, (*path, name)) for name, item in value.items()}
+    if isinstance(value, (list, tuple, Set)):
+        return [_plain(item, path) for item in value]
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, Decimal) and value.is_finite() and value == int(value):
+        return int(value)
+    if value is not None and not isinstance(value, (str, int, float)):
+        kind = type(value).__name__
+        raise _refused(
+            path,
+            f"it takes no `{kind}`: give it booleans, integers, floats, texts, UUIDs or members of "
+            "enums",
+        )
     return value
+
+
+def _refused(path: tuple[str, ...], why: str) -> ConfigurationError:
+    return ConfigurationError(f"`{'.'.join(path)}` of a tenant: {why}")
