@@ -251,6 +251,20 @@ async def _resolved(awaitable: Any) -> Any:
     return await awaitable
 
 
+async def test_tables_are_neither_created_nor_changed_in_a_scope() -> None:
+    for operation in (
+        lambda: ferro.create_tables(),
+        lambda: ferro.migrate(),
+        lambda: ferro.migrate(dry_run=True),
+    ):
+        with (
+            ferro.scope(tenant(1)),
+            pytest.raises(ferro.DeniedError, match=r"inside `ferro\.scope`.*outside of scopes"),
+        ):
+            await _resolved(operation())
+        await _resolved(operation())
+
+
 async def test_a_database_that_is_not_granted_is_denied() -> None:
     await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
     with ferro.scope(tenant(1)), pytest.raises(ferro.DeniedError):

@@ -7,8 +7,9 @@ from typing import get_args
 from .. import _native
 from .._argument import check, check_choice
 from .._connections.engine import engine
+from .._connections.scope import current_scope
 from .._connections.transaction import current
-from ..exceptions import ConfigurationError, InvalidQuery, TransactionError
+from ..exceptions import ConfigurationError, DeniedError, InvalidQuery, TransactionError
 from .migration import Migration, Risk, migrate_database
 from .registry import registry
 
@@ -16,7 +17,8 @@ from .registry import registry
 async def create_tables(*, using: str | None = None) -> None:
     """Create the tables of all models that were imported, where the database lacks them.
 
-    All are created or none. Raises `TransactionError` inside a transaction.
+    All are created or none. Raises `TransactionError` inside a transaction, and `DeniedError`
+    inside `ferro.scope`.
 
     Example:
         >>> import asyncio, ferro
@@ -50,9 +52,10 @@ async def migrate(
     A table or a column gets a new name, in place of being made anew, where its model or field
     says what it was called: `renamed_from`.
 
-    Raises `TransactionError` inside a transaction, and what the database says of a step, such as
-    `NotNullViolation` for a field without a default that is new in a table with rows; then nothing
-    is changed. On PostgreSQL the role has to be allowed to create temporary tables.
+    Raises `TransactionError` inside a transaction, `DeniedError` inside `ferro.scope`, with
+    `dry_run` too, and what the database says of a step, such as `NotNullViolation` for a field
+    without a default that is new in a table with rows; then nothing is changed. On PostgreSQL the
+    role has to be allowed to create temporary tables.
 
     Example:
         >>> import asyncio, ferro
@@ -86,7 +89,12 @@ async def migrate_of(
 
 
 def _check_outside(done: str) -> None:
-    """Fail inside a transaction."""
+    """Fail inside a transaction, and in a scope: no grant is about tables."""
+    if current_scope() is not None:
+        raise DeniedError(
+            f"inside `ferro.scope`, tables cannot be {done}: no grant allows it, so do it outside "
+            "of scopes"
+        )
     inside = current()
     if inside is not None:
         raise TransactionError(
