@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import os
 import socket
 import sys
 import types
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -383,6 +385,26 @@ class TestConnectionContext:
             second_in_service = asyncio.create_task(second())
             is_in.clear(), is_in_too.clear()
             assert await asyncio.gather(first(), second_in_service) == [1, 0]
+
+    async def test_that_of_a_generator_that_was_left_ends_when_it_is_closed(self, url: str) -> None:
+        await ferro.connect("sqlite::memory:", auto_migrate=True)
+        await ferro.connect(url, "service", auto_migrate=True)
+        await Job.using("service").create(kind="there")
+
+        async def kinds() -> AsyncIterator[str]:
+            async with ferro.connection_context("service"):
+                for job in await Job.all():
+                    yield job.kind
+
+        async def leave() -> None:
+            async for _ in kinds():
+                break
+
+        await leave()
+        # The collector has it closed by another task.
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert await Job.select().count() == 0
 
     async def test_it_ends_with_an_exception_too(self, url: str) -> None:
         await ferro.connect("sqlite::memory:", auto_migrate=True)

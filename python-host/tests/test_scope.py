@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
+import gc
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -188,6 +189,66 @@ async def test_t2_a_generator_that_leaves_a_scope_leaves_others_as_they_are() ->
     with ferro.scope(tenant(2)):
         generator.close()
         assert [file.name for file in await File.all()] == ["file of 2"]
+    assert await File.select().count() == 2
+
+
+async def test_t2_the_scope_of_a_generator_that_was_left_ends_when_it_is_closed() -> None:
+    await files(1, 2)
+
+    async def seen() -> AsyncIterator[str]:
+        with ferro.scope(tenant(1)):
+            for file in await File.all():
+                yield file.name
+
+    async def leave() -> None:
+        async for _ in seen():
+            break
+        # The collector has it closed by another task.
+        gc.collect()
+        await asyncio.sleep(0.01)
+
+    await leave()
+    assert await File.select().count() == 2
+    with ferro.scope(tenant(2)):
+        await leave()
+        assert [file.name for file in await File.all()] == ["file of 2"]
+
+
+async def test_t2_what_closes_the_generator_of_another_task_takes_no_scope_from_others() -> None:
+    await files(1, 2)
+    shared = ferro.scope(tenant(1))
+    left = asyncio.Event()
+
+    async def entered() -> AsyncIterator[None]:
+        with shared:
+            yield
+
+    async def one() -> None:
+        with shared:
+            await left.wait()
+            assert await File.select().count() == 1
+
+    async def other() -> None:
+        generator = entered()
+        await anext(generator)
+        await asyncio.create_task(generator.aclose())  # type: ignore[attr-defined]
+        left.set()
+
+    await asyncio.gather(one(), other())
+
+
+async def test_t2_a_task_that_outlives_a_scope_stays_in_it() -> None:
+    await files(1, 2)
+    is_left = asyncio.Event()
+
+    async def later() -> int:
+        await is_left.wait()
+        return await asyncio.create_task(File.select().count())
+
+    with ferro.scope(tenant(1)):
+        task = asyncio.create_task(later())
+    is_left.set()
+    assert await task == 1
     assert await File.select().count() == 2
 
 

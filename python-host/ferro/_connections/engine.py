@@ -17,7 +17,7 @@ from .._tables.migration import migrate_database
 from .._tables.registry import registry
 from ..exceptions import ConfigurationError, DeniedError, FerroError
 from .config import PoolConfig, SqliteConfig, check_config
-from .nesting import Nesting
+from .nesting import Block, Nesting
 from .scope import Scope
 
 _log = logging.getLogger("ferro.migrate")
@@ -25,7 +25,7 @@ _log = logging.getLogger("ferro.migrate")
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
 
-contexts: Nesting[str] = Nesting("ferro_connection")
+contexts: Nesting[Block[str]] = Nesting("ferro_connection", Block.counts)
 """The connections that blocks of `connection_context` have chosen."""
 
 
@@ -167,7 +167,10 @@ class Engine:
 
     def _chosen(self, name: str | None) -> str | None:
         """The connection that is named, else that of the block around, else the default one."""
-        return (contexts.current() or self._default) if name is None else name
+        if name is not None:
+            return name
+        block = contexts.current()
+        return self._default if block is None else block.choice
 
     def open(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session outside of any transaction, in which one can begin, and its label."""

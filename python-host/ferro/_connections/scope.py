@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _native
 from .._tables.registry import registry
-from .nesting import Nesting
+from .nesting import Block, Blocks, Nesting
 
 if TYPE_CHECKING:
     from .._plugins.tenant import Tenant
 
-_scopes: Nesting[Scope] = Nesting("ferro_scope")
+_scopes: Nesting[Block[Scope]] = Nesting("ferro_scope", Block.counts)
 
 
 class Scope:
@@ -24,6 +24,7 @@ class Scope:
 
         self._tenant = tenant_json(tenant)
         self._gate: tuple[int, _native.Databases, _native.Gate] | None = None
+        self._blocks = Blocks(_scopes, self)
 
     def gate(self, databases: _native.Databases) -> _native.Gate:
         """The gate that knows the grants, for the models of now."""
@@ -35,7 +36,7 @@ class Scope:
         return known[2]
 
     def __enter__(self) -> Scope:
-        _scopes.enter(self)
+        self._blocks.enter()
         return self
 
     def __exit__(
@@ -44,7 +45,7 @@ class Scope:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _scopes.leave(self)
+        self._blocks.leave()
 
 
 def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
@@ -82,4 +83,5 @@ def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
 
 def current_scope() -> Scope | None:
     """The scope that this code runs in."""
-    return _scopes.current()
+    block = _scopes.current()
+    return None if block is None else block.choice

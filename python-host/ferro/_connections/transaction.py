@@ -14,7 +14,7 @@ from .._rows.memory import Memory
 from .._tables.registry import registry
 from ..exceptions import ConfigurationError, FerroError, InvalidQuery, TransactionError
 from .engine import contexts, engine
-from .nesting import Nesting
+from .nesting import Blocks, Nesting, this_task
 from .scope import Scope, current_scope
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
@@ -85,7 +85,7 @@ class Transaction:
 
     def belongs_to_this_task(self) -> bool:
         """Whether this task opened it, and it goes on."""
-        return self._session is not None and self._owner is _this_task()
+        return self._session is not None and self._owner is this_task()
 
     async def __aenter__(self) -> Transaction:
         if self._owner is not None:
@@ -175,14 +175,6 @@ async def _undo(session: _native.Session) -> None:
         return
 
 
-def _this_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        # A thread may have the context of a task, and has no loop.
-        return None
-
-
 def current() -> Transaction | None:
     """The innermost transaction that this task is in."""
     return next((it for it in _blocks.all() if it.belongs_to_this_task()), None)
@@ -213,13 +205,14 @@ class ConnectionContext:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._blocks = Blocks(contexts, name)
 
     async def __aenter__(self) -> str:
         label = engine.label(self._name)
         inside = current()
         if inside is not None:
             inside.admit(label)
-        contexts.enter(self._name)
+        self._blocks.enter()
         return label
 
     async def __aexit__(
@@ -228,7 +221,7 @@ class ConnectionContext:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        contexts.leave(self._name)
+        self._blocks.leave()
 
 
 def connection_context(name: str) -> ConnectionContext:
