@@ -39,6 +39,25 @@ class Option(ferro.Model, table="mistakes_option"):
     query: Relation[Choice] = ForeignKey(related_name="options")
 
 
+class Tree(ferro.Model, table="mistakes_tree"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str = ""
+
+
+class Oak(Tree, table="mistakes_oak"):
+    acorns: int = 0
+
+
+class Nest(ferro.Model, table="mistakes_nest"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    tree: Relation[Tree] = ForeignKey(related_name="nests")
+
+
+class Garden(ferro.Model, table="mistakes_garden"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    trees: Relation[list[Tree]] = ferro.ManyToMany(related_name="gardens")
+
+
 async def loop() -> None:
     async for _ in users.select():
         pass
@@ -202,3 +221,35 @@ async def test_a_value_is_named_by_its_path_however_it_is_asked_for() -> None:
     assert await Frog.select("pond.name") == [{"pond.name": "Green"}]
     assert await Frog.select(pond.name) == [{"pond.name": "Green"}]
     assert await Frog.select("id", pond.id) == [{"id": 1, "pond.id": 1}]
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_row_of_a_class_that_derives_from_a_model_is_none_of_its_table() -> None:
+    tree, oak = await Tree.create(name="tree"), await Oak.create(name="oak", acorns=3)
+    assert tree.id == oak.id
+    nest, garden = await Nest.create(tree=tree), await Garden.create()
+    oak.name = "changed"
+    given: Any = oak
+    for operation in (
+        lambda: Tree.bulk_update([given]),
+        lambda: Tree.bulk_create([Oak(name="new")]),
+        lambda: Tree.upsert(given, conflict="id"),
+        lambda: Tree.bulk_upsert([given], conflict="id"),
+    ):
+        with pytest.raises(ferro.InvalidQuery, match=r"takes `Tree`, not `Oak\("):
+            await operation()
+    for relation in (
+        lambda: garden.trees.add(given),
+        lambda: garden.trees.remove(given),
+        lambda: garden.trees.set([given]),
+        lambda: Nest.create(tree=given),
+        lambda: Nest.where(tree=given).all(),
+        lambda: Nest.where(Nest.tree == given).all(),
+    ):
+        with pytest.raises(ferro.InvalidQuery, match=r"leads to `Tree`, not to `Oak\("):
+            await relation()
+    with pytest.raises(ferro.InvalidQuery, match=r"leads to `Tree`, not to `Oak\("):
+        nest.tree = given
+    assert (await Nest.get(nest.id)).tree != oak
+    assert (await Tree.get(tree.id)).name == "tree"
+    assert await Tree.select().count() == 1

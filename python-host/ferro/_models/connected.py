@@ -258,7 +258,8 @@ class Connected(Generic[M]):
             )
         rows = list(rows)
         for row in rows:
-            if type(row) is not model and not isinstance(row, model):
+            # One of a class that derives from the model is a row of another table.
+            if type(row) is not model:
                 raise InvalidQuery(f"`{operation}` takes `{self._table.label}`, not `{row!r}`")
         return rows
 

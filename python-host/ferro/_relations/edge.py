@@ -39,7 +39,8 @@ class Edge:
 
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """What names a row of the target: its key."""
-        if not isinstance(row, self.target.model):
+        # One of a class that derives from the model is a row of another table.
+        if type(row) is not self.target.model:
             is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
             hint = f": give its key to `{self.source_fields[0]}`" if is_key else ""
             raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`{hint}")

@@ -77,7 +77,7 @@ class Unloaded:
             return self._known_key() == other._known_key()
         if other is None:
             return not self
-        if not isinstance(other, edge.target.model):
+        if type(other) is not edge.target.model:
             return NotImplemented
         return self._known_key() == tuple(other.__dict__.get(it) for it in edge.target_fields)
 
@@ -155,7 +155,7 @@ def own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
 
 def key_unloaded(edge: Edge, other: Unloaded) -> tuple[Any, ...]:
     """The key that a relation has to hold, to lead to the row that another one leads to."""
-    if not issubclass(other._edge.target.model, edge.target.model):
+    if other._edge.target is not edge.target:
         raise InvalidQuery(f"`{edge}` leads to `{edge.target.label}`, not to `{other!r}`")
     if not other._edge.holds_key:
         raise NotLoaded(f"`{other._edge}` is not loaded, so its key is not known: `await` it")
