@@ -37,6 +37,8 @@ async def test_operations_take_the_names_of_fields_and_aliases() -> None:
         assert (await Writer.get_or_create({"born_in": 5}, full_name=name))[1] is new
         writer, _ = await Writer.update_or_create({"born_in": 6}, full_name=name)
         assert writer.born_in == 6
+        writer, _ = await Writer.update_or_create({"bornIn": 8}, full_name=name)
+        assert writer.born_in == 8
     stored = await Writer.upsert(full_name="Ada", born_in=7, conflict="full_name")
     assert (stored.id, stored.born_in) == (ada.id, 7)
     with pytest.raises(pydantic.ValidationError, match=r"(?s)Writer.*fullNaem"):

@@ -198,9 +198,10 @@ class Connected(Generic[M]):
                     return row, new
                 key, _ = stored_row(self._table, row)
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
-                if await here.where(**equal).update(**defaults):
+                changes = by_name(self._table, defaults)
+                if await here.where(**equal).update(**changes):
                     block.memory.note(self._table, [row])
-                    moved = {name: defaults[name] for name in equal if name in defaults}
+                    moved = {name: changes[name] for name in equal if name in changes}
                     now = {**equal, **validated_values(self._table, moved)}
                     if now == equal:
                         await row.refresh(using=block)
@@ -281,6 +282,12 @@ def made(model: type[M], values: dict[str, Any]) -> M:
 def rows_of(model: type[M]) -> Select[M]:
     """A query of all rows on the default connection."""
     return Select(model, table_of(model), None)
+
+
+def by_name(table: Table, values: dict[str, Any]) -> dict[str, Any]:
+    """Values by the names of fields, of which some are given by aliases."""
+    names = {it: name for name, it in table.aliases.items() if it not in table.columns}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def table_of(model: type[Model]) -> Table:
