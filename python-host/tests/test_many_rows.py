@@ -65,6 +65,13 @@ async def names() -> list[str]:
 
 
 class TestBulkCreate:
+    async def test_an_instance_that_is_given_twice_is_not_inserted_twice(self) -> None:
+        ada = User(name="Ada")
+        for return_keys in (False, True):
+            with pytest.raises(ferro.InvalidQuery, match=r"given `User\(.*name='Ada'.*\)` twice"):
+                await User.bulk_create([User(name="Ben"), ada, ada], return_keys=return_keys)
+        assert not await User.select().exists()
+
     async def test_generated_keys_are_written_back_in_the_order_of_the_rows(self) -> None:
         users = [User(name=f"user {number}", age=number) for number in range(3_000)]
         assert await User.bulk_create(users, return_keys=True) == 3_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -103,6 +104,10 @@ class Connected(Generic[M]):
         new = self._checked("bulk_create", rows)
         if self._table.loader.any_stored(new):
             raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
+        if len(set(map(id, new))) != len(new):
+            times = Counter(map(id, new))
+            twice = next(row for row in new if times[id(row)] > 1)
+            raise InvalidQuery(f"`bulk_create` is given `{twice!r}` twice: make one for each row")
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
     async def bulk_update(self, rows: Iterable[M]) -> int:
@@ -279,15 +284,15 @@ def made(model: type[M], values: dict[str, Any]) -> M:
     return model.model_validate(values, by_name=True)
 
 
-def rows_of(model: type[M]) -> Select[M]:
-    """A query of all rows on the default connection."""
-    return Select(model, table_of(model), None)
-
-
 def by_name(table: Table, values: dict[str, Any]) -> dict[str, Any]:
     """Values by the names of fields, of which some are given by aliases."""
     names = {it: name for name, it in table.aliases.items() if it not in table.columns}
     return {names.get(name, name): value for name, value in values.items()}
+
+
+def rows_of(model: type[M]) -> Select[M]:
+    """A query of all rows on the default connection."""
+    return Select(model, table_of(model), None)
 
 
 def table_of(model: type[Model]) -> Table:
