@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from inspect import isawaitable
@@ -17,12 +18,12 @@ anything: Any = ferro
 users: Any = User
 
 
-def key() -> Any:
-    return ferro.Field(default=None, primary_key=True)
+def key(**options: Any) -> Any:
+    return ferro.Field(default=None, primary_key=True, **options)
 
 
-def define(**options: Any) -> None:
-    body = {"__annotations__": {"id": int | None}, "__module__": __name__, "id": key()}
+def define(id: Any = None, **options: Any) -> None:
+    body = {"__annotations__": {"id": int | None}, "__module__": __name__, "id": id or key()}
     type(User)("Arguable", (ferro.Model,), body, **options)
 
 
@@ -48,6 +49,12 @@ CONNECTIONS: list[tuple[Callable[[], Any], str]] = [
     (lambda: users.using("").all(), "there is no connection ``"),
     (lambda: anything.Plugin.load(5), "`path` takes a `str` or a `PathLike`, not `int`"),
     (lambda: anything.Plugin.load("x", fuel=3), "`fuel` takes True or False, not `int`"),
+    (lambda: anything.scope(None), "`tenant` takes a `ferro.Tenant`, not `None`"),
+    (lambda: anything.retry(None), "`retry` takes a function .*, not `NoneType`"),
+    (
+        lambda: anything.retry(asyncio.get_running_loop().create_future()),
+        r"give it `work`, not `work\(\)`",
+    ),
 ]
 
 QUERIES: list[tuple[Callable[[], Any], str]] = [
@@ -71,6 +78,12 @@ QUERIES: list[tuple[Callable[[], Any], str]] = [
         lambda: users.update_or_create(defaults={"age": 1}, email="a"),
         "`update_or_create` takes the values of a new row first, and without a name",
     ),
+    (lambda: users.where(User), "`<class 'models.User'>` is not a condition"),
+    (lambda: users.select(user=User), "`<class 'models.User'>` is not a value"),
+    (
+        lambda: users.bulk_upsert([User.model_construct(id=1)], conflict="email"),
+        "a row has no value for its field `name`",
+    ),
 ]
 
 CLASSES: list[tuple[Callable[[], Any], str]] = [
@@ -87,6 +100,7 @@ CLASSES: list[tuple[Callable[[], Any], str]] = [
     (lambda: define(abstract="yes"), "`abstract` takes True or False, not `str`"),
     (lambda: define(uniques=5), "`uniques` takes a list, not `int`"),
     (lambda: define(indexes="id"), "`indexes` takes a list, not `str`"),
+    (lambda: define(key(db_check=lambda it: it.foo())), "a check has no `foo`: compare"),
     (lambda: define(uniques=[5]), "`uniques` and `indexes` are lists of lists of fields"),
 ]
 

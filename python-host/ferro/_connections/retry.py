@@ -56,6 +56,11 @@ async def retry(
         >>> asyncio.run(main())
         99
     """
+    if not callable(work):
+        raise ConfigurationError(
+            f"`retry` takes a function that it can call again, not `{type(work).__name__}`: give "
+            "it `work`, not `work()`"
+        )
     check(ConfigurationError, attempts=(attempts, int))
     if attempts < 1:
         raise ConfigurationError(f"`attempts` takes an int from 1, not `{attempts}`")

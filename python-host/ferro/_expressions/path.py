@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -233,7 +233,7 @@ def conditions_of(
 
 
 def _condition(fields: Fields, condition: Any) -> Expression:
-    if not isinstance(condition, Expression) and callable(condition):
+    if _is_function(condition):
         condition = condition(fields)
     if not isinstance(condition, Expression):
         raise InvalidQuery(
@@ -243,13 +243,17 @@ def _condition(fields: Fields, condition: Any) -> Expression:
     return condition
 
 
+def _is_function(given: Any) -> bool:
+    """Whether it computes something from fields. To call a class would make an instance of it."""
+    return callable(given) and not isinstance(given, (Expression, type))
+
+
 def value_from(table: Table, given: Any) -> Value:
     """A value as a caller gives it: the name of a field, an expression, a function of fields."""
     if isinstance(given, str):
         return field_at(table, given)
-    if callable(given) and not isinstance(given, Expression):
-        function: Callable[[Fields], Any] = given
-        given = function(Fields(table))
+    if _is_function(given):
+        given = given(Fields(table))
     if isinstance(given, JsonValue):
         raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
     if not isinstance(given, Value):

@@ -47,7 +47,7 @@ from ..exceptions import (
 )
 from .convert import Mismatch, lift, lower
 from .guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
-from .tenant import Tenant, limits_of, tenant_json
+from .tenant import NOBODY, Tenant, limits_of, tenant_json
 from .usage import CallUsage, Outcome, tell
 from .wasi import Output
 
@@ -178,6 +178,7 @@ class Plugin:
             hint = nearest(export, self.exports)
             raise PluginError(f"`{self.name}` has no export `{export}`: {hint}")
         lowered = _lower_arguments(export, kind, arguments)
+        tenant = NOBODY if tenant is None else tenant
         grants = tenant_json(tenant)
         limits = _native.guest_limits(grants)
         if self._raw_sql and not limits["raw_sql"]:
@@ -218,7 +219,7 @@ class Plugin:
                 f"the component `{self.name}` is not a plugin: it does not export `{_MODELS}`; "
                 "include the world `ferro:orm/plugin` in its own"
             )
-        no_grants = tenant_json(None)
+        no_grants = tenant_json(NOBODY)
         limits = _native.guest_limits(no_grants)
         # There are no models yet to open a session with, so no gate: opening one is a trap.
         call = GuestCall(_NoGate(limits["deadline"]), limits["handles"])

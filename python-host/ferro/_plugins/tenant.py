@@ -92,16 +92,20 @@ class Tenant:
     defaults."""
 
 
-def tenant_json(tenant: Tenant | Mapping[str, Any] | None) -> str:
-    """A tenant as an operator's file has it; None has no grants."""
-    if not isinstance(tenant, (Tenant, Mapping, type(None))):
+NOBODY = Tenant("nobody")
+"""Who calls a plugin without being named: nothing is granted."""
+
+
+def tenant_json(tenant: Tenant | Mapping[str, Any]) -> str:
+    """A tenant as an operator's file has it."""
+    if not isinstance(tenant, (Tenant, Mapping)):
         raise ConfigurationError(f"`tenant` takes a `ferro.Tenant`, not `{tenant!r}`")
-    return json.dumps(_plain(tenant if tenant is not None else Tenant("nobody"), ()))
+    return json.dumps(_plain(tenant, ()))
 
 
-def limits_of(tenant: Tenant | Mapping[str, Any] | None) -> Mapping[str, Any]:
+def limits_of(tenant: Tenant | Mapping[str, Any]) -> Mapping[str, Any]:
     """The limits that a tenant names."""
-    limits = tenant.limits if isinstance(tenant, Tenant) else (tenant or {}).get("limits")
+    limits = tenant.limits if isinstance(tenant, Tenant) else tenant.get("limits")
     return limits or {}
 
 

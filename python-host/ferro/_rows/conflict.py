@@ -102,7 +102,8 @@ def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...])
     """Refuse two rows for one key: which of them would win?"""
     seen: set[Any] = set()
     for row in rows:
-        key = tuple(row.__dict__[name] for name in target)
+        # One of `model_construct` may lack a field, which is told when it is written.
+        key = tuple(row.__dict__.get(name) for name in target)
         if None not in key and key in seen:
             raise InvalidQuery(f"two of the `{table.label}` have the same {quoted(target)}")
         seen.add(key)

@@ -120,6 +120,17 @@ class CheckedField:
         """One of some values."""
         return Check([[{"one-of": [_constant(self._where, self._kind, it) for it in values]}]])
 
+    # Who checks types is told that there is nothing else.
+    if not typing.TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise SchemaError(
+                f"field `{self._where}`: a check has no `{name}`: compare the field with constants,"
+                " or say `in_`"
+            )
+
     def _compare(self, comparison: str, other: object) -> Check:
         return Check([[_comparison(self._where, self._kind, comparison, other)]])
 
