@@ -119,6 +119,21 @@ class TestGroups:
         with pytest.raises(ferro.InvalidQuery, match="neither grouped by nor aggregated"):
             await query.values(third=Sale.pieces % 3)
 
+    async def test_a_group_is_known_inside_of_what_is_computed(self) -> None:
+        odd = Sale.pieces % 2
+        groups = Sale.select().group_by(odd, "shop").having(odd == 1, Sale.pieces % 2 < 5)
+        rows = groups.values(
+            "shop",
+            more=odd + 10,
+            word=ferro.case((odd == 1, "odd"), otherwise="even"),
+            n=ferro.count(where=Sale.pieces % 3 == 0),
+        )
+        assert await rows.order_by(odd * 2, "shop") == [
+            {"shop": "north", "more": 11, "word": "odd", "n": 1}
+        ]
+        with pytest.raises(ferro.InvalidQuery, match="neither grouped by nor aggregated"):
+            await groups.having(Sale.pieces % 3 == 1).values("shop")
+
     async def test_the_first_group_is_that_of_the_least_values(self) -> None:
         rows = [Sale(shop=f"{it:02}", amount=Decimal(1), pieces=it) for it in (9, 5)]
         await Sale.bulk_create(rows)
@@ -140,6 +155,20 @@ class TestGroups:
     async def test_distinct_values(self) -> None:
         notes = await Sale.select("note").distinct().order_by("note")
         assert notes == [{"note": "gift"}, {"note": None}], "nulls come last"
+        noted = Sale.select(note=ferro.col(Sale.note).coalesce("none"), shop=Sale.shop.upper())
+        noted = noted.distinct()
+        expected = [
+            {"note": "gift", "shop": "NORTH"},
+            {"note": "none", "shop": "NORTH"},
+            {"note": "none", "shop": "SOUTH"},
+        ]
+        assert await noted.order_by("note", "shop") == expected
+        assert await noted.order_by("-shop", ferro.col(Sale.note).coalesce("none")).limit(2) == [
+            expected[2],
+            expected[0],
+        ]
+        with pytest.raises(ferro.InvalidQuery, match="ordered by what they list only"):
+            await noted.order_by("pieces")
         count = Sale.select(n=lambda s: s.note.count(distinct=True))
         assert await count == [{"n": 1}]
 

@@ -10,10 +10,13 @@ from .._expressions.path import field_at
 from .._expressions.value import FieldExpression, Value
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
-from .shape import rows_shape
+from .shape import count_of_values, rows_shape
 
 if TYPE_CHECKING:
     from .select import Select
+
+Computed = tuple[Shape, tuple[Any, ...]]
+"""The shape of an expression, and its values."""
 
 
 def output_of(table: Table, field: Any) -> tuple[str, Value]:
@@ -25,7 +28,7 @@ def output_of(table: Table, field: Any) -> tuple[str, Value]:
     raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
 
 
-def computed_rows(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
+def computed_rows(query: Select[Any]) -> Computed:
     """The shape and the values of a query whose rows are computed, or stand for groups."""
     condition, having, outputs = query._condition, query._having, query._outputs
     if outputs is None:
@@ -33,12 +36,16 @@ def computed_rows(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
     if query._includes and not query._group:
         raise InvalidQuery("`values` does not load relations: leave `include` out")
     ordering = query._order or ordering_of(query._table, query._outputs, ())
-    listed = [_of_group(query, it.shape, it.values) for _, it in outputs]
-    order = [(it, *_of_group(query, it.shape[0], it.values)) for it in ordering.terms]
+    listed = [_of_groups(query, it.shape, it.values) for _, it in outputs]
+    of_having = None if having is None else _of_groups(query, having.shape, having.values)
+    order = [_of_groups(query, it.shape[0], it.values) for it in ordering.terms]
+    if query._distinct:
+        order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
     parts = [it.values for it in query._group]
     parts += [values for _, values in listed]
-    parts += [it.values for it in (condition, having) if it is not None]
-    parts += [values for *_, values in order]
+    parts += [] if condition is None else [condition.values]
+    parts += [] if of_having is None else [of_having[1]]
+    parts += [values for _, values in order]
     values = tuple([value for part in parts for value in part])
     values += tuple([it for it in (query._limit, query._offset) if it is not None])
     shape = rows_shape(
@@ -46,8 +53,8 @@ def computed_rows(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
         query._distinct,
         None if condition is None else condition.shape,
         tuple(it.shape for it in query._group),
-        None if having is None else having.shape,
-        tuple((shape, *it.shape[1:]) for it, shape, _ in order),
+        None if of_having is None else of_having[0],
+        tuple((it, *term.shape[1:]) for (it, _), term in zip(order, ordering.terms, strict=True)),
         query._limit is not None,
         query._offset is not None,
         query._lock,
@@ -66,11 +73,29 @@ def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
     return rows
 
 
-def _of_group(
-    query: Select[Any], shape: Shape, values: tuple[Any, ...]
-) -> tuple[Shape, tuple[Any, ...]]:
-    """An expression of these values; one that rows are grouped by is that of the group."""
-    for number, group in enumerate(query._group):
-        if values and group.shape == shape and group.values == values:
+def _of_groups(query: Select[Any], shape: Shape, values: tuple[Any, ...]) -> Computed:
+    """An expression in which what rows are grouped by is that of the group.
+
+    Where that takes no values, the arena sees it by its shape.
+    """
+    groups = {n: it for n, it in enumerate(query._group) if it.values}
+    return _replaced(groups, shape, values) if groups else (shape, values)
+
+
+def _replaced(groups: dict[int, Value], shape: Shape, values: tuple[Any, ...]) -> Computed:
+    for number, group in groups.items():
+        if group.shape == shape and group.values == values:
             return ("group", number), ()
-    return shape, values
+    # Inside of another model, fields are others. A parameter and what takes no values stay.
+    if not values or shape[0] in ("parameter", "related"):
+        return shape, values
+    parts: list[Any] = []
+    rest: tuple[Any, ...] = ()
+    for part in shape:
+        if isinstance(part, tuple):
+            count = count_of_values(part)
+            part, kept = _replaced(groups, part, values[:count])
+            values = values[count:]
+            rest += kept
+        parts.append(part)
+    return tuple(parts), rest

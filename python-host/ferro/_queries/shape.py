@@ -50,7 +50,8 @@ def rows_shape(
 ) -> Shape:
     """The shape of a select. Its values come in the order of these parts, those of groups first.
 
-    `("group", n)` stands for the n-th group in what is listed and in the order.
+    `("group", n)` stands for the n-th group in what is listed, in `having` and in the order, and
+    `("listed", n)` for what is listed as the n-th in the order.
     """
     return (outputs, distinct, filter, group, having, order, limit, offset, lock)
 
@@ -65,6 +66,7 @@ class _Arena:
         self.selects: list[Any] = []
         self.parameters: list[Parameter] = []
         self.groups: list[int] = []
+        self.listed: list[int] = []
         self.grouped: dict[Shape, int] = {}
         """What rows are grouped by: where it is listed, it is the same node."""
 
@@ -120,6 +122,8 @@ class _Arena:
                 return self.parameter(name, kind, many)
             case ("group", int(number)):
                 return self.groups[number]
+            case ("listed", int(number)):
+                return self.listed[number]
             case ("star",):
                 return self.node({"literal": "star"})
             case ("unary", operator, operand):
@@ -180,11 +184,12 @@ class _Arena:
         self.groups = [self.expression(it) for it in group]
         # Shapes of other values are alike, so that only those without any can be told.
         plain = zip(group, self.groups, strict=True)
-        self.grouped = {it: node for it, node in plain if not _has_values(it)}
+        self.grouped = {it: node for it, node in plain if not count_of_values(it)}
         projection: Any = "model"
         if outputs is not None:
-            named = [{"name": name, "expression": self.expression(it)} for name, it in outputs]
-            projection = {"outputs": named}
+            self.listed = [self.expression(it) for _, it in outputs]
+            named = zip(outputs, self.listed, strict=True)
+            projection = {"outputs": [{"name": name, "expression": it} for (name, _), it in named]}
         return self.select(
             **{
                 "projection": projection,
@@ -211,9 +216,12 @@ class _Arena:
         return self.select(filter=equal[0] if len(equal) == 1 else self.node({"all-of": equal}))
 
 
-def _has_values(shape: Shape) -> bool:
-    parts = (it for it in shape if isinstance(it, tuple))
-    return shape[:1] == ("parameter",) or any(_has_values(it) for it in parts)
+def count_of_values(shape: Shape) -> int:
+    """How many values an expression takes."""
+    match shape:
+        case ("parameter", _, _, bool()):
+            return 1
+    return sum(count_of_values(it) for it in shape if isinstance(it, tuple))
 
 
 def _rows(arena: _Arena, name: str, rows: Shape) -> Any:
