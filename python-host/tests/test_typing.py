@@ -41,6 +41,10 @@ async def main() -> None:
     reveal_type(await Person.where(ferro.col(Person.name).like("a%")).first())
     reveal_type(await Person.using("service").get(1))
     reveal_type(await Person.where(Person.age > 1).order_by("-age").limit(1).count())
+    fare = ferro.case((Person.age < 6, 0), (Person.name == "Ada", 150), otherwise=300)
+    adults = ferro.count(where=Person.age >= 18)
+    years = ferro.col(Person.age).sum(where=Person.name != "Ada")
+    reveal_type(await Person.select().group_by(fare).values(fare=fare, adults=adults, years=years))
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
     pet = await Pet.create(owner=person)
@@ -64,6 +68,7 @@ REVEALED = [
     "Person | None",
     "Person",
     "int",
+    "list[dict[str, Any]]",
     "list[Person]",
     "Person",
     "Person | None",

@@ -13,7 +13,7 @@ from .expression import Expression, Shape, conditional
 from .value import Value, wider
 
 
-def case(*branches: tuple[Expression, object], otherwise: object = None) -> Value:
+def case(*branches: tuple[Expression | bool, object], otherwise: object = None) -> Value:
     """The value of the first branch whose condition holds, each given as `(condition, value)`; else
     `otherwise`, which is null if it is left out.
 

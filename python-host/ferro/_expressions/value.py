@@ -220,26 +220,26 @@ class Value(Functions):
         def __contains__(self, part: Any) -> NoReturn:
             raise TypeError(f"`in` does not ask the database: `{self._name}.contains({part!r})`")
 
-    def count(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+    def count(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
         """Of a group: how many values are not null; of the rows that satisfy `where`."""
         return self._aggregate("count", "integer", distinct, where)
 
-    def sum(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+    def sum(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
         """Of a group: the sum, null for no rows; of the rows that satisfy `where`."""
         return self._aggregate("sum", self._kind, distinct, where)
 
-    def avg(self, *, distinct: bool = False, where: Expression | None = None) -> Value:
+    def avg(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
         """Of a group: the average, null for no rows, exact for decimals; of the rows that satisfy
         `where`.
         """
         kind = "decimal" if self._kind == "decimal" else "float"
         return self._aggregate("average", kind, distinct, where)
 
-    def min(self, *, where: Expression | None = None) -> Value:
+    def min(self, *, where: Expression | bool | None = None) -> Value:
         """Of a group: the least value, null for no rows; of the rows that satisfy `where`."""
         return self._aggregate("minimum", self._kind, False, where, self._column)
 
-    def max(self, *, where: Expression | None = None) -> Value:
+    def max(self, *, where: Expression | bool | None = None) -> Value:
         """Of a group: the greatest value, null for no rows; of the rows that satisfy `where`."""
         return self._aggregate("maximum", self._kind, False, where, self._column)
 
@@ -300,7 +300,7 @@ class Value(Functions):
         name: str,
         kind: str,
         distinct: bool,
-        where: Expression | None,
+        where: Expression | bool | None,
         column: Column | None = None,
     ) -> Value:
         check(InvalidQuery, distinct=(distinct, bool))
@@ -396,7 +396,7 @@ class FieldExpression(Value):
         return Expression(shape, (self._value(other),))
 
 
-def count(*, where: Expression | None = None) -> Value:
+def count(*, where: Expression | bool | None = None) -> Value:
     """How many rows a group has: `values("country", people=ferro.count())`; with `where`, how many
     rows that satisfy it.
 
@@ -438,7 +438,7 @@ _WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
 _NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
 
 
-def _filter(where: Expression | None) -> tuple[Shape | None, tuple[Any, ...]]:
+def _filter(where: Expression | bool | None) -> tuple[Shape | None, tuple[Any, ...]]:
     if where is None:
         return None, ()
     condition = conditional("where", where)
