@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._expressions.path import Fields
+from .._queries.select import Select
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
 from .edge import Edge
+from .loaded import remember
 
 if TYPE_CHECKING:
     from .._connections.transaction import Transaction
-    from .._queries.select import Select
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,6 @@ async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transacti
 
 async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
     """The field of one end is equal to that of the other."""
-    from .loaded import remember
-
     edge = branch.edge
     (own,), (other,) = edge.source_fields, edge.target_fields
     keys = {row.__dict__[own] for row in rows} - {None}
@@ -100,9 +99,6 @@ async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> 
 
 async def _by_pairs(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
     """A table of pairs says which row belongs to which."""
-    from .._queries.select import Select
-    from .loaded import remember
-
     edge = branch.edge
     through = edge.through
     assert through is not None, "asked before"
@@ -128,8 +124,6 @@ async def _chosen(
     branch: Branch, using: str | Transaction, field: str, keys: set[Any]
 ) -> list[Any]:
     """The related rows whose field is one of some keys."""
-    from .._queries.select import Select
-
     if not keys:
         return []
     edge = branch.edge
