@@ -5,7 +5,7 @@ use ferro_wit::schema::EnumType;
 use ferro_wit::types::Dialect;
 
 use super::found::{Found, FoundEnum};
-use super::{Pair, pairs};
+use super::{Pair, STANDS_IN_THE_WAY, pairs};
 use crate::catalog::shorten;
 use crate::ddl::definition::{ColumnDefinition, TableDefinition};
 use crate::ddl::{Steps, create_enum};
@@ -115,7 +115,7 @@ fn replace(
     database: &Found,
 ) {
     let reason = match risk {
-        Risk::Destructive => "it needs that conditions of others go",
+        Risk::Destructive => STANDS_IN_THE_WAY,
         _ => "tables are written anew, and it fails if a row has a value that is gone",
     };
     let name = quoted(&wanted.name);

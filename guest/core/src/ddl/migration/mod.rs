@@ -23,7 +23,7 @@ use crate::catalog::Catalog;
 use crate::error::shown;
 use crate::sql::quoted;
 use enums::Replaced;
-use found::{Found, FoundConstraint, FoundIndex, FoundRule, FoundTable};
+use found::{Found, FoundColumn, FoundConstraint, FoundIndex, FoundRule, FoundTable};
 
 impl Catalog {
     /// The statements that ask a database what it has where the models have their tables. They are
@@ -120,6 +120,7 @@ fn index_reason(index: &IndexDefinition<'_>) -> &'static str {
 }
 
 const SOMEBODY_ELSES: &str = "no model has it, and it may be somebody else's";
+const STANDS_IN_THE_WAY: &str = "what others made for the present type has to go before";
 const NO_VALUE: &str = "it fails if there are rows, which get no value: give the field a default";
 
 impl Pair<'_> {
@@ -147,22 +148,22 @@ impl Pair<'_> {
         kind.max(renamed).max(enumeration)
     }
 
-    /// Whether a condition of somebody else's keeps a column from getting another type.
+    /// Whether something of somebody else's keeps a column from getting another type.
     fn is_watched(&self, column: &ColumnDefinition<'_>) -> bool {
         self.found.indexes.iter().any(|it| self.is_in_the_way(it, column))
             || self.found.constraints.iter().any(|it| self.is_checked_by(it, column))
+            || self.found.columns.iter().any(|it| self.is_read_by(it, column))
     }
 
     /// Whether somebody else's index has a condition or an expression on a column, which would no
     /// longer be one with the column's new type.
     fn is_in_the_way(&self, index: &FoundIndex, column: &ColumnDefinition<'_>) -> bool {
-        let former = self.found.column(column.name).and_then(|it| it.former.as_deref());
         let depends = index.condition.is_some() || index.columns.iter().any(Option::is_none);
         let is_others = !index.ours && self.table.indexes.iter().all(|it| it.name != index.name);
         depends
             && is_others
             && self.is_another_type(column)
-            && tokens::mentions(Dialect::Postgres, &index.sql, former.unwrap_or(column.name))
+            && tokens::mentions(Dialect::Postgres, &index.sql, self.present_name(column))
     }
 
     /// The same of somebody else's check.
@@ -176,12 +177,32 @@ impl Pair<'_> {
             && tokens::mentions(Dialect::Postgres, condition, column.name)
     }
 
+    /// The same of a computed column, which keeps any other type away.
+    fn is_read_by(&self, computed: &FoundColumn, column: &ColumnDefinition<'_>) -> bool {
+        let reads = |it: &str| tokens::mentions(Dialect::Postgres, it, self.present_name(column));
+        computed.computed
+            && self.is_retyped(column)
+            && computed.default.as_deref().is_some_and(reads)
+    }
+
+    /// What a column is called until it is renamed.
+    fn present_name<'b>(&'b self, column: &'b ColumnDefinition<'_>) -> &'b str {
+        let former = self.found.column(column.name).and_then(|it| it.former.as_deref());
+        former.unwrap_or(column.name)
+    }
+
     /// Whether conditions on the column would no longer be such with its new type.
     fn is_another_type(&self, column: &ColumnDefinition<'_>) -> bool {
         let shadow = self.shadow.and_then(|it| it.column(column.name));
         let kinds = shadow.zip(self.found.column(column.name));
         self.is_replaced(column)
             || kinds.is_some_and(|(wanted, there)| !types::are_alike(&there.kind, &wanted.kind))
+    }
+
+    fn is_retyped(&self, column: &ColumnDefinition<'_>) -> bool {
+        let shadow = self.shadow.and_then(|it| it.column(column.name));
+        let kinds = shadow.zip(self.found.column(column.name));
+        self.is_replaced(column) || kinds.is_some_and(|(wanted, there)| wanted.kind != there.kind)
     }
 
     /// Whether another enum takes the place of the column's.

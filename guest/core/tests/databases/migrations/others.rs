@@ -281,3 +281,28 @@ async fn an_enum_that_loses_values_waits_for_conditions_of_others_on_its_columns
         assert_eq!(rows(postgres, "SELECT id FROM pet WHERE mood = 'glad'").await.len(), 2);
     }
 }
+
+#[tokio::test]
+async fn a_type_waits_for_computed_columns_of_others_that_read_it() {
+    let of = |name: &str, former: Option<&str>, width: IntegerWidth| {
+        let n = field(name, ColumnType::Integer(width));
+        let n = Field { renamed_from: former.map(Into::into), ..n };
+        models(vec![model("Author", vec![id(), n])])
+    };
+    let computed = "ALTER TABLE author ADD COLUMN twice bigint GENERATED ALWAYS AS (n * 2)";
+    for (name, former) in [("n", None), ("m", Some("n"))] {
+        let seed = ["INSERT INTO author (n) VALUES (7)"];
+        let world = World::new(of("n", None, IntegerWidth::Regular), &seed).await;
+        let after = of(name, former, IntegerWidth::Big);
+        for database in world.databases() {
+            let stored = if database.dialect() == Dialect::Postgres { "STORED" } else { "" };
+            takes(database, &format!("{computed} {stored}")).await;
+            keep(database, &after).await;
+            assert_eq!(rows(database, "SELECT twice FROM author").await, [[Value::Integer(14)]]);
+            let left = migrate(database, &after, None).await.left;
+            assert!(!told(&left).contains("values may change"), "{}", told(&left));
+            lose(database, &after).await;
+            takes(database, &format!("INSERT INTO author ({name}) VALUES (1000000000000)")).await;
+        }
+    }
+}

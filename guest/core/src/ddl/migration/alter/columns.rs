@@ -8,7 +8,7 @@ use crate::ddl::Steps;
 use crate::ddl::definition::ColumnDefinition;
 use crate::ddl::migration::found::{FoundColumn, FoundConstraint, FoundRule};
 use crate::ddl::migration::matching::takes_place;
-use crate::ddl::migration::{NO_VALUE, Pair, types};
+use crate::ddl::migration::{NO_VALUE, Pair, STANDS_IN_THE_WAY, types};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
 use crate::sql::quoted;
@@ -107,8 +107,9 @@ impl Change<'_> {
             let actions: Vec<_> = [drop, change, set].into_iter().flatten().collect();
             let sql = format!("ALTER TABLE {} {}", self.name, actions.join(", "));
             let what = format!("change {of} from {} to {kind}", there.kind);
-            let reason = match risk {
-                Risk::Destructive => LOSES_VALUES,
+            let reason = match (risk, types::risk(&there.kind, kind)) {
+                (_, Risk::Destructive) => LOSES_VALUES,
+                (Risk::Destructive, _) => STANDS_IN_THE_WAY,
                 _ => "the table may be written anew",
             };
             steps.push_risk(sql, what, risk, Some(reason));

@@ -33,6 +33,8 @@ pub(super) fn alter(
     tables.iter().for_each(|it| it.drop_constraints(steps, false, &mut dropped));
     tables.iter().for_each(|it| it.drop_indexes(steps, &mut dropped));
     constraints::rename(steps, &tables, dropped);
+    // What columns are computed of cannot get another type.
+    tables.iter().for_each(|it| it.drop_columns(steps, true));
     enums::change(steps, &catalog.enums, &replaced, &there, found);
     tables.iter().for_each(|it| it.change_columns(steps));
     tables.iter().for_each(|it| it.add_constraints(steps, false));
@@ -52,7 +54,7 @@ pub(super) fn alter(
     );
     tables.iter().for_each(|it| it.add_constraints(steps, true));
     tables.iter().for_each(|it| it.comment(steps));
-    tables.iter().for_each(|it| it.drop_columns(steps));
+    tables.iter().for_each(|it| it.drop_columns(steps, false));
 }
 
 /// One table on its way.
@@ -158,11 +160,7 @@ impl<'a> Change<'a> {
 
     fn retypes(&self, columns: &[&str]) -> bool {
         let mut wanted = self.pair.table.columns.iter().filter(|it| columns.contains(&it.name));
-        wanted.any(|it| {
-            let kinds = self.shadow(it).zip(self.pair.found.column(it.name));
-            self.pair.is_replaced(it)
-                || kinds.is_some_and(|(wanted, there)| wanted.kind != there.kind)
-        })
+        wanted.any(|it| self.pair.is_retyped(it))
     }
 
     /// Whether the constraint or the index goes that makes a key of some columns.
@@ -225,10 +223,8 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn drop_columns(&self, steps: &mut Steps) {
-        // Those that are computed go first, as they are computed of others.
-        let (computed, others): (Vec<_>, Vec<_>) = self.unwanted().partition(|it| it.computed);
-        for there in computed.into_iter().chain(others) {
+    fn drop_columns(&self, steps: &mut Steps, computed: bool) {
+        for there in self.unwanted().filter(|it| it.computed == computed) {
             steps.drop_column(self.pair.table, &there.name);
         }
     }
