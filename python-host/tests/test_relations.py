@@ -484,6 +484,28 @@ class TestIncluding:
             assert len(statements) == 6
         assert len(posts) == 22
 
+    async def test_in_a_session_rows_go_where_the_database_has_them(self) -> None:
+        ada, ben, first, second, third = await blog()
+        await first.tags.add(await Tag.create(name="blue"))
+        async with ferro.session():
+            posts = await Post.select().order_by("id")
+            posts[0].author_id = ben.id
+            posts[2].title = "changed"
+            await Post.where(id=third.id).update(author=ada)
+            authors = await Author.select().include("posts").order_by("id")
+            assert [[post.id for post in it.posts] for it in authors] == [
+                [first.id, second.id, third.id],
+                [],
+            ]
+            assert authors[0].posts[0] is posts[0]
+            with pytest.raises(ferro.NotLoaded):
+                assert posts[0].author.name
+            assert posts[1].author is authors[0]
+            (tag,) = await Tag.select()
+            tag.name = "red"
+            (post,) = await Post.where(id=first.id).include("tags")
+            assert list(post.tags) == [tag]
+
     async def test_pairs_lead_to_their_rows_in_order(self) -> None:
         _, _, first, second, third = await blog()
         red, blue = await Tag.create(name="red"), await Tag.create(name="blue")

@@ -211,20 +211,26 @@ class Select(Unasked, Generic[T]):
 
     async def all(self) -> list[T]:
         """All rows."""
+        return (await self._all_and(None))[0]
+
+    async def _all_and(self, field: str | None) -> tuple[list[T], list[Any]]:
+        """All rows, and what the database has in a field of each: objects of a session may have
+        changed there.
+        """
         query = self._plain()
         query._check_lock()
         prepared, values = query._prepared("select")
         label, runner = session(self._using)
         if query._outputs is not None:
-            return decoded(query, await runner.fetch_dicts(prepared, values))
-        rows: list[Any] = merge(
-            label, self._table, await runner.fetch_instances(prepared, values, self._table.loader)
-        )
+            return decoded(query, await runner.fetch_dicts(prepared, values)), []
+        read = await runner.fetch_instances(prepared, values, self._table.loader)
+        stored = [] if field is None else [row.__dict__[field] for row in read]
+        rows: list[Any] = merge(label, self._table, read)
         if query._includes:
             from .._relations.include import load
 
             await load(self._table, rows, query._includes, self._using or label)
-        return rows
+        return rows, stored
 
     async def first(self) -> T | None:
         """The first row, by the key if no order was asked, of groups by what they are grouped by;

@@ -78,10 +78,10 @@ async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> 
     edge = branch.edge
     (own,), (other,) = edge.source_fields, edge.target_fields
     keys = {row.__dict__[own] for row in rows} - {None}
-    found = await _chosen(branch, using, other, keys)
+    found, stored = await _chosen(branch, using, other, keys)
     by_key = defaultdict(list)
-    for row in found:
-        by_key[row.__dict__[other]].append(row)
+    for row, key in zip(found, stored, strict=True):
+        by_key[key].append(row)
     way_back = next((it for it in edge.target.relations.values() if _is_reverse(it, edge)), None)
     for row in rows:
         related = by_key.get(row.__dict__[own], [])
@@ -93,7 +93,8 @@ async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> 
             remember(row, edge, None)
         if way_back is not None and not way_back.many:
             for other_row in related:
-                remember(other_row, way_back, row)
+                if other_row.__dict__[other] == row.__dict__[own]:
+                    remember(other_row, way_back, row)
     return found
 
 
@@ -108,9 +109,9 @@ async def _by_pairs(rows: list[Any], branch: Branch, using: str | Transaction) -
     condition = getattr(Fields(through.table), source).in_(keys)
     pairs = await all_pairs.where(condition).values(source, target).all()
     (key,) = edge.key_fields
-    found = await _chosen(branch, using, key, {pair[target] for pair in pairs})
+    found, stored = await _chosen(branch, using, key, {pair[target] for pair in pairs})
     # In the order of the query that found them.
-    places = {row.__dict__[key]: place for place, row in enumerate(found)}
+    places = {it: place for place, it in enumerate(stored)}
     by_source = defaultdict(set)
     for pair in pairs:
         if pair[target] in places:
@@ -122,10 +123,10 @@ async def _by_pairs(rows: list[Any], branch: Branch, using: str | Transaction) -
 
 async def _chosen(
     branch: Branch, using: str | Transaction, field: str, keys: set[Any]
-) -> list[Any]:
-    """The related rows whose field is one of some keys."""
+) -> tuple[list[Any], list[Any]]:
+    """The related rows whose field is one of some keys, and which one that is of each."""
     if not keys:
-        return []
+        return [], []
     edge = branch.edge
     rows: Select[Any] = Select(edge.target.model, edge.target, using)
     if branch.rows is not None:
@@ -138,8 +139,8 @@ async def _chosen(
         rows._using = using
     if rows._order is None:
         rows = rows.order_by(*(it.name for it in edge.target.keys))
-    found: list[Any] = await rows.where(getattr(Fields(edge.target), field).in_(keys)).all()
-    return found
+    rows = rows.where(getattr(Fields(edge.target), field).in_(keys))
+    return await rows._all_and(field)
 
 
 def _label(using: str | Transaction) -> str:
