@@ -68,6 +68,23 @@ async def test_rows_with_keys_of_several_fields_are_given_to_a_relation() -> Non
         await hall.seats.add(*seats)
 
 
+async def test_any_number_of_rows_with_keys_of_several_fields_is_given_to_a_relation() -> None:
+    hall, other = await Hall.create(), await Hall.create()
+    await Seat.bulk_create([Seat(row=row, number=it) for row in "abc" for it in range(1_000)])
+    seats = await Seat.select().order_by("row", "number")
+    await hall.seats.add(*seats)
+    await other.seats.add(seats[0])
+    await hall.seats.remove(*seats[:1_500])
+    assert [it.hall_id for it in seats[:2]] == [other.id, None]  # type: ignore[attr-defined]
+    assert await hall.seats.count() == 1_500
+    await hall.seats.set(seats[:1_600])
+    assert await hall.seats.count() == 1_600
+    assert await hall.seats.where(row="c").count() == 0
+    assert {it.hall_id for it in seats[:1_600]} == {hall.id}  # type: ignore[attr-defined]
+    with pytest.raises(ferro.DoesNotExist, match="a `Seat` that was added is gone"):
+        await other.seats.add(*seats[:1_600], Seat(row="z", number=0))
+
+
 async def test_a_key_has_its_fields_in_the_order_of_their_declaration() -> None:
     hall = await Hall.create(id=7)
     ticket = await Ticket.create(hall=hall, number=3)

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Model")
 
+Keys = set[tuple[Any, ...]]
+
+_COMPARISONS = 1_000
+"""With keys, in one condition."""
+
 
 class RelatedRows(Select[M]):
     """The rows at the other end of a relation: a query of them, and the ways to change which.
@@ -173,10 +178,10 @@ class RelatedRows(Select[M]):
         if edge.through is None:
             self._check_nullable()
             keys = [edge.key_of(row) for row in rows]
-            chosen = self.where(self._with_keys(keys))
             removed = set(keys)
-            if await chosen.update(**dict.fromkeys(edge.target_fields)) != len(removed):
-                removed = set(await self._belonging_to_none(keys))
+            none = dict.fromkeys(edge.target_fields)
+            if await self._change(self.where(), removed, none) != len(removed):
+                removed = await self._belonging_to_none(removed)
             for row, key in zip(rows, keys, strict=True):
                 if key in removed:
                     _set_quietly(row, edge.target_fields, None, self._using)
@@ -198,38 +203,58 @@ class RelatedRows(Select[M]):
         """Let these rows be at the other end, and no others."""
         check(InvalidQuery, rows=(rows, Iterable))
         rows = list(rows)
-        others = ~self._with_keys([self._edge.key_of(row) for row in rows])
+        kept = {self._edge.key_of(row) for row in rows}
         async with together(self._using) as block:
             inside = self.using(block)
-            await inside.remove(*await inside.where(others).all())
+            for others in self._with_keys(await self._keys_of(inside.where()) - kept):
+                await inside.remove(*await inside.where(others).all())
             await inside.add(*rows)
 
     async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
         edge = self._edge
-        keys = [edge.key_of(row) for row in rows]
+        keys = {edge.key_of(row) for row in rows}
         others: Select[M] = Select(self._model, edge.target, self._using)
-        chosen = others.where(self._with_keys(keys))
-        changed = await chosen.update(**dict(zip(edge.target_fields, key, strict=True)))
-        if changed != len(set(keys)):
+        values = dict(zip(edge.target_fields, key, strict=True))
+        if await self._change(others, keys, values) != len(keys):
             raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
         for row in rows:
             _set_quietly(row, edge.target_fields, key, self._using)
 
-    async def _belonging_to_none(self, keys: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    async def _change(self, rows: Select[M], keys: Keys, values: dict[str, Any]) -> int:
+        """Change those of some rows that have one of some keys; how many."""
+        conditions = self._with_keys(keys)
+        if len(conditions) == 1:
+            return await rows.where(*conditions).update(**values)
+        async with together(self._using) as block:
+            inside = rows.using(block)
+            return sum([await inside.where(it).update(**values) for it in conditions])
+
+    async def _belonging_to_none(self, keys: Keys) -> Keys:
         """Which rows of the other end are at nobody's."""
         edge = self._edge
         rows: Select[M] = Select(self._model, edge.target, self._using)
         rows = rows.where(**dict.fromkeys(edge.target_fields))
-        found = await rows.where(self._with_keys(keys)).values(*edge.key_fields)
-        return [tuple(it[name] for name in edge.key_fields) for it in found]
+        found = [await self._keys_of(rows.where(it)) for it in self._with_keys(keys)]
+        return set().union(*found)
 
-    def _with_keys(self, keys: list[tuple[Any, ...]]) -> Expression:
-        """The condition that a row of the other end has one of some keys."""
+    async def _keys_of(self, rows: Select[M]) -> Keys:
+        """What names each of some rows of the other end."""
+        names = self._edge.key_fields
+        return {tuple(it[name] for name in names) for it in await rows.values(*names)}
+
+    def _with_keys(self, keys: Keys) -> list[Expression]:
+        """Conditions for the rows of the other end that have one of some keys. Those of several
+        fields take more than one: a query has at most so many parts.
+        """
         fields = [getattr(Fields(self._edge.target), name) for name in self._edge.key_fields]
         if len(fields) == 1:
-            return fields[0].in_([key for (key,) in keys])  # type: ignore[no-any-return]
-        equal = ([field == part for field, part in zip(fields, key, strict=True)] for key in keys)
-        return any_of(reduce(operator.and_, it) for it in equal)
+            return [fields[0].in_([key for (key,) in keys])] if keys else []
+        equal = [
+            reduce(operator.and_, [field == part for field, part in zip(fields, key, strict=True)])
+            for key in keys
+        ]
+        size = _COMPARISONS // len(fields)
+        return [any_of(equal[at : at + size]) for at in range(0, len(equal), size)]
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
         from .._models.connected import made
