@@ -279,6 +279,13 @@ class TestRowsOfAQuery:
         assert await User.where(User.age >= 8).update(age=lambda u: u.age * 2, active=False) == 2
         assert [user.age for user in await User.where(active=False).order_by("age")] == [16, 18]
 
+    async def test_an_order_by_what_is_computed_is_no_fault(self) -> None:
+        ordered = User.select().order_by(ferro.col(User.age) * -1)
+        assert await ordered.limit(1).update(name="last") == 1
+        assert (await User.get(age=9)).name == "last"
+        assert await ordered.update(name="all") == 10
+        assert await ordered.where(name="all").delete() == 10
+
     async def test_update_and_delete_touch_what_the_limit_selects(self) -> None:
         oldest = User.select().order_by("-age").limit(2)
         assert await oldest.update(active=False) == 2

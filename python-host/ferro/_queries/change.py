@@ -29,7 +29,7 @@ async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
         shape, bound = _assigned(query._table, name, value)
         shapes.append((name, shape))
         given += bound
-    rows, of_rows = query._rows()
+    rows, of_rows = _rows_of(query)
     statement = query._table.query(("update-rows", tuple(shapes), rows))
     return await session(query._using)[1].execute(statement, given + of_rows)
 
@@ -37,7 +37,7 @@ async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
 async def delete_rows(query: Select[Any]) -> int:
     """Delete the rows of a query; how many."""
     _check_writable(query, "delete", "deletes")
-    rows, values = query._rows()
+    rows, values = _rows_of(query)
     statement = query._table.query(("delete-rows", rows))
     return await session(query._using)[1].execute(statement, values)
 
@@ -56,6 +56,14 @@ def _assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ..
         raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")
     parameter = ("parameter", f"{table.label}.{name}", column.kind, column.many)
     return parameter, (value,)
+
+
+def _rows_of(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:
+    """The rows that are written. Without a limit all are, and the core takes no order then."""
+    if query._limit is None and query._offset is None:
+        query = query._copy()
+        query._order = None
+    return query._rows()
 
 
 def _check_writable(query: Select[Any], operation: str, does: str) -> None:
