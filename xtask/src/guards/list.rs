@@ -488,8 +488,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P2",
         file: "host/driver/src/transaction.rs",
-        line: "Err(error) if self.level == OUTERMOST => Err(outcome_unknown(place.fail(error).await)),",
-        without: "",
+        line: "if self.level == OUTERMOST && !is_known { outcome_unknown(error) } else { error }",
+        without: "error",
         target: "transactions",
         tests: "p2_a_connection",
     },
