@@ -36,8 +36,8 @@ class PoolConfig:
     max_lifetime: float | None = None
     """Close a connection that has lived for so long: 1800. `math.inf`: never."""
     statement_cache_capacity: int | None = None
-    """Prepared statements kept on each connection: 100, and 0 at the ports 6432 and 6543 of poolers.
-    Behind a pooler in transaction mode it has to be 0."""
+    """Prepared statements kept on each connection: 100, and 0 at the ports of poolers, 6432 and
+    6543. Behind a pooler in transaction mode it has to be 0."""
     test_before_acquire: bool | None = None
     """Ask a PostgreSQL connection for a sign of life before it is used: True."""
 
