@@ -177,7 +177,7 @@ class Engine:
         label = self.label(name)
         if scope is not None:
             return label, scope.gate(self.databases).open(label)
-        return label, self._unscoped(label)
+        return label, self._unscoped(self._current(), label)
 
     def shared(self, name: str | None, scope: Scope | None) -> tuple[str, _native.Session]:
         """A session for a single statement, and its label."""
@@ -190,17 +190,18 @@ class Engine:
         label = self.label(name)
         if scope is not None:
             return self.open(label, scope)
-        session = self._current().shared[label] = self._unscoped(label)
+        gate = self._current()
+        session = gate.shared[label] = self._unscoped(gate, label)
         return label, session
 
-    def _unscoped(self, label: str) -> _native.Session:
+    def _unscoped(self, gate: _Gate, label: str) -> _native.Session:
         """A session that the grants of no tenant limit."""
         if label in self._scoped:
             raise DeniedError(
                 f"the connection `{label}` requires a scope: use it inside `with "
                 "ferro.scope(tenant):`, or another one, connected without `require_scope`"
             )
-        return self._current().gate.open(label)
+        return gate.gate.open(label)
 
     def _current(self) -> _Gate:
         """The gate that knows the models of now."""
