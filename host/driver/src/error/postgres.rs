@@ -34,7 +34,7 @@ fn message(code: &str, message: &str) -> String {
 }
 
 /// What PgBouncer says, under one code for all of it and always in English.
-const OF_POOLERS: [(&str, ErrorKind); 9] = [
+const OF_POOLERS: [(&str, ErrorKind); 8] = [
     ("authentication failed", ErrorKind::AuthenticationFailed),
     ("no such user", ErrorKind::AuthenticationFailed),
     ("no such database", ErrorKind::DatabaseMissing),
@@ -43,7 +43,6 @@ const OF_POOLERS: [(&str, ErrorKind); 9] = [
     ("server login has been failing", ErrorKind::Busy),
     ("unsupported startup parameter", ErrorKind::InvalidConfiguration),
     ("statement pooling mode", ErrorKind::InvalidConfiguration),
-    ("\"sqlx_s_", ErrorKind::InvalidConfiguration),
 ];
 
 fn of_pooler(code: &str, message: &str) -> Option<ErrorKind> {
@@ -62,7 +61,7 @@ fn is_of_another_session(code: &str, message: &str) -> bool {
 fn kind(code: &str, message: &str) -> ErrorKind {
     use ErrorKind as K;
     match code {
-        "26000" | "42P05" => K::InvalidConfiguration,
+        _ if is_of_another_session(code, message) => K::InvalidConfiguration,
         "23505" => K::UniqueViolation,
         "23503" | "23001" => K::ForeignKeyViolation,
         "23502" => K::NotNullViolation,

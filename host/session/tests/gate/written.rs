@@ -144,9 +144,6 @@ async fn s3_what_an_insert_skips_does_not_count(world: &World) {
 }
 
 async fn rows_that_are_locked_are_not_written(world: &World) {
-    if world.trusted().dialect() == ferro_wit::types::Dialect::Sqlite {
-        return;
-    }
     let mut query = serde_json::to_value(all("Note")).unwrap();
     query["selects"][0]["lock"] = json!({ "strength": "update", "wait": "wait" });
     let query: Query = serde_json::from_value(query).unwrap();
