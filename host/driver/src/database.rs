@@ -143,7 +143,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// `busy` if no connection is free in time, else why there is no answer.
+    /// `busy` if no connection is free in time, `timeout` if one is and there is no answer within
+    /// `acquire_timeout`, else why there is none.
     pub async fn check(&self) -> Result<Duration, Error> {
         let mut lease = self.acquire_live().await?;
         lease.doubt();
@@ -152,9 +153,12 @@ impl Database {
             Dialect::Sqlite => connect::READ,
             Dialect::Postgres => "SELECT 1",
         };
-        command(lease.connection(), question)
-            .await
-            .map_err(|error| from_sqlx(&error, self.dialect()))?;
+        // A pooler that is paused lets callers in, and keeps what they ask.
+        let answer = command(lease.connection(), question);
+        match timeout(self.inner.acquire_timeout, answer).await {
+            Ok(answer) => answer.map_err(|error| from_sqlx(&error, self.dialect()))?,
+            Err(_) => return Err(self.inner.silent()),
+        }
         let elapsed = start.elapsed();
         lease.clear();
         lease.release().await;
@@ -348,6 +352,11 @@ impl Inner {
             self.name, self.acquire_timeout, self.max
         );
         Error::new(ErrorKind::Busy, message).with_code(Error::POOL_TIMEOUT).retryable()
+    }
+
+    fn silent(&self) -> Error {
+        let message = format!("{} gave no answer within {:?}", self.name, self.acquire_timeout);
+        Error::new(ErrorKind::Timeout, message).retryable()
     }
 
     fn slow(&self) -> Error {

@@ -8,6 +8,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ferro_driver::{Database, Fence, RawSql};
 use ferro_test_support::postgres;
@@ -64,6 +65,33 @@ async fn p3_what_may_have_written_is_not_sent_again() {
         }
         assert!(pool.check().await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_check_ends_where_whoever_lets_us_in_answers_nothing() {
+    // As a pooler that is paused: only what is asked later is kept.
+    let paused = Arc::new(AtomicBool::new(false));
+    let keeps = Arc::clone(&paused);
+    let url = postgres::url();
+    let url = through(&url, move |sender, bytes| {
+        let asks = sender == Sender::Client && bytes.windows(8).any(|it| it == b"SELECT 1");
+        match asks && keeps.load(Ordering::SeqCst) {
+            true => Fate::Lose,
+            false => Fate::Pass,
+        }
+    });
+    let moment = Duration::from_millis(300);
+    let options = options(|it| it.pool.acquire_timeout = moment);
+    let pool = Database::connect(&url.await, &options).await.unwrap();
+    assert!(pool.check().await.is_ok());
+    paused.store(true, Ordering::SeqCst);
+    let answer = tokio::time::timeout(Duration::from_secs(20), pool.check()).await;
+    let error = answer.expect("there is an end").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert!(error.message.ends_with("gave no answer within 300ms"), "{error}");
+    paused.store(false, Ordering::SeqCst);
+    assert!(pool.check().await.is_ok());
+    assert_eq!(pool.stats().acquired, 0);
 }
 
 /// How a conversation about one row ended.
