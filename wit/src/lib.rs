@@ -21,6 +21,7 @@ mod client;
 mod column;
 mod error;
 mod names;
+mod new;
 mod value;
 
 pub use client::{BoxFuture, Cursor, Session};

@@ -21,53 +21,14 @@
 //!
 //! ```
 //! use ferro_core::Catalog;
-//! use ferro_wit::query::{Distinct, Projection, Query, Select, Statement};
+//! use ferro_wit::query::{Query, Select};
 //! use ferro_wit::schema::{ColumnType, Field, Model, Schema};
 //! use ferro_wit::types::Dialect;
 //!
-//! let name = Field {
-//!     name: "name".into(),
-//!     column: None,
-//!     kind: ColumnType::Text(None),
-//!     nullable: false,
-//!     unique: false,
-//!     indexed: false,
-//!     generated_key: false,
-//!     version: false,
-//!     default: None,
-//!     renamed_from: None,
-//! };
-//! let city = Model {
-//!     name: "City".into(),
-//!     table: None,
-//!     namespace: None,
-//!     fields: vec![name],
-//!     primary_key: vec!["name".into()],
-//!     foreign_keys: vec![],
-//!     many_to_manys: vec![],
-//!     indexes: vec![],
-//!     checks: vec![],
-//!     comment: None,
-//!     renamed_from: None,
-//! };
+//! let name = Field::new("name", ColumnType::Text(None));
+//! let city = Model::new("City", vec![name], &["name"]);
 //! let catalog = Catalog::new(Schema { models: vec![city], enums: vec![] }).unwrap();
-//! let all = Select {
-//!     model: "City".into(),
-//!     projection: Projection::Model,
-//!     distinct: Distinct::No,
-//!     filter: None,
-//!     joins: vec![],
-//!     group_by: vec![],
-//!     having: None,
-//!     order_by: vec![],
-//!     limit: None,
-//!     offset: None,
-//!     lock: None,
-//!     includes: vec![],
-//!     combined: vec![],
-//! };
-//! let statement = Statement::Select(0);
-//! let query = Query { nodes: vec![], selects: vec![all], common: vec![], statement };
+//! let query = Query::select(vec![], Select::new("City"));
 //! let plan = catalog.compile(&query, Dialect::Sqlite, None)?;
 //! assert_eq!(plan.steps[0].sql, r#"SELECT "t0"."name" FROM "city" AS "t0""#);
 //! # Ok::<(), ferro_wit::types::Error>(())

@@ -78,19 +78,7 @@ impl Default for Models {
 /// A model in the making: for the code that `#[derive(Model)]` writes.
 #[doc(hidden)]
 pub fn model<M: Model>(fields: Vec<ferro_wit::schema::Field>) -> ferro_wit::schema::Model {
-    ferro_wit::schema::Model {
-        name: M::NAME.to_owned(),
-        table: None,
-        namespace: None,
-        fields,
-        primary_key: M::KEY.iter().map(|&name| name.to_owned()).collect(),
-        foreign_keys: vec![],
-        many_to_manys: vec![],
-        indexes: vec![],
-        checks: vec![],
-        comment: None,
-        renamed_from: None,
-    }
+    ferro_wit::schema::Model::new(M::NAME, fields, M::KEY)
 }
 
 /// A foreign key to the single key of `T`: for the code that `#[derive(Model)]` writes.
@@ -205,16 +193,8 @@ impl<T> FieldOf<T> {
         T: Field,
     {
         let field = ferro_wit::schema::Field {
-            name: name.to_owned(),
-            column: None,
-            kind: T::Base::column_type(),
             nullable: T::NULLABLE,
-            unique: false,
-            indexed: false,
-            generated_key: false,
-            version: false,
-            default: None,
-            renamed_from: None,
+            ..ferro_wit::schema::Field::new(name, T::Base::column_type())
         };
         Self { field, rust: PhantomData }
     }

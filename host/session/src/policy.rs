@@ -233,34 +233,12 @@ mod tests {
     use super::*;
 
     fn field(name: &str, column: Option<&str>) -> Field {
-        Field {
-            name: name.into(),
-            column: column.map(str::to_owned),
-            kind: ColumnType::Integer(IntegerWidth::Big),
-            nullable: false,
-            unique: false,
-            indexed: false,
-            generated_key: false,
-            version: false,
-            default: None,
-            renamed_from: None,
-        }
+        let kind = ColumnType::Integer(IntegerWidth::Big);
+        Field { column: column.map(str::to_owned), ..Field::new(name, kind) }
     }
 
     fn model(name: &str, table: Option<&str>, fields: Vec<Field>) -> Model {
-        Model {
-            name: name.into(),
-            table: table.map(str::to_owned),
-            namespace: None,
-            fields,
-            primary_key: vec!["id".into()],
-            foreign_keys: vec![],
-            many_to_manys: vec![],
-            indexes: vec![],
-            checks: vec![],
-            comment: None,
-            renamed_from: None,
-        }
+        Model { table: table.map(str::to_owned), ..Model::new(name, fields, &["id"]) }
     }
 
     fn columns(names: &[&str]) -> Vec<Field> {

@@ -6,9 +6,9 @@ use ferro_core::Catalog;
 use ferro_wit::plan::{Agreement, Bind, Binding, Plan};
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, BinaryOperator, Conflict, Delete, Distinct, FunctionCall, Insert,
-    Literal, Node, NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path, Projection, Query,
-    RowSource, Select, Statement, UnaryOperator, Update,
+    Aggregate, AggregateFunction, BinaryOperator, Conflict, Delete, FunctionCall, Insert, Literal,
+    Node, NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path, Projection, Query, RowSource,
+    Select, Statement, UnaryOperator, Update,
 };
 use ferro_wit::schema::{
     ColumnType, Comparison, DefaultValue, EnumType, Field, ForeignKey, Index, IntegerWidth, Model,
@@ -19,18 +19,7 @@ use ferro_wit::types::{Dialect, Error, ScalarType};
 pub(crate) const BOTH: [Dialect; 2] = [Dialect::Sqlite, Dialect::Postgres];
 
 pub(crate) fn field(name: &str, kind: ColumnType) -> Field {
-    Field {
-        name: name.into(),
-        column: None,
-        kind,
-        nullable: false,
-        unique: false,
-        indexed: false,
-        generated_key: false,
-        version: false,
-        default: None,
-        renamed_from: None,
-    }
+    Field::new(name, kind)
 }
 
 pub(crate) fn nullable(name: &str, kind: ColumnType) -> Field {
@@ -51,19 +40,7 @@ pub(crate) fn text(name: &str) -> Field {
 
 pub(crate) fn model(name: &str, fields: Vec<Field>) -> Model {
     let primary_key = fields.first().map(|it| vec![it.name.clone()]).unwrap_or_default();
-    Model {
-        name: name.into(),
-        table: None,
-        namespace: None,
-        fields,
-        primary_key,
-        foreign_keys: vec![],
-        many_to_manys: vec![],
-        indexes: vec![],
-        checks: vec![],
-        comment: None,
-        renamed_from: None,
-    }
+    Model { primary_key, ..Model::new(name, fields, &[]) }
 }
 
 pub(crate) fn foreign_key(name: &str, field: &str, target: &str) -> ForeignKey {
@@ -213,21 +190,7 @@ impl Nodes {
 }
 
 pub(crate) fn all(model: &str) -> Select {
-    Select {
-        model: model.into(),
-        projection: Projection::Model,
-        distinct: Distinct::No,
-        filter: None,
-        joins: vec![],
-        group_by: vec![],
-        having: None,
-        order_by: vec![],
-        limit: None,
-        offset: None,
-        lock: None,
-        includes: vec![],
-        combined: vec![],
-    }
+    Select::new(model)
 }
 
 /// The ids of users, so that snapshots stay short.

@@ -9,8 +9,8 @@ use ferro_core::Catalog;
 use ferro_driver::{ConnectOptions, Cursor, Database, Execution};
 use ferro_wit::plan::Plan;
 use ferro_wit::query::{
-    Assignment, BinaryOperator, Distinct, Insert, Literal, Node, NullsOrder, OrderTerm, Parameter,
-    Path, Projection, Query, RowSource, Select, Statement, Update,
+    Assignment, BinaryOperator, Insert, Literal, Node, NullsOrder, OrderTerm, Parameter, Path,
+    Query, RowSource, Select, Statement, Update,
 };
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::{Dialect, ScalarType, TransactionOptions, Value};
@@ -197,41 +197,14 @@ fn catalog() -> Result<Catalog> {
     let cities: Vec<_> =
         FIELDS.into_iter().zip(kinds).map(|(name, kind)| field(name, kind)).collect();
     let counter = vec![field("id", integer()), field("n", integer())];
-    let models =
-        vec![model("City", cities.clone()), model("Town", cities), model("Counter", counter)];
+    let models = [("City", cities.clone()), ("Town", cities), ("Counter", counter)];
+    let models = models.map(|(name, fields)| Model::new(name, fields, &["id"])).into();
     Catalog::new(Schema { models, enums: vec![] })
         .map_err(|faults| anyhow::anyhow!(faults.join("; ")))
 }
 
 fn field(name: &str, kind: ColumnType) -> Field {
-    Field {
-        name: name.into(),
-        column: None,
-        kind,
-        nullable: name == "elevation",
-        unique: false,
-        indexed: false,
-        generated_key: false,
-        version: false,
-        default: None,
-        renamed_from: None,
-    }
-}
-
-fn model(name: &str, fields: Vec<Field>) -> Model {
-    Model {
-        name: name.into(),
-        table: None,
-        namespace: None,
-        fields,
-        primary_key: vec!["id".into()],
-        foreign_keys: vec![],
-        many_to_manys: vec![],
-        indexes: vec![],
-        checks: vec![],
-        comment: None,
-        renamed_from: None,
-    }
+    Field { nullable: name == "elevation", ..Field::new(name, kind) }
 }
 
 fn id() -> Node {
@@ -253,27 +226,9 @@ fn select(operator: BinaryOperator, limit: Option<i64>) -> Query {
             nodes.push(Node::Literal(Literal::Integer(limit)));
             3
         }),
-        ..all("City")
+        ..Select::new("City")
     };
-    Query { nodes, selects: vec![select], common: vec![], statement: Statement::Select(0) }
-}
-
-fn all(model: &str) -> Select {
-    Select {
-        model: model.into(),
-        projection: Projection::Model,
-        distinct: Distinct::No,
-        filter: None,
-        joins: vec![],
-        group_by: vec![],
-        having: None,
-        order_by: vec![],
-        limit: None,
-        offset: None,
-        lock: None,
-        includes: vec![],
-        combined: vec![],
-    }
+    Query::select(nodes, select)
 }
 
 fn update() -> Query {
@@ -286,7 +241,7 @@ fn update() -> Query {
         Node::Literal(Literal::Integer(1)),
         Node::Binary((BinaryOperator::Add, 3, 4)),
     ];
-    let select = Select { filter: Some(2), ..all("Counter") };
+    let select = Select { filter: Some(2), ..Select::new("Counter") };
     let set = vec![Assignment { field: "n".into(), value: 5 }];
     let update = Update { model: "Counter".into(), set, rows: 0, batch: None, returning: None };
     Query { nodes, selects: vec![select], common: vec![], statement: Statement::Update(update) }

@@ -3,47 +3,23 @@
 use std::sync::Arc;
 
 use ferro_host::{ErrorKind, Models};
-use ferro_wit::query::{Literal, Node, Query, Select, Statement, UnaryOperator};
+use ferro_wit::query::{Literal, Node, Projection, Query, Select, UnaryOperator};
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::Dialect;
 
 use crate::support::host;
 
 fn models(table: &str) -> Schema {
-    let key = Field {
-        name: "id".into(),
-        column: None,
-        kind: ColumnType::Integer(IntegerWidth::Big),
-        nullable: false,
-        unique: false,
-        indexed: false,
-        generated_key: true,
-        version: false,
-        default: None,
-        renamed_from: None,
-    };
-    let model = Model {
-        name: "thing".into(),
-        table: Some(table.into()),
-        namespace: None,
-        fields: vec![key],
-        primary_key: vec!["id".into()],
-        foreign_keys: vec![],
-        many_to_manys: vec![],
-        indexes: vec![],
-        checks: vec![],
-        comment: None,
-        renamed_from: None,
-    };
+    let key =
+        Field { generated_key: true, ..Field::new("id", ColumnType::Integer(IntegerWidth::Big)) };
+    let model = Model { table: Some(table.into()), ..Model::new("thing", vec![key], &["id"]) };
     Schema { models: vec![model], enums: vec![] }
 }
 
 /// All things for which a node holds.
 fn things(nodes: Vec<Node>, filter: Option<u32>) -> Query {
-    let json = r#"{"model": "thing", "projection": {"fields": ["id"]}, "distinct": "no"}"#;
-    let mut select: Select = serde_json::from_str(json).unwrap();
-    select.filter = filter;
-    Query { nodes, selects: vec![select], common: vec![], statement: Statement::Select(0) }
+    let projection = Projection::Fields(vec!["id".into()]);
+    Query::select(nodes, Select { projection, filter, ..Select::new("thing") })
 }
 
 fn sql(models: &Models, query: &Query) -> String {

@@ -169,21 +169,7 @@ impl Maker<'_> {
     // Selects.
 
     fn select(&mut self, model: Model, projection: Projection) -> Select {
-        Select {
-            model: model.name(),
-            projection,
-            distinct: Distinct::No,
-            filter: None,
-            joins: vec![],
-            group_by: vec![],
-            having: None,
-            order_by: vec![],
-            limit: None,
-            offset: None,
-            lock: None,
-            includes: vec![],
-            combined: vec![],
-        }
+        Select { projection, ..Select::new(model.name()) }
     }
 
     /// A filter, most of the time.

@@ -2,9 +2,7 @@
 
 #[cfg(target_family = "wasm")]
 mod plugin {
-    use ferro_wit::query::{
-        Distinct, Insert, Literal, Node, Projection, Query, RowSource, Select, Statement,
-    };
+    use ferro_wit::query::{Insert, Literal, Node, Query, RowSource, Select, Statement};
     use ferro_wit::schema::Schema;
     use ferro_wit::types::{
         Batch, Column, Elements, Error, Scalars, Texts, TransactionOptions, Value,
@@ -157,22 +155,7 @@ mod plugin {
     }
 
     fn select(model: String, nodes: Vec<Node>) -> Query {
-        let select = Select {
-            model,
-            projection: Projection::Model,
-            distinct: Distinct::No,
-            filter: None,
-            joins: vec![],
-            group_by: vec![],
-            having: None,
-            order_by: vec![],
-            limit: None,
-            offset: None,
-            lock: None,
-            includes: vec![],
-            combined: vec![],
-        };
-        Query { nodes, selects: vec![select], common: vec![], statement: Statement::Select(0) }
+        Query::select(nodes, Select::new(model))
     }
 
     fn insert() -> Query {

@@ -6,8 +6,7 @@ mod plugin {
     use std::collections::HashSet;
 
     use ferro_wit::query::{
-        Distinct, Insert, Node, NullsOrder, OrderTerm, Path, Projection, Query, RowSource, Select,
-        Statement,
+        Insert, Node, NullsOrder, OrderTerm, Path, Projection, Query, RowSource, Select, Statement,
     };
     use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
     use ferro_wit::types::{Column, Elements, Error, TransactionOptions, Value};
@@ -39,39 +38,10 @@ mod plugin {
         fn describe() -> Schema {
             let key = Field {
                 generated_key: true,
-                ..field("id", ColumnType::Integer(IntegerWidth::Big))
+                ..Field::new("id", ColumnType::Integer(IntegerWidth::Big))
             };
-            Schema {
-                models: vec![Model {
-                    name: "note".into(),
-                    table: None,
-                    namespace: None,
-                    fields: vec![key, field("body", ColumnType::Text(None))],
-                    primary_key: vec!["id".into()],
-                    foreign_keys: vec![],
-                    many_to_manys: vec![],
-                    indexes: vec![],
-                    checks: vec![],
-                    comment: None,
-                    renamed_from: None,
-                }],
-                enums: vec![],
-            }
-        }
-    }
-
-    fn field(name: &str, kind: ColumnType) -> Field {
-        Field {
-            name: name.into(),
-            column: None,
-            kind,
-            nullable: false,
-            unique: false,
-            indexed: false,
-            generated_key: false,
-            version: false,
-            default: None,
-            renamed_from: None,
+            let body = Field::new("body", ColumnType::Text(None));
+            Schema { models: vec![Model::new("note", vec![key, body], &["id"])], enums: vec![] }
         }
     }
 
@@ -192,26 +162,11 @@ mod plugin {
 
     fn bodies() -> Query {
         let select = Select {
-            model: "note".into(),
             projection: Projection::Fields(vec!["body".into()]),
-            distinct: Distinct::No,
-            filter: None,
-            joins: vec![],
-            group_by: vec![],
-            having: None,
             order_by: vec![OrderTerm { expression: 0, descending: false, nulls: NullsOrder::Last }],
-            limit: None,
-            offset: None,
-            lock: None,
-            includes: vec![],
-            combined: vec![],
+            ..Select::new("note")
         };
         let key = Path { outer: 0, relations: vec![], field: "id".into() };
-        Query {
-            nodes: vec![Node::Field(key)],
-            selects: vec![select],
-            common: vec![],
-            statement: Statement::Select(0),
-        }
+        Query::select(vec![Node::Field(key)], select)
     }
 }

@@ -21,9 +21,7 @@ mod bindings {
 }
 
 use bindings::ferro::orm::database::Session;
-use ferro_wit::query::{
-    BinaryOperator, Distinct, Node, Parameter, Path, Projection, Query, Select, Statement,
-};
+use ferro_wit::query::{BinaryOperator, Node, Parameter, Path, Query, Select};
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::{Error, ScalarType, Value};
 
@@ -61,44 +59,14 @@ impl bindings::exports::ferro::orm::models::Guest for Plugin {
     fn describe() -> Schema {
         let big = || ColumnType::Integer(IntegerWidth::Big);
         let fields = vec![
-            field("id", big()),
-            field("name", ColumnType::Text(None)),
-            field("country", ColumnType::Text(None)),
-            field("latitude", ColumnType::Double),
-            field("population", big()),
-            field("timezone", ColumnType::Text(None)),
+            Field::new("id", big()),
+            Field::new("name", ColumnType::Text(None)),
+            Field::new("country", ColumnType::Text(None)),
+            Field::new("latitude", ColumnType::Double),
+            Field::new("population", big()),
+            Field::new("timezone", ColumnType::Text(None)),
         ];
-        Schema {
-            models: vec![Model {
-                name: "City".into(),
-                table: None,
-                namespace: None,
-                fields,
-                primary_key: vec!["id".into()],
-                foreign_keys: vec![],
-                many_to_manys: vec![],
-                indexes: vec![],
-                checks: vec![],
-                comment: None,
-                renamed_from: None,
-            }],
-            enums: vec![],
-        }
-    }
-}
-
-fn field(name: &str, kind: ColumnType) -> Field {
-    Field {
-        name: name.into(),
-        column: None,
-        kind,
-        nullable: false,
-        unique: false,
-        indexed: false,
-        generated_key: false,
-        version: false,
-        default: None,
-        renamed_from: None,
+        Schema { models: vec![Model::new("City", fields, &["id"])], enums: vec![] }
     }
 }
 
@@ -119,24 +87,5 @@ fn number() -> Node {
 }
 
 fn cities(nodes: Vec<Node>, filter: Option<u32>, limit: Option<u32>) -> Query {
-    Query {
-        nodes,
-        selects: vec![Select {
-            model: "City".into(),
-            projection: Projection::Model,
-            distinct: Distinct::No,
-            filter,
-            joins: vec![],
-            group_by: vec![],
-            having: None,
-            order_by: vec![],
-            limit,
-            offset: None,
-            lock: None,
-            includes: vec![],
-            combined: vec![],
-        }],
-        common: vec![],
-        statement: Statement::Select(0),
-    }
+    Query::select(nodes, Select { filter, limit, ..Select::new("City") })
 }

@@ -1,0 +1,83 @@
+//! Records that say no more than they must: others are made of them with `..`.
+
+use crate::query::{Distinct, Node, Projection, Query, Select, Statement};
+use crate::schema::{ColumnType, Field, Model};
+
+impl Model {
+    /// A model whose table has its name, with nothing but fields and a key.
+    ///
+    /// ```
+    /// use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model};
+    ///
+    /// let id = Field::new("id", ColumnType::Integer(IntegerWidth::Big));
+    /// let name = Field { unique: true, ..Field::new("name", ColumnType::Text(None)) };
+    /// let city = Model::new("City", vec![id, name], &["id"]);
+    /// assert_eq!(city.table_name(), "city");
+    /// ```
+    #[must_use]
+    pub fn new(name: impl Into<String>, fields: Vec<Field>, primary_key: &[&str]) -> Self {
+        Self {
+            name: name.into(),
+            table: None,
+            namespace: None,
+            fields,
+            primary_key: primary_key.iter().map(|&field| field.to_owned()).collect(),
+            foreign_keys: Vec::new(),
+            many_to_manys: Vec::new(),
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            comment: None,
+            renamed_from: None,
+        }
+    }
+}
+
+impl Field {
+    /// A field whose column has its name. It is not null, and has no default.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: ColumnType) -> Self {
+        Self {
+            name: name.into(),
+            column: None,
+            kind,
+            nullable: false,
+            unique: false,
+            indexed: false,
+            generated_key: false,
+            version: false,
+            default: None,
+            renamed_from: None,
+        }
+    }
+}
+
+impl Select {
+    /// All rows of a model, with all of its fields, in no order.
+    #[must_use]
+    pub fn new(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            projection: Projection::Model,
+            distinct: Distinct::No,
+            filter: None,
+            joins: Vec::new(),
+            group_by: Vec::new(),
+            having: None,
+            order_by: Vec::new(),
+            limit: None,
+            offset: None,
+            lock: None,
+            includes: Vec::new(),
+            combined: Vec::new(),
+        }
+    }
+}
+
+impl Query {
+    /// A query of one select, whose expressions are among these nodes.
+    #[must_use]
+    pub fn select(nodes: Vec<Node>, select: Select) -> Self {
+        let statement = Statement::Select(0);
+        Self { nodes, selects: vec![select], common: Vec::new(), statement }
+    }
+}
