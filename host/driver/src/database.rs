@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::connect::{self, Pool, Probe};
 use crate::error::{caught, closed, from_sqlx};
 use crate::fence::Fence;
-use crate::lease::{Hold, Keeping, Lease, RETURN_TIMEOUT, Raw};
+use crate::lease::{Connection, Hold, Keeping, Lease, RETURN_TIMEOUT};
 use crate::options::ConnectOptions;
 use crate::parking::Parking;
 use crate::run::place::is_lost;
@@ -124,8 +124,8 @@ impl Database {
             Some(connection) => {
                 let inner = &*database.inner;
                 let hold = Hold { claim: None, worker: None, permit: inner.parking.place().await? };
-                let raw = Raw::Postgres(connection);
-                Lease::new(raw, inner.keeping, hold, None, Arc::clone(&inner.parking))
+                let connection = Connection::Postgres(connection);
+                Lease::new(connection, inner.keeping, hold, None, Arc::clone(&inner.parking))
             }
             None => database.acquire().await?,
         };
@@ -256,16 +256,16 @@ impl Database {
             Ok(places) => places?,
             Err(_) => return Err(inner.busy()),
         };
-        let (mut raw, claim, lent) = match inner.parking.take() {
-            Some((raw, claim, lent)) => (raw, claim, Some(lent)),
+        let (mut connection, claim, lent) = match inner.parking.take() {
+            Some((connection, claim, lent)) => (connection, claim, Some(lent)),
             // Large, and seldom needed.
             None => Box::pin(inner.lend(deadline)).await?,
         };
-        if let Raw::Sqlite(connection) = &mut raw {
+        if let Connection::Sqlite(connection) = &mut connection {
             connection.serve(self.fence.is_some(), self.workers.as_ref());
         }
         let hold = Hold { claim, worker, permit };
-        Ok(Lease::new(raw, inner.keeping, hold, lent, Arc::clone(&inner.parking)))
+        Ok(Lease::new(connection, inner.keeping, hold, lent, Arc::clone(&inner.parking)))
     }
 
     /// A backend of the server for the callers who share so many. Waiting for it takes no place from
@@ -287,7 +287,7 @@ impl Database {
                 return Ok(lease);
             }
             lease.doubt();
-            let Raw::Postgres(connection) = lease.connection() else {
+            let Connection::Postgres(connection) = lease.connection() else {
                 lease.clear();
                 return Ok(lease);
             };
@@ -313,23 +313,24 @@ impl Inner {
     async fn lend(
         &self,
         deadline: Instant,
-    ) -> Result<(Raw, Option<Claim>, Option<Instant>), Error> {
+    ) -> Result<(Connection, Option<Claim>, Option<Instant>), Error> {
         tokio::select! {
             biased;
-            connection = self.connection() => connection.map(|(raw, claim)| (raw, claim, None)),
-            (raw, claim, lent) = self.parking.returned() => Ok((raw, claim, Some(lent))),
+            connection = self.connection() => connection.map(|(connection, claim)| (connection, claim, None)),
+            (connection, claim, lent) = self.parking.returned() => Ok((connection, claim, Some(lent))),
             error = self.failure(deadline) => Err(error),
         }
     }
 
-    async fn connection(&self) -> Result<(Raw, Option<Claim>), Error> {
+    async fn connection(&self) -> Result<(Connection, Option<Claim>), Error> {
         let connection = match &self.pool {
-            Pool::Sqlite(it) => {
-                it.acquire().await.map(|(connection, claim)| (Raw::Sqlite(connection), Some(claim)))
-            }
-            Pool::Postgres(it) => {
-                caught(pin!(it.acquire())).await.map(|connection| (Raw::Postgres(connection), None))
-            }
+            Pool::Sqlite(it) => it
+                .acquire()
+                .await
+                .map(|(connection, claim)| (Connection::Sqlite(connection), Some(claim))),
+            Pool::Postgres(it) => caught(pin!(it.acquire()))
+                .await
+                .map(|connection| (Connection::Postgres(connection), None)),
         };
         match connection {
             Ok(connection) => Ok(connection),

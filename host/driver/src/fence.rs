@@ -15,7 +15,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::error::{caught, invalid_configuration};
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::sqlite::Action;
 
 /// What the database itself holds a caller to, see [`Database::fenced`](crate::Database::fenced).
@@ -286,8 +286,8 @@ impl Fence {
 
     /// Whether the transaction with a marker still lives, and whether the fence holds in it if SQL
     /// text is run.
-    async fn prove(&self, raw: &mut Raw, marker: &str) -> Result<(), Breach> {
-        let Raw::Postgres(connection) = raw else { return Ok(()) };
+    async fn prove(&self, connection: &mut Connection, marker: &str) -> Result<(), Breach> {
+        let Connection::Postgres(connection) = connection else { return Ok(()) };
         let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
         let row = caught(pin!(query.fetch_one(&mut **connection))).await?;
         if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
@@ -375,10 +375,14 @@ impl Enclosure {
 
     /// Lets a statement pass, SQL `text` or not: proves what is not known. That costs a round trip
     /// before the first text, and one after each.
-    pub(crate) async fn admit(&self, raw: &mut Raw, text: bool) -> Result<(), Breach> {
+    pub(crate) async fn admit(
+        &self,
+        connection: &mut Connection,
+        text: bool,
+    ) -> Result<(), Breach> {
         let ran = self.ran.swap(text, Ordering::Relaxed);
         if ran || (text && !self.fit.load(Ordering::Relaxed)) {
-            self.fence.prove(raw, &self.marker).await?;
+            self.fence.prove(connection, &self.marker).await?;
             self.fit.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::connect::NOTICED;
 use crate::parking::Parking;
 use crate::reset::{Traces, reset};
-use crate::sqlite::{Claim, Connection};
+use crate::sqlite::{self, Claim};
 
 /// How long a returning connection has for its sign of life before it is closed instead.
 pub(crate) const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,8 +23,8 @@ pub(crate) const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A connection of one of the two databases.
-pub(crate) enum Raw {
-    Sqlite(Connection),
+pub(crate) enum Connection {
+    Sqlite(sqlite::Connection),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Raw {
 /// up one statement after another does not have more of them run than there are places.
 pub(crate) struct Lease {
     /// None only while it is given back.
-    raw: Option<Raw>,
+    connection: Option<Connection>,
     standing: Standing,
     traces: Traces,
     keeping: Keeping,
@@ -81,7 +81,7 @@ pub(crate) struct Hold {
 impl Lease {
     /// A connection that SQLx lent some time ago, or now.
     pub(crate) fn new(
-        raw: Raw,
+        connection: Connection,
         keeping: Keeping,
         hold: Hold,
         lent: Option<Instant>,
@@ -89,7 +89,7 @@ impl Lease {
     ) -> Self {
         parking.hold();
         Self {
-            raw: Some(raw),
+            connection: Some(connection),
             standing: Standing::AtRest,
             traces: Traces::None,
             keeping,
@@ -101,9 +101,9 @@ impl Lease {
     }
 
     /// The connection.
-    pub(crate) fn connection(&mut self) -> &mut Raw {
-        match &mut self.raw {
-            Some(raw) => raw,
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        match &mut self.connection {
+            Some(connection) => connection,
             None => unreachable!("only `release` and `drop` take the connection, and both end it"),
         }
     }
@@ -153,14 +153,14 @@ impl Lease {
     /// What runs on the connection is to end now, where the database can be told so without losing
     /// the connection: on SQLite. The error is `cancelled`.
     pub(crate) fn stop(&self) {
-        if let Some(Raw::Sqlite(connection)) = &self.raw {
+        if let Some(Connection::Sqlite(connection)) = &self.connection {
             connection.stop();
         }
     }
 
     /// The connection may run statements again.
     pub(crate) fn resume(&self) {
-        if let Some(Raw::Sqlite(connection)) = &self.raw {
+        if let Some(Connection::Sqlite(connection)) = &self.connection {
             connection.resume();
         }
     }
@@ -180,29 +180,31 @@ impl Lease {
         if self.standing != Standing::AtRest {
             self.stop();
         }
-        let (mut raw, hold) = self.raw.take().zip(self.hold.take())?;
+        let (mut connection, hold) = self.connection.take().zip(self.hold.take())?;
         let (parking, runtime) = (&self.parking, self.parking.runtime());
         if self.standing == Standing::Doubtful && hold.worker.is_some() {
-            raw.close();
+            connection.close();
             runtime.spawn(unnoticed(hold, Arc::clone(parking)));
             return None;
         }
         parking.unhold();
         let Keeping { statements, watch } = self.keeping;
-        let is_sqlite = matches!(raw, Raw::Sqlite(_));
+        let is_sqlite = matches!(connection, Connection::Sqlite(_));
         match self.traces {
-            _ if self.standing != Standing::AtRest => raw.close(),
-            Traces::None if raw.is_clean() => {
-                let (raw, hold) = parking.park(raw, hold, self.lent).err()?;
-                return Some(runtime.spawn(give_back(raw, hold)));
+            _ if self.standing != Standing::AtRest => connection.close(),
+            Traces::None if connection.is_clean() => {
+                let (connection, hold) = parking.park(connection, hold, self.lent).err()?;
+                return Some(runtime.spawn(give_back(connection, hold)));
             }
             Traces::Session if !is_sqlite && statements => {
-                let renewed = renew(raw, hold, watch, self.lent, Arc::clone(parking));
+                let renewed = renew(connection, hold, watch, self.lent, Arc::clone(parking));
                 return Some(runtime.spawn(renewed));
             }
-            Traces::None => return Some(runtime.spawn(give_back(raw, hold))),
-            Traces::Session if !is_sqlite => return Some(runtime.spawn(give_back(raw, hold))),
-            Traces::Session | Traces::Stranger => raw.close(),
+            Traces::None => return Some(runtime.spawn(give_back(connection, hold))),
+            Traces::Session if !is_sqlite => {
+                return Some(runtime.spawn(give_back(connection, hold)));
+            }
+            Traces::Session | Traces::Stranger => connection.close(),
         }
         None
     }
@@ -216,7 +218,7 @@ impl Drop for Lease {
     }
 }
 
-impl Raw {
+impl Connection {
     /// Whether the next caller may have it as it is.
     fn is_clean(&mut self) -> bool {
         match self {
@@ -248,25 +250,31 @@ impl Raw {
 }
 
 /// Returning asks for a sign of life. A server that stalls costs the connection, not the place.
-pub(crate) async fn give_back(raw: Raw, hold: Hold) {
-    if !raw.give_back().await {
+pub(crate) async fn give_back(connection: Connection, hold: Hold) {
+    if !connection.give_back().await {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
     drop(hold);
 }
 
 /// Resets a connection, for whom it is as good as new then.
-async fn renew(mut raw: Raw, hold: Hold, watch: bool, lent: Instant, parking: Arc<Parking>) {
-    if let Raw::Postgres(connection) = &mut raw {
-        let renewed = timeout(RETURN_TIMEOUT, reset(connection, watch)).await;
+async fn renew(
+    mut connection: Connection,
+    hold: Hold,
+    watch: bool,
+    lent: Instant,
+    parking: Arc<Parking>,
+) {
+    if let Connection::Postgres(postgres) = &mut connection {
+        let renewed = timeout(RETURN_TIMEOUT, reset(postgres, watch)).await;
         if let Err(error) = renewed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             tracing::warn!(%error, "closed a connection that could not be reset");
-            raw.close();
+            connection.close();
             return drop(hold);
         }
     }
-    if let Err((raw, hold)) = parking.park(raw, hold, lent) {
-        give_back(raw, hold).await;
+    if let Err((connection, hold)) = parking.park(connection, hold, lent) {
+        give_back(connection, hold).await;
     }
 }
 
@@ -278,7 +286,7 @@ async fn unnoticed(hold: Hold, parking: Arc<Parking>) {
 }
 
 /// What nobody listens to any more is stopped; the connection is good for others.
-async fn return_sqlite(mut connection: Connection) -> bool {
+async fn return_sqlite(mut connection: sqlite::Connection) -> bool {
     let settled = timeout(PATIENCE, connection.settle()).await.is_ok();
     if !settled {
         connection.stop();
@@ -313,8 +321,8 @@ mod tests {
 
     async fn execute(lease: &mut Lease, sql: &'static str) -> Result<(), sqlx::Error> {
         match lease.connection() {
-            Raw::Sqlite(it) => it.command(sql).await,
-            Raw::Postgres(it) => sqlx::query(sql).execute(&mut **it).await.map(drop),
+            Connection::Sqlite(it) => it.command(sql).await,
+            Connection::Postgres(it) => sqlx::query(sql).execute(&mut **it).await.map(drop),
         }
     }
 

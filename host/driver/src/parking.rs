@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use crate::error::closed;
-use crate::lease::{Hold, Raw, give_back};
+use crate::lease::{Connection, Hold, give_back};
 use crate::sqlite::Claim;
 
 /// How long SQLx lends a connection, and how long one is at hand that nobody wants: short beside
@@ -52,7 +52,7 @@ struct AtHand {
 }
 
 struct Parked {
-    raw: Raw,
+    connection: Connection,
     claim: Option<Claim>,
     lent: Instant,
     since: Instant,
@@ -86,14 +86,14 @@ impl Parking {
     }
 
     /// A connection that was used moments ago, when SQLx lent it, and what it needs to go back.
-    pub(crate) fn take(&self) -> Option<(Raw, Option<Claim>, Instant)> {
-        let Parked { raw, claim, lent, .. } = self.lock().parked.pop()?;
-        Some((raw, claim, lent))
+    pub(crate) fn take(&self) -> Option<(Connection, Option<Claim>, Instant)> {
+        let Parked { connection, claim, lent, .. } = self.lock().parked.pop()?;
+        Some((connection, claim, lent))
     }
 
     /// A connection that comes back, for a caller who has a place and waits for the server to open one:
     /// it may have no room for more. Who needs no patience is not disturbed.
-    pub(crate) async fn returned(&self) -> (Raw, Option<Claim>, Instant) {
+    pub(crate) async fn returned(&self) -> (Connection, Option<Claim>, Instant) {
         sleep(PATIENCE).await;
         let _counted = (Counted::in_(&self.stuck), Counted::in_(&self.waiting));
         loop {
@@ -109,18 +109,18 @@ impl Parking {
     /// for it.
     pub(crate) fn park(
         self: &Arc<Self>,
-        raw: Raw,
+        connection: Connection,
         hold: Hold,
         lent: Instant,
-    ) -> Result<(), (Raw, Hold)> {
+    ) -> Result<(), (Connection, Hold)> {
         let now = Instant::now();
         let mut at_hand = self.lock();
         let is_wanted = self.stuck.load(Ordering::Relaxed) > 0;
         if at_hand.closed || now.duration_since(lent) >= TERM && !is_wanted {
-            return Err((raw, hold));
+            return Err((connection, hold));
         }
         let Hold { claim, worker, permit } = hold;
-        at_hand.parked.push(Parked { raw, claim, lent, since: now });
+        at_hand.parked.push(Parked { connection, claim, lent, since: now });
         if !std::mem::replace(&mut at_hand.swept, true) {
             self.runtime.spawn(Arc::clone(self).sweep());
         }
@@ -139,8 +139,8 @@ impl Parking {
             sleep(TERM).await;
             // With no place to be had, whoever has them all will take what is parked.
             while let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-                let Some(Parked { raw, claim, .. }) = self.lock().unwanted() else { break };
-                give_back(raw, Hold { claim, worker: None, permit }).await;
+                let Some(Parked { connection, claim, .. }) = self.lock().unwanted() else { break };
+                give_back(connection, Hold { claim, worker: None, permit }).await;
             }
             let mut at_hand = self.lock();
             if at_hand.parked.is_empty() {
@@ -158,9 +158,9 @@ impl Parking {
             at_hand.closed = true;
             std::mem::take(&mut at_hand.parked)
         };
-        for Parked { raw, claim, .. } in parked {
+        for Parked { connection, claim, .. } in parked {
             self.runtime.spawn(async move {
-                raw.give_back().await;
+                connection.give_back().await;
                 drop(claim);
             });
         }

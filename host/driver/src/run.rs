@@ -27,7 +27,7 @@ use crate::cursor::{self, Cursor, Planned};
 use crate::database::Database;
 use crate::error::caught;
 use crate::fence::{Fence, RawSql};
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::raw::{self, Statement};
 use crate::reset::Traces;
 use crate::transaction::Transaction;
@@ -375,13 +375,13 @@ async fn run_once(
 ) -> Result<u64, Error> {
     let keep = repeats && place.keeps_statements();
     let result = match (place.begin().0, arguments) {
-        (Raw::Sqlite(connection), Arguments::Sqlite(values)) => {
+        (Connection::Sqlite(connection), Arguments::Sqlite(values)) => {
             match connection.open(sql, keep, Some(&values)).await {
                 Ok(_) => connection.execute().await,
                 Err(error) => Err(error),
             }
         }
-        (Raw::Postgres(connection), Arguments::Postgres(arguments)) => {
+        (Connection::Postgres(connection), Arguments::Postgres(arguments)) => {
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
             caught(pin!(query.execute(&mut **connection))).await.map(|it| it.rows_affected())
         }

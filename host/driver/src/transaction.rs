@@ -11,7 +11,7 @@ use crate::cursor::Cursor;
 use crate::database::Database;
 use crate::error::from_sqlx;
 use crate::fence::{Enclosure, Fence};
-use crate::lease::{Lease, Raw};
+use crate::lease::{Connection, Lease};
 use crate::run::place::{Place, is_at_rest};
 use crate::run::{self, Execution, Need, Target};
 
@@ -166,14 +166,14 @@ async fn begin(
     relaxed: Option<bool>,
 ) -> Result<(), sqlx::Error> {
     let connection = lease.connection();
-    if let Raw::Sqlite(connection) = connection
+    if let Connection::Sqlite(connection) = connection
         && let Some(keys) = relaxed
     {
         connection.relax(keys).await?;
     }
     match dialect {
         Dialect::Sqlite if options.read_only => {
-            if let Raw::Sqlite(connection) = connection {
+            if let Connection::Sqlite(connection) = connection {
                 connection.set_read_only(true).await?;
             }
             command(connection, "BEGIN").await

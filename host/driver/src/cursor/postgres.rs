@@ -15,7 +15,7 @@ use super::labels::{LONGEST_KEY, Labels};
 use super::{Event, MOST_BYTES, Unreadable, admit, end, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::error::caught;
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::run::place::{Ending, Place};
 use crate::value::postgres::Wire;
 use crate::value::{Expected, Fault, array, postgres};
@@ -58,8 +58,8 @@ pub(crate) fn events<R: Reader>(
         let mut place = place;
         let mut last = None;
         let ending = 'rows: {
-            let (raw, answering) = place.begin();
-            let Raw::Postgres(connection) = raw else {
+            let (connection, answering) = place.begin();
+            let Connection::Postgres(connection) = connection else {
                 break 'rows Ending::Refused(out_of_turn());
             };
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);

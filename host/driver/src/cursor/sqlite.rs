@@ -12,7 +12,7 @@ use super::{
     out_of_turn,
 };
 use crate::column::{BatchBuilder, ColumnBuilder};
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::run::place::{Ending, Place};
 use crate::sqlite::{Handle, Job, Part, Progress, STRIDE, Stop};
 use crate::value::sqlite::{Bound, Stored};
@@ -54,7 +54,7 @@ async fn begin(
     Request { sql, values, keep, most }: Request<'_>,
     planned: Option<Planned>,
 ) -> Result<(Rows, Option<Batch>), Ending> {
-    let (Raw::Sqlite(connection), answering) = place.begin() else {
+    let (Connection::Sqlite(connection), answering) = place.begin() else {
         return Err(Ending::Refused(out_of_turn()));
     };
     connection.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
@@ -78,7 +78,7 @@ fn events(
         let (mut place, mut rows) = (place, rows);
         let mut last = None;
         let ending = 'rows: {
-            let (Raw::Sqlite(connection), _) = place.begin() else {
+            let (Connection::Sqlite(connection), _) = place.begin() else {
                 break 'rows Ending::Refused(out_of_turn());
             };
             loop {

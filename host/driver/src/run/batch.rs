@@ -9,7 +9,7 @@ use super::binds::{self, Arguments, Place};
 use super::keys::Keys;
 use super::{Execution, Need, Target, bulk, may_repeat, open, run_step};
 use crate::cursor::{Cursor, Planned, out_of_turn};
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::sqlite::{Handle, Job, Progress, Stop};
 use crate::transaction::Transaction;
 use crate::value::{Expected, Fault};
@@ -55,7 +55,7 @@ async fn run_at_once(
     };
     let mut place = target.place(Need::Live).await?;
     let keep = place.keeps_statements();
-    let Raw::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
+    let Connection::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
     let result = match connection.open(&step, keep, None).await {
         Ok(_) => connection.run(Write { execution, parts, keep }).await,
         Err(error) => Err(error),

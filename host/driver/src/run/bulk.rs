@@ -17,7 +17,7 @@ use super::keys::Keys;
 use super::place::Place;
 use super::{Execution, Need, Target, may_repeat, run_once, text};
 use crate::error::caught;
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::value::postgres::{Wire, write_as};
 use crate::value::{Cell, Expected, Operand, array};
 
@@ -96,7 +96,7 @@ async fn ask(
 
 async fn wires(place: &mut Place, bulk: &Bulk) -> Result<Option<Vec<Wire>>, sqlx::Error> {
     let keep = place.keeps_statements();
-    let Raw::Postgres(connection) = place.begin().0 else { return Ok(None) };
+    let Connection::Postgres(connection) = place.begin().0 else { return Ok(None) };
     if connection.server_version_num().is_none_or(|it| it < LEAST_VERSION) {
         return connection.ping().await.map(|()| None);
     }
@@ -111,7 +111,7 @@ async fn wires(place: &mut Place, bulk: &Bulk) -> Result<Option<Vec<Wire>>, sqlx
 
 /// Sends all rows; how many the server has written.
 async fn send(place: &mut Place, sql: &str, stream: &Stream<'_>) -> Result<u64, sqlx::Error> {
-    let Raw::Postgres(connection) = place.begin().0 else { return Ok(0) };
+    let Connection::Postgres(connection) = place.begin().0 else { return Ok(0) };
     let mut copy = connection.copy_in_raw(sql).await?;
     let mut chunk = Vec::with_capacity(2 * CHUNK);
     chunk.extend_from_slice(HEADER);

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr, Statement}
 
 use crate::cursor;
 use crate::error::caught;
-use crate::lease::Raw;
+use crate::lease::Connection;
 use crate::value::{Expected, Operand, postgres};
 
 /// A statement for PostgreSQL as it is prepared for parameters of some types. SQLx keeps it under its
@@ -46,12 +46,12 @@ fn oid(value: &Value) -> Oid {
 
 /// Asks PostgreSQL. The inner error is about a column that cannot be read.
 pub(super) async fn postgres(
-    raw: &mut Raw,
+    connection: &mut Connection,
     sql: &str,
     parameters: &[Value],
     keep: bool,
 ) -> Result<Result<cursor::postgres::Described, Error>, sqlx::Error> {
-    let Raw::Postgres(connection) = raw else {
+    let Connection::Postgres(connection) = connection else {
         return Ok(cursor::postgres::Described::new(&[]));
     };
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();

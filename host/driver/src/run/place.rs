@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::error::from_sqlx;
 use crate::fence::{Breach, Enclosure, Fence};
-use crate::lease::{Lease, Raw};
+use crate::lease::{Connection, Lease};
 use crate::reset::Traces;
 use crate::transaction::outcome_unknown;
 use crate::transaction::state::{State, command, restore, roll_back};
@@ -85,8 +85,8 @@ impl Place {
     /// it does part by part: on SQLite.
     pub(crate) async fn hold_to(mut self, fence: Option<&Arc<Fence>>) -> Result<Self, Error> {
         let held = match self.begin().0 {
-            Raw::Sqlite(connection) => connection.hold_to(fence).await,
-            Raw::Postgres(_) => Ok(()),
+            Connection::Sqlite(connection) => connection.hold_to(fence).await,
+            Connection::Postgres(_) => Ok(()),
         };
         match held {
             Ok(()) => Ok(self),
@@ -130,7 +130,7 @@ impl Place {
     }
 
     /// The connection, and where to note that the statement has begun to answer.
-    pub(crate) fn begin(&mut self) -> (&mut Raw, &mut bool) {
+    pub(crate) fn begin(&mut self) -> (&mut Connection, &mut bool) {
         match &mut self.lease {
             Some(lease) => {
                 lease.doubt();
@@ -223,7 +223,7 @@ impl Place {
 
     /// A statement of SQLite that is not at its end would hold its locks.
     fn close_statement(&mut self) {
-        if let Some(Raw::Sqlite(connection)) = self.lease.as_mut().map(Lease::connection) {
+        if let Some(Connection::Sqlite(connection)) = self.lease.as_mut().map(Lease::connection) {
             connection.close();
         }
     }
@@ -297,9 +297,9 @@ fn is_stale(error: &sqlx::Error) -> bool {
 pub(crate) const STALE: &str = "0A000";
 
 /// Has the statements of a connection prepared again; whether that could be arranged.
-async fn forget(raw: &mut Raw) -> bool {
-    match raw {
-        Raw::Sqlite(_) => false,
-        Raw::Postgres(connection) => connection.clear_cached_statements().await.is_ok(),
+async fn forget(connection: &mut Connection) -> bool {
+    match connection {
+        Connection::Sqlite(_) => false,
+        Connection::Postgres(connection) => connection.clear_cached_statements().await.is_ok(),
     }
 }

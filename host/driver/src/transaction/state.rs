@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{caught, from_sqlx};
 use crate::fence::Enclosure;
-use crate::lease::{Lease, Raw};
+use crate::lease::{Connection, Lease};
 use crate::run::place::{Place, is_at_rest};
 
 /// How long an unfinished transaction has for its rollback before its connection is closed.
@@ -114,8 +114,10 @@ impl State {
         if self.dialect == Dialect::Sqlite && std::mem::take(&mut self.lock().unread) {
             // A statement that has no memory takes its transaction with it, and nobody has heard of it.
             let alive = match place.begin().0 {
-                Raw::Sqlite(connection) => connection.is_in_transaction().await.unwrap_or(false),
-                Raw::Postgres(_) => true,
+                Connection::Sqlite(connection) => {
+                    connection.is_in_transaction().await.unwrap_or(false)
+                }
+                Connection::Postgres(_) => true,
             };
             if !alive {
                 let error = rolled_back();
@@ -247,8 +249,8 @@ impl State {
         }
         // SQLite goes on after most errors, but rolls back the transaction at some.
         let alive = match lease.connection() {
-            Raw::Sqlite(connection) => connection.is_in_transaction().await,
-            Raw::Postgres(_) => Ok(false),
+            Connection::Sqlite(connection) => connection.is_in_transaction().await,
+            Connection::Postgres(_) => Ok(false),
         };
         match alive {
             Ok(true) => {
@@ -320,10 +322,10 @@ fn rolled_back() -> Error {
 }
 
 /// Runs SQL of ours that takes no parameters and returns nothing.
-pub(crate) async fn command(raw: &mut Raw, sql: &str) -> Result<(), sqlx::Error> {
-    match raw {
-        Raw::Sqlite(connection) => connection.command(sql).await,
-        Raw::Postgres(connection) => {
+pub(crate) async fn command(connection: &mut Connection, sql: &str) -> Result<(), sqlx::Error> {
+    match connection {
+        Connection::Sqlite(connection) => connection.command(sql).await,
+        Connection::Postgres(connection) => {
             let commands = sqlx::raw_sql(AssertSqlSafe(sql));
             caught(pin!(commands.execute(&mut **connection))).await.map(drop)
         }
@@ -331,33 +333,42 @@ pub(crate) async fn command(raw: &mut Raw, sql: &str) -> Result<(), sqlx::Error>
 }
 
 /// Rolls back a transaction, if there is one, and what was set for it.
-pub(crate) async fn roll_back(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::Error> {
-    match command(raw, "ROLLBACK").await {
+pub(crate) async fn roll_back(
+    connection: &mut Connection,
+    read_only: bool,
+) -> Result<(), sqlx::Error> {
+    match command(connection, "ROLLBACK").await {
         // SQLite refuses where there is none.
         Err(error) if !is_at_rest(&error) => return Err(error),
         _ => {}
     }
-    restore(raw, read_only).await
+    restore(connection, read_only).await
 }
 
 /// Takes back what was set for a transaction.
-pub(crate) async fn restore(raw: &mut Raw, read_only: bool) -> Result<(), sqlx::Error> {
-    match raw {
-        Raw::Sqlite(connection) => {
+pub(crate) async fn restore(
+    connection: &mut Connection,
+    read_only: bool,
+) -> Result<(), sqlx::Error> {
+    match connection {
+        Connection::Sqlite(connection) => {
             if read_only {
                 connection.set_read_only(false).await?;
             }
             connection.restore().await
         }
-        Raw::Postgres(_) => Ok(()),
+        Connection::Postgres(_) => Ok(()),
     }
 }
 
 /// Undoes what happened since a savepoint, and the savepoint.
-pub(crate) async fn roll_back_to(raw: &mut Raw, savepoint: u32) -> Result<(), sqlx::Error> {
+pub(crate) async fn roll_back_to(
+    connection: &mut Connection,
+    savepoint: u32,
+) -> Result<(), sqlx::Error> {
     let sql =
         format!("ROLLBACK TO SAVEPOINT ferro_{savepoint}; RELEASE SAVEPOINT ferro_{savepoint}");
-    command(raw, &sql).await
+    command(connection, &sql).await
 }
 
 fn busy(message: &str) -> Error {
