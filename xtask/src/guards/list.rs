@@ -150,6 +150,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S7",
+        file: "host/runtime/src/compiler.rs",
+        line: "Err(error) if used => {",
+        without: "Err(error) if used && catalog == 0 => {",
+        target: "host",
+        tests: "s7_large",
+    },
+    Guard {
+        promise: "S7",
         file: "guest/core/src/validate.rs",
         line: "if depth == MAX_DEPTH {",
         without: "if depth == u32::MAX {",
