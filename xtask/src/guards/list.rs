@@ -126,7 +126,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T4",
-        file: "host/driver/src/fence.rs",
+        file: "host/driver/src/fence/sqlite.rs",
         line: "may(table, |it, _| it.update == Some(FieldSet::All), \"\")",
         without: "may(table, |it, _| it.update.is_some(), \"\")",
         target: "fence",
@@ -350,7 +350,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P5",
-        file: "host/driver/src/fence.rs",
+        file: "host/driver/src/fence/postgres.rs",
         line: "WHEN pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)'",
         without: "WHEN false AND has_function_privilege('pg_catalog.set_config(text,text,boolean)'",
         target: "fence",
@@ -358,7 +358,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "R2",
-        file: "host/driver/src/fence.rs",
+        file: "host/driver/src/fence/sqlite.rs",
         line: "&& !JSON.iter().any(|it| begins_with(function, it))",
         without: "",
         target: "fence",
@@ -438,7 +438,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "R3",
-        file: "host/driver/src/fence.rs",
+        file: "host/driver/src/fence/postgres.rs",
         line: r#"if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {"#,
         without: r#"if row.try_get::<Option<String>, _>("marker")?.as_deref() == Some("") {"#,
         target: "fence",
@@ -594,7 +594,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "R2",
-        file: "host/driver/src/fence.rs",
+        file: "host/driver/src/fence/sqlite.rs",
         line: "(rights.insert, rights.update) = (false, None);",
         without: "rights.delete = false;",
         target: "fence",

@@ -1,0 +1,180 @@
+//! The settings of a transaction of PostgreSQL, and the proof that they hold.
+
+use std::collections::hash_map::RandomState;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ferro_wit::types::{Error, ErrorKind};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{Fence, RawSql};
+use crate::error::{caught, invalid_configuration};
+use crate::lease::Connection;
+
+/// A setting of the transaction that was begun for a caller: where it is gone, so is the
+/// transaction.
+pub(super) const MARKER: &str = "ferro.marker";
+
+/// Why SQL text is refused to the present role, and whether the transaction still lives. Each name
+/// is qualified: the caller may have made objects of the same name.
+const PROVE: &str = "\
+SELECT pg_catalog.current_setting('ferro.marker', true) AS marker, CASE \
+WHEN session_user OPERATOR(pg_catalog.<>) current_user \
+THEN 'was reached by `SET ROLE`, which SQL text can undo: connect as that role' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolsuper \
+AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'is superuser, or may become one' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolbypassrls \
+AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'bypasses row-level security' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE (r.rolcreaterole \
+OR r.rolreplication) AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'may make roles, or read the changes of all by replication' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.~~) 'pg\\_%' \
+AND r.rolname OPERATOR(pg_catalog.<>) 'pg_database_owner' \
+AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')) \
+THEN 'has a role of the server itself, as those that reach its files or all data' \
+WHEN EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relkind OPERATOR(pg_catalog.=) \
+ANY ('{r,p,v,m,f}') AND c.relowner OPERATOR(pg_catalog.=) ANY (SELECT r.oid \
+FROM pg_catalog.pg_roles AS r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))) \
+THEN 'owns tables, which rights and row-level security do not hold it back from' \
+WHEN pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)', 'EXECUTE') \
+THEN 'may call `set_config`, which lifts the timeouts and settings of the fence: revoke that from \
+public' END AS fault";
+
+/// Why a transaction was not begun, or does not go on.
+pub(crate) enum Breach {
+    /// The database, or the way to it, failed.
+    Database(sqlx::Error),
+    /// The fence does not hold.
+    Refused(Error),
+}
+
+impl From<sqlx::Error> for Breach {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Fence {
+    /// What follows the `BEGIN` of a transaction, so that it has a marker. Only settings of the
+    /// transaction itself: nothing is left when it has ended, however it ends.
+    pub(super) fn opening(&self, marker: &str) -> String {
+        let mut sql = format!("; SET LOCAL {MARKER} = {}", literal(marker));
+        // Writing to a string cannot fail.
+        for (name, time) in [
+            ("statement_timeout", self.statement_timeout),
+            ("idle_in_transaction_session_timeout", self.idle_timeout),
+        ] {
+            if let Some(time) = time {
+                let milliseconds = time.as_millis().clamp(1, i32::MAX as u128);
+                let _ = write!(sql, "; SET LOCAL {name} = {milliseconds}");
+            }
+        }
+        for (name, value) in &self.settings {
+            let name: Vec<_> = name.split('.').map(identifier).collect();
+            let _ = write!(sql, "; SET LOCAL {} = {}", name.join("."), literal(value));
+        }
+        if !self.search_path.is_empty() {
+            let path: Vec<_> = self.search_path.iter().map(|it| identifier(it)).collect();
+            let _ = write!(sql, "; SET LOCAL search_path = {}", path.join(", "));
+        }
+        if let Some(role) = &self.role {
+            let _ = write!(sql, "; SET LOCAL ROLE {}", identifier(role));
+        }
+        sql
+    }
+
+    /// Whether the transaction with a marker still lives, and whether the fence holds in it if SQL
+    /// text is run.
+    async fn prove(&self, connection: &mut Connection, marker: &str) -> Result<(), Breach> {
+        let Connection::Postgres(connection) = connection else { return Ok(()) };
+        let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
+        let row = caught(pin!(query.fetch_one(&mut **connection))).await?;
+        if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
+            let message = "SQL text ended the transaction that it ran in: the session is closed";
+            return Err(Breach::Refused(Error::new(ErrorKind::Denied, message)));
+        }
+        match row.try_get::<Option<String>, _>("fault")? {
+            Some(fault) if self.raw_sql == RawSql::Fenced => {
+                Err(Breach::Refused(invalid_configuration(format!(
+                    "SQL text is refused, because the role of the connection {fault}"
+                ))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The fence around one transaction.
+pub(crate) struct Enclosure {
+    fence: Arc<Fence>,
+    /// What the transaction is told from others by.
+    marker: String,
+    /// The role was found fit for SQL text.
+    fit: AtomicBool,
+    /// SQL text has run since the transaction was last seen alive.
+    ran: AtomicBool,
+}
+
+impl Enclosure {
+    pub(crate) fn new(fence: Arc<Fence>) -> Self {
+        let marker = format!("{:016x}{:016x}", random(), random());
+        Self { fence, marker, fit: AtomicBool::new(false), ran: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn fence(&self) -> &Arc<Fence> {
+        &self.fence
+    }
+
+    /// What follows the `BEGIN` of the transaction on PostgreSQL.
+    pub(crate) fn opening(&self) -> String {
+        self.fence.opening(&self.marker)
+    }
+
+    /// Why a transaction was not begun: a role or a setting that the database does not have is the
+    /// operator's mistake.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let refused = [ErrorKind::Denied, ErrorKind::UndefinedObject, ErrorKind::ValueOutOfRange];
+        match refused.contains(&error.kind) {
+            true => Error {
+                message: format!("the fence of the grant cannot be set up: {}", error.message),
+                kind: ErrorKind::InvalidConfiguration,
+                ..error
+            },
+            false => error,
+        }
+    }
+
+    /// Lets a statement pass, SQL `text` or not: proves what is not known. That costs a round trip
+    /// before the first text, and one after each.
+    pub(crate) async fn admit(
+        &self,
+        connection: &mut Connection,
+        text: bool,
+    ) -> Result<(), Breach> {
+        let ran = self.ran.swap(text, Ordering::Relaxed);
+        if ran || (text && !self.fit.load(Ordering::Relaxed)) {
+            self.fence.prove(connection, &self.marker).await?;
+            self.fit.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// A text as PostgreSQL reads it whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Keyed at random by the standard library: no caller can foresee it.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
