@@ -3,7 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{Base, Expr, Expression, Order, expr};
+use ferro_wit::query::Literal;
+
+use super::{Base, Expr, Expression, Order, Settable, expr};
 use crate::scalar::Field;
 use crate::tree::{Term, Tree, WindowTree};
 
@@ -97,9 +99,53 @@ pub fn lag<E: Expression>(expression: E) -> WindowFunction<E::Model, Option<Base
     function("lag", vec![expression.into_tree()])
 }
 
+/// The value so many rows before, in the order of a window; null where there is no such row.
+pub fn lag_by<E: Expression>(
+    expression: E,
+    rows: u32,
+) -> WindowFunction<E::Model, Option<Base<E>>> {
+    function("lag", vec![expression.into_tree(), distance(rows)])
+}
+
+/// As [`lag_by`], with another value where there is no such row.
+///
+/// ```
+/// use ferro::prelude::*;
+/// use ferro::{lag_or, window};
+///
+/// # #[derive(Model, Debug, Clone)]
+/// # struct Day { #[ferro(key)] id: i64, visits: i64 }
+/// let week_before = lag_or(Day::visits(), 7, 0).over(window().order_by(Day::id().asc()));
+/// let _ = Day::query().select((Day::id(), Day::visits() - week_before));
+/// ```
+pub fn lag_or<E: Expression>(
+    expression: E,
+    rows: u32,
+    default: impl Settable<E::Model, E::Type>,
+) -> WindowFunction<E::Model, E::Type> {
+    function("lag", vec![expression.into_tree(), distance(rows), default.into_tree()])
+}
+
 /// The value in the row after, in the order of a window; null in the last row.
 pub fn lead<E: Expression>(expression: E) -> WindowFunction<E::Model, Option<Base<E>>> {
     function("lead", vec![expression.into_tree()])
+}
+
+/// The value so many rows after, in the order of a window; null where there is no such row.
+pub fn lead_by<E: Expression>(
+    expression: E,
+    rows: u32,
+) -> WindowFunction<E::Model, Option<Base<E>>> {
+    function("lead", vec![expression.into_tree(), distance(rows)])
+}
+
+/// As [`lead_by`], with another value where there is no such row, as for [`lag_or`].
+pub fn lead_or<E: Expression>(
+    expression: E,
+    rows: u32,
+    default: impl Settable<E::Model, E::Type>,
+) -> WindowFunction<E::Model, E::Type> {
+    function("lead", vec![expression.into_tree(), distance(rows), default.into_tree()])
 }
 
 /// The value in the first row of the partition, in the order of a window.
@@ -110,6 +156,10 @@ pub fn first_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::
 /// The value in the last row of the partition, in the order of a window.
 pub fn last_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::Type> {
     function("last-value", vec![expression.into_tree()])
+}
+
+fn distance(rows: u32) -> Tree {
+    Tree::Literal(Literal::Integer(i64::from(rows)))
 }
 
 fn function<M, T>(name: &'static str, arguments: Vec<Tree>) -> WindowFunction<M, T> {

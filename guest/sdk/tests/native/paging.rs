@@ -2,8 +2,8 @@
 
 use ferro::prelude::*;
 use ferro::{
-    Dialect, Error, ErrorKind, Page, Position, dense_rank, first_value, lag, last_value, lead,
-    partition_by, rank, row_number, window,
+    Dialect, Error, ErrorKind, Page, Position, dense_rank, first_value, lag, lag_by, lag_or,
+    last_value, lead, lead_by, lead_or, partition_by, rank, row_number, window,
 };
 
 use crate::database::Database;
@@ -165,6 +165,24 @@ async fn windows_number_rank_and_sum(db: Session) -> Result<(), Error> {
         (text("Nice"), 3, Some(2_970), Some(text("Lyon")), None, text("Paris"), text("Nice")),
     ];
     assert_eq!(rows, expected);
+
+    let by_name = || window().order_by(City::name().asc());
+    let far = City::query()
+        .select((
+            lag_by(City::name(), 2).over(by_name()),
+            lag_or(City::population(), 2, 0).over(by_name()),
+            lead_by(City::slug(), 1).over(by_name()),
+            lead_or(City::slug(), 1, "none").over(by_name()),
+            lead_or(City::name(), 3, City::name()).over(by_name()),
+        ))
+        .filter(City::country().eq("FR"))
+        .order_by(City::name().asc());
+    let expected = [
+        (None, 0, None, None, text("Lyon")),
+        (None, 0, None, None, text("Nice")),
+        (Some(text("Lyon")), 520, None, Some(text("none")), text("Paris")),
+    ];
+    assert_eq!(far.all(&db).await?, expected);
 
     let by_country = || window().order_by(City::country().asc());
     let ranks = City::query()
