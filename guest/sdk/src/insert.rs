@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::query::assignments;
 use crate::scalar::Field;
 use crate::session::Request;
-use crate::tree::{Arena, Tree};
+use crate::tree::{Arena, SelectTree, Tree};
 
 /// A row to insert: a model, or the `New…` struct that `#[derive(Model)]` makes for a model with
 /// a generated key or defaults.
@@ -38,16 +38,24 @@ pub trait Insertable: Send + Sync + Sized {
     fn columns(rows: &[Self]) -> Result<Vec<(&'static str, Cells)>, Error>;
 }
 
-/// One field of a model, or a tuple of at most four: a key, or what an upsert updates.
+/// One field of a model, or a tuple of at most twelve: a key, or what gets other values.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no field of `{M}`",
-    label = "expected a column such as `City::name()`, or a tuple of at most four"
+    label = "expected a column such as `City::name()`, or a tuple of at most twelve"
 )]
 pub trait Fields<M> {
     /// For this crate.
     #[doc(hidden)]
     fn names(self) -> Vec<&'static str>;
 }
+
+/// Fields that take what the rows `R` of a query hold, one after the other: a field of type `T`
+/// takes a `T`, an `Option<T>` too.
+#[diagnostic::on_unimplemented(
+    message = "the fields `{Self}` do not take rows of `{R}`",
+    label = "expected as many columns of `{M}` as are selected, of the same types"
+)]
+pub trait FieldsOf<M, R>: Fields<M> {}
 
 /// What an insert does where a key is taken: see [`upsert`](crate::Model::upsert).
 ///
@@ -129,15 +137,34 @@ pub(crate) fn many<R: Insertable>(
     }
     let (fields, columns): (Vec<_>, Vec<_>) =
         R::columns(rows)?.into_iter().map(|(name, cells)| (name.to_owned(), cells)).unzip();
-    let rows = u32::try_from(rows.len()).map_err(|_| {
-        Error::new(ErrorKind::ValueOutOfRange, "more than 2^32 rows: insert them in several calls")
-    })?;
+    let rows = number_of_rows(rows)?;
     let mut arena = Arena::default();
     let conflict = conflict.map(|it| it.add_to(&mut arena)).transpose()?;
     let model = R::Model::NAME.to_owned();
     let insert = Insert { model, fields, source: RowSource::Batch, conflict, returning: None };
     let request = Request::new(arena, Statement::Insert(insert));
     Ok(Some((request, Batch { rows, columns })))
+}
+
+/// How many rows a batch has.
+pub(crate) fn number_of_rows<R>(rows: &[R]) -> Result<u32, Error> {
+    u32::try_from(rows.len()).map_err(|_| {
+        let message = "more than 2^32 rows: pass them in several calls";
+        Error::new(ErrorKind::ValueOutOfRange, message)
+    })
+}
+
+/// What inserts the rows of a select, whose columns are these fields.
+pub(crate) fn of_select<M: Model>(
+    fields: Vec<&'static str>,
+    select: SelectTree,
+) -> Result<Request, Error> {
+    let mut arena = Arena::default();
+    let source = RowSource::Select(arena.add_select(select)?);
+    let fields = fields.into_iter().map(str::to_owned).collect();
+    let model = M::NAME.to_owned();
+    let insert = Insert { model, fields, source, conflict: None, returning: None };
+    Ok(Request::new(arena, Statement::Insert(insert)))
 }
 
 /// What inserts one row if no other has its key.
@@ -193,21 +220,34 @@ impl<M, T> Fields<M> for Column<M, T> {
     }
 }
 
+impl<M, T: From<R>, R: Field> FieldsOf<M, R> for Column<M, T> {}
+
 macro_rules! fields {
-    ($(($($type:ident $position:tt),*);)*) => {$(
+    ($(($($type:ident $given:ident $position:tt),*);)*) => {$(
         impl<M, $($type),*> Fields<M> for ($(Column<M, $type>,)*) {
             fn names(self) -> Vec<&'static str> {
                 vec![$(self.$position.name()),*]
             }
         }
+
+        impl<M, $($type: From<$given>, $given),*> FieldsOf<M, ($($given,)*)>
+            for ($(Column<M, $type>,)*) {}
     )*};
 }
 
 fields! {
-    (A 0);
-    (A 0, B 1);
-    (A 0, B 1, C 2);
-    (A 0, B 1, C 2, D 3);
+    (A N 0);
+    (A N 0, B O 1);
+    (A N 0, B O 1, C P 2);
+    (A N 0, B O 1, C P 2, D Q 3);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5, G T 6);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5, G T 6, H U 7);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5, G T 6, H U 7, I V 8);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5, G T 6, H U 7, I V 8, J W 9);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5, G T 6, H U 7, I V 8, J W 9, K X 10);
+    (A N 0, B O 1, C P 2, D Q 3, E R 4, F S 5, G T 6, H U 7, I V 8, J W 9, K X 10, L Y 11);
 }
 
 impl<M> Clone for OnConflict<M> {

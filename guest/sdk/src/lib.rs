@@ -30,6 +30,7 @@ mod sql;
 #[doc(hidden)]
 pub mod support;
 mod tree;
+mod update;
 
 pub use ferro_macros::{Enum, Model, Row, exports, plugin};
 pub use ferro_wit::query::LockStrength;
@@ -41,7 +42,7 @@ pub use crate::expression::{
     WindowFunction, case, count, dense_rank, exists, first_value, lag, lag_by, lag_or, last_value,
     lead, lead_by, lead_or, outer, partition_by, rank, row_number, subquery, value, window,
 };
-pub use crate::insert::{Fields, Insertable, OnConflict, excluded};
+pub use crate::insert::{Fields, FieldsOf, Insertable, OnConflict, excluded};
 pub use crate::model::Model;
 pub use crate::query::{Page, Position, Query};
 pub use crate::relation::{

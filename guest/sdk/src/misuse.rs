@@ -25,6 +25,8 @@
 //! let _ = City::query().filter(City::id().gt(1) & City::name().like("P%")).limit(1);
 //! let _ = City::slug().set(City::name());
 //! let _ = Street::query().filter(Street::id().in_([1, 2]));
+//! let names = City::query().select(City::name());
+//! let _ = async |db: Session| City::insert_from(&db, City::slug(), names).await;
 //! ```
 //!
 //! A field that is not there:
@@ -66,6 +68,24 @@
 //! # #[derive(Model, Debug, Clone)]
 //! # struct City { #[ferro(key)] id: i64, name: String }
 //! let _ = City::name().set(None);
+//! ```
+//!
+//! Rows of a query that the fields do not take: a text for a number, and a null where none may be:
+//!
+//! ```compile_fail,E0277
+//! # use ferro::prelude::*;
+//! # #[derive(Model, Debug, Clone)]
+//! # struct City { #[ferro(key)] id: i64, name: String }
+//! let names = City::query().select(City::name());
+//! let _ = async |db: Session| City::insert_from(&db, City::id(), names).await;
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use ferro::prelude::*;
+//! # #[derive(Model, Debug, Clone)]
+//! # struct City { #[ferro(key)] id: i64, name: String, slug: Option<String> }
+//! let slugs = City::query().select(City::slug());
+//! let _ = async |db: Session| City::insert_from(&db, City::name(), slugs).await;
 //! ```
 //!
 //! A condition over another model:

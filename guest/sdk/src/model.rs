@@ -3,15 +3,16 @@
 use std::future::Future;
 
 use ferro_wit::schema::{self, EnumType};
-use ferro_wit::types::{Error, ErrorKind};
+use ferro_wit::types::{Batch, Error, ErrorKind};
 
 use crate::expression::{Assignment, Condition, expr};
-use crate::insert::{self, Fields, Insertable, OnConflict};
+use crate::insert::{self, Fields, FieldsOf, Insertable, OnConflict};
 use crate::query::{Query, projection};
 use crate::relation::{Path, Presence};
-use crate::row::Row;
+use crate::row::{Output, Row};
 use crate::rows;
-use crate::session::Session;
+use crate::session::{Request, Session};
+use crate::update;
 
 /// A struct whose values are the rows of a table. Derive it: see [`ferro::Model`](derive@crate::Model).
 #[diagnostic::on_unimplemented(
@@ -136,12 +137,40 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         rows: &[R],
     ) -> impl Future<Output = Result<u64, Error>> + Send {
         let batch = insert::many(rows, None);
-        async move {
-            match batch? {
-                Some((request, batch)) => db.write(request, batch).await,
-                None => Ok(0),
-            }
-        }
+        async move { write(db, batch?).await }
+    }
+
+    /// Insert the rows of a query, which are values of these fields in order: how many.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    ///
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Order { #[ferro(key)] id: i64, customer: String, done: bool }
+    /// #[derive(Model, Debug, Clone)]
+    /// struct Archived {
+    ///     #[ferro(key)]
+    ///     id: i64,
+    ///     customer: Option<String>,
+    /// }
+    ///
+    /// async fn archive(db: &ferro::Session) -> Result<u64, ferro::Error> {
+    ///     let done = Order::query().filter(Order::done()).select((Order::id(), Order::customer()));
+    ///     Archived::insert_from(db, (Archived::id(), Archived::customer()), done).await
+    /// }
+    /// # let _ = archive;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert).
+    fn insert_from<N, O: Output<N>>(
+        db: &Session,
+        fields: impl FieldsOf<Self, O::Row>,
+        rows: Query<N, O>,
+    ) -> impl Future<Output = Result<u64, Error>> + Send {
+        let request = insert::of_select::<Self>(fields.names(), rows.into_tree());
+        async move { db.execute(request?).await }
     }
 
     /// Insert a row, or do something else where its key is taken. The row as it is then; none if
@@ -195,12 +224,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         conflict: OnConflict<Self>,
     ) -> impl Future<Output = Result<u64, Error>> + Send {
         let batch = insert::many(rows, Some(conflict));
-        async move {
-            match batch? {
-                Some((request, batch)) => db.write(request, batch).await,
-                None => Ok(0),
-            }
-        }
+        async move { write(db, batch?).await }
     }
 
     /// The row that has the same key as this one; if there is none, this one is inserted. And
@@ -316,6 +340,37 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
+    /// Give the rows that have the keys of these their values of some fields, in one statement for
+    /// many, all or none: how many there were. No two of the rows may have the same key.
+    ///
+    /// A row that has gone is left out, and so is one with a version that others have changed since
+    /// it was read: the number tells. What is here keeps the version that it has.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, population: i64 }
+    /// async fn grow(db: &ferro::Session, mut cities: Vec<City>) -> Result<u64, ferro::Error> {
+    ///     for city in &mut cities {
+    ///         city.population += 1_000;
+    ///     }
+    ///     City::bulk_update(db, &cities, City::population()).await
+    /// }
+    /// # let _ = grow;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `invalid-query` for a field of the key; what the database reports.
+    fn bulk_update(
+        db: &Session,
+        rows: &[Self],
+        fields: impl Fields<Self>,
+    ) -> impl Future<Output = Result<u64, Error>> + Send {
+        let batch = update::by_key(rows, &fields.names());
+        async move { write(db, batch?).await }
+    }
+
     /// Delete the row with this row's key.
     ///
     /// # Errors
@@ -354,6 +409,14 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
 /// that sees what others commit meanwhile finds it at the second attempt, unless it is deleted
 /// and inserted again in between.
 const GET_OR_CREATE_ATTEMPTS: u8 = 3;
+
+/// Writes the rows of a batch, if there are some.
+async fn write(db: &Session, batch: Option<(Request, Batch)>) -> Result<u64, Error> {
+    match batch {
+        Some((request, batch)) => db.write(request, batch).await,
+        None => Ok(0),
+    }
+}
 
 fn not_found<M: Model>() -> Error {
     Error {

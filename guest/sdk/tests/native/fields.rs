@@ -202,13 +202,23 @@ async fn a_change_to_a_row_that_another_has_changed_is_refused(db: Session) -> R
     assert_eq!(mine.text, "a", "what failed changes nothing here");
     assert_eq!(Draft::get(&db, 1).await?, theirs);
 
+    // So it is with many rows that were read before.
+    mine.text = "c".into();
+    let rows = [mine.clone(), Draft { id: 2, ..theirs.clone() }];
+    assert_eq!(Draft::bulk_update(&db, &rows, Draft::text()).await?, 0);
+    assert_eq!(Draft::get(&db, 1).await?, theirs);
+    theirs.text = "d".into();
+    assert_eq!(Draft::bulk_update(&db, &[theirs.clone()], Draft::text()).await?, 1);
+    assert_eq!(Draft::get(&db, 1).await?, Draft { version: 2, ..theirs.clone() });
+    theirs = Draft::get(&db, 1).await?;
+
     // A change of many rows at once counts their versions, too.
     Draft::query().update(&db, [Draft::text().set("d")]).await?;
     let error = theirs.update(&db, |it| it.text = "e".into()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::SerializationFailure);
     mine = Draft::get(&db, 1).await?;
     mine.update(&db, |it| it.text = "f".into()).await?;
-    assert_eq!((mine.text.as_str(), mine.version), ("f", 3));
+    assert_eq!((mine.text.as_str(), mine.version), ("f", 4));
 
     mine.clone().delete(&db).await?;
     let gone = mine.update(&db, |it| it.text = "g".into()).await.unwrap_err();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferro::prelude::*;
-use ferro::{Error, ErrorKind, OnConflict, excluded};
+use ferro::{Error, ErrorKind, OnConflict, excluded, value};
 
 use crate::models::{City, Country, Membership, NewCity};
 use crate::{city, country, on_each_database, with_cities};
@@ -17,6 +17,8 @@ on_each_database! {
     an_update_of_a_row_that_has_gone_is_not_found_and_changes_nothing,
     a_key_that_is_taken_is_left_alone_or_updated_as_asked,
     many_rows_are_upserted_at_once,
+    many_rows_get_values_of_their_own_at_once,
+    the_rows_of_a_query_are_inserted,
     a_row_is_made_once_however_many_ask_for_it,
     rows_that_were_changed_or_deleted_come_back,
 }
@@ -140,6 +142,76 @@ async fn many_rows_are_upserted_at_once(db: Session) -> Result<(), Error> {
     assert_eq!(Country::bulk_upsert(&db, &people(0..10), same()).await?, 10);
     assert_eq!(Country::bulk_upsert(&db, &people(0..12), same()).await?, 0);
     assert_eq!(Country::bulk_upsert::<Country>(&db, &[], same()).await?, 0);
+    Ok(())
+}
+
+async fn many_rows_get_values_of_their_own_at_once(db: Session) -> Result<(), Error> {
+    let country = |number: i64| country(&format!("{number}"), "before", Some(number));
+    let mut rows: Vec<_> = (10..90).map(country).collect();
+    Country::bulk_create(&db, &rows[..70]).await?;
+    for row in &mut rows {
+        row.name = format!("after {}", row.iso);
+        row.population = None;
+    }
+    assert_eq!(Country::bulk_update(&db, &rows, Country::name()).await?, 70);
+    let stored = Country::query().order_by(Country::iso().asc()).all(&db).await?;
+    let expected = rows[..70].iter().zip(10..);
+    let expected = expected.map(|(row, it)| Country { population: Some(it), ..row.clone() });
+    assert_eq!(stored, expected.collect::<Vec<_>>());
+
+    let both = (Country::name(), Country::population());
+    assert_eq!(Country::bulk_update(&db, &rows[..1], both).await?, 1);
+    assert_eq!(Country::get(&db, "10").await?, rows[0]);
+    assert_eq!(Country::bulk_update(&db, &[], Country::name()).await?, 0);
+    let key = Country::bulk_update(&db, &rows, (Country::name(), Country::iso())).await;
+    let error = key.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidQuery);
+    assert!(error.message.contains("`iso` is a part of the key"), "{error}");
+
+    let measure = |id, note: &str| Measure {
+        id,
+        value: 0.5,
+        series: vec![1.5, f64::INFINITY],
+        note: note.into(),
+    };
+    Measure::bulk_create(&db, &[measure(1, "a"), measure(2, "b")]).await?;
+    let changed = [Measure { series: vec![], ..measure(2, "c") }, measure(1, "d")];
+    assert_eq!(Measure::bulk_update(&db, &changed, (Measure::series(), Measure::note())).await?, 2);
+    let stored = Measure::query().order_by(Measure::id().desc()).all(&db).await?;
+    assert!(stored[0].series.is_empty());
+    assert_eq!(stored[1].series, [1.5, f64::INFINITY]);
+    assert_eq!([&*stored[0].note, &*stored[1].note], ["c", "d"]);
+    Ok(())
+}
+
+async fn the_rows_of_a_query_are_inserted(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let code = City::country().lower();
+    let sizes = City::query()
+        .filter(City::population().gt(1))
+        .group_by((code.clone(), City::country()))
+        .select((code, City::country(), City::population().sum()));
+    let fields = (Country::iso(), Country::name(), Country::population());
+    assert_eq!(Country::insert_from(&db, fields, sizes.clone()).await?, 2);
+    let made = Country::query().filter(Country::iso().in_(["fr", "it"]));
+    let made = made.order_by(Country::iso().asc()).all(&db).await?;
+    assert_eq!(made, [country("fr", "FR", Some(2_970)), country("it", "IT", Some(4_170))]);
+
+    let taken = Country::insert_from(&db, fields, sizes).await.unwrap_err();
+    assert_eq!(taken.kind, ErrorKind::UniqueViolation);
+    let capitals = City::query().filter(City::capital());
+    let none = capitals.select((City::country(), City::name(), City::population()));
+    assert_eq!(Country::insert_from(&db, fields, none).await?, 0);
+
+    let copy = City::query().filter(City::name().eq("Rome")).select((
+        value("Roma"),
+        City::country(),
+        City::capital(),
+    ));
+    let fields = (City::name(), City::country(), City::capital());
+    assert_eq!(City::insert_from(&db, fields, copy).await?, 1);
+    let roma = City::query().filter(City::name().eq("Roma")).one(&db).await?;
+    assert_eq!((roma.population, roma.slug), (0, None), "what is left out has its default");
     Ok(())
 }
 
