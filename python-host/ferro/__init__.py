@@ -44,6 +44,15 @@ from ._connections.transaction import (
 from ._expressions.case import case
 from ._expressions.expression import Expression
 from ._expressions.value import col, count
+from ._expressions.window import (
+    dense_rank,
+    first_value,
+    lag,
+    last_value,
+    lead,
+    rank,
+    row_number,
+)
 from ._models.connected import Connected
 from ._models.field import Field
 from ._models.model import Model
@@ -173,16 +182,23 @@ __all__ = [
     "connection_context",
     "count",
     "create_tables",
+    "dense_rank",
     "disconnect",
     "execute",
     "fetch_all",
     "fetch_one",
+    "first_value",
     "health",
+    "lag",
+    "last_value",
+    "lead",
     "lifespan",
     "migrate",
     "pool_stats",
+    "rank",
     "reset_engine",
     "retry",
+    "row_number",
     "scope",
     "session",
     "set_default_connection",

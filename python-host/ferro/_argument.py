@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._message import quoted
-from .exceptions import FerroError
+from .exceptions import FerroError, InvalidQuery, ValueOutOfRange
 
 _EXPECTED: dict[Any, tuple[str, ...]] = {
     bool: ("True", "False"),
@@ -44,6 +44,16 @@ def check_choice(error: type[FerroError], name: str, value: Any, choices: Iterab
     """Refuse what is none of a few texts."""
     if value not in choices:
         raise error(f"`{name}` takes one of {quoted(choices)}, not `{value}`")
+
+
+def counted(name: str, count: int) -> int:
+    """A number of rows; refuses what is none."""
+    # Limits are given to nearly every query.
+    if type(count) is not int:
+        check(InvalidQuery, **{name: (count, int)})
+    if count < 0:
+        raise ValueOutOfRange(f"`{name}` takes an int that is not negative, not `{count}`")
+    return count
 
 
 def _expected(kinds: Iterable[Any]) -> str:

@@ -81,6 +81,16 @@ async def test_t2_reads_yield_only_rows_in_scope() -> None:
     assert await File.select().count() == 2
 
 
+async def test_t2_windows_have_only_rows_in_scope() -> None:
+    await files(1, 2)
+    await files(1)
+    numbers = File.select(
+        n=ferro.count().over(), before=ferro.lag(File.tenant).over(order_by=File.id)
+    )
+    with ferro.scope(tenant(1)):
+        assert await numbers.order_by("id") == [{"n": 2, "before": None}, {"n": 2, "before": 1}]
+
+
 async def test_t4_writes_reach_only_rows_in_scope() -> None:
     await files(1, 2)
     outside = await File.get(2)

@@ -11,6 +11,7 @@ from ..exceptions import InvalidQuery, UnknownField
 from .document import JsonValue, listed
 from .expression import Expression, all_of
 from .value import FieldExpression, Value
+from .window import WindowFunction
 
 if TYPE_CHECKING:
     from .._relations.edge import Edge
@@ -257,5 +258,7 @@ def value_from(table: Table, given: Any) -> Value:
     if isinstance(given, JsonValue):
         raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
     if not isinstance(given, Value):
-        raise InvalidQuery(f"`{given!r}` is not a value: name a field, or compute one from fields")
+        hint = "say over which rows, `.over(…)`" if isinstance(given, WindowFunction) else ""
+        hint = hint or "name a field, or compute one from fields"
+        raise InvalidQuery(f"`{given!r}` is not a value: {hint}")
     return given

@@ -243,6 +243,15 @@ class Value(Functions):
         """Of a group: the greatest value, null for no rows; of the rows that satisfy `where`."""
         return self._aggregate("maximum", self._kind, False, where, self._column)
 
+    def over(self, *, partition_by: Any = (), order_by: Any = ()) -> Value:
+        """Of an aggregate: over the rows around each row, in place of a group. Those are all, or
+        the ones that agree with it in `partition_by`; with `order_by` they end at the row and those
+        that tie with it, so that a sum is a running one. Both take a field, or several in a list.
+        """
+        from .window import over
+
+        return over(self, partition_by, order_by)
+
     def asc(self, *, nulls: str = "last") -> Order:
         """From the least to the greatest; nulls `last` or `first`."""
         return Order(self, False, nulls)

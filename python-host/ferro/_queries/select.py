@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .._argument import check
+from .._argument import check, counted
 from .._connections.engine import engine
 from .._connections.transaction import Transaction, Using, block, check_using, session
 from .._expressions.expression import Expression, Shape
@@ -115,13 +115,13 @@ class Select(Unasked, Generic[T]):
     def limit(self, count: int) -> Select[T]:
         """At most so many rows; with 0 none. Rows that tie in the order go by their key."""
         query = self._copy()
-        query._limit = _count("limit", count)
+        query._limit = counted("limit", count)
         return query
 
     def offset(self, count: int) -> Select[T]:
         """Without the first so many rows."""
         query = self._copy()
-        query._offset = _count("offset", count)
+        query._offset = counted("offset", count)
         return query
 
     def distinct(self) -> Select[T]:
@@ -338,7 +338,7 @@ class Select(Unasked, Generic[T]):
         Until the loop ends, it holds a connection, or the transaction that it runs in. Leaving the
         loop early gives it back once the iterator is closed: `contextlib.aclosing` does so at once.
         """
-        if _count("batch", batch) == 0:
+        if counted("batch", batch) == 0:
             raise ValueOutOfRange("`batch` takes an int from 1")
         query = self._plain()
         if query._includes:
@@ -459,11 +459,3 @@ class Select(Unasked, Generic[T]):
         other._includes = query._includes
         other._lock = query._lock
         return other
-
-
-def _count(name: str, count: int) -> int:
-    if type(count) is not int:
-        check(InvalidQuery, **{name: (count, int)})
-    if count < 0:
-        raise ValueOutOfRange(f"`{name}` takes an int that is not negative, not `{count}`")
-    return count

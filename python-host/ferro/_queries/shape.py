@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import InvalidQuery
@@ -69,6 +70,8 @@ class _Arena:
         self.listed: list[int] = []
         self.grouped: dict[Shape, int] = {}
         """What rows are grouped by: where it is listed, it is the same node."""
+        self.windows = False
+        """Whether window functions may stand here."""
 
     def node(self, node: Any) -> int:
         self.nodes.append(node)
@@ -153,9 +156,27 @@ class _Arena:
                 rest = None if otherwise is None else self.expression(otherwise, deeper)
                 return self.node({"case": {"branches": listed, "otherwise": rest}})
             case ("aggregate", function, argument, distinct, filter):
-                node = {"function": function, "argument": self.expression(argument, deeper)}
-                inner = None if filter is None else self.expression(filter, deeper)
+                with self.windows_are(False):
+                    node = {"function": function, "argument": self.expression(argument, deeper)}
+                    inner = None if filter is None else self.expression(filter, deeper)
                 return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
+            case ("window", function, arguments, partition, order):
+                if not self.windows:
+                    raise InvalidQuery(
+                        "a window function is computed when the rows are chosen: it stands in "
+                        "`values` and `order_by` only, and not in another one or an aggregate"
+                    )
+                with self.windows_are(False):
+                    return self.node(
+                        {
+                            "window": {
+                                "function": function,
+                                "arguments": [self.expression(it, deeper) for it in arguments],
+                                "partition-by": [self.expression(it, deeper) for it in partition],
+                                "order-by": self.order(order, deeper),
+                            }
+                        }
+                    )
             case ("json", document, steps, kind):
                 node = {"document": self.expression(document, deeper), "steps": list(steps)}
                 return self.node({"json": {**node, "kind": kind}})
@@ -166,11 +187,24 @@ class _Arena:
                     # Inside, fields are those of another model.
                     outer = self.scope, self.grouped
                     self.scope, self.grouped = self.at(relations), {}
-                    inner = self.expression(condition, deeper)
+                    with self.windows_are(False):
+                        inner = self.expression(condition, deeper)
                     self.scope, self.grouped = outer
                 node = {"quantifier": quantifier, "relations": list(relations)}
                 return self.node({"related": {**node, "condition": inner}})
         raise InvalidQuery(f"there is no expression `{shape[0]}`")
+
+    def order(self, terms: Shape, depth: int = 0) -> list[Any]:
+        return [
+            {"expression": self.expression(it, depth), "descending": descending, "nulls": nulls}
+            for it, descending, nulls in terms
+        ]
+
+    @contextmanager
+    def windows_are(self, allowed: bool) -> Iterator[None]:
+        before, self.windows = self.windows, allowed
+        yield
+        self.windows = before
 
     def optional(self, shape: Shape | None) -> int | None:
         return None if shape is None else self.expression(shape)
@@ -187,20 +221,21 @@ class _Arena:
         self.grouped = {it: node for it, node in plain if not count_of_values(it)}
         projection: Any = "model"
         if outputs is not None:
-            self.listed = [self.expression(it) for _, it in outputs]
+            with self.windows_are(True):
+                self.listed = [self.expression(it) for _, it in outputs]
             named = zip(outputs, self.listed, strict=True)
             projection = {"outputs": [{"name": name, "expression": it} for (name, _), it in named]}
+        conditions = [self.optional(it) for it in (filter, having)]
+        with self.windows_are(True):
+            ordered = self.order(order)
         return self.select(
             **{
                 "projection": projection,
                 "distinct": "rows" if distinct else "no",
-                "filter": self.optional(filter),
+                "filter": conditions[0],
                 "group-by": self.groups,
-                "having": self.optional(having),
-                "order-by": [
-                    {"expression": self.expression(it), "descending": descending, "nulls": nulls}
-                    for it, descending, nulls in order
-                ],
+                "having": conditions[1],
+                "order-by": ordered,
                 "limit": self.parameter("limit", "integer", False) if limit else None,
                 "offset": self.parameter("offset", "integer", False) if offset else None,
                 "lock": None if lock is None else {"strength": "update", "wait": lock},

@@ -1,0 +1,216 @@
+"""Window functions: values that depend on the rows around a row, which stay rows of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._argument import counted
+from ..exceptions import InvalidQuery
+from .document import JsonValue, untyped
+from .expression import Order, Shape
+from .value import Value
+
+_UNORDERED = ("row-number", "count", "sum", "average", "minimum", "maximum")
+"""Functions that mean something without an order."""
+
+
+class WindowFunction:
+    """A function that becomes a value when it is told which rows are around: see `over`."""
+
+    __slots__ = ("_arguments", "_function", "_of", "_values")
+
+    def __init__(
+        self,
+        function: str,
+        arguments: tuple[Shape, ...],
+        values: tuple[Any, ...],
+        of: Value | None = None,
+    ) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._values = values
+        self._of = of
+        """What its values are like; None for a number."""
+
+    @property
+    def name(self) -> str:
+        """What callers call it."""
+        return self._function.replace("-", "_")
+
+    def __repr__(self) -> str:
+        return f"<window function {self.name}>"
+
+    def over(self, *, partition_by: Any = (), order_by: Any = ()) -> Value:
+        """Over all rows, or those that agree with the row in `partition_by`, in an order.
+
+        Both take a field, or several in a list: `order_by=User.age.desc()`.
+        """
+        partition = [_field("partition_by", it) for it in _several(partition_by)]
+        order = [_term(it) for it in _several(order_by)]
+        if not order and self._function not in _UNORDERED:
+            raise InvalidQuery(
+                f"`{self.name}` depends on an order: `over(order_by=User.age.desc())`"
+            )
+        parts: list[Value | Order] = [*partition, *order]
+        values = self._values + tuple(value for part in parts for value in part.values)
+        shape = (
+            "window",
+            self._function,
+            self._arguments,
+            tuple(it.shape for it in partition),
+            tuple(it.shape for it in order),
+        )
+        of = self._of
+        if of is None:
+            return Value(shape, values, self.name, "integer")
+        return Value(shape, values, of._name, of._kind, of._many, of._column)
+
+
+def over(aggregate: Value, partition_by: Any, order_by: Any) -> Value:
+    """An aggregate over the rows around a row."""
+    match aggregate.shape:
+        case ("aggregate", function, argument, False, None):
+            windowed = WindowFunction(function, (argument,), aggregate.values, aggregate)
+            return windowed.over(partition_by=partition_by, order_by=order_by)
+        case ("aggregate", *_):
+            raise InvalidQuery("an aggregate takes neither `distinct` nor `where` with `over`")
+    raise InvalidQuery(f"`over` is of an aggregate, as in `User.age.sum().over()`: {aggregate!r}")
+
+
+def row_number() -> WindowFunction:
+    """The number of the row in the order of a window, from 1; rows that tie go by their key.
+
+    Example:
+        >>> import ferro
+        >>> class Runner(ferro.Model, table="doc_runner"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     club: str
+        ...     seconds: int
+        >>> place = ferro.row_number().over(partition_by=Runner.club, order_by=Runner.seconds)
+        >>> places = Runner.select("club", place=place)
+    """
+    return WindowFunction("row-number", (), ())
+
+
+def rank() -> WindowFunction:
+    """As `row_number`, but rows that tie have the number of the first of them.
+
+    Example:
+        >>> import ferro
+        >>> class Jumper(ferro.Model, table="doc_jumper"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     metres: float
+        >>> best = ferro.col(Jumper.metres).desc()
+        >>> ranks = Jumper.select("id", rank=ferro.rank().over(order_by=best))
+    """
+    return WindowFunction("rank", (), ())
+
+
+def dense_rank() -> WindowFunction:
+    """As `rank`, but without gaps after rows that tie.
+
+    Example:
+        >>> import ferro
+        >>> class Diver(ferro.Model, table="doc_diver"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     points: int
+        >>> best = ferro.col(Diver.points).desc()
+        >>> ranks = Diver.select("id", rank=ferro.dense_rank().over(order_by=best))
+    """
+    return WindowFunction("dense-rank", (), ())
+
+
+def lag(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
+    """The value in the row before, in the order of a window, or so many rows before; `default`
+    where there is no such row.
+
+    Example:
+        >>> import ferro
+        >>> class Reading(ferro.Model, table="doc_reading"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     degrees: int
+        >>> before = ferro.lag(Reading.degrees).over(order_by=Reading.id)
+        >>> changes = Reading.select("id", change=ferro.col(Reading.degrees) - before)
+    """
+    return _shifted("lag", value, offset, default)
+
+
+def lead(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
+    """The value in the row after, in the order of a window, or so many rows after; `default` where
+    there is no such row.
+
+    Example:
+        >>> import ferro
+        >>> class Stop(ferro.Model, table="doc_stop"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     name: str
+        >>> following = ferro.lead(Stop.name, default="the end").over(order_by=Stop.id)
+        >>> stops = Stop.select("name", following=following)
+    """
+    return _shifted("lead", value, offset, default)
+
+
+def first_value(value: Any) -> WindowFunction:
+    """The value in the first row of a window, in its order.
+
+    Example:
+        >>> import ferro
+        >>> class Price(ferro.Model, table="doc_price"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     item: str
+        ...     cents: int
+        >>> first = ferro.first_value(Price.cents).over(partition_by=Price.item, order_by=Price.id)
+        >>> prices = Price.select("item", change=ferro.col(Price.cents) - first)
+    """
+    return _at_end("first-value", value)
+
+
+def last_value(value: Any) -> WindowFunction:
+    """The value in the last row of a window, in its order, also of the rows behind this one.
+
+    Example:
+        >>> import ferro
+        >>> class Bid(ferro.Model, table="doc_bid"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     item: str
+        ...     cents: int
+        >>> last = ferro.last_value(Bid.cents).over(partition_by=Bid.item, order_by=Bid.id)
+        >>> bids = Bid.select("item", "cents", last=last)
+    """
+    return _at_end("last-value", value)
+
+
+def _shifted(function: str, given: Any, offset: int, default: Any) -> WindowFunction:
+    value = _field(function, given)
+    distance: Shape = ("literal", "integer", counted("offset", offset))
+    if default is None:
+        return WindowFunction(function, (value.shape, distance), value.values, value)
+    other, values = value._operand(default)
+    column = value._column_with(default)
+    like = Value((), (), value._name, value._kind, value._many, column)
+    return WindowFunction(function, (value.shape, distance, other), value.values + values, like)
+
+
+def _at_end(function: str, given: Any) -> WindowFunction:
+    value = _field(function, given)
+    return WindowFunction(function, (value.shape,), value.values, value)
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, (list, tuple)) else (given,)
+
+
+def _term(given: Any) -> Order:
+    return given if isinstance(given, Order) else _field("order_by", given).asc()
+
+
+def _field(name: str, given: Any) -> Value:
+    """A value of a row. A name would not say of which model it is."""
+    if isinstance(given, JsonValue):
+        raise untyped(given)
+    if not isinstance(given, Value):
+        raise InvalidQuery(
+            f"`{name.replace('-', '_')}` takes a field, as `User.age`, or `u.age` in a lambda, "
+            f"not `{given!r}`"
+        )
+    return given
