@@ -43,6 +43,15 @@ CONDITIONS: list[tuple[Any, list[str]]] = [
     (~(User.email == "ada@example.org"), ["Cyd", "Dee"]),
     (User.email.is_distinct_from("ada@example.org"), ["Ben", "Cyd", "Dee"]),
     (User.email.is_distinct_from(None), ["Ada", "Cyd", "Dee"]),
+    (User.email.is_not_distinct_from("ada@example.org"), ["Ada"]),
+    (User.email.is_not_distinct_from(None), ["Ben"]),
+    (~User.email.is_not_distinct_from("ada@example.org"), ["Ben", "Cyd", "Dee"]),
+    (User.active.is_true(), ["Ada", "Ben", "Dee"]),
+    (User.active.is_false(), ["Cyd"]),
+    (User.email.like("ada%").is_true(), ["Ada"]),
+    (User.email.like("ada%").is_false(), ["Cyd", "Dee"]),
+    (~User.email.like("ada%").is_true(), ["Ben", "Cyd", "Dee"]),
+    ((User.age < 18).is_false() & ~User.email.contains("org").is_false(), ["Ada", "Cyd"]),
     (User.name.in_(["Ada", "Dee", "Nobody"]), ["Ada", "Dee"]),
     (User.name.in_([]), []),
     (User.name.not_in([]), ["Ada", "Ben", "Cyd", "Dee"]),
@@ -64,6 +73,30 @@ CONDITIONS: list[tuple[Any, list[str]]] = [
     (lambda u: (u.age >= 18) & u.name.like("A%"), ["Ada"]),
     (User.age > User.age, []),
 ]
+
+
+@pytest.mark.usefixtures("db")
+async def test_parts_of_documents_are_true_or_false_or_neither() -> None:
+    for title, data in (("a", {"done": True}), ("b", {"done": False}), ("c", {})):
+        await Document.create(title=title, data=data)
+    done: Any = Document.data["done"]
+    for condition, expected in (
+        (done.is_true(), ["a"]),
+        (~done.is_true(), ["b", "c"]),
+        (done.is_false(), ["b"]),
+        (done.is_not_distinct_from(False), ["b"]),
+        (~done.is_not_distinct_from(False), ["a", "c"]),
+        (done.is_not_distinct_from(None), ["c"]),
+    ):
+        rows = await Document.where(condition).order_by("title")
+        assert [row.title for row in rows] == expected
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_is_no_boolean_is_neither_true_nor_false() -> None:
+    for condition in (User.age.is_true(), User.name.is_false()):
+        with pytest.raises(ferro.TypeMismatch, match=r"`User\.(age|name)`"):
+            await User.where(condition)
 
 
 @pytest.mark.usefixtures("users")

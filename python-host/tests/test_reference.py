@@ -49,7 +49,10 @@ def functions(module: Any) -> dict[str, Any]:
         ("Functions of the module", functions(ferro)),
         ("`Model`", methods(ferro.Model)),
         ("Queries: `Select`", methods(ferro.Select)),
-        ("Fields in conditions", {**methods(Functions), **methods(Value)}),
+        (
+            "Fields in conditions",
+            {**methods(ferro.Expression), **methods(Functions), **methods(Value)},
+        ),
         ("Relations", {**methods(RelationExpression), **methods(ferro.RelatedRows)}),
         ("`Plugin`", methods(ferro.Plugin)),
     ],

@@ -81,6 +81,20 @@ class JsonValue:
             return self.is_not_null()
         return self._of_type([other]).is_distinct_from(other)
 
+    def is_not_distinct_from(self, other: object) -> Expression:
+        """The same; a part that is not there is the same as None."""
+        return (
+            self.is_null() if other is None else self._of_type([other]).is_not_distinct_from(other)
+        )
+
+    def is_true(self) -> Expression:
+        """The part is true; false where it is not there, or no boolean."""
+        return self.as_type(bool).is_true()
+
+    def is_false(self) -> Expression:
+        """The part is false; false where it is not there, or no boolean."""
+        return self.as_type(bool).is_false()
+
     def between(self, lower: object, upper: object) -> Expression:
         """From `lower` to `upper`, both included."""
         return self._of_type([lower, upper]).between(lower, upper)

@@ -46,6 +46,14 @@ class Expression:
     def __invert__(self) -> Expression:
         return Expression(("unary", "not", self.shape), self.values)
 
+    def is_true(self) -> Expression:
+        """It holds; false where it is null."""
+        return Expression(("unary", "is-true", self.shape), self.values)
+
+    def is_false(self) -> Expression:
+        """It does not hold; false where it is null, so not the same as `~`."""
+        return Expression(("unary", "is-false", self.shape), self.values)
+
     def __bool__(self) -> NoReturn:
         raise TypeError(
             "a condition is neither true nor false before it is asked of a row: "

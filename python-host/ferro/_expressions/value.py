@@ -144,6 +144,10 @@ class Value(Functions):
             return self.is_not_null()
         return self._compare("is-distinct", other)
 
+    def is_not_distinct_from(self, other: object) -> Expression:
+        """The same; a null is the same as a null."""
+        return self.is_null() if other is None else self._compare("is-not-distinct", other)
+
     def between(self, lower: object, upper: object) -> Expression:
         """From `lower` to `upper`, both included."""
         bounds = (self._value(lower), self._value(upper))
