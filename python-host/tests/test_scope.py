@@ -105,6 +105,29 @@ async def test_t4_writes_reach_only_rows_in_scope() -> None:
     assert [file.name for file in await File.all()] == ["file of 2"]
 
 
+async def test_t4_writes_that_give_rows_back_reach_only_rows_in_scope() -> None:
+    await files(1, 2)
+    with ferro.scope(tenant(1)):
+        (file,) = await File.select().update_returning(name="changed")
+        assert (file.tenant, file.name) == (1, "changed")
+        assert await File.where(tenant=2).update_returning(name="stolen") == []
+        assert await File.where(id=2).delete_returning() == []
+        assert [it.id for it in await File.select().delete_returning()] == [file.id]
+    assert [file.name for file in await File.all()] == ["file of 2"]
+
+
+async def test_t4_writes_that_would_give_back_unreadable_columns_change_nothing() -> None:
+    await files(1)
+    rights = {"update": True, "delete": True, "read": {"except": ["name"]}}
+    grant = ferro.Grant(access="read-write", tables={"scope_file": rights})
+    with ferro.scope(ferro.Tenant("no names", grants={"default": grant})):
+        with pytest.raises(ferro.DeniedError, match="`name`"):
+            await File.select().update_returning(folder_id=1, tenant=3)
+        with pytest.raises(ferro.DeniedError, match="`name`"):
+            await File.select().delete_returning()
+    assert await File.where(tenant=1).count() == 1
+
+
 async def test_transactions_and_tasks_inside_are_in_scope() -> None:
     await files(1, 2)
     with ferro.scope(tenant(2)):

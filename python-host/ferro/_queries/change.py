@@ -8,15 +8,50 @@ from .._connections.transaction import session
 from .._expressions.expression import Expression, Shape
 from .._expressions.path import Fields
 from .._expressions.value import Value
+from .._rows.identity import merge
+from .._rows.write import deleted
 from ..exceptions import InvalidQuery
 
 if TYPE_CHECKING:
+    from .._native import Query
     from .._tables.table import Table
     from .select import Select
 
 
 async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
     """Change the rows of a query; how many."""
+    statement, bound = _update(query, values, None)
+    return await session(query._using)[1].execute(statement, bound)
+
+
+async def update_rows_returning(query: Select[Any], values: dict[str, Any]) -> list[Any]:
+    """Change the rows of a query; the rows as they are then."""
+    label, runner = session(query._using)
+    table = query._table
+    statement, bound = _update(query, values, table.names)
+    return merge(label, table, await runner.fetch_instances(statement, bound, table.loader))
+
+
+async def delete_rows(query: Select[Any]) -> int:
+    """Delete the rows of a query; how many."""
+    statement, bound = _delete(query, None)
+    return await session(query._using)[1].execute(statement, bound)
+
+
+async def delete_rows_returning(query: Select[Any]) -> list[Any]:
+    """Delete the rows of a query; the rows as they were."""
+    label, runner = session(query._using)
+    table = query._table
+    statement, bound = _delete(query, table.names)
+    rows = await runner.fetch_instances(statement, bound, table.loader)
+    rows = merge(label, table, rows)
+    deleted(table, rows, query._using)
+    return rows
+
+
+def _update(
+    query: Select[Any], values: dict[str, Any], returning: tuple[str, ...] | None
+) -> tuple[Query, tuple[Any, ...]]:
     from .._relations.related import split_relations
 
     _check_writable(query, "update", "changes")
@@ -30,16 +65,14 @@ async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
         shapes.append((name, shape))
         given += bound
     rows, of_rows = _rows_of(query)
-    statement = query._table.query(("update-rows", tuple(shapes), rows))
-    return await session(query._using)[1].execute(statement, given + of_rows)
+    shape = ("update-rows", tuple(shapes), rows, returning)
+    return query._table.query(shape), given + of_rows
 
 
-async def delete_rows(query: Select[Any]) -> int:
-    """Delete the rows of a query; how many."""
+def _delete(query: Select[Any], returning: tuple[str, ...] | None) -> tuple[Query, tuple[Any, ...]]:
     _check_writable(query, "delete", "deletes")
     rows, values = _rows_of(query)
-    statement = query._table.query(("delete-rows", rows))
-    return await session(query._using)[1].execute(statement, values)
+    return query._table.query(("delete-rows", rows, returning)), values
 
 
 def _assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...]]:

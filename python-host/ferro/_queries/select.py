@@ -23,7 +23,12 @@ from ..exceptions import (
     ValueOutOfRange,
 )
 from .aggregate import aggregate, average_of, scalar, sum_of
-from .change import delete_rows, update_rows
+from .change import (
+    delete_rows,
+    delete_rows_returning,
+    update_rows,
+    update_rows_returning,
+)
 from .computed import computed_rows, decoded, output_of
 from .shape import rows_shape
 from .unasked import Unasked
@@ -331,6 +336,16 @@ class Select(Unasked, Generic[T]):
     async def delete(self) -> int:
         """Delete exactly the rows of this query; how many."""
         return await delete_rows(self._plain())
+
+    async def update_returning(self, /, **values: Any) -> list[T]:
+        """As `update`; the rows as they are afterwards, in no order."""
+        return await update_rows_returning(self._plain(), values)
+
+    async def delete_returning(self) -> list[T]:
+        """As `delete`; the rows as they were, in no order. The instances are new ones then, as
+        after `delete` of an instance.
+        """
+        return await delete_rows_returning(self._plain())
 
     async def stream(self, batch: int = 1_000) -> AsyncGenerator[T, None]:
         """The rows one after the other, read from the database by batches of so many.

@@ -26,7 +26,7 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     A shape is one of:
 
     - `("select" | "count" | "exists", rows)`, where `rows` is what `rows_shape` makes
-    - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows)`
+    - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows, returning)`
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
       where a conflict is None or `(target, updated)`, two tuples of fields
     - `("update", fields)` and `("delete",)`, of the row with a key
@@ -316,13 +316,17 @@ def _delete(arena: _Arena, _: str) -> Any:
     return {"delete": {"model": arena.model, "rows": arena.row_with_key()}}
 
 
-def _update_rows(arena: _Arena, _: str, assignments: Shape, rows: Shape) -> Any:
+def _update_rows(
+    arena: _Arena, _: str, assignments: Shape, rows: Shape, returning: tuple[str, ...] | None
+) -> Any:
     set = [{"field": field, "value": arena.expression(value)} for field, value in assignments]
-    return {"update": {"model": arena.model, "set": set, "rows": arena.rows(rows)}}
+    update = {"model": arena.model, "set": set, "rows": arena.rows(rows)}
+    return {"update": {**update, "returning": _projection(returning)}}
 
 
-def _delete_rows(arena: _Arena, _: str, rows: Shape) -> Any:
-    return {"delete": {"model": arena.model, "rows": arena.rows(rows)}}
+def _delete_rows(arena: _Arena, _: str, rows: Shape, returning: tuple[str, ...] | None) -> Any:
+    delete = {"model": arena.model, "rows": arena.rows(rows)}
+    return {"delete": {**delete, "returning": _projection(returning)}}
 
 
 _STATEMENTS: dict[str, Callable[..., Any]] = {

@@ -95,11 +95,17 @@ async def delete(table: Table, row: Model, using: Using) -> None:
     _, runner = session(using or origin)
     if await runner.execute(table.query(("delete",)), key) == 0:
         raise gone(table)
+    deleted(table, [row], using)
+
+
+def deleted(table: Table, rows: Sequence[Model], using: Using) -> None:
+    """Rows are gone: their objects are new ones."""
     inside = block(using)
     if inside is not None:
-        inside.memory.note(table, [row])
-    object.__delattr__(row, "_ferro_loaded")
-    drop(row)
+        inside.memory.note(table, rows)
+    for row in rows:
+        object.__delattr__(row, "_ferro_loaded")
+        drop(row)
 
 
 def store(
