@@ -41,6 +41,7 @@ from ._connections.transaction import (
     disconnect,
     transaction,
 )
+from ._expressions.assignment import excluded
 from ._expressions.case import case
 from ._expressions.expression import Expression
 from ._expressions.value import col, count
@@ -184,6 +185,7 @@ __all__ = [
     "create_tables",
     "dense_rank",
     "disconnect",
+    "excluded",
     "execute",
     "fetch_all",
     "fetch_one",

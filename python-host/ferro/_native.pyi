@@ -105,6 +105,7 @@ class Session:
         query: Query,
         rows: list[Any],
         fields: list[tuple[str, _Encode | None]],
+        values: tuple[Any, ...],
         loader: Loader | None,
     ) -> Awaitable[int]: ...
     def write_returning(

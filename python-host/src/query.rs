@@ -46,15 +46,31 @@ impl Query {
 
     /// The values of all parameters.
     pub(crate) fn bind(&self, values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
-        if values.len() != self.parameters.len() {
-            return Err(Error::new(
-                ErrorKind::InvalidQuery,
-                format!("{} values for {} parameters", values.len(), self.parameters.len()),
-            ));
-        }
-        let bind = |(parameter, value): (&Parameter, _)| parameter.value(&value);
-        self.parameters.iter().zip(values).map(bind).collect()
+        bind(&self.parameters, values)
     }
+
+    /// The values that are passed beside the rows of a batch, and the parameters that these carry:
+    /// the last ones, as many as there are fields.
+    pub(crate) fn bind_beside(
+        &self,
+        fields: usize,
+        values: &Bound<'_, PyTuple>,
+    ) -> Result<(Vec<Value>, &[Parameter]), Error> {
+        let beside = self.parameters.len().saturating_sub(fields);
+        let (beside, carried) = self.parameters.split_at(beside);
+        Ok((bind(beside, values)?, carried))
+    }
+}
+
+fn bind(parameters: &[Parameter], values: &Bound<'_, PyTuple>) -> Result<Vec<Value>, Error> {
+    if values.len() != parameters.len() {
+        return Err(Error::new(
+            ErrorKind::InvalidQuery,
+            format!("{} values for {} parameters", values.len(), parameters.len()),
+        ));
+    }
+    let bind = |(parameter, value): (&Parameter, _)| parameter.value(&value);
+    parameters.iter().zip(values).map(bind).collect()
 }
 
 impl Parameter {

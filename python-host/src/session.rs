@@ -259,28 +259,29 @@ impl Session {
         })
     }
 
-    /// Write instances as one batch. `fields` are what they carry, in the order of the query's
-    /// parameters, each with what turns a value into one that is stored. With a loader, the fields
-    /// are all of the model's, and the instances are stored once they are written. Resolves to the
-    /// number of rows that were written.
+    /// Write instances as one batch. `fields` are what they carry, in the order of the query's last
+    /// parameters, each with what turns a value into one that is stored; `values` are those of the
+    /// parameters before. With a loader, the fields are all of the model's, and the instances are
+    /// stored once they are written. Resolves to the number of rows that were written.
     fn write<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, Query>,
         rows: &Bound<'py, PyList>,
         fields: Vec<Carried<'py>>,
+        values: &Bound<'py, PyTuple>,
         loader: Option<&Bound<'py, Loader>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
-        let parameters = &query.get().parameters;
+        let (beside, carried) = raise(py, query.get().bind_beside(fields.len(), values))?;
         let known = loader.map(|it| (it.get(), &*self.label));
-        let (batch, values) = read_rows(parameters, rows, &fields, known)?;
+        let (batch, values) = read_rows(carried, rows, &fields, known)?;
         let loader = loader.map(|it| it.clone().unbind());
         let writing = Arc::new(Writing::new(rows.clone().unbind(), loader));
         let (query, written) = (query.clone().unbind(), writing.clone());
         let pending = start(py, &self.turns, writing.clone(), Arc::default(), async move {
             let result =
-                async { session.await?.write(&query.get().query, Vec::new(), batch).await };
+                async { session.await?.write(&query.get().query, beside, batch).await };
             written.end(result.await);
         })?;
         writing.know(py, values)?;

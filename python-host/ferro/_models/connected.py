@@ -12,6 +12,7 @@ from .._connections.transaction import Using, together
 from .._queries.select import Condition, Select
 from .._rows.bulk import insert_many, update_many
 from .._rows.conflict import (
+    Conflict,
     check_distinct,
     conflict_of,
     is_like,
@@ -125,13 +126,17 @@ class Connected(Generic[M]):
         /,
         *,
         conflict: Iterable[str] | str,
-        update: Iterable[str] | None = None,
+        update: Iterable[str] | Mapping[str, Any] | None = None,
+        only_if: Condition | None = None,
         **values: Any,
     ) -> M:
         """Insert a row, or update the one that has its key already; the row as it is stored.
 
         `conflict` names the key: the primary one, or fields that are unique. `update` names the
-        fields that are updated; by default those that were given. Others keep their value.
+        fields that are updated; by default those that were given. Others keep their value. A dict
+        gives them other values than those of the new row: plain ones, or computed from the stored
+        row, and from the new one by `ferro.excluded`. With `only_if`, a condition on the stored
+        row, that is left as it is where the condition does not hold.
         """
         if row is not None and values:
             raise InvalidQuery("`upsert` takes an instance, or values of fields")
@@ -142,39 +147,40 @@ class Connected(Generic[M]):
             (row,) = self._checked("upsert", [row])
         fields = row.model_fields_set - forced.keys()
         given = [name for name in self._table.names if name in fields]
-        target, updated = conflict_of(self._table, conflict, update, given)
+        taking = conflict_of(self._table, conflict, update, only_if, given)
         for _ in range(ROUNDS):
-            found = await insert_or(self._table, row, self._using, (target, updated))
-            if found is None and not updated:
-                found = await self.get_or_none(**stored_values(self._table, target, row))
+            found = await insert_or(self._table, row, self._using, taking)
+            if found is None and taking.may_leave:
+                found = await self.get_or_none(**stored_values(self._table, taking.target, row))
                 if found is not None and changed_fields(self._table, found):
                     await found.refresh(using=self._using)
             # It may have been deleted between the two.
             if found is not None:
                 return found
-        raise taken(self._table, target)
+        raise taken(self._table, taking.target)
 
     async def bulk_upsert(
         self,
         rows: Iterable[M],
         *,
         conflict: Iterable[str] | str,
-        update: Iterable[str] | None = None,
+        update: Iterable[str] | Mapping[str, Any] | None = None,
+        only_if: Condition | None = None,
     ) -> int:
         """As `upsert`, for many instances at once, all or none; how many were written.
 
         By default, all fields but the key are updated.
         """
         all_rows = self._checked("bulk_upsert", rows)
-        target = conflict_of(self._table, conflict, update, self._table.names)
-        check_distinct(self._table, all_rows, target[0])
-        if current_scope() is None or not target[1]:
-            return await insert_many(self._table, all_rows, self._using, target)
+        taking = conflict_of(self._table, conflict, update, only_if, self._table.names)
+        check_distinct(self._table, all_rows, taking.target)
+        if current_scope() is None or taking.may_leave:
+            return await insert_many(self._table, all_rows, self._using, taking)
         async with together(self._using) as block:
-            count = await insert_many(self._table, all_rows, block, target)
+            count = await insert_many(self._table, all_rows, block, taking)
             if count != len(all_rows):
                 # A row of another tenant is neither updated nor told of.
-                raise taken(self._table, target[0])
+                raise taken(self._table, taking.target)
         return count
 
     async def get_or_create(
@@ -237,7 +243,7 @@ class Connected(Generic[M]):
             if found is not None:
                 return found, False
             row = made(self._model, {**equals, **defaults})
-            new = await insert_or(self._table, row, self._using, (target, ()))
+            new = await insert_or(self._table, row, self._using, Conflict(target))
             if new is not None:
                 return new, True
             # Another one has made it meanwhile, and may delete it again; or there is one that does

@@ -224,16 +224,22 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         /,
         *,
         conflict: Iterable[str] | str,
-        update: Iterable[str] | None = None,
+        update: Iterable[str] | Mapping[str, Any] | None = None,
+        only_if: Condition | None = None,
         **values: Any,
     ) -> Self:
         """Insert a row, or update the one that has its key already; the row as it is stored.
 
         `conflict` names the key: the primary one, or fields that are unique. `update` names the
-        fields that are updated; by default those that were given. Others keep their value.
+        fields that are updated; by default those that were given. Others keep their value. A dict
+        gives them other values than those of the new row: plain ones, or computed from the stored
+        row, and from the new one by `ferro.excluded`. With `only_if`, a condition on the stored
+        row, that is left as it is where the condition does not hold.
         """
         connected = Connected(cls, None)
-        return await connected.upsert(row, conflict=conflict, update=update, **values)
+        return await connected.upsert(
+            row, conflict=conflict, update=update, only_if=only_if, **values
+        )
 
     @classmethod
     async def bulk_upsert(
@@ -241,13 +247,15 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         rows: Iterable[Self],
         *,
         conflict: Iterable[str] | str,
-        update: Iterable[str] | None = None,
+        update: Iterable[str] | Mapping[str, Any] | None = None,
+        only_if: Condition | None = None,
     ) -> int:
         """As `upsert`, for many instances at once, all or none; how many were written.
 
         By default, all fields but the key are updated.
         """
-        return await Connected(cls, None).bulk_upsert(rows, conflict=conflict, update=update)
+        connected = Connected(cls, None)
+        return await connected.bulk_upsert(rows, conflict=conflict, update=update, only_if=only_if)
 
     @classmethod
     async def get_or_create(

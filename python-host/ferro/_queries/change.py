@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._connections.transaction import session
-from .._expressions.expression import Expression, Shape
-from .._expressions.path import Fields
-from .._expressions.value import Value
+from .._expressions.assignment import all_assigned
+from .._expressions.expression import Shape
 from .._rows.identity import merge
 from .._rows.write import deleted
 from ..exceptions import InvalidQuery
 
 if TYPE_CHECKING:
     from .._native import Query
-    from .._tables.table import Table
     from .select import Select
 
 
@@ -52,20 +50,12 @@ async def delete_rows_returning(query: Select[Any]) -> list[Any]:
 def _update(
     query: Select[Any], values: dict[str, Any], returning: tuple[str, ...] | None
 ) -> tuple[Query, tuple[Any, ...]]:
-    from .._relations.related import split_relations
-
     _check_writable(query, "update", "changes")
     if not values:
         raise InvalidQuery("`update` takes at least one field: `update(name=…)`")
-    values, _ = split_relations(query._model, values)
-    shapes: list[Shape] = []
-    given: tuple[Any, ...] = ()
-    for name, value in values.items():
-        shape, bound = _assigned(query._table, name, value)
-        shapes.append((name, shape))
-        given += bound
+    assignments, given = all_assigned(query._table, values)
     rows, of_rows = _rows_of(query)
-    shape = ("update-rows", tuple(shapes), rows, returning)
+    shape = ("update-rows", assignments, rows, returning)
     return query._table.query(shape), given + of_rows
 
 
@@ -73,22 +63,6 @@ def _delete(query: Select[Any], returning: tuple[str, ...] | None) -> tuple[Quer
     _check_writable(query, "delete", "deletes")
     rows, values = _rows_of(query)
     return query._table.query(("delete-rows", rows, returning)), values
-
-
-def _assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...]]:
-    """The shape of a new value, and what it takes."""
-    column = table.column(name)
-    if callable(value) and not isinstance(value, Expression):
-        value = value(Fields(table))
-    if isinstance(value, Value):
-        return value.shape, value.values
-    if isinstance(value, Expression):
-        raise InvalidQuery(f"`{table.label}.{name}` is set to a value, not a condition")
-    value = column.stored(table.validated(name, value))
-    if value is None and column.generated:
-        raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")
-    parameter = ("parameter", f"{table.label}.{name}", column.kind, column.many)
-    return parameter, (value,)
 
 
 def _rows_of(query: Select[Any]) -> tuple[Shape, tuple[Any, ...]]:

@@ -28,7 +28,8 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     - `("select" | "count" | "exists", rows)`, where `rows` is what `rows_shape` makes
     - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows, returning)`
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
-      where a conflict is None or `(target, updated)`, two tuples of fields
+      where a conflict is None or `(target, assignments, condition)`; the values that it takes come
+      behind those of a row, and beside the rows of `insert-many`
     - `("update", fields)` and `("delete",)`, of the row with a key
     - `("update-many", fields, carried)`, where the rows carry these fields and their key
     """
@@ -127,6 +128,9 @@ class _Arena:
                 return self.groups[number]
             case ("listed", int(number)):
                 return self.listed[number]
+            case ("excluded", name, root):
+                self.check(root)
+                return self.node({"excluded": name})
             case ("star",):
                 return self.node({"literal": "star"})
             case ("unary", operator, operand):
@@ -270,22 +274,38 @@ def _insert(
     returning: tuple[str, ...] | None,
     conflict: Shape | None,
 ) -> Any:
-    # The n-th parameter is the value of the n-th field: there are no nodes for them.
-    arena.parameters.extend(arena.described(field) for field in fields)
+    # The n-th parameter is the value of the n-th field: there are no nodes for them. The columns of
+    # a batch are numbered by themselves: they come behind what is passed beside it.
+    many = name == "insert-many"
+    carried = [arena.described(field) for field in fields]
+    if not many:
+        arena.parameters.extend(carried)
+    resolved = None if conflict is None else _conflict(arena, *conflict)
+    if many:
+        arena.parameters.extend(carried)
     return {
         "insert": {
             "model": arena.model,
             "fields": list(fields),
-            "source": "batch" if name == "insert-many" else "parameters",
-            "conflict": None if conflict is None else _conflict(arena, *conflict),
+            "source": "batch" if many else "parameters",
+            "conflict": resolved,
             "returning": _projection(returning),
         }
     }
 
 
-def _conflict(arena: _Arena, target: tuple[str, ...], updated: tuple[str, ...]) -> Any:
-    update = [{"field": name, "value": arena.node({"excluded": name})} for name in updated]
-    return {"target": list(target), "update": update, "condition": None}
+def _conflict(
+    arena: _Arena, target: tuple[str, ...], assignments: Shape, condition: Shape | None
+) -> Any:
+    return {
+        "target": list(target),
+        "update": _assignments(arena, assignments),
+        "condition": arena.optional(condition),
+    }
+
+
+def _assignments(arena: _Arena, assignments: Shape) -> list[Any]:
+    return [{"field": field, "value": arena.expression(value)} for field, value in assignments]
 
 
 def _projection(returning: tuple[str, ...] | None) -> Any:
@@ -319,7 +339,7 @@ def _delete(arena: _Arena, _: str) -> Any:
 def _update_rows(
     arena: _Arena, _: str, assignments: Shape, rows: Shape, returning: tuple[str, ...] | None
 ) -> Any:
-    set = [{"field": field, "value": arena.expression(value)} for field, value in assignments]
+    set = _assignments(arena, assignments)
     update = {"model": arena.model, "set": set, "rows": arena.rows(rows)}
     return {"update": {**update, "returning": _projection(returning)}}
 

@@ -15,6 +15,7 @@ from .._expressions.expression import Expression, all_of, any_of
 from .._expressions.path import Fields, RelationExpression
 from .._queries.select import Select
 from .._rows.bulk import insert_many
+from .._rows.conflict import Conflict
 from .._rows.forced import forced_values
 from .._rows.write import loaded, store
 from .._tables.table import Table
@@ -268,7 +269,7 @@ class RelatedRows(Select[M]):
             made(through.model, {**forced, **dict(zip(fields, it, strict=True))}) for it in pairs
         ]
         target = through.unique_key(set(fields))
-        conflict = None if target is None else (target, ())
+        conflict = None if target is None else Conflict(target)
         await insert_many(through, rows_of_pairs, self._using, conflict)
 
     def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:

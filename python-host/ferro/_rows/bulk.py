@@ -105,7 +105,7 @@ async def _update_alike(
     if not set(keys).intersection(names):
         fields = (*names, *keys)
         query = table.query(("update-many", names, fields))
-        writing = runner.write(query, rows, table.stored(fields), None)
+        writing = runner.write(query, rows, table.stored(fields), (), None)
         known = _known_after(table, names, rows, label)
         if await writing != len(rows):
             raise gone(table)
@@ -160,18 +160,19 @@ async def _insert_alike(
     key = table.generated_key
     whole = names is table.names
     if return_keys and key is not None and not whole:
-        query = table.query(("insert-many", names, (key.name,), conflict))
+        query = table.query(("insert-many", names, (key.name,), None))
         returning = runner.write_returning(query, rows, table.stored(names))
         known = table.loader.know(rows, label)
         known = with_keys(table, key.name, rows, known, await returning)
         store(table, rows, known, using, given=key.name)
         keep(label, table, rows)
         return len(rows)
-    query = table.query(("insert-many", names, None, conflict))
-    loader = table.loader if whole and conflict is None else None
-    count = await runner.write(query, rows, table.stored(names), loader)
     if conflict is not None:
-        return count
+        query = table.query(("insert-many", names, None, conflict.shape))
+        return await runner.write(query, rows, table.stored(names), conflict.values, None)
+    query = table.query(("insert-many", names, None, None))
+    loader = table.loader if whole else None
+    count = await runner.write(query, rows, table.stored(names), (), loader)
     inside = block(using)
     if inside is not None:
         # They may be marked as stored by now, which they were not before.

@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic
 
 from .._argument import check
+from .._expressions.assignment import all_assigned
+from .._expressions.path import conditions_of
 from .._message import quoted
 from .._tables.table import Table
 from ..exceptions import InvalidQuery, UniqueViolation
 from .write import is_known, loaded
 
 if TYPE_CHECKING:
+    from .._expressions.expression import Shape
     from .._models.model import Model
 
-Conflict = tuple[tuple[str, ...], tuple[str, ...]]
-"""The key that may be taken, and the fields that are updated then."""
+
+class Conflict(NamedTuple):
+    """What an insert does where its key is taken. Nothing is updated, if nothing more is said."""
+
+    target: tuple[str, ...]
+    """The key that may be taken."""
+    assignments: Shape = ()
+    """The fields that are updated then, each with its new value."""
+    condition: Shape | None = None
+    """Only if this holds of the row that has the key."""
+    values: tuple[Any, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """What the statement depends on."""
+        return self.target, self.assignments, self.condition
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether the row that has the key may be left as it is."""
+        return not self.assignments or self.condition is not None
 
 
 def conflict_of(
-    table: Table, target: Iterable[str] | str, updated: Iterable[str] | None, given: Iterable[str]
+    table: Table,
+    target: Iterable[str] | str,
+    update: Iterable[str] | Mapping[str, Any] | None,
+    only_if: Any,
+    given: Iterable[str],
 ) -> Conflict:
-    """The key that may be taken, and what is updated then: by default all that is given."""
-    check(InvalidQuery, conflict=(target, str, Iterable), update=(updated, str, Iterable, None))
+    """What an upsert is to do where its key is taken: by default it updates all that is given."""
+    check(
+        InvalidQuery,
+        conflict=(target, str, Iterable),
+        update=(update, str, Iterable, Mapping, None),
+    )
     names = tuple(_field(table, name) for name in _listed(target))
     key = table.unique_key(set(names))
     if key is None or set(key) != set(names):
@@ -32,12 +62,21 @@ def conflict_of(
             f"`{table.label}`: {quoted(names) or 'nothing'} is not a key: name the primary key, or "
             "fields that are unique"
         )
-    if updated is None:
-        keys = {it.name for it in table.keys}
-        chosen = tuple(name for name in given if name not in names and name not in keys)
+    if isinstance(update, Mapping):
+        assignments, values = all_assigned(table, dict(update))
     else:
-        chosen = tuple(_field(table, name) for name in _listed(updated))
-    return names, chosen
+        if update is None:
+            keys = {it.name for it in table.keys}
+            chosen = [name for name in given if name not in names and name not in keys]
+        else:
+            chosen = [_field(table, name) for name in _listed(update)]
+        assignments, values = tuple([(name, ("excluded", name, table)) for name in chosen]), ()
+    if only_if is None:
+        return Conflict(names, assignments, None, values)
+    if not assignments:
+        raise InvalidQuery("`only_if` says when fields are updated, and there is none to update")
+    (condition,) = conditions_of(table, [only_if], {})
+    return Conflict(names, assignments, condition.shape, values + condition.values)
 
 
 def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str, ...]:

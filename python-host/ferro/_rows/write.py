@@ -62,9 +62,10 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     """
     fill(table, [row], using)
     names = fields_to_insert(table, row)
-    query = table.query(("insert", names, (), conflict))
+    query = table.query(("insert", names, table.names, conflict.shape))
     label, runner = session(using)
-    rows = await runner.fetch_instances(query, values_of(table, names, row), table.loader)
+    values = values_of(table, names, row) + conflict.values
+    rows = await runner.fetch_instances(query, values, table.loader)
     rows = merge(label, table, rows, whole=True)
     inside = block(using)
     if inside is not None and rows:

@@ -1,0 +1,67 @@
+"""New values of fields, as updates and upserts set them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import InvalidQuery
+from .expression import Expression, Shape
+from .path import Fields
+from .value import FieldExpression, Value
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+
+
+def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...]]:
+    """The shape of a new value, and what it takes."""
+    column = table.column(name)
+    if callable(value) and not isinstance(value, Expression):
+        value = value(Fields(table))
+    if isinstance(value, Value):
+        return value.shape, value.values
+    if isinstance(value, Expression):
+        raise InvalidQuery(f"`{table.label}.{name}` is set to a value, not a condition")
+    value = column.stored(table.validated(name, value))
+    if value is None and column.generated:
+        raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")
+    parameter = ("parameter", f"{table.label}.{name}", column.kind, column.many)
+    return parameter, (value,)
+
+
+def all_assigned(table: Table, values: dict[str, Any]) -> tuple[Shape, tuple[Any, ...]]:
+    """The shapes of new values, each with its field, and what they take."""
+    from .._relations.related import split_relations
+
+    values, _ = split_relations(table.model, values)
+    shapes: list[Shape] = []
+    given: tuple[Any, ...] = ()
+    for name, value in values.items():
+        shape, bound = assigned(table, name, value)
+        shapes.append((name, shape))
+        given += bound
+    return tuple(shapes), given
+
+
+def excluded(field: Any) -> Value:
+    """In an upsert: what the row has that could not be inserted, as another one has its key.
+
+    Example:
+        >>> import ferro
+        >>> class Page(ferro.Model, table="doc_page"):
+        ...     path: str = ferro.Field(primary_key=True)
+        ...     views: int = 1
+        >>> async def count(path: str, views: int) -> Page:
+        ...     views_of_both = Page.views + ferro.excluded(Page.views)
+        ...     return await Page.upsert(
+        ...         path=path, views=views, conflict="path", update={"views": views_of_both}
+        ...     )
+    """
+    if not isinstance(field, FieldExpression) or field.shape[1]:
+        raise InvalidQuery(
+            f"`excluded` takes a field of the model, as `User.age`, or `u.age` in a lambda, not "
+            f"`{field!r}`"
+        )
+    _, _, name, root = field.shape
+    shape = ("excluded", name, root)
+    return Value(shape, (), field._name, field.kind, field._many, field.column)
