@@ -57,6 +57,8 @@ from ._expressions.window import (
 from ._models.connected import Connected
 from ._models.field import Field
 from ._models.model import Model
+from ._queries.page import Page
+from ._queries.position import Position
 from ._queries.select import Select
 from ._relations.loaded import NoRow
 from ._relations.related import RelatedRows
@@ -148,12 +150,14 @@ __all__ = [
     "NotNullViolation",
     "Outcome",
     "OutcomeUnknown",
+    "Page",
     "Plugin",
     "PluginError",
     "PluginTrap",
     "PoolConfig",
     "PoolStats",
     "PoolTimeout",
+    "Position",
     "QueryCancelled",
     "QueryError",
     "QueryTimeout",

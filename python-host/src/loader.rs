@@ -143,6 +143,11 @@ impl Loader {
 }
 
 impl Loader {
+    /// How many columns a row has.
+    pub(crate) fn width(&self) -> usize {
+        self.fields.len()
+    }
+
     /// Notes what is known of a stored row.
     pub(crate) fn mark(&self, row: &Bound<'_, PyAny>, known: &Bound<'_, PyTuple>) -> PyResult<()> {
         self.loaded.set(row, known)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ferro_session::Cursor;
 use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind};
+use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
@@ -107,6 +108,8 @@ pub(crate) struct Instances {
     loader: Py<Loader>,
     label: Arc<str>,
     made: Py<PyList>,
+    /// The values of the columns behind the fields, a tuple for each instance, if they are asked for.
+    beside: Option<Py<PyList>>,
     arrived: Arc<std::sync::Mutex<Arrived>>,
 }
 
@@ -119,8 +122,26 @@ struct Arrived {
 }
 
 impl Instances {
-    pub(crate) fn new(py: Python<'_>, loader: Py<Loader>, label: Arc<str>) -> Self {
-        Self { loader, label, made: PyList::empty(py).unbind(), arrived: Arc::default() }
+    pub(crate) fn new(py: Python<'_>, loader: Py<Loader>, label: Arc<str>, beside: bool) -> Self {
+        let made = PyList::empty(py).unbind();
+        let beside = beside.then(|| PyList::empty(py).unbind());
+        Self { loader, label, made, beside, arrived: Arc::default() }
+    }
+
+    /// Makes the instances of a batch.
+    fn load(&self, py: Python<'_>, mut batch: Batch, columns: &[ColumnInfo]) -> PyResult<()> {
+        let (made, loader) = (self.made.bind(py), self.loader.get());
+        let Some(beside) = &self.beside else {
+            return loader.load(made, &batch, columns, &self.label);
+        };
+        let (fields, others) = columns.split_at(loader.width().min(columns.len()));
+        let rest = Batch { rows: batch.rows, columns: batch.columns.split_off(fields.len()) };
+        loader.load(made, &batch, fields, &self.label)?;
+        let rest = read_batch(py, &rest, others)?;
+        for row in 0..batch.rows as usize {
+            beside.bind(py).append(PyTuple::new(py, rest.iter().map(|column| &column[row]))?)?;
+        }
+        Ok(())
     }
 
     /// Reads the rows of a cursor that is still to come, and rings for each batch.
@@ -156,12 +177,14 @@ impl Outcome for Instances {
             false => arrived.columns.clone(),
         };
         drop(arrived);
-        let made = self.made.bind(py);
-        for batch in &batches {
-            self.loader.get().load(made, batch, &columns, &self.label)?;
+        for batch in batches {
+            self.load(py, batch, &columns)?;
         }
         match end {
-            Some(Ok(())) => Ok(Some(made.clone().into_any().unbind())),
+            Some(Ok(())) => Ok(Some(match &self.beside {
+                None => self.made.clone_ref(py).into_any(),
+                Some(beside) => (&self.made, beside).into_py_any(py)?,
+            })),
             Some(Err(error)) => Err(exception(py, &error)),
             None => Ok(None),
         }

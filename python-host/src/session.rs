@@ -90,6 +90,27 @@ impl Session {
         })
     }
 
+    /// Run a query for instances, and for what is beside them in its rows.
+    fn fetch_models<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+        loader: &Bound<'py, Loader>,
+        beside: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let values = raise(py, query.get().bind(values))?;
+        let query = query.clone().unbind();
+        let instances = Instances::new(py, loader.clone().unbind(), self.label.clone(), beside);
+        let bell = Arc::<Bell>::default();
+        let work = instances.read(bell.clone(), async move {
+            let session = session.await?;
+            session.fetch(&query.get().query, values).await
+        });
+        start(py, &self.turns, Arc::new(instances), bell, work)
+    }
+
     /// The session, for one operation.
     fn share(&self) -> impl Future<Output = Result<Shared, Error>> + Send + use<> {
         let session = self.session.clone();
@@ -232,16 +253,19 @@ impl Session {
         values: &Bound<'py, PyTuple>,
         loader: &Bound<'py, Loader>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
-        let instances = Instances::new(py, loader.clone().unbind(), self.label.clone());
-        let bell = Arc::<Bell>::default();
-        let work = instances.read(bell.clone(), async move {
-            let session = session.await?;
-            session.fetch(&query.get().query, values).await
-        });
-        start(py, &self.turns, Arc::new(instances), bell, work)
+        self.fetch_models(py, query, values, loader, false)
+    }
+
+    /// As `fetch_instances`, of a query that lists the fields of the model, and other columns behind
+    /// them. Resolves to a list of instances, and one of tuples: what is in the other columns.
+    fn fetch_instances_and<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+        loader: &Bound<'py, Loader>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.fetch_models(py, query, values, loader, true)
     }
 
     /// Run a query for its effect. Resolves to the number of rows changed.
@@ -280,8 +304,7 @@ impl Session {
         let writing = Arc::new(Writing::new(rows.clone().unbind(), loader));
         let (query, written) = (query.clone().unbind(), writing.clone());
         let pending = start(py, &self.turns, writing.clone(), Arc::default(), async move {
-            let result =
-                async { session.await?.write(&query.get().query, beside, batch).await };
+            let result = async { session.await?.write(&query.get().query, beside, batch).await };
             written.end(result.await);
         })?;
         writing.know(py, values)?;

@@ -91,6 +91,31 @@ async def test_t2_windows_have_only_rows_in_scope() -> None:
         assert await numbers.order_by("id") == [{"n": 2, "before": None}, {"n": 2, "before": 1}]
 
 
+async def test_t2_pages_have_only_rows_in_scope() -> None:
+    await files(1, 2, 1, 2)
+    query = File.select().order_by("-tenant").limit(1)
+    outside = await query.page()
+    with ferro.scope(tenant(1)):
+        page = await query.page_after(str(outside.end))
+        assert ([it.tenant for it in page.rows], page.more) == ([1], True)
+        assert page.end is not None
+        page = await query.page_after(page.end)
+        assert ([it.tenant for it in page.rows], page.more) == ([1], False)
+    with ferro.scope(tenant(2)):
+        assert (await query.page_after(str(page.end))).rows == []
+
+
+async def test_t1_pages_are_not_ordered_by_what_may_not_be_read() -> None:
+    await files(1)
+    rights = {"read": {"except": ["name"]}}
+    grant = ferro.Grant(tables={"scope_file": rights})
+    with (
+        ferro.scope(ferro.Tenant("no names", grants={"default": grant})),
+        pytest.raises(ferro.DeniedError, match="`name`"),
+    ):
+        await File.select().order_by("name").page()
+
+
 async def test_t4_writes_reach_only_rows_in_scope() -> None:
     await files(1, 2)
     outside = await File.get(2)
@@ -116,7 +141,7 @@ async def test_t4_writes_that_give_rows_back_reach_only_rows_in_scope() -> None:
     assert [file.name for file in await File.all()] == ["file of 2"]
 
 
-async def test_t4_writes_that_would_give_back_unreadable_columns_change_nothing() -> None:
+async def test_t1_a_write_gives_no_column_back_that_may_not_be_read() -> None:
     await files(1)
     rights = {"update": True, "delete": True, "read": {"except": ["name"]}}
     grant = ferro.Grant(access="read-write", tables={"scope_file": rights})

@@ -7,10 +7,13 @@ which the shape takes them. Equal shapes are equal queries, which have one plan.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._argument import check_choice
 from ..exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from .value import Value
 
 Shape = tuple[Any, ...]
 
@@ -106,9 +109,24 @@ class Order:
         >>> best = Score.points.desc()
     """
 
-    __slots__ = ("shape", "values")
+    __slots__ = ("descending", "nulls", "value")
 
-    def __init__(self, expression: Expression, descending: bool, nulls: str) -> None:
+    def __init__(self, value: Value, descending: bool, nulls: str) -> None:
         check_choice(InvalidQuery, "nulls", nulls, ("first", "last"))
-        self.shape: Shape = (expression.shape, descending, nulls)
-        self.values = expression.values
+        self.value = value
+        self.descending = descending
+        self.nulls = nulls
+
+    @property
+    def shape(self) -> Shape:
+        """That of the value, and how it is ordered by."""
+        return self.value.shape, self.descending, self.nulls
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Those that the shape takes."""
+        return self.value.values
+
+    def reversed(self) -> Order:
+        """The other way round, nulls as well."""
+        return Order(self.value, not self.descending, "first" if self.nulls == "last" else "last")

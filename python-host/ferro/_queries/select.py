@@ -30,6 +30,8 @@ from .change import (
     update_rows_returning,
 )
 from .computed import computed_rows, decoded, output_of
+from .page import Page, page_beyond, page_of
+from .position import Position
 from .shape import rows_shape
 from .unasked import Unasked
 
@@ -299,6 +301,23 @@ class Select(Unasked, Generic[T]):
         found = await runner.fetch_instances(query, condition.values, table.loader)
         rows: list[Any] = merge(label, table, found)
         return rows[0] if rows else None
+
+    async def page(self) -> Page[T]:
+        """The first page: as many rows as `limit` says, in the order of the query.
+
+        Its `end` is where `page_after` goes on. A page behind another one costs the same wherever
+        it is, and misses or repeats no row if others are inserted or deleted meanwhile. Rows that
+        tie in the order go by their key.
+        """
+        return await page_of(self._plain())
+
+    async def page_after(self, position: Position | str) -> Page[T]:
+        """The page behind a row of the same query in the same order."""
+        return await page_beyond(self._plain(), position)
+
+    async def page_before(self, position: Position | str) -> Page[T]:
+        """The page that ends before a row of the same query in the same order."""
+        return await page_beyond(self._plain(), position, backward=True)
 
     async def count(self) -> int:
         """How many rows `all` would return."""

@@ -1,0 +1,159 @@
+"""Pages by key: each begins behind a row, and not behind a number of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .._argument import check
+from .._connections.transaction import session
+from .._expressions.expression import Expression, Order, all_of, any_of
+from .._expressions.ordering import Ordering
+from .._expressions.path import field_of
+from .._expressions.value import FieldExpression, Value
+from .._message import quoted
+from .._rows.identity import merge
+from ..exceptions import InvalidQuery
+from .position import Position
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+    from .select import Select
+
+T = TypeVar("T")
+
+_MOST_ROWS = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some rows of a query, and where they stand among all of its rows.
+
+    Example:
+        >>> import ferro
+        >>> class Letter(ferro.Model, table="doc_page_letter"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     sent: str
+        >>> async def every() -> list[Letter]:
+        ...     letters = Letter.select().order_by("-sent").limit(100)
+        ...     page = await letters.page()
+        ...     found = page.rows
+        ...     while page.more and page.end:
+        ...         page = await letters.page_after(page.end)
+        ...         found += page.rows
+        ...     return found
+    """
+
+    rows: list[T]
+    """In the order of the query."""
+    start: Position | None
+    """The place of the first row; None if there is no row."""
+    end: Position | None
+    """The place of the last row; None if there is no row."""
+    more: bool
+    """Whether there are further rows in the direction of the page."""
+
+
+async def page_of(query: Select[T]) -> Page[T]:
+    """The first page of a query."""
+    return await _read(query, None, False)
+
+
+async def page_beyond(
+    query: Select[T], position: Position | str, *, backward: bool = False
+) -> Page[T]:
+    """The page behind a position, or the one before it."""
+    check(InvalidQuery, position=(position, Position, str))
+    given = Position.parse(position) if isinstance(position, str) else position
+    return await _read(query, given, backward)
+
+
+async def _read(query: Select[T], position: Position | None, backward: bool) -> Page[T]:
+    _check_whole(query)
+    table = query._table
+    query = query._copy()
+    limit, tree = query._limit, query._includes
+    terms = _by_key(table, () if query._order is None else query._order.terms)
+    if backward:
+        terms = tuple([it.reversed() for it in terms])
+    if position is not None:
+        query = query.where(_beyond(table, terms, position))
+    query._order = Ordering(terms)
+    fields = [(name, field_of(table, name)) for name in table.columns]
+    listed = [(f"order {number}", it.value) for number, it in enumerate(terms)]
+    query._outputs = (*fields, *listed)
+    query._includes = {}
+    # One more tells whether there are more.
+    query._limit = None if limit is None else min(limit + 1, _MOST_ROWS)
+    query._check_lock()
+    label, runner = session(query._using)
+    read, places = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
+    more = limit is not None and len(read) > limit
+    read, places = read[:limit], places[:limit]
+    if backward:
+        read, places = read[::-1], places[::-1]
+    rows: list[Any] = merge(label, table, read)
+    if tree:
+        from .._relations.include import load
+
+        await load(table, rows, tree, query._using or label)
+    start, end = (Position(places[0]), Position(places[-1])) if places else (None, None)
+    return Page(rows, start, end, more)
+
+
+def _check_whole(query: Select[Any]) -> None:
+    parts = {
+        "values": query._outputs is not None,
+        "group_by": bool(query._group),
+        "having": query._having is not None,
+        "distinct": query._distinct,
+        "offset": query._offset is not None,
+    }
+    asked = [name for name, is_asked in parts.items() if is_asked]
+    if asked:
+        raise InvalidQuery(f"a page has whole rows, and begins at a row: leave out {quoted(asked)}")
+
+
+def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Terms of an order, and behind them the fields of the key that are not among them."""
+    known = {it.value.path for it in terms if isinstance(it.value, FieldExpression)}
+    keys = [field_of(table, it.name) for it in table.keys if it.name not in known]
+    return (*terms, *(it.asc() for it in keys))
+
+
+def _beyond(table: Table, terms: tuple[Order, ...], position: Position) -> Expression:
+    """The condition that a row stands behind a position: it differs first in a term in which it
+    comes later.
+    """
+    if len(position.values) != len(terms):
+        raise InvalidQuery(
+            f"the position has {len(position.values)} values, and the query is ordered by "
+            f"{len(terms)}, its key included: a position is for the query that it comes from"
+        )
+    same: list[Expression] = []
+    beyond: list[Expression] = []
+    for term, value in zip(terms, position.values, strict=True):
+        later = _later(table, term, value)
+        if later is not None:
+            behind = all_of([*same, later])
+            assert behind is not None, "there is one"
+            beyond.append(behind)
+        same.append(term.value == value)
+    return any_of(beyond)
+
+
+def _later(table: Table, term: Order, value: Any) -> Expression | None:
+    """The condition that a row comes later than a value in one term; None if no row does."""
+    field = term.value
+    if value is None:
+        return None if term.nulls == "last" else field.is_not_null()
+    later: Expression = field < value if term.descending else field > value
+    if term.nulls == "last" and _may_be_null(table, field):
+        return later | field.is_null()
+    return later
+
+
+def _may_be_null(table: Table, value: Value) -> bool:
+    if isinstance(value, FieldExpression) and value.path in table.columns:
+        return value.column.nullable
+    return True

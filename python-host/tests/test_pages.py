@@ -1,0 +1,256 @@
+"""Pages by key."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import math
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+import ferro
+from ferro import BackRef, ForeignKey, Position, Relation
+from models import Everything
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Rank(enum.Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Country(ferro.Model, table="pages_country"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str
+    cities: Relation[list[City]] = BackRef()
+
+
+class City(ferro.Model, table="pages_city"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str
+    people: int | None = None
+    rank: Rank = Rank.LOW
+    country: Relation[Country | None] = ForeignKey(related_name="cities")
+
+
+class Seat(ferro.Model, table="pages_seat"):
+    hall: str = ferro.Field(primary_key=True)
+    number: int = ferro.Field(primary_key=True)
+
+
+async def cities() -> None:
+    swiss, french = await Country.create(name="CH"), await Country.create(name="FR")
+    people = [5, None, 3, 5, 1, None, 3]
+    homes = [swiss, None, french, french, swiss, swiss, None]
+    await City.bulk_create(
+        [
+            City(name=name, people=count, country=home)
+            for name, count, home in zip("abcdefg", people, homes, strict=True)
+        ]
+    )
+
+
+async def read(query: Any, *, backward: bool = False) -> list[list[str]]:
+    """The names of the rows of all pages, in the order in which they are read."""
+    page = await query.page()
+    if backward:
+        last = page
+        while last.more:
+            last = await query.page_after(last.end)
+        page = await query.page_before(str(last.end))
+    pages = [[row.name for row in page.rows]]
+    while page.more:
+        if backward:
+            page = await query.page_before(str(page.start))
+        else:
+            page = await query.page_after(str(page.end))
+        pages.append([row.name for row in page.rows])
+    return pages
+
+
+async def test_pages_follow_the_order_and_then_the_key() -> None:
+    await cities()
+    everyone = City.select().limit(3)
+    assert await read(everyone) == [list("abc"), list("def"), ["g"]]
+    assert await read(everyone.order_by("-id")) == [list("gfe"), list("dcb"), ["a"]]
+    assert await read(everyone.order_by("people")) == [list("ecg"), list("adb"), ["f"]]
+    assert await read(everyone.order_by("-people").limit(2)) == [
+        ["a", "d"],
+        ["c", "g"],
+        ["e", "b"],
+        ["f"],
+    ]
+    first: Any = City.people
+    assert await read(everyone.order_by(first.asc(nulls="first"), "-name")) == [
+        ["f", "b", "e"],
+        ["g", "c", "d"],
+        ["a"],
+    ]
+
+
+@pytest.mark.parametrize("order", [["people"], ["-people"], ["-name"], ["country.name", "people"]])
+async def test_pages_before_are_those_after_from_the_other_end(order: list[str]) -> None:
+    await cities()
+    names = [row.name for row in await City.select().order_by(*order)]
+    for size in (1, 2, 3, 7, 9):
+        query = City.select().order_by(*order).limit(size)
+        assert [name for page in await read(query) for name in page] == names
+        backward = await read(query, backward=True)
+        assert [name for page in reversed(backward) for name in page] == names[:-1]
+
+
+async def test_a_page_is_of_the_rows_of_its_query() -> None:
+    await cities()
+    swiss = await Country.get(name="CH")
+    assert await read(swiss.cities.limit(2)) == [["a", "e"], ["f"]]
+    assert await read(City.where(City.people > 2).limit(3)) == [list("acd"), ["g"]]
+    people: Any = City.people
+    computed = City.select().order_by((people.coalesce(4) % 3).desc(), "name").limit(4)
+    assert await read(computed) == [list("adbe"), list("fcg")]
+    page = await City.where(name="none").page()
+    assert (page.rows, page.start, page.end, page.more) == ([], None, None, False)
+    page = await City.select().page()
+    assert (len(page.rows), page.more) == (7, False)
+    page = await City.select().limit(0).page()
+    assert (page.rows, page.more) == ([], True)
+
+
+async def test_rows_that_come_and_go_meanwhile_move_no_others() -> None:
+    await cities()
+    query = City.select().order_by("name").limit(3)
+    page = await query.page()
+    await City.where(City.name <= "b").delete()
+    await City.create(name="0")
+    assert page.end is not None
+    assert [row.name for row in (await query.page_after(page.end)).rows] == list("def")
+
+
+async def test_rows_of_a_page_are_instances() -> None:
+    await cities()
+    async with ferro.session():
+        known = await City.get(name="a")
+        page = await City.select().include("country").order_by("name").limit(2).page()
+        assert page.rows[0] is known
+        assert (known.country.name, bool(page.rows[1].country)) == ("CH", False)
+        assert page.rows[1].rank is Rank.LOW
+        page.rows[1].people = 9
+        await page.rows[1].save()
+    assert (await City.get(name="b")).people == 9
+
+
+async def test_keys_of_several_fields() -> None:
+    await Seat.bulk_create([Seat(hall=hall, number=it) for hall in "ab" for it in (1, 2)])
+    query = Seat.select().order_by("-number").limit(3)
+    page = await query.page()
+    assert [(it.hall, it.number) for it in page.rows] == [("a", 2), ("b", 2), ("a", 1)]
+    assert page.end is not None
+    assert [(it.hall, it.number) for it in (await query.page_after(page.end)).rows] == [("b", 1)]
+
+
+VALUES: dict[str, Any] = {
+    "boolean": True,
+    "integer": -(2**63),
+    "double": -0.5,
+    "decimal": Decimal("-12.50"),
+    "text": "é\u2028;",
+    "blob": b"\x00\xff",
+    "uuid": UUID(int=2**127 + 1),
+    "date": datetime.date(1969, 12, 31),
+    "time": datetime.time(23, 59, 59, 999999),
+    "instant": datetime.datetime(2024, 2, 29, 1, 2, 3, 4, tzinfo=datetime.timezone.utc),
+    "local": datetime.datetime(1, 1, 1, 0, 0, 0, 1),
+}
+
+
+@pytest.mark.parametrize("field", VALUES)
+async def test_a_position_holds_a_value_of_any_type(field: str) -> None:
+    await Everything.bulk_create(
+        [Everything(**{field: VALUES[field]}), Everything(**{field: VALUES[field]}), Everything()]
+    )
+    query = Everything.select().order_by(field).limit(1)
+    seen, page = [], await query.page()
+    while page.end is not None:
+        (row,) = page.rows
+        seen.append(getattr(row, field))
+        assert Position.parse(str(page.end)) == page.end
+        page = await query.page_after(str(page.end))
+    assert seen == [VALUES[field], VALUES[field], None]
+
+
+def test_the_text_of_a_position_is_that_of_the_sdk() -> None:
+    values = (None, True, -(2**63), -0.0, Decimal("-12.50"), "é\0;", b"\x00\xff")
+    position = Position((*values, UUID(int=(2**64 - 1) * 2**64 + 1), datetime.date(1969, 12, 31)))
+    text = bytes.fromhex(str(position)).decode()
+    assert text.split("\0") == [
+        "n",
+        "b1",
+        "i-9223372036854775808",
+        "f9223372036854775808",
+        "m-12.50",
+        "tc3a9003b",
+        "x00ff",
+        "u340282366920938463444927863358058659841",
+        "d-1",
+    ]
+    again = Position.parse(str(position))
+    assert again == position
+    assert hash(again) == hash(position)
+    assert again.values == position.values
+    assert math.copysign(1, again.values[3]) == -1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "6", "69", "zz", "6e31", "6d78", "7a", "6278", b"d99999999".hex(), b"f-1".hex()]
+)
+async def test_a_text_that_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(ferro.InvalidQuery, match="the text is not a position in a query"):
+        await City.select().page_after(text)
+
+
+async def test_a_position_is_for_the_query_that_it_comes_from() -> None:
+    await cities()
+    page = await City.select().order_by("name").limit(1).page()
+    assert page.end is not None
+    with pytest.raises(ferro.InvalidQuery, match="has 2 values, and the query is ordered by 1"):
+        await City.select().page_after(page.end)
+    with pytest.raises(ferro.TypeMismatch, match="`City.people` takes an int, not `str`"):
+        await City.select().order_by("people").page_after(page.end)
+    for position in (None, 5, page):
+        with pytest.raises(ferro.InvalidQuery, match="`position` takes"):
+            await City.select().page_after(position)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        (City.select("name"), "`values`"),
+        (City.select().group_by("name"), "`group_by`"),
+        (City.select().distinct(), "`distinct`"),
+        (City.select().offset(1), "`offset`"),
+    ],
+)
+async def test_rows_without_a_place_of_their_own_come_in_no_pages(query: Any, part: str) -> None:
+    for call in (query.page, lambda: query.page_after("6e"), lambda: query.page_before("6e")):
+        with pytest.raises(ferro.InvalidQuery, match=f"begins at a row: leave out {part}"):
+            await call()
+
+
+async def test_rows_may_be_locked_in_a_transaction() -> None:
+    await cities()
+    with pytest.raises(ferro.TransactionError, match="`for_update` locks rows"):
+        await City.select().for_update().page()
+    async with ferro.transaction():
+        assert len((await City.select().for_update().limit(2).page()).rows) == 2
+
+
+async def test_what_has_no_order_of_its_own_is_refused() -> None:
+    await cities()
+    query = City.select().order_by("rank").limit(2)
+    page = await query.page()
+    assert page.end is not None
+    with pytest.raises(ferro.UnsupportedError):
+        await query.page_after(page.end)
