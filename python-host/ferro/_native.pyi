@@ -94,6 +94,9 @@ class Session:
     def fetch_instances_and(
         self, query: Query, values: tuple[Any, ...], loader: Loader
     ) -> Awaitable[tuple[list[Any], list[tuple[Any, ...]]]]: ...
+    def fetch_related(
+        self, query: Query, values: tuple[Any, ...], loader: Loader
+    ) -> Awaitable[tuple[list[Any], list[tuple[Any, ...]]]]: ...
     def fetch_dicts(
         self, query: Query, values: tuple[Any, ...]
     ) -> Awaitable[list[dict[str, Any]]]: ...

@@ -38,6 +38,16 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     Ok(Rows { columns, batches })
 }
 
+/// Goes on to the rows of the relation that a query includes: those of all parents, which are read
+/// and let go of.
+pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
+    while cursor.next(ROWS_PER_BATCH).await?.is_some() {}
+    match cursor.next_result().await? {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Internal, "a query without the relation it includes")),
+    }
+}
+
 /// The first row of a query. All others are read as well, since a write is certain only then, and
 /// let go of.
 pub(crate) async fn read_first(mut cursor: Cursor) -> Result<Rows, Error> {

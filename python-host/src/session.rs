@@ -18,7 +18,9 @@ use crate::guest::parse;
 use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
-use crate::results::{DictRows, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end};
+use crate::results::{
+    DictRows, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end, to_related,
+};
 use crate::rows::{Carried, Writing, read_rows};
 use crate::turns::Turns;
 use crate::values::guess_value;
@@ -90,23 +92,28 @@ impl Session {
         })
     }
 
-    /// Run a query for instances, and for what is beside them in its rows.
+    /// Run a query for instances, and for what else is asked for.
     fn fetch_models<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
         loader: &Bound<'py, Loader>,
-        beside: bool,
+        kind: Kind,
     ) -> PyResult<Bound<'py, PyAny>> {
         let session = self.share();
         let values = raise(py, query.get().bind(values))?;
         let query = query.clone().unbind();
+        let beside = kind != Kind::Instances;
         let instances = Instances::new(py, loader.clone().unbind(), self.label.clone(), beside);
         let bell = Arc::<Bell>::default();
         let work = instances.read(bell.clone(), async move {
             let session = session.await?;
-            session.fetch(&query.get().query, values).await
+            let mut cursor = session.fetch(&query.get().query, values).await?;
+            if kind == Kind::Related {
+                to_related(&mut cursor).await?;
+            }
+            Ok(cursor)
         });
         start(py, &self.turns, Arc::new(instances), bell, work)
     }
@@ -125,6 +132,17 @@ impl Session {
         let session = self.session.clone();
         async move { session.write_owned().await.take().ok_or_else(ended) }
     }
+}
+
+/// What comes back with the instances of a query.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Nothing.
+    Instances,
+    /// What is in the columns behind their fields.
+    WithOthers,
+    /// The same, and they are those of the relation that the query includes.
+    Related,
 }
 
 type Shared = OwnedRwLockReadGuard<Option<ferro_session::Session>, ferro_session::Session>;
@@ -253,7 +271,7 @@ impl Session {
         values: &Bound<'py, PyTuple>,
         loader: &Bound<'py, Loader>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.fetch_models(py, query, values, loader, false)
+        self.fetch_models(py, query, values, loader, Kind::Instances)
     }
 
     /// As `fetch_instances`, of a query that lists the fields of the model, and other columns behind
@@ -265,7 +283,19 @@ impl Session {
         values: &Bound<'py, PyTuple>,
         loader: &Bound<'py, Loader>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.fetch_models(py, query, values, loader, true)
+        self.fetch_models(py, query, values, loader, Kind::WithOthers)
+    }
+
+    /// As `fetch_instances_and`, for the rows of the relation that a query includes: all columns of
+    /// the model, and behind them what belongs to the parents.
+    fn fetch_related<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, Query>,
+        values: &Bound<'py, PyTuple>,
+        loader: &Bound<'py, Loader>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.fetch_models(py, query, values, loader, Kind::Related)
     }
 
     /// Run a query for its effect. Resolves to the number of rows changed.

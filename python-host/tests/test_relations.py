@@ -448,8 +448,8 @@ class TestIncluding:
         authors = await Author.select().include(posts=popular).order_by("id")
         titles = [[post.title for post in author.posts] for author in authors]
         assert titles == [["second", "first"], []]
-        with pytest.raises(ferro.InvalidQuery, match="leave out `limit`"):
-            Author.select().include(posts=popular.limit(1))
+        with pytest.raises(ferro.InvalidQuery, match="with whole rows: leave out `values`"):
+            Author.select().include(posts=popular.values("title"))
         assert await Author.get(ada.id) == ada
 
     async def test_what_is_computed_of_all_rows_loads_nothing(self) -> None:

@@ -91,6 +91,20 @@ async def test_t2_windows_have_only_rows_in_scope() -> None:
         assert await numbers.order_by("id") == [{"n": 2, "before": None}, {"n": 2, "before": 1}]
 
 
+async def test_t2_a_limit_for_each_row_counts_rows_in_scope_only() -> None:
+    folder = await Folder.create(tenant=1)
+    for number in (1, 2, 1, 2, 1):
+        await File.create(tenant=number, name=f"file of {number}", folder=folder)
+    some = File.select().order_by("-id").limit(2)
+    with ferro.scope(tenant(1)):
+        (folder,) = await Folder.select().include(files=some)
+        assert [file.tenant for file in folder.files] == [1, 1]
+        (folder,) = await Folder.select().include(files=some.offset(2))
+        assert [file.tenant for file in folder.files] == [1]
+    with ferro.scope(tenant(2)):
+        assert await Folder.select().include(files=some) == []
+
+
 async def test_t2_pages_have_only_rows_in_scope() -> None:
     await files(1, 2, 1, 2)
     query = File.select().order_by("-tenant").limit(1)

@@ -169,9 +169,9 @@ class Select(Unasked, Generic[T]):
     def include(self, /, *relations: str, **chosen: Select[Any]) -> Select[T]:
         """Load relations with the rows: `include("author", "comments.author")`.
 
-        One more query for each relation, two for one through a table of pairs, however many rows.
-        A query as the value says which of the related rows, and in which order:
-        `include(comments=Comment.where(hidden=False).order_by("id"))`.
+        One more query for each relation, however many rows. A query as the value says which of the
+        related rows, and in which order; its limit and offset are for each of the rows:
+        `include(comments=Comment.where(hidden=False).order_by("-id").limit(3))`.
         """
         from .._relations.include import added
 

@@ -26,6 +26,8 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     A shape is one of:
 
     - `("select" | "count" | "exists", rows)`, where `rows` is what `rows_shape` makes
+    - `("related", relation, rows, key, condition)`: the rows that a relation leads to, so many of
+      each parent, of the parents for which the condition holds; `key` is the field of their key
     - `("update-rows", assignments, rows, returning)` and `("delete-rows", rows, returning)`
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
       where a conflict is None or `(target, assignments, condition)`; the values that it takes come
@@ -214,7 +216,9 @@ class _Arena:
         return None if shape is None else self.expression(shape)
 
     def select(self, **parts: Any) -> int:
-        self.selects.append({"model": self.model, "projection": "model", "distinct": "no"} | parts)
+        self.selects.append(
+            {"model": self.scope.model_name, "projection": "model", "distinct": "no"} | parts
+        )
         return len(self.selects) - 1
 
     def rows(self, rows: Shape) -> int:
@@ -265,6 +269,19 @@ def count_of_values(shape: Shape) -> int:
 
 def _rows(arena: _Arena, name: str, rows: Shape) -> Any:
     return {name: arena.rows(rows)}
+
+
+def _related(arena: _Arena, _: str, relation: str, rows: Shape, key: str, condition: Shape) -> Any:
+    parents = arena.scope
+    arena.scope = arena.at([relation])
+    chosen = arena.rows(rows)
+    arena.scope = parents
+    select = arena.select(
+        projection={"fields": [key]},
+        filter=arena.expression(condition),
+        includes=[{"relations": [relation], "rows": chosen}],
+    )
+    return {"select": select}
 
 
 def _insert(
@@ -353,6 +370,7 @@ _STATEMENTS: dict[str, Callable[..., Any]] = {
     "select": _rows,
     "count": _rows,
     "exists": _rows,
+    "related": _related,
     "insert": _insert,
     "insert-many": _insert,
     "update": _update,

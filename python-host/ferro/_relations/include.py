@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._connections.transaction import session
 from .._expressions.path import Fields
 from .._queries.select import Select
+from .._rows.identity import merge
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
 from .edge import Edge
-from .loaded import remember
+from .loaded import own_key, remember
 
 if TYPE_CHECKING:
     from .._connections.transaction import Transaction
@@ -30,6 +32,9 @@ class Branch:
 
 Tree = dict[str, Branch]
 
+Found = tuple[list[Any], list[Any]]
+"""Related rows, in their order, and the key of the parent that each belongs to."""
+
 
 def added(
     table: Table, tree: Tree, relations: Iterable[str], chosen: dict[str, Select[Any]]
@@ -45,13 +50,21 @@ def added(
         edge = table.edge(name)
         if getattr(rows, "_table", None) is not edge.target:
             raise InvalidQuery(f"`{edge}` takes a query of `{edge.target.label}`")
-        if rows._limit is not None or rows._offset is not None or rows._outputs is not None:
-            raise InvalidQuery(
-                f"`{edge}`: the rows of all parents are loaded by one query: leave out `limit`, "
-                "`offset` and `values`"
-            )
+        _check_chosen(edge, rows)
         tree = _grown(table, tree, [name], rows)
     return tree
+
+
+def _check_chosen(edge: Edge, rows: Select[Any]) -> None:
+    if rows._outputs is not None:
+        raise InvalidQuery(f"`{edge}` is loaded with whole rows: leave out `values`")
+    limited = rows._limit is not None or rows._offset is not None
+    if limited and not edge.many:
+        raise InvalidQuery(f"`{edge}` leads to one row: leave out `limit` and `offset`")
+    if limited and rows._lock is not None:
+        raise InvalidQuery(
+            f"`{edge}`: rows with a limit for each parent cannot be locked: leave out `for_update`"
+        )
 
 
 def _grown(table: Table, tree: Tree, path: list[str], rows: Select[Any] | None) -> Tree:
@@ -67,24 +80,29 @@ async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transacti
     for branch in tree.values():
         if not rows:
             return
-        edge = branch.edge
-        found = await (_by_pairs if edge.through else _by_key)(rows, branch, using)
+        found = await _loaded(rows, branch, using)
         if branch.further:
-            await load(edge.target, found, branch.further, using)
+            await load(branch.edge.target, found, branch.further, using)
 
 
-async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
-    """The field of one end is equal to that of the other."""
+async def _loaded(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
+    """Load a relation of rows, and keep with each what it leads to; all that was found."""
     edge = branch.edge
-    (own,), (other,) = edge.source_fields, edge.target_fields
+    (own,) = edge.source_fields
     keys = {row.__dict__[own] for row in rows} - {None}
-    found, stored = await _chosen(branch, using, other, keys)
-    by_key = defaultdict(list)
-    for row, key in zip(found, stored, strict=True):
-        by_key[key].append(row)
+    chosen = _chosen(branch, using)
+    found: list[Any] = []
+    parents: list[Any] = []
+    if keys:
+        limited = chosen._limit is not None or chosen._offset is not None
+        ask = _of_each if limited else _of_pairs if edge.through else _of_all
+        found, parents = await ask(edge, chosen, keys)
+    by_parent = defaultdict(list)
+    for row, key in zip(found, parents, strict=True):
+        by_parent[key].append(row)
     way_back = next((it for it in edge.target.relations.values() if _is_reverse(it, edge)), None)
     for row in rows:
-        related = by_key.get(row.__dict__[own], [])
+        related = by_parent.get(row.__dict__[own], [])
         if edge.many:
             remember(row, edge, list(related))
         elif related:
@@ -93,40 +111,66 @@ async def _by_key(rows: list[Any], branch: Branch, using: str | Transaction) -> 
             remember(row, edge, None)
         if way_back is not None and not way_back.many:
             for other_row in related:
-                if other_row.__dict__[other] == row.__dict__[own]:
+                if own_key(other_row, way_back) == own_key(row, edge):
                     remember(other_row, way_back, row)
-    return found
+    return list({id(row): row for row in found}.values())
 
 
-async def _by_pairs(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
+async def _of_all(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
+    """The field of one end is equal to that of the other."""
+    (other,) = edge.target_fields
+    condition = getattr(Fields(edge.target), other).in_(keys)
+    return await chosen.where(condition)._all_and(other)
+
+
+async def _of_pairs(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
     """A table of pairs says which row belongs to which."""
-    edge = branch.edge
     through = edge.through
     assert through is not None, "asked before"
-    (own,), (source,), (target,) = edge.source_fields, through.source_fields, through.target_fields
-    keys = [row.__dict__[own] for row in rows]
-    all_pairs: Select[Any] = Select(through.table.model, through.table, using)
+    (source,), (target,) = through.source_fields, through.target_fields
+    all_pairs: Select[Any] = Select(through.table.model, through.table, chosen._using)
     condition = getattr(Fields(through.table), source).in_(keys)
     pairs = await all_pairs.where(condition).values(source, target).all()
+    wanted = {pair[target] for pair in pairs}
+    if not wanted:
+        return [], []
     (key,) = edge.key_fields
-    found, stored = await _chosen(branch, using, key, {pair[target] for pair in pairs})
+    condition = getattr(Fields(edge.target), key).in_(wanted)
+    found, stored = await chosen.where(condition)._all_and(key)
     # In the order of the query that found them.
     places = {it: place for place, it in enumerate(stored)}
-    by_source = defaultdict(set)
-    for pair in pairs:
-        if pair[target] in places:
-            by_source[pair[source]].add(places[pair[target]])
-    for row in rows:
-        remember(row, edge, [found[place] for place in sorted(by_source[row.__dict__[own]])])
-    return found
+    pairs = [pair for pair in pairs if pair[target] in places]
+    pairs.sort(key=lambda pair: places[pair[target]])
+    return [found[places[pair[target]]] for pair in pairs], [pair[source] for pair in pairs]
 
 
-async def _chosen(
-    branch: Branch, using: str | Transaction, field: str, keys: set[Any]
-) -> tuple[list[Any], list[Any]]:
-    """The related rows whose field is one of some keys, and which one that is of each."""
-    if not keys:
-        return [], []
+async def _of_each(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
+    """So many rows of each parent: the core counts them, and asks for the parents again."""
+    (own,) = edge.source_fields
+    source, target, using = edge.source, edge.target, chosen._using
+    condition = getattr(Fields(source), own).in_(keys)
+    rows, values = chosen._rows()
+    query = source.query(("related", edge.name, rows, own, condition.shape))
+    label, runner = session(using)
+    read, others = await runner.fetch_related(query, values + condition.values, target.loader)
+    if edge.through is None:
+        (other,) = edge.target_fields
+        parents = [row.__dict__[other] for row in read]
+    else:
+        decode = source.column(own).read
+        parents = [key if decode is None else decode(key) for (key,) in others]
+        # A row comes with each of its parents.
+        names = [it.name for it in target.keys]
+        known: dict[tuple[Any, ...], Any] = {}
+        read = [known.setdefault(tuple([row.__dict__[it] for it in names]), row) for row in read]
+    found = merge(label, target, read)
+    if chosen._includes:
+        await load(target, found, chosen._includes, using or label)
+    return found, parents
+
+
+def _chosen(branch: Branch, using: str | Transaction) -> Select[Any]:
+    """The query of the related rows, whoever's they are."""
     edge = branch.edge
     rows: Select[Any] = Select(edge.target.model, edge.target, using)
     if branch.rows is not None:
@@ -137,10 +181,11 @@ async def _chosen(
                 f"`{edge}` is loaded on `{label}`, where the rows are from, not on `{named}`"
             )
         rows._using = using
+        # Whole rows are so anyway.
+        rows._distinct = False
     if rows._order is None:
         rows = rows.order_by(*(it.name for it in edge.target.keys))
-    rows = rows.where(getattr(Fields(edge.target), field).in_(keys))
-    return await rows._all_and(field)
+    return rows
 
 
 def _label(using: str | Transaction) -> str:
@@ -151,6 +196,7 @@ def _is_reverse(one: Edge, other: Edge) -> bool:
     return (
         one.target is other.source
         and one.through is None
+        and other.through is None
         and one.source_fields == other.target_fields
         and one.target_fields == other.source_fields
     )
