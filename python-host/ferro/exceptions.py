@@ -20,6 +20,7 @@
     ├── MultipleObjectsReturned
     ├── TransactionError
     │   ├── SerializationError
+    │   │   └── StaleObjectError
     │   ├── DeadlockError
     │   └── OutcomeUnknown
     ├── QueryError
@@ -269,6 +270,16 @@ class SerializationError(TransactionError):
     """The transaction lost against another one: run it again, all of it. Nothing was kept."""
 
     kind = "serialization-failure"
+
+
+class StaleObjectError(SerializationError):
+    """A row with a version was changed by another one since it was read: read it again.
+
+    By `save` and `delete`, and by `bulk_update`, also where the row is gone: they change nothing
+    then. `ferro.retry` runs its function again, which reads the row again.
+    """
+
+    retryable = True
 
 
 class DeadlockError(TransactionError):

@@ -34,6 +34,13 @@ class File(ferro.Model, table="scope_file"):
     folder: Relation[Folder] = ForeignKey(related_name="files")
 
 
+class Account(ferro.Model, table="scope_account"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    tenant: int
+    name: str = ""
+    version: int = ferro.Field(default=1, version=True)
+
+
 class Visibility(enum.Enum):
     PUBLIC = "public"
     PRIVATE = "private"
@@ -55,7 +62,7 @@ class Sheet(ferro.Model, table="scope_sheet"):
 
 def tenant(number: int, **options: Any) -> ferro.Tenant:
     rights = {"insert": True, "update": True, "delete": True, "filters": {"tenant": number}}
-    tables = {"scope_folder": rights, "scope_file": rights}
+    tables = {"scope_folder": rights, "scope_file": rights, "scope_account": rights}
     grant = ferro.Grant(access="read-write", tables=tables, **options)
     return ferro.Tenant(f"tenant {number}", grants={"default": grant})
 
@@ -142,6 +149,27 @@ async def test_t4_writes_reach_only_rows_in_scope() -> None:
             await outside.delete()
         assert await File.select().delete() == 2
     assert [file.name for file in await File.all()] == ["file of 2"]
+
+
+async def test_t4_a_version_tells_nothing_of_rows_outside_of_the_scope() -> None:
+    await Account.bulk_create([Account(tenant=1), Account(tenant=2)])
+    own, other = await Account.select().order_by("tenant")
+    await Account.select().update(name="changed")
+    own.name = other.name = "mine"
+    with ferro.scope(tenant(1)):
+        with pytest.raises(ferro.StaleObjectError):
+            await own.save()
+        with pytest.raises(ferro.DoesNotExist):
+            await other.save()
+        with pytest.raises(ferro.DoesNotExist):
+            await other.delete()
+        with pytest.raises(ferro.StaleObjectError):
+            await Account.bulk_update([other])
+        await own.refresh()
+        own.name = "mine"
+        await own.save()
+    rows = await Account.select("name", "version").order_by("tenant")
+    assert rows == [{"name": "mine", "version": 3}, {"name": "changed", "version": 2}]
 
 
 async def test_t4_writes_that_give_rows_back_reach_only_rows_in_scope() -> None:

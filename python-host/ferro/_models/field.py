@@ -27,6 +27,7 @@ class ColumnOptions:
     db_column: str | None = None
     db_type: str | None = None
     db_check: bool | Callable[[Any], Any] = False
+    version: bool = False
     renamed_from: str | None = None
 
     @classmethod
@@ -51,6 +52,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     db_column: str | None = None,
     db_type: str | None = None,
     db_check: bool | Callable[[Any], Any] = False,
+    version: bool = False,
     renamed_from: str | None = None,
     **options: Any,
 ) -> Any:
@@ -61,7 +63,9 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     `db_column` names the column, `db_type` its type, where another one than the usual fits:
     `"smallint"`, `"varchar(20)"`, `"jsonb"`. `db_check=True` has the database check what Pydantic
     does (limits of numbers, values of an enum or a `Literal`); a function says what else,
-    `db_check=lambda age: age >= 18`. `renamed_from` is what the column was called before, for
+    `db_check=lambda age: age >= 18`. An `int` with `version=True` counts the updates of its row:
+    `save` and `delete` raise `StaleObjectError` where another one has changed the row since it was
+    read. `renamed_from` is what the column was called before, for
     `ferro.migrate`. All further options are Pydantic's.
 
     Example:
@@ -82,6 +86,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
         nullable=(nullable, bool, None),
         db_column=(db_column, str, None),
         db_type=(db_type, str, None),
+        version=(version, bool),
         renamed_from=(renamed_from, str, None),
     )
     if not isinstance(db_check, bool) and not callable(db_check):
@@ -96,6 +101,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
             db_column=db_column,
             db_type=db_type,
             db_check=db_check,
+            version=version,
             renamed_from=renamed_from,
         )
     )

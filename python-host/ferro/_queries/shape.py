@@ -32,8 +32,10 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
       where a conflict is None or `(target, assignments, condition)`; the values that it takes come
       behind those of a row, and beside the rows of `insert-many`
-    - `("update", fields)` and `("delete",)`, of the row with a key
-    - `("update-many", fields, carried)`, where the rows carry these fields and their key
+    - `("update", fields, version)` and `("delete", version)`, of the row with a key, and with a
+      version, if the field of one is named
+    - `("update-many", fields, keys, version)`, where the rows carry these fields, their key and the
+      version
     """
     arena = _Arena(table)
     statement = _STATEMENTS[shape[0]](arena, *shape)
@@ -250,12 +252,14 @@ class _Arena:
             }
         )
 
-    def row_with_key(self) -> int:
-        """The select of one row; its key is the next parameters."""
-        equal = [
-            self.node({"binary": ["equal", self.field(key.name), self.value_of(key.name)]})
-            for key in self.table.keys
-        ]
+    def equal(self, field: str, value: int) -> int:
+        return self.node({"binary": ["equal", self.field(field), value]})
+
+    def row_with_key(self, version: str | None) -> int:
+        """The select of one row; its key, and its version, are the next parameters."""
+        names = [it.name for it in self.table.keys]
+        names += [] if version is None else [version]
+        equal = [self.equal(name, self.value_of(name)) for name in names]
         return self.select(filter=equal[0] if len(equal) == 1 else self.node({"all-of": equal}))
 
 
@@ -332,25 +336,33 @@ def _projection(returning: tuple[str, ...] | None) -> Any:
     return {"fields": list(returning)} if returning else "model"
 
 
-def _update(arena: _Arena, _: str, fields: tuple[str, ...]) -> Any:
+def _update(arena: _Arena, _: str, fields: tuple[str, ...], version: str | None) -> Any:
     assignments = [{"field": field, "value": arena.value_of(field)} for field in fields]
-    return {"update": {"model": arena.model, "set": assignments, "rows": arena.row_with_key()}}
+    rows = arena.row_with_key(version)
+    return {"update": {"model": arena.model, "set": assignments, "rows": rows}}
 
 
-def _update_many(arena: _Arena, _: str, fields: tuple[str, ...], carried: tuple[str, ...]) -> Any:
+def _update_many(
+    arena: _Arena, _: str, fields: tuple[str, ...], keys: tuple[str, ...], version: str | None
+) -> Any:
+    carried = (*fields, *keys)
+    same = None
+    if version is not None:
+        carried = (*carried, version)
+        same = arena.equal(version, arena.node({"excluded": version}))
     arena.parameters.extend(arena.described(field) for field in carried)
     return {
         "update": {
             "model": arena.model,
             "set": [{"field": it, "value": arena.node({"excluded": it})} for it in fields],
-            "rows": arena.select(),
-            "batch": {"fields": list(carried), "key": list(carried[len(fields) :])},
+            "rows": arena.select(filter=same),
+            "batch": {"fields": list(carried), "key": list(keys)},
         }
     }
 
 
-def _delete(arena: _Arena, _: str) -> Any:
-    return {"delete": {"model": arena.model, "rows": arena.row_with_key()}}
+def _delete(arena: _Arena, _: str, version: str | None) -> Any:
+    return {"delete": {"model": arena.model, "rows": arena.row_with_key(version)}}
 
 
 def _update_rows(

@@ -17,7 +17,7 @@ from .._queries.select import Select
 from .._rows.bulk import insert_many
 from .._rows.conflict import Conflict
 from .._rows.forced import forced_values
-from .._rows.write import loaded, store
+from .._rows.write import counted, loaded, store
 from .._tables.table import Table
 from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
 from .edge import Edge
@@ -185,7 +185,8 @@ class RelatedRows(Select[M]):
                 removed = await self._belonging_to_none(removed)
             for row, key in zip(rows, keys, strict=True):
                 if key in removed:
-                    _set_quietly(row, edge.target_fields, None, self._using)
+                    counts = any(row.__dict__[it] is not None for it in edge.target_fields)
+                    _set_quietly(row, edge.target_fields, None, self._using, counts)
         else:
             await self._pairs(rows).delete()
         forget(self._row, edge)
@@ -219,7 +220,7 @@ class RelatedRows(Select[M]):
         if await self._change(others, keys, values) != len(keys):
             raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
         for row in rows:
-            _set_quietly(row, edge.target_fields, key, self._using)
+            _set_quietly(row, edge.target_fields, key, self._using, True)
 
     async def _change(self, rows: Select[M], keys: Keys, values: dict[str, Any]) -> int:
         """Change those of some rows that have one of some keys; how many."""
@@ -370,17 +371,23 @@ def _is_key(table: Table, field: str, given: Any, key: Any) -> bool:
 
 
 def _set_quietly(
-    row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using
+    row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using, counts: bool
 ) -> None:
-    """The database has these values now: the row has them, and knows that they are stored."""
+    """The database has these values now: the row has them, and knows that they are stored. The
+    update counts if the row is of a model with a version.
+    """
     known: list[Any] = list(loaded(row) or ())
     table = _table(type(row))
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
         vars(row)[name] = value
         if len(known) > 1:
             known[table.places[name]] = value
-    if known:
-        store(table, [row], [tuple(known)], using)
+    if not known:
+        return
+    all_known = [tuple(known)]
+    if counts and table.version is not None and len(known) > 1:
+        all_known = counted(table, [row], all_known)
+    store(table, [row], all_known, using)
 
 
 def _way_back(edge: Edge) -> str:

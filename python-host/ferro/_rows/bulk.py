@@ -16,11 +16,14 @@ from .write import (
     Loaded,
     change_of,
     check_whole,
+    counted,
     fields_to_insert,
     gone,
     loaded,
+    missing,
+    named_version,
+    stale,
     store,
-    values_of,
     with_keys,
 )
 
@@ -58,13 +61,16 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     changes = [(row, change) for row, change in found.values() if change.names]
     if not changes:
         return 0
-    written: list[tuple[list[M], list[Loaded]]] = []
+    written: list[tuple[list[M], list[Loaded], bool]] = []
     where = using or _common_origin(table, [change for _, change in changes])
     async with together(where) as block_of_all:
-        for names, alike in _alike(changes):
-            written.append((alike, await _update_alike(table, names, alike, block_of_all)))
+        for alike in _alike(changes):
+            rows_alike = [row for row, _ in alike]
+            known = await _update_alike(table, alike, block_of_all)
+            written.append((rows_alike, known, alike[0][1].counts(table)))
     # Only now: had one failed, none would be stored.
-    for rows_alike, known in written:
+    for rows_alike, known, counts in written:
+        known = counted(table, rows_alike, known) if counts else known
         store(table, rows_alike, known, using)
     return len(changes)
 
@@ -80,44 +86,46 @@ def _common_origin(table: Table, changes: list[Change]) -> str:
     return origins[0]
 
 
-def _alike(changes: Sequence[tuple[M, Change]]) -> list[tuple[tuple[str, ...], list[M]]]:
+def _alike(changes: Sequence[tuple[M, Change]]) -> list[list[tuple[M, Change]]]:
     """Rows of which the same fields have changed, and no two of them are the same row."""
-    found: list[tuple[tuple[str, ...], list[M]]] = []
-    open_ones: dict[tuple[str, ...], tuple[set[Any], list[M]]] = {}
-    for row, (names, key, _) in changes:
-        keys, alike = open_ones.get(names, (None, []))
-        if keys is None or key in keys:
-            keys, alike = open_ones[names] = (set(), [])
-            found.append((names, alike))
-        keys.add(key)
-        alike.append(row)
+    found: list[list[tuple[M, Change]]] = []
+    open_ones: dict[Any, tuple[set[Any], list[tuple[M, Change]]]] = {}
+    for row, change in changes:
+        kind = change.names, bool(change.version)
+        keys, alike = open_ones.get(kind, (None, []))
+        if keys is None or change.key in keys:
+            keys, alike = open_ones[kind] = (set(), [])
+            found.append(alike)
+        keys.add(change.key)
+        alike.append((row, change))
     return found
 
 
 async def _update_alike(
-    table: Table, names: tuple[str, ...], rows: list[M], using: Transaction
+    table: Table, alike: list[tuple[M, Change]], using: Transaction
 ) -> list[Loaded]:
     """Update the same fields of many rows, by one statement for as many as it takes; what is known
     of them then.
     """
+    rows = [row for row, _ in alike]
+    names, version = alike[0][1].names, named_version(table, alike[0][1].version)
     keys = tuple(it.name for it in table.keys)
     label, runner = session(using)
-    if not set(keys).intersection(names):
-        fields = (*names, *keys)
-        query = table.query(("update-many", names, fields))
+    if not {*keys, version}.intersection(names):
+        fields = (*names, *keys) if version is None else (*names, *keys, version)
+        query = table.query(("update-many", names, keys, version))
         writing = runner.write(query, rows, table.stored(fields), (), None)
         known = _known_after(table, names, rows, label)
         if await writing != len(rows):
-            raise gone(table)
+            raise gone(table) if version is None else stale(table, "one of these")
         return known
-    # A row is found by its former key, and the batch would have to carry both.
+    # A row is found by what it has been, and the batch would have to carry both.
     known = []
-    for row in rows:
-        values = (*values_of(table, names, row), *change_of(table, row, using).key)
-        writing = runner.execute(table.query(("update", names)), values)
+    for row, change in alike:
+        writing = runner.execute(change.query(table), change.values(table, row))
         known += _known_after(table, names, [row], label)
         if await writing == 0:
-            raise gone(table)
+            raise await missing(table, change.key, change.version, runner)
     return known
 
 

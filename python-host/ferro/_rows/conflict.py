@@ -66,8 +66,9 @@ def conflict_of(
         assignments, values = all_assigned(table, dict(update))
     else:
         if update is None:
-            keys = {it.name for it in table.keys}
-            chosen = [name for name in given if name not in names and name not in keys]
+            # A version counts the updates of the row that is there.
+            left = {*names, *(it.name for it in (*table.keys, table.version) if it is not None)}
+            chosen = [name for name in given if name not in left]
         else:
             chosen = [_field(table, name) for name in _listed(update)]
         assignments, values = tuple([(name, ("excluded", name, table)) for name in chosen]), ()

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._connections.transaction import Using, block, session
+from .._expressions.expression import all_of
+from .._expressions.path import field_of
+from .._queries.shape import rows_shape
 from .._same import is_same
 from .._tables.table import Table
-from ..exceptions import DoesNotExist, InvalidQuery
+from ..exceptions import DoesNotExist, FerroError, InvalidQuery, StaleObjectError
 from .forced import fill
 from .identity import drop, keep, merge, move
 
 if TYPE_CHECKING:
     from .._models.model import Model
+    from .._native import Query, Session
     from .conflict import Conflict
 
 M = TypeVar("M", bound="Model")
@@ -78,24 +82,27 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
 async def update(table: Table, row: Model, using: Using) -> None:
     """Update the fields of a row that have changed."""
     check_whole(table, [row])
-    changed, key, origin = change_of(table, row, using)
-    if not changed:
+    change = change_of(table, row, using)
+    if not change.names:
         return
-    query = table.query(("update", changed))
-    label, runner = session(using or origin)
-    writing = runner.execute(query, (*values_of(table, changed, row), *key))
+    label, runner = session(using or change.origin)
+    writing = runner.execute(change.query(table), change.values(table, row))
     known = table.loader.know([row], label)
     if await writing == 0:
-        raise gone(table)
+        raise await missing(table, change.key, change.version, runner)
+    if change.counts(table):
+        known = counted(table, [row], known)
     store(table, [row], known, using)
 
 
 async def delete(table: Table, row: Model, using: Using) -> None:
     """Delete a row."""
     key, origin = stored_row(table, row)
-    _, runner = session(using or origin)
-    if await runner.execute(table.query(("delete",)), key) == 0:
-        raise gone(table)
+    label, runner = session(using or origin)
+    version = stored_version(table, row) if label == origin else ()
+    query = table.query(("delete", named_version(table, version)))
+    if await runner.execute(query, (*key, *version)) == 0:
+        raise await missing(table, key, version, runner)
     deleted(table, [row], using)
 
 
@@ -153,6 +160,53 @@ def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
             "key is not known: query the row first"
         )
     return tuple(key.stored(known[table.places[key.name]]) for key in table.keys), known[0]
+
+
+def stored_version(table: Table, row: Model) -> tuple[Any, ...]:
+    """The version of a row as it is stored; empty for a model without one."""
+    version = table.version
+    return () if version is None else ((loaded(row) or ())[table.places[version.name]],)
+
+
+def named_version(table: Table, version: tuple[Any, ...]) -> str | None:
+    """The field of a version, if there is one to be compared."""
+    return table.version.name if version and table.version is not None else None
+
+
+def counted(table: Table, rows: Sequence[Model], known: Sequence[Loaded]) -> list[Loaded]:
+    """Have rows hold the version that their update has given them; what is known of them then."""
+    assert table.version is not None, "asked before"
+    name = table.version.name
+    place = table.places[name]
+    after = []
+    for row, it in zip(rows, known, strict=True):
+        vars(row)[name] = it[place] + 1
+        after.append((*it[:place], it[place] + 1, *it[place + 1 :]))
+    return after
+
+
+async def missing(
+    table: Table, key: tuple[Any, ...], version: tuple[Any, ...], runner: Session
+) -> FerroError:
+    """The error for a row that was not found with its key, and the version that was read."""
+    if version:
+        pairs = zip(table.keys, key, strict=True)
+        same = all_of(field_of(table, it.name) == part for it, part in pairs)
+        assert same is not None, "a key has fields"
+        exists = table.query(("exists", rows_shape(filter=same.shape)))
+        if await runner.fetch(exists, same.values) == [(True,)]:
+            return stale(table)
+    return gone(table)
+
+
+def stale(table: Table, which: str = "this") -> StaleObjectError:
+    """The error for a row that is not the one which was read."""
+    error = StaleObjectError(
+        f"{which} `{table.label}` was changed by another since it was read: `refresh` it, or query "
+        "it again, and change that"
+    )
+    error.table = table.name
+    return error
 
 
 def gone(table: Table) -> DoesNotExist:
@@ -216,6 +270,20 @@ class Change(NamedTuple):
     """As it is stored."""
     origin: str
     """The connection that the row is from."""
+    version: tuple[Any, ...] = ()
+    """As it is stored; empty if it does not matter."""
+
+    def query(self, table: Table) -> Query:
+        """What writes it."""
+        return table.query(("update", self.names, named_version(table, self.version)))
+
+    def values(self, table: Table, row: Model) -> tuple[Any, ...]:
+        """What that takes."""
+        return (*values_of(table, self.names, row), *self.key, *self.version)
+
+    def counts(self, table: Table) -> bool:
+        """Whether the database gives the row its next version."""
+        return bool(self.version) and named_version(table, self.version) not in self.names
 
 
 def change_of(table: Table, row: Model, using: Using) -> Change:
@@ -229,7 +297,7 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
             f"row, save a copy, `row.model_copy(update={{{key.name!r}: None}})`"
         )
     if using is None or session(using)[0] == origin:
-        return Change(changed, stored, origin)
+        return Change(changed, stored, origin, stored_version(table, row))
     # Of the row that has the key there nothing is known.
     keys = tuple(it.name for it in table.keys)
     others = tuple(name for name in table.names if name not in keys)

@@ -45,6 +45,8 @@ class Column:
     unique: bool
     index: bool
     has_default: bool
+    version: bool = False
+    """It counts the updates of its row."""
     db_default: Any = None
     """The WIT's `default-value`, as JSON; None where the database has none."""
     annotation: Any = None
@@ -147,7 +149,7 @@ class Column:
             "unique": self.unique,
             "indexed": self.index,
             "generated-key": self.generated,
-            "version": False,
+            "version": self.version,
             "default": self.db_default or ("client" if self._is_made_by_client else None),
             "renamed-from": self.renamed_from,
         }
@@ -178,6 +180,13 @@ def column_of(
         )
     if options.nullable is not None:
         nullable = options.nullable
+    if options.version and (
+        kind != "integer" or many or nullable or members is not None or options.primary_key
+    ):
+        raise SchemaError(
+            f"field `{where}`: a version is an `int` that is never None, and no key: "
+            "`version: int = ferro.Field(default=1, version=True)`"
+        )
     use_enum_values = (config or {}).get("use_enum_values", False)
     return Column(
         name=name,
@@ -190,6 +199,7 @@ def column_of(
         unique=options.unique,
         index=options.index,
         has_default=not info.is_required(),
+        version=options.version,
         db_default=None if many or generated else constant_default(kind, info.default),
         annotation=annotation,
         db_column=options.db_column,
