@@ -172,6 +172,27 @@ async def test_t4_a_version_tells_nothing_of_rows_outside_of_the_scope() -> None
     assert rows == [{"name": "mine", "version": 3}, {"name": "changed", "version": 2}]
 
 
+async def test_t4_upserts_that_compute_or_ask_reach_only_rows_in_scope() -> None:
+    await Account.bulk_create([Account(tenant=1), Account(tenant=2)])
+    own, other = await Account.select().order_by("tenant")
+    taking: dict[str, Any] = {"conflict": "id", "update": {"name": ferro.excluded(Account.name)}}
+    with ferro.scope(tenant(1)):
+        with pytest.raises(ferro.UniqueViolation):
+            await Account.upsert(id=other.id, name="stolen", **taking)
+        with pytest.raises(ferro.UniqueViolation):
+            await Account.upsert(
+                id=other.id, name="stolen", **taking, only_if=ferro.col(Account.tenant) > 0
+            )
+        rows = [Account(id=it.id, tenant=1, name="new") for it in (own, other)]
+        with pytest.raises(ferro.UniqueViolation):
+            await Account.bulk_upsert(rows, **taking)
+        assert await Account.bulk_upsert(rows, **taking, only_if=lambda a: a.tenant != 3) == 1
+        with pytest.raises(ferro.DeniedError):
+            await Account.upsert(id=own.id, conflict="id", update={"tenant": 2})
+    rows = await Account.select("tenant", "name").order_by("tenant")
+    assert rows == [{"tenant": 1, "name": "new"}, {"tenant": 2, "name": ""}]
+
+
 async def test_t4_writes_that_give_rows_back_reach_only_rows_in_scope() -> None:
     await files(1, 2)
     with ferro.scope(tenant(1)):
