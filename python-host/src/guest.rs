@@ -1,22 +1,23 @@
 //! The interface `database` for plugins that wasmtime-py runs: the same sessions, for a thread that
 //! may wait, and plain data in place of Python's own types.
 
-use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use ferro_session::{Admission, Gate, Session, Tenant, Tenants, Usage};
+use ferro_session::{
+    Admission, Deadline, Gate, Grant, GuestLimit, Session, Tenant, Tenants, Usage,
+};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
 
 use crate::bridge::{block, lock, spawn};
 use crate::databases::Databases;
-use crate::errors::raise;
+use crate::errors::{exception, raise};
 use crate::models::Models;
 use crate::wire::{read_batch, read_values, write_batch};
 
@@ -42,23 +43,6 @@ impl Place {
     }
 }
 
-/// When a call ends, its calls of the host included.
-#[derive(Clone, Copy)]
-struct Deadline {
-    at: Instant,
-    after: Duration,
-}
-
-impl Deadline {
-    async fn keep<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout_at(self.at, work).await.unwrap_or_else(|_| {
-            let seconds = self.after.as_secs_f64();
-            let message = format!("the limit `deadline` of {seconds} s is reached");
-            Err(Error::new(ErrorKind::Timeout, message))
-        })
-    }
-}
-
 #[pymethods]
 impl GuestGate {
     /// Raises what is wrong with a tenant's grants for some models, columns of none of them included.
@@ -79,15 +63,11 @@ impl GuestGate {
     ) -> PyResult<Bound<'py, PyAny>> {
         let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
         raise(py, tenant.fits(&models.models))?;
-        let after = tenant.limits.deadline;
-        let at = Instant::now().checked_add(after).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidConfiguration, "the limit `deadline` is too long")
-        });
-        let deadline = Deadline { at: raise(py, at)?, after };
+        let deadline = Deadline::after(tenant.limits.deadline);
         let (tenants, models) = (databases.tenants.clone(), models.models.clone());
         let databases = databases.databases.clone();
         spawn(py, async move {
-            let (admission, thread) = deadline.keep(admit(&tenants, &tenant)).await?;
+            let (admission, thread) = deadline.bound(pin!(admit(&tenants, &tenant))).await??;
             let gate = Gate::admitted(databases, models, Arc::new(tenant), admission);
             let place = Mutex::new(Place::Admitted { gate, _thread: thread });
             Ok(Self { place, deadline })
@@ -104,7 +84,7 @@ impl GuestGate {
 
     /// The seconds until the call has to end.
     fn remaining(&self) -> f64 {
-        self.deadline.at.saturating_duration_since(Instant::now()).as_secs_f64()
+        self.deadline.remaining().as_secs_f64()
     }
 
     /// What the call has used of its databases so far, or in all.
@@ -141,20 +121,82 @@ async fn admit(
     Ok((admission, thread))
 }
 
-/// The limits that the host of a guest keeps, for the host that is written in Python.
-#[pyfunction]
-pub(crate) fn guest_limits<'py>(py: Python<'py>, tenant: &str) -> PyResult<Bound<'py, PyDict>> {
-    let tenant: Tenant = raise(py, parse(tenant, "tenant"))?;
-    let dict = PyDict::new(py);
-    dict.set_item("name", &tenant.name)?;
-    dict.set_item("raw_sql", tenant.grants.values().any(ferro_session::Grant::has_raw_sql))?;
-    dict.set_item("log_bytes", tenant.limits.log_bytes)?;
-    dict.set_item("deadline", tenant.limits.deadline.as_secs_f64())?;
-    dict.set_item("memory", tenant.limits.memory)?;
-    dict.set_item("instances", tenant.limits.instances)?;
-    dict.set_item("handles", tenant.limits.handles)?;
-    dict.set_item("fuel", tenant.limits.fuel)?;
-    Ok(dict)
+/// What the host that is written in Python has to keep for a tenant, and what it says where one of
+/// these limits is reached.
+#[pyclass(frozen, module = "ferro._native")]
+pub(crate) struct GuestLimits {
+    tenant: Tenant,
+}
+
+#[pymethods]
+impl GuestLimits {
+    /// `tenant` is JSON, as an operator's file has it.
+    #[new]
+    fn new(py: Python<'_>, tenant: &str) -> PyResult<Self> {
+        Ok(Self { tenant: raise(py, parse(tenant, "tenant"))? })
+    }
+
+    #[getter]
+    fn tenant(&self) -> &str {
+        &self.tenant.name
+    }
+
+    #[getter]
+    fn raw_sql(&self) -> bool {
+        self.tenant.grants.values().any(Grant::has_raw_sql)
+    }
+
+    /// In seconds.
+    #[getter]
+    fn deadline(&self) -> f64 {
+        self.tenant.limits.deadline.as_secs_f64()
+    }
+
+    #[getter]
+    fn fuel(&self) -> Option<u64> {
+        self.tenant.limits.fuel
+    }
+
+    #[getter]
+    fn handles(&self) -> u32 {
+        self.tenant.limits.handles
+    }
+
+    #[getter]
+    fn instances(&self) -> u32 {
+        self.tenant.limits.instances
+    }
+
+    #[getter]
+    fn log_bytes(&self) -> u64 {
+        self.tenant.limits.log_bytes
+    }
+
+    #[getter]
+    fn memory(&self) -> u64 {
+        self.tenant.limits.memory
+    }
+
+    fn deadline_exceeded(&self, py: Python<'_>) -> Py<PyBaseException> {
+        exceeded(py, GuestLimit::Deadline(self.tenant.limits.deadline))
+    }
+
+    fn fuel_exceeded(&self, py: Python<'_>) -> Py<PyBaseException> {
+        exceeded(py, GuestLimit::Fuel(self.fuel().unwrap_or(u64::MAX)))
+    }
+
+    fn handles_exceeded(&self, py: Python<'_>) -> Py<PyBaseException> {
+        exceeded(py, GuestLimit::Handles(self.handles() as usize))
+    }
+
+    #[staticmethod]
+    fn stack_exceeded(py: Python<'_>, bytes: usize) -> Py<PyBaseException> {
+        exceeded(py, GuestLimit::Stack(bytes))
+    }
+}
+
+fn exceeded(py: Python<'_>, limit: GuestLimit) -> Py<PyBaseException> {
+    exception(py, &limit.exceeded()).into_value(py)
 }
 
 /// The resource `session`.
@@ -178,7 +220,7 @@ impl GuestSession {
     ) -> PyResult<T> {
         let session = lock(&self.session).take();
         let session = raise(py, session.ok_or_else(ended))?;
-        let result = block(py, || self.deadline.keep(work(&session)));
+        let result = block(py, async || self.deadline.bound(pin!(work(&session))).await?);
         *lock(&self.session) = Some(session);
         raise(py, result)
     }
@@ -258,12 +300,12 @@ impl GuestSession {
 
     fn commit(&self, py: Python<'_>) -> PyResult<()> {
         let session = self.take(py)?;
-        raise(py, block(py, || self.deadline.keep(session.commit())))
+        raise(py, block(py, async || self.deadline.bound(pin!(session.commit())).await?))
     }
 
     fn rollback(&self, py: Python<'_>) -> PyResult<()> {
         let session = self.take(py)?;
-        raise(py, block(py, || self.deadline.keep(session.rollback())))
+        raise(py, block(py, async || self.deadline.bound(pin!(session.rollback())).await?))
     }
 
     /// Let go of it: an unfinished transaction is undone.
@@ -287,7 +329,7 @@ impl GuestCursor {
     ) -> PyResult<T> {
         let cursor = lock(&self.cursor).take();
         let mut cursor = raise(py, cursor.ok_or_else(closed))?;
-        let result = block(py, || self.deadline.keep(work(&mut cursor)));
+        let result = block(py, async || self.deadline.bound(pin!(work(&mut cursor))).await?);
         *lock(&self.cursor) = Some(cursor);
         raise(py, result)
     }

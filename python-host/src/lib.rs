@@ -41,8 +41,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<session::Session>()?;
     module.add_class::<results::RowCursor>()?;
     module.add_class::<guest::GuestGate>()?;
+    module.add_class::<guest::GuestLimits>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;
-    module.add_function(wrap_pyfunction!(guest::guest_limits, module)?)?;
     module.add_function(wrap_pyfunction!(compiler::end, module)?)
 }

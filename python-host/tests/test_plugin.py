@@ -235,7 +235,7 @@ async def test_s2_fuel_that_is_used_up_ends_the_call(probe: ferro.Plugin) -> Non
     with pytest.raises(ferro.ConfigurationError, match="load it with `fuel=True`"):
         await probe.call("spin", tenant=frugal)
     metered = await ferro.Plugin.load(component("ferro-test-probe"), fuel=True)
-    with pytest.raises(ferro.LimitError, match=r"`fuel` is reached: 100000 units"):
+    with pytest.raises(ferro.LimitError, match=r"over the limit `fuel`: 100000 units"):
         await metered.call("spin", tenant=frugal)
     assert await metered.call("greet", "Ada", tenant=frugal) == "hello Ada"
     assert await metered.call("ferro:test/notes#count", "app", tenant=EVERYTHING) == 0

@@ -1,8 +1,8 @@
 //! What goes wrong in a guest, as the error that the application gets.
 
 use std::any::Any;
-use std::time::Duration;
 
+use ferro_session::GuestLimit;
 use ferro_wit::types::{Error, ErrorKind};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -19,7 +19,7 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
     }
     let root = error.root_cause().to_string();
     match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => limit_exceeded("stack", &format!("{} KiB", STACK / 1024)),
+        Some(Trap::StackOverflow) => GuestLimit::Stack(STACK).exceeded(),
         Some(trap) => {
             let trap = trap.to_string();
             // "wasm trap: wasm `unreachable` instruction executed"
@@ -29,11 +29,9 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
         }
         // For these wasmtime has words only.
         None if root.contains("fuel allocated for hostcalls") => {
-            limit_exceeded("host-call-bytes", "pass less in one call")
+            GuestLimit::HostCallBytes.exceeded()
         }
-        None if root.contains("instance count too high") => {
-            limit_exceeded("instances", &format!("{who} is made of more"))
-        }
+        None if root.contains("instance count too high") => GuestLimit::Instances.exceeded(),
         None => Error::new(ErrorKind::Internal, format!("{who} failed: {root}")),
     }
 }
@@ -41,20 +39,6 @@ pub(crate) fn from_guest(who: &str, error: &wasmtime::Error) -> Error {
 /// A guest broke off by itself.
 fn trapped(message: String) -> Error {
     Error::new(ErrorKind::Internal, message).with_code(Error::PLUGIN_TRAPPED)
-}
-
-/// A guest used more than its tenant may.
-pub(crate) fn limit_exceeded(limit: &str, value: &str) -> Error {
-    Error::new(ErrorKind::LimitExceeded, format!("over the limit `{limit}`: {value}"))
-}
-
-/// A call took longer than its tenant may.
-pub(crate) fn deadline_passed(limit: Duration) -> Error {
-    let seconds = limit.as_secs_f64();
-    Error::new(
-        ErrorKind::Timeout,
-        format!("the limit `deadline` of {seconds} s is reached: the call was stopped"),
-    )
 }
 
 /// The host itself panicked while it served a guest.

@@ -1,16 +1,11 @@
 //! What belongs to one call of a plugin: its handles, its grants, its limits.
 
-use std::future::Future;
-use std::time::Duration;
-
-use ferro_session::{Gate, Limits};
+use ferro_session::{Deadline, Gate, GuestLimit, Limits};
 use ferro_wit::types::Error;
-use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtxView;
 
-use crate::error::{deadline_passed, limit_exceeded};
 use crate::output::Writer;
 use crate::wasi::Wasi;
 
@@ -24,39 +19,6 @@ pub struct Guest {
     deadline: Deadline,
     memory: MemoryLimit,
 }
-
-/// The wall clock of a call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
-    at: Instant,
-    limit: Duration,
-}
-
-impl Deadline {
-    pub(crate) fn after(limit: Duration) -> Self {
-        let now = Instant::now();
-        // A limit that no clock reaches is none.
-        Self { at: now.checked_add(limit).unwrap_or_else(|| now + CENTURY), limit }
-    }
-
-    /// The future comes pinned, as for [`ferro_session`]'s own limits: it is large.
-    pub(crate) async fn bound<T>(
-        self,
-        future: impl Future<Output = T> + Unpin,
-    ) -> Result<T, Error> {
-        // What is ready at once would pass else, however late.
-        if Instant::now() >= self.at {
-            return Err(self.passed());
-        }
-        timeout_at(self.at, future).await.map_err(|_| self.passed())
-    }
-
-    fn passed(self) -> Error {
-        deadline_passed(self.limit)
-    }
-}
-
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Guest {
     /// A store for one instance, bounded by the limits, and by `fuel` where the engine meters it.
@@ -85,10 +47,7 @@ impl Guest {
         }
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| {
-            let deadline = context.data().deadline;
-            if Instant::now() >= deadline.at {
-                return Err(wasmtime::Error::new(deadline.passed()));
-            }
+            context.data().deadline.check().map_err(wasmtime::Error::new)?;
             Ok(UpdateDeadline::Yield(1))
         });
         Ok(store)
@@ -124,9 +83,7 @@ impl Guest {
         let most = self.table.max_capacity();
         match made.map(|value| self.table.push(value)) {
             Ok(Ok(handle)) => Ok(Ok(handle)),
-            Ok(Err(ResourceTableError::Full)) => {
-                Ok(Err(limit_exceeded("handles", &format!("{most} held at once; drop one first"))))
-            }
+            Ok(Err(ResourceTableError::Full)) => Ok(Err(GuestLimit::Handles(most).exceeded())),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Ok(Err(error)),
         }
@@ -151,8 +108,7 @@ impl ResourceLimiter for MemoryLimit {
         let used = self.used.saturating_add(grown);
         if used > self.limit {
             // A guest that learns of it aborts without a reason: say it here.
-            let limit = format!("{} bytes", self.limit);
-            return Err(wasmtime::Error::new(limit_exceeded("memory", &limit)));
+            return Err(wasmtime::Error::new(GuestLimit::Memory(self.limit).exceeded()));
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
-use ferro_session::{Gate, Limits};
+use ferro_session::{Deadline, Gate, GuestLimit, Limits};
 use ferro_wit::types::{Error, ErrorKind};
 use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,7 +17,7 @@ use wasmtime::{Store, Trap};
 
 use crate::bindings::plugin::PrivilegedPluginPre;
 use crate::error;
-use crate::guest::{Deadline, Guest};
+use crate::guest::Guest;
 use crate::host::Host;
 use crate::meter::{self, CallUsage};
 use crate::output::Writer;
@@ -201,9 +201,7 @@ impl Watch {
 
     fn explain(&self, error: &wasmtime::Error) -> Error {
         match (error.downcast_ref::<Trap>(), self.fuel) {
-            (Some(Trap::OutOfFuel), Some(fuel)) => {
-                error::limit_exceeded("fuel", &format!("{fuel} units"))
-            }
+            (Some(Trap::OutOfFuel), Some(fuel)) => GuestLimit::Fuel(fuel).exceeded(),
             _ => error::from_guest(&format!("the plugin `{}`", self.writer.plugin), error),
         }
     }

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use ferro_session::{Gate, Limits, Models, Tenant};
+use ferro_session::{Deadline, Gate, Limits, Models, Tenant};
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
 use tokio::sync::Semaphore;
@@ -11,7 +11,7 @@ use wasmtime::component::Val;
 
 use crate::bindings::plugin::{PrivilegedPlugin, PrivilegedPluginPre};
 use crate::export::{self, Export};
-use crate::guest::{Deadline, Guest};
+use crate::guest::Guest;
 use crate::host::Host;
 use crate::instance::{Call, PluginInstance};
 use crate::load::RAW_SQL;

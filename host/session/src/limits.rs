@@ -225,12 +225,12 @@ impl Wait {
     }
 }
 
-fn expired(limit: &str, time: Duration, kind: ErrorKind, outcome: &str) -> Error {
+pub(crate) fn expired(limit: &str, time: Duration, kind: ErrorKind, outcome: &str) -> Error {
     let seconds = time.as_secs_f64();
     Error::new(kind, format!("the limit `{limit}` of {seconds} s is reached: {outcome}"))
 }
 
-fn exceeded(what: &str) -> Error {
+pub(crate) fn exceeded(what: &str) -> Error {
     Error::new(ErrorKind::LimitExceeded, format!("over the limit {what}"))
 }
 

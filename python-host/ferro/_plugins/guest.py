@@ -24,7 +24,8 @@ from wasmtime.component import (
     ResultType,
 )
 
-from ..exceptions import BY_KIND, DeniedError, FerroError, LimitError, UnsupportedError
+from .. import _native
+from ..exceptions import BY_KIND, DeniedError, FerroError, UnsupportedError
 from .convert import Convert, lift, lower
 from .wasi import INTERFACES as WASI_INTERFACES
 
@@ -50,15 +51,15 @@ class Gate(Protocol):
 
 
 class GuestCall:
-    """One call of a plugin: its gate, and the handles that it holds."""
+    """One call of a plugin: its gate, its limits, and the handles that it holds."""
 
-    def __init__(self, gate: Gate, handles: int) -> None:
+    def __init__(self, gate: Gate, limits: _native.GuestLimits) -> None:
         self.gate = gate
+        self.limits = limits
         self.fuel: int | None = None
         """What its code has used, where that is counted."""
         self.failure: BaseException | None = None
         self.cancelled = False
-        self._most = handles
         self._next = 1
         self._handles: dict[int, Any] = {}
 
@@ -77,9 +78,9 @@ class GuestCall:
 
     def own(self, kind: int, thing: Any) -> ResourceHost:
         """A handle for a session or a cursor."""
-        if len(self._handles) >= self._most:
+        if len(self._handles) >= self.limits.handles:
             thing.close()
-            raise LimitError(f"the limit `handles` is reached: {self._most} are open")
+            raise self.limits.handles_exceeded()
         number = self._next
         self._next += 1
         self._handles[number] = thing

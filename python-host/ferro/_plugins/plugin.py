@@ -38,10 +38,8 @@ from ..exceptions import (
     DeniedError,
     FerroError,
     InternalError,
-    LimitError,
     PluginError,
     PluginTrap,
-    QueryTimeout,
     UnsupportedError,
     from_native,
 )
@@ -180,26 +178,26 @@ class Plugin:
         lowered = _lower_arguments(export, kind, arguments)
         tenant = NOBODY if tenant is None else tenant
         grants = tenant_json(tenant)
-        limits = _native.guest_limits(grants)
-        if self._raw_sql and not limits["raw_sql"]:
+        limits = _native.GuestLimits(grants)
+        if self._raw_sql and not limits.raw_sql:
             raise DeniedError(
-                f"the plugin `{self.name}` imports `{RAW_SQL}`, and tenant `{limits['name']}` is "
+                f"the plugin `{self.name}` imports `{RAW_SQL}`, and tenant `{limits.tenant}` is "
                 "not granted `raw-sql`"
             )
-        if limits["fuel"] is not None and not self._metered:
+        if limits.fuel is not None and not self._metered:
             raise ConfigurationError(
-                f"tenant `{limits['name']}` has a limit on `fuel`, which this plugin does not "
+                f"tenant `{limits.tenant}` has a limit on `fuel`, which this plugin does not "
                 "count: load it with `fuel=True`"
             )
         if "host-call-bytes" in limits_of(tenant):
             raise ConfigurationError(
-                f"tenant `{limits['name']}` has a limit on `host-call-bytes`, which wasmtime-py "
+                f"tenant `{limits.tenant}` has a limit on `host-call-bytes`, which wasmtime-py "
                 "cannot set: leave it out in Python"
             )
         gate = await _native.GuestGate.admit(engine.databases, self._models, grants)
-        call = GuestCall(gate, limits["handles"])
+        call = GuestCall(gate, limits)
         context = contextvars.copy_context()
-        running = _threads.submit(context.run, self._measured, export, lowered, call, limits)
+        running = _threads.submit(context.run, self._measured, export, lowered, call)
         # One that was cancelled before its thread took it up makes room, too.
         running.add_done_callback(lambda _: gate.close())
         try:
@@ -219,20 +217,19 @@ class Plugin:
                 f"the component `{self.name}` is not a plugin: it does not export `{_MODELS}`; "
                 "include the world `ferro:orm/plugin` in its own"
             )
-        no_grants = tenant_json(NOBODY)
-        limits = _native.guest_limits(no_grants)
+        limits = _native.GuestLimits(tenant_json(NOBODY))
         # There are no models yet to open a session with, so no gate: opening one is a trap.
-        call = GuestCall(_NoGate(limits["deadline"]), limits["handles"])
-        return lift(kind.result)(self._run(describe, [], call, limits))
+        call = GuestCall(_NoGate(limits.deadline), limits)
+        return lift(kind.result)(self._run(describe, [], call))
 
     def _measured(
-        self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
+        self, export: str, arguments: list[Any], call: GuestCall
     ) -> tuple[Any, CallUsage]:
         """Run a call, and tell what it used, however it ends."""
         outcome = InternalError.kind
         began, busy = time.perf_counter(), time.thread_time()
         try:
-            result = self._run(export, arguments, call, limits)
+            result = self._run(export, arguments, call)
             outcome = "ok"
         except FerroError as error:
             outcome = error.kind
@@ -240,27 +237,25 @@ class Plugin:
         finally:
             elapsed, kept = time.perf_counter() - began, time.thread_time() - busy
             usage = CallUsage(elapsed, kept, call.fuel, **call.gate.usage())
-            tell(self.name, limits["name"], export, outcome, usage)
+            tell(self.name, call.limits.tenant, export, outcome, usage)
         return result, usage
 
-    def _run(
-        self, export: str, arguments: list[Any], call: GuestCall, limits: dict[str, Any]
-    ) -> Any:
+    def _run(self, export: str, arguments: list[Any], call: GuestCall) -> Any:
         """On a thread that may wait: a fresh store, a fresh instance, one call."""
-        store = Store(self._engine)
+        store, limits = Store(self._engine), call.limits
         # The limit on memory is one for each memory, so that it is one in all only with one memory.
         store.set_limits(
-            memory_size=limits["memory"],
+            memory_size=limits.memory,
             memories=1,
             table_elements=_TABLE_ELEMENTS,
             tables=_TABLES,
-            instances=limits["instances"],
+            instances=limits.instances,
         )
-        fuel = _NO_LIMIT if limits["fuel"] is None else limits["fuel"]
+        fuel = _NO_LIMIT if limits.fuel is None else limits.fuel
         if self._metered:
             store.set_fuel(fuel)
         store.set_epoch_deadline(math.ceil(call.gate.remaining() / _TICK) + 1)
-        output = Output(self.name, limits["name"], limits["log_bytes"])
+        output = Output(self.name, limits.tenant, limits.log_bytes)
         store.set_wasi(output.config())
         try:
             with _tickers[self._metered], call:
@@ -270,25 +265,25 @@ class Plugin:
                 function.post_return(store)
                 return result
         except WasmtimeError as error:
-            raise self._failure(error, call, limits) from call.failure or error
+            raise self._failure(error, call) from call.failure or error
         finally:
             if self._metered:
                 call.fuel = fuel - store.get_fuel()
             store.close()
             output.close()
 
-    def _failure(self, error: WasmtimeError, call: GuestCall, limits: dict[str, Any]) -> FerroError:
+    def _failure(self, error: WasmtimeError, call: GuestCall) -> FerroError:
         if isinstance(call.failure, FerroError):
             return call.failure
         if call.failure is not None:
             return InternalError(f"a host function failed: {type(call.failure).__name__}")
         text = str(error)
         if "wasm trap: interrupt" in text:
-            return QueryTimeout(f"the limit `deadline` of {limits['deadline']} s is reached")
+            return call.limits.deadline_exceeded()
         if "all fuel consumed" in text:
-            return LimitError(f"the limit `fuel` is reached: {limits['fuel']} units")
+            return call.limits.fuel_exceeded()
         if "call stack exhausted" in text:
-            return LimitError(f"over the limit `stack`: {STACK // 1024} KiB")
+            return call.limits.stack_exceeded(STACK)
         if "not found in the linker" in text:
             return UnsupportedError(
                 f"the plugin `{self.name}` does not fit this host: {text.splitlines()[0]}"
