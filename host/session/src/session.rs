@@ -1,30 +1,32 @@
 //! Sessions: a database or a transaction, as one call may use it.
 
+mod admission;
 mod lent;
 mod own;
+mod work;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ferro_driver::{Database, Execution, Transaction, changes_rows};
+use ferro_driver::{Database, Transaction, changes_rows};
 use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
 use tokio::time::Instant;
 
-use crate::agreement;
-use crate::bounds;
 use crate::call::{Granted, Slot, SlotKind};
-use crate::cursor::{Cursor, Hold};
+use crate::cursor::Cursor;
 use crate::gate::renewed;
 use crate::limits::{Limits, Wait};
 use crate::models::Models;
 use crate::tenants::Held;
-use crate::written::{Written, least, writes};
+use crate::written::Written;
 
+use self::admission::Occupied;
 use self::own::Own;
+use self::work::Work;
 
 /// A database, or a transaction in it, under the rights and limits of a call.
 ///
@@ -159,25 +161,7 @@ impl Session {
             self.granted.call.admit_written(0)?;
             written = Some(Written::unknown(&self.granted.call));
         }
-        let started = Instant::now();
-        let (rows, hold) = match &self.place {
-            Place::Database(..) if written.is_some() => {
-                let write = async move |transaction: Transaction| {
-                    let rows = self.run(pin!(transaction.fetch_raw(sql, parameters))).await?;
-                    Ok((transaction, rows))
-                };
-                self.fetch_in_own_transaction(write).await?
-            }
-            Place::Database(database) => {
-                self.with_connection(pin!(database.fetch_raw(sql, parameters))).await?
-            }
-            Place::Transaction { transaction, held, uncounted, .. } => {
-                let rows = self.run(pin!(transaction.fetch_raw(sql, parameters))).await?;
-                written = written.map(|it| it.within(uncounted));
-                (rows, Hold { held: held.clone(), transaction: None })
-            }
-        };
-        Ok(self.cursor(rows, hold, written, started, slot))
+        self.open(Work::Text(sql, parameters), written, slot).await
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -189,25 +173,8 @@ impl Session {
         self.admit_raw()?;
         self.admit(&parameters)?;
         self.granted.call.admit_written(0)?;
-        let changed = match &self.place {
-            Place::Transaction { transaction, .. } => {
-                self.run(pin!(transaction.execute_raw(sql, parameters))).await
-            }
-            // Text that is trusted as the application's own may be one that runs in none.
-            Place::Database(..) if self.granted.policy.has_fenced_text() => {
-                let text = async move |transaction: Transaction| {
-                    let changed = self.run(pin!(transaction.execute_raw(sql, parameters))).await?;
-                    Ok((transaction, changed))
-                };
-                return self.in_own_transaction(text).await;
-            }
-            Place::Database(database) => self
-                .with_connection(pin!(database.execute_raw(sql, parameters)))
-                .await
-                .map(|it| it.0),
-        }?;
-        self.granted.call.count_written(changed)?;
-        Ok(changed)
+        let written = Written::unknown(&self.granted.call);
+        self.apply(Work::Text(sql, parameters), Some(written)).await
     }
 
     /// A transaction, or a savepoint inside one. Until it ends, this session answers with `busy`.
@@ -308,168 +275,7 @@ impl Session {
         Ok(())
     }
 
-    async fn read(
-        &self,
-        query: &Query,
-        parameters: Vec<Value>,
-        rows: Option<Batch>,
-    ) -> Result<Cursor, Error> {
-        self.admit(&parameters)?;
-        let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let plan = self.bounded_plan(query, &parameters)?;
-        let mut written = self.written(query, rows.as_ref())?;
-        let execution = self.execution(plan, parameters, rows)?;
-        let started = Instant::now();
-        let may_pass_limit = written.as_ref().is_some_and(Written::may_pass_limit);
-        let opened = match &self.place {
-            Place::Database(..) if may_pass_limit => {
-                let write = async move |transaction: Transaction| {
-                    let rows = self.run(pin!(transaction.fetch(execution))).await?;
-                    Ok((transaction, rows))
-                };
-                self.fetch_in_own_transaction(write).await
-            }
-            Place::Database(database) => {
-                self.with_connection(pin!(database.fetch(execution))).await
-            }
-            Place::Transaction { transaction, held, uncounted, .. } => {
-                written = written.map(|it| it.within(uncounted));
-                let rows = self.run(pin!(transaction.fetch(execution))).await;
-                rows.map(|rows| (rows, Hold { held: held.clone(), transaction: None }))
-            }
-        };
-        match opened {
-            Ok((rows, hold)) => Ok(self.cursor(rows, hold, written, started, slot)),
-            Err(error) => {
-                if let Some(written) = written {
-                    written.fail();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn change(
-        &self,
-        query: &Query,
-        parameters: Vec<Value>,
-        rows: Option<Batch>,
-    ) -> Result<u64, Error> {
-        self.admit(&parameters)?;
-        let plan = self.bounded_plan(query, &parameters)?;
-        let written = self.written(query, rows.as_ref())?;
-        let execution = self.execution(plan, parameters, rows)?;
-        let may_pass_limit = written.as_ref().is_some_and(Written::may_pass_limit);
-        let changed = match &self.place {
-            Place::Database(..) if may_pass_limit => {
-                let write = async move |transaction: Transaction| {
-                    let changed = self.run(pin!(transaction.execute(execution))).await?;
-                    Ok((transaction, changed))
-                };
-                return self.in_own_transaction(write).await;
-            }
-            Place::Database(database) => {
-                self.with_connection(pin!(database.execute(execution))).await.map(|it| it.0)
-            }
-            Place::Transaction { transaction, .. } => {
-                self.run(pin!(transaction.execute(execution))).await
-            }
-        };
-        match (written, changed) {
-            (Some(written), Ok(changed)) => written.end(changed).map(|()| changed),
-            (Some(written), Err(error)) => {
-                written.fail();
-                Err(error)
-            }
-            (None, changed) => changed,
-        }
-    }
-
-    /// What a query adds to the rows that are written; none for one that writes none.
-    fn written(&self, query: &Query, rows: Option<&Batch>) -> Result<Option<Written>, Error> {
-        match (writes(query), rows) {
-            (true, _) => {}
-            (false, None) => return Ok(None),
-            (false, Some(_)) => {
-                let message = "a query that only reads takes no rows";
-                return Err(Error::new(ErrorKind::InvalidQuery, message));
-            }
-        }
-        self.granted.call.admit_written(least(query, rows))?;
-        Ok(Some(Written::reserve(&self.granted.call, query, rows)))
-    }
-
-    /// The plan of a query whose limits and offsets are numbers of rows.
-    fn bounded_plan(&self, query: &Query, parameters: &[Value]) -> Result<Arc<Plan>, Error> {
-        let plan = self.plan(query)?;
-        bounds::check(query, parameters).map(|()| plan)
-    }
-
-    fn execution(
-        &self,
-        plan: Arc<Plan>,
-        parameters: Vec<Value>,
-        rows: Option<Batch>,
-    ) -> Result<Execution, Error> {
-        let forced = self.granted.policy.forced.clone();
-        let execution = Execution { plan, parameters, forced, rows };
-        agreement::check(&execution)?;
-        Ok(execution)
-    }
-
-    fn cursor(
-        &self,
-        rows: ferro_driver::Cursor,
-        hold: Hold,
-        written: Option<Written>,
-        started: Instant,
-        slot: Slot,
-    ) -> Cursor {
-        Cursor::new(self.granted.clone(), rows, hold, written, started.elapsed(), self.end(), slot)
-    }
-
-    /// A statement may be sent: no transaction is open that began here, and the limits allow it.
-    fn admit(&self, parameters: &[Value]) -> Result<(), Error> {
-        self.admit_no_other()?;
-        self.granted.call.count_statement(parameters.len())?;
-        // What is written out of an array whose ends overlap is larger than any limit.
-        for (number, value) in (1..).zip(parameters) {
-            value.validate().map_err(|fault| {
-                let message = format!("parameter {number} contradicts itself: {fault}");
-                Error::new(ErrorKind::TypeMismatch, message)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn admit_no_other(&self) -> Result<(), Error> {
-        match self.occupied.load(Ordering::Acquire) {
-            true => Err(occupied()),
-            false => Ok(()),
-        }
-    }
-
-    fn admit_raw(&self) -> Result<(), Error> {
-        match self.granted.policy.has_raw_sql() {
-            true => Ok(()),
-            false => {
-                let message = "SQL text is not granted for this database: it takes `raw-sql`";
-                Err(Error::new(ErrorKind::Denied, message))
-            }
-        }
-    }
-
-    async fn run<T>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Unpin,
-    ) -> Result<T, Error> {
-        let wait = match &self.place {
-            Place::Database(..) => Wait::AcquireAndRun,
-            Place::Transaction { .. } => Wait::Run,
-        };
-        self.granted.wait(wait, Duration::ZERO, self.end(), work).await
-    }
-
+    /// When a transaction has to end.
     fn end(&self) -> Option<Instant> {
         match &self.place {
             Place::Database(..) => None,
@@ -485,28 +291,6 @@ impl std::fmt::Debug for Session {
             .field("transaction", &matches!(self.place, Place::Transaction { .. }))
             .finish_non_exhaustive()
     }
-}
-
-/// A transaction's hold on the session that it began in.
-struct Occupied(Arc<AtomicBool>);
-
-impl Occupied {
-    fn take(session: &Arc<AtomicBool>) -> Result<Self, Error> {
-        match session.swap(true, Ordering::AcqRel) {
-            true => Err(occupied()),
-            false => Ok(Self(session.clone())),
-        }
-    }
-}
-
-impl Drop for Occupied {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-fn occupied() -> Error {
-    Error::new(ErrorKind::Busy, "a transaction of this session is open: use it, or end it first")
 }
 
 fn not_a_transaction() -> Error {

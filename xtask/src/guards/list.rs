@@ -118,7 +118,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P4",
-        file: "host/session/src/session.rs",
+        file: "host/session/src/session/work.rs",
         line: "rows.map(|rows| (rows, Hold { held: held.clone(), transaction: None }))",
         without: "rows.map(|rows| (rows, Hold { held: held.clone().take_if(|_| false), transaction: None }))",
         target: "gate",
@@ -310,7 +310,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "R1",
-        file: "host/session/src/session.rs",
+        file: "host/session/src/session/admission.rs",
         line: "match self.granted.policy.has_raw_sql() {",
         without: "match self.granted.policy.has_raw_sql() || !self.granted.label.is_empty() {",
         target: "gate",

@@ -9,51 +9,37 @@ use ferro_driver::{Database, Transaction};
 use ferro_wit::BoxFuture;
 use ferro_wit::types::{Error, TransactionOptions};
 
-use super::{Place, Session, not_a_transaction};
+use super::Session;
+use super::work::Work;
 use crate::cursor::Hold;
 use crate::limits::Wait;
 use crate::tenants::Held;
 
 impl Session {
-    /// Whether the caller may not write any number of rows.
-    pub(super) fn is_limited(&self) -> bool {
-        self.granted.call.limits().is_some()
-    }
-
-    /// A transaction around one statement, so that it can be undone.
-    async fn own_transaction(&self) -> Result<Own, Error> {
-        let Place::Database(database) = &self.place else {
-            return Err(not_a_transaction());
-        };
-        self.begin_in(database, TransactionOptions::default()).await
-    }
-
-    /// Runs a write that is committed with its last row. Boxed, as it is rare and its future large.
-    pub(super) fn fetch_in_own_transaction<'a, W>(
+    /// Begins a write that is committed with its last row. Boxed, as it is rare and its future large.
+    pub(super) fn fetch_in_own_transaction<'a>(
         &'a self,
-        write: impl FnOnce(Transaction) -> W + Send + 'a,
-    ) -> BoxFuture<'a, Result<(ferro_driver::Cursor, Hold), Error>>
-    where
-        W: Future<Output = Result<(Transaction, ferro_driver::Cursor), Error>> + Send,
-    {
+        database: &'a Database,
+        work: Work<'a>,
+    ) -> BoxFuture<'a, Result<(ferro_driver::Cursor, Hold), Error>> {
         Box::pin(async move {
-            let Own { transaction, held } = self.own_transaction().await?;
-            let (transaction, rows) = write(transaction).await?;
+            let Own { transaction, held } =
+                self.begin_in(database, TransactionOptions::default()).await?;
+            let rows = self.run(pin!(work.fetch_within(&transaction))).await?;
             Ok((rows, Hold { held, transaction: Some(transaction) }))
         })
     }
 
     /// Runs a write, and commits what it changed unless that is too much. Boxed as well.
-    pub(super) fn in_own_transaction<'a, W>(
+    pub(super) fn execute_in_own_transaction<'a>(
         &'a self,
-        write: impl FnOnce(Transaction) -> W + Send + 'a,
-    ) -> BoxFuture<'a, Result<u64, Error>>
-    where
-        W: Future<Output = Result<(Transaction, u64), Error>> + Send,
-    {
+        database: &'a Database,
+        work: Work<'a>,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
-            let Own { transaction, held } = self.own_transaction().await?;
-            let (transaction, changed) = write(transaction).await?;
+            let Own { transaction, held } =
+                self.begin_in(database, TransactionOptions::default()).await?;
+            let changed = self.run(pin!(work.execute_within(&transaction))).await?;
             self.granted.call.count_written(changed)?;
             let commit = pin!(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;

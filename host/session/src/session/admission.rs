@@ -1,0 +1,104 @@
+//! What has to be true before a session sends anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ferro_driver::Execution;
+use ferro_wit::query::Query;
+use ferro_wit::types::{Batch, Error, ErrorKind, Value};
+
+use super::Session;
+use crate::agreement;
+use crate::bounds;
+use crate::written::{Written, least, writes};
+
+impl Session {
+    /// A statement may be sent: no transaction is open that began here, and the limits allow it.
+    pub(super) fn admit(&self, parameters: &[Value]) -> Result<(), Error> {
+        self.admit_no_other()?;
+        self.granted.call.count_statement(parameters.len())?;
+        // What is written out of an array whose ends overlap is larger than any limit.
+        for (number, value) in (1..).zip(parameters) {
+            value.validate().map_err(|fault| {
+                let message = format!("parameter {number} contradicts itself: {fault}");
+                Error::new(ErrorKind::TypeMismatch, message)
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn admit_no_other(&self) -> Result<(), Error> {
+        match self.occupied.load(Ordering::Acquire) {
+            true => Err(occupied()),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn admit_raw(&self) -> Result<(), Error> {
+        match self.granted.policy.has_raw_sql() {
+            true => Ok(()),
+            false => {
+                let message = "SQL text is not granted for this database: it takes `raw-sql`";
+                Err(Error::new(ErrorKind::Denied, message))
+            }
+        }
+    }
+
+    /// Whether the caller may not write any number of rows.
+    pub(super) fn is_limited(&self) -> bool {
+        self.granted.call.limits().is_some()
+    }
+
+    /// A query, its values and its rows as the grant and the limits allow them, and what it adds to
+    /// the rows that are written.
+    pub(super) fn prepare(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Option<Batch>,
+    ) -> Result<(Execution, Option<Written>), Error> {
+        let plan = self.plan(query)?;
+        bounds::check(query, &parameters)?;
+        let written = self.written(query, rows.as_ref())?;
+        let forced = self.granted.policy.forced.clone();
+        let execution = Execution { plan, parameters, forced, rows };
+        agreement::check(&execution)?;
+        Ok((execution, written))
+    }
+
+    /// None for a query that writes no rows.
+    fn written(&self, query: &Query, rows: Option<&Batch>) -> Result<Option<Written>, Error> {
+        match (writes(query), rows) {
+            (true, _) => {}
+            (false, None) => return Ok(None),
+            (false, Some(_)) => {
+                let message = "a query that only reads takes no rows";
+                return Err(Error::new(ErrorKind::InvalidQuery, message));
+            }
+        }
+        self.granted.call.admit_written(least(query, rows))?;
+        Ok(Some(Written::reserve(&self.granted.call, query, rows)))
+    }
+}
+
+/// A transaction's hold on the session that it began in.
+pub(super) struct Occupied(Arc<AtomicBool>);
+
+impl Occupied {
+    pub(super) fn take(session: &Arc<AtomicBool>) -> Result<Self, Error> {
+        match session.swap(true, Ordering::AcqRel) {
+            true => Err(occupied()),
+            false => Ok(Self(session.clone())),
+        }
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn occupied() -> Error {
+    Error::new(ErrorKind::Busy, "a transaction of this session is open: use it, or end it first")
+}

@@ -1,0 +1,159 @@
+//! What a session has the database do, wherever the session is: in a database or a transaction.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use ferro_driver::{Database, Execution, Transaction};
+use ferro_wit::query::Query;
+use ferro_wit::types::{Batch, Error, Value};
+use tokio::time::Instant;
+
+use super::{Place, Session};
+use crate::call::{Slot, SlotKind};
+use crate::cursor::{Cursor, Hold};
+use crate::limits::Wait;
+use crate::written::Written;
+
+pub(super) enum Work<'a> {
+    Query(Execution),
+    /// SQL, and its parameters.
+    Text(&'a str, Vec<Value>),
+}
+
+impl Work<'_> {
+    pub(super) async fn fetch(self, database: &Database) -> Result<ferro_driver::Cursor, Error> {
+        match self {
+            Self::Query(execution) => database.fetch(execution).await,
+            Self::Text(sql, parameters) => database.fetch_raw(sql, parameters).await,
+        }
+    }
+
+    pub(super) async fn fetch_within(
+        self,
+        transaction: &Transaction,
+    ) -> Result<ferro_driver::Cursor, Error> {
+        match self {
+            Self::Query(execution) => transaction.fetch(execution).await,
+            Self::Text(sql, parameters) => transaction.fetch_raw(sql, parameters).await,
+        }
+    }
+
+    pub(super) async fn execute(self, database: &Database) -> Result<u64, Error> {
+        match self {
+            Self::Query(execution) => database.execute(execution).await,
+            Self::Text(sql, parameters) => database.execute_raw(sql, parameters).await,
+        }
+    }
+
+    pub(super) async fn execute_within(self, transaction: &Transaction) -> Result<u64, Error> {
+        match self {
+            Self::Query(execution) => transaction.execute(execution).await,
+            Self::Text(sql, parameters) => transaction.execute_raw(sql, parameters).await,
+        }
+    }
+}
+
+impl Session {
+    /// Run a query that returns rows.
+    pub(super) async fn read(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Option<Batch>,
+    ) -> Result<Cursor, Error> {
+        self.admit(&parameters)?;
+        let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
+        let (execution, written) = self.prepare(query, parameters, rows)?;
+        self.open(Work::Query(execution), written, slot).await
+    }
+
+    /// Run a query for its effect.
+    pub(super) async fn change(
+        &self,
+        query: &Query,
+        parameters: Vec<Value>,
+        rows: Option<Batch>,
+    ) -> Result<u64, Error> {
+        self.admit(&parameters)?;
+        let (execution, written) = self.prepare(query, parameters, rows)?;
+        self.apply(Work::Query(execution), written).await
+    }
+
+    /// Begin what returns rows.
+    pub(super) async fn open(
+        &self,
+        work: Work<'_>,
+        mut written: Option<Written>,
+        slot: Slot,
+    ) -> Result<Cursor, Error> {
+        let started = Instant::now();
+        let undoable = written.as_ref().is_some_and(Written::may_pass_limit);
+        let opened = match &self.place {
+            Place::Database(database) if undoable => {
+                self.fetch_in_own_transaction(database, work).await
+            }
+            Place::Database(database) => self.with_connection(pin!(work.fetch(database))).await,
+            Place::Transaction { transaction, held, uncounted, .. } => {
+                written = written.map(|it| it.within(uncounted));
+                let rows = self.run(pin!(work.fetch_within(transaction))).await;
+                rows.map(|rows| (rows, Hold { held: held.clone(), transaction: None }))
+            }
+        };
+        match opened {
+            Ok((rows, hold)) => {
+                let (granted, spent) = (self.granted.clone(), started.elapsed());
+                Ok(Cursor::new(granted, rows, hold, written, spent, self.end(), slot))
+            }
+            Err(error) => {
+                if let Some(written) = written {
+                    written.fail();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Do what has an effect; the number of rows changed.
+    pub(super) async fn apply(
+        &self,
+        work: Work<'_>,
+        written: Option<Written>,
+    ) -> Result<u64, Error> {
+        let undoable = match work {
+            Work::Query(..) => written.as_ref().is_some_and(Written::may_pass_limit),
+            // Text that is trusted as the application's own may be one that runs in no transaction.
+            Work::Text(..) => self.granted.policy.has_fenced_text(),
+        };
+        let changed = match &self.place {
+            Place::Database(database) if undoable => {
+                return self.execute_in_own_transaction(database, work).await;
+            }
+            Place::Database(database) => {
+                self.with_connection(pin!(work.execute(database))).await.map(|it| it.0)
+            }
+            Place::Transaction { transaction, .. } => {
+                self.run(pin!(work.execute_within(transaction))).await
+            }
+        };
+        match (written, changed) {
+            (Some(written), Ok(changed)) => written.end(changed).map(|()| changed),
+            (Some(written), Err(error)) => {
+                written.fail();
+                Err(error)
+            }
+            (None, changed) => changed,
+        }
+    }
+
+    /// Waits for the database, as long as the limits allow.
+    pub(super) async fn run<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Unpin,
+    ) -> Result<T, Error> {
+        let wait = match &self.place {
+            Place::Database(..) => Wait::AcquireAndRun,
+            Place::Transaction { .. } => Wait::Run,
+        };
+        self.granted.wait(wait, Duration::ZERO, self.end(), work).await
+    }
+}
