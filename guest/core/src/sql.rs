@@ -227,6 +227,12 @@ pub(crate) fn quoted(name: &str) -> String {
     text
 }
 
+/// Identifiers in quotes, separated by commas.
+pub(crate) fn quoted_list<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
+    let names: Vec<_> = names.into_iter().map(|it| quoted(it.as_ref())).collect();
+    names.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

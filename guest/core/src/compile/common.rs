@@ -9,8 +9,8 @@ use ferro_wit::types::{Error, ScalarType};
 use super::Compiler;
 use crate::catalog::{Field, Type};
 use crate::common::{Common, table_name};
-use crate::dialect::{DECIMAL_COLLATION, OVERFLOW, Spelling as _};
-use crate::sql::quoted;
+use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::sql::{quoted, quoted_list};
 
 /// The columns that a select fills.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,8 @@ impl<'a> Compiler<'a> {
         let fenced = self.typing.scope.is_some();
         let fence = if fenced { "AS MATERIALIZED" } else { "AS" };
         let name = quoted(&table_name(index));
-        self.sql.end_common(&format!("{name} ({}) {fence}", columns(fields)), recursive);
+        self.sql
+            .end_common(&format!("{name} ({}) {fence}", quoted_list(columns(fields))), recursive);
         Ok(())
     }
 
@@ -79,13 +80,12 @@ impl<'a> Compiler<'a> {
         let named = self.dialect.features().exact_recursion;
         self.sql.push("SELECT ");
         if named {
-            for (position, field) in filled.fields.iter().enumerate() {
-                self.sql.push(if position > 0 { ", " } else { "" });
-                self.exactly(field.ty, |it| {
+            self.try_separated(", ", filled.fields, |it, field| {
+                it.exactly(field.ty, |it| {
                     it.sql.qualified("rows", &field.column);
                     Ok(())
-                })?;
-            }
+                })
+            })?;
         } else {
             self.sql.push("*");
         }
@@ -93,7 +93,7 @@ impl<'a> Compiler<'a> {
         self.filling(select, Filled { exactly: false, ..filled })?;
         self.sql.push(") AS \"rows\"");
         if named {
-            self.sql.push(&format!(" ({})", columns(filled.fields)));
+            self.sql.push(&format!(" ({})", quoted_list(columns(filled.fields))));
         }
         Ok(())
     }
@@ -107,14 +107,11 @@ impl<'a> Compiler<'a> {
     pub(super) fn common_columns(&mut self, projection: &'a Projection) -> Result<(), Error> {
         let Some(Filled { fields, exactly }) = self.filled else { return Ok(()) };
         let listed = self.listed_values(projection);
-        for (position, (value, field)) in listed.into_iter().zip(fields).enumerate() {
-            self.sql.push(if position > 0 { ", " } else { "" });
-            match exactly {
-                true => self.exactly(field.ty, |it| it.common_column(&value, field.ty))?,
-                false => self.common_column(&value, field.ty)?,
-            }
-        }
-        Ok(())
+        self.try_separated(", ", listed.into_iter().zip(fields), |it, (value, field)| match exactly
+        {
+            true => it.exactly(field.ty, |it| it.common_column(&value, field.ty)),
+            false => it.common_column(&value, field.ty),
+        })
     }
 
     fn listed_values(&self, projection: &Projection) -> Vec<Listed<'a>> {
@@ -141,20 +138,17 @@ impl<'a> Compiler<'a> {
     /// Writes a value that a column brings along: with its collation, an integer for sure, and a text
     /// that does not grow from table to table.
     fn common_value(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
-        let features = self.dialect.features();
-        if !features.checked_integers && to.is(ScalarType::Integer) && self.may_overflow(node)? {
-            self.sql.push("CASE typeof(");
-            self.output(node)?;
-            self.sql.push(&format!(") WHEN 'real' THEN {OVERFLOW} ELSE "));
-            self.output(node)?;
-            self.sql.push(" END");
-            return Ok(());
+        if let Some(template) = self.dialect.checked_integer()
+            && to.is(ScalarType::Integer)
+            && self.may_overflow(node)?
+        {
+            return self.filled(template, |it, _| it.output(node));
         }
         if to.is(ScalarType::Text) && self.fact(node)?.lengthens {
             let template = self.dialect.bounded_text();
             return self.filled(template, |it, _| it.output(node));
         }
-        if !features.decimals && to.is(ScalarType::Decimal) {
+        if !self.dialect.features().decimals && to.is(ScalarType::Decimal) {
             self.operand(node)?;
             self.sql.push(DECIMAL_COLLATION);
             return Ok(());
@@ -205,7 +199,6 @@ fn is_compound(select: &Select) -> bool {
         || !matches!(select.distinct, Distinct::No)
 }
 
-fn columns(fields: &[Field]) -> String {
-    let columns: Vec<_> = fields.iter().map(|it| quoted(&it.column)).collect();
-    columns.join(", ")
+fn columns(fields: &[Field]) -> impl Iterator<Item = &String> {
+    fields.iter().map(|it| &it.column)
 }

@@ -4,7 +4,7 @@ use ferro_wit::query::{Literal, Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
-use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::dialect::{DECIMAL_COLLATION, Spelling as _, lists};
 use crate::sql::quoted;
 
 impl Compiler<'_> {
@@ -110,9 +110,9 @@ impl Compiler<'_> {
             let decimal = self.compares_decimals(&[value])?;
             self.comparand(value, decimal, true)?;
         }
-        let (before, after) = self.dialect.in_list(kind, negated);
+        let (before, after) = lists::contains(self.dialect, kind, negated);
         let (if_null, no_list) = match self.fact(list)?.nullable {
-            true => self.dialect.list_or_null(),
+            true => lists::or_null(self.dialect),
             false => ("", ""),
         };
         self.sql.push(before);

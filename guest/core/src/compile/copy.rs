@@ -6,7 +6,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::Field;
-use crate::dialect::{OVERFLOW, Spelling as _};
+use crate::dialect::Spelling as _;
 use crate::error::{invalid, mismatch, shown};
 use crate::sql::quoted;
 use crate::typing::Column;
@@ -72,10 +72,11 @@ impl<'a> Compiler<'a> {
             )));
         }
         // On SQLite it may have become a float.
-        let unsure = !features.checked_integers && column.fallible && ty.is(ScalarType::Integer);
-        let value = match unsure {
-            true => format!("CASE typeof({name}) WHEN 'real' THEN {OVERFLOW} ELSE {name} END"),
-            false => name.to_owned(),
+        let value = match self.dialect.checked_integer() {
+            Some(template) if column.fallible && ty.is(ScalarType::Integer) => {
+                template.replace("{0}", name)
+            }
+            _ => name.to_owned(),
         };
         let (before, after) = self.sized(field);
         Ok(match widens && !features.decimals && to.kind == ScalarType::Decimal {

@@ -6,11 +6,9 @@ use ferro_wit::query::{
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
-use crate::catalog::Type;
-use crate::dialect::{self, DECIMAL_NEGATE, OVERFLOW, Spelling as _};
+use crate::dialect::{self, DECIMAL_NEGATE, Spelling as _, documents};
 use crate::error::unsupported;
 use crate::functions::{self, Function};
-use crate::sql::quoted;
 
 /// How many terms stand side by side before they are put in groups: SQLite nests them, and limits
 /// how deep.
@@ -91,86 +89,6 @@ impl<'a> Compiler<'a> {
     pub(crate) fn term(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.node(node) {
             Node::AllOf(_) | Node::AnyOf(_) => self.operand(node),
-            _ => self.expression(node),
-        }
-    }
-
-    /// Writes a node as an operand; the value of an enum as a text.
-    pub(super) fn text_operand(&mut self, node: NodeRef) -> Result<(), Error> {
-        match self.native_enum(node)? {
-            Some(_) => self.cast_as(node, self.dialect.cast_type(ScalarType::Text)),
-            None => self.operand(node),
-        }
-    }
-
-    /// Writes a node as a value that can be returned or compared with texts.
-    pub(crate) fn output(&mut self, node: NodeRef) -> Result<(), Error> {
-        match self.native_enum(node)? {
-            Some(_) => self.cast_as(node, self.dialect.cast_type(ScalarType::Text)),
-            None => self.expression(node),
-        }
-    }
-
-    /// Writes a value for a column of a type.
-    pub(crate) fn assigned(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
-        let fact = self.fact(node)?;
-        let is_integer = fact.ty.is_some_and(|it| it.is(ScalarType::Integer));
-        let features = self.dialect.features();
-        match to.enumeration {
-            Some(index) if features.enums && self.native_enum(node)?.is_none() => {
-                self.cast_as(node, &quoted(&self.catalog.enums[index].name))
-            }
-            _ if !features.decimals && to.is(ScalarType::Decimal) && is_integer => {
-                self.cast_number(node, to.kind)
-            }
-            _ if is_integer => self.checked_integer(node),
-            _ => self.expression(node),
-        }
-    }
-
-    /// Writes a cast of a number; of an integer, or an error where it has become a float.
-    fn cast_number(&mut self, node: NodeRef, to: ScalarType) -> Result<(), Error> {
-        self.sql.push("CAST(");
-        match self.fact(node)?.ty.is_some_and(|it| it.is(ScalarType::Integer)) {
-            true => self.checked_integer(node)?,
-            false => self.expression(node)?,
-        }
-        self.sql.push(&format!(" AS {})", self.dialect.cast_type(to)));
-        Ok(())
-    }
-
-    /// Writes an integer, or an error where it has become a float.
-    fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
-        if self.dialect.features().checked_integers || !self.fact(node)?.fallible {
-            return self.expression(node);
-        }
-        self.sql.push("CASE typeof(");
-        self.expression(node)?;
-        self.sql.push(&format!(") WHEN 'real' THEN {OVERFLOW} ELSE "));
-        self.expression(node)?;
-        self.sql.push(" END");
-        Ok(())
-    }
-
-    /// Writes what rows are ordered or grouped by.
-    pub(crate) fn sort_key(&mut self, node: NodeRef) -> Result<(), Error> {
-        let ty = self.fact(node)?.ty;
-        let is_decimal = ty.is_some_and(|it| it.is(ScalarType::Decimal));
-        let features = self.dialect.features();
-        match ty.and_then(|it| it.enumeration) {
-            // In the order of the declaration, as types for enums have it.
-            Some(index) if !features.enums => {
-                let catalog = self.catalog;
-                self.sql.push("CASE ");
-                self.operand(node)?;
-                for (rank, value) in (0_i64..).zip(&catalog.enums[index].values) {
-                    let text = self.dialect.text(value);
-                    self.sql.push(&format!(" WHEN {text} THEN {rank}"));
-                }
-                self.sql.push(" END");
-                Ok(())
-            }
-            None if is_decimal && !features.decimals => self.comparand(node, true, true),
             _ => self.expression(node),
         }
     }
@@ -308,12 +226,10 @@ impl<'a> Compiler<'a> {
 
     /// Writes a part of a document, as the type that is asked for.
     fn json(&mut self, path: &JsonPath) -> Result<(), Error> {
-        let template = self
-            .dialect
-            .json(path.kind)
+        let template = documents::template(self.dialect, path.kind)
             .ok_or_else(|| unsupported(format!("json as {}", path.kind)))?;
         // Keys have been checked to hold no quotes.
-        let (before, after) = self.dialect.json_steps(&path.steps);
+        let (before, after) = documents::steps(self.dialect, &path.steps);
         self.filled(template, |it, _| {
             it.sql.check_size()?;
             it.sql.push(before);
@@ -321,23 +237,6 @@ impl<'a> Compiler<'a> {
             it.sql.push(&after);
             Ok(())
         })
-    }
-
-    /// Writes a number to calculate with. It has 64 bits, whatever its column has.
-    pub(super) fn number(&mut self, node: NodeRef) -> Result<(), Error> {
-        let kind = self.fact(node)?.ty.map(|it| it.kind);
-        let has_bits = kind.filter(|it| matches!(it, ScalarType::Integer | ScalarType::Float));
-        // What is calculated, cast or passed has all of them.
-        let may_be_narrow = !matches!(
-            self.node(node),
-            Node::Parameter(_) | Node::Unary(_) | Node::Binary(_) | Node::Cast(_) | Node::Json(_)
-        );
-        match has_bits {
-            Some(kind) if self.dialect.features().narrow_numbers && may_be_narrow => {
-                self.cast_as(node, self.dialect.cast_type(kind))
-            }
-            _ => self.operand(node),
-        }
     }
 
     /// Writes terms of a conjunction or disjunction, in groups if they are many.
@@ -350,28 +249,15 @@ impl<'a> Compiler<'a> {
             return self.term(*term);
         }
         if terms.len() <= GROUP_TERMS {
-            return self.separated(terms, operator);
+            return self.try_separated(operator, terms, |it, term| it.term(*term));
         }
         let size = terms.len().div_ceil(GROUP_TERMS).max(GROUP_TERMS);
-        for (position, group) in terms.chunks(size).enumerate() {
-            if position > 0 {
-                self.sql.push(operator);
-            }
-            self.sql.push("(");
-            self.terms(group, operator, empty)?;
-            self.sql.push(")");
-        }
-        Ok(())
-    }
-
-    fn separated(&mut self, terms: &[NodeRef], operator: &str) -> Result<(), Error> {
-        for (position, term) in terms.iter().enumerate() {
-            if position > 0 {
-                self.sql.push(operator);
-            }
-            self.term(*term)?;
-        }
-        Ok(())
+        self.try_separated(operator, terms.chunks(size), |it, group| {
+            it.sql.push("(");
+            it.terms(group, operator, empty)?;
+            it.sql.push(")");
+            Ok(())
+        })
     }
 
     fn call(&mut self, call: &FunctionCall) -> Result<(), Error> {
@@ -379,10 +265,7 @@ impl<'a> Compiler<'a> {
             .ok_or_else(|| unsupported("a function that is not of the list"))?;
         if function == Function::Coalesce {
             self.sql.push("coalesce(");
-            for (position, argument) in call.arguments.iter().enumerate() {
-                self.sql.push(if position > 0 { ", " } else { "" });
-                self.output(*argument)?;
-            }
+            self.try_separated(", ", &call.arguments, |it, argument| it.output(*argument))?;
             self.sql.push(")");
             return Ok(());
         }
@@ -400,30 +283,6 @@ impl<'a> Compiler<'a> {
                 _ => it.text_operand(argument),
             }
         })
-    }
-
-    fn cast(&mut self, operand: NodeRef, kind: ScalarType) -> Result<(), Error> {
-        let from = match self.fact(operand)?.ty {
-            Some(ty) if ty.is(kind) => return self.output(operand),
-            Some(ty) => ty.kind,
-            None => return self.cast_as(operand, self.dialect.cast_type(kind)),
-        };
-        match dialect::functions::cast(self.dialect, from, kind) {
-            Some(template) => self.filled(template, |it, _| {
-                it.sql.check_size()?;
-                it.operand(operand)
-            }),
-            None => self.cast_number(operand, kind),
-        }
-    }
-
-    pub(super) fn cast_as(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
-        self.sql.push("CAST(");
-        self.expression(node)?;
-        self.sql.push(" AS ");
-        self.sql.push(name);
-        self.sql.push(")");
-        Ok(())
     }
 
     fn case(&mut self, case: &CaseExpression) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use crate::catalog::Field;
 use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown};
 use crate::policy::{self, View, Write};
-use crate::sql::quoted;
+use crate::sql::{quoted, quoted_list};
 
 /// The most rows of one statement: more gain nothing.
 const MAX_ROWS: usize = 100;
@@ -106,12 +106,7 @@ impl<'a> Compiler<'a> {
     fn insert_columns(&mut self, fields: &[&'a Field]) {
         let added = self.added(fields).into_iter().map(|(field, _)| field);
         self.sql.push(" (");
-        for (position, field) in fields.iter().copied().chain(added).enumerate() {
-            if position > 0 {
-                self.sql.push(", ");
-            }
-            self.sql.name(&field.column);
-        }
+        self.column_names(fields.iter().copied().chain(added));
         self.sql.push(")");
     }
 
@@ -121,24 +116,22 @@ impl<'a> Compiler<'a> {
         }
         let count = if let Rows::Batch(count) = rows { count } else { 1 };
         self.sql.push(" VALUES ");
-        for row in 0..count {
-            self.sql.push(if row > 0 { ", (" } else { "(" });
-            for (position, field) in (0..).zip(fields) {
-                if position > 0 {
-                    self.sql.push(", ");
+        self.separated(", ", 0..count, |it, _| {
+            it.sql.push("(");
+            it.separated(", ", (0..).zip(fields), |it, (position, field)| {
+                match it.view().agreed(field) {
+                    Some(value) => it.forced_value(field, value),
+                    None => it.as_stored(field, |it| match rows {
+                        Rows::Parameters => {
+                            it.sql.parameter(position, field.ty.kind, field.ty.many);
+                        }
+                        _ => it.sql.column(position, field.ty.kind, field.ty.many),
+                    }),
                 }
-                if let Some(value) = self.view().agreed(field) {
-                    self.forced_value(field, value);
-                    continue;
-                }
-                self.as_stored(field, |it| match rows {
-                    Rows::Parameters => it.sql.parameter(position, field.ty.kind, field.ty.many),
-                    _ => it.sql.column(position, field.ty.kind, field.ty.many),
-                });
-            }
-            self.added_values(fields);
-            self.sql.push(")");
-        }
+            });
+            it.added_values(fields);
+            it.sql.push(")");
+        });
     }
 
     /// `SELECT … FROM (SELECT unnest(…), …)`: each column of the batch is one array. PostgreSQL steps
@@ -147,26 +140,33 @@ impl<'a> Compiler<'a> {
     fn insert_unnested(&mut self, fields: &[&'a Field]) {
         let names: Vec<_> = (0..fields.len()).map(|it| quoted(&format!("c{it}"))).collect();
         self.sql.push(" SELECT ");
-        for (position, (field, name)) in fields.iter().zip(&names).enumerate() {
-            if position > 0 {
-                self.sql.push(", ");
-            }
-            match self.view().agreed(field) {
-                Some(value) => self.forced_value(field, value),
-                None => self.as_enum(field, |it| {
+        self.separated(", ", fields.iter().zip(&names), |it, (field, name)| {
+            match it.view().agreed(field) {
+                Some(value) => it.forced_value(field, value),
+                None => it.as_enum(field, |it| {
                     it.sql.push("\"r\".");
                     it.sql.push(name);
                 }),
             }
-        }
+        });
         self.added_values(fields);
         self.sql.push(" FROM (SELECT ");
-        for (position, field) in (0..).zip(fields) {
-            self.sql.push(if position > 0 { ", unnest(" } else { "unnest(" });
-            self.sql.column(position, field.ty.kind, true);
-            self.sql.push(")");
-        }
+        self.arrays(fields);
         self.sql.push(&format!(") AS \"r\" ({})", names.join(", ")));
+    }
+
+    /// Writes each column of the batch as the values of one array.
+    pub(super) fn arrays(&mut self, fields: &[&Field]) {
+        self.separated(", ", (0..).zip(fields), |it, (position, field)| {
+            it.sql.push("unnest(");
+            it.sql.column(position, field.ty.kind, true);
+            it.sql.push(")");
+        });
+    }
+
+    /// Writes the names of columns, unqualified.
+    fn column_names<'f>(&mut self, fields: impl IntoIterator<Item = &'f Field>) {
+        self.separated(", ", fields, |it, field| it.sql.name(&field.column));
     }
 
     /// The same rows as a stream, which has no place for conflicts, and gives nothing back.
@@ -187,8 +187,7 @@ impl<'a> Compiler<'a> {
             add(field, Binding::Forced(value));
         }
         let table = self.table_name(self.typing.frame().row);
-        let quoted: Vec<_> = columns.iter().map(|it| quoted(it)).collect();
-        let sql = self.dialect.bulk(&table, &quoted.join(", "))?;
+        let sql = self.dialect.bulk(&table, &quoted_list(&columns))?;
         Some(Bulk { sql, table, columns, values })
     }
 
@@ -271,12 +270,7 @@ impl<'a> Compiler<'a> {
             )));
         }
         self.sql.push(" ON CONFLICT (");
-        for (position, field) in target.iter().enumerate() {
-            if position > 0 {
-                self.sql.push(", ");
-            }
-            self.sql.name(&field.column);
-        }
+        self.column_names(target);
         self.sql.push(")");
         if conflict.update.is_empty() {
             self.sql.push(" DO NOTHING");

@@ -57,15 +57,15 @@ impl<'a> Compiler<'a> {
         self.sql.push(" SET ");
         self.assignments(&update.set)?;
         self.sql.push(&format!(" FROM \"{BATCH}\""));
-        policy::conjuncts(&mut self, chosen.filter)?;
-        let filtered = !self.view().forced.is_empty() || chosen.filter.is_some();
-        for (position, name) in batch.key.iter().enumerate() {
-            self.sql.push(if position > 0 || filtered { " AND " } else { " WHERE " });
-            let field = self.view().readable(name)?;
-            self.column(field);
-            self.sql.push(" = ");
-            self.of_batch(field);
-        }
+        let before = policy::conjuncts(&mut self, chosen.filter)?;
+        self.sql.push(before);
+        self.try_separated(" AND ", &batch.key, |it, name| {
+            let field = it.view().readable(name)?;
+            it.column(field);
+            it.sql.push(" = ");
+            it.of_batch(field);
+            Ok::<_, Error>(())
+        })?;
         let columns = self.returning(update.returning.as_ref())?;
         let mut step = self.into_step(&columns)?;
         step.rows_per_statement = rows.and_then(|it| u32::try_from(it).ok());
@@ -75,19 +75,20 @@ impl<'a> Compiler<'a> {
     /// Writes the rows of the batch ahead of the statement.
     fn given(&mut self, fields: &[&'a Field], rows: Option<usize>) {
         match rows {
-            None => self.sql.push("SELECT "),
-            Some(_) => self.sql.push("VALUES "),
-        }
-        for row in 0..rows.unwrap_or(1) {
-            self.sql.push(if row > 0 { ", " } else { "" });
-            self.sql.push(if rows.is_some() { "(" } else { "" });
-            for (position, field) in (0..).zip(fields) {
-                self.sql.push(if position > 0 { ", " } else { "" });
-                self.sql.push(if rows.is_some() { "" } else { "unnest(" });
-                self.sql.column(position, field.ty.kind, rows.is_none() || field.ty.many);
-                self.sql.push(if rows.is_some() { "" } else { ")" });
+            None => {
+                self.sql.push("SELECT ");
+                self.arrays(fields);
             }
-            self.sql.push(if rows.is_some() { ")" } else { "" });
+            Some(rows) => {
+                self.sql.push("VALUES ");
+                self.separated(", ", 0..rows, |it, _| {
+                    it.sql.push("(");
+                    it.separated(", ", (0..).zip(fields), |it, (position, field)| {
+                        it.sql.column(position, field.ty.kind, field.ty.many);
+                    });
+                    it.sql.push(")");
+                });
+            }
         }
         let names: Vec<_> = (0..fields.len()).map(|it| quoted(&given_name(it))).collect();
         self.sql.move_ahead(BATCH, &names);

@@ -3,20 +3,26 @@
 //! One file for each kind of statement, and one for expressions. All write through [`Sql`], reach
 //! models through a [`View`], and ask [`crate::typing`] what an expression is before they write it.
 
+mod casts;
 mod common;
 mod comparison;
 mod copy;
 mod delete;
 mod expression;
 mod include;
+mod inner;
 mod insert;
 mod keyed;
+mod loads;
 mod naming;
+mod order;
 mod projection;
 mod select;
 mod tables;
 mod update;
 mod windows;
+
+use std::convert::Infallible;
 
 use ferro_wit::plan::{Agreement, Binding, Effect, Given, Plan, Step};
 use ferro_wit::policy::Scope;
@@ -25,8 +31,9 @@ use ferro_wit::types::{Dialect, Error};
 
 use self::common::Filled;
 use self::copy::SOURCE;
-use self::include::{Extra, RELATED};
+use self::include::RELATED;
 use self::keyed::BATCH;
+use self::loads::Extra;
 use crate::catalog::{Catalog, Field};
 use crate::common::{self as common_tables, Commons, MAX_COMMON};
 use crate::error::invalid;
@@ -173,6 +180,35 @@ impl<'a> Compiler<'a> {
         self.typing.enter(before);
         self.depth -= 1;
         written
+    }
+
+    /// Writes items with a separator between them.
+    pub(crate) fn separated<T>(
+        &mut self,
+        separator: &str,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T),
+    ) {
+        let Ok(()) = self.try_separated(separator, items, |it, item| {
+            write(it, item);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Writes items with a separator between them, as long as that goes well.
+    pub(crate) fn try_separated<T, E>(
+        &mut self,
+        separator: &str,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (position, item) in items.into_iter().enumerate() {
+            if position > 0 {
+                self.sql.push(separator);
+            }
+            write(self, item)?;
+        }
+        Ok(())
     }
 
     /// Writes a column of the row that is looked at.

@@ -18,27 +18,20 @@ impl<'a> Compiler<'a> {
     ) -> Result<(), Error> {
         match projection {
             Projection::Model | Projection::Fields(_) => {
-                for position in 0..self.typing.frame().listed.len() {
-                    if position > 0 {
-                        self.sql.push(", ");
-                    }
-                    let field = self.typing.frame().listed[position];
-                    self.as_text(field, |it| it.column(field));
-                }
+                let listed = self.typing.frame().listed.clone();
+                self.separated(", ", listed, |it, field| {
+                    it.as_text(field, |it| it.column(field));
+                });
+                Ok(())
             }
-            Projection::Outputs(outputs) => {
-                for (position, output) in outputs.iter().enumerate() {
-                    if position > 0 {
-                        self.sql.push(", ");
-                    }
-                    self.output(output.expression)?;
-                    if compared {
-                        self.collation(output.expression)?;
-                    }
+            Projection::Outputs(outputs) => self.try_separated(", ", outputs, |it, output| {
+                it.output(output.expression)?;
+                match compared {
+                    true => it.collation(output.expression),
+                    false => Ok(()),
                 }
-            }
+            }),
         }
-        Ok(())
     }
 
     /// Writes ` RETURNING …`, if something is to be returned.

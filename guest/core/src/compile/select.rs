@@ -2,14 +2,13 @@
 
 use ferro_wit::plan::Step;
 use ferro_wit::query::{
-    Distinct, LockStrength, LockWait, NodeRef, OrderTerm, Output, Projection, Select, SelectRef,
-    SetOperator,
+    Distinct, LockStrength, LockWait, NodeRef, Projection, Select, SelectRef, SetOperator,
 };
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
-use crate::catalog::{Field, Type};
-use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
+use crate::catalog::Type;
+use crate::dialect::Spelling as _;
 use crate::policy;
 use crate::sql::quoted;
 use crate::typing::Column;
@@ -79,7 +78,7 @@ impl<'a> Compiler<'a> {
 
     /// A count needs no columns, unless they decide which rows there are. What has parameters stays
     /// too: a caller sends a value for each.
-    fn listed_for_count(&mut self, select: &'a Select) -> Result<Listed, Error> {
+    pub(super) fn listed_for_count(&mut self, select: &'a Select) -> Result<Listed, Error> {
         let mut needed = compares_rows(select);
         if let Projection::Outputs(outputs) = &select.projection {
             for output in outputs {
@@ -90,18 +89,13 @@ impl<'a> Compiler<'a> {
         Ok(if needed { Listed::Projection } else { Listed::Nothing })
     }
 
-    /// A caller sends a value for each parameter, those of an order that changes nothing included.
-    fn order_has_parameters(&mut self, select: &'a Select) -> Result<bool, Error> {
-        let mut found = false;
-        for term in &select.order_by {
-            let fact = self.fact(term.expression)?;
-            found |= fact.parameter || fact.aggregate;
-        }
-        Ok(found)
-    }
-
     /// Writes a select with all that it is combined with.
-    fn rows(&mut self, select: &'a Select, listed: Listed, ordered: bool) -> Result<(), Error> {
+    pub(super) fn rows(
+        &mut self,
+        select: &'a Select,
+        listed: Listed,
+        ordered: bool,
+    ) -> Result<(), Error> {
         let combined = self.typing.frame().combined.clone();
         // Without parentheses PostgreSQL intersects before it unites. SQLite goes from left to
         // right, and has no parentheses here.
@@ -207,8 +201,8 @@ impl<'a> Compiler<'a> {
         on: &[NodeRef],
         frame: usize,
     ) -> Result<(), Error> {
-        policy::conjuncts(self, None)?;
-        self.sql.push(if self.view().forced.is_empty() { " WHERE " } else { " AND " });
+        let before = policy::conjuncts(self, None)?;
+        self.sql.push(before);
         self.key();
         self.sql.push(" IN (SELECT ");
         let keys = self.view().model.primary_key.len();
@@ -222,15 +216,12 @@ impl<'a> Compiler<'a> {
                 it.sql.push(&format!(" AS {name}, "));
             }
             it.sql.push("row_number() OVER (PARTITION BY ");
-            for (position, node) in on.iter().enumerate() {
-                it.sql.push(if position > 0 { ", " } else { "" });
-                it.group_key(*node)?;
-            }
+            it.try_separated(", ", on, |it, node| it.group_key(*node))?;
             let keys = it.typing.keys_after(&select.order_by);
             it.sorted_by(&select.order_by, keys, " ORDER BY ")?;
             it.sql.push(") AS \"place\"");
             it.from()?;
-            policy::conjuncts(it, select.filter)
+            policy::conjuncts(it, select.filter).map(drop)
         })?;
         self.sql.push(") AS \"first\" WHERE \"place\" = 1)");
         Ok(())
@@ -247,98 +238,13 @@ impl<'a> Compiler<'a> {
     /// Writes the columns of the primary key.
     pub(super) fn keys(&mut self) {
         let model = self.view().model;
-        for (position, index) in model.primary_key.iter().enumerate() {
-            if position > 0 {
-                self.sql.push(", ");
-            }
-            self.column(&model.fields[*index]);
-        }
-    }
-
-    /// Writes a select that stands in an expression, in parentheses.
-    pub(super) fn subquery(&mut self, node: NodeRef, select: SelectRef) -> Result<(), Error> {
-        self.inner_rows(node, select, Listed::Value { guarded: false })
-    }
-
-    /// Writes `EXISTS (…)`.
-    pub(super) fn exists_in(&mut self, node: NodeRef, select: SelectRef) -> Result<(), Error> {
-        self.sql.push("EXISTS ");
-        self.inner_rows(node, select, Listed::Nothing)
-    }
-
-    pub(super) fn in_select(
-        &mut self,
-        node: NodeRef,
-        operand: NodeRef,
-        select: SelectRef,
-    ) -> Result<(), Error> {
-        let decimal = self.compares_decimals(&[operand])?;
-        self.comparand(operand, decimal, true)?;
-        self.sql.push(" IN ");
-        self.inner_rows(node, select, Listed::Value { guarded: true })
-    }
-
-    /// Writes the rows of a select of which it is asked whether there is any.
-    fn any_rows(&mut self, select: &'a Select) -> Result<(), Error> {
-        let listed = self.listed_for_count(select)?;
-        let ordered = self.order_has_parameters(select)?;
-        // SQLite leaves out the `DISTINCT` of what only has to exist, whose rows an offset counts.
-        let inside = matches!(select.distinct, Distinct::Rows) && select.offset.is_some();
-        self.sql.push(if inside { "SELECT 1 FROM (" } else { "" });
-        self.rows(select, listed, ordered)?;
-        self.sql.push(if inside { ") AS \"rows\"" } else { "" });
-        Ok(())
-    }
-
-    fn inner_rows(
-        &mut self,
-        node: NodeRef,
-        select: SelectRef,
-        listed: Listed,
-    ) -> Result<(), Error> {
-        let select = self.select_at(select);
-        let Some(frame) = self.typing.inner(node).first().copied() else { return Ok(()) };
-        self.sql.push("(");
-        self.inside(frame, |it| {
-            if listed == Listed::Nothing {
-                it.any_rows(select)?;
-                let bounded = select.limit.is_some() || select.offset.is_some();
-                it.sql.push(if bounded { "" } else { it.dialect.end_of_exists() });
-                return Ok(());
-            }
-            it.rows(select, listed, true)
-        })?;
-        self.sql.push(")");
-        Ok(())
-    }
-
-    /// Writes the only column of a select: where it is looked for in a list, as what is returned, an
-    /// enum as its text, and guarded, since databases may compare it with the outer value before they
-    /// ask whether the row is in scope.
-    fn only_value(&mut self, select: &'a Select, guarded: bool) -> Result<(), Error> {
-        match &select.projection {
-            Projection::Outputs(outputs) => {
-                for Output { expression, .. } in outputs {
-                    match guarded {
-                        true => policy::value(self, *expression)?,
-                        false => self.expression(*expression)?,
-                    }
-                    if compares_rows(select) {
-                        self.collation(*expression)?;
-                    }
-                }
-            }
-            fields if guarded => self.projection(fields, false)?,
-            _ => self.typing.frame().listed.clone().into_iter().for_each(|it| self.column(it)),
-        }
-        Ok(())
+        let keys = model.primary_key.iter().map(|index| &model.fields[*index]);
+        self.separated(", ", keys, Self::column);
     }
 
     fn groups(&mut self, select: &'a Select) -> Result<(), Error> {
-        for (position, node) in select.group_by.iter().enumerate() {
-            self.sql.push(if position > 0 { ", " } else { " GROUP BY " });
-            self.group_key(*node)?;
-        }
+        self.sql.push(if select.group_by.is_empty() { "" } else { " GROUP BY " });
+        self.try_separated(", ", &select.group_by, |it, node| it.group_key(*node))?;
         let Some(having) = select.having else { return Ok(()) };
         self.sql.push(" HAVING ");
         let fact = self.fact(having)?;
@@ -359,76 +265,11 @@ impl<'a> Compiler<'a> {
             None => self.sort_key(node),
         }
     }
-
-    pub(super) fn order(&mut self, select: &'a Select) -> Result<(), Error> {
-        if select.combined.is_empty() {
-            let keys = self.typing.last_keys(select);
-            return self.sorted_by(&select.order_by, keys, " ORDER BY ");
-        }
-        // Of several selects the columns have places, but no tables.
-        for (position, term) in select.order_by.iter().enumerate() {
-            self.sql.push(if position > 0 { ", " } else { " ORDER BY " });
-            let place = self.typing.listed_at(select, term)?;
-            self.sql.push(&place.to_string());
-            if self.compares_decimals(&[term.expression])? {
-                self.sql.push(DECIMAL_COLLATION);
-            }
-            self.sql.push(if term.descending { " DESC" } else { "" });
-            self.sql.push(self.dialect.nulls(term.descending, term.nulls));
-        }
-        Ok(())
-    }
-
-    /// Writes terms of an order, and then keys, so that rows that tie have an order too.
-    pub(super) fn sorted_by(
-        &mut self,
-        terms: &[OrderTerm],
-        keys: Vec<&'a Field>,
-        before: &str,
-    ) -> Result<(), Error> {
-        let mut separator = before;
-        for term in terms {
-            self.sql.push(separator);
-            separator = ", ";
-            self.sort_key(term.expression)?;
-            if term.descending {
-                self.sql.push(" DESC");
-            }
-            if self.fact(term.expression)?.nullable {
-                self.sql.push(self.dialect.nulls(term.descending, term.nulls));
-            }
-        }
-        for key in keys {
-            self.sql.push(separator);
-            separator = ", ";
-            self.column(key);
-        }
-        Ok(())
-    }
-
-    fn bounds(&mut self, select: &'a Select) -> Result<(), Error> {
-        match (select.limit, select.offset, self.dialect.no_limit()) {
-            (Some(limit), ..) => {
-                self.sql.push(" LIMIT ");
-                self.expression(limit)?;
-            }
-            (None, Some(_), Some(no_limit)) => {
-                self.sql.push(" LIMIT ");
-                self.sql.push(no_limit);
-            }
-            _ => {}
-        }
-        if let Some(offset) = select.offset {
-            self.sql.push(" OFFSET ");
-            self.expression(offset)?;
-        }
-        Ok(())
-    }
 }
 
 /// What a select lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Listed {
+pub(super) enum Listed {
     Projection,
     /// The columns of a common table.
     Columns,
@@ -442,7 +283,7 @@ enum Listed {
 }
 
 /// Whether rows of a select are compared with each other.
-fn compares_rows(select: &Select) -> bool {
+pub(super) fn compares_rows(select: &Select) -> bool {
     matches!(select.distinct, Distinct::Rows) || !select.combined.is_empty()
 }
 

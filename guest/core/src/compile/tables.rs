@@ -7,7 +7,7 @@ use super::{Compiler, alias};
 use crate::catalog::{Catalog, Link, Table};
 use crate::dialect::Spelling as _;
 use crate::policy::{self, View};
-use crate::sql::{push_name, quoted};
+use crate::sql::{quoted, quoted_list};
 use crate::typing::{Join, Joined, Reach};
 
 impl<'a> Compiler<'a> {
@@ -64,12 +64,11 @@ impl<'a> Compiler<'a> {
 
     /// Writes that columns of two tables have the same values.
     fn equal(&mut self, columns: &[(&str, &str)], one: usize, other: usize) {
-        for (position, (left, right)) in columns.iter().enumerate() {
-            self.sql.push(if position > 0 { " AND " } else { "" });
-            self.column_named(other, right);
-            self.sql.push(" = ");
-            self.column_named(one, left);
-        }
+        self.separated(" AND ", columns, |it, (left, right)| {
+            it.column_named(other, right);
+            it.sql.push(" = ");
+            it.column_named(one, left);
+        });
     }
 
     fn field_columns(
@@ -180,13 +179,8 @@ fn proof(view: &View<'_>, name: &str, table: usize) -> String {
         view.readable_fields().chain(forced).chain(keys).map(|it| &it.column).collect();
     columns.sort();
     columns.dedup();
-    let mut select = String::from("SELECT ");
-    for (position, column) in columns.into_iter().enumerate() {
-        select.push_str(if position > 0 { ", " } else { "" });
-        push_name(&mut select, column);
-    }
-    select.push_str(&format!(" FROM {name} AS {}", quoted(&alias(table))));
-    select
+    let columns = quoted_list(columns);
+    format!("SELECT {columns} FROM {name} AS {}", quoted(&alias(table)))
 }
 
 /// Columns of a model and of the table of pairs that a relation leads through.

@@ -135,10 +135,10 @@ impl<'a> Compiler<'a> {
                     )));
                 }
             }
-            return policy::conjuncts(self, rows.filter);
+            return policy::conjuncts(self, rows.filter).map(drop);
         };
-        policy::conjuncts(self, None)?;
-        self.sql.push(if self.view().forced.is_empty() { " WHERE " } else { " AND " });
+        let before = policy::conjuncts(self, None)?;
+        self.sql.push(before);
         self.key();
         self.sql.push(" IN (");
         self.inside(frame, |it| it.chosen_keys(rows))?;

@@ -98,22 +98,19 @@ impl<'a> Compiler<'a> {
             W::FirstValue => "first_value(",
             W::LastValue | W::Aggregate(_) => "last_value(",
         });
-        for (position, argument) in window.arguments.iter().enumerate() {
-            self.sql.push(if position > 0 { ", " } else { "" });
-            self.output(*argument)?;
-        }
+        self.try_separated(", ", &window.arguments, |it, argument| it.output(*argument))?;
         self.sql.push(")");
         self.over(window, function)
     }
 
     fn over(&mut self, window: &'a Window, function: W) -> Result<(), Error> {
         self.sql.push(" OVER (");
-        let mut before = "";
-        for (position, part) in window.partition_by.iter().enumerate() {
-            self.sql.push(if position > 0 { ", " } else { "PARTITION BY " });
-            self.group_key(*part)?;
-            before = " ";
-        }
+        let (partition, before) = match window.partition_by.is_empty() {
+            true => ("", ""),
+            false => ("PARTITION BY ", " "),
+        };
+        self.sql.push(partition);
+        self.try_separated(", ", &window.partition_by, |it, part| it.group_key(*part))?;
         let keys = match function.tells_rows_apart() && !self.typing.frame().grouped {
             true => self.typing.keys_after(&window.order_by),
             false => Vec::new(),

@@ -4,11 +4,11 @@
 use ferro_wit::schema::{ColumnType, DefaultValue, ReferentialAction};
 use ferro_wit::types::Dialect;
 
+use super::check;
 use super::names::Names;
-use super::{check, list};
 use crate::catalog::{Catalog, Field, ForeignKey, JoinEnd, JoinTable, Model, Table};
 use crate::dialect::{Spelling as _, columns, constants};
-use crate::sql::quoted;
+use crate::sql::{quoted, quoted_list};
 
 /// A table with all that belongs to it.
 #[derive(Debug, Clone)]
@@ -337,14 +337,14 @@ impl Constraint<'_> {
     /// The constraint as a part of a table.
     pub(crate) fn sql(&self, dialect: Dialect) -> String {
         let rule = match &self.rule {
-            Rule::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
-            Rule::Unique(columns) => format!("UNIQUE ({})", list(columns)),
+            Rule::PrimaryKey(columns) => format!("PRIMARY KEY ({})", quoted_list(columns)),
+            Rule::Unique(columns) => format!("UNIQUE ({})", quoted_list(columns)),
             Rule::Check(condition) => format!("CHECK ({condition})"),
             Rule::ForeignKey(it) => format!(
                 "FOREIGN KEY ({}) REFERENCES {} ({}){}{}",
-                list(&it.columns),
+                quoted_list(&it.columns),
                 it.target.sql(dialect),
-                list(&it.target_columns),
+                quoted_list(&it.target_columns),
                 action(" ON DELETE ", it.on_delete),
                 action(" ON UPDATE ", it.on_update),
             ),
@@ -361,7 +361,7 @@ impl IndexDefinition<'_> {
         format!(
             "CREATE {kind}{unless_there} {} ON {table} ({}){}",
             quoted(&self.name),
-            list(&self.columns),
+            quoted_list(&self.columns),
             condition.unwrap_or_default()
         )
     }

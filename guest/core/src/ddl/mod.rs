@@ -225,8 +225,3 @@ fn create_enum(dialect: Dialect, schema: &str, found: &EnumType) -> String {
     let values: Vec<_> = found.values.iter().map(|it| dialect.text(it)).collect();
     format!("CREATE TYPE {schema}{} AS ENUM ({})", quoted(&found.name), values.join(", "))
 }
-
-/// Names in quotes, separated by commas.
-fn list(names: &[&str]) -> String {
-    names.iter().map(|it| quoted(it)).collect::<Vec<_>>().join(", ")
-}

@@ -1,105 +1,25 @@
-//! How SQLite and PostgreSQL differ, as data and as short methods; [`columns`] has what is about
-//! tables, [`constants`] what values look like in them, [`functions`] the functions. Other modules ask
-//! for a [`Features`] or for a spelling, not for the database.
+//! How SQLite and PostgreSQL differ: [`features`] has it as data, and the rest how each is spelt:
+//! [`columns`] what is about tables, [`constants`] what values look like in them, [`documents`],
+//! [`functions`] and [`lists`] what their names say. Other modules ask for a [`Features`] or for a
+//! spelling, not for the database.
 //!
 //! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
-//! operands.
+//! operands. Those on SQLite that ask for `abs(-9223372036854775808)` want its error: the one that an
+//! aggregate has for an overflow.
 
 use ferro_wit::query::{BinaryOperator, NullsOrder};
 use ferro_wit::schema::DecimalSize;
 use ferro_wit::types::{Dialect, ScalarType};
 
-use crate::typing::is_position;
-
 pub(crate) mod calendar;
 pub(crate) mod columns;
 pub(crate) mod constants;
+pub(crate) mod documents;
+mod features;
 pub(crate) mod functions;
+pub(crate) mod lists;
 
-/// What one database has and another has not.
-#[derive(Debug)]
-pub(crate) struct Features {
-    /// Enums are types of their own. Else they are checked texts.
-    pub(crate) enums: bool,
-    /// Decimals are numbers. Else they are texts under a collation of the driver's.
-    pub(crate) decimals: bool,
-    /// Arrays are values, and a batch can be bound as arrays. Else they are JSON.
-    pub(crate) arrays: bool,
-    /// Intervals compare.
-    pub(crate) intervals: bool,
-    /// Documents compare, and can be searched. Else they are texts.
-    pub(crate) documents: bool,
-    /// An integer that needs more than 64 bits is an error. Else it becomes a float.
-    pub(crate) checked_integers: bool,
-    /// Numbers of fewer than 64 bits are calculated in as few.
-    pub(crate) narrow_numbers: bool,
-    /// Sums and averages of integers are decimals.
-    pub(crate) decimal_aggregates: bool,
-    /// Texts of a limited length are types of their own. Else they are checked.
-    pub(crate) limited_texts: bool,
-    /// An exact comparison cannot use the indexes of its column.
-    pub(crate) exact_without_index: bool,
-    /// `row.name` is a function of the row where the row has no such column.
-    pub(crate) row_functions: bool,
-    /// Unions and their like stand in parentheses inside of others.
-    pub(crate) nested_sets: bool,
-    /// The columns of a recursive table have the types of its first rows to the letter: those of
-    /// what is added are not widened.
-    pub(crate) exact_recursion: bool,
-    /// Single rows can be locked. Else a transaction that reads is alone with what it read: if
-    /// another one writes, its own writes fail with `busy`.
-    pub(crate) row_locks: bool,
-    /// Tables lie in schemas.
-    pub(crate) schemas: bool,
-    /// Constraints can be added to a table, and must be if they refer to a later one.
-    pub(crate) added_constraints: bool,
-    /// Tables have comments.
-    pub(crate) comments: bool,
-    /// Names that differ in the case of their letters only are the same.
-    pub(crate) folded_names: bool,
-}
-
-const SQLITE: Features = Features {
-    enums: false,
-    decimals: false,
-    arrays: false,
-    intervals: false,
-    documents: false,
-    checked_integers: false,
-    narrow_numbers: false,
-    decimal_aggregates: false,
-    limited_texts: false,
-    exact_without_index: false,
-    row_functions: false,
-    nested_sets: false,
-    exact_recursion: false,
-    row_locks: false,
-    schemas: false,
-    added_constraints: false,
-    comments: false,
-    folded_names: true,
-};
-
-const POSTGRES: Features = Features {
-    enums: true,
-    decimals: true,
-    arrays: true,
-    intervals: true,
-    documents: true,
-    checked_integers: true,
-    narrow_numbers: true,
-    decimal_aggregates: true,
-    limited_texts: true,
-    exact_without_index: true,
-    row_functions: true,
-    nested_sets: true,
-    exact_recursion: true,
-    row_locks: true,
-    schemas: true,
-    added_constraints: true,
-    comments: true,
-    folded_names: false,
-};
+pub(crate) use features::Features;
 
 /// What each database writes for the same thing.
 pub(crate) trait Spelling {
@@ -109,6 +29,9 @@ pub(crate) trait Spelling {
     fn placeholder(self) -> char;
     /// A truth value. On SQLite the words `true` and `false` would mean columns of that name.
     fn boolean(self, value: bool) -> &'static str;
+    /// How an integer, `{0}`, is written that needs at most 64 bits: more are an error. None where that
+    /// is so anyway; else it would have become a float.
+    fn checked_integer(self) -> Option<&'static str>;
     /// A whole number.
     fn integer(self, value: i64) -> String;
     /// A text as a literal.
@@ -128,21 +51,8 @@ pub(crate) trait Spelling {
     /// What stands before and behind a decimal that goes to a column of a size, where types of a size
     /// do not see to that.
     fn sized(self, size: &DecimalSize) -> Option<(&'static str, String)>;
-    /// What stands before and behind a document for a part of it: by keys, and by positions in
-    /// arrays.
-    fn json_steps(self, steps: &[String]) -> (&'static str, String);
-    /// How a part of a document, `{0}`, is read as a type; null if it is something else. None where
-    /// that cannot be.
-    fn json(self, kind: ScalarType) -> Option<&'static str>;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
-    /// What stands between a value and a list of its type that it must be in, or not, and after.
-    fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str);
-    /// What stands before and after such a list that can be null: nothing is in it or out of it then.
-    fn list_or_null(self) -> (&'static str, &'static str);
-    /// What stands before and after an element of a JSON array, which has no bytes: they travel as
-    /// hexadecimal digits.
-    fn element(self, kind: ScalarType) -> (&'static str, &'static str);
     /// A text, `{0}`, that must not have more than a million characters.
     fn bounded_text(self) -> &'static str;
     /// What makes values compare exactly, whatever collation their column has.
@@ -160,14 +70,11 @@ pub(crate) const DECIMAL_NEGATE: &str = "ferro_negate(";
 pub(crate) const DECIMAL_SUM: &str = "ferro_sum(";
 pub(crate) const DECIMAL_AVERAGE: &str = "ferro_average(";
 
-/// Raises an error, on SQLite: the one that an aggregate has for an overflow.
-pub(crate) const OVERFLOW: &str = "abs(-9223372036854775808)";
-
 impl Spelling for Dialect {
     fn features(self) -> &'static Features {
         match self {
-            Self::Sqlite => &SQLITE,
-            Self::Postgres => &POSTGRES,
+            Self::Sqlite => &features::SQLITE,
+            Self::Postgres => &features::POSTGRES,
         }
     }
 
@@ -184,6 +91,15 @@ impl Spelling for Dialect {
             (Self::Sqlite, true) => "1",
             (Self::Postgres, false) => "FALSE",
             (Self::Postgres, true) => "TRUE",
+        }
+    }
+
+    fn checked_integer(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => {
+                Some("CASE typeof({0}) WHEN 'real' THEN abs(-9223372036854775808) ELSE {0} END")
+            }
+            Self::Postgres => None,
         }
     }
 
@@ -298,69 +214,6 @@ impl Spelling for Dialect {
         }
     }
 
-    fn json_steps(self, steps: &[String]) -> (&'static str, String) {
-        let step = |step: &String| match step.trim_start_matches('0') {
-            _ if !is_position(step) => format!(".\"{step}\""),
-            "" => "[0]".to_owned(),
-            // PostgreSQL takes no zeros before it.
-            position => format!("[{position}]"),
-        };
-        let path: String = steps.iter().map(step).collect();
-        match self {
-            // A blob would be taken for JSON of SQLite's own, which may be deeper than the stack.
-            Self::Sqlite => ("CAST(", format!(" AS TEXT) -> {}", self.text(&format!("${path}")))),
-            // To its arrow a value alone is an array of one.
-            Self::Postgres if steps.iter().any(|it| is_position(it)) => {
-                let path = self.text(&format!("strict ${path}"));
-                ("jsonb_path_query_first(", format!(", {path}, silent => TRUE)"))
-            }
-            Self::Postgres => {
-                ("", steps.iter().map(|it| format!(" -> {}", self.text(it))).collect())
-            }
-        }
-    }
-
-    fn json(self, kind: ScalarType) -> Option<&'static str> {
-        use ScalarType as S;
-        Some(match (self, kind) {
-            (_, S::Json) => "{0}",
-            (Self::Sqlite, S::Text) => "CASE json_type({0}) WHEN 'text' THEN {0} ->> '$' END",
-            (Self::Sqlite, S::Boolean) => {
-                "CASE json_type({0}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
-            }
-            // A number without fraction is whole, however it is written, unless it is too large for 64
-            // bits: on PostgreSQL a cast of that would fail for all rows.
-            (Self::Sqlite, S::Integer) => {
-                "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' = \
-                 CAST({0} ->> '$' AS INTEGER) THEN CAST({0} ->> '$' AS INTEGER) END"
-            }
-            (Self::Sqlite, S::Float) => {
-                "CASE WHEN json_type({0}) IN ('integer', 'real') AND {0} ->> '$' BETWEEN \
-                 -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST({0} ->> '$' AS REAL) END"
-            }
-            (Self::Postgres, S::Text) => {
-                "CASE jsonb_typeof({0}) WHEN 'string' THEN {0} #>> '{}' END"
-            }
-            (Self::Postgres, S::Boolean) => {
-                "CASE jsonb_typeof({0}) WHEN 'boolean' THEN CAST({0} AS boolean) END"
-            }
-            (Self::Postgres, S::Integer) => {
-                "CASE jsonb_typeof({0}) WHEN 'number' THEN CASE WHEN CAST({0} AS numeric) BETWEEN \
-                 -9223372036854775808 AND 9223372036854775807 AND CAST({0} AS numeric) = \
-                 trunc(CAST({0} AS numeric)) THEN CAST({0} AS bigint) END END"
-            }
-            (Self::Postgres, S::Float) => {
-                "CASE jsonb_typeof({0}) WHEN 'number' THEN CASE WHEN abs(CAST({0} AS numeric)) < \
-                 4.9e-324 THEN 0 WHEN abs(CAST({0} AS numeric)) <= 1.7976931348623157e308 THEN \
-                 CAST({0} AS double precision) END END"
-            }
-            (Self::Postgres, S::Decimal) => {
-                "CASE jsonb_typeof({0}) WHEN 'number' THEN CAST({0} AS numeric) END"
-            }
-            _ => return None,
-        })
-    }
-
     fn cast_type(self, kind: ScalarType) -> &'static str {
         match self {
             Self::Sqlite => match kind {
@@ -391,34 +244,6 @@ impl Spelling for Dialect {
                 ScalarType::Interval => "interval",
                 ScalarType::Json => "jsonb",
             },
-        }
-    }
-
-    fn in_list(self, kind: ScalarType, negated: bool) -> (&'static str, &'static str) {
-        let bytes = matches!(kind, ScalarType::Blob | ScalarType::Uuid);
-        match (self, negated, bytes) {
-            (Self::Postgres, false, _) => (" = ANY(", ")"),
-            (Self::Postgres, true, _) => (" <> ALL(", ")"),
-            (Self::Sqlite, false, false) => (" IN (SELECT value FROM json_each(", "))"),
-            (Self::Sqlite, true, false) => (" NOT IN (SELECT value FROM json_each(", "))"),
-            // JSON has no bytes: they travel as hexadecimal digits.
-            (Self::Sqlite, false, true) => (" IN (SELECT unhex(value) FROM json_each(", "))"),
-            (Self::Sqlite, true, true) => (" NOT IN (SELECT unhex(value) FROM json_each(", "))"),
-        }
-    }
-
-    fn list_or_null(self) -> (&'static str, &'static str) {
-        match self {
-            // No array has no elements, as an empty one.
-            Self::Sqlite => ("coalesce(", ", '[null]')"),
-            Self::Postgres => ("", ""),
-        }
-    }
-
-    fn element(self, kind: ScalarType) -> (&'static str, &'static str) {
-        match (self, kind) {
-            (Self::Sqlite, ScalarType::Blob | ScalarType::Uuid) => ("unhex(", ")"),
-            _ => ("", ""),
         }
     }
 

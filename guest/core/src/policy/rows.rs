@@ -11,24 +11,28 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Forced;
 use crate::compile::Compiler;
-use crate::dialect::Spelling as _;
+use crate::dialect::{Spelling as _, lists};
 use crate::sql::quoted;
 use crate::typing::Fact;
 
 /// Writes ` WHERE …` with the forced conditions of the row that is looked at and the caller's
-/// filter; nothing where there is neither.
-pub(crate) fn conjuncts(compiler: &mut Compiler<'_>, filter: Option<NodeRef>) -> Result<(), Error> {
+/// filter; nothing where there is neither. Gives what stands before a further condition.
+pub(crate) fn conjuncts(
+    compiler: &mut Compiler<'_>,
+    filter: Option<NodeRef>,
+) -> Result<&'static str, Error> {
     let row = compiler.typing.frame().row;
-    let mut separator = " WHERE ";
+    let mut before = " WHERE ";
     if !compiler.view().forced.is_empty() {
-        compiler.sql.push(separator);
+        compiler.sql.push(before);
         forced(compiler, row);
-        separator = " AND ";
+        before = " AND ";
     }
-    match filter {
-        Some(filter) => terms(compiler, filter, separator),
-        None => Ok(()),
+    if let Some(filter) = filter {
+        terms(compiler, filter, before)?;
+        before = " AND ";
     }
+    Ok(before)
 }
 
 /// Writes ` AND …` with the forced conditions of a table; nothing where there are none.
@@ -80,14 +84,11 @@ pub(crate) fn must_guard(compiler: &Compiler<'_>, fact: Fact) -> bool {
     fact.fallible && !scoped(compiler, fact).is_empty()
 }
 
-fn terms(compiler: &mut Compiler<'_>, filter: NodeRef, separator: &str) -> Result<(), Error> {
+fn terms(compiler: &mut Compiler<'_>, filter: NodeRef, before: &str) -> Result<(), Error> {
     let mut terms = Vec::new();
     split(compiler, filter, &mut terms)?;
-    for (position, term) in terms.into_iter().enumerate() {
-        compiler.sql.push(if position > 0 { " AND " } else { separator });
-        guarded(compiler, term, |it| it.term(term))?;
-    }
-    Ok(())
+    compiler.sql.push(before);
+    compiler.try_separated(" AND ", terms, |it, term| guarded(it, term, |it| it.term(term)))
 }
 
 /// The terms of a conjunction, each on its own: one that can fail does not keep the others from
@@ -137,22 +138,20 @@ fn scoped(compiler: &Compiler<'_>, fact: Fact) -> Vec<usize> {
 
 /// That the rows which an expression depends on are in scope, or do not exist.
 fn guard(compiler: &mut Compiler<'_>, fact: Fact) {
-    for (position, table) in scoped(compiler, fact).into_iter().enumerate() {
-        compiler.sql.push(if position > 0 { " AND " } else { "" });
-        if !compiler.typing.tables[table].optional {
-            forced(compiler, table);
-            continue;
+    compiler.separated(" AND ", scoped(compiler, fact), |it, table| {
+        if !it.typing.tables[table].optional {
+            return forced(it, table);
         }
         // Databases may turn an outer join into an inner one, and then ask this before they join.
-        let key = compiler.typing.tables[table].view.as_ref().and_then(|it| it.model.key_field());
-        compiler.sql.push("(");
+        let key = it.typing.tables[table].view.as_ref().and_then(|it| it.model.key_field());
+        it.sql.push("(");
         if let Some(key) = key {
-            compiler.column_of(table, key);
-            compiler.sql.push(" IS NULL OR ");
+            it.column_of(table, key);
+            it.sql.push(" IS NULL OR ");
         }
-        forced(compiler, table);
-        compiler.sql.push(")");
-    }
+        forced(it, table);
+        it.sql.push(")");
+    });
 }
 
 /// The forced conditions of a table.
@@ -165,13 +164,8 @@ fn conditions<'c, 'a>(compiler: &'c Compiler<'a>, table: usize) -> &'c [Forced<'
 
 /// The forced conditions of a table, joined by `AND`.
 fn forced(compiler: &mut Compiler<'_>, table: usize) {
-    for index in 0..conditions(compiler, table).len() {
-        if index > 0 {
-            compiler.sql.push(" AND ");
-        }
-        let forced = conditions(compiler, table)[index];
-        condition(compiler, table, forced);
-    }
+    let conditions = conditions(compiler, table).to_vec();
+    compiler.separated(" AND ", conditions, |it, forced| condition(it, table, forced));
 }
 
 /// One forced condition. Texts compare byte by byte, whatever collation their column has. On
@@ -205,7 +199,7 @@ fn comparison(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>, col
     }
     compiler.sql.push(collation);
     let (before, after) = match many {
-        true => compiler.dialect.in_list(field.ty.kind, test == Comparison::NotEqual),
+        true => lists::contains(compiler.dialect, field.ty.kind, test == Comparison::NotEqual),
         false => (operator(test), ""),
     };
     compiler.sql.push(before);

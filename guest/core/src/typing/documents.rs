@@ -4,7 +4,7 @@ use ferro_wit::query::JsonPath;
 use ferro_wit::types::{Error, ScalarType};
 
 use super::{Fact, Typing};
-use crate::dialect::Spelling as _;
+use crate::dialect::{Spelling as _, documents};
 use crate::error::{invalid, limit, mismatch, shown, unsupported};
 
 /// The most steps of a path into a document.
@@ -32,7 +32,7 @@ impl Typing<'_> {
                 return Err(invalid(format!("{} is no position in an array", shown(step))));
             }
         }
-        if self.dialect.json(path.kind).is_none() {
+        if documents::template(self.dialect, path.kind).is_none() {
             return Err(unsupported(format!(
                 "a part of a document cannot be read as {} here: read it as text",
                 path.kind

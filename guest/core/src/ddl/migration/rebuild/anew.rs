@@ -9,10 +9,10 @@ use super::{Change, Stage, declared};
 use crate::ddl::definition::ColumnDefinition;
 use crate::ddl::migration::found::{FoundColumn, FoundConstraint, FoundRule};
 use crate::ddl::migration::{SOMEBODY_ELSES, types};
-use crate::ddl::{Steps, create_table, list};
+use crate::ddl::{Steps, create_table};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
-use crate::sql::quoted;
+use crate::sql::{quoted, quoted_list};
 
 impl Change<'_> {
     /// What making the table anew costs at some stage.
@@ -98,7 +98,7 @@ impl Change<'_> {
             _ => "copy the rows, which fails if one breaks a rule",
         };
         if !copied.is_empty() {
-            let (columns, values) = (list(&copied), values.join(", "));
+            let (columns, values) = (quoted_list(&copied), values.join(", "));
             let new = quoted(&new);
             let sql = format!("INSERT INTO {new} ({columns}) SELECT {values} FROM {name}");
             push(sql, copying);
@@ -159,7 +159,7 @@ fn bare(column: &FoundColumn) -> String {
 
 /// A rule that is there, as a part of a table.
 fn rule(there: &FoundConstraint) -> String {
-    let columns = |it: &[String]| list(&it.iter().map(String::as_str).collect::<Vec<_>>());
+    let columns = |it: &[String]| quoted_list(it);
     let name = there.name.as_ref().map(|it| format!("CONSTRAINT {} ", quoted(it)));
     let rule = match &there.rule {
         FoundRule::PrimaryKey { columns: key } => format!("PRIMARY KEY ({})", columns(key)),
