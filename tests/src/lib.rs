@@ -1,9 +1,13 @@
-//! What tests and benchmarks share: a PostgreSQL server of their own, and measuring in turns.
+//! What tests and benchmarks share: a PostgreSQL server of their own, the log of a test, and measuring
+//! in turns.
 
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod log;
 pub mod postgres;
+
+pub use log::Log;
 
 /// Runs scenarios on each database, each as a test of its own: `async fn(url: &str) -> Result<()>`.
 ///

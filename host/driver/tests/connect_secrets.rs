@@ -4,62 +4,17 @@
 
 mod support;
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use ferro_driver::{Database, Databases};
-use ferro_test_support::postgres;
-use tracing_subscriber::fmt::MakeWriter;
+use ferro_test_support::{Log, postgres};
 
 use support::{connect, name_of, options, run, with_host, with_user};
-
-/// All that was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// The log of this process; there is one test in it.
-    fn start() -> Self {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .finish();
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        log
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self.clone()
-    }
-}
 
 #[tokio::test]
 async fn k1_passwords_are_in_no_error_no_debug_and_no_log() {
     let url = postgres::url();
     let role = format!("keeper_{}", name_of(&url));
     postgres::execute(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'Opensesame1/'"));
-    let log = Log::start();
+    let log = Log::of_process();
     let right = with_user(&url, &format!("{role}:Opensesame1%2F"));
     let mut shown = Vec::new();
 

@@ -1,44 +1,17 @@
 //! What a guest prints: events for the operator's log.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use ferro_host::{Limits, Plugin, Tenant};
-use tracing_subscriber::fmt::MakeWriter;
+use ferro_test_support::Log;
 
 use crate::support::{host_and_probe, tenant, tenant_with};
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// The lines that are logged of guests while a call runs.
 async fn logged(plugin: &Plugin, tenant: &Arc<Tenant>, call: &str) -> Vec<String> {
-    let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).without_time().finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_thread();
     let _ = plugin.call_wave(tenant, call).await;
-    drop(guard);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     text.lines().filter(|line| line.contains("ferro::guest")).map(str::to_owned).collect()
 }
 

@@ -1,9 +1,7 @@
 //! What a plugin learns of a failure, and what the operator does.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use ferro_session::{Grant, Limits, Tenant};
+use ferro_test_support::Log;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 
 use crate::on_both_databases;
@@ -90,29 +88,11 @@ async fn a_limit_that_is_no_number_of_rows_is_refused(world: &World) {
     }
 }
 
-/// Lines of a log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// What is logged meanwhile.
 async fn logged<T>(work: impl Future<Output = T>) -> (T, String) {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-    let _scope = tracing::subscriber::set_default(subscriber.finish());
+    let (log, _guard) = Log::of_thread();
     let done = work.await;
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    (done, logged)
+    (done, log.text())
 }
 
 #[tokio::test]

@@ -1,0 +1,69 @@
+//! What is logged while a test runs.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
+
+/// What was logged so far. Clones share it.
+///
+/// ```
+/// let (log, guard) = ferro_test_support::Log::of_thread();
+/// tracing::info!("two apples");
+/// drop(guard);
+/// tracing::info!("a pear");
+/// assert!(log.text().contains("two apples"));
+/// assert!(!log.text().contains("a pear"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What this thread logs, but for details, until the guard is dropped.
+    #[must_use]
+    pub fn of_thread() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let guard = set_default(log.subscriber(LevelFilter::INFO));
+        (log, guard)
+    }
+
+    /// All that this process logs from now on, for a test that is alone in it.
+    ///
+    /// # Panics
+    ///
+    /// If the process has a log already.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let log = Self::default();
+        set_global_default(log.subscriber(LevelFilter::TRACE)).expect("a log of its own");
+        log
+    }
+
+    /// Line by line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn subscriber(&self, level: LevelFilter) -> impl Subscriber + Send + Sync + use<> {
+        let log = self.clone();
+        let lines = tracing_subscriber::fmt().with_ansi(false).without_time();
+        lines.with_max_level(level).with_writer(move || log.clone()).finish()
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
