@@ -9,6 +9,8 @@ pub(crate) mod migration;
 pub(crate) mod place;
 mod script;
 pub(crate) mod steps;
+mod target;
+mod text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,14 +25,12 @@ use self::binds::Arguments;
 use self::keys::Keys;
 use self::place::{Place, STALE};
 use self::steps::Steps;
+pub(crate) use self::target::{Need, Target};
+pub(crate) use self::text::{execute_raw, fetch_raw};
 use crate::cursor::{self, Cursor, Planned};
 use crate::database::Database;
 use crate::error::caught;
-use crate::fence::{Fence, RawSql};
 use crate::lease::Connection;
-use crate::raw::{self, Statement};
-use crate::reset::Traces;
-use crate::transaction::Transaction;
 
 /// A plan with the values that it binds.
 #[derive(Clone)]
@@ -43,34 +43,6 @@ pub struct Execution {
     pub forced: Vec<Value>,
     /// The rows of a batch to write, one column for each field.
     pub rows: Option<Batch>,
-}
-
-/// Where to run.
-#[derive(Clone, Copy)]
-pub(crate) enum Target<'a> {
-    Database(&'a Database),
-    Transaction(&'a Transaction),
-}
-
-/// The largest row of a stranger, in bytes.
-const STRANGERS_ROW: usize = 128 << 20;
-
-/// Which connection a statement needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Whichever is at hand. If it turns out to be dead, the statement is sent again on another.
-    Any,
-    /// One that has given a sign of life, since what may write is not sent twice.
-    Live,
-}
-
-impl Need {
-    fn of(effect: Effect) -> Self {
-        match effect {
-            Effect::Read => Self::Any,
-            Effect::Write => Self::Live,
-        }
-    }
 }
 
 impl Database {
@@ -152,58 +124,6 @@ impl fmt::Debug for Execution {
     }
 }
 
-impl<'a> Target<'a> {
-    pub(crate) fn dialect(self) -> Dialect {
-        match self {
-            Self::Database(it) => it.dialect(),
-            Self::Transaction(it) => it.dialect(),
-        }
-    }
-
-    /// The connection for a statement.
-    async fn place(self, need: Need) -> Result<Place, Error> {
-        let place = match self {
-            Self::Database(it) => it.place(false, need).await?,
-            Self::Transaction(it) => it.place(false).await?,
-        };
-        place.hold_to(None).await
-    }
-
-    /// The connection for SQL text of the caller.
-    async fn place_for(self, statement: &Statement<'_>) -> Result<Place, Error> {
-        let place = match self {
-            Self::Database(it) => it.place(true, Need::Live).await?.admit(true).await?,
-            Self::Transaction(it) => it.place(true).await?,
-        };
-        let fence = self.fence().filter(|it| it.raw_sql == RawSql::Fenced);
-        let fence = fence.map(|it| match statement.replaces {
-            true => Arc::new(it.replacing()),
-            false => Arc::clone(it),
-        });
-        let mut place = place.hold_to(fence.as_ref()).await?;
-        place.leave(match self.fence() {
-            Some(_) => Traces::Stranger,
-            None if statement.lasts => Traces::Session,
-            None => Traces::None,
-        });
-        Ok(place)
-    }
-
-    /// How many bytes a row may have that is read. A stranger may put together one in the database
-    /// that no limit of the host has seen.
-    fn largest_row(self) -> usize {
-        self.fence().map_or(usize::MAX, |_| STRANGERS_ROW)
-    }
-
-    /// What the database itself holds the caller to; none for the application.
-    fn fence(self) -> Option<&'a Arc<Fence>> {
-        match self {
-            Self::Database(it) => it.fence(),
-            Self::Transaction(it) => it.fence(),
-        }
-    }
-}
-
 pub(crate) async fn fetch(target: Target<'_>, execution: Execution) -> Result<Cursor, Error> {
     binds::check_counts(&execution)?;
     let need = Need::of(execution.plan.effect);
@@ -259,86 +179,6 @@ pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<
     Ok(if execution.plan.effect == Effect::Write { changed } else { 0 })
 }
 
-pub(crate) async fn fetch_raw(
-    target: Target<'_>,
-    sql: &str,
-    parameters: Vec<Value>,
-) -> Result<Cursor, Error> {
-    let rules = raw::Rules::of(target.fence().map(|it| &**it));
-    let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
-    let once = async || {
-        let arguments = binds::of_values(&parameters, target.dialect())?;
-        let mut place = target.place_for(&statement).await?.for_cursor();
-        let most = target.largest_row();
-        match arguments {
-            Arguments::Sqlite(values) => {
-                let keep = place.keeps_statements() && !statement.lasts;
-                let request =
-                    cursor::sqlite::Request { sql: &statement.sql, values: &values, keep, most };
-                cursor::sqlite::open(place, request, None).await
-            }
-            Arguments::Postgres(arguments) => {
-                let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
-                let keep = place.keeps_statements();
-                let described = describe::postgres(place.begin().0, &sql, &parameters, keep).await;
-                let reader = match described {
-                    Ok(Ok(reader)) => reader,
-                    Ok(Err(error)) => {
-                        place.rest().await;
-                        return Err(error);
-                    }
-                    Err(error) => return Err(place.fail(error).await),
-                };
-                let request = cursor::postgres::Request { sql, arguments, keep, most };
-                let runtime = place.runtime_to_skip();
-                let events = |it| cursor::postgres::events(place, request, reader, it);
-                Cursor::start(None, runtime, events).await
-            }
-        }
-    };
-    match once().await {
-        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,
-        result => result,
-    }
-}
-
-/// A longer text is not kept by the server, where it would take room that nobody needs.
-const LONGEST_KEPT: usize = 16 << 10;
-/// `invalid_sql_statement_name`: what was prepared is not there, so that nothing of it was done.
-const LOST: &str = "26000";
-
-pub(crate) async fn execute_raw(
-    target: Target<'_>,
-    sql: &str,
-    parameters: Vec<Value>,
-) -> Result<u64, Error> {
-    let rules = raw::Rules::of(target.fence().map(|it| &**it));
-    let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
-    let once = async || {
-        let arguments = binds::of_values(&parameters, target.dialect())?;
-        let mut place = target.place_for(&statement).await?;
-        let Dialect::Postgres = target.dialect() else {
-            return run_once(place, &statement.sql, arguments, !statement.lasts).await;
-        };
-        let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
-        let keep = place.keeps_statements() && sql.len() <= LONGEST_KEPT;
-        // Where SQLx has to look up a type, it loses a statement that is not kept. To send it again is
-        // too late in a transaction: there it is asked for the types before.
-        if !keep && matches!(target, Target::Transaction(_)) {
-            let described = describe::postgres(place.begin().0, &sql, &parameters, false).await;
-            if let Err(error) = described {
-                return Err(place.fail(error).await);
-            }
-        }
-        run_once(place, &sql, arguments, keep).await
-    };
-    let changed = match once().await {
-        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await?,
-        result => result?,
-    };
-    Ok(if statement.changes { changed } else { 0 })
-}
-
 /// Runs a step for some rows of the batch, if there is one.
 async fn run_step(
     target: Target<'_>,
@@ -350,7 +190,7 @@ async fn run_step(
     let once = async |need| {
         let keys = Keys::default();
         let arguments = binds::of_step(step, execution, &keys, target.dialect(), first)?;
-        run_once(target.place(need).await?, &text(step, target), arguments, true).await
+        run_once(target.place(need).await?, &sql_of(step, target), arguments, true).await
     };
     match once(need).await {
         Err(error) if may_repeat(target, &error, need) => Box::pin(once(Need::Live)).await,
@@ -359,7 +199,7 @@ async fn run_step(
 }
 
 /// A step's statement as the database knows it.
-fn text<'a>(step: &'a Step, target: Target<'_>) -> Cow<'a, str> {
+fn sql_of<'a>(step: &'a Step, target: Target<'_>) -> Cow<'a, str> {
     match target.dialect() {
         Dialect::Sqlite => Cow::Borrowed(&step.sql),
         Dialect::Postgres => Cow::Owned(describe::typed(&step.sql, describe::of_step(step))),
@@ -392,6 +232,9 @@ async fn run_once(
         Err(error) => Err(place.fail(error).await),
     }
 }
+
+/// `invalid_sql_statement_name`: what was prepared is not there, so that nothing of it was done.
+const LOST: &str = "26000";
 
 /// Whether a statement can be sent again: it was refused before it ran, and would not be again, or
 /// it only reads, and its connection was lost, which may have been dead before. In a transaction

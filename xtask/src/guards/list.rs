@@ -538,7 +538,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P7",
-        file: "host/driver/src/sqlite/connection.rs",
+        file: "host/driver/src/sqlite/connection/job.rs",
         line: "(_, false) if stranger && handle.is_opaque() => false,",
         without: "",
         target: "sqlite",
@@ -578,7 +578,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "K1",
-        file: "host/driver/src/connect/postgres.rs",
+        file: "host/driver/src/connect/postgres/refusal.rs",
         line: "Some(password) => password.scrub(text, &[&self.user, &self.database]),",
         without: "Some(_) => text.to_owned(),",
         target: "connect",
@@ -610,7 +610,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P7",
-        file: "host/driver/src/sqlite/connection.rs",
+        file: "host/driver/src/sqlite/connection/job.rs",
         line: "let is_cut = is_query && stranger;",
         without: "let is_cut = is_query && stranger && progress.switch.is_stopped();",
         target: "sqlite",

@@ -1,22 +1,25 @@
 //! URLs of PostgreSQL, and the connections that they ask for.
 
+mod refusal;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use ferro_wit::types::{Dialect, Error, ErrorKind};
+use ferro_wit::types::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
 
+use self::refusal::Failure;
 use super::failure;
 use super::parameters::Parameters;
 use super::parts::{FORM, Parts, parse_port, unreadable};
 use super::secret::Secret;
 use super::settings;
 use super::tls::{Tls, TlsMode};
-use crate::error::{caught, from_sqlx, invalid_configuration};
+use crate::error::{caught, invalid_configuration};
 use crate::run::place::is_at_rest;
 
 const PARAMETERS: [&str; 11] = [
@@ -255,116 +258,6 @@ impl Server {
             Host::Socket(folder) => format!("{}/.s.PGSQL.{}", folder.display(), self.port),
         }
     }
-
-    fn scrub(&self, text: &str) -> String {
-        match &self.password {
-            Some(password) => password.scrub(text, &[&self.user, &self.database]),
-            None => text.to_owned(),
-        }
-    }
-
-    fn explain(&self, failure: Failure, timeout: Duration) -> Error {
-        match failure {
-            Failure::Late => {
-                let message = format!(
-                    "the server at `{}` did not let us in within {timeout:?}: check the address and \
-                     firewalls, or raise `connect_timeout`",
-                    self.address()
-                );
-                Error::new(ErrorKind::ConnectionFailed, message).retryable()
-            }
-            Failure::NoTls => Error::new(
-                ErrorKind::TlsFailed,
-                format!(
-                    "the server at `{}` offers no TLS, which `sslmode={}` asks for: switch TLS on \
-                     there, or use `sslmode=prefer` if others may read along",
-                    self.address(),
-                    self.tls.mode
-                ),
-            ),
-            Failure::Other(error) => self.describe_refusal(&error),
-        }
-    }
-
-    /// Why a connection was not opened, as the caller may see it.
-    pub(super) fn describe(&self, error: sqlx::Error, timeout: Duration) -> Error {
-        self.explain(Failure::from(error), timeout)
-    }
-
-    fn describe_refusal(&self, error: &sqlx::Error) -> Error {
-        let address = self.address();
-        let cause = from_sqlx(error, Dialect::Postgres);
-        let text = self.scrub(&cause.message);
-        let (kind, message) = match (error, cause.kind) {
-            // Only the handshake reports its faults as bad data.
-            (sqlx::Error::Io(io), _) if io.kind() == std::io::ErrorKind::InvalidData => {
-                (ErrorKind::TlsFailed, self.describe_handshake(&self.scrub(&io.to_string())))
-            }
-            (sqlx::Error::Tls(_), _) => {
-                (ErrorKind::TlsFailed, format!("no TLS with the server at `{address}`: {text}"))
-            }
-            (sqlx::Error::Io(io), _) => {
-                let cause = self.scrub(&io.to_string());
-                let message = format!(
-                    "cannot reach a server at `{address}`: {cause}; check that it runs and \
-                     that host and port are right"
-                );
-                (ErrorKind::ConnectionFailed, message)
-            }
-            (sqlx::Error::Protocol(_), _) => (
-                ErrorKind::ConnectionFailed,
-                format!("what answers at `{address}` does not speak as PostgreSQL does: {text}"),
-            ),
-            (_, ErrorKind::AuthenticationFailed) => (
-                ErrorKind::AuthenticationFailed,
-                format!(
-                    "the server at `{address}` refused user `{}`: {text}; check user and password",
-                    self.user
-                ),
-            ),
-            (_, ErrorKind::DatabaseMissing) => (
-                ErrorKind::DatabaseMissing,
-                format!(
-                    "the server at `{address}` has no database `{}`: create it, or correct the \
-                     end of the URL",
-                    self.database
-                ),
-            ),
-            // The setting that is refused is in quotes, in any language.
-            _ if self.settings.iter().any(|(name, _)| text.contains(&format!("\"{name}\""))) => (
-                ErrorKind::InvalidConfiguration,
-                format!(
-                    "the server at `{address}` refused what `options` sets: {text}; correct it, \
-                     or grant user `{}` the right to set it",
-                    self.user
-                ),
-            ),
-            (_, ErrorKind::Denied) => (
-                ErrorKind::AuthenticationFailed,
-                format!(
-                    "the server at `{address}` does not let user `{}` into database `{}`: {text}; \
-                     grant it `CONNECT`, or use another user",
-                    self.user, self.database
-                ),
-            ),
-            (_, kind) => {
-                (kind, format!("the server at `{address}` refused the connection: {text}"))
-            }
-        };
-        let retryable = cause.retryable || kind == ErrorKind::ConnectionFailed;
-        Error { kind, message, retryable, ..cause }
-    }
-
-    fn describe_handshake(&self, cause: &str) -> String {
-        let hint = match self.tls.mode {
-            TlsMode::VerifyCa | TlsMode::VerifyFull => {
-                "; check `sslrootcert` and that the certificate is made out to the host"
-            }
-            TlsMode::Require if self.tls.root.is_some() => "; check `sslrootcert`",
-            _ => "",
-        };
-        format!("no TLS with the server at `{}`: {cause}{hint}", self.address())
-    }
 }
 
 /// Opens and closes one connection.
@@ -380,24 +273,6 @@ async fn in_time<T>(
     opening: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     tokio::time::timeout(timeout, opening).await.unwrap_or(Err(Failure::Late))
-}
-
-/// Why a connection was not opened.
-enum Failure {
-    Late,
-    NoTls,
-    Other(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Tls(cause) if cause.to_string() == "server does not support TLS" => {
-                Self::NoTls
-            }
-            _ => Self::Other(error),
-        }
-    }
 }
 
 impl Host {

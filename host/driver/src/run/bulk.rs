@@ -15,7 +15,7 @@ use sqlx::postgres::types::Oid;
 use super::binds::{self, row};
 use super::keys::Keys;
 use super::place::Place;
-use super::{Execution, Need, Target, may_repeat, run_once, text};
+use super::{Execution, Need, Target, may_repeat, run_once, sql_of};
 use crate::error::caught;
 use crate::lease::Connection;
 use crate::value::postgres::{Wire, write_as};
@@ -71,7 +71,7 @@ pub(super) async fn write(
     }
     let keys = Keys::default();
     match binds::of_step(step, execution, &keys, target.dialect(), 0) {
-        Ok(arguments) => run_once(place, &text(step, target), arguments, true).await,
+        Ok(arguments) => run_once(place, &sql_of(step, target), arguments, true).await,
         Err(error) => {
             place.rest().await;
             Err(error)

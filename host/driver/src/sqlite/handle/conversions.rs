@@ -5,14 +5,14 @@ use std::ffi::{CStr, CString, c_int};
 
 use libsqlite3_sys as ffi;
 
-use super::functions::{self, Call, Function};
+use super::call::{self, Call, Function};
 use crate::value::conversion;
 
 const FUNCTIONS: [(&CStr, c_int, Function); 1] = [(c"ferro_converted", 3, converted)];
 
 /// Adds them to a connection that is open and not used meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
-    functions::create(raw, &FUNCTIONS)
+    call::create(raw, &FUNCTIONS)
 }
 
 /// The first argument, of a column that is declared as the second says, for one that is declared as

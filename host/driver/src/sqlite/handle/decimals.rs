@@ -5,7 +5,7 @@ use std::ptr;
 
 use libsqlite3_sys as ffi;
 
-use super::functions::{self, Call, FLAGS, Function};
+use super::call::{self, Call, FLAGS, Function};
 use crate::value::exact::{self, Exact, Sum};
 
 type End = unsafe extern "C" fn(*mut ffi::sqlite3_context);
@@ -31,11 +31,11 @@ const MOST_DIGITS: usize = 1_000;
 
 /// Adds them to a connection that is open and not used meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
-    functions::create(raw, &FUNCTIONS)?;
+    call::create(raw, &FUNCTIONS)?;
     for (name, end, value) in AGGREGATES {
         // SAFETY: the connection is open; the functions take what SQLite gives them, keep to the data of
         // their own aggregate, and live as long as the program.
-        functions::taken(unsafe {
+        call::taken(unsafe {
             ffi::sqlite3_create_window_function(
                 raw,
                 name.as_ptr(),

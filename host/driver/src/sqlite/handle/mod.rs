@@ -18,6 +18,7 @@
 
 #![expect(unsafe_code, reason = "SQLite is a library in C")]
 
+mod call;
 mod conversions;
 mod decimals;
 mod functions;
@@ -26,8 +27,9 @@ mod harden;
 mod memory;
 mod patterns;
 mod row;
+mod statement;
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,17 +40,17 @@ use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
 use super::failure::Failure;
-use super::spent::{Part, Spent};
 use super::switch::Switch;
 use crate::fence::Fence;
-use crate::value::sqlite::Stored;
 
 use guard::Guard;
 use memory::{Budget, Spending};
+use statement::{Kept, Open};
 
 pub(crate) use guard::Action;
 pub(super) use harden::harden;
 pub(crate) use memory::install as bound_memory;
+pub(super) use statement::is_lasting;
 
 /// A connection that SQLx lent, and its prepared statements, of which one at a time is open.
 ///
@@ -66,37 +68,8 @@ pub(crate) struct Handle {
     budget: Option<Budget>,
 }
 
-/// Whether a text is a command of ours about transactions: it is run again and again, and has to be
-/// where a stranger's statement is to end. No text of a stranger begins so.
-pub(super) fn is_lasting(sql: &str) -> bool {
-    const LASTING: [&str; 5] = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
-    LASTING.iter().any(|it| sql.starts_with(it))
-}
-
 // SAFETY: the connection is opened for use by many threads, one at a time, as the module says.
 unsafe impl Send for Handle {}
-
-/// A statement that waits for its next execution.
-struct Kept {
-    prepared: Prepared,
-    is_opaque: bool,
-    spent: Spent,
-}
-
-/// The statement that is executed.
-struct Open {
-    prepared: Prepared,
-    /// Its text, if it is kept.
-    sql: Option<Box<str>>,
-    /// One step of it may take long, and be asked nothing meanwhile.
-    is_opaque: bool,
-    spent: Spent,
-    /// How many bytes of texts and blobs are bound to it.
-    bound: usize,
-}
-
-/// Owned: finalized when it is dropped.
-struct Prepared(NonNull<ffi::sqlite3_stmt>);
 
 /// `SQLITE_UTF8`, as the byte that binding takes.
 const UTF8: u8 = {
@@ -174,177 +147,9 @@ impl Handle {
         }
     }
 
-    /// Opens a statement, which is the first one of a text; where the rest of the text begins.
-    ///
-    /// One that is to be `kept` stays prepared when it is closed.
-    pub(crate) fn open(&mut self, sql: &str, keep: bool) -> Result<usize, Failure> {
-        self.close();
-        self.renew_budget();
-        if let Some((sql, kept)) = self.statements.remove_entry(sql) {
-            let length = sql.len();
-            let Kept { prepared, is_opaque, spent } = kept;
-            self.open = Some(Open { prepared, sql: Some(sql), is_opaque, spent, bound: 0 });
-            return self.admit().map(|()| length);
-        }
-        let keep = keep && self.statements.capacity() > 0;
-        let (prepared, rest) = self.prepare(sql, keep)?;
-        let whole = keep && sql[rest..].trim_ascii().is_empty();
-        let is_opaque = functions::is_opaque(sql);
-        let (sql, spent) = (whole.then(|| sql.into()), Spent::default());
-        self.open = Some(Open { prepared, sql, is_opaque, spent, bound: 0 });
-        self.admit().map(|()| rest)
-    }
-
-    /// Whether a statement is prepared already.
-    pub(crate) fn is_kept(&self, sql: &str) -> bool {
-        self.statements.contains_key(sql)
-    }
-
-    fn prepare(&self, sql: &str, keep: bool) -> Result<(Prepared, usize), Failure> {
-        let too_long = || Failure::new(ffi::SQLITE_TOOBIG, "the statement is too long");
-        let length = c_int::try_from(sql.len()).map_err(|_| too_long())?;
-        let flags = if keep { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
-        let (mut statement, mut rest) = (ptr::null_mut(), ptr::null());
-        let text = sql.as_ptr().cast::<c_char>();
-        // SAFETY: the connection is open; SQLite reads no more than `length` bytes of the text.
-        let code = unsafe {
-            let _spending = (!is_lasting(sql)).then(|| self.spend());
-            let raw = self.raw.as_ptr();
-            ffi::sqlite3_prepare_v3(raw, text, length, flags as _, &mut statement, &mut rest)
-        };
-        if code != ffi::SQLITE_OK {
-            return Err(self.failure(code));
-        }
-        let empty = || Failure::new(ffi::SQLITE_MISUSE, "no query: the text has no statement");
-        let prepared = NonNull::new(statement).map(Prepared).ok_or_else(empty)?;
-        // SQLite points into the text, or past its end.
-        let rest = (rest as usize).saturating_sub(text as usize).min(sql.len());
-        Ok((prepared, if sql.is_char_boundary(rest) { rest } else { sql.len() }))
-    }
-
-    /// Refuses what would change something where nothing may be changed.
-    fn admit(&mut self) -> Result<(), Failure> {
-        match self.read_only && self.writes() {
-            true => {
-                self.close();
-                let message = "the transaction is read-only, and the statement is not";
-                Err(Failure::new(ffi::SQLITE_READONLY, message))
-            }
-            false => Ok(()),
-        }
-    }
-
     /// From here on, or no longer, only statements that read are opened.
     pub(crate) fn set_read_only(&mut self, read_only: bool) {
         self.read_only = read_only;
-    }
-
-    /// Closes the open statement, if there is one. What it did stays; what it had to give is lost.
-    pub(crate) fn close(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        let Open { prepared, sql, is_opaque, mut spent, .. } = open;
-        let Some(sql) = sql else { return };
-        spent.end();
-        // SAFETY: the statement is one of this connection and not finalized. What `reset` returns
-        // is how the last step ended, which has been told.
-        unsafe {
-            ffi::sqlite3_reset(prepared.0.as_ptr());
-            ffi::sqlite3_clear_bindings(prepared.0.as_ptr());
-        }
-        self.statements.insert(sql, Kept { prepared, is_opaque, spent });
-    }
-
-    /// Takes the open statement back to its beginning. It keeps what is bound.
-    pub(crate) fn rewind(&mut self) {
-        if let Some(statement) = self.statement() {
-            // SAFETY: as in `close`.
-            unsafe { ffi::sqlite3_reset(statement.as_ptr()) };
-        }
-        self.renew_budget();
-    }
-
-    /// Binds the values of the open statement, as many as SQLite finds parameters: if it finds others
-    /// than were counted, it reads the text in another way.
-    pub(crate) fn bind_all<'a>(
-        &mut self,
-        values: impl ExactSizeIterator<Item = Stored<'a>>,
-    ) -> Result<(), Failure> {
-        let statement = self.statement().ok_or_else(Failure::closed)?.as_ptr();
-        // SAFETY: the statement is not finalized.
-        let wanted = unsafe { ffi::sqlite3_bind_parameter_count(statement) };
-        if usize::try_from(wanted) != Ok(values.len()) {
-            let message = "the statement has other parameters than were counted";
-            return Err(Failure::new(ffi::SQLITE_RANGE, message));
-        }
-        (1..).zip(values).try_for_each(|(index, value)| self.bind(index, value))
-    }
-
-    /// Binds a value of the open statement; the first one has the index 1.
-    fn bind(&mut self, index: usize, value: Stored<'_>) -> Result<(), Failure> {
-        let statement = self.statement().ok_or_else(Failure::closed)?.as_ptr();
-        let range = || Failure::new(ffi::SQLITE_RANGE, "the statement has no such parameter");
-        let index = c_int::try_from(index).map_err(|_| range())?;
-        let copied = ffi::SQLITE_TRANSIENT();
-        // SAFETY: the statement is not finalized; SQLite checks the index, and copies texts and
-        // blobs before it returns.
-        let code = unsafe {
-            match value {
-                Stored::Null => ffi::sqlite3_bind_null(statement, index),
-                Stored::Integer(it) => ffi::sqlite3_bind_int64(statement, index, it),
-                Stored::Real(it) => ffi::sqlite3_bind_double(statement, index, it),
-                Stored::Text(it) => {
-                    let (text, length) = (it.as_ptr().cast::<c_char>(), it.len() as u64);
-                    ffi::sqlite3_bind_text64(statement, index, text, length, copied, UTF8)
-                }
-                Stored::Blob(it) => {
-                    let (bytes, length) = (it.as_ptr().cast(), it.len() as u64);
-                    ffi::sqlite3_bind_blob64(statement, index, bytes, length, copied)
-                }
-            }
-        };
-        if code != ffi::SQLITE_OK {
-            return Err(self.failure(code));
-        }
-        if let Some(open) = &mut self.open {
-            open.bound += value.size();
-        }
-        Ok(())
-    }
-
-    /// How many bytes of texts and blobs are bound to the open statement.
-    pub(crate) fn bound(&self) -> usize {
-        self.open.as_ref().map_or(0, |it| it.bound)
-    }
-
-    /// Goes to the next row of the open statement; false: there is none.
-    pub(crate) fn step(&mut self) -> Result<bool, Failure> {
-        let statement = self.statement().ok_or_else(Failure::closed)?;
-        // SAFETY: the statement is not finalized, and nothing of its row is borrowed.
-        let code = unsafe {
-            let _spending = self.spend();
-            ffi::sqlite3_step(statement.as_ptr())
-        };
-        match code {
-            ffi::SQLITE_ROW => Ok(true),
-            ffi::SQLITE_DONE => Ok(false),
-            code => Err(self.failure(code)),
-        }
-    }
-
-    /// Whether the open statement may change the database, as SQLite itself sees it.
-    pub(crate) fn writes(&self) -> bool {
-        // SAFETY: the statement is not finalized.
-        self.statement().is_some_and(|it| unsafe { ffi::sqlite3_stmt_readonly(it.as_ptr()) == 0 })
-    }
-
-    /// How many rows the open statement has changed. What SQLite tells is of the last one that could
-    /// change any, perhaps of another caller's.
-    pub(crate) fn changes(&self) -> u64 {
-        if !self.writes() {
-            return 0;
-        }
-        // SAFETY: the connection is open.
-        u64::try_from(unsafe { ffi::sqlite3_changes64(self.raw.as_ptr()) }).unwrap_or(0)
     }
 
     /// How many rows were changed since the connection was opened.
@@ -371,34 +176,6 @@ impl Handle {
         let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
         // SAFETY: the connection is open.
         unsafe { ffi::sqlite3_busy_timeout(self.raw.as_ptr(), timeout) };
-    }
-
-    /// Whether one step of the open statement may take long, and nobody is asked meanwhile.
-    pub(crate) fn is_opaque(&self) -> bool {
-        self.open.as_ref().is_some_and(|it| it.is_opaque)
-    }
-
-    /// It does, as was found out.
-    pub(crate) fn set_opaque(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.is_opaque = true;
-        }
-    }
-
-    /// How long a part of the open statement takes, if it was executed before.
-    pub(crate) fn spent(&self, part: Part) -> Option<Duration> {
-        self.open.as_ref()?.spent.on(part)
-    }
-
-    /// Notes how long a part of the open statement took.
-    pub(crate) fn note(&mut self, part: Part, spent: Duration) {
-        if let Some(open) = &mut self.open {
-            open.spent.note(part, spent);
-        }
-    }
-
-    fn statement(&self) -> Option<NonNull<ffi::sqlite3_stmt>> {
-        self.open.as_ref().map(|it| it.prepared.0)
     }
 
     /// What went wrong at the call before.
@@ -429,12 +206,5 @@ impl Drop for Handle {
         if let Some(owner) = self.owner.take() {
             drop(owner.detach());
         }
-    }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // SAFETY: it is the only owner. What is returned is how the last step ended.
-        unsafe { ffi::sqlite3_finalize(self.0.as_ptr()) };
     }
 }

@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 
 use libsqlite3_sys as ffi;
 
-use super::functions::{self, Call, Function, until_nul};
+use super::call::{self, Call, Function};
+use super::functions::{self, until_nul};
 use super::memory;
 
 const FUNCTIONS: [(&CStr, c_int, Function); 3] =
@@ -19,7 +20,7 @@ const STEPS: u32 = 1 << 12;
 
 /// Puts them in the place of SQLite's own, on a connection that is open and runs nothing.
 pub(super) fn install(raw: NonNull<ffi::sqlite3>) -> Result<(), sqlx::Error> {
-    functions::create(raw.as_ptr(), &FUNCTIONS)
+    call::create(raw.as_ptr(), &FUNCTIONS)
 }
 
 unsafe extern "C" fn like(

@@ -1,0 +1,87 @@
+//! Running SQL text of the caller.
+
+use ferro_wit::types::{Dialect, Error, Value};
+
+use super::binds::{self, Arguments};
+use super::target::{Need, Target};
+use super::{describe, may_repeat, run_once};
+use crate::cursor::{self, Cursor};
+use crate::raw;
+
+/// A longer text is not kept by the server, where it would take room that nobody needs.
+const LONGEST_KEPT: usize = 16 << 10;
+
+pub(crate) async fn fetch_raw(
+    target: Target<'_>,
+    sql: &str,
+    parameters: Vec<Value>,
+) -> Result<Cursor, Error> {
+    let rules = raw::Rules::of(target.fence().map(|it| &**it));
+    let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
+    let once = async || {
+        let arguments = binds::of_values(&parameters, target.dialect())?;
+        let mut place = target.place_for(&statement).await?.for_cursor();
+        let most = target.largest_row();
+        match arguments {
+            Arguments::Sqlite(values) => {
+                let keep = place.keeps_statements() && !statement.lasts;
+                let request =
+                    cursor::sqlite::Request { sql: &statement.sql, values: &values, keep, most };
+                cursor::sqlite::open(place, request, None).await
+            }
+            Arguments::Postgres(arguments) => {
+                let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
+                let keep = place.keeps_statements();
+                let described = describe::postgres(place.begin().0, &sql, &parameters, keep).await;
+                let reader = match described {
+                    Ok(Ok(reader)) => reader,
+                    Ok(Err(error)) => {
+                        place.rest().await;
+                        return Err(error);
+                    }
+                    Err(error) => return Err(place.fail(error).await),
+                };
+                let request = cursor::postgres::Request { sql, arguments, keep, most };
+                let runtime = place.runtime_to_skip();
+                let events = |it| cursor::postgres::events(place, request, reader, it);
+                Cursor::start(None, runtime, events).await
+            }
+        }
+    };
+    match once().await {
+        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,
+        result => result,
+    }
+}
+
+pub(crate) async fn execute_raw(
+    target: Target<'_>,
+    sql: &str,
+    parameters: Vec<Value>,
+) -> Result<u64, Error> {
+    let rules = raw::Rules::of(target.fence().map(|it| &**it));
+    let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
+    let once = async || {
+        let arguments = binds::of_values(&parameters, target.dialect())?;
+        let mut place = target.place_for(&statement).await?;
+        let Dialect::Postgres = target.dialect() else {
+            return run_once(place, &statement.sql, arguments, !statement.lasts).await;
+        };
+        let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
+        let keep = place.keeps_statements() && sql.len() <= LONGEST_KEPT;
+        // Where SQLx has to look up a type, it loses a statement that is not kept. To send it again is
+        // too late in a transaction: there it is asked for the types before.
+        if !keep && matches!(target, Target::Transaction(_)) {
+            let described = describe::postgres(place.begin().0, &sql, &parameters, false).await;
+            if let Err(error) = described {
+                return Err(place.fail(error).await);
+            }
+        }
+        run_once(place, &sql, arguments, keep).await
+    };
+    let changed = match once().await {
+        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await?,
+        result => result?,
+    };
+    Ok(if statement.changes { changed } else { 0 })
+}

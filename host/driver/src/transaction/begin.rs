@@ -1,0 +1,158 @@
+//! How transactions begin: those of a caller, and those around a single statement.
+
+use std::sync::Arc;
+
+use ferro_wit::types::{Dialect, Error, Isolation, TransactionOptions};
+
+use super::Transaction;
+use super::state::{State, command, roll_back};
+use crate::database::Database;
+use crate::error::from_sqlx;
+use crate::fence::Enclosure;
+use crate::lease::{Connection, Lease};
+use crate::run::Need;
+use crate::run::place::{Place, is_at_rest};
+
+impl Database {
+    /// Begins a transaction.
+    ///
+    /// SQLite knows one isolation, the strongest. There, `read_only` is kept by the connection and
+    /// `immediate` waits for other writers now rather than at the first write; PostgreSQL takes
+    /// `deferrable` besides.
+    ///
+    /// # Errors
+    ///
+    /// `busy` if no connection, or with `immediate` no lock, is free in time; what opening a
+    /// connection can end in.
+    ///
+    /// # Cancel safety
+    ///
+    /// A connection whose transaction nobody got is closed.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        let options = match self.fence() {
+            Some(fence) if fence.read_only => {
+                TransactionOptions { read_only: true, immediate: false, ..options }
+            }
+            _ => options,
+        };
+        let (lease, enclosure) = self.enclose(&options, None).await?;
+        let state = State::new(lease, self.dialect(), options.read_only, enclosure);
+        Ok(Transaction::outermost(state, options.read_only))
+    }
+
+    /// Begins a transaction that writes, and in which SQLite may be `relaxed`: it does not enforce
+    /// foreign keys, which it does else or not.
+    pub(crate) async fn begin_migration(
+        &self,
+        relaxed: Option<bool>,
+    ) -> Result<Transaction, Error> {
+        let options = TransactionOptions {
+            immediate: true,
+            // Who waited for another has to see what that did.
+            isolation: Some(Isolation::ReadCommitted),
+            ..TransactionOptions::default()
+        };
+        let (lease, enclosure) = self.enclose(&options, relaxed).await?;
+        let state = State::new(lease, self.dialect(), false, enclosure);
+        Ok(Transaction::outermost(state, false))
+    }
+
+    /// A connection for a single statement. The fence may put a transaction around it, the more so
+    /// around SQL `text`. Behind a pooler there always is one: SQLx prepares a statement and runs it
+    /// in two steps, between which another client may have the session and prepare its own.
+    pub(crate) async fn place(&self, text: bool, need: Need) -> Result<Place, Error> {
+        let dialect = self.dialect();
+        let fence = self.fence();
+        if self.is_pooled() || fence.is_some_and(|it| it.encloses(dialect, text)) {
+            let read_only = fence.is_some_and(|it| it.read_only);
+            let options = TransactionOptions { read_only, ..Default::default() };
+            let (lease, enclosure) = self.enclose(&options, None).await?;
+            return Ok(Place::of_own_transaction(lease, dialect, enclosure));
+        }
+        let lease = match need {
+            Need::Any => self.acquire().await?,
+            Need::Live => self.acquire_live().await?,
+        };
+        Ok(Place::of_pool(lease, dialect))
+    }
+
+    /// A connection in doubt, on which a transaction was begun, and the fence around that.
+    async fn enclose(
+        &self,
+        options: &TransactionOptions,
+        relaxed: Option<bool>,
+    ) -> Result<(Lease, Option<Arc<Enclosure>>), Error> {
+        let dialect = self.dialect();
+        let enclosure = self.fence().map(|it| Arc::new(Enclosure::new(Arc::clone(it))));
+        let mut lease = self.acquire().await?;
+        lease.doubt();
+        let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
+        if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
+            // It was dead before anything was asked of it. Its place is free for the next one.
+            lease.lose();
+            drop(lease);
+            lease = Box::pin(self.acquire_live()).await?;
+            lease.doubt();
+            begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
+        }
+        match begun {
+            Ok(()) => Ok((lease, enclosure)),
+            Err(error) => {
+                if is_at_rest(&error)
+                    && roll_back(lease.connection(), options.read_only).await.is_ok()
+                {
+                    lease.clear();
+                    lease.release().await;
+                }
+                let error = from_sqlx(&error, dialect);
+                match enclosure {
+                    Some(enclosure) => Err(enclosure.explain(error)),
+                    None => Err(error),
+                }
+            }
+        }
+    }
+}
+
+async fn begin(
+    lease: &mut Lease,
+    dialect: Dialect,
+    options: &TransactionOptions,
+    enclosure: Option<&Enclosure>,
+    relaxed: Option<bool>,
+) -> Result<(), sqlx::Error> {
+    let connection = lease.connection();
+    if let Connection::Sqlite(connection) = connection
+        && let Some(keys) = relaxed
+    {
+        connection.relax(keys).await?;
+    }
+    match dialect {
+        Dialect::Sqlite if options.read_only => {
+            if let Connection::Sqlite(connection) = connection {
+                connection.set_read_only(true).await?;
+            }
+            command(connection, "BEGIN").await
+        }
+        Dialect::Sqlite if options.immediate => command(connection, "BEGIN IMMEDIATE").await,
+        Dialect::Sqlite => command(connection, "BEGIN").await,
+        Dialect::Postgres => {
+            let mut sql = String::from(match options.isolation {
+                None => "BEGIN",
+                Some(Isolation::ReadCommitted) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+                Some(Isolation::RepeatableRead) => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+                Some(Isolation::Serializable) => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            });
+            if options.read_only {
+                sql.push_str(" READ ONLY");
+            }
+            if options.deferrable {
+                sql.push_str(" DEFERRABLE");
+            }
+            if let Some(enclosure) = enclosure {
+                sql.push_str(&enclosure.opening());
+            }
+            command(connection, &sql).await
+        }
+    }
+}
