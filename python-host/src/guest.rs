@@ -25,16 +25,16 @@ use crate::wire::{read_batch, read_values, write_batch};
 /// of the threads that those may keep busy, until it is closed.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestGate {
-    place: Mutex<Place>,
+    state: Mutex<State>,
     deadline: Deadline,
 }
 
-enum Place {
+enum State {
     Admitted { gate: Gate, _thread: OwnedSemaphorePermit },
     Ended(Usage),
 }
 
-impl Place {
+impl State {
     fn usage(&self) -> Usage {
         match self {
             Self::Admitted { gate, .. } => gate.usage(),
@@ -69,15 +69,15 @@ impl GuestGate {
         spawn(py, async move {
             let (admission, thread) = deadline.bound(pin!(admit(&tenants, &tenant))).await??;
             let gate = Gate::admitted(databases, models, Arc::new(tenant), admission);
-            let place = Mutex::new(Place::Admitted { gate, _thread: thread });
-            Ok(Self { place, deadline })
+            let state = Mutex::new(State::Admitted { gate, _thread: thread });
+            Ok(Self { state, deadline })
         })
     }
 
     fn open(&self, py: Python<'_>, label: &str) -> PyResult<GuestSession> {
-        let session = match &*self.place() {
-            Place::Admitted { gate, .. } => gate.open(label),
-            Place::Ended(_) => Err(ended()),
+        let session = match &*self.state() {
+            State::Admitted { gate, .. } => gate.open(label),
+            State::Ended(_) => Err(ended()),
         };
         Ok(GuestSession::new(raise(py, session)?, self.deadline))
     }
@@ -89,7 +89,7 @@ impl GuestGate {
 
     /// What the call has used of its databases so far, or in all.
     fn usage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let Usage { statements, rows_read, rows_written, bytes } = self.place().usage();
+        let Usage { statements, rows_read, rows_written, bytes } = self.state().usage();
         let dict = PyDict::new(py);
         dict.set_item("statements", statements)?;
         dict.set_item("rows_read", rows_read)?;
@@ -100,14 +100,14 @@ impl GuestGate {
 
     /// Make room for the tenant's next call, once the sessions are closed, too.
     fn close(&self) {
-        let mut place = self.place();
-        *place = Place::Ended(place.usage());
+        let mut state = self.state();
+        *state = State::Ended(state.usage());
     }
 }
 
 impl GuestGate {
-    fn place(&self) -> MutexGuard<'_, Place> {
-        lock(&self.place)
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 

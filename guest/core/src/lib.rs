@@ -7,7 +7,7 @@
 //! 2. `validate` makes sure that the query can be walked: indices, depth, size.
 //! 3. `policy` opens a view of the query's model: the fields that the caller's scope shows, and the
 //!    conditions that it forces on rows. What is outside of the scope is looked up in vain.
-//! 4. `common` looks at the common tables that the query makes for itself, which are like models from
+//! 4. `common_tables` looks at the common tables that the query makes for itself, which are like models from
 //!    then on.
 //! 5. `typing` finds what each expression is, and refuses what does not fit. It keeps the frames of
 //!    a statement: which rows an expression looks at, and which tables are joined to them.
@@ -37,7 +37,7 @@
 #![forbid(unsafe_code)]
 
 mod catalog;
-mod common;
+mod common_tables;
 mod compile;
 mod ddl;
 mod dialect;

@@ -91,25 +91,25 @@ pub(crate) enum Event {
 }
 
 enum Columns {
-    Planned(Planned),
+    Planned(PlannedStep),
     Described(Vec<ColumnInfo>),
 }
 
 impl Columns {
     /// Those that the plan tells of, else those that the database does.
-    fn new(planned: Option<Planned>, described: Vec<ColumnInfo>) -> Self {
+    fn new(planned: Option<PlannedStep>, described: Vec<ColumnInfo>) -> Self {
         planned.map_or(Self::Described(described), Self::Planned)
     }
 }
 
 /// A step of a plan.
 #[derive(Clone)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedStep {
     plan: Arc<Plan>,
     index: usize,
 }
 
-impl Planned {
+impl PlannedStep {
     pub(crate) fn new(plan: &Arc<Plan>, index: usize) -> Result<Self, Error> {
         match index < plan.steps.len() {
             true => Ok(Self { plan: Arc::clone(plan), index }),
@@ -172,7 +172,7 @@ impl Cursor {
     /// Reads events up to the columns, so that what is wrong with a statement is known now. From there
     /// on, what is not read may be skipped in the `runtime`.
     pub(crate) async fn start<S>(
-        planned: Option<Planned>,
+        planned: Option<PlannedStep>,
         runtime: Option<Handle>,
         events: impl FnOnce(Wanted) -> S,
     ) -> Result<Self, Error>
@@ -191,12 +191,12 @@ impl Cursor {
     }
 
     /// A statement that is not sent: it would return no rows.
-    pub(crate) fn empty(planned: Planned) -> Self {
+    pub(crate) fn empty(planned: PlannedStep) -> Self {
         Self::with_columns(Columns::Planned(planned))
     }
 
     /// Rows that were read already.
-    pub(crate) fn of_batches(planned: Planned, batches: Vec<Batch>) -> Self {
+    pub(crate) fn of_batches(planned: PlannedStep, batches: Vec<Batch>) -> Self {
         Self { ready: batches.into(), ..Self::empty(planned) }
     }
 

@@ -27,7 +27,7 @@ use self::place::{Place, STALE};
 use self::steps::Steps;
 pub(crate) use self::target::{Need, Target};
 pub(crate) use self::text::{execute_raw, fetch_raw};
-use crate::cursor::{self, Cursor, Planned};
+use crate::cursor::{self, Cursor, PlannedStep};
 use crate::database::Database;
 use crate::error::caught;
 use crate::lease::Connection;
@@ -148,7 +148,7 @@ async fn open(
     keys: &Keys,
     need: Need,
 ) -> Result<Cursor, Error> {
-    let planned = Planned::new(&execution.plan, index)?;
+    let planned = PlannedStep::new(&execution.plan, index)?;
     let step = planned.step();
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
     let place = target.place(need).await?.for_cursor();

@@ -153,9 +153,9 @@ impl Pool {
         catalog: u64,
         call: impl Fn(&mut CoreInstance) -> wasmtime::Result<Result<R, Error>>,
     ) -> Result<R, Error> {
-        let mut place = self.take(catalog)?;
+        let mut lease = self.take(catalog)?;
         loop {
-            let idle = place.instance.take();
+            let idle = lease.instance.take();
             let used = idle.is_some();
             let mut instance = match idle {
                 Some(instance) => instance,
@@ -164,7 +164,7 @@ impl Pool {
             instance.store.set_epoch_deadline(ticks());
             match call(&mut instance) {
                 Ok(result) => {
-                    place.instance = Some(instance);
+                    lease.instance = Some(instance);
                     return result;
                 }
                 Err(error) if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) => {
@@ -186,18 +186,18 @@ impl Pool {
     }
 
     /// An idle instance, or the right to make one. Waits while all are at work.
-    fn take(&self, catalog: u64) -> Result<Place<'_>, Error> {
+    fn take(&self, catalog: u64) -> Result<Lease<'_>, Error> {
         let mut instances = self.lock();
         loop {
             let known = instances.idle.iter().position(|it| it.knows(catalog));
             let any = instances.idle.len().checked_sub(1);
             if let Some(position) = known.or(any) {
                 let instance = instances.idle.swap_remove(position);
-                return Ok(Place { pool: self, instance: Some(instance) });
+                return Ok(Lease { pool: self, instance: Some(instance) });
             }
             if instances.count < self.most {
                 instances.count += 1;
-                return Ok(Place { pool: self, instance: None });
+                return Ok(Lease { pool: self, instance: None });
             }
             instances.waiting += 1;
             let waited = self.returned.wait_timeout(instances, DEADLINE);
@@ -227,13 +227,14 @@ impl Pool {
     }
 }
 
-/// A place in the pool. Without an instance when it is given up, the next caller makes one.
-struct Place<'a> {
+/// An instance that is lent, or the right to make one. Without an instance when it is given up, the
+/// next caller makes one.
+struct Lease<'a> {
     pool: &'a Pool,
     instance: Option<CoreInstance>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut instances = self.pool.lock();
         match self.instance.take() {

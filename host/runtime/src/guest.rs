@@ -6,7 +6,7 @@ use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtxView;
 
-use crate::output::Writer;
+use crate::meter::Caller;
 use crate::wasi::Wasi;
 
 /// The host's side of an instance: the data of its store.
@@ -29,7 +29,7 @@ impl Guest {
         most_memory: u64,
         fuel: Option<u64>,
         deadline: Deadline,
-        writer: &Writer,
+        caller: &Caller,
     ) -> wasmtime::Result<Store<Self>> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
@@ -38,7 +38,7 @@ impl Guest {
             used: 0,
             instances: limits.instances as usize,
         };
-        let wasi = Wasi::new(writer, limits.log_bytes);
+        let wasi = Wasi::new(caller, limits.log_bytes);
         let mut store = Store::new(engine, Self { table, wasi, gate, deadline, memory });
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));

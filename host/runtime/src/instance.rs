@@ -19,8 +19,7 @@ use crate::bindings::plugin::PrivilegedPluginPre;
 use crate::error;
 use crate::guest::Guest;
 use crate::host::Host;
-use crate::meter::{self, CallUsage};
-use crate::output::Writer;
+use crate::meter::{self, CallUsage, Caller};
 use crate::pace::Pace;
 
 /// One instance of a plugin, for the calls of one tenant within one deadline.
@@ -67,7 +66,7 @@ pub(crate) struct Call<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Deadline,
     pub(crate) pace: Pace,
-    pub(crate) writer: &'a Writer,
+    pub(crate) caller: &'a Caller,
 }
 
 impl PluginInstance {
@@ -76,13 +75,13 @@ impl PluginInstance {
         pre: &PrivilegedPluginPre<Guest>,
         call: Call<'_>,
     ) -> Result<Self, Error> {
-        let Call { gate, limits, deadline, pace, writer } = call;
+        let Call { gate, limits, deadline, pace, caller } = call;
         let started = Instant::now();
         let place = deadline.bound(pin!(host.place(limits.acquire_timeout))).await??;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
-        let watch = Watch::new(deadline, pace, limits.fuel, writer.clone(), place);
+        let watch = Watch::new(deadline, pace, limits.fuel, caller.clone(), place);
         let memory = host.options().memory;
-        let store = Guest::store(host.engine(), gate, limits, memory, fuel, deadline, writer);
+        let store = Guest::store(host.engine(), gate, limits, memory, fuel, deadline, caller);
         let mut store = store.map_err(|error| watch.explain(&error))?;
         let instance = watch.run(pre.instance_pre().instantiate_async(&mut store)).await?;
         Ok(Self { store, instance, watch, started, fuel })
@@ -98,7 +97,7 @@ impl PluginInstance {
         new: impl FnOnce(&'a mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, Error> {
         new(&mut self.store, &self.instance).map_err(|error| {
-            let name = &self.watch.writer.plugin;
+            let name = &self.watch.caller.plugin;
             let message = format!("the plugin `{name}` does not fit the world: {error:#}");
             Error::new(ErrorKind::InvalidConfiguration, message)
         })
@@ -121,8 +120,8 @@ impl PluginInstance {
 impl Drop for PluginInstance {
     fn drop(&mut self) {
         let usage = self.usage();
-        let Watch { span, writer, .. } = &self.watch;
-        meter::tell(span, writer, self.watch.outcome(), &usage);
+        let Watch { span, caller, .. } = &self.watch;
+        meter::tell(span, caller, self.watch.outcome(), &usage);
     }
 }
 
@@ -133,7 +132,7 @@ pub struct Watch {
     pace: Pace,
     /// The limit on fuel, for messages.
     fuel: Option<u64>,
-    writer: Writer,
+    caller: Caller,
     span: Span,
     state: Mutex<State>,
     /// Its place among the instances of the host; given back after the store is gone.
@@ -155,11 +154,11 @@ impl Watch {
         deadline: Deadline,
         pace: Pace,
         fuel: Option<u64>,
-        writer: Writer,
+        caller: Caller,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let (span, state) = (meter::span(&writer), Mutex::new(State::WentWell));
-        Self { deadline, pace, fuel, writer, span, state, _place: place }
+        let (span, state) = (meter::span(&caller), Mutex::new(State::WentWell));
+        Self { deadline, pace, fuel, caller, span, state, _place: place }
     }
 
     /// Runs one call.
@@ -202,7 +201,7 @@ impl Watch {
     fn explain(&self, error: &wasmtime::Error) -> Error {
         match (error.downcast_ref::<Trap>(), self.fuel) {
             (Some(Trap::OutOfFuel), Some(fuel)) => GuestLimit::Fuel(fuel).exceeded(),
-            _ => error::from_guest(&format!("the plugin `{}`", self.writer.plugin), error),
+            _ => error::from_guest(&format!("the plugin `{}`", self.caller.plugin), error),
         }
     }
 
@@ -234,8 +233,8 @@ mod tests {
         let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
         let deadline = Deadline::after(Duration::from_secs(5));
         let turns = || Arc::new(Semaphore::new(1));
-        let writer = Writer { plugin: Arc::from("x"), tenant: Arc::from("y") };
-        let watch = Watch::new(deadline, Pace::new(turns(), turns()), None, writer, place);
+        let caller = Caller { plugin: Arc::from("x"), tenant: Arc::from("y") };
+        let watch = Watch::new(deadline, Pace::new(turns(), turns()), None, caller, place);
         let index = std::hint::black_box(3);
         let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();
         assert_eq!((error.kind, &*watch.outcome()), (ErrorKind::Internal, "internal"));

@@ -12,7 +12,12 @@ use metrics::{Label, SharedString, counter, histogram};
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::output::Writer;
+/// Who a call is made by: what logs, spans and metrics name it by.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) plugin: Arc<str>,
+    pub(crate) tenant: Arc<str>,
+}
 
 /// What a call took, as far as it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +36,8 @@ pub struct CallUsage {
 }
 
 /// The span of one call.
-pub(crate) fn span(writer: &Writer) -> Span {
-    let Writer { plugin, tenant } = writer;
+pub(crate) fn span(caller: &Caller) -> Span {
+    let Caller { plugin, tenant } = caller;
     tracing::info_span!(
         target: "ferro::call",
         "call",
@@ -52,7 +57,7 @@ pub(crate) fn span(writer: &Writer) -> Span {
 }
 
 /// Tells what a call has used, when it is over.
-pub(crate) fn tell(span: &Span, writer: &Writer, outcome: Cow<'static, str>, usage: &CallUsage) {
+pub(crate) fn tell(span: &Span, caller: &Caller, outcome: Cow<'static, str>, usage: &CallUsage) {
     let CallUsage { elapsed, busy, fuel, memory, database } = *usage;
     let Usage { statements, rows_read, rows_written, bytes } = database;
     let (elapsed_us, busy_us) = (microseconds(elapsed), microseconds(busy));
@@ -66,8 +71,8 @@ pub(crate) fn tell(span: &Span, writer: &Writer, outcome: Cow<'static, str>, usa
     span.record("rows_written", rows_written);
     span.record("result_bytes", bytes);
 
-    count(writer, outcome);
-    let labels = labels(writer);
+    count(caller, outcome);
+    let labels = labels(caller);
     let add = |name: &'static str, value: u64| {
         if value > 0 {
             counter!(name, labels.clone()).increment(value);
@@ -85,15 +90,15 @@ pub(crate) fn tell(span: &Span, writer: &Writer, outcome: Cow<'static, str>, usa
 }
 
 /// Counts a call, one that was refused before it had an instance too.
-pub(crate) fn count(writer: &Writer, outcome: impl Into<Cow<'static, str>>) {
-    let mut labels = labels(writer);
+pub(crate) fn count(caller: &Caller, outcome: impl Into<Cow<'static, str>>) {
+    let mut labels = labels(caller);
     labels.push(Label::new("outcome", outcome.into()));
     counter!("ferro_calls", labels).increment(1);
 }
 
-fn labels(writer: &Writer) -> Vec<Label> {
+fn labels(caller: &Caller) -> Vec<Label> {
     let label = |name, value: &Arc<str>| Label::new(name, SharedString::from(Arc::clone(value)));
-    vec![label("plugin", &writer.plugin), label("tenant", &writer.tenant)]
+    vec![label("plugin", &caller.plugin), label("tenant", &caller.tenant)]
 }
 
 fn microseconds(time: Duration) -> u64 {

@@ -12,25 +12,20 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::meter::Caller;
+
 /// A line that is longer is cut into several.
 const LINE: usize = 4 * 1024;
 /// How much a guest may write at once.
 const PERMIT: usize = 64 * 1024;
 
-/// Who writes.
-#[derive(Clone)]
-pub(crate) struct Writer {
-    pub(crate) plugin: Arc<str>,
-    pub(crate) tenant: Arc<str>,
-}
-
 /// The standard output and error of a call, which share a budget of bytes. What is written past it
 /// is dropped, and the log says so once.
-pub(crate) fn streams(writer: &Writer, budget: u64) -> (GuestOutput, GuestOutput) {
+pub(crate) fn streams(caller: &Caller, budget: u64) -> (GuestOutput, GuestOutput) {
     let budget = Arc::new(Budget { left: AtomicU64::new(budget), is_told: AtomicBool::new(false) });
     let stream = |name| {
-        let (writer, budget) = (writer.clone(), Arc::clone(&budget));
-        GuestOutput(Arc::new(Mutex::new(Lines { name, writer, budget, pending: Vec::new() })))
+        let (caller, budget) = (caller.clone(), Arc::clone(&budget));
+        GuestOutput(Arc::new(Mutex::new(Lines { name, caller, budget, pending: Vec::new() })))
     };
     (stream("stdout"), stream("stderr"))
 }
@@ -64,7 +59,7 @@ impl Budget {
 /// The part of a stream that is not logged yet.
 struct Lines {
     name: &'static str,
-    writer: Writer,
+    caller: Caller,
     budget: Arc<Budget>,
     pending: Vec<u8>,
 }
@@ -87,7 +82,7 @@ impl Lines {
         let taken = self.budget.take(bytes.len() as u64);
         let within = &bytes[..usize::try_from(taken).unwrap_or(bytes.len())];
         if within.len() < bytes.len() && !self.budget.is_told.swap(true, Ordering::Relaxed) {
-            let Writer { plugin, tenant } = &self.writer;
+            let Caller { plugin, tenant } = &self.caller;
             tracing::warn!(target: "ferro::guest", %plugin, %tenant, "the limit `log-bytes` is reached: further output is dropped");
         }
         within
@@ -96,7 +91,7 @@ impl Lines {
     fn log(&mut self) {
         let line = escape_line(&String::from_utf8_lossy(&self.pending));
         self.pending.clear();
-        let (Writer { plugin, tenant }, stream) = (&self.writer, self.name);
+        let (Caller { plugin, tenant }, stream) = (&self.caller, self.name);
         tracing::info!(target: "ferro::guest", %plugin, %tenant, stream, "{line}");
     }
 }

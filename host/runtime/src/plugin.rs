@@ -15,8 +15,7 @@ use crate::guest::Guest;
 use crate::host::Host;
 use crate::instance::{Call, PluginInstance};
 use crate::load::RAW_SQL;
-use crate::meter::{self, CallUsage};
-use crate::output::Writer;
+use crate::meter::{self, CallUsage, Caller};
 use crate::pace::Pace;
 
 /// A component that a host has loaded. Clones share it.
@@ -156,13 +155,13 @@ impl Plugin {
     ///
     /// As [`Plugin::call`].
     pub async fn instantiate(&self, tenant: &Arc<Tenant>) -> Result<PluginInstance, Error> {
-        let writer = Writer {
+        let caller = Caller {
             plugin: Arc::clone(&self.inner.name),
             tenant: Arc::from(tenant.name.as_str()),
         };
-        let made = self.instantiate_as(tenant, &writer).await;
+        let made = self.instantiate_as(tenant, &caller).await;
         if let Err(error) = &made {
-            meter::count(&writer, error.kind.to_string());
+            meter::count(&caller, error.kind.to_string());
         }
         made
     }
@@ -170,7 +169,7 @@ impl Plugin {
     async fn instantiate_as(
         &self,
         tenant: &Arc<Tenant>,
-        writer: &Writer,
+        caller: &Caller,
     ) -> Result<PluginInstance, Error> {
         self.check_granted(tenant)?;
         let host = &self.inner.host;
@@ -179,7 +178,7 @@ impl Plugin {
         let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
-        let call = Call { gate: Some(gate), limits: &tenant.limits, deadline, pace, writer };
+        let call = Call { gate: Some(gate), limits: &tenant.limits, deadline, pace, caller };
         PluginInstance::new(host, &self.inner.pre, call).await
     }
 
@@ -248,11 +247,11 @@ pub(crate) async fn describe(
     pre: &PrivilegedPluginPre<Guest>,
     name: &Arc<str>,
 ) -> Result<Schema, Error> {
-    let writer = Writer { plugin: Arc::clone(name), tenant: Arc::from("") };
+    let caller = Caller { plugin: Arc::clone(name), tenant: Arc::from("") };
     let limits = Limits::default();
     let deadline = Deadline::after(limits.deadline);
     let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
-    let call = Call { gate: None, limits: &limits, deadline, pace, writer: &writer };
+    let call = Call { gate: None, limits: &limits, deadline, pace, caller: &caller };
     let mut guest = PluginInstance::new(host, pre, call).await?;
     let plugin = guest.bind(PrivilegedPlugin::new)?;
     let models = plugin.ferro_orm_models();

@@ -12,7 +12,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::guest::Guest;
-use crate::output::{self, Writer};
+use crate::meter::Caller;
+use crate::output;
 
 /// The interfaces that [`link`] adds.
 pub(crate) const INTERFACES: [&str; 15] = [
@@ -38,19 +39,19 @@ const RANDOM_BYTES: u64 = 64 * 1024;
 
 /// What one guest has of WASI, made when it asks for any of it: most guests never do.
 pub(crate) struct Wasi {
-    writer: Writer,
+    caller: Caller,
     log_bytes: u64,
     context: Option<WasiCtx>,
 }
 
 impl Wasi {
-    pub(crate) fn new(writer: &Writer, log_bytes: u64) -> Self {
-        Self { writer: writer.clone(), log_bytes, context: None }
+    pub(crate) fn new(caller: &Caller, log_bytes: u64) -> Self {
+        Self { caller: caller.clone(), log_bytes, context: None }
     }
 
     pub(crate) fn context(&mut self) -> &mut WasiCtx {
         self.context.get_or_insert_with(|| {
-            let (output, errors) = output::streams(&self.writer, self.log_bytes);
+            let (output, errors) = output::streams(&self.caller, self.log_bytes);
             WasiCtx::builder().stdout(output).stderr(errors).max_random_size(RANDOM_BYTES).build()
         })
     }

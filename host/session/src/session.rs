@@ -39,7 +39,7 @@ use self::work::Work;
 /// transaction did is rolled back.
 pub struct Session {
     granted: Arc<Granted>,
-    place: Place,
+    target: Target,
     /// Whether a transaction that began here is open.
     occupied: Arc<AtomicBool>,
     /// For a transaction: its hold on the session that it began in.
@@ -47,7 +47,7 @@ pub struct Session {
     _slot: Slot,
 }
 
-enum Place {
+enum Target {
     Database(Database),
     Transaction {
         transaction: Transaction,
@@ -66,7 +66,7 @@ impl Session {
         let slot = Slot::take(&granted.call, SlotKind::Session)?;
         Ok(Self {
             granted: Arc::new(granted),
-            place: Place::Database(database),
+            target: Target::Database(database),
             occupied: Arc::default(),
             _parent: None,
             _slot: slot,
@@ -76,9 +76,9 @@ impl Session {
     /// The SQL dialect of the database.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
-        match &self.place {
-            Place::Database(database) => database.dialect(),
-            Place::Transaction { transaction, .. } => transaction.dialect(),
+        match &self.target {
+            Target::Database(database) => database.dialect(),
+            Target::Transaction { transaction, .. } => transaction.dialect(),
         }
     }
 
@@ -188,24 +188,24 @@ impl Session {
         self.admit(&[])?;
         let parent = Occupied::take(&self.occupied)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
-        let place = match &self.place {
-            Place::Database(database) => {
+        let target = match &self.target {
+            Target::Database(database) => {
                 let Own { transaction, held } = self.begin_in(database, options).await?;
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
                 let uncounted = Arc::default();
-                Place::Transaction { transaction, savepoint: false, end, held, uncounted }
+                Target::Transaction { transaction, savepoint: false, end, held, uncounted }
             }
-            Place::Transaction { transaction, end, held, .. } => {
+            Target::Transaction { transaction, end, held, .. } => {
                 let transaction = self.run(pin!(transaction.begin(options))).await?;
                 let (end, held, uncounted) = (*end, held.clone(), Arc::default());
-                Place::Transaction { transaction, savepoint: true, end, held, uncounted }
+                Target::Transaction { transaction, savepoint: true, end, held, uncounted }
             }
         };
         Ok(Self {
             granted: self.granted.clone(),
-            place,
+            target,
             occupied: Arc::default(),
             _parent: Some(parent),
             _slot: slot,
@@ -221,7 +221,8 @@ impl Session {
     /// may be: it is then rolled back. `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Place::Transaction { transaction, savepoint, end, held, uncounted } = self.place else {
+        let Target::Transaction { transaction, savepoint, end, held, uncounted } = self.target
+        else {
             return Err(not_a_transaction());
         };
         self.granted.call.admit_written(0)?;
@@ -248,7 +249,7 @@ impl Session {
     /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it.
     pub async fn rollback(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Place::Transaction { transaction, held, .. } = self.place else {
+        let Target::Transaction { transaction, held, .. } = self.target else {
             return Err(not_a_transaction());
         };
         let undo = pin!(transaction.rollback());
@@ -277,9 +278,9 @@ impl Session {
 
     /// When a transaction has to end.
     fn end(&self) -> Option<Instant> {
-        match &self.place {
-            Place::Database(..) => None,
-            Place::Transaction { end, .. } => *end,
+        match &self.target {
+            Target::Database(..) => None,
+            Target::Transaction { end, .. } => *end,
         }
     }
 }
@@ -288,7 +289,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
             .field("database", &self.granted.label)
-            .field("transaction", &matches!(self.place, Place::Transaction { .. }))
+            .field("transaction", &matches!(self.target, Target::Transaction { .. }))
             .finish_non_exhaustive()
     }
 }

@@ -214,7 +214,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T3",
-        file: "guest/core/src/compile/common.rs",
+        file: "guest/core/src/compile/with.rs",
         line: "let fenced = self.typing.scope.is_some();",
         without: "let fenced = false;",
         target: "databases",
@@ -222,7 +222,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T9",
-        file: "guest/core/src/compile/common.rs",
+        file: "guest/core/src/compile/with.rs",
         line: "if to.is(ScalarType::Text) && self.fact(node)?.lengthens {",
         without: "if to.is(ScalarType::Text) && self.fact(node)?.tables == u64::MAX {",
         target: "databases",

@@ -3,7 +3,7 @@
 //! [`faults`] checks models as they were given; this module builds what the other stages read, and
 //! may rely on what was checked.
 
-mod common;
+mod common_tables;
 mod constant;
 mod distinct;
 mod faults;

@@ -243,7 +243,7 @@ impl<'a> Extra<'a> {
             Self::Field(field) => Column::of_field(row, field),
             Self::Pair { column: name, like } => {
                 let ty = Some(like.ty);
-                Column { name, ty, nullable: false, fallible: false, place: None }
+                Column { name, ty, nullable: false, fallible: false, source: None }
             }
         }
     }

@@ -4,7 +4,6 @@
 //! models through a [`View`], and ask [`crate::typing`] what an expression is before they write it.
 
 mod casts;
-mod common;
 mod comparison;
 mod copy;
 mod delete;
@@ -21,6 +20,7 @@ mod select;
 mod tables;
 mod update;
 mod windows;
+mod with;
 
 use std::convert::Infallible;
 
@@ -29,13 +29,13 @@ use ferro_wit::policy::Scope;
 use ferro_wit::query::{Node, NodeRef, Query, SelectRef, Statement};
 use ferro_wit::types::{Dialect, Error};
 
-use self::common::Filled;
 use self::copy::SOURCE;
 use self::include::RELATED;
 use self::keyed::BATCH;
 use self::loads::Extra;
+use self::with::Filled;
 use crate::catalog::{Catalog, Field};
-use crate::common::{self as common_tables, Commons, MAX_COMMON};
+use crate::common_tables::{self, Commons, MAX_COMMON};
 use crate::error::invalid;
 use crate::policy::{self, View};
 use crate::sql::{Sql, alias};

@@ -7,28 +7,29 @@ use ferro_wit::query::{
 };
 
 use super::Compiler;
-use crate::typing::{Column, Place};
+use crate::typing::{Column, ColumnRef};
 
 impl Compiler<'_> {
     /// Where the columns of the statement's rows come from.
     pub(super) fn origins(&self, columns: &[Column<'_>]) -> Vec<Option<Origin>> {
         let row = self.typing.frame().row;
         let key = self.view().model.primary_key.iter().map(|it| &self.view().model.fields[*it]);
-        let is_of =
-            |place: &Place<'_>, field| place.table == row && std::ptr::eq(place.field, field);
-        let places = || columns.iter().filter_map(|it| it.place.as_ref());
-        let is_told = key.clone().all(|part| places().any(|it| is_of(it, part)));
-        let origin = |place: &Place<'_>| {
-            let table = &self.typing.tables[place.table];
+        let is_of = |source: &ColumnRef<'_>, field| {
+            source.table == row && std::ptr::eq(source.field, field)
+        };
+        let sources = || columns.iter().filter_map(|it| it.source.as_ref());
+        let is_told = key.clone().all(|part| sources().any(|it| is_of(it, part)));
+        let origin = |source: &ColumnRef<'_>| {
+            let table = &self.typing.tables[source.table];
             // A common table is none of the database.
             table.view.as_ref().filter(|it| it.common.is_none())?;
             Some(Origin {
                 table: table.name.name.clone(),
-                column: place.field.column.clone(),
-                key: is_told && key.clone().any(|part| is_of(place, part)),
+                column: source.field.column.clone(),
+                key: is_told && key.clone().any(|part| is_of(source, part)),
             })
         };
-        columns.iter().map(|it| it.place.as_ref().and_then(origin)).collect()
+        columns.iter().map(|it| it.source.as_ref().and_then(origin)).collect()
     }
 }
 

@@ -6,7 +6,7 @@
 use ferro_wit::query::NodeRef;
 use ferro_wit::types::{Dialect, ScalarType};
 
-use crate::functions::{Function, Part};
+use crate::functions::{DatePart, Function};
 
 /// How a call is written whose first argument has a type.
 pub(crate) fn template(
@@ -132,78 +132,78 @@ pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option
     })
 }
 
-fn sqlite_part(part: Part, kind: ScalarType) -> &'static str {
+fn sqlite_part(part: DatePart, kind: ScalarType) -> &'static str {
     match (part, kind) {
-        (Part::Year, _) => "CAST(substr({0}, 1, 4) AS INTEGER)",
-        (Part::Month, _) => "CAST(substr({0}, 6, 2) AS INTEGER)",
-        (Part::Day, _) => "CAST(substr({0}, 9, 2) AS INTEGER)",
-        (Part::Weekday, _) => "CAST(strftime('%u', substr({0}, 1, 10)) AS INTEGER)",
-        (Part::DayOfYear, _) => "CAST(strftime('%j', substr({0}, 1, 10)) AS INTEGER)",
-        (Part::Hour, ScalarType::Time) => "CAST(substr({0}, 1, 2) AS INTEGER)",
-        (Part::Minute, ScalarType::Time) => "CAST(substr({0}, 4, 2) AS INTEGER)",
-        (Part::Second, ScalarType::Time) => "CAST(substr({0}, 7, 2) AS INTEGER)",
-        (Part::Hour, _) => "CAST(substr({0}, 12, 2) AS INTEGER)",
-        (Part::Minute, _) => "CAST(substr({0}, 15, 2) AS INTEGER)",
-        (Part::Second, _) => "CAST(substr({0}, 18, 2) AS INTEGER)",
+        (DatePart::Year, _) => "CAST(substr({0}, 1, 4) AS INTEGER)",
+        (DatePart::Month, _) => "CAST(substr({0}, 6, 2) AS INTEGER)",
+        (DatePart::Day, _) => "CAST(substr({0}, 9, 2) AS INTEGER)",
+        (DatePart::Weekday, _) => "CAST(strftime('%u', substr({0}, 1, 10)) AS INTEGER)",
+        (DatePart::DayOfYear, _) => "CAST(strftime('%j', substr({0}, 1, 10)) AS INTEGER)",
+        (DatePart::Hour, ScalarType::Time) => "CAST(substr({0}, 1, 2) AS INTEGER)",
+        (DatePart::Minute, ScalarType::Time) => "CAST(substr({0}, 4, 2) AS INTEGER)",
+        (DatePart::Second, ScalarType::Time) => "CAST(substr({0}, 7, 2) AS INTEGER)",
+        (DatePart::Hour, _) => "CAST(substr({0}, 12, 2) AS INTEGER)",
+        (DatePart::Minute, _) => "CAST(substr({0}, 15, 2) AS INTEGER)",
+        (DatePart::Second, _) => "CAST(substr({0}, 18, 2) AS INTEGER)",
     }
 }
 
-fn postgres_part(part: Part, kind: ScalarType) -> &'static str {
+fn postgres_part(part: DatePart, kind: ScalarType) -> &'static str {
     // The parts of an instant depend on a setting of the session, unless a zone is named.
     match (part, kind == ScalarType::Timestamptz) {
-        (Part::Year, false) => "CAST(EXTRACT(YEAR FROM {0}) AS bigint)",
-        (Part::Month, false) => "CAST(EXTRACT(MONTH FROM {0}) AS bigint)",
-        (Part::Day, false) => "CAST(EXTRACT(DAY FROM {0}) AS bigint)",
-        (Part::Weekday, false) => "CAST(EXTRACT(ISODOW FROM {0}) AS bigint)",
-        (Part::DayOfYear, false) => "CAST(EXTRACT(DOY FROM {0}) AS bigint)",
-        (Part::Hour, false) => "CAST(EXTRACT(HOUR FROM {0}) AS bigint)",
-        (Part::Minute, false) => "CAST(EXTRACT(MINUTE FROM {0}) AS bigint)",
-        (Part::Second, false) => "CAST(trunc(EXTRACT(SECOND FROM {0})) AS bigint)",
-        (Part::Year, true) => "CAST(EXTRACT(YEAR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::Month, true) => "CAST(EXTRACT(MONTH FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::Day, true) => "CAST(EXTRACT(DAY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::Weekday, true) => "CAST(EXTRACT(ISODOW FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::DayOfYear, true) => "CAST(EXTRACT(DOY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::Hour, true) => "CAST(EXTRACT(HOUR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::Minute, true) => "CAST(EXTRACT(MINUTE FROM {0} AT TIME ZONE 'UTC') AS bigint)",
-        (Part::Second, true) => {
+        (DatePart::Year, false) => "CAST(EXTRACT(YEAR FROM {0}) AS bigint)",
+        (DatePart::Month, false) => "CAST(EXTRACT(MONTH FROM {0}) AS bigint)",
+        (DatePart::Day, false) => "CAST(EXTRACT(DAY FROM {0}) AS bigint)",
+        (DatePart::Weekday, false) => "CAST(EXTRACT(ISODOW FROM {0}) AS bigint)",
+        (DatePart::DayOfYear, false) => "CAST(EXTRACT(DOY FROM {0}) AS bigint)",
+        (DatePart::Hour, false) => "CAST(EXTRACT(HOUR FROM {0}) AS bigint)",
+        (DatePart::Minute, false) => "CAST(EXTRACT(MINUTE FROM {0}) AS bigint)",
+        (DatePart::Second, false) => "CAST(trunc(EXTRACT(SECOND FROM {0})) AS bigint)",
+        (DatePart::Year, true) => "CAST(EXTRACT(YEAR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Month, true) => "CAST(EXTRACT(MONTH FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Day, true) => "CAST(EXTRACT(DAY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Weekday, true) => "CAST(EXTRACT(ISODOW FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::DayOfYear, true) => "CAST(EXTRACT(DOY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Hour, true) => "CAST(EXTRACT(HOUR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Minute, true) => "CAST(EXTRACT(MINUTE FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Second, true) => {
             "CAST(trunc(EXTRACT(SECOND FROM {0} AT TIME ZONE 'UTC')) AS bigint)"
         }
     }
 }
 
-fn sqlite_truncation(part: Part, kind: ScalarType) -> &'static str {
+fn sqlite_truncation(part: DatePart, kind: ScalarType) -> &'static str {
     match (part, kind) {
-        (Part::Year, ScalarType::Date) => "(substr({0}, 1, 4) || '-01-01')",
+        (DatePart::Year, ScalarType::Date) => "(substr({0}, 1, 4) || '-01-01')",
         (_, ScalarType::Date) => "(substr({0}, 1, 7) || '-01')",
-        (Part::Year, _) => "(substr({0}, 1, 4) || '-01-01 00:00:00.000000' || substr({0}, 27))",
-        (Part::Month, _) => "(substr({0}, 1, 7) || '-01 00:00:00.000000' || substr({0}, 27))",
-        (Part::Hour, _) => "(substr({0}, 1, 13) || ':00:00.000000' || substr({0}, 27))",
-        (Part::Minute, _) => "(substr({0}, 1, 16) || ':00.000000' || substr({0}, 27))",
-        (Part::Second, _) => "(substr({0}, 1, 19) || '.000000' || substr({0}, 27))",
-        (Part::Day | Part::Weekday | Part::DayOfYear, _) => {
+        (DatePart::Year, _) => "(substr({0}, 1, 4) || '-01-01 00:00:00.000000' || substr({0}, 27))",
+        (DatePart::Month, _) => "(substr({0}, 1, 7) || '-01 00:00:00.000000' || substr({0}, 27))",
+        (DatePart::Hour, _) => "(substr({0}, 1, 13) || ':00:00.000000' || substr({0}, 27))",
+        (DatePart::Minute, _) => "(substr({0}, 1, 16) || ':00.000000' || substr({0}, 27))",
+        (DatePart::Second, _) => "(substr({0}, 1, 19) || '.000000' || substr({0}, 27))",
+        (DatePart::Day | DatePart::Weekday | DatePart::DayOfYear, _) => {
             "(substr({0}, 1, 10) || ' 00:00:00.000000' || substr({0}, 27))"
         }
     }
 }
 
-fn postgres_truncation(part: Part, kind: ScalarType) -> &'static str {
+fn postgres_truncation(part: DatePart, kind: ScalarType) -> &'static str {
     match (part, kind) {
-        (Part::Year, ScalarType::Date) => {
+        (DatePart::Year, ScalarType::Date) => {
             "CAST(date_trunc('year', CAST({0} AS timestamp)) AS date)"
         }
         (_, ScalarType::Date) => "CAST(date_trunc('month', CAST({0} AS timestamp)) AS date)",
-        (Part::Year, ScalarType::Timestamptz) => "date_trunc('year', {0}, 'UTC')",
-        (Part::Month, ScalarType::Timestamptz) => "date_trunc('month', {0}, 'UTC')",
-        (Part::Hour, ScalarType::Timestamptz) => "date_trunc('hour', {0}, 'UTC')",
-        (Part::Minute, ScalarType::Timestamptz) => "date_trunc('minute', {0}, 'UTC')",
-        (Part::Second, ScalarType::Timestamptz) => "date_trunc('second', {0}, 'UTC')",
+        (DatePart::Year, ScalarType::Timestamptz) => "date_trunc('year', {0}, 'UTC')",
+        (DatePart::Month, ScalarType::Timestamptz) => "date_trunc('month', {0}, 'UTC')",
+        (DatePart::Hour, ScalarType::Timestamptz) => "date_trunc('hour', {0}, 'UTC')",
+        (DatePart::Minute, ScalarType::Timestamptz) => "date_trunc('minute', {0}, 'UTC')",
+        (DatePart::Second, ScalarType::Timestamptz) => "date_trunc('second', {0}, 'UTC')",
         (_, ScalarType::Timestamptz) => "date_trunc('day', {0}, 'UTC')",
-        (Part::Year, _) => "date_trunc('year', {0})",
-        (Part::Month, _) => "date_trunc('month', {0})",
-        (Part::Hour, _) => "date_trunc('hour', {0})",
-        (Part::Minute, _) => "date_trunc('minute', {0})",
-        (Part::Second, _) => "date_trunc('second', {0})",
+        (DatePart::Year, _) => "date_trunc('year', {0})",
+        (DatePart::Month, _) => "date_trunc('month', {0})",
+        (DatePart::Hour, _) => "date_trunc('hour', {0})",
+        (DatePart::Minute, _) => "date_trunc('minute', {0})",
+        (DatePart::Second, _) => "date_trunc('second', {0})",
         _ => "date_trunc('day', {0})",
     }
 }

@@ -3,7 +3,7 @@
 use ferro_wit::query::{Node, Output, Projection};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
-use super::{Fact, Place, Typing};
+use super::{ColumnRef, Fact, Typing};
 use crate::catalog::{Field, Type};
 use crate::error::{denied, invalid, shown};
 
@@ -17,15 +17,15 @@ pub(crate) struct Column<'a> {
     /// Evaluating it can fail, depending on the row.
     pub(crate) fallible: bool,
     /// The field that it is, if it is one of one table.
-    pub(crate) place: Option<Place<'a>>,
+    pub(crate) source: Option<ColumnRef<'a>>,
 }
 
 impl<'a> Column<'a> {
     /// A field of the rows of a table.
     pub(crate) fn of_field(table: usize, field: &'a Field) -> Self {
-        let place = Some(Place { table, field, nullable: field.nullable });
+        let source = Some(ColumnRef { table, field, nullable: field.nullable });
         let (name, ty) = (&field.name, Some(field.ty));
-        Self { name, ty, nullable: field.nullable, fallible: false, place }
+        Self { name, ty, nullable: field.nullable, fallible: false, source }
     }
 
     /// What it is read as.
@@ -43,7 +43,7 @@ impl<'a> Column<'a> {
     pub(super) fn add(&mut self, other: &Self) {
         self.nullable |= other.nullable;
         self.fallible |= other.fallible;
-        self.place = None;
+        self.source = None;
         if self.ty.is_some() || other.ty.is_some() {
             let (one, other) = (self.shape(), other.shape());
             // Values of different enums have nothing in common but being texts.
@@ -109,11 +109,11 @@ impl<'a> Typing<'a> {
 
     fn of_output(&mut self, output: &'a Output) -> Result<Column<'a>, Error> {
         let Fact { ty, nullable, fallible, .. } = self.fact(output.expression)?;
-        let place = match self.node(output.expression) {
+        let source = match self.node(output.expression) {
             Node::Field(path) => Some(self.locate(path)?),
             _ => None,
         };
-        Ok(Column { name: &output.name, ty, nullable, fallible, place })
+        Ok(Column { name: &output.name, ty, nullable, fallible, source })
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct Reach<'a> {
 
 /// Where a field is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct ColumnRef<'a> {
     pub(crate) table: usize,
     pub(crate) field: &'a Field,
     /// It can be null, or there may be no row that has it.
@@ -203,7 +203,7 @@ impl<'a> Typing<'a> {
     }
 
     /// Where a path leads. What it crosses is joined, once.
-    pub(crate) fn locate(&mut self, path: &Path) -> Result<Place<'a>, Error> {
+    pub(crate) fn locate(&mut self, path: &Path) -> Result<ColumnRef<'a>, Error> {
         let mut frame = self.current;
         for _ in 0..path.outer {
             let around = self.frames[frame].around;
@@ -212,7 +212,7 @@ impl<'a> Typing<'a> {
         let table = self.walk(frame, &path.relations)?;
         let field = self.view_of(table)?.readable(&path.field)?;
         let nullable = field.nullable || self.tables[table].optional;
-        Ok(Place { table, field, nullable })
+        Ok(ColumnRef { table, field, nullable })
     }
 
     fn walk(&mut self, frame: usize, relations: &[String]) -> Result<usize, Error> {

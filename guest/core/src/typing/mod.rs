@@ -17,7 +17,7 @@ use ferro_wit::query::{Literal, Node, NodeRef, Query};
 use ferro_wit::types::{Dialect, Error, ScalarType};
 
 use crate::catalog::{Catalog, Type};
-use crate::common::Commons;
+use crate::common_tables::Commons;
 use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::View;
@@ -25,7 +25,7 @@ use crate::policy::View;
 pub(crate) use columns::Column;
 pub(crate) use documents::is_position;
 use frames::Frame;
-pub(crate) use frames::{Join, Joined, MAX_TABLES, Place, Reach, Table};
+pub(crate) use frames::{ColumnRef, Join, Joined, MAX_TABLES, Reach, Table};
 pub(crate) use selects::check_no_includes;
 
 /// What is known of a node.

@@ -149,12 +149,12 @@ fn origin(row: &PgRow, column: usize) -> Option<(String, String)> {
 
 /// Reads the columns that a plan tells of. How the server writes them is seen from the first row.
 pub(crate) struct Planned {
-    planned: super::Planned,
+    planned: super::PlannedStep,
     wires: Vec<Wire>,
 }
 
 impl Planned {
-    pub(crate) fn new(planned: super::Planned) -> Self {
+    pub(crate) fn new(planned: super::PlannedStep) -> Self {
         Self { planned, wires: Vec::new() }
     }
 }

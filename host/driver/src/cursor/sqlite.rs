@@ -8,13 +8,13 @@ use futures_util::Stream;
 
 use super::labels::{LONGEST_KEY, Labels};
 use super::{
-    Columns, Cursor, Event, Events, MOST_BYTES, Planned, Unreadable, Wanted, admit, end,
+    Columns, Cursor, Event, Events, MOST_BYTES, PlannedStep, Unreadable, Wanted, admit, end,
     out_of_turn,
 };
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Connection;
 use crate::run::place::{Ending, Place};
-use crate::sqlite::{Handle, Job, Part, Progress, STRIDE, Stop};
+use crate::sqlite::{Handle, Job, Phase, Progress, STRIDE, Stop};
 use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
 
@@ -32,7 +32,7 @@ pub(crate) struct Request<'a> {
 pub(crate) async fn open(
     mut place: Place,
     request: Request<'_>,
-    planned: Option<Planned>,
+    planned: Option<PlannedStep>,
 ) -> Result<Cursor, Error> {
     let (rows, only) = match begin(&mut place, request, planned).await {
         Ok(begun) => begun,
@@ -52,7 +52,7 @@ pub(crate) async fn open(
 async fn begin(
     place: &mut Place,
     Request { sql, values, keep, most }: Request<'_>,
-    planned: Option<Planned>,
+    planned: Option<PlannedStep>,
 ) -> Result<(Rows, Option<Batch>), Ending> {
     let (Connection::Sqlite(connection), answering) = place.begin() else {
         return Err(Ending::Refused(out_of_turn()));
@@ -111,7 +111,7 @@ fn events(
 /// The rows of a statement, on their way into columns.
 struct Rows {
     /// None: the statement tells what its columns are.
-    planned: Option<Planned>,
+    planned: Option<PlannedStep>,
     /// How many bytes a row may have.
     most: usize,
     found: Vec<ColumnInfo>,
@@ -189,10 +189,10 @@ impl Job for Rows {
         Ok(given)
     }
 
-    fn part(&self) -> Part {
+    fn phase(&self) -> Phase {
         match self.batch {
-            None => Part::First,
-            Some(_) => Part::Rest,
+            None => Phase::First,
+            Some(_) => Phase::Rest,
         }
     }
 
@@ -207,7 +207,7 @@ impl Job for Rows {
 }
 
 impl Rows {
-    fn new(planned: Option<Planned>, most: usize) -> Self {
+    fn new(planned: Option<PlannedStep>, most: usize) -> Self {
         Self {
             planned,
             most,
@@ -227,7 +227,7 @@ impl Rows {
     }
 
     fn labels(&self) -> Labels<'_> {
-        self.planned.as_ref().map_or(Labels::of(&self.found), Planned::labels)
+        self.planned.as_ref().map_or(Labels::of(&self.found), PlannedStep::labels)
     }
 
     /// Whether everything was given away.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ferro_wit::plan::{Binding, Given, Plan};
 use ferro_wit::types::{Batch, Column, Dialect, Error, ErrorKind, TransactionOptions};
 
-use super::binds::{self, Arguments, Place};
+use super::binds::{self, Arguments, ValueLabel};
 use super::keys::Keys;
 use super::{Execution, Need, Target, bulk, may_repeat, open, run_step};
-use crate::cursor::{Cursor, Planned, out_of_turn};
+use crate::cursor::{Cursor, PlannedStep, out_of_turn};
 use crate::lease::Connection;
 use crate::sqlite::{Handle, Job, Progress, Stop};
 use crate::transaction::Transaction;
@@ -123,7 +123,7 @@ pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<C
         let at = (part.step, part.first);
         return open(target, execution, at, &Keys::default(), Need::Live).await;
     }
-    let planned = Planned::new(&execution.plan, 0)?;
+    let planned = PlannedStep::new(&execution.plan, 0)?;
     let transaction = begin(target, &parts).await?;
     let inner = transaction.as_ref().map_or(target, Target::Transaction);
     let returned = read(inner, execution, &parts).await;
@@ -272,7 +272,7 @@ fn check(rows: &Batch, plan: &Plan) -> Result<(), Error> {
             let many = bind.many && step.rows_per_statement.is_some();
             if given.kind != bind.kind || given.many != many {
                 let expected = Expected { kind: bind.kind, many };
-                return Err(Fault::mismatch(given, expected).at(Place::of(plan, bind, None)));
+                return Err(Fault::mismatch(given, expected).at(ValueLabel::of(plan, bind, None)));
             }
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn of_step<'a>(
         operand.check(expected).and_then(|()| arguments.add(operand, Some(expected))).map_err(
             |fault| {
                 let row = rows.row(bind).or_else(|| rows.row_of_whole(bind, operand));
-                fault.at(Place::of(&execution.plan, bind, row))
+                fault.at(ValueLabel::of(&execution.plan, bind, row))
             },
         )?;
     }
@@ -168,8 +168,8 @@ fn resolve<'a>(
         Binding::Keys((source, column)) => keys.bound(step, *source, *column),
     };
     found.ok_or_else(|| {
-        let place = Place::of(&execution.plan, bind, rows.row(bind));
-        Fault::new(ErrorKind::InvalidQuery, "is not there, but the plan binds it").at(place)
+        let label = ValueLabel::of(&execution.plan, bind, rows.row(bind));
+        Fault::new(ErrorKind::InvalidQuery, "is not there, but the plan binds it").at(label)
     })
 }
 
@@ -199,14 +199,14 @@ pub(super) fn row(column: &Column, index: usize) -> Option<Operand<'_>> {
 }
 
 /// Where a value comes from, for messages, which count from 1.
-pub(super) struct Place<'a> {
+pub(super) struct ValueLabel<'a> {
     source: &'a Binding,
     /// The field that the value is for.
     field: Option<&'a str>,
     row: Option<usize>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ValueLabel<'a> {
     pub(super) fn of(plan: &'a Plan, bind: &'a Bind, row: Option<usize>) -> Self {
         let is_it = |given: &Given| match (given, &bind.source) {
             (Given::Parameter(it), Binding::Parameter(number))
@@ -218,7 +218,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ValueLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(field) = self.field {
             write!(f, "the value for field `{field}`")?;

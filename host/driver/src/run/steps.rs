@@ -7,7 +7,7 @@ use ferro_wit::types::{Batch, Error, Isolation, TransactionOptions};
 
 use super::keys::Keys;
 use super::{Execution, Need, Target, open};
-use crate::cursor::{Cursor, Planned};
+use crate::cursor::{Cursor, PlannedStep};
 use crate::database::Database;
 use crate::transaction::Transaction;
 
@@ -70,7 +70,7 @@ impl Steps {
 
     async fn open(self) -> Result<Cursor, Error> {
         let Self { execution, origin, current, keys } = &self;
-        let planned = Planned::new(&execution.plan, *current)?;
+        let planned = PlannedStep::new(&execution.plan, *current)?;
         let cursor = match keys.lack(planned.step()) {
             true => Cursor::empty(planned),
             false => {

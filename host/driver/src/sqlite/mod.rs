@@ -14,4 +14,4 @@ mod switch;
 pub(crate) use connection::{Connection, Job, Progress, STRIDE, Stop};
 pub(crate) use handle::{Action, Handle, bound_memory};
 pub(crate) use slots::{Claim, Slots};
-pub(crate) use spent::Part;
+pub(crate) use spent::Phase;

@@ -2,51 +2,52 @@
 
 use std::time::Duration;
 
-/// A part of the execution of a statement.
+/// A phase of the execution of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Phase {
     /// Up to its first row, or to its end if it gives none.
     First,
     /// The rows after that, some at a time.
     Rest,
 }
 
-/// How long the parts of a statement took.
+/// How long the phases of a statement took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Spent {
     /// When it was executed last.
-    before: Parts,
-    /// In the present execution, the longest of each part.
-    now: Parts,
+    before: Phases,
+    /// In the present execution, the longest of each phase.
+    now: Phases,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Parts {
+struct Phases {
     first: Option<Duration>,
     rest: Option<Duration>,
 }
 
 impl Spent {
-    /// How long a part takes, as far as is known.
-    pub(super) fn on(&self, part: Part) -> Option<Duration> {
-        match part {
-            Part::First => self.now.first.or(self.before.first),
-            Part::Rest => self.now.rest.or(self.before.rest),
+    /// How long a phase takes, as far as is known.
+    pub(super) fn on(&self, phase: Phase) -> Option<Duration> {
+        match phase {
+            Phase::First => self.now.first.or(self.before.first),
+            Phase::Rest => self.now.rest.or(self.before.rest),
         }
     }
 
-    pub(super) fn note(&mut self, part: Part, spent: Duration) {
-        let noted = match part {
-            Part::First => &mut self.now.first,
-            Part::Rest => &mut self.now.rest,
+    pub(super) fn note(&mut self, phase: Phase, spent: Duration) {
+        let noted = match phase {
+            Phase::First => &mut self.now.first,
+            Phase::Rest => &mut self.now.rest,
         };
         *noted = (*noted).max(Some(spent));
     }
 
     /// The execution has ended.
     pub(super) fn end(&mut self) {
-        let Parts { first, rest } = std::mem::take(&mut self.now);
-        self.before = Parts { first: first.or(self.before.first), rest: rest.or(self.before.rest) };
+        let Phases { first, rest } = std::mem::take(&mut self.now);
+        self.before =
+            Phases { first: first.or(self.before.first), rest: rest.or(self.before.rest) };
     }
 }
 
@@ -55,20 +56,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_takes_as_long_as_its_longest_of_the_last_execution() {
+    fn a_phase_takes_as_long_as_its_longest_of_the_last_execution() {
         let milliseconds = Duration::from_millis;
         let mut spent = Spent::default();
-        assert_eq!(spent.on(Part::Rest), None);
+        assert_eq!(spent.on(Phase::Rest), None);
         for it in [1, 9, 2] {
-            spent.note(Part::Rest, milliseconds(it));
+            spent.note(Phase::Rest, milliseconds(it));
         }
-        spent.note(Part::First, milliseconds(3));
+        spent.note(Phase::First, milliseconds(3));
         spent.end();
-        assert_eq!(spent.on(Part::First), Some(milliseconds(3)));
-        assert_eq!(spent.on(Part::Rest), Some(milliseconds(9)));
-        spent.note(Part::Rest, milliseconds(4));
+        assert_eq!(spent.on(Phase::First), Some(milliseconds(3)));
+        assert_eq!(spent.on(Phase::Rest), Some(milliseconds(9)));
+        spent.note(Phase::Rest, milliseconds(4));
         spent.end();
-        assert_eq!(spent.on(Part::First), Some(milliseconds(3)));
-        assert_eq!(spent.on(Part::Rest), Some(milliseconds(4)));
+        assert_eq!(spent.on(Phase::First), Some(milliseconds(3)));
+        assert_eq!(spent.on(Phase::Rest), Some(milliseconds(4)));
     }
 }

@@ -8,7 +8,7 @@ use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Error, Value};
 use tokio::time::Instant;
 
-use super::{Place, Session};
+use super::{Session, Target};
 use crate::call::{Slot, SlotKind};
 use crate::cursor::{Cursor, Hold};
 use crate::limits::Wait;
@@ -88,12 +88,12 @@ impl Session {
     ) -> Result<Cursor, Error> {
         let started = Instant::now();
         let undoable = written.as_ref().is_some_and(Written::may_pass_limit);
-        let opened = match &self.place {
-            Place::Database(database) if undoable => {
+        let opened = match &self.target {
+            Target::Database(database) if undoable => {
                 self.fetch_in_own_transaction(database, work).await
             }
-            Place::Database(database) => self.with_connection(pin!(work.fetch(database))).await,
-            Place::Transaction { transaction, held, uncounted, .. } => {
+            Target::Database(database) => self.with_connection(pin!(work.fetch(database))).await,
+            Target::Transaction { transaction, held, uncounted, .. } => {
                 written = written.map(|it| it.within(uncounted));
                 let rows = self.run(pin!(work.fetch_within(transaction))).await;
                 rows.map(|rows| (rows, Hold { held: held.clone(), transaction: None }))
@@ -124,14 +124,14 @@ impl Session {
             // Text that is trusted as the application's own may be one that runs in no transaction.
             Work::Text(..) => self.granted.policy.has_fenced_text(),
         };
-        let changed = match &self.place {
-            Place::Database(database) if undoable => {
+        let changed = match &self.target {
+            Target::Database(database) if undoable => {
                 return self.execute_in_own_transaction(database, work).await;
             }
-            Place::Database(database) => {
+            Target::Database(database) => {
                 self.with_connection(pin!(work.execute(database))).await.map(|it| it.0)
             }
-            Place::Transaction { transaction, .. } => {
+            Target::Transaction { transaction, .. } => {
                 self.run(pin!(work.execute_within(transaction))).await
             }
         };
@@ -150,9 +150,9 @@ impl Session {
         &self,
         work: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Result<T, Error> {
-        let wait = match &self.place {
-            Place::Database(..) => Wait::AcquireAndRun,
-            Place::Transaction { .. } => Wait::Run,
+        let wait = match &self.target {
+            Target::Database(..) => Wait::AcquireAndRun,
+            Target::Transaction { .. } => Wait::Run,
         };
         self.granted.wait(wait, Duration::ZERO, self.end(), work).await
     }

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::{Connection, STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::handle::Handle;
-use crate::sqlite::spent::Part;
+use crate::sqlite::spent::Phase;
 use crate::sqlite::switch::Switch;
 
 /// How long a statement may keep its caller's thread: as long as some hundred rows take.
@@ -36,9 +36,9 @@ pub(crate) trait Job: Send + 'static {
     /// Steps the open statement, from its beginning or from where the job stopped before.
     fn run(&mut self, handle: &mut Handle, progress: &Progress) -> Result<Self::Output, Stop>;
 
-    /// Which part of the statement's execution comes next.
-    fn part(&self) -> Part {
-        Part::First
+    /// Which phase of the statement's execution comes next.
+    fn phase(&self) -> Phase {
+        Phase::First
     }
 
     /// Whether nobody has seen any of what was done, so that it may be done in vain.
@@ -88,9 +88,9 @@ impl Connection {
     ///
     /// What runs on another thread goes on when the future is dropped, and the job is lost.
     pub(crate) async fn run<J: Job>(&mut self, mut job: J) -> Result<(J, J::Output), sqlx::Error> {
-        let (part, stranger) = (job.part(), self.stranger);
+        let (phase, stranger) = (job.phase(), self.stranger);
         let mut tried = Duration::ZERO;
-        if self.is_short(part).await? && job.can_restart() {
+        if self.is_short(phase).await? && job.can_restart() {
             let start = Instant::now();
             let progress = Progress { here: true, switch: self.switch.clone() };
             let handle = self.settle().await?;
@@ -114,7 +114,7 @@ impl Connection {
             tried = start.elapsed();
             match result {
                 Ok(output) => {
-                    handle.note(part, tried);
+                    handle.note(phase, tried);
                     return Ok((job, output));
                 }
                 Err(Stop::Late) => {}
@@ -135,15 +135,15 @@ impl Connection {
                 }
             }
         }
-        self.run_away(job, part, tried).await
+        self.run_away(job, phase, tried).await
     }
 
-    /// Whether a part of the open statement is thought to be short enough for its caller's thread.
-    async fn is_short(&mut self, part: Part) -> Result<bool, sqlx::Error> {
+    /// Whether a phase of the open statement is thought to be short enough for its caller's thread.
+    async fn is_short(&mut self, phase: Phase) -> Result<bool, sqlx::Error> {
         let (stranger, committed) = (self.stranger, self.committed);
         let handle = self.settle().await?;
         let changed = || handle.all_changes().saturating_sub(committed);
-        Ok(match (handle.spent(part), handle.writes()) {
+        Ok(match (handle.spent(phase), handle.writes()) {
             (_, true) if stranger || handle.bound() > SMALL => false,
             (_, false) if stranger && handle.is_opaque() => false,
             // What ends a transaction writes all of it to the file.
@@ -156,7 +156,7 @@ impl Connection {
     async fn run_away<J: Job>(
         &mut self,
         mut job: J,
-        part: Part,
+        phase: Phase,
         tried: Duration,
     ) -> Result<(J, J::Output), sqlx::Error> {
         let progress = Progress { here: false, switch: self.switch.clone() };
@@ -167,7 +167,7 @@ impl Connection {
             // statements would be sent to them ever again.
             let start = Instant::now();
             let result = job.run(handle, &progress);
-            handle.note(part, tried + start.elapsed());
+            handle.note(phase, tried + start.elapsed());
             result.map(|output| (job, output))
         });
         done.await?.map_err(|stop| {

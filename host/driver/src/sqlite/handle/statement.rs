@@ -8,7 +8,7 @@ use libsqlite3_sys as ffi;
 
 use super::{Handle, UTF8, functions};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::spent::{Part, Spent};
+use crate::sqlite::spent::{Phase, Spent};
 use crate::value::sqlite::Stored;
 
 /// A statement that waits for its next execution.
@@ -214,15 +214,15 @@ impl Handle {
         }
     }
 
-    /// How long a part of the open statement takes, if it was executed before.
-    pub(crate) fn spent(&self, part: Part) -> Option<Duration> {
-        self.open.as_ref()?.spent.on(part)
+    /// How long a phase of the open statement takes, if it was executed before.
+    pub(crate) fn spent(&self, phase: Phase) -> Option<Duration> {
+        self.open.as_ref()?.spent.on(phase)
     }
 
-    /// Notes how long a part of the open statement took.
-    pub(crate) fn note(&mut self, part: Part, spent: Duration) {
+    /// Notes how long a phase of the open statement took.
+    pub(crate) fn note(&mut self, phase: Phase, spent: Duration) {
         if let Some(open) = &mut self.open {
-            open.spent.note(part, spent);
+            open.spent.note(phase, spent);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Common tables: selects that stand ahead of the statement, each under a name of ours.
+//! Common tables, in a `WITH`: selects that stand ahead of the statement, each under a name of ours.
 
 use ferro_wit::query::{
     AggregateFunction, CommonTable, Distinct, Node, NodeRef, Projection, Select, SelectRef,
@@ -8,7 +8,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
 use crate::catalog::{Field, Type};
-use crate::common::{Common, table_name};
+use crate::common_tables::{Common, table_name};
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 use crate::sql::{quoted, quoted_list};
 
