@@ -71,7 +71,7 @@ QUERIES: list[tuple[Callable[[], Any], str]] = [
     (lambda: users.upsert(name="a", conflict=5), "`conflict` takes a `str` or a list, not `int`"),
     (
         lambda: users.upsert(name="a", conflict="id", update=5),
-        "`update` takes a `str`, a list or None, not `int`",
+        "`update` takes a `str`, a list, a dict or None, not `int`",
     ),
     (lambda: users.get_or_create("a"), "`defaults` takes a dict, not `str`"),
     (

@@ -23,18 +23,18 @@ class Rank(enum.Enum):
     HIGH = "high"
 
 
-class Country(ferro.Model, table="pages_country"):
+class Canton(ferro.Model, table="pages_canton"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
-    cities: Relation[list[City]] = BackRef()
+    towns: Relation[list[Town]] = BackRef()
 
 
-class City(ferro.Model, table="pages_city"):
+class Town(ferro.Model, table="pages_town"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
     people: int | None = None
     rank: Rank = Rank.LOW
-    country: Relation[Country | None] = ForeignKey(related_name="cities")
+    canton: Relation[Canton | None] = ForeignKey(related_name="towns")
 
 
 class Seat(ferro.Model, table="pages_seat"):
@@ -42,13 +42,13 @@ class Seat(ferro.Model, table="pages_seat"):
     number: int = ferro.Field(primary_key=True)
 
 
-async def cities() -> None:
-    swiss, french = await Country.create(name="CH"), await Country.create(name="FR")
+async def towns() -> None:
+    swiss, french = await Canton.create(name="CH"), await Canton.create(name="FR")
     people = [5, None, 3, 5, 1, None, 3]
     homes = [swiss, None, french, french, swiss, swiss, None]
-    await City.bulk_create(
+    await Town.bulk_create(
         [
-            City(name=name, people=count, country=home)
+            Town(name=name, people=count, canton=home)
             for name, count, home in zip("abcdefg", people, homes, strict=True)
         ]
     )
@@ -73,8 +73,8 @@ async def read(query: Any, *, backward: bool = False) -> list[list[str]]:
 
 
 async def test_pages_follow_the_order_and_then_the_key() -> None:
-    await cities()
-    everyone = City.select().limit(3)
+    await towns()
+    everyone = Town.select().limit(3)
     assert await read(everyone) == [list("abc"), list("def"), ["g"]]
     assert await read(everyone.order_by("-id")) == [list("gfe"), list("dcb"), ["a"]]
     assert await read(everyone.order_by("people")) == [list("ecg"), list("adb"), ["f"]]
@@ -84,7 +84,7 @@ async def test_pages_follow_the_order_and_then_the_key() -> None:
         ["e", "b"],
         ["f"],
     ]
-    first: Any = City.people
+    first: Any = Town.people
     assert await read(everyone.order_by(first.asc(nulls="first"), "-name")) == [
         ["f", "b", "e"],
         ["g", "c", "d"],
@@ -92,54 +92,54 @@ async def test_pages_follow_the_order_and_then_the_key() -> None:
     ]
 
 
-@pytest.mark.parametrize("order", [["people"], ["-people"], ["-name"], ["country.name", "people"]])
+@pytest.mark.parametrize("order", [["people"], ["-people"], ["-name"], ["canton.name", "people"]])
 async def test_pages_before_are_those_after_from_the_other_end(order: list[str]) -> None:
-    await cities()
-    names = [row.name for row in await City.select().order_by(*order)]
+    await towns()
+    names = [row.name for row in await Town.select().order_by(*order)]
     for size in (1, 2, 3, 7, 9):
-        query = City.select().order_by(*order).limit(size)
+        query = Town.select().order_by(*order).limit(size)
         assert [name for page in await read(query) for name in page] == names
         backward = await read(query, backward=True)
         assert [name for page in reversed(backward) for name in page] == names[:-1]
 
 
 async def test_a_page_is_of_the_rows_of_its_query() -> None:
-    await cities()
-    swiss = await Country.get(name="CH")
-    assert await read(swiss.cities.limit(2)) == [["a", "e"], ["f"]]
-    assert await read(City.where(City.people > 2).limit(3)) == [list("acd"), ["g"]]
-    people: Any = City.people
-    computed = City.select().order_by((people.coalesce(4) % 3).desc(), "name").limit(4)
+    await towns()
+    swiss = await Canton.get(name="CH")
+    assert await read(swiss.towns.limit(2)) == [["a", "e"], ["f"]]
+    assert await read(Town.where(Town.people > 2).limit(3)) == [list("acd"), ["g"]]
+    people: Any = Town.people
+    computed = Town.select().order_by((people.coalesce(4) % 3).desc(), "name").limit(4)
     assert await read(computed) == [list("adbe"), list("fcg")]
-    page = await City.where(name="none").page()
+    page = await Town.where(name="none").page()
     assert (page.rows, page.start, page.end, page.more) == ([], None, None, False)
-    page = await City.select().page()
+    page = await Town.select().page()
     assert (len(page.rows), page.more) == (7, False)
-    page = await City.select().limit(0).page()
+    page = await Town.select().limit(0).page()
     assert (page.rows, page.more) == ([], True)
 
 
 async def test_rows_that_come_and_go_meanwhile_move_no_others() -> None:
-    await cities()
-    query = City.select().order_by("name").limit(3)
+    await towns()
+    query = Town.select().order_by("name").limit(3)
     page = await query.page()
-    await City.where(City.name <= "b").delete()
-    await City.create(name="0")
+    await Town.where(Town.name <= "b").delete()
+    await Town.create(name="0")
     assert page.end is not None
     assert [row.name for row in (await query.page_after(page.end)).rows] == list("def")
 
 
 async def test_rows_of_a_page_are_instances() -> None:
-    await cities()
+    await towns()
     async with ferro.session():
-        known = await City.get(name="a")
-        page = await City.select().include("country").order_by("name").limit(2).page()
+        known = await Town.get(name="a")
+        page = await Town.select().include("canton").order_by("name").limit(2).page()
         assert page.rows[0] is known
-        assert (known.country.name, bool(page.rows[1].country)) == ("CH", False)
+        assert (known.canton.name, bool(page.rows[1].canton)) == ("CH", False)
         assert page.rows[1].rank is Rank.LOW
         page.rows[1].people = 9
         await page.rows[1].save()
-    assert (await City.get(name="b")).people == 9
+    assert (await Town.get(name="b")).people == 9
 
 
 async def test_keys_of_several_fields() -> None:
@@ -208,29 +208,29 @@ def test_the_text_of_a_position_is_that_of_the_sdk() -> None:
 )
 async def test_a_text_that_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(ferro.InvalidQuery, match="the text is not a position in a query"):
-        await City.select().page_after(text)
+        await Town.select().page_after(text)
 
 
 async def test_a_position_is_for_the_query_that_it_comes_from() -> None:
-    await cities()
-    page = await City.select().order_by("name").limit(1).page()
+    await towns()
+    page = await Town.select().order_by("name").limit(1).page()
     assert page.end is not None
     with pytest.raises(ferro.InvalidQuery, match="has 2 values, and the query is ordered by 1"):
-        await City.select().page_after(page.end)
-    with pytest.raises(ferro.TypeMismatch, match="`City.people` takes an int, not `str`"):
-        await City.select().order_by("people").page_after(page.end)
+        await Town.select().page_after(page.end)
+    with pytest.raises(ferro.TypeMismatch, match="`Town.people` takes an int, not `str`"):
+        await Town.select().order_by("people").page_after(page.end)
     for position in (None, 5, page):
         with pytest.raises(ferro.InvalidQuery, match="`position` takes"):
-            await City.select().page_after(position)  # type: ignore[arg-type]
+            await Town.select().page_after(position)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("query", "part"),
     [
-        (City.select("name"), "`values`"),
-        (City.select().group_by("name"), "`group_by`"),
-        (City.select().distinct(), "`distinct`"),
-        (City.select().offset(1), "`offset`"),
+        (Town.select("name"), "`values`"),
+        (Town.select().group_by("name"), "`group_by`"),
+        (Town.select().distinct(), "`distinct`"),
+        (Town.select().offset(1), "`offset`"),
     ],
 )
 async def test_rows_without_a_place_of_their_own_come_in_no_pages(query: Any, part: str) -> None:
@@ -240,16 +240,16 @@ async def test_rows_without_a_place_of_their_own_come_in_no_pages(query: Any, pa
 
 
 async def test_rows_may_be_locked_in_a_transaction() -> None:
-    await cities()
+    await towns()
     with pytest.raises(ferro.TransactionError, match="`for_update` locks rows"):
-        await City.select().for_update().page()
+        await Town.select().for_update().page()
     async with ferro.transaction():
-        assert len((await City.select().for_update().limit(2).page()).rows) == 2
+        assert len((await Town.select().for_update().limit(2).page()).rows) == 2
 
 
 async def test_what_has_no_order_of_its_own_is_refused() -> None:
-    await cities()
-    query = City.select().order_by("rank").limit(2)
+    await towns()
+    query = Town.select().order_by("rank").limit(2)
     page = await query.page()
     assert page.end is not None
     with pytest.raises(ferro.UnsupportedError):
