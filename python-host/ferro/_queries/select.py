@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .._argument import check, counted
-from .._connections.engine import engine
 from .._connections.transaction import Transaction, Using, block, check_using, session
 from .._expressions.expression import Expression, Shape
 from .._expressions.ordering import Ordering, Outputs, ordering_of
@@ -20,7 +18,6 @@ from ..exceptions import (
     InvalidQuery,
     MultipleObjectsReturned,
     TransactionError,
-    ValueOutOfRange,
 )
 from .aggregate import aggregate, average_of, scalar, sum_of
 from .change import (
@@ -33,6 +30,7 @@ from .computed import computed_rows, decoded, output_of
 from .page import Page, page_beyond, page_of
 from .position import Position
 from .shape import rows_shape
+from .stream import streamed
 from .unasked import Unasked
 
 T = TypeVar("T")
@@ -40,9 +38,6 @@ T = TypeVar("T")
 # To a type checker `User.age >= 18` compares two integers: that it is a condition only shows when
 # it runs. `where` refuses a real `bool` there.
 Condition = Expression | bool | Callable[[Any], Any]
-
-_LARGEST_BATCH = 2**32 - 1
-"""Of more rows the native module does not take the number."""
 
 if TYPE_CHECKING:
     from .._relations.include import Tree
@@ -366,42 +361,13 @@ class Select(Unasked, Generic[T]):
         """
         return await delete_rows_returning(self._plain())
 
-    async def stream(self, batch: int = 1_000) -> AsyncGenerator[T, None]:
+    def stream(self, batch: int = 1_000) -> AsyncGenerator[T, None]:
         """The rows one after the other, read from the database by batches of so many.
 
         Until the loop ends, it holds a connection, or the transaction that it runs in. Leaving the
         loop early gives it back once the iterator is closed: `contextlib.aclosing` does so at once.
         """
-        if counted("batch", batch) == 0:
-            raise ValueOutOfRange("`batch` takes an int from 1")
-        query = self._plain()
-        if query._includes:
-            raise InvalidQuery("`stream` does not load relations: leave `include` out")
-        query._check_lock()
-        prepared, values = query._prepared("select")
-        label, runner = session(self._using)
-        loader = None if query._outputs is not None else self._table.loader
-        inside = block(self._using)
-        cursor = await runner.open(prepared, values, loader)
-        streams = set() if inside is None else inside.streams
-        owner = (asyncio.current_task(), label)
-        engine.streams[owner] += 1
-
-        def end() -> None:
-            cursor.close()
-            streams.discard(end)
-            engine.streams[owner] -= 1
-            if engine.streams[owner] <= 0:
-                del engine.streams[owner]
-
-        streams.add(end)
-        try:
-            while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
-                for row in merge(label, self._table, rows) if loader else decoded(query, rows):
-                    yield row
-        finally:
-            if end in streams:
-                end()
+        return streamed(self, batch)
 
     def sql(self) -> tuple[str, tuple[Any, ...]]:
         """The statement that `all` runs, and what it binds to the placeholders.
