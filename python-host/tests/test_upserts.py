@@ -122,6 +122,16 @@ async def test_many_at_once() -> None:
     ) == [1, ("a", 106, ""), ("b", 3, "b-b"), ("c", 5, "c")]
 
 
+async def test_more_rows_than_one_statement_takes() -> None:
+    paths = [f"{number}" for number in range(1_234)]
+    for _ in range(2):
+        rows = [Page(path=path, views=1) for path in paths]
+        options: dict[str, Any] = {"update": {"views": page.views + 40}, "only_if": page.views < 9}
+        assert await Page.bulk_upsert(rows, conflict="path", **options) == 1_234
+    assert await Page.where(views=41).count() == 1_234
+    assert await Page.bulk_upsert([Page(path="0"), Page(path="x")], conflict="path", **options) == 1
+
+
 async def test_rows_with_and_without_keys_together() -> None:
     first = await Page.create(path="a")
     rows = [Page(id=first.id, path="a", views=2), Page(path="b", views=2)]
