@@ -60,6 +60,7 @@ from ._models.model import Model
 from ._queries.page import Page
 from ._queries.position import Position
 from ._queries.select import Select
+from ._queries.subquery import exists, outer, subquery
 from ._relations.loaded import NoRow
 from ._relations.related import RelatedRows
 from ._relations.relation import BackRef, ForeignKey, ManyToMany, Relation
@@ -193,6 +194,7 @@ __all__ = [
     "disconnect",
     "excluded",
     "execute",
+    "exists",
     "fetch_all",
     "fetch_one",
     "first_value",
@@ -202,6 +204,7 @@ __all__ = [
     "lead",
     "lifespan",
     "migrate",
+    "outer",
     "pool_stats",
     "rank",
     "reset_engine",
@@ -210,6 +213,7 @@ __all__ = [
     "scope",
     "session",
     "set_default_connection",
+    "subquery",
     "transaction",
 ]
 

@@ -74,8 +74,11 @@ def _parts(node: Any) -> list[Any]:
     if not isinstance(node, dict):
         return []
     ((kind, parts),) = node.items()
-    if kind in ("field", "parameter", "literal", "excluded"):
+    # `exists` and `subquery` have the number of a select.
+    if kind in ("field", "parameter", "literal", "excluded", "exists", "subquery"):
         return []
+    if kind == "in-select":
+        return parts[:1] if isinstance(parts, list) else []
     if isinstance(parts, dict):
         names = ("arguments", "argument", "document", "condition")
         parts = next((it for it in map(parts.get, names) if it is not None), [])

@@ -289,8 +289,10 @@ class TestDocuments:
         for wrong in ("text", 5, None):
             with pytest.raises(ferro.TypeMismatch, match=r"`Document.data\['size'\]` takes a list"):
                 size.in_(wrong)
-        with pytest.raises(ferro.InvalidQuery, match="not a query: await it"):
+        with pytest.raises(ferro.TypeMismatch, match="has no type: say what it is read as"):
             size.not_in(Document.select("title"))
+        titles = Document.where(title="b").values(length=Document.title.length() + 2)  # type: ignore[attr-defined]
+        assert await self.titles(size.as_type(int).in_(titles)) == ["a"]
 
     async def test_a_document_contains_a_document(self, dialect: str) -> None:
         data: Any = Document.data

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._message import quoted
+from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField, ValueOutOfRange
 from .expression import Expression
 
@@ -160,6 +161,8 @@ class JsonValue:
         return self._of_type([other]).coalesce(other)
 
     def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
+        if isinstance(values, Unasked):
+            raise untyped(self)
         values = listed(self._name, values)
         given = [it for it in values if it is not None]
         return given, len(given) < len(values)
@@ -200,9 +203,7 @@ def untyped(part: JsonValue) -> TypeMismatch:
 
 def listed(name: str, values: Any) -> list[object]:
     """The values that are given for `in_` and its like. A text is one value, a query is none."""
-    from .._queries.select import Select
-
-    if type(values) is Select:
+    if isinstance(values, Unasked):
         raise InvalidQuery(
             f"`{name}` takes a list of values, not a query: await it and give the values of "
             "its rows, or ask with `any` for the rows of a relation"

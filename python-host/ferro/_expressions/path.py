@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery, UnknownField
 from .document import JsonValue, listed
 from .expression import Expression, all_of
@@ -14,6 +15,7 @@ from .value import FieldExpression, Value
 from .window import WindowFunction
 
 if TYPE_CHECKING:
+    from .._queries.select import Select
     from .._relations.edge import Edge
     from .._tables.table import Table
 
@@ -89,12 +91,14 @@ class RelationExpression:
         """There is a row at the other end."""
         return ~self.is_null()
 
-    def in_(self, values: Iterable[object]) -> Expression:
-        """It leads to one of some rows, given by themselves or by their keys; None: or to none."""
+    def in_(self, values: Iterable[object] | Select[Any]) -> Expression:
+        """It leads to one of some rows, given by themselves, by their keys or by a query of them;
+        None: or to none.
+        """
         return self._key_field("in_").in_(self._keys(values))
 
-    def not_in(self, values: Iterable[object]) -> Expression:
-        """It leads to none of some rows, given by themselves or by their keys."""
+    def not_in(self, values: Iterable[object] | Select[Any]) -> Expression:
+        """It leads to none of some rows, given by themselves, by their keys or by a query."""
         return self._key_field("not_in").not_in(self._keys(values))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
@@ -139,7 +143,15 @@ class RelationExpression:
             return edge.key_of(other)
         return (other,)
 
-    def _keys(self, values: Iterable[object]) -> list[Any]:
+    def _keys(self, values: Any) -> Any:
+        """The keys of some rows, or a query of them."""
+        from .._queries.subquery import keys_of
+        from .._relations.related import RelatedRows
+
+        if isinstance(values, RelatedRows):
+            values = list(values)
+        elif isinstance(values, Unasked):
+            return keys_of(values, self._edge)  # type: ignore[arg-type]
         return [key for (key,) in map(self._key_of, listed(str(self._edge), values))]
 
     def _key_field(self, method: str) -> Value:
@@ -237,6 +249,10 @@ def _condition(fields: Fields, condition: Any) -> Expression:
     if _is_function(condition):
         condition = condition(fields)
     if not isinstance(condition, Expression):
+        if isinstance(condition, Unasked):
+            raise InvalidQuery(
+                "a query is no condition: `ferro.exists(query)` asks whether it has a row"
+            )
         raise InvalidQuery(
             f"`{condition!r}` is not a condition: compare a field of the model, and join "
             "conditions with `&`, `|` and `~`"
@@ -258,7 +274,10 @@ def value_from(table: Table, given: Any) -> Value:
     if isinstance(given, JsonValue):
         raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
     if not isinstance(given, Value):
-        hint = "say over which rows, `.over(…)`" if isinstance(given, WindowFunction) else ""
-        hint = hint or "name a field, or compute one from fields"
+        hint = "name a field, or compute one from fields"
+        if isinstance(given, WindowFunction):
+            hint = "say over which rows, `.over(…)`"
+        elif isinstance(given, Unasked):
+            hint = "`ferro.subquery(query)` is that of its first row"
         raise InvalidQuery(f"`{given!r}` is not a value: {hint}")
     return given

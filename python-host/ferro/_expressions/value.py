@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._argument import check
 from .._message import nearest
+from .._queries.unasked import Unasked
 from .._tables.structure import part_of
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField
 from .document import JsonValue, listed, untyped
@@ -16,6 +17,7 @@ from .expression import Expression, Order, Shape, conditional
 from .functions import Functions
 
 if TYPE_CHECKING:
+    from .._queries.select import Select
     from .._tables.column import Column
     from .._tables.table import Table
 
@@ -154,14 +156,24 @@ class Value(Functions):
         parameter = self._parameter()
         return Expression(("between", self.shape, parameter, parameter), self.values + bounds)
 
-    def in_(self, values: Iterable[object]) -> Expression:
-        """One of some values; None among them means "or null". Of no values: never."""
+    def in_(self, values: Iterable[object] | Select[Any]) -> Expression:
+        """One of some values; None among them means "or null". Of no values: never.
+
+        A query of one value stands for those of its rows: `User.id.in_(Post.select("author_id"))`.
+        """
+        if isinstance(values, Unasked):
+            return self._in_query(values)
         given, null = self._values(values)
         found = self._listed("in-list", given)
         return found | self.is_null() if null else found
 
-    def not_in(self, values: Iterable[object]) -> Expression:
-        """None of some values; None among them means "and not null". Of no values: always."""
+    def not_in(self, values: Iterable[object] | Select[Any]) -> Expression:
+        """None of some values; None among them means "and not null". Of no values: always.
+
+        Of a query that gives a null, never, as in SQL: leave nulls out with `where`.
+        """
+        if isinstance(values, Unasked):
+            return ~self._in_query(values)
         given, null = self._values(values)
         found = self._listed("not-in-list", given)
         return found & self.is_not_null() if null else found
@@ -299,6 +311,11 @@ class Value(Functions):
             )
         shape = ("binary", operator, self.shape, self._parameter())
         return Expression(shape, (*self.values, text))
+
+    def _in_query(self, query: Any) -> Expression:
+        from .._queries.subquery import is_in
+
+        return is_in(self, query)
 
     def _listed(self, operator: str, given: list[object]) -> Expression:
         shape = ("binary", operator, self.shape, self._parameter(many=True))

@@ -10,7 +10,7 @@ from .._expressions.path import field_at
 from .._expressions.value import FieldExpression, Value
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
-from .shape import count_of_values, rows_shape
+from .shape import LIMIT, OFFSET, count_of_values, rows_shape
 
 if TYPE_CHECKING:
     from .select import Select
@@ -55,8 +55,8 @@ def computed_rows(query: Select[Any]) -> Computed:
         tuple(it.shape for it in query._group),
         None if of_having is None else of_having[0],
         tuple((it, *term.shape[1:]) for (it, _), term in zip(order, ordering.terms, strict=True)),
-        query._limit is not None,
-        query._offset is not None,
+        None if query._limit is None else LIMIT,
+        None if query._offset is None else OFFSET,
         query._lock,
     )
     return shape, values
@@ -86,8 +86,8 @@ def _replaced(groups: dict[int, Value], shape: Shape, values: tuple[Any, ...]) -
     for number, group in groups.items():
         if group.shape == shape and group.values == values:
             return ("group", number), ()
-    # Inside of another model, fields are others. A parameter and what takes no values stay.
-    if not values or shape[0] in ("parameter", "related"):
+    # Of another model's rows, fields are others. A parameter and what takes no values stay.
+    if not values or shape[0] in ("parameter", "related", "select"):
         return shape, values
     parts: list[Any] = []
     rest: tuple[Any, ...] = ()

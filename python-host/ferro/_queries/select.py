@@ -29,7 +29,7 @@ from .change import (
 from .computed import computed_rows, decoded, output_of
 from .page import Page, page_beyond, page_of
 from .position import Position
-from .shape import rows_shape
+from .shape import LIMIT, OFFSET, rows_shape
 from .stream import streamed
 from .unasked import Unasked
 
@@ -238,12 +238,16 @@ class Select(Unasked, Generic[T]):
         """The first row, by the key if no order was asked, of groups by what they are grouped by;
         None if there is none.
         """
+        rows = await self._first().all()
+        return rows[0] if rows else None
+
+    def _first(self) -> Select[T]:
+        """The query of the first row."""
         query = self._copy()
         if query._group and query._order is None and not query._distinct:
             query._order = Ordering(tuple([it.asc() for it in query._group]))
         query._limit = 1 if query._limit is None else min(1, query._limit)
-        rows = await query.all()
-        return rows[0] if rows else None
+        return query
 
     async def one(self) -> T:
         """The only row; raises `DoesNotExist` or `MultipleObjectsReturned` otherwise."""
@@ -404,11 +408,11 @@ class Select(Unasked, Generic[T]):
         if self._order is not None:
             order = self._order.shape
             values += self._order.values
+        limit = offset = None
         if self._limit is not None:
-            values += (self._limit,)
+            limit, values = LIMIT, (*values, self._limit)
         if self._offset is not None:
-            values += (self._offset,)
-        limit, offset = self._limit is not None, self._offset is not None
+            offset, values = OFFSET, (*values, self._offset)
         return rows_shape(
             None, self._distinct, filter, (), None, order or (), limit, offset, self._lock
         ), values

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Parameter = tuple[str, str, bool]
 """What errors call it, its kind, and whether it takes a list."""
 
+LIMIT: Shape = ("parameter", "limit", "integer", False)
+OFFSET: Shape = ("parameter", "offset", "integer", False)
+
 _DEEPEST = 200
 """Deeper conditions are refused here, long before Python's own limit; the core's is lower."""
 
@@ -36,6 +39,8 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
       version, if the field of one is named
     - `("update-many", fields, keys, version)`, where the rows carry these fields, their key and the
       version
+
+    A select inside of an expression is `("select", table, rows)`.
     """
     arena = _Arena(table)
     statement = _STATEMENTS[shape[0]](arena, *shape)
@@ -50,8 +55,8 @@ def rows_shape(
     group: Shape = (),
     having: Shape | None = None,
     order: Shape = (),
-    limit: bool = False,
-    offset: bool = False,
+    limit: Shape | None = None,
+    offset: Shape | None = None,
     lock: str | None = None,
 ) -> Shape:
     """The shape of a select. Its values come in the order of these parts, those of groups first.
@@ -62,15 +67,13 @@ def rows_shape(
     return (outputs, distinct, filter, group, having, order, limit, offset, lock)
 
 
-class _Arena:
-    def __init__(self, table: Table) -> None:
+class _Frame:
+    """What expressions look at: the rows of a select, or those that a relation leads to."""
+
+    def __init__(self, table: Table, depth: int = 0) -> None:
         self.table = table
-        self.model = table.model_name
-        self.scope = table
-        """The table whose rows conditions are of, here."""
-        self.nodes: list[Any] = []
-        self.selects: list[Any] = []
-        self.parameters: list[Parameter] = []
+        self.depth = depth
+        """How deep in the whole query its expressions begin."""
         self.groups: list[int] = []
         self.listed: list[int] = []
         self.grouped: dict[Shape, int] = {}
@@ -78,12 +81,27 @@ class _Arena:
         self.windows = False
         """Whether window functions may stand here."""
 
+
+class _Arena:
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.model = table.model_name
+        self.frames = [_Frame(table)]
+        """Those around, and at the end the one here."""
+        self.nodes: list[Any] = []
+        self.selects: list[Any] = []
+        self.parameters: list[Parameter] = []
+
+    @property
+    def frame(self) -> _Frame:
+        return self.frames[-1]
+
     def node(self, node: Any) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def field(self, name: str, path: tuple[str, ...] = ()) -> int:
-        return self.node({"field": {"outer": 0, "relations": list(path), "field": name}})
+    def field(self, name: str, path: tuple[str, ...] = (), outer: int = 0) -> int:
+        return self.node({"field": {"outer": outer, "relations": list(path), "field": name}})
 
     def parameter(self, name: str, kind: str, many: bool) -> int:
         index = len(self.parameters)
@@ -99,39 +117,56 @@ class _Arena:
         column = self.table.columns[field]
         return f"{self.table.label}.{field}", column.kind, column.many
 
-    def check(self, root: Table) -> None:
+    def check(self, root: Table, outer: int = 0) -> None:
         """Refuse a field of another model, which may have one of the same name."""
-        scope = self.scope
-        # A class may have been defined again; and a model has the fields of those it derives from.
-        if root.name != scope.name and not issubclass(scope.model, root.model):
+        if outer >= len(self.frames):
             raise InvalidQuery(
-                f"a field of `{root.model_name}` in a query of `{scope.model_name}`: name one of "
-                f"`{scope.model_name}`, or go there over a relation"
+                f"`ferro.outer` names a field of `{root.model_name}` in a query around this one, "
+                "and there is none: ask for it inside of another query"
             )
+        if _has(self.frames[-1 - outer].table, root):
+            return
+        model = self.frames[-1 - outer].table.model_name
+        if outer:
+            raise InvalidQuery(
+                f"`ferro.outer` names a field of `{root.model_name}`, and the rows around are "
+                f"those of `{model}`"
+            )
+        around = any(_has(it.table, root) for it in self.frames)
+        way = f"say `ferro.outer({root.model_name}.…)`" if around else "go there over a relation"
+        raise InvalidQuery(
+            f"a field of `{root.model_name}` in a query of `{model}`: name one of `{model}`, or "
+            f"{way}"
+        )
 
     def at(self, relations: Iterable[str]) -> Table:
         """The table at the end of some relations."""
-        table = self.scope
+        table = self.frame.table
         for name in relations:
             table = table.edge(name).target
         return table
 
-    def expression(self, shape: Any, depth: int = 0) -> int:
+    def expression(self, shape: Any, depth: int | None = None) -> int:
+        frame = self.frame
+        depth = frame.depth if depth is None else depth
         if depth > _DEEPEST:
             raise InvalidQuery(f"a condition has at most {_DEEPEST} levels")
         deeper = depth + 1
-        if self.grouped and shape in self.grouped:
-            return self.grouped[shape]
+        if frame.grouped and shape in frame.grouped:
+            return frame.grouped[shape]
         match shape:
             case ("field", path, name, root):
                 self.check(root)
                 return self.field(name, path)
+            case ("outer", int(levels), path, name, root):
+                self.check(root, levels)
+                return self.field(name, path, levels)
             case ("parameter", name, kind, many):
                 return self.parameter(name, kind, many)
             case ("group", int(number)):
-                return self.groups[number]
+                return frame.groups[number]
             case ("listed", int(number)):
-                return self.listed[number]
+                return frame.listed[number]
             case ("excluded", name, root):
                 self.check(root)
                 return self.node({"excluded": name})
@@ -169,7 +204,7 @@ class _Arena:
                     inner = None if filter is None else self.expression(filter, deeper)
                 return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
             case ("window", function, arguments, partition, order):
-                if not self.windows:
+                if not frame.windows:
                     raise InvalidQuery(
                         "a window function is computed when the rows are chosen: it stands in "
                         "`values` and `order_by` only, and not in another one or an aggregate"
@@ -193,16 +228,22 @@ class _Arena:
                 inner = None
                 if condition is not None:
                     # Inside, fields are those of another model.
-                    outer = self.scope, self.grouped
-                    self.scope, self.grouped = self.at(relations), {}
-                    with self.windows_are(False):
-                        inner = self.expression(condition, deeper)
-                    self.scope, self.grouped = outer
+                    self.frames.append(_Frame(self.at(relations), deeper))
+                    inner = self.expression(condition)
+                    self.frames.pop()
                 node = {"quantifier": quantifier, "relations": list(relations)}
                 return self.node({"related": {**node, "condition": inner}})
+            case ("subquery", select, int(limit)):
+                one = self.node({"literal": {"integer": limit}})
+                return self.node({"subquery": self.inner(select, deeper, limit=one)})
+            case ("exists", select):
+                return self.node({"exists": self.inner(select, deeper)})
+            case ("in-select", operand, select):
+                value = self.expression(operand, deeper)
+                return self.node({"in-select": [value, self.inner(select, deeper)]})
         raise InvalidQuery(f"there is no expression `{shape[0]}`")
 
-    def order(self, terms: Shape, depth: int = 0) -> list[Any]:
+    def order(self, terms: Shape, depth: int | None = None) -> list[Any]:
         return [
             {"expression": self.expression(it, depth), "descending": descending, "nulls": nulls}
             for it, descending, nulls in terms
@@ -210,30 +251,40 @@ class _Arena:
 
     @contextmanager
     def windows_are(self, allowed: bool) -> Iterator[None]:
-        before, self.windows = self.windows, allowed
+        frame = self.frame
+        before, frame.windows = frame.windows, allowed
         yield
-        self.windows = before
+        frame.windows = before
 
     def optional(self, shape: Shape | None) -> int | None:
         return None if shape is None else self.expression(shape)
 
     def select(self, **parts: Any) -> int:
-        self.selects.append(
-            {"model": self.scope.model_name, "projection": "model", "distinct": "no"} | parts
-        )
+        model = self.frame.table.model_name
+        self.selects.append({"model": model, "projection": "model", "distinct": "no"} | parts)
         return len(self.selects) - 1
 
-    def rows(self, rows: Shape) -> int:
+    def inner(self, select: Shape, depth: int, **parts: Any) -> int:
+        """A select inside of an expression, with some parts in place of its own."""
+        _, table, rows = select
+        # What is called between two levels counts too: it is Python's stack that has to do.
+        self.frames.append(_Frame(table, depth + 3))
+        number = self.rows(rows, **parts)
+        self.frames.pop()
+        return number
+
+    def rows(self, rows: Shape, **parts: Any) -> int:
         outputs, distinct, filter, group, having, order, limit, offset, lock = rows
-        self.groups = [self.expression(it) for it in group]
+        frame = self.frame
+        frame.groups = [self.expression(it) for it in group]
         # Shapes of other values are alike, so that only those without any can be told.
-        plain = zip(group, self.groups, strict=True)
-        self.grouped = {it: node for it, node in plain if not count_of_values(it)}
+        plain = zip(group, frame.groups, strict=True)
+        frame.grouped = {it: node for it, node in plain if not count_of_values(it)}
         projection: Any = "model"
         if outputs is not None:
             with self.windows_are(True):
-                self.listed = [self.expression(it) for _, it in outputs]
-            named = zip(outputs, self.listed, strict=True)
+                frame.listed = [self.expression(it) for _, it in outputs]
+            named = zip(outputs, frame.listed, strict=True)
             projection = {"outputs": [{"name": name, "expression": it} for (name, _), it in named]}
         conditions = [self.optional(it) for it in (filter, having)]
         with self.windows_are(True):
@@ -243,12 +294,13 @@ class _Arena:
                 "projection": projection,
                 "distinct": "rows" if distinct else "no",
                 "filter": conditions[0],
-                "group-by": self.groups,
+                "group-by": frame.groups,
                 "having": conditions[1],
                 "order-by": ordered,
-                "limit": self.parameter("limit", "integer", False) if limit else None,
-                "offset": self.parameter("offset", "integer", False) if offset else None,
+                "limit": self.optional(limit),
+                "offset": self.optional(offset),
                 "lock": None if lock is None else {"strength": "update", "wait": lock},
+                **parts,
             }
         )
 
@@ -261,6 +313,12 @@ class _Arena:
         names += [] if version is None else [version]
         equal = [self.equal(name, self.value_of(name)) for name in names]
         return self.select(filter=equal[0] if len(equal) == 1 else self.node({"all-of": equal}))
+
+
+def _has(table: Table, root: Table) -> bool:
+    """Whether a model has the fields of another one."""
+    # A class may have been defined again; and a model has the fields of those it derives from.
+    return root.name == table.name or issubclass(table.model, root.model)
 
 
 def count_of_values(shape: Shape) -> int:
@@ -276,10 +334,7 @@ def _rows(arena: _Arena, name: str, rows: Shape) -> Any:
 
 
 def _related(arena: _Arena, _: str, relation: str, rows: Shape, key: str, condition: Shape) -> Any:
-    parents = arena.scope
-    arena.scope = arena.at([relation])
-    chosen = arena.rows(rows)
-    arena.scope = parents
+    chosen = arena.inner(("select", arena.at([relation]), rows), 0)
     select = arena.select(
         projection={"fields": [key]},
         filter=arena.expression(condition),
