@@ -39,8 +39,8 @@ def computed_rows(query: Select[Any]) -> Computed:
     listed = [_of_groups(query, it.shape, it.values) for _, it in outputs]
     of_having = None if having is None else _of_groups(query, having.shape, having.values)
     order = [_of_groups(query, it.shape[0], it.values) for it in ordering.terms]
-    if query._distinct:
-        order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
+    # Where rows are distinct or combined, it has to be the same expression.
+    order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
     parts = [it.values for it in query._group]
     parts += [values for _, values in listed]
     parts += [] if condition is None else [condition.values]

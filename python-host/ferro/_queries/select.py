@@ -161,6 +161,32 @@ class Select(Unasked, Generic[T]):
             query._having = condition if known is None else known & condition
         return query
 
+    def union(self, *others: Select[T]) -> Select[T]:
+        """The rows of this query and of others, each once.
+
+        Of one model, or of values of the same types. An order, a limit and an offset that follow
+        are those of all rows; the others may have their own, and what else is asked is asked of
+        each query: `User.where(age=18).union(User.where(name="Ada")).order_by("name")`.
+        """
+        return self._combined("union", others)
+
+    def union_all(self, *others: Select[T]) -> Select[T]:
+        """The rows of this query and of others, repeated ones too; see `union`."""
+        return self._combined("union_all", others)
+
+    def intersect(self, *others: Select[T]) -> Select[T]:
+        """The rows that this query and others have in common, each once; see `union`."""
+        return self._combined("intersect", others)
+
+    def except_(self, *others: Select[T]) -> Select[T]:
+        """The rows of this query that others do not have, each once; see `union`."""
+        return self._combined("except_", others)
+
+    def _combined(self, method: str, others: tuple[Select[T], ...]) -> Select[T]:
+        from .combined import combined
+
+        return combined(self, method, others)
+
     def include(self, /, *relations: str, **chosen: Select[Any]) -> Select[T]:
         """Load relations with the rows: `include("author", "comments.author")`.
 

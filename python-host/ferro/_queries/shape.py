@@ -40,7 +40,8 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     - `("update-many", fields, keys, version)`, where the rows carry these fields, their key and the
       version
 
-    A select inside of an expression is `("select", table, rows)`.
+    A select inside of an expression is `("select", table, rows)`; rows that are combined with those
+    of others are `("combined", rows, ((operator, select), …))`.
     """
     arena = _Arena(table)
     statement = _STATEMENTS[shape[0]](arena, *shape)
@@ -274,6 +275,22 @@ class _Arena:
         return number
 
     def rows(self, rows: Shape, **parts: Any) -> int:
+        """A select; some of its parts may be given."""
+        if rows[0] != "combined":
+            return self.select(**{**self.parts(rows), **parts})
+        _, rows, others = rows
+        own = self.parts(rows)
+        combined = [[operator, self.beside(select)] for operator, select in others]
+        return self.select(**{**own, "combined": combined, **parts})
+
+    def beside(self, select: Shape) -> int:
+        """A select that is combined with the one here: what is around it, is around both."""
+        here = self.frames.pop()
+        number = self.inner(select, here.depth)
+        self.frames.append(here)
+        return number
+
+    def parts(self, rows: Shape) -> dict[str, Any]:
         outputs, distinct, filter, group, having, order, limit, offset, lock = rows
         frame = self.frame
         frame.groups = [self.expression(it) for it in group]
@@ -286,23 +303,19 @@ class _Arena:
                 frame.listed = [self.expression(it) for _, it in outputs]
             named = zip(outputs, frame.listed, strict=True)
             projection = {"outputs": [{"name": name, "expression": it} for (name, _), it in named]}
-        conditions = [self.optional(it) for it in (filter, having)]
+        conditions = {"filter": self.optional(filter), "having": self.optional(having)}
         with self.windows_are(True):
             ordered = self.order(order)
-        return self.select(
-            **{
-                "projection": projection,
-                "distinct": "rows" if distinct else "no",
-                "filter": conditions[0],
-                "group-by": frame.groups,
-                "having": conditions[1],
-                "order-by": ordered,
-                "limit": self.optional(limit),
-                "offset": self.optional(offset),
-                "lock": None if lock is None else {"strength": "update", "wait": lock},
-                **parts,
-            }
-        )
+        return {
+            "projection": projection,
+            "distinct": "rows" if distinct else "no",
+            "group-by": frame.groups,
+            **conditions,
+            "order-by": ordered,
+            "limit": self.optional(limit),
+            "offset": self.optional(offset),
+            "lock": None if lock is None else {"strength": "update", "wait": lock},
+        }
 
     def equal(self, field: str, value: int) -> int:
         return self.node({"binary": ["equal", self.field(field), value]})
