@@ -26,6 +26,8 @@ def combined(query: Select[T], method: str, others: tuple[Select[T], ...]) -> Se
             f"`{method}`: the order, the limit and the offset of the first query would be those of "
             "all rows: ask for them afterwards"
         )
+    if not isinstance(query._distinct, bool):
+        raise InvalidQuery(f"`{method}`: a query with `distinct_on` cannot be the first one")
     if not others:
         raise InvalidQuery(f"`{method}` takes another query: `User.where(…).{method}(…)`")
     for other in (query, *others):
@@ -118,7 +120,7 @@ refuse(
     "queries that are combined",
     {
         **dict.fromkeys(
-            ("where", "having", "group_by", "values", "distinct"),
+            ("where", "having", "group_by", "values", "distinct", "distinct_on"),
             "ask it of each of them",
         ),
         **dict.fromkeys(("get", "get_or_none"), "`first`, `one` and `one_or_none` are"),

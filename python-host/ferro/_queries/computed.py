@@ -43,6 +43,8 @@ def computed_rows(query: Select[Any]) -> Computed:
     order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
     parts = [it.values for it in query._group]
     parts += [values for _, values in listed]
+    distinct, of_distinct = distinct_of(query)
+    parts += [of_distinct]
     parts += [] if condition is None else [condition.values]
     parts += [] if of_having is None else [of_having[1]]
     parts += [values for _, values in order]
@@ -50,7 +52,7 @@ def computed_rows(query: Select[Any]) -> Computed:
     values += tuple([it for it in (query._limit, query._offset) if it is not None])
     shape = rows_shape(
         tuple((name, it) for (name, _), (it, _) in zip(outputs, listed, strict=True)),
-        query._distinct,
+        distinct,
         None if condition is None else condition.shape,
         tuple(it.shape for it in query._group),
         None if of_having is None else of_having[0],
@@ -60,6 +62,16 @@ def computed_rows(query: Select[Any]) -> Computed:
         query._lock,
     )
     return shape, values
+
+
+def distinct_of(query: Select[Any]) -> tuple[bool | Shape, tuple[Any, ...]]:
+    """Which repeated rows are dropped, as part of the shape of a query, and its values."""
+    fields = query._distinct
+    if isinstance(fields, bool):
+        return fields, ()
+    if query._group:
+        raise InvalidQuery("`distinct_on` is for rows, not for groups: leave `group_by` out")
+    return tuple([it.shape for it in fields]), tuple([it for on in fields for it in on.values])
 
 
 def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:

@@ -26,7 +26,7 @@ from .change import (
     update_rows,
     update_rows_returning,
 )
-from .computed import computed_rows, decoded, output_of
+from .computed import computed_rows, decoded, distinct_of, output_of
 from .page import Page, page_beyond, page_of
 from .position import Position
 from .shape import LIMIT, OFFSET, rows_shape
@@ -80,7 +80,8 @@ class Select(Unasked, Generic[T]):
         self._using = using
         self._condition: Expression | None = None
         self._outputs: Outputs | None = None
-        self._distinct = False
+        self._distinct: bool | tuple[Value, ...] = False
+        """Whether rows that are alike come once; or in what those agree of which one comes."""
         self._group: tuple[Value, ...] = ()
         self._having: Expression | None = None
         self._order: Ordering | None = None
@@ -130,6 +131,12 @@ class Select(Unasked, Generic[T]):
         """Rows that are alike in all that is asked for come once."""
         query = self._copy()
         query._distinct = True
+        return query
+
+    def distinct_on(self, field: Any, /, *fields: Any) -> Select[T]:
+        """Of the rows that agree in all fields, the first one in the order of the query."""
+        query = self._copy()
+        query._distinct = tuple([value_from(self._table, it) for it in (field, *fields)])
         return query
 
     def values(self, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]:
@@ -429,8 +436,12 @@ class Select(Unasked, Generic[T]):
         # Nearly every query passes here.
         values: tuple[Any, ...] = ()
         filter = order = None
+        distinct: Any = self._distinct
+        if distinct:
+            distinct, values = distinct_of(self)
         if self._condition is not None:
-            filter, values = self._condition.shape, self._condition.values
+            filter = self._condition.shape
+            values += self._condition.values
         if self._order is not None:
             order = self._order.shape
             values += self._order.values
@@ -440,7 +451,7 @@ class Select(Unasked, Generic[T]):
         if self._offset is not None:
             offset, values = OFFSET, (*values, self._offset)
         return rows_shape(
-            None, self._distinct, filter, (), None, order or (), limit, offset, self._lock
+            None, distinct, filter, (), None, order or (), limit, offset, self._lock
         ), values
 
     def _check_lock(self) -> None:

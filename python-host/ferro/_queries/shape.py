@@ -51,7 +51,7 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
 
 def rows_shape(
     outputs: Shape | None = None,
-    distinct: bool = False,
+    distinct: bool | Shape = False,
     filter: Shape | None = None,
     group: Shape = (),
     having: Shape | None = None,
@@ -303,19 +303,27 @@ class _Arena:
                 frame.listed = [self.expression(it) for _, it in outputs]
             named = zip(outputs, frame.listed, strict=True)
             projection = {"outputs": [{"name": name, "expression": it} for (name, _), it in named]}
-        conditions = {"filter": self.optional(filter), "having": self.optional(having)}
+        chosen = {
+            "distinct": self.distinct(distinct),
+            "filter": self.optional(filter),
+            "having": self.optional(having),
+        }
         with self.windows_are(True):
             ordered = self.order(order)
         return {
             "projection": projection,
-            "distinct": "rows" if distinct else "no",
             "group-by": frame.groups,
-            **conditions,
+            **chosen,
             "order-by": ordered,
             "limit": self.optional(limit),
             "offset": self.optional(offset),
             "lock": None if lock is None else {"strength": "update", "wait": lock},
         }
+
+    def distinct(self, distinct: bool | Shape) -> Any:
+        if isinstance(distinct, bool):
+            return "rows" if distinct else "no"
+        return {"on": [self.expression(it) for it in distinct]}
 
     def equal(self, field: str, value: int) -> int:
         return self.node({"binary": ["equal", self.field(field), value]})

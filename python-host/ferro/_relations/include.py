@@ -58,6 +58,8 @@ def added(
 def _check_chosen(edge: Edge, rows: Select[Any]) -> None:
     if rows._outputs is not None:
         raise InvalidQuery(f"`{edge}` is loaded with whole rows: leave out `values`")
+    if not isinstance(rows._distinct, bool):
+        raise InvalidQuery(f"`{edge}` is loaded for all rows at once: leave out `distinct_on`")
     limited = rows._limit is not None or rows._offset is not None
     if limited and not edge.many:
         raise InvalidQuery(f"`{edge}` leads to one row: leave out `limit` and `offset`")
