@@ -42,7 +42,7 @@ from ._connections.transaction import (
     transaction,
 )
 from ._expressions.assignment import excluded
-from ._expressions.case import case
+from ._expressions.case import case, value
 from ._expressions.expression import Expression
 from ._expressions.value import col, count
 from ._expressions.window import (
@@ -57,6 +57,7 @@ from ._expressions.window import (
 from ._models.connected import Connected
 from ._models.field import Field
 from ._models.model import Model
+from ._queries.common import CommonTable
 from ._queries.page import Page
 from ._queries.position import Position
 from ._queries.select import Select
@@ -122,6 +123,7 @@ __all__ = [
     "BusyError",
     "CallUsage",
     "CheckViolation",
+    "CommonTable",
     "ConfigurationError",
     "Connected",
     "ConnectionError",
@@ -215,6 +217,7 @@ __all__ = [
     "set_default_connection",
     "subquery",
     "transaction",
+    "value",
 ]
 
 # What only programs with tenants need, and takes a while to import: imported when asked for.

@@ -12,7 +12,6 @@ WORDS = {
     "filter_by": "where(…)",
     "intersection": "intersect(query)",
     "iterator": "stream()",
-    "join": "where(lambda it: it.relation.field == …)",
     "last": 'order_by("-field").first()',
     "objects": "where(…)",
     "only": 'values("field")',

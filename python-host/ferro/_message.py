@@ -30,15 +30,15 @@ def naming_fields(message: str, request: str) -> str:
         >>> naming_fields("node 1: it is no text", json.dumps({"query": query}))
         '`User.age`: it is no text'
     """
-    match = re.match(r"node (\d+): ", message)
+    match = re.match(r"(common table `[^`]*`: |)node (\d+): ", message)
     if match is None:
         return message
     # A guest's query may have any shape: what is not as it should be, names nothing.
     query: dict[str, Any] = json.loads(request)["query"]
-    nodes, number = query["nodes"], int(match[1])
+    nodes, number = query["nodes"], int(match[2])
     rest = message[match.end() :]
     if number >= len(nodes):
-        return rest
+        return match[1] + rest
     models = {it["model"] for it in query["selects"]}
     # What a relation leads to has fields of another model.
     within = _below(nodes, [at for at, it in enumerate(nodes) if _is(it, "related")])
@@ -49,7 +49,7 @@ def naming_fields(message: str, request: str) -> str:
         if _is(it, "field")
     ]
     where = quoted(dict.fromkeys(fields))
-    return f"{where}: {rest}" if where else rest
+    return match[1] + (f"{where}: {rest}" if where else rest)
 
 
 def _is(node: Any, kind: str) -> bool:

@@ -49,6 +49,7 @@ def functions(module: Any) -> dict[str, Any]:
         ("Functions of the module", functions(ferro)),
         ("`Model`", methods(ferro.Model)),
         ("Queries: `Select`", methods(ferro.Select)),
+        ("`CommonTable`", methods(ferro.CommonTable)),
         (
             "Fields in conditions",
             {**methods(ferro.Expression), **methods(Functions), **methods(Value)},

@@ -45,6 +45,14 @@ async def main() -> None:
     adults = ferro.count(where=Person.age >= 18)
     years = ferro.col(Person.age).sum(where=Person.name != "Ada")
     reveal_type(await Person.select().group_by(fare).values(fare=fare, adults=adults, years=years))
+    owners = Person.where(ferro.col(Person.id).in_(Pet.select("owner_id")))
+    reveal_type(await owners.union(Person.where(age=3)).first())
+    own = Pet.where(ferro.col(Pet.id) == ferro.outer(Person.id))
+    first = ferro.subquery(own.values("id"))
+    reveal_type(await Person.where(ferro.exists(own), first > 3).distinct_on("name").all())
+    totals = Person.select("age", people=ferro.count()).group_by("age").cte("totals")
+    reveal_type(await totals.where(lambda t: t.people > 3).limit(2))
+    reveal_type(await Person.select().join(totals, lambda p, t: p.age == t.age).one())
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
     pet = await Pet.create(owner=person)
@@ -69,6 +77,10 @@ REVEALED = [
     "Person",
     "int",
     "list[dict[str, Any]]",
+    "Person | None",
+    "list[Person]",
+    "list[dict[str, Any]]",
+    "Person",
     "list[Person]",
     "Person",
     "Person | None",

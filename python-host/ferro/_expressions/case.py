@@ -1,4 +1,4 @@
-"""`case`: a value that depends on conditions."""
+"""`case`: a value that depends on conditions; and `value`, one that does not depend on rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from .._tables.column_type import scalar_kind
 from ..exceptions import InvalidQuery, TypeMismatch
+from .document import JsonValue
 from .expression import Expression, Shape, conditional
 from .value import Value, wider
 
@@ -34,7 +35,7 @@ def case(*branches: tuple[Expression | bool, object], otherwise: object = None) 
     conditions = [conditional("case", condition) for condition, _ in branches]
     given = [value for _, value in branches]
     given += [] if otherwise is None else [otherwise]
-    kinds = [_kind_of(value) for value in given if value is not None]
+    kinds = [_kind_of("case", value) for value in given if value is not None]
     if not branches or not kinds:
         raise InvalidQuery("`case` has a branch with a value: `case((User.age < 18, 0), …)`")
     kind = reduce(wider, kinds)
@@ -53,6 +54,22 @@ def case(*branches: tuple[Expression | bool, object], otherwise: object = None) 
     return Value(("case", *shapes, rest), values + of_rest, "case", kind, column=column)
 
 
+def value(value: object) -> Value:
+    """A plain value, where one that is computed is asked for: the same for each row.
+
+    Example:
+        >>> import ferro
+        >>> class Branch(ferro.Model, table="doc_branch"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> at_depth_0 = Branch.select("id", depth=ferro.value(0))
+    """
+    if isinstance(value, (Expression, JsonValue)):
+        raise InvalidQuery(f"`ferro.value` takes a plain value, as `0`, not `{value!r}`")
+    kind = _kind_of("ferro.value", value)
+    stored = value.value if isinstance(value, enum.Enum) else value
+    return Value(("parameter", "value", kind, False), (stored,), "value", kind)
+
+
 def _operand(first: Value, value: object, kind: str) -> tuple[Shape, tuple[Any, ...]]:
     if value is None:
         return ("literal", "null"), ()
@@ -63,7 +80,7 @@ def _operand(first: Value, value: object, kind: str) -> tuple[Shape, tuple[Any, 
     return ("parameter", name, kind, False), values
 
 
-def _kind_of(value: object) -> str:
+def _kind_of(name: str, value: object) -> str:
     if isinstance(value, Value):
         return value._kind
     if isinstance(value, enum.Enum):
@@ -72,5 +89,5 @@ def _kind_of(value: object) -> str:
         return "timestamp"
     kind = next(filter(None, map(scalar_kind, type(value).__mro__)), None)
     if kind is None:
-        raise TypeMismatch(f"`case` takes values of fields, not `{type(value).__name__}`")
+        raise TypeMismatch(f"`{name}` takes values of fields, not `{type(value).__name__}`")
     return kind

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from .._connections.transaction import Using
 from .._expressions.expression import Shape
-from .._expressions.ordering import Ordering
+from .._expressions.ordering import Ordering, Outputs
 from .._expressions.path import field_of
 from .._expressions.value import Value
 from ..exceptions import InvalidQuery, TypeMismatch
@@ -51,7 +51,7 @@ class Combined(Variant[T]):
         self._parts = parts
         if own._outputs is not None:
             columns = zip(own._outputs, *(it._outputs or () for _, it in parts), strict=True)
-            self._outputs = tuple([_column(*column) for column in columns])
+            self._outputs = tuple([in_common(*column) for column in columns])
 
     def _first(self) -> Select[T]:
         query = super()._first()
@@ -93,12 +93,17 @@ def _check(query: Select[Any], method: str, other: object) -> None:
                 f"other rows than `{query!r}`"
             )
         return
-    if len(query._outputs) != len(other._outputs):
+    check_alike(method, query._outputs, other._outputs)
+
+
+def check_alike(method: str, outputs: Outputs, others: Outputs) -> None:
+    """Refuse values of other types, or another number of them."""
+    if len(outputs) != len(others):
         raise InvalidQuery(
-            f"`{method}`: queries that are combined have as many values: {len(query._outputs)} and "
-            f"{len(other._outputs)} are asked for"
+            f"`{method}`: queries that are combined have as many values: {len(outputs)} and "
+            f"{len(others)} are asked for"
         )
-    for (name, one), (other_name, value) in zip(query._outputs, other._outputs, strict=True):
+    for (name, one), (other_name, value) in zip(outputs, others, strict=True):
         kinds = [f"{it._kind}{' list' if it._many else ''}" for it in (one, value)]
         if kinds[0] != kinds[1]:
             raise TypeMismatch(
@@ -107,7 +112,7 @@ def _check(query: Select[Any], method: str, other: object) -> None:
             )
 
 
-def _column(own: tuple[str, Value], *others: tuple[str, Value]) -> tuple[str, Value]:
+def in_common(own: tuple[str, Value], *others: tuple[str, Value]) -> tuple[str, Value]:
     """A value of all queries, by its name in the first: a member of an enum if it is in each."""
     name, value = own
     if all(value._column_with(it) for _, it in others):
@@ -120,11 +125,11 @@ refuse(
     "queries that are combined",
     {
         **dict.fromkeys(
-            ("where", "having", "group_by", "values", "distinct", "distinct_on"),
-            "ask it of each of them",
+            ("where", "join", "having", "group_by", "values", "distinct", "distinct_on"),
+            "ask it of each of them, or of `query.cte().select()`",
         ),
         **dict.fromkeys(("get", "get_or_none"), "`first`, `one` and `one_or_none` are"),
-        **dict.fromkeys(("sum", "avg", "min", "max"), "compute it of each of them"),
+        **dict.fromkeys(("sum", "avg", "min", "max"), "`query.cte().select()` has it"),
         **dict.fromkeys(
             ("update", "delete", "update_returning", "delete_returning"),
             "give one query a condition that says which rows",

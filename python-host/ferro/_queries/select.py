@@ -41,6 +41,7 @@ Condition = Expression | bool | Callable[[Any], Any]
 
 if TYPE_CHECKING:
     from .._relations.include import Tree
+    from .common import CommonTable
 
 
 class Select(Unasked, Generic[T]):
@@ -193,6 +194,49 @@ class Select(Unasked, Generic[T]):
         from .combined import combined
 
         return combined(self, method, others)
+
+    def cte(
+        self,
+        name: str = "cte",
+        *,
+        recursive: Callable[[CommonTable], Select[Any]] | None = None,
+        union_all: bool = False,
+    ) -> CommonTable:
+        """A common table: others read the rows of this query as those of a table.
+
+        With `recursive` it reads itself: a function of the table gives the query of further rows
+        for those that were found last, until it finds none that is not there already. With
+        `union_all` it adds those again, and ends when it finds none. The query has joins,
+        conditions and values.
+
+        Example:
+            >>> import ferro
+            >>> class Folder(ferro.Model, table="doc_cte_folder"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     parent_id: int | None = None
+            ...     name: str
+            >>> tree = Folder.where(name="home").values("id", "name").cte(
+            ...     "tree",
+            ...     recursive=lambda tree: Folder.select()
+            ...     .join(tree, lambda folder, tree: folder.parent_id == tree.id)
+            ...     .values("id", "name"),
+            ... )
+            >>> below_home = tree.where(lambda t: t.name != "home")
+        """
+        from .common import common_table
+
+        return common_table(self, name, recursive, union_all)
+
+    def join(self, table: CommonTable, on: Expression | bool | Callable[..., Any]) -> Select[T]:
+        """The rows of a common table beside these: a row comes once for each that fits it.
+
+        Which fit is a condition, or a function of the fields of both: `Author.select().join(totals,
+        lambda author, t: author.id == t.author_id)`. Other parts name the table's as
+        `totals.c.author_id`.
+        """
+        from .common import joined
+
+        return joined(self, table, on)
 
     def include(self, /, *relations: str, **chosen: Select[Any]) -> Select[T]:
         """Load relations with the rows: `include("author", "comments.author")`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Parameter = tuple[str, str, bool]
 """What errors call it, its kind, and whether it takes a list."""
+
+ITSELF: Shape = ("itself",)
+"""The step of a common table, as that sees it."""
 
 LIMIT: Shape = ("parameter", "limit", "integer", False)
 OFFSET: Shape = ("parameter", "offset", "integer", False)
@@ -41,11 +45,17 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
       version
 
     A select inside of an expression is `("select", table, rows)`; rows that are combined with those
-    of others are `("combined", rows, ((operator, select), …))`.
+    of others are `("combined", rows, ((operator, select), …))`, and rows that have those of common
+    tables beside them `("joined", rows, (("join", table, on), …))`. A statement that reads a common
+    table is `("read", table, statement)`.
     """
+    while shape[0] == "read":
+        _, table, shape = shape
     arena = _Arena(table)
     statement = _STATEMENTS[shape[0]](arena, *shape)
     query = {"nodes": arena.nodes, "selects": arena.selects, "statement": statement}
+    if arena.common:
+        query["common"] = arena.common
     return json.dumps(query), arena.parameters
 
 
@@ -73,6 +83,9 @@ class _Frame:
 
     def __init__(self, table: Table, depth: int = 0) -> None:
         self.table = table
+        self.model = table.model_name
+        self.joined: dict[Table, str] = {}
+        """The common tables that stand beside the rows, and their names."""
         self.depth = depth
         """How deep in the whole query its expressions begin."""
         self.groups: list[int] = []
@@ -92,6 +105,10 @@ class _Arena:
         self.nodes: list[Any] = []
         self.selects: list[Any] = []
         self.parameters: list[Parameter] = []
+        self.common: list[Any] = []
+        self.known: dict[Table, str] = {}
+        """The names of common tables that can be read again."""
+        self.names: Counter[str] = Counter()
 
     @property
     def frame(self) -> _Frame:
@@ -133,12 +150,21 @@ class _Arena:
                 f"`ferro.outer` names a field of `{root.model_name}`, and the rows around are "
                 f"those of `{model}`"
             )
-        around = any(_has(it.table, root) for it in self.frames)
+        around = any(_has(it.table, root) or root in it.joined for it in self.frames)
         way = f"say `ferro.outer({root.model_name}.…)`" if around else "go there over a relation"
         raise InvalidQuery(
             f"a field of `{root.model_name}` in a query of `{model}`: name one of `{model}`, or "
             f"{way}"
         )
+
+    def crossed(self, path: tuple[str, ...], root: Table, outer: int = 0) -> tuple[str, ...]:
+        """What a path crosses: a common table that stands beside the rows, by its name."""
+        here = outer < len(self.frames)
+        joined = self.frames[-1 - outer].joined.get(root) if here else None
+        if joined is None:
+            self.check(root, outer)
+            return path
+        return (joined, *path)
 
     def at(self, relations: Iterable[str]) -> Table:
         """The table at the end of some relations."""
@@ -157,11 +183,9 @@ class _Arena:
             return frame.grouped[shape]
         match shape:
             case ("field", path, name, root):
-                self.check(root)
-                return self.field(name, path)
+                return self.field(name, self.crossed(path, root))
             case ("outer", int(levels), path, name, root):
-                self.check(root, levels)
-                return self.field(name, path, levels)
+                return self.field(name, self.crossed(path, root, levels), levels)
             case ("parameter", name, kind, many):
                 return self.parameter(name, kind, many)
             case ("group", int(number)):
@@ -261,7 +285,7 @@ class _Arena:
         return None if shape is None else self.expression(shape)
 
     def select(self, **parts: Any) -> int:
-        model = self.frame.table.model_name
+        model = self.frame.model
         self.selects.append({"model": model, "projection": "model", "distinct": "no"} | parts)
         return len(self.selects) - 1
 
@@ -291,8 +315,16 @@ class _Arena:
         return number
 
     def parts(self, rows: Shape) -> dict[str, Any]:
-        outputs, distinct, filter, group, having, order, limit, offset, lock = rows
         frame = self.frame
+        if frame.table.definition is not None:
+            frame.model = self.named(frame.table)
+        joins = []
+        if rows[0] == "joined":
+            _, rows, joined = rows
+            for _, table, on in joined:
+                frame.joined[table] = self.named(table)
+                joins.append({"table": frame.joined[table], "on": self.expression(on)})
+        outputs, distinct, filter, group, having, order, limit, offset, lock = rows
         frame.groups = [self.expression(it) for it in group]
         # Shapes of other values are alike, so that only those without any can be told.
         plain = zip(group, frame.groups, strict=True)
@@ -314,11 +346,42 @@ class _Arena:
             "projection": projection,
             "group-by": frame.groups,
             **chosen,
+            **({"joins": joins} if joins else {}),
             "order-by": ordered,
             "limit": self.optional(limit),
             "offset": self.optional(offset),
             "lock": None if lock is None else {"strength": "update", "wait": lock},
         }
+
+    def named(self, table: Table) -> str:
+        """The name of a common table, which is added. One that takes values is added for each that
+        reads it: the values may be others.
+        """
+        known = self.known.get(table)
+        if known is not None:
+            return known
+        assert table.definition is not None, "asked before"
+        label, rows, step = table.definition
+        if step == ITSELF:
+            raise InvalidQuery(
+                f"common table `{label}` is not complete in `recursive`: use what `cte` returns"
+            )
+        # It is made before the rows around are looked at.
+        frames, self.frames = self.frames, []
+        depth = frames[-1].depth
+        added: dict[str, Any] = {"rows": self.inner(rows, depth)}
+        self.names[label] += 1
+        name = label if self.names[label] == 1 else f"{label} {self.names[label]}"
+        if step:
+            operator, itself, further = step
+            self.known[itself] = name
+            added["step"] = [operator, self.inner(further, depth)]
+            del self.known[itself]
+        self.common.append({"name": name, **added})
+        self.frames = frames
+        if not table.takes:
+            self.known[table] = name
+        return name
 
     def distinct(self, distinct: bool | Shape) -> Any:
         if isinstance(distinct, bool):
@@ -338,6 +401,8 @@ class _Arena:
 
 def _has(table: Table, root: Table) -> bool:
     """Whether a model has the fields of another one."""
+    if table.definition is not None or root.definition is not None:
+        return table is root
     # A class may have been defined again; and a model has the fields of those it derives from.
     return root.name == table.name or issubclass(table.model, root.model)
 
@@ -347,6 +412,8 @@ def count_of_values(shape: Shape) -> int:
     match shape:
         case ("parameter", _, _, bool()):
             return 1
+        case ("select" | "join", table, tuple() as part):
+            return int(table.takes) + count_of_values(part)
     return sum(count_of_values(it) for it in shape if isinstance(it, tuple))
 
 
@@ -355,7 +422,7 @@ def _rows(arena: _Arena, name: str, rows: Shape) -> Any:
 
 
 def _related(arena: _Arena, _: str, relation: str, rows: Shape, key: str, condition: Shape) -> Any:
-    chosen = arena.inner(("select", arena.at([relation]), rows), 0)
+    chosen = arena.beside(("select", arena.at([relation]), rows))
     select = arena.select(
         projection={"fields": [key]},
         filter=arena.expression(condition),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._connections.transaction import session
 from .._expressions.path import Fields
 from .._queries.select import Select
+from .._queries.variant import Variant
 from .._rows.identity import merge
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
@@ -56,6 +57,8 @@ def added(
 
 
 def _check_chosen(edge: Edge, rows: Select[Any]) -> None:
+    if isinstance(rows, Variant):
+        raise InvalidQuery(f"`{edge}` is loaded by a plain query: leave out `union` and `join`")
     if rows._outputs is not None:
         raise InvalidQuery(f"`{edge}` is loaded with whole rows: leave out `values`")
     if not isinstance(rows._distinct, bool):

@@ -25,6 +25,7 @@ from .constant import constant_default
 from .structure import Structure
 
 if TYPE_CHECKING:
+    from .._expressions.expression import Shape
     from .._expressions.ordering import Ordering
     from .._expressions.value import FieldExpression
     from .._models.model import Model
@@ -63,6 +64,10 @@ class Table:
     """How fields are stored whose values are not stored as they are."""
     structures: dict[str, Structure]
     """The shapes of fields that are documents with one."""
+    definition: Shape | None = None
+    """What a common table is made of: its name, its rows, and its step."""
+    takes: int = 0
+    """How many values a common table takes."""
 
     def __init__(
         self,

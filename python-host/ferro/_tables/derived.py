@@ -1,0 +1,92 @@
+"""Derived tables: what a common table is to the queries that read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .. import _native
+from .._message import nearest
+from .._queries.shape import ITSELF, count_of_values
+from ..exceptions import InvalidQuery
+from .column import Column
+from .table import Table
+
+if TYPE_CHECKING:
+    from .._expressions.expression import Shape
+    from .._expressions.value import Value
+
+
+def derived(
+    name: str, outputs: Iterable[tuple[str, Value]], select: Shape, step: Shape = ()
+) -> Derived:
+    """The table with the values of a select: one for all that have its shape, so that shapes in
+    which it stands are soon compared.
+    """
+    definition = (name, select, step)
+    known = _known.get(definition)
+    return known or _known.setdefault(definition, Derived(definition, outputs))
+
+
+class Derived(Table):
+    """A table that a query makes for itself: the values that another one asks for, without a key.
+
+    What values the query takes is not part of it.
+    """
+
+    def __init__(self, definition: Shape, outputs: Iterable[tuple[str, Value]]) -> None:
+        name, select, step = definition
+        self.label = self.model_name = self.name = name
+        self.model = _NoModel  # type: ignore[assignment]
+        self.columns = {it: _column(name, it, value) for it, value in outputs}
+        self.keys = ()
+        self.relations = {}
+        self.expressions = {}
+        self.orderings = {}
+        self.definition = definition
+        self.takes = 0 if step == ITSELF else count_of_values(select) + count_of_values(step)
+
+    def query(self, shape: Any) -> _native.Query:
+        """The query of a shape, kept by the table that this one is derived from."""
+        assert self.definition is not None, "given"
+        _, (_, source, _), _ = self.definition
+        query: _native.Query = source.query(("read", self, shape))
+        return query
+
+    def key_values(self, key: Any) -> NoReturn:
+        """There is none."""
+        raise InvalidQuery(f"common table `{self.label}` has no key: ask for values of its fields")
+
+    def _unknown(self, name: str, what: str = "field") -> str:
+        known = () if what == "relation" else self.columns
+        return f"common table `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
+
+
+_known: weakref.WeakValueDictionary[Shape, Derived] = weakref.WeakValueDictionary()
+"""By what they are made of."""
+
+
+class _NoModel:
+    """What rows of no model are of."""
+
+
+def _column(table: str, name: str, value: Value) -> Column:
+    """A column that has the values of another query."""
+    where = f"{table}.{name}"
+    if value._column is None:
+        return Column(
+            name=name,
+            column_type=None,
+            kind=value._kind,
+            many=value._many,
+            nullable=True,
+            primary_key=False,
+            generated=False,
+            unique=False,
+            index=False,
+            has_default=False,
+            where=where,
+        )
+    return dataclasses.replace(value._column, name=name, db_column=None, where=where)
