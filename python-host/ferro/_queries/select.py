@@ -30,7 +30,7 @@ from .computed import computed_rows, decoded, distinct_of, output_of
 from .page import Page, page_beyond, page_of
 from .position import Position
 from .shape import LIMIT, OFFSET, rows_shape
-from .stream import streamed
+from .stream import stream_of
 from .unasked import Unasked
 
 T = TypeVar("T")
@@ -448,7 +448,7 @@ class Select(Unasked, Generic[T]):
         Until the loop ends, it holds a connection, or the transaction that it runs in. Leaving the
         loop early gives it back once the iterator is closed: `contextlib.aclosing` does so at once.
         """
-        return streamed(self, batch)
+        return stream_of(self, batch)
 
     def sql(self) -> tuple[str, tuple[Any, ...]]:
         """The statement that `all` runs, and what it binds to the placeholders.

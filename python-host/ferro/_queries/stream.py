@@ -1,10 +1,10 @@
-"""Streams: the rows of a query, read from the database by batches."""
+"""Rows of a query one after the other, read from the database by batches."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .._argument import counted
 from .._connections.engine import engine
@@ -22,8 +22,8 @@ _LARGEST_BATCH = 2**32 - 1
 """Of more rows the native module does not take the number."""
 
 
-async def streamed(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
-    """The rows one after the other. It begins when the first one is asked for."""
+async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
+    """The rows of a query, read by batches of so many."""
     if counted("batch", batch) == 0:
         raise ValueOutOfRange("`batch` takes an int from 1")
     query = query._plain()
@@ -32,8 +32,7 @@ async def streamed(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
     query._check_lock()
     prepared, values = query._prepared("select")
     label, runner = session(query._using)
-    table = query._table
-    loader = None if query._outputs is not None else table.loader
+    loader = None if query._outputs is not None else query._table.loader
     inside = block(query._using)
     cursor = await runner.open(prepared, values, loader)
     streams = set() if inside is None else inside.streams
@@ -50,8 +49,7 @@ async def streamed(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
     streams.add(end)
     try:
         while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
-            found: list[Any] = merge(label, table, rows) if loader else decoded(query, rows)
-            for row in found:
+            for row in merge(label, query._table, rows) if loader else decoded(query, rows):
                 yield row
     finally:
         if end in streams:

@@ -15,7 +15,7 @@ from .. import _native
 from .._foreign import lookup
 from .._message import nearest, quoted
 from .._models.validator import validator_of
-from .._queries.shape import lower
+from .._queries.statement import lower
 from .._relations.edge import Edge, Through
 from .._relations.relation import KeyOf, Link
 from ..exceptions import InvalidQuery, SchemaError, UnknownField
