@@ -67,7 +67,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         key: impl Into<Self::Key>,
     ) -> impl Future<Output = Result<Self, Error>> + Send {
         let row = Self::find(db, key);
-        async move { row.await?.ok_or_else(not_found::<Self>) }
+        async move { row.await?.ok_or_else(|| not_found::<Self>("this key")) }
     }
 
     /// The row with this key, if there is one.
@@ -340,19 +340,19 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         }
     }
 
-    /// Give the rows that have the keys of these their values of some fields, in one statement for
-    /// many, all or none: how many there were. No two of the rows may have the same key.
+    /// Change many rows that were read before: each gets its values of some fields, all of them or
+    /// none. No two of the rows may have the same key.
     ///
-    /// A row that has gone is left out, and so is one with a version that others have changed since
-    /// it was read: the number tells. What is here keeps the version that it has.
+    /// A version goes up by one in the database; the rows here keep the one that they have.
     ///
     /// ```
     /// # use ferro::prelude::*;
     /// # #[derive(Model, Debug, Clone)]
     /// # struct City { #[ferro(key)] id: i64, name: String, population: i64 }
-    /// async fn grow(db: &ferro::Session, mut cities: Vec<City>) -> Result<u64, ferro::Error> {
+    /// async fn grow(db: &ferro::Session) -> Result<(), ferro::Error> {
+    ///     let mut cities = City::query().limit(1_000).all(db).await?;
     ///     for city in &mut cities {
-    ///         city.population += 1_000;
+    ///         city.population += city.name.len() as i64;
     ///     }
     ///     City::bulk_update(db, &cities, City::population()).await
     /// }
@@ -361,14 +361,27 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
     ///
     /// # Errors
     ///
-    /// `invalid-query` for a field of the key; what the database reports.
+    /// `not-found` if a row has gone; `serialization-failure` if it has a version and was changed by
+    /// another, or has gone; `invalid-query` for a field of the key; what the database reports.
     fn bulk_update(
         db: &Session,
         rows: &[Self],
         fields: impl Fields<Self>,
-    ) -> impl Future<Output = Result<u64, Error>> + Send {
+    ) -> impl Future<Output = Result<(), Error>> + Send {
         let batch = update::by_key(rows, &fields.names());
-        async move { write(db, batch?).await }
+        async move {
+            let Some((request, batch)) = batch? else { return Ok(()) };
+            let rows = u64::from(batch.rows);
+            let transaction = db.begin().await?;
+            if transaction.write(request, batch).await? == rows {
+                return transaction.commit().await;
+            }
+            transaction.rollback().await?;
+            Err(match Self::VERSION {
+                Some(_) => stale::<Self>("one of these"),
+                None => not_found::<Self>("the key of one of these"),
+            })
+        }
     }
 
     /// Delete the row with this row's key.
@@ -398,8 +411,8 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         let same_key = Self::query().filter(Self::key_is(self.key()));
         async move {
             Ok(match same_key.exists(db).await? {
-                true => stale::<Self>(),
-                false => not_found::<Self>(),
+                true => stale::<Self>("the"),
+                false => not_found::<Self>("this key"),
             })
         }
     }
@@ -418,16 +431,16 @@ async fn write(db: &Session, batch: Option<(Request, Batch)>) -> Result<u64, Err
     }
 }
 
-fn not_found<M: Model>() -> Error {
+fn not_found<M: Model>(key: &str) -> Error {
     Error {
         table: Some(M::schema().table_name().into_owned()),
-        ..Error::new(ErrorKind::NotFound, format!("there is no `{}` with this key", M::NAME))
+        ..Error::new(ErrorKind::NotFound, format!("there is no `{}` with {key}", M::NAME))
     }
 }
 
-fn stale<M: Model>() -> Error {
+fn stale<M: Model>(which: &str) -> Error {
     let name = M::NAME;
-    let message = format!("the `{name}` was changed by another since it was read: read it again");
+    let message = format!("{which} `{name}` was changed by another since it was read: read it again");
     Error {
         table: Some(M::schema().table_name().into_owned()),
         ..Error::new(ErrorKind::SerializationFailure, message).retryable()

@@ -203,13 +203,16 @@ async fn a_change_to_a_row_that_another_has_changed_is_refused(db: Session) -> R
     assert_eq!(Draft::get(&db, 1).await?, theirs);
 
     // So it is with many rows that were read before.
-    mine.text = "c".into();
-    let rows = [mine.clone(), Draft { id: 2, ..theirs.clone() }];
-    assert_eq!(Draft::bulk_update(&db, &rows, Draft::text()).await?, 0);
-    assert_eq!(Draft::get(&db, 1).await?, theirs);
+    Draft::insert(&db, &Draft { id: 2, text: "a".into(), version: 0 }).await?;
+    let others = Draft { text: "c".into(), ..Draft::get(&db, 2).await? };
+    let stale = Draft::bulk_update(&db, &[others.clone(), mine.clone()], Draft::text()).await;
+    let stale = stale.unwrap_err();
+    assert_eq!((stale.kind, stale.retryable), (ErrorKind::SerializationFailure, true));
+    assert_eq!(Draft::get(&db, 2).await?.text, "a");
     theirs.text = "d".into();
-    assert_eq!(Draft::bulk_update(&db, &[theirs.clone()], Draft::text()).await?, 1);
-    assert_eq!(Draft::get(&db, 1).await?, Draft { version: 2, ..theirs.clone() });
+    Draft::bulk_update(&db, &[others.clone(), theirs.clone()], Draft::text()).await?;
+    assert_eq!(Draft::get(&db, 1).await?, Draft { version: 2, ..theirs });
+    assert_eq!(Draft::get(&db, 2).await?, Draft { version: 1, ..others });
     theirs = Draft::get(&db, 1).await?;
 
     // A change of many rows at once counts their versions, too.
