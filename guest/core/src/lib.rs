@@ -45,6 +45,7 @@ mod error;
 mod functions;
 mod policy;
 mod sql;
+mod task;
 mod typing;
 mod validate;
 

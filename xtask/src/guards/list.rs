@@ -215,7 +215,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "T3",
         file: "guest/core/src/compile/with.rs",
-        line: "let fenced = self.typing.scope.is_some();",
+        line: "let fenced = self.typing.task.scope.is_some();",
         without: "let fenced = false;",
         target: "databases",
         tests: "t3_",

@@ -13,6 +13,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 use crate::catalog::{Catalog, Model, name_fault};
 use crate::error::{invalid, limit, mismatch, shown};
 use crate::policy::View;
+use crate::task::Task;
 use crate::typing::{Column, Typing};
 
 /// The most common tables of a query.
@@ -59,9 +60,9 @@ pub(crate) fn find(
     let reached = reach::reached(query)?;
     let mut tables = Vec::with_capacity(query.common.len());
     for (table, reached) in query.common.iter().zip(reached) {
-        let finder = Finder { catalog, query, dialect, scope, known: &tables };
+        let task = Task { catalog, query, dialect, scope, commons: Commons::new(query, &tables) };
         let found = match reached {
-            true => Some(finder.table(table).map_err(of_table(table))?),
+            true => Some(Finder { task }.table(table).map_err(of_table(table))?),
             false => None,
         };
         tables.push(found);
@@ -118,20 +119,6 @@ impl<'a> Commons<'a> {
         Some(View::of_common(index, &self.get(index)?.model))
     }
 
-    /// What a select reads: a common table, or a model if it exists for the caller.
-    pub(crate) fn open(
-        &self,
-        catalog: &'a Catalog,
-        scope: Option<&'a Scope>,
-        name: &str,
-    ) -> Result<View<'a>, Error> {
-        if let Some(view) = self.view(name) {
-            return Ok(view);
-        }
-        let others = self.query.common.iter().map(|it| it.name.as_str());
-        View::open_among(catalog, scope, name, others)
-    }
-
     /// Fails for the name of a common table where rows are written.
     pub(crate) fn check_written(&self, name: &str) -> Result<(), Error> {
         match self.query.common.iter().any(|it| it.name == name) {
@@ -147,11 +134,7 @@ impl<'a> Commons<'a> {
 /// Finds out what a common table is, from those before it.
 #[derive(Clone, Copy)]
 struct Finder<'a> {
-    catalog: &'a Catalog,
-    query: &'a Query,
-    dialect: Dialect,
-    scope: Option<&'a Scope>,
-    known: &'a [Option<Common>],
+    task: Task<'a>,
 }
 
 /// What a select returns, and what stands in it.
@@ -162,7 +145,7 @@ struct Rows<'a> {
 
 impl Finder<'_> {
     fn table(&self, table: &CommonTable) -> Result<Common, Error> {
-        let base = &self.query.selects[table.rows as usize];
+        let base = &self.task.query.selects[table.rows as usize];
         if base.lock.is_some() {
             return Err(invalid("its rows cannot be locked"));
         }
@@ -173,7 +156,7 @@ impl Finder<'_> {
                 if !matches!(operator, SetOperator::Union | SetOperator::UnionAll) {
                     return Err(invalid("its step adds rows with `union` or `union-all`"));
                 }
-                let step = &self.query.selects[*step as usize];
+                let step = &self.task.query.selects[*step as usize];
                 check_step(step)?;
                 self.recursive(table, found, *operator, step)
             }
@@ -228,10 +211,8 @@ impl Finder<'_> {
         step_of: Option<(SetOperator, &'s Common)>,
     ) -> Result<Rows<'s>, Error> {
         let own = step_of.map(|(_, common)| common);
-        let commons = Commons { query: self.query, known: self.known, own };
-        let view = commons.open(self.catalog, self.scope, &select.model)?;
-        let (catalog, query) = (self.catalog, self.query);
-        let mut typing = Typing::new(catalog, query, self.dialect, self.scope, commons, view)?;
+        let task = Task { commons: Commons { own, ..self.task.commons }, ..self.task };
+        let mut typing = Typing::new(task, task.open(&select.model)?)?;
         let columns = typing.check_select(select)?;
         if let Some((operator, _)) = step_of {
             typing.check_step(select)?;
@@ -246,10 +227,10 @@ impl Finder<'_> {
     fn common(&self, table: &CommonTable, rows: Rows<'_>) -> Common {
         let fields = rows.columns.into_iter().enumerate();
         let fields = fields.map(|(index, it)| {
-            self.catalog.common_field(it.name, format!("c{index}"), it.shape(), it.nullable)
+            self.task.catalog.common_field(it.name, format!("c{index}"), it.shape(), it.nullable)
         });
-        let name = table_name(self.known.len());
-        let model = self.catalog.common_table(&table.name, name, fields.collect());
+        let name = table_name(self.task.commons.known.len());
+        let model = self.task.catalog.common_table(&table.name, name, fields.collect());
         Common { model, parameter: rows.parameter }
     }
 }

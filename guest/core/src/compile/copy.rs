@@ -22,7 +22,7 @@ impl<'a> Compiler<'a> {
         select: SelectRef,
     ) -> Result<Vec<String>, Error> {
         let select = self.select_at(select);
-        let view = self.typing.commons.open(self.catalog, self.typing.scope, &select.model)?;
+        let view = self.typing.task.open(&select.model)?;
         let frame = self.typing.open(view, None)?;
         let before = self.typing.enter(frame);
         let columns = self.typing.check_select(select)?;

@@ -27,17 +27,15 @@ impl<'a> Compiler<'a> {
             let columns = self.typing.check_query(select)?;
             return Ok(vec![self.select(select, columns)?]);
         }
-        let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
-        let (scope, commons) = (self.typing.scope, self.typing.commons);
-        let loads = loads::find(catalog, query, scope, self.view().clone(), select)?;
+        let task = self.typing.task;
+        let loads = loads::find(task, self.view().clone(), select)?;
         self.extra = loads[0].extra.clone();
         let columns = self.typing.check_query(select)?;
         self.check_rows_with_relations(select)?;
         let mut steps = vec![self.select(select, columns)?];
         for load in &loads[1..] {
             let parents = loads[load.parents].view.clone();
-            let compiler = Self::new(catalog, query, dialect, scope, commons, parents)?;
-            steps.push(compiler.load(load)?);
+            steps.push(Self::new(task, parents)?.load(load)?);
         }
         Ok(steps)
     }

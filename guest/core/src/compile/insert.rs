@@ -40,10 +40,8 @@ impl<'a> Compiler<'a> {
     /// One step that takes the whole batch where arrays can carry it; else steps that take many
     /// rows or one.
     fn insert_batch(self, insert: &'a Insert, fields: &[&'a Field]) -> Result<Vec<Step>, Error> {
-        let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
-        let (scope, commons) = (self.typing.scope, self.typing.commons);
         let arrays = fields.iter().any(|it| it.ty.many);
-        if dialect.features().arrays && !arrays && !fields.is_empty() {
+        if self.dialect.features().arrays && !arrays && !fields.is_empty() {
             return Ok(vec![self.insert_rows(insert, fields, Rows::Unnest)?]);
         }
         let values =
@@ -51,8 +49,7 @@ impl<'a> Compiler<'a> {
         batch_sizes(values)
             .into_iter()
             .map(|rows| {
-                let view = self.view().clone();
-                let compiler = Self::new(catalog, query, dialect, scope, commons, view)?;
+                let compiler = Self::new(self.typing.task, self.view().clone())?;
                 compiler.insert_rows(insert, fields, Rows::Batch(rows))
             })
             .collect()

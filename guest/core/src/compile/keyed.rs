@@ -29,13 +29,10 @@ impl<'a> Compiler<'a> {
         if self.dialect.features().arrays && !fields.iter().any(|it| it.ty.many) {
             return Ok(vec![self.update_keyed(update, batch, &fields, None)?]);
         }
-        let (catalog, query, dialect) = (self.catalog, self.query, self.dialect);
-        let (scope, commons) = (self.typing.scope, self.typing.commons);
         batch_sizes(fields.len())
             .into_iter()
             .map(|rows| {
-                let view = self.view().clone();
-                let compiler = Self::new(catalog, query, dialect, scope, commons, view)?;
+                let compiler = Self::new(self.typing.task, self.view().clone())?;
                 compiler.update_keyed(update, batch, &fields, Some(rows))
             })
             .collect()

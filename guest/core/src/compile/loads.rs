@@ -1,13 +1,13 @@
 //! The result sets that a query with included relations has: which rows they have, what these list so
 //! that they find their parents, and which select limits them.
 
-use ferro_wit::policy::Scope;
 use ferro_wit::query::{Inclusion, Node, Projection, Query, Select};
 use ferro_wit::types::{Attachment, Error};
 
-use crate::catalog::{Catalog, Field, Link, Relation};
+use crate::catalog::{Field, Link, Relation};
 use crate::error::{invalid, limit, shown};
 use crate::policy::View;
+use crate::task::Task;
 use crate::typing::Column;
 
 /// The most relations that a query loads.
@@ -15,9 +15,7 @@ const MAX_INCLUDES: usize = 64;
 
 /// The result sets of a select, the first of which has its own rows, each after that of its parents.
 pub(super) fn find<'a>(
-    catalog: &'a Catalog,
-    query: &'a Query,
-    scope: Option<&'a Scope>,
+    task: Task<'a>,
     view: View<'a>,
     select: &'a Select,
 ) -> Result<Vec<Load<'a>>, Error> {
@@ -30,7 +28,7 @@ pub(super) fn find<'a>(
         rows: Some(select),
         extra: Vec::new(),
     };
-    let mut loads = Loads { catalog, query, scope, found: vec![own] };
+    let mut loads = Loads { task, found: vec![own] };
     for inclusion in &select.includes {
         loads.include(inclusion)?;
     }
@@ -71,9 +69,7 @@ pub(super) enum Extra<'a> {
 
 /// The result sets that were found so far.
 struct Loads<'a> {
-    catalog: &'a Catalog,
-    query: &'a Query,
-    scope: Option<&'a Scope>,
+    task: Task<'a>,
     found: Vec<Load<'a>>,
 }
 
@@ -97,8 +93,8 @@ impl<'a> Loads<'a> {
                 shown(&way.join("."))
             ))
         })?;
-        let crossing = self.found[parents].view.cross(self.catalog, self.scope, name)?;
-        let rows = inclusion.rows.map(|it| &self.query.selects[it as usize]);
+        let crossing = self.found[parents].view.cross(self.task.catalog, self.task.scope, name)?;
+        let rows = inclusion.rows.map(|it| &self.task.query.selects[it as usize]);
         if let Some(rows) = rows.filter(|it| it.model != crossing.target.model.name) {
             return Err(invalid(format!(
                 "the rows of relation {} are those of {}, not of {}",
@@ -118,7 +114,7 @@ impl<'a> Loads<'a> {
         };
         for (parent, own) in self.common(parents, crossing.relation, &load) {
             let parent_column = self.list(parents, Extra::Field(parent));
-            let column = load.list(own, self.query);
+            let column = load.list(own, self.task.query);
             load.keys.push(Key { parent, parent_column, own, column });
         }
         self.found.push(load);
@@ -126,7 +122,7 @@ impl<'a> Loads<'a> {
     }
 
     fn list(&mut self, load: usize, extra: Extra<'a>) -> u32 {
-        self.found[load].list(extra, self.query)
+        self.found[load].list(extra, self.task.query)
     }
 
     /// The fields of the parents, each with what is equal to it on the side of the related rows.
@@ -145,7 +141,7 @@ impl<'a> Loads<'a> {
                     .collect()
             }
             Link::Through { model, source, .. } => {
-                let through = &self.catalog.models[*model];
+                let through = &self.task.catalog.models[*model];
                 let pair = |(own, its): &(usize, usize)| {
                     let like = &near.fields[*own];
                     (like, Extra::Pair { column: &through.fields[*its].column, like })
@@ -153,7 +149,7 @@ impl<'a> Loads<'a> {
                 source.iter().map(pair).collect()
             }
             Link::JoinTable { index, reversed } => {
-                let table = &self.catalog.join_tables[*index];
+                let table = &self.task.catalog.join_tables[*index];
                 let end = if *reversed { &table.target } else { &table.source };
                 let fields = near.primary_key.iter().map(|it| &near.fields[*it]);
                 let pair =

@@ -39,6 +39,7 @@ use crate::common_tables::{self, Commons, MAX_COMMON};
 use crate::error::invalid;
 use crate::policy::{self, View};
 use crate::sql::{Sql, alias};
+use crate::task::Task;
 use crate::typing::{Column, Fact, MAX_TABLES, Typing};
 use crate::validate;
 
@@ -72,16 +73,17 @@ impl Catalog {
         }
         let tables = common_tables::find(self, query, dialect, scope)?;
         let commons = Commons::new(query, &tables);
+        let task = Task { catalog: self, query, dialect, scope, commons };
         let view = match &query.statement {
             Statement::Select(_) | Statement::Count(_) | Statement::Exists(_) => {
-                commons.open(self, scope, model)?
+                task.open(model)?
             }
             _ => {
                 commons.check_written(model)?;
                 View::open(self, scope, model)?
             }
         };
-        let compiler = Compiler::new(self, query, dialect, scope, commons, view.clone())?;
+        let compiler = Compiler::new(task, view.clone())?;
         let steps = match &query.statement {
             Statement::Select(select) => compiler.select_and_relations(*select)?,
             Statement::Count(select) => vec![compiler.count(*select)?],
@@ -135,20 +137,13 @@ pub(crate) fn is_alias(name: &str) -> bool {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(
-        catalog: &'a Catalog,
-        query: &'a Query,
-        dialect: Dialect,
-        scope: Option<&'a Scope>,
-        commons: Commons<'a>,
-        view: View<'a>,
-    ) -> Result<Self, Error> {
-        let typing = Typing::new(catalog, query, dialect, scope, commons, view)?;
+    fn new(task: Task<'a>, view: View<'a>) -> Result<Self, Error> {
+        let Task { catalog, query, dialect, .. } = task;
         Ok(Self {
             catalog,
             query,
             dialect,
-            typing,
+            typing: Typing::new(task, view)?,
             sql: Sql::new(dialect),
             bare: false,
             extra: Vec::new(),

@@ -25,7 +25,7 @@ impl<'a> Compiler<'a> {
     /// ones.
     pub(super) fn common_tables(&mut self) -> Result<(), Error> {
         for (index, table) in self.query.common.iter().enumerate().rev() {
-            let common = self.typing.commons.get(index).filter(|_| self.reads[index]);
+            let common = self.typing.task.commons.get(index).filter(|_| self.reads[index]);
             if let Some(common) = common {
                 self.common_table(index, table, common)?;
             }
@@ -52,7 +52,7 @@ impl<'a> Compiler<'a> {
         }
         // Databases would take it apart: ask of rows outside of the scope what is asked of its own, and
         // write each column where it is read, so that a few tables become a statement without bound.
-        let fenced = self.typing.scope.is_some();
+        let fenced = self.typing.task.scope.is_some();
         let fence = if fenced { "AS MATERIALIZED" } else { "AS" };
         let name = quoted(&table_name(index));
         self.sql
@@ -63,7 +63,7 @@ impl<'a> Compiler<'a> {
     /// Writes a select that fills a common table.
     fn rows_of(&mut self, select: SelectRef, filled: Filled<'a>) -> Result<(), Error> {
         let select = self.select_at(select);
-        let view = self.typing.commons.open(self.catalog, self.typing.scope, &select.model)?;
+        let view = self.typing.task.open(&select.model)?;
         let frame = self.typing.open(view, None)?;
         let before = self.typing.enter(frame);
         self.typing.check_select(select)?;

@@ -138,8 +138,10 @@ impl Typing<'_> {
             Some(filter) => self.check_condition(filter)?,
             None => Fact::CONSTANT,
         };
-        let star =
-            matches!(self.query.nodes[aggregate.argument as usize], Node::Literal(Literal::Star));
+        let star = matches!(
+            self.task.query.nodes[aggregate.argument as usize],
+            Node::Literal(Literal::Star)
+        );
         let argument = match star {
             true if aggregate.function != A::Count => {
                 return Err(named(invalid("`star` is the argument of `count` only")));

@@ -32,7 +32,7 @@ impl Typing<'_> {
                 return Err(invalid(format!("{} is no position in an array", shown(step))));
             }
         }
-        if documents::template(self.dialect, path.kind).is_none() {
+        if documents::template(self.task.dialect, path.kind).is_none() {
             return Err(unsupported(format!(
                 "a part of a document cannot be read as {} here: read it as text",
                 path.kind
@@ -46,7 +46,7 @@ impl Typing<'_> {
         if !left.is(ScalarType::Json) || !right.is(ScalarType::Json) {
             return Err(mismatch("both operands are json"));
         }
-        match self.dialect.features().documents {
+        match self.task.dialect.features().documents {
             true => Ok(Fact::around([left, right]).with(ScalarType::Boolean)),
             false => Err(unsupported(
                 "SQLite does not look into documents: compare their parts, by paths",
@@ -73,7 +73,7 @@ impl Typing<'_> {
     /// Where arrays are JSON, their elements are equal if their texts are.
     pub(super) fn check_elements(&self, kind: ScalarType) -> Result<(), Error> {
         let plain = !matches!(kind, ScalarType::Decimal | ScalarType::Json | ScalarType::Interval);
-        match plain || self.dialect.features().arrays {
+        match plain || self.task.dialect.features().arrays {
             true => Ok(()),
             false => {
                 Err(unsupported(format!("comparing arrays of {kind} is not supported on SQLite")))

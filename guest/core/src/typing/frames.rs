@@ -113,7 +113,7 @@ impl<'a> Typing<'a> {
             around,
             alone: false,
             tables: 1 << row,
-            facts: vec![None; self.query.nodes.len()],
+            facts: vec![None; self.task.query.nodes.len()],
             inner: Vec::new(),
         });
         Ok(self.frames.len() - 1)
@@ -126,9 +126,9 @@ impl<'a> Typing<'a> {
         name: &str,
         around: Option<usize>,
     ) -> Result<usize, Error> {
-        let crossing = self.view_of(from)?.cross(self.catalog, self.scope, name)?;
+        let crossing = self.view_of(from)?.cross(self.task.catalog, self.task.scope, name)?;
         let frame = self.open(crossing.target, around)?;
-        let catalog = self.catalog;
+        let catalog = self.task.catalog;
         let pairs = match (&crossing.relation.link, crossing.through) {
             (Link::JoinTable { index, .. }, _) => {
                 let name = &catalog.join_tables[*index].table;
@@ -236,7 +236,7 @@ impl<'a> Typing<'a> {
             return Ok(join.to);
         }
         let view = self.view_of(from)?;
-        let crossing = view.cross(self.catalog, self.scope, name)?;
+        let crossing = view.cross(self.task.catalog, self.task.scope, name)?;
         if crossing.relation.many {
             return Err(invalid(format!(
                 "relation {} of {} leads to many rows: ask about them with `related`",
@@ -269,7 +269,7 @@ impl<'a> Typing<'a> {
         if self.joined(self.current, &join.table).is_some() {
             return Err(invalid(format!("common table {name} is joined twice")));
         }
-        let view = self.commons.view(&join.table);
+        let view = self.task.commons.view(&join.table);
         let view = view.ok_or_else(|| invalid(format!("there is no common table {name}")))?;
         let name = &view.model.table;
         let table = self.add_table(Table { name, view: Some(view), optional: false })?;
@@ -282,7 +282,7 @@ impl<'a> Typing<'a> {
 
     /// Whether a relation of a table's model leads to many rows.
     pub(super) fn leads_to_many(&self, table: usize, name: &str) -> Result<bool, Error> {
-        let crossing = self.view_of(table)?.cross(self.catalog, self.scope, name)?;
+        let crossing = self.view_of(table)?.cross(self.task.catalog, self.task.scope, name)?;
         Ok(crossing.relation.many)
     }
 

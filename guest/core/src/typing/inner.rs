@@ -58,8 +58,8 @@ impl<'a> Typing<'a> {
         select: SelectRef,
     ) -> Result<(Fact, Vec<Column<'a>>), Error> {
         self.check_reach(self.current)?;
-        let select = &self.query.selects[select as usize];
-        let view = self.commons.open(self.catalog, self.scope, &select.model)?;
+        let select = &self.task.query.selects[select as usize];
+        let view = self.task.open(&select.model)?;
         let frame = self.open(view, Some(self.current))?;
         let (columns, fact) = self.within(frame, |it| {
             let columns = it.check_select(select)?;
@@ -84,7 +84,7 @@ impl<'a> Typing<'a> {
         }
         let combined = self.frame().combined.clone();
         for (frame, (_, other)) in combined.into_iter().zip(&select.combined) {
-            let other = &self.query.selects[*other as usize];
+            let other = &self.task.query.selects[*other as usize];
             let part = self.within(frame, |it| it.whole(other))?;
             let tables = self.beyond(frame, part.tables);
             fact = Fact::around([fact, Fact { tables, ..part }]);
@@ -99,7 +99,7 @@ impl<'a> Typing<'a> {
         let tables = frame.joined.iter().map(|it| it.table).chain([frame.row]);
         let mut commons = tables
             .filter_map(|it| self.tables[it].view.as_ref()?.common)
-            .filter_map(|it| self.commons.get(it));
+            .filter_map(|it| self.task.commons.get(it));
         commons.any(|it| it.parameter)
     }
 
@@ -112,7 +112,7 @@ impl<'a> Typing<'a> {
     pub(super) fn subquery(&mut self, node: NodeRef, select: SelectRef) -> Result<Fact, Error> {
         let (fact, columns) = self.inner_select(node, select)?;
         let ty = only_type(&columns)?;
-        let select = &self.query.selects[select as usize];
+        let select = &self.task.query.selects[select as usize];
         let limited = select
             .limit
             .is_some_and(|it| matches!(self.node(it), Node::Literal(Literal::Integer(0..=1))));

@@ -12,15 +12,14 @@ mod operators;
 mod selects;
 mod windows;
 
-use ferro_wit::policy::Scope;
-use ferro_wit::query::{Literal, Node, NodeRef, Query};
-use ferro_wit::types::{Dialect, Error, ScalarType};
+use ferro_wit::query::{Literal, Node, NodeRef};
+use ferro_wit::types::{Error, ScalarType};
 
-use crate::catalog::{Catalog, Type};
-use crate::common_tables::Commons;
+use crate::catalog::Type;
 use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown, unsupported};
 use crate::policy::View;
+use crate::task::Task;
 
 pub(crate) use columns::Column;
 pub(crate) use documents::is_position;
@@ -93,11 +92,7 @@ impl Fact {
 
 /// Finds out what the nodes of a query are.
 pub(crate) struct Typing<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) query: &'a Query,
-    pub(crate) dialect: Dialect,
-    pub(crate) scope: Option<&'a Scope>,
-    pub(crate) commons: Commons<'a>,
+    pub(crate) task: Task<'a>,
     /// The tables of the statement, by their numbers.
     pub(crate) tables: Vec<Table<'a>>,
     frames: Vec<Frame<'a>>,
@@ -112,27 +107,9 @@ pub(crate) struct Typing<'a> {
 
 impl<'a> Typing<'a> {
     /// Looks at the rows of a model, or of a common table, first.
-    pub(crate) fn new(
-        catalog: &'a Catalog,
-        query: &'a Query,
-        dialect: Dialect,
-        scope: Option<&'a Scope>,
-        commons: Commons<'a>,
-        view: View<'a>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(task: Task<'a>, view: View<'a>) -> Result<Self, Error> {
         let (tables, frames) = (Vec::new(), Vec::new());
-        let mut typing = Self {
-            catalog,
-            query,
-            dialect,
-            scope,
-            commons,
-            tables,
-            frames,
-            current: 0,
-            inserted: None,
-            batch: None,
-        };
+        let mut typing = Self { task, tables, frames, current: 0, inserted: None, batch: None };
         typing.open(view, None)?;
         Ok(typing)
     }
@@ -197,7 +174,7 @@ impl<'a> Typing<'a> {
         let enums_fit = ty.enumeration.is_none() || to.enumeration.is_none() || ty == to;
         let is_value = to.enumeration.is_none()
             || ty.enumeration.is_some()
-            || matches!(self.query.nodes[node as usize], Node::Parameter(_));
+            || matches!(self.task.query.nodes[node as usize], Node::Parameter(_));
         match ty.kind == to.kind && ty.many == to.many && enums_fit && is_value {
             true => Ok(fact),
             false => Err(at(node)(mismatch(format!(
@@ -209,7 +186,7 @@ impl<'a> Typing<'a> {
     }
 
     fn find(&mut self, node: NodeRef) -> Result<Fact, Error> {
-        let query = self.query;
+        let query = self.task.query;
         let named = |error| at(node)(error);
         match &query.nodes[node as usize] {
             Node::Literal(literal) => literal_fact(literal).map_err(named),
@@ -306,7 +283,7 @@ impl<'a> Typing<'a> {
     /// row: what the insert itself names is a column for sure.
     fn check_proven(&self, name: &str) -> Result<(), Error> {
         let Some(inserted) = &self.inserted else { return Ok(()) };
-        let at_risk = self.dialect.features().row_functions && self.view().hides_columns();
+        let at_risk = self.task.dialect.features().row_functions && self.view().hides_columns();
         match at_risk && !inserted.contains(&name) {
             false => Ok(()),
             true => Err(unsupported(format!(
@@ -320,7 +297,7 @@ impl<'a> Typing<'a> {
     /// A type in a message.
     pub(crate) fn describe(&self, ty: Type) -> String {
         let kind = match ty.enumeration {
-            Some(index) => format!("enum {}", shown(&self.catalog.enums[index].name)),
+            Some(index) => format!("enum {}", shown(&self.task.catalog.enums[index].name)),
             None => ty.kind.to_string(),
         };
         match ty.many {

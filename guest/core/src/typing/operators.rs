@@ -134,12 +134,12 @@ impl Typing<'_> {
             && right.enumeration.is_some()
             && left.enumeration != right.enumeration;
         let comparable = match (left.kind, right.kind) {
-            (S::Json, S::Json) if !self.dialect.features().documents => {
+            (S::Json, S::Json) if !self.task.dialect.features().documents => {
                 return Err(unsupported(
                     "SQLite does not compare documents: compare their parts, by paths",
                 ));
             }
-            (S::Interval, S::Interval) => self.dialect.features().intervals,
+            (S::Interval, S::Interval) => self.task.dialect.features().intervals,
             (one, other) if one == other => !enums_differ,
             (S::Integer, S::Float | S::Decimal) | (S::Float | S::Decimal, S::Integer) => true,
             _ => false,

@@ -43,8 +43,8 @@ impl<'a> Typing<'a> {
         let mut told_apart = true;
         for (operator, other) in &select.combined {
             let number = other;
-            let other = &self.query.selects[*number as usize];
-            let view = self.commons.open(self.catalog, self.scope, &other.model)?;
+            let other = &self.task.query.selects[*number as usize];
+            let view = self.task.open(&other.model)?;
             let frame = self.open_beside(view)?;
             let found = self.within(frame, |it| it.check_select(other))?;
             let kinds = |it: &Column<'_>| (it.shape().kind, it.shape().many);
@@ -114,7 +114,7 @@ impl<'a> Typing<'a> {
             && self.view().common.is_none()
             && !self.frame().grouped
             && !windows;
-        let is_read = matches!(self.query.statement, Statement::Select(_));
+        let is_read = matches!(self.task.query.statement, Statement::Select(_));
         match plain && is_read && self.current == 0 {
             true => Ok(()),
             false => Err(invalid(
@@ -251,7 +251,7 @@ impl<'a> Typing<'a> {
                 }
                 let mut open = Vec::from_iter(inner);
                 while let Some(inner) = open.pop() {
-                    let inner = &self.query.selects[inner as usize];
+                    let inner = &self.task.query.selects[inner as usize];
                     open.extend(inner.combined.iter().map(|(_, it)| *it));
                     for child in select_nodes(inner) {
                         self.check_grouped(child, select, deeper, seen)?;
@@ -376,7 +376,7 @@ impl<'a> Typing<'a> {
     }
 
     pub(crate) fn node(&self, node: NodeRef) -> &'a Node {
-        &self.query.nodes[node as usize]
+        &self.task.query.nodes[node as usize]
     }
 }
 
