@@ -20,7 +20,7 @@ class Alloy(enum.Enum):
     STEEL = "steel"
 
 
-class Ring(ferro.Model, table="combined_ring"):
+class Jewel(ferro.Model, table="combined_ring"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
     size: int = 0
@@ -35,10 +35,10 @@ class Box(ferro.Model, table="combined_box"):
     size: int = 0
     metal: Metal = Metal.TIN
     alloy: Alloy = Alloy.STEEL
-    rings: ferro.Relation[list[Ring]] = ferro.BackRef()
+    rings: ferro.Relation[list[Jewel]] = ferro.BackRef()
 
 
-R: Any = Ring
+R: Any = Jewel
 B: Any = Box
 
 
@@ -47,18 +47,18 @@ async def _rings(db: str) -> None:
     red = await Box.create(name="red", size=2)
     await Box.create(name="b", size=3, alloy=Alloy.TIN)
     for name, size, box in (("a", 1, red), ("b", 2, None), ("c", 3, red), ("d", 4, None)):
-        await Ring.create(name=name, size=size, box=box)
+        await Jewel.create(name=name, size=size, box=box)
 
 
-def small() -> ferro.Select[Ring]:
-    return Ring.where(R.size <= 3)
+def small() -> ferro.Select[Jewel]:
+    return Jewel.where(R.size <= 3)
 
 
-def large() -> ferro.Select[Ring]:
-    return Ring.where(R.size >= 2)
+def large() -> ferro.Select[Jewel]:
+    return Jewel.where(R.size >= 2)
 
 
-async def names(query: ferro.Select[Ring]) -> list[str]:
+async def names(query: ferro.Select[Jewel]) -> list[str]:
     return [ring.name for ring in await query.order_by("name")]
 
 
@@ -70,15 +70,19 @@ class TestRowsOfAModel:
         assert await names(small().except_(large())) == ["a"]
 
     async def test_from_left_to_right(self) -> None:
-        one = Ring.where(name="d")
+        one = Jewel.where(name="d")
         assert await names(small().except_(large()).union(one)) == ["a", "d"]
         assert await names(small().except_(large().union(one))) == ["a"]
-        assert await names(one.union(Ring.where(name="a"), Ring.where(name="b"))) == ["a", "b", "d"]
+        assert await names(one.union(Jewel.where(name="a"), Jewel.where(name="b"))) == [
+            "a",
+            "b",
+            "d",
+        ]
         assert await names(small().union(one).intersect(large().except_(one))) == ["b", "c"]
 
     async def test_values_are_bound_in_the_order_of_the_queries(self) -> None:
-        first = Ring.where(R.size > 1, name="b")
-        second = Ring.where(R.size.between(3, 4)).order_by("-size").limit(1)
+        first = Jewel.where(R.size > 1, name="b")
+        second = Jewel.where(R.size.between(3, 4)).order_by("-size").limit(1)
         assert await names(first.union(second).limit(9).offset(0)) == ["b", "d"]
 
     async def test_order_limit_and_offset_are_those_of_all_rows(self) -> None:
@@ -95,13 +99,13 @@ class TestRowsOfAModel:
     async def test_one_of_them(self) -> None:
         query = small().except_(large())
         assert (await query.one()).name == "a"
-        found = await query.union(Ring.where(name="d")).order_by("-name").first()
+        found = await query.union(Jewel.where(name="d")).order_by("-name").first()
         assert found is not None
         assert found.name == "d"
-        by_key = await Ring.where(name="d").union(Ring.where(name="b")).first()
+        by_key = await Jewel.where(name="d").union(Jewel.where(name="b")).first()
         assert by_key is not None
         assert by_key.name == "b", "without an order it is the one with the least key"
-        assert await query.intersect(Ring.where(name="d")).one_or_none() is None
+        assert await query.intersect(Jewel.where(name="d")).one_or_none() is None
         with pytest.raises(ferro.MultipleObjectsReturned):
             await small().union(large()).one()
 
@@ -121,7 +125,7 @@ class TestRowsOfAModel:
 
     async def test_are_one_object_each_in_a_session(self) -> None:
         async with ferro.session():
-            first = await Ring.get(name="a")
+            first = await Jewel.get(name="a")
             assert (await small().except_(large()).one()) is first
 
     async def test_rows_of_relations_are_combined(self) -> None:
@@ -133,13 +137,13 @@ class TestRowsOfAModel:
             "c",
         ]
         with pytest.raises(ferro.InvalidQuery, match="say `using` of all of them, or of none"):
-            Ring.select().union(red.rings)
+            Jewel.select().union(red.rings)
 
     async def test_on_a_connection(self) -> None:
         query = small().except_(large()).using("default")
         assert await names(query) == ["a"]
-        one = Ring.using("default").where(name="a")
-        assert await names(one.union(Ring.using("default").where(name="b"))) == ["a", "b"]
+        one = Jewel.using("default").where(name="a")
+        assert await names(one.union(Jewel.using("default").where(name="b"))) == ["a", "b"]
         with pytest.raises(ferro.ConfigurationError, match="`elsewhere`"):
             await query.using("elsewhere")
 
@@ -161,7 +165,7 @@ class TestValues:
 
     async def test_of_groups_and_what_is_computed_with_values(self) -> None:
         odd = R.size % 2
-        groups = Ring.select().group_by(odd).values(odd=odd, n=ferro.count())
+        groups = Jewel.select().group_by(odd).values(odd=odd, n=ferro.count())
         query = groups.union_all(Box.select(odd=B.size % 2, n=B.size * 10)).order_by("odd", "n")
         assert await query == [
             {"odd": 0, "n": 2},
@@ -175,29 +179,29 @@ class TestValues:
         ]
 
     async def test_members_of_an_enum_stay_members_if_all_are(self) -> None:
-        same = Ring.select("metal").union(Box.select("metal"))
+        same = Jewel.select("metal").union(Box.select("metal"))
         found = {row["metal"] for row in await same}
         assert found == {Metal.GOLD, Metal.TIN}
-        other = Ring.select("metal").union(Box.select("alloy"))
+        other = Jewel.select("metal").union(Box.select("alloy"))
         assert {row["metal"] for row in await other} == {"gold", "tin", "steel"}
 
     async def test_stand_inside_of_other_queries(self) -> None:
-        both = Ring.where(name="a").values("size").union(Box.where(name="b").values("size"))
-        assert await names(Ring.where(R.size.in_(both))) == ["a", "c"]
+        both = Jewel.where(name="a").values("size").union(Box.where(name="b").values("size"))
+        assert await names(Jewel.where(R.size.in_(both))) == ["a", "c"]
         least = ferro.subquery(both.order_by("-size"))
-        assert await names(Ring.where(R.size >= least)) == ["c", "d"]
-        own = Ring.where(R.box_id == ferro.outer(B.id)).values("size")
+        assert await names(Jewel.where(R.size >= least)) == ["c", "d"]
+        own = Jewel.where(R.box_id == ferro.outer(B.id)).values("size")
         alike = own.intersect(Box.where(B.size > ferro.outer(B.size)).values("size"))
         boxes = await Box.where(ferro.exists(alike))
         assert [box.name for box in boxes] == ["red"]
 
     async def test_of_other_types_or_numbers_are_refused(self) -> None:
         with pytest.raises(ferro.TypeMismatch, match="`size` is of type integer, and `name` of"):
-            Ring.select("size").union(Box.select("name"))
+            Jewel.select("size").union(Box.select("name"))
         with pytest.raises(ferro.TypeMismatch, match="type float, .* type integer: cast one"):
-            Ring.select("price").except_(Box.select("size"))
+            Jewel.select("price").except_(Box.select("size"))
         with pytest.raises(ferro.InvalidQuery, match="as many values: 1 and 2 are asked for"):
-            Ring.select("size").intersect(Box.select("size", "name"))
+            Jewel.select("size").intersect(Box.select("size", "name"))
 
 
 async def test_what_cannot_be_combined_is_refused() -> None:
@@ -207,8 +211,8 @@ async def test_what_cannot_be_combined_is_refused() -> None:
         (small().union(large()).offset(1), "ask for them afterwards"),
         (small().for_update(), "leave `include` and `for_update` out"),
         (small().include("box"), "leave `include` and `for_update` out"),
-        (Ring.select("id"), "combines rows of one model, or queries with `values`"),
-        (Ring.using("other"), "say `using` of all of them"),
+        (Jewel.select("id"), "combines rows of one model, or queries with `values`"),
+        (Jewel.using("other"), "say `using` of all of them"),
     ):
         query: Any = first.where() if isinstance(first, ferro.Connected) else first
         with pytest.raises(ferro.InvalidQuery, match=part):
@@ -245,7 +249,7 @@ async def test_what_is_asked_of_one_query_is_refused_for_combined_ones() -> None
     for name in ("sum", "avg", "min", "max"):
         with pytest.raises(ferro.InvalidQuery, match=f"`{name}` is not for"):
             await getattr(query, name)("size")
-    assert await Ring.select().count() == 4
+    assert await Jewel.select().count() == 4
 
 
 async def test_forced_filters_hold_for_each() -> None:
@@ -259,6 +263,6 @@ async def test_forced_filters_hold_for_each() -> None:
     )
     with ferro.scope(tenant):
         assert await names(small().union(large())) == ["b"]
-        assert await names(small().except_(Ring.where(name="x"))) == ["b"]
+        assert await names(small().except_(Jewel.where(name="x"))) == ["b"]
         with pytest.raises(ferro.FerroError):
             await small().values("name").union(Box.select("name"))

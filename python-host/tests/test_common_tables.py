@@ -10,48 +10,48 @@ import pytest
 import ferro
 
 
-class TextGrade(enum.Enum):
+class ScrollGrade(enum.Enum):
     LOW = "low"
     HIGH = "high"
 
 
-class Writer(ferro.Model, table="common_writer"):
+class Scribe(ferro.Model, table="common_writer"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
-    boss: ferro.Relation[Writer | None] = ferro.ForeignKey(related_name="reports", default=None)
-    texts: ferro.Relation[list[Text]] = ferro.BackRef()
+    boss: ferro.Relation[Scribe | None] = ferro.ForeignKey(related_name="reports", default=None)
+    texts: ferro.Relation[list[Scroll]] = ferro.BackRef()
 
 
-class Text(ferro.Model, table="common_text"):
+class Scroll(ferro.Model, table="common_text"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     title: str
     stars: int = 0
-    grade: TextGrade = TextGrade.LOW
-    writer: ferro.Relation[Writer] = ferro.ForeignKey(related_name="texts")
+    grade: ScrollGrade = ScrollGrade.LOW
+    writer: ferro.Relation[Scribe] = ferro.ForeignKey(related_name="texts")
 
 
-W: Any = Writer
-T: Any = Text
+W: Any = Scribe
+T: Any = Scroll
 
 
 @pytest.fixture(autouse=True)
 async def _texts(db: str) -> None:
-    ada = await Writer.create(name="Ada")
-    ben = await Writer.create(name="Ben", boss=ada)
-    await Writer.create(name="Cyd", boss=ben)
+    ada = await Scribe.create(name="Ada")
+    ben = await Scribe.create(name="Ben", boss=ada)
+    await Scribe.create(name="Cyd", boss=ben)
     for title, stars, writer in (("air", 5, ada), ("bread", 3, ada), ("clay", 4, ben)):
-        grade = TextGrade.HIGH if stars > 3 else TextGrade.LOW
-        await Text.create(title=title, stars=stars, grade=grade, writer=writer)
+        grade = ScrollGrade.HIGH if stars > 3 else ScrollGrade.LOW
+        await Scroll.create(title=title, stars=stars, grade=grade, writer=writer)
 
 
 def totals(least: int = 0) -> ferro.CommonTable:
-    texts = Text.where(T.stars > least).group_by("writer_id")
+    texts = Scroll.where(T.stars > least).group_by("writer_id")
     return texts.values("writer_id", stars=T.stars.sum(), texts=ferro.count()).cte("totals")
 
 
 class TestReading:
     async def test_its_rows_are_read_as_those_of_a_table(self) -> None:
-        ada = await Writer.get(name="Ada")
+        ada = await Scribe.get(name="Ada")
         query = totals().where(lambda t: t.stars > 4)
         assert await query == [{"writer_id": ada.id, "stars": 8, "texts": 2}]
         rows = totals().select("texts", double=lambda t: t.stars * 2).order_by("-stars")
@@ -85,25 +85,25 @@ class TestReading:
         assert await table.select().explain()
 
     async def test_values_keep_their_types(self) -> None:
-        table = Text.select("title", "grade").cte()
-        high = table.where(lambda t: t.grade == TextGrade.HIGH).order_by("title")
+        table = Scroll.select("title", "grade").cte()
+        high = table.where(lambda t: t.grade == ScrollGrade.HIGH).order_by("title")
         assert await high == [
-            {"title": "air", "grade": TextGrade.HIGH},
-            {"title": "clay", "grade": TextGrade.HIGH},
+            {"title": "air", "grade": ScrollGrade.HIGH},
+            {"title": "clay", "grade": ScrollGrade.HIGH},
         ]
-        with pytest.raises(ferro.TypeMismatch, match="`cte.grade` takes a `TextGrade`"):
+        with pytest.raises(ferro.TypeMismatch, match="`cte.grade` takes a `ScrollGrade`"):
             table.where(grade="middle")
         by_grade = await table.select("grade").distinct()
-        assert {row["grade"] for row in by_grade} == {TextGrade.LOW, TextGrade.HIGH}
+        assert {row["grade"] for row in by_grade} == {ScrollGrade.LOW, ScrollGrade.HIGH}
 
     async def test_of_rows_of_a_model_it_has_all_fields(self) -> None:
-        table = Text.where(T.stars > 3).cte("loved")
+        table = Scroll.where(T.stars > 3).cte("loved")
         rows = await table.select().order_by("title")
         assert rows[0] == {
             "id": 1,
             "title": "air",
             "stars": 5,
-            "grade": TextGrade.HIGH,
+            "grade": ScrollGrade.HIGH,
             "writer_id": 1,
         }
         assert [row["title"] for row in rows] == ["air", "clay"]
@@ -111,23 +111,23 @@ class TestReading:
     async def test_it_stands_inside_of_other_queries(self) -> None:
         table = totals()
         many = table.where(lambda t: t.texts > 1).values("writer_id")
-        assert [it.name for it in await Writer.where(W.id.in_(many))] == ["Ada"]
+        assert [it.name for it in await Scribe.where(W.id.in_(many))] == ["Ada"]
         own = table.where(table.c.writer_id == ferro.outer(W.id))
         stars = ferro.subquery(own.values("stars"))
-        rows = await Writer.select("name", stars=stars).order_by("name")
+        rows = await Scribe.select("name", stars=stars).order_by("name")
         assert [row["stars"] for row in rows] == [8, 4, None]
-        assert await Writer.where(~ferro.exists(own)).values("name") == [{"name": "Cyd"}]
+        assert await Scribe.where(~ferro.exists(own)).values("name") == [{"name": "Cyd"}]
 
     async def test_it_says_which_rows_are_written_and_locked(self) -> None:
         many = totals().where(lambda t: t.texts > 1)
-        assert await Text.where(T.writer_id.in_(many.values("writer_id"))).update(stars=1) == 2
+        assert await Scroll.where(T.writer_id.in_(many.values("writer_id"))).update(stars=1) == 2
         table = totals()
         async with ferro.transaction():
-            locked = Writer.select().join(table, W.id == table.c.writer_id).for_update()
+            locked = Scribe.select().join(table, W.id == table.c.writer_id).for_update()
             assert await locked.count() == 2
             assert len(await locked) == 2
         own = table.where(table.c.writer_id == ferro.outer(W.id))
-        assert await Writer.where(~ferro.exists(own)).delete() == 1
+        assert await Scribe.where(~ferro.exists(own)).delete() == 1
 
     async def test_one_with_other_values_is_another_one(self) -> None:
         few, all_of_them = totals(3).select("stars"), totals(0).select("stars")
@@ -150,7 +150,7 @@ class TestReading:
         ]
 
     async def test_combined_queries_are_summed_up(self) -> None:
-        names = Text.select(name=T.title).union(Writer.select("name")).cte("names")
+        names = Scroll.select(name=T.title).union(Scribe.select("name")).cte("names")
         assert await names.select().count() == 6
         assert await names.select().max("name") == "clay"
 
@@ -158,7 +158,7 @@ class TestReading:
 class TestJoining:
     async def test_rows_of_a_model_come_with_those_that_fit(self) -> None:
         table = totals()
-        writers = Writer.select().join(table, lambda writer, t: writer.id == t.writer_id)
+        writers = Scribe.select().join(table, lambda writer, t: writer.id == t.writer_id)
         assert [it.name for it in await writers.order_by("name")] == ["Ada", "Ben"]
         found = writers.where(table.c.stars < 8).order_by(table.c.texts)
         assert [it.name for it in await found] == ["Ben"]
@@ -171,8 +171,8 @@ class TestJoining:
         assert [len(it.texts) for it in loaded] == [2, 1]
 
     async def test_a_row_comes_once_for_each_that_fits(self) -> None:
-        texts = Text.select("stars", author=T.writer_id).cte("texts_of")
-        writers = Writer.select().join(texts, W.id == texts.c.author)
+        texts = Scroll.select("stars", author=T.writer_id).cte("texts_of")
+        writers = Scribe.select().join(texts, W.id == texts.c.author)
         assert await writers.count() == 3
         assert await writers.where(W.name == "Ada").sum(texts.c.stars) == 8
         with pytest.raises(ferro.MultipleObjectsReturned):
@@ -185,9 +185,9 @@ class TestJoining:
         ]
 
     async def test_several_tables(self) -> None:
-        few, names = totals(3), Writer.where(W.name != "Cyd").values("id", "name").cte("names")
+        few, names = totals(3), Scribe.where(W.name != "Cyd").values("id", "name").cte("names")
         query = (
-            Text.where(T.stars > 1)
+            Scroll.where(T.stars > 1)
             .join(few, lambda text, t: (text.writer_id == t.writer_id) & (t.stars > 2))
             .join(names, lambda text, t: (t.id == few.c.writer_id) & (t.name != "Eve"))
         )
@@ -199,7 +199,7 @@ class TestJoining:
         ]
 
     async def test_a_table_beside_the_rows_of_another_one(self) -> None:
-        names = Writer.select("id", "name").cte("names")
+        names = Scribe.select("id", "name").cte("names")
         table = totals()
         query = table.select().join(names, lambda t, n: t.writer_id == n.id)
         assert await query.values("stars", name=names.c.name).order_by("name") == [
@@ -209,8 +209,8 @@ class TestJoining:
 
     async def test_rows_around_have_tables_beside_them(self) -> None:
         table = totals()
-        writers = Writer.select().join(table, W.id == table.c.writer_id)
-        other = Text.where(T.stars == ferro.outer(table.c.stars))
+        writers = Scribe.select().join(table, W.id == table.c.writer_id)
+        other = Scroll.where(T.stars == ferro.outer(table.c.stars))
         assert [it.name for it in await writers.where(ferro.exists(other))] == ["Ben"]
         own = W.texts.any(lambda t: t.stars == ferro.outer(table.c.stars))
         assert [it.name for it in await writers.where(own)] == ["Ben"]
@@ -218,15 +218,15 @@ class TestJoining:
             await writers.where(W.texts.any(lambda t: t.stars == table.c.stars))
 
     async def test_rows_of_a_relation_have_them_too(self) -> None:
-        ada = await Writer.get(name="Ada")
-        best = Text.select(most=T.stars.max()).cte("best")
+        ada = await Scribe.get(name="Ada")
+        best = Scroll.select(most=T.stars.max()).cte("best")
         (text,) = await ada.texts.join(best, lambda text, b: text.stars == b.most)
         assert text.title == "air"
 
     async def test_a_relation_of_a_joined_query_is_combined(self) -> None:
         table = totals()
-        writers = Writer.select().join(table, W.id == table.c.writer_id)
-        rest = Writer.where(name="Cyd")
+        writers = Scribe.select().join(table, W.id == table.c.writer_id)
+        rest = Scribe.where(name="Cyd")
         assert [it.name for it in await writers.union(rest).order_by("name")] == [
             "Ada",
             "Ben",
@@ -242,11 +242,11 @@ class TestRecursion:
     @staticmethod
     def below(name: str, **options: Any) -> ferro.CommonTable:
         """A writer and all below, with their depth."""
-        root = Writer.where(name=name).values("id", "name", depth=ferro.value(0))
+        root = Scribe.where(name=name).values("id", "name", depth=ferro.value(0))
         return root.cte(
             "tree",
             recursive=lambda tree: (
-                Writer.select()
+                Scribe.select()
                 .join(tree, lambda writer, tree: writer.boss_id == tree.id)
                 .values("id", "name", depth=tree.c.depth + 1)
             ),
@@ -262,21 +262,21 @@ class TestRecursion:
         ]
         ben = self.below("Ben", union_all=True)
         assert await ben.where(lambda t: t.depth > 0).values("name") == [{"name": "Cyd"}]
-        texts = Text.where(T.writer_id.in_(ben.select("id")))
+        texts = Scroll.where(T.writer_id.in_(ben.select("id")))
         assert [text.title for text in await texts] == ["clay"]
-        joined = Text.select().join(ben, lambda text, tree: text.writer_id == tree.id)
+        joined = Scroll.select().join(ben, lambda text, tree: text.writer_id == tree.id)
         assert [text.title for text in await joined] == ["clay"]
 
     async def test_circles_end(self) -> None:
-        ada, cyd = await Writer.get(name="Ada"), await Writer.get(name="Cyd")
+        ada, cyd = await Scribe.get(name="Ada"), await Scribe.get(name="Cyd")
         ada.boss = cyd  # type: ignore[assignment]
         await ada.save()
         circle = (
-            Writer.where(name="Ben")
+            Scribe.where(name="Ben")
             .values("id")
             .cte(
                 recursive=lambda tree: (
-                    Writer.select().join(tree, lambda w, t: w.boss_id == t.id).values("id")
+                    Scribe.select().join(tree, lambda w, t: w.boss_id == t.id).values("id")
                 )
             )
         )
@@ -284,7 +284,7 @@ class TestRecursion:
 
     async def test_a_step_reads_the_table_itself(self) -> None:
         numbers = (
-            Writer.where(name="Ada")
+            Scribe.where(name="Ada")
             .values(n=ferro.value(1))
             .cte(
                 "numbers",
@@ -302,9 +302,9 @@ class TestRecursion:
         assert await names == [{"name": "Ben"}]
 
     async def test_what_cannot_be_a_step_is_refused(self) -> None:
-        root = Writer.where(name="Ada").values("id")
+        root = Scribe.where(name="Ada").values("id")
         for step in (
-            lambda tree: Writer.select("id"),
+            lambda tree: Scribe.select("id"),
             lambda tree: None,
             lambda tree: totals().select(),
             lambda tree: tree,
@@ -343,67 +343,67 @@ async def test_what_has_no_rows_of_a_table_is_refused() -> None:
         with pytest.raises(AttributeError, match=f"`totals` has no `{name}`: say `{way}`"):
             getattr(table, name)
     with pytest.raises(ferro.TypeMismatch, match="common table `cte`: `title`: `abs` does not"):
-        await Text.select(x=T.title.abs()).cte().select()
+        await Scroll.select(x=T.title.abs()).cte().select()
     with pytest.raises(ferro.UnknownField, match="`totals` has no relation `writer`"):
         table.select().include("writer")
     with pytest.raises(ferro.InvalidQuery, match="`totals` has no key"):
         await table.select().get(1)
     assert (await table.select().get(texts=2))["stars"] == 8
-    for query in (table.select(), Writer.select().join(table, W.id == table.c.writer_id)):
+    for query in (table.select(), Scribe.select().join(table, W.id == table.c.writer_id)):
         for name in ("update", "delete", "update_returning", "delete_returning", "page"):
             with pytest.raises(ferro.InvalidQuery, match=f"`{name}` is not for .* common tables"):
                 await getattr(query, name)()
-    with pytest.raises(ferro.InvalidQuery, match="a field of `totals` in a query of `Writer`"):
-        await Writer.where(W.id == table.c.writer_id)
+    with pytest.raises(ferro.InvalidQuery, match="a field of `totals` in a query of `Scribe`"):
+        await Scribe.where(W.id == table.c.writer_id)
     with pytest.raises(ferro.InvalidQuery, match="there is none: ask for it inside"):
-        await Text.where(T.writer_id == ferro.outer(W.id)).cte().select()
+        await Scroll.where(T.writer_id == ferro.outer(W.id)).cte().select()
 
 
 async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
     for query, part in (
-        (Text.select().include("writer"), "leave `include` and `for_update` out"),
-        (Text.select().for_update(), "leave `include` and `for_update` out"),
-        (Text.select("writer.name"), r"ask for `writer.name` as `values\(name=…\)`"),
+        (Scroll.select().include("writer"), "leave `include` and `for_update` out"),
+        (Scroll.select().for_update(), "leave `include` and `for_update` out"),
+        (Scroll.select("writer.name"), r"ask for `writer.name` as `values\(name=…\)`"),
     ):
         with pytest.raises(ferro.InvalidQuery, match=part):
             query.cte()
     with pytest.raises(ferro.InvalidQuery, match="`name` takes a `str`"):
-        Text.select().cte(5)  # type: ignore[arg-type]
-    for wrong in (T.writer, Writer, Writer.select()):
+        Scroll.select().cte(5)  # type: ignore[arg-type]
+    for wrong in (T.writer, Scribe, Scribe.select()):
         with pytest.raises(ferro.InvalidQuery, match="`join` takes a common table"):
-            Text.select().join(wrong, True)
+            Scroll.select().join(wrong, True)
     table = totals()
     on = W.id == table.c.writer_id
     with pytest.raises(ferro.InvalidQuery, match="`join` takes a condition"):
-        Writer.select().join(table, lambda writer, t: True)
-    for query, name in ((Writer.select().join(table, on), "totals"), (Text.select(), "writer")):
+        Scribe.select().join(table, lambda writer, t: True)
+    for query, name in ((Scribe.select().join(table, on), "totals"), (Scroll.select(), "writer")):
         with pytest.raises(ferro.InvalidQuery, match=f"has a `{name}` already: give the common"):
             query.join(
-                Text.select("stars", "writer_id").cte(name) if name == "writer" else table, on
+                Scroll.select("stars", "writer_id").cte(name) if name == "writer" else table, on
             )
     for rows in (
-        Text.select().union(Text.where(id=1)),
-        Text.select().join(table, table.c.stars == 1),
+        Scroll.select().union(Scroll.where(id=1)),
+        Scroll.select().join(table, table.c.stars == 1),
     ):
-        with pytest.raises(ferro.InvalidQuery, match="`Writer.texts` is loaded by a plain query"):
-            Writer.select().include(texts=rows)
+        with pytest.raises(ferro.InvalidQuery, match="`Scribe.texts` is loaded by a plain query"):
+            Scribe.select().include(texts=rows)
     with pytest.raises(ferro.InvalidQuery, match="say the same `using` of both, or of none"):
-        Writer.select().join(Text.using("other").select("id").cte(), on)
+        Scribe.select().join(Scroll.using("other").select("id").cte(), on)
     with pytest.raises(ferro.InvalidQuery, match="`join` is not for queries that are combined"):
-        Writer.select().union(Writer.select()).join(table, on)
+        Scribe.select().union(Scribe.select()).join(table, on)
 
 
 async def test_a_shape_is_compiled_once() -> None:
     def asked(least: int) -> Any:
         table = totals(least)
-        query = Writer.select().join(table, lambda w, t: (w.id == t.writer_id) & (t.stars > least))
+        query = Scribe.select().join(table, lambda w, t: (w.id == t.writer_id) & (t.stars > least))
         return query._prepared("select")[0], totals(least).where(texts=least)._prepared("select")[0]
 
     assert [one is other for one, other in zip(asked(1), asked(2), strict=True)] == [True, True]
 
 
 async def test_forced_filters_hold_in_common_tables() -> None:
-    ada = await Writer.get(name="Ada")
+    ada = await Scribe.get(name="Ada")
     tenant = ferro.Tenant(
         "common",
         grants={
@@ -418,5 +418,5 @@ async def test_forced_filters_hold_in_common_tables() -> None:
     table = totals()
     with ferro.scope(tenant):
         assert await table.select("stars") == [{"stars": 8}]
-        joined = Writer.select().join(table, W.id == table.c.writer_id)
+        joined = Scribe.select().join(table, W.id == table.c.writer_id)
         assert [it.name for it in await joined] == ["Ada"]
