@@ -38,6 +38,11 @@ class Box(ferro.Model, table="combined_box"):
     rings: ferro.Relation[list[Jewel]] = ferro.BackRef()
 
 
+class Stock(ferro.Model, table="combined_stock"):
+    metal: Metal = ferro.Field(primary_key=True)
+    count: int
+
+
 R: Any = Jewel
 B: Any = Box
 
@@ -108,6 +113,14 @@ class TestRowsOfAModel:
         assert await query.intersect(Jewel.where(name="d")).one_or_none() is None
         with pytest.raises(ferro.MultipleObjectsReturned):
             await small().union(large()).one()
+
+    async def test_one_of_those_whose_key_is_an_enum(self) -> None:
+        await Stock.create(metal=Metal.TIN, count=3)
+        stocks = Stock.where(count=3).union(Stock.where(count=4))
+        assert (await stocks.one()).metal is Metal.TIN
+        first = await stocks.first()
+        assert first is not None
+        assert first.count == 3
 
     async def test_are_streamed_explained_and_shown(self) -> None:
         query = small().union(large()).order_by("name")

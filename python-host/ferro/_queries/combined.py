@@ -56,8 +56,9 @@ class Combined(Variant[T]):
     def _first(self) -> Select[T]:
         query = super()._first()
         if query._order is None and query._outputs is None:
-            keys = [field_of(self._table, key.name).asc() for key in self._table.keys]
-            query._order = Ordering(tuple(keys))
+            # Combined rows cannot be ordered by an enum.
+            keys = [it.name for it in self._table.keys if it.enumeration is None]
+            query._order = Ordering(tuple([field_of(self._table, it).asc() for it in keys]))
         return query
 
     def _rows(self) -> tuple[Shape, tuple[Any, ...]]:
