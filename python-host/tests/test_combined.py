@@ -265,7 +265,7 @@ async def test_what_is_asked_of_one_query_is_refused_for_combined_ones() -> None
     assert await Jewel.select().count() == 4
 
 
-async def test_forced_filters_hold_for_each() -> None:
+async def test_t2_combined_queries_have_only_rows_in_scope() -> None:
     tenant = ferro.Tenant(
         "combined",
         grants={

@@ -402,7 +402,7 @@ async def test_a_shape_is_compiled_once() -> None:
     assert [one is other for one, other in zip(asked(1), asked(2), strict=True)] == [True, True]
 
 
-async def test_forced_filters_hold_in_common_tables() -> None:
+async def test_t2_common_tables_have_only_rows_in_scope() -> None:
     ada = await Scribe.get(name="Ada")
     tenant = ferro.Tenant(
         "common",

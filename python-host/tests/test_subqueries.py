@@ -284,7 +284,7 @@ async def test_a_shape_is_compiled_once() -> None:
     assert await names(loved(4)) == ["Ada", "Ben"]
 
 
-async def test_forced_filters_hold_inside() -> None:
+async def test_t2_queries_inside_of_queries_have_only_rows_in_scope() -> None:
     ada = await Novelist.get(name="Ada")
     tenant = ferro.Tenant(
         "subquery",
