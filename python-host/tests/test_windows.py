@@ -214,3 +214,12 @@ async def test_a_window_stands_where_rows_are_chosen_already() -> None:
         await Run.select().update(seconds=place)
     with pytest.raises(ferro.InvalidQuery, match="stands in `values` and `order_by` only"):
         await Run.select().sum(place)
+    with pytest.raises(ferro.InvalidQuery, match="stands in `values` and `order_by` only"):
+        await Run.where(ferro.exists(Run.where(place == 1)))
+    placed = Run.select("runner", place=place).cte("placed")
+    assert await placed.where(lambda r: r.place == 1).values("runner") == [{"runner": "Ben"}]
+    inside = Run.where(run.id.in_(Run.select("id").order_by(place).limit(2)))
+    assert await inside.order_by("runner").values("runner") == [
+        {"runner": "Ben"},
+        {"runner": "Dan"},
+    ]

@@ -178,7 +178,8 @@ class Arena:
                 if not frame.windows:
                     raise InvalidQuery(
                         "a window function is computed when the rows are chosen: it stands in "
-                        "`values` and `order_by` only, and not in another one or an aggregate"
+                        "`values` and `order_by` only, and not in another one or an aggregate. To "
+                        "ask for it in a condition, query a common table of it, `query.cte()`"
                     )
                 with self.windows_are(False):
                     return self.node(
