@@ -112,6 +112,14 @@ async def test_t2_a_limit_for_each_row_counts_rows_in_scope_only() -> None:
         assert await Folder.select().include(files=some) == []
 
 
+async def test_t2_rows_that_a_query_gives_are_read_and_written_in_scope() -> None:
+    await files(1, 2)
+    with ferro.scope(tenant(1)):
+        assert await File.insert_from(File.select("name", "folder_id")) == 1
+        assert await File.select().count() == 2
+    assert await File.where(tenant=2).count() == 1
+
+
 async def test_t2_pages_have_only_rows_in_scope() -> None:
     await files(1, 2, 1, 2)
     query = File.select().order_by("-tenant").limit(1)

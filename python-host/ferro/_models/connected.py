@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from .._argument import check
 from .._connections.scope import current_scope
 from .._connections.transaction import Using, together
+from .._queries.insert import insert_from
 from .._queries.select import Condition, Select
 from .._rows.bulk import insert_many, update_many
 from .._rows.conflict import (
@@ -110,6 +111,14 @@ class Connected(Generic[M]):
             twice = next(row for row in new if times[id(row)] > 1)
             raise InvalidQuery(f"`bulk_create` is given `{twice!r}` twice: make one for each row")
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
+
+    async def insert_from(self, query: Select[dict[str, Any]]) -> int:
+        """Insert the rows of a query, whose values are named as the fields; how many.
+
+        A field that is left out has its default in the database, but none that Python makes, with
+        `default_factory`. The query runs where the rows are inserted: leave `using` out of it.
+        """
+        return await insert_from(self._table, query, self._using)
 
     async def bulk_update(self, rows: Iterable[M]) -> int:
         """Save the changed fields of many instances, all or none; how many had some.

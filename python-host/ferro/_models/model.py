@@ -208,6 +208,15 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 
     @classmethod
+    async def insert_from(cls, query: Select[dict[str, Any]]) -> int:
+        """Insert the rows of a query, whose values are named as the fields; how many.
+
+        A field that is left out has its default in the database, but none that Python makes, with
+        `default_factory`. The query runs where the rows are inserted: leave `using` out of it.
+        """
+        return await Connected(cls, None).insert_from(query)
+
+    @classmethod
     async def bulk_update(cls, rows: Iterable[Self]) -> int:
         """Save the changed fields of many instances, all or none; how many had some.
 

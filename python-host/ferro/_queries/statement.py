@@ -25,6 +25,7 @@ def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     - `("insert", fields, returning, conflict)` and `("insert-many", fields, returning, conflict)`,
       where a conflict is None or `(target, assignments, condition)`; the values that it takes come
       behind those of a row, and beside the rows of `insert-many`
+    - `("insert-from", fields, select)`, of the rows of a select
     - `("update", fields, version)` and `("delete", version)`, of the row with a key, and with a
       version, if the field of one is named
     - `("update-many", fields, keys, version)`, where the rows carry these fields, their key and the
@@ -82,6 +83,19 @@ def _insert(
             "source": "batch" if many else "parameters",
             "conflict": resolved,
             "returning": _projection(returning),
+        }
+    }
+
+
+def _insert_from(arena: Arena, _: str, fields: tuple[str, ...], select: Shape) -> Any:
+    source = {"select": arena.beside(select)}
+    return {
+        "insert": {
+            "model": arena.model,
+            "fields": list(fields),
+            "source": source,
+            "conflict": None,
+            "returning": None,
         }
     }
 
@@ -156,6 +170,7 @@ _STATEMENTS: dict[str, Callable[..., Any]] = {
     "related": _related,
     "insert": _insert,
     "insert-many": _insert,
+    "insert-from": _insert_from,
     "update": _update,
     "update-many": _update_many,
     "delete": _delete,

@@ -1,0 +1,27 @@
+"""New rows that a query gives, by one statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._connections.transaction import Using, session
+from ..exceptions import InvalidQuery
+from .select import Select
+from .subquery import inner
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+
+
+async def insert_from(table: Table, query: Select[dict[str, Any]], using: Using) -> int:
+    """Insert the rows of a query, whose values are named as the fields; how many."""
+    outputs = query._outputs if isinstance(query, Select) else None
+    if outputs is None:
+        raise InvalidQuery(
+            "`insert_from` takes a query of values that are named as the fields, as "
+            f'`Order.select("id", buyer=Order.customer)`, not `{query!r}`'
+        )
+    fields = tuple([table.column(name).name for name, _ in outputs])
+    select, values = inner("insert_from", query)
+    statement = table.query(("insert-from", fields, select))
+    return await session(using)[1].execute(statement, values)
