@@ -7,7 +7,7 @@ mod batches;
 #[path = "../sql/blog.rs"]
 mod blog;
 mod catalogs;
-mod common;
+mod common_tables;
 #[path = "../sql/commons.rs"]
 mod commons;
 mod decimals;

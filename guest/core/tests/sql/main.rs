@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod blog;
-mod common;
+mod common_tables;
 mod commons;
 mod delete;
 mod documents;
