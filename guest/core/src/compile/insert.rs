@@ -324,14 +324,23 @@ pub(super) fn batch_sizes(values: usize) -> Vec<usize> {
 
 /// The fields that the rows carry, each once.
 fn fields<'a>(view: &View<'a>, insert: &Insert) -> Result<Vec<&'a Field>, Error> {
+    let twice = |name: &str| format!("field {name} is inserted twice");
+    each_once(&insert.fields, |name| view.writable(name), twice)
+}
+
+/// The fields that are found by some names, each once.
+pub(super) fn each_once<'a>(
+    names: &[String],
+    find: impl Fn(&str) -> Result<&'a Field, Error>,
+    twice: impl Fn(&str) -> String,
+) -> Result<Vec<&'a Field>, Error> {
     let mut known = BTreeSet::new();
-    let mut fields = Vec::with_capacity(insert.fields.len());
-    for name in &insert.fields {
-        let field = view.writable(name)?;
-        if !known.insert(field.name.as_str()) {
-            return Err(invalid(format!("field {} is inserted twice", shown(name))));
+    let found = names.iter().map(|name| {
+        let field = find(name)?;
+        match known.insert(&field.name) {
+            true => Ok(field),
+            false => Err(invalid(twice(&shown(name)))),
         }
-        fields.push(field);
-    }
-    Ok(fields)
+    });
+    found.collect()
 }

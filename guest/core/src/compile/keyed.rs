@@ -1,13 +1,11 @@
 //! Updates by a batch: each of its rows updates the row that has its key, many in one statement.
 
-use std::collections::BTreeSet;
-
 use ferro_wit::plan::Step;
 use ferro_wit::query::{KeyedBatch, Update};
 use ferro_wit::types::Error;
 
 use super::Compiler;
-use super::insert::batch_sizes;
+use super::insert::{batch_sizes, each_once};
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
 use crate::error::{invalid, shown};
@@ -107,19 +105,12 @@ fn given_name(position: usize) -> String {
 
 /// The fields that the rows carry, each once, among them a key.
 fn fields<'a>(view: &View<'a>, batch: &KeyedBatch) -> Result<Vec<&'a Field>, Error> {
-    let mut known = BTreeSet::new();
-    let mut fields = Vec::with_capacity(batch.fields.len());
-    for name in &batch.fields {
-        let field = view.nameable(name)?;
-        if !known.insert(field.name.as_str()) {
-            return Err(invalid(format!("the batch has field {} twice", shown(name))));
-        }
-        fields.push(field);
-    }
+    let twice = |name: &str| format!("the batch has field {name} twice");
+    let fields = each_once(&batch.fields, |name| view.nameable(name), twice)?;
     let mut key = Vec::with_capacity(batch.key.len());
     for name in &batch.key {
         key.push(view.readable(name)?);
-        if !known.contains(name.as_str()) {
+        if !batch.fields.contains(name) {
             return Err(invalid(format!("the batch has no field {}, its key", shown(name))));
         }
     }
