@@ -12,7 +12,7 @@ use ferro_driver::{ConnectOptions, Database};
 use ferro_test_support::postgres;
 use ferro_wit::types::{Error, ErrorKind, Value};
 
-use proxy::{Fate, through};
+use proxy::{Fate, Sender, through};
 use support::{connect, one, refused, with_host, with_user};
 
 async fn is_encrypted(database: &Database) -> bool {
@@ -100,6 +100,18 @@ async fn n1_a_server_without_tls_is_refused_unless_prefer_allows_it() {
         assert_tls_failed(&error, "offers no TLS");
         assert!(error.message.contains("switch TLS on there"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn prefer_does_without_tls_where_the_server_takes_its_time_to_say_so() {
+    // Slow enough that we look beside the pool what is wrong, and hear it first.
+    let first = AtomicBool::new(true);
+    let fate = move |_: Sender, bytes: &[u8]| match bytes {
+        b"N" if first.swap(false, Ordering::Relaxed) => Fate::Late(Duration::from_millis(500)),
+        _ => Fate::Pass,
+    };
+    let url = through(&postgres::without_tls(), fate).await;
+    assert!(!is_encrypted(&connect(&url.replace("disable", "prefer")).await).await);
 }
 
 #[tokio::test]

@@ -205,7 +205,13 @@ impl Server {
         timeout: Duration,
     ) -> Result<Option<PoolConnection<Postgres>>, Error> {
         let options = pool.connect_options();
-        let look = || self.probe(&options, timeout);
+        let look = || async {
+            match in_time(timeout, open(&options)).await {
+                // The pool hears the same, and then it depends on the mode what that means.
+                Err(Failure::NoTls) => Ok(()),
+                opened => opened.map_err(|it| self.explain(it, timeout)),
+            }
+        };
         tokio::select! {
             biased;
             acquired = async { caught(pin!(pool.acquire())).await.map_err(Failure::from) } => {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedReadHalf;
@@ -15,6 +16,8 @@ use tokio::sync::Mutex;
 pub enum Fate {
     /// They arrive.
     Pass,
+    /// They arrive after a while.
+    Late(Duration),
     /// They are lost, and what waits for an answer waits.
     Lose,
     /// They arrive, and then the connection ends on both sides.
@@ -153,7 +156,10 @@ async fn carry(
         };
         let Ok(bytes @ [_, ..]) = bytes else { return };
         let fate = fate(sender, bytes);
-        if matches!(fate, Fate::Pass | Fate::Cut) {
+        if let Fate::Late(after) = fate {
+            tokio::time::sleep(after).await;
+        }
+        if matches!(fate, Fate::Pass | Fate::Late(_) | Fate::Cut) {
             let to = if sender == Sender::Client { &mut server } else { &mut client };
             if to.write_all(bytes).await.is_err() {
                 return;
