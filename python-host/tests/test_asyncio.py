@@ -25,7 +25,7 @@ async def test_y2_cancellation_at_random_points_leaves_pool_and_transactions_cle
 
     async def work() -> None:
         async with ferro.transaction(immediate=True):
-            user = await User.get(counter.id)
+            user = await User.where(id=counter.id).for_update().one()
             await User.create(name="one")
             user.age += 1
             await user.save()
