@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferro_driver::{Database, Migration};
-use ferro_wit::plan::{Plan, Risk};
+use ferro_wit::plan::{MigrationStep, Plan, Risk};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Dialect, Error};
+use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::cache::{PlanCache, PlanKey};
 use crate::compiler::{Catalog, Compiler};
@@ -64,14 +64,28 @@ impl Models {
             .get_or_compile(&key, || self.catalog.compile(query, dialect, scope.map(AsRef::as_ref)))
     }
 
-    /// Create the tables that a database lacks.
+    /// Create the tables that a database lacks. Where it lacks none, nobody needs the right to.
     ///
     /// # Errors
     ///
     /// Those of [`Catalog::create_tables`], and of the database.
     pub async fn create_tables(&self, database: &Database) -> Result<(), Error> {
         let steps = self.catalog.create_tables(database.dialect())?;
-        database.apply(&steps).await
+        match database.apply(&steps).await {
+            // PostgreSQL asks for the right to create before it looks whether a table is there.
+            Err(error) if error.kind == ErrorKind::Denied && self.are_there(database).await => {
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether a database has all that [`create_tables`](Self::create_tables) would create, as far
+    /// as it can be seen.
+    async fn are_there(&self, database: &Database) -> bool {
+        let creates = |it: &MigrationStep| it.sql.starts_with("CREATE ");
+        let missing = self.migrate(database, None).await;
+        missing.is_ok_and(|it| !it.left.iter().any(creates))
     }
 
     /// Give a database what the models say, as far as a step puts no more at `risk` than that;

@@ -1,12 +1,18 @@
 //! What tenants may see, change and name.
 
-use ferro_session::{Grant, TableGrant, Tenant};
+use std::sync::Arc;
+
+use ferro_driver::{ConnectOptions, Database};
+use ferro_session::{Grant, Models, TableGrant, Tenant};
+use ferro_test_support::postgres as server;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
 use crate::queries::{all, count, delete_all, fields, insert, insert_batch, update_all};
-use crate::world::{SECRET, World, assert_error, drain, notes, rows, tenant, texts};
+use crate::world::{
+    CountingCore, SECRET, World, assert_error, drain, notes, rows, schema, tenant, texts,
+};
 
 on_both_databases! {
     a_trusted_gate_sees_everything,
@@ -334,4 +340,25 @@ async fn t2_row_level_security_under_a_role_agrees_with_the_forced_filter() {
     }
     trusted.execute_raw(&format!("DROP OWNED BY {role}"), vec![]).await.unwrap();
     trusted.execute_raw(&format!("DROP ROLE {role}"), vec![]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_create_nothing_gets_by_where_all_tables_are_there() {
+    let url = server::url();
+    let owner = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
+    let core = CountingCore { compiles: Arc::default() };
+    let models = Models::new(&core, schema(), Arc::default()).unwrap();
+    models.create_tables(&owner).await.unwrap();
+    let (_, address) = url.split_once('@').unwrap();
+    // Roles belong to the whole server, and names of databases are never used again.
+    let role = format!("{}_reader", url.rsplit('/').next().unwrap());
+    server::execute(&url, &format!("CREATE ROLE {role} LOGIN PASSWORD 'pw'"));
+    let url = format!("postgresql://{role}:pw@{address}");
+    let reader = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
+    models.create_tables(&reader).await.unwrap();
+
+    for drop in ["DROP INDEX note_title", "DROP TABLE label CASCADE"] {
+        owner.execute_raw(drop, vec![]).await.unwrap();
+        assert_error(models.create_tables(&reader).await, ErrorKind::Denied, "create ");
+    }
 }
