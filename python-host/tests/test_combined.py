@@ -152,6 +152,18 @@ class TestRowsOfAModel:
         with pytest.raises(ferro.InvalidQuery, match="say `using` of all of them, or of none"):
             Jewel.select().union(red.rings)
 
+    async def test_become_a_common_table(self) -> None:
+        last = (
+            small().union_all(large().order_by("-size").limit(2)).order_by("-size", "id").limit(3)
+        )
+        table = last.cte("last")
+        rows = await table.select().order_by("size", "id")
+        assert [(row["name"], row["size"]) for row in rows] == [("c", 3), ("c", 3), ("d", 4)]
+        assert rows[0]["metal"] is Metal.GOLD
+        assert await table.where(lambda t: t.size > 3).values("name") == [{"name": "d"}]
+        every = small().union(large(), small().union(large()).except_(Jewel.where(name="b")))
+        assert await every.cte().select().count() == 4
+
     async def test_on_a_connection(self) -> None:
         query = small().except_(large()).using("default")
         assert await names(query) == ["a"]

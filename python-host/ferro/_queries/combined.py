@@ -53,6 +53,14 @@ class Combined(Variant[T]):
             columns = zip(own._outputs, *(it._outputs or () for _, it in parts), strict=True)
             self._outputs = tuple([in_common(*column) for column in columns])
 
+    def _of_values(self) -> Select[Any]:
+        if self._outputs is not None:
+            return self
+        parts = tuple([(operator, other._of_values()) for operator, other in self._parts])
+        query: Combined[Any] = Combined(self._own._of_values(), parts, self._using)
+        query._order, query._limit, query._offset = self._order, self._limit, self._offset
+        return query
+
     def _first(self) -> Select[T]:
         query = super()._first()
         if query._order is None and query._outputs is None:

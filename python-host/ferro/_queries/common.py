@@ -194,7 +194,7 @@ def _whole(query: Select[Any]) -> Select[Any]:
     """A query of values: all of them, if it asks for none."""
     if query._includes or query._lock is not None:
         raise InvalidQuery("`cte`: leave `include` and `for_update` out of the query of its rows")
-    return query.values() if query._outputs is None else query
+    return query._of_values()
 
 
 def _check_using(method: str, using: Using, query: Select[Any]) -> None:

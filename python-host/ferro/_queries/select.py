@@ -155,6 +155,10 @@ class Select(Unasked, Generic[T]):
         query._outputs = tuple(outputs)
         return query
 
+    def _of_values(self) -> Select[Any]:
+        """The query as one of values: of all fields, if it asks for none."""
+        return self.values() if self._outputs is None else self
+
     def group_by(self, *fields: Any) -> Select[T]:
         """Rows that agree in all fields become one: `values` says what is asked of them."""
         query = self._copy()
