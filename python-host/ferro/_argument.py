@@ -5,7 +5,7 @@ Who checks types knows before; without this, others would get an error from deep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._message import quoted
@@ -18,6 +18,7 @@ _EXPECTED: dict[Any, tuple[str, ...]] = {
     type: ("a class",),
     Iterable: ("a list",),
     Mapping: ("a dict",),
+    Callable: ("a function",),
     None: ("None",),
 }
 

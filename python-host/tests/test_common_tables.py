@@ -369,6 +369,8 @@ async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
             query.cte()
     with pytest.raises(ferro.InvalidQuery, match="`name` takes a `str`"):
         Scroll.select().cte(5)  # type: ignore[arg-type]
+    with pytest.raises(ferro.InvalidQuery, match="`recursive` takes a function or None"):
+        Scroll.select().cte(recursive=True)  # type: ignore[arg-type]
     for wrong in (T.writer, Scribe, Scribe.select()):
         with pytest.raises(ferro.InvalidQuery, match="`join` takes a common table"):
             Scroll.select().join(wrong, True)

@@ -159,7 +159,12 @@ def common_table(
     union_all: bool,
 ) -> CommonTable:
     """A query as a common table."""
-    check(InvalidQuery, name=(name, str), union_all=(union_all, bool))
+    check(
+        InvalidQuery,
+        name=(name, str),
+        recursive=(recursive, Callable, None),
+        union_all=(union_all, bool),
+    )
     query = _whole(query._plain())
     outputs = query._outputs or ()
     dotted = next((it for it, _ in outputs if "." in it), None)
