@@ -359,6 +359,15 @@ async def test_what_has_no_rows_of_a_table_is_refused() -> None:
         await Scroll.where(T.writer_id == ferro.outer(W.id)).cte().select()
 
 
+async def test_the_name_of_one_that_is_read_twice_may_be_that_of_another_one() -> None:
+    texts = totals(1).select("writer_id"), totals(4).select("writer_id")
+    other = Scroll.where(title="air").values("stars").cte("totals 2")
+    writers = Scribe.where(*[W.id.in_(it) for it in texts]).join(other, other.c.stars == 5)
+    assert [it.name for it in await writers.order_by("name")] == ["Ada"]
+    joined = Scribe.select().join(other, other.c.stars == 5).where(W.id.in_(texts[0]))
+    assert await joined.where(W.id.in_(texts[1])).values(n=other.c.stars) == [{"n": 5}]
+
+
 async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
     for query, part in (
         (Scroll.select().include("writer"), "leave `include` and `for_update` out"),

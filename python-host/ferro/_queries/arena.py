@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -53,8 +52,8 @@ class Arena:
         self.common: list[Any] = []
         self.known: dict[Table, str] = {}
         """The names of common tables that can be read again."""
-        self.names: Counter[str] = Counter()
-        """How many common tables there are of a name."""
+        self.names: set[str] = set()
+        """Those that common tables have by now."""
 
     @property
     def frame(self) -> Frame:
@@ -317,8 +316,12 @@ class Arena:
         frames, self.frames = self.frames, []
         depth = frames[-1].depth
         added: dict[str, Any] = {"rows": self.inner(rows, depth)}
-        self.names[label] += 1
-        name = label if self.names[label] == 1 else f"{label} {self.names[label]}"
+        name: str = label
+        number = 1
+        while name in self.names:
+            number += 1
+            name = f"{label} {number}"
+        self.names.add(name)
         if step:
             operator, itself, further = step
             self.known[itself] = name
