@@ -368,6 +368,14 @@ async def test_the_name_of_one_that_is_read_twice_may_be_that_of_another_one() -
     assert await joined.where(W.id.in_(texts[1])).values(n=other.c.stars) == [{"n": 5}]
 
 
+async def test_deep_tables_are_refused_before_pythons_own_limit() -> None:
+    table = Scroll.where(T.stars > 1).values("stars").cte()
+    for _ in range(400):
+        table = table.where(lambda t: t.stars > 1).cte()
+    with pytest.raises(ferro.InvalidQuery, match="common table `cte`: a query has at most 200"):
+        await table.select()
+
+
 async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
     for query, part in (
         (Scroll.select().include("writer"), "leave `include` and `for_update` out"),

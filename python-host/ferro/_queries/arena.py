@@ -315,6 +315,8 @@ class Arena:
         # It is made before the rows around are looked at.
         frames, self.frames = self.frames, []
         depth = frames[-1].depth
+        if depth > _DEEPEST:
+            raise InvalidQuery(f"common table `{label}`: a query has at most {_DEEPEST} levels")
         added: dict[str, Any] = {"rows": self.inner(rows, depth)}
         name: str = label
         number = 1
