@@ -193,6 +193,8 @@ def test_what_is_no_window_is_refused(window: Any, message: str) -> None:
 async def test_an_offset_is_not_negative() -> None:
     with pytest.raises(ferro.ValueOutOfRange, match="`offset` takes an int that is not negative"):
         ferro.lag(run.id, -1)
+    with pytest.raises(ferro.ValueOutOfRange, match="an int of at most 64 bits"):
+        await column(ferro.lag(run.id, 2**65).over(order_by=run.id))
     with pytest.raises(ferro.TypeMismatch, match="`Run.seconds` takes an int, not `str`"):
         await column(ferro.lag(run.seconds, default="none").over(order_by=run.id))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import InvalidQuery
+from ..exceptions import InvalidQuery, ValueOutOfRange
 from .shape import ITSELF, count_of_values
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class Arena:
             case ("literal", "null"):
                 return self.node({"literal": "null"})
             case ("literal", kind, value):
+                if kind == "integer" and not -(2**63) <= value < 2**63:
+                    raise ValueOutOfRange("a number in a query is an int of at most 64 bits")
                 return self.node({"literal": {kind: value}})
             case ("cast", operand, kind):
                 return self.node({"cast": [self.expression(operand, deeper), kind]})
