@@ -70,6 +70,17 @@ async def test_the_rows_of_a_query_are_inserted() -> None:
     assert await Crate.insert_from(Apple.where(sort="none").values("sort")) == 0
 
 
+async def test_a_relation_takes_the_key_of_its_row() -> None:
+    gala = Apple.where(sort="gala").values("labels", sort=A.sort + "!", grower=A.grower_id)
+    assert await Apple.insert_from(gala) == 1
+    ada = await Grower.get(name="Ada")
+    assert (await Apple.get(sort="gala!")).grower_id == ada.id
+    with pytest.raises(ferro.UnknownField, match="`Grower` has no field `sort`"):
+        await Grower.insert_from(Apple.select("sort"))
+    with pytest.raises(ferro.InvalidQuery, match="`grower_id` is inserted twice"):
+        await Apple.insert_from(Apple.select("grower_id", grower=A.grower_id))
+
+
 async def test_what_is_left_out_takes_its_default() -> None:
     assert await Crate.insert_from(Apple.select("sort").distinct()) == 2
     kept = [(sort, decimal.Decimal("1.5"), Grade.BAD, None) for sort in ("boskop", "gala")]

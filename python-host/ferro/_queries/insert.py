@@ -21,7 +21,7 @@ async def insert_from(table: Table, query: Select[dict[str, Any]], using: Using)
             "`insert_from` takes a query of values that are named as the fields, as "
             f'`Order.select("id", buyer=Order.customer)`, not `{query!r}`'
         )
-    fields = tuple([table.column(name).name for name, _ in outputs])
+    fields = tuple([table.written(name).name for name, _ in outputs])
     select, values = inner("insert_from", query)
     statement = table.query(("insert-from", fields, select))
     return await session(using)[1].execute(statement, values)

@@ -55,7 +55,7 @@ def conflict_of(
         conflict=(target, str, Iterable),
         update=(update, str, Iterable, Mapping, None),
     )
-    names = tuple(_field(table, name) for name in _listed(target))
+    names = tuple(table.written(name).name for name in _listed(target))
     key = table.unique_key(set(names))
     if key is None or set(key) != set(names):
         raise InvalidQuery(
@@ -70,7 +70,7 @@ def conflict_of(
             left = {*names, *(it.name for it in (*table.keys, table.version) if it is not None)}
             chosen = [name for name in given if name not in left]
         else:
-            chosen = [_field(table, name) for name in _listed(update)]
+            chosen = [table.written(name).name for name in _listed(update)]
         assignments, values = tuple([(name, ("excluded", name, table)) for name in chosen]), ()
     if only_if is None:
         return Conflict(names, assignments, None, values)
@@ -124,14 +124,6 @@ def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> boo
     return all(
         is_known(table, name, known[table.places[name]], row.__dict__[name]) for name in names
     )
-
-
-def _field(table: Table, name: str) -> str:
-    """The field of a name, which may be that of a relation."""
-    edge = table.relations.get(name)
-    if edge is not None and edge.holds_key:
-        return edge.source_fields[0]
-    return table.column(name).name
 
 
 def _listed(names: Iterable[str] | str) -> Iterable[str]:

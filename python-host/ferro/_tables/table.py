@@ -159,6 +159,11 @@ class Table:
             raise UnknownField(self._unknown(name))
         return column
 
+    def written(self, name: str) -> Column:
+        """The column that is written under a name: of a relation that which holds its key."""
+        edge = self.relations.get(name)
+        return self.column(name if edge is None or not edge.holds_key else edge.source_fields[0])
+
     def edge(self, name: str) -> Edge:
         """The relation of a name; says which is nearest, if there is none."""
         edge = self.relations.get(name)
