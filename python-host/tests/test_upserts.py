@@ -166,6 +166,8 @@ async def test_in_a_session_and_a_transaction() -> None:
         ({"update": {"views": page.title}}, ferro.TypeMismatch, "views|title"),
         ({"update": {}, "only_if": page.views > 1}, ferro.InvalidQuery, "there is none to update"),
         ({"update": 5}, ferro.InvalidQuery, "`update` takes a `str`, a list, a dict or None"),
+        ({"update": [page.views]}, ferro.InvalidQuery, "`update` takes names of fields"),
+        ({"update": {5: 1}}, ferro.InvalidQuery, "`update` takes names of fields, as .* not `5`"),
         ({"only_if": "views > 1"}, ferro.InvalidQuery, "is not a condition"),
         ({"only_if": lambda p: p.site.id == 1}, ferro.UnsupportedError, "of its own row"),
     ],
@@ -178,6 +180,14 @@ async def test_what_cannot_be_done_writes_nothing(
     with pytest.raises(error, match=message):
         await Page.bulk_upsert([Page(path="new")], conflict="path", **options)
     assert await Page.all() == []
+
+
+async def test_a_key_is_given_by_names() -> None:
+    for key in ([page.path], [5]):
+        with pytest.raises(ferro.InvalidQuery, match="`conflict` takes names of fields"):
+            await Page.upsert(path="new", conflict=key)
+    with pytest.raises(ferro.InvalidQuery, match="`conflict` takes a `str` or a list"):
+        await Page.upsert(path="new", conflict=page.path)
 
 
 async def test_what_was_excluded_is_known_in_an_upsert_only() -> None:

@@ -55,7 +55,7 @@ def conflict_of(
         conflict=(target, str, Iterable),
         update=(update, str, Iterable, Mapping, None),
     )
-    names = tuple(table.written(name).name for name in _listed(target))
+    names = tuple(table.written(name).name for name in _names("conflict", target))
     key = table.unique_key(set(names))
     if key is None or set(key) != set(names):
         raise InvalidQuery(
@@ -63,6 +63,7 @@ def conflict_of(
             "fields that are unique"
         )
     if isinstance(update, Mapping):
+        _names("update", update)
         assignments, values = all_assigned(table, dict(update))
     else:
         if update is None:
@@ -70,7 +71,7 @@ def conflict_of(
             left = {*names, *(it.name for it in (*table.keys, table.version) if it is not None)}
             chosen = [name for name in given if name not in left]
         else:
-            chosen = [table.written(name).name for name in _listed(update)]
+            chosen = [table.written(name).name for name in _names("update", update)]
         assignments, values = tuple([(name, ("excluded", name, table)) for name in chosen]), ()
     if only_if is None:
         return Conflict(names, assignments, None, values)
@@ -126,8 +127,13 @@ def is_like(table: Table, found: Model, row: Model, names: Iterable[str]) -> boo
     )
 
 
-def _listed(names: Iterable[str] | str) -> Iterable[str]:
-    return (names,) if isinstance(names, str) else names
+def _names(option: str, given: Iterable[str] | str) -> list[str]:
+    """Names of fields, of which there may be one."""
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidQuery(f'`{option}` takes names of fields, as `"email"`, not `{name!r}`')
+    return names
 
 
 def check_distinct(table: Table, rows: Iterable[Model], target: tuple[str, ...]) -> None:
