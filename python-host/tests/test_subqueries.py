@@ -218,6 +218,23 @@ class TestOuter:
         )
         assert await titles(Work.where(ferro.exists(namesakes))) == ["Air", "Bread", "Clay"]
 
+    async def test_in_the_order_of_a_query_where_the_database_has_it(self, dialect: str) -> None:
+        nearest = Novelist.select("name").order_by((N.age - ferro.outer(W.stars) * 10).abs())
+        found = Work.select("title", near=ferro.subquery(nearest)).order_by("title")
+        ages = Novelist.select(n=ferro.count()).group_by(N.age - ferro.outer(W.stars))
+        groups = Work.where(title="Air").values(n=ferro.subquery(ages))
+        if dialect == "sqlite":
+            for query in (found, groups):
+                with pytest.raises(
+                    ferro.UnsupportedError, match="by the fields of an outer select"
+                ):
+                    await query
+        else:
+            assert [row["near"] for row in await found] == ["Ben", "Ada", "Ada"]
+            assert await groups == [{"n": 1}]
+        younger = Novelist.select().order_by(N.age - ferro.outer(W.stars))
+        assert await Work.where(ferro.exists(younger)).count() == 3
+
     async def test_without_rows_around_it_is_refused(self) -> None:
         own = Work.where(W.writer_id == ferro.outer(N.id))
         with pytest.raises(ferro.InvalidQuery, match="names a field of `Novelist` in a query"):

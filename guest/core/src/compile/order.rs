@@ -10,6 +10,9 @@ use crate::dialect::{DECIMAL_COLLATION, Spelling as _};
 impl<'a> Compiler<'a> {
     pub(super) fn order(&mut self, select: &'a Select) -> Result<(), Error> {
         if select.combined.is_empty() {
+            for term in &select.order_by {
+                self.typing.check_sorts_own(term.expression)?;
+            }
             let keys = self.typing.last_keys(select);
             return self.sorted_by(&select.order_by, keys, " ORDER BY ");
         }

@@ -244,7 +244,10 @@ impl<'a> Compiler<'a> {
 
     fn groups(&mut self, select: &'a Select) -> Result<(), Error> {
         self.sql.push(if select.group_by.is_empty() { "" } else { " GROUP BY " });
-        self.try_separated(", ", &select.group_by, |it, node| it.group_key(*node))?;
+        self.try_separated(", ", &select.group_by, |it, node| {
+            it.typing.check_sorts_own(*node)?;
+            it.group_key(*node)
+        })?;
         let Some(having) = select.having else { return Ok(()) };
         self.sql.push(" HAVING ");
         let fact = self.fact(having)?;

@@ -23,6 +23,8 @@ pub(crate) struct Features {
     pub(crate) exact_without_index: bool,
     /// `row.name` is a function of the row where the row has no such column.
     pub(crate) row_functions: bool,
+    /// Rows inside of another select can be ordered and grouped by its fields.
+    pub(crate) outer_sorting: bool,
     /// Unions and their like stand in parentheses inside of others.
     pub(crate) nested_sets: bool,
     /// The columns of a recursive table have the types of its first rows to the letter: those of
@@ -52,6 +54,7 @@ pub(super) const SQLITE: Features = Features {
     limited_texts: false,
     exact_without_index: false,
     row_functions: false,
+    outer_sorting: false,
     nested_sets: false,
     exact_recursion: false,
     row_locks: false,
@@ -72,6 +75,7 @@ pub(super) const POSTGRES: Features = Features {
     limited_texts: true,
     exact_without_index: true,
     row_functions: true,
+    outer_sorting: true,
     nested_sets: true,
     exact_recursion: true,
     row_locks: true,

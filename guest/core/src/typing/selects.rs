@@ -9,6 +9,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::{Column, Fact, Typing};
 use crate::catalog::Field;
+use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, unsupported};
 use crate::policy::Write;
 use crate::validate::{children, select_nodes};
@@ -146,6 +147,17 @@ impl<'a> Typing<'a> {
             self.check_bound(bound)?;
         }
         Ok(())
+    }
+
+    /// Fails where the rows of a select are ordered or grouped by fields that only PostgreSQL takes.
+    pub(crate) fn check_sorts_own(&mut self, node: NodeRef) -> Result<(), Error> {
+        let tables = self.fact(node)?.tables;
+        match self.beyond(self.current, tables) == 0 || self.task.dialect.features().outer_sorting {
+            true => Ok(()),
+            false => Err(at(node)(unsupported(
+                "SQLite does not order or group rows by the fields of an outer select",
+            ))),
+        }
     }
 
     /// What rows are ordered or grouped by. A constant would be read as the place of a column.

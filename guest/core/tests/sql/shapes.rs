@@ -3,8 +3,8 @@
 use ferro_core::Catalog;
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator as B, Distinct, Lock, LockStrength, LockWait, Query, Select,
-    SetOperator as O, Statement,
+    AggregateFunction, BinaryOperator as B, Distinct, Lock, LockStrength, LockWait, Node, NodeRef,
+    Query, Select, SetOperator as O, Statement,
 };
 use ferro_wit::types::{ErrorKind, ScalarType as S};
 
@@ -121,6 +121,37 @@ sqlite: SELECT count(*) FROM (SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t
   parameter 0 Integer
 postgres: SELECT count(*) FROM (SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 EXCEPT SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1) AS "rows"
   parameter 0 Integer
+"##);
+}
+
+#[test]
+fn only_postgres_orders_and_groups_by_the_fields_of_an_outer_select() {
+    let inside = |build: &dyn Fn(NodeRef, NodeRef) -> Select| {
+        let mut nodes = Nodes::default();
+        let (stars, one) = (nodes.outer_path(1, "stars"), nodes.integer(1));
+        let body = nodes.field("body");
+        let inner = Select { limit: Some(one), ..build(body, stars) };
+        let first = nodes.add(Node::Subquery(0));
+        plan(&nodes.query(
+            vec![inner, Select { projection: outputs(&[first]), ..all("Post") }],
+            Statement::Select(1),
+        ))
+    };
+    insta::assert_snapshot!(inside(&|body, stars| Select {
+        projection: outputs(&[body]),
+        order_by: vec![ascending(stars)],
+        ..all("Comment")
+    }), @r##"
+sqlite: unsupported: node 0: SQLite does not order or group rows by the fields of an outer select
+postgres: SELECT (SELECT "t1"."body" FROM "comment" AS "t1" ORDER BY "t0"."stars", "t1"."id" LIMIT 1) FROM "post" AS "t0"
+"##);
+    insta::assert_snapshot!(inside(&|_, stars| Select {
+        projection: outputs(&[stars]),
+        group_by: vec![stars],
+        ..all("Comment")
+    }), @r##"
+sqlite: unsupported: node 0: SQLite does not order or group rows by the fields of an outer select
+postgres: SELECT (SELECT "t0"."stars" FROM "comment" AS "t1" GROUP BY "t0"."stars" LIMIT 1) FROM "post" AS "t0"
 "##);
 }
 
