@@ -188,6 +188,17 @@ class TestValues:
         ]
         assert await query.count() == 5
 
+    async def test_are_ordered_by_a_constant_that_tells_the_queries_apart(self) -> None:
+        rings = Jewel.where(name="a").values(kind=ferro.value("ring"), name=R.name)
+        boxes = Box.select(kind=ferro.value("box"), name=B.name)
+        assert await rings.union_all(boxes).order_by("kind", "-name") == [
+            {"kind": "box", "name": "red"},
+            {"kind": "box", "name": "b"},
+            {"kind": "ring", "name": "a"},
+        ]
+        with pytest.raises(ferro.InvalidQuery, match="ordered or grouped by a constant"):
+            await rings.order_by("kind")
+
     async def test_of_groups_and_what_is_computed_with_values(self) -> None:
         odd = R.size % 2
         groups = Jewel.select().group_by(odd).values(odd=odd, n=ferro.count())

@@ -141,7 +141,11 @@ impl<'a> Typing<'a> {
             self.check_no_window(having)?;
         }
         for term in &select.order_by {
-            self.check_sortable(term.expression)?;
+            match select.combined.is_empty() {
+                true => self.check_sortable(term.expression)?,
+                // By the place of a column, whatever that is made of.
+                false => self.check_has_order(term.expression)?,
+            }
         }
         for bound in [select.limit, select.offset].into_iter().flatten() {
             self.check_bound(bound)?;
@@ -162,11 +166,15 @@ impl<'a> Typing<'a> {
 
     /// What rows are ordered or grouped by. A constant would be read as the place of a column.
     pub(super) fn check_sortable(&mut self, node: NodeRef) -> Result<(), Error> {
-        let fact = self.fact(node)?;
-        if !fact.varies {
+        if !self.fact(node)?.varies {
             return Err(at(node)(invalid("rows cannot be ordered or grouped by a constant")));
         }
-        match fact.ty {
+        self.check_has_order(node)
+    }
+
+    /// Values that have an order.
+    fn check_has_order(&mut self, node: NodeRef) -> Result<(), Error> {
+        match self.fact(node)?.ty {
             Some(ty) if ty.many || matches!(ty.kind, ScalarType::Json | ScalarType::Interval) => {
                 Err(at(node)(unsupported(format!(
                     "ordering or grouping by {} is not supported",

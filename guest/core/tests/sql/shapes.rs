@@ -125,6 +125,19 @@ postgres: SELECT count(*) FROM (SELECT "t0"."body" FROM "comment" AS "t0" WHERE 
 }
 
 #[test]
+fn combined_rows_are_ordered_by_constants() {
+    let mut nodes = Nodes::default();
+    let (one, two) = (nodes.integer(1), nodes.integer(2));
+    let listed = |it| Select { projection: outputs(&[it]), ..all("Post") };
+    let rows =
+        Select { combined: vec![(O::UnionAll, 0)], order_by: vec![ascending(two)], ..listed(two) };
+    insta::assert_snapshot!(plan(&nodes.query(vec![listed(one), rows], Statement::Select(1))), @r##"
+sqlite: SELECT 2 FROM "post" AS "t0" UNION ALL SELECT 1 FROM "post" AS "t1" ORDER BY 1 NULLS LAST
+postgres: SELECT 2 FROM "post" AS "t0" UNION ALL SELECT 1 FROM "post" AS "t1" ORDER BY 1
+"##);
+}
+
+#[test]
 fn only_postgres_orders_and_groups_by_the_fields_of_an_outer_select() {
     let inside = |build: &dyn Fn(NodeRef, NodeRef) -> Select| {
         let mut nodes = Nodes::default();
