@@ -72,7 +72,11 @@ impl Typing<'_> {
                 if let Some(distance) = window.arguments.get(1) {
                     match self.node(*distance) {
                         Node::Literal(Literal::Integer(0..=0x7fff_ffff)) => {}
-                        _ => return Err(mismatch("the distance is a whole number, not negative")),
+                        _ => {
+                            return Err(mismatch(
+                                "the distance is a whole number from 0 to 2147483647",
+                            ));
+                        }
                     }
                 }
                 let ty = first.ty.map(|it| Type { enumeration: None, ..it });

@@ -97,7 +97,7 @@ fn window_functions_stand_in_outputs_and_orders_only() {
         let (title, id) = (it.field("title"), it.field("id"));
         let lag = it.window("lag", &[title, id], &[], &[ascending(id)]);
         Select { projection: outputs(&[lag]), ..all("Post") }
-    }), @"type-mismatch: node 2: the distance is a whole number, not negative");
+    }), @"type-mismatch: node 2: the distance is a whole number from 0 to 2147483647");
 }
 
 #[test]
