@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ferro
+from models import Document
 
 
 class Metal(enum.Enum):
@@ -198,6 +199,18 @@ class TestValues:
         ]
         with pytest.raises(ferro.InvalidQuery, match="ordered or grouped by a constant"):
             await rings.order_by("kind")
+
+    async def test_of_rows_with_documents_are_told_apart_by_their_key(self) -> None:
+        one, other = [await Document.create(title=it, data={"a": [it]}) for it in ("x", "y")]
+        every = Document.select("key", "data")
+        both = Document.where(title="x").values("key", "data").union(every)
+        assert await both.count() == 2
+        assert await every.except_(Document.where(title="x").values("key", "data")) == [
+            {"key": other.key, "data": {"a": ["y"]}}
+        ]
+        assert await every.distinct().count() == 2
+        rows = await Document.where(title="x").union(Document.select()).cte().select("key")
+        assert {row["key"] for row in rows} == {one.key, other.key}
 
     async def test_of_groups_and_what_is_computed_with_values(self) -> None:
         odd = R.size % 2

@@ -79,7 +79,13 @@ impl<'a> Typing<'a> {
             }
             Projection::Outputs(outputs) => {
                 distinct_names(outputs)?;
-                outputs.iter().map(|output| self.of_output(output)).collect()
+                let columns: Vec<_> =
+                    outputs.iter().map(|it| self.of_output(it)).collect::<Result<_, _>>()?;
+                let row = self.frame().row;
+                let own = |it: &Column<'a>| it.source.filter(|it| it.table == row);
+                let fields = columns.iter().map(|it| own(it).map(|it| it.field));
+                self.frame_mut().listed = fields.collect::<Option<_>>().unwrap_or_default();
+                Ok(columns)
             }
         }
     }
