@@ -29,6 +29,8 @@ pub(crate) struct Common {
     pub(crate) model: Model,
     /// Parameters stand in it, or in a table that it reads.
     pub(crate) parameter: bool,
+    /// It reads other common tables.
+    pub(crate) derived: bool,
 }
 
 /// The common tables of a query, as far as they are known.
@@ -62,8 +64,11 @@ pub(crate) fn find(
     for (table, reached) in query.common.iter().zip(reached) {
         let task = Task { catalog, query, dialect, scope, commons: Commons::new(query, &tables) };
         let found = match reached {
-            true => Some(Finder { task }.table(table).map_err(of_table(table))?),
-            false => None,
+            Some(read) => {
+                let found = Finder { task }.table(table).map_err(of_table(table))?;
+                Some(Common { derived: !read.is_empty(), ..found })
+            }
+            None => None,
         };
         tables.push(found);
     }
@@ -231,7 +236,7 @@ impl Finder<'_> {
         });
         let name = table_name(self.task.commons.known.len());
         let model = self.task.catalog.common_table(&table.name, name, fields.collect());
-        Common { model, parameter: rows.parameter }
+        Common { model, parameter: rows.parameter, derived: false }
     }
 }
 

@@ -7,21 +7,22 @@ use super::of_table;
 use crate::error::{invalid, shown};
 use crate::validate::{children, select_nodes};
 
-/// Which common tables a statement leads to. Each reads earlier ones only, so that none reads itself,
-/// but for the step of a recursive one.
-pub(super) fn reached(query: &Query) -> Result<Vec<bool>, Error> {
-    let mut reached = vec![false; query.common.len()];
+/// The common tables that a statement leads to, each with those that it reads itself: earlier ones
+/// only, so that none reads itself, but for the step of a recursive one.
+pub(super) fn reached(query: &Query) -> Result<Vec<Option<Vec<usize>>>, Error> {
+    let mut reached = vec![None; query.common.len()];
     for (_, table) in of_statement(query).mentions {
-        reached[table] = true;
+        reached[table] = Some(Vec::new());
     }
     for index in (0..query.common.len()).rev() {
-        if !reached[index] {
+        if reached[index].is_none() {
             continue;
         }
-        let table = &query.common[index];
-        for read in reads(query, index).map_err(of_table(table))? {
-            reached[read] = true;
+        let read = reads(query, index).map_err(of_table(&query.common[index]))?;
+        for &earlier in &read {
+            reached[earlier] = Some(Vec::new());
         }
+        reached[index] = Some(read);
     }
     Ok(reached)
 }

@@ -53,7 +53,7 @@ impl<'a> Compiler<'a> {
         // Databases would take it apart: ask of rows outside of the scope what is asked of its own, and
         // write each column where it is read, so that a few tables become a statement without bound.
         let fenced = self.typing.task.scope.is_some();
-        let fence = if fenced { "AS MATERIALIZED" } else { "AS" };
+        let fence = if fenced || common.derived { "AS MATERIALIZED" } else { "AS" };
         let name = quoted(&table_name(index));
         self.sql
             .end_common(&format!("{name} ({}) {fence}", quoted_list(columns(fields))), recursive);

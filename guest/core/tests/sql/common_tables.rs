@@ -38,9 +38,9 @@ sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t3"."author_id", count(*),
 postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t3"."author_id", count(*), CAST(sum("t3"."stars") AS bigint) FROM "post" AS "t3" GROUP BY "t3"."author_id") SELECT "t0"."name", "t1"."c1", "t2"."name" FROM "author" AS "t0" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t0"."boss_id" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."id" ORDER BY "t0"."id"
 "##);
     insta::assert_snapshot!(plan(&commons::inside()), @r##"
-sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t0"."id"
+sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t0"."id"
   parameter 0 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t0"."id"
+postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t0"."id"
   parameter 0 Integer
 "##);
 }
@@ -86,22 +86,22 @@ fn counts_and_writes_read_common_tables() {
         plan(&query)
     };
     insta::assert_snapshot!(with(Statement::Count(4)), @r##"
-sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) SELECT count(*) FROM (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2")) AS "rows"
+sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) SELECT count(*) FROM (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2")) AS "rows"
   parameter 0 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) SELECT count(*) FROM (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2")) AS "rows"
+postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) SELECT count(*) FROM (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2")) AS "rows"
   parameter 0 Integer
 "##);
     insta::assert_snapshot!(with(Statement::Exists(4)), @r##"
-sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) SELECT EXISTS (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2"))
+sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) SELECT EXISTS (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2"))
   parameter 0 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) SELECT EXISTS (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2"))
+postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) SELECT EXISTS (SELECT "t0"."id", (SELECT max("t1"."c1") FROM "common1" AS "t1") FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2"))
   parameter 0 Integer
 "##);
     let removed = Delete { rows: 4, ..delete("Author") };
     insta::assert_snapshot!(with(Statement::Delete(removed)), @r##"
-sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) DELETE FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t1"."id" FROM "author" AS "t1" WHERE "t1"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t1"."id")
+sqlite: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), sum("t4"."stars") FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > ?1) DELETE FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t1"."id" FROM "author" AS "t1" WHERE "t1"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t1"."id")
   parameter 0 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) DELETE FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t1"."id" FROM "author" AS "t1" WHERE "t1"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t1"."id")
+postgres: WITH "common0" ("c0", "c1", "c2") AS (SELECT "t4"."author_id", count(*), CAST(sum("t4"."stars") AS bigint) FROM "post" AS "t4" GROUP BY "t4"."author_id"), "common1" ("c0", "c1") AS MATERIALIZED (SELECT "t3"."c0", "t3"."c2" FROM "common0" AS "t3" WHERE "t3"."c1" > $1) DELETE FROM "author" AS "t0" WHERE "t0"."id" IN (SELECT "t1"."id" FROM "author" AS "t1" WHERE "t1"."id" IN (SELECT "t2"."c0" FROM "common1" AS "t2") ORDER BY "t1"."id")
   parameter 0 Integer
 "##);
     let copied =
