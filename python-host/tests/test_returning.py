@@ -157,6 +157,25 @@ async def test_whole_rows_are_changed_only(query: Any) -> None:
         await query.update_returning(rank=1)
     with pytest.raises(ferro.InvalidQuery, match="`delete` deletes whole rows: leave out"):
         await query.delete_returning()
+    with pytest.raises(ferro.InvalidQuery, match="`update` locks the rows that it changes"):
+        await Task.select().for_update().update_returning(rank=1)
+    with pytest.raises(ferro.InvalidQuery, match="`delete` locks the rows that it deletes"):
+        await Task.select().for_update().delete()
     with pytest.raises(ferro.InvalidQuery, match="at least one field"):
         await Task.select().update_returning()
     assert await Task.where(rank=1).count() == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Task.select("rank").limit(1),
+        ferro.row_number(),
+        ferro.col(Task.rank) > 1,
+        lambda task: task.rank > 1,
+    ],
+)
+async def test_a_field_is_set_to_a_value_of_its_row(value: Any) -> None:
+    await tasks()
+    with pytest.raises(ferro.InvalidQuery, match=r"`Task\S*.rank` is set to a plain value"):
+        await Task.select().update(rank=value)

@@ -162,7 +162,7 @@ async def test_in_a_session_and_a_transaction() -> None:
             ferro.InvalidQuery,
             "`Page.id` of stored rows is never",
         ),
-        ({"update": {"views": page.views > 1}}, ferro.InvalidQuery, "a value, not a condition"),
+        ({"update": {"views": page.views > 1}}, ferro.InvalidQuery, "not to `<condition>`"),
         ({"update": {"views": page.title}}, ferro.TypeMismatch, "views|title"),
         ({"update": {}, "only_if": page.views > 1}, ferro.InvalidQuery, "there is none to update"),
         ({"update": 5}, ferro.InvalidQuery, "`update` takes a `str`, a list, a dict or None"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery
 from .expression import Expression, Shape
 from .path import Fields
 from .value import FieldExpression, Value
+from .window import WindowFunction
 
 if TYPE_CHECKING:
     from .._tables.table import Table
@@ -20,8 +22,11 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
         value = value(Fields(table))
     if isinstance(value, Value):
         return value.shape, value.values
-    if isinstance(value, Expression):
-        raise InvalidQuery(f"`{table.label}.{name}` is set to a value, not a condition")
+    if isinstance(value, (Expression, Unasked, WindowFunction)):
+        raise InvalidQuery(
+            f"`{table.label}.{name}` is set to a plain value, or to one that is computed from the "
+            f"fields of its row, not to `{value!r}`"
+        )
     value = column.stored(table.validated(name, value))
     if value is None and column.generated:
         raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")

@@ -79,3 +79,5 @@ def _check_writable(query: Select[Any], operation: str, does: str) -> None:
             f"`{operation}` {does} whole rows: leave out `values`, `group_by`, `distinct` and "
             "`include`"
         )
+    if query._lock is not None:
+        raise InvalidQuery(f"`{operation}` locks the rows that it {does}: leave out `for_update`")
