@@ -12,26 +12,26 @@ import pytest
 import ferro
 
 
-class Grade(enum.Enum):
+class Ripeness(enum.Enum):
     GOOD = "good"
     BAD = "bad"
 
 
-class Other(enum.Enum):
+class Fame(enum.Enum):
     GOOD = "good"
 
 
 class Grower(ferro.Model, table="insert_from_grower"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
-    other: Other = Other.GOOD
+    fame: Fame = Fame.GOOD
 
 
 class Apple(ferro.Model, table="insert_from_apple"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     sort: str
     grams: int = 100
-    grade: Grade = Grade.GOOD
+    grade: Ripeness = Ripeness.GOOD
     labels: list[str] = ferro.Field(default_factory=list)
     grower: ferro.Relation[Grower] = ferro.ForeignKey(related_name="apples")
 
@@ -39,7 +39,7 @@ class Apple(ferro.Model, table="insert_from_apple"):
 class Crate(ferro.Model, table="insert_from_crate"):
     sort: str = ferro.Field(primary_key=True)
     weight: decimal.Decimal = decimal.Decimal("1.5")
-    grade: Grade = Grade.BAD
+    grade: Ripeness = Ripeness.BAD
     origin: str | None = None
     labels: list[str] | None = None
     token: uuid.UUID | None = None
@@ -53,7 +53,7 @@ async def _apples(db: str) -> None:
     ada = await Grower.create(name="Ada")
     await Apple.create(sort="boskop", grams=200, grower=ada, labels=["old"])
     await Apple.create(sort="boskop", grams=220, grower=ada)
-    await Apple.create(sort="gala", grams=150, grade=Grade.BAD, grower=ada)
+    await Apple.create(sort="gala", grams=150, grade=Ripeness.BAD, grower=ada)
 
 
 async def crates() -> list[tuple[Any, ...]]:
@@ -66,7 +66,7 @@ async def test_the_rows_of_a_query_are_inserted() -> None:
         "sort", "grade", weight=A.grams, origin=lambda a: a.grower.name.upper()
     )
     assert await Crate.insert_from(gala) == 1
-    assert await crates() == [("gala", 150, Grade.BAD, "ADA")]
+    assert await crates() == [("gala", 150, Ripeness.BAD, "ADA")]
     assert await Crate.insert_from(Apple.where(sort="none").values("sort")) == 0
 
 
@@ -83,7 +83,7 @@ async def test_a_relation_takes_the_key_of_its_row() -> None:
 
 async def test_what_is_left_out_takes_its_default() -> None:
     assert await Crate.insert_from(Apple.select("sort").distinct()) == 2
-    kept = [(sort, decimal.Decimal("1.5"), Grade.BAD, None) for sort in ("boskop", "gala")]
+    kept = [(sort, decimal.Decimal("1.5"), Ripeness.BAD, None) for sort in ("boskop", "gala")]
     assert await crates() == kept
     assert (await Crate.get("gala")).labels is None
 
@@ -135,7 +135,7 @@ async def test_what_does_not_fit_is_refused_before_the_database_is_asked() -> No
     for text in ("weight", "labels", "token"):
         with pytest.raises(ferro.TypeMismatch, match=f"field `{text}` of `Crate` wants"):
             await Crate.insert_from(Apple.select("sort", **{text: A.sort}))
-    for good in (A.grower.other, A.sort):
+    for good in (A.grower.fame, A.sort):
         with pytest.raises(ferro.TypeMismatch, match="wants enum"):
             await Crate.insert_from(Apple.select("sort", grade=good))
     with pytest.raises(ferro.InvalidQuery, match="for_update"):
