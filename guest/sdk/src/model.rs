@@ -372,15 +372,12 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         async move {
             let Some((request, batch)) = batch? else { return Ok(()) };
             let rows = u64::from(batch.rows);
-            let transaction = db.begin().await?;
-            if transaction.write(request, batch).await? == rows {
-                return transaction.commit().await;
-            }
-            transaction.rollback().await?;
-            Err(match Self::VERSION {
-                Some(_) => stale::<Self>("one of these"),
-                None => not_found::<Self>("the key of one of these"),
+            db.transaction(async |tx| match tx.write(request, batch).await? == rows {
+                true => Ok(()),
+                false if Self::VERSION.is_some() => Err(stale::<Self>("one of these")),
+                false => Err(not_found::<Self>("the key of one of these")),
             })
+            .await
         }
     }
 
