@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::query::assignments;
 use crate::scalar::Field;
 use crate::session::Request;
-use crate::tree::{Arena, SelectTree, Tree};
+use crate::tree::{Arena, SelectTree, Tree, owned};
 
 /// A row to insert: a model, or the `New…` struct that `#[derive(Model)]` makes for a model with
 /// a generated key or defaults.
@@ -105,7 +105,7 @@ impl<M: Model> OnConflict<M> {
 
     fn add_to(self, arena: &mut Arena) -> Result<Conflict, Error> {
         Ok(Conflict {
-            target: self.target.into_iter().map(str::to_owned).collect(),
+            target: owned(&self.target),
             update: assignments(arena, self.update)?,
             condition: self.condition.map(|it| arena.add(it)).transpose()?,
         })
@@ -161,8 +161,7 @@ pub(crate) fn of_select<M: Model>(
 ) -> Result<Request, Error> {
     let mut arena = Arena::default();
     let source = RowSource::Select(arena.add_select(select)?);
-    let fields = fields.into_iter().map(str::to_owned).collect();
-    let model = M::NAME.to_owned();
+    let (model, fields) = (M::NAME.to_owned(), owned(&fields));
     let insert = Insert { model, fields, source, conflict: None, returning: None };
     Ok(Request::new(arena, Statement::Insert(insert)))
 }

@@ -11,7 +11,7 @@ use ferro_wit::types::Value;
 use crate::expression::{Operand, Settable};
 use crate::model::Model;
 use crate::scalar::{Field, Storable};
-use crate::tree::Tree;
+use crate::tree::{Tree, owned};
 
 pub use ferro_wit::schema::Schema;
 
@@ -120,8 +120,7 @@ pub fn many_to_many<T: Model>(
 /// An index over several fields: for the code that `#[derive(Model)]` writes.
 #[doc(hidden)]
 pub fn index(fields: &[&str], unique: bool) -> Index {
-    let fields = fields.iter().map(|&name| name.to_owned()).collect();
-    Index { name: None, fields, unique, condition: None }
+    Index { name: None, fields: owned(fields), unique, condition: None }
 }
 
 /// A comparison of a field of type `T` with a constant: for the code that `#[derive(Model)]`

@@ -8,7 +8,7 @@ use crate::insert::number_of_rows;
 use crate::model::Model;
 use crate::query::assignments;
 use crate::session::Request;
-use crate::tree::{Arena, SelectTree, Tree};
+use crate::tree::{Arena, SelectTree, Tree, owned};
 
 /// What gives the rows that have the keys of these some of their values; none if there are none.
 /// Where a row has a version, it has to be that of the one that was read.
@@ -46,8 +46,4 @@ pub(crate) fn by_key<M: Model>(
     };
     let request = Request::new(arena, Statement::Update(update));
     Ok(Some((request, Batch { rows: number_of_rows(rows)?, columns })))
-}
-
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(|&name| name.to_owned()).collect()
 }

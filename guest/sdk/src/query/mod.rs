@@ -15,7 +15,7 @@ use crate::expression::Assignment;
 use crate::model::Model;
 use crate::row::{Selected, Whole};
 use crate::session::Request;
-use crate::tree::{Arena, SelectTree};
+use crate::tree::{Arena, SelectTree, owned};
 
 pub use self::page::Page;
 pub use self::position::Position;
@@ -153,7 +153,7 @@ pub(crate) fn assignments<M>(
 /// All fields by name, in the order in which they are decoded. `Projection::Model` would leave
 /// out what the caller may not read; a model needs all of them, and an error names the others.
 pub(crate) fn projection<M: Model>() -> Projection {
-    Projection::Fields(M::FIELDS.iter().map(|&name| name.to_owned()).collect())
+    Projection::Fields(owned(M::FIELDS))
 }
 
 impl<M, O: Clone> Clone for Query<M, O> {

@@ -10,7 +10,7 @@ use ferro_wit::query::{
 use ferro_wit::types::{Error, ErrorKind, Value};
 
 use super::{
-    AggregateTree, ColumnsTree, CommonTree, DistinctTree, SelectTree, Steps, Term, Tree, WindowTree,
+    AggregateTree, ColumnsTree, CommonTree, DistinctTree, SelectTree, Term, Tree, WindowTree, owned,
 };
 
 /// How deep expressions may be: what the core takes.
@@ -56,7 +56,7 @@ impl Arena {
         self.depth += 1;
         let node = match tree {
             Tree::Field { relations, name } => {
-                let relations = owned(relations);
+                let relations = owned(&relations);
                 Node::Field(Path { outer: self.outer, relations, field: name.to_owned() })
             }
             Tree::Outer(tree) => {
@@ -99,7 +99,7 @@ impl Arena {
             Tree::Window(window) => self.window(*window)?,
             Tree::Related { quantifier, relations, condition } => {
                 let condition = self.add_some(condition.map(|it| *it))?;
-                Node::Related(Related { quantifier, relations: owned(relations), condition })
+                Node::Related(Related { quantifier, relations: owned(&relations), condition })
             }
             Tree::Subquery(select) => Node::Subquery(self.add_first_row(*select)?),
             Tree::Exists(select) => Node::Exists(self.add_inner(*select)?),
@@ -162,9 +162,7 @@ impl Arena {
         let group_by = self.add_shared(select.group_by)?;
         let distinct_rows = select.distinct == DistinctTree::Rows;
         let projection = match select.columns {
-            ColumnsTree::Fields(names) => {
-                Projection::Fields(names.iter().map(|&name| name.to_owned()).collect())
-            }
+            ColumnsTree::Fields(names) => Projection::Fields(owned(names)),
             ColumnsTree::Outputs(outputs) => Projection::Outputs(
                 outputs
                     .into_iter()
@@ -193,7 +191,7 @@ impl Arena {
             .into_iter()
             .map(|it| {
                 let rows = Some(self.add_select(it.rows)?);
-                Ok(Inclusion { relations: owned(it.relations), rows })
+                Ok(Inclusion { relations: owned(&it.relations), rows })
             })
             .collect::<Result<_, Error>>()?;
         let combined = select
@@ -298,10 +296,6 @@ impl Arena {
 /// No table has 2^63 rows, so that a larger number means the same.
 fn number_of_rows(rows: u64) -> Tree {
     Tree::value(Some(i64::try_from(rows).unwrap_or(i64::MAX)))
-}
-
-fn owned(steps: Steps) -> Vec<String> {
-    steps.into_iter().map(str::to_owned).collect()
 }
 
 /// An index as the AST has it. No memory holds 2^32 nodes of a tree.

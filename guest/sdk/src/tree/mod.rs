@@ -151,6 +151,11 @@ pub(crate) struct IncludeTree {
     pub(crate) rows: SelectTree,
 }
 
+/// Names as a query has them.
+pub(crate) fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
 impl Tree {
     pub(crate) fn field(name: &'static str) -> Self {
         Self::Field { relations: Steps::new(), name }
