@@ -183,7 +183,10 @@ async def test_a_position_holds_a_value_of_any_type(field: str) -> None:
 
 def test_the_text_of_a_position_is_that_of_the_sdk() -> None:
     values = (None, True, -(2**63), -0.0, Decimal("-12.50"), "é\0;", b"\x00\xff")
-    position = Position((*values, UUID(int=(2**64 - 1) * 2**64 + 1), datetime.date(1969, 12, 31)))
+    before = datetime.datetime(1969, 12, 31, 23, 59, 59, 999_999)
+    moments = (before.date(), datetime.time(microsecond=1), before)
+    late = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
+    position = Position((*values, UUID(int=(2**64 - 1) * 2**64 + 1), *moments, late))
     text = bytes.fromhex(str(position)).decode()
     assert text.split("\0") == [
         "n",
@@ -195,6 +198,9 @@ def test_the_text_of_a_position_is_that_of_the_sdk() -> None:
         "x00ff",
         "u340282366920938463444927863358058659841",
         "d-1",
+        "h1",
+        "s-1",
+        "z946684800000000",
     ]
     again = Position.parse(str(position))
     assert again == position

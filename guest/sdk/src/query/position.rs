@@ -150,6 +150,41 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_position_is_that_of_python() {
+        let values = vec![
+            Value::Null,
+            Value::Boolean(true),
+            Value::Integer(i64::MIN),
+            Value::Float(-0.0),
+            Value::Decimal("-12.50".into()),
+            Value::Text("é\0;".into()),
+            Value::Blob(vec![0, 255]),
+            Value::Uuid((u64::MAX, 1)),
+            Value::Date(-1),
+            Value::Time(1),
+            Value::Timestamp(-1),
+            Value::Timestamptz(946_684_800_000_000),
+        ];
+        let text = unhex(&Position::new(values).to_string()).unwrap();
+        let parts: Vec<_> = std::str::from_utf8(&text).unwrap().split('\0').collect();
+        let expected = [
+            "n",
+            "b1",
+            "i-9223372036854775808",
+            "f9223372036854775808",
+            "m-12.50",
+            "tc3a9003b",
+            "x00ff",
+            "u340282366920938463444927863358058659841",
+            "d-1",
+            "h1",
+            "s-1",
+            "z946684800000000",
+        ];
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
     fn a_text_that_is_no_position_is_refused() {
         for text in ["", "6", "69", "6931+1", "éé", "6e31", "6d78", "7a", "+169"] {
             let error = text.parse::<Position>().unwrap_err();
