@@ -36,15 +36,11 @@ pub(crate) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String 
 }
 
 fn bytes(dialect: Dialect, bytes: &[u8]) -> String {
-    let digits = hexadecimal(bytes);
+    let digits = hex::encode(bytes);
     match dialect {
         Dialect::Sqlite => format!("X'{digits}'"),
         Dialect::Postgres => format!("CAST({} AS bytea)", dialect.text(&format!("\\x{digits}"))),
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }
 
 /// A decimal as the driver writes one: without a sign that says nothing, and zeros in front.
@@ -90,8 +86,8 @@ fn stored(dialect: Dialect, value: &Value) -> String {
         Value::Decimal(it) => canonical(it),
         Value::Text(it) | Value::Json(it) => it.clone(),
         Value::Blob(it) => match dialect {
-            Dialect::Sqlite => hexadecimal(it),
-            Dialect::Postgres => format!("\\x{}", hexadecimal(it)),
+            Dialect::Sqlite => hex::encode(it),
+            Dialect::Postgres => format!("\\x{}", hex::encode(it)),
         },
         Value::Uuid((high, low)) => format!("{high:016x}{low:016x}"),
         Value::Date(it) => calendar::date(i64::from(*it)),

@@ -33,8 +33,8 @@ pub(crate) fn write_json(
             Cell::Float(f64::INFINITY) => write!(out, "9e999"),
             Cell::Float(f64::NEG_INFINITY) => write!(out, "-9e999"),
             Cell::Float(it) => write!(out, "{it:?}"),
-            Cell::Blob(it) => write_hexadecimal(it, out),
-            Cell::Uuid(it) => write_hexadecimal(&sqlite::uuid_bytes(it), out),
+            Cell::Blob(it) => write!(out, "\"{}\"", hex::encode(it)),
+            Cell::Uuid(it) => write!(out, "\"{}\"", hex::encode(sqlite::uuid_bytes(it))),
             other => {
                 text.clear();
                 sqlite::write_text(other, &mut text)?;
@@ -101,8 +101,8 @@ fn read_element(element: &str, kind: ScalarType, items: &mut Scalars) -> Result<
             .map_err(|_| Fault::undecodable("is not a JSON array of scalars"))?;
         return match kind {
             ScalarType::Blob | ScalarType::Uuid => {
-                let bytes = read_hexadecimal(&text)
-                    .ok_or_else(|| Fault::undecodable("has an element that is not hexadecimal"))?;
+                let bytes = hex::decode(&text)
+                    .map_err(|_| Fault::undecodable("has an element that is not hexadecimal"))?;
                 sqlite::read(sqlite::Stored::Blob(&bytes), items)
             }
             _ => sqlite::read(sqlite::Stored::Text(&text), items),
@@ -225,21 +225,4 @@ pub(crate) fn read_binary(
 
 fn contradictory() -> Fault {
     Fault::malformed("contradicts itself: its ends do not describe its data")
-}
-
-fn write_hexadecimal(bytes: &[u8], out: &mut String) -> std::fmt::Result {
-    out.push('"');
-    for byte in bytes {
-        write!(out, "{byte:02x}")?;
-    }
-    out.push('"');
-    Ok(())
-}
-
-pub(crate) fn read_hexadecimal(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    text.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }

@@ -90,20 +90,16 @@ fn text(value: &Value) -> Result<String, Fault> {
         }
         Value::Float(it) => it.to_string(),
         Value::Uuid(it) => {
-            let digits = hexadecimal(&uuid_bytes(*it));
+            let digits = hex::encode(uuid_bytes(*it));
             let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|it| &digits[it]);
             groups.join("-")
         }
-        Value::Blob(it) => format!("\\x{}", hexadecimal(it)),
+        Value::Blob(it) => format!("\\x{}", hex::encode(it)),
         other => match Bound::of(Operand::of(other))? {
             Bound::Text(it) => it.into_owned(),
             _ => return Err(Fault::malformed("has no text form")),
         },
     })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }
 
 /// The value that a text is of a type.
@@ -121,7 +117,7 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
         S::Integer => Value::Integer(trimmed.parse().map_err(|_| none("integer"))?),
         S::Float => Value::Float(trimmed.parse().map_err(|_| none("number"))?),
         S::Blob => Value::Blob(match trimmed.strip_prefix("\\x") {
-            Some(digits) => array::read_hexadecimal(digits).ok_or_else(|| none("blob"))?,
+            Some(digits) => hex::decode(digits).map_err(|_| none("blob"))?,
             None => text.as_bytes().to_vec(),
         }),
         S::Uuid => Value::Uuid(parse_uuid(trimmed).ok_or_else(|| none("uuid"))?),
@@ -157,7 +153,7 @@ mod tests {
             Ok(Bound::Integer(it)) => it.to_string(),
             Ok(Bound::Real(it)) => format!("{it:?}"),
             Ok(Bound::Text(it)) => format!("'{it}'"),
-            Ok(Bound::Blob(it)) => format!("x'{}'", hexadecimal(&it)),
+            Ok(Bound::Blob(it)) => format!("x'{}'", hex::encode(it)),
             Err(fault) => format!("! {}", fault.predicate),
         }
     }
