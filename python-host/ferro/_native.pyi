@@ -18,6 +18,8 @@ __all__ = [
     "RowCursor",
     "Session",
     "end",
+    "position_text",
+    "position_values",
 ]
 
 class _Compiler(Protocol):
@@ -198,3 +200,5 @@ class GuestCursor:
     def close(self) -> None: ...
 
 def end() -> None: ...
+def position_text(values: tuple[Any, ...]) -> str: ...
+def position_values(text: str) -> tuple[Any, ...]: ...

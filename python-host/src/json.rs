@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::values::utf8;
+use crate::values::{type_name, utf8};
 
 /// Deeper documents are refused: `read`, which is Pydantic's parser, would give up on them.
 const DEEPEST: usize = 200;
@@ -43,8 +43,7 @@ fn write_into(text: &mut String, object: &Bound<'_, PyAny>, depth: usize) -> Res
     } else if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
         write_list(text, object, depth)?;
     } else {
-        let name = object.get_type().name().map_or_else(|_| "object".into(), |it| it.to_string());
-        return Err(not_json(&format!("a `{name}`")));
+        return Err(not_json(&format!("a `{}`", type_name(object))));
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ mod loader;
 mod log;
 mod mailbox;
 mod models;
+mod position;
 mod query;
 mod results;
 mod rows;
@@ -44,5 +45,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guest::GuestLimits>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;
+    module.add_function(wrap_pyfunction!(position::position_text, module)?)?;
+    module.add_function(wrap_pyfunction!(position::position_values, module)?)?;
     module.add_function(wrap_pyfunction!(compiler::end, module)?)
 }

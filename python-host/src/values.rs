@@ -289,8 +289,12 @@ fn is_instance(
 
 /// "takes an int, not a `str`": the type of what was given, never its value, which may be a secret.
 pub(crate) fn mismatch(expected: &str, object: &Bound<'_, PyAny>) -> Error {
-    let found = object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+    let found = type_name(object);
     Error::new(ErrorKind::TypeMismatch, format!("takes {expected}, not `{found}`"))
+}
+
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string())
 }
 
 /// A method of the object raised: a subclass that does not behave like its base.

@@ -22,10 +22,11 @@ mod column;
 mod error;
 mod names;
 mod new;
+pub mod position;
 mod value;
 
 pub use client::{BoxFuture, Cursor, Session};
 pub use names::default_table;
-pub use value::parse_uuid;
+pub use value::{is_decimal, parse_uuid};
 
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

@@ -115,6 +115,23 @@ pub fn parse_uuid(text: &str) -> Option<(u64, u64)> {
     Some((u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?))
 }
 
+/// Whether a text is a decimal in plain notation: digits, with a sign and a point where there is one,
+/// or `NaN`, `Infinity`, `-Infinity`.
+///
+/// ```
+/// use ferro_wit::is_decimal;
+///
+/// assert!(is_decimal("-12.50"));
+/// assert!(!is_decimal("1e5"));
+/// ```
+#[must_use]
+pub fn is_decimal(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    text == "NaN" || digits == "Infinity" || all_digits(whole) && all_digits(fraction)
+}
+
 #[cfg(test)]
 mod tests {
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ferro_wit::is_decimal;
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::Error;
 
@@ -34,13 +35,10 @@ impl Decimal {
     ///
     /// `type-mismatch` if it is something else; exponents are.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        let all_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
-        if text == "NaN" || digits == "Infinity" || all_digits(whole) && all_digits(fraction) {
-            return Ok(Self(text.to_owned()));
+        match is_decimal(text) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(not_a("a decimal", text, "digits, as in `-12.50`")),
         }
-        Err(not_a("a decimal", text, "digits, as in `-12.50`"))
     }
 
     /// The number in plain notation.

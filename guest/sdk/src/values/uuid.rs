@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ferro_wit::parse_uuid;
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::{Elements, Error, ScalarType, Value};
 
@@ -46,19 +47,10 @@ impl Uuid {
     ///
     /// `type-mismatch` if it is something else.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let fault = || not_a("a UUID", text, "32 hexadecimal digits");
-        let hyphens = [8, 13, 18, 23];
-        let digits = match text.len() {
-            32 => text.to_owned(),
-            36 if hyphens.iter().all(|&it| text.as_bytes().get(it) == Some(&b'-')) => {
-                text.replace('-', "")
-            }
-            _ => return Err(fault()),
-        };
-        if digits.len() != 32 || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
-            return Err(fault());
+        match parse_uuid(text) {
+            Some((high, low)) => Ok(Self::from_words(high, low)),
+            None => Err(not_a("a UUID", text, "32 hexadecimal digits")),
         }
-        u128::from_str_radix(&digits, 16).map(Self).map_err(|_| fault())
     }
 
     pub(crate) fn from_words(high: u64, low: u64) -> Self {

@@ -1,0 +1,101 @@
+//! Places in the order of a query as text: digits and the letters `a` to `f`, for a URL.
+
+use crate::types::Value;
+use crate::value::{is_decimal, parse_uuid};
+
+/// The text of the values that a row is ordered by, which every host and the SDK hand out. Whoever
+/// sees it can read them.
+///
+/// Nothing is ordered by intervals, documents or arrays: those would be null.
+///
+/// ```
+/// use ferro_wit::position::{read, write};
+/// use ferro_wit::types::Value;
+///
+/// assert_eq!(write(&[Value::Integer(0)]), "6930");
+/// assert_eq!(read("6930"), Some(vec![Value::Integer(0)]));
+/// assert_eq!(read("no position"), None);
+/// ```
+#[must_use]
+pub fn write(values: &[Value]) -> String {
+    // A part has no NUL: what is not a number is in hexadecimal.
+    let parts: Vec<_> = values.iter().map(part_of).collect();
+    hex::encode(parts.join("\0"))
+}
+
+/// The values of such a text; none of any other.
+#[must_use]
+pub fn read(text: &str) -> Option<Vec<Value>> {
+    let parts = String::from_utf8(hex::decode(text).ok()?).ok()?;
+    parts.split('\0').map(value_of).collect()
+}
+
+/// A letter for the type, and the value.
+fn part_of(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Interval(_) | Value::Json(_) | Value::Array(_) => "n".into(),
+        Value::Boolean(it) => format!("b{}", u8::from(*it)),
+        Value::Integer(it) => format!("i{it}"),
+        Value::Float(it) => format!("f{}", it.to_bits()),
+        Value::Decimal(it) => format!("m{it}"),
+        Value::Text(it) => format!("t{}", hex::encode(it)),
+        Value::Blob(it) => format!("x{}", hex::encode(it)),
+        Value::Uuid((high, low)) => format!("u{high:016x}{low:016x}"),
+        Value::Date(it) => format!("d{it}"),
+        Value::Time(it) => format!("h{it}"),
+        Value::Timestamp(it) => format!("s{it}"),
+        Value::Timestamptz(it) => format!("z{it}"),
+    }
+}
+
+fn value_of(part: &str) -> Option<Value> {
+    let (kind, text) = part.split_at_checked(1)?;
+    Some(match kind {
+        "n" if text.is_empty() => Value::Null,
+        "b" => Value::Boolean(text.parse::<u8>().ok()? != 0),
+        "i" => Value::Integer(text.parse().ok()?),
+        "f" => Value::Float(f64::from_bits(text.parse().ok()?)),
+        "m" if is_decimal(text) => Value::Decimal(text.to_owned()),
+        "t" => Value::Text(String::from_utf8(hex::decode(text).ok()?).ok()?),
+        "x" => Value::Blob(hex::decode(text).ok()?),
+        "u" => Value::Uuid(parse_uuid(text)?),
+        "d" => Value::Date(text.parse().ok()?),
+        "h" => Value::Time(text.parse().ok()?),
+        "s" => Value::Timestamp(text.parse().ok()?),
+        "z" => Value::Timestamptz(text.parse().ok()?),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_the_same_after_it_was_a_text() {
+        let values = vec![
+            Value::Null,
+            Value::Boolean(true),
+            Value::Integer(i64::MIN),
+            Value::Float(-0.0),
+            Value::Decimal("-12.50".into()),
+            Value::Text("é\0;".into()),
+            Value::Blob(vec![0, 255]),
+            Value::Uuid((u64::MAX, 1)),
+            Value::Date(-1),
+            Value::Time(1),
+            Value::Timestamp(i64::MAX),
+            Value::Timestamptz(0),
+        ];
+        let text = write(&values);
+        assert!(text.bytes().all(|it| it.is_ascii_hexdigit()), "{text}");
+        assert_eq!(read(&text), Some(values));
+    }
+
+    #[test]
+    fn a_text_that_is_no_position_is_refused() {
+        for text in ["", "6", "69", "6931+1", "éé", "6e31", "6d78", "7a", "+169", "c3a9"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}
