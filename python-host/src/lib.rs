@@ -12,6 +12,7 @@ mod bridge;
 mod columns;
 mod compiler;
 mod databases;
+mod deferred;
 mod errors;
 mod guest;
 mod instance;
