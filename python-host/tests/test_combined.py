@@ -301,6 +301,14 @@ async def test_what_is_asked_of_one_query_is_refused_for_combined_ones() -> None
     assert await Jewel.select().count() == 4
 
 
+async def test_deep_combinations_are_refused_before_pythons_own_limit() -> None:
+    query = Jewel.select()
+    for _ in range(400):
+        query = Jewel.select().union(query)
+    with pytest.raises(ferro.InvalidQuery, match="a query has at most 200 levels"):
+        await query
+
+
 async def test_t2_combined_queries_have_only_rows_in_scope() -> None:
     tenant = ferro.Tenant(
         "combined",

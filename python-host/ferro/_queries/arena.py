@@ -238,7 +238,9 @@ class Arena:
         return len(self.selects) - 1
 
     def inner(self, select: Shape, depth: int, **parts: Any) -> int:
-        """A select inside of an expression, with some parts in place of its own."""
+        """A select inside of another one, with some parts in place of its own."""
+        if depth > _DEEPEST:
+            raise InvalidQuery(f"a query has at most {_DEEPEST} levels")
         _, table, rows = select
         # What is called between two levels counts too: it is Python's stack that has to do.
         self.frames.append(Frame(table, depth + 3))
@@ -317,8 +319,6 @@ class Arena:
         # It is made before the rows around are looked at.
         frames, self.frames = self.frames, []
         depth = frames[-1].depth
-        if depth > _DEEPEST:
-            raise InvalidQuery(f"common table `{label}`: a query has at most {_DEEPEST} levels")
         added: dict[str, Any] = {"rows": self.inner(rows, depth)}
         name: str = label
         number = 1

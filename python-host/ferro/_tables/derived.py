@@ -49,11 +49,11 @@ class Derived(Table):
         self.takes = 0 if step == ITSELF else count_of_values(select) + count_of_values(step)
 
     def query(self, shape: Any) -> _native.Query:
-        """The query of a shape, kept by the table that this one is derived from."""
-        assert self.definition is not None, "given"
-        _, (_, source, _), _ = self.definition
-        query: _native.Query = source.query(("read", self, shape))
-        return query
+        """The query of a shape, kept by the model's table that this one is derived from."""
+        source: Table = self
+        while source.definition is not None:
+            _, (_, source, _), _ = source.definition
+        return source.query(("read", self, shape))
 
     def key_values(self, key: Any) -> NoReturn:
         """There is none."""
