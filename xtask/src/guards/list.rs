@@ -141,6 +141,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "s3_rows_written",
     },
     Guard {
+        promise: "S4",
+        file: "host/session/src/agreement.rs",
+        line: ".filter(|it| it.validate().is_ok())",
+        without: "",
+        target: "gate",
+        tests: "s4_a_batch",
+    },
+    Guard {
         promise: "S6",
         file: "host/runtime/src/load.rs",
         line: "if bytes.len() as u64 > limit {",

@@ -6,12 +6,15 @@ use std::sync::atomic::AtomicUsize;
 
 use ferro_session::{Gate, Grant, Models, PlanCache, TableGrant, Tenant};
 use ferro_wit::query::{FunctionCall, Node, Query};
-use ferro_wit::types::{Dialect, Elements, ErrorKind, Scalars, Texts, Value};
+use ferro_wit::types::{
+    Arrays, Batch, Column, Dialect, Elements, ErrorKind, Scalars, Texts, Value,
+};
 use serde_json::json;
 
 use crate::on_both_databases;
 use crate::queries::{
-    all, compare, count, delete_all, fields, insert, inside, returning, select_in, update_all,
+    all, compare, count, delete_all, fields, insert, insert_batch, inside, returning, select_in,
+    update_all,
 };
 use crate::world::{
     CountingCore, SECRET, World, assert_error, drain, models, rows, schema, tenant,
@@ -19,6 +22,7 @@ use crate::world::{
 
 on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
+    s4_a_batch_whose_arrays_overlap_is_not_read,
     t1_names_with_sql_in_them_are_names_that_do_not_exist,
     t9_patterns_with_sql_in_them_are_patterns,
     t9_steps_into_documents_with_sql_in_them_are_keys,
@@ -140,6 +144,24 @@ async fn s3_an_array_whose_texts_overlap_is_refused(world: &World) {
     let select_in = select_in("Note", "title", "text");
     let outcome = session.fetch(&select_in, vec![Value::Array(overlapping(1_000, 1_000))]).await;
     assert_error(outcome, ErrorKind::TypeMismatch, "parameter 1 contradicts itself");
+}
+
+/// Where a number is forced. Each array but the last says that it is all of the items and one more, and
+/// each second one is null: there was nothing to disagree with, after all of them had been copied.
+async fn s4_a_batch_whose_arrays_overlap_is_not_read(world: &World) {
+    let session = world.tenant(1);
+    let insert = insert_batch("Note", &["tenant_id", "title", "secret"]);
+    let (items, rows) = (1_000_u32, 1_001);
+    let mut ends: Vec<_> = (0..rows).map(|it| if it % 2 == 0 { items + 1 } else { 0 }).collect();
+    ends[rows - 1] = 0;
+    let items = Elements::Boolean(vec![true; items as usize]);
+    let mut nulls = vec![0b1010_1010; rows.div_ceil(8)];
+    nulls[rows / 8] = 0;
+    let arrays =
+        Arrays { items: Scalars { elements: items, nulls: None }, ends, nulls: Some(nulls) };
+    let batch = Batch { rows: 1_001, columns: vec![Column::Arrays(arrays)] };
+    let outcome = session.write(&insert, vec![], batch).await;
+    assert_error(outcome, ErrorKind::InvalidQuery, "the batch contradicts itself");
 }
 
 /// PostgreSQL reads `row.name` as `name(row)` where the row has no such column.
