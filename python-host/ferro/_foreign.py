@@ -25,6 +25,13 @@ WORDS = {
 }
 """What a query does."""
 
+NAMES = {
+    "Meta": 'table="…", uniques=[…], indexes=[…]',
+    "__table_args__": "uniques=[…], indexes=[…]",
+    "__tablename__": 'table="…"',
+}
+"""What the body of a class holds, and which options of the class say it here."""
+
 LOOKUPS = {
     "contains": ".contains(…)",
     "endswith": ".endswith(…)",

@@ -102,6 +102,33 @@ def test_what_a_word_of_others_is_answered_with_is_there() -> None:
         assert own.startswith(" ") or callable(getattr(Value, own[1:].partition("(")[0]))
 
 
+@pytest.mark.parametrize("word", ["__tablename__", "__table_args__", "Meta"])
+def test_what_others_say_in_the_body_of_a_class_is_answered_with_its_options(word: str) -> None:
+    body = {"__module__": __name__, "__annotations__": {"id": int}, word: ()}
+    with pytest.raises(
+        ferro.SchemaError, match=rf"`{word}` says nothing here: write `class Elm\(ferro\.Model, "
+    ):
+        type(ferro.Model)("Elm", (ferro.Model,), body)
+
+
+def test_a_relation_that_is_declared_as_in_other_orms_is_answered_with_ferros() -> None:
+    def define(annotation: Any, **fields: Any) -> None:
+        body = {"__module__": __name__, "__annotations__": {"id": int, "pond": annotation}}
+        fields["id"] = ferro.Field(primary_key=True)
+        type(ferro.Model)("Newt", (ferro.Model,), {**body, **fields})
+
+    for rows in (Pond, Pond | None, list[Pond], dict[str, list[Pond]]):
+        with pytest.raises(
+            ferro.SchemaError, match=r"`Newt\.pond`: a row of `Pond` .*`Relation\[Pond\] = ferro\."
+        ):
+            define(rows, pond=ferro.Field(default=None))
+    for fields in ({}, {"pond": ferro.Field()}):
+        with pytest.raises(
+            ferro.SchemaError, match=r"`Relation` of `pond`: in a model say .*`= ferro\.ForeignKey"
+        ):
+            define(ferro.Relation[Pond], **fields)
+
+
 def test_a_relation_may_have_the_name_of_a_method_or_of_a_word_of_others() -> None:
     assert isinstance(Choice.options.any(id=1), ferro.Expression)
     assert isinstance(Option.query.id == 1, ferro.Expression)

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
 
 from .._expressions.path import field_of
-from .._foreign import WORDS
+from .._foreign import NAMES, WORDS
 from .._queries.select import Select
 from .._relations.relation import KEY, BackRef, ForeignKey, KeyOf, Link, ManyToMany, take_links
 from .._tables.table import Table
@@ -44,6 +44,12 @@ class ModelMeta(ModelMetaclass):
     def __new__(
         mcs, name: str, bases: tuple[type[Any], ...], namespace: dict[str, Any], **options: Any
     ) -> Any:
+        for word, options_here in NAMES.items():
+            if word in namespace:
+                raise SchemaError(
+                    f"model `{name}`: `{word}` says nothing here: write "
+                    f"`class {name}(ferro.Model, {options_here})`"
+                )
         links = take_links(namespace, 1)
         for link in links.values():
             if link.kind == "foreign-key":

@@ -185,8 +185,9 @@ class Relation(Generic[T]):
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         # Models take their relations out before Pydantic sees them.
         raise SchemaError(
-            f"`{source}` stands in a class that is not a model: give it `ferro.Model` as its base, "
-            "and `abstract=True` if it has no table"
+            f"`Relation` of `{handler.field_name}`: in a model say which it is, with `= "
+            "ferro.ForeignKey()`, `ferro.BackRef()` or `ferro.ManyToMany()`; in a class that is "
+            "not a model: give it `ferro.Model` as its base, and `abstract=True` if it has no table"
         )
 
     if TYPE_CHECKING:

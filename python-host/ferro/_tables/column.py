@@ -21,6 +21,7 @@ from .column_type import (
     column_type_of,
     has_shape,
     metadata_within,
+    parts_of,
     with_type,
     without_metadata,
     without_none,
@@ -164,6 +165,7 @@ def column_of(
     where = f"{model}.{name}"
     annotation, nullable = without_none(info.annotation)
     annotation = without_metadata(annotation)
+    _refuse_rows(where, annotation)
     found = column_type_of(where, annotation, metadata)
     if options.db_type is not None:
         found = with_type(where, found, options.db_type)
@@ -212,17 +214,22 @@ def column_of(
     )
 
 
+def _refuse_rows(where: str, annotation: Any) -> None:
+    """Refuse rows inside of a row, which other ORMs take for a relation."""
+    for part in parts_of(annotation):
+        if isinstance(part, type) and hasattr(part, "__ferro_table__"):
+            name = part.__name__
+            raise SchemaError(
+                f"field `{where}`: a row of `{name}` has no place in a column: declare a relation, "
+                f"`Relation[{name}] = ferro.ForeignKey()`, `Relation[list[{name}]] = "
+                f"ferro.ManyToMany()`, or `ferro.BackRef()` where `{name}` has the foreign key"
+            )
+
+
 def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure | None:
     """What turns a document into a value, where it is more than JSON has types for."""
-    parts, is_plain, has_any_keys = [annotation], True, False
-    seen: list[Any] = [pydantic.JsonValue]
-    while parts:
-        part = parts.pop()
-        # An alias of types may be about itself.
-        if any(part is it for it in seen):
-            continue
-        seen.append(part)
-        part = without_metadata(part)
+    is_plain, has_any_keys = True, False
+    for part in parts_of(annotation):
         origin, arguments = typing.get_origin(part), typing.get_args(part)
         if has_shape(part):
             is_plain = False
@@ -234,8 +241,6 @@ def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure 
             has_any_keys |= arguments[0] in (Any, object)
         else:
             is_plain &= origin in (list, typing.Literal, typing.Union, types.UnionType)
-        if origin is not typing.Literal:
-            parts += [it for it in arguments if it is not Any and it is not ...]
     if is_plain:
         return None
     if has_any_keys:

@@ -10,7 +10,7 @@ import re
 import types
 import typing
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 import pydantic
@@ -188,6 +188,22 @@ def has_shape(annotation: Any) -> bool:
         or dataclasses.is_dataclass(annotation)
         or is_typeddict(annotation)
     )
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    """A type, and the types that it is made of, without what is said besides them."""
+    parts = [annotation]
+    seen: list[Any] = []
+    while parts:
+        part = parts.pop()
+        # An alias of types may be about itself.
+        if any(part is it for it in seen):
+            continue
+        seen.append(part)
+        part = without_metadata(part)
+        yield part
+        if typing.get_origin(part) is not typing.Literal:
+            parts += [it for it in typing.get_args(part) if it is not Any and it is not ...]
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:
