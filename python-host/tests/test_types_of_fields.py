@@ -342,3 +342,46 @@ async def test_a_field_may_be_deprecated(db: str) -> None:
     await ferro.create_tables()
     made = await Older.create(age=2)
     assert (await Older.get(age=2)).model_dump() == {"id": made.id, "age": 2}
+
+
+class Anything(ferro.Model, table="fields_anything"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    value: pydantic.JsonValue = None
+    values: list[pydantic.JsonValue] = ferro.Field(default=[])
+
+
+@pytest.mark.parametrize("value", [None, True, 7, 1.5, "7", [], [1, None, {"a": "b"}], {"a": [2]}])
+async def test_a_json_value_is_any_document(value: Any) -> None:
+    made = await Anything.create(value=value, values=[value])
+    assert made.id is not None
+    found = await Anything.get(made.id)
+    assert found == made
+    assert (found.value, found.values) == (value, [value])
+    assert await Anything.where(ferro.col(Anything.value).is_null()).exists() == (value is None)
+    found.value = [value]
+    await found.save()
+    found.value.append(1)
+    await found.save()
+    assert (await Anything.get(made.id)).value == [value, 1]
+
+
+class Dated(ferro.Model, table="fields_dated"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    born: pydantic.PastDate
+    due: pydantic.FutureDate | None = None
+    seen: pydantic.PastDatetime | None = None
+    next: pydantic.FutureDatetime | None = None
+    days: list[pydantic.PastDate] = ferro.Field(default=[])
+
+
+async def test_dates_that_pydantic_compares_with_now_are_dates() -> None:
+    day, later = datetime.date(2020, 1, 1), datetime.date(2999, 1, 1)
+    seen = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    made = await Dated.create(
+        born=day, due=later, seen=seen, next=seen.replace(year=2999), days=[day]
+    )
+    found = await Dated.where(born=day, due=later, seen=seen).one()
+    assert found == made
+    assert await Dated.where(ferro.col(Dated.days).contains(day)).count() == 1
+    with pytest.raises(pydantic.ValidationError):
+        await Dated.select().update(born=later)

@@ -36,9 +36,14 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     datetime.datetime: ("timestamptz", "timestamptz"),
     pydantic.AwareDatetime: ("timestamptz", "timestamptz"),
     pydantic.NaiveDatetime: ("timestamp", "timestamp"),
+    **dict.fromkeys((pydantic.PastDate, pydantic.FutureDate), ("date", "date")),
+    **dict.fromkeys(
+        (pydantic.PastDatetime, pydantic.FutureDatetime), ("timestamptz", "timestamptz")
+    ),
     datetime.timedelta: ("interval", "interval"),
     dict: ("json", "json"),
     list: ("json", "json"),
+    pydantic.JsonValue: ("json", "json"),
 }
 """Column type and scalar type of what needs no further look."""
 _SCALARS: dict[Any, str] = {
@@ -209,6 +214,8 @@ def parts_of(annotation: Any) -> Iterator[Any]:
 def without_none(annotation: Any) -> tuple[Any, bool]:
     """`int` and True for `int | None`; the type and False for another one."""
     annotation = without_metadata(annotation)
+    if annotation is pydantic.JsonValue:
+        return annotation, True
     if typing.get_origin(annotation) in (Union, types.UnionType):
         others = [it for it in typing.get_args(annotation) if it is not type(None)]
         if len(others) == 1 and len(typing.get_args(annotation)) == 2:
@@ -245,7 +252,10 @@ def _one_less(annotation: Any) -> Any:
         return typing.get_args(annotation)[0]
     if isinstance(annotation, typing.NewType):
         return annotation.__supertype__
-    return annotation.__value__ if is_typealiastype(annotation) else annotation
+    # What a document may be is one type here.
+    if is_typealiastype(annotation) and annotation is not pydantic.JsonValue:
+        return annotation.__value__
+    return annotation
 
 
 def snake_case(name: str) -> str:
