@@ -528,3 +528,23 @@ class Wood(ferro.Model, table="documents_wood"):
 async def test_a_type_that_is_about_itself_is_a_document() -> None:
     made = await Wood.create(tree={"a": {"b": 1}}, data={"a": [1, {"b": None}]})
     assert await Wood.get(made.id) == made
+
+
+class Parts(ferro.Model, table="documents_parts"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    data: dict[str, Any] = ferro.Field(default={})
+    name: str = ""
+    size: int = 0
+    day: datetime.date | None = None
+
+
+async def test_a_field_is_set_to_a_part_of_a_document_read_as_its_type() -> None:
+    parts: Any = Parts
+    made = await Parts.create(data={"name": "a", "size": 3, "more": {"x": [1]}})
+    query = Parts.where(id=made.id)
+    await query.update(name=parts.data["name"], size=lambda p: p.data["size"])
+    await query.update(data=lambda p: p.data["more"])
+    found = await query.one()
+    assert (found.name, found.size, found.data) == ("a", 3, {"x": [1]})
+    with pytest.raises(ferro.UnsupportedError, match=r"`Parts\.data`: a part .* read as date"):
+        await query.update(day=parts.data["name"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery
+from .document import JsonValue
 from .expression import Expression, Shape
 from .path import Fields
 from .value import FieldExpression, Value
@@ -20,6 +21,9 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
     column = table.column(name)
     if callable(value) and not isinstance(value, Expression):
         value = value(Fields(table))
+    if isinstance(value, JsonValue):
+        # Of the field's type, as beside a value it has the type of that.
+        value = value._part(column.kind)
     if isinstance(value, Value):
         return value.shape, value.values
     if isinstance(value, (Expression, Unasked, WindowFunction)):
