@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ferro
+from ferro._core import component
 from ferro._core.compiler import Compiler, compiler
 from ferro._message import naming_fields
 from models import User
@@ -98,6 +100,14 @@ def test_the_component_is_entered_by_one_thread_at_a_time() -> None:
     assert len(plans) == 120
     assert len(set(plans)) == 1
     assert own.calls == 120 + 6
+
+
+def test_a_package_without_the_core_says_what_builds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(component, "__file__", str(tmp_path / "_core" / "component.py"))
+    with pytest.raises(ferro.InternalError, match="`cargo xtask setup`"):
+        Compiler().load()
 
 
 def test_a_core_that_failed_is_thrown_away() -> None:

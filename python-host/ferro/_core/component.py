@@ -26,9 +26,7 @@ class Core:
 
     def __init__(self) -> None:
         engine = core_engine()
-        # Beside the native module, so it is a file: `importlib.resources` takes 10 ms to say so.
-        code = Path(__file__).parents[1].joinpath("core.wasm").read_bytes()
-        component = compile_component(engine, code, "core.wasm")
+        component = compile_component(engine, _code(), "core.wasm")
         self._store = Store(engine)
         self._store.set_limits(memory_size=_MEMORY)
         self._store.set_fuel(_FUEL_OF_A_CALL)
@@ -63,3 +61,13 @@ class Core:
             raise InternalError(f"core.wasm does not export `{name}`: build it again")
         self._functions[name] = function
         return function
+
+
+def _code() -> bytes:
+    # Beside the native module, so it is a file: `importlib.resources` takes 10 ms to say so.
+    try:
+        return Path(__file__).parents[1].joinpath("core.wasm").read_bytes()
+    except FileNotFoundError as error:
+        raise InternalError(
+            "this package has no core.wasm: run `cargo xtask setup`, and install it again"
+        ) from error
