@@ -1,6 +1,6 @@
 //! A server that runs a plugin for each of its tenants, and takes a new version without a restart.
 //!
-//! After `cargo xtask demo`, with the two tenants of `atlas`:
+//! After `cargo xtask demo`, with the tenants of `atlas`:
 //!
 //! ```sh
 //! mkdir -p target/plugins
