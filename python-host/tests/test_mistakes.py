@@ -93,6 +93,21 @@ def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
         assert "a" in users.name
 
 
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (lambda: users.age > 1 and users.age < 5, "`&`"),
+        (lambda: 1 < users.age < 5, "`a < b < c`"),
+        (lambda: users.name in ["a"], r"say `.in_\(…\)` for `in`"),
+    ],
+)
+def test_what_python_decides_by_itself_is_no_condition(
+    condition: Callable[[], Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        condition()
+
+
 def test_what_a_word_of_others_is_answered_with_is_there() -> None:
     for own in WORDS.values():
         assert callable(getattr(Select, own.partition("(")[0]))

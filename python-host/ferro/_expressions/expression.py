@@ -61,7 +61,7 @@ class Expression:
         raise TypeError(
             "a condition is neither true nor false before it is asked of a row: "
             "join conditions with `&`, `|` and `~`, in parentheses, in place of "
-            "`and`, `or` and `not`"
+            "`and`, `or`, `not` and `a < b < c`, and say `.in_(…)` for `in`"
         )
 
 
