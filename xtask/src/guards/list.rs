@@ -542,6 +542,14 @@ pub(super) const GUARDS: &[Guard] = &[
         line: "let at = idle.or_else(closed).unwrap_or(last);",
         without: "let at = idle.or_else(|| closed().filter(|_| false)).unwrap_or(last);",
         target: "abandoned",
+        tests: "p5_what",
+    },
+    Guard {
+        promise: "P5",
+        file: "host/driver/src/sqlite/switch.rs",
+        line: "left > 0 && !self.stopped.load(Ordering::Relaxed)",
+        without: "left > 0",
+        target: "abandoned",
         tests: "p5_a_write_that",
     },
     Guard {

@@ -71,7 +71,7 @@ impl Connection {
         queue: Queue,
         capacity: usize,
     ) -> Result<Self, sqlx::Error> {
-        let handle = Handle::lend(lent, capacity).await?;
+        let handle = Handle::lend(lent, switch.clone(), capacity).await?;
         let committed = handle.all_changes();
         Ok(Self {
             handle: Some(Box::new(handle)),
@@ -102,7 +102,7 @@ impl Connection {
     pub(crate) fn serve(&mut self, stranger: bool, workers: Option<&Arc<Semaphore>>) {
         (self.stranger, self.workers) = (stranger, workers.cloned());
         if let Some(handle) = &mut self.handle {
-            handle.hold_to_budget(stranger.then(|| self.switch.clone()));
+            handle.hold_to_budget(stranger);
             match stranger {
                 true => handle.set_longest(STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN),
                 false => handle.set_longest(LONGEST, LONGEST_PATTERN),

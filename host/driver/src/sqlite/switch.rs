@@ -13,16 +13,21 @@ use super::handle::harden;
 const STEPS: i32 = 1_000;
 /// No time at all is given for what runs.
 const ENDLESS: u64 = u64::MAX;
+/// How long SQLite waits before it tries to get a lock again, in milliseconds; the last one from then on.
+/// These are its own.
+const PAUSES: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
 
 /// Ends what a connection runs, and whatever it is given to run, while it is on. Besides, a
 /// statement may have a time of its own.
 #[derive(Clone)]
 pub(crate) struct Switch(Arc<State>);
 
-struct State {
+pub(crate) struct State {
     stopped: AtomicBool,
     /// When the statement has to have ended, in nanoseconds since the switch was made.
     until: AtomicU64,
+    /// How long it waits for a lock, in milliseconds.
+    patience: AtomicU64,
     since: Instant,
 }
 
@@ -31,6 +36,7 @@ impl Switch {
         Self(Arc::new(State {
             stopped: AtomicBool::new(false),
             until: AtomicU64::new(ENDLESS),
+            patience: AtomicU64::new(0),
             since: Instant::now(),
         }))
     }
@@ -76,11 +82,31 @@ impl Switch {
     pub(super) fn is_late(&self) -> bool {
         self.0.is_late()
     }
+
+    /// How long a statement waits for the lock of another connection, unless it is stopped meanwhile.
+    pub(super) fn set_patience(&self, patience: Duration) {
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.0.patience.store(patience, Ordering::Relaxed);
+    }
+
+    pub(super) fn state(&self) -> *const State {
+        Arc::as_ptr(&self.0)
+    }
 }
 
 impl State {
     fn may_go_on(&self) -> bool {
         !self.stopped.load(Ordering::Relaxed) && !self.is_late()
+    }
+
+    /// Waits for a lock, if there is time; whether to try again. It was waited for so many times before.
+    pub(super) fn wait(&self, before: usize) -> bool {
+        let pause = |number: usize| PAUSES[number.min(PAUSES.len() - 1)];
+        let more = before.saturating_sub(PAUSES.len()) as u64 * pause(before);
+        let waited = more + (0..before.min(PAUSES.len())).map(pause).sum::<u64>();
+        let left = self.patience.load(Ordering::Relaxed).saturating_sub(waited);
+        std::thread::sleep(Duration::from_millis(left.min(pause(before))));
+        left > 0 && !self.stopped.load(Ordering::Relaxed)
     }
 
     fn is_late(&self) -> bool {

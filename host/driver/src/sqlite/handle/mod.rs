@@ -29,7 +29,7 @@ mod patterns;
 mod row;
 mod statement;
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
 use super::failure::Failure;
-use super::switch::Switch;
+use super::switch::{State, Switch};
 use crate::fence::Fence;
 
 use guard::Guard;
@@ -64,6 +64,7 @@ pub(crate) struct Handle {
     /// None only while it is dropped or given back.
     owner: Option<PoolConnection<Sqlite>>,
     read_only: bool,
+    switch: Switch,
     /// What the memory of a stranger's statement is of.
     budget: Option<Budget>,
 }
@@ -81,12 +82,13 @@ impl Handle {
     /// Takes over a connection, with room for some prepared statements.
     pub(crate) async fn lend(
         mut owner: PoolConnection<Sqlite>,
+        switch: Switch,
         capacity: usize,
     ) -> Result<Self, sqlx::Error> {
         let raw = owner.lock_handle().await?.as_raw_handle();
         let statements = LruCache::new(capacity);
         let (owner, read_only, budget) = (Some(owner), false, None);
-        Ok(Self { guard: None, statements, open: None, raw, owner, read_only, budget })
+        Ok(Self { guard: None, statements, open: None, raw, owner, read_only, switch, budget })
     }
 
     /// The connection as it was, without what was prepared on it.
@@ -99,6 +101,8 @@ impl Handle {
         self.guard = None;
         self.open = None;
         self.statements.clear();
+        // SAFETY: the connection is open. Its handler goes before the switch that it asks.
+        unsafe { ffi::sqlite3_busy_handler(self.raw.as_ptr(), None, ptr::null_mut()) };
     }
 
     /// Holds whatever is opened from now on to what a stranger's text may do, or to nothing.
@@ -118,9 +122,9 @@ impl Handle {
         Ok(())
     }
 
-    /// Bounds the memory of what is opened from now on, until the switch is on; or nothing.
-    pub(crate) fn hold_to_budget(&mut self, switch: Option<Switch>) {
-        self.budget = switch.map(Budget::new);
+    /// Bounds the memory of what is opened from now on, until the switch is on, or no longer.
+    pub(crate) fn hold_to_budget(&mut self, stranger: bool) {
+        self.budget = stranger.then(|| Budget::new(self.switch.clone()));
     }
 
     /// What SQLite takes now is of the budget, unless it is at the end of a transaction, which has no
@@ -171,11 +175,14 @@ impl Handle {
         state == ffi::SQLITE_TXN_READ
     }
 
-    /// How long a statement waits for the lock of another connection.
+    /// How long a statement waits for the lock of another connection. SQLite's own way to wait asks
+    /// nobody: what was given up would still get its lock, and write.
     pub(crate) fn set_busy_timeout(&mut self, timeout: Duration) {
-        let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
-        // SAFETY: the connection is open.
-        unsafe { ffi::sqlite3_busy_timeout(self.raw.as_ptr(), timeout) };
+        self.switch.set_patience(timeout);
+        let state = self.switch.state().cast_mut().cast::<c_void>();
+        // SAFETY: the connection is open; the state is there for as long as the switch, before which the
+        // handler is taken away.
+        unsafe { ffi::sqlite3_busy_handler(self.raw.as_ptr(), Some(wait), state) };
     }
 
     /// What went wrong at the call before.
@@ -198,6 +205,13 @@ impl Handle {
             Failure { code, message }
         }
     }
+}
+
+/// Whether SQLite is to try again to get a lock.
+unsafe extern "C" fn wait(state: *mut c_void, before: c_int) -> c_int {
+    // SAFETY: SQLite calls this with what it was given, a state that nobody changes but by atomics.
+    let state = unsafe { &*state.cast_const().cast::<State>() };
+    c_int::from(state.wait(usize::try_from(before).unwrap_or_default()))
 }
 
 impl Drop for Handle {
