@@ -5,6 +5,7 @@
 mod rows;
 mod support;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -354,4 +355,21 @@ async fn p5_what_cannot_be_stopped_leaves_the_other_places_free() {
     assert!(timeout(Duration::from_millis(200), read(200_000)).await.is_err());
     assert_eq!(one(&database, "SELECT 1").await, Value::Integer(1));
     assert_eq!(database.stats().size, 2, "the next one waited for it");
+}
+
+#[tokio::test]
+async fn p7_a_write_whose_rows_are_read_keeps_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+    let database = connect(&url).await;
+    run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+    let insert = format!("INSERT INTO t {} RETURNING n", numbers(10_000));
+    let rows = read_one(database.fetch_raw(&insert, vec![]).await.unwrap()).await;
+    let workers = Arc::new(Semaphore::new(1));
+    let next = database.with_workers(Arc::clone(&workers));
+    let mut write = pin!(next.execute_raw("INSERT INTO t VALUES (7)", vec![]));
+    assert!(timeout(Duration::from_millis(200), &mut write).await.is_err());
+    assert_eq!(workers.available_permits(), 1, "who stands in line keeps no thread");
+    drop(rows);
+    assert_eq!(write.await, Ok(1));
 }

@@ -554,6 +554,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P7",
+        file: "host/driver/src/sqlite/connection.rs",
+        line: "handle.is_autocommit() && !handle.is_writing()",
+        without: "handle.is_autocommit()",
+        target: "abandoned",
+        tests: "p7_a_write_whose",
+    },
+    Guard {
+        promise: "P7",
         file: "host/driver/src/sqlite/connection/job.rs",
         line: "(_, false) if stranger && handle.is_opaque() => false,",
         without: "",

@@ -253,7 +253,7 @@ impl Connection {
 
     fn note_turn(&mut self) {
         let is_over = match &self.handle {
-            Some(handle) => handle.is_autocommit(),
+            Some(handle) => handle.is_autocommit() && !handle.is_writing(),
             // A job has it, which may be in a transaction; or nobody ever will again.
             None => self.away.is_none(),
         };

@@ -170,9 +170,17 @@ impl Handle {
 
     /// Whether a transaction has read, so that it has seen the database as it was then.
     pub(crate) fn has_snapshot(&self) -> bool {
+        self.state() == ffi::SQLITE_TXN_READ
+    }
+
+    /// Whether a transaction has written, that of a statement which is open included.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.state() == ffi::SQLITE_TXN_WRITE
+    }
+
+    fn state(&self) -> c_int {
         // SAFETY: the connection is open, and no name means all of its databases.
-        let state = unsafe { ffi::sqlite3_txn_state(self.raw.as_ptr(), ptr::null()) };
-        state == ffi::SQLITE_TXN_READ
+        unsafe { ffi::sqlite3_txn_state(self.raw.as_ptr(), ptr::null()) }
     }
 
     /// How long a statement waits for the lock of another connection. SQLite's own way to wait asks
