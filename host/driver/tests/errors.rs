@@ -173,6 +173,25 @@ async fn values_that_do_not_fit_are_told_apart() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_way_of_a_change_is_named() {
+    let database = connect(&postgres::url()).await;
+    let others =
+        ["CREATE VIEW readers AS SELECT age FROM author", "CREATE VIEW ages AS TABLE readers"];
+    run(&database, &TABLES).await;
+    run(&database, &others).await;
+    for (sql, names) in [
+        ("ALTER TABLE author ALTER age TYPE bigint", &["view readers"][..]),
+        ("ALTER TABLE author DROP age", &["view readers", "view ages"]),
+        ("ALTER TABLE author DROP CONSTRAINT author_pkey", &["constraint book_author_fkey"]),
+    ] {
+        let error = error_of(&database, sql).await;
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{error:?}");
+        assert!(names.iter().all(|it| error.message.contains(it)), "{error:?}");
+        assert!(!error.message.contains('\n'), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_read_only_file_refuses_writes_as_read_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");

@@ -12,11 +12,15 @@ pub(super) fn describe(error: &PgDatabaseError) -> Error {
         table: error.table().map(str::to_owned),
         column: error.column().map(str::to_owned).or_else(|| key_columns(kind, error.detail()?)),
         retryable: retryable(kind, code),
-        ..Error::new(kind, message(code, error.message()))
+        ..Error::new(kind, message(code, error.message(), error.detail()))
     }
 }
 
-fn message(code: &str, message: &str) -> String {
+fn message(code: &str, message: &str, detail: Option<&str>) -> String {
+    // What is in the way of a change is named in the details only.
+    if let (IN_USE | "0A000", Some(detail)) = (code, detail) {
+        return format!("{message}: {}", detail.replace('\n', "; "));
+    }
     let advice = match (code, of_pooler(code, message)) {
         _ if is_of_another_session(code, message) => {
             "a pooler between here and the server hands out connections by transaction; set \
@@ -57,6 +61,9 @@ fn is_of_another_session(code: &str, message: &str) -> bool {
     matches!(code, "26000" | "42P05") || code == "08P01" && message.contains("\"sqlx_s_")
 }
 
+/// Something cannot be dropped, as others depend on it.
+const IN_USE: &str = "2BP01";
+
 /// See <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn kind(code: &str, message: &str) -> ErrorKind {
     use ErrorKind as K;
@@ -82,6 +89,7 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         "42P01" | "42703" | "42883" | "42704" | "42P02" | "3F000" => K::UndefinedObject,
         "42804" | "42846" | "42P18" | "22P02" | "22P03" => K::TypeMismatch,
         "3D000" => K::DatabaseMissing,
+        IN_USE => K::Unsupported,
         "57P01" | "57P02" | "57P03" | "57P05" => K::ConnectionFailed,
         _ => match code.get(..2) {
             Some("08") => of_pooler(code, message).unwrap_or(K::ConnectionFailed),
