@@ -150,6 +150,30 @@ async fn computed_columns_go_before_those_they_are_computed_of() {
 }
 
 #[tokio::test]
+async fn a_computed_column_that_a_field_reads_keeps_its_values() {
+    let made = |key| {
+        format!(
+            "CREATE TABLE author (id {key} NOT NULL, name text NOT NULL, \
+             loud text GENERATED ALWAYS AS (name || '!') STORED)"
+        )
+    };
+    let world = adopted(&[&made("INTEGER PRIMARY KEY")], &[&made("bigint PRIMARY KEY")]).await;
+    let name = Field { unique: true, ..text("name") };
+    let schema = models(vec![model("Author", vec![id(), name, text("loud")])]);
+    let [sqlite, _] = world.databases();
+    keep(sqlite, &schema).await;
+    for database in world.databases() {
+        takes(database, "INSERT INTO author (id, name) VALUES (1, 'Ann')").await;
+        for risk in [Risk::Blocking, Risk::Destructive] {
+            migrate(database, &schema, Some(risk)).await;
+            let loud = rows(database, "SELECT loud FROM author").await;
+            assert_eq!(loud, [[Value::from("Ann!")]], "{:?}", database.dialect());
+        }
+        assert_settled(database, &schema).await;
+    }
+}
+
+#[tokio::test]
 async fn an_index_stays_until_the_table_can_be_made_anew() {
     let with = |name: Option<&str>, least: i64| {
         models(vec![Model {

@@ -23,9 +23,10 @@ impl Change<'_> {
                 false => (Risk::Destructive, "values may change or be lost".into()),
             };
         }
-        let extras = &self.found.extras;
-        if self.unwanted().any(|it| it.computed) {
-            (Risk::Destructive, "a computed column, which no field has, is lost".into())
+        let found = self.found;
+        let extras = &found.extras;
+        if found.columns.iter().any(|it| it.computed) {
+            (Risk::Destructive, "a computed column is lost, or keeps the values that it has".into())
         } else if !extras.is_empty() {
             let lost = format!("the table loses what no model asks for: {}", extras.join(", "));
             (Risk::Destructive, lost.into())
@@ -84,9 +85,8 @@ impl Change<'_> {
             );
             push(sql, "number on");
         }
-        let is_there = |it: &&ColumnDefinition<'_>| {
-            stage == Stage::Losing || found.column(it.name).is_some_and(|it| !it.computed)
-        };
+        let is_there =
+            |it: &&ColumnDefinition<'_>| stage == Stage::Losing || found.column(it.name).is_some();
         let copied = table.columns.iter().filter(is_there);
         let copied = copied.map(|it| (it.name, self.value(it)));
         let kept = kept.iter().map(|it| (it.name.as_str(), quoted(&it.name)));

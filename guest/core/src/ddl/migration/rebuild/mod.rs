@@ -173,7 +173,7 @@ impl<'a> Change<'a> {
 
     fn find_differences(&self) -> Vec<String> {
         let columns = self.table.columns.iter().filter(|it| match self.found.column(it.name) {
-            Some(there) => !is_same(it, there),
+            Some(there) => !there.computed && !is_same(it, there),
             None => !can_be_added(it),
         });
         let columns = columns.map(|it| it.name);
