@@ -223,12 +223,40 @@ impl Found {
         same_name(one, other, self.dialect.features().folded_names)
     }
 
+    /// Spells names as the models do, where their case is nothing to the database.
+    pub(super) fn spell(&mut self, tables: &[TableDefinition<'_>]) {
+        for TableDefinition { table, columns, indexes, .. } in tables {
+            let Some(position) = self.position(self.schema_of(table), &table.name) else {
+                continue;
+            };
+            if self.tables[position].name != table.name {
+                self.rename_table(position, &table.name);
+            }
+            for column in columns {
+                let there = self.tables[position].column(column.name).map(|it| it.name.clone());
+                if let Some(there) = there.filter(|it| it != column.name) {
+                    self.rename_column(position, &there, column.name);
+                }
+            }
+            let folds = self.dialect.features().folded_names;
+            for there in &mut self.tables[position].indexes {
+                let wanted = indexes.iter().find(|it| same_name(&it.name, &there.name, folds));
+                if let Some(wanted) = wanted {
+                    there.name.clone_from(&wanted.name);
+                }
+            }
+        }
+    }
+
     /// Takes note that a table has another name now.
     pub(super) fn rename_table(&mut self, position: usize, name: &str) {
+        let folds = self.dialect.features().folded_names;
         let table = &mut self.tables[position];
         let schema = table.schema.clone();
         let former = std::mem::replace(&mut table.name, name.to_owned());
-        table.former = Some(former.clone());
+        if !same_name(&former, name, folds) {
+            table.former = Some(former.clone());
+        }
         for reference in self.tables.iter_mut().flat_map(FoundTable::references) {
             if reference.schema == schema && reference.table == former {
                 name.clone_into(&mut reference.table);
@@ -248,7 +276,10 @@ impl Found {
         };
         for column in &mut table.columns {
             if same_name(&column.name, former, folds) {
-                column.former = Some(std::mem::replace(&mut column.name, name.to_owned()));
+                let former = std::mem::replace(&mut column.name, name.to_owned());
+                if !same_name(&former, name, folds) {
+                    column.former = Some(former);
+                }
             }
         }
         for index in &mut table.indexes {

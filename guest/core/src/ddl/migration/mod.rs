@@ -54,6 +54,7 @@ impl Catalog {
         let tables = definition::tables(self, dialect);
         let mut steps = Steps::new(dialect);
         renames::rename(&mut steps, &tables, &mut found);
+        found.spell(&tables);
         found.claim(&tables);
         match dialect {
             Dialect::Postgres => alter::alter(&mut steps, self, &tables, &found),

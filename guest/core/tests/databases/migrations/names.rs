@@ -81,6 +81,23 @@ async fn rows_are_numbered_on_though_the_table_is_spelt_otherwise() {
 }
 
 #[tokio::test]
+async fn indexes_settle_though_columns_and_tables_are_spelt_otherwise() {
+    let world = World::new(models(vec![]), &[]).await;
+    let [sqlite, _] = world.databases();
+    takes(sqlite, "CREATE TABLE Foo (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, Name TEXT)")
+        .await;
+    takes(sqlite, "CREATE INDEX Foo_name_idx ON Foo (Name) WHERE Name IS NOT NULL").await;
+    let name = Field { indexed: true, nullable: true, ..text("name") };
+    let mut after = models(vec![model("Foo", vec![id(), name])]);
+    migrate(sqlite, &after, Some(Risk::Destructive)).await;
+    assert_settled(sqlite, &after).await;
+    let name = &mut after.models[0].fields[1];
+    *name = renamed(Field { name: "NAME".into(), ..name.clone() }, "name");
+    migrate(sqlite, &after, Some(Risk::Destructive)).await;
+    assert_settled(sqlite, &after).await;
+}
+
+#[tokio::test]
 async fn a_new_model_takes_the_name_that_another_had() {
     let with_key = |name: &str, renamed_from: Option<&str>| Model {
         renamed_from: renamed_from.map(Into::into),
