@@ -249,7 +249,9 @@ fn table_of(model: &schema::Model) -> Table {
 /// A former name may be that of the table, or of a model that named none.
 fn former_tables(model: &schema::Model) -> Vec<String> {
     let Some(former) = &model.renamed_from else { return Vec::new() };
-    vec![former.clone(), ferro_wit::default_table(former)]
+    // What is called so now says nothing of what it was.
+    let table = Some(ferro_wit::default_table(former)).filter(|it| *it != model.table_name());
+    [former.clone()].into_iter().chain(table).collect()
 }
 
 /// The sets of fields of a model that tell rows apart, by name.

@@ -98,6 +98,19 @@ async fn indexes_settle_though_columns_and_tables_are_spelt_otherwise() {
 }
 
 #[tokio::test]
+async fn a_table_gets_another_spelling() {
+    let former = Model { table: Some("Foo".into()), ..model("Bar", vec![id()]) };
+    let world =
+        World::new(models(vec![former.clone()]), &["INSERT INTO \"Foo\" (id) VALUES (7)"]).await;
+    let present =
+        Model { table: Some("foo".into()), renamed_from: Some("Foo".into()), ..former.clone() };
+    evolve(&world, &models(vec![present])).await;
+    for database in world.databases() {
+        assert_eq!(rows(database, "SELECT id FROM \"foo\"").await, [[Value::Integer(7)]]);
+    }
+}
+
+#[tokio::test]
 async fn a_new_model_takes_the_name_that_another_had() {
     let with_key = |name: &str, renamed_from: Option<&str>| Model {
         renamed_from: renamed_from.map(Into::into),
