@@ -180,6 +180,20 @@ async def test_t4_a_version_tells_nothing_of_rows_outside_of_the_scope() -> None
     assert rows == [{"name": "mine", "version": 3}, {"name": "changed", "version": 2}]
 
 
+async def test_t4_a_version_counts_only_where_a_scope_lets_it_be_written() -> None:
+    await Account.create(tenant=1)
+    for rights in ({"write": ["name"]}, {"filters": {"version": 1}}):
+        table: dict[str, Any] = {"update": True, **rights}
+        grant = ferro.Grant(access="read-write", tables={"scope_account": table})
+        with ferro.scope(ferro.Tenant("no version", grants={"default": grant})):
+            (row,) = await Account.all()
+            row.name = "changed"
+            for write in (row.save(), Account.select().update(name="changed")):
+                with pytest.raises(ferro.DeniedError, match="`version` of `Account` may not be"):
+                    await write
+    assert await Account.select("name", "version") == [{"name": "", "version": 1}]
+
+
 async def test_t4_upserts_that_compute_or_ask_reach_only_rows_in_scope() -> None:
     await Account.bulk_create([Account(tenant=1), Account(tenant=2)])
     own, other = await Account.select().order_by("tenant")

@@ -254,6 +254,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T4",
+        file: "guest/core/src/policy/mod.rs",
+        line: "self.written(field, self.may_write(field) && !self.is_forced(field))",
+        without: "self.written(field, self.may_write(field))",
+        target: "gate",
+        tests: "t4_a_plugin",
+    },
+    Guard {
+        promise: "T4",
         file: "host/session/src/agreement.rs",
         line: "if !agreed {",
         without: "if !agreed && execution.forced.is_empty() {",

@@ -114,6 +114,7 @@ impl<'a> Compiler<'a> {
         // A version counts the updates, whoever makes them, unless one sets it itself.
         let model = self.view().model;
         for version in model.fields.iter().filter(|it| it.version && !known.contains(&*it.name)) {
+            self.view().countable(&version.name)?;
             self.sql.push(", ");
             self.sql.name(&version.column);
             self.sql.push(" = ");

@@ -122,16 +122,25 @@ impl<'a> View<'a> {
     /// to agree with.
     pub(crate) fn writable(&self, name: &str) -> Result<&'a Field, Error> {
         let field = self.nameable(name)?;
-        let is_forced = self.forced.iter().any(|it| it.field.name == name);
-        let allowed = if is_forced { self.agreed(field).is_some() } else { self.may_write(field) };
-        if !allowed {
-            return Err(denied(format!(
+        let agrees = self.agreed(field).is_some();
+        self.written(field, if self.is_forced(field) { agrees } else { self.may_write(field) })
+    }
+
+    /// A field that may count. Plugins say which one does: it may be one that is not theirs to write.
+    pub(crate) fn countable(&self, name: &str) -> Result<&'a Field, Error> {
+        let field = self.nameable(name)?;
+        self.written(field, self.may_write(field) && !self.is_forced(field))
+    }
+
+    fn written(&self, field: &'a Field, allowed: bool) -> Result<&'a Field, Error> {
+        match allowed {
+            true => Ok(field),
+            false => Err(denied(format!(
                 "field {} of {} may not be written",
-                shown(name),
+                shown(&field.name),
                 shown(&self.model.name)
-            )));
+            ))),
         }
-        Ok(field)
     }
 
     /// The only value that a scope lets a field have, by its number.
@@ -181,6 +190,10 @@ impl<'a> View<'a> {
 
     fn may_read(&self, field: &Field) -> bool {
         self.scope.is_none_or(|it| contains(&it.readable, &field.name))
+    }
+
+    fn is_forced(&self, field: &Field) -> bool {
+        self.forced.iter().any(|it| it.field.name == field.name)
     }
 
     fn may_write(&self, field: &Field) -> bool {

@@ -1,11 +1,12 @@
 //! Inserts from selects, updates by batches, and versions.
 
 use ferro_core::Catalog;
+use ferro_wit::policy::{FieldSet, ForcedFilter, TableScope};
 use ferro_wit::query::{
-    Assignment, BinaryOperator as B, Insert, KeyedBatch, Node, NodeRef, RowSource, Select,
-    SelectRef, Statement, Update,
+    Assignment, BinaryOperator as B, Conflict, Insert, KeyedBatch, Node, NodeRef, RowSource,
+    Select, SelectRef, Statement, Update,
 };
-use ferro_wit::schema::{Field, Model, Schema};
+use ferro_wit::schema::{Comparison, Field, Model, Schema};
 use ferro_wit::types::ScalarType as S;
 
 use crate::fixture::*;
@@ -218,4 +219,37 @@ sqlite: INSERT INTO "document" AS "t0" ("id", "title", "version") VALUES (?1, ?2
 postgres: INSERT INTO "document" AS "t0" ("id", "title", "version") VALUES ($1, $2, $3) ON CONFLICT ("id") DO UPDATE SET "title" = excluded."title", "version" = "t0"."version" + 1
   parameter 0 Integer, parameter 1 Text, parameter 2 Integer
 "##);
+}
+
+/// Whoever writes the models says what counts.
+#[test]
+fn t4_a_version_is_counted_only_where_it_may_be_written() {
+    let mut nodes = Nodes::default();
+    let title = nodes.parameter(0, S::Text);
+    let set = vec![set("title", title)];
+    let update = Update { set: set.clone(), ..update("Document") };
+    let batch = Update { batch: by(&["id", "title"], &["id"]), ..update.clone() };
+    let taken = Conflict { update: set, ..conflict(&["id"]) };
+    let upsert = Insert { conflict: Some(taken), ..insert("Document", &["title", "id"]) };
+
+    let forced = ForcedFilter { field: "version".into(), test: Comparison::Equal, many: false };
+    let kept = TableScope { filters: vec![forced], ..open_scope("Document") };
+    let only = |names: &[&str]| FieldSet::Only(names.iter().map(|it| (*it).to_owned()).collect());
+    let written = |fields: &[&str]| TableScope { writable: only(fields), ..open_scope("Document") };
+    let hidden = TableScope { readable: only(&["id", "title"]), ..written(&["id", "title"]) };
+    for statement in
+        [Statement::Update(update), Statement::Update(batch), Statement::Insert(upsert)]
+    {
+        let query = nodes.clone().query(vec![all("Document")], statement);
+        let refused = |table: &TableScope| {
+            line(&fault(&documents(), &query, Some(&scope(vec![table.clone()]))))
+        };
+        for table in [&kept, &written(&["id", "title"])] {
+            assert_eq!(refused(table), "denied: field `version` of `Document` may not be written");
+        }
+        assert_eq!(refused(&hidden), "denied: model `Document` has no field `version`");
+        let table = written(&["id", "title", "version"]);
+        let plans = plans(&documents(), &query, Some(&scope(vec![table])));
+        assert!(plans.contains(r#""version" = "t0"."version" + 1"#), "{plans}");
+    }
 }

@@ -24,6 +24,7 @@ on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
     s4_a_batch_whose_arrays_overlap_is_not_read,
     t1_names_with_sql_in_them_are_names_that_do_not_exist,
+    t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version,
     t9_patterns_with_sql_in_them_are_patterns,
     t9_steps_into_documents_with_sql_in_them_are_keys,
 }
@@ -129,6 +130,20 @@ async fn t9_steps_into_documents_with_sql_in_them_are_keys(world: &World) {
     let nul = session.fetch(&inside("Paper", "title", &["a\0b"]), vec![]).await;
     assert_error(nul, ErrorKind::Unsupported, "");
     assert_eq!(world.all_notes().await.len(), 5);
+}
+
+/// Every update would have it count, and lead the rows to the next tenant.
+async fn t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version(world: &World) {
+    let before = world.all_notes().await;
+    let mut schema = schema();
+    schema.models[0].fields[1].version = true;
+    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
+    let gate = Gate::new(world.databases.clone(), models, Arc::new(tenant(1)));
+    let update = update_all("Note", "secret", "text");
+    let outcome = gate.open("app").unwrap().execute(&update, vec!["theirs".into()]).await;
+    assert_error(outcome, ErrorKind::Denied, "field `tenant_id` of `Note` may not be written");
+    assert_eq!(world.all_notes().await, before);
 }
 
 /// Each second text is all of the data; those between go back to its beginning, and are null.
