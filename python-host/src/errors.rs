@@ -1,14 +1,26 @@
 //! The one conversion of errors into Python exceptions.
 
+use std::cell::RefCell;
+
 use ferro_wit::types::{Error, ErrorKind};
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+thread_local! {
+    /// What broke off Python code on our behalf, as `KeyboardInterrupt` does: of the program, and not
+    /// of an operation, whose error it is on the way to who awaits that.
+    static INTERRUPT: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
 /// The exception for an error; its class is `ferro.exceptions`' choice by kind.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    if let Some(interrupt) = INTERRUPT.take() {
+        return interrupt;
+    }
     make(py, error).unwrap_or_else(|failure| failure)
 }
 
@@ -30,6 +42,9 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 
 /// The error inside an exception that Python code raised on our behalf: the compiler's, for one.
 pub(crate) fn from_exception(py: Python<'_>, raised: &PyErr) -> Error {
+    if is_interrupt(py, raised) {
+        INTERRUPT.set(Some(raised.clone_ref(py)));
+    }
     let value = raised.value(py);
     let kind = value
         .getattr(intern!(py, "kind"))
@@ -40,6 +55,11 @@ pub(crate) fn from_exception(py: Python<'_>, raised: &PyErr) -> Error {
         Some(kind) => Error::new(kind, value.to_string()),
         None => Error::new(ErrorKind::Internal, raised.to_string()),
     }
+}
+
+/// Whether an exception is meant for the program, as `KeyboardInterrupt` and `SystemExit` are.
+pub(crate) fn is_interrupt(py: Python<'_>, raised: &PyErr) -> bool {
+    !raised.is_instance_of::<PyException>(py)
 }
 
 /// For functions that are done at once.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use crate::columns::{Objects, in_row, read_batch, row_of};
-use crate::errors::{exception, from_exception};
+use crate::errors::{exception, from_exception, is_interrupt};
 use crate::instance::{Maker, NoCollection, Slot, read_row, set, untrack};
 use crate::json;
 
@@ -375,6 +375,9 @@ fn decoded<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     decode.call1((document,)).map_err(|raised| {
         let py = decode.py();
+        if is_interrupt(py, &raised) {
+            return raised;
+        }
         let reason = raised.value(py);
         let message = format!("column `{column}` holds a document of another shape: {reason}");
         let mut error = Error::new(ErrorKind::DecodeFailed, message);
