@@ -93,8 +93,9 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn end(py: Python<'_>) {
     const LONGEST: Duration = Duration::from_secs(5);
     let _ = ENDING.set(std::thread::current().id());
-    // After a fork, those inside may be threads that are gone.
-    if check_process().is_ok() {
+    // After a fork, those inside may be threads that are gone. Where nobody is inside, the interpreter
+    // is not let go of: one of several, as it ends, may not be given back.
+    if check_process().is_ok() && INSIDE.load(Ordering::SeqCst) > 0 {
         let began = Instant::now();
         py.detach(|| {
             while INSIDE.load(Ordering::SeqCst) > 0 && began.elapsed() < LONGEST {

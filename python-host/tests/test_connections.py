@@ -548,6 +548,24 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_process_with_other_interpreters_exits() -> None:
+    done = run("""
+        import contextlib
+
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+
+        import ferro
+
+        other = interpreters.create()
+        with contextlib.suppress(Exception):
+            interpreters.run_string(other, "import ferro")
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_y2_the_interpreter_exits_cleanly_with_open_pools() -> None:
     done = run("""
         import asyncio, ferro
