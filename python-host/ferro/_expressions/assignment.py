@@ -40,7 +40,7 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
 
 def all_assigned(table: Table, values: dict[str, Any]) -> tuple[Shape, tuple[Any, ...]]:
     """The shapes of new values, each with its field, and what they take."""
-    from .._relations.related import split_relations
+    from .._relations.access import split_relations
 
     values, _ = split_relations(table.model, values)
     shapes: list[Shape] = []

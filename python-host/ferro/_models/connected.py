@@ -233,7 +233,7 @@ class Connected(Generic[M]):
     async def _ensured(
         self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
     ) -> tuple[M, bool]:
-        from .._relations.related import split_relations
+        from .._relations.access import split_relations
 
         check(InvalidQuery, defaults=(defaults, Mapping))
         if "defaults" in equals and "defaults" not in self._table.columns:

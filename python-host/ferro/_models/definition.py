@@ -114,8 +114,8 @@ def _key_annotation(link: Link, key: KeyOf) -> Any:
 
 def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
     """Rows that are given for relations: their keys are stored, and they are kept with the row."""
+    from .._relations.access import split_relations
     from .._relations.loaded import remember
-    from .._relations.related import split_relations
 
     if not isinstance(data, dict):
         return handler(data)

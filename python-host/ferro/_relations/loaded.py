@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
+import pydantic
+
+from .._expressions.expression import Expression
 from .._queries.select import Select
 from .._rows.write import loaded
+from .._tables.table import Table
 from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
 from .edge import Edge
 
@@ -168,3 +172,13 @@ def whole_key(row: Model, edge: Edge) -> tuple[Any, ...]:
     if None in key:
         raise InvalidQuery(f"`{edge}`: this `{edge.source.label}` has no key yet: save it first")
     return key
+
+
+def is_key(table: Table, field: str, given: Any, key: Any) -> bool:
+    """Whether a value that is given for a field is this key."""
+    if isinstance(given, Expression) or callable(given):
+        return False
+    try:
+        return bool(table.validated(field, given) == key)
+    except pydantic.ValidationError:
+        return False

@@ -7,8 +7,6 @@ from collections.abc import Generator, Iterable, Iterator
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import pydantic
-
 from .._argument import check
 from .._connections.transaction import Transaction, Using, check_using, together
 from .._expressions.expression import Expression, all_of, any_of
@@ -22,15 +20,10 @@ from .._tables.table import Table
 from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
 from .edge import Edge
 from .loaded import (
-    NO_ROW,
-    NoRow,
-    Unloaded,
     cached,
     forget,
-    key_unloaded,
+    is_key,
     origin_of,
-    own_key,
-    remember,
     whole_key,
 )
 
@@ -147,7 +140,7 @@ class RelatedRows(Select[M]):
         if edge.through is None:
             keys = dict(zip(edge.target_fields, self._key(), strict=True))
             for name, key in keys.items():
-                if name in values and not _is_key(edge.target, name, values[name], key):
+                if name in values and not is_key(edge.target, name, values[name], key):
                     raise InvalidQuery(
                         f"`{edge}.create` gives the new row its `{name}`: leave it out, or give "
                         "the same key"
@@ -294,90 +287,16 @@ class RelatedRows(Select[M]):
             )
 
 
-def relation_of_class(model: Any, name: str) -> RelationExpression:
-    """`Post.author`, in a condition."""
-    return RelationExpression(_table(model).edge(name))
-
-
-def related(row: Model, name: str) -> Any:
-    """`post.author`: the row if it is loaded, or what can be awaited; `author.posts`: a query."""
-    edge = _table(type(row)).edge(name)
-    if edge.many:
-        return RelatedRows(row, edge)
-    known = cached(row, edge)
-    if known is not None:
-        return known
-    if edge.holds_key and None in own_key(row, edge):
-        return NO_ROW
-    return Unloaded(row, edge)
-
-
-def assign(row: Model, name: str, value: Any) -> None:
-    """`post.author = author`."""
-    edge = _table(type(row)).edge(name)
-    if edge.many:
-        raise InvalidQuery(f"`{edge}` leads to many rows: call `add`, `remove` or `set` on it")
-    if not edge.holds_key:
-        raise InvalidQuery(f"`{edge.target.label}` has the key of `{edge}`: set it there")
-    value = None if isinstance(value, NoRow) else value
-    if isinstance(value, Unloaded):
-        key = key_unloaded(edge, value)
-    else:
-        key = (None,) * len(edge.source_fields) if value is None else edge.key_of(value)
-    for field, part in zip(edge.source_fields, key, strict=True):
-        setattr(row, field, part)
-    if not isinstance(value, Unloaded):
-        remember(row, edge, value)
-
-
-def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values with the keys in place of the rows that relations are given; and those rows."""
-    given = {name: values[name] for name in model.__ferro_links__ if name in values}
-    if not given:
-        return values, given
-    values = {name: value for name, value in values.items() if name not in given}
-    table = _table(model)
-    rows: dict[str, Any] = {}
-    for name, row in given.items():
-        edge = table.edge(name)
-        if edge.many or not edge.holds_key:
-            raise InvalidQuery(
-                f"`{edge}` cannot be set with the row: add to it when the row is saved"
-            )
-        if row is None or isinstance(row, NoRow):
-            key: tuple[Any, ...] = (None,) * len(edge.source_fields)
-        elif isinstance(row, Unloaded):
-            key = key_unloaded(edge, row)
-        else:
-            key = edge.key_of(row)
-            rows[name] = row
-        for field, part in zip(edge.source_fields, key, strict=True):
-            if field in values and not _is_key(table, field, values[field], part):
-                raise InvalidQuery(
-                    f"`{edge}` and `{field}` are both given, with different keys: leave one out"
-                )
-            values[field] = part
-    return values, rows
-
-
-def _is_key(table: Table, field: str, given: Any, key: Any) -> bool:
-    """Whether a value that is given for a field is this key."""
-    if isinstance(given, Expression) or callable(given):
-        return False
-    try:
-        return bool(table.validated(field, given) == key)
-    except pydantic.ValidationError:
-        return False
-
-
 def _set_quietly(
     row: Model, fields: tuple[str, ...], key: tuple[Any, ...] | None, using: Using, counts: bool
 ) -> None:
     """The database has these values now: the row has them, and knows that they are stored. The
     update counts if the row is of a model with a version.
     """
+    from .._models.connected import table_of
+
     known: list[Any] = list(loaded(row) or ())
-    table = _table(type(row))
+    table = table_of(type(row))
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
         vars(row)[name] = value
         if len(known) > 1:
@@ -402,9 +321,3 @@ def _way_back(edge: Edge) -> str:
         ):
             return name
     raise InvalidQuery(f"`{edge}` has no way back")
-
-
-def _table(model: Any) -> Table:
-    from .._models.connected import table_of
-
-    return table_of(model)

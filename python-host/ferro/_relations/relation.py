@@ -228,12 +228,12 @@ class RelationAttribute:
         )
 
     def __get__(self, row: Any, owner: type[Any] | None = None) -> Any:
-        from .related import related, relation_of_class
+        from .access import related, relation_of_class
 
         return relation_of_class(owner, self._name) if row is None else related(row, self._name)
 
     def __set__(self, row: Any, value: Any) -> None:
-        from .related import assign
+        from .access import assign
 
         assign(row, self._name, value)
 

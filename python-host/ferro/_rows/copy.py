@@ -6,8 +6,8 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .._relations.access import split_relations
 from .._relations.loaded import remember
-from .._relations.related import split_relations
 from .._tables.table import Table
 from .write import loaded
 
