@@ -229,7 +229,8 @@ class NotNullViolation(IntegrityError):
 
 
 class CheckViolation(IntegrityError):
-    """A row does not pass a check of the database, `db_check`, or a trigger refused it.
+    """A row does not pass a check of the database, such as `db_check` or the `max_length` of a
+    text, or a trigger refused it.
 
     `constraint` is the name of the check.
     """

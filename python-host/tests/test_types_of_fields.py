@@ -328,7 +328,7 @@ async def test_what_the_alias_of_a_type_says_holds_where_there_may_be_none(db: s
         with pytest.raises(ferro.UniqueViolation):
             await Aliased.create(**twice)
     for long in ("name", "another"):
-        with pytest.raises(ferro.FerroError):
+        with pytest.raises(ferro.CheckViolation):
             await ferro.execute(f"update fields_aliased set {long} = 'abcdef'")
     with pytest.raises(ferro.CheckViolation):
         await ferro.execute("update fields_aliased set amount = '-1'")

@@ -72,7 +72,8 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         "23505" => K::UniqueViolation,
         "23503" | "23001" => K::ForeignKeyViolation,
         "23502" => K::NotNullViolation,
-        "23514" | "44000" => K::CheckViolation,
+        // A text that is too long for its column is one, too: SQLite has no other word for it.
+        "23514" | "44000" | "22001" => K::CheckViolation,
         "23P01" => K::ExclusionViolation,
         // What triggers raise to refuse a row.
         "P0001" => K::CheckViolation,
