@@ -137,9 +137,9 @@ mod tests {
 
     #[test]
     fn json_is_kebab_case_and_refuses_unknown_fields() {
-        let scope = crate::policy::Scope { tables: vec![], read_only: true };
+        let scope = crate::policy::Scope { tables: vec![], pairs: None, read_only: true };
         let json = serde_json::to_string(&scope).unwrap();
-        assert_eq!(json, r#"{"tables":[],"read-only":true}"#);
+        assert_eq!(json, r#"{"tables":[],"pairs":null,"read-only":true}"#);
         let unknown = r#"{"tables":[],"read-only":true,"more":1}"#;
         assert!(serde_json::from_str::<crate::policy::Scope>(unknown).is_err());
     }

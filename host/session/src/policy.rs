@@ -44,9 +44,10 @@ impl Policy {
             let Some(granted) = granted(grant.tables.as_ref(), model)? else { continue };
             tables.push(table_scope(&granted, model, schema, &mut forced)?);
         }
+        let pairs = grant.tables.as_ref().map(|tables| pairs(tables, schema));
         let unrestricted = grant.tables.is_none() && !read_only;
         Ok(Self {
-            scope: (!unrestricted).then(|| Arc::new(Scope { tables, read_only })),
+            scope: (!unrestricted).then(|| Arc::new(Scope { tables, pairs, read_only })),
             forced,
             read_only,
             fence: Some(grant.fence()),
@@ -119,6 +120,17 @@ fn granted(
         }
         (found, _) => Ok(found.map(|(_, grant)| grant.clone())),
     }
+}
+
+/// The granted tables that may be those of pairs: of these no model says the columns, so they are
+/// granted as a whole or not at all.
+fn pairs(tables: &BTreeMap<String, TableGrant>, schema: &Schema) -> Vec<String> {
+    let mut relations = schema.models.iter().flat_map(|it| &it.many_to_manys);
+    if relations.all(|it| it.through.is_some()) {
+        return Vec::new();
+    }
+    let whole = |it: &TableGrant| it.read == FieldSet::All && it.filters.is_empty();
+    tables.iter().filter(|(_, grant)| whole(grant)).map(|(name, _)| name.clone()).collect()
 }
 
 fn table_scope(

@@ -30,7 +30,7 @@ fn scope() -> Scope {
         }],
     };
     let note = TableScope { readable: FieldSet::Except(vec!["secret".into()]), ..own("Note") };
-    Scope { tables: vec![own("Team"), note], read_only: false }
+    Scope { tables: vec![own("Team"), note], pairs: None, read_only: false }
 }
 
 fuzz_target!(|data: &[u8]| {

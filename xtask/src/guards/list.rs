@@ -253,6 +253,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "t4_",
     },
     Guard {
+        promise: "T1",
+        file: "guest/core/src/policy/crossing.rs",
+        line: "let granted = listed.is_none_or(|it| it.contains(&table));",
+        without: "let granted = listed.is_none() || !table.is_empty();",
+        target: "gate",
+        tests: "t1_a_table_that",
+    },
+    Guard {
         promise: "T4",
         file: "guest/core/src/policy/mod.rs",
         line: "self.written(field, self.may_write(field) && !self.is_forced(field))",

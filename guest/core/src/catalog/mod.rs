@@ -70,6 +70,16 @@ pub(crate) struct Table {
     pub(crate) name: String,
 }
 
+impl Table {
+    /// As grants name it.
+    pub(crate) fn full_name(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}.{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
 /// A field and its column.
 #[derive(Debug)]
 pub(crate) struct Field {

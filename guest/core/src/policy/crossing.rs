@@ -61,7 +61,12 @@ impl<'a> View<'a> {
                     self.may_join(source, &through) && through.may_join(further, &target);
                 (Some(through), readable)
             }
-            Link::JoinTable { .. } => (None, self.may_read_key() && target.may_read_key()),
+            Link::JoinTable { index, .. } => {
+                let table = catalog.join_tables[*index].table.full_name();
+                let listed = scope.and_then(|it| it.pairs.as_ref());
+                let granted = listed.is_none_or(|it| it.contains(&table));
+                (None, granted && self.may_read_key() && target.may_read_key())
+            }
         };
         Ok(readable.then_some(Crossing { relation, target, through }))
     }

@@ -273,7 +273,7 @@ pub(crate) fn open_scope(model: &str) -> TableScope {
 }
 
 pub(crate) fn scope(tables: Vec<TableScope>) -> Scope {
-    Scope { tables, read_only: false }
+    Scope { tables, pairs: None, read_only: false }
 }
 
 /// The SQL on both databases, and the binds.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use ferro_session::{Gate, Grant, Models, PlanCache, TableGrant, Tenant};
+use ferro_wit::policy::FieldSet;
 use ferro_wit::query::{FunctionCall, Node, Query};
 use ferro_wit::types::{
     Arrays, Batch, Column, Dialect, Elements, ErrorKind, Scalars, Texts, Value,
@@ -13,16 +14,17 @@ use serde_json::json;
 
 use crate::on_both_databases;
 use crate::queries::{
-    all, compare, count, delete_all, fields, insert, insert_batch, inside, returning, select_in,
-    update_all,
+    all, compare, count, delete_all, fields, insert, insert_batch, inside, related, returning,
+    select_in, update_all,
 };
 use crate::world::{
-    CountingCore, SECRET, World, assert_error, drain, models, rows, schema, tenant,
+    CountingCore, SECRET, World, assert_error, drain, models, notes, rows, schema, tenant,
 };
 
 on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
     s4_a_batch_whose_arrays_overlap_is_not_read,
+    t1_a_table_that_a_plugin_takes_for_pairs_is_read_only_where_it_is_granted,
     t1_names_with_sql_in_them_are_names_that_do_not_exist,
     t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version,
     t9_patterns_with_sql_in_them_are_patterns,
@@ -130,6 +132,37 @@ async fn t9_steps_into_documents_with_sql_in_them_are_keys(world: &World) {
     let nul = session.fetch(&inside("Paper", "title", &["a\0b"]), vec![]).await;
     assert_error(nul, ErrorKind::Unsupported, "");
     assert_eq!(world.all_notes().await.len(), 5);
+}
+
+/// The relation decides what its table is called, and the models what the columns are.
+async fn t1_a_table_that_a_plugin_takes_for_pairs_is_read_only_where_it_is_granted(world: &World) {
+    let database = world.databases.get(Some("app")).unwrap();
+    for sql in [
+        "CREATE TABLE note_reviews (note_id integer, label_id integer)",
+        "INSERT INTO note_reviews VALUES (1, 1), (2, 7)",
+    ] {
+        database.execute_raw(sql, vec![]).await.unwrap();
+    }
+    let mut schema = schema();
+    let pairs = json!({ "name": "reviews", "target": "Label", "through": null, "reverse": null });
+    schema.models[0].many_to_manys = vec![serde_json::from_value(pairs).unwrap()];
+    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
+    let found = async |pairs: Option<TableGrant>| {
+        let grant = Grant::read_only().table("note", notes(1));
+        let grant = grant.table("label", TableGrant::read_only());
+        let grant = pairs.into_iter().fold(grant, |it, pairs| it.table("note_reviews", pairs));
+        let tenant = Arc::new(Tenant::new("one").grant("app", grant));
+        let gate = Gate::new(world.databases.clone(), models.clone(), tenant);
+        let session = gate.open("app").unwrap();
+        drain(session.fetch(&related("Note", "reviews"), vec![]).await?).await
+    };
+    let whole = TableGrant::read_only;
+    assert_eq!(found(Some(whole())).await, Ok(vec![vec![1.into()]]));
+    let part = whole().read(FieldSet::Only(vec!["note_id".into(), "label_id".into()]));
+    for pairs in [None, Some(part), Some(whole().filter("note_id", 2))] {
+        assert_error(found(pairs).await, ErrorKind::Denied, "`Note` has no relation `reviews`");
+    }
 }
 
 /// Every update would have it count, and lead the rows to the next tenant.

@@ -43,6 +43,14 @@ pub(crate) fn compare(model: &str, field: &str, operator: &str) -> Query {
     )
 }
 
+/// The rows for which a relation leads to a row.
+pub(crate) fn related(model: &str, relation: &str) -> Query {
+    let mut rows = rows(model, json!({ "fields": ["id"] }), json!([]));
+    rows["filter"] = json!(0);
+    let any = json!({ "quantifier": "any", "relations": [relation], "condition": null });
+    query(json!([{ "related": any }]), json!([rows]), json!({ "select": 0 }))
+}
+
 /// All rows, with the first parameter as a limit or an offset.
 pub(crate) fn bounded(model: &str, bound: &str) -> Query {
     let mut rows = rows(model, json!("model"), json!([]));
