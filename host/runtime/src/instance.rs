@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
-use wasmtime::component::Instance;
+use wasmtime::component::{Instance, ResourceTableError};
 use wasmtime::{Store, Trap};
 
 use crate::bindings::plugin::PrivilegedPluginPre;
@@ -79,7 +79,7 @@ impl PluginInstance {
         let started = Instant::now();
         let place = deadline.bound(pin!(host.place(limits.acquire_timeout))).await??;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
-        let watch = Watch::new(deadline, pace, limits.fuel, caller.clone(), place);
+        let watch = Watch::new(deadline, pace, limits, caller.clone(), place);
         let memory = host.options().memory;
         let store = Guest::store(host.engine(), gate, limits, memory, fuel, deadline, caller);
         let mut store = store.map_err(|error| watch.explain(&error))?;
@@ -130,8 +130,9 @@ impl Drop for PluginInstance {
 pub struct Watch {
     deadline: Deadline,
     pace: Pace,
-    /// The limit on fuel, for messages.
+    /// The limits on fuel and on handles, for messages.
     fuel: Option<u64>,
+    handles: usize,
     caller: Caller,
     span: Span,
     state: Mutex<State>,
@@ -153,12 +154,13 @@ impl Watch {
     fn new(
         deadline: Deadline,
         pace: Pace,
-        fuel: Option<u64>,
+        limits: &Limits,
         caller: Caller,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let (span, state) = (meter::span(&caller), Mutex::new(State::WentWell));
-        Self { deadline, pace, fuel, caller, span, state, _place: place }
+        let (fuel, handles) = (limits.fuel, limits.handles as usize);
+        Self { deadline, pace, fuel, handles, caller, span, state, _place: place }
     }
 
     /// Runs one call.
@@ -199,6 +201,10 @@ impl Watch {
     }
 
     fn explain(&self, error: &wasmtime::Error) -> Error {
+        // A handle of WASI, which has no error that the guest could handle.
+        if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+            return GuestLimit::Handles(self.handles).exceeded();
+        }
         match (error.downcast_ref::<Trap>(), self.fuel) {
             (Some(Trap::OutOfFuel), Some(fuel)) => GuestLimit::Fuel(fuel).exceeded(),
             _ => error::from_guest(&format!("the plugin `{}`", self.caller.plugin), error),
@@ -234,7 +240,8 @@ mod tests {
         let deadline = Deadline::after(Duration::from_secs(5));
         let turns = || Arc::new(Semaphore::new(1));
         let caller = Caller { plugin: Arc::from("x"), tenant: Arc::from("y") };
-        let watch = Watch::new(deadline, Pace::new(turns(), turns()), None, caller, place);
+        let watch =
+            Watch::new(deadline, Pace::new(turns(), turns()), &Limits::default(), caller, place);
         let index = std::hint::black_box(3);
         let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();
         assert_eq!((error.kind, &*watch.outcome()), (ErrorKind::Internal, "internal"));

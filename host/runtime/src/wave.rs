@@ -76,7 +76,9 @@ fn describe(error: &ParserError, call: &str) -> String {
 
 /// Where something is wrong: the text that stands there, or its beginning.
 fn place(call: &str, span: Range<usize>) -> String {
-    match call.get(span).map(str::trim) {
+    // The name at the beginning is none that was given.
+    let text = call.get(span.clone()).filter(|_| span.start > 0);
+    match text.map(str::trim) {
         None | Some("") => String::new(),
         Some(text) if text.chars().count() <= 60 => format!(", at `{text}`"),
         Some(text) => format!(", at `{}…`", text.chars().take(60).collect::<String>()),

@@ -86,7 +86,7 @@ pub enum GuestLimit {
     Fuel(u64),
     /// Handles that are held at once.
     Handles(usize),
-    /// Bytes that are passed in one call of the host.
+    /// Bytes that are passed in one call of the host, or returned.
     HostCallBytes,
     /// Core instances.
     Instances,
@@ -108,7 +108,9 @@ impl GuestLimit {
             Self::Handles(most) => {
                 exceeded(&format!("`handles`: {most} held at once; drop one first"))
             }
-            Self::HostCallBytes => exceeded("`host-call-bytes`: pass less in one call"),
+            Self::HostCallBytes => {
+                exceeded("`host-call-bytes`: pass less in one call, or return less")
+            }
             Self::Instances => exceeded("`instances`: the component is made of more"),
             Self::Memory(bytes) => exceeded(&format!("`memory`: {bytes} bytes")),
             Self::Stack(bytes) => exceeded(&format!("`stack`: {} KiB", bytes / 1024)),

@@ -77,7 +77,9 @@ pub struct Limits {
     pub instances: u32,
     /// Handles that a guest may hold at once: 256. Kept by the host of the guest.
     pub handles: u32,
-    /// Bytes that a guest may pass in one call of the host: 8 MiB. Kept by the host of the guest.
+    /// Bytes that a guest may pass in one call of the host, and that an export may return: 8 MiB. They
+    /// are those that the host takes for it: a byte in a list is one where an export is called typed, and
+    /// some tens where it is called by name. Kept by the host of the guest.
     pub host_call_bytes: u64,
     /// Bytes that a call may print: 64 KiB, kept by the host of the guest; and as many of the errors
     /// of its statements in the log. The rest is dropped.

@@ -106,11 +106,13 @@ async fn a_call_that_does_not_fit_names_what_would() {
         ("greet(3)", ErrorKind::TypeMismatch, "`greet(name: string)`"),
         ("greet(\"a\", \"b\")", ErrorKind::TypeMismatch, "`greet(name: string)`"),
         ("greet(\"a", ErrorKind::TypeMismatch, "`greet(name: string)`"),
+        ("greet", ErrorKind::TypeMismatch, "no params provided, but 1 required"),
     ];
     for (call, kind, message) in cases {
         let error = plugin.call_wave(&tenant(), call).await.unwrap_err();
         assert_eq!(error.kind, kind, "{call}: {error}");
         assert!(error.message.contains(message), "{call}: {error}");
+        assert!(!error.message.contains("at `f"), "{call}: {error}");
     }
     for arguments in [vec![], vec![Val::U32(1)]] {
         let error = plugin.call(&tenant(), "greet", &arguments).await.unwrap_err();

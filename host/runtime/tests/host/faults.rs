@@ -113,11 +113,24 @@ async fn s3_handles_and_bytes_are_bounded() {
     let result = bench.plugin.call_wave(&few, r#"notes#open("app", 100)"#).await.unwrap();
     assert!(result.contains("limit-exceeded") && result.contains("`handles`"), "{result}");
 
+    // Those of WASI, in which a guest prints, are of the same table.
+    for handles in [0, 1] {
+        let none = tenant_with(Limits { handles, ..Limits::default() });
+        let error = bench.plugin.call_wave(&none, r#"print("a", "b")"#).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+        assert!(error.message.contains("`handles`"), "{error}");
+    }
+
     let small = tenant_with(Limits { host_call_bytes: 10_000, ..Limits::default() });
     let call = format!(r#"notes#add("app", "{}", commit)"#, "x".repeat(20_000));
     let error = bench.plugin.call_wave(&small, &call).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
     assert!(error.message.contains("`host-call-bytes`"), "{error}");
+    // What an export returns counts, too.
+    let call = format!(r#"greet("{}")"#, "x".repeat(20_000));
+    let error = bench.plugin.call_wave(&small, &call).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::LimitExceeded, "{error}");
+    assert!(error.message.contains("or return less"), "{error}");
     bench.at_rest().await;
     assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(0)");
 }
