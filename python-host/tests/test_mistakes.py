@@ -245,7 +245,7 @@ def test_a_method_of_another_type_is_refused_by_its_name(
 
 
 @pytest.mark.usefixtures("db")
-async def test_a_key_that_is_none_finds_no_row_that_was_meant() -> None:
+async def test_what_is_no_key_finds_no_row_that_was_meant() -> None:
     await User.create(name="Ada")
     for get in (users.get, users.get_or_none, users.where(name="Ada").get):
         with pytest.raises(ferro.InvalidQuery, match="the key of a `User` is never None"):
@@ -254,6 +254,9 @@ async def test_a_key_that_is_none_finds_no_row_that_was_meant() -> None:
             await get(None, name="Ada")
         with pytest.raises(ferro.InvalidQuery, match="`get` takes a key, or values of fields"):
             await get()
+        for condition in (users.name == "Ada", lambda user: user.name == "Ada"):
+            with pytest.raises(ferro.InvalidQuery, match=r"`get` takes .*`where\(…\)\.one\(\)`"):
+                await get(condition)
 
 
 @pytest.mark.usefixtures("db")

@@ -35,6 +35,12 @@ async def test_execute_counts_and_fetch_one_takes_the_first() -> None:
     assert await ferro.fetch_all("select age from users where age > 100") == []
 
 
+async def test_values_in_a_tuple_are_not_taken_for_an_array() -> None:
+    for call in (ferro.execute, ferro.fetch_all, ferro.fetch_one):
+        with pytest.raises(ferro.InvalidQuery, match=r"give the values one by one, `fetch_all\("):
+            await call("select name from users where age = ?", (36,))
+
+
 async def test_fetch_one_of_a_write_writes_all_of_it() -> None:
     for number in range(3):
         await User.create(name=f"user{number}", age=number)

@@ -32,7 +32,7 @@ async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
         >>> asyncio.run(main())
         1
     """
-    return await _runner(sql, using).execute_raw(sql, arguments)
+    return await _runner(sql, arguments, using).execute_raw(sql, arguments)
 
 
 async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict
         >>> asyncio.run(main())
         [{'n': 7}]
     """
-    return await _runner(sql, using).fetch_raw(sql, arguments, False)
+    return await _runner(sql, arguments, using).fetch_raw(sql, arguments, False)
 
 
 async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
@@ -69,10 +69,16 @@ async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str,
         >>> asyncio.run(main()) is None
         True
     """
-    rows = await _runner(sql, using).fetch_raw(sql, arguments, True)
+    rows = await _runner(sql, arguments, using).fetch_raw(sql, arguments, True)
     return rows[0] if rows else None
 
 
-def _runner(sql: str, using: Using) -> _native.Session:
+def _runner(sql: str, arguments: tuple[Any, ...], using: Using) -> _native.Session:
     check(InvalidQuery, sql=(sql, str))
+    # As other drivers take all values. It would be one, an array, which SQLite compares with all.
+    if any(isinstance(it, tuple) for it in arguments):
+        raise InvalidQuery(
+            'a tuple is no value: give the values one by one, `fetch_all(sql, 7, "a")`, and an '
+            "array as a list"
+        )
     return session(using)[1]

@@ -360,6 +360,8 @@ class Select(Unasked, Generic[T]):
         """As `get`, with None if there is no such row."""
         if key is None:
             raise InvalidQuery(f"the key of a `{self._table.label}` is never None")
+        if isinstance(key, Expression) or callable(key):
+            raise InvalidQuery("`get` takes a key, or values of fields: `where(…).one()` does more")
         if key is not ... and not equals and self._is_whole():
             return await self._with_key(key)
         keys = {} if key is ... else self._table.key_values(key)
