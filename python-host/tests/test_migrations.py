@@ -162,8 +162,9 @@ async def test_a_relation_changes_its_name(connected: str) -> None:
     assert await after.select().count() == 0
 
 
-async def test_pairs_keep_their_rows_when_models_are_renamed(connected: str) -> None:
-    def models(book: str, tag: str, former: tuple[str | None, str | None]) -> Any:
+@pytest.mark.parametrize("former", ["MigratedBook", "MigratedHTTPBook"])
+async def test_pairs_keep_their_rows_when_models_are_renamed(connected: str, former: str) -> None:
+    def models(book: str, tag: str, formers: tuple[str | None, str | None]) -> Any:
         kind = type(ferro.Model)
 
         def model(name: str, renamed_from: str | None, **body: Any) -> Any:
@@ -172,31 +173,31 @@ async def test_pairs_keep_their_rows_when_models_are_renamed(connected: str) -> 
             body["id"] = ferro.Field(default=None, primary_key=True)
             return kind(name, (ferro.Model,), body, renamed_from=renamed_from)
 
-        other = model(tag, former[1])
-        relations = {"tags": ferro.Relation[list[other]], "like": ferro.Relation[list[book]]}  # type: ignore[valid-type]
+        other = model(tag, formers[1])
+        relations = {"tags": ferro.Relation[list[other]], "seeAlso": ferro.Relation[list[book]]}  # type: ignore[valid-type]
         own = model(
             book,
-            former[0],
+            formers[0],
             annotations=relations,
             tags=ferro.ManyToMany(),
-            like=ferro.ManyToMany(),
+            seeAlso=ferro.ManyToMany(),
         )
         return own, other
 
-    book, tag = models("MigratedHTTPBook", "MigratedTag", (None, None))
+    book, tag = models(former, "MigratedTag", (None, None))
     await ferro.create_tables()
     row, label = await book.create(), await tag.create()
     await row.tags.add(label)
-    await row.like.add(row)
+    await row.seeAlso.add(row)
     for table in list(registry._tables.values()):
         if table.name.startswith("migrated"):
             registry.remove(table)
-    volume, _ = models("MigratedVolume", "MigratedLabel", ("MigratedHTTPBook", "MigratedTag"))
+    volume, _ = models("MigratedVolume", "MigratedLabel", (former, "MigratedTag"))
     assert not (await ferro.migrate()).left
     assert not (await ferro.migrate(dry_run=True)).left
     row = await volume.get(1)
     assert [it.id for it in await row.tags.all()] == [1]
-    assert [it.id for it in await row.like.all()] == [1]
+    assert [it.id for it in await row.seeAlso.all()] == [1]
 
 
 async def test_a_declared_key_of_a_relation_says_itself_what_it_was(connected: str) -> None:

@@ -219,14 +219,13 @@ def _pairs(source: Table, link: Link, target: Table) -> Table:
         two: ForeignKey(primary_key=True, index=True, renamed_from=formers[1]),
     }
     make: Any = type(Model)
-    model = make(
-        name,
-        (Model,),
-        body,
-        table=f"{source.name}_{link.name}",
-        renamed_from=source.renamed_from and f"{source.renamed_from}_{link.name}",
-    )
+    model = make(name, (Model,), body, table=f"{source.name}_{link.name}")
     table: Table = model.__ferro_table__
+    if source.renamed_from:
+        # The core makes the name of a table of a class's, and would change that of the relation.
+        is_plain = link.name == snake_case(link.name)
+        former = source.renamed_from if is_plain else snake_case(source.renamed_from)
+        table.renamed_from = f"{former}_{link.name}"
     return table
 
 
