@@ -144,6 +144,13 @@ def test_a_relation_that_is_declared_as_in_other_orms_is_answered_with_ferros() 
             define(ferro.Relation[Pond], **fields)
 
 
+def test_a_type_that_is_not_defined_yet_is_named() -> None:
+    body = {"__module__": __name__, "__annotations__": {"id": int, "eggs": "list[Egg]"}}
+    message = r"model `Toad`: `Egg` in its annotations is not defined yet: .*`Relation\[…\]`"
+    with pytest.raises(ferro.SchemaError, match=message):
+        type(ferro.Model)("Toad", (ferro.Model,), body)
+
+
 def test_a_relation_may_have_the_name_of_a_method_or_of_a_word_of_others() -> None:
     assert isinstance(Choice.options.any(id=1), ferro.Expression)
     assert isinstance(Option.query.id == 1, ferro.Expression)

@@ -120,9 +120,14 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         check_names(cls, Model)
         if abstract:
             return
-        if not cls.__pydantic_complete__ and not cls.model_rebuild(raise_errors=False):
-            name = cls.__name__
-            raise SchemaError(f"model `{name}`: a type in its annotations is not defined yet")
+        if not cls.__pydantic_complete__:
+            try:
+                cls.model_rebuild()
+            except pydantic.errors.PydanticUndefinedAnnotation as error:
+                raise SchemaError(
+                    f"model `{cls.__name__}`: `{error.name}` in its annotations is not defined "
+                    "yet: define it before the class, or say `Relation[…]` where it is a model"
+                ) from error
         made = Table(
             registry,
             cls,
