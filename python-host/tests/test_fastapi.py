@@ -69,6 +69,8 @@ async def test_the_application_does_what_its_routes_say(client: httpx.AsyncClien
     assert (await client.get("/notes/2")).status_code == 404
     assert (await client.post("/notes/2/likes")).status_code == 404
 
+    for too_large in (f"/notes/{2**64}", f"/notes?offset={2**64}"):
+        assert (await client.get(too_large)).status_code == 422
     assert (await client.delete("/notes/1")).status_code == 204
     assert (await client.delete("/notes/1")).status_code == 404
     assert (await client.get("/notes")).json() == []

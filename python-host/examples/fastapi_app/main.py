@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 import ferro
@@ -36,6 +37,12 @@ app = FastAPI(
         auto_migrate=os.environ.get("ENV") != "production",
     ),
 )
+
+
+@app.exception_handler(ferro.ValueOutOfRange)
+async def refuse(_: Request, error: ferro.ValueOutOfRange) -> JSONResponse:
+    # A number of more than 64 bits, or a text that the database cannot hold.
+    return JSONResponse({"detail": str(error)}, status_code=422)
 
 
 @app.get("/ready")
