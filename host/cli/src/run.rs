@@ -10,7 +10,7 @@ use ferro_session::Tenant;
 
 use crate::connect::Connection;
 use crate::failure::{Failure, Stage};
-use crate::{host, load, print, tenant};
+use crate::{host, load, print, tell, tenant};
 
 /// Call an export of a plugin and print its result.
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ impl Run {
         tenant.fits(plugin.models()).map_err(|error| Failure::new(Stage::Usage, error))?;
         if let Err(error) = tenant.check(plugin.models()) {
             // The plugin may do without a column that is hidden from it.
-            eprintln!("warning: {}", error.message);
+            tell(&format!("warning: {}", error.message));
         }
         for connection in connections {
             connection.open(host.databases()).await?;
@@ -102,7 +102,7 @@ impl Run {
         if self.usage {
             let usage = outcome.usage;
             let fuel = usage.fuel.map(|fuel| format!("{fuel} units of fuel, ")).unwrap_or_default();
-            eprintln!(
+            tell(&format!(
                 "{:.2} ms, {:.2} ms of them busy, {fuel}{} KiB of memory, {} statements, {} rows \
                  read, {} rows written",
                 usage.elapsed.as_secs_f64() * 1000.0,
@@ -111,7 +111,7 @@ impl Run {
                 usage.database.statements,
                 usage.database.rows_read,
                 usage.database.rows_written,
-            );
+            ));
         }
         match outcome.results.first() {
             Some(Val::Result(Err(_))) => {

@@ -22,15 +22,16 @@ fn raw() -> &'static str {
     path.to_str().unwrap()
 }
 
-fn ferro(arguments: &[&str]) -> Output {
+fn command(arguments: &[&str]) -> Command {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ferro-cli-cache");
-    Command::new(env!("CARGO_BIN_EXE_ferro"))
-        .args(arguments)
-        .arg("--cache")
-        .arg(cache)
-        .env("FERRO_TEST_NOWHERE", "postgres://user:secret@127.0.0.1:1/nowhere")
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferro"));
+    command.args(arguments).arg("--cache").arg(cache);
+    command.env("FERRO_TEST_NOWHERE", "postgres://user:secret@127.0.0.1:1/nowhere");
+    command
+}
+
+fn ferro(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -170,6 +171,14 @@ fn run_meters_fuel_for_a_tenant_that_has_little() {
     let (code, line) = failure(&["run", probe(), "--tenant", &tenant, "spin()"]);
     assert_eq!(code, 6, "{line}");
     assert!(line.contains("`fuel`: 20000000 units"), "{line}");
+}
+
+#[test]
+fn nobody_has_to_read_standard_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut run = command(&["run", probe(), "--usage", r#"print("a", "b")"#]);
+    assert_eq!(run.stderr(writer).output().unwrap().status.code(), Some(0));
 }
 
 #[test]
