@@ -40,7 +40,7 @@ asyncio.run(run(sys.argv[1]))
 def component(name: str) -> Path:
     path = ROOT / "target" / "components" / f"{name}.wasm"
     if not path.exists():
-        pytest.fail(f"`{path}` is not there: run `cargo xtask test`, which builds it")
+        pytest.fail(f"`{path}` is not there: run `cargo xtask setup`, which builds it")
     return path
 
 

@@ -80,7 +80,8 @@ impl Python {
         interpreter: impl FnOnce() -> Result<Command>,
     ) -> Result<Self> {
         let python = Self { venv: workspace().join(venv) };
-        if !python.interpreter().exists() {
+        // pip comes last: without it, an earlier `venv` has failed half-way.
+        if !["bin/python", "bin/pip"].iter().all(|it| python.venv.join(it).exists()) {
             run(interpreter()?.args(["-m", "venv"]).arg(&python.venv))?;
         }
         python.install_tools(requirements)?;
@@ -128,7 +129,7 @@ impl Python {
         copy_core(core)?;
         run(self
             .module("maturin")
-            .args(["develop", "--quiet", "--profile", "dev"])
+            .args(["develop", "--profile", "dev"])
             .env("VIRTUAL_ENV", &self.venv)
             .env("CARGO_TARGET_DIR", workspace().join("target")))
     }

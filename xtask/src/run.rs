@@ -6,10 +6,11 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use ferro_build::workspace;
 
-/// `cargo`, the one that runs this program.
+/// `cargo`, the one that runs this program. It builds into `target/`, where its programs are looked
+/// for, even if the user has another folder for what is built.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace());
+    command.current_dir(workspace()).env("CARGO_TARGET_DIR", workspace().join("target"));
     command
 }
 

@@ -17,10 +17,11 @@ pub(crate) struct Ready {
 
 /// Prepares everything.
 pub(crate) fn all() -> Result<Ready> {
-    step("components: the core and the example plugin");
+    step("components: the core, and the example plugins of the guide");
     let core = ferro_build::component("ferro-component", Target::Unknown)?;
     let atlas = ferro_build::component("ferro-example-atlas", Target::Unknown)?;
-    for component in [&core, &atlas] {
+    let jobs = ferro_build::component("ferro-example-jobs", Target::Unknown)?;
+    for component in [&core, &atlas, &jobs] {
         let size = std::fs::metadata(component)?.len();
         println!("  {} ({} KiB)", component.display(), size / 1024);
     }
