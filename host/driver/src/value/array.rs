@@ -62,6 +62,11 @@ pub(crate) fn scalars(text: &str) -> Result<Vec<Value>, Fault> {
             [b'"', ..] => ScalarType::Text,
             b"true" | b"false" => ScalarType::Boolean,
             _ if element.parse::<i64>().is_ok() => ScalarType::Integer,
+            // A float would not have all digits.
+            [b'-' | b'0'..=b'9', ..] if !element.contains(['e', 'E']) => {
+                found.push(Value::Decimal(element.to_owned()));
+                return Ok(());
+            }
             _ => ScalarType::Float,
         };
         let mut items = Scalars::with_kind(kind);

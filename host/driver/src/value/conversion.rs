@@ -7,7 +7,7 @@ use ferro_wit::types::{ScalarType, Scalars, Value};
 use super::exact::Exact;
 use super::sqlite::{self, Bound, Stored, uuid_bytes};
 use super::temporal::MICROSECONDS_OF_DAY as DAY;
-use super::{Expected, Fault, Operand, array};
+use super::{Expected, Fault, Operand, array, json};
 
 /// A value of a column that was declared as one type, as a column of another stores it. What is
 /// declared otherwise than the core does is what its storage class says.
@@ -51,6 +51,7 @@ fn cast(value: Value, to: ScalarType) -> Result<Value, Fault> {
         (Value::Integer(it), S::Boolean) => Value::Boolean(it != 0),
         (Value::Integer(it), S::Float) => Value::Float(it as f64),
         (Value::Float(it), S::Integer) => Value::Integer(whole(it)?),
+        (Value::Float(it), S::Decimal) if it.is_finite() => parsed(&it.to_string(), to)?,
         (Value::Decimal(it), S::Integer) => {
             let text = Exact::parse(&it)?.round(0).to_text().unwrap_or_default();
             parsed(&text, to)?
@@ -67,6 +68,7 @@ fn cast(value: Value, to: ScalarType) -> Result<Value, Fault> {
             Value::Date(days.map_err(|_| Fault::out_of_range("is of no day"))?)
         }
         (Value::Timestamp(it) | Value::Timestamptz(it), S::Time) => Value::Time(it.rem_euclid(DAY)),
+        (Value::Array(it), S::Json) => Value::Json(document(&it)?),
         (value, to) => parsed(&text(&value)?, to)?,
     })
 }
@@ -88,7 +90,7 @@ fn text(value: &Value) -> Result<String, Fault> {
         Value::Float(it) if it.is_infinite() => {
             if *it > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
         }
-        Value::Float(it) => it.to_string(),
+        Value::Float(it) => digits(*it),
         Value::Uuid(it) => {
             let digits = hex::encode(uuid_bytes(*it));
             let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|it| &digits[it]);
@@ -100,6 +102,19 @@ fn text(value: &Value) -> Result<String, Fault> {
             _ => return Err(Fault::malformed("has no text form")),
         },
     })
+}
+
+/// Large and small numbers have an exponent, of two digits or more.
+fn digits(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let parts = scientific.split_once('e').map(|(digits, it)| (digits, it.parse::<i32>()));
+    match parts {
+        Some((digits, Ok(exponent))) if !(-4..15).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => value.to_string(),
+    }
 }
 
 /// The value that a text is of a type.
@@ -123,6 +138,29 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
         S::Uuid => Value::Uuid(parse_uuid(trimmed).ok_or_else(|| none("uuid"))?),
         _ => read(Stored::Text(trimmed), kind)?,
     })
+}
+
+/// The document that an array becomes.
+fn document(items: &Scalars) -> Result<String, Fault> {
+    let mut document = "[".to_owned();
+    for element in (0..items.len()).filter_map(|it| items.get(it)) {
+        if document.len() > 1 {
+            document.push(',');
+        }
+        let text = if element == Value::Null { "null".to_owned() } else { text(&element)? };
+        match element {
+            Value::Null | Value::Boolean(_) | Value::Json(_) => document.push_str(&text),
+            // What is infinite or no number is a text.
+            Value::Integer(_) | Value::Float(_) | Value::Decimal(_)
+                if text.ends_with(|it: char| it.is_ascii_digit()) =>
+            {
+                document.push_str(&text);
+            }
+            _ => json::write_string(&text, &mut document),
+        }
+    }
+    document.push(']');
+    Ok(document)
 }
 
 /// The elements of an array, of a document, or of the text of one, as those of an array of a type.
@@ -169,7 +207,13 @@ mod tests {
             (Stored::Real(2.5), "DOUBLE", "BIGINT", "2"),
             (Stored::Real(-3.5), "DOUBLE", "BIGINT", "-4"),
             (Stored::Real(0.1), "DOUBLE", "DECIMAL_TEXT", "'0.1'"),
+            (Stored::Real(1e20), "DOUBLE", "DECIMAL_TEXT", "'100000000000000000000'"),
             (Stored::Real(1.0), "DOUBLE", "TEXT", "'1'"),
+            (Stored::Real(-1.5e20), "DOUBLE", "TEXT", "'-1.5e+20'"),
+            (Stored::Real(1e15), "DOUBLE", "TEXT", "'1e+15'"),
+            (Stored::Real(123_456_789_012_345.0), "DOUBLE", "TEXT", "'123456789012345'"),
+            (Stored::Real(0.0001), "DOUBLE", "TEXT", "'0.0001'"),
+            (Stored::Real(1.25e-5), "DOUBLE", "BLOB", "x'312e3235652d3035'"),
             (Stored::Integer(3), "BIGINT", "BOOLEAN", "1"),
             (Stored::Integer(1), "BOOLEAN", "TEXT", "'true'"),
             (Stored::Integer(1), "BOOLEAN", "DOUBLE", "1.0"),
@@ -198,6 +242,15 @@ mod tests {
             (text(r#"[1, "2", null]"#), "JSON_TEXT", "INTEGER_ARRAY_TEXT", "'[1,2,null]'"),
             (text("[1,2.5,true]"), "ARRAY_TEXT", "TEXT_ARRAY_TEXT", r#"'["1","2.5","true"]'"#),
             (text("[1,2]"), "INTEGER_ARRAY_TEXT", "JSON_TEXT", "'[1,2]'"),
+            (text("[1,0,null]"), "BOOLEAN_ARRAY_TEXT", "JSON_TEXT", "'[true,false,null]'"),
+            (text(r#"["1.50","NaN"]"#), "DECIMAL_ARRAY_TEXT", "JSON_TEXT", r#"'[1.50,"NaN"]'"#),
+            (text(r#"["01ff"]"#), "BLOB_ARRAY_TEXT", "JSON_TEXT", r#"'["\\x01ff"]'"#),
+            (
+                text("[1.50,12345678901234567890.125]"),
+                "JSON_TEXT",
+                "DECIMAL_ARRAY_TEXT",
+                r#"'["1.50","12345678901234567890.125"]'"#,
+            ),
             (text("[1,0]"), "BOOLEAN_ARRAY_TEXT", "TEXT_ARRAY_TEXT", r#"'["true","false"]'"#),
             (
                 text(r#"["00000000000000010000000000000002"]"#),

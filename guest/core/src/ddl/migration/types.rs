@@ -16,16 +16,28 @@ pub(super) fn cast(value: &str, from: &str, to: &str) -> String {
         ("character varying", Some(_)) if !widens(from, to) => "text",
         _ => to,
     };
-    let between = match (family(from), family(to)) {
+    match (family(from), family(to)) {
         (Family::Array, Family::Json) => return format!("CAST(to_jsonb({value}) AS {to})"),
         (Family::Json, Family::Array) => return format!("CAST({} AS {to})", elements(value)),
+        _ => {}
+    }
+    let between = between(from, to);
+    let value = between.map_or_else(|| value.to_owned(), |it| format!("CAST({value} AS {it})"));
+    format!("CAST({value} AS {to})")
+}
+
+/// The type by way of which one becomes another, where there may be no cast between them.
+fn between(from: &str, to: &str) -> Option<String> {
+    if let (Some(from), Some(to)) = (from.strip_suffix("[]"), to.strip_suffix("[]")) {
+        return between(from, to).map(|it| format!("{it}[]"));
+    }
+    let between = match (family(from), family(to)) {
         (Family::Text, _) | (_, Family::Text) => None,
         (Family::Number, Family::Boolean) | (Family::Boolean, Family::Number) => Some("integer"),
         (Family::Array | Family::Other, _) => Some("text"),
         (one, other) => (one != other).then_some("text"),
     };
-    let value = between.map_or_else(|| value.to_owned(), |it| format!("CAST({value} AS {it})"));
-    format!("CAST({value} AS {to})")
+    between.map(str::to_owned)
 }
 
 /// The elements of a document as an array of texts; an error, if it is no array of plain values. The
@@ -92,7 +104,11 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
         "DECIMAL_TEXT" | "SMALLINT" | "INTEGER" | "BIGINT" => is_integer,
         "REAL" | "DOUBLE" => ["REAL", "FLOA", "DOUB"].iter().any(|it| from.contains(it)),
         "BOOLEAN" => from == "BOOL",
-        "JSON_TEXT" => from.ends_with("ARRAY_TEXT"),
+        "JSON_TEXT" => {
+            // What a document has otherwise than an array.
+            let others = ["BOOLEAN", "DECIMAL", "UUID", "BLOB"];
+            from.ends_with("ARRAY_TEXT") && !others.iter().any(|it| from.starts_with(it))
+        }
         // Before it named the type of its elements.
         _ if to.ends_with("_ARRAY_TEXT") => from == "ARRAY_TEXT",
         _ => false,
@@ -197,6 +213,8 @@ mod tests {
         assert_eq!(cast("a", "integer", "uuid"), "CAST(CAST(a AS text) AS uuid)");
         assert_eq!(cast("a", "mood", "other"), "CAST(CAST(a AS text) AS other)");
         assert_eq!(cast("a", "uuid", "character varying"), "CAST(a AS character varying)");
+        assert_eq!(cast("a", "numeric[]", "bigint[]"), "CAST(a AS bigint[])");
+        assert_eq!(cast("a", "boolean[]", "bigint[]"), "CAST(CAST(a AS integer[]) AS bigint[])");
     }
 
     #[test]
@@ -243,6 +261,7 @@ mod tests {
             ("INTERVAL_TEXT", "BIGINT"),
             ("INTERVAL_TEXT", "DECIMAL_TEXT"),
             ("INTEGER_ARRAY_TEXT", "TEXT_ARRAY_TEXT"),
+            ("BOOLEAN_ARRAY_TEXT", "JSON_TEXT"),
             ("JSON_TEXT", "TEXT_ARRAY_TEXT"),
         ] {
             assert!(!keeps(from, to), "{from} to {to}");

@@ -226,7 +226,10 @@ async fn values_become_those_of_another_type_or_the_migration_fails() {
         items.iter().for_each(|it| list.push(it.clone()).unwrap());
         Value::Array(list)
     };
-    let [integers, texts] = [ScalarType::Integer, ScalarType::Text].map(C::Array);
+    use ScalarType as S;
+    let [integers, texts, truths, decimals] =
+        [S::Integer, S::Text, S::Boolean, S::Decimal].map(C::Array);
+    let json = |it: &str| Value::Json(it.into());
     let day = 86_400_000_000_i64;
     for (before, value, after, expected) in [
         (C::Text(None), text("12"), big(), Some(12.into())),
@@ -237,6 +240,7 @@ async fn values_become_those_of_another_type_or_the_migration_fails() {
         (C::Double, Value::Float(2.5), big(), Some(2.into())),
         (C::Double, Value::Float(f64::NAN), big(), None),
         (C::Double, Value::Float(0.5), C::Text(None), Some(text("0.5"))),
+        (C::Double, Value::Float(1.5e20), C::Text(None), Some(text("1.5e+20"))),
         (C::Decimal(None), decimal("2.5"), big(), Some(3.into())),
         (C::Decimal(None), decimal("2.5"), C::Double, Some(Value::Float(2.5))),
         (big(), 7.into(), C::Boolean, Some(true.into())),
@@ -264,17 +268,37 @@ async fn values_become_those_of_another_type_or_the_migration_fails() {
         ),
         (
             integers.clone(),
-            list(ScalarType::Integer, &[1.into(), Value::Null]),
+            list(S::Integer, &[1.into(), Value::Null]),
             texts.clone(),
-            Some(list(ScalarType::Text, &[text("1"), Value::Null])),
+            Some(list(S::Text, &[text("1"), Value::Null])),
         ),
         (
             texts.clone(),
-            list(ScalarType::Text, &[text("3")]),
+            list(S::Text, &[text("3")]),
             integers.clone(),
-            Some(list(ScalarType::Integer, &[3.into()])),
+            Some(list(S::Integer, &[3.into()])),
         ),
-        (texts, list(ScalarType::Text, &[text("x")]), integers, None),
+        (
+            decimals.clone(),
+            list(S::Decimal, &[decimal("2.5")]),
+            integers.clone(),
+            Some(list(S::Integer, &[3.into()])),
+        ),
+        (
+            truths.clone(),
+            list(S::Boolean, &[true.into()]),
+            integers.clone(),
+            Some(list(S::Integer, &[1.into()])),
+        ),
+        (truths, list(S::Boolean, &[true.into()]), C::Json, Some(json("[true]"))),
+        (decimals.clone(), list(S::Decimal, &[decimal("1.50")]), C::Json, Some(json("[1.50]"))),
+        (
+            C::Json,
+            json("[12345678901234567890.125]"),
+            decimals,
+            Some(list(S::Decimal, &[decimal("12345678901234567890.125")])),
+        ),
+        (texts, list(S::Text, &[text("x")]), integers, None),
     ] {
         let what = format!("{before:?} {value:?} {after:?}");
         assert_eq!(as_other(before, value, after).await, expected, "{what}");
