@@ -12,15 +12,19 @@ pub(super) fn describe(error: &PgDatabaseError) -> Error {
         table: error.table().map(str::to_owned),
         column: error.column().map(str::to_owned).or_else(|| key_columns(kind, error.detail()?)),
         retryable: retryable(kind, code),
-        ..Error::new(kind, message(code, error.message(), error.detail()))
+        ..Error::new(kind, detailed(code, message(code, error.message()), error.detail()))
     }
 }
 
-fn message(code: &str, message: &str, detail: Option<&str>) -> String {
-    // What is in the way of a change is named in the details only.
-    if let (IN_USE | "0A000", Some(detail)) = (code, detail) {
-        return format!("{message}: {}", detail.replace('\n', "; "));
+/// What is in the way of a change is named in the details only.
+fn detailed(code: &str, message: String, detail: Option<&str>) -> String {
+    match (code, detail) {
+        (IN_USE | "0A000", Some(detail)) => format!("{message}: {}", detail.replace('\n', "; ")),
+        _ => message,
     }
+}
+
+fn message(code: &str, message: &str) -> String {
     let advice = match (code, of_pooler(code, message)) {
         _ if is_of_another_session(code, message) => {
             "a pooler between here and the server hands out connections by transaction; set \
