@@ -142,13 +142,16 @@ fn guard(compiler: &mut Compiler<'_>, fact: Fact) {
         if !it.typing.tables[table].optional {
             return forced(it, table);
         }
-        // Databases may turn an outer join into an inner one, and then ask this before they join.
+        // Databases may turn an outer join into an inner one, and then ask this before they join. What
+        // a plugin calls the key may be null in any row: what is forced tells whether there is one.
         let key = it.typing.tables[table].view.as_ref().and_then(|it| it.model.key_field());
+        let fields: Vec<_> = conditions(it, table).iter().map(|it| it.field).collect();
         it.sql.push("(");
-        if let Some(key) = key {
-            it.column_of(table, key);
-            it.sql.push(" IS NULL OR ");
-        }
+        it.separated(" AND ", key.into_iter().chain(fields), |it, field| {
+            it.column_of(table, field);
+            it.sql.push(" IS NULL");
+        });
+        it.sql.push(" OR ");
         forced(it, table);
         it.sql.push(")");
     });

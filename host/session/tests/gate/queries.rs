@@ -43,6 +43,28 @@ pub(crate) fn compare(model: &str, field: &str, operator: &str) -> Query {
     )
 }
 
+/// The rows with one that a relation leads to; fails where a field of that is like the first
+/// parameter.
+pub(crate) fn failing_where_like(model: &str, relation: &str, field: &str) -> Query {
+    let path = |field| json!({ "outer": 0, "relations": [relation], "field": field });
+    let nodes = json!([
+        { "field": path(field) },
+        { "parameter": { "index": 0, "kind": "text", "many": false } },
+        { "binary": ["like", 0, 1] },
+        { "literal": { "integer": i64::MIN } },
+        { "literal": { "integer": 0 } },
+        { "case": { "branches": [{ "when": 2, "then": 3 }], "otherwise": 4 } },
+        { "call": { "name": "abs", "arguments": [5] } },
+        { "binary": ["greater-or-equal", 6, 4] },
+        { "field": path("id") },
+        { "binary": ["greater", 8, 4] },
+        { "all-of": [7, 9] },
+    ]);
+    let mut rows = rows(model, json!({ "fields": ["id"] }), json!([]));
+    rows["filter"] = json!(10);
+    query(nodes, json!([rows]), json!({ "select": 0 }))
+}
+
 /// The rows for which a relation leads to a row.
 pub(crate) fn related(model: &str, relation: &str) -> Query {
     let mut rows = rows(model, json!({ "fields": ["id"] }), json!([]));
