@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(kind("08006", "query_wait_timeout"), ErrorKind::ConnectionFailed);
         let by_statement = "transaction blocks not allowed in statement pooling mode";
-        assert!(message("08P01", by_statement, None).contains("set `pool_mode`"));
+        assert!(message("08P01", by_statement).contains("set `pool_mode`"));
     }
 
     #[test]
