@@ -321,3 +321,42 @@ async def test_t2_queries_inside_of_queries_have_only_rows_in_scope() -> None:
         assert await names(Novelist.where(N.id.in_(Work.select("writer_id")))) == ["Ada"]
         rows = await Novelist.select(best=best).order_by("name")
     assert [row["best"] for row in rows] == ["Air", None, None]
+
+
+class TestValuesToWrite:
+    async def test_an_update_writes_what_queries_find(self) -> None:
+        own = Work.where(W.writer_id == ferro.outer(N.id))
+        most = ferro.subquery(own.values(most=W.stars.max()))
+        assert await Novelist.where(ferro.exists(own)).update(age=most) == 2
+        assert await Novelist.select("age").order_by("name") == [{"age": it} for it in (5, 4, 4)]
+        changed = await Novelist.select().update_returning(
+            name=ferro.subquery(own.order_by("stars").values("title")).coalesce(N.name)
+        )
+        assert sorted(it.name for it in changed) == ["Bread", "Clay", "Cyd"]
+
+    async def test_an_update_writes_what_its_own_table_has(self) -> None:
+        oldest = ferro.subquery(Novelist.select(age=N.age.max()))
+        assert await Novelist.select().update(age=oldest) == 3
+        assert await Novelist.where(age=50).count() == 3
+
+    async def test_a_value_of_another_type_is_refused(self) -> None:
+        with pytest.raises(ferro.TypeMismatch, match="text where integer is wanted"):
+            await Novelist.select().update(age=ferro.subquery(Work.select("title")))
+
+    async def test_a_value_of_rows_that_change_meanwhile_is_refused_on_sqlite(
+        self, db: str
+    ) -> None:
+        others = Work.where(W.writer_id == ferro.outer(W.writer_id))
+        change = Work.select().update(stars=ferro.subquery(others.values(most=W.stars.max())))
+        if db.startswith("sqlite"):
+            with pytest.raises(ferro.UnsupportedError, match="has changed already"):
+                await change
+        else:
+            assert await change == 3
+            assert await Work.select("stars").order_by("title") == [
+                {"stars": it} for it in (5, 5, 4)
+            ]
+
+    async def test_what_a_relation_leads_to_is_asked_for_with_a_query(self) -> None:
+        with pytest.raises(ferro.UnsupportedError, match="with `subquery`"):
+            await Work.select().update(title=lambda work: work.writer.name)

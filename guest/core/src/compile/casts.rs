@@ -59,12 +59,26 @@ impl Compiler<'_> {
         }
     }
 
+    /// Writes a template of a select, which is run once wherever it stands there.
+    fn checked_once(&mut self, template: &str, select: NodeRef) -> Result<(), Error> {
+        self.sql.push("(SELECT ");
+        self.filled(template, |it, _| {
+            it.sql.push("\"found\"");
+            Ok(())
+        })?;
+        self.sql.push(" FROM (SELECT ");
+        self.expression(select)?;
+        self.sql.push(" AS \"found\"))");
+        Ok(())
+    }
+
     /// Writes an integer, or an error where it has become a float.
     fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.dialect.checked_integer() {
-            Some(template) if self.fact(node)?.fallible => {
-                self.filled(template, |it, _| it.expression(node))
-            }
+            Some(template) if self.fact(node)?.fallible => match self.node(node) {
+                Node::Subquery(_) => self.checked_once(template, node),
+                _ => self.filled(template, |it, _| it.expression(node)),
+            },
             _ => self.expression(node),
         }
     }

@@ -14,6 +14,7 @@ use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, mismatch, shown};
 use crate::policy::{self, View, Write};
 use crate::sql::{quoted, quoted_list};
+use crate::typing::Bounds;
 
 /// The most rows of one statement: more gain nothing.
 const MAX_ROWS: usize = 100;
@@ -66,7 +67,7 @@ impl<'a> Compiler<'a> {
             Rows::Select(select) => self.selected_rows(fields, select)?,
             _ => Vec::new(),
         };
-        self.typing.isolate();
+        self.typing.confine(Bounds::Row);
         self.sql.push("INSERT INTO ");
         self.table();
         let any = !fields.is_empty() || !self.view().forced.is_empty();

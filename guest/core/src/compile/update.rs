@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 use ferro_wit::plan::Step;
-use ferro_wit::query::{Assignment, Distinct, Node, Query, Select, SelectRef, Update};
+use ferro_wit::query::{
+    Assignment, Distinct, Node, NodeRef, Projection, Query, Select, SelectRef, Update,
+};
 use ferro_wit::types::Error;
 
 use super::Compiler;
+use crate::catalog::Field;
+use crate::dialect::Spelling as _;
 use crate::error::{at, invalid, shown, unsupported};
 use crate::policy::{self, Write};
-use crate::typing::check_no_includes;
+use crate::typing::{Bounds, Table, check_no_includes};
 use crate::validate::{children, select_nodes};
 
 impl<'a> Compiler<'a> {
@@ -23,13 +27,21 @@ impl<'a> Compiler<'a> {
 
     fn update_chosen(mut self, update: &'a Update) -> Result<Step, Error> {
         let chosen = self.check_rows(update.rows)?;
+        self.check_returned(update.returning.as_ref())?;
         self.sql.push("UPDATE ");
         self.target();
         self.sql.push(" SET ");
+        self.typing.confine(Bounds::Selects);
         self.assignments(&update.set)?;
         self.chosen(&chosen)?;
         let columns = self.returning(update.returning.as_ref())?;
         self.into_step(&columns)
+    }
+
+    /// A value that is written may reach further than what is returned: the same node may be both.
+    fn check_returned(&mut self, projection: Option<&'a Projection>) -> Result<(), Error> {
+        let Some(Projection::Outputs(outputs)) = projection else { return Ok(()) };
+        outputs.iter().try_for_each(|it| self.typing.check_rowwise(it.expression).map(drop))
     }
 
     /// The rows that an update or a delete is about: checked, with nothing that it cannot have.
@@ -37,11 +49,11 @@ impl<'a> Compiler<'a> {
         let rows = self.plain_rows_at(rows)?;
         let counted = rows.limit.is_some() || rows.offset.is_some();
         if !counted && !reaches_out(self.query, rows) {
-            self.typing.isolate();
+            self.typing.confine(Bounds::Row);
             self.typing.check_clauses(rows)?;
             return Ok(Chosen { rows, frame: None });
         }
-        self.typing.isolate();
+        self.typing.confine(Bounds::Row);
         let frame = self.typing.open(self.view().clone(), None)?;
         self.typing.within(frame, |it| it.check_clauses(rows))?;
         Ok(Chosen { rows, frame: Some(frame) })
@@ -56,7 +68,7 @@ impl<'a> Compiler<'a> {
         if reaches_out(self.query, rows) {
             return Err(unsupported("an update by a batch filters by the row's own fields only"));
         }
-        self.typing.isolate();
+        self.typing.confine(Bounds::Row);
         Ok(rows)
     }
 
@@ -95,7 +107,7 @@ impl<'a> Compiler<'a> {
             if !known.insert(field.name.as_str()) {
                 return Err(invalid(format!("field {} is set twice", shown(&field.name))));
             }
-            self.typing.check_assignable(assignment.value, field.ty)?;
+            self.check_assigned(assignment.value, field)?;
             if position > 0 {
                 self.sql.push(", ");
             }
@@ -122,6 +134,32 @@ impl<'a> Compiler<'a> {
             self.sql.push(" + 1");
         }
         Ok(())
+    }
+
+    /// Checks a value that is written. Selects in it may look at the row, unless its columns are named
+    /// without it, which inside of them are those of another one, or the rows may have been changed
+    /// by the update itself.
+    fn check_assigned(&mut self, value: NodeRef, field: &Field) -> Result<(), Error> {
+        let before = self.typing.reached();
+        self.typing.check_assignable(value, field.ty)?;
+        let looks_at_row = self.fact(value)?.tables & (1 << self.typing.frame().row) != 0;
+        let read = self.typing.tables_from(before);
+        if read.is_empty() || !looks_at_row {
+            return Ok(());
+        }
+        let may_be_own = |it: &Table<'_>| {
+            *it.name == self.view().model.table
+                || it.view.as_ref().is_some_and(|it| it.common.is_some())
+        };
+        let fault = if self.bare {
+            "where some columns are hidden, a select in a value to write does not look at the row"
+        } else if !self.dialect.features().unchanged_meanwhile && read.iter().any(may_be_own) {
+            "SQLite would read rows that the update has changed already: a value to write that looks \
+             at its row has no select of the same table, and of no common table"
+        } else {
+            return Ok(());
+        };
+        Err(at(value)(unsupported(fault)))
     }
 
     /// Writes the condition on the rows to change. A limit or an offset counts the rows of the

@@ -30,6 +30,8 @@ pub(crate) struct Features {
     /// The columns of a recursive table have the types of its first rows to the letter: those of
     /// what is added are not widened.
     pub(crate) exact_recursion: bool,
+    /// What an update computes of its own table is of the rows as they were before.
+    pub(crate) unchanged_meanwhile: bool,
     /// Single rows can be locked. Else a transaction that reads is alone with what it read: if
     /// another one writes, its own writes fail with `busy`.
     pub(crate) row_locks: bool,
@@ -57,6 +59,7 @@ pub(super) const SQLITE: Features = Features {
     outer_sorting: false,
     nested_sets: false,
     exact_recursion: false,
+    unchanged_meanwhile: false,
     row_locks: false,
     schemas: false,
     added_constraints: false,
@@ -78,6 +81,7 @@ pub(super) const POSTGRES: Features = Features {
     outer_sorting: true,
     nested_sets: true,
     exact_recursion: true,
+    unchanged_meanwhile: true,
     row_locks: true,
     schemas: true,
     added_constraints: true,

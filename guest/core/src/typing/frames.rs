@@ -51,14 +51,25 @@ pub(crate) struct Frame<'a> {
     pub(crate) grouped: bool,
     /// The frame that `outer` leads to.
     around: Option<usize>,
-    /// It is the row of a write: its expressions cannot reach other tables.
-    alone: bool,
+    /// How far its expressions reach.
+    bounds: Bounds,
     /// All its tables, as bits.
     tables: u64,
     /// Of the nodes that were looked at.
     facts: Vec<Option<Fact>>,
     /// The frames that its nodes opened.
     inner: Vec<(NodeRef, Vec<usize>)>,
+}
+
+/// What the expressions of a frame reach besides its own row, which may be one that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Bounds {
+    /// Related rows, and selects.
+    None,
+    /// Selects of their own, as there is nothing to join other rows to.
+    Selects,
+    /// Nothing.
+    Row,
 }
 
 /// From a row to the one row at most that it refers to.
@@ -111,7 +122,7 @@ impl<'a> Typing<'a> {
             first: None,
             grouped: false,
             around,
-            alone: false,
+            bounds: Bounds::None,
             tables: 1 << row,
             facts: vec![None; self.task.query.nodes.len()],
             inner: Vec::new(),
@@ -173,9 +184,19 @@ impl<'a> Typing<'a> {
         &self.frames[self.current]
     }
 
-    /// From here on the frame's expressions cannot reach other tables.
-    pub(crate) fn isolate(&mut self) {
-        self.frame_mut().alone = true;
+    /// How far the frame's expressions reach from here on.
+    pub(crate) fn confine(&mut self, bounds: Bounds) {
+        self.frame_mut().bounds = bounds;
+    }
+
+    /// The tables from a number on, in the order in which they were reached.
+    pub(crate) fn tables_from(&self, number: usize) -> &[Table<'a>] {
+        self.tables.get(number..).unwrap_or_default()
+    }
+
+    /// How many tables were reached.
+    pub(crate) fn reached(&self) -> usize {
+        self.tables.len()
     }
 
     /// What is known of a node in this frame.
@@ -225,7 +246,7 @@ impl<'a> Typing<'a> {
 
     /// Crosses a relation to one row, and gives its table.
     pub(super) fn step(&mut self, frame: usize, from: usize, name: &str) -> Result<usize, Error> {
-        self.check_reach(frame)?;
+        self.check_reach(frame, Bounds::None)?;
         if from == self.frames[frame].row
             && let Some(table) = self.joined(frame, name)
         {
@@ -286,14 +307,18 @@ impl<'a> Typing<'a> {
         Ok(crossing.relation.many)
     }
 
-    /// Fails where an expression stands alone with its row.
-    pub(super) fn check_reach(&self, frame: usize) -> Result<(), Error> {
-        match self.frames[frame].alone {
-            true => Err(unsupported(
+    /// Fails where an expression of a frame does not reach as far.
+    pub(super) fn check_reach(&self, frame: usize, needed: Bounds) -> Result<(), Error> {
+        match self.frames[frame].bounds {
+            bounds if bounds <= needed => Ok(()),
+            Bounds::Selects => Err(unsupported(
+                "values to write are made of the fields of their own row and of selects: ask for \
+                 what a relation leads to with `subquery`",
+            )),
+            _ => Err(unsupported(
                 "values to write and what a write returns are made of the fields of its own row: \
                  no relations and selects",
             )),
-            false => Ok(()),
         }
     }
 

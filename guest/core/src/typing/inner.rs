@@ -5,7 +5,7 @@ use ferro_wit::query::{
 };
 use ferro_wit::types::{Error, ScalarType};
 
-use super::{Column, Fact, Typing};
+use super::{Bounds, Column, Fact, Typing};
 use crate::catalog::Type;
 use crate::error::{invalid, mismatch};
 use crate::validate::select_nodes;
@@ -15,7 +15,7 @@ impl<'a> Typing<'a> {
     /// others and the last one open frames.
     pub(super) fn related(&mut self, node: NodeRef, related: &'a Related) -> Result<Fact, Error> {
         let here = self.current;
-        self.check_reach(here)?;
+        self.check_reach(here, Bounds::Selects)?;
         if related.quantifier == Quantifier::All && related.condition.is_none() {
             return Err(invalid("`all` needs a condition"));
         }
@@ -57,7 +57,7 @@ impl<'a> Typing<'a> {
         node: NodeRef,
         select: SelectRef,
     ) -> Result<(Fact, Vec<Column<'a>>), Error> {
-        self.check_reach(self.current)?;
+        self.check_reach(self.current, Bounds::Selects)?;
         let select = &self.task.query.selects[select as usize];
         let view = self.task.open(&select.model)?;
         let frame = self.open(view, Some(self.current))?;

@@ -24,7 +24,7 @@ use crate::task::Task;
 pub(crate) use columns::Column;
 pub(crate) use documents::is_position;
 use frames::Frame;
-pub(crate) use frames::{ColumnRef, Join, Joined, MAX_TABLES, Reach, Table};
+pub(crate) use frames::{Bounds, ColumnRef, Join, Joined, MAX_TABLES, Reach, Table};
 pub(crate) use selects::check_no_includes;
 
 /// What is known of a node.

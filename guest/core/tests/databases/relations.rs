@@ -2,8 +2,8 @@
 
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator as B, Node, NodeRef, Quantifier, Query, Select, Statement,
-    UnaryOperator,
+    AggregateFunction, Assignment, BinaryOperator as B, Node, NodeRef, Quantifier, Query, Select,
+    Statement, UnaryOperator, Update,
 };
 use ferro_wit::types::{ScalarType as S, Value};
 
@@ -339,4 +339,59 @@ async fn writes_reach_the_rows_that_relations_choose_and_no_others() {
     assert_eq!(integers(gone), [2]);
     let count = Nodes::default().query(vec![all("Comment")], Statement::Count(0));
     assert_eq!(integers(world.rows(&count, &[]).await), [5]);
+}
+
+/// Gives posts the most stars that a model has: for each post, if the model refers to posts.
+fn starred(of: &str, reference: Option<&str>) -> Query {
+    let mut nodes = Nodes::default();
+    let stars = nodes.field("stars");
+    let most = nodes.aggregate(AggregateFunction::Maximum, stars);
+    let filter = reference.map(|it| {
+        let (post, id) = (nodes.field(it), nodes.outer_path(1, "id"));
+        nodes.binary(post, B::Equal, id)
+    });
+    let found = Select { projection: outputs(&[most]), filter, ..all(of) };
+    let value = nodes.add(Node::Subquery(1));
+    let set = vec![Assignment { field: "stars".into(), value }];
+    let update = Update { set, ..update("Post") };
+    nodes.query(vec![all("Post"), found], Statement::Update(update))
+}
+
+#[tokio::test]
+async fn t2_a_select_in_a_value_to_write_reads_the_scope_only() {
+    let world = world().await;
+    let mut nodes = Nodes::default();
+    let (id, stars) = (nodes.field("id"), nodes.field("stars"));
+    let posts =
+        Select { projection: outputs(&[id, stars]), order_by: vec![ascending(id)], ..all("Post") };
+    let posts = nodes.select(posts);
+    let by_comments = starred("Comment", Some("post_id"));
+    let changed = world.scoped(&by_comments, &[], Some(&tenant()), &first()).await;
+    assert_eq!(integers(changed), [4]);
+    insta::assert_snapshot!(shown(&world.rows(&posts, &[]).await), @r##"
+1 | 4
+2 | -
+3 | 2
+4 | -
+5 | 0
+6 | 9
+"##);
+    assert_eq!(integers(world.rows(&by_comments, &[]).await), [6]);
+    insta::assert_snapshot!(shown(&world.rows(&posts, &[]).await), @r##"
+1 | 4
+2 | 9
+3 | 2
+4 | -
+5 | 0
+6 | 1
+"##);
+    assert_eq!(integers(world.rows(&starred("Post", None), &[]).await), [6]);
+    insta::assert_snapshot!(shown(&world.rows(&posts, &[]).await), @r##"
+1 | 9
+2 | 9
+3 | 9
+4 | 9
+5 | 9
+6 | 9
+"##);
 }

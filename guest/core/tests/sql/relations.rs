@@ -3,10 +3,10 @@
 use ferro_core::Catalog;
 use ferro_wit::policy::{FieldSet, Scope, TableScope};
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator as B, Distinct, Node, NodeRef, Projection, Quantifier, Query,
-    Select, SetOperator, Statement, UnaryOperator, Update,
+    AggregateFunction, Assignment, BinaryOperator as B, Distinct, Node, NodeRef, Projection,
+    Quantifier, Query, Select, SetOperator, Statement, UnaryOperator, Update,
 };
-use ferro_wit::types::{Error, ErrorKind, ScalarType as S};
+use ferro_wit::types::{Dialect, Error, ErrorKind, ScalarType as S};
 
 use crate::blog::{self, tenant};
 use crate::fixture::*;
@@ -281,6 +281,63 @@ postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."t
 "##);
 }
 
+/// An update whose value is an aggregate of what a model has of a field, for each row if its other field is
+/// the row's key.
+fn updated(model: &str, field: &str, of: [&str; 2], same: Option<&str>) -> Query {
+    let mut nodes = Nodes::default();
+    let [of, value] = of;
+    let value = nodes.field(value);
+    let largest = nodes.aggregate(AggregateFunction::Maximum, value);
+    let filter = same.map(|same| {
+        let (other, own) = (nodes.field(same), nodes.outer_path(1, "id"));
+        nodes.binary(other, B::Equal, own)
+    });
+    let inner = Select { projection: outputs(&[largest]), filter, ..all(of) };
+    let value = nodes.add(Node::Subquery(1));
+    let set = vec![Assignment { field: field.into(), value }];
+    let update = Update { set, ..update(model) };
+    nodes.query(vec![all(model), inner], Statement::Update(update))
+}
+
+#[test]
+fn an_update_writes_what_selects_find() {
+    let query = updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."post_id" = "t0"."id") AS "found"))
+postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."post_id" = "t0"."id")
+"##);
+    insta::assert_snapshot!(scoped(&query, Some(&blog::tenant())), @r##"
+sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t1"."post_id" = "t0"."id") AS "found")) WHERE "t0"."tenant_id" COLLATE BINARY = ?2
+  forced 2 Integer, forced 1 Integer
+postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."post_id" = "t0"."id") WHERE "t0"."tenant_id" = $2
+  forced 2 Integer, forced 1 Integer
+"##);
+    let query = updated("Post", "stars", ["Post", "stars"], None);
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "post" AS "t1") AS "found"))
+postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "post" AS "t1")
+"##);
+}
+
+#[test]
+fn a_select_in_a_value_looks_at_its_row_only_where_that_is_as_it_was() {
+    let fault = |query: &Query, dialect, scope| {
+        line(&Catalog::new(blog::schema()).unwrap().compile(query, dialect, scope).unwrap_err())
+    };
+    let own = updated("Post", "stars", ["Post", "stars"], Some("author_id"));
+    insta::assert_snapshot!(fault(&own, Dialect::Sqlite, None), @"unsupported: node 5: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
+    let of_posts = updated("Author", "name", ["Post", "title"], Some("author_id"));
+    insta::assert_snapshot!(fault(&of_posts, Dialect::Postgres, Some(&blog::tenant())), @"unsupported: node 5: where some columns are hidden, a select in a value to write does not look at the row");
+}
+
+#[test]
+fn what_an_update_returns_is_of_its_own_row_though_it_was_written() {
+    let mut query = updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
+    let Statement::Update(update) = &mut query.statement else { unreachable!() };
+    update.returning = Some(outputs(&[update.set[0].value]));
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 5: values to write and what a write returns are made of the fields of its own row: no relations and selects");
+}
+
 #[test]
 fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
     let value = |select: Select| {
@@ -521,9 +578,9 @@ postgres: WITH "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author
     let mut nodes = Nodes::default();
     let chosen = rows(&mut nodes);
     let name = nodes.path("author.name");
-    let set = vec![ferro_wit::query::Assignment { field: "title".into(), value: name }];
+    let set = vec![Assignment { field: "title".into(), value: name }];
     let query = nodes.query(vec![chosen], Statement::Update(Update { set, ..update("Post") }));
-    insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 3: values to write and what a write returns are made of the fields of its own row: no relations and selects");
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 3: values to write are made of the fields of their own row and of selects: ask for what a relation leads to with `subquery`");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn exists<M, N, O>(query: Query<N, O>) -> Condition<M> {
 }
 
 /// The value in the first row of another query, which selects one expression: null where it has no
-/// row.
+/// row. An update can write it, too.
 ///
 /// ```
 /// use ferro::prelude::*;
