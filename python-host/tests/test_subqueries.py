@@ -167,9 +167,11 @@ class TestAsAValue:
         counts = Work.select().group_by("writer_id").values(n=ferro.count())
         assert await titles(Work.where(W.stars > ferro.subquery(counts) + 2)) == ["Air"]
 
-    async def test_new_values_cannot_be_queries(self) -> None:
+    async def test_values_of_an_upsert_cannot_be_queries(self) -> None:
+        ada = await Novelist.get(name="Ada")
+        stars = ferro.subquery(Work.select("stars"))
         with pytest.raises(ferro.UnsupportedError, match="no relations and selects"):
-            await Work.select().update(stars=ferro.subquery(Novelist.select("age")))
+            await Novelist.upsert(ada, conflict=["id"], update={"age": stars})
 
 
 class TestExists:
