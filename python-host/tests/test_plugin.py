@@ -387,7 +387,7 @@ def test_s3_output_past_the_limit_is_dropped_and_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "ferro.guest")
-    output = Output("plugin", "tenant", 10)
+    output = Output("plugin", "tenant", 73)
     for _ in range(100):
         output._write("stdout", b"12345\n")
     output.close()
@@ -395,8 +395,8 @@ def test_s3_output_past_the_limit_is_dropped_and_said_once(
     assert messages[:1] == ["12345"]
     assert sum("log-bytes" in message for message in messages) == 1
     assert messages[-1] == "1234"
-    # What fits to the byte is no reason for a warning, and no byte at all is one.
-    for budget, written, expected in ((6, b"12345\n", 0), (6, b"12345\n1", 1), (0, b"1", 1)):
+    # The end of a line counts for 64 bytes. What fits to the byte is no reason for a warning, and no byte at all is one.
+    for budget, written, expected in ((69, b"12345\n", 0), (69, b"12345\n1", 1), (0, b"1", 1)):
         caplog.clear()
         output = Output("plugin", "tenant", budget)
         for byte in written:

@@ -16,6 +16,8 @@ use crate::meter::Caller;
 
 /// A line that is longer is cut into several.
 const LINE: usize = 4 * 1024;
+/// What the end of a line counts for: a record of the log is about so much longer than its line.
+const RECORD: u64 = 64;
 /// How much a guest may write at once.
 const PERMIT: usize = 64 * 1024;
 
@@ -48,11 +50,18 @@ struct Budget {
 }
 
 impl Budget {
-    /// How many of some bytes may be written.
-    fn take(&self, wanted: u64) -> u64 {
-        let take = |left: u64| Some(left.saturating_sub(wanted));
-        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        wanted.min(before.unwrap_or_default())
+    /// How many of some bytes may be written. From the first one that may not, none may.
+    fn take(&self, bytes: &[u8]) -> usize {
+        // A guest has one thread.
+        let mut left = self.left.load(Ordering::Relaxed);
+        let fits = |byte: &&u8| {
+            let rest = left.checked_sub(if **byte == b'\n' { RECORD } else { 1 });
+            left = rest.unwrap_or_default();
+            rest.is_some()
+        };
+        let taken = bytes.iter().take_while(fits).count();
+        self.left.store(left, Ordering::Relaxed);
+        taken
     }
 }
 
@@ -79,8 +88,7 @@ impl Lines {
     }
 
     fn within_budget<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let taken = self.budget.take(bytes.len() as u64);
-        let within = &bytes[..usize::try_from(taken).unwrap_or(bytes.len())];
+        let within = &bytes[..self.budget.take(bytes)];
         if within.len() < bytes.len() && !self.budget.is_told.swap(true, Ordering::Relaxed) {
             let Caller { plugin, tenant } = &self.caller;
             tracing::warn!(target: "ferro::guest", %plugin, %tenant, "the limit `log-bytes` is reached: further output is dropped");

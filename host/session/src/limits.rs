@@ -81,8 +81,9 @@ pub struct Limits {
     /// are those that the host takes for it: a byte in a list is one where an export is called typed, and
     /// some tens where it is called by name. Kept by the host of the guest.
     pub host_call_bytes: u64,
-    /// Bytes that a call may print: 64 KiB, kept by the host of the guest; and as many of the errors
-    /// of its statements in the log. The rest is dropped.
+    /// Bytes that a call may print, where the end of a line counts for 64, as the log has a record of
+    /// each: 64 KiB, kept by the host of the guest; and as many of the errors of its statements in the
+    /// log. The rest is dropped.
     pub log_bytes: u64,
 }
 

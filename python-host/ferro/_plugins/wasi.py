@@ -34,6 +34,8 @@ INTERFACES = frozenset(
 _log = logging.getLogger("ferro.guest")
 _LINE = 4 * 1024
 """A line that is longer is cut into several."""
+_RECORD = 64
+"""What the end of a line counts for: a record of the log is about so much longer than its line."""
 
 
 class Output:
@@ -60,13 +62,12 @@ class Output:
         self._pending.clear()
 
     def _write(self, stream: str, written: bytes) -> None:
-        within = written[: self._budget]
+        within = self._within_budget(written)
         if len(within) < len(written) and not self._told:
             self._told = True
             _log.warning(
                 "the limit `log-bytes` is reached: further output is dropped", extra=self._extra
             )
-        self._budget -= len(within)
         *lines, rest = (self._pending[stream] + within).split(b"\n")
         for line in lines:
             self._line(stream, line)
@@ -74,6 +75,18 @@ class Output:
             self._line(stream, rest[:_LINE])
             rest = rest[_LINE:]
         self._pending[stream] = rest
+
+    def _within_budget(self, written: bytes) -> bytes:
+        cost = len(written) + written.count(b"\n") * (_RECORD - 1)
+        if cost <= self._budget:
+            self._budget -= cost
+            return written
+        left, self._budget = self._budget, 0
+        for place, byte in enumerate(written):
+            left -= _RECORD if byte == ord("\n") else 1
+            if left < 0:
+                return written[:place]
+        return written
 
     def _line(self, stream: str, line: bytes) -> None:
         for start in range(0, max(len(line), 1), _LINE):
