@@ -95,9 +95,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// `invalid-configuration`, if the cache folder cannot be used, or if there is no address space
-    /// for so many instances.
+    /// `invalid-configuration`, if the cache folder cannot be used, or if there are no instances, or
+    /// no address space for so many.
     pub fn new(options: HostOptions) -> Result<Self, Error> {
+        if options.instances == 0 {
+            let message = "`instances` is 0, and no plugin could run: set it to 1 or more";
+            return Err(Error::new(ErrorKind::InvalidConfiguration, message));
+        }
         let cache = options.cache.as_deref().map(DiskCache::open).transpose()?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
         let engine = engine::plugins(options.instances, memory, options.fuel, cache.as_ref())?;

@@ -159,6 +159,13 @@ async fn s2_a_deadline_of_nothing_lets_nothing_run() {
     }
 }
 
+#[test]
+fn a_host_without_instances_is_refused() {
+    let error = Host::new(HostOptions { instances: 0, ..options() }).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
+    assert!(error.message.contains("`instances` is 0"), "{error}");
+}
+
 #[tokio::test]
 async fn p4_a_call_without_a_place_is_busy_and_others_go_on() {
     let host = Host::new(HostOptions { instances: 1, ..options() }).unwrap();
