@@ -1,5 +1,6 @@
 //! Where the programs of the server are.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -89,13 +90,18 @@ fn from_pg_config() -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(folder.trim()))
 }
 
-/// `parent/*/child`, the highest name first.
+/// `parent/*/child`, the highest version first: 15 is behind 9.6 in the order of texts.
 fn newest_first(parent: impl AsRef<Path>, child: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return Vec::new();
     };
-    let mut folders: Vec<_> = entries.flatten().map(|it| it.path().join(child)).collect();
-    folders.sort();
-    folders.reverse();
-    folders
+    let mut folders: Vec<_> = entries.flatten().map(|it| it.path()).collect();
+    folders.sort_by_cached_key(|it| Reverse(numbers(it)));
+    folders.iter().map(|it| it.join(child)).collect()
+}
+
+/// The numbers in the name of a folder.
+fn numbers(folder: &Path) -> Vec<u64> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.split(|it: char| !it.is_ascii_digit()).filter_map(|it| it.parse().ok()).collect()
 }
