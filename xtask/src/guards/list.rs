@@ -222,6 +222,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T3",
+        file: "guest/core/src/dialect/mod.rs",
+        line: r#"(Self::Sqlite, _) => " COLLATE BINARY","#,
+        without: r#"(Self::Sqlite, ScalarType::Text) => " COLLATE BINARY","#,
+        target: "gate",
+        tests: "t3_what_can_fail_is_not",
+    },
+    Guard {
+        promise: "T3",
         file: "guest/core/src/compile/with.rs",
         line: "let fenced = self.typing.task.scope.is_some();",
         without: "let fenced = false;",
