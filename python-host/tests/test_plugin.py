@@ -395,7 +395,8 @@ def test_s3_output_past_the_limit_is_dropped_and_said_once(
     assert messages[:1] == ["12345"]
     assert sum("log-bytes" in message for message in messages) == 1
     assert messages[-1] == "1234"
-    # The end of a line counts for 64 bytes. What fits to the byte is no reason for a warning, and no byte at all is one.
+    # The end of a line counts for 64 bytes. What fits to the byte is no reason for a warning,
+    # and no byte at all is one.
     for budget, written, expected in ((69, b"12345\n", 0), (69, b"12345\n1", 1), (0, b"1", 1)):
         caplog.clear()
         output = Output("plugin", "tenant", budget)

@@ -44,7 +44,8 @@ async fn s3_output_is_bounded() {
     assert!(lines.iter().any(|line| line.contains("`log-bytes`")), "{lines:?}");
     let cut = lines.iter().any(|line| line.contains("1234567890") && !line.contains("12345678901"));
     assert!(cut, "{lines:?}");
-    // The end of a line counts for 64 bytes. What fits to the byte is no reason for a warning, and no byte at all is one.
+    // The end of a line counts for 64 bytes. What fits to the byte is no reason for a warning,
+    // and no byte at all is one.
     for (limit, print, expected) in [
         (139, r#"print("123456", "abcde")"#, vec!["123456", "abcde"]),
         (138, r#"print("123456", "abcde")"#, vec!["123456", "abcde", "`log-bytes`"]),
