@@ -262,6 +262,22 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T1",
+        file: "guest/core/src/typing/selects.rs",
+        line: ".filter(|it| self.view().may_read(it)).collect()",
+        without: ".collect()",
+        target: "gate",
+        tests: "t1_a_hidden_column",
+    },
+    Guard {
+        promise: "T1",
+        file: "guest/core/src/compile/select.rs",
+        line: "let field = it.view().readable(&model.fields[*index].name)?;",
+        without: "let field = &model.fields[*index];",
+        target: "gate",
+        tests: "t1_a_hidden_column",
+    },
+    Guard {
+        promise: "T1",
         file: "guest/core/src/policy/crossing.rs",
         line: "let granted = listed.is_none_or(|it| it.contains(&table));",
         without: "let granted = listed.is_none() || !table.is_empty();",

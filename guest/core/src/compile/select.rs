@@ -179,7 +179,7 @@ impl<'a> Compiler<'a> {
                     }
                 }
             }
-            Listed::Keys => self.keys(),
+            Listed::Keys => self.keys()?,
             Listed::Value { guarded } => self.only_value(select, guarded)?,
             Listed::Nothing => self.sql.push("1"),
             Listed::Count => self.sql.push("count(*)"),
@@ -203,7 +203,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<(), Error> {
         let before = policy::conjuncts(self, None)?;
         self.sql.push(before);
-        self.key();
+        self.key()?;
         self.sql.push(" IN (SELECT ");
         let keys = self.view().model.primary_key.len();
         let names: Vec<_> = (0..keys).map(|it| quoted(&format!("k{it}"))).collect();
@@ -228,18 +228,23 @@ impl<'a> Compiler<'a> {
     }
 
     /// Writes the primary key as one operand.
-    pub(super) fn key(&mut self) {
+    pub(super) fn key(&mut self) -> Result<(), Error> {
         let composite = self.view().model.primary_key.len() > 1;
         self.sql.push(if composite { "(" } else { "" });
-        self.keys();
+        self.keys()?;
         self.sql.push(if composite { ")" } else { "" });
+        Ok(())
     }
 
-    /// Writes the columns of the primary key.
-    pub(super) fn keys(&mut self) {
+    /// Writes the columns of the primary key. Plugins say what that is: which rows have the same one
+    /// is told by how many are found by it.
+    fn keys(&mut self) -> Result<(), Error> {
         let model = self.view().model;
-        let keys = model.primary_key.iter().map(|index| &model.fields[*index]);
-        self.separated(", ", keys, Self::column);
+        self.try_separated(", ", &model.primary_key, |it, index| {
+            let field = it.view().readable(&model.fields[*index].name)?;
+            it.column(field);
+            Ok(())
+        })
     }
 
     fn groups(&mut self, select: &'a Select) -> Result<(), Error> {

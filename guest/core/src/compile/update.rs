@@ -178,7 +178,7 @@ impl<'a> Compiler<'a> {
         };
         let before = policy::conjuncts(self, None)?;
         self.sql.push(before);
-        self.key();
+        self.key()?;
         self.sql.push(" IN (");
         self.inside(frame, |it| it.chosen_keys(rows))?;
         self.sql.push(")");

@@ -188,7 +188,7 @@ impl<'a> View<'a> {
         Ok(&self.forced)
     }
 
-    fn may_read(&self, field: &Field) -> bool {
+    pub(crate) fn may_read(&self, field: &Field) -> bool {
         self.scope.is_none_or(|it| contains(&it.readable, &field.name))
     }
 

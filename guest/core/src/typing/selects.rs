@@ -334,7 +334,8 @@ impl<'a> Typing<'a> {
             return Vec::new();
         }
         let keys = model.primary_key.iter().filter(|it| !is_ordered(it));
-        keys.map(|it| &model.fields[*it]).collect()
+        // An order by what may not be read would tell of it.
+        keys.map(|it| &model.fields[*it]).filter(|it| self.view().may_read(it)).collect()
     }
 
     /// Whether a select lists rows by their key, in the same way as the one of a frame: then no value

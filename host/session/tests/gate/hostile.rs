@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use ferro_session::{Gate, Grant, Models, PlanCache, TableGrant, Tenant};
+use ferro_session::{Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant};
 use ferro_wit::policy::FieldSet;
-use ferro_wit::query::{FunctionCall, Node, Query};
+use ferro_wit::query::{Distinct, FunctionCall, Literal, Node, Path, Query};
+use ferro_wit::schema::Schema;
 use ferro_wit::types::{
     Arrays, Batch, Column, Dialect, Elements, ErrorKind, Scalars, Texts, Value,
 };
@@ -14,16 +15,17 @@ use serde_json::json;
 
 use crate::on_both_databases;
 use crate::queries::{
-    all, compare, count, delete_all, failing_where_like, fields, insert, insert_batch, inside,
-    related, returning, select_in, update_all,
+    all, bounded, compare, count, delete_all, failing_where_like, fields, insert, insert_batch,
+    inside, related, returning, select_in, update_all,
 };
 use crate::world::{
-    CountingCore, SECRET, World, assert_error, drain, models, notes, rows, schema, tenant,
+    CountingCore, SECRET, World, assert_error, drain, gate, models, notes, rows, schema, tenant,
 };
 
 on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
     s4_a_batch_whose_arrays_overlap_is_not_read,
+    t1_a_hidden_column_that_a_plugin_calls_the_key_tells_nothing,
     t1_a_table_that_a_plugin_takes_for_pairs_is_read_only_where_it_is_granted,
     t1_names_with_sql_in_them_are_names_that_do_not_exist,
     t3_what_can_fail_is_not_asked_of_rows_that_a_path_would_join,
@@ -214,6 +216,30 @@ async fn t3_what_can_fail_is_not_asked_of_rows_that_a_path_would_join(world: &Wo
     }
 }
 
+/// Keys decide on the order of pages, and which rows a limit chooses.
+async fn t1_a_hidden_column_that_a_plugin_calls_the_key_tells_nothing(world: &World) {
+    let secrets = "UPDATE note SET secret = CASE id WHEN 2 THEN 'a' ELSE 'b' END";
+    world.trusted().execute_raw(secrets, vec![]).await.unwrap();
+    let mut schema = schema();
+    schema.models[0].primary_key = vec!["secret".into()];
+    schema.models[0].fields[0].generated_key = false;
+    let session = session_with(world, schema, tenant(1));
+    let page = session.fetch(&bounded("Note", "limit"), vec![10.into()]).await.unwrap();
+    let ids: Vec<_> = drain(page).await.unwrap().into_iter().map(|mut it| it.remove(0)).collect();
+    assert_eq!(ids, [1.into(), 2.into(), 3.into()]);
+
+    let mut update = update_all("Note", "title", "text");
+    update.nodes.push(Node::Literal(Literal::Integer(1)));
+    update.selects[0].limit = Some(1);
+    let outcome = session.execute(&update, vec!["z".into()]).await;
+    assert_error(outcome, ErrorKind::Denied, "`Note` has no field `secret`");
+    let mut first = bounded("Note", "limit");
+    first.nodes.push(Node::Field(Path { outer: 0, relations: vec![], field: "tenant_id".into() }));
+    first.selects[0].distinct = Distinct::On(vec![1]);
+    let outcome = session.fetch(&first, vec![10.into()]).await;
+    assert_error(outcome, ErrorKind::Denied, "`Note` has no field `secret`");
+}
+
 /// Every update would have it count, and lead the rows to the next tenant.
 async fn t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version(world: &World) {
     let before = world.all_notes().await;
@@ -226,6 +252,13 @@ async fn t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version(world: &Worl
     let outcome = gate.open("app").unwrap().execute(&update, vec!["theirs".into()]).await;
     assert_error(outcome, ErrorKind::Denied, "field `tenant_id` of `Note` may not be written");
     assert_eq!(world.all_notes().await, before);
+}
+
+/// A session of a plugin whose models say this.
+fn session_with(world: &World, schema: Schema, tenant: Tenant) -> Session {
+    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
+    gate(&world.databases, &models, tenant).open("app").unwrap()
 }
 
 /// Each second text is all of the data; those between go back to its beginning, and are null.
