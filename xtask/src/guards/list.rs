@@ -327,6 +327,14 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "T6",
         file: "guest/core/src/policy/rows.rs",
+        line: ".filter(|_| test != Comparison::Equal)",
+        without: ".filter(|_| false)",
+        target: "gate",
+        tests: "t6_a_type",
+    },
+    Guard {
+        promise: "T6",
+        file: "guest/core/src/policy/rows.rs",
         line: r#"let exact = if own { "" } else { compiler.dialect.exact(field.ty.kind) };"#,
         without: r#"let exact = if own || true { "" } else { compiler.dialect.exact(field.ty.kind) };"#,
         target: "sql",

@@ -57,6 +57,9 @@ pub(crate) trait Spelling {
     fn bounded_text(self) -> &'static str;
     /// What makes values compare exactly, whatever collation their column has.
     fn exact(self, kind: ScalarType) -> &'static str;
+    /// What stands before and behind a column to ask whether a value in it is of its type. None where
+    /// columns have no others, and for types whose values no model could give another one.
+    fn is_of_type(self, kind: ScalarType) -> Option<(&'static str, &'static str)>;
     /// What reads rows for some columns of a table from a stream, both quoted. None where no stream
     /// is faster than statements.
     fn bulk(self, table: &str, columns: &str) -> Option<String>;
@@ -268,6 +271,16 @@ impl Spelling for Dialect {
             (Self::Postgres, ScalarType::Text) => " COLLATE \"C\"",
             _ => "",
         }
+    }
+
+    fn is_of_type(self, kind: ScalarType) -> Option<(&'static str, &'static str)> {
+        let class = match (self, kind) {
+            (Self::Sqlite, ScalarType::Integer) => ") = 'integer'",
+            (Self::Sqlite, ScalarType::Decimal | ScalarType::Text) => ") = 'text'",
+            (Self::Sqlite, ScalarType::Uuid) => ") = 'blob'",
+            _ => return None,
+        };
+        Some(("typeof(", class))
     }
 
     fn bulk(self, table: &str, columns: &str) -> Option<String> {

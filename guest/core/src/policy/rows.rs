@@ -172,7 +172,9 @@ fn forced(compiler: &mut Compiler<'_>, table: usize) {
 }
 
 /// One forced condition. Texts compare byte by byte, whatever collation their column has. On
-/// PostgreSQL the plain comparison stands beside the exact one, for the sake of indexes.
+/// PostgreSQL the plain comparison stands beside the exact one, for the sake of indexes. A plugin says
+/// what type the column has: where it holds values of another, all of them would be different, and
+/// less or greater.
 fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
     let Forced { field, test, .. } = forced;
     let is_ordered = !matches!(test, Comparison::Equal | Comparison::NotEqual);
@@ -185,6 +187,13 @@ fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
         compiler.sql.push(" AND ");
     }
     comparison(compiler, table, forced, exact);
+    let of_type = compiler.dialect.is_of_type(field.ty.kind).filter(|_| test != Comparison::Equal);
+    if let Some((before, after)) = of_type {
+        compiler.sql.push(" AND ");
+        compiler.sql.push(before);
+        compiler.column_of(table, field);
+        compiler.sql.push(after);
+    }
 }
 
 /// Writes a comparison under a collation, or one as the type of the column has it. What a model calls

@@ -252,7 +252,7 @@ fn t2_forced_values_are_numbered_over_the_tables_of_the_scope() {
     };
     let scope = scope(vec![membership, user]);
     insta::assert_snapshot!(scoped(&Nodes::default().select(ids()), Some(&scope)), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY IN (SELECT value FROM json_each(?1)) AND "t0"."mood" COLLATE BINARY NOT IN (SELECT value FROM json_each(?2)) AND "t0"."mood" COLLATE BINARY = ?3 AND "t0"."balance" COLLATE "ferro_decimal" >= ?4 AND "t0"."token" COLLATE BINARY IN (SELECT unhex(value) FROM json_each(?5))
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY IN (SELECT value FROM json_each(?1)) AND "t0"."mood" COLLATE BINARY NOT IN (SELECT value FROM json_each(?2)) AND typeof("t0"."mood") = 'text' AND "t0"."mood" COLLATE BINARY = ?3 AND "t0"."balance" COLLATE "ferro_decimal" >= ?4 AND typeof("t0"."balance") = 'text' AND "t0"."token" COLLATE BINARY IN (SELECT unhex(value) FROM json_each(?5))
   forced 2 Integer[], forced 3 Text[], forced 4 Text, forced 5 Decimal, forced 6 Uuid[]
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ANY($1) AND CAST("t0"."mood" AS text) COLLATE "C" <> ALL($2) AND "t0"."mood" = CAST($3 AS "mood") AND CAST("t0"."mood" AS text) COLLATE "C" = $3 AND "t0"."balance" >= $4 AND "t0"."token" = ANY($5)
   forced 2 Integer[], forced 3 Text[], forced 4 Text, forced 5 Decimal, forced 6 Uuid[]
@@ -278,7 +278,7 @@ postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" = ANY($1) AND "
 "##);
     let none = force("name", Comparison::NotEqual, true);
     insta::assert_snapshot!(scoped(&select(), Some(&none)), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" COLLATE BINARY NOT IN (SELECT value FROM json_each(?1))
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" COLLATE BINARY NOT IN (SELECT value FROM json_each(?1)) AND typeof("t0"."name") = 'text'
   forced 0 Text[]
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."name" COLLATE "C" <> ALL($1)
   forced 0 Text[]

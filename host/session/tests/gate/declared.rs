@@ -115,6 +115,59 @@ async fn t6_a_type_that_a_model_names_does_not_widen_a_filter() {
     }
 }
 
+/// SQLite takes a value of another class for different from all others, and for less or greater.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t6_a_type_that_a_model_names_does_not_widen_a_filter_on_sqlite() {
+    let world = World::sqlite().await;
+    let id = |digit: u8| format!("{}{digit}", "0".repeat(31));
+    let (decimal, integer, text) =
+        (json!({ "decimal": null }), json!({ "integer": "big" }), json!({ "text": null }));
+    let uuid = json!("uuid");
+    let blobs = (format!("X'{}'", id(1)), format!("X'{}'", id(2)));
+    let texts_of_ids = (format!("'{}'", id(1)), format!("'{}'", id(2)));
+    let numbers = ("7".to_owned(), "10".to_owned());
+    let decimals = ("'7.00'".to_owned(), "'10.00'".to_owned());
+    let (one, seven) = (Value::from(id(1)), Value::from(7));
+    for (column, honest, other, (first, second), value) in [
+        ("UUID", &uuid, &text, &blobs, &one),
+        ("TEXT", &text, &uuid, &texts_of_ids, &one),
+        ("BIGINT", &integer, &decimal, &numbers, &seven),
+        ("ANY", &integer, &decimal, &numbers, &seven),
+        ("", &integer, &decimal, &numbers, &seven),
+        ("DECIMAL_TEXT COLLATE ferro_decimal", &decimal, &integer, &decimals, &seven),
+    ] {
+        create(&world, column, &[]).await;
+        for (tenant, title) in [(first, "first"), (second, "second")] {
+            run(&world, &format!("INSERT INTO paper (tenant, title) VALUES ({tenant}, '{title}')"))
+                .await;
+        }
+        let mut listed = Scalars::with_kind(value.kind().unwrap());
+        listed.push(value.clone()).unwrap();
+        for (test, value, expected) in [
+            (Comparison::Equal, value.clone(), &["first"][..]),
+            (Comparison::NotEqual, value.clone(), &["second"]),
+            (Comparison::NotEqual, Value::Array(listed), &["second"]),
+            (Comparison::Less, value.clone(), &[]),
+            (Comparison::LessOrEqual, value.clone(), &["first"]),
+            (Comparison::Greater, value.clone(), &["second"]),
+            (Comparison::GreaterOrEqual, value.clone(), &["first", "second"]),
+        ] {
+            let titles = async |kind| {
+                let table = TableGrant::read_only().filter_by("tenant", test, value.clone());
+                texts(&papers(&world, kind, table), &fields("Paper", &["title"])).await
+            };
+            let found = titles(honest).await;
+            assert_eq!(found, expected, "{column} {test:?} {value:?}");
+            let found = titles(other).await;
+            assert!(
+                found.iter().all(|it| expected.contains(&it.as_str())),
+                "{column}, said to be {other}, {test:?} {value:?}: {found:?}"
+            );
+        }
+        run(&world, "DROP TABLE paper").await;
+    }
+}
+
 /// A text may be something else in the type that a plugin says its column has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t4_a_type_that_a_model_names_does_not_change_what_is_forced() {
