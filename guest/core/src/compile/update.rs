@@ -140,14 +140,13 @@ impl<'a> Compiler<'a> {
     /// without it, which inside of them are those of another one, or the rows may have been changed
     /// by the update itself.
     fn check_assigned(&mut self, value: NodeRef, field: &Field) -> Result<(), Error> {
-        let before = self.typing.reached();
         self.typing.check_assignable(value, field.ty)?;
         let looks_at_row = self.fact(value)?.tables & (1 << self.typing.frame().row) != 0;
-        let read = self.typing.tables_from(before);
+        let read = self.typing.selected(value);
         if read.is_empty() || !looks_at_row {
             return Ok(());
         }
-        let may_be_own = |it: &Table<'_>| {
+        let may_be_own = |it: &&Table<'_>| {
             *it.name == self.view().model.table
                 || it.view.as_ref().is_some_and(|it| it.common.is_some())
         };

@@ -14,6 +14,7 @@ use super::{Fact, Typing};
 use crate::catalog::{self, Field, Link, Relation};
 use crate::error::{invalid, limit, shown, unsupported};
 use crate::policy::View;
+use crate::validate::children;
 
 /// The most tables that a statement reads, each counted as often as it is read. SQLite joins no
 /// more.
@@ -189,14 +190,25 @@ impl<'a> Typing<'a> {
         self.frame_mut().bounds = bounds;
     }
 
-    /// The tables from a number on, in the order in which they were reached.
-    pub(crate) fn tables_from(&self, number: usize) -> &[Table<'a>] {
-        self.tables.get(number..).unwrap_or_default()
-    }
-
-    /// How many tables were reached.
-    pub(crate) fn reached(&self) -> usize {
-        self.tables.len()
+    /// The tables of the selects that an expression of the current frame opened.
+    pub(crate) fn selected(&self, node: NodeRef) -> Vec<&Table<'a>> {
+        let mut seen = vec![false; self.task.query.nodes.len()];
+        let (mut nodes, mut frames) = (vec![node], Vec::new());
+        while let Some(node) = nodes.pop() {
+            if !std::mem::replace(&mut seen[node as usize], true) {
+                nodes.extend(children(self.node(node)).0);
+                frames.extend(self.inner(node));
+            }
+        }
+        let mut tables = 0;
+        while let Some(frame) = frames.pop() {
+            let frame = &self.frames[frame];
+            tables |= frame.tables;
+            frames.extend(frame.inner.iter().flat_map(|(_, frames)| frames));
+            frames.extend(frame.combined.iter().chain(&frame.first));
+        }
+        let numbered = self.tables.iter().enumerate();
+        numbered.filter(|(number, _)| tables & (1 << number) != 0).map(|(_, it)| it).collect()
     }
 
     /// What is known of a node in this frame.
