@@ -51,7 +51,7 @@ fn cast(value: Value, to: ScalarType) -> Result<Value, Fault> {
         (Value::Integer(it), S::Boolean) => Value::Boolean(it != 0),
         (Value::Integer(it), S::Float) => Value::Float(it as f64),
         (Value::Float(it), S::Integer) => Value::Integer(whole(it)?),
-        (Value::Float(it), S::Decimal) if it.is_finite() => parsed(&it.to_string(), to)?,
+        (Value::Float(it), S::Decimal) if it.is_finite() => parsed(&rounded(it).to_string(), to)?,
         (Value::Decimal(it), S::Integer) => {
             let text = Exact::parse(&it)?.round(0).to_text().unwrap_or_default();
             parsed(&text, to)?
@@ -102,6 +102,12 @@ fn text(value: &Value) -> Result<String, Fault> {
             _ => return Err(Fault::malformed("has no text form")),
         },
     })
+}
+
+/// To 15 digits, which every decimal of as many keeps in a float.
+fn rounded(value: f64) -> f64 {
+    let rounded = format!("{value:.14e}").parse();
+    rounded.ok().filter(|it: &f64| it.is_finite()).unwrap_or(value)
 }
 
 /// Large and small numbers have an exponent, of two digits or more.
@@ -207,6 +213,13 @@ mod tests {
             (Stored::Real(2.5), "DOUBLE", "BIGINT", "2"),
             (Stored::Real(-3.5), "DOUBLE", "BIGINT", "-4"),
             (Stored::Real(0.1), "DOUBLE", "DECIMAL_TEXT", "'0.1'"),
+            (Stored::Real(0.1 + 0.2), "DOUBLE", "DECIMAL_TEXT", "'0.3'"),
+            (
+                Stored::Real(1.234_567_890_123_456_7e20),
+                "DOUBLE",
+                "DECIMAL_TEXT",
+                "'123456789012346000000'",
+            ),
             (Stored::Real(1e20), "DOUBLE", "DECIMAL_TEXT", "'100000000000000000000'"),
             (Stored::Real(1.0), "DOUBLE", "TEXT", "'1'"),
             (Stored::Real(-1.5e20), "DOUBLE", "TEXT", "'-1.5e+20'"),

@@ -106,7 +106,7 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
         "BOOLEAN" => from == "BOOL",
         "JSON_TEXT" => {
             // What a document has otherwise than an array.
-            let others = ["BOOLEAN", "DECIMAL", "UUID", "BLOB"];
+            let others = ["BOOLEAN", "FLOAT", "DECIMAL", "UUID", "BLOB"];
             from.ends_with("ARRAY_TEXT") && !others.iter().any(|it| from.starts_with(it))
         }
         // Before it named the type of its elements.

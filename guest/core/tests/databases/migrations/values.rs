@@ -241,6 +241,7 @@ async fn values_become_those_of_another_type_or_the_migration_fails() {
         (C::Double, Value::Float(f64::NAN), big(), None),
         (C::Double, Value::Float(0.5), C::Text(None), Some(text("0.5"))),
         (C::Double, Value::Float(1.5e20), C::Text(None), Some(text("1.5e+20"))),
+        (C::Double, Value::Float(0.1 + 0.2), C::Decimal(None), Some(decimal("0.3"))),
         (C::Decimal(None), decimal("2.5"), big(), Some(3.into())),
         (C::Decimal(None), decimal("2.5"), C::Double, Some(Value::Float(2.5))),
         (big(), 7.into(), C::Boolean, Some(true.into())),
@@ -291,6 +292,12 @@ async fn values_become_those_of_another_type_or_the_migration_fails() {
             Some(list(S::Integer, &[1.into()])),
         ),
         (truths, list(S::Boolean, &[true.into()]), C::Json, Some(json("[true]"))),
+        (
+            C::Array(S::Float),
+            list(S::Float, &[Value::Float(f64::INFINITY)]),
+            C::Json,
+            Some(json(r#"["Infinity"]"#)),
+        ),
         (decimals.clone(), list(S::Decimal, &[decimal("1.50")]), C::Json, Some(json("[1.50]"))),
         (
             C::Json,
