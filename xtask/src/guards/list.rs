@@ -222,9 +222,9 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T3",
-        file: "guest/core/src/dialect/mod.rs",
-        line: r#"(Self::Sqlite, _) => " COLLATE BINARY","#,
-        without: r#"(Self::Sqlite, ScalarType::Text) => " COLLATE BINARY","#,
+        file: "host/driver/src/sqlite/handle/harden.rs",
+        line: "const WITHOUT_PROPAGATION: u32 = 0x8000;",
+        without: "const WITHOUT_PROPAGATION: u32 = 0;",
         target: "gate",
         tests: "t3_what_can_fail_is_not",
     },

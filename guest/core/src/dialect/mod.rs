@@ -265,9 +265,7 @@ impl Spelling for Dialect {
     fn exact(self, kind: ScalarType) -> &'static str {
         match (self, kind) {
             (Self::Sqlite, ScalarType::Decimal) => DECIMAL_COLLATION,
-            // Of the others there is but one: but SQLite puts the value of a bare column into all other
-            // conditions on it, those included that guard what can fail.
-            (Self::Sqlite, _) => " COLLATE BINARY",
+            (Self::Sqlite, ScalarType::Text) => " COLLATE BINARY",
             (Self::Postgres, ScalarType::Text) => " COLLATE \"C\"",
             _ => "",
         }

@@ -107,6 +107,11 @@ impl<'a> View<'a> {
         self.model.fields.iter().filter(|it| self.may_read(it))
     }
 
+    /// All fields that a statement may look at.
+    fn compared_fields(&self) -> Vec<&'a Field> {
+        self.model.fields.iter().filter(|it| self.may_read(it) || self.is_forced(it)).collect()
+    }
+
     /// A field that may be read, filtered and ordered by.
     pub(crate) fn readable(&self, name: &str) -> Result<&'a Field, Error> {
         self.model.field(name).filter(|it| self.may_read(it)).ok_or_else(|| self.no_field(name))

@@ -9,7 +9,7 @@ use ferro_wit::query::{Node, NodeRef};
 use ferro_wit::schema::Comparison;
 use ferro_wit::types::{Error, ScalarType};
 
-use super::Forced;
+use super::{Forced, View};
 use crate::compile::Compiler;
 use crate::dialect::{Spelling as _, lists};
 use crate::sql::quoted;
@@ -143,11 +143,12 @@ fn guard(compiler: &mut Compiler<'_>, fact: Fact) {
             return forced(it, table);
         }
         // Databases may turn an outer join into an inner one, and then ask this before they join. What
-        // a plugin calls the key may be null in any row: what is forced tells whether there is one.
-        let key = it.typing.tables[table].view.as_ref().and_then(|it| it.model.key_field());
-        let fields: Vec<_> = conditions(it, table).iter().map(|it| it.field).collect();
+        // a plugin calls the key may be null in any row. One in which all is null tells no more than
+        // one that does not exist.
+        let fields = it.typing.tables[table].view.as_ref().map(View::compared_fields);
+        let fields = fields.unwrap_or_default();
         it.sql.push("(");
-        it.separated(" AND ", key.into_iter().chain(fields), |it, field| {
+        it.separated(" AND ", fields, |it, field| {
             it.column_of(table, field);
             it.sql.push(" IS NULL");
         });

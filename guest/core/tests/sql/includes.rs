@@ -186,18 +186,18 @@ postgres: WITH "related.rows" ("c0", "c1", "place") AS (SELECT "t1"."title", "t1
 fn t2_every_table_of_every_step_is_in_scope() {
     let query = with("Author", &["posts", "posts.labels", "posts.tags", "posts.author"]);
     insta::assert_snapshot!(scoped(&query, &tenant()), @r##"
-sqlite: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."boss_id" FROM "author" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1
+sqlite: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."boss_id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1
   forced 0 Integer
-sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."author_id", "t1"."editor_id", "t1"."title", "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t1"."author_id" IN (SELECT value FROM json_each(?2))
+sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."author_id", "t1"."editor_id", "t1"."title", "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" IN (SELECT value FROM json_each(?2))
   posts of 0: [0] = [2]
   forced 1 Integer, keys 0.0 Integer[]
-sqlite: SELECT "t1"."id", "t1"."name", "t2"."post_id" FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" COLLATE BINARY = ?1 WHERE "t2"."post_id" IN (SELECT value FROM json_each(?2))
+sqlite: SELECT "t1"."id", "t1"."name", "t2"."post_id" FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = ?1 WHERE "t2"."post_id" IN (SELECT value FROM json_each(?2))
   posts.labels of 1: [0] = [2]
   forced 4 Integer, keys 1.0 Integer[]
-sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t2"."post_id" FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t2"."post_id" IN (SELECT value FROM json_each(?2))
+sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t2"."post_id" FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t1"."tenant_id" = ?1 AND "t2"."post_id" IN (SELECT value FROM json_each(?2))
   posts.tags of 1: [0] = [3]
   forced 3 Integer, keys 1.0 Integer[]
-sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t1"."boss_id" FROM "author" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t1"."id" IN (SELECT value FROM json_each(?2))
+sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t1"."boss_id" FROM "author" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."id" IN (SELECT value FROM json_each(?2))
   posts.author of 1: [2] = [0]
   forced 0 Integer, keys 1.2 Integer[]
 postgres: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."boss_id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1

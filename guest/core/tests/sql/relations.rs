@@ -66,7 +66,7 @@ fn t2_a_row_outside_of_the_scope_is_joined_as_none() {
         ..all("Post")
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" COLLATE BINARY = ?1 WHERE "t0"."tenant_id" COLLATE BINARY = ?2 ORDER BY "t1"."name" NULLS LAST, "t0"."id"
+sqlite: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 ORDER BY "t1"."name" NULLS LAST, "t0"."id"
   forced 0 Integer, forced 1 Integer
 postgres: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 ORDER BY "t1"."name", "t0"."id"
   forced 0 Integer, forced 1 Integer
@@ -152,7 +152,7 @@ fn t2_every_table_on_the_way_is_in_scope() {
         it.related(Quantifier::Any, &["posts", "comments"], Some(stars))
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" COLLATE BINARY = ?2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" COLLATE BINARY = ?3 AND "t2"."stars" > ?4 LIMIT 1) LIMIT 1)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = ?3 AND "t2"."stars" > ?4 LIMIT 1) LIMIT 1)
   forced 0 Integer, forced 1 Integer, forced 2 Integer, parameter 0 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = $3 AND "t2"."stars" > $4))
   forced 0 Integer, forced 1 Integer, forced 2 Integer, parameter 0 Integer
@@ -162,7 +162,7 @@ postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FRO
         it.related(Quantifier::None, &["labels"], Some(name))
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" COLLATE BINARY = ?2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?3 LIMIT 1)
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = ?2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?3 LIMIT 1)
   forced 1 Integer, forced 4 Integer, parameter 0 Text
 postgres: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = $2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = $3)
   forced 1 Integer, forced 4 Integer, parameter 0 Text
@@ -274,7 +274,7 @@ postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."a
   parameter 0 Integer
 "##);
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" COLLATE BINARY = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3 LIMIT 1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" COLLATE BINARY = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t1"."author_id" = "t0"."id") DESC, "t0"."id"
+sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3 LIMIT 1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") DESC, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
 postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > $3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = $4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
@@ -307,7 +307,7 @@ sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'r
 postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."post_id" = "t0"."id")
 "##);
     insta::assert_snapshot!(scoped(&query, Some(&blog::tenant())), @r##"
-sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t1"."post_id" = "t0"."id") AS "found")) WHERE "t0"."tenant_id" COLLATE BINARY = ?2
+sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."post_id" = "t0"."id") AS "found")) WHERE "t0"."tenant_id" = ?2
   forced 2 Integer, forced 1 Integer
 postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."post_id" = "t0"."id") WHERE "t0"."tenant_id" = $2
   forced 2 Integer, forced 1 Integer
@@ -328,6 +328,23 @@ fn a_select_in_a_value_looks_at_its_row_only_where_that_is_as_it_was() {
     insta::assert_snapshot!(fault(&own, Dialect::Sqlite, None), @"unsupported: node 5: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
     let of_posts = updated("Author", "name", ["Post", "title"], Some("author_id"));
     insta::assert_snapshot!(fault(&of_posts, Dialect::Postgres, Some(&blog::tenant())), @"unsupported: node 5: where some columns are hidden, a select in a value to write does not look at the row");
+}
+
+#[test]
+fn a_select_in_two_values_is_refused_in_the_one_that_looks_at_its_row() {
+    let mut nodes = Nodes::default();
+    let stars = nodes.field("stars");
+    let largest = nodes.aggregate(AggregateFunction::Maximum, stars);
+    let inner = Select { projection: outputs(&[largest]), ..all("Post") };
+    let value = nodes.add(Node::Subquery(1));
+    let more = nodes.binary(stars, B::Add, value);
+    let set = ["tenant_id", "stars"].into_iter().zip([value, more]);
+    let set = set.map(|(field, value)| Assignment { field: field.into(), value }).collect();
+    let update = Update { set, ..update("Post") };
+    let query = nodes.query(vec![all("Post"), inner], Statement::Update(update));
+    let catalog = Catalog::new(blog::schema()).unwrap();
+    let fault = catalog.compile(&query, Dialect::Sqlite, None).unwrap_err();
+    insta::assert_snapshot!(line(&fault), @"unsupported: node 3: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
 }
 
 #[test]
@@ -395,9 +412,9 @@ fn t3_what_can_fail_is_guarded_by_every_row_that_it_depends_on() {
     };
     let joined = matching("Post", |it| fails(it, "author.id"));
     insta::assert_snapshot!(scoped(&joined, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" COLLATE BINARY = ?1 WHERE "t0"."tenant_id" COLLATE BINARY = ?2 AND CASE WHEN "t0"."tenant_id" COLLATE BINARY = ?2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL OR "t1"."tenant_id" COLLATE BINARY = ?1) THEN (1 / "t1"."id") > 2 ELSE 0 END
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 AND CASE WHEN "t0"."tenant_id" = ?2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL AND "t1"."name" IS NULL AND "t1"."boss_id" IS NULL OR "t1"."tenant_id" = ?1) THEN (1 / "t1"."id") > 2 ELSE 0 END
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL OR "t1"."tenant_id" = $1) THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END
+postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL AND "t1"."name" IS NULL AND "t1"."boss_id" IS NULL OR "t1"."tenant_id" = $1) THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END
   forced 0 Integer, forced 1 Integer
 "##);
     let related = |quantifier| {
@@ -412,13 +429,13 @@ postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id"
         })
     };
     insta::assert_snapshot!(scoped(&related(Quantifier::Any), Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" COLLATE BINARY = ?2 AND CASE WHEN "t1"."tenant_id" COLLATE BINARY = ?2 THEN (1 / "t1"."id") > 2 ELSE 0 END AND CASE WHEN "t0"."tenant_id" COLLATE BINARY = ?1 AND "t1"."tenant_id" COLLATE BINARY = ?2 THEN (1 + "t0"."id") > 1 ELSE 0 END LIMIT 1)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t1"."tenant_id" = ?2 THEN (1 / "t1"."id") > 2 ELSE 0 END AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN (1 + "t0"."id") > 1 ELSE 0 END LIMIT 1)
   forced 0 Integer, forced 1 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1 ELSE FALSE END)
   forced 0 Integer, forced 1 Integer
 "##);
     insta::assert_snapshot!(scoped(&related(Quantifier::All), Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" COLLATE BINARY = ?2 AND CASE WHEN "t0"."tenant_id" COLLATE BINARY = ?1 AND "t1"."tenant_id" COLLATE BINARY = ?2 THEN ((1 / "t1"."id") > 2 AND (1 + "t0"."id") > 1) IS NOT 1 ELSE 0 END LIMIT 1)
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN ((1 / "t1"."id") > 2 AND (1 + "t0"."id") > 1) IS NOT 1 ELSE 0 END LIMIT 1)
   forced 0 Integer, forced 1 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN ((CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 AND (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1) IS NOT TRUE ELSE FALSE END)
   forced 0 Integer, forced 1 Integer
@@ -430,7 +447,7 @@ postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FRO
     let posts = Select { projection: outputs(&[quotient]), ..all("Post") };
     let authors = Select { filter: Some(filter), projection: fields(&["id"]), ..all("Author") };
     insta::assert_snapshot!(scoped(&inner(nodes, vec![posts, authors]), Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND CASE WHEN "t0"."tenant_id" COLLATE BINARY = ?1 THEN "t0"."id" IN (SELECT CASE WHEN "t1"."tenant_id" COLLATE BINARY = ?2 THEN 1 / "t1"."id" END FROM "post" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?2) ELSE 0 END
+sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND CASE WHEN "t0"."tenant_id" = ?1 THEN "t0"."id" IN (SELECT CASE WHEN "t1"."tenant_id" = ?2 THEN 1 / "t1"."id" END FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?2) ELSE 0 END
   forced 0 Integer, forced 1 Integer
 postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND CASE WHEN "t0"."tenant_id" = $1 THEN "t0"."id" IN (SELECT CASE WHEN "t1"."tenant_id" = $2 THEN CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0) END FROM "post" AS "t1" WHERE "t1"."tenant_id" = $2) ELSE FALSE END
   forced 0 Integer, forced 1 Integer
@@ -449,7 +466,7 @@ fn t1_names_are_proven_where_no_table_stands_around() {
         it.add(Node::AllOf(vec![staff, boss]))
     });
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" COLLATE BINARY = ?1 LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" COLLATE BINARY = ?1 WHERE "t0"."tenant_id" COLLATE BINARY = ?2 AND EXISTS (SELECT 1 FROM "author" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" COLLATE BINARY = ?1 AND "t2"."name" = ?3 LIMIT 1) AND "t3"."name" IS NULL
+sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "author" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = ?1 AND "t2"."name" = ?3 LIMIT 1) AND "t3"."name" IS NULL
   forced 0 Integer, forced 1 Integer, parameter 0 Text
 postgres: WITH "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2") SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t3") AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "t2" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = $1 AND "t2"."name" = $3) AND "t3"."name" IS NULL
   forced 0 Integer, forced 1 Integer, parameter 0 Text
@@ -570,7 +587,7 @@ postgres: DELETE FROM "post" AS "t0" WHERE "t0"."id" IN (SELECT "t1"."id" FROM "
   parameter 0 Text
 "##);
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
-sqlite: DELETE FROM "post" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "post" AS "t1" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" AND "t2"."tenant_id" COLLATE BINARY = ?2 WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND "t2"."name" = ?3)
+sqlite: DELETE FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "post" AS "t1" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" AND "t2"."tenant_id" = ?2 WHERE "t1"."tenant_id" = ?1 AND "t2"."name" = ?3)
   forced 1 Integer, forced 0 Integer, parameter 0 Text
 postgres: WITH "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2") DELETE FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "t1"."id" FROM "post" AS "t1" LEFT JOIN "t2" AS "t2" ON "t2"."id" = "t1"."author_id" AND "t2"."tenant_id" = $2 WHERE "t1"."tenant_id" = $1 AND "t2"."name" = $3)
   forced 1 Integer, forced 0 Integer, parameter 0 Text

@@ -187,43 +187,43 @@ fn t2_every_statement_reaches_rows_in_scope_only() {
         scoped(&nodes.query(vec![select], statement), Some(&scope))
     };
     insta::assert_snapshot!(filtered(Statement::Select(0), false), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3)
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND ("t0"."age" = $2 OR "t0"."name" = $3)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(filtered(Statement::Count(0), false), @r##"
-sqlite: SELECT count(*) FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3)
+sqlite: SELECT count(*) FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 postgres: SELECT count(*) FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND ("t0"."age" = $2 OR "t0"."name" = $3)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(filtered(Statement::Count(0), true), @r##"
-sqlite: SELECT count(*) FROM (SELECT 1 FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3) LIMIT 5) AS "rows"
+sqlite: SELECT count(*) FROM (SELECT 1 FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3) LIMIT 5) AS "rows"
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 postgres: SELECT count(*) FROM (SELECT 1 FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND ("t0"."age" = $2 OR "t0"."name" = $3) LIMIT 5) AS "rows"
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(filtered(Statement::Exists(0), false), @r##"
-sqlite: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3))
+sqlite: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3))
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 postgres: SELECT EXISTS (SELECT 1 FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND ("t0"."age" = $2 OR "t0"."name" = $3))
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(filtered(Statement::Delete(delete("User")), false), @r##"
-sqlite: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3)
+sqlite: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND ("t0"."age" = ?2 OR "t0"."name" = ?3)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 postgres: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND ("t0"."age" = $2 OR "t0"."name" = $3)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(filtered(Statement::Delete(delete("User")), true), @r##"
-sqlite: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" COLLATE BINARY = ?1 AND ("t1"."age" = ?2 OR "t1"."name" = ?3) ORDER BY "t1"."id" LIMIT 5)
+sqlite: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" = ?1 AND ("t1"."age" = ?2 OR "t1"."name" = ?3) ORDER BY "t1"."id" LIMIT 5)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 postgres: DELETE FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "t1"."id" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1 AND ("t1"."age" = $2 OR "t1"."name" = $3) ORDER BY "t1"."id" LIMIT 5)
   forced 0 Integer, parameter 0 Integer, parameter 1 Text
 "##);
     insta::assert_snapshot!(scoped(&Nodes::default().select(ids()), Some(&scope)), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1
   forced 0 Integer
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1
   forced 0 Integer
@@ -252,7 +252,7 @@ fn t2_forced_values_are_numbered_over_the_tables_of_the_scope() {
     };
     let scope = scope(vec![membership, user]);
     insta::assert_snapshot!(scoped(&Nodes::default().select(ids()), Some(&scope)), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY IN (SELECT value FROM json_each(?1)) AND "t0"."mood" COLLATE BINARY NOT IN (SELECT value FROM json_each(?2)) AND typeof("t0"."mood") = 'text' AND "t0"."mood" COLLATE BINARY = ?3 AND "t0"."balance" COLLATE "ferro_decimal" >= ?4 AND typeof("t0"."balance") = 'text' AND "t0"."token" COLLATE BINARY IN (SELECT unhex(value) FROM json_each(?5))
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" IN (SELECT value FROM json_each(?1)) AND "t0"."mood" COLLATE BINARY NOT IN (SELECT value FROM json_each(?2)) AND typeof("t0"."mood") = 'text' AND "t0"."mood" COLLATE BINARY = ?3 AND "t0"."balance" COLLATE "ferro_decimal" >= ?4 AND typeof("t0"."balance") = 'text' AND "t0"."token" IN (SELECT unhex(value) FROM json_each(?5))
   forced 2 Integer[], forced 3 Text[], forced 4 Text, forced 5 Decimal, forced 6 Uuid[]
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ANY($1) AND CAST("t0"."mood" AS text) COLLATE "C" <> ALL($2) AND "t0"."mood" = CAST($3 AS "mood") AND CAST("t0"."mood" AS text) COLLATE "C" = $3 AND "t0"."balance" >= $4 AND "t0"."token" = ANY($5)
   forced 2 Integer[], forced 3 Text[], forced 4 Text, forced 5 Decimal, forced 6 Uuid[]
@@ -316,7 +316,7 @@ fn t3_what_can_fail_is_asked_of_rows_in_scope_only() {
     let filter = nodes.add(Node::AllOf(vec![safe, fallible]));
     let query = nodes.select(Select { filter: Some(filter), ..ids() });
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 AND "t0"."email" = ?2 AND CASE WHEN "t0"."tenant_id" COLLATE BINARY = ?1 THEN ("t0"."age" / ?3) > 2 ELSE 0 END
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."email" = ?2 AND CASE WHEN "t0"."tenant_id" = ?1 THEN ("t0"."age" / ?3) > 2 ELSE 0 END
   forced 0 Integer, parameter 1 Text, parameter 0 Integer
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."email" = $2 AND CASE WHEN "t0"."tenant_id" = $1 THEN (CAST("t0"."age" AS bigint) / NULLIF($3, 0)) > 2 ELSE FALSE END
   forced 0 Integer, parameter 1 Text, parameter 0 Integer
@@ -338,7 +338,7 @@ fn t3_a_question_to_groups_is_not_asked_of_rows() {
         ..all("User")
     });
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: SELECT "t0"."age" FROM "user" AS "t0" WHERE "t0"."tenant_id" COLLATE BINARY = ?1 GROUP BY "t0"."age" HAVING CASE WHEN count(*) > 0 THEN ("t0"."age" / ?2) > 2 END
+sqlite: SELECT "t0"."age" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 GROUP BY "t0"."age" HAVING CASE WHEN count(*) > 0 THEN ("t0"."age" / ?2) > 2 END
   forced 0 Integer, parameter 0 Integer
 postgres: SELECT "t0"."age" FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 GROUP BY "t0"."age" HAVING CASE WHEN count(*) > 0 THEN (CAST("t0"."age" AS bigint) / NULLIF($2, 0)) > 2 END
   forced 0 Integer, parameter 0 Integer
@@ -436,7 +436,7 @@ fn t4_a_forced_field_that_an_update_sets_keeps_the_forced_value() {
     let set = vec![Assignment { field: "tenant_id".into(), value }];
     let query = nodes.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }));
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: UPDATE "user" AS "t0" SET "tenant_id" = "t0"."tenant_id" WHERE "t0"."tenant_id" COLLATE BINARY = ?1
+sqlite: UPDATE "user" AS "t0" SET "tenant_id" = "t0"."tenant_id" WHERE "t0"."tenant_id" = ?1
   forced 0 Integer
   tenant_id: Parameter(0) agrees with forced 0
 postgres: UPDATE "user" AS "t0" SET "tenant_id" = "t0"."tenant_id" WHERE "t0"."tenant_id" = $1
@@ -469,7 +469,7 @@ fn t4_an_upsert_updates_rows_in_scope_only() {
     };
     let query = nodes.query(vec![], Statement::Insert(insert));
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
-sqlite: INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") VALUES (?1, ?2, ?3) ON CONFLICT ("email") DO UPDATE SET "name" = excluded."name" WHERE "t0"."tenant_id" COLLATE BINARY = ?3 AND CASE WHEN "t0"."tenant_id" COLLATE BINARY = ?3 THEN ("t0"."age" / ?4) > 2 ELSE 0 END
+sqlite: INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") VALUES (?1, ?2, ?3) ON CONFLICT ("email") DO UPDATE SET "name" = excluded."name" WHERE "t0"."tenant_id" = ?3 AND CASE WHEN "t0"."tenant_id" = ?3 THEN ("t0"."age" / ?4) > 2 ELSE 0 END
   parameter 0 Text, parameter 1 Text, forced 0 Integer, parameter 2 Integer
 postgres: INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") VALUES ($1, $2, $3) ON CONFLICT ("email") DO UPDATE SET "name" = excluded."name" WHERE "t0"."tenant_id" = $3 AND CASE WHEN "t0"."tenant_id" = $3 THEN (CAST("t0"."age" AS bigint) / NULLIF($4, 0)) > 2 ELSE FALSE END
   parameter 0 Text, parameter 1 Text, forced 0 Integer, parameter 2 Integer

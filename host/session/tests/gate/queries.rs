@@ -43,10 +43,15 @@ pub(crate) fn compare(model: &str, field: &str, operator: &str) -> Query {
     )
 }
 
-/// The rows with one that a relation leads to; fails where a field of that is like the first
-/// parameter.
-pub(crate) fn failing_where_like(model: &str, relation: &str, field: &str) -> Query {
-    let path = |field| json!({ "outer": 0, "relations": [relation], "field": field });
+/// The rows for which a comparison holds of their own field, or that of the row which a relation leads
+/// to; fails where another field beside it is like the first parameter.
+pub(crate) fn failing_where_like(
+    model: &str,
+    relations: &[&str],
+    field: &str,
+    (compared, operator, value): (&str, &str, i64),
+) -> Query {
+    let path = |field| json!({ "outer": 0, "relations": relations, "field": field });
     let nodes = json!([
         { "field": path(field) },
         { "parameter": { "index": 0, "kind": "text", "many": false } },
@@ -56,12 +61,13 @@ pub(crate) fn failing_where_like(model: &str, relation: &str, field: &str) -> Qu
         { "case": { "branches": [{ "when": 2, "then": 3 }], "otherwise": 4 } },
         { "call": { "name": "abs", "arguments": [5] } },
         { "binary": ["greater-or-equal", 6, 4] },
-        { "field": path("id") },
-        { "binary": ["greater", 8, 4] },
-        { "all-of": [7, 9] },
+        { "field": path(compared) },
+        { "literal": { "integer": value } },
+        { "binary": [operator, 8, 9] },
+        { "all-of": [7, 10] },
     ]);
     let mut rows = rows(model, json!({ "fields": ["id"] }), json!([]));
-    rows["filter"] = json!(10);
+    rows["filter"] = json!(11);
     query(nodes, json!([rows]), json!({ "select": 0 }))
 }
 

@@ -34,6 +34,16 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
             return Err(Failure::new(code, "SQLite does not take a setting").into());
         }
     }
+    // Else SQLite puts the value of a column that is compared with a constant into all other conditions
+    // on it, those included that keep what can fail from rows outside of the scope. No setting does
+    // this: what the control is for is the tests of SQLite.
+    // SAFETY: the lock is held; this control takes a connection, and a number of 32 bits.
+    let code = unsafe {
+        ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_OPTIMIZATIONS, raw, WITHOUT_PROPAGATION)
+    };
+    if code != ffi::SQLITE_OK {
+        return Err(Failure::new(code, "SQLite was built without its controls").into());
+    }
     functions::install(raw)?;
     decimals::install(raw)?;
     conversions::install(raw)?;
@@ -43,6 +53,9 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     }
     Ok(())
 }
+
+/// `SQLITE_PropagateConst` of SQLite's source: optimizations are turned off by their bits.
+const WITHOUT_PROPAGATION: u32 = 0x8000;
 
 /// What a statement may take: far more than the core ever writes, and far less than SQLite allows.
 const LIMITS: [(c_int, c_int); 2] =
