@@ -62,10 +62,7 @@ impl Sql {
 
     /// A select without binds that goes ahead of the statement, under a name: `WITH name AS (…)`.
     pub(crate) fn ahead(&mut self, name: &str, select: &str) {
-        let select = format!("{} AS ({select})", quoted(name));
-        if !self.ahead.contains(&select) {
-            self.ahead.push(select);
-        }
+        self.ahead.push(format!("{} AS ({select})", quoted(name)));
     }
 
     /// Puts what is written so far ahead of the statement, under a name and names of its columns.

@@ -238,6 +238,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T9",
+        file: "guest/core/src/compile/tables.rs",
+        line: "self.named.entry(table).or_default().insert(column.to_owned());",
+        without: "let _ = column;",
+        target: "gate",
+        tests: "t9_a_column",
+    },
+    Guard {
+        promise: "T9",
         file: "guest/core/src/compile/with.rs",
         line: "if to.is(ScalarType::Text) && self.fact(node)?.lengthens {",
         without: "if to.is(ScalarType::Text) && self.fact(node)?.tables == u64::MAX {",

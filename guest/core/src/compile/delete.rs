@@ -12,7 +12,7 @@ impl<'a> Compiler<'a> {
         self.view().allow(Write::Delete)?;
         let chosen = self.check_rows(delete.rows)?;
         self.sql.push("DELETE FROM ");
-        self.target();
+        self.table();
         self.chosen(&chosen)?;
         let columns = self.returning(delete.returning.as_ref())?;
         self.into_step(&columns)

@@ -31,6 +31,7 @@ impl<'a> Compiler<'a> {
                 match self.typing.batch {
                     Some(_) => self.of_batch(field),
                     None => {
+                        self.note(self.typing.frame().row, &field.column);
                         self.sql.push("excluded.");
                         self.sql.name(&field.column);
                     }

@@ -48,7 +48,7 @@ impl<'a> Compiler<'a> {
         self.typing.check_clauses(chosen)?;
         self.given(fields, rows);
         self.sql.push("UPDATE ");
-        self.target();
+        self.table();
         self.sql.push(" SET ");
         self.assignments(&update.set)?;
         self.sql.push(&format!(" FROM \"{BATCH}\""));

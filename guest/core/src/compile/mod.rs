@@ -22,6 +22,7 @@ mod update;
 mod windows;
 mod with;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use ferro_wit::plan::{Agreement, Binding, Effect, Given, Plan, Step};
@@ -116,12 +117,12 @@ pub(crate) struct Compiler<'a> {
     bare: bool,
     /// What a select lists after its projection.
     extra: Vec<Extra<'a>>,
-    /// How many statements there are around what is being written.
-    depth: usize,
     /// The common tables that the statement reads.
     reads: Vec<bool>,
     /// The columns of the common table that is being written.
     filled: Option<Filled<'a>>,
+    /// The columns of tables that have to be proven to be such.
+    named: BTreeMap<usize, BTreeSet<String>>,
 }
 
 /// Whether a table, a common table or another part of a statement could get this name. SQLite would
@@ -147,9 +148,9 @@ impl<'a> Compiler<'a> {
             sql: Sql::new(dialect),
             bare: false,
             extra: Vec::new(),
-            depth: 0,
             reads: vec![false; query.common.len()],
             filled: None,
+            named: BTreeMap::new(),
         })
     }
 
@@ -169,11 +170,9 @@ impl<'a> Compiler<'a> {
 
     /// Writes a subquery: what is in it is about the rows of another frame.
     fn inside<T>(&mut self, frame: usize, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.depth += 1;
         let before = self.typing.enter(frame);
         let written = write(self);
         self.typing.enter(before);
-        self.depth -= 1;
         written
     }
 
@@ -217,6 +216,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn column_named(&mut self, table: usize, column: &str) {
+        self.note(table, column);
         match self.bare && table == 0 {
             true => self.sql.name(column),
             false => {
@@ -229,6 +229,7 @@ impl<'a> Compiler<'a> {
 
     fn into_step(mut self, columns: &[Column<'_>]) -> Result<Step, Error> {
         self.common_tables()?;
+        self.prove_columns();
         let origins = self.origins(columns);
         self.sql.into_step(columns.iter().map(Column::info).collect(), origins)
     }

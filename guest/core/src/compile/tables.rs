@@ -119,28 +119,12 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Writes a table under its alias; or a select of the columns of it that the caller may name,
-    /// which fails if one of them does not exist. PostgreSQL plans both alike.
+    /// Writes a table under its alias.
     fn source(&mut self, table: usize) {
-        let name = self.table_name(table);
-        let found = &self.typing.tables[table];
-        if let Some(index) = found.view.as_ref().and_then(|it| it.common) {
+        if let Some(index) = self.typing.tables[table].view.as_ref().and_then(|it| it.common) {
             self.reads[index] = true;
         }
-        match &found.view {
-            Some(view) if self.must_prove_columns(view) => {
-                let select = proof(view, &name, table);
-                if self.depth == 0 {
-                    self.sql.push(&format!("({select})"));
-                } else {
-                    // Inside of a subquery, a name that is no column of the table could turn out to
-                    // be one of a table around it. Ahead of the statement there is none.
-                    self.sql.ahead(&alias(table), &select);
-                    self.sql.alias(table);
-                }
-            }
-            _ => self.sql.push(&name),
-        }
+        self.sql.push(&self.table_name(table));
         self.sql.push(" AS ");
         self.sql.alias(table);
     }
@@ -164,23 +148,26 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Whether a qualified name could be a function of the whole row, hidden columns included:
-    /// `"t0"."row_to_json"`. An unqualified one cannot, unless it is that of the table's alias.
-    pub(super) fn must_prove_columns(&self, view: &View<'_>) -> bool {
-        self.dialect.features().row_functions && view.hides_columns()
+    /// Notes a column that a stranger's model names. Where there is none, `"t0"."row_to_json"` would be
+    /// a function of the row, with hidden columns, or one of the operator's own.
+    pub(super) fn note(&mut self, table: usize, column: &str) {
+        let is_common = |it: &View<'_>| it.common.is_some();
+        let ours = self.typing.tables[table].view.as_ref().is_some_and(is_common);
+        if self.dialect.features().row_functions && self.typing.task.scope.is_some() && !ours {
+            self.named.entry(table).or_default().insert(column.to_owned());
+        }
     }
-}
 
-/// A select of the columns that may be named, unqualified.
-fn proof(view: &View<'_>, name: &str, table: usize) -> String {
-    let forced = view.forced.iter().map(|it| it.field);
-    let keys = view.model.primary_key.iter().map(|it| &view.model.fields[*it]);
-    let mut columns: Vec<_> =
-        view.readable_fields().chain(forced).chain(keys).map(|it| &it.column).collect();
-    columns.sort();
-    columns.dedup();
-    let columns = quoted_list(columns);
-    format!("SELECT {columns} FROM {name} AS {}", quoted(&alias(table)))
+    /// Selects what was named ahead of the statement, unqualified: there it can be nothing but a column
+    /// of its table, or an error. PostgreSQL plans no select that nothing reads.
+    pub(super) fn prove_columns(&mut self) {
+        for (table, columns) in std::mem::take(&mut self.named) {
+            let (columns, name, alias) =
+                (quoted_list(columns), self.table_name(table), alias(table));
+            let select = format!("SELECT {columns} FROM {name} AS {}", quoted(&alias));
+            self.sql.ahead(&alias, &select);
+        }
+    }
 }
 
 /// Columns of a model and of the table of pairs that a relation leads through.

@@ -29,7 +29,7 @@ impl<'a> Compiler<'a> {
         let chosen = self.check_rows(update.rows)?;
         self.check_returned(update.returning.as_ref())?;
         self.sql.push("UPDATE ");
-        self.target();
+        self.table();
         self.sql.push(" SET ");
         self.typing.confine(Bounds::Selects);
         self.assignments(&update.set)?;
@@ -89,13 +89,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Writes the table whose rows are changed. Columns that have to be proven are not qualified
-    /// from here on.
-    pub(super) fn target(&mut self) {
-        self.table();
-        self.bare = self.must_prove_columns(self.view());
-    }
-
     /// Writes which column gets which value.
     pub(super) fn assignments(&mut self, set: &'a [Assignment]) -> Result<(), Error> {
         if set.is_empty() {
@@ -136,9 +129,8 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Checks a value that is written. Selects in it may look at the row, unless its columns are named
-    /// without it, which inside of them are those of another one, or the rows may have been changed
-    /// by the update itself.
+    /// Checks a value that is written. Selects in it may look at the row, unless their rows may have
+    /// been changed by the update itself.
     fn check_assigned(&mut self, value: NodeRef, field: &Field) -> Result<(), Error> {
         self.typing.check_assignable(value, field.ty)?;
         let looks_at_row = self.fact(value)?.tables & (1 << self.typing.frame().row) != 0;
@@ -150,15 +142,13 @@ impl<'a> Compiler<'a> {
             *it.name == self.view().model.table
                 || it.view.as_ref().is_some_and(|it| it.common.is_some())
         };
-        let fault = if self.bare {
-            "where some columns are hidden, a select in a value to write does not look at the row"
-        } else if !self.dialect.features().unchanged_meanwhile && read.iter().any(may_be_own) {
-            "SQLite would read rows that the update has changed already: a value to write that looks \
-             at its row has no select of the same table, and of no common table"
-        } else {
-            return Ok(());
-        };
-        Err(at(value)(unsupported(fault)))
+        match !self.dialect.features().unchanged_meanwhile && read.iter().any(may_be_own) {
+            true => Err(at(value)(unsupported(
+                "SQLite would read rows that the update has changed already: a value to write that \
+                 looks at its row has no select of the same table, and of no common table",
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Writes the condition on the rows to change. A limit or an offset counts the rows of the

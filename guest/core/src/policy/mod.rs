@@ -117,12 +117,6 @@ impl<'a> View<'a> {
         self.model.field(name).filter(|it| self.may_read(it)).ok_or_else(|| self.no_field(name))
     }
 
-    /// Whether the table has columns that may not be read: then a name that is no column must not
-    /// come to mean the whole row.
-    pub(crate) fn hides_columns(&self) -> bool {
-        self.scope.is_some_and(|it| !matches!(it.readable, FieldSet::All))
-    }
-
     /// A field that may be given values. One that is forced may be named, if there is a single value
     /// to agree with.
     pub(crate) fn writable(&self, name: &str) -> Result<&'a Field, Error> {

@@ -16,8 +16,7 @@ use ferro_wit::query::{Literal, Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
 
 use crate::catalog::Type;
-use crate::dialect::Spelling as _;
-use crate::error::{at, invalid, mismatch, shown, unsupported};
+use crate::error::{at, invalid, mismatch, shown};
 use crate::policy::View;
 use crate::task::Task;
 
@@ -198,7 +197,6 @@ impl<'a> Typing<'a> {
             }),
             Node::Field(path) => {
                 let place = self.locate(path).map_err(named)?;
-                self.check_proven(&path.field).map_err(named)?;
                 Ok(Fact {
                     ty: Some(place.field.ty),
                     nullable: place.nullable,
@@ -268,7 +266,6 @@ impl<'a> Typing<'a> {
                 ));
             }
         };
-        self.check_proven(name)?;
         Ok(Fact {
             ty: Some(field.ty),
             // A batch may hold nulls for any field.
@@ -277,21 +274,6 @@ impl<'a> Typing<'a> {
             tables: 1 << self.frame().row,
             ..Fact::CONSTANT
         })
-    }
-
-    /// In the conflict of an insert, names are qualified, and may turn out to be functions of the
-    /// row: what the insert itself names is a column for sure.
-    fn check_proven(&self, name: &str) -> Result<(), Error> {
-        let Some(inserted) = &self.inserted else { return Ok(()) };
-        let at_risk = self.task.dialect.features().row_functions && self.view().hides_columns();
-        match at_risk && !inserted.contains(&name) {
-            false => Ok(()),
-            true => Err(unsupported(format!(
-                "field {} can stand in the conflict only if the insert gives it a value: some \
-                 columns of this table are hidden",
-                shown(name)
-            ))),
-        }
     }
 
     /// A type in a message.

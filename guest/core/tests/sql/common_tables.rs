@@ -172,13 +172,13 @@ fn t2_common_tables_hold_rows_of_the_scope_only() {
     insta::assert_snapshot!(of_blog(&commons::best(), Some(&scope)), @r##"
 sqlite: WITH "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t1"."author_id", count(*), sum("t1"."stars") FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?2 GROUP BY "t1"."author_id") SELECT "t0"."c0", "t0"."c1", "t0"."c2" FROM "common0" AS "t0" WHERE "t0"."c2" >= ?1 ORDER BY "t0"."c2" DESC
   parameter 0 Integer, forced 1 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t1"."author_id", count(*), CAST(sum("t1"."stars") AS bigint) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $2 GROUP BY "t1"."author_id") SELECT "t0"."c0", "t0"."c1", "t0"."c2" FROM "common0" AS "t0" WHERE "t0"."c2" >= $1 ORDER BY "t0"."c2" DESC NULLS LAST
+postgres: WITH "t1" AS (SELECT "author_id", "stars", "tenant_id" FROM "post" AS "t1"), "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t1"."author_id", count(*), CAST(sum("t1"."stars") AS bigint) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $2 GROUP BY "t1"."author_id") SELECT "t0"."c0", "t0"."c1", "t0"."c2" FROM "common0" AS "t0" WHERE "t0"."c2" >= $1 ORDER BY "t0"."c2" DESC NULLS LAST
   parameter 0 Integer, forced 1 Integer
 "##);
     insta::assert_snapshot!(of_blog(&commons::chart(), Some(&scope)), @r##"
 sqlite: WITH RECURSIVE "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t1"."id", "t1"."name", 0 FROM "author" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."boss_id" IS NULL UNION ALL SELECT "t2"."id", "t2"."name", CASE typeof("t3"."c2" + 1) WHEN 'real' THEN abs(-9223372036854775808) ELSE "t3"."c2" + 1 END FROM "author" AS "t2" JOIN "common0" AS "t3" ON "t2"."boss_id" = "t3"."c0" WHERE "t2"."tenant_id" = ?1) SELECT "t0"."c0", "t0"."c1", "t0"."c2" FROM "common0" AS "t0" ORDER BY "t0"."c2", "t0"."c0"
   forced 0 Integer
-postgres: WITH RECURSIVE "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT CAST("t1"."id" AS bigint), CAST("t1"."name" AS text), CAST(0 AS bigint) FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."boss_id" IS NULL UNION ALL SELECT CAST("t2"."id" AS bigint), CAST("t2"."name" AS text), CAST(CAST("t3"."c2" AS bigint) + CAST(1 AS bigint) AS bigint) FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2") AS "t2" JOIN "common0" AS "t3" ON "t2"."boss_id" = "t3"."c0" WHERE "t2"."tenant_id" = $1) SELECT "t0"."c0", "t0"."c1", "t0"."c2" FROM "common0" AS "t0" ORDER BY "t0"."c2", "t0"."c0"
+postgres: WITH RECURSIVE "t1" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1"), "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2"), "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT CAST("t1"."id" AS bigint), CAST("t1"."name" AS text), CAST(0 AS bigint) FROM "author" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."boss_id" IS NULL UNION ALL SELECT CAST("t2"."id" AS bigint), CAST("t2"."name" AS text), CAST(CAST("t3"."c2" AS bigint) + CAST(1 AS bigint) AS bigint) FROM "author" AS "t2" JOIN "common0" AS "t3" ON "t2"."boss_id" = "t3"."c0" WHERE "t2"."tenant_id" = $1) SELECT "t0"."c0", "t0"."c1", "t0"."c2" FROM "common0" AS "t0" ORDER BY "t0"."c2", "t0"."c0"
   forced 0 Integer
 "##);
 }
@@ -198,7 +198,7 @@ fn t3_what_is_asked_of_a_common_table_is_asked_of_its_rows_only() {
     insta::assert_snapshot!(of_blog(&query, Some(&tenant())), @r##"
 sqlite: WITH "common0" ("c0") AS MATERIALIZED (SELECT "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1) SELECT "t0"."c0" FROM "common0" AS "t0" WHERE ("t0"."c0" * "t0"."c0") > 5
   forced 1 Integer
-postgres: WITH "common0" ("c0") AS MATERIALIZED (SELECT "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1) SELECT "t0"."c0" FROM "common0" AS "t0" WHERE (CAST("t0"."c0" AS bigint) * CAST("t0"."c0" AS bigint)) > 5
+postgres: WITH "t1" AS (SELECT "stars", "tenant_id" FROM "post" AS "t1"), "common0" ("c0") AS MATERIALIZED (SELECT "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1) SELECT "t0"."c0" FROM "common0" AS "t0" WHERE (CAST("t0"."c0" AS bigint) * CAST("t0"."c0" AS bigint)) > 5
   forced 1 Integer
 "##);
     assert!(!plan(&query).contains("MATERIALIZED"));
@@ -220,7 +220,7 @@ fn t3_what_joins_rows_is_asked_of_rows_in_scope_only() {
     insta::assert_snapshot!(of_blog(&query, Some(&tenant())), @r##"
 sqlite: WITH "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t2"."author_id", count(*), sum("t2"."stars") FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 GROUP BY "t2"."author_id") SELECT "t0"."id" FROM "post" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."author_id" AND CASE WHEN "t0"."tenant_id" = ?1 THEN ("t0"."stars" * "t1"."c2") > 5 ELSE 0 END WHERE "t0"."tenant_id" = ?1
   forced 1 Integer
-postgres: WITH "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t2"."author_id", count(*), CAST(sum("t2"."stars") AS bigint) FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 GROUP BY "t2"."author_id") SELECT "t0"."id" FROM "post" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."author_id" AND CASE WHEN "t0"."tenant_id" = $1 THEN (CAST("t0"."stars" AS bigint) * CAST("t1"."c2" AS bigint)) > 5 ELSE FALSE END WHERE "t0"."tenant_id" = $1
+postgres: WITH "t0" AS (SELECT "author_id", "id", "stars", "tenant_id" FROM "post" AS "t0"), "t2" AS (SELECT "author_id", "stars", "tenant_id" FROM "post" AS "t2"), "common0" ("c0", "c1", "c2") AS MATERIALIZED (SELECT "t2"."author_id", count(*), CAST(sum("t2"."stars") AS bigint) FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 GROUP BY "t2"."author_id") SELECT "t0"."id" FROM "post" AS "t0" JOIN "common0" AS "t1" ON "t1"."c0" = "t0"."author_id" AND CASE WHEN "t0"."tenant_id" = $1 THEN (CAST("t0"."stars" AS bigint) * CAST("t1"."c2" AS bigint)) > 5 ELSE FALSE END WHERE "t0"."tenant_id" = $1
   forced 1 Integer
 "##);
 }
@@ -280,7 +280,7 @@ postgres: invalid-query: common table `Author`: there is a model of that name
     assert_eq!(hidden, named_like("author", Some(&labels)));
     insta::assert_snapshot!(hidden, @r##"
 sqlite: WITH "common0" ("c0") AS MATERIALIZED (SELECT "t1"."name" FROM "label" AS "t1") SELECT "t0"."c0" FROM "common0" AS "t0"
-postgres: WITH "common0" ("c0") AS MATERIALIZED (SELECT "t1"."name" FROM "label" AS "t1") SELECT "t0"."c0" FROM "common0" AS "t0"
+postgres: WITH "t1" AS (SELECT "name" FROM "label" AS "t1"), "common0" ("c0") AS MATERIALIZED (SELECT "t1"."name" FROM "label" AS "t1") SELECT "t0"."c0" FROM "common0" AS "t0"
 "##);
 }
 

@@ -200,18 +200,18 @@ sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t2"."post_id" FROM "ta
 sqlite: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t1"."boss_id" FROM "author" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."id" IN (SELECT value FROM json_each(?2))
   posts.author of 1: [2] = [0]
   forced 0 Integer, keys 1.2 Integer[]
-postgres: SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."boss_id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1
+postgres: WITH "t0" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") SELECT "t0"."id", "t0"."tenant_id", "t0"."name", "t0"."boss_id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = $1
   forced 0 Integer
-postgres: SELECT "t1"."id", "t1"."tenant_id", "t1"."author_id", "t1"."editor_id", "t1"."title", "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = ANY($2)
+postgres: WITH "t1" AS (SELECT "author_id", "editor_id", "id", "stars", "tenant_id", "title" FROM "post" AS "t1") SELECT "t1"."id", "t1"."tenant_id", "t1"."author_id", "t1"."editor_id", "t1"."title", "t1"."stars" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = ANY($2)
   posts of 0: [0] = [2]
   forced 1 Integer, keys 0.0 Integer[]
-postgres: SELECT "t1"."id", "t1"."name", "t2"."post_id" FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = $1 WHERE "t2"."post_id" = ANY($2)
+postgres: WITH "t1" AS (SELECT "id", "name" FROM "label" AS "t1"), "t2" AS (SELECT "label_id", "post_id", "tenant_id" FROM "post_label" AS "t2") SELECT "t1"."id", "t1"."name", "t2"."post_id" FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = $1 WHERE "t2"."post_id" = ANY($2)
   posts.labels of 1: [0] = [2]
   forced 4 Integer, keys 1.0 Integer[]
-postgres: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t2"."post_id" FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t1"."tenant_id" = $1 AND "t2"."post_id" = ANY($2)
+postgres: WITH "t1" AS (SELECT "id", "name", "tenant_id" FROM "tag" AS "t1"), "t2" AS (SELECT "post_id", "tag_id" FROM "post_tags" AS "t2") SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t2"."post_id" FROM "tag" AS "t1" JOIN "post_tags" AS "t2" ON "t1"."id" = "t2"."tag_id" WHERE "t1"."tenant_id" = $1 AND "t2"."post_id" = ANY($2)
   posts.tags of 1: [0] = [3]
   forced 3 Integer, keys 1.0 Integer[]
-postgres: SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t1"."boss_id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."id" = ANY($2)
+postgres: WITH "t1" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") SELECT "t1"."id", "t1"."tenant_id", "t1"."name", "t1"."boss_id" FROM "author" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."id" = ANY($2)
   posts.author of 1: [2] = [0]
   forced 0 Integer, keys 1.2 Integer[]
 "##);

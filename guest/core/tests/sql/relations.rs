@@ -68,7 +68,7 @@ fn t2_a_row_outside_of_the_scope_is_joined_as_none() {
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
 sqlite: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 ORDER BY "t1"."name" NULLS LAST, "t0"."id"
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 ORDER BY "t1"."name", "t0"."id"
+postgres: WITH "t0" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "id", "name", "tenant_id" FROM "author" AS "t1") SELECT "t1"."name" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 ORDER BY "t1"."name", "t0"."id"
   forced 0 Integer, forced 1 Integer
 "##);
 }
@@ -154,7 +154,7 @@ fn t2_every_table_on_the_way_is_in_scope() {
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = ?3 AND "t2"."stars" > ?4 LIMIT 1) LIMIT 1)
   forced 0 Integer, forced 1 Integer, forced 2 Integer, parameter 0 Integer
-postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = $3 AND "t2"."stars" > $4))
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t1"), "t2" AS (SELECT "post_id", "stars", "tenant_id" FROM "comment" AS "t2") SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "comment" AS "t2" WHERE "t2"."post_id" = "t1"."id" AND "t2"."tenant_id" = $3 AND "t2"."stars" > $4))
   forced 0 Integer, forced 1 Integer, forced 2 Integer, parameter 0 Integer
 "##);
     let query = matching("Post", |it| {
@@ -164,7 +164,7 @@ postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FRO
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = ?2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = ?3 LIMIT 1)
   forced 1 Integer, forced 4 Integer, parameter 0 Text
-postgres: SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = $2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = $3)
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "id", "name" FROM "label" AS "t1"), "t2" AS (SELECT "label_id", "post_id", "tenant_id" FROM "post_label" AS "t2") SELECT "t0"."id" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "label" AS "t1" JOIN "post_label" AS "t2" ON "t1"."id" = "t2"."label_id" AND "t2"."tenant_id" = $2 WHERE "t2"."post_id" = "t0"."id" AND "t1"."name" = $3)
   forced 1 Integer, forced 4 Integer, parameter 0 Text
 "##);
 }
@@ -276,7 +276,7 @@ postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."a
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
 sqlite: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = ?1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > ?3 LIMIT 1) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = ?4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."author_id" = "t0"."id") DESC, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
-postgres: SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > $3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = $4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
+postgres: WITH "t0" AS (SELECT "id", "name", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "tenant_id" FROM "post" AS "t1"), "t2" AS (SELECT "author_id", "stars", "tenant_id" FROM "post" AS "t2"), "t3" AS (SELECT "tenant_id" FROM "tag" AS "t3") SELECT "t0"."name", (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") FROM "author" AS "t0" WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "post" AS "t2" WHERE "t2"."tenant_id" = $1 AND "t2"."author_id" = "t0"."id" AND "t2"."stars" > $3) AND NOT ("t0"."tenant_id" IN (SELECT "t3"."tenant_id" FROM "tag" AS "t3" WHERE "t3"."tenant_id" = $4)) ORDER BY (SELECT count(*) FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") DESC NULLS LAST, "t0"."id"
   forced 1 Integer, forced 0 Integer, parameter 0 Integer, forced 3 Integer
 "##);
 }
@@ -309,7 +309,7 @@ postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "co
     insta::assert_snapshot!(scoped(&query, Some(&blog::tenant())), @r##"
 sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."post_id" = "t0"."id") AS "found")) WHERE "t0"."tenant_id" = ?2
   forced 2 Integer, forced 1 Integer
-postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."post_id" = "t0"."id") WHERE "t0"."tenant_id" = $2
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "post_id", "stars", "tenant_id" FROM "comment" AS "t1") UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."post_id" = "t0"."id") WHERE "t0"."tenant_id" = $2
   forced 2 Integer, forced 1 Integer
 "##);
     let query = updated("Post", "stars", ["Post", "stars"], None);
@@ -321,13 +321,14 @@ postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "po
 
 #[test]
 fn a_select_in_a_value_looks_at_its_row_only_where_that_is_as_it_was() {
-    let fault = |query: &Query, dialect, scope| {
-        line(&Catalog::new(blog::schema()).unwrap().compile(query, dialect, scope).unwrap_err())
+    let compiled = |query: &Query, dialect, scope| {
+        let plan = Catalog::new(blog::schema()).unwrap().compile(query, dialect, scope);
+        plan.map_or_else(|error| line(&error), |plan| plan.steps[0].sql.clone())
     };
     let own = updated("Post", "stars", ["Post", "stars"], Some("author_id"));
-    insta::assert_snapshot!(fault(&own, Dialect::Sqlite, None), @"unsupported: node 5: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
+    insta::assert_snapshot!(compiled(&own, Dialect::Sqlite, None), @"unsupported: node 5: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
     let of_posts = updated("Author", "name", ["Post", "title"], Some("author_id"));
-    insta::assert_snapshot!(fault(&of_posts, Dialect::Postgres, Some(&blog::tenant())), @"unsupported: node 5: where some columns are hidden, a select in a value to write does not look at the row");
+    insta::assert_snapshot!(compiled(&of_posts, Dialect::Postgres, Some(&blog::tenant())), @r##"WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "tenant_id", "title" FROM "post" AS "t1") UPDATE "author" AS "t0" SET "name" = (SELECT max("t1"."title") FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") WHERE "t0"."tenant_id" = $2"##);
 }
 
 #[test]
@@ -414,7 +415,7 @@ fn t3_what_can_fail_is_guarded_by_every_row_that_it_depends_on() {
     insta::assert_snapshot!(scoped(&joined, Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 AND CASE WHEN "t0"."tenant_id" = ?2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL AND "t1"."name" IS NULL AND "t1"."boss_id" IS NULL OR "t1"."tenant_id" = ?1) THEN (1 / "t1"."id") > 2 ELSE 0 END
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL AND "t1"."name" IS NULL AND "t1"."boss_id" IS NULL OR "t1"."tenant_id" = $1) THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END
+postgres: WITH "t0" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $2 AND ("t1"."id" IS NULL AND "t1"."tenant_id" IS NULL AND "t1"."name" IS NULL AND "t1"."boss_id" IS NULL OR "t1"."tenant_id" = $1) THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END
   forced 0 Integer, forced 1 Integer
 "##);
     let related = |quantifier| {
@@ -431,13 +432,13 @@ postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id"
     insta::assert_snapshot!(scoped(&related(Quantifier::Any), Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t1"."tenant_id" = ?2 THEN (1 / "t1"."id") > 2 ELSE 0 END AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN (1 + "t0"."id") > 1 ELSE 0 END LIMIT 1)
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1 ELSE FALSE END)
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t1") SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = $1 AND EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 ELSE FALSE END AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1 ELSE FALSE END)
   forced 0 Integer, forced 1 Integer
 "##);
     insta::assert_snapshot!(scoped(&related(Quantifier::All), Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = ?2 AND CASE WHEN "t0"."tenant_id" = ?1 AND "t1"."tenant_id" = ?2 THEN ((1 / "t1"."id") > 2 AND (1 + "t0"."id") > 1) IS NOT 1 ELSE 0 END LIMIT 1)
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN ((CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 AND (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1) IS NOT TRUE ELSE FALSE END)
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t1") SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = $1 AND NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND "t1"."tenant_id" = $2 AND CASE WHEN "t0"."tenant_id" = $1 AND "t1"."tenant_id" = $2 THEN ((CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0)) > 2 AND (CAST(1 AS bigint) + CAST("t0"."id" AS bigint)) > 1) IS NOT TRUE ELSE FALSE END)
   forced 0 Integer, forced 1 Integer
 "##);
     let mut nodes = Nodes::default();
@@ -449,7 +450,7 @@ postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FRO
     insta::assert_snapshot!(scoped(&inner(nodes, vec![posts, authors]), Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = ?1 AND CASE WHEN "t0"."tenant_id" = ?1 THEN "t0"."id" IN (SELECT CASE WHEN "t1"."tenant_id" = ?2 THEN 1 / "t1"."id" END FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?2) ELSE 0 END
   forced 0 Integer, forced 1 Integer
-postgres: SELECT "t0"."id" FROM (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t0") AS "t0" WHERE "t0"."tenant_id" = $1 AND CASE WHEN "t0"."tenant_id" = $1 THEN "t0"."id" IN (SELECT CASE WHEN "t1"."tenant_id" = $2 THEN CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0) END FROM "post" AS "t1" WHERE "t1"."tenant_id" = $2) ELSE FALSE END
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "id", "tenant_id" FROM "post" AS "t1") SELECT "t0"."id" FROM "author" AS "t0" WHERE "t0"."tenant_id" = $1 AND CASE WHEN "t0"."tenant_id" = $1 THEN "t0"."id" IN (SELECT CASE WHEN "t1"."tenant_id" = $2 THEN CAST(1 AS bigint) / NULLIF(CAST("t1"."id" AS bigint), 0) END FROM "post" AS "t1" WHERE "t1"."tenant_id" = $2) ELSE FALSE END
   forced 0 Integer, forced 1 Integer
 "##);
 }
@@ -468,7 +469,7 @@ fn t1_names_are_proven_where_no_table_stands_around() {
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
 sqlite: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = ?1 LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = ?1 WHERE "t0"."tenant_id" = ?2 AND EXISTS (SELECT 1 FROM "author" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = ?1 AND "t2"."name" = ?3 LIMIT 1) AND "t3"."name" IS NULL
   forced 0 Integer, forced 1 Integer, parameter 0 Text
-postgres: WITH "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2") SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t1") AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 LEFT JOIN (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t3") AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "t2" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = $1 AND "t2"."name" = $3) AND "t3"."name" IS NULL
+postgres: WITH "t0" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "boss_id", "id", "tenant_id" FROM "author" AS "t1"), "t2" AS (SELECT "boss_id", "name", "tenant_id" FROM "author" AS "t2"), "t3" AS (SELECT "id", "name", "tenant_id" FROM "author" AS "t3") SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" AND "t1"."tenant_id" = $1 LEFT JOIN "author" AS "t3" ON "t3"."id" = "t1"."boss_id" AND "t3"."tenant_id" = $1 WHERE "t0"."tenant_id" = $2 AND EXISTS (SELECT 1 FROM "author" AS "t2" WHERE "t2"."boss_id" = "t1"."id" AND "t2"."tenant_id" = $1 AND "t2"."name" = $3) AND "t3"."name" IS NULL
   forced 0 Integer, forced 1 Integer, parameter 0 Text
 "##);
 }
@@ -589,7 +590,7 @@ postgres: DELETE FROM "post" AS "t0" WHERE "t0"."id" IN (SELECT "t1"."id" FROM "
     insta::assert_snapshot!(scoped(&query, Some(&tenant())), @r##"
 sqlite: DELETE FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "t1"."id" FROM "post" AS "t1" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" AND "t2"."tenant_id" = ?2 WHERE "t1"."tenant_id" = ?1 AND "t2"."name" = ?3)
   forced 1 Integer, forced 0 Integer, parameter 0 Text
-postgres: WITH "t2" AS (SELECT "boss_id", "id", "name", "tenant_id" FROM "author" AS "t2") DELETE FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "t1"."id" FROM "post" AS "t1" LEFT JOIN "t2" AS "t2" ON "t2"."id" = "t1"."author_id" AND "t2"."tenant_id" = $2 WHERE "t1"."tenant_id" = $1 AND "t2"."name" = $3)
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "author_id", "id", "tenant_id" FROM "post" AS "t1"), "t2" AS (SELECT "id", "name", "tenant_id" FROM "author" AS "t2") DELETE FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "t1"."id" FROM "post" AS "t1" LEFT JOIN "author" AS "t2" ON "t2"."id" = "t1"."author_id" AND "t2"."tenant_id" = $2 WHERE "t1"."tenant_id" = $1 AND "t2"."name" = $3)
   forced 1 Integer, forced 0 Integer, parameter 0 Text
 "##);
     let mut nodes = Nodes::default();

@@ -173,7 +173,7 @@ fn t2_every_select_of_a_combination_is_in_scope() {
     insta::assert_snapshot!(scoped(&queries::combined(&[O::UnionAll]), Some(&blog::tenant())), @r##"
 sqlite: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."tenant_id" = ?2 UNION ALL SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?3 AND "t1"."tenant_id" = ?2 ORDER BY 1 DESC
   forced 2 Integer, parameter 0 Integer, forced 1 Integer
-postgres: SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."tenant_id" = $2 UNION ALL SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $3 AND "t1"."tenant_id" = $2 ORDER BY 1 DESC NULLS LAST
+postgres: WITH "t0" AS (SELECT "body", "tenant_id" FROM "comment" AS "t0"), "t1" AS (SELECT "tenant_id", "title" FROM "post" AS "t1") SELECT "t0"."body" FROM "comment" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."tenant_id" = $2 UNION ALL SELECT "t1"."title" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $3 AND "t1"."tenant_id" = $2 ORDER BY 1 DESC NULLS LAST
   forced 2 Integer, parameter 0 Integer, forced 1 Integer
 "##);
 }
@@ -204,7 +204,7 @@ postgres: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0
     insta::assert_snapshot!(scoped(&queries::best(), Some(&blog::tenant())), @r##"
 sqlite: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."tenant_id" = ?1 AND "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" = ?1 AND "t1"."tenant_id" <= ?2) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC, "t0"."id"
   forced 1 Integer, parameter 0 Integer
-postgres: SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."tenant_id" <= $2) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id"
+postgres: WITH "t0" AS (SELECT "author_id", "id", "stars", "tenant_id", "title" FROM "post" AS "t0"), "t1" AS (SELECT "author_id", "id", "stars", "tenant_id" FROM "post" AS "t1") SELECT "t0"."author_id", "t0"."title", "t0"."stars" FROM "post" AS "t0" WHERE "t0"."tenant_id" = $1 AND "t0"."id" IN (SELECT "k0" FROM (SELECT "t1"."id" AS "k0", row_number() OVER (PARTITION BY "t1"."author_id" ORDER BY "t1"."stars" DESC NULLS LAST, "t1"."id") AS "place" FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."tenant_id" <= $2) AS "first" WHERE "place" = 1) ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id"
   forced 1 Integer, parameter 0 Integer
 "##);
     let empty = Select { distinct: Distinct::On(vec![]), ..all("Post") };

@@ -63,7 +63,7 @@ fn t4_rows_of_a_select_are_in_scope_and_get_forced_values() {
     insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
 sqlite: WITH "source.rows" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = ?1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", ?1 FROM "source.rows" RETURNING "id"
   forced 0 Integer
-postgres: WITH "source.rows" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", $1 FROM "source.rows" RETURNING "id"
+postgres: WITH "t0" AS (SELECT "id" FROM "user" AS "t0"), "t1" AS (SELECT "email", "name", "tenant_id" FROM "user" AS "t1"), "source.rows" ("c0", "c1") AS (SELECT "t1"."name", "t1"."email" FROM "user" AS "t1" WHERE "t1"."tenant_id" = $1) INSERT INTO "user" AS "t0" ("email", "name", "tenant_id") SELECT "c0", "c1", $1 FROM "source.rows" RETURNING "id"
   forced 0 Integer
 "##);
     let named = copied(&["email", "tenant_id"], 0);
@@ -149,7 +149,7 @@ fn t4_a_batch_updates_rows_of_the_scope_and_leaves_them_there() {
 sqlite (1 rows): WITH "batch.rows" ("given.0", "given.1", "given.2") AS (VALUES (?1, ?2, ?3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = "t0"."tenant_id" FROM "batch.rows" WHERE "t0"."tenant_id" = ?4 AND "t0"."id" = "batch.rows"."given.0"
   column 0 Integer, column 1 Text, column 2 Integer, forced 0 Integer
   tenant_id: Column(2) agrees with forced 0
-postgres: WITH "batch.rows" ("given.0", "given.1", "given.2") AS (SELECT unnest($1), unnest($2), unnest($3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = "t0"."tenant_id" FROM "batch.rows" WHERE "t0"."tenant_id" = $4 AND "t0"."id" = "batch.rows"."given.0"
+postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "user" AS "t0"), "batch.rows" ("given.0", "given.1", "given.2") AS (SELECT unnest($1), unnest($2), unnest($3)) UPDATE "user" AS "t0" SET "name" = "batch.rows"."given.1", "tenant_id" = "t0"."tenant_id" FROM "batch.rows" WHERE "t0"."tenant_id" = $4 AND "t0"."id" = "batch.rows"."given.0"
   column 0 Integer[], column 1 Text[], column 2 Integer[], forced 0 Integer
   tenant_id: Column(2) agrees with forced 0
 "##);

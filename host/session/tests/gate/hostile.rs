@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicUsize;
 
 use ferro_session::{Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant};
 use ferro_wit::policy::FieldSet;
-use ferro_wit::query::{Distinct, FunctionCall, Literal, Node, Path, Query};
-use ferro_wit::schema::Schema;
+use ferro_wit::query::{
+    Assignment, Conflict, Distinct, FunctionCall, Literal, Node, Path, Query, Statement,
+};
+use ferro_wit::schema::{Field, Schema};
 use ferro_wit::types::{
     Arrays, Batch, Column, Dialect, Elements, ErrorKind, Scalars, Texts, Value,
 };
@@ -332,6 +334,47 @@ async fn t1_a_column_that_is_none_is_not_taken_for_a_function_of_the_row() {
         }
     }
     assert_eq!(world.all_notes().await.len(), 5);
+}
+
+/// Functions of the operator's that take a row of a table are called like its columns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t9_a_column_that_is_none_calls_no_function_though_none_is_hidden() {
+    let world = World::postgres().await;
+    for sql in [
+        "CREATE TABLE called (id integer)",
+        "CREATE FUNCTION audit(note) RETURNS text LANGUAGE sql AS \
+         $$ INSERT INTO called VALUES ($1.id); SELECT 'a'::text $$",
+    ] {
+        world.trusted().execute_raw(sql, vec![]).await.unwrap();
+    }
+    let mut schema = schema();
+    let called = Field { column: Some("audit".into()), ..schema.models[0].fields[2].clone() };
+    schema.models[0].fields.push(Field { name: "called".into(), ..called });
+    let notes = TableGrant::read_write().filter("tenant_id", 1);
+    let tenant = Tenant::new("one").grant("app", Grant::read_write().table("note", notes));
+    let session = session_with(&world, schema, tenant);
+    let mut upsert = insert("Note", &["title", "secret"]);
+    upsert.nodes.push(Node::Field(Path { outer: 0, relations: vec![], field: "called".into() }));
+    if let Statement::Insert(insert) = &mut upsert.statement {
+        let update = vec![Assignment { field: "secret".into(), value: 0 }];
+        let target = vec!["tenant_id".into(), "title".into()];
+        insert.conflict = Some(Conflict { target, update, condition: None });
+    }
+    for (query, values) in [
+        (fields("Note", &["called"]), vec![]),
+        (compare("Note", "called", "equal"), vec!["a".into()]),
+        (returning(delete_all("Note"), "called"), vec![]),
+        (returning(insert("Note", &["title", "secret"]), "called"), vec!["t".into(), "s".into()]),
+        (upsert, vec!["a".into(), "s".into()]),
+    ] {
+        let rows = match session.fetch(&query, values).await {
+            Ok(cursor) => drain(cursor).await,
+            Err(error) => Err(error),
+        };
+        assert_error(rows, ErrorKind::UndefinedObject, "does not exist");
+    }
+    let called = world.trusted().fetch_raw("SELECT id FROM called", vec![]).await.unwrap();
+    assert_eq!(drain(called).await, Ok(vec![]));
 }
 
 #[test]
