@@ -17,7 +17,7 @@ use crate::names::may_be_same;
 /// What a caller may do in one database.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    /// The shape of the rights, without values; none: every model, to read and to write.
+    /// The shape of the rights, without values; none: the application's own.
     pub(crate) scope: Option<Arc<Scope>>,
     /// The values of the scope's filters: its tables in order, their filters in order.
     pub(crate) forced: Vec<Value>,
@@ -45,9 +45,8 @@ impl Policy {
             tables.push(table_scope(&granted, model, schema, &mut forced)?);
         }
         let pairs = grant.tables.as_ref().map(|tables| pairs(tables, schema));
-        let unrestricted = grant.tables.is_none() && !read_only;
         Ok(Self {
-            scope: (!unrestricted).then(|| Arc::new(Scope { tables, pairs, read_only })),
+            scope: Some(Arc::new(Scope { tables, pairs, read_only })),
             forced,
             read_only,
             fence: Some(grant.fence()),
@@ -284,7 +283,8 @@ mod tests {
     fn a_grant_without_tables_is_every_model_and_read_only_by_default() {
         let read = scope(&Grant::default(), &schema());
         assert_eq!((models(&read), read.read_only), (vec!["Zebra", "Ant", "Bee"], true));
-        assert!(Policy::new(&Grant::read_write(), &schema()).unwrap().scope.is_none());
+        let write = scope(&Grant::read_write(), &schema());
+        assert_eq!((models(&write), write.read_only), (vec!["Zebra", "Ant", "Bee"], false));
     }
 
     #[test]

@@ -246,6 +246,14 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "T9",
+        file: "host/session/src/policy.rs",
+        line: "scope: Some(Arc::new(Scope { tables, pairs, read_only })),",
+        without: "scope: grant.tables.is_some().then(|| Arc::new(Scope { tables, pairs, read_only })),",
+        target: "gate",
+        tests: "t9_a_column",
+    },
+    Guard {
+        promise: "T9",
         file: "guest/core/src/compile/with.rs",
         line: "if to.is(ScalarType::Text) && self.fact(node)?.lengthens {",
         without: "if to.is(ScalarType::Text) && self.fact(node)?.tables == u64::MAX {",
