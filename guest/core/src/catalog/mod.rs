@@ -199,11 +199,6 @@ impl Model {
         self.by_name.get(name).map(|index| &self.fields[*index])
     }
 
-    /// A field that no row has as null.
-    pub(crate) fn key_field(&self) -> Option<&Field> {
-        self.primary_key.first().map(|it| &self.fields[*it])
-    }
-
     /// Whether a set of fields tells rows apart.
     pub(crate) fn is_key(&self, fields: &[&Field]) -> bool {
         let mut positions: Vec<_> =

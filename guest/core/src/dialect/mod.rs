@@ -59,7 +59,7 @@ pub(crate) trait Spelling {
     fn exact(self, kind: ScalarType) -> &'static str;
     /// What stands before and behind a column to ask whether a value in it is of its type. None where
     /// columns have no others, and for types whose values no model could give another one.
-    fn is_of_type(self, kind: ScalarType) -> Option<(&'static str, &'static str)>;
+    fn type_test(self, kind: ScalarType) -> Option<(&'static str, &'static str)>;
     /// What reads rows for some columns of a table from a stream, both quoted. None where no stream
     /// is faster than statements.
     fn bulk(self, table: &str, columns: &str) -> Option<String>;
@@ -271,7 +271,7 @@ impl Spelling for Dialect {
         }
     }
 
-    fn is_of_type(self, kind: ScalarType) -> Option<(&'static str, &'static str)> {
+    fn type_test(self, kind: ScalarType) -> Option<(&'static str, &'static str)> {
         let class = match (self, kind) {
             (Self::Sqlite, ScalarType::Integer) => ") = 'integer'",
             (Self::Sqlite, ScalarType::Decimal | ScalarType::Text) => ") = 'text'",

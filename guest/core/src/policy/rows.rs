@@ -188,7 +188,7 @@ fn condition(compiler: &mut Compiler<'_>, table: usize, forced: Forced<'_>) {
         compiler.sql.push(" AND ");
     }
     comparison(compiler, table, forced, exact);
-    let of_type = compiler.dialect.is_of_type(field.ty.kind).filter(|_| test != Comparison::Equal);
+    let of_type = compiler.dialect.type_test(field.ty.kind).filter(|_| test != Comparison::Equal);
     if let Some((before, after)) = of_type {
         compiler.sql.push(" AND ");
         compiler.sql.push(before);
