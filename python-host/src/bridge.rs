@@ -2,14 +2,15 @@
 //!
 //! Work begins where it is asked for, on the event loop's thread: what needs no wait is done there
 //! and then, without a task, a thread or a turn of the loop. What has to wait goes on in a task of
-//! tokio, on the thread that notices that it can. Its results go back without any thread of tokio ever
-//! asking for the interpreter: a token is put into the loop's mailbox, and a byte into a socket that
-//! the loop watches wakes it. All results that have come meanwhile are handed out in one go.
+//! tokio. Its results go back without any thread of tokio ever asking for the interpreter: a token is
+//! put into the loop's mailbox, and a byte into a socket that the loop watches wakes it. All results
+//! that have come meanwhile are handed out in one go.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
@@ -17,8 +18,8 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 
-use crate::deferred::{Deferred, Work};
 use crate::errors::{exception, raise};
 use crate::log;
 use crate::mailbox::{Mailbox, Token};
@@ -73,22 +74,28 @@ pub(crate) fn start<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     raise(py, check_process())?;
     let mailbox = Mailbox::of_running_loop(py)?;
-    let mut work: Work = Box::pin(turns.clone().run(work));
-    let deferred = Arc::new(Deferred::default());
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(turns.clone().run(work));
     let began = Instant::now();
-    let state = match py.detach(|| deferred.begin(&mut work)) {
-        Poll::Ready(()) => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
-        Poll::Pending => {
+    let inside = runtime().enter();
+    let is_done = py.detach(|| {
+        // Whoever it waits for may wake nobody: the task polls it again.
+        work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    });
+    drop(inside);
+    let state = match is_done {
+        true => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
+        false => {
             let token = mailbox.token();
             // Only the task rings from here on, and there is none yet.
             let _ = bell.listener.set((mailbox.clone(), token));
             let guard = End(bell.clone());
-            deferred.wait(Box::pin(async move {
+            let task = runtime().spawn(async move {
                 let guard = guard;
                 work.await;
                 drop(guard);
-            }));
-            State::Running { mailbox, token, bell, deferred, turns: turns.clone() }
+            });
+            let (task, turns) = (task.abort_handle(), turns.clone());
+            State::Running { mailbox, token, bell, task, turns }
         }
     };
     Pending { outcome, state }.into_bound_py_any(py)
@@ -161,7 +168,7 @@ enum State {
         mailbox: Arc<Mailbox>,
         token: Token,
         bell: Arc<Bell>,
-        deferred: Arc<Deferred>,
+        task: AbortHandle,
         turns: Turns,
     },
 }
@@ -218,9 +225,9 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         // Whoever awaited it was cancelled, or never did.
-        if let State::Running { mailbox, token, deferred, turns, .. } = &self.state {
+        if let State::Running { mailbox, token, task, turns, .. } = &self.state {
             mailbox.forget(*token);
-            deferred.end();
+            task.abort();
             turns.cancelled();
         }
     }

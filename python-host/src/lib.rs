@@ -12,7 +12,6 @@ mod bridge;
 mod columns;
 mod compiler;
 mod databases;
-mod deferred;
 mod errors;
 mod guest;
 mod instance;

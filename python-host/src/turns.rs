@@ -1,10 +1,12 @@
 //! What comes after operations that were cancelled: a task ends some time after it was told to.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tokio::sync::RwLock;
 
-use crate::deferred::{Deferred, Work};
+use crate::bridge::runtime;
 
 /// The operations of one transaction. Only when those that were cancelled are gone is it known what
 /// became of the transaction: so whoever comes next waits for that. Outside of a transaction, where
@@ -39,17 +41,17 @@ impl Turns {
     /// Does something in the background, once what runs now is gone, and before anything else.
     pub(crate) fn when_gone(&self, work: impl Future<Output = ()> + Send + 'static) {
         let lock = self.0.clone();
-        let mut work: Work = Box::pin(async move {
+        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             let _turn = match lock {
                 Some(lock) => Some(lock.write_owned().await),
                 None => None,
             };
             work.await;
         });
-        let deferred = Arc::new(Deferred::default());
-        // It takes its place in the line now.
-        if deferred.begin(&mut work).is_pending() {
-            deferred.wait(work);
+        let _inside = runtime().enter();
+        // It takes its place in the line now; the task polls it again.
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            runtime().spawn(work);
         }
     }
 }
