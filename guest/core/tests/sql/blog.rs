@@ -1,7 +1,10 @@
 //! Models with relations of every kind, and queries across them.
 
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
-use ferro_wit::query::{Inclusion, Node, NodeRef, Path, Quantifier, Query, Related, Select};
+use ferro_wit::query::{
+    AggregateFunction, Assignment, BinaryOperator, Inclusion, Node, NodeRef, Path, Quantifier,
+    Query, Related, Select, Statement, Update,
+};
 use ferro_wit::schema::{
     ColumnType, Comparison, Field, ForeignKey, IntegerWidth, ManyToMany, Model, Schema,
 };
@@ -152,4 +155,22 @@ pub(crate) fn included(path: &str, rows: Option<u32>) -> Inclusion {
 pub(crate) fn with(model: &str, paths: &[&str]) -> Query {
     let includes = paths.iter().map(|it| included(it, None)).collect();
     Nodes::default().select(Select { includes, ..all(model) })
+}
+
+/// An update whose value is an aggregate of what a model has of a field, for each row if its other field is
+/// the row's key.
+pub(crate) fn updated(model: &str, field: &str, of: [&str; 2], same: Option<&str>) -> Query {
+    let mut nodes = Nodes::default();
+    let [of, value] = of;
+    let value = nodes.field(value);
+    let largest = nodes.aggregate(AggregateFunction::Maximum, value);
+    let filter = same.map(|same| {
+        let (other, own) = (nodes.field(same), nodes.outer_path(1, "id"));
+        nodes.binary(other, BinaryOperator::Equal, own)
+    });
+    let inner = Select { projection: outputs(&[largest]), filter, ..all(of) };
+    let value = nodes.add(Node::Subquery(1));
+    let set = vec![Assignment { field: field.into(), value }];
+    let update = Update { set, ..update(model) };
+    nodes.query(vec![all(model), inner], Statement::Update(update))
 }

@@ -281,27 +281,9 @@ postgres: WITH "t0" AS (SELECT "id", "name", "tenant_id" FROM "author" AS "t0"),
 "##);
 }
 
-/// An update whose value is an aggregate of what a model has of a field, for each row if its other field is
-/// the row's key.
-fn updated(model: &str, field: &str, of: [&str; 2], same: Option<&str>) -> Query {
-    let mut nodes = Nodes::default();
-    let [of, value] = of;
-    let value = nodes.field(value);
-    let largest = nodes.aggregate(AggregateFunction::Maximum, value);
-    let filter = same.map(|same| {
-        let (other, own) = (nodes.field(same), nodes.outer_path(1, "id"));
-        nodes.binary(other, B::Equal, own)
-    });
-    let inner = Select { projection: outputs(&[largest]), filter, ..all(of) };
-    let value = nodes.add(Node::Subquery(1));
-    let set = vec![Assignment { field: field.into(), value }];
-    let update = Update { set, ..update(model) };
-    nodes.query(vec![all(model), inner], Statement::Update(update))
-}
-
 #[test]
 fn an_update_writes_what_selects_find() {
-    let query = updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
+    let query = blog::updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
     insta::assert_snapshot!(plan(&query), @r##"
 sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."post_id" = "t0"."id") AS "found"))
 postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."post_id" = "t0"."id")
@@ -312,7 +294,7 @@ sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'r
 postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (SELECT "post_id", "stars", "tenant_id" FROM "comment" AS "t1") UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "comment" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."post_id" = "t0"."id") WHERE "t0"."tenant_id" = $2
   forced 2 Integer, forced 1 Integer
 "##);
-    let query = updated("Post", "stars", ["Post", "stars"], None);
+    let query = blog::updated("Post", "stars", ["Post", "stars"], None);
     insta::assert_snapshot!(plan(&query), @r##"
 sqlite: UPDATE "post" AS "t0" SET "stars" = (SELECT CASE typeof("found") WHEN 'real' THEN abs(-9223372036854775808) ELSE "found" END FROM (SELECT (SELECT max("t1"."stars") FROM "post" AS "t1") AS "found"))
 postgres: UPDATE "post" AS "t0" SET "stars" = (SELECT max("t1"."stars") FROM "post" AS "t1")
@@ -325,9 +307,9 @@ fn a_select_in_a_value_looks_at_its_row_only_where_that_is_as_it_was() {
         let plan = Catalog::new(blog::schema()).unwrap().compile(query, dialect, scope);
         plan.map_or_else(|error| line(&error), |plan| plan.steps[0].sql.clone())
     };
-    let own = updated("Post", "stars", ["Post", "stars"], Some("author_id"));
+    let own = blog::updated("Post", "stars", ["Post", "stars"], Some("author_id"));
     insta::assert_snapshot!(compiled(&own, Dialect::Sqlite, None), @"unsupported: node 5: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
-    let of_posts = updated("Author", "name", ["Post", "title"], Some("author_id"));
+    let of_posts = blog::updated("Author", "name", ["Post", "title"], Some("author_id"));
     insta::assert_snapshot!(compiled(&of_posts, Dialect::Postgres, Some(&blog::tenant())), @r##"WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "tenant_id", "title" FROM "post" AS "t1") UPDATE "author" AS "t0" SET "name" = (SELECT max("t1"."title") FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") WHERE "t0"."tenant_id" = $2"##);
 }
 
@@ -350,7 +332,7 @@ fn a_select_in_two_values_is_refused_in_the_one_that_looks_at_its_row() {
 
 #[test]
 fn what_an_update_returns_is_of_its_own_row_though_it_was_written() {
-    let mut query = updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
+    let mut query = blog::updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
     let Statement::Update(update) = &mut query.statement else { unreachable!() };
     update.returning = Some(outputs(&[update.set[0].value]));
     insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 5: values to write and what a write returns are made of the fields of its own row: no relations and selects");
