@@ -23,13 +23,12 @@ pub(crate) enum Traces {
 /// which are the driver's own: SQL text cannot prepare any.
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; \
                      UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
-                     DISCARD SEQUENCES";
+                     DISCARD SEQUENCES; ";
 
 /// Resets a connection that is at rest, outside of a transaction.
 pub(crate) async fn reset(connection: &mut PgConnection, watches: bool) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(RESET).execute(&mut *connection).await?;
     match watches {
-        true => watch(connection).await,
-        false => Ok(()),
+        true => watch(connection, RESET).await,
+        false => sqlx::raw_sql(RESET).execute(connection).await.map(drop),
     }
 }

@@ -7,6 +7,8 @@ mod rows;
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ferro_driver::{Database, Fence, RawSql, TableRights};
@@ -394,6 +396,25 @@ async fn c2_a_connection_that_is_not_reset_in_time_is_closed_and_its_place_free(
     drop(cursor);
     eventually("the place is free", || pool.stats().acquired == 0).await;
     assert!(pool.check().await.is_ok());
+}
+
+#[tokio::test]
+async fn the_reset_after_sql_text_takes_one_round_trip() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let server = postgres::url();
+    let url = through(&server, move |sender, _| {
+        counted.fetch_add(u32::from(sender == Sender::Client), Ordering::SeqCst);
+        Fate::Pass
+    });
+    let pool = Database::connect(&url.await, &options(|it| it.pool.max_connections = 1)).await;
+    let pool = pool.unwrap();
+    let statement = async || {
+        pool.execute_raw("SELECT 1", vec![]).await.unwrap();
+        asked.swap(0, Ordering::SeqCst)
+    };
+    statement().await;
+    assert_eq!(statement().await, 3, "a sign of life, the statement, and the reset");
 }
 
 #[tokio::test]

@@ -226,7 +226,7 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
             move |connection, _| {
                 Box::pin(async move {
                     match watches {
-                        true => watch(connection).await,
+                        true => watch(connection, "").await,
                         false => Ok(()),
                     }
                 })

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ferro_wit::types::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
 
 use self::refusal::Failure;
 use super::failure;
@@ -50,20 +50,23 @@ const WATCHES_SINCE: u32 = 140_000;
 
 /// Has the server end what it runs soon after we close the connection, instead of at the next row it
 /// sends. This needs no second connection as a cancel request does, stops nobody else's statement,
-/// and holds if this process dies.
-pub(crate) async fn watch(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    if connection.server_version_num().is_none_or(|it| it < WATCHES_SINCE) {
-        return Ok(());
-    }
-    // Not sent at the start, where older servers and poolers would refuse the connection for it.
-    let set = sqlx::raw_sql("SET client_connection_check_interval = '500ms'");
-    match set.execute(connection).await {
-        // A server on a system that does not tell it of closed connections.
-        Err(error) if is_at_rest(&error) => {
-            tracing::debug!(%error, "statements that are given up may run on");
-            Ok(())
+/// and holds if this process dies. `before` are statements to send first, in the same round trip.
+pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result<(), sqlx::Error> {
+    let can_watch = connection.server_version_num().is_some_and(|it| it >= WATCHES_SINCE);
+    if can_watch {
+        // Not sent at the start, where older servers and poolers would refuse the connection for it.
+        let set = format!("{before}SET {WATCH} = '500ms'");
+        match sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await {
+            // A server on a system that does not tell it of closed connections. It undid all of it.
+            Err(error) if is_at_rest(&error) => {
+                tracing::debug!(%error, "statements that are given up may run on");
+            }
+            outcome => return outcome.map(drop),
         }
-        outcome => outcome.map(drop),
+    }
+    match before {
+        "" => Ok(()),
+        _ => sqlx::raw_sql(AssertSqlSafe(before)).execute(connection).await.map(drop),
     }
 }
 
