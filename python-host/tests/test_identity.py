@@ -177,10 +177,10 @@ async def test_deleting_and_moving_many_rows_takes_no_walk_over_all() -> None:
     session = ferro.session()
     users = [User(id=key, name="x") for key in range(20_000)]
     for user in users:
-        session.keep("default", table, user)
+        session._keep("default", table, user)
     began = time.perf_counter()
     for user in users:
-        assert session.drop(user)
+        assert session._drop(user)
     assert time.perf_counter() - began < 2
-    assert not session.drop(users[0])
+    assert not session._drop(users[0])
     assert len(session) == 0

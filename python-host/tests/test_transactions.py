@@ -414,7 +414,7 @@ async def test_y2_cancellation_at_any_point_is_a_cancellation_and_undoes_all_of_
 async def test_the_error_of_a_block_is_not_hidden_by_the_one_of_its_rollback() -> None:
     with pytest.raises(Undo):
         async with ferro.transaction() as transaction:
-            transaction.session.close()
+            transaction._renewed_session().close()
             raise Undo
 
 
@@ -512,7 +512,7 @@ async def test_what_a_cancelled_block_or_a_failed_commit_undid_is_written_again(
         async with ferro.transaction() as transaction:
             await ada.save()
             await ben.delete()
-            transaction.session.close()
+            transaction._renewed_session().close()
     await ada.save()
     await ben.delete()
     assert [(user.name, user.age) for user in await User.all()] == [("Ada", 2)]
@@ -565,8 +565,8 @@ async def test_a_transaction_keeps_no_rows_that_nobody_has() -> None:
             await kept.save()
         gc.collect()
         assert one() is None
-        assert len(transaction.memory) == 1, "one row is left, with one memory"
-    assert len(transaction.memory) == 0
+        assert len(transaction._memory) == 1, "one row is left, with one memory"
+    assert len(transaction._memory) == 0
     assert await User.select().count() == 31
 
 

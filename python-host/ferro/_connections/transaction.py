@@ -46,9 +46,9 @@ class Transaction:
         """That of the models that the session knows."""
         self._label: str | None = None
         self._scope: Scope | None = None
-        self.streams: set[Callable[[], None]] = set()
+        self._streams: set[Callable[[], None]] = set()
         """What ends those that are read in it."""
-        self.memory = Memory()
+        self._memory = Memory()
         """What was known of the rows that are written in it, before."""
 
     @property
@@ -58,8 +58,7 @@ class Transaction:
             raise TransactionError("this transaction has not begun: use it with `async with`")
         return self._label
 
-    @property
-    def session(self) -> _native.Session:
+    def _renewed_session(self) -> _native.Session:
         """The native session, which knows the models of now; raises after the block has ended."""
         session = self._open()
         if self._version != registry.version:
@@ -73,7 +72,7 @@ class Transaction:
             raise TransactionError("this transaction has ended, or has not begun")
         return self._session
 
-    def admit(self, using: str | None) -> None:
+    def _admit(self, using: str | None) -> None:
         """Refuse another connection than this transaction's."""
         if current_scope() is not self._scope:
             raise TransactionError("a transaction has one scope: enter `ferro.scope` outside of it")
@@ -83,7 +82,7 @@ class Transaction:
                 "has one connection"
             )
 
-    def belongs_to_this_task(self) -> bool:
+    def _belongs_to_this_task(self) -> bool:
         """Whether this task opened it, and it goes on."""
         return self._session is not None and self._owner is this_task()
 
@@ -94,10 +93,10 @@ class Transaction:
         self._scope = current_scope()
         parent = self._outer or current()
         if parent is not None:
-            parent.admit(self._using)
+            parent._admit(self._using)
             self._check_savepoint()
             self._label = parent.label
-            outer = parent.session
+            outer = parent._renewed_session()
             self._version = parent._version
             self._session = await outer.begin()
         else:
@@ -141,17 +140,17 @@ class Transaction:
             session.close()
             if not committed:
                 forget(self.label)
-                self.memory.undo()
+                self._memory.undo()
             elif self._parent is not None:
-                self._parent.memory.add(self.memory)
-            self.memory.clear()
+                self._parent._memory.add(self._memory)
+            self._memory.clear()
 
     def _end_streams(self) -> None:
         """Let go of what streams have not read, which would keep the transaction from its end.
 
         Somebody may still have one, as the traceback of the error that ends the block does.
         """
-        for end in tuple(self.streams):
+        for end in tuple(self._streams):
             end()
 
 
@@ -177,7 +176,7 @@ async def _undo(session: _native.Session) -> None:
 
 def current() -> Transaction | None:
     """The innermost transaction that this task is in."""
-    return next((it for it in _blocks.all() if it.belongs_to_this_task()), None)
+    return next((it for it in _blocks.all() if it._belongs_to_this_task()), None)
 
 
 def block(using: str | Transaction | None) -> Transaction | None:
@@ -194,7 +193,7 @@ def together(using: str | Transaction | None) -> Transaction:
         return transaction(using=using, immediate=True)
     inside = current()
     if inside is not None:
-        inside.admit(using.label)
+        inside._admit(using.label)
     made = transaction(using=using.label, immediate=True)
     made._outer = using
     return made
@@ -211,7 +210,7 @@ class ConnectionContext:
         label = engine.label(self._name)
         inside = current()
         if inside is not None:
-            inside.admit(label)
+            inside._admit(label)
         self._blocks.enter()
         return label
 
@@ -286,14 +285,14 @@ def session(using: Using) -> tuple[str, _native.Session]:
     check_using(using)
     transaction = current()
     if isinstance(using, Transaction):
-        using.admit(None)
+        using._admit(None)
         if transaction is not None:
-            transaction.admit(using.label)
-        return using.label, using.session
+            transaction._admit(using.label)
+        return using.label, using._renewed_session()
     if transaction is None:
         return engine.shared(using, current_scope())
-    transaction.admit(using)
-    return transaction.label, transaction.session
+    transaction._admit(using)
+    return transaction.label, transaction._renewed_session()
 
 
 def transaction(

@@ -220,7 +220,7 @@ class Connected(Generic[M]):
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 changes = by_name(self._table, defaults)
                 if await here.where(**equal).update(**changes):
-                    block.memory.note(self._table, [row])
+                    block._memory.note(self._table, [row])
                     moved = {name: changes[name] for name in equal if name in changes}
                     now = {**equal, **validated_values(self._table, moved)}
                     if now == equal:

@@ -35,7 +35,7 @@ async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
     loader = None if query._outputs is not None else query._table.loader
     inside = block(query._using)
     cursor = await runner.open(prepared, values, loader)
-    streams = set() if inside is None else inside.streams
+    streams = set() if inside is None else inside._streams
     owner = (asyncio.current_task(), label)
     engine.streams[owner] += 1
 

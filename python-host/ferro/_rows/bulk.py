@@ -184,7 +184,7 @@ async def _insert_alike(
     inside = block(using)
     if inside is not None:
         # They may be marked as stored by now, which they were not before.
-        inside.memory.note(table, rows, new=True)
+        inside._memory.note(table, rows, new=True)
     if whole:
         keep(label, table, rows)
     else:

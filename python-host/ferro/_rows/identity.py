@@ -43,12 +43,12 @@ class Session:
         self._rows.clear()
         self._places.clear()
 
-    def forget(self, label: str) -> None:
+    def _forget(self, label: str) -> None:
         """Forget the rows of a connection."""
         for place in [place for place in self._rows if place[0] == label]:
             self._take(place)
 
-    def merge(self, label: str, table: Table, row: Any, *, whole: bool = False) -> Any:
+    def _merge(self, label: str, table: Table, row: Any, *, whole: bool = False) -> Any:
         """The object of a row: the one that is known, with what the database has now.
 
         If it was changed and not saved, it keeps its changes, unless the row is taken `whole`.
@@ -65,22 +65,22 @@ class Session:
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
         return known
 
-    def keep(self, label: str, table: Table, row: Any) -> None:
+    def _keep(self, label: str, table: Table, row: Any) -> None:
         """Take in the object of a row that is new, or has another key."""
         place = _place(label, table, row)
         self._take(place)
         self._put(place, row)
 
-    def move(self, label: str, table: Table, row: Any, before: _Place) -> None:
+    def _move(self, label: str, table: Table, row: Any, before: _Place) -> None:
         """A row has another place: it is the object there now, and so is a copy of the object.
 
         Where it comes from another connection, the row that it was there is still there.
         """
         former = label == before[0] and self._take(before)
-        if self.drop(row) or former:
-            self.keep(label, table, row)
+        if self._drop(row) or former:
+            self._keep(label, table, row)
 
-    def drop(self, row: Any) -> bool:
+    def _drop(self, row: Any) -> bool:
         """Let go of an object; whether it was there."""
         places = self._places.pop(id(row), ())
         for place in places:
@@ -146,11 +146,11 @@ def session() -> Session:
 
 
 def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> list[Any]:
-    """The objects of rows: those of the session, if there is one; see `Session.merge`."""
+    """The objects of rows: those of the session, if there is one; see `Session._merge`."""
     current = _blocks.current()
     if current is None:
         return rows
-    return [current.merge(label, table, row, whole=whole) for row in rows]
+    return [current._merge(label, table, row, whole=whole) for row in rows]
 
 
 def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
@@ -158,7 +158,7 @@ def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
     current = _blocks.current()
     if current is not None:
         for row in rows:
-            current.keep(label, table, row)
+            current._keep(label, table, row)
 
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
@@ -171,19 +171,19 @@ def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) ->
         if len(before) > 1 and any(before[place] != now[place] for place in places):
             former = _at(before[0], table, tuple(before[place] for place in places[1:]))
             for session in _blocks.all():
-                session.move(now[0], table, row, former)
+                session._move(now[0], table, row, former)
 
 
 def forget(label: str) -> None:
     """What was read on a connection may never have been."""
     for session in _blocks.all():
-        session.forget(label)
+        session._forget(label)
 
 
 def drop(row: Any) -> None:
     """A row is gone."""
     for session in _blocks.all():
-        session.drop(row)
+        session._drop(row)
 
 
 def _place(label: str, table: Table, row: Any) -> _Place:

@@ -75,7 +75,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     if inside is not None and rows:
         # It may have been updated. Undone, it is taken for new: then a second insert fails.
         key = table.generated_key
-        inside.memory.note(table, rows, new=True, key=None if key is None else key.name)
+        inside._memory.note(table, rows, new=True, key=None if key is None else key.name)
     return rows[0] if rows else None
 
 
@@ -110,7 +110,7 @@ def deleted(table: Table, rows: Sequence[Model], using: Using) -> None:
     """Rows are gone: their objects are new ones."""
     inside = block(using)
     if inside is not None:
-        inside.memory.note(table, rows)
+        inside._memory.note(table, rows)
     for row in rows:
         object.__delattr__(row, "_ferro_loaded")
         drop(row)
@@ -127,7 +127,7 @@ def store(
     """Note what is known of rows that are stored now; `given` is a key that was generated."""
     inside = block(using)
     if inside is not None:
-        inside.memory.note(table, rows, key=given)
+        inside._memory.note(table, rows, key=given)
     move(table, rows, known)
     table.loader.store(list(rows), list(known))
 
