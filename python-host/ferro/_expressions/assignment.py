@@ -73,4 +73,4 @@ def excluded(field: Any) -> Value:
         )
     _, _, name, root = field.shape
     shape = ("excluded", name, root)
-    return Value(shape, (), field._name, field.kind, field._many, field.column)
+    return Value(shape, (), field._name, field._kind, field._many, field._column)

@@ -50,6 +50,7 @@ class Value(Functions):
         super().__init__(shape, values)
         self._name = name
         self._kind = kind
+        """The type of its values, as the WIT calls it."""
         self._many = many
         self._column = column
         """The one whose values these are: a member of its enum for one."""
@@ -69,12 +70,7 @@ class Value(Functions):
             raise UnknownField(f"`{self._name}` has no `{name}`: {hint}")
 
     @property
-    def kind(self) -> str:
-        """The type of its values, as the WIT calls it."""
-        return self._kind
-
-    @property
-    def read(self) -> Callable[[Any], Any] | None:
+    def _read(self) -> Callable[[Any], Any] | None:
         """From what the database has to the value of a field; None where that is the same."""
         return None if self._column is None else self._column.read
 
@@ -407,12 +403,7 @@ class FieldExpression(Value):
         return f"<field {self._name}>"
 
     @property
-    def column(self) -> Column:
-        """The field's column."""
-        return self._column
-
-    @property
-    def path(self) -> str:
+    def _path(self) -> str:
         """How a text names it, from the model that the query is of: `author.name`."""
         return ".".join((*self.shape[1], self._column.name))
 

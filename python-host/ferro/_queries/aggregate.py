@@ -51,4 +51,4 @@ async def aggregate(query: Select[Any], value: Value) -> Any:
     query._order = query._lock = None
     query._includes = {}
     ((found,),) = await session(query._using)[1].fetch(*query._prepared("select"))
-    return found if found is None or value.read is None else value.read(found)
+    return found if found is None or value._read is None else value._read(found)

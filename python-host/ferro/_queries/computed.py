@@ -24,7 +24,7 @@ def output_of(table: Table, field: Any) -> tuple[str, Value]:
     if isinstance(field, str):
         return field, field_at(table, field)
     if isinstance(field, FieldExpression):
-        return field.path, field
+        return field._path, field
     raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
 
 
@@ -77,7 +77,7 @@ def distinct_of(query: Select[Any]) -> tuple[bool | Shape, tuple[Any, ...]]:
 def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
     """Values of enums and of documents that have a shape, in dicts."""
     for name, value in query._outputs or ():
-        read = value.read
+        read = value._read
         if read is not None:
             for row in rows:
                 if row[name] is not None:

@@ -116,7 +116,7 @@ def _check_whole(query: Select[Any]) -> None:
 
 def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:
     """Terms of an order, and behind them the fields of the key that are not among them."""
-    known = {it.value.path for it in terms if isinstance(it.value, FieldExpression)}
+    known = {it.value._path for it in terms if isinstance(it.value, FieldExpression)}
     keys = [field_of(table, it.name) for it in table.keys if it.name not in known]
     return (*terms, *(it.asc() for it in keys))
 
@@ -154,6 +154,6 @@ def _later(table: Table, term: Order, value: Any) -> Expression | None:
 
 
 def _may_be_null(table: Table, value: Value) -> bool:
-    if isinstance(value, FieldExpression) and value.path in table.columns:
-        return value.column.nullable
+    if isinstance(value, FieldExpression) and value._path in table.columns:
+        return value._column.nullable
     return True
