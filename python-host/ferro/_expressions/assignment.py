@@ -25,7 +25,7 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
         # Of the field's type, as beside a value it has the type of that.
         value = value._part(column.kind)
     if isinstance(value, Value):
-        return value.shape, value.values
+        return value._shape, value._values
     if isinstance(value, (Expression, Unasked, WindowFunction)):
         raise InvalidQuery(
             f"`{table.label}.{name}` is set to a plain value, or to one that is computed from the "
@@ -66,11 +66,11 @@ def excluded(field: Any) -> Value:
         ...         path=path, views=views, conflict="path", update={"views": views_of_both}
         ...     )
     """
-    if not isinstance(field, FieldExpression) or field.shape[1]:
+    if not isinstance(field, FieldExpression) or field._shape[1]:
         raise InvalidQuery(
             f"`excluded` takes a field of the model, as `User.age`, or `u.age` in a lambda, not "
             f"`{field!r}`"
         )
-    _, _, name, root = field.shape
+    _, _, name, root = field._shape
     shape = ("excluded", name, root)
     return Value(shape, (), field._name, field._kind, field._many, field._column)

@@ -46,8 +46,8 @@ def case(*branches: tuple[Expression | bool, object], otherwise: object = None) 
     shapes: list[tuple[Shape, Shape]] = []
     values: tuple[Any, ...] = ()
     for condition, (shape, of_branch) in zip(conditions, operands, strict=False):
-        shapes.append((condition.shape, shape))
-        values += condition.values + of_branch
+        shapes.append((condition._shape, shape))
+        values += condition._values + of_branch
     rest, of_rest = (None, ()) if otherwise is None else operands[-1]
     alike = all(first._column_with(value) for value in given if value is not None)
     column = first._column if alike else None
@@ -75,7 +75,7 @@ def _operand(first: Value, value: object, kind: str) -> tuple[Shape, tuple[Any, 
         return ("literal", "null"), ()
     if isinstance(value, Value):
         integer = value._kind == "integer" and kind != "integer"
-        return ("cast", value.shape, kind) if integer else value.shape, value.values
+        return ("cast", value._shape, kind) if integer else value._shape, value._values
     (_, name, *_), values = first._operand(value)
     return ("parameter", name, kind, False), values
 

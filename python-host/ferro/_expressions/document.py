@@ -102,13 +102,13 @@ class JsonValue:
 
     def in_(self, values: Iterable[object]) -> Expression:
         """One of some values of one type, or of numbers; None among them means "or not there"."""
-        given, null = self._values(values)
+        given, null = self._given(values)
         found = self._of_type(given).in_(given)
         return found | self.is_null() if null else found
 
     def not_in(self, values: Iterable[object]) -> Expression:
         """None of some values of one type, or of numbers; None among them means "and there"."""
-        given, null = self._values(values)
+        given, null = self._given(values)
         found = self._of_type(given).not_in(given)
         return found & self.is_not_null() if null else found
 
@@ -160,7 +160,7 @@ class JsonValue:
         """The value, or another one in place of a part that is not there."""
         return self._of_type([other]).coalesce(other)
 
-    def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
+    def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:
         if isinstance(values, Unasked):
             raise untyped(self)
         values = listed(self._name, values)

@@ -31,11 +31,11 @@ class Expression:
         >>> young = adult & ~retired
     """
 
-    __slots__ = ("shape", "values")
+    __slots__ = ("_shape", "_values")
 
     def __init__(self, shape: Shape, values: tuple[Any, ...] = ()) -> None:
-        self.shape = shape
-        self.values = values
+        self._shape = shape
+        self._values = values
 
     def __repr__(self) -> str:
         return "<condition>"
@@ -47,15 +47,15 @@ class Expression:
         return _joined("any", self, other)
 
     def __invert__(self) -> Expression:
-        return Expression(("unary", "not", self.shape), self.values)
+        return Expression(("unary", "not", self._shape), self._values)
 
     def is_true(self) -> Expression:
         """It holds; false where it is null."""
-        return Expression(("unary", "is-true", self.shape), self.values)
+        return Expression(("unary", "is-true", self._shape), self._values)
 
     def is_false(self) -> Expression:
         """It does not hold; false where it is null, so not the same as `~`."""
-        return Expression(("unary", "is-false", self.shape), self.values)
+        return Expression(("unary", "is-false", self._shape), self._values)
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -68,9 +68,9 @@ class Expression:
 def _joined(name: str, one: Expression, other: object) -> Expression:
     if not isinstance(other, Expression):
         raise TypeError(f"a condition cannot be joined with `{other!r}`: it is not a condition")
-    shape = one.shape if one.shape[0] == name else (name, one.shape)
-    shape += other.shape[1:] if other.shape[0] == name else (other.shape,)
-    return Expression(shape, one.values + other.values)
+    shape = one._shape if one._shape[0] == name else (name, one._shape)
+    shape += other._shape[1:] if other._shape[0] == name else (other._shape,)
+    return Expression(shape, one._values + other._values)
 
 
 def conditional(name: str, condition: object) -> Expression:
@@ -93,8 +93,8 @@ def any_of(conditions: Iterable[Expression]) -> Expression:
     shapes: list[Shape] = []
     values: list[Any] = []
     for condition in conditions:
-        shapes.append(condition.shape)
-        values += condition.values
+        shapes.append(condition._shape)
+        values += condition._values
     return Expression(("any", *shapes), tuple(values))
 
 
@@ -118,14 +118,14 @@ class Order:
         self.nulls = nulls
 
     @property
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         """That of the value, and how it is ordered by."""
-        return self.value.shape, self.descending, self.nulls
+        return self.value._shape, self.descending, self.nulls
 
     @property
-    def values(self) -> tuple[Any, ...]:
+    def _values(self) -> tuple[Any, ...]:
         """Those that the shape takes."""
-        return self.value.values
+        return self.value._values
 
     def reversed(self) -> Order:
         """The other way round, nulls as well."""

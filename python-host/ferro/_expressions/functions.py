@@ -181,7 +181,7 @@ class Functions(Expression):
         kind = scalar_kind(to)
         if kind is None:
             raise TypeMismatch(f"`{self._name}`: a value is cast to a type of fields, not `{to!r}`")
-        return self._derived(("cast", self.shape, kind), self.values, kind)
+        return self._derived(("cast", self._shape, kind), self._values, kind)
 
     def _column_with(self, other: object) -> Column | None:
         """The column whose values these are, if another value is one of them."""
@@ -195,12 +195,12 @@ class Functions(Expression):
 
     def _call(self, name: str, kind: str, *numbers: int) -> Value:
         literals = [("literal", "integer", number) for number in numbers]
-        return self._derived(("call", name, self.shape, *literals), self.values, kind)
+        return self._derived(("call", name, self._shape, *literals), self._values, kind)
 
     def _call_with(
         self, name: str, kind: str, *others: object, column: Column | None = None
     ) -> Value:
-        shapes, values = [self.shape], self.values
+        shapes, values = [self._shape], self._values
         for other in others:
             shape, more = self._operand(other)
             shapes.append(shape)

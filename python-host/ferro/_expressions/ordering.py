@@ -22,8 +22,8 @@ class Ordering:
 
     def __init__(self, terms: tuple[Order, ...]) -> None:
         self.terms = terms
-        self.shape: Shape = tuple([it.shape for it in terms])
-        self.values = tuple([value for it in terms for value in it.values])
+        self.shape: Shape = tuple([it._shape for it in terms])
+        self.values = tuple([value for it in terms for value in it._values])
 
 
 def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Any, ...]) -> Ordering:

@@ -177,10 +177,10 @@ class RelationExpression:
             "related",
             quantifier,
             (*self._path, self._edge.name),
-            None if condition is None else condition.shape,
+            None if condition is None else condition._shape,
             self._root,
         )
-        return Expression(shape, () if condition is None else condition.values)
+        return Expression(shape, () if condition is None else condition._values)
 
 
 class FieldAttribute:

@@ -126,15 +126,15 @@ class Value(Functions):
         return self._compute("modulo", other, reflected=True)
 
     def __neg__(self) -> Value:
-        return self._derived(("unary", "negate", self.shape), self.values, self._kind)
+        return self._derived(("unary", "negate", self._shape), self._values, self._kind)
 
     def is_null(self) -> Expression:
         """There is no value."""
-        return Expression(("unary", "is-null", self.shape), self.values)
+        return Expression(("unary", "is-null", self._shape), self._values)
 
     def is_not_null(self) -> Expression:
         """There is a value."""
-        return Expression(("unary", "is-not-null", self.shape), self.values)
+        return Expression(("unary", "is-not-null", self._shape), self._values)
 
     def is_distinct_from(self, other: object) -> Expression:
         """Not the same; a null differs from every value, and not from a null."""
@@ -150,7 +150,7 @@ class Value(Functions):
         """From `lower` to `upper`, both included."""
         bounds = (self._value(lower), self._value(upper))
         parameter = self._parameter()
-        return Expression(("between", self.shape, parameter, parameter), self.values + bounds)
+        return Expression(("between", self._shape, parameter, parameter), self._values + bounds)
 
     def in_(self, values: Iterable[object] | Select[Any]) -> Expression:
         """One of some values; None among them means "or null". Of no values: never.
@@ -159,7 +159,7 @@ class Value(Functions):
         """
         if isinstance(values, Unasked):
             return self._in_query(values)
-        given, null = self._values(values)
+        given, null = self._given(values)
         found = self._listed("in-list", given)
         return found | self.is_null() if null else found
 
@@ -170,7 +170,7 @@ class Value(Functions):
         """
         if isinstance(values, Unasked):
             return ~self._in_query(values)
-        given, null = self._values(values)
+        given, null = self._given(values)
         found = self._listed("not-in-list", given)
         return found & self.is_not_null() if null else found
 
@@ -198,10 +198,10 @@ class Value(Functions):
             part = part if isinstance(part, (list, tuple)) else [part]
             return self._with_list("array-contains", part)
         if self._kind == "json":
-            shape = ("binary", "json-contains", self.shape, self._parameter())
+            shape = ("binary", "json-contains", self._shape, self._parameter())
             if self._column is not None and self._column.structure is not None:
                 part = part_of(part)
-            return Expression(shape, (*self.values, part))
+            return Expression(shape, (*self._values, part))
         return self._match("contains", "contains", part)
 
     def overlaps(self, values: Iterable[object]) -> Expression:
@@ -274,17 +274,17 @@ class Value(Functions):
 
     def _compare(self, operator: str, other: object) -> Expression:
         right, values = self._operand(other)
-        return Expression(("binary", operator, self.shape, right), self.values + values)
+        return Expression(("binary", operator, self._shape, right), self._values + values)
 
     def _operand(self, other: object) -> tuple[Shape, tuple[Any, ...]]:
         if isinstance(other, Value):
-            return other.shape, other.values
+            return other._shape, other._values
         return self._parameter(), (self._value(other),)
 
     def _compute(self, operator: str, other: object, *, reflected: bool = False) -> Value:
         kind = self._kind
         if isinstance(other, Value):
-            right, values = other.shape, other.values
+            right, values = other._shape, other._values
             kind = wider(kind, other._kind)
         else:
             number = _NUMBERS.get(type(other))
@@ -293,9 +293,9 @@ class Value(Functions):
             right, values = ("parameter", self._name, number or kind, False), (other,)
         if reflected:
             return self._derived(
-                ("binary", operator, right, self.shape), values + self.values, kind
+                ("binary", operator, right, self._shape), values + self._values, kind
             )
-        return self._derived(("binary", operator, self.shape, right), self.values + values, kind)
+        return self._derived(("binary", operator, self._shape, right), self._values + values, kind)
 
     def _match(self, operator: str, method: str, text: object) -> Expression:
         if self._kind != "text" or self._many:
@@ -305,8 +305,8 @@ class Value(Functions):
             raise TypeMismatch(
                 f"`{self._name}`: `{method}` takes a `str`, not `{type(text).__name__}`"
             )
-        shape = ("binary", operator, self.shape, self._parameter())
-        return Expression(shape, (*self.values, text))
+        shape = ("binary", operator, self._shape, self._parameter())
+        return Expression(shape, (*self._values, text))
 
     def _in_query(self, query: Any) -> Expression:
         from .._queries.subquery import is_in
@@ -314,12 +314,12 @@ class Value(Functions):
         return is_in(self, query)
 
     def _listed(self, operator: str, given: list[object]) -> Expression:
-        shape = ("binary", operator, self.shape, self._parameter(many=True))
-        return Expression(shape, (*self.values, given))
+        shape = ("binary", operator, self._shape, self._parameter(many=True))
+        return Expression(shape, (*self._values, given))
 
     def _with_list(self, operator: str, values: Iterable[object]) -> Expression:
-        shape = ("binary", operator, self.shape, self._parameter(many=True))
-        return Expression(shape, (*self.values, listed(self._name, values)))
+        shape = ("binary", operator, self._shape, self._parameter(many=True))
+        return Expression(shape, (*self._values, listed(self._name, values)))
 
     def _aggregate(
         self,
@@ -331,8 +331,8 @@ class Value(Functions):
     ) -> Value:
         check(InvalidQuery, distinct=(distinct, bool))
         filter, values = _filter(where)
-        shape = ("aggregate", name, self.shape, distinct, filter)
-        return self._derived(shape, self.values + values, kind, column)
+        shape = ("aggregate", name, self._shape, distinct, filter)
+        return self._derived(shape, self._values + values, kind, column)
 
     def _derived(
         self, shape: Shape, values: tuple[Any, ...], kind: str, column: Column | None = None
@@ -341,7 +341,7 @@ class Value(Functions):
 
     def _part(self, steps: tuple[str, ...], kind: str, name: str) -> Value:
         """A part of this document, read as a kind."""
-        return Value(("json", self.shape, steps, kind), self.values, name, kind)
+        return Value(("json", self._shape, steps, kind), self._values, name, kind)
 
     def _parameter(self, *, many: bool = False) -> Shape:
         return ("parameter", self._name, self._kind, many or self._many)
@@ -376,7 +376,7 @@ class Value(Functions):
             return value
         return self._column.stored(value)
 
-    def _values(self, values: Iterable[object]) -> tuple[list[object], bool]:
+    def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:
         if self._many or self._kind == "json":
             raise TypeMismatch(f"`{self._name}` cannot be looked up in a list")
         values = listed(self._name, values)
@@ -405,14 +405,14 @@ class FieldExpression(Value):
     @property
     def _path(self) -> str:
         """How a text names it, from the model that the query is of: `author.name`."""
-        return ".".join((*self.shape[1], self._column.name))
+        return ".".join((*self._shape[1], self._column.name))
 
     def _compare(self, operator: str, other: object) -> Expression:
         if isinstance(other, Value):
             return super()._compare(operator, other)
         shape = self._compared.get(operator)
         if shape is None:
-            shape = ("binary", operator, self.shape, self._parameter())
+            shape = ("binary", operator, self._shape, self._parameter())
             self._compared[operator] = shape
         return Expression(shape, (self._value(other),))
 
@@ -463,7 +463,7 @@ def _filter(where: Expression | bool | None) -> tuple[Shape | None, tuple[Any, .
     if where is None:
         return None, ()
     condition = conditional("where", where)
-    return condition.shape, condition.values
+    return condition._shape, condition._values
 
 
 def wider(one: str, other: str) -> str:

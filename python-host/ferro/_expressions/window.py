@@ -52,13 +52,13 @@ class WindowFunction:
                 f"`{self.name}` depends on an order: `over(order_by=User.age.desc())`"
             )
         parts: list[Value | Order] = [*partition, *order]
-        values = self._values + tuple(value for part in parts for value in part.values)
+        values = self._values + tuple(value for part in parts for value in part._values)
         shape = (
             "window",
             self._function,
             self._arguments,
-            tuple(it.shape for it in partition),
-            tuple(it.shape for it in order),
+            tuple(it._shape for it in partition),
+            tuple(it._shape for it in order),
         )
         of = self._of
         if of is None:
@@ -68,9 +68,9 @@ class WindowFunction:
 
 def over(aggregate: Value, partition_by: Any, order_by: Any) -> Value:
     """An aggregate over the rows around a row."""
-    match aggregate.shape:
+    match aggregate._shape:
         case ("aggregate", function, argument, False, None):
-            windowed = WindowFunction(function, (argument,), aggregate.values, aggregate)
+            windowed = WindowFunction(function, (argument,), aggregate._values, aggregate)
             return windowed.over(partition_by=partition_by, order_by=order_by)
         case ("aggregate", *_):
             raise InvalidQuery("an aggregate takes neither `distinct` nor `where` with `over`")
@@ -184,16 +184,16 @@ def _shifted(function: str, given: Any, offset: int, default: Any) -> WindowFunc
     value = _field(function, given)
     distance: Shape = ("literal", "integer", counted("offset", offset))
     if default is None:
-        return WindowFunction(function, (value.shape, distance), value.values, value)
+        return WindowFunction(function, (value._shape, distance), value._values, value)
     other, values = value._operand(default)
     column = value._column_with(default)
     like = Value((), (), value._name, value._kind, value._many, column)
-    return WindowFunction(function, (value.shape, distance, other), value.values + values, like)
+    return WindowFunction(function, (value._shape, distance, other), value._values + values, like)
 
 
 def _at_end(function: str, given: Any) -> WindowFunction:
     value = _field(function, given)
-    return WindowFunction(function, (value.shape,), value.values, value)
+    return WindowFunction(function, (value._shape,), value._values, value)
 
 
 def _several(given: Any) -> tuple[Any, ...]:

@@ -126,7 +126,7 @@ def in_common(own: tuple[str, Value], *others: tuple[str, Value]) -> tuple[str, 
     name, value = own
     if all(value._column_with(it) for _, it in others):
         return own
-    return name, Value(value.shape, value.values, value._name, value._kind, value._many)
+    return name, Value(value._shape, value._values, value._name, value._kind, value._many)
 
 
 refuse(

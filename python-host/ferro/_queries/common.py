@@ -113,8 +113,8 @@ class Reading(Variant[T]):
         joins: list[Shape] = []
         given = self._given
         for table, of_table, on in self._joins:
-            joins.append(("join", table, on.shape))
-            given += of_table + on.values
+            joins.append(("join", table, on._shape))
+            given += of_table + on._values
         return ("joined", shape, tuple(joins)), given + values
 
 

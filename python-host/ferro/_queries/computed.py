@@ -36,16 +36,16 @@ def computed_rows(query: Select[Any]) -> Computed:
     if query._includes and not query._group:
         raise InvalidQuery("`values` does not load relations: leave `include` out")
     ordering = query._order or ordering_of(query._table, query._outputs, ())
-    listed = [_of_groups(query, it.shape, it.values) for _, it in outputs]
-    of_having = None if having is None else _of_groups(query, having.shape, having.values)
-    order = [_of_groups(query, it.shape[0], it.values) for it in ordering.terms]
+    listed = [_of_groups(query, it._shape, it._values) for _, it in outputs]
+    of_having = None if having is None else _of_groups(query, having._shape, having._values)
+    order = [_of_groups(query, it._shape[0], it._values) for it in ordering.terms]
     # Where rows are distinct or combined, it has to be the same expression.
     order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
-    parts = [it.values for it in query._group]
+    parts = [it._values for it in query._group]
     parts += [values for _, values in listed]
     distinct, of_distinct = distinct_of(query)
     parts += [of_distinct]
-    parts += [] if condition is None else [condition.values]
+    parts += [] if condition is None else [condition._values]
     parts += [] if of_having is None else [of_having[1]]
     parts += [values for _, values in order]
     values = tuple([value for part in parts for value in part])
@@ -53,10 +53,10 @@ def computed_rows(query: Select[Any]) -> Computed:
     shape = rows_shape(
         tuple((name, it) for (name, _), (it, _) in zip(outputs, listed, strict=True)),
         distinct,
-        None if condition is None else condition.shape,
-        tuple(it.shape for it in query._group),
+        None if condition is None else condition._shape,
+        tuple(it._shape for it in query._group),
         None if of_having is None else of_having[0],
-        tuple((it, *term.shape[1:]) for (it, _), term in zip(order, ordering.terms, strict=True)),
+        tuple((it, *term._shape[1:]) for (it, _), term in zip(order, ordering.terms, strict=True)),
         None if query._limit is None else LIMIT,
         None if query._offset is None else OFFSET,
         query._lock,
@@ -71,7 +71,7 @@ def distinct_of(query: Select[Any]) -> tuple[bool | Shape, tuple[Any, ...]]:
         return fields, ()
     if query._group:
         raise InvalidQuery("`distinct_on` is for rows, not for groups: leave `group_by` out")
-    return tuple([it.shape for it in fields]), tuple([it for on in fields for it in on.values])
+    return tuple([it._shape for it in fields]), tuple([it for on in fields for it in on._values])
 
 
 def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
@@ -90,13 +90,13 @@ def _of_groups(query: Select[Any], shape: Shape, values: tuple[Any, ...]) -> Com
 
     Where that takes no values, the arena sees it by its shape.
     """
-    groups = {n: it for n, it in enumerate(query._group) if it.values}
+    groups = {n: it for n, it in enumerate(query._group) if it._values}
     return _replaced(groups, shape, values) if groups else (shape, values)
 
 
 def _replaced(groups: dict[int, Value], shape: Shape, values: tuple[Any, ...]) -> Computed:
     for number, group in groups.items():
-        if group.shape == shape and group.values == values:
+        if group._shape == shape and group._values == values:
             return ("group", number), ()
     # Of another model's rows, fields are others. A parameter and what takes no values stay.
     if not values or shape[0] in ("parameter", "related", "select"):

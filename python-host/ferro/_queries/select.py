@@ -378,9 +378,9 @@ class Select(Unasked, Generic[T]):
         """The row of the table with a key: what is asked most often, without a query object."""
         table = self._table
         condition = field_of(table, table.keys[0].name) == key
-        query = table.query(("select", rows_shape(filter=condition.shape)))
+        query = table.query(("select", rows_shape(filter=condition._shape)))
         label, runner = session(self._using)
-        found = await runner.fetch_instances(query, condition.values, table.loader)
+        found = await runner.fetch_instances(query, condition._values, table.loader)
         rows: list[Any] = merge(label, table, found)
         return rows[0] if rows else None
 
@@ -490,8 +490,8 @@ class Select(Unasked, Generic[T]):
         if distinct:
             distinct, values = distinct_of(self)
         if self._condition is not None:
-            filter = self._condition.shape
-            values += self._condition.values
+            filter = self._condition._shape
+            values += self._condition._values
         if self._order is not None:
             order = self._order.shape
             values += self._order.values

@@ -71,9 +71,9 @@ def outer(field: Any) -> Value:
         >>> best_paid = Worker.where(~ferro.exists(better_paid))
     """
     if isinstance(field, FieldExpression):
-        shape = ("outer", 1, *field.shape[1:])
-    elif isinstance(field, Value) and field.shape[0] == "outer":
-        _, levels, *rest = field.shape
+        shape = ("outer", 1, *field._shape[1:])
+    elif isinstance(field, Value) and field._shape[0] == "outer":
+        _, levels, *rest = field._shape
         shape = ("outer", levels + 1, *rest)
     else:
         raise InvalidQuery(f"`ferro.outer` takes a field, as `User.id`, not `{field!r}`")
@@ -86,7 +86,7 @@ def is_in(value: Value, query: Select[Any]) -> Expression:
         raise TypeMismatch(f"`{value._name}` cannot be looked up in a query")
     _only_value(value._name, query)
     shape, values = inner(value._name, query)
-    return Expression(("in-select", value.shape, shape), value.values + values)
+    return Expression(("in-select", value._shape, shape), value._values + values)
 
 
 def keys_of(query: Select[Any], edge: Edge) -> Select[Any]:

@@ -155,9 +155,9 @@ async def _of_each(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
     source, target, using = edge.source, edge.target, chosen._using
     condition = getattr(Fields(source), own).in_(keys)
     rows, values = chosen._rows()
-    query = source.query(("related", edge.name, rows, own, condition.shape))
+    query = source.query(("related", edge.name, rows, own, condition._shape))
     label, runner = session(using)
-    read, others = await runner.fetch_related(query, values + condition.values, target.loader)
+    read, others = await runner.fetch_related(query, values + condition._values, target.loader)
     if edge.through is None:
         (other,) = edge.target_fields
         parents = [row.__dict__[other] for row in read]

@@ -78,7 +78,7 @@ def conflict_of(
     if not assignments:
         raise InvalidQuery("`only_if` says when fields are updated, and there is none to update")
     (condition,) = conditions_of(table, [only_if], {})
-    return Conflict(names, assignments, condition.shape, values + condition.values)
+    return Conflict(names, assignments, condition._shape, values + condition._values)
 
 
 def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str, ...]:

@@ -193,8 +193,8 @@ async def missing(
         pairs = zip(table.keys, key, strict=True)
         same = all_of(field_of(table, it.name) == part for it, part in pairs)
         assert same is not None, "a key has fields"
-        exists = table.query(("exists", rows_shape(filter=same.shape)))
-        if await runner.fetch(exists, same.values) == [(True,)]:
+        exists = table.query(("exists", rows_shape(filter=same._shape)))
+        if await runner.fetch(exists, same._values) == [(True,)]:
             return stale(table)
     return gone(table)
 
