@@ -12,8 +12,22 @@ import pytest
 import ferro
 from ferro._expressions.functions import Functions
 from ferro._expressions.path import RelationExpression
-from ferro._expressions.value import Value
+from ferro._expressions.value import FieldExpression, Value
+from ferro._rows.identity import Session
 
+WITH_SIGNATURES = {
+    ferro.CommonTable,
+    ferro.Connected,
+    ferro.Expression,
+    ferro.Model,
+    ferro.Plugin,
+    ferro.RelatedRows,
+    ferro.Select,
+    FieldExpression,
+    Functions,
+    RelationExpression,
+    Value,
+}
 PAGE = Path(__file__).parents[2] / "docs" / "python" / "reference.md"
 
 
@@ -71,3 +85,25 @@ def test_a_model_on_a_connection_has_the_methods_of_the_class() -> None:
     of_class = methods(ferro.Model)
     for name, function in methods(ferro.Connected).items():
         assert signature(name, function) == signature(name, of_class[name])
+
+
+def attributes(kind: type) -> list[str]:
+    """What has a name without an underscore: of the class, or set when one is made."""
+    made = re.findall(r"\bself\.(\w+)(?:: [^=\n]+)? = ", inspect.getsource(kind))
+    names = {*vars(kind), *inspect.get_annotations(kind), *made}
+    names -= {name for base in kind.__mro__[1:] for name in vars(base)}
+    public = sorted(name for name in names if not name.startswith("_"))
+    called = {name for name in public if inspect.isroutine(getattr(kind, name, None))}
+    if kind in WITH_SIGNATURES:
+        return [name for name in public if name not in called]
+    return [f"{name}(…)" if name in called else name for name in public]
+
+
+def test_what_else_has_a_public_name_is_in_the_reference() -> None:
+    classes = {it for it in vars(ferro).values() if isinstance(it, type)}
+    found = {it.__name__: attributes(it) for it in classes | WITH_SIGNATURES | {Session}}
+    page = PAGE.read_text(encoding="utf-8").split("\n## Other attributes and methods\n")[1]
+    shown = re.findall(r"^\| `(\w+)`.*? \| (`.*`) \|$", page, re.M)
+    assert {name: re.findall(r"`([^`]+)`", names) for name, names in shown} == {
+        name: names for name, names in found.items() if names
+    }
