@@ -146,7 +146,8 @@ impl Transaction {
         if let Some(error) = failure {
             let message =
                 format!("nothing was kept, because a statement had failed: {}", error.message);
-            self.undo(place).await?;
+            // A connection on which this fails is closed, and the first error tells more.
+            let _ = self.undo(place).await;
             return Err(Error { message, ..error });
         }
         let mut place = place.admit(false).await?;
@@ -161,7 +162,7 @@ impl Transaction {
             Ok(()) => self.close(place).await,
             Err(error) if is_at_rest(&error) => {
                 let error = from_sqlx(&error, self.dialect());
-                self.undo(place).await?;
+                let _ = self.undo(place).await;
                 Err(error)
             }
             Err(error) => {
@@ -189,6 +190,18 @@ impl Transaction {
         }
         let place = self.state.enter_failed(self.level).await?;
         self.undo(place).await
+    }
+
+    /// Keeps what was done, or undoes it where something failed.
+    pub(crate) async fn end<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+        match result {
+            Ok(value) => self.commit().await.map(|()| value),
+            Err(error) => {
+                // A connection on which this fails is closed, and the first error tells more.
+                let _ = self.rollback().await;
+                Err(error)
+            }
+        }
     }
 
     /// The connection for a statement, SQL `text` or not.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ferro_driver::{Database, Fence, RawSql};
 use ferro_test_support::postgres;
-use ferro_wit::plan::Effect;
+use ferro_wit::plan::{Effect, MigrationStep, Risk};
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions};
 
 use proxy::{Fate, Sender, through};
@@ -65,6 +65,28 @@ async fn p3_what_may_have_written_is_not_sent_again() {
         }
         assert!(pool.check().await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_said_where_undoing_it_fails_too() {
+    let (direct, url) = with_table().await;
+    let url = through(&url, |sender, bytes| {
+        match sender == Sender::Client && bytes.windows(8).any(|it| it == b"ROLLBACK") {
+            true => Fate::CutBefore,
+            false => Fate::Pass,
+        }
+    });
+    let pool = Database::connect(&url.await, &options(|_| {})).await.unwrap();
+    let steps = [INSERT, "INSERT INTO nowhere VALUES (1)"].map(|sql| MigrationStep {
+        sql: sql.into(),
+        description: "Add a row".into(),
+        risk: Risk::Safe,
+        reason: None,
+        transactional: true,
+    });
+    let error = pool.apply(&steps).await.unwrap_err();
+    assert_eq!(error.code.as_deref(), Some("42P01"), "{error}");
+    assert_eq!(count(&direct, "t").await, 0);
 }
 
 #[tokio::test]

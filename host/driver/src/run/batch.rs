@@ -172,12 +172,10 @@ async fn begin(target: Target<'_>, parts: &Parts) -> Result<Option<Transaction>,
 }
 
 async fn end<T>(transaction: Option<Transaction>, result: Result<T, Error>) -> Result<T, Error> {
-    match (transaction, &result) {
-        (Some(transaction), Ok(_)) => transaction.commit().await?,
-        (Some(transaction), Err(_)) => transaction.rollback().await?,
-        (None, _) => {}
+    match transaction {
+        Some(transaction) => transaction.end(result).await,
+        None => result,
     }
-    result
 }
 
 /// One execution of a step: it writes as many rows as the step takes, from the first on.

@@ -49,13 +49,8 @@ impl Database {
             apply(&transaction, steps, &mut orphans).await?;
             orphans.check(&transaction).await
         };
-        match applied.await {
-            Ok(()) => transaction.commit().await,
-            Err(error) => {
-                transaction.rollback().await?;
-                Err(error)
-            }
-        }
+        let applied = applied.await;
+        transaction.end(applied).await
     }
 
     /// Asks the database what it has, by the statements of a catalog's `introspection`, has the
@@ -84,9 +79,8 @@ impl Database {
         if self.dialect() == Dialect::Sqlite {
             // Who has nothing to do waits for no writer, and needs not write.
             let transaction = self.begin(TransactionOptions::default()).await?;
-            let migration = job.plan(&transaction).await;
+            let migration = job.plan(&transaction).await?;
             transaction.rollback().await?;
-            let migration = migration?;
             if migration.applied.is_empty() {
                 return Ok(migration);
             }
@@ -95,29 +89,23 @@ impl Database {
         let mut alone = Vec::new();
         loop {
             let transaction = self.begin_migration(keys).await?;
-            match job.run(&transaction, keys == Some(true)).await {
-                Ok(mut migration) => {
-                    let (first, rest) =
-                        migration.applied.into_iter().partition(|it| !it.transactional);
-                    migration.applied = rest;
-                    let first: Vec<_> = first;
-                    if first.is_empty() {
-                        transaction.commit().await?;
-                        migration.applied.splice(..0, alone);
-                        return Ok(migration);
-                    }
-                    transaction.rollback().await?;
-                    if !alone.is_empty() {
-                        return Err(still_missing(&first));
-                    }
-                    self.apply_alone(&first).await?;
-                    alone = first;
-                }
-                Err(error) => {
-                    transaction.rollback().await?;
-                    return Err(error);
-                }
+            let mut migration = match job.run(&transaction, keys == Some(true)).await {
+                Ok(migration) => migration,
+                failed => return transaction.end(failed).await,
+            };
+            let (first, rest): (Vec<_>, _) =
+                migration.applied.into_iter().partition(|it| !it.transactional);
+            migration.applied = rest;
+            if first.is_empty() {
+                migration.applied.splice(..0, alone);
+                return transaction.end(Ok(migration)).await;
             }
+            transaction.rollback().await?;
+            if !alone.is_empty() {
+                return Err(still_missing(&first));
+            }
+            self.apply_alone(&first).await?;
+            alone = first;
         }
     }
 
