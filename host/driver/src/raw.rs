@@ -101,6 +101,11 @@ pub(crate) fn translate<'a>(
         let message = format!("more than {DEEPEST} parentheses stand inside of each other");
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
+    if rules.source == RawSql::Fenced && lexer.joins_by_name {
+        // SQLite asks neither for the columns nor, if no others are named, for the table.
+        let message = "`NATURAL` and `USING` name no columns that could be granted: join with `ON`";
+        return Err(Error::new(ErrorKind::Denied, message));
+    }
     let (changes, replaces) = (lexer.changes == Some(true), lexer.replaces);
     let lasts = match dialect {
         // Any function may change a setting, or take a lock that outlives the transaction.

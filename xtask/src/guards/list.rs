@@ -550,6 +550,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "r3_text",
     },
     Guard {
+        promise: "R2",
+        file: "host/driver/src/raw/lexer.rs",
+        line: "self.joins_by_name |= !self.postgres && (is(\"natural\") || is(\"using\"));",
+        without: "self.joins_by_name |= !self.postgres && is(\"natural\");",
+        target: "fence",
+        tests: "r2_sqlite_holds",
+    },
+    Guard {
         promise: "C3",
         file: "host/driver/src/lease.rs",
         line: "_ if self.standing != Standing::AtRest => connection.close(),",

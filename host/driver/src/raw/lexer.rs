@@ -44,6 +44,8 @@ pub(super) struct Lexer<'a> {
     pub(super) changes: Option<bool>,
     /// Whether rows that are in the way of what it writes are deleted, on SQLite.
     pub(super) replaces: bool,
+    /// Whether tables may be joined by the names of their columns, on SQLite.
+    pub(super) joins_by_name: bool,
     /// Where the token before the present one ends.
     behind: usize,
     /// Open parentheses.
@@ -70,6 +72,7 @@ impl<'a> Lexer<'a> {
             last_but_one: "",
             changes: None,
             replaces: false,
+            joins_by_name: false,
             behind: 0,
             depth: 0,
             deepest: 0,
@@ -260,6 +263,7 @@ impl<'a> Lexer<'a> {
         let follows = |other: &str| self.previous.eq_ignore_ascii_case(other);
         self.replaces |= is("into") && follows("replace")
             || is("replace") && follows("or") && self.last_but_one.eq_ignore_ascii_case("update");
+        self.joins_by_name |= !self.postgres && (is("natural") || is("using"));
         self.body(word);
         (self.last_but_one, self.previous) = (self.previous, word);
         Ok(())
