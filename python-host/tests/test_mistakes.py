@@ -187,6 +187,10 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
             lambda: Document.where(lambda it: it.data["size"].width == 3),
             r"has no `width`: a part of a document is named in brackets, `\[\"width\"\]",
         ),
+        (
+            lambda: Document.select().order_by(lambda it: it.data["size"].desc()),
+            r"has no `desc`: say what it is read as, `as_type\(int\).desc\(…\)`; else, a part",
+        ),
     ],
 )
 def test_a_name_that_is_none_is_answered_with_what_is_meant(

@@ -12,6 +12,7 @@ import pytest
 import ferro
 from ferro._expressions.functions import Functions
 from ferro._expressions.path import RelationExpression
+from ferro._expressions.texts import Texts
 from ferro._expressions.value import FieldExpression, Value
 from ferro._rows.identity import Session
 
@@ -26,6 +27,7 @@ WITH_SIGNATURES = {
     FieldExpression,
     Functions,
     RelationExpression,
+    Texts,
     Value,
 }
 PAGE = Path(__file__).parents[2] / "docs" / "python" / "reference.md"
@@ -66,7 +68,12 @@ def functions(module: Any) -> dict[str, Any]:
         ("`CommonTable`", methods(ferro.CommonTable)),
         (
             "Fields in conditions",
-            {**methods(ferro.Expression), **methods(Functions), **methods(Value)},
+            {
+                **methods(ferro.Expression),
+                **methods(Texts),
+                **methods(Functions),
+                **methods(Value),
+            },
         ),
         ("Relations", {**methods(RelationExpression), **methods(ferro.RelatedRows)}),
         ("`Plugin`", methods(ferro.Plugin)),

@@ -10,13 +10,15 @@ from .._message import quoted
 from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField, ValueOutOfRange
 from .expression import Expression
+from .texts import Texts
 
 if TYPE_CHECKING:
     from .value import Value
 
 
-class JsonValue:
-    """A part of a document. What it is compared with says what it is read as.
+class JsonValue(Texts):
+    """A part of a document. What it is compared with says what it is read as; its methods are those
+    of a text.
 
     Example:
         >>> import ferro
@@ -47,10 +49,10 @@ class JsonValue:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):
                 raise AttributeError(name)
-            raise UnknownField(
-                f"`{self._name}` has no `{name}`: a part of a document is named in brackets, "
-                f'`["{name}"]`'
-            )
+            hint = f'a part of a document is named in brackets, `["{name}"]`'
+            if callable(getattr(type(self._document), name, None)):
+                hint = f"say what it is read as, `as_type(int).{name}(…)`; else, {hint}"
+            raise UnknownField(f"`{self._name}` has no `{name}`: {hint}")
 
     __iter__ = None
 
@@ -67,6 +69,15 @@ class JsonValue:
 
     def _part(self, kind: str = "json") -> Value:
         return self._document._part(self._steps, kind, self._name)
+
+    def _match(self, operator: str, method: str, text: object) -> Expression:
+        return self.as_type(str)._match(operator, method, text)
+
+    def _call(self, name: str, kind: str, *numbers: int) -> Value:
+        return self.as_type(str)._call(name, kind, *numbers)
+
+    def _call_with(self, name: str, kind: str, *others: object) -> Value:
+        return self.as_type(str)._call_with(name, kind, *others)
 
     def is_null(self) -> Expression:
         """The document has no such part. One that is a JSON null is there."""
@@ -112,49 +123,9 @@ class JsonValue:
         found = self._of_type(given).not_in(given)
         return found & self.is_not_null() if null else found
 
-    def like(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals count."""
-        return self.as_type(str).like(pattern)
-
-    def ilike(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals do not count."""
-        return self.as_type(str).ilike(pattern)
-
-    def not_like(self, pattern: str) -> Expression:
-        """A text that does not match a pattern of SQL; capitals count."""
-        return self.as_type(str).not_like(pattern)
-
-    def not_ilike(self, pattern: str) -> Expression:
-        """A text that does not match a pattern of SQL; capitals do not count."""
-        return self.as_type(str).not_ilike(pattern)
-
     def contains(self, part: object) -> Expression:
         """A text has a text in it, taken as it is; a document has a document in it."""
         return (self.as_type(str) if isinstance(part, str) else self._part()).contains(part)
-
-    def startswith(self, text: str) -> Expression:
-        """Begins with a text, which is taken as it is."""
-        return self.as_type(str).startswith(text)
-
-    def endswith(self, text: str) -> Expression:
-        """Ends with a text, which is taken as it is."""
-        return self.as_type(str).endswith(text)
-
-    def lower(self) -> Value:
-        """The text in small letters."""
-        return self.as_type(str).lower()
-
-    def upper(self) -> Value:
-        """The text in capitals."""
-        return self.as_type(str).upper()
-
-    def trim(self) -> Value:
-        """The text without spaces at its ends."""
-        return self.as_type(str).trim()
-
-    def length(self) -> Value:
-        """How many characters the text has."""
-        return self.as_type(str).length()
 
     def coalesce(self, other: object) -> Value:
         """The value, or another one in place of a part that is not there."""

@@ -1,4 +1,4 @@
-"""What a database computes from a value: functions of texts, numbers, dates and times, and casts.
+"""What a database computes from a value: functions of numbers, dates and times, and casts.
 
 They mean the same on SQLite and PostgreSQL; `docs/queries.md` says where those differ at edges.
 """
@@ -11,13 +11,14 @@ from .._argument import check, check_choice
 from .._tables.column_type import scalar_kind
 from ..exceptions import InvalidQuery, TypeMismatch
 from .expression import Expression, Shape
+from .texts import Texts
 
 if TYPE_CHECKING:
     from .._tables.column import Column
     from .value import Value
 
 
-class Functions(Expression):
+class Functions(Texts, Expression):
     """The functions of a value."""
 
     __slots__ = ()
@@ -32,54 +33,6 @@ class Functions(Expression):
         def _derived(
             self, shape: Shape, values: tuple[Any, ...], kind: str, column: Column | None = None
         ) -> Value: ...
-
-    def lower(self) -> Value:
-        """The text in small letters."""
-        return self._call("lower", "text")
-
-    def upper(self) -> Value:
-        """The text in capitals."""
-        return self._call("upper", "text")
-
-    def trim(self) -> Value:
-        """The text without spaces at its ends."""
-        return self._call("trim", "text")
-
-    def trim_start(self) -> Value:
-        """The text without spaces where it begins."""
-        return self._call("trim-start", "text")
-
-    def trim_end(self) -> Value:
-        """The text without spaces where it ends."""
-        return self._call("trim-end", "text")
-
-    def length(self) -> Value:
-        """How many characters a text has, or how many bytes a blob."""
-        return self._call("length", "integer")
-
-    def substring(self, start: int, length: int | None = None) -> Value:
-        """Characters from `start` on, the first being 1; `length` of them, or all."""
-        check(InvalidQuery, start=(start, int), length=(length, int, None))
-        numbers = (start,) if length is None else (start, length)
-        return self._call("substring", "text", *numbers)
-
-    def left(self, length: int) -> Value:
-        """The first characters of the text, at most `length`."""
-        check(InvalidQuery, length=(length, int))
-        return self._call("left", "text", length)
-
-    def right(self, length: int) -> Value:
-        """The last characters of the text, at most `length`."""
-        check(InvalidQuery, length=(length, int))
-        return self._call("right", "text", length)
-
-    def position(self, part: object) -> Value:
-        """Where a text begins in this one, the first character being 1; 0 if it does not."""
-        return self._call_with("position", "integer", part)
-
-    def replace(self, part: object, other: object) -> Value:
-        """The text with `other` wherever it has `part`."""
-        return self._call_with("replace", "text", part, other)
 
     def abs(self) -> Value:
         """The number without its sign."""

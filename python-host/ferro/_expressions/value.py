@@ -174,22 +174,6 @@ class Value(Functions):
         found = self._listed("not-in-list", given)
         return found & self.is_not_null() if null else found
 
-    def like(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals count."""
-        return self._match("like", "like", pattern)
-
-    def ilike(self, pattern: str) -> Expression:
-        """Matches a pattern of SQL; capitals do not count."""
-        return self._match("ilike", "ilike", pattern)
-
-    def not_like(self, pattern: str) -> Expression:
-        """Does not match a pattern of SQL; capitals count. A null does neither."""
-        return self._match("not-like", "not_like", pattern)
-
-    def not_ilike(self, pattern: str) -> Expression:
-        """Does not match a pattern of SQL; capitals do not count. A null does neither."""
-        return self._match("not-ilike", "not_ilike", pattern)
-
     def contains(self, part: object) -> Expression:
         """A text has a text in it, taken as it is; a list has an element, or all of a list; a
         document has a document in it.
@@ -209,14 +193,6 @@ class Value(Functions):
         if not self._many:
             raise TypeMismatch(f"`{self._name}` is not a list: `overlaps` works on lists only")
         return self._with_list("array-overlaps", values)
-
-    def startswith(self, text: str) -> Expression:
-        """Begins with a text, which is taken as it is."""
-        return self._match("starts-with", "startswith", text)
-
-    def endswith(self, text: str) -> Expression:
-        """Ends with a text, which is taken as it is."""
-        return self._match("ends-with", "endswith", text)
 
     def __getitem__(self, step: str | int) -> JsonValue:
         """A part of a document: `User.data["address"]["city"]`, `User.data["phones"][0]`."""
