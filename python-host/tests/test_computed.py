@@ -276,6 +276,8 @@ class TestDocuments:
             lambda: size.between(1, title),
             lambda: size.coalesce(title),
             lambda: size == size,
+            lambda: size + title,
+            lambda: title + size,
         ):
             with pytest.raises(ferro.TypeMismatch, match=r"has no type: .* `as_type\(int\)`"):
                 compared()

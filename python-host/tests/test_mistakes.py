@@ -246,6 +246,10 @@ async def test_placeholders_of_other_drivers_are_answered_with_those_there_are()
         ),
         (lambda: users.age.in_([users.id]), "`User.age` takes values here, .* compare fields with"),
         (lambda: users.age > (users.age > 3), "with a value or a field, not with a condition"),
+        (lambda: users.age + (users.age > 3), "with a value or a field, not with a condition"),
+        (lambda: users.age + None, "`User.age` goes with a value, not with None"),
+        (lambda: None + users.name, "`User.name` goes with a value, not with None"),
+        (lambda: users.age < None, "not with None, .* `is_null\\(\\)` asks for that"),
     ],
 )
 def test_a_method_of_another_type_is_refused_by_its_name(

@@ -266,6 +266,7 @@ class Value(Functions):
             number = _NUMBERS.get(type(other))
             if number is not None and kind in _WIDTHS:
                 kind = wider(kind, number)
+            self._refuse(other)
             right, values = ("parameter", self._name, number or kind, False), (other,)
         if reflected:
             return self._derived(
@@ -333,6 +334,15 @@ class Value(Functions):
                 raise TypeMismatch(
                     f"`{self._name}` takes a `{members.__name__}`, and this is not one"
                 ) from None
+        self._refuse(value)
+        if isinstance(value, enum.Enum):
+            return value.value
+        if self._column is None or self._column.structure is None:
+            return value
+        return self._column.stored(value)
+
+    def _refuse(self, value: object) -> None:
+        """An error for what is no plain value."""
         if isinstance(value, JsonValue):
             raise untyped(value)
         if isinstance(value, Value):
@@ -341,16 +351,12 @@ class Value(Functions):
                 "and the like"
             )
         if isinstance(value, Expression):
-            raise TypeMismatch(
-                f"`{self._name}` is compared with a value or a field, not with a condition"
-            )
+            raise TypeMismatch(f"`{self._name}` goes with a value or a field, not with a condition")
         if value is None:
-            raise TypeMismatch(f"`{self._name}` cannot be compared with None: say `is_null()`")
-        if isinstance(value, enum.Enum):
-            return value.value
-        if self._column is None or self._column.structure is None:
-            return value
-        return self._column.stored(value)
+            raise TypeMismatch(
+                f"`{self._name}` goes with a value, not with None, which makes everything null: "
+                "`is_null()` asks for that"
+            )
 
     def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:
         if self._many or self._kind == "json":
