@@ -53,6 +53,15 @@ def test_a_mark_is_kept_and_replaced_without_a_leak() -> None:
 
 
 @pytest.mark.usefixtures("db")
+async def test_the_fields_of_one_row_are_not_those_of_others() -> None:
+    await User.bulk_create([User(name="Ada"), User(name="Ben")])
+    ada, ben = await User.all()
+    ada.model_fields_set.clear()
+    assert ben.model_fields_set == ada.model_fields_set == set(User.model_fields)
+    assert User(name="Cyd").model_fields_set == {"name"}
+
+
+@pytest.mark.usefixtures("db")
 async def test_what_is_loaded_goes_when_nobody_has_it() -> None:
     await User.bulk_create([User(name=f"user {number}") for number in range(100)])
     users = await User.all()

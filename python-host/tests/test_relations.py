@@ -521,6 +521,27 @@ class TestIncluding:
         assert [post.author.name for post in tag.posts] == ["Ada", "Ben"]
         assert second.id is not None
 
+    async def test_a_refresh_forgets_what_is_loaded_and_one_that_fails_does_not(self) -> None:
+        await blog()
+        post = await Post.select().include("author").order_by("id").first()
+        assert post is not None
+        await post.refresh()
+        with pytest.raises(ferro.NotLoaded):
+            post.author.name  # noqa: B018
+        assert await post.author == post.author
+        await Comment.select().delete()
+        await Post.select().delete()
+        with pytest.raises(ferro.DoesNotExist):
+            await post.refresh()
+        assert post.author.name == "Ada"
+
+    async def test_rows_that_are_loaded_are_awaited_and_all_asks_for_them(self) -> None:
+        ada, *_ = await blog()
+        (author,) = await Author.where(id=ada.id).include("posts")
+        await Post.create(title="new", author=ada)
+        assert "new" not in [post.title for post in await author.posts]
+        assert "new" in [post.title for post in await author.posts.all()]
+
     async def test_a_misspelt_relation_is_named(self) -> None:
         with pytest.raises(ferro.UnknownField, match="no relation `autor`: did you mean `author`"):
             Post.select().include("autor")

@@ -109,6 +109,16 @@ async def test_a_key_can_be_changed() -> None:
     assert (await User.get(2)).age == 3
 
 
+async def test_a_new_row_that_is_awaited_says_how_it_is_written() -> None:
+    with pytest.raises(ferro.InvalidQuery, match=r"a new `User` writes nothing: call `.save\(\)`"):
+        await User(name="Ada")
+    assert await User.all() == []
+    ada = await User.create(name="Ada")
+    assert await ada is ada
+    await ada.delete()
+    assert await ada is ada, "a relation may lead to it still"
+
+
 async def test_delete_deletes_the_row_and_only_it() -> None:
     ada, ben = await User.create(name="Ada"), await User.create(name="Ben")
     await ada.delete()

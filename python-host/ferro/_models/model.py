@@ -30,7 +30,7 @@ from .._rows.write import (
 from .._tables.column_type import snake_case
 from .._tables.registry import registry
 from .._tables.table import Table
-from ..exceptions import SchemaError
+from ..exceptions import InvalidQuery, SchemaError
 from .connected import Connected, rows_of, table_of
 from .definition import ModelMeta, check_names, lists_of, share_names
 
@@ -323,7 +323,6 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         key, origin = stored_row(table, self)
         query: Select[Any] = Select(type(self), table, using or origin)
         equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
-        object.__setattr__(self, "_ferro_related", {})
         prepared, values = query.where(**equal)._prepared("select")
         _, runner = session(using or origin)
         # Not by way of `ferro.session`, which keeps what was changed.
@@ -333,19 +332,32 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         (found,) = rows
         vars(self).update(vars(found))
         object.__setattr__(self, "_ferro_loaded", found._ferro_loaded)
+        object.__setattr__(self, "_ferro_related", {})
 
     def __hash__(self) -> int:
         # Equal rows have equal keys, and a key is what seldom changes.
         table = table_of(type(self))
-        key = tuple(self.__dict__.get(it.name) for it in table.keys)
+        key = _key_of(table, self)
         if None in key:
             raise TypeError(f"unhashable: this `{table.label}` has no key until it is saved")
         return hash(key)
 
     def __await__(self) -> Generator[Any, Any, Self]:
-        # A relation is awaited, whether its row is loaded or not.
+        # A relation is awaited, whether its row is loaded or not. None leads to a row without key.
+        table = table_of(type(self))
+        if None in _key_of(table, self) and loaded(self) is None:
+            raise InvalidQuery(
+                f"awaiting a new `{table.label}` writes nothing: call `.save()` on it, or "
+                f"`{table.label}.create(…)` in its place, and await that"
+            )
         return self
         yield
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The fields that were given, or are loaded, in a set of its own."""
+        # Loaded rows share the one that Pydantic keeps.
+        return set(super().model_fields_set)
 
     @classmethod
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
@@ -377,6 +389,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         known = state.pop("_ferro_known")
         super().__setstate__(state)
         know(self, known)
+
+
+def _key_of(table: Table, row: Model) -> tuple[Any, ...]:
+    return tuple(row.__dict__.get(it.name) for it in table.keys)
 
 
 # Pydantic is ready for its subclasses when they are defined, as for those of its own base.

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 class Select(Unasked, Generic[T]):
     """A query of a model's rows. It never changes: every method returns another one.
 
-    Awaiting it is the same as awaiting `all()`.
+    Awaiting it is the same as awaiting `all()`; of a relation whose rows are loaded, those come.
 
     Example:
         >>> import ferro

@@ -41,5 +41,5 @@ def fill(table: Table, rows: Iterable[Model], using: Using) -> None:
     forced = forced_values(table, using)
     for row in rows if forced else ():
         for name, value in forced.items():
-            if name not in row.model_fields_set or row.__dict__[name] is None:
+            if name not in row.__pydantic_fields_set__ or row.__dict__[name] is None:
                 vars(row)[name] = value
