@@ -9,7 +9,7 @@ from .._argument import check, check_choice
 from .._connections.engine import engine
 from .._connections.scope import current_scope
 from .._connections.transaction import current
-from ..exceptions import ConfigurationError, DeniedError, InvalidQuery, TransactionError
+from ..exceptions import ConfigurationError, DeniedError, TransactionError
 from .migration import Migration, Risk, migrate_database
 from .registry import registry
 
@@ -81,8 +81,8 @@ async def migrate_of(
     models: _native.Models, using: str | None, risk: Risk, dry_run: bool
 ) -> Migration:
     """Give a database what some models say."""
-    check(InvalidQuery, using=(using, str, None), dry_run=(dry_run, bool))
-    check_choice(InvalidQuery, "risk", risk, get_args(Risk))
+    check(ConfigurationError, using=(using, str, None), dry_run=(dry_run, bool))
+    check_choice(ConfigurationError, "risk", risk, get_args(Risk))
     _check_outside("changed")
     most = None if dry_run else risk
     return await migrate_database(engine.databases, engine.label(using), models, most)
