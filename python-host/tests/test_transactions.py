@@ -236,6 +236,65 @@ async def test_y3_a_child_task_is_outside_unless_it_is_given_the_transaction() -
     assert await names() == []
 
 
+async def test_a_child_task_that_writes_outside_is_told_of_once(
+    caplog: pytest.LogCaptureFixture, dialect: str
+) -> None:
+    ada, ben = await User.create(name="Ada"), User(name="Ben", email="b@x.org")
+    ada.age = 1
+    # A write of SQLite would wait for the one of the transaction.
+    async with ferro.transaction(read_only=dialect == "sqlite"):
+        async with ferro.transaction():
+            await asyncio.gather(ada.save(), ben.save(), User.bulk_create([User(name="Cyd")]))
+        await asyncio.create_task(User.select().count())
+        await User.select().count()
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("ferro.transaction", "WARNING")
+    for part in ("connection `default`", "Model.save", "`user.save(using=transaction)`"):
+        assert part in record.getMessage()
+
+
+@pytest.mark.parametrize("work", ["a block", "many rows", "a stream", "SQL"])
+async def test_whatever_a_child_task_does_outside_is_told_of(
+    caplog: pytest.LogCaptureFixture, work: str
+) -> None:
+    async def child() -> None:
+        if work == "a block":
+            async with ferro.transaction():
+                pass
+        elif work == "many rows":
+            await User.bulk_create([User(name="Ada"), User(name="Ben")])
+        elif work == "a stream":
+            _ = [user async for user in User.select().stream()]
+        else:
+            await ferro.fetch_all("select 1")
+
+    async with ferro.transaction():
+        await asyncio.create_task(child())
+        await asyncio.create_task(child())
+    assert len(caplog.records) == 1
+
+
+async def test_tasks_that_do_what_was_meant_are_not_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
+    ended = asyncio.Event()
+
+    async def later() -> None:
+        await ended.wait()
+        await User.create(name="Ada")
+
+    async with ferro.transaction() as transaction:
+        await asyncio.create_task(User.using(transaction).create(name="Ben"))
+        await asyncio.create_task(User.using(transaction).bulk_create([User(name="Cyd")]))
+        await asyncio.create_task(User.using("other").create(name="Dan"))
+        task = asyncio.create_task(later())
+    ended.set()
+    await task
+    assert await names() == ["Ada", "Ben", "Cyd"]
+    assert caplog.records == []
+
+
 async def test_y3_transactions_of_tasks_are_apart() -> None:
     async def add(number: int) -> None:
         async with ferro.transaction(immediate=True):

@@ -31,6 +31,10 @@ class Nesting(Generic[T]):
         """What the blocks have chosen, the innermost first."""
         return filter(self._counts, reversed(self._chosen.get()))
 
+    def any(self) -> bool:
+        """Whether there may be a block around."""
+        return bool(self._chosen.get())
+
     def enter(self, choice: T) -> None:
         """A block begins."""
         self._chosen.set((*filter(self._counts, self._chosen.get()), choice))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, get_args
@@ -16,6 +17,8 @@ from ..exceptions import ConfigurationError, FerroError, InvalidQuery, Transacti
 from .engine import contexts, engine
 from .nesting import Blocks, Nesting, this_task
 from .scope import Scope, current_scope
+
+_log = logging.getLogger("ferro.transaction")
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 
@@ -46,6 +49,8 @@ class Transaction:
         """That of the models that the session knows."""
         self._label: str | None = None
         self._scope: Scope | None = None
+        self._told = False
+        """Whether it was logged that a task which was started inside works outside of it."""
         self._streams: set[Callable[[], None]] = set()
         """What ends those that are read in it."""
         self._memory = Memory()
@@ -103,6 +108,7 @@ class Transaction:
             # Before, as another thread may import a model meanwhile.
             self._version = registry.version
             self._label, session = engine.open(self._using, current_scope())
+            _tell_of_others(self._label)
             self._session = await session.begin(**self._options)
         self._parent = parent
         _blocks.enter(self)
@@ -290,9 +296,30 @@ def session(using: Using) -> tuple[str, _native.Session]:
             transaction._admit(using.label)
         return using.label, using._renewed_session()
     if transaction is None:
-        return engine.shared(using, current_scope())
+        found = engine.shared(using, current_scope())
+        if _blocks.any():
+            _tell_of_others(found[0])
+        return found
     transaction._admit(using)
     return transaction.label, transaction._renewed_session()
+
+
+def _tell_of_others(label: str) -> None:
+    """Log, once for a transaction, that a task which was started inside works outside of it."""
+    around = next((it for it in _blocks.all() if it.label == label), None)
+    while around is not None and around._parent is not None:
+        around = around._parent
+    if around is None or around._told:
+        return
+    around._told = True
+    _log.warning(
+        "connection `%s`: %r was started inside of a transaction and works outside of it: what it "
+        "writes stays when that is undone. Pass the transaction on and name it there "
+        "(`User.using(transaction)`, `user.save(using=transaction)`), or start the task after the "
+        "block",
+        label,
+        this_task(),
+    )
 
 
 def transaction(
