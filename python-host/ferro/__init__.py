@@ -22,6 +22,8 @@ import importlib as _importlib
 import typing as _typing
 
 from ._connections.config import PoolConfig, SqliteConfig
+from ._connections.context import connection_context
+from ._connections.disconnect import disconnect
 from ._connections.engine import (
     PoolStats,
     check_connection,
@@ -35,12 +37,7 @@ from ._connections.lifespan import lifespan
 from ._connections.retry import retry
 from ._connections.scope import scope
 from ._connections.sql import execute, fetch_all, fetch_one
-from ._connections.transaction import (
-    Transaction,
-    connection_context,
-    disconnect,
-    transaction,
-)
+from ._connections.transaction import Transaction, current_transaction, transaction
 from ._expressions.assignment import excluded
 from ._expressions.case import case, value
 from ._expressions.expression import Expression
@@ -192,6 +189,7 @@ __all__ = [
     "connection_context",
     "count",
     "create_tables",
+    "current_transaction",
     "dense_rank",
     "disconnect",
     "excluded",

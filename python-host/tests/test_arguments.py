@@ -53,6 +53,8 @@ CONNECTIONS: list[tuple[Callable[[], Any], str]] = [
     (lambda: anything.Plugin.load(5), "`path` takes a `str` or a `PathLike`, not `int`"),
     (lambda: anything.Plugin.load("x", fuel=3), "`fuel` takes True or False, not `int`"),
     (lambda: anything.scope(None), "`tenant` takes a `ferro.Tenant`, not `None`"),
+    (lambda: anything.transaction()(len), r"is for a coroutine function \(`async def`\), not for"),
+    (lambda: anything.transaction().on_commit(5), "`on_commit` takes a function .*, not `int`"),
     (lambda: anything.retry(None), "`retry` takes a function .*, not `NoneType`"),
     (
         lambda: anything.retry(asyncio.get_running_loop().create_future()),

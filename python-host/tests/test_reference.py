@@ -76,6 +76,10 @@ def functions(module: Any) -> dict[str, Any]:
             },
         ),
         ("Relations", {**methods(RelationExpression), **methods(ferro.RelatedRows)}),
+        (
+            "Transactions",
+            {it: methods(ferro.Transaction)[it] for it in ("on_commit", "rollback")},
+        ),
         ("`Plugin`", methods(ferro.Plugin)),
     ],
 )

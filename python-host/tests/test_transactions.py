@@ -12,7 +12,7 @@ import pytest
 
 import ferro
 from ferro._connections.engine import engine
-from ferro._connections.transaction import current
+from ferro._connections.transaction import current_transaction
 from ferro._models.connected import table_of
 from ferro._tables.registry import registry
 from ferro._tables.table import Table
@@ -293,6 +293,155 @@ async def test_tasks_that_do_what_was_meant_are_not_told_of(
     await task
     assert await names() == ["Ada", "Ben", "Cyd"]
     assert caplog.records == []
+
+
+async def test_a_rollback_undoes_all_of_it_and_the_block_ends_well() -> None:
+    ada, ben = await User.create(name="Ada"), User(name="Ben")
+    async with ferro.transaction() as transaction:
+        ada.age = 5
+        await ada.save()
+        await ben.save()
+        assert await User.select().count() == 2
+        await transaction.rollback()
+        assert ferro.pool_stats().acquired == 0
+        assert ben.id is None
+        for work in (
+            User.create(name="Cyd"),
+            User.using(transaction).all(),
+            User.bulk_create([User(name="Dan")]),
+            ferro.fetch_all("select 1"),
+            transaction.rollback(),
+        ):
+            with pytest.raises(ferro.TransactionError, match="was rolled back: nothing more"):
+                await work
+        with pytest.raises(ferro.TransactionError, match="was rolled back"):
+            async with ferro.transaction():
+                pass
+        assert ferro.current_transaction() is transaction
+    assert ferro.current_transaction() is None
+    assert await names() == ["Ada"]
+    await ada.save()
+    assert (await User.get(ada.id)).age == 5, "what was undone is a change"
+    with pytest.raises(ferro.TransactionError, match="has ended"):
+        await transaction.rollback()
+    with pytest.raises(Undo):
+        async with ferro.transaction() as transaction:
+            await transaction.rollback()
+            raise Undo
+
+
+async def test_a_savepoint_that_is_rolled_back_leaves_the_outer_block() -> None:
+    async with ferro.transaction() as outer:
+        await User.create(name="Ada")
+        async with ferro.transaction() as inner:
+            await User.create(name="Ben")
+            with pytest.raises(ferro.TransactionError, match="a block inside .* goes on: end it"):
+                await outer.rollback()
+            await inner.rollback()
+        assert ferro.current_transaction() is outer
+        await User.create(name="Cyd")
+    assert await names() == ["Ada", "Cyd"]
+
+
+async def test_a_rollback_by_another_task_is_one_for_all() -> None:
+    async with ferro.transaction() as transaction:
+        await User.create(name="Ada")
+        await asyncio.create_task(transaction.rollback())
+        with pytest.raises(ferro.TransactionError, match="was rolled back"):
+            await User.create(name="Ben")
+    assert await names() == []
+
+
+async def test_a_rollback_ends_streams() -> None:
+    await User.bulk_create([User(name=f"{it}") for it in range(50)])
+    async with ferro.transaction() as transaction:
+        await User.select().update(age=3)
+        users = User.select().stream(batch=3)
+        await anext(users)
+        await transaction.rollback()
+    assert await User.where(age=3).count() == 0
+    assert ferro.pool_stats().acquired == 0
+
+
+async def test_what_waits_for_a_commit_is_called_after_it_and_once() -> None:
+    called: list[Any] = []
+
+    async def count() -> None:
+        called.append(await User.select().count())
+
+    def note(name: str) -> Callable[[], None]:
+        return lambda: called.append((name, ferro.current_transaction()))
+
+    async with ferro.transaction() as outer:
+        outer.on_commit(note("outer"))
+        await User.create(name="Ada")
+        async with ferro.transaction() as inner:
+            inner.on_commit(note("inner"))
+            inner.on_commit(count)
+        async with ferro.transaction() as undone:
+            undone.on_commit(note("undone"))
+            await undone.rollback()
+        with pytest.raises(Undo):
+            async with ferro.transaction() as failed:
+                failed.on_commit(note("failed"))
+                raise Undo
+        outer.on_commit(note("last"))
+        assert called == []
+    assert called == [("outer", None), ("inner", None), 1, ("last", None)]
+    called.clear()
+    with pytest.raises(Undo):
+        async with ferro.transaction() as outer:
+            outer.on_commit(count)
+            async with ferro.transaction() as inner:
+                inner.on_commit(count)
+            raise Undo
+    with pytest.raises(ferro.TransactionError, match="has ended"):
+        outer.on_commit(count)
+    assert called == []
+
+
+async def test_what_fails_after_a_commit_is_logged_and_the_others_are_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    called: list[int] = []
+
+    async def fails() -> None:
+        raise ferro.BusyError("no", retryable=True)
+
+    async def work() -> None:
+        await User.create(name="Ada")
+        transaction = ferro.current_transaction()
+        assert transaction is not None
+        transaction.on_commit(fails)
+        transaction.on_commit(lambda: called.append(1))
+
+    await ferro.retry(work)
+    assert (await names(), called) == (["Ada"], [1]), "not once more"
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("ferro.transaction", "ERROR")
+    assert "test_what_fails_after_a_commit" in record.getMessage()
+    assert record.exc_info is not None
+
+
+async def test_a_coroutine_function_is_a_block_each_time_it_is_called() -> None:
+    @ferro.transaction(immediate=True)
+    async def add(name: str, *, fails: bool = False) -> ferro.Transaction | None:
+        """Adds one."""
+        await User.create(name=name)
+        if fails:
+            raise Undo
+        return ferro.current_transaction()
+
+    assert (add.__name__, add.__doc__) == ("add", "Adds one.")
+    first, second = await add("Ada"), await add(name="Ben")
+    assert first is not None
+    assert second not in (None, first)
+    with pytest.raises(Undo):
+        await add("Cyd", fails=True)
+    async with ferro.transaction() as outer:
+        await add("Dan")
+        await outer.rollback()
+    assert await names() == ["Ada", "Ben"]
 
 
 async def test_y3_transactions_of_tasks_are_apart() -> None:
@@ -664,7 +813,7 @@ async def test_y3_a_transaction_that_is_passed_leaves_the_own_one_in_place() -> 
     passed = await began
     async with ferro.transaction() as own:
         await User.using(passed).update_or_create({"age": 1}, name="Ada", email="a@x.org")
-        assert current() is own
+        assert current_transaction() is own
     done.set()
     await task
     assert await names() == ["Ada"]

@@ -32,6 +32,15 @@ class Pet(ferro.Model, table="typed_pet"):
     sitter: ferro.Relation[Person | None] = ferro.ForeignKey(related_name="sat", default=None)
 
 
+@ferro.transaction(immediate=True)
+async def adopt(owner: Person, *, number: int = 1) -> list[Pet]:
+    transaction = ferro.current_transaction()
+    if transaction is not None:
+        transaction.on_commit(Pet.all)
+        transaction.on_commit(lambda: print("done"))
+    return [await Pet.create(owner=owner) for _ in range(number)]
+
+
 async def main() -> None:
     person = await Person.create(name="Ada", age=36)
     reveal_type(person)
@@ -55,6 +64,7 @@ async def main() -> None:
     reveal_type(await Person.select().join(totals, lambda p, t: p.age == t.age).one())
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
+        reveal_type(await adopt(person))
     pet = await Pet.create(owner=person)
     reveal_type(await pet.owner)
     reveal_type(await pet.sitter)
@@ -66,6 +76,7 @@ async def main() -> None:
     Person(name=5)
     await Person.create("Ada")
     await Person.select().limit("ten").all()
+    await adopt("Ada")
 """
 
 REVEALED = [
@@ -82,6 +93,7 @@ REVEALED = [
     "list[dict[str, Any]]",
     "Person",
     "list[Person]",
+    "list[Pet]",
     "Person",
     "Person | None",
     "list[Pet]",
@@ -92,6 +104,7 @@ WRONG = [
     'Argument "name" to "Person" has incompatible type "int"; expected "str"',
     'Too many arguments for "create" of "Model"',
     'Argument 1 to "limit" of "Select" has incompatible type "str"; expected "int"',
+    'Argument 1 to "adopt" has incompatible type "str"; expected "Person"',
 ]
 
 
@@ -117,7 +130,7 @@ def test_pyright_infers_the_same_and_finds_the_same_mistakes(tmp_path: Path) -> 
     revealed = [it["message"].split('"')[-2] for it in told]
     assert revealed == REVEALED
     rules = [it["rule"] for it in found if it["severity"] == "error"]
-    assert rules == ["reportArgumentType", "reportCallIssue", "reportArgumentType"]
+    assert rules == ["reportArgumentType", "reportCallIssue"] + ["reportArgumentType"] * 2
 
 
 def test_the_package_is_clean_for_pyright() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from .config import PoolConfig, SqliteConfig
+from .disconnect import disconnect
 from .engine import connect, engine, label_for
-from .transaction import disconnect
 
 
 class Lifespan:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from .._argument import check
 from ..exceptions import ConfigurationError, FerroError, TransactionError
-from .transaction import Isolation, current, transaction
+from .transaction import Isolation, current_transaction, transaction
 
 R = TypeVar("R")
 
@@ -64,7 +64,7 @@ async def retry(
     check(ConfigurationError, attempts=(attempts, int))
     if attempts < 1:
         raise ConfigurationError(f"`attempts` takes an int from 1, not `{attempts}`")
-    if current() is not None:
+    if current_transaction() is not None:
         raise TransactionError(
             "inside of a transaction nothing can be run again: call `ferro.retry` outside of it"
         )

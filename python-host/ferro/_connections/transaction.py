@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from .. import _native
 from .._argument import check, check_choice
 from .._rows.identity import forget
 from .._rows.memory import Memory
 from .._tables.registry import registry
-from ..exceptions import ConfigurationError, FerroError, InvalidQuery, TransactionError
-from .engine import contexts, engine
-from .nesting import Blocks, Nesting, this_task
+from ..exceptions import ConfigurationError, FerroError, TransactionError
+from .engine import engine
+from .nesting import Nesting, this_task
 from .scope import Scope, current_scope
 
 _log = logging.getLogger("ferro.transaction")
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 
@@ -44,6 +49,8 @@ class Transaction:
         self._outer: Transaction | None = None
         """The one that this is a savepoint of, if it was passed: else this task's."""
         self._owner: asyncio.Task[object] | None = None
+        self._inside = False
+        """Whether its block goes on, which it may after a rollback."""
         self._session: _native.Session | None = None
         self._version = -1
         """That of the models that the session knows."""
@@ -55,6 +62,8 @@ class Transaction:
         """What ends those that are read in it."""
         self._memory = Memory()
         """What was known of the rows that are written in it, before."""
+        self._callbacks: list[Callable[[], object]] = []
+        """What is called when it is committed."""
 
     @property
     def label(self) -> str:
@@ -74,7 +83,11 @@ class Transaction:
 
     def _open(self) -> _native.Session:
         if self._session is None:
-            raise TransactionError("this transaction has ended, or has not begun")
+            raise TransactionError(
+                "this transaction was rolled back: nothing more is done in its block"
+                if self._inside
+                else "this transaction has ended, or has not begun"
+            )
         return self._session
 
     def _admit(self, using: str | None) -> None:
@@ -88,15 +101,82 @@ class Transaction:
             )
 
     def _belongs_to_this_task(self) -> bool:
-        """Whether this task opened it, and it goes on."""
-        return self._session is not None and self._owner is this_task()
+        """Whether this task opened it, and its block goes on."""
+        return self._inside and self._owner is this_task()
+
+    async def rollback(self) -> None:
+        """Undo all that was done in the block, now. Whatever is done in the rest of it raises
+        `TransactionError`; its end raises nothing.
+
+        Of a savepoint, this undoes that only. Raises `TransactionError` while a block inside goes
+        on, and after the end.
+
+        Example:
+            >>> import ferro
+            >>> class Seat(ferro.Model, table="doc_seat"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     taken: bool = False
+            >>> async def take(ids: list[int]) -> bool:
+            ...     async with ferro.transaction() as transaction:
+            ...         free = Seat.where(ferro.col(Seat.id).in_(ids), taken=False)
+            ...         if await free.update(taken=True) < len(ids):
+            ...             await transaction.rollback()
+            ...             return False
+            ...     return True
+        """
+        inside = current_transaction()
+        if inside is not self and self._belongs_to_this_task():
+            raise TransactionError("a block inside of this transaction goes on: end it first")
+        await self._end(commit=False)
+
+    def on_commit(self, callback: Callable[[], object]) -> None:
+        """Call a function when everything is committed, the outermost block too; never if the
+        transaction, or the savepoint that this is, is undone.
+
+        They are called in their order, at the end of the outermost block and outside of the
+        transaction; what they return is awaited if it can be. An exception is logged as an error of
+        the logger `ferro.transaction`, and the others are called: the block does not raise it, as
+        all that was done is kept.
+
+        Example:
+            >>> import ferro
+            >>> class Order(ferro.Model, table="doc_order"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            >>> async def send_mail() -> None: ...
+            >>> async def order() -> None:
+            ...     async with ferro.transaction() as transaction:
+            ...         await Order.create()
+            ...         transaction.on_commit(send_mail)
+        """
+        if not callable(callback):
+            raise ConfigurationError(
+                f"`on_commit` takes a function that it can call, not `{type(callback).__name__}`: "
+                "give it `work`, not `work()`"
+            )
+        self._open()
+        self._callbacks.append(callback)
+
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        """A coroutine function whose calls run in a block each: `@ferro.transaction()`."""
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigurationError(
+                f"`@ferro.transaction()` is for a coroutine function (`async def`), not for "
+                f"`{function!r}`"
+            )
+
+        @functools.wraps(function)
+        async def in_transaction(*args: P.args, **kwargs: P.kwargs) -> R:
+            async with Transaction(self._using, self._options):
+                return await function(*args, **kwargs)
+
+        return in_transaction
 
     async def __aenter__(self) -> Transaction:
         if self._owner is not None:
             raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
         self._owner = asyncio.current_task()
         self._scope = current_scope()
-        parent = self._outer or current()
+        parent = self._outer or current_transaction()
         if parent is not None:
             parent._admit(self._using)
             self._check_savepoint()
@@ -111,6 +191,7 @@ class Transaction:
             _tell_of_others(self._label)
             self._session = await session.begin(**self._options)
         self._parent = parent
+        self._inside = True
         _blocks.enter(self)
         return self
 
@@ -129,12 +210,18 @@ class Transaction:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._inside = False
+        _blocks.leave(self)
+        # There is none where it was rolled back.
+        if self._session is not None:
+            await self._end(commit=kind is None)
+
+    async def _end(self, *, commit: bool) -> None:
         session = self._open()
         self._session = None
-        _blocks.leave(self)
         committed = False
         try:
-            if kind is None:
+            if commit:
                 await session.commit()
                 committed = True
             else:
@@ -149,7 +236,20 @@ class Transaction:
                 self._memory.undo()
             elif self._parent is not None:
                 self._parent._memory.add(self._memory)
+                self._parent._callbacks += self._callbacks
             self._memory.clear()
+        if committed and self._parent is None:
+            await self._call_back()
+
+    async def _call_back(self) -> None:
+        for callback in self._callbacks:
+            try:
+                result = callback()
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:
+                # Raised by the block, it would seem that nothing was kept.
+                _log.exception("connection `%s`: after a commit, %r failed", self.label, callback)
 
     def _end_streams(self) -> None:
         """Let go of what streams have not read, which would keep the transaction from its end.
@@ -160,7 +260,7 @@ class Transaction:
             end()
 
 
-_blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._session is not None)
+_blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._inside)
 
 Using = str | Transaction | None
 """Where an operation runs, as callers say it: on a connection, or in a transaction."""
@@ -180,14 +280,26 @@ async def _undo(session: _native.Session) -> None:
         return
 
 
-def current() -> Transaction | None:
-    """The innermost transaction that this task is in."""
+def current_transaction() -> Transaction | None:
+    """The innermost transaction that this task is in; None outside of any.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> list[bool]:
+        ...     await ferro.connect("sqlite::memory:", "doc-current")
+        ...     async with ferro.transaction(using="doc-current") as transaction:
+        ...         inside = ferro.current_transaction() is transaction
+        ...     await ferro.disconnect("doc-current")
+        ...     return [inside, ferro.current_transaction() is None]
+        >>> asyncio.run(main())
+        [True, True]
+    """
     return next((it for it in _blocks.all() if it._belongs_to_this_task()), None)
 
 
 def block(using: str | Transaction | None) -> Transaction | None:
     """The transaction that an operation runs in: the one that was passed, or this task's."""
-    return using if isinstance(using, Transaction) else current()
+    return using if isinstance(using, Transaction) else current_transaction()
 
 
 def together(using: str | Transaction | None) -> Transaction:
@@ -197,90 +309,12 @@ def together(using: str | Transaction | None) -> Transaction:
     """
     if not isinstance(using, Transaction):
         return transaction(using=using, immediate=True)
-    inside = current()
+    inside = current_transaction()
     if inside is not None:
         inside._admit(using.label)
     made = transaction(using=using.label, immediate=True)
     made._outer = using
     return made
-
-
-class ConnectionContext:
-    """A block that works on one connection; made by `ferro.connection_context`."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._blocks = Blocks(contexts, name)
-
-    async def __aenter__(self) -> str:
-        label = engine.label(self._name)
-        inside = current()
-        if inside is not None:
-            inside._admit(label)
-        self._blocks.enter()
-        return label
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._blocks.leave()
-
-
-def connection_context(name: str) -> ConnectionContext:
-    """A block in which a connection is the default one, for this task and those it starts.
-
-    Naming another one with `using` still uses that one. No transaction is begun, and no connection
-    of the pool is held. Raises `TransactionError` inside a transaction on another connection.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> object:
-        ...     await ferro.connect("sqlite::memory:", "doc-context")
-        ...     async with ferro.connection_context("doc-context"):
-        ...         row = await ferro.fetch_one("select 1 as one")
-        ...     await ferro.disconnect("doc-context")
-        ...     return row
-        >>> asyncio.run(main())
-        {'one': 1}
-    """
-    check(ConfigurationError, name=(name, str))
-    return ConnectionContext(name)
-
-
-async def disconnect(name: str | None = None) -> None:
-    """Wait for what runs on a connection, the default one if it is not named, and close it.
-
-    Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
-    task reads a stream of it.
-
-    Example:
-        >>> import asyncio, ferro
-        >>> async def main() -> None:
-        ...     await ferro.connect("sqlite::memory:", "doc-disconnect")
-        ...     await ferro.disconnect("doc-disconnect")
-        >>> asyncio.run(main())
-    """
-    label = engine.label(name)
-    inside = current()
-    if inside is not None and inside.label == label:
-        raise TransactionError(
-            f"inside a transaction on `{label}`, disconnecting would wait for the transaction "
-            "itself: end it first"
-        )
-    stream = (asyncio.current_task(), label)
-    for _ in range(3):
-        # One whose loop was left early is closed by a task, which begins in its turn.
-        if stream in engine.streams:
-            await asyncio.sleep(0)
-    if stream in engine.streams:
-        raise InvalidQuery(
-            f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
-            "close its iterator, first"
-        )
-    await engine.disconnect(label)
 
 
 def session(using: Using) -> tuple[str, _native.Session]:
@@ -289,7 +323,7 @@ def session(using: Using) -> tuple[str, _native.Session]:
     That is the transaction that was passed, else the one that this task is in, else the database.
     """
     check_using(using)
-    transaction = current()
+    transaction = current_transaction()
     if isinstance(using, Transaction):
         using._admit(None)
         if transaction is not None:
@@ -347,6 +381,10 @@ def transaction(
     writes raise `ReadOnlyError`. `immediate` takes SQLite's write lock at once, so that the first
     write cannot be refused. `deferrable`, on PostgreSQL with `"serializable"` and `read_only`,
     waits for a snapshot that cannot fail later.
+
+    `await transaction.rollback()` undoes it without an exception, and `transaction.on_commit` calls
+    a function when it is committed. `@ferro.transaction()` makes the calls of a coroutine function
+    such blocks.
 
     A task that is started inside, by `asyncio.gather` or by `asyncio.wait_for` before Python 3.12
     for instance, is outside of the transaction: pass it on, and name it with `using`.

@@ -8,7 +8,7 @@ from .. import _native
 from .._argument import check, check_choice
 from .._connections.engine import engine
 from .._connections.scope import current_scope
-from .._connections.transaction import current
+from .._connections.transaction import current_transaction
 from ..exceptions import ConfigurationError, DeniedError, TransactionError
 from .migration import Migration, Risk, migrate_database
 from .registry import registry
@@ -95,7 +95,7 @@ def _check_outside(done: str) -> None:
             f"inside `ferro.scope`, tables cannot be {done}: no grant allows it, so do it outside "
             "of scopes"
         )
-    inside = current()
+    inside = current_transaction()
     if inside is not None:
         raise TransactionError(
             f"inside a transaction on `{inside.label}`, tables cannot be {done}: that takes a "

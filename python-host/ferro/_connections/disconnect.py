@@ -1,0 +1,42 @@
+"""Closing connections, when what runs on them has ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..exceptions import InvalidQuery, TransactionError
+from .engine import engine
+from .transaction import current_transaction
+
+
+async def disconnect(name: str | None = None) -> None:
+    """Wait for what runs on a connection, the default one if it is not named, and close it.
+
+    Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
+    task reads a stream of it.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> None:
+        ...     await ferro.connect("sqlite::memory:", "doc-disconnect")
+        ...     await ferro.disconnect("doc-disconnect")
+        >>> asyncio.run(main())
+    """
+    label = engine.label(name)
+    inside = current_transaction()
+    if inside is not None and inside.label == label:
+        raise TransactionError(
+            f"inside a transaction on `{label}`, disconnecting would wait for the transaction "
+            "itself: end it first"
+        )
+    stream = (asyncio.current_task(), label)
+    for _ in range(3):
+        # One whose loop was left early is closed by a task, which begins in its turn.
+        if stream in engine.streams:
+            await asyncio.sleep(0)
+    if stream in engine.streams:
+        raise InvalidQuery(
+            f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
+            "close its iterator, first"
+        )
+    await engine.disconnect(label)
