@@ -21,7 +21,7 @@ WORDS = {
     "scalar": "one()",
     "scalars": "all()",
     "select_related": 'include("relation")',
-    "values_list": 'values("field")',
+    "values_list": 'column("field")',
 }
 """What a query does."""
 

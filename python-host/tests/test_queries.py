@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro import Expression
+from ferro import Expression, col
 from models import Colour, Document, Everything, User
 
 
@@ -185,6 +185,56 @@ async def test_get_finds_by_key_and_by_fields() -> None:
         await User.get(active=True)
     with pytest.raises(ferro.InvalidQuery, match="key"):
         await User.get()
+
+
+@pytest.mark.usefixtures("users")
+async def test_a_column_is_one_value_of_each_row() -> None:
+    named = User.select().order_by("name")
+    assert await named.column("name") == ["Ada", "Ben", "Cyd", "Dee"]
+    assert await named.column(User.age) == [36, 7, 18, 52]
+    assert await named.column(lambda u: u.name.lower() + "!").limit(1) == ["ada!"]
+    mails = named.where(User.age < 20).column("email")
+    assert await mails == [None, "cyd@example.org"]
+    assert [it async for it in mails.stream(batch=1)] == [None, "cyd@example.org"]
+    assert (await mails.count(), await mails.exists()) == (2, True)
+    assert await mails.values("name") == [{"name": "Ben"}, {"name": "Cyd"}]
+    assert await User.select().column("active").distinct().order_by("active") == [False, True]
+    by_active = User.select().group_by("active").order_by("active")
+    assert await by_active.column(ferro.count()) == [1, 3]
+    old, young = User.where(User.age > 50).column("name"), User.where(User.age < 10).column("name")
+    assert await old.union(young).order_by("name") == ["Ben", "Dee"]
+    assert [user.name for user in await User.where(col(User.name).in_(old))] == ["Dee"]
+    assert await User.select().column(ferro.subquery(old)).limit(1) == ["Dee"]
+    assert await old.cte().select() == [{"name": "Dee"}]
+    await Everything.create(colour=Colour.RED)
+    assert await Everything.select().column("colour") == [Colour.RED]
+
+
+@pytest.mark.usefixtures("users")
+async def test_a_null_in_a_column_is_a_row() -> None:
+    mail = User.where(name="Ben").column(User.email)
+    assert (await mail.first(), await mail.one(), await mail.one_or_none()) == (None, None, None)
+    ben = await User.get(name="Ben")
+    assert await User.select().column("email").get(ben.id) is None
+    assert await User.select().column("email").get(name="Ben") is None
+    for none in (
+        User.where(name="Eve").column("email").one(),
+        User.select().column("email").get(0),
+    ):
+        with pytest.raises(ferro.DoesNotExist):
+            await none
+    with pytest.raises(ferro.MultipleObjectsReturned):
+        await User.select().column("email").one()
+
+
+def test_what_is_no_value_is_no_column() -> None:
+    for field, error, message in (
+        ("nmae", ferro.UnknownField, "did you mean `name`"),
+        (5, ferro.InvalidQuery, "`5` is not a value"),
+        (Document.data["city"], ferro.InvalidQuery, "has no type"),  # type: ignore[attr-defined,index]
+    ):
+        with pytest.raises(error, match=message):
+            User.select().column(field)
 
 
 @pytest.mark.usefixtures("db")

@@ -59,6 +59,9 @@ async def main() -> None:
     own = Pet.where(ferro.col(Pet.id) == ferro.outer(Person.id))
     first = ferro.subquery(own.values("id"))
     reveal_type(await Person.where(ferro.exists(own), first > 3).distinct_on("name").all())
+    reveal_type(await Person.where(Person.age > 1).column(Person.age))
+    reveal_type(await person.pets.column(Pet.id).first())
+    reveal_type(await Person.select().column("age").all())
     totals = Person.select("age", people=ferro.count()).group_by("age").cte("totals")
     reveal_type(await totals.where(lambda t: t.people > 3).limit(2))
     reveal_type(await Person.select().join(totals, lambda p, t: p.age == t.age).one())
@@ -90,6 +93,9 @@ REVEALED = [
     "list[dict[str, Any]]",
     "Person | None",
     "list[Person]",
+    "list[int]",
+    "int | None",
+    "list[Any]",
     "list[dict[str, Any]]",
     "Person",
     "list[Person]",

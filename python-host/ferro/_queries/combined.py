@@ -52,6 +52,7 @@ class Combined(Variant[T]):
         if own._outputs is not None:
             columns = zip(own._outputs, *(it._outputs or () for _, it in parts), strict=True)
             self._outputs = tuple([in_common(*column) for column in columns])
+            self._flat = own._flat
 
     def _of_values(self) -> Select[Any]:
         if self._outputs is not None:
@@ -134,7 +135,16 @@ refuse(
     "queries that are combined",
     {
         **dict.fromkeys(
-            ("where", "join", "having", "group_by", "values", "distinct", "distinct_on"),
+            (
+                "where",
+                "join",
+                "having",
+                "group_by",
+                "values",
+                "column",
+                "distinct",
+                "distinct_on",
+            ),
             "ask it of each of them, or of `query.cte().select()`",
         ),
         **dict.fromkeys(("get", "get_or_none"), "`first`, `one` and `one_or_none` are"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._expressions.expression import Shape
 from .._expressions.ordering import ordering_of
-from .._expressions.path import field_at
+from .._expressions.path import field_at, value_from
 from .._expressions.value import FieldExpression, Value
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
@@ -26,6 +26,12 @@ def output_of(table: Table, field: Any) -> tuple[str, Value]:
     if isinstance(field, FieldExpression):
         return field._path, field
     raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
+
+
+def named(table: Table, field: Any) -> tuple[str, Value]:
+    """The only value that is asked for, and a name for it."""
+    value = value_from(table, field)
+    return (value.path if isinstance(value, FieldExpression) else "value"), value
 
 
 def computed_rows(query: Select[Any]) -> Computed:
@@ -75,14 +81,14 @@ def distinct_of(query: Select[Any]) -> tuple[bool | Shape, tuple[Any, ...]]:
 
 
 def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
-    """Values of enums and of documents that have a shape, in dicts."""
+    """Rows of values, those of enums and of documents that have a shape as such."""
     for name, value in query._outputs or ():
         read = value._read
         if read is not None:
             for row in rows:
                 if row[name] is not None:
                     row[name] = read(row[name])
-    return rows
+    return [value for row in rows for value in row.values()] if query._flat else rows
 
 
 def _of_groups(query: Select[Any], shape: Shape, values: tuple[Any, ...]) -> Computed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._argument import check, counted
 from .._connections.transaction import Transaction, Using, block, check_using, session
@@ -26,7 +26,7 @@ from .change import (
     update_rows,
     update_rows_returning,
 )
-from .computed import computed_rows, decoded, distinct_of, output_of
+from .computed import computed_rows, decoded, distinct_of, named, output_of
 from .page import Page, page_beyond, page_of
 from .position import Position
 from .shape import LIMIT, OFFSET, rows_shape
@@ -34,6 +34,7 @@ from .stream import stream_of
 from .unasked import Unasked
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 # To a type checker `User.age >= 18` compares two integers: that it is a condition only shows when
 # it runs. `where` refuses a real `bool` there.
@@ -62,6 +63,7 @@ class Select(Unasked, Generic[T]):
     __slots__ = (
         "_condition",
         "_distinct",
+        "_flat",
         "_group",
         "_having",
         "_includes",
@@ -81,6 +83,8 @@ class Select(Unasked, Generic[T]):
         self._using = using
         self._condition: Expression | None = None
         self._outputs: Outputs | None = None
+        self._flat = False
+        """Whether there is one output, and it comes by itself and not in a dict."""
         self._distinct: bool | tuple[Value, ...] = False
         """Whether rows that are alike come once; or in what those agree of which one comes."""
         self._group: tuple[Value, ...] = ()
@@ -151,8 +155,31 @@ class Select(Unasked, Generic[T]):
         if not outputs:
             table = self._table
             outputs = [(name, field_of(table, name)) for name in table.columns]
+        return self._of(tuple(outputs), flat=False)
+
+    @overload
+    def column(self, field: str | Value | Callable[[Any], Any], /) -> Select[Any]: ...
+    @overload
+    def column(self, field: V, /) -> Select[V]: ...
+    def column(self, field: Any, /) -> Any:
+        """One value of each row, by itself and not in a dict: `column("name")`, `column(User.age)`,
+        `column(lambda u: u.name.length())`.
+
+        Example:
+            >>> import ferro
+            >>> class River(ferro.Model, table="doc_river"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     name: str
+            ...     length: int
+            >>> async def names() -> list[str]:
+            ...     return await River.where(River.length > 1_000).order_by("name").column("name")
+        """
+        return self._of((named(self._table, field),), flat=True)
+
+    def _of(self, outputs: Outputs, *, flat: bool) -> Select[Any]:
         query: Select[Any] = self._copy()
-        query._outputs = tuple(outputs)
+        query._outputs = outputs
+        query._flat = flat
         return query
 
     def _of_values(self) -> Select[Any]:
@@ -332,32 +359,44 @@ class Select(Unasked, Generic[T]):
 
     async def one(self) -> T:
         """The only row; raises `DoesNotExist` or `MultipleObjectsReturned` otherwise."""
-        row = await self.one_or_none()
-        if row is None:
+        rows = await self._two().all()
+        if not rows:
             raise DoesNotExist(f"no `{self._table.label}` matches the query")
-        return row
+        return self._only(rows)
 
     async def one_or_none(self) -> T | None:
         """The only row, or None; raises `MultipleObjectsReturned` if there are several."""
+        rows = await self._two().all()
+        return self._only(rows) if rows else None
+
+    def _two(self) -> Select[T]:
+        """The query of two rows at most."""
         query = self._copy()
         query._limit = 2 if query._limit is None else min(2, query._limit)
-        rows = await query.all()
+        return query
+
+    def _only(self, rows: list[T]) -> T:
         if len(rows) > 1:
             raise MultipleObjectsReturned(f"several `{self._table.label}` match the query")
-        return rows[0] if rows else None
+        return rows[0]
 
     async def get(self, key: Any = ..., /, **equals: Any) -> T:
         """The row with a key, or the only one whose fields have values.
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
         """
-        row = await self.get_or_none(key, **equals)
-        if row is None:
+        rows = await self._such(key, equals)
+        if not rows:
             raise DoesNotExist(f"there is no such `{self._table.label}`")
-        return row
+        return rows[0]
 
     async def get_or_none(self, key: Any = ..., /, **equals: Any) -> T | None:
         """As `get`, with None if there is no such row."""
+        rows = await self._such(key, equals)
+        return rows[0] if rows else None
+
+    async def _such(self, key: Any, equals: dict[str, Any]) -> list[T]:
+        """The row with a key, or the only one whose fields have values, if there is one."""
         if key is None:
             raise InvalidQuery(f"the key of a `{self._table.label}` is never None")
         if isinstance(key, Expression) or callable(key):
@@ -370,19 +409,18 @@ class Select(Unasked, Generic[T]):
         query = self.where(**equals)
         query = query.where(**keys) if keys else query
         if any(map(query._is_of_one_row, {**equals, **keys})):
-            rows = await query.all()
-            return rows[0] if rows else None
-        return await query.one_or_none()
+            return await query.all()
+        rows = await query._two().all()
+        return [query._only(rows)] if rows else []
 
-    async def _with_key(self, key: Any) -> T | None:
+    async def _with_key(self, key: Any) -> list[T]:
         """The row of the table with a key: what is asked most often, without a query object."""
         table = self._table
         condition = field_of(table, table.keys[0].name) == key
         query = table.query(("select", rows_shape(filter=condition._shape)))
         label, runner = session(self._using)
         found = await runner.fetch_instances(query, condition._values, table.loader)
-        rows: list[Any] = merge(label, table, found)
-        return rows[0] if rows else None
+        return merge(label, table, found)
 
     async def page(self) -> Page[T]:
         """The first page: as many rows as `limit` says, in the order of the query.
@@ -541,6 +579,7 @@ class Select(Unasked, Generic[T]):
         other._using = query._using
         other._condition = query._condition
         other._outputs = query._outputs
+        other._flat = query._flat
         other._distinct = query._distinct
         other._group = query._group
         other._having = query._having

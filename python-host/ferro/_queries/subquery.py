@@ -34,7 +34,7 @@ def exists(query: Select[Any]) -> Expression:
     return Expression(("exists", shape), values)
 
 
-def subquery(query: Select[dict[str, Any]]) -> Value:
+def subquery(query: Select[Any]) -> Value:
     """The value in the first row of a query of one value; null if it has no row.
 
     Example:
