@@ -23,7 +23,7 @@ import typing as _typing
 
 from ._connections.config import PoolConfig, SqliteConfig
 from ._connections.context import connection_context
-from ._connections.disconnect import disconnect
+from ._connections.disconnect import disconnect, disconnect_all
 from ._connections.engine import (
     PoolStats,
     check_connection,
@@ -192,6 +192,7 @@ __all__ = [
     "current_transaction",
     "dense_rank",
     "disconnect",
+    "disconnect_all",
     "excluded",
     "execute",
     "exists",

@@ -698,3 +698,17 @@ async def test_a_task_does_not_disconnect_what_it_streams_from(url: str) -> None
         break
     await ferro.disconnect()
     assert not engine.streams
+
+
+async def test_all_are_disconnected_or_none(url: str) -> None:
+    await ferro.connect(url)
+    await ferro.connect("sqlite::memory:", "other")
+    async with ferro.transaction(using="other"):
+        with pytest.raises(ferro.TransactionError, match="disconnecting would wait"):
+            await ferro.disconnect_all()
+        assert list((await ferro.health())["connections"]) == ["default", "other"]
+    await ferro.disconnect_all()
+    await ferro.disconnect_all()
+    assert await ferro.health() == {"ok": False, "connections": {}}
+    with pytest.raises(ferro.ConfigurationError, match="no default connection"):
+        await ferro.fetch_one("select 1")

@@ -23,6 +23,32 @@ async def disconnect(name: str | None = None) -> None:
         >>> asyncio.run(main())
     """
     label = engine.label(name)
+    await _check_outside(label)
+    await engine.disconnect(label)
+
+
+async def disconnect_all() -> None:
+    """Wait for what runs on all connections, and close them: as `disconnect`, for each at once.
+
+    Where one of them cannot be closed, none is.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> async def main() -> dict[str, object]:
+        ...     await ferro.connect("sqlite::memory:")
+        ...     await ferro.connect("sqlite::memory:", "archive")
+        ...     await ferro.disconnect_all()
+        ...     return await ferro.health()
+        >>> asyncio.run(main())
+        {'ok': False, 'connections': {}}
+    """
+    for label in engine.labels():
+        await _check_outside(label)
+    await asyncio.gather(*(engine.disconnect(it) for it in engine.labels()))
+
+
+async def _check_outside(label: str) -> None:
+    """Fail where this task would wait for itself."""
     inside = current_transaction()
     if inside is not None and inside.label == label:
         raise TransactionError(
@@ -39,4 +65,3 @@ async def disconnect(name: str | None = None) -> None:
             f"disconnecting `{label}` would wait for a stream of this task: let its loop end, or "
             "close its iterator, first"
         )
-    await engine.disconnect(label)
