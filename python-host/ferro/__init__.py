@@ -52,6 +52,7 @@ from ._expressions.window import (
     row_number,
 )
 from ._models.connected import Connected
+from ._models.constraint import Check, Index
 from ._models.field import Field
 from ._models.model import Model
 from ._queries.common import CommonTable
@@ -119,6 +120,7 @@ __all__ = [
     "BackRef",
     "BusyError",
     "CallUsage",
+    "Check",
     "CheckViolation",
     "CommonTable",
     "ConfigurationError",
@@ -137,6 +139,7 @@ __all__ = [
     "ForeignKey",
     "ForeignKeyViolation",
     "Grant",
+    "Index",
     "IntegrityError",
     "InternalError",
     "InvalidQuery",

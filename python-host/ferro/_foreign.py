@@ -26,8 +26,8 @@ WORDS = {
 """What a query does."""
 
 NAMES = {
-    "Meta": 'table="…", uniques=[…], indexes=[…]',
-    "__table_args__": "uniques=[…], indexes=[…]",
+    "Meta": 'table="…", uniques=[…], indexes=[…], checks=[…]',
+    "__table_args__": "uniques=[…], indexes=[…], checks=[…]",
     "__tablename__": 'table="…"',
 }
 """What the body of a class holds, and which options of the class say it here."""

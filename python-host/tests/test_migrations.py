@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import enum
 import logging
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import pydantic
 import pytest
 
 import ferro
@@ -55,6 +57,7 @@ async def test_a_field_that_is_new_comes_with_its_default(connected: str) -> Non
     await ferro.create_tables()
     await first.create(name="Ada")
     key = uuid.UUID(int=7)
+    moment = datetime.datetime(1969, 7, 20, 20, 17, 40, 1, datetime.timezone.utc)
     fields: dict[str, tuple[Any, Any]] = {
         "age": (int, 3),
         "active": (bool, True),
@@ -63,6 +66,10 @@ async def test_a_field_that_is_new_comes_with_its_default(connected: str) -> Non
         "note": (str, "it's"),
         "key": (uuid.UUID, key),
         "level": (Level, Level.HIGH),
+        "day": (datetime.date, datetime.date(2020, 2, 29)),
+        "hour": (datetime.time, datetime.time(23, 59, 59, 5)),
+        "moment": (datetime.datetime, moment),
+        "reading": (pydantic.NaiveDatetime, moment.replace(tzinfo=None)),
         "nickname": (str | None, None),
         "email": (str | None, ferro.Field(default=None, unique=True, max_length=50)),
     }
@@ -72,7 +79,7 @@ async def test_a_field_that_is_new_comes_with_its_default(connected: str) -> Non
     assert migration.applied
     row = await grown.get(1)
     found = [getattr(row, name) for name in fields]
-    assert found == [3, True, 1.0, Decimal("1.50"), "it's", key, Level.HIGH, None, None]
+    assert found == [default for _, default in [*fields.values()][:-1]] + [None]
     assert await ferro.migrate() == ferro.Migration((), ())
     await grown.create(name="Ben", email="x")
     with pytest.raises(ferro.UniqueViolation):

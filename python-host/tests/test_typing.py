@@ -19,7 +19,14 @@ import contextlib
 import ferro
 
 
-class Person(ferro.Model, table="typed_person", frozen=True):
+class Person(
+    ferro.Model,
+    table="typed_person",
+    frozen=True,
+    uniques=[("name", "age")],
+    indexes=[("name", "age"), ferro.Index("name", unique=True, where=lambda p: p.age > 3)],
+    checks=[ferro.Check(lambda p: (p.age >= 0) | p.name.is_null(), name="born")],
+):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
     age: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -193,16 +192,3 @@ def share_names(model: type[Model]) -> None:
         # One that is deprecated takes none in this way.
         with suppress(AttributeError):
             object.__setattr__(first, name, None)
-
-
-def lists_of(model: type[Model], lists: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Lists of fields; a relation stands for the field that holds its key."""
-    links = model.__ferro_links__
-    found = []
-    for names in lists:
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise SchemaError(
-                f"model `{model.__name__}`: `uniques` and `indexes` are lists of lists of fields"
-            )
-        found.append(tuple(links[it].column if it in links else it for it in names))
-    return tuple(found)

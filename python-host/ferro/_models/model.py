@@ -9,7 +9,6 @@ from typing import Any, ClassVar, overload
 import pydantic
 from typing_extensions import Self
 
-from .._argument import check
 from .._connections.transaction import Transaction, Using, check_using, session
 from .._expressions.path import FieldAttribute
 from .._message import nearest
@@ -27,12 +26,13 @@ from .._rows.write import (
     stored_row,
     update,
 )
-from .._tables.column_type import snake_case
 from .._tables.registry import registry
 from .._tables.table import Table
 from ..exceptions import InvalidQuery, SchemaError
 from .connected import Connected, rows_of, table_of
-from .definition import ModelMeta, check_names, lists_of, share_names
+from .constraint import Check, Index
+from .definition import ModelMeta, check_names, share_names
+from .options import OPTIONS, TableOptions
 
 
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
@@ -40,9 +40,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
     `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
-    `indexes` are over several fields: `uniques=[("team", "name")]`. Unknown fields are refused, or
-    left out with Pydantic's `extra="ignore"`. `renamed_from` is what the class or its table was
-    called before, for `ferro.migrate`.
+    `indexes` are over several fields: `uniques=[("team", "name")]`; an `Index` says more of one.
+    `checks` are conditions on several fields, of `Check`. Unknown fields are refused, or left out
+    with Pydantic's `extra="ignore"`. `renamed_from` is what the class or its table was called
+    before, for `ferro.migrate`.
 
     Example:
         >>> import asyncio, ferro
@@ -77,7 +78,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         renamed_from: str | None = None,
         abstract: bool = False,
         uniques: Iterable[Iterable[str]] = (),
-        indexes: Iterable[Iterable[str]] = (),
+        indexes: Iterable[Iterable[str] | Index] = (),
+        checks: Iterable[Check] = (),
         **options: Any,
     ) -> None:
         try:
@@ -85,40 +87,21 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         except TypeError as error:
             if not options:
                 raise
-            name, known = (
-                next(iter(options)),
-                ("table", "renamed_from", "abstract", "uniques", "indexes"),
-            )
+            name = next(iter(options))
             raise SchemaError(
-                f"model `{cls.__name__}` has no option `{name}`: {nearest(name, known)}"
+                f"model `{cls.__name__}` has no option `{name}`: {nearest(name, OPTIONS)}"
             ) from error
 
     @classmethod
-    def __pydantic_init_subclass__(
-        cls,
-        *,
-        table: str | None = None,
-        renamed_from: str | None = None,
-        abstract: bool = False,
-        uniques: Iterable[Iterable[str]] = (),
-        indexes: Iterable[Iterable[str]] = (),
-        **options: Any,
-    ) -> None:
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Register the model. Pydantic calls this when the class is all there."""
+        said = TableOptions(**{it: options.pop(it) for it in OPTIONS if it in options})
         super().__pydantic_init_subclass__(**options)
-        check(
-            SchemaError,
-            table=(table, str, None),
-            renamed_from=(renamed_from, str, None),
-            abstract=(abstract, bool),
-            uniques=(uniques, Iterable),
-            indexes=(indexes, Iterable),
-        )
         cls.__ferro_table__ = None
         for name in cls.__ferro_links__:
             RelationAttribute.put(cls, name)
         check_names(cls, Model)
-        if abstract:
+        if said.abstract:
             return
         if not cls.__pydantic_complete__:
             try:
@@ -128,14 +111,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
                     f"model `{cls.__name__}`: `{error.name}` in its annotations is not defined "
                     "yet: define it before the class, or say `Relation[…]` where it is a model"
                 ) from error
-        made = Table(
-            registry,
-            cls,
-            snake_case(cls.__name__) if table is None else table,
-            lists_of(cls, uniques),
-            lists_of(cls, indexes),
-            renamed_from,
-        )
+        made = Table(registry, cls, said)
         registry.add(made)
         cls.__ferro_table__ = made
         FieldAttribute.put(cls)

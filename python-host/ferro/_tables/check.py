@@ -1,21 +1,21 @@
-"""Checks that the database makes on a field: from what Pydantic knows, or from a function.
+"""Conditions that the database checks: from what Pydantic knows, or from a function of fields.
 
-A check is groups of terms, of which any group holds with all of its terms: data, never SQL text.
+A condition is groups of terms, of which any group holds with all of its terms: data, and never SQL
+text.
 """
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import enum
 import itertools
 import typing
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
+from .._message import nearest
 from ..exceptions import SchemaError
-
-Groups = list[list[Any]]
+from .constant import constant
 
 _CONSTRAINTS = {
     "ge": "greater-or-equal",
@@ -23,33 +23,27 @@ _CONSTRAINTS = {
     "le": "less-or-equal",
     "lt": "less",
 }
-_OF_KIND = {
-    "boolean": (bool,),
-    "integer": (int,),
-    "float": (float, int),
-    "decimal": (decimal.Decimal, int),
-    "text": (str,),
-    "date": (datetime.date,),
-}
+_INCOMPARABLE = {"json", "interval"}
+_OF_KEYS = {int: "integer", str: "text", uuid.UUID: "uuid"}
+"""The scalar types of keys of other models, by the types of their values."""
 
 
 def check_of(
-    where: str,
+    field: CheckedField,
     asked: bool | Callable[[Any], Any],
-    kind: str,
     annotation: Any,
     metadata: Iterable[Any],
-) -> Groups | None:
-    """The groups of tests that `db_check` asks for; None where it asks for none."""
+) -> Condition | None:
+    """What `db_check` asks for; None where it asks for nothing."""
     if asked is False:
         return None
     if asked is not True:
-        found = asked(CheckedField(where, kind))
-        if not isinstance(found, Check):
-            raise SchemaError(f"field `{where}`: `db_check` is a comparison of the field")
-        return found.groups
+        found = asked(field)
+        if not isinstance(found, Condition):
+            raise SchemaError(f"field `{field}`: `db_check` is a comparison of the field")
+        return found
     tests = [
-        _comparison(where, kind, comparison, value)
+        field._compared(comparison, value)
         for item in metadata
         for name, comparison in _CONSTRAINTS.items()
         if (value := getattr(item, name, None)) is not None
@@ -62,63 +56,131 @@ def check_of(
         and issubclass(annotation, enum.Enum)
         and not issubclass(annotation, enum.Flag)
     ):
-        values = [member.value for member in annotation]
+        values = list(annotation)
     if values:
-        tests.append({"one-of": [_constant(where, kind, value) for value in values]})
+        tests.append(field.in_(values))
     if not tests:
         raise SchemaError(
-            f"field `{where}`: `db_check=True` checks what Pydantic checks, and there is nothing: "
+            f"field `{field}`: `db_check=True` checks what Pydantic checks, and there is nothing: "
             "give it `ge`, `gt`, `le` or `lt`, a `Literal` or an enum, or pass a function"
         )
-    return [tests]
+    return Condition([[term for test in tests for term in test.groups[0]]])
 
 
-class Check:
-    """A comparison of a checked field; joined with `&` and `|`."""
+def condition_of(
+    label: str, option: str, function: Callable[[Any], Any], fields: Mapping[str, CheckedField]
+) -> Condition:
+    """The condition that a function makes of the fields of a row."""
+    found = function(_Row(label, fields))
+    if isinstance(found, CheckedField):
+        found = found._holds(True)
+    if not isinstance(found, Condition):
+        raise SchemaError(
+            f"model `{label}`: `{option}` compares fields, as `lambda it: it.low < it.high`, and "
+            f"gives no `{type(found).__name__}`"
+        )
+    return found
 
-    def __init__(self, groups: Groups) -> None:
+
+class Condition:
+    """Comparisons of fields; joined with `&` and `|`."""
+
+    def __init__(self, groups: list[list[Any]]) -> None:
         self.groups = groups
+        """Of the WIT's `check-term`, as JSON."""
 
-    def __and__(self, other: Check) -> Check:
-        return Check([one + two for one, two in itertools.product(self.groups, other.groups)])
+    def __and__(self, other: object) -> Condition:
+        pairs = itertools.product(self.groups, _joined(other).groups)
+        return Condition([one + two for one, two in pairs])
 
-    def __or__(self, other: Check) -> Check:
-        return Check(self.groups + other.groups)
+    def __or__(self, other: object) -> Condition:
+        return Condition(self.groups + _joined(other).groups)
+
+    def __invert__(self) -> NoReturn:
+        raise SchemaError(
+            "a check has no `~`, but of a boolean field: turn the comparison around, `>=` for `<`"
+        )
 
     def __bool__(self) -> NoReturn:
         raise TypeError("join checks with `&` and `|`, in place of `and` and `or`")
 
 
 class CheckedField:
-    """The field, as the function that is given for `db_check` gets it."""
+    """A field, as a function that makes a condition gets it."""
 
-    def __init__(self, where: str, kind: str) -> None:
+    __slots__ = ("_kind", "_many", "_name", "_where")
+
+    def __init__(self, where: str, name: str, kind: str | None, many: bool) -> None:
+        """The `kind` of a key of another model is not known yet: it is None."""
         self._where = where
+        self._name = name
         self._kind = kind
+        self._many = many
 
-    def __eq__(self, other: object) -> Check:  # type: ignore[override]
-        return self._compare("equal", other)
+    def __str__(self) -> str:
+        return self._where
 
-    def __ne__(self, other: object) -> Check:  # type: ignore[override]
-        return self._compare("not-equal", other)
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+        return self.is_null() if other is None else self._compared("equal", other)
 
-    def __lt__(self, other: object) -> Check:
-        return self._compare("less", other)
+    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
+        return self.is_not_null() if other is None else self._compared("not-equal", other)
 
-    def __le__(self, other: object) -> Check:
-        return self._compare("less-or-equal", other)
+    def __lt__(self, other: object) -> Condition:
+        return self._compared("less", other)
 
-    def __gt__(self, other: object) -> Check:
-        return self._compare("greater", other)
+    def __le__(self, other: object) -> Condition:
+        return self._compared("less-or-equal", other)
 
-    def __ge__(self, other: object) -> Check:
-        return self._compare("greater-or-equal", other)
+    def __gt__(self, other: object) -> Condition:
+        return self._compared("greater", other)
+
+    def __ge__(self, other: object) -> Condition:
+        return self._compared("greater-or-equal", other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def in_(self, values: Iterable[object]) -> Check:
+    def __and__(self, other: object) -> Condition:
+        return self._holds(True) & other
+
+    def __or__(self, other: object) -> Condition:
+        return self._holds(True) | other
+
+    def __invert__(self) -> Condition:
+        return self._holds(False)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("join checks with `&` and `|`, in place of `and` and `or`")
+
+    def in_(self, values: Iterable[object]) -> Condition:
         """One of some values."""
-        return Check([[{"one-of": [_constant(self._where, self._kind, it) for it in values]}]])
+        return self._term({"one-of": [self._constant(it) for it in values]})
+
+    def is_null(self) -> Condition:
+        """There is no value."""
+        return self._term("is-null")
+
+    def is_not_null(self) -> Condition:
+        """There is a value."""
+        return self._term("is-not-null")
+
+    def _holds(self, wanted: bool) -> Condition:
+        """The condition that a boolean field is by itself."""
+        if self._kind != "boolean":
+            raise SchemaError(f"field `{self}` is no condition: compare it with something")
+        return self._compared("equal", wanted)
+
+    def _compared(self, comparison: str, other: object) -> Condition:
+        """With a constant, or with another field."""
+        if not isinstance(other, CheckedField):
+            return self._term({"compare": [comparison, self._constant(other)]})
+        kinds = {self._kind, other._kind} - {None}
+        if len(kinds) > 1 or self._many or other._many or kinds & _INCOMPARABLE:
+            raise SchemaError(
+                f"field `{self}`: a check cannot compare {self._type} with `{other}`, which is "
+                f"{other._type}"
+            )
+        return self._term({"compare-field": [comparison, other._name]})
 
     # Who checks types is told that there is nothing else.
     if not typing.TYPE_CHECKING:
@@ -127,25 +189,52 @@ class CheckedField:
             if name.startswith("_"):
                 raise AttributeError(name)
             raise SchemaError(
-                f"field `{self._where}`: a check has no `{name}`: compare the field with constants,"
-                " or say `in_`"
+                f"field `{self}`: a check has no `{name}`: compare the field with constants or "
+                "other fields, or say `in_`, `is_null` or `is_not_null`"
             )
 
-    def _compare(self, comparison: str, other: object) -> Check:
-        return Check([[_comparison(self._where, self._kind, comparison, other)]])
+    @property
+    def _type(self) -> str:
+        kind = self._kind or "key"
+        return f"list of {kind}" if self._many else kind
+
+    def _term(self, test: Any) -> Condition:
+        return Condition([[{"field": self._name, "test": test}]])
+
+    def _constant(self, value: object) -> Any:
+        """The WIT's `value`, as JSON."""
+        kind = self._kind or _OF_KEYS.get(type(value), "key")
+        found = None if self._many else constant(kind, value)
+        if found is None:
+            raise SchemaError(
+                f"field `{self}`: a check cannot compare {self._type} with `{value!r}`"
+            )
+        return found
 
 
-def _comparison(where: str, kind: str, comparison: str, value: object) -> Any:
-    return {"compare": [comparison, _constant(where, kind, value)]}
+class _Row:
+    """The fields of a row, as a function that makes a condition gets them."""
+
+    __slots__ = ("_fields", "_label")
+
+    def __init__(self, label: str, fields: Mapping[str, CheckedField]) -> None:
+        self._label = label
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> CheckedField:
+        field = self._fields.get(name)
+        if field is not None:
+            return field
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise SchemaError(
+            f"model `{self._label}` has no field `{name}`: {nearest(name, self._fields)}"
+        )
 
 
-def _constant(where: str, kind: str, value: object) -> Any:
-    """The WIT's `value`, as JSON."""
-    fits = isinstance(value, _OF_KIND.get(kind, ()))
-    if not fits or (isinstance(value, bool) and kind != "boolean"):
-        raise SchemaError(f"field `{where}`: a check cannot compare {kind} with `{value!r}`")
-    if isinstance(value, datetime.date):
-        return {"date": value.toordinal() - datetime.date(1970, 1, 1).toordinal()}
-    if kind == "decimal":
-        return {"decimal": format(decimal.Decimal(typing.cast(Any, value)), "f")}
-    return {kind: float(typing.cast(Any, value)) if kind == "float" else value}
+def _joined(other: object) -> Condition:
+    if isinstance(other, CheckedField):
+        return other._holds(True)
+    if not isinstance(other, Condition):
+        raise TypeError(f"a check cannot be joined with `{other!r}`: it is no comparison")
+    return other

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from .._models.field import ColumnOptions
 from ..exceptions import DecodeError, SchemaError, TypeMismatch
-from .check import check_of
+from .check import CheckedField, Condition, check_of
 from .column_type import (
     column_type_of,
     has_shape,
@@ -62,8 +62,8 @@ class Column:
     """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
     where: str = ""
     """How messages name the field, with its model."""
-    check: Any = None
-    """What the database checks: groups of terms as the WIT has them, without the field's name."""
+    check: Condition | None = None
+    """What the database checks."""
 
     @property
     def enumeration(self) -> str | None:
@@ -210,7 +210,9 @@ def column_of(
         use_enum_values=use_enum_values,
         structure=_structure(where, annotation, use_enum_values) if kind == "json" else None,
         where=where,
-        check=check_of(where, options.db_check, kind, annotation, metadata),
+        check=check_of(
+            CheckedField(where, name, kind, many), options.db_check, annotation, metadata
+        ),
     )
 
 

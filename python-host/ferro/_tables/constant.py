@@ -1,7 +1,8 @@
-"""Defaults of fields as the database can have them."""
+"""Constants of models as the database has them: defaults, and what checks compare with."""
 
 from __future__ import annotations
 
+import datetime
 import enum
 import math
 import re
@@ -13,35 +14,62 @@ from typing import Any
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+def constant(kind: str, value: Any) -> Any:
+    """The WIT's `value` for a plain value of a scalar type, as JSON; None if it is not of that
+    type, or the database could not be told of it.
+
+    Example:
+        >>> import datetime
+        >>> constant("integer", 5), constant("date", datetime.date(1970, 1, 2))
+        ({'integer': 5}, {'date': 1})
+        >>> constant("integer", "5")
+    """
+    plain = _plain(kind, value.value if isinstance(value, enum.Enum) else value)
+    return None if plain is None else {kind: plain}
+
+
 def constant_default(kind: str, default: Any) -> Any:
     """The WIT's `default-value` for a plain value, as JSON; None if only Python can make it.
 
     With it the rows that are there get a value when a migration adds the column.
     """
-    if isinstance(default, enum.Enum):
-        default = default.value
-    value = _plain(kind, default)
-    return None if value is None else {"constant": {kind: value}}
+    found = constant(kind, default)
+    return None if found is None else {"constant": found}
 
 
-def _plain(kind: str, default: Any) -> Any:
-    match kind, default:
+def _plain(kind: str, value: Any) -> Any:
+    match kind, value:
         case "boolean", bool():
-            return default
+            return value
         case (("integer" | "float" | "decimal"), bool()):
             return None
-        case "integer", int() if -(2**63) <= default < 2**63:
-            return int(default)
-        case "float", int() if abs(default) > 2**53:
+        case "integer", int() if -(2**63) <= value < 2**63:
+            return int(value)
+        case "float", int() if abs(value) > 2**53:
             return None
-        case "float", int() | float() if math.isfinite(default):
-            return float(default)
+        case "float", int() | float() if math.isfinite(value):
+            return float(value)
         case "decimal", int():
-            return str(int(default))
-        case "decimal", Decimal() if default.is_finite():
-            return format(default, "f")
-        case "text", str() if not _UNSEEN.search(default):
-            return str(default)
+            return str(int(value))
+        case "decimal", Decimal() if value.is_finite():
+            return format(value, "f")
+        case "text", str() if not _UNSEEN.search(value):
+            return str(value)
         case "uuid", uuid.UUID():
-            return divmod(default.int, 2**64)
+            return divmod(value.int, 2**64)
+        case "date", datetime.date() if not isinstance(value, datetime.datetime):
+            return value.toordinal() - datetime.date(1970, 1, 1).toordinal()
+        case "time", datetime.time(tzinfo=None):
+            return _microseconds(datetime.datetime.combine(_EPOCH, value) - _EPOCH)
+        case "timestamp", datetime.datetime(tzinfo=None):
+            return _microseconds(value - _EPOCH)
+        case "timestamptz", datetime.datetime() if value.utcoffset() is not None:
+            return _microseconds(value - _EPOCH.replace(tzinfo=datetime.timezone.utc))
     return None
+
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def _microseconds(duration: datetime.timedelta) -> int:
+    return duration // datetime.timedelta(microseconds=1)

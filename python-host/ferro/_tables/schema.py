@@ -46,21 +46,14 @@ def _model(table: Table) -> dict[str, Any]:
             }
             for link in pairs
         ],
-        "indexes": [
-            {"name": None, "fields": list(fields), "unique": unique, "condition": None}
-            for unique, lists in ((True, table.uniques), (False, table.indexes))
-            for fields in lists
-        ],
+        "indexes": table.rules.indexes,
         "checks": [
-            {
-                "name": None,
-                "any-of": [
-                    [{"field": column.name, "test": test} for test in group]
-                    for group in column.check
-                ],
-            }
-            for column in table.columns.values()
-            if column.check is not None
+            *(
+                {"name": None, "any-of": column.check.groups}
+                for column in table.columns.values()
+                if column.check is not None
+            ),
+            *table.rules.checks,
         ],
     }
 

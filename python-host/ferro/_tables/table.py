@@ -19,9 +19,10 @@ from .._queries.statement import lower
 from .._relations.edge import Edge, Through
 from .._relations.relation import KeyOf, Link
 from ..exceptions import InvalidQuery, SchemaError, UnknownField
-from .column import Column, check_comparable, column_of
+from .column import Column, column_of
 from .column_type import snake_case
 from .constant import constant_default
+from .rules import Rules
 from .structure import Structure
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .._expressions.ordering import Ordering
     from .._expressions.value import FieldExpression
     from .._models.model import Model
+    from .._models.options import TableOptions
     from .registry import Registry
 
 _MOST_KEPT = 1_000
@@ -69,15 +71,7 @@ class Table:
     takes: int = 0
     """How many values a common table takes."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        model: type[Model],
-        name: str,
-        uniques: tuple[tuple[str, ...], ...] = (),
-        indexes: tuple[tuple[str, ...], ...] = (),
-        renamed_from: str | None = None,
-    ) -> None:
+    def __init__(self, registry: Registry, model: type[Model], options: TableOptions) -> None:
         self.registry = registry
         self.model = model
         self.label = model.__name__
@@ -86,12 +80,10 @@ class Table:
                 f'model `{self.label}`: `extra="allow"` would take values that no column holds: '
                 'give it a field of the type `dict[str, Any]`, or `extra="ignore"`'
             )
-        self.name = name
+        self.name = snake_case(self.label) if options.table is None else options.table
         self.model_name = self.label
         self.links: dict[str, Link] = model.__ferro_links__
-        self.uniques = uniques
-        self.indexes = indexes
-        self.renamed_from = renamed_from and _former(renamed_from)
+        self.renamed_from = options.renamed_from and _former(options.renamed_from)
         self.pairs: dict[str, Table] = {}
         """The tables of pairs that were made, by the relation."""
         self._foreign: dict[str, tuple[Link, KeyOf]] = {}
@@ -105,6 +97,8 @@ class Table:
             else:
                 self._foreign[field] = (of.link, of)
         self._check_keys()
+        columns = {name: self._plain.get(name) for name in model.model_fields}
+        self.rules = Rules(self.label, options, columns, self.links)
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression] = {}
         """The fields that conditions have named."""
@@ -175,7 +169,7 @@ class Table:
         """A key that some fields make up: no two rows have the same values in it."""
         keys = [tuple(it.name for it in self.keys)]
         keys += [(it.name,) for it in self.columns.values() if it.unique]
-        keys += self.uniques
+        keys += self.rules.keys
         keys += [(it.column,) for it in self.links.values() if it.unique]
         return next((key for key in keys if names.issuperset(key)), None)
 
@@ -356,14 +350,6 @@ class Table:
         versions = [name for name, it in self._plain.items() if it.version]
         if len(versions) > 1:
             raise SchemaError(f"model `{self.label}` has several versions: {quoted(versions)}")
-        fields = {*self._plain, *self._foreign}
-        for listed in (*self.uniques, *self.indexes):
-            for name in listed:
-                if name not in fields:
-                    raise SchemaError(f"model `{self.label}` has no field `{name}` to index")
-        for name in dict.fromkeys(name for names in self.uniques for name in names):
-            if name in self._plain:
-                check_comparable(f"{self.label}.{name}", "unique", self._plain[name].kind)
 
     def _unknown(self, name: str, what: str = "field") -> str:
         known = self.relations if what == "relation" else {**self.columns, **self.relations}

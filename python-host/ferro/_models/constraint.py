@@ -1,0 +1,88 @@
+"""Indexes and checks of tables, as a class declares them: `Index`, `Check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._argument import check
+from ..exceptions import SchemaError
+
+
+class Index:
+    """An index over fields, for the option `indexes` of a class.
+
+    A relation stands for the field that holds its key. `name` is the one in the database, by
+    default made of table and columns. With `unique`, no two rows have the same values. `where` is
+    a function of the fields of a row, as for `Check`: the index has only the rows for which that
+    holds. A unique one is then no key that `upsert` or `get_or_create` could name.
+
+    Example:
+        >>> import ferro
+        >>> class Seat(
+        ...     ferro.Model,
+        ...     table="doc_seat",
+        ...     indexes=[
+        ...         ferro.Index("hall", "number", unique=True, where=lambda s: ~s.removed),
+        ...         ferro.Index("guest", name="seats_by_guest"),
+        ...     ],
+        ... ):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     hall: str
+        ...     number: int
+        ...     guest: str | None = None
+        ...     removed: bool = False
+    """
+
+    __slots__ = ("fields", "name", "unique", "where")
+
+    def __init__(
+        self,
+        *fields: str,
+        name: str | None = None,
+        unique: bool = False,
+        where: Callable[[Any], Any] | None = None,
+    ) -> None:
+        for field in fields:
+            if not isinstance(field, str):
+                raise SchemaError(f'`Index` takes names of fields, as `"email"`, not `{field!r}`')
+        if not fields:
+            raise SchemaError('`Index` takes the names of its fields, as `"email"`')
+        check(
+            SchemaError,
+            name=(name, str, None),
+            unique=(unique, bool),
+            where=(where, Callable, None),
+        )
+        self.fields = fields
+        self.name = name
+        self.unique = unique
+        self.where = where
+
+
+class Check:
+    """What holds for each row, for the option `checks` of a class.
+
+    It is a function of the fields of a row, which compares them with constants and with each other:
+    `==`, `!=`, `<`, `<=`, `>`, `>=`, `in_`, `is_null`, `is_not_null`, and a boolean field or its
+    `~`, joined with `&` and `|`. As with all checks of SQL, one that is null is no violation.
+    `name` is what `CheckViolation.constraint` says.
+
+    Example:
+        >>> import ferro
+        >>> class Offer(
+        ...     ferro.Model,
+        ...     table="doc_offer",
+        ...     checks=[ferro.Check(lambda o: o.price <= o.list_price, name="affordable")],
+        ... ):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     price: int
+        ...     list_price: int
+    """
+
+    __slots__ = ("condition", "name")
+
+    def __init__(self, condition: Callable[[Any], Any], *, name: str | None = None) -> None:
+        check(SchemaError, condition=(condition, Callable), name=(name, str, None))
+        self.condition = condition
+        self.name = name

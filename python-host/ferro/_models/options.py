@@ -1,0 +1,38 @@
+"""Options of classes: what a model says of its table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .._argument import check
+from ..exceptions import SchemaError
+from .constraint import Check, Index
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What stands beside the base of a class: `class User(ferro.Model, table="users")`."""
+
+    table: str | None = None
+    renamed_from: str | None = None
+    abstract: bool = False
+    uniques: Iterable[Iterable[str]] = ()
+    indexes: Iterable[Iterable[str] | Index] = ()
+    checks: Iterable[Check] = ()
+
+    def __post_init__(self) -> None:
+        check(
+            SchemaError,
+            table=(self.table, str, None),
+            renamed_from=(self.renamed_from, str, None),
+            abstract=(self.abstract, bool),
+            uniques=(self.uniques, Iterable),
+            indexes=(self.indexes, Iterable),
+            checks=(self.checks, Iterable),
+        )
+
+
+OPTIONS = tuple(it.name for it in dataclasses.fields(TableOptions))
+"""What a class may say."""

@@ -1,0 +1,99 @@
+"""Indexes and checks of a table: from what a class declares to the WIT's, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .._models.constraint import Check, Index
+from ..exceptions import SchemaError
+from .check import CheckedField, condition_of
+from .column import Column, check_comparable
+
+if TYPE_CHECKING:
+    from .._models.options import TableOptions
+    from .._relations.relation import Link
+
+
+class Rules:
+    """What a class says of several fields together."""
+
+    def __init__(
+        self,
+        label: str,
+        options: TableOptions,
+        columns: Mapping[str, Column | None],
+        links: Mapping[str, Link],
+    ) -> None:
+        """The columns are by the names of fields; None is that of another model's key, whose type
+        is not known yet.
+        """
+        self._label = label
+        self._columns = columns
+        self._links = links
+        uniques = [Index(*_names(label, it), unique=True) for it in options.uniques]
+        others = [
+            it if isinstance(it, Index) else Index(*_names(label, it)) for it in options.indexes
+        ]
+        self.indexes = [self._index(it) for it in (*uniques, *others)]
+        """Of the WIT's `index`."""
+        self.checks = [self._check(it) for it in options.checks]
+        """Of the WIT's `check`."""
+
+    @property
+    def keys(self) -> list[tuple[str, ...]]:
+        """The fields that are unique together, in all rows."""
+        return [
+            tuple(it["fields"]) for it in self.indexes if it["unique"] and it["condition"] is None
+        ]
+
+    def _index(self, index: Index) -> dict[str, Any]:
+        names = [self._field(name) for name in index.fields]
+        for name in names:
+            if name not in self._columns:
+                raise SchemaError(f"model `{self._label}` has no field `{name}` to index")
+            column = self._columns[name]
+            if index.unique and column is not None:
+                check_comparable(column.where, "unique", column.kind)
+        condition = None if index.where is None else self._condition("where", None, index.where)
+        return {
+            "name": index.name,
+            "fields": names,
+            "unique": index.unique,
+            "condition": condition,
+        }
+
+    def _check(self, check: Check) -> dict[str, Any]:
+        if not isinstance(check, Check):
+            raise SchemaError(
+                f"model `{self._label}`: `checks` is a list of `ferro.Check(…)`, not of `{check!r}`"
+            )
+        return self._condition("checks", check.name, check.condition)
+
+    def _condition(self, option: str, name: str | None, function: Any) -> dict[str, Any]:
+        fields = {
+            it: CheckedField(f"{self._label}.{it}", it, None, False)
+            if column is None
+            else CheckedField(column.where, it, column.kind, column.many)
+            for it, column in self._columns.items()
+        }
+        for link in self._links.values():
+            if link.column in fields:
+                fields[link.name] = fields[link.column]
+        found = condition_of(self._label, option, function, fields)
+        return {"name": name, "any-of": found.groups}
+
+    def _field(self, name: str) -> str:
+        """A relation stands for the field that holds its key."""
+        return self._links[name].column if name in self._links else name
+
+
+def _names(label: str, names: Iterable[str]) -> Iterable[str]:
+    if isinstance(names, Index):
+        raise SchemaError(
+            f"model `{label}`: say `ferro.Index(…, unique=True)` among its `indexes`, in place of "
+            "`uniques`"
+        )
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise SchemaError(f"model `{label}`: `uniques` and `indexes` are lists of lists of fields")
+    return names
