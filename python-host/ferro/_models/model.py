@@ -38,7 +38,8 @@ from .options import OPTIONS, TableOptions
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
     """A Pydantic model whose instances are rows of a table.
 
-    The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. A class with
+    The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. On PostgreSQL it
+    is in the schema that `schema` names, and has a `comment`; SQLite has neither. A class with
     `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
     `indexes` are over several fields: `uniques=[("team", "name")]`; an `Index` says more of one.
     `checks` are conditions on several fields, of `Check`. Unknown fields are refused, or left out
@@ -75,6 +76,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         cls,
         *,
         table: str | None = None,
+        schema: str | None = None,
+        comment: str | None = None,
         renamed_from: str | None = None,
         abstract: bool = False,
         uniques: Iterable[Iterable[str]] = (),

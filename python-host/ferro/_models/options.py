@@ -16,6 +16,8 @@ class TableOptions:
     """What stands beside the base of a class: `class User(ferro.Model, table="users")`."""
 
     table: str | None = None
+    schema: str | None = None
+    comment: str | None = None
     renamed_from: str | None = None
     abstract: bool = False
     uniques: Iterable[Iterable[str]] = ()
@@ -26,6 +28,8 @@ class TableOptions:
         check(
             SchemaError,
             table=(self.table, str, None),
+            schema=(self.schema, str, None),
+            comment=(self.comment, str, None),
             renamed_from=(self.renamed_from, str, None),
             abstract=(self.abstract, bool),
             uniques=(self.uniques, Iterable),

@@ -358,4 +358,4 @@ def _has(table: Table, root: Table) -> bool:
     if table.definition is not None or root.definition is not None:
         return table is root
     # A class may have been defined again; and a model has the fields of those it derives from.
-    return root.name == table.name or issubclass(table.model, root.model)
+    return root.place == table.place or issubclass(table.model, root.model)

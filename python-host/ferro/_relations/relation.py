@@ -52,6 +52,7 @@ class Link:
     many: bool = False
     renamed_from: str | None = None
     """What the relation was called before."""
+    db_column: str | None = None
 
     @property
     def column(self) -> str:
@@ -77,6 +78,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     index: bool = False,
     primary_key: bool = False,
     default: Any = ...,
+    db_column: str | None = None,
     renamed_from: str | None = None,
 ) -> Any:
     """A relation to one row of another model, whose key is kept in a field beside it.
@@ -89,8 +91,8 @@ def ForeignKey(  # noqa: N802 - beside `Field`
     default, `"cascade"`, its posts get the new one. `default` is a key, for posts that are given no
     author. `index=True` gives the column an index, which it does not have by itself.
     `primary_key=True` makes it the primary key, or a part of it. With `unique=True`, or where it is
-    the whole primary key, an author has one post at most. `renamed_from` is what the relation was
-    called before, for `ferro.migrate`.
+    the whole primary key, an author has one post at most. `db_column` names the column where it is
+    not `author_id`. `renamed_from` is what the relation was called before, for `ferro.migrate`.
 
     Example:
         >>> import ferro
@@ -109,6 +111,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
         unique=(unique, bool),
         index=(index, bool),
         primary_key=(primary_key, bool),
+        db_column=(db_column, str, None),
         renamed_from=(renamed_from, str, None),
     )
     return Link(
@@ -120,6 +123,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
         index=index,
         primary_key=primary_key,
         default=default,
+        db_column=db_column,
         renamed_from=renamed_from,
     )
 

@@ -194,4 +194,4 @@ def _place(label: str, table: Table, row: Any) -> _Place:
 def _at(label: str, table: Table, key: tuple[Any, ...]) -> _Place:
     from .._connections.scope import current_scope
 
-    return label, current_scope(), table.name, key
+    return label, current_scope(), table.place, key

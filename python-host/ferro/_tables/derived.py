@@ -39,6 +39,7 @@ class Derived(Table):
     def __init__(self, definition: Shape, outputs: Iterable[tuple[str, Value]]) -> None:
         name, select, step = definition
         self.label = self.model_name = self.name = name
+        self.schema = None
         self.model = _NoModel  # type: ignore[assignment]
         self.columns = {it: _column(name, it, value) for it, value in outputs}
         self.keys = ()

@@ -23,7 +23,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.version = 0
-        self._tables: dict[str, Table] = {}
+        self._tables: dict[tuple[str | None, str], Table] = {}
         self._lock = threading.RLock()
         self._linked = -1
         self._models: tuple[int, _native.Models] | None = None
@@ -31,23 +31,23 @@ class Registry:
     def add(self, table: Table) -> None:
         """Take in a model. A class that is defined again replaces the former one."""
         with self._lock:
-            known = self._tables.get(table.name)
+            known = self._tables.get(table.place)
             if known is not None and _path(known) != _path(table):
                 raise SchemaError(
                     f"`{_path(known)}` and `{_path(table)}` have the same table, `{table.name}`: "
                     "give one of them another, as in `class Name(ferro.Model, table=...)`"
                 )
             # In queries the second `User` of an application is `User_app_users`, after its table.
-            others = {it.model_name for it in self._tables.values() if it.name != table.name}
+            others = {it.model_name for it in self._tables.values() if it.place != table.place}
             if table.model_name in others:
-                table.model_name = f"{table.label}_{table.name}"
-            self._tables[table.name] = table
+                table.model_name = "_".join(filter(None, (table.label, *table.place)))
+            self._tables[table.place] = table
             self.version += 1
 
     def remove(self, table: Table) -> None:
         """Forget a model: for tests of models that do not fit the others."""
         with self._lock:
-            self._tables.pop(table.name, None)
+            self._tables.pop(table.place, None)
             self.version += 1
 
     def target(self, source: Table, link: Link) -> Table:
@@ -59,7 +59,7 @@ class Registry:
                 raise SchemaError(
                     f"`{source.label}.{link.name}`: `{name}` is not a model with a table"
                 )
-            return self._tables.get(found.name, found)
+            return self._tables.get(found.place, found)
         if link.target == source.label:
             return source
         found = self._meant(source, link.target)
@@ -102,17 +102,17 @@ class Registry:
                     continue
                 for table in self._tables.values():
                     table.resolve_columns()
-                relations: dict[str, dict[str, Edge]] = {name: {} for name in self._tables}
+                relations: dict[Any, dict[str, Edge]] = {place: {} for place in self._tables}
                 for table in self._tables.values():
                     for edge, back in table.own_edges():
-                        relations[table.name][edge.name] = edge
+                        relations[table.place][edge.name] = edge
                         if back is not None:
                             way_back = _reversed(edge, back, table.links[edge.name])
-                            known = relations[edge.target.name].setdefault(back, way_back)
+                            known = relations[edge.target.place].setdefault(back, way_back)
                             _check_inherited(table, edge, known)
                 for table in self._tables.values():
-                    _check_back_references(table, relations[table.name])
-                    table.relations = relations[table.name]
+                    _check_back_references(table, relations[table.place])
+                    table.relations = relations[table.place]
                     for name in table.relations:
                         RelationAttribute.put(table.model, name)
                 self._linked = version
@@ -219,7 +219,7 @@ def _pairs(source: Table, link: Link, target: Table) -> Table:
         two: ForeignKey(primary_key=True, index=True, renamed_from=formers[1]),
     }
     make: Any = type(Model)
-    model = make(name, (Model,), body, table=f"{source.name}_{link.name}")
+    model = make(name, (Model,), body, table=f"{source.name}_{link.name}", schema=source.schema)
     table: Table = model.__ferro_table__
     if source.renamed_from:
         # The core makes the name of a table of a class's, and would change that of the relation.

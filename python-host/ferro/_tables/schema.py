@@ -22,6 +22,8 @@ def _model(table: Table) -> dict[str, Any]:
     return {
         "name": table.model_name,
         "table": table.name,
+        "namespace": table.schema,
+        "comment": table.comment,
         "renamed-from": table.renamed_from,
         "fields": [column.to_json() for column in table.columns.values()],
         "primary-key": [key.name for key in table.keys],

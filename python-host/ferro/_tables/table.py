@@ -81,6 +81,8 @@ class Table:
                 'give it a field of the type `dict[str, Any]`, or `extra="ignore"`'
             )
         self.name = snake_case(self.label) if options.table is None else options.table
+        self.schema = options.schema
+        self.comment = options.comment
         self.model_name = self.label
         self.links: dict[str, Link] = model.__ferro_links__
         self.renamed_from = options.renamed_from and _former(options.renamed_from)
@@ -118,6 +120,7 @@ class Table:
             index=column.index or link.index,
             primary_key=column.primary_key or link.primary_key,
             nullable=column.nullable and not link.primary_key,
+            db_column=column.db_column or link.db_column,
             db_default=_key_default(f"{self.label}.{link.name}", link, column),
             renamed_from=column.renamed_from or (link.renamed_from and f"{link.renamed_from}_id"),
         )
@@ -132,6 +135,11 @@ class Table:
                 )
             return self.__dict__[name]
         raise AttributeError(name)
+
+    @property
+    def place(self) -> tuple[str | None, str]:
+        """Where it is in the database: its schema, and its name there."""
+        return self.schema, self.name
 
     @property
     def key(self) -> Column:
@@ -243,7 +251,7 @@ class Table:
         return dataclasses.replace(
             key,
             name=name,
-            db_column=None,
+            db_column=link.db_column,
             renamed_from=link.renamed_from and f"{link.renamed_from}_id",
             nullable=link.nullable,
             primary_key=link.primary_key,
