@@ -378,8 +378,8 @@ async def test_deep_tables_are_refused_before_pythons_own_limit() -> None:
 
 async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
     for query, part in (
-        (Scroll.select().include("writer"), "leave `include` and `for_update` out"),
-        (Scroll.select().for_update(), "leave `include` and `for_update` out"),
+        (Scroll.select().include("writer"), "leave `include`, `for_update` and"),
+        (Scroll.select().for_update(), "leave `include`, `for_update` and"),
         (Scroll.select("writer.name"), r"ask for `writer.name` as `values\(name=…\)`"),
     ):
         with pytest.raises(ferro.InvalidQuery, match=part):

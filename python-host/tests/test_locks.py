@@ -70,6 +70,24 @@ async def test_who_does_not_wait_is_busy_and_who_waits_sees_the_change(dialect: 
 
 
 @pytest.mark.usefixtures("users")
+async def test_a_lock_that_is_shared_keeps_out_who_writes_and_nobody_else(dialect: str) -> None:
+    query = User.where(name="Ada").for_share(nowait=True)
+    sql, _ = query.sql()
+    assert sql.endswith(' FOR SHARE OF "t0" NOWAIT') == (dialect == "postgres")
+
+    async def other(query: ferro.Select[User]) -> User:
+        async with ferro.transaction(read_only=dialect == "sqlite"):
+            return await query.one()
+
+    async with ferro.transaction():
+        ada = await query.one()
+        assert await asyncio.create_task(other(query)) == ada
+        if dialect == "postgres":
+            with pytest.raises(ferro.BusyError):
+                await asyncio.create_task(other(User.where(name="Ada").for_update(nowait=True)))
+
+
+@pytest.mark.usefixtures("users")
 async def test_a_lock_goes_with_every_way_to_read_rows(dialect: str) -> None:
     async with ferro.transaction() as transaction:
         query = User.where(name="Ada").for_update()
@@ -89,8 +107,13 @@ async def test_what_cannot_be_locked_is_told() -> None:
     for read in (query.all, query.first, query.one, query.stream().__anext__):
         with pytest.raises(ferro.TransactionError, match="`async with ferro.transaction"):
             await read()
-    with pytest.raises(ferro.InvalidQuery, match="not both"):
-        User.select().for_update(skip_locked=True, nowait=True)
+    with pytest.raises(ferro.TransactionError, match="`for_share` locks rows until"):
+        await User.select().for_share().all()
+    for locked in (User.select().for_update, User.select().for_share):
+        with pytest.raises(ferro.InvalidQuery, match=f"`{locked.__name__}` takes .*, not both"):
+            locked(skip_locked=True, nowait=True)
+    with pytest.raises(ferro.InvalidQuery, match="locks the rows that .*: leave out `for_share`"):
+        await User.select().for_share().delete()
     with pytest.raises(ferro.InvalidQuery, match="`nowait` takes True or False"):
         User.select().for_update(nowait=1)  # type: ignore[arg-type]
     async with ferro.transaction():

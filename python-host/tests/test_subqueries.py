@@ -260,7 +260,7 @@ async def test_queries_that_cannot_stand_inside_are_refused() -> None:
     for query, part in (
         (Work.using("other").select("id"), "leave `using` out"),
         (ada.works.values("id"), r"`Post.where\(author=author\)` in place of `author.posts`"),
-        (Work.select().for_update().values("id"), "leave out `include` and `for_update`"),
+        (Work.select().for_update().values("id"), "leave out `include`, `for_update`"),
     ):
         for use in (N.id.in_, N.id.not_in, ferro.subquery, ferro.exists):
             with pytest.raises(ferro.InvalidQuery, match=part):

@@ -300,7 +300,7 @@ class Arena:
             "order-by": ordered,
             "limit": self.optional(limit),
             "offset": self.optional(offset),
-            "lock": None if lock is None else {"strength": "update", "wait": lock},
+            "lock": None if lock is None else {"strength": lock[0], "wait": lock[1]},
         }
 
     def named(self, table: Table) -> str:

@@ -80,4 +80,6 @@ def _check_writable(query: Select[Any], operation: str, does: str) -> None:
             "`include`"
         )
     if query._lock is not None:
-        raise InvalidQuery(f"`{operation}` locks the rows that it {does}: leave out `for_update`")
+        raise InvalidQuery(
+            f"`{operation}` locks the rows that it {does}: leave out `for_{query._lock[0]}`"
+        )

@@ -93,8 +93,8 @@ def _check(query: Select[Any], method: str, other: object) -> None:
         )
     if other._includes or other._lock is not None:
         raise InvalidQuery(
-            f"`{method}`: leave `include` and `for_update` out of queries that are combined; "
-            "`include` may follow"
+            f"`{method}`: leave `include`, `for_update` and `for_share` out of queries that are "
+            "combined; `include` may follow"
         )
     if query._outputs is None or other._outputs is None:
         if query._outputs is not other._outputs or query._table is not other._table:
@@ -154,6 +154,6 @@ refuse(
             "give one query a condition that says which rows",
         ),
         **dict.fromkeys(("page", "page_after", "page_before"), "`limit` and `offset` are"),
-        "for_update": "lock the rows of one query",
+        **dict.fromkeys(("for_update", "for_share"), "lock the rows of one query"),
     },
 )

@@ -198,7 +198,9 @@ def common_table(
 def _whole(query: Select[Any]) -> Select[Any]:
     """A query of values: all of them, if it asks for none."""
     if query._includes or query._lock is not None:
-        raise InvalidQuery("`cte`: leave `include` and `for_update` out of the query of its rows")
+        raise InvalidQuery(
+            "`cte`: leave `include`, `for_update` and `for_share` out of the query of its rows"
+        )
     return query._of_values()
 
 

@@ -93,7 +93,7 @@ class Select(Unasked, Generic[T]):
         self._limit: int | None = None
         self._offset: int | None = None
         self._includes: Tree = {}
-        self._lock: str | None = None
+        self._lock: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._table.label}>"
@@ -302,11 +302,29 @@ class Select(Unasked, Generic[T]):
             ...             job.done = True
             ...             await job.save()
         """
+        return self._locked("update", skip_locked, nowait)
+
+    def for_share(self, *, skip_locked: bool = False, nowait: bool = False) -> Select[T]:
+        """Lock the rows until the transaction ends: nobody changes or deletes them, and others may
+        lock them so too. Otherwise as `for_update`.
+
+        Example:
+            >>> import ferro
+            >>> class Fund(ferro.Model, table="doc_shared_fund"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     closed: bool = False
+            >>> async def is_open(fund: int) -> bool:
+            ...     async with ferro.transaction():
+            ...         return not (await Fund.where(id=fund).for_share().one()).closed
+        """
+        return self._locked("share", skip_locked, nowait)
+
+    def _locked(self, strength: str, skip_locked: bool, nowait: bool) -> Select[T]:
         check(InvalidQuery, skip_locked=(skip_locked, bool), nowait=(nowait, bool))
         if skip_locked and nowait:
-            raise InvalidQuery("`for_update` takes `skip_locked` or `nowait`, not both")
+            raise InvalidQuery(f"`for_{strength}` takes `skip_locked` or `nowait`, not both")
         query = self._copy()
-        query._lock = "skip-locked" if skip_locked else "no-wait" if nowait else "wait"
+        query._lock = strength, "skip-locked" if skip_locked else "no-wait" if nowait else "wait"
         return query
 
     def using(self, connection: str | Transaction) -> Select[T]:
@@ -545,8 +563,8 @@ class Select(Unasked, Generic[T]):
     def _check_lock(self) -> None:
         if self._lock is not None and block(self._using) is None:
             raise TransactionError(
-                "`for_update` locks rows until the transaction ends, and there is none: query "
-                "inside of `async with ferro.transaction()`"
+                f"`for_{self._lock[0]}` locks rows until the transaction ends, and there is none: "
+                "query inside of `async with ferro.transaction()`"
             )
 
     def _is_of_one_row(self, name: str) -> bool:

@@ -23,7 +23,7 @@ def rows_shape(
     order: Shape = (),
     limit: Shape | None = None,
     offset: Shape | None = None,
-    lock: str | None = None,
+    lock: tuple[str, str] | None = None,
 ) -> Shape:
     """The shape of a select. Its values come in the order of these parts, those of groups first.
 

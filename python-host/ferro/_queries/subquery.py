@@ -110,8 +110,8 @@ def inner(name: str, query: object) -> Computed:
         )
     if query._includes or query._lock is not None:
         raise InvalidQuery(
-            f"`{name}`: a query inside of another one loads and locks no rows: leave out `include` "
-            "and `for_update`"
+            f"`{name}`: a query inside of another one loads and locks no rows: leave out "
+            "`include`, `for_update` and `for_share`"
         )
     shape, values = query._rows()
     return ("select", query._table, shape), values

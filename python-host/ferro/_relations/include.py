@@ -68,7 +68,8 @@ def _check_chosen(edge: Edge, rows: Select[Any]) -> None:
         raise InvalidQuery(f"`{edge}` leads to one row: leave out `limit` and `offset`")
     if limited and rows._lock is not None:
         raise InvalidQuery(
-            f"`{edge}`: rows with a limit for each parent cannot be locked: leave out `for_update`"
+            f"`{edge}`: rows with a limit for each parent cannot be locked: leave out "
+            f"`for_{rows._lock[0]}`"
         )
 
 
