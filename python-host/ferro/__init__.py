@@ -53,6 +53,7 @@ from ._expressions.window import (
 )
 from ._models.connected import Connected
 from ._models.constraint import Check, Index
+from ._models.default import now, random_uuid
 from ._models.field import Field
 from ._models.model import Model
 from ._queries.common import CommonTable
@@ -208,8 +209,10 @@ __all__ = [
     "lead",
     "lifespan",
     "migrate",
+    "now",
     "outer",
     "pool_stats",
+    "random_uuid",
     "rank",
     "reset_engine",
     "retry",

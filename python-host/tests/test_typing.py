@@ -30,6 +30,7 @@ class Person(
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
     age: int = 0
+    visits: int = ferro.Field(default=None, db_default=0)
     pets: ferro.Relation[list[Pet]] = ferro.BackRef()
 
 
@@ -52,6 +53,7 @@ async def main() -> None:
     person = await Person.create(name="Ada", age=36)
     reveal_type(person)
     reveal_type(person.age)
+    reveal_type(Person(name="Ben").visits)
     reveal_type(await Person.select().where(Person.age >= 18, name="Ada").all())
     reveal_type(await Person.where(lambda p: (p.age >= 18) & p.name.like("a%")).first())
     reveal_type(await Person.where(ferro.col(Person.name).like("a%")).first())
@@ -91,6 +93,7 @@ async def main() -> None:
 
 REVEALED = [
     "Person",
+    "int",
     "int",
     "list[Person]",
     "Person | None",

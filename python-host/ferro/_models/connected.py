@@ -16,6 +16,7 @@ from .._rows.conflict import (
     Conflict,
     check_distinct,
     conflict_of,
+    given_fields,
     is_like,
     key_among,
     stored_values,
@@ -72,7 +73,7 @@ class Connected(Generic[M]):
         return self._query().where(*conditions, **equals)
 
     async def create(self, /, **values: Any) -> M:
-        """Insert a row, and return it with its generated key.
+        """Insert a row, and return it with its generated key, and what else the database fills in.
 
         Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
         the database does not allow the row.
@@ -99,8 +100,8 @@ class Connected(Generic[M]):
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
-        With `return_keys`, each instance gets its generated key, which takes longer. Without it
-        they stay without: query them to save or delete them.
+        With `return_keys`, each instance gets its generated key, and what else the database fills
+        in, which takes longer. Without it they stay without: query them to save or delete them.
         """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
@@ -178,10 +179,12 @@ class Connected(Generic[M]):
     ) -> int:
         """As `upsert`, for many instances at once, all or none; how many were written.
 
-        By default, all fields but the key are updated.
+        By default, all fields but the key are updated, and those that all rows leave to the
+        database.
         """
         all_rows = self._checked("bulk_upsert", rows)
-        taking = conflict_of(self._table, conflict, update, only_if, self._table.names)
+        given = given_fields(self._table, all_rows)
+        taking = conflict_of(self._table, conflict, update, only_if, given)
         check_distinct(self._table, all_rows, taking.target)
         if current_scope() is None or taking.may_leave:
             return await insert_many(self._table, all_rows, self._using, taking)

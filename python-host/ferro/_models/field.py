@@ -27,6 +27,7 @@ class ColumnOptions:
     db_column: str | None = None
     db_type: str | None = None
     db_check: bool | Callable[[Any], Any] = False
+    db_default: Any = None
     version: bool = False
     renamed_from: str | None = None
 
@@ -52,6 +53,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     db_column: str | None = None,
     db_type: str | None = None,
     db_check: bool | Callable[[Any], Any] = False,
+    db_default: Any = None,
     version: bool = False,
     renamed_from: str | None = None,
     **options: Any,
@@ -63,9 +65,11 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     `db_column` names the column, `db_type` its type, where another one than the usual fits:
     `"smallint"`, `"varchar(20)"`, `"jsonb"`. `db_check=True` has the database check what Pydantic
     does (limits of numbers, values of an enum or a `Literal`); a function says what else,
-    `db_check=lambda age: age >= 18`. An `int` with `version=True` counts the updates of its row:
-    `save` and `delete` raise `StaleObjectError` where another one has changed the row since it was
-    read. `renamed_from` is what the column was called before, for
+    `db_check=lambda age: age >= 18`. `db_default` is what the database puts where an insert says
+    nothing: `ferro.now`, `ferro.random_uuid` or a plain value. A row that is given none has None
+    until it is stored, and what the database has put there then. An `int` with `version=True`
+    counts the updates of its row: `save` and `delete` raise `StaleObjectError` where another one
+    has changed the row since it was read. `renamed_from` is what the column was called before, for
     `ferro.migrate`. All further options are Pydantic's.
 
     Example:
@@ -91,6 +95,10 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
     )
     if not isinstance(db_check, bool) and not callable(db_check):
         raise SchemaError("`db_check` takes True, or a function: `db_check=lambda age: age >= 18`")
+    is_left = default is None or (default is ... and "default_factory" not in options)
+    if db_default is not None and is_left:
+        # None stands for what the database will have, of whatever type that is.
+        default, options = None, {**options, "validate_default": False}
     info: FieldInfo = pydantic.Field(default, **options)
     info.metadata.append(
         ColumnOptions(
@@ -101,6 +109,7 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
             db_column=db_column,
             db_type=db_type,
             db_check=db_check,
+            db_default=db_default,
             version=version,
             renamed_from=renamed_from,
         )

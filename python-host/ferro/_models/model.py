@@ -157,7 +157,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @classmethod
     async def create(cls, /, **values: Any) -> Self:
-        """Insert a row, and return it with its generated key.
+        """Insert a row, and return it with its generated key, and what else the database fills in.
 
         Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
         the database does not allow the row.
@@ -186,8 +186,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
-        With `return_keys`, each instance gets its generated key, which takes longer. Without it
-        they stay without: query them to save or delete them.
+        With `return_keys`, each instance gets its generated key, and what else the database fills
+        in, which takes longer. Without it they stay without: query them to save or delete them.
         """
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 
@@ -245,7 +245,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> int:
         """As `upsert`, for many instances at once, all or none; how many were written.
 
-        By default, all fields but the key are updated.
+        By default, all fields but the key are updated, and those that all rows leave to the
+        database.
         """
         connected = Connected(cls, None)
         return await connected.bulk_upsert(rows, conflict=conflict, update=update, only_if=only_if)

@@ -17,14 +17,15 @@ from .write import (
     change_of,
     check_whole,
     counted,
-    fields_to_insert,
+    fields_left,
+    generated_among,
     gone,
     loaded,
     missing,
     named_version,
     stale,
     store,
-    with_keys,
+    with_filled,
 )
 
 if TYPE_CHECKING:
@@ -43,15 +44,22 @@ async def insert_many(
 ) -> int:
     """Insert many rows, all or none; how many were inserted or updated.
 
-    With `return_keys`, each row takes over its generated key.
+    With `return_keys`, each row takes over what the database fills in.
     """
     fill(table, rows, using)
-    with_key, without_key = _by_key(table, rows)
-    if with_key and without_key:
-        async with together(using) as both:
-            count = await _insert_alike(table, with_key, both, conflict)
-            return count + await _insert_alike(table, without_key, both, conflict, return_keys)
-    return await _insert_alike(table, with_key or without_key, using, conflict, return_keys)
+    groups = _by_left(table, rows)
+
+    async def insert_all(where: Using) -> int:
+        counts = [
+            await _insert_alike(table, alike, left, where, conflict, return_keys)
+            for left, alike in groups
+        ]
+        return sum(counts)
+
+    if len(groups) < 2:
+        return await insert_all(using)
+    async with together(using) as block_of_all:
+        return await insert_all(block_of_all)
 
 
 async def update_many(table: Table, rows: list[M], using: Using) -> int:
@@ -144,49 +152,46 @@ def _known_after(
     return known
 
 
-def _by_key(table: Table, rows: list[M]) -> tuple[list[M], list[M]]:
-    if table.generated_key is None:
-        return rows, []
-    with_key: list[M] = []
-    without_key: list[M] = []
+def _by_left(table: Table, rows: list[M]) -> list[tuple[tuple[str, ...], list[M]]]:
+    """Rows by what they leave to the database. Those that have a key go first: one that is
+    generated before could be theirs.
+    """
+    found: dict[tuple[str, ...], list[M]] = {}
     for row in rows:
-        (with_key if fields_to_insert(table, row) is table.names else without_key).append(row)
-    return with_key, without_key
+        found.setdefault(fields_left(table, row), []).append(row)
+    return sorted(found.items(), key=lambda it: generated_among(table, it[0]) is not None)
 
 
 async def _insert_alike(
     table: Table,
     rows: list[M],
+    left: tuple[str, ...],
     using: Using,
     conflict: Conflict | None,
-    return_keys: bool = False,
+    return_keys: bool,
 ) -> int:
-    if not rows:
-        return 0
-    names = fields_to_insert(table, rows[0])
+    names = table.without(left)
     label, runner = session(using)
-    key = table.generated_key
-    whole = names is table.names
-    if return_keys and key is not None and not whole:
-        query = table.query(("insert-many", names, (key.name,), None))
+    if return_keys and left:
+        query = table.query(("insert-many", names, left, None))
         returning = runner.write_returning(query, rows, table.stored(names))
         known = table.loader.know(rows, label)
-        known = with_keys(table, key.name, rows, known, await returning)
-        store(table, rows, known, using, given=key.name)
+        known = with_filled(table, left, rows, known, await returning)
+        store(table, rows, known, using, given=generated_among(table, left))
         keep(label, table, rows)
         return len(rows)
     if conflict is not None:
         query = table.query(("insert-many", names, None, conflict.shape))
         return await runner.write(query, rows, table.stored(names), conflict.values, None)
     query = table.query(("insert-many", names, None, None))
-    loader = table.loader if whole else None
+    loader = None if left else table.loader
     count = await runner.write(query, rows, table.stored(names), (), loader)
     inside = block(using)
     if inside is not None:
         # They may be marked as stored by now, which they were not before.
         inside._memory.note(table, rows, new=True)
-    if whole:
-        keep(label, table, rows)
-    else:
+    if left:
         table.loader.store(rows, [(label,)] * len(rows))
+    else:
+        keep(label, table, rows)
     return count

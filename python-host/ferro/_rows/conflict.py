@@ -13,7 +13,7 @@ from .._expressions.path import conditions_of
 from .._message import quoted
 from .._tables.table import Table
 from ..exceptions import InvalidQuery, UniqueViolation
-from .write import is_known, loaded
+from .write import fields_left, is_known, loaded
 
 if TYPE_CHECKING:
     from .._expressions.expression import Shape
@@ -79,6 +79,13 @@ def conflict_of(
         raise InvalidQuery("`only_if` says when fields are updated, and there is none to update")
     (condition,) = conditions_of(table, [only_if], {})
     return Conflict(names, assignments, condition._shape, values + condition._values)
+
+
+def given_fields(table: Table, rows: Iterable[Model]) -> list[str]:
+    """The fields of rows, but those that each of them leaves to the database."""
+    left = [set(fields_left(table, row)) for row in rows]
+    without = set.intersection(*left) if left else ()
+    return [name for name in table.names if name not in without]
 
 
 def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str, ...]:

@@ -38,19 +38,19 @@ def loaded(row: Model) -> Loaded | None:
 
 
 async def insert(table: Table, row: Model, using: Using) -> None:
-    """Insert a row, and take over its generated key."""
+    """Insert a row, and take over what the database fills in."""
     fill(table, [row], using)
-    names = fields_to_insert(table, row)
+    left = fields_left(table, row)
+    names = table.without(left)
     values = values_of(table, names, row)
-    key = table.generated_key
     label, runner = session(using)
     # What is known is made at the same moment as the values are read, while the database writes.
-    if key is not None and key.name not in names:
-        query = table.query(("insert", names, (key.name,), None))
+    if left:
+        query = table.query(("insert", names, left, None))
         returning = runner.fetch(query, values)
         known = table.loader.know([row], label)
-        known = with_keys(table, key.name, [row], known, await returning)
-        store(table, [row], known, using, given=key.name)
+        known = with_filled(table, left, [row], known, await returning)
+        store(table, [row], known, using, given=generated_among(table, left))
     else:
         writing = runner.execute(table.query(("insert", names, None, None)), values)
         known = table.loader.know([row], label)
@@ -65,7 +65,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     None if the key is taken and nothing is to be updated.
     """
     fill(table, [row], using)
-    names = fields_to_insert(table, row)
+    names = table.without(fields_left(table, row))
     query = table.query(("insert", names, table.names, conflict.shape))
     label, runner = session(using)
     values = values_of(table, names, row) + conflict.values
@@ -156,8 +156,8 @@ def stored_row(table: Table, row: Model) -> tuple[tuple[Any, ...], str]:
         raise InvalidQuery(f"this `{table.label}` was never saved, or it was deleted")
     if len(known) == 1:
         raise InvalidQuery(
-            f"this `{table.label}` was stored by `bulk_create` without `return_keys=True`, so its "
-            "key is not known: query the row first"
+            f"this `{table.label}` was stored by `bulk_create` without `return_keys=True`, so "
+            "what the database has filled in is not known: query the row first"
         )
     return tuple(key.stored(known[table.places[key.name]]) for key in table.keys), known[0]
 
@@ -214,26 +214,43 @@ def gone(table: Table) -> DoesNotExist:
     return DoesNotExist(f"this `{table.label}` is gone: its row was deleted, or its key changed")
 
 
-def fields_to_insert(table: Table, row: Model) -> tuple[str, ...]:
-    """The fields that an insert names: all but a key that is to be generated."""
+def fields_left(table: Table, row: Model) -> tuple[str, ...]:
+    """The fields that an insert leaves to the database: a key that it generates, and those with a
+    default of its own. One that may be null, and was set to None, is null.
+    """
+    values = vars(row)
+    return tuple(
+        [
+            it.name
+            for it in table.filled
+            if values.setdefault(it.name, None) is None
+            and not (it.nullable and it.name in row.model_fields_set)
+        ]
+    )
+
+
+def generated_among(table: Table, left: tuple[str, ...]) -> str | None:
+    """The key that the database generates, if it is one of these fields."""
     key = table.generated_key
-    if key is not None and vars(row).setdefault(key.name, None) is None:
-        return table.names_without_key
-    return table.names
+    return key.name if key is not None and key.name in left else None
 
 
-def with_keys(
+def with_filled(
     table: Table,
-    name: str,
+    left: tuple[str, ...],
     rows: Sequence[Model],
     known: list[Loaded],
-    keys: list[tuple[Any, ...]],
+    found: list[tuple[Any, ...]],
 ) -> list[Loaded]:
-    """Give rows their generated keys; what is known of them then."""
-    place = table.places[name]
-    for row, (key,) in zip(rows, keys, strict=True):
-        vars(row)[name] = key
-    return [(*it[:place], *key, *it[place + 1 :]) for it, key in zip(known, keys, strict=True)]
+    """Give rows what the database has filled in; what is known of them then."""
+    fields = [(name, table.places[name], table.columns[name].read) for name in left]
+    after = []
+    for row, before, values in zip(rows, known, found, strict=True):
+        now = list(before)
+        for (name, place, read), value in zip(fields, values, strict=True):
+            now[place] = vars(row)[name] = value if read is None else read(value)
+        after.append(tuple(now))
+    return after
 
 
 def values_of(table: Table, names: Iterable[str], row: Model) -> tuple[Any, ...]:

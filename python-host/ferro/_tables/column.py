@@ -26,7 +26,7 @@ from .column_type import (
     without_metadata,
     without_none,
 )
-from .constant import constant_default
+from .constant import constant_default, database_default
 from .structure import Structure, keys_message
 
 
@@ -50,6 +50,8 @@ class Column:
     """It counts the updates of its row."""
     db_default: Any = None
     """The WIT's `default-value`, as JSON; None where the database has none."""
+    filled: bool = False
+    """The database fills it in where a row has no value: it generates the key, or has a default."""
     annotation: Any = None
     """The type of its values, without None."""
     db_column: str | None = None
@@ -175,11 +177,14 @@ def column_of(
     elif options.unique:
         check_comparable(where, "unique", kind)
     generated = options.primary_key and nullable and kind == "integer"
-    if options.primary_key and nullable and not generated:
+    asked = options.db_default
+    if options.primary_key and nullable and not generated and asked is None:
         raise SchemaError(
             f"field `{where}`: only an integer key can be generated; make it required, "
-            "or give it a `default_factory`"
+            "or give it a `default_factory` or a `db_default`"
         )
+    if generated and asked is not None:
+        raise SchemaError(f"field `{where}`: the database generates it: leave out `db_default`")
     if options.nullable is not None:
         nullable = options.nullable
     if options.version and (
@@ -189,6 +194,11 @@ def column_of(
             f"field `{where}`: a version is an `int` that is never None, and no key: "
             "`version: int = ferro.Field(default=1, version=True)`"
         )
+    if asked is not None:
+        db_default = database_default(where, kind, many, asked)
+    else:
+        db_default = None if many or generated else constant_default(kind, info.default)
+    is_made = info.default is None and info.default_factory is None
     use_enum_values = (config or {}).get("use_enum_values", False)
     return Column(
         name=name,
@@ -202,7 +212,8 @@ def column_of(
         index=options.index,
         has_default=not info.is_required(),
         version=options.version,
-        db_default=None if many or generated else constant_default(kind, info.default),
+        db_default=db_default,
+        filled=generated or (asked is not None and is_made),
         annotation=annotation,
         db_column=options.db_column,
         renamed_from=options.renamed_from,

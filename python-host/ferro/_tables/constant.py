@@ -10,6 +10,9 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from .._models.default import DatabaseDefault
+from ..exceptions import SchemaError
+
 # Who reads the script of a migration has to see all of it.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -35,6 +38,24 @@ def constant_default(kind: str, default: Any) -> Any:
     """
     found = constant(kind, default)
     return None if found is None else {"constant": found}
+
+
+def database_default(where: str, kind: str, many: bool, default: Any) -> Any:
+    """The WIT's `default-value` for what `db_default` says, as JSON."""
+    if isinstance(default, DatabaseDefault):
+        if many or kind not in default.kinds:
+            raise SchemaError(
+                f"field `{where}`: `{default!r}` is a default of {' and '.join(default.kinds)}, "
+                f"and this is {f'a list of {kind}' if many else kind}"
+            )
+        return default.name
+    found = None if many else constant_default(kind, default)
+    if found is None:
+        raise SchemaError(
+            f"field `{where}`: its `db_default` is `ferro.now`, `ferro.random_uuid` or a plain "
+            f"value of its type, not `{default!r}`"
+        )
+    return found
 
 
 def _plain(kind: str, value: Any) -> Any:

@@ -56,8 +56,8 @@ class Table:
     loader: _native.Loader
     names: tuple[str, ...]
     """All fields, in order."""
-    names_without_key: tuple[str, ...]
-    """All but a key that the database generates."""
+    filled: tuple[Column, ...]
+    """Those that the database fills in where a row has no value."""
     places: dict[str, int]
     """Where in what is known of a stored row the value of a field is."""
     enums: tuple[Column, ...]
@@ -215,6 +215,13 @@ class Table:
         """Some fields, and how each is stored if not as it is: for the native module."""
         return [(name, self.encoded.get(name)) for name in names]
 
+    def without(self, left: tuple[str, ...]) -> tuple[str, ...]:
+        """All fields but some, in order; without any, these are `names` itself."""
+        names = self._without.get(left)
+        if names is None:
+            names = self._without[left] = tuple(it for it in self.names if it not in left)
+        return names
+
     def resolve_columns(self) -> None:
         """Make the columns, those of foreign keys like the keys that they hold."""
         if "columns" in self.__dict__:
@@ -230,7 +237,8 @@ class Table:
         self.keys = tuple(it for it in columns.values() if it.primary_key)
         self.version = next((it for it in columns.values() if it.version), None)
         self.names = tuple(columns)
-        self.names_without_key = tuple(it.name for it in columns.values() if not it.generated)
+        self.filled = tuple(it for it in columns.values() if it.filled)
+        self._without: dict[tuple[str, ...], tuple[str, ...]] = {(): self.names}
         self.enums = tuple(it for it in columns.values() if it.enumeration is not None)
         self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
         shapes = {it.name: it.structure for it in columns.values()}
@@ -256,6 +264,7 @@ class Table:
             nullable=link.nullable,
             primary_key=link.primary_key,
             generated=False,
+            filled=False,
             unique=False,
             index=link.index,
             has_default=not self.model.model_fields[name].is_required(),

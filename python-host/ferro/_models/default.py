@@ -1,0 +1,45 @@
+"""Defaults that the database computes: `now`, `random_uuid`."""
+
+from __future__ import annotations
+
+
+class DatabaseDefault:
+    """What the database puts where an insert says nothing; made by nobody but this module."""
+
+    def __init__(self, name: str, kinds: tuple[str, ...], meaning: str) -> None:
+        self.name = name
+        """As the WIT has it."""
+        self.kinds = kinds
+        """The scalar types that can have it."""
+        self.__doc__ = meaning
+
+    def __repr__(self) -> str:
+        return f"ferro.{self.name.replace('-', '_')}"
+
+
+now = DatabaseDefault(
+    "now",
+    ("date", "time", "timestamp", "timestamptz"),
+    """For `Field(db_default=ferro.now)`: the time of the transaction, in UTC; on SQLite, which has
+    no such thing, that of the statement, in milliseconds.
+
+    Example:
+        >>> import datetime, ferro
+        >>> class Visit(ferro.Model, table="doc_visit"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     made: datetime.datetime = ferro.Field(db_default=ferro.now)
+    """,
+)
+random_uuid = DatabaseDefault(
+    "random-uuid",
+    ("uuid",),
+    """For `Field(db_default=ferro.random_uuid)`: a random UUID, of version 4.
+
+    Example:
+        >>> import uuid, ferro
+        >>> class Ticket(ferro.Model, table="doc_ticket"):
+        ...     id: uuid.UUID | None = ferro.Field(
+        ...         default=None, primary_key=True, db_default=ferro.random_uuid
+        ...     )
+    """,
+)
