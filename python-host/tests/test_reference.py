@@ -11,7 +11,7 @@ import pytest
 
 import ferro
 from ferro._expressions.functions import Functions
-from ferro._expressions.path import RelationExpression
+from ferro._expressions.path import RelatedExpression, RelationExpression
 from ferro._expressions.texts import Texts
 from ferro._expressions.value import FieldExpression, Value
 from ferro._rows.identity import Session
@@ -26,6 +26,7 @@ WITH_SIGNATURES = {
     ferro.Select,
     FieldExpression,
     Functions,
+    RelatedExpression,
     RelationExpression,
     Texts,
     Value,
@@ -75,7 +76,14 @@ def functions(module: Any) -> dict[str, Any]:
                 **methods(Value),
             },
         ),
-        ("Relations", {**methods(RelationExpression), **methods(ferro.RelatedRows)}),
+        (
+            "Relations",
+            {
+                **methods(RelationExpression),
+                **methods(RelatedExpression),
+                **methods(ferro.RelatedRows),
+            },
+        ),
         (
             "Transactions",
             {it: methods(ferro.Transaction)[it] for it in ("on_commit", "rollback")},

@@ -11,7 +11,7 @@ from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery, UnknownField
 from .document import JsonValue, listed
 from .expression import Expression, all_of
-from .value import FieldExpression, Value
+from .value import FieldExpression, Value, count
 from .window import WindowFunction
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Fields:
         """What has a name: any text, so also one that an attribute of this object has."""
         edge = self._table.relations.get(name)
         if edge is not None:
-            return RelationExpression(edge, self._path, self._root)
+            return relation_at(edge, self._path, self._root)
         if self._path:
             return FieldExpression(self._table, self._table.column(name), self._path, self._root)
         return field_of(self._table, name)
@@ -60,10 +60,6 @@ class RelationExpression:
 
     def _at(self, name: str) -> Any:
         """As `Fields._at`, at the other end."""
-        if self._edge.many:
-            raise InvalidQuery(
-                f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them"
-            )
         path = (*self._path, self._edge.name)
         return Fields(self._edge.target, path, self._root)._at(name)
 
@@ -183,6 +179,79 @@ class RelationExpression:
         return Expression(shape, () if condition is None else condition._values)
 
 
+class RelatedExpression(RelationExpression):
+    """A relation to many rows: what one row may be asked too, and what is computed of all of them,
+    `a.posts.count()`, `a.posts.where(lambda p: p.views > 3).max("made")`.
+    """
+
+    __slots__ = ("_chosen",)
+
+    def __init__(self, edge: Edge, path: tuple[str, ...] = (), root: Table | None = None) -> None:
+        super().__init__(edge, path, root)
+        self._chosen: Expression | None = None
+        """Which of the rows."""
+
+    def _at(self, name: str) -> Any:
+        raise InvalidQuery(
+            f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them, or for a "
+            "value of all of them, as `count()`"
+        )
+
+    def where(self, /, *conditions: Any, **equals: Any) -> RelatedExpression:
+        """Only those rows of the relation for which all conditions hold."""
+        other = RelatedExpression(self._edge, self._path, self._root)
+        found = conditions_of(self._edge.target, conditions, equals)
+        other._chosen = all_of(found if self._chosen is None else (self._chosen, *found))
+        return other
+
+    def count(self) -> Value:
+        """How many rows the relation has."""
+        return self._aggregate(count())
+
+    def sum(self, field: Any) -> Value:
+        """The sum of a field over the rows of the relation; null if there is none."""
+        return self._aggregate(value_from(self._edge.target, field).sum())
+
+    def avg(self, field: Any) -> Value:
+        """The average of a field over the rows of the relation; null if there is none."""
+        return self._aggregate(value_from(self._edge.target, field).avg())
+
+    def min(self, field: Any) -> Value:
+        """The least value of a field in the rows of the relation; null if there is none."""
+        return self._aggregate(value_from(self._edge.target, field).min())
+
+    def max(self, field: Any) -> Value:
+        """The greatest value of a field in the rows of the relation; null if there is none."""
+        return self._aggregate(value_from(self._edge.target, field).max())
+
+    def _aggregate(self, value: Value) -> Value:
+        """A value of all rows: that of a query of the other end, which names the row around it."""
+        from .._queries.select import Select
+        from .._queries.subquery import outer, subquery
+
+        edge = self._edge
+        key = [outer(self._own(name)) for name in edge.source_fields]
+        if edge.through is not None:
+            # A condition on the pairs is one more query around.
+            key = [outer(it) for it in key]
+        rows: Select[Any] = Select(edge.target.model, edge.target, None)
+        chosen = () if self._chosen is None else (self._chosen,)
+        return subquery(rows.where(at_other_end(edge, key), *chosen).values(value=value))
+
+    def _related(
+        self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
+    ) -> Expression:
+        chosen = self._chosen
+        if chosen is None:
+            return super()._related(quantifier, conditions, equals)
+        if quantifier != "all":
+            return super()._related(quantifier, (chosen, *conditions), equals)
+        # Those that are not chosen need not satisfy any.
+        rest = ~chosen.is_true()
+        asked = [rest | it for it in conditions_of(self._edge.target, conditions, equals)]
+        return super()._related("all", tuple(asked), {})
+
+
 class FieldAttribute:
     """A field on a class that would have an attribute of a plain class in its place.
 
@@ -211,6 +280,24 @@ class FieldAttribute:
             # Pydantic, which would take an expression for the default of a class that inherits it.
             raise AttributeError(self._name)
         return field_of(table, self._name)
+
+
+def relation_at(
+    edge: Edge, path: tuple[str, ...] = (), root: Table | None = None
+) -> RelationExpression:
+    """A relation at the end of a path."""
+    kind = RelatedExpression if edge.many else RelationExpression
+    return kind(edge, path, root)
+
+
+def at_other_end(edge: Edge, key: Iterable[Any]) -> Any:
+    """The condition of rows that they are at the other end of a relation, whose key this is."""
+    fields = Fields(edge.target)
+    if edge.through is None:
+        pairs = zip(edge.target_fields, key, strict=True)
+        return all_of(fields._at(name) == value for name, value in pairs)
+    back: RelationExpression = fields._at(edge.way_back)
+    return back.any(**dict(zip(edge.source_fields, key, strict=True)))
 
 
 def field_of(table: Table, name: str) -> FieldExpression:

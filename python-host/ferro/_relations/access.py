@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._expressions.path import RelationExpression
+from .._expressions.path import RelationExpression, relation_at
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
 from .edge import Edge
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def relation_of_class(model: Any, name: str) -> RelationExpression:
     """`Post.author`, in a condition."""
-    return RelationExpression(_table(model).edge(name))
+    return relation_at(_table(model).edge(name))
 
 
 def related(row: Model, name: str) -> Any:

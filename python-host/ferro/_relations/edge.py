@@ -37,6 +37,20 @@ class Edge:
         """The fields of the target by which a row of it is named."""
         return self.target_fields if self.holds_key else tuple(it.name for it in self.target.keys)
 
+    @property
+    def way_back(self) -> str:
+        """The relation of the target that comes back through the same pairs."""
+        assert self.through is not None, "asked before"
+        for name, other in self.target.relations.items():
+            if (
+                other.through is not None
+                and other.target is self.source
+                and other.through.table is self.through.table
+                and other.through.source_fields == self.through.target_fields
+            ):
+                return name
+        raise InvalidQuery(f"`{self}` has no way back")
+
     def key_of(self, row: Any) -> tuple[Any, ...]:
         """What names a row of the target: its key."""
         # One of a class that derives from the model is a row of another table.

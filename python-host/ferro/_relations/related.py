@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._argument import check
 from .._connections.transaction import Transaction, Using, check_using, together
-from .._expressions.expression import Expression, all_of, any_of
-from .._expressions.path import Fields, RelationExpression
+from .._expressions.expression import Expression, any_of
+from .._expressions.path import Fields, at_other_end
 from .._queries.select import Select
 from .._rows.bulk import insert_many
 from .._rows.conflict import Conflict
@@ -70,13 +70,7 @@ class RelatedRows(Select[M]):
 
     def _base(self) -> Any:
         """The condition that the rows are at the other end."""
-        edge, key = self._edge, self._key()
-        fields = Fields(edge.target)
-        if edge.through is None:
-            pairs = zip(edge.target_fields, key, strict=True)
-            return all_of(getattr(fields, name) == value for name, value in pairs)
-        back: RelationExpression = getattr(fields, _way_back(edge))
-        return back.any(**dict(zip(edge.source_fields, key, strict=True)))
+        return at_other_end(self._edge, self._key())
 
     def _key(self) -> tuple[Any, ...]:
         return whole_key(self._row, self._edge)
@@ -307,17 +301,3 @@ def _set_quietly(
     if counts and table.version is not None and len(known) > 1:
         all_known = counted(table, [row], all_known)
     store(table, [row], all_known, using)
-
-
-def _way_back(edge: Edge) -> str:
-    """The relation of the target that comes back through the same pairs."""
-    assert edge.through is not None, "asked before"
-    for name, other in edge.target.relations.items():
-        if (
-            other.through is not None
-            and other.target is edge.source
-            and other.through.table is edge.through.table
-            and other.through.source_fields == edge.through.target_fields
-        ):
-            return name
-    raise InvalidQuery(f"`{edge}` has no way back")
