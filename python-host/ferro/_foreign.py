@@ -5,7 +5,7 @@ from __future__ import annotations
 WORDS = {
     "aggregate": "values(name=lambda it: it.field.sum())",
     "alias": "values(name=…)",
-    "annotate": 'group_by("field").values("field", name=ferro.count())',
+    "annotate": "with_values(name=lambda it: it.relation.count())",
     "difference": "except_(query)",
     "exclude": "where(~(…))",
     "filter": "where(…)",

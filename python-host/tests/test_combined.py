@@ -258,8 +258,8 @@ async def test_what_cannot_be_combined_is_refused() -> None:
         (small().order_by("name"), "ask for them afterwards"),
         (small().limit(1), "ask for them afterwards"),
         (small().union(large()).offset(1), "ask for them afterwards"),
-        (small().for_update(), "leave `include`, `for_update` and"),
-        (small().include("box"), "leave `include`, `for_update` and"),
+        (small().for_update(), "leave `include`, `for_update`, `for_share`"),
+        (small().include("box"), "leave `include`, `for_update`, `for_share`"),
         (Jewel.select("id"), "combines rows of one model, or queries with `values`"),
         (Jewel.using("other"), "say `using` of all of them"),
     ):

@@ -24,6 +24,7 @@ WITH_SIGNATURES = {
     ferro.Plugin,
     ferro.RelatedRows,
     ferro.Select,
+    ferro.Transaction,
     FieldExpression,
     Functions,
     RelatedExpression,

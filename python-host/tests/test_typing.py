@@ -74,6 +74,8 @@ async def main() -> None:
     totals = Person.select("age", people=ferro.count()).group_by("age").cte("totals")
     reveal_type(await totals.where(lambda t: t.people > 3).limit(2))
     reveal_type(await Person.select().join(totals, lambda p, t: p.age == t.age).one())
+    reveal_type(await Person.select().with_values(pets=Person.pets.count()).limit(2))
+    reveal_type((await Person.where(age=3).with_values(n=ferro.count()).one())[0])
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
         reveal_type(await adopt(person))
@@ -107,6 +109,8 @@ REVEALED = [
     "int | None",
     "list[Any]",
     "list[dict[str, Any]]",
+    "Person",
+    "list[tuple[Person, dict[str, Any]]]",
     "Person",
     "list[Person]",
     "list[Pet]",

@@ -22,7 +22,7 @@ class ConnectionContext:
         label = engine.label(self._name)
         inside = current_transaction()
         if inside is not None:
-            inside.admit(label)
+            inside._admit(label)
         self._blocks.enter()
         return label
 

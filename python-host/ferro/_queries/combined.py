@@ -52,7 +52,7 @@ class Combined(Variant[T]):
         if own._outputs is not None:
             columns = zip(own._outputs, *(it._outputs or () for _, it in parts), strict=True)
             self._outputs = tuple([in_common(*column) for column in columns])
-            self._flat = own._flat
+            self._form = own._form
 
     def _of_values(self) -> Select[Any]:
         if self._outputs is not None:
@@ -91,10 +91,10 @@ def _check(query: Select[Any], method: str, other: object) -> None:
             f"`{method}`: queries that are combined run together: say `using` of all of them, or "
             "of none"
         )
-    if other._includes or other._lock is not None:
+    if other._includes or other._lock is not None or other._form == "pair":
         raise InvalidQuery(
-            f"`{method}`: leave `include`, `for_update` and `for_share` out of queries that are "
-            "combined; `include` may follow"
+            f"`{method}`: leave `include`, `for_update`, `for_share` and `with_values` out of "
+            "queries that are combined; `include` may follow"
         )
     if query._outputs is None or other._outputs is None:
         if query._outputs is not other._outputs or query._table is not other._table:
@@ -142,6 +142,7 @@ refuse(
                 "group_by",
                 "values",
                 "column",
+                "with_values",
                 "distinct",
                 "distinct_on",
             ),

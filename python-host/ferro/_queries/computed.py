@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._expressions.expression import Shape
-from .._expressions.ordering import ordering_of
+from .._expressions.ordering import Outputs, ordering_of
 from .._expressions.path import field_at, value_from
 from .._expressions.value import FieldExpression, Value
 from .._tables.table import Table
@@ -31,7 +31,13 @@ def output_of(table: Table, field: Any) -> tuple[str, Value]:
 def named(table: Table, field: Any) -> tuple[str, Value]:
     """The only value that is asked for, and a name for it."""
     value = value_from(table, field)
-    return (value.path if isinstance(value, FieldExpression) else "value"), value
+    return (value._path if isinstance(value, FieldExpression) else "value"), value
+
+
+def outputs_of(table: Table, fields: tuple[Any, ...], computed: dict[str, Any]) -> Outputs:
+    """Values that are asked for, and their names."""
+    named = [(name, value_from(table, it)) for name, it in computed.items()]
+    return (*[output_of(table, it) for it in fields], *named)
 
 
 def computed_rows(query: Select[Any]) -> Computed:
@@ -39,7 +45,11 @@ def computed_rows(query: Select[Any]) -> Computed:
     condition, having, outputs = query._condition, query._having, query._outputs
     if outputs is None:
         raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
-    if query._includes and not query._group:
+    if query._form == "pair" and (query._group or having is not None):
+        raise InvalidQuery(
+            "`with_values` gives values beside whole rows: leave `group_by` and `having` out"
+        )
+    if query._includes and not query._group and query._form != "pair":
         raise InvalidQuery("`values` does not load relations: leave `include` out")
     ordering = query._order or ordering_of(query._table, query._outputs, ())
     listed = [_of_groups(query, it._shape, it._values) for _, it in outputs]
@@ -80,15 +90,21 @@ def distinct_of(query: Select[Any]) -> tuple[bool | Shape, tuple[Any, ...]]:
     return tuple([it._shape for it in fields]), tuple([it for on in fields for it in on._values])
 
 
-def decoded(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
-    """Rows of values, those of enums and of documents that have a shape as such."""
-    for name, value in query._outputs or ():
+def rows_of(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
+    """Rows of values as they were asked for."""
+    found = decoded(query._outputs or (), rows)
+    return [value for row in found for value in row.values()] if query._form == "value" else found
+
+
+def decoded(outputs: Outputs, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Values of enums and of documents that have a shape, in dicts."""
+    for name, value in outputs:
         read = value._read
         if read is not None:
             for row in rows:
                 if row[name] is not None:
                     row[name] = read(row[name])
-    return [value for row in rows for value in row.values()] if query._flat else rows
+    return rows
 
 
 def _of_groups(query: Select[Any], shape: Shape, values: tuple[Any, ...]) -> Computed:

@@ -12,8 +12,8 @@ from .._expressions.ordering import Ordering
 from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
 from .._message import quoted
-from .._rows.identity import merge
 from ..exceptions import InvalidQuery
+from .pairs import fields_of, pairs_of
 from .position import Position
 
 if TYPE_CHECKING:
@@ -71,39 +71,38 @@ async def page_beyond(
 async def _read(query: Select[T], position: Position | None, backward: bool) -> Page[T]:
     _check_whole(query)
     table = query._table
+    asked = query
     query = query._copy()
-    limit, tree = query._limit, query._includes
+    limit = query._limit
     terms = _by_key(table, () if query._order is None else query._order.terms)
     if backward:
         terms = tuple([it.reversed() for it in terms])
     if position is not None:
         query = query.where(_beyond(table, terms, position))
     query._order = Ordering(terms)
-    fields = [(name, field_of(table, name)) for name in table.columns]
     listed = [(f"order {number}", it.value) for number, it in enumerate(terms)]
-    query._outputs = (*fields, *listed)
+    query._outputs = (*(query._outputs or fields_of(table)), *listed)
     query._includes = {}
     # One more tells whether there are more.
     query._limit = None if limit is None else min(limit + 1, _MOST_ROWS)
     query._check_lock()
     label, runner = session(query._using)
-    read, places = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
+    read, beside = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
     more = limit is not None and len(read) > limit
-    read, places = read[:limit], places[:limit]
+    read, beside = read[:limit], beside[:limit]
     if backward:
-        read, places = read[::-1], places[::-1]
-    rows: list[Any] = merge(label, table, read)
-    if tree:
-        from .._relations.include import load
-
-        await load(table, rows, tree, query._using or label)
+        read, beside = read[::-1], beside[::-1]
+    rows = await asked._as_objects(label, read)
+    places = [it[-len(terms) :] for it in beside]
     start, end = (Position(places[0]), Position(places[-1])) if places else (None, None)
+    if asked._form == "pair":
+        rows = pairs_of(asked, rows, beside)
     return Page(rows, start, end, more)
 
 
 def _check_whole(query: Select[Any]) -> None:
     parts = {
-        "values": query._outputs is not None,
+        "values": query._outputs is not None and query._form != "pair",
         "group_by": bool(query._group),
         "having": query._having is not None,
         "distinct": query._distinct,

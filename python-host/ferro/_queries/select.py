@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from .._argument import check, counted
 from .._connections.transaction import Transaction, Using, block, check_using, session
@@ -26,8 +26,9 @@ from .change import (
     update_rows,
     update_rows_returning,
 )
-from .computed import computed_rows, decoded, distinct_of, named, output_of
+from .computed import computed_rows, distinct_of, named, outputs_of, rows_of
 from .page import Page, page_beyond, page_of
+from .pairs import fields_of, outputs_beside, pairs_of
 from .position import Position
 from .shape import LIMIT, OFFSET, rows_shape
 from .stream import stream_of
@@ -35,6 +36,8 @@ from .unasked import Unasked
 
 T = TypeVar("T")
 V = TypeVar("V")
+
+Form = Literal["dict", "value", "pair"]
 
 # To a type checker `User.age >= 18` compares two integers: that it is a condition only shows when
 # it runs. `where` refuses a real `bool` there.
@@ -63,7 +66,7 @@ class Select(Unasked, Generic[T]):
     __slots__ = (
         "_condition",
         "_distinct",
-        "_flat",
+        "_form",
         "_group",
         "_having",
         "_includes",
@@ -83,8 +86,9 @@ class Select(Unasked, Generic[T]):
         self._using = using
         self._condition: Expression | None = None
         self._outputs: Outputs | None = None
-        self._flat = False
-        """Whether there is one output, and it comes by itself and not in a dict."""
+        self._form: Form = "dict"
+        """How a row of outputs comes: as a dict, the only value by itself, or as an instance with a
+        dict beside it. Then all fields are listed before what is beside."""
         self._distinct: bool | tuple[Value, ...] = False
         """Whether rows that are alike come once; or in what those agree of which one comes."""
         self._group: tuple[Value, ...] = ()
@@ -150,12 +154,7 @@ class Select(Unasked, Generic[T]):
         A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
         row is a group: `values("country", people=ferro.count())`.
         """
-        outputs = [output_of(self._table, field) for field in fields]
-        outputs += [(name, value_from(self._table, it)) for name, it in computed.items()]
-        if not outputs:
-            table = self._table
-            outputs = [(name, field_of(table, name)) for name in table.columns]
-        return self._of(tuple(outputs), flat=False)
+        return self._of(outputs_of(self._table, fields, computed) or fields_of(self._table), "dict")
 
     @overload
     def column(self, field: str | Value | Callable[[Any], Any], /) -> Select[Any]: ...
@@ -174,12 +173,20 @@ class Select(Unasked, Generic[T]):
             >>> async def names() -> list[str]:
             ...     return await River.where(River.length > 1_000).order_by("name").column("name")
         """
-        return self._of((named(self._table, field),), flat=True)
+        return self._of((named(self._table, field),), "value")
 
-    def _of(self, outputs: Outputs, *, flat: bool) -> Select[Any]:
+    def with_values(self, /, *fields: Any, **computed: Any) -> Select[tuple[T, dict[str, Any]]]:
+        """The rows, and some values of each beside it: pairs of an instance and a dict.
+
+        The values are those of `values`, and an order names them as there: `Author.select()
+        .with_values(posts=Author.posts.count()).order_by("-posts")`.
+        """
+        return self._of(outputs_beside(self, fields, computed), "pair")
+
+    def _of(self, outputs: Outputs, form: Form) -> Select[Any]:
         query: Select[Any] = self._copy()
         query._outputs = outputs
-        query._flat = flat
+        query._form = form
         return query
 
     def _of_values(self) -> Select[Any]:
@@ -349,16 +356,23 @@ class Select(Unasked, Generic[T]):
         query._check_lock()
         prepared, values = query._prepared("select")
         label, runner = session(self._using)
+        if query._form == "pair":
+            read, beside = await runner.fetch_instances_and(prepared, values, self._table.loader)
+            return pairs_of(query, await query._as_objects(label, read), beside), []
         if query._outputs is not None:
-            return decoded(query, await runner.fetch_dicts(prepared, values)), []
+            return rows_of(query, await runner.fetch_dicts(prepared, values)), []
         read = await runner.fetch_instances(prepared, values, self._table.loader)
         stored = [] if field is None else [row.__dict__[field] for row in read]
-        rows: list[Any] = merge(label, self._table, read)
-        if query._includes:
+        return await query._as_objects(label, read), stored
+
+    async def _as_objects(self, label: str, read: list[Any]) -> list[Any]:
+        """Rows that were read as the objects of the session, with the relations to load."""
+        rows = merge(label, self._table, read)
+        if self._includes:
             from .._relations.include import load
 
-            await load(self._table, rows, query._includes, self._using or label)
-        return rows, stored
+            await load(self._table, rows, self._includes, self._using or label)
+        return rows
 
     async def first(self) -> T | None:
         """The first row, by the key if no order was asked, of groups by what they are grouped by;
@@ -597,7 +611,7 @@ class Select(Unasked, Generic[T]):
         other._using = query._using
         other._condition = query._condition
         other._outputs = query._outputs
-        other._flat = query._flat
+        other._form = query._form
         other._distinct = query._distinct
         other._group = query._group
         other._having = query._having

@@ -11,7 +11,7 @@ from .._connections.engine import engine
 from .._connections.transaction import block, session
 from .._rows.identity import merge
 from ..exceptions import InvalidQuery, ValueOutOfRange
-from .computed import decoded
+from .computed import rows_of
 
 if TYPE_CHECKING:
     from .select import Select
@@ -29,10 +29,13 @@ async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
     query = query._plain()
     if query._includes:
         raise InvalidQuery("`stream` does not load relations: leave `include` out")
+    if query._form == "pair":
+        raise InvalidQuery("`stream` gives no values beside rows: leave out `with_values`")
     query._check_lock()
     prepared, values = query._prepared("select")
     label, runner = session(query._using)
-    loader = None if query._outputs is not None else query._table.loader
+    outputs = query._outputs
+    loader = None if outputs is not None else query._table.loader
     inside = block(query._using)
     cursor = await runner.open(prepared, values, loader)
     streams = set() if inside is None else inside._streams
@@ -49,7 +52,7 @@ async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
     streams.add(end)
     try:
         while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
-            for row in merge(label, query._table, rows) if loader else decoded(query, rows):
+            for row in merge(label, query._table, rows) if loader else rows_of(query, rows):
                 yield row
     finally:
         if end in streams:

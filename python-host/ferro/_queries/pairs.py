@@ -1,0 +1,50 @@
+"""Rows with values beside them, which are computed of each: `with_values`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._expressions.ordering import Outputs
+from .._expressions.path import field_of
+from ..exceptions import InvalidQuery
+from .computed import decoded, outputs_of
+
+if TYPE_CHECKING:
+    from .._tables.table import Table
+    from .select import Select
+
+
+def outputs_beside(
+    query: Select[Any], fields: tuple[Any, ...], computed: dict[str, Any]
+) -> Outputs:
+    """All fields of the rows of a query, and behind them the values that are asked for."""
+    table = query._table
+    if query._outputs is not None:
+        raise InvalidQuery(
+            "`with_values` gives values beside whole rows, and is asked once: name all values "
+            "there, or all in `values`"
+        )
+    values = outputs_of(table, fields, computed)
+    if not values:
+        raise InvalidQuery("`with_values` takes a value: `with_values(posts=Author.posts.count())`")
+    taken = next((name for name, _ in values if name in table.columns), None)
+    if taken is not None:
+        raise InvalidQuery(
+            f"`with_values`: the rows have `{table.label}.{taken}` already: give the value another "
+            "name"
+        )
+    return (*fields_of(table), *values)
+
+
+def fields_of(table: Table) -> Outputs:
+    """All fields of a table, in the order in which instances are made of them."""
+    return tuple([(name, field_of(table, name)) for name in table.columns])
+
+
+def pairs_of(query: Select[Any], rows: list[Any], beside: list[tuple[Any, ...]]) -> list[Any]:
+    """Rows with the values that were read beside them, as dicts."""
+    outputs = (query._outputs or ())[len(query._table.columns) :]
+    names = [name for name, _ in outputs]
+    # What follows, in pages, is what they are ordered by.
+    values = [dict(zip(names, it, strict=False)) for it in beside]
+    return list(zip(rows, decoded(outputs, values), strict=True))
