@@ -76,6 +76,7 @@ async def main() -> None:
     reveal_type(await Person.select().join(totals, lambda p, t: p.age == t.age).one())
     reveal_type(await Person.select().with_values(pets=Person.pets.count()).limit(2))
     reveal_type((await Person.where(age=3).with_values(n=ferro.count()).one())[0])
+    reveal_type(await Person.from_sql("select * from typed_person where age = ?", 3))
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
         reveal_type(await adopt(person))
@@ -112,6 +113,7 @@ REVEALED = [
     "Person",
     "list[tuple[Person, dict[str, Any]]]",
     "Person",
+    "list[Person]",
     "list[Person]",
     "list[Pet]",
     "Person",

@@ -32,7 +32,7 @@ async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
         >>> asyncio.run(main())
         1
     """
-    return await _runner(sql, arguments, using).execute_raw(sql, arguments)
+    return await sql_session(sql, arguments, using)[1].execute_raw(sql, arguments)
 
 
 async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ async def fetch_all(sql: str, *arguments: Any, using: Using = None) -> list[dict
         >>> asyncio.run(main())
         [{'n': 7}]
     """
-    return await _runner(sql, arguments, using).fetch_raw(sql, arguments, False)
+    return await sql_session(sql, arguments, using)[1].fetch_raw(sql, arguments, False)
 
 
 async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str, Any] | None:
@@ -69,11 +69,12 @@ async def fetch_one(sql: str, *arguments: Any, using: Using = None) -> dict[str,
         >>> asyncio.run(main()) is None
         True
     """
-    rows = await _runner(sql, arguments, using).fetch_raw(sql, arguments, True)
+    rows = await sql_session(sql, arguments, using)[1].fetch_raw(sql, arguments, True)
     return rows[0] if rows else None
 
 
-def _runner(sql: str, arguments: tuple[Any, ...], using: Using) -> _native.Session:
+def sql_session(sql: str, arguments: tuple[Any, ...], using: Using) -> tuple[str, _native.Session]:
+    """Where SQL text runs, and by which name; an error for values that are none."""
     check(InvalidQuery, sql=(sql, str))
     # As other drivers take all values. It would be one, an array, which SQLite compares with all.
     if any(isinstance(it, tuple) for it in arguments):
@@ -81,4 +82,4 @@ def _runner(sql: str, arguments: tuple[Any, ...], using: Using) -> _native.Sessi
             'a tuple is no value: give the values one by one, `fetch_all(sql, 7, "a")`, and an '
             "array as a list"
         )
-    return session(using)[1]
+    return session(using)

@@ -24,6 +24,7 @@ from .._rows.conflict import (
     validated_values,
 )
 from .._rows.forced import completed, forced_values
+from .._rows.from_sql import rows_of_sql
 from .._rows.write import become, changed_fields, gone, insert, insert_or, stored_row
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
@@ -96,6 +97,19 @@ class Connected(Generic[M]):
     async def all(self) -> list[M]:
         """All rows."""
         return await self._query().all()
+
+    async def from_sql(self, sql: str, /, *arguments: Any) -> list[M]:
+        """Run one statement of SQL; its rows, as instances.
+
+        The columns are those of the model, by their names in the database, as those of `select *`
+        and `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
+        validated as little as those of a query. What SQLite computes is read as the type of the
+        field; of documents it is a `DecodeError`.
+
+        Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
+        value that a field cannot hold, and what `ferro.fetch_all` raises.
+        """
+        return await rows_of_sql(self._table, sql, arguments, self._using)
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.

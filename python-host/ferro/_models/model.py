@@ -183,6 +183,20 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return await rows_of(cls).all()
 
     @classmethod
+    async def from_sql(cls, sql: str, /, *arguments: Any) -> list[Self]:
+        """Run one statement of SQL; its rows, as instances.
+
+        The columns are those of the model, by their names in the database, as those of `select *`
+        and `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
+        validated as little as those of a query. What SQLite computes is read as the type of the
+        field; of documents it is a `DecodeError`.
+
+        Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
+        value that a field cannot hold, and what `ferro.fetch_all` raises.
+        """
+        return await Connected(cls, None).from_sql(sql, *arguments)
+
+    @classmethod
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
