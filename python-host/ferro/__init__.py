@@ -61,7 +61,7 @@ from ._queries.page import Page
 from ._queries.position import Position
 from ._queries.select import Select
 from ._queries.subquery import exists, outer, subquery
-from ._relations.loaded import NoRow
+from ._relations.loaded import Loaded, NoRow
 from ._relations.related import RelatedRows
 from ._relations.relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._rows.identity import session
@@ -145,6 +145,7 @@ __all__ = [
     "InternalError",
     "InvalidQuery",
     "LimitError",
+    "Loaded",
     "ManyToMany",
     "Migration",
     "MigrationStep",

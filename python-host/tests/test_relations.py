@@ -617,6 +617,31 @@ class TestIncluding:
         loaded = await Post.select().include("author").one()
         assert PostOut.model_validate(loaded).author.name == "Ada"
 
+    async def test_a_relation_to_no_row_is_none_in_a_model_that_says_loaded(self) -> None:
+        class ProfileOut(pydantic.BaseModel, from_attributes=True):
+            id: int
+
+        class AuthorOut(pydantic.BaseModel, from_attributes=True):
+            name: str
+            profile: ferro.Loaded[ProfileOut | None]
+
+        class Plain(pydantic.BaseModel):
+            name: str
+            profile: ProfileOut | None
+
+        ada, ben = [await Author.create(name=it) for it in ("Ada", "Ben")]
+        profile = await Profile.create(bio="", author=ada)
+        both = await Author.select().include("profile").order_by("name")
+        assert [AuthorOut.model_validate(it).model_dump() for it in both] == [
+            {"name": "Ada", "profile": {"id": profile.id}},
+            {"name": "Ben", "profile": None},
+        ]
+        assert AuthorOut(name="Eve", profile=None).profile is None
+        with pytest.raises(pydantic.ValidationError, match="NotLoaded"):
+            AuthorOut.model_validate(await Author.get(ben.id))
+        schemas = [it.model_json_schema()["properties"] for it in (AuthorOut, Plain)]
+        assert schemas[0] == schemas[1]
+
     async def test_pairs_of_many_rows_with_many_take_no_time_for_each_combination(self) -> None:
         author, number = await Author.create(name="Ada"), 6_000
         posts = [Post(title="", author=author) for _ in range(number)]

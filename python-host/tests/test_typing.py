@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import contextlib
 
+import pydantic
+
 import ferro
 
 
@@ -38,6 +40,10 @@ class Pet(ferro.Model, table="typed_pet"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     owner: ferro.Relation[Person] = ferro.ForeignKey(related_name="pets")
     sitter: ferro.Relation[Person | None] = ferro.ForeignKey(related_name="sat", default=None)
+
+
+class PetOut(pydantic.BaseModel, from_attributes=True):
+    sitter: ferro.Loaded[Person | None]
 
 
 @ferro.transaction(immediate=True)
@@ -83,6 +89,7 @@ async def main() -> None:
     pet = await Pet.create(owner=person)
     reveal_type(await pet.owner)
     reveal_type(await pet.sitter)
+    reveal_type(PetOut.model_validate(pet).sitter)
     reveal_type(await person.pets.order_by("-id"))
     async with contextlib.aclosing(Pet.select().stream()) as pets:
         async for each in pets:
@@ -117,6 +124,7 @@ REVEALED = [
     "list[Person]",
     "list[Pet]",
     "Person",
+    "Person | None",
     "Person | None",
     "list[Pet]",
     "Pet",

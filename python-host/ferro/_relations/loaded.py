@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import pydantic
 
@@ -16,6 +16,9 @@ from .edge import Edge
 
 if TYPE_CHECKING:
     from .._models.model import Model
+
+
+T = TypeVar("T")
 
 
 class NoRow:
@@ -54,6 +57,40 @@ class NoRow:
 
 
 NO_ROW = NoRow()
+
+
+def _none_for_no_row(value: Any) -> Any:
+    return None if isinstance(value, NoRow) else value
+
+
+if TYPE_CHECKING:
+    Loaded = Annotated[T, pydantic.BeforeValidator(_none_for_no_row)]
+else:
+
+    class Loaded:
+        """The type of a relation that may lead to no row, in a Pydantic model that reads rows.
+
+        `Loaded[Name | None]` is `Name | None`, for which Pydantic takes None and no `NoRow`. The
+        relation has to be loaded, as by `include`.
+
+        Example:
+            >>> import ferro, pydantic
+            >>> class Ship(ferro.Model, table="doc_ship"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     harbour: ferro.Relation["Harbour | None"] = ferro.ForeignKey()
+            >>> class Harbour(ferro.Model, table="doc_harbour"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     name: str
+            >>> class HarbourOut(pydantic.BaseModel, from_attributes=True):
+            ...     name: str
+            >>> class ShipOut(pydantic.BaseModel, from_attributes=True):
+            ...     harbour: ferro.Loaded[HarbourOut | None]
+            >>> ShipOut.model_validate(Ship(id=1))
+            ShipOut(harbour=None)
+        """
+
+        def __class_getitem__(cls, kind: Any) -> Any:
+            return Annotated[kind, pydantic.BeforeValidator(_none_for_no_row)]
 
 
 class Unloaded:
