@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import ferro
+from ferro import fastapi
 from ferro._expressions.functions import Functions
 from ferro._expressions.path import RelatedExpression, RelationExpression
 from ferro._expressions.texts import Texts
@@ -90,6 +91,7 @@ def functions(module: Any) -> dict[str, Any]:
             {it: methods(ferro.Transaction)[it] for it in ("on_commit", "rollback")},
         ),
         ("`Plugin`", methods(ferro.Plugin)),
+        ("`ferro.fastapi`", functions(fastapi)),
     ],
 )
 def test_the_reference_has_the_signatures_of_the_package(

@@ -1,0 +1,95 @@
+"""For FastAPI and Starlette: what Ferro's exceptions are as answers.
+
+`ferro.lifespan` connects an application, and `ferro.Loaded` is for models of responses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._argument import check
+from .exceptions import (
+    BusyError,
+    CheckViolation,
+    ConfigurationError,
+    ConnectionError,
+    DeadlockError,
+    DeniedError,
+    DoesNotExist,
+    ExclusionViolation,
+    FerroError,
+    ForeignKeyViolation,
+    QueryTimeout,
+    SerializationError,
+    StaleObjectError,
+    UniqueViolation,
+    ValueOutOfRange,
+)
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+__all__ = ["STATUSES", "add_exception_handlers"]
+
+STATUSES: Mapping[type[FerroError], int] = {
+    DoesNotExist: 404,
+    DeniedError: 403,
+    UniqueViolation: 409,
+    ForeignKeyViolation: 409,
+    ExclusionViolation: 409,
+    StaleObjectError: 409,
+    CheckViolation: 422,
+    ValueOutOfRange: 422,
+    BusyError: 503,
+    ConnectionError: 503,
+    DeadlockError: 503,
+    QueryTimeout: 503,
+    SerializationError: 503,
+}
+"""The statuses of HTTP for exceptions, and for those below them. All others are faults of the
+program, which the server answers with 500."""
+
+_log = logging.getLogger("ferro.fastapi")
+
+
+class _Application(Protocol):
+    def add_exception_handler(
+        self, exc_class_or_status_code: int | type[Exception], handler: Any
+    ) -> None: ...
+
+
+def add_exception_handlers(
+    app: _Application, statuses: Mapping[type[FerroError], int] | None = None
+) -> None:
+    """Have an application of FastAPI or Starlette answer exceptions of Ferro with `STATUSES`.
+
+    The body is that of an `HTTPException` without a text, `{"detail": "Conflict"}`: it tells
+    nothing of the database. What is answered with 500 and more is logged by `ferro.fastapi`. Give
+    other statuses as `{**STATUSES, ferro.CheckViolation: 400}`; a handler that the application adds
+    afterwards, for a class that is listed or one below it, comes first.
+
+    Example:
+        >>> from ferro.fastapi import add_exception_handlers
+        >>> def serve(app) -> None:
+        ...     add_exception_handlers(app)
+    """
+    check(ConfigurationError, statuses=(statuses, Mapping, None))
+    for kind, status in (STATUSES if statuses is None else statuses).items():
+        app.add_exception_handler(kind, _answering(status))
+
+
+def _answering(status: int) -> Any:
+    phrase = HTTPStatus(status).phrase
+
+    async def answer(request: Request, error: FerroError) -> Response:
+        from starlette.responses import JSONResponse
+
+        if status >= 500:
+            _log.warning("%s %s: %s: %s", status, request.url.path, type(error).__name__, error)
+        return JSONResponse({"detail": phrase}, status)
+
+    return answer
