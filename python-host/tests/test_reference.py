@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro import fastapi
+from ferro import fastapi, testing
 from ferro._expressions.functions import Functions
 from ferro._expressions.path import RelatedExpression, RelationExpression
 from ferro._expressions.texts import Texts
@@ -92,6 +92,7 @@ def functions(module: Any) -> dict[str, Any]:
         ),
         ("`Plugin`", methods(ferro.Plugin)),
         ("`ferro.fastapi`", functions(fastapi)),
+        ("`ferro.testing`", functions(testing)),
     ],
 )
 def test_the_reference_has_the_signatures_of_the_package(

@@ -1,0 +1,88 @@
+"""For tests of applications: blocks that are undone, and databases of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import uuid
+from collections.abc import AsyncIterator
+
+from ._argument import check
+from ._connections.config import PoolConfig
+from ._connections.disconnect import disconnect
+from ._connections.engine import connect
+from ._connections.sql import execute
+from ._connections.transaction import Transaction, transaction
+from .exceptions import ConfigurationError
+
+__all__ = ["new_database", "rolled_back"]
+
+
+@contextlib.asynccontextmanager
+async def rolled_back(*, using: str | None = None) -> AsyncIterator[Transaction]:
+    """A transaction that is rolled back at its end: a block in a test, or a decorator of one.
+
+    Transactions of the application are savepoints in it. It is the one of the task that runs the
+    block, so it is no fixture: those run in tasks of their own.
+
+    Example:
+        >>> import asyncio, ferro
+        >>> from ferro.testing import rolled_back
+        >>> class Plate(ferro.Model, table="doc_plate"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        >>> @rolled_back()
+        ... async def test_a_plate_is_stored() -> None:
+        ...     await Plate.create()
+        ...     assert await Plate.select().count() == 1
+        >>> async def main() -> int:
+        ...     await ferro.connect("sqlite::memory:", auto_migrate=True)
+        ...     await test_a_plate_is_stored()
+        ...     left = await Plate.select().count()
+        ...     await ferro.disconnect()
+        ...     return left
+        >>> asyncio.run(main())
+        0
+    """
+    async with transaction(using=using) as block:
+        yield block
+        await block.rollback()
+
+
+@contextlib.asynccontextmanager
+async def new_database(server: str) -> AsyncIterator[str]:
+    """An empty database on a server of PostgreSQL, by its URL; it is dropped at the end.
+
+    `server` is the URL of any database there, whose user may create others. On SQLite no such thing
+    is needed: `sqlite::memory:` is a new database each time, and a file one in a new folder.
+
+    Example:
+        >>> import os, ferro
+        >>> from ferro.testing import new_database
+        >>> async def with_tables() -> None:
+        ...     async with new_database(os.environ["TEST_SERVER_URL"]) as url:
+        ...         async with ferro.lifespan(url, auto_migrate=True):
+        ...             assert await ferro.check_connection() < 1
+    """
+    check(ConfigurationError, server=(server, str))
+    parts = re.fullmatch(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?", server)
+    if parts is None:
+        raise ConfigurationError(
+            "`new_database` takes the URL of a server of PostgreSQL; `sqlite::memory:` is a new "
+            "database each time"
+        )
+    name = f"test_{uuid.uuid4().hex}"
+    await _run(server, f'create database "{name}"')
+    try:
+        yield f"{parts[1]}/{name}{parts[2] or ''}"
+    finally:
+        await _run(server, f'drop database "{name}" with (force)')
+
+
+async def _run(server: str, sql: str) -> None:
+    """Run a statement on a server, on a connection that nobody else knows."""
+    label = f"ferro.testing {uuid.uuid4().hex}"
+    await connect(server, label, pool=PoolConfig(max_connections=1))
+    try:
+        await execute(sql, using=label)
+    finally:
+        await disconnect(label)
