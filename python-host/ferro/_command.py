@@ -1,0 +1,154 @@
+"""The command `python -m ferro`: migrations from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn, get_args
+
+from ._connections.lifespan import lifespan
+from ._tables.create import migrate
+from ._tables.migration import Migration, Risk
+from ._tables.registry import registry
+from .exceptions import ConfigurationError, FerroError
+
+_DIFFERS, _FAILED = 1, 2
+"""Exit codes, as those of `diff`."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, of which one may be a URL."""
+        super().error(_masked(message))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.reviewed is not None and (given.check or given.script is not None):
+        parser.error("--reviewed applies a migration: leave --check and --script out")
+    try:
+        return _migrate(given)
+    except FerroError as error:
+        _say(error)
+    except (OSError, UnicodeError) as error:
+        _say(_masked(error))
+    return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m ferro")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    command = commands.add_parser(
+        "migrate",
+        help="bring the tables of a database in line with the models",
+        description="Brings the tables of a database in line with the models of a module, and "
+        "prints what was done and what is left, as a script of SQL.",
+        epilog="Exit codes: 0 success, 1 there is a difference (--check, --reviewed), 2 an error.",
+    )
+    command.add_argument("module", metavar="MODULE", help="what imports all models: app.models")
+    command.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        default="env:DATABASE_URL",
+        help="the database, or env:NAME for an environment variable with its URL, which other "
+        "users of the machine cannot read; %(default)s if it is left out",
+    )
+    command.add_argument(
+        "--check",
+        action="store_true",
+        help="apply nothing; exit with 1 if there are steps to apply",
+    )
+    command.add_argument(
+        "--risk",
+        choices=get_args(Risk),
+        default="blocking",
+        help="take steps up to this risk; %(default)s if it is left out",
+    )
+    command.add_argument(
+        "--script",
+        metavar="FILE",
+        help="apply nothing; write the script of all steps to a file, or - for standard output",
+    )
+    command.add_argument(
+        "--reviewed",
+        metavar="FILE",
+        help="apply only if the script would still be that of this file; else exit with 1",
+    )
+    return parser
+
+
+def _migrate(given: argparse.Namespace) -> int:
+    _import(given.module)
+    reviewed = given.reviewed and Path(given.reviewed).read_text(encoding="utf-8")
+    migration = asyncio.run(_migrated(given, reviewed))
+    if migration is None:
+        _say(f"`{given.reviewed}` is not the script of what is to be done now")
+        return _DIFFERS
+    if given.script in (None, "-"):
+        print(migration, end="")
+    else:
+        Path(given.script).write_text(str(migration), encoding="utf-8")
+    risks = get_args(Risk)
+    if given.check:
+        due = [it for it in migration.left if risks.index(it.risk) <= risks.index(given.risk)]
+        return _DIFFERS if due else 0
+    if migration.left and given.script is None:
+        most = max((it.risk for it in migration.left), key=risks.index)
+        _say(f"the steps above that are not applied take `--risk {most}`")
+    return 0
+
+
+def _import(name: str) -> None:
+    """Import the models, as `python -m` finds modules: from this folder, too."""
+    if not all(it.isidentifier() for it in name.split(".")):
+        raise ConfigurationError("MODULE is the name of a module, as `app.models`")
+    try:
+        importlib.import_module(name)
+    except FerroError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if place.filename.startswith("<") else f" ({place.filename}:{place.lineno})"
+        raise ConfigurationError(
+            f"`{name}` cannot be imported: {type(error).__name__}: {_masked(error)}{where}"
+        ) from None
+    if registry.version == 0:
+        raise ConfigurationError(f"`{name}` defines and imports no models")
+
+
+def _url(given: str) -> str:
+    if not given.startswith("env:"):
+        return given
+    name = given.removeprefix("env:")
+    url = os.environ.get(name)
+    if not url:
+        raise ConfigurationError(f"the environment variable `{name}` has no URL of a database")
+    return url
+
+
+async def _migrated(given: argparse.Namespace, reviewed: str | None) -> Migration | None:
+    """What became of the migration; None if the script that was reviewed is another."""
+    is_dry = given.check or given.script is not None
+    async with lifespan(_url(given.url)):
+        if reviewed is not None and str(await migrate(dry_run=True)) != reviewed:
+            return None
+        return await migrate(risk=given.risk, dry_run=is_dry)
+
+
+def _say(message: object) -> None:
+    print(f"ferro: {message}", file=sys.stderr)
+
+
+def _masked(text: object) -> str:
+    """A text of others without what a URL in it has, which may be a password."""
+    return re.sub(":/.*", ":/…", str(text), flags=re.DOTALL)

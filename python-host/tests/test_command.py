@@ -1,0 +1,166 @@
+"""`python -m ferro`, as a shell runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ferro
+
+MODELS = """
+import decimal
+import ferro
+
+
+class Crate(ferro.Model, table="command_crate"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    weight: decimal.Decimal = ferro.Field(max_digits=6, decimal_places=2)
+"""
+LABELLED = MODELS + "    label: str | None = None\n"
+REBUILT = MODELS.replace("max_digits=6", "max_digits=8, unique=True") + "    label: str = ''\n"
+REPLACED = MODELS.replace("weight: decimal.Decimal", "kilos: decimal.Decimal | None")
+REPLACED = REPLACED.replace("(max", "(None, max")
+PASSWORD = "hunter2"
+
+
+class Shell:
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url if not url.startswith("sqlite:") else f"{url.partition('?')[0]}?mode=rwc"
+
+    def models(self, source: str) -> None:
+        (self.folder / "crates.py").write_text(source)
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-B", "-W", "error", "-m", "ferro", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=60,
+            check=False,
+            env={
+                **{name: it for name, it in os.environ.items() if name != "DATABASE_URL"},
+                "PYTHONPATH": str(Path(ferro.__file__).parents[1]),
+                **environment,
+            },
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    def migrate(self, *options: str) -> tuple[int, str, str]:
+        return self.run("migrate", "crates", "env:CRATES", *options, CRATES=self.url)
+
+
+@pytest.fixture
+def shell(url: str, tmp_path: Path) -> Shell:
+    shell = Shell(tmp_path, url)
+    shell.models(MODELS)
+    return shell
+
+
+async def rows(url: str) -> list[dict[str, object]]:
+    async with ferro.lifespan(url):
+        return await ferro.fetch_all("select * from command_crate")
+
+
+async def test_a_check_says_what_is_to_be_done_and_a_migration_does_it(shell: Shell) -> None:
+    code, output, said = shell.migrate("--check")
+    assert (code, said) == (1, "")
+    assert "-- create table `command_crate`\nCREATE TABLE" in output
+    code, output, said = shell.migrate()
+    assert (code, output, said) == (0, "-- applied: create table `command_crate`\n", "")
+    code, output, said = shell.migrate("--check")
+    assert (code, said) == (0, "")
+    assert output.startswith("-- nothing to do")
+    assert await rows(shell.url) == []
+
+
+def test_a_check_is_about_the_steps_that_a_migration_with_this_risk_takes(shell: Shell) -> None:
+    shell.migrate()
+    shell.models(REPLACED)
+    code, output, said = shell.migrate()
+    assert code == 0
+    assert output.startswith("-- applied: ")
+    assert "DROP COLUMN" in output
+    assert said == "ferro: the steps above that are not applied take `--risk destructive`\n"
+    assert shell.migrate("--check")[0] == 0
+    assert shell.migrate("--check", "--risk", "destructive")[0] == 1
+    assert shell.migrate("--risk", "destructive")[::2] == (0, "")
+    assert shell.migrate("--check", "--risk", "destructive")[0] == 0
+
+
+def test_the_url_is_in_an_environment_variable(shell: Shell) -> None:
+    assert shell.run("migrate", "crates", DATABASE_URL=shell.url)[0] == 0
+    assert shell.run("migrate", "crates", shell.url, "--check")[0] == 0
+    code, output, said = shell.run("migrate", "crates")
+    assert (code, output) == (2, "")
+    assert said == "ferro: the environment variable `DATABASE_URL` has no URL of a database\n"
+
+
+async def test_a_script_that_was_read_is_applied_as_it_is_or_not_at_all(shell: Shell) -> None:
+    shell.migrate()
+    async with ferro.lifespan(shell.url):
+        await ferro.execute("insert into command_crate (weight) values (1.5)")
+    shell.models(REBUILT)
+    assert shell.migrate("--script", "reviewed.sql") == (0, "", "")
+    script = (shell.folder / "reviewed.sql").read_text()
+    assert shell.migrate("--script", "-") == (0, script, "")
+
+    shell.models(LABELLED)
+    code, output, said = shell.migrate("--reviewed", "reviewed.sql")
+    assert (code, output) == (1, "")
+    assert said == "ferro: `reviewed.sql` is not the script of what is to be done now\n"
+
+    shell.models(REBUILT)
+    code, output, said = shell.migrate("--reviewed", "reviewed.sql")
+    assert (code, said) == (0, "")
+    assert all(line.startswith("-- applied: ") for line in output.splitlines())
+    (row,) = await rows(shell.url)
+    assert (str(row["weight"]), row["label"]) == ("1.50", "")
+    assert shell.migrate("--reviewed", "reviewed.sql")[0] == 1, "it is done"
+
+
+def test_what_fails_is_one_line(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, f"sqlite:{tmp_path / 'crates.db'}")
+    shell.models(MODELS)
+    nowhere = f"postgresql://app:{PASSWORD}@127.0.0.1:1/shop"
+    sources = {"broken": "1/0", "empty": "import ferro", "wrong": MODELS.replace("int |", "list |")}
+    for name, source in sources.items():
+        (shell.folder / f"{name}.py").write_text(source)
+    for arguments, message in (
+        (("crates", nowhere), "cannot reach a server at `127.0.0.1:1`"),
+        (("crates", nowhere.replace("//", "/")), "the URL needs `//`"),
+        ((nowhere, "crates"), "MODULE is the name of a module, as `app.models`"),
+        (("nowhere", shell.url), "ModuleNotFoundError: No module named 'nowhere'"),
+        (("broken", shell.url), f"division by zero ({shell.folder / 'broken.py'}:1)"),
+        (("empty", shell.url), "`empty` defines and imports no models"),
+        (("wrong", shell.url), "Crate"),
+        (("crates", shell.url, "--script", nowhere), "No such file or directory"),
+        (("crates", shell.url, "--reviewed", "nowhere.sql"), "nowhere.sql"),
+    ):
+        code, output, said = shell.run("migrate", *arguments)
+        assert (code, output) == (2, ""), arguments
+        assert said.startswith("ferro: "), said
+        assert said.count("\n") == 1, said
+        assert message in said
+        assert PASSWORD not in said
+    code, output, said = shell.run("migrate", "crates", shell.url, nowhere)
+    assert (code, output) == (2, "")
+    assert PASSWORD not in said
+
+
+async def test_a_step_that_a_row_forbids_changes_nothing(shell: Shell) -> None:
+    shell.migrate()
+    async with ferro.lifespan(shell.url):
+        await ferro.execute("insert into command_crate (weight) values (1.5)")
+    shell.models(MODELS + "    label: str\n")
+    code, output, said = shell.migrate()
+    assert (code, output) == (2, "")
+    assert "label" in said
+    assert len(await rows(shell.url)) == 1
+    assert shell.migrate("--check")[0] == 1
