@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGE: &str = "docs/security.md";
+const PAGE: &str = "docs/promises.md";
 /// How many promises each letter has.
 const PROMISES: [(char, u32); 8] =
     [('S', 7), ('T', 10), ('R', 4), ('C', 3), ('P', 7), ('N', 3), ('K', 3), ('Y', 4)];
