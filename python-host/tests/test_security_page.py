@@ -25,9 +25,10 @@ def statements(role: str, database: str) -> list[str]:
     return [it.strip() for it in re.sub(r"\bacme\b", role, text).split(";\n") if it.strip()]
 
 
-@pytest.fixture
-def dialect() -> str:
-    return "postgres"
+@pytest.fixture(params=["postgres"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    param: str = request.param
+    return param
 
 
 @pytest.fixture
