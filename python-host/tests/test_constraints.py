@@ -23,7 +23,7 @@ AWARE = datetime.datetime(1969, 12, 31, 23, tzinfo=datetime.timezone(datetime.ti
 ZERO = uuid.UUID(int=0)
 
 
-class Stage(enum.Enum):
+class RuledStage(enum.Enum):
     DRAFT = "draft"
     PUBLIC = "public"
 
@@ -45,16 +45,16 @@ class RuledOffer(
     checks=[
         ferro.Check(lambda o: o.low < o.full_height, name="ruled_offer_order"),
         ferro.Check(lambda o: (o.buyer == None) | (o.buyer_id != o.seller), name="two_people"),  # noqa: E711
-        ferro.Check(lambda o: (o.stage != Stage.DRAFT) | ~o.retired | o.name.in_(["a", "b"])),
+        ferro.Check(lambda o: (o.stage != RuledStage.DRAFT) | ~o.retired | o.name.in_(["a", "b"])),
     ],
 ):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
     low: int = ferro.Field(default=1, db_check=lambda low: low >= 0)
     full_height: int = ferro.Field(default=9, db_column="height", db_type="smallint")
-    high: Decimal | None = None
+    high: int | None = None
     retired: bool = False
-    stage: Stage = Stage.PUBLIC
+    stage: RuledStage = RuledStage.PUBLIC
     seller: ferro.Relation[RuledUser | None] = ferro.ForeignKey()
     buyer: ferro.Relation[RuledUser | None] = ferro.ForeignKey()
 
@@ -65,7 +65,10 @@ class RuledTypes(
     checks=[
         ferro.Check(lambda t: (t.date > DAY) & (t.time > NOON), name="ruled_date"),
         ferro.Check(lambda t: (t.naive > NAIVE) & (t.aware > AWARE), name="ruled_instant"),
-        ferro.Check(lambda t: (t.key != ZERO) & (t.size != 1.5), name="ruled_key"),
+        ferro.Check(
+            lambda t: (t.key != ZERO) & (t.size != 1.5) & (t.price < Decimal("1.01")),
+            name="ruled_key",
+        ),
     ],
 ):
     id: int | None = ferro.Field(default=None, primary_key=True)
@@ -75,6 +78,7 @@ class RuledTypes(
     aware: datetime.datetime = AWARE + datetime.timedelta(microseconds=1)
     key: uuid.UUID = uuid.UUID(int=1)
     size: float = 1.0
+    price: Decimal = Decimal("1.00")
 
 
 async def test_the_database_compares_fields_and_names_the_check(dialect: str) -> None:
@@ -94,9 +98,9 @@ async def test_a_check_may_be_of_relations_nulls_truths_and_enums() -> None:
     with pytest.raises(ferro.CheckViolation) as raised:
         await RuledOffer.create(name="z", buyer=one, seller=one)
     assert raised.value.constraint == "two_people"
-    await RuledOffer.create(name="a", retired=True, stage=Stage.DRAFT)
+    await RuledOffer.create(name="a", retired=True, stage=RuledStage.DRAFT)
     with pytest.raises(ferro.CheckViolation):
-        await RuledOffer.create(name="c", retired=True, stage=Stage.DRAFT)
+        await RuledOffer.create(name="c", retired=True, stage=RuledStage.DRAFT)
 
 
 async def test_a_unique_index_may_be_of_some_rows_only(dialect: str) -> None:
@@ -108,8 +112,8 @@ async def test_a_unique_index_may_be_of_some_rows_only(dialect: str) -> None:
     assert raised.value.constraint == ("ruled_offer_one_name" if dialect == "postgres" else None)
     with pytest.raises(ferro.InvalidQuery, match="`name` is not a key"):
         await RuledOffer.upsert(name="n", conflict="name")
-    row = await RuledOffer.upsert(name="m", high=Decimal(1), low=2, conflict=["name", "high"])
-    same = await RuledOffer.upsert(name="m", high=Decimal(1), low=3, conflict=["name", "high"])
+    row = await RuledOffer.upsert(name="m", high=1, low=2, conflict=["name", "high"])
+    same = await RuledOffer.upsert(name="m", high=1, low=3, conflict=["name", "high"])
     assert (same.id, same.low) == (row.id, 3)
 
 
@@ -122,6 +126,7 @@ async def test_a_unique_index_may_be_of_some_rows_only(dialect: str) -> None:
         ({"aware": AWARE}, "ruled_instant"),
         ({"key": ZERO}, "ruled_key"),
         ({"size": 1.5}, "ruled_key"),
+        ({"price": Decimal("1.01")}, "ruled_key"),
     ],
 )
 async def test_constants_of_all_types_are_compared(values: dict[str, Any], constraint: str) -> None:

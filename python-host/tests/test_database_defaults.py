@@ -19,7 +19,7 @@ UTC = datetime.timezone.utc
 DAY = datetime.date(2020, 2, 29)
 
 
-class Mood(enum.Enum):
+class FilledMood(enum.Enum):
     CALM = "calm"
     LOUD = "loud"
 
@@ -29,7 +29,7 @@ class FilledEvent(ferro.Model, table="filled_event"):
     name: str = ferro.Field(unique=True)
     made: datetime.datetime = ferro.Field(db_default=ferro.now)
     token: Annotated[uuid.UUID, ferro.Field(db_default=ferro.random_uuid)]
-    mood: Mood = ferro.Field(db_default=Mood.CALM)
+    mood: FilledMood = ferro.Field(db_default=FilledMood.CALM)
     count: int = ferro.Field(default=None, db_default=3, db_column="counted")
     note: str | None = ferro.Field(default=None, db_default="none yet")
     other: int = ferro.Field(default=1, db_default=2)
@@ -40,6 +40,16 @@ class FilledKey(ferro.Model, table="filled_key"):
     id: uuid.UUID | None = ferro.Field(default=None, primary_key=True, db_default=ferro.random_uuid)
     name: str
     parent: ferro.Relation[FilledKey | None] = ferro.ForeignKey(related_name="parts")
+
+
+class FilledBase(ferro.Model, abstract=True):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    made: datetime.datetime = ferro.Field(db_default=ferro.now)
+
+
+class FilledChild(FilledBase, table="filled_child"):
+    event_id: int = ferro.Field(db_default=1)
+    event: ferro.Relation[FilledEvent] = ferro.ForeignKey(default=None)
 
 
 class FilledTypes(ferro.Model, table="filled_types", validate_default=True):
@@ -65,7 +75,7 @@ async def test_a_row_has_what_the_database_has_put_into_it() -> None:
     await new.save()
     assert near(new.made)
     assert isinstance(new.token, uuid.UUID)
-    assert (new.mood, new.count, new.note) == (Mood.CALM, 3, "none yet")
+    assert (new.mood, new.count, new.note) == (FilledMood.CALM, 3, "none yet")
     assert (new.other, new.third) == (1, 5)
     assert await FilledEvent.get(new.id) == new
     new.name = "b"
@@ -77,7 +87,7 @@ async def test_a_row_has_what_the_database_has_put_into_it() -> None:
 @pytest.mark.usefixtures("db")
 async def test_a_value_that_is_given_is_kept_and_none_where_there_may_be() -> None:
     token, made = uuid.UUID(int=5), datetime.datetime(2020, 1, 1, tzinfo=UTC)
-    values = {"made": made, "token": token, "mood": Mood.LOUD, "count": 7}
+    values = {"made": made, "token": token, "mood": FilledMood.LOUD, "count": 7}
     row = await FilledEvent.create(name="a", note=None, **values)
     found = await FilledEvent.get(row.id)
     assert (found.made, found.token, found.mood, found.count) == tuple(values.values())
@@ -90,7 +100,7 @@ async def test_rows_that_others_make_have_the_defaults() -> None:
     await ferro.execute("insert into filled_event (name) values ('a')")
     row = await FilledEvent.get(name="a")
     assert near(row.made)
-    assert (row.mood, row.count, row.note) == (Mood.CALM, 3, "none yet")
+    assert (row.mood, row.count, row.note) == (FilledMood.CALM, 3, "none yet")
     assert (row.other, row.third) == (2, 6)
     assert row.token.version == 4
     await FilledEvent.insert_from(FilledEvent.select(name="copy of " + ferro.col(FilledEvent.name)))
@@ -124,7 +134,13 @@ async def test_many_rows_do_without() -> None:
         ):
             await row.save()
     moment = datetime.datetime(2020, 1, 1, tzinfo=UTC)
-    whole = {"made": moment, "token": uuid.uuid4(), "mood": Mood.CALM, "count": 1, "note": None}
+    whole = {
+        "made": moment,
+        "token": uuid.uuid4(),
+        "mood": FilledMood.CALM,
+        "count": 1,
+        "note": None,
+    }
     row = FilledEvent(id=60, name="c", **whole)
     await FilledEvent.bulk_create([row])
     row.count = 8
@@ -148,6 +164,16 @@ async def test_a_key_may_be_filled_in() -> None:
     await copied.save()
     assert copied.id not in (None, top.id)
     assert (await FilledKey.get(copied.id)).name == "top"
+
+
+@pytest.mark.usefixtures("db")
+async def test_fields_that_are_inherited_and_keys_of_relations_are_filled_in() -> None:
+    event = await FilledEvent.create(name="a")
+    child = await FilledChild.create()
+    assert near(child.made)
+    assert await child.event == event
+    other = await FilledEvent.create(name="b")
+    assert (await FilledChild.create(event=other)).event_id == other.id
 
 
 @pytest.mark.usefixtures("db")

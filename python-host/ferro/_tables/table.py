@@ -121,7 +121,7 @@ class Table:
             primary_key=column.primary_key or link.primary_key,
             nullable=column.nullable and not link.primary_key,
             db_column=column.db_column or link.db_column,
-            db_default=_key_default(f"{self.label}.{link.name}", link, column),
+            db_default=_key_default(f"{self.label}.{link.name}", link, column) or column.db_default,
             renamed_from=column.renamed_from or (link.renamed_from and f"{link.renamed_from}_id"),
         )
 
