@@ -281,7 +281,7 @@ async def test_processes_that_start_at_once_migrate_once(url: str) -> None:
 
 async def test_what_makes_no_sense_is_said(connected: str) -> None:
     choices = "`risk` takes one of `safe`, `blocking`, `destructive`"
-    with pytest.raises(ferro.InvalidQuery, match=choices):
+    with pytest.raises(ferro.ConfigurationError, match=choices):
         await ferro.migrate(risk="all")  # type: ignore[arg-type]
     async with ferro.transaction():
         with pytest.raises(ferro.TransactionError, match="tables cannot be changed"):

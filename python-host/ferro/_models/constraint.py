@@ -21,7 +21,7 @@ class Index:
         >>> import ferro
         >>> class Seat(
         ...     ferro.Model,
-        ...     table="doc_seat",
+        ...     table="doc_index_seat",
         ...     indexes=[
         ...         ferro.Index("hall", "number", unique=True, where=lambda s: ~s.removed),
         ...         ferro.Index("guest", name="seats_by_guest"),
