@@ -1,18 +1,27 @@
 //! What belongs to one call of a plugin: its handles, its grants, its limits.
 
-use ferro_session::{Deadline, Gate, GuestLimit, Limits};
+use std::any::Any;
+use std::sync::Arc;
+
+use ferro_session::{Deadline, Gate, GuestLimit};
 use ferro_wit::types::Error;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::WasiCtxView;
+use wasmtime_wasi::{WasiCtxView, WasiView};
 
+use crate::instance::Call;
 use crate::meter::Caller;
 use crate::wasi::Wasi;
+
+/// What an application passes with a call, for the functions that it lends.
+pub(crate) type Data = Option<Arc<dyn Any + Send + Sync>>;
 
 /// The host's side of an instance: the data of its store.
 ///
 /// Dropped with the store, and with it every session, cursor and transaction of the call.
 pub struct Guest {
+    caller: Caller,
+    data: Data,
     table: ResourceTable,
     wasi: Wasi,
     gate: Option<Gate>,
@@ -24,13 +33,11 @@ impl Guest {
     /// A store for one instance, bounded by the limits, and by `fuel` where the engine meters it.
     pub(crate) fn store(
         engine: &Engine,
-        gate: Option<Gate>,
-        limits: &Limits,
+        call: Call<'_>,
         most_memory: u64,
         fuel: Option<u64>,
-        deadline: Deadline,
-        caller: &Caller,
     ) -> wasmtime::Result<Store<Self>> {
+        let Call { gate, limits, deadline, caller, data, .. } = call;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         let memory = MemoryLimit {
@@ -39,7 +46,9 @@ impl Guest {
             instances: limits.instances as usize,
         };
         let wasi = Wasi::new(caller, limits.log_bytes);
-        let mut store = Store::new(engine, Self { table, wasi, gate, deadline, memory });
+        let caller = caller.clone();
+        let guest = Self { caller, data, table, wasi, gate, deadline, memory };
+        let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
         if let Some(fuel) = fuel {
@@ -53,6 +62,31 @@ impl Guest {
         Ok(store)
     }
 
+    /// What the application passed with the call ([`Plugin::with_data`](crate::Plugin::with_data));
+    /// none, if that was nothing or is of another type.
+    #[must_use]
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.data.as_ref()?.downcast_ref()
+    }
+
+    /// The name of the tenant that the call is for.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.caller.tenant
+    }
+
+    /// The name of the plugin that is called.
+    #[must_use]
+    pub fn plugin(&self) -> &str {
+        &self.caller.plugin
+    }
+
+    /// The handles of the guest, for resources that the application lends. They count against the
+    /// tenant's limit; what does not fit in is an error that ends the call.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
     pub(crate) fn gate(&self) -> Option<&Gate> {
         self.gate.as_ref()
     }
@@ -60,14 +94,6 @@ impl Guest {
     /// Bytes of all memories; they never shrink.
     pub(crate) fn memory_used(&self) -> u64 {
         self.memory.used
-    }
-
-    pub(crate) fn table(&mut self) -> &mut ResourceTable {
-        &mut self.table
-    }
-
-    pub(crate) fn wasi(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: self.wasi.context(), table: &mut self.table }
     }
 
     /// What a wait of the host for the database is bounded by.
@@ -87,6 +113,13 @@ impl Guest {
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Ok(Err(error)),
         }
+    }
+}
+
+/// For interfaces of WASI that an application lends.
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: self.wasi.context(), table: &mut self.table }
     }
 }
 

@@ -15,12 +15,13 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::bindings::plugin::PrivilegedPluginPre;
+use crate::builder::{HostBuilder, Imports};
 use crate::cache::{self, CacheStatistics, DiskCache};
 use crate::compiler::WasmCompiler;
 use crate::engine::{self, TICK, Ticker};
 use crate::guest::Guest;
 use crate::plugin::{Loaded, Plugin, describe};
-use crate::{database, export, load, wasi};
+use crate::{export, load};
 
 /// What can be set on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,7 @@ struct Shared {
     options: HostOptions,
     databases: Databases,
     engine: Engine,
-    linker: Linker<Guest>,
+    imports: Imports,
     compiler: WasmCompiler,
     plans: Arc<PlanCache>,
     cache: Option<DiskCache>,
@@ -89,7 +90,7 @@ struct Shared {
 const COMPILING: usize = 2;
 
 impl Host {
-    /// A host without databases and plugins.
+    /// A host without databases and plugins, which lends plugins nothing but databases.
     ///
     /// Blocks while it compiles the core, some seconds, unless the cache has it.
     ///
@@ -98,6 +99,18 @@ impl Host {
     /// `invalid-configuration`, if the cache folder cannot be used, or if there are no instances, or
     /// no address space for so many.
     pub fn new(options: HostOptions) -> Result<Self, Error> {
+        Self::builder(options).build()
+    }
+
+    /// A host that lends plugins interfaces of the application's own, too.
+    pub fn builder(options: HostOptions) -> HostBuilder {
+        HostBuilder::new(options)
+    }
+
+    pub(crate) fn make(
+        options: HostOptions,
+        imports: impl FnOnce(&Engine) -> Result<Imports, Error>,
+    ) -> Result<Self, Error> {
         if options.instances == 0 {
             let message = "`instances` is 0, and no plugin could run: set it to 1 or more";
             return Err(Error::new(ErrorKind::InvalidConfiguration, message));
@@ -105,14 +118,11 @@ impl Host {
         let cache = options.cache.as_deref().map(DiskCache::open).transpose()?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
         let engine = engine::plugins(options.instances, memory, options.fuel, cache.as_ref())?;
+        let imports = imports(&engine)?;
         let compiler = WasmCompiler::new(cache.as_ref())?;
         if let Some(cache) = &cache {
             cache.seal();
         }
-        let mut linker = Linker::new(&engine);
-        database::link(&mut linker).and_then(|()| wasi::link(&mut linker)).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("cannot link the host: {error:#}"))
-        })?;
         let ticker = Ticker::start(&engine, TICK)?;
         let shared = Shared {
             places: Arc::new(Semaphore::new(options.instances as usize)),
@@ -123,7 +133,7 @@ impl Host {
             plans: Arc::default(),
             options,
             engine,
-            linker,
+            imports,
             compiler,
             cache,
             _ticker: ticker,
@@ -163,13 +173,13 @@ impl Host {
     }
 
     /// Loads a plugin from the bytes of a component. None of its code runs but what describes its
-    /// models, and that can open no database.
+    /// models, and that can open no database and call nothing that is lent.
     ///
     /// # Errors
     ///
     /// `invalid-configuration`, if this is not a plugin in the binary form of a component;
     /// `unsupported`, if it was built against another version of `ferro:orm`; `denied`, if it
-    /// imports what no plugin is granted; `timeout`, if compiling takes too long;
+    /// imports what no plugin is lent; `timeout`, if compiling takes too long;
     /// `invalid-schema`, if its models are not valid.
     pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
         let bytes = bytes.into();
@@ -177,17 +187,22 @@ impl Host {
         let component = self.compile(name, bytes).await?;
         let ty = component.component_type();
         let engine = self.engine();
-        load::check_interfaces(name, &ty, engine)?;
-        let pre = self.shared.linker.instantiate_pre(&component).and_then(PrivilegedPluginPre::new);
-        let pre = pre.map_err(|error| unfit(name, &error))?;
+        let linked = &self.shared.imports;
+        load::check_interfaces(name, &ty, engine, &linked.lent)?;
+        let pre = link(name, &linked.all, &component)?;
         let name: Arc<str> = Arc::from(name);
-        let schema = describe(self, &pre, &name).await.map_err(|error| of_models(&name, error))?;
+        let mute = linked.mute(&component).map_err(|error| unfit(&name, &error))?;
+        let schema = describe(self, &link(&name, &mute, &component)?, &name).await;
+        let schema = schema.map_err(|error| of_models(&name, error))?;
         let models = self.models(schema).map_err(|error| of_models(&name, error))?;
         let imports: Vec<_> = ty.imports(engine).map(|(import, _)| import.to_owned()).collect();
-        let needs_raw_sql = imports.iter().any(|it| load::without_version(it) == load::RAW_SQL);
+        let paths = imports.iter().map(|it| load::without_version(it));
+        let lent = paths.clone().filter(|it| linked.lent.contains(*it)).map(str::to_owned);
+        let lent = lent.collect();
+        let needs_raw_sql = paths.clone().any(|it| it == load::RAW_SQL);
         let exports = export::list(&component, engine);
         let host = self.clone();
-        Ok(Plugin::new(Loaded { name, host, pre, models, imports, needs_raw_sql, exports }))
+        Ok(Plugin::new(Loaded { name, host, pre, models, imports, lent, needs_raw_sql, exports }))
     }
 
     /// Checks an application's own models.
@@ -332,6 +347,15 @@ async fn blocking<T: Send + 'static>(
         Ok(panic) => crate::error::from_panic(panic.as_ref()),
         Err(_) => Error::new(ErrorKind::Cancelled, "the runtime is shutting down"),
     })
+}
+
+fn link(
+    name: &str,
+    linker: &Linker<Guest>,
+    component: &Component,
+) -> Result<PrivilegedPluginPre<Guest>, Error> {
+    let pre = linker.instantiate_pre(component).and_then(PrivilegedPluginPre::new);
+    pre.map_err(|error| unfit(name, &error))
 }
 
 fn invalid(name: &str, error: &wasmtime::Error) -> Error {

@@ -17,43 +17,42 @@ use wasmtime::{Store, Trap};
 
 use crate::bindings::plugin::PrivilegedPluginPre;
 use crate::error;
-use crate::guest::Guest;
+use crate::guest::{Data, Guest};
 use crate::host::Host;
 use crate::meter::{self, CallUsage, Caller};
 use crate::pace::Pace;
+use crate::plugin::Outcome;
 
-/// One instance of a plugin, for the calls of one tenant within one deadline.
+/// One instance of a plugin, for typed calls of one tenant within one deadline.
 ///
-/// Bindings that `wasmtime::component::bindgen!` made of the plugin's world, with `exports: {
-/// default: async }`, take the store and the instance. Let [`Watch::run`] run each call. After an
-/// error, drop the instance.
+/// [`bind`](Self::bind) takes bindings that `bindgen!` made of the plugin's world, with `exports: {
+/// default: async }`; [`run`](Self::run) makes calls with them. [`wit`](crate::wit) says how bindings
+/// find the interfaces of Ferro.
 ///
 /// ```no_run
 /// # use std::sync::Arc;
 /// # use ferro_host::{Error, Plugin, Tenant};
 /// mod world {
-///     wasmtime::component::bindgen!({
+///     ferro_host::wasmtime::component::bindgen!({
 ///         inline: "
 ///             package example:greeter;
 ///             world greeter { export greet: func(name: string) -> string; }
 ///         ",
 ///         exports: { default: async },
+///         wasmtime_crate: ferro_host::wasmtime,
 ///     });
 /// }
 ///
 /// # async fn greet(plugin: &Plugin, tenant: &Arc<Tenant>) -> Result<String, Error> {
 /// let mut guest = plugin.instantiate(tenant).await?;
 /// let greeter = guest.bind(world::Greeter::new)?;
-/// guest.watch.run(greeter.call_greet(&mut guest.store, "world")).await
+/// Ok(guest.run(async |store| greeter.call_greet(store, "world").await).await?.results)
 /// # }
 /// ```
 pub struct PluginInstance {
-    /// What bindings call the plugin in.
-    pub store: Store<Guest>,
-    /// What bindings look exports up in.
-    pub instance: Instance,
-    /// What runs the calls.
-    pub watch: Watch,
+    pub(crate) store: Store<Guest>,
+    instance: Instance,
+    pub(crate) watch: Watch,
     started: Instant,
     /// The fuel that it began with, where that is metered.
     fuel: Option<u64>,
@@ -65,8 +64,8 @@ pub(crate) struct Call<'a> {
     pub(crate) gate: Option<Gate>,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Deadline,
-    pub(crate) pace: Pace,
     pub(crate) caller: &'a Caller,
+    pub(crate) data: Data,
 }
 
 impl PluginInstance {
@@ -74,20 +73,22 @@ impl PluginInstance {
         host: &Host,
         pre: &PrivilegedPluginPre<Guest>,
         call: Call<'_>,
+        pace: Pace,
     ) -> Result<Self, Error> {
-        let Call { gate, limits, deadline, pace, caller } = call;
+        let Call { limits, deadline, caller, .. } = call;
         let started = Instant::now();
         let place = deadline.bound(pin!(host.place(limits.acquire_timeout))).await??;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
         let watch = Watch::new(deadline, pace, limits, caller.clone(), place);
         let memory = host.options().memory;
-        let store = Guest::store(host.engine(), gate, limits, memory, fuel, deadline, caller);
+        let store = Guest::store(host.engine(), call, memory, fuel);
         let mut store = store.map_err(|error| watch.explain(&error))?;
         let instance = watch.run(pre.instance_pre().instantiate_async(&mut store)).await?;
         Ok(Self { store, instance, watch, started, fuel })
     }
 
-    /// The bindings of a world over this instance: pass their function `new`.
+    /// The bindings of a world over this instance: pass their function `new`. None of the plugin's
+    /// code runs.
     ///
     /// # Errors
     ///
@@ -101,6 +102,26 @@ impl PluginInstance {
             let message = format!("the plugin `{name}` does not fit the world: {error:#}");
             Error::new(ErrorKind::InvalidConfiguration, message)
         })
+    }
+
+    /// Runs calls: all of them within the deadline of the instance, and in turns with other guests.
+    /// The instance ends with them, and nothing of it is used again after an error.
+    ///
+    /// # Errors
+    ///
+    /// `timeout` and `limit-exceeded`, if a call reached a limit; `internal`, if the plugin trapped,
+    /// with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while it served it; an
+    /// [`Error`] that `calls` passes on as a `wasmtime::Error`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the calls, and rolls back what they had open.
+    pub async fn run<T>(
+        mut self,
+        calls: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Result<Outcome<T>, Error> {
+        let results = self.watch.run(calls(&mut self.store)).await?;
+        Ok(Outcome { results, usage: self.usage() })
     }
 
     /// What was used so far.
@@ -127,7 +148,7 @@ impl Drop for PluginInstance {
 
 /// Runs calls of an instance in turns and within its deadline, and turns what goes wrong into
 /// errors.
-pub struct Watch {
+pub(crate) struct Watch {
     deadline: Deadline,
     pace: Pace,
     /// The limits on fuel and on handles, for messages.
@@ -163,13 +184,7 @@ impl Watch {
         Self { deadline, pace, fuel, handles, caller, span, state, _place: place }
     }
 
-    /// Runs one call.
-    ///
-    /// # Errors
-    ///
-    /// `timeout` and `limit-exceeded`, if the call reached a limit; `internal`, if the plugin
-    /// trapped, with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while it served it.
-    pub async fn run<T>(
+    pub(crate) async fn run<T>(
         &self,
         call: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, Error> {

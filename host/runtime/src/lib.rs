@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod bindings;
+mod builder;
 mod cache;
 mod compiler;
 mod database;
@@ -54,13 +55,16 @@ pub use ferro_wit::plan::{MigrationStep, Risk};
 pub use ferro_wit::policy::FieldSet;
 pub use ferro_wit::types::{Error, ErrorKind, Value};
 pub use wasmtime::component::Val;
+/// The versions that this crate is built with, for bindings and for what is lent to plugins.
+pub use {wasmtime, wasmtime_wasi};
 
 pub use bindings::wit;
+pub use builder::HostBuilder;
 pub use cache::CacheStatistics;
 pub use compiler::WasmCompiler;
 pub use export::Export;
 pub use guest::Guest;
 pub use host::{Host, HostOptions};
-pub use instance::{PluginInstance, Watch};
+pub use instance::PluginInstance;
 pub use meter::CallUsage;
 pub use plugin::{Outcome, Plugin};

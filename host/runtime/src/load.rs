@@ -1,5 +1,6 @@
 //! What is checked before a plugin's code may run: its bytes, its imports, its exports.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -67,16 +68,23 @@ fn is_text(bytes: &[u8]) -> bool {
     text.starts_with(b"(") || text.starts_with(b";;")
 }
 
+/// Whether an interface is one that every host has.
+pub(crate) fn is_own(interface: &str) -> bool {
+    interface.starts_with(PACKAGE) || wasi::INTERFACES.contains(&interface)
+}
+
 /// Refuses imports that no tenant can be granted, and exports of another version of the package.
 pub(crate) fn check_interfaces(
     name: &str,
     ty: &ComponentType,
     engine: &Engine,
+    lent: &BTreeSet<String>,
 ) -> Result<(), Error> {
     for (import, _) in ty.imports(engine) {
         check_version(name, import)?;
         let interface = without_version(import);
-        if !INTERFACES.contains(&interface) && !wasi::INTERFACES.contains(&interface) {
+        let is_known = INTERFACES.contains(&interface) || wasi::INTERFACES.contains(&interface);
+        if !is_known && !lent.contains(interface) {
             let message =
                 format!("the plugin `{name}` imports `{import}`, which is not granted to plugins");
             return Err(Error::new(ErrorKind::Denied, message));

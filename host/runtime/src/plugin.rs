@@ -1,5 +1,6 @@
 //! Loaded plugins, and calls of them.
 
+use std::any::Any;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use wasmtime::component::Val;
 
 use crate::bindings::plugin::{PrivilegedPlugin, PrivilegedPluginPre};
 use crate::export::{self, Export};
-use crate::guest::Guest;
+use crate::guest::{Data, Guest};
 use crate::host::Host;
 use crate::instance::{Call, PluginInstance};
 use crate::load::RAW_SQL;
@@ -24,6 +25,7 @@ use crate::pace::Pace;
 #[derive(Clone)]
 pub struct Plugin {
     inner: Arc<Loaded>,
+    data: Data,
 }
 
 pub(crate) struct Loaded {
@@ -32,15 +34,17 @@ pub(crate) struct Loaded {
     pub(crate) pre: PrivilegedPluginPre<Guest>,
     pub(crate) models: Arc<Models>,
     pub(crate) imports: Vec<String>,
+    /// Those of them, without versions, that the application lends.
+    pub(crate) lent: Vec<String>,
     pub(crate) needs_raw_sql: bool,
     pub(crate) exports: Vec<Export>,
 }
 
 /// What a call came to.
 #[derive(Debug, Clone)]
-pub struct Outcome {
-    /// What the export returned: one value, or none.
-    pub results: Vec<Val>,
+pub struct Outcome<T = Vec<Val>> {
+    /// What the export returned: by value one value or none, typed what the call gave.
+    pub results: T,
     /// What the call took.
     pub usage: CallUsage,
 }
@@ -65,6 +69,14 @@ impl Plugin {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// The same plugin, with data of the application's for the functions that it
+    /// [lends](crate::HostBuilder::lend): they find it in [`Guest::data`]. All calls of what this
+    /// gives share it; making one for each call costs next to nothing.
+    #[must_use]
+    pub fn with_data<T: Any + Send + Sync>(&self, data: Arc<T>) -> Self {
+        Self { inner: Arc::clone(&self.inner), data: Some(data) }
     }
 
     /// Its models, as it described them when it was loaded.
@@ -178,12 +190,13 @@ impl Plugin {
         let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
-        let call = Call { gate: Some(gate), limits: &tenant.limits, deadline, pace, caller };
-        PluginInstance::new(host, &self.inner.pre, call).await
+        let (gate, data) = (Some(gate), self.data.clone());
+        let call = Call { gate, limits: &tenant.limits, deadline, caller, data };
+        PluginInstance::new(host, &self.inner.pre, call, pace).await
     }
 
     pub(crate) fn new(loaded: Loaded) -> Self {
-        Self { inner: Arc::new(loaded) }
+        Self { inner: Arc::new(loaded), data: None }
     }
 
     fn parse(&self, call: &str) -> Result<(&Export, Vec<Val>), Error> {
@@ -203,13 +216,17 @@ impl Plugin {
     ) -> Result<Outcome, Error> {
         let mut guest = self.instantiate(tenant).await?;
         guest.watch.name(export.name());
-        let function =
-            guest.instance.get_func(&mut guest.store, export.index).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("the export `{}` is gone", export.name()))
-            })?;
-        let mut results = vec![Val::Bool(false); export.result_count()];
-        guest.watch.run(function.call_async(&mut guest.store, arguments, &mut results)).await?;
-        Ok(Outcome { results, usage: guest.usage() })
+        let function = guest.bind(|store, instance| {
+            let function = instance.get_func(store, export.index);
+            function.ok_or_else(|| wasmtime::format_err!("the export `{}` is gone", export.name()))
+        })?;
+        guest
+            .run(async |store| {
+                let mut results = vec![Val::Bool(false); export.result_count()];
+                function.call_async(store, arguments, &mut results).await?;
+                Ok(results)
+            })
+            .await
     }
 
     fn check_granted(&self, tenant: &Tenant) -> Result<(), Error> {
@@ -220,6 +237,15 @@ impl Plugin {
                 tenant.name
             );
             return Err(Error::new(ErrorKind::InvalidConfiguration, message));
+        }
+        let mut lent = self.inner.lent.iter();
+        if let Some(import) = lent.find(|import| !tenant.imports.contains(*import)) {
+            let message = format!(
+                "the plugin `{}` imports `{import}`, which tenant `{}` is not granted: name it in \
+                 `imports` of the tenant",
+                self.inner.name, tenant.name
+            );
+            return Err(Error::new(ErrorKind::Denied, message));
         }
         if !self.needs_raw_sql() || tenant.grants.values().any(ferro_session::Grant::has_raw_sql) {
             return Ok(());
@@ -251,9 +277,10 @@ pub(crate) async fn describe(
     let limits = Limits::default();
     let deadline = Deadline::after(limits.deadline);
     let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
-    let call = Call { gate: None, limits: &limits, deadline, pace, caller: &caller };
-    let mut guest = PluginInstance::new(host, pre, call).await?;
+    let (gate, data) = (None, None);
+    let call = Call { gate, limits: &limits, deadline, caller: &caller, data };
+    let mut guest = PluginInstance::new(host, pre, call, pace).await?;
     let plugin = guest.bind(PrivilegedPlugin::new)?;
     let models = plugin.ferro_orm_models();
-    guest.watch.run(models.call_describe(&mut guest.store)).await
+    Ok(guest.run(async |store| models.call_describe(store).await).await?.results)
 }

@@ -2,13 +2,14 @@
 //! nothing of the machine that it runs on.
 //!
 //! Arguments and environment are empty, standard input is closed, standard output and error go to
-//! the log. There are no files, sockets and clocks: a plugin that imports them is refused.
+//! the log. There are no files, sockets and clocks: a plugin that imports them is refused, unless the
+//! application lends them.
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
-use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::p2::bindings::{cli, random};
-use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::{WasiCtx, WasiCtxView};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::guest::Guest;
@@ -58,27 +59,22 @@ impl Wasi {
 }
 
 pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    cli::environment::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::exit::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::stdin::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::stdout::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::stderr::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, view)?;
-    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, view)?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::stdout::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::stderr::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, Guest::cli)?;
     io::error::add_to_linker::<_, Table>(linker, Guest::table)?;
     io::poll::add_to_linker::<_, Table>(linker, Guest::table)?;
     io::streams::add_to_linker::<_, Table>(linker, Guest::table)?;
-    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |it| it.wasi().ctx.random())?;
-    random::random::add_to_linker::<_, WasiRandom>(linker, |it| it.wasi().ctx.random())?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, Guest::random)?;
+    random::random::add_to_linker::<_, WasiRandom>(linker, Guest::random)?;
     Ok(())
-}
-
-fn view(guest: &mut Guest) -> WasiCliCtxView<'_> {
-    let WasiCtxView { ctx, table } = guest.wasi();
-    WasiCliCtxView { ctx: ctx.cli(), table }
 }
 
 /// The handles of streams are in the guest's one table.

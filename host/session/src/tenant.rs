@@ -1,6 +1,6 @@
 //! Tenants: who calls, what they are granted, how much they may use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferro_wit::types::Error;
 use serde::{Deserialize, Deserializer};
@@ -50,6 +50,10 @@ pub struct Tenant {
     /// the tenant.
     #[serde(default, deserialize_with = "unique::map")]
     pub grants: BTreeMap<String, Grant>,
+    /// The interfaces that its plugins may import of those that the application lends, without
+    /// versions: `acme:crm/mail`.
+    #[serde(default)]
+    pub imports: BTreeSet<String>,
     /// How much each of its calls may use.
     #[serde(default)]
     pub limits: Limits,
@@ -59,13 +63,21 @@ impl Tenant {
     /// A tenant without grants and with the default limits.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), grants: BTreeMap::new(), limits: Limits::default() }
+        let (grants, imports) = (BTreeMap::new(), BTreeSet::new());
+        Self { name: name.into(), grants, imports, limits: Limits::default() }
     }
 
     /// The same, with a grant for the database with a label; it replaces a former one.
     #[must_use]
     pub fn grant(mut self, label: impl Into<String>, grant: Grant) -> Self {
         self.grants.insert(label.into(), grant);
+        self
+    }
+
+    /// The same, whose plugins may also import an interface that the application lends.
+    #[must_use]
+    pub fn import(mut self, interface: impl Into<String>) -> Self {
+        self.imports.insert(interface.into());
         self
     }
 
@@ -152,13 +164,15 @@ impl<'de> Deserialize<'de> for TenantFile {
             #[serde(default, deserialize_with = "unique::map")]
             grants: BTreeMap<String, Grant>,
             #[serde(default)]
+            imports: BTreeSet<String>,
+            #[serde(default)]
             limits: Limits,
         }
         let Unique(entries) = Unique::<Entry>::deserialize(from)?;
         let tenant = |(key, entry): (String, Entry)| {
-            let Entry { name, grants, limits } = entry;
+            let Entry { name, grants, imports, limits } = entry;
             let name = name.unwrap_or_else(|| key.clone());
-            (key, Tenant { name, grants, limits })
+            (key, Tenant { name, grants, imports, limits })
         };
         Ok(Self { tenants: entries.into_iter().map(tenant).collect() })
     }
@@ -198,6 +212,7 @@ mod tests {
                 "archive": {},
                 "own": { "raw-sql": "unfenced" }
             },
+            "imports": ["acme:crm/mail"],
             "limits": { "rows": 10, "statement-timeout": 0.25 }
         }"#;
         let notes = TableGrant { insert: true, ..TableGrant::read_only() }
@@ -219,6 +234,7 @@ mod tests {
             .grant("app", app)
             .grant("archive", Grant::read_only())
             .grant("own", Grant::read_only().with_unfenced_raw_sql())
+            .import("acme:crm/mail")
             .limits(limits);
         assert_eq!(serde_json::from_str::<Tenant>(file).unwrap(), tenant);
     }
@@ -227,6 +243,7 @@ mod tests {
     fn a_misspelt_name_in_a_file_is_an_error_and_never_a_wider_grant() {
         let files = [
             r#"{"name": "a", "grant": {}}"#,
+            r#"{"name": "a", "import": []}"#,
             r#"{"name": "a", "grants": {"app": {"table": {}}}}"#,
             r#"{"name": "a", "grants": {"app": {"access": "all"}}}"#,
             r#"{"name": "a", "grants": {"app": {"tables": {"t": {"filter": {"x": 1}}}}}}"#,

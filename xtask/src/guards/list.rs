@@ -7,10 +7,26 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "S1",
         file: "host/runtime/src/load.rs",
-        line: "if !INTERFACES.contains(&interface) && !wasi::INTERFACES.contains(&interface) {",
-        without: "if interface.is_empty() {",
+        line: "if !is_known && !lent.contains(interface) {",
+        without: "if !is_known && interface.is_empty() {",
         target: "host",
         tests: "s1_",
+    },
+    Guard {
+        promise: "S1",
+        file: "host/runtime/src/plugin.rs",
+        line: "if let Some(import) = lent.find(|import| !tenant.imports.contains(*import)) {",
+        without: "if let Some(import) = lent.find(|import| import.is_empty()) {",
+        target: "host",
+        tests: "s1_a_tenant",
+    },
+    Guard {
+        promise: "S1",
+        file: "host/runtime/src/host.rs",
+        line: "let schema = describe(self, &link(&name, &mute, &component)?, &name).await;",
+        without: "let schema = describe(self, &pre, &name).await;",
+        target: "host",
+        tests: "s1_a_plugin_that_is_loaded",
     },
     Guard {
         promise: "S2",

@@ -55,14 +55,16 @@ async fn a_typed_call_uses_the_bindings_of_the_plugins_world() {
     let probe = guest.bind(world::Probe::new).unwrap();
     let notes = probe.ferro_test_notes();
     let commit = world::exports::ferro::test::notes::Ending::Commit;
-    let added = notes.call_add(&mut guest.store, "app", "typed", commit);
-    assert_eq!(guest.watch.run(added).await.unwrap(), Ok(1));
-    let bodies = notes.call_bodies(&mut guest.store, "app");
-    assert_eq!(guest.watch.run(bodies).await.unwrap(), Ok(vec!["typed".to_owned()]));
-    let denied = notes.call_count(&mut guest.store, "other");
-    let error = guest.watch.run(denied).await.unwrap().unwrap_err();
+    let calls = guest.run(async |store| {
+        assert_eq!(notes.call_add(&mut *store, "app", "typed", commit).await?, Ok(1));
+        let bodies = notes.call_bodies(&mut *store, "app").await?;
+        assert_eq!(bodies, Ok(vec!["typed".to_owned()]));
+        notes.call_count(store, "other").await
+    });
+    let outcome = calls.await.unwrap();
+    let error = outcome.results.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied, "{error}");
-    assert_eq!(guest.usage().database.rows_read, 1);
+    assert_eq!(outcome.usage.database.rows_read, 1);
 }
 
 #[tokio::test]
@@ -73,10 +75,14 @@ async fn s5_a_call_sees_nothing_of_the_last_one() {
     }
     let mut guest = plugin.instantiate(&tenant()).await.unwrap();
     let probe = guest.bind(world::Probe::new).unwrap();
-    for expected in 1..=3 {
-        let calls = probe.call_calls(&mut guest.store);
-        assert_eq!(guest.watch.run(calls).await.unwrap(), expected, "one instance keeps its state");
-    }
+    let calls = guest.run(async |store| {
+        for expected in 1..=3 {
+            let calls = probe.call_calls(&mut *store).await?;
+            assert_eq!(calls, expected, "one instance keeps its state");
+        }
+        Ok(())
+    });
+    calls.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod compiler;
 mod faults;
 mod growth;
 mod hostile;
+mod lent;
 mod loading;
 mod output;
 mod raw_sql;
