@@ -24,7 +24,11 @@ fn main() -> Result<()> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(&dir)?;
     let generator = Generator { resolve: &resolve };
+    let version = resolve.packages[package].name.version.as_ref();
+    let version = version.context("the package has no version")?;
     let mut out = String::new();
+    writeln!(out, "/// The version of the WIT package.")?;
+    writeln!(out, "pub const VERSION: &str = \"{version}\";")?;
     for (name, id) in &resolve.packages[package].interfaces {
         generator.interface(&mut out, name, *id)?;
     }

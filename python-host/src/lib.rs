@@ -34,6 +34,7 @@ mod wire;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     log::install();
+    module.add("WIT_VERSION", ferro_wit::VERSION)?;
     module.add_class::<databases::Databases>()?;
     module.add_class::<models::Models>()?;
     module.add_class::<query::Query>()?;

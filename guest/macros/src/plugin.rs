@@ -13,9 +13,10 @@ use wit_parser::{IndexMap, Resolve, WorldItem, WorldKey};
 /// Where the WIT package `ferro:orm` is: an author's crate cannot know.
 const ORM_WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
 
-const DATABASE: &str = "ferro:orm/database@0.1.0";
-const MODELS: &str = "ferro:orm/models@0.1.0";
-const RAW_SQL: &str = "ferro:orm/raw-sql@0.1.0";
+/// An item of that package, by its full name.
+fn orm(item: &str) -> String {
+    format!("ferro:orm/{item}@{}", ferro_wit::VERSION)
+}
 
 pub(crate) struct Plugin {
     world: LitStr,
@@ -69,7 +70,9 @@ impl Plugin {
         let Self { path, models, .. } = &self;
         let World { name: world, sends_sql_text } = self.resolve()?;
         // A mapping that a world has no use for is an error.
-        let raw_sql = sends_sql_text.then(|| quote!(#RAW_SQL: ::ferro::__private::raw_sql,));
+        let [types, schema, query] = ["types", "schema", "query"].map(orm);
+        let [database, raw_sql] = ["database", "raw-sql"].map(orm);
+        let raw_sql = sends_sql_text.then(|| quote!(#raw_sql: ::ferro::__private::raw_sql,));
         Ok(quote! {
             /// The world of this plugin: its types, and the traits of its exports.
             #[allow(
@@ -88,10 +91,10 @@ impl Plugin {
                     runtime_path: "::ferro::__private::wit_bindgen::rt",
                     generate_all,
                     with: {
-                        "ferro:orm/types@0.1.0": ::ferro::__private::ferro_wit::types,
-                        "ferro:orm/schema@0.1.0": ::ferro::__private::ferro_wit::schema,
-                        "ferro:orm/query@0.1.0": ::ferro::__private::ferro_wit::query,
-                        "ferro:orm/database@0.1.0": ::ferro::__private::database,
+                        #types: ::ferro::__private::ferro_wit::types,
+                        #schema: ::ferro::__private::ferro_wit::schema,
+                        #query: ::ferro::__private::ferro_wit::query,
+                        #database: ::ferro::__private::database,
                         #raw_sql
                     },
                 });
@@ -136,19 +139,21 @@ impl Plugin {
             None => world.name.clone(),
         };
         let has = |items: &IndexMap<WorldKey, WorldItem>, name| {
+            let name = orm(name);
             items.keys().any(|key| match key {
-                WorldKey::Interface(id) => packages.id_of(*id).as_deref() == Some(name),
+                WorldKey::Interface(id) => packages.id_of(*id).as_ref() == Some(&name),
                 WorldKey::Name(_) => false,
             })
         };
-        if !has(&world.imports, DATABASE) || !has(&world.exports, MODELS) {
+        if !has(&world.imports, "database") || !has(&world.exports, "models") {
             let message = format!(
-                "the world `{}` is not a plugin's: add `include ferro:orm/plugin@0.1.0;` to it",
-                world.name
+                "the world `{}` is not a plugin's: add `include {};` to it",
+                world.name,
+                orm("plugin")
             );
             return Err(Error::new(self.world.span(), message));
         }
-        Ok(World { name, sends_sql_text: has(&world.imports, RAW_SQL) })
+        Ok(World { name, sends_sql_text: has(&world.imports, "raw-sql") })
     }
 }
 

@@ -11,10 +11,11 @@ from typing import Any
 from wasmtime import Store, WasmtimeError
 from wasmtime.component import Func, Instance, Linker, ResourceAny
 
+from .. import _native
 from ..exceptions import InternalError, LimitError
 from .wasm import compile_component, core_engine
 
-INTERFACE = "ferro:orm/compiler-text@0.1.0"
+INTERFACE = f"ferro:orm/compiler-text@{_native.WIT_VERSION}"
 
 # A page of a large model takes some 10^6; who needs a thousand times that is hostile or lost.
 _FUEL_OF_A_CALL = 2_000_000_000

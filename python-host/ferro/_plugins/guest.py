@@ -106,10 +106,10 @@ def check_interfaces(engine: Engine, component: Component, name: str) -> None:
     imports, exports = component.type.imports(engine), component.type.exports(engine)
     for interface in (*imports, *exports):
         path, _, version = interface.partition("@")
-        if path.startswith(_PACKAGE) and version.rpartition(".")[0] != "0.1":
+        if path.startswith(_PACKAGE) and _track(version) != _track(_native.WIT_VERSION):
             raise UnsupportedError(
                 f"the plugin `{name}` was built against `{interface}`; this host has version "
-                "0.1.0: build it against that one"
+                f"{_native.WIT_VERSION}: build it against that one"
             )
     for interface in imports:
         path = interface.partition("@")[0]
@@ -117,6 +117,11 @@ def check_interfaces(engine: Engine, component: Component, name: str) -> None:
             raise DeniedError(
                 f"the plugin `{name}` imports `{interface}`, which is not granted to plugins"
             )
+
+
+def _track(version: str) -> str:
+    """Versions before 1.0 are compatible if they differ in the last number only."""
+    return version.rpartition(".")[0]
 
 
 def needs_raw_sql(engine: Engine, component: Component) -> bool:
@@ -232,6 +237,13 @@ def _write(
     return call.get(store, session).write(json.dumps(query), values, rows)
 
 
+def _write_returning(
+    call: GuestCall, store: StoreContext, session: ResourceAny, query: Any, values: Any, rows: Any
+) -> ResourceHost:
+    cursor = call.get(store, session).write_returning(json.dumps(query), values, rows)
+    return call.own(_CURSOR, cursor)
+
+
 def _begin(call: GuestCall, store: StoreContext, session: ResourceAny, options: Any) -> Any:
     return call.own(_SESSION, call.get(store, session).begin(json.dumps(options)))
 
@@ -278,6 +290,7 @@ _DATABASE: dict[str, Callable[..., Any]] = {
     "[method]session.fetch": _fetch,
     "[method]session.execute": _execute,
     "[method]session.write": _write,
+    "[method]session.write-returning": _write_returning,
     "[method]session.begin": _begin,
     "[static]session.commit": _commit,
     "[static]session.rollback": _rollback,
