@@ -271,6 +271,20 @@ impl GuestSession {
         self.with(py, async |session| session.write(&query, values, rows).await)
     }
 
+    fn write_returning(
+        &self,
+        py: Python<'_>,
+        query: &str,
+        parameters: &Bound<'_, PyAny>,
+        rows: &Bound<'_, PyAny>,
+    ) -> PyResult<GuestCursor> {
+        let (query, values) = raise(py, arguments(query, parameters))?;
+        let rows = raise(py, read_batch(rows))?;
+        let write = async |session: &Session| session.write_returning(&query, values, rows).await;
+        let cursor = self.with(py, write)?;
+        Ok(GuestCursor { cursor: Mutex::new(Some(cursor)), deadline: self.deadline })
+    }
+
     fn fetch_raw(
         &self,
         py: Python<'_>,

@@ -220,6 +220,16 @@ async def test_p1_what_was_not_committed_is_undone_and_the_connection_is_back(
     assert (stats.acquired, stats.waiting) == (0, 0)
 
 
+async def test_many_rows_that_a_plugin_inserts_give_back_their_keys(probe: ferro.Plugin) -> None:
+    bodies = ["b", "a", *(f"note {number}" for number in range(250))]
+    keys = await probe.call("ferro:test/notes#add-all", "app", bodies, tenant=EVERYTHING)
+    assert keys == list(range(1, 253))
+    assert await notes(probe) == bodies
+    reader = ferro.Tenant("reader", grants={"app": ferro.Grant()})
+    with pytest.raises(ferro.ReadOnlyError):
+        await probe.call("ferro:test/notes#add-all", "app", ["c"], tenant=reader)
+
+
 async def test_s2_a_call_that_spins_ends_at_its_deadline(probe: ferro.Plugin) -> None:
     began = time.monotonic()
     tenant = ferro.Tenant("hasty", limits={"deadline": 0.2})

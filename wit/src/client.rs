@@ -39,6 +39,14 @@ pub trait Session: Send + Sync {
         rows: Batch,
     ) -> BoxFuture<'_, Result<u64, Error>>;
 
+    /// The same, of a query with `returning`: what it returns, for an insert in the order of the rows.
+    fn write_returning(
+        &self,
+        query: Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> BoxFuture<'_, Result<Box<dyn Cursor>, Error>>;
+
     /// Run a statement of SQL text that returns rows: the interface `raw-sql`.
     fn fetch_raw(
         &self,
@@ -62,7 +70,8 @@ pub trait Session: Send + Sync {
     /// A transaction, or a savepoint inside one. Until it ends, `self` answers with an error.
     fn begin(&self, options: TransactionOptions) -> BoxFuture<'_, Result<Box<dyn Session>, Error>>;
 
-    /// End a transaction or release a savepoint.
+    /// End a transaction or release a savepoint: `busy`, if a savepoint or a cursor of it is still
+    /// open. After any error it is undone.
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
 
     /// Undo a transaction, or what happened since a savepoint.

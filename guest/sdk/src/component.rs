@@ -90,6 +90,16 @@ impl ferro_wit::Session for database::Session {
         finished(self.write(&query, &parameters, &rows))
     }
 
+    fn write_returning(
+        &self,
+        query: Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
+        let cursor = self.write_returning(&query, &parameters, &rows);
+        finished(cursor.map(|cursor| Box::new(Cursor::new(cursor)) as _))
+    }
+
     #[cfg(feature = "raw-sql")]
     fn fetch_raw(
         &self,

@@ -131,6 +131,7 @@ pub(crate) fn one<R: Insertable>(
 pub(crate) fn many<R: Insertable>(
     rows: &[R],
     conflict: Option<OnConflict<R::Model>>,
+    returning: Option<Projection>,
 ) -> Result<Option<(Request, Batch)>, Error> {
     if rows.is_empty() {
         return Ok(None);
@@ -141,7 +142,7 @@ pub(crate) fn many<R: Insertable>(
     let mut arena = Arena::default();
     let conflict = conflict.map(|it| it.add_to(&mut arena)).transpose()?;
     let model = R::Model::NAME.to_owned();
-    let insert = Insert { model, fields, source: RowSource::Batch, conflict, returning: None };
+    let insert = Insert { model, fields, source: RowSource::Batch, conflict, returning };
     let request = Request::new(arena, Statement::Insert(insert));
     Ok(Some((request, Batch { rows, columns })))
 }

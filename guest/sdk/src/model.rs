@@ -136,8 +136,43 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         db: &Session,
         rows: &[R],
     ) -> impl Future<Output = Result<u64, Error>> + Send {
-        let batch = insert::many(rows, None);
+        let batch = insert::many(rows, None, None);
         async move { write(db, batch?).await }
+    }
+
+    /// As [`bulk_create`](Self::bulk_create), and return the rows as the database has them, in the
+    /// same order: with their generated keys and defaults.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    ///
+    /// #[derive(Model, Debug, Clone)]
+    /// pub struct Post {
+    ///     #[ferro(key, generated)]
+    ///     pub id: i64,
+    ///     pub title: String,
+    /// }
+    ///
+    /// async fn publish(db: &ferro::Session, titles: &[&str]) -> Result<Vec<i64>, ferro::Error> {
+    ///     let posts: Vec<_> = titles.iter().map(|it| NewPost { title: (*it).into() }).collect();
+    ///     let posts = Post::bulk_create_returning(db, &posts).await?;
+    ///     Ok(posts.into_iter().map(|post| post.id).collect())
+    /// }
+    /// # let _ = publish;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`bulk_create`](Self::bulk_create); `decode-failed` if a row does not fit the model.
+    fn bulk_create_returning<R: Insertable<Model = Self>>(
+        db: &Session,
+        rows: &[R],
+    ) -> impl Future<Output = Result<Vec<Self>, Error>> + Send {
+        let batch = insert::many(rows, None, Some(projection::<Self>()));
+        async move {
+            let Some((request, batch)) = batch? else { return Ok(Vec::new()) };
+            rows::read_all(db.write_returning(request, batch).await?, Self::decode).await
+        }
     }
 
     /// Insert the rows of a query, which are values of these fields in order: how many.
@@ -223,7 +258,7 @@ pub trait Model: Row + Insertable<Model = Self> + Clone + Sync {
         rows: &[R],
         conflict: OnConflict<Self>,
     ) -> impl Future<Output = Result<u64, Error>> + Send {
-        let batch = insert::many(rows, Some(conflict));
+        let batch = insert::many(rows, Some(conflict), None);
         async move { write(db, batch?).await }
     }
 

@@ -230,6 +230,19 @@ impl Session {
         self.inner.write(request.query, request.parameters, rows).await
     }
 
+    /// As [`write`](Self::write), of a request that returns rows: what it returns.
+    ///
+    /// # Errors
+    ///
+    /// What the database reports.
+    pub async fn write_returning(
+        &self,
+        request: Request,
+        rows: Batch,
+    ) -> Result<Box<dyn Cursor>, Error> {
+        self.inner.write_returning(request.query, request.parameters, rows).await
+    }
+
     #[cfg(feature = "raw-sql")]
     pub(crate) async fn fetch_raw(
         &self,
@@ -255,7 +268,8 @@ impl Transaction {
     /// # Errors
     ///
     /// What the database reports, `serialization-failure` for one; `outcome-unknown` if the
-    /// connection broke meanwhile.
+    /// connection broke meanwhile; `busy` if a savepoint or a stream of it is still open. What was
+    /// done is undone then, in savepoints, too.
     pub async fn commit(self) -> Result<(), Error> {
         self.session.inner.commit().await
     }
@@ -264,7 +278,8 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// What the database reports. The transaction is over in any case.
+    /// What the database reports; `busy` if a savepoint or a stream of it is still open. The
+    /// transaction is over in any case.
     pub async fn rollback(self) -> Result<(), Error> {
         self.session.inner.rollback().await
     }

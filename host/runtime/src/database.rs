@@ -74,6 +74,20 @@ impl database::HostSession for Guest {
         Ok(deadline.bound(pin!(session.write(&query, parameters, rows))).await?)
     }
 
+    async fn write_returning(
+        &mut self,
+        session: Resource<Session>,
+        query: Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> Answer<Resource<Cursor>> {
+        let deadline = self.deadline();
+        let session = self.table().get(&session)?;
+        let cursor =
+            deadline.bound(pin!(session.write_returning(&query, parameters, rows))).await?;
+        self.lend(cursor)
+    }
+
     async fn begin(
         &mut self,
         session: Resource<Session>,

@@ -216,8 +216,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it;
-    /// `timeout`, if it was open for too long, and `limit-exceeded`, if more rows were written than
+    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint or a cursor is open in
+    /// it: it is then rolled back, with its savepoints. `timeout`, if it was open for too long, and `limit-exceeded`, if more rows were written than
     /// may be: it is then rolled back. `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
@@ -246,7 +246,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint is open in it.
+    /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint or a cursor is open in
+    /// it: it is rolled back when that ends.
     pub async fn rollback(self) -> Result<(), Error> {
         self.admit_no_other()?;
         let Target::Transaction { transaction, held, .. } = self.target else {

@@ -135,6 +135,15 @@ impl ferro_wit::Session for Counting<Session> {
         unreachable!("the test only reads")
     }
 
+    fn write_returning(
+        &self,
+        _: Query,
+        _: Vec<Value>,
+        _: Batch,
+    ) -> BoxFuture<'_, Result<Box<dyn Cursor>, Error>> {
+        unreachable!("the test only reads")
+    }
+
     fn begin(
         &self,
         _: TransactionOptions,

@@ -32,6 +32,7 @@ on_each_database! {
     filters_orders_and_pages_select_the_rows_that_they_say,
     updates_and_deletes_touch_the_selected_rows_and_no_others,
     many_rows_are_inserted_at_once_and_streamed,
+    many_rows_that_are_inserted_come_back_with_their_keys_in_order,
     a_violated_constraint_is_an_error_that_names_it,
     a_transaction_is_all_or_nothing_and_so_is_a_savepoint,
     a_transaction_runs_in_a_task_of_its_own,
@@ -216,6 +217,33 @@ async fn many_rows_are_inserted_at_once_and_streamed(db: Session) -> Result<(), 
     let again = Membership::bulk_create(&db, &[rows[0].clone(), rows[1].clone()]).await;
     assert_eq!(again.unwrap_err().kind, ErrorKind::UniqueViolation);
     assert_eq!(all.count(&db).await?, 5_000);
+    Ok(())
+}
+
+async fn many_rows_that_are_inserted_come_back_with_their_keys_in_order(
+    db: Session,
+) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let before = City::query().count(&db).await?;
+    let new = |it: i64| NewCity {
+        slug: Some(format!("slug {it}")),
+        ..city(&format!("city {it}"), if it % 2 == 0 { "FR" } else { "IT" }, -it)
+    };
+    let rows: Vec<_> = (0..2_345).map(new).collect();
+    let cities = City::bulk_create_returning(&db, &rows).await?;
+    let names: Vec<_> = cities.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, rows.iter().map(|it| it.name.as_str()).collect::<Vec<_>>());
+    let stored = City::query().filter(City::name().starts_with("city ")).all(&db).await?;
+    let by_key = |mut cities: Vec<City>| {
+        cities.sort_by_key(|it| it.id);
+        cities
+    };
+    assert_eq!(by_key(cities), by_key(stored));
+    assert_eq!(City::bulk_create_returning::<NewCity>(&db, &[]).await?, []);
+
+    let twice = City::bulk_create_returning(&db, &[new(9_000), new(9_001), new(1)]).await;
+    assert_eq!(twice.unwrap_err().kind, ErrorKind::UniqueViolation);
+    assert_eq!(City::query().count(&db).await?, before + 2_345);
     Ok(())
 }
 

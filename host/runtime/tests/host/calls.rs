@@ -1,6 +1,8 @@
 //! Calls by value, in text and typed.
 
-use ferro_host::{ErrorKind, Val};
+use std::sync::Arc;
+
+use ferro_host::{ErrorKind, Grant, Tenant, Val};
 
 use crate::support::{BACKENDS, Backend, bench, host_and_probe, insert_note, tenant};
 
@@ -100,6 +102,20 @@ async fn many_calls_at_once_wait_for_their_turn() {
             assert_eq!(call.await.unwrap().unwrap(), "ok(1)", "{backend:?}");
         }
         assert_eq!(bench.call(r#"notes#count("app")"#).await, "ok(40)");
+        bench.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn many_rows_that_a_plugin_inserts_give_back_their_keys() {
+    for backend in BACKENDS {
+        let bench = bench(backend).await;
+        let add = r#"notes#add-all("app", ["b", "a", "c"])"#;
+        assert_eq!(bench.call(add).await, "ok([1, 2, 3])", "{backend:?}");
+        assert_eq!(bench.call(r#"notes#bodies("app")"#).await, r#"ok(["b", "a", "c"])"#);
+        let grant = Arc::new(Tenant::new("reader").grant("app", Grant::read_only()));
+        let refused = bench.plugin.call_wave(&grant, add).await.unwrap();
+        assert!(refused.starts_with("err({kind: read-only"), "{refused}");
         bench.at_rest().await;
     }
 }

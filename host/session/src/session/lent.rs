@@ -35,6 +35,18 @@ impl ferro_wit::Session for Session {
         Box::pin(async move { self.write(&query, parameters, rows).await })
     }
 
+    fn write_returning(
+        &self,
+        query: Query,
+        parameters: Vec<Value>,
+        rows: Batch,
+    ) -> BoxFuture<'_, Result<Box<dyn ferro_wit::Cursor>, Error>> {
+        Box::pin(async move {
+            let cursor = self.write_returning(&query, parameters, rows).await?;
+            Ok(Box::new(cursor) as Box<dyn ferro_wit::Cursor>)
+        })
+    }
+
     fn fetch_raw(
         &self,
         sql: String,

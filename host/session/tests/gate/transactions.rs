@@ -11,6 +11,7 @@ use crate::world::{CountingCore, World, assert_error, gate, rows, tenant, texts}
 
 on_both_databases! {
     a_session_waits_for_the_transaction_that_it_began,
+    p1_a_commit_under_an_open_savepoint_or_cursor_is_an_error_and_undone,
     a_transaction_sees_its_own_rows_and_commits_them,
     only_a_transaction_ends,
     p1_a_dropped_transaction_rolls_back,
@@ -91,8 +92,30 @@ async fn a_session_waits_for_the_transaction_that_it_began(world: &World) {
         let begin = occupied.begin(TransactionOptions::default()).await;
         assert_error(begin, ErrorKind::Busy, "end it first");
     }
-    assert_error(transaction.commit().await, ErrorKind::Busy, "end it first");
+    assert_error(transaction.rollback().await, ErrorKind::Busy, "end it first");
     drop(savepoint);
+    assert_eq!(rows(&session, &all("Note")).await.len(), 3);
+}
+
+async fn p1_a_commit_under_an_open_savepoint_or_cursor_is_an_error_and_undone(world: &World) {
+    let session = world.tenant(1);
+    let insert = insert("Note", &["title", "secret"]);
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    transaction.execute(&insert, note("d")).await.unwrap();
+    let savepoint = transaction.begin(TransactionOptions::default()).await.unwrap();
+    savepoint.execute(&insert, note("e")).await.unwrap();
+    let error = transaction.commit().await.unwrap_err();
+    assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, false), "{error}");
+    savepoint.commit().await.unwrap_err();
+    assert_eq!(rows(&session, &all("Note")).await.len(), 3);
+
+    let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+    transaction.execute(&insert, note("d")).await.unwrap();
+    let mut cursor = transaction.fetch(&all("Note"), vec![]).await.unwrap();
+    cursor.next(1).await.unwrap();
+    let error = transaction.commit().await.unwrap_err();
+    assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, false), "{error}");
+    drop(cursor);
     assert_eq!(rows(&session, &all("Note")).await.len(), 3);
 }
 

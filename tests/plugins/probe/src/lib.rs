@@ -9,7 +9,9 @@ mod plugin {
         Insert, Node, NullsOrder, OrderTerm, Path, Projection, Query, RowSource, Select, Statement,
     };
     use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
-    use ferro_wit::types::{Column, Elements, Error, TransactionOptions, Value};
+    use ferro_wit::types::{
+        Batch, Column, Elements, Error, ScalarType, Scalars, TransactionOptions, Value,
+    };
 
     #[allow(missing_docs, unsafe_code, clippy::all, clippy::cast_possible_truncation)]
     mod bindings {
@@ -88,7 +90,7 @@ mod plugin {
             let session = Session::open(&label)?;
             let options = TransactionOptions { immediate: true, ..Default::default() };
             let transaction = session.begin(options)?;
-            let added = transaction.execute(&insert(), &[Value::Text(body)])?;
+            let added = transaction.execute(&insert_one(), &[Value::Text(body)])?;
             match end {
                 Ending::Commit => Session::commit(transaction)?,
                 Ending::Rollback => Session::rollback(transaction)?,
@@ -98,6 +100,25 @@ mod plugin {
                 Ending::Hoard => hoard(),
             }
             Ok(added)
+        }
+
+        fn add_all(label: String, bodies: Vec<String>) -> Result<Vec<i64>, Error> {
+            let session = Session::open(&label)?;
+            let mut column = Scalars::with_kind(ScalarType::Text);
+            for body in bodies {
+                column.push(Value::Text(body)).expect("the column is one of texts");
+            }
+            let rows = Batch::new(vec![Column::Scalars(column)]).expect("there is one column");
+            let cursor = session.write_returning(&insert_many(), &[], &rows)?;
+            let mut keys = Vec::new();
+            while let Some(batch) = cursor.next(100)? {
+                let column = &batch.columns[0];
+                keys.extend((0..batch.rows as usize).filter_map(|row| match column.get(row) {
+                    Some(Value::Integer(key)) => Some(key),
+                    _ => None,
+                }));
+            }
+            Ok(keys)
         }
 
         fn bodies(label: String) -> Result<Vec<String>, Error> {
@@ -144,7 +165,7 @@ mod plugin {
         }
     }
 
-    fn insert() -> Query {
+    fn insert_one() -> Query {
         let insert = Insert {
             model: "note".into(),
             fields: vec!["body".into()],
@@ -158,6 +179,17 @@ mod plugin {
             common: vec![],
             statement: Statement::Insert(insert),
         }
+    }
+
+    fn insert_many() -> Query {
+        let insert = Insert {
+            model: "note".into(),
+            fields: vec!["body".into()],
+            source: RowSource::Batch,
+            conflict: None,
+            returning: Some(Projection::Fields(vec!["id".into()])),
+        };
+        Query { statement: Statement::Insert(insert), ..insert_one() }
     }
 
     fn bodies() -> Query {
