@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use ferro_host::Plugin;
+use ferro_host::{Grant, Plugin, TableGrant, Tenant, TenantFile};
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model};
 
 use crate::failure::Failure;
@@ -49,17 +49,24 @@ fn describe(plugin: &Plugin) -> String {
         describe_model(&mut text, model);
     }
     text.push_str("\na tenant that would do, if LABEL is what the plugin opens\n");
-    text.push_str("  [TENANT]\n  name = \"TENANT\"\n");
-    text.push_str("  [TENANT.grants.LABEL]\n  access = \"read-write\"\n");
     if plugin.needs_raw_sql() {
-        text.push_str("  raw-sql = true  # imported; no filter applies to it\n");
+        text.push_str("  # `raw-sql` is imported; no filter applies to it\n");
     }
-    for model in models {
-        let table = toml::Value::String(model.full_table_name());
-        let _ =
-            writeln!(text, "  tables.{table} = {{ insert = true, update = true, delete = true }}");
+    for line in toml::to_string(&tenant(plugin)).unwrap_or_default().lines() {
+        let _ = writeln!(text, "{}", format!("  {line}").trim_end());
     }
     text
+}
+
+fn tenant(plugin: &Plugin) -> TenantFile {
+    let tables = plugin.models().schema().models.iter();
+    let tables = tables.map(|model| (model.full_table_name(), TableGrant::read_write()));
+    let mut grant = Grant { tables: Some(tables.collect()), ..Grant::read_write() };
+    if plugin.needs_raw_sql() {
+        grant = grant.with_raw_sql();
+    }
+    let tenant = Tenant::new("TENANT").grant("LABEL", grant);
+    TenantFile { tenants: [(tenant.name.clone(), tenant)].into() }
 }
 
 fn describe_model(text: &mut String, model: &Model) {

@@ -193,7 +193,7 @@ fn inspect_shows_imports_exports_models_and_a_grant() {
         "  note, in table note",
         "    id    integer  key, generated",
         "    body  text",
-        "tables.\"note\" = { insert = true",
+        "  [TENANT.grants.LABEL.tables.note]\n  insert = true\n",
     ] {
         assert!(shown.contains(expected), "`{expected}` in\n{shown}");
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ferro_wit::parse_uuid;
 use ferro_wit::schema::{ColumnType, Comparison, EnumType};
 use ferro_wit::types::{ScalarType, Scalars, Value};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::unique::Unique;
 
@@ -129,7 +129,30 @@ pub(crate) fn read_filters<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Fil
     Ok(filters)
 }
 
-#[derive(Deserialize)]
+/// Filters as [`read_filters`] reads them. What a file cannot say is an error: a value of a type that
+/// it has not, and two filters that compare a column in the same way.
+pub(crate) fn write_filters<S: Serializer>(filters: &[Filter], to: S) -> Result<S::Ok, S::Error> {
+    let mut columns = BTreeMap::<&str, BTreeMap<Comparison, Operand>>::new();
+    for Filter { column, test, value } in filters {
+        let operand = Operand::of(value).map_err(|fault| ser::Error::custom(of(column, &fault)))?;
+        if columns.entry(column).or_default().insert(*test, operand).is_some() {
+            let fault = of(column, "a file cannot say the same comparison twice");
+            return Err(ser::Error::custom(fault));
+        }
+    }
+    to.collect_map(columns.into_iter().map(|(column, mut tests)| {
+        let condition = match (tests.len(), tests.remove(&Comparison::Equal)) {
+            (1, Some(operand)) => Condition::Equal(operand),
+            (_, equal) => {
+                tests.extend(equal.map(|it| (Comparison::Equal, it)));
+                Condition::Compare(tests)
+            }
+        };
+        (column, condition)
+    }))
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(
     untagged,
     expecting = "a filter is a value, a list of values, or comparisons such as `{ less = 10 }`"
@@ -139,7 +162,7 @@ enum Condition {
     Compare(BTreeMap<Comparison, Operand>),
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "a boolean, a number, a text, or a list of these")]
 enum Operand {
     Null(()),
@@ -151,6 +174,24 @@ enum Operand {
 }
 
 impl Operand {
+    fn of(value: &Value) -> Result<Self, String> {
+        let operand = match value {
+            Value::Boolean(it) => Some(Self::Boolean(*it)),
+            Value::Integer(it) => Some(Self::Integer(*it)),
+            Value::Float(it) if it.is_finite() => Some(Self::Float(*it)),
+            Value::Text(it) => Some(Self::Text(it.clone())),
+            // Its column makes the same value of it again.
+            Value::Uuid((high, low)) => Some(Self::Text(format!("{high:016x}{low:016x}"))),
+            Value::Decimal(it) => it.parse().ok().map(Self::Integer),
+            Value::Array(items) => {
+                let items = (0..items.len()).map(|index| items.get(index).unwrap_or(Value::Null));
+                Some(Self::List(items.map(|it| Self::of(&it)).collect::<Result<_, _>>()?))
+            }
+            _ => None,
+        };
+        operand.ok_or_else(|| "its value is one that a file cannot say".into())
+    }
+
     fn value(self) -> Result<Value, String> {
         Ok(match self {
             Self::Null(()) => return Err("it has no value".into()),

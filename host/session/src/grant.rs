@@ -7,9 +7,9 @@ use ferro_wit::default_table;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::schema::Comparison;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::filter::{Filter, read_filters};
+use crate::filter::{Filter, read_filters, write_filters};
 use crate::unique;
 
 /// What a tenant may do in one database. By default: read every table of the plugin's models.
@@ -18,7 +18,7 @@ use crate::unique;
 /// plugin's own: if a grant named models, a plugin could give the name to another table. A table in
 /// a schema of PostgreSQL is `schema.table`. A name with capitals, `BlogPost`, is that of the table
 /// `blog_post` too, which such a model has if it names none.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Grant {
     /// Whether anything may be changed.
@@ -26,7 +26,7 @@ pub struct Grant {
     /// The tables that exist for the tenant; what is not named here cannot be named in a query.
     /// None: every table that the plugin has a model of, without filters. Leave it out only for a
     /// database that is the tenant's alone.
-    #[serde(deserialize_with = "unique::optional_map")]
+    #[serde(deserialize_with = "unique::optional_map", skip_serializing_if = "Option::is_none")]
     pub tables: Option<BTreeMap<String, TableGrant>>,
     /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
     /// `"fenced"`, and `"unfenced"`.
@@ -40,20 +40,23 @@ pub struct Grant {
     ///
     /// Unfenced text has all power of the connection. Grant it to plugins only that you trust as your
     /// own code.
-    #[serde(deserialize_with = "raw_sql")]
+    #[serde(deserialize_with = "raw_sql", serialize_with = "write_raw_sql")]
+    #[serde(skip_serializing_if = "is_default")]
     pub raw_sql: RawSql,
     /// On PostgreSQL, the role of every statement, reached by `SET LOCAL ROLE`. Where there is SQL
     /// text, which could leave that again, the connection's user has to be this role.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// On PostgreSQL, the schemas in which statements look for tables. Default: the connection's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub search_path: Vec<String>,
     /// On PostgreSQL, settings around every statement, for policies of row-level security.
-    #[serde(deserialize_with = "unique::map")]
+    #[serde(deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
 }
 
 /// Whether anything may be changed in a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Queries are refused that would change anything, and transactions are read-only.
@@ -64,26 +67,30 @@ pub enum Access {
 }
 
 /// What a tenant may do with one table. By default: read all columns of all rows.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TableGrant {
     /// The columns that may be read, filtered and ordered by. In a file: `"all"`, a list, or
     /// `{ except = […] }`. Where some are hidden, PostgreSQL refuses a model that has a field
     /// without a column: it could stand for the whole row.
-    #[serde(deserialize_with = "columns")]
+    #[serde(deserialize_with = "columns", skip_serializing_if = "is_all")]
     pub read: FieldSet,
     /// The columns that may be given values, where rows may be inserted or updated.
-    #[serde(deserialize_with = "columns")]
+    #[serde(deserialize_with = "columns", skip_serializing_if = "is_all")]
     pub write: FieldSet,
     /// Whether rows may be inserted.
+    #[serde(skip_serializing_if = "is_default")]
     pub insert: bool,
     /// Whether rows may be updated.
+    #[serde(skip_serializing_if = "is_default")]
     pub update: bool,
     /// Whether rows may be deleted.
+    #[serde(skip_serializing_if = "is_default")]
     pub delete: bool,
     /// What every row satisfies that is read, changed or left behind. In a file: the column, and a
     /// value (`tenant_id = 42`), a list of values, or comparisons (`{ less = 10 }`).
-    #[serde(deserialize_with = "read_filters")]
+    #[serde(deserialize_with = "read_filters", serialize_with = "write_filters")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
 }
 
@@ -272,6 +279,24 @@ fn raw_sql<'de, D: Deserializer<'de>>(from: D) -> Result<RawSql, D::Error> {
             "`raw-sql` is `{name}`: use `false`, `true`, `\"fenced\"` or `\"unfenced\"`"
         ))),
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn write_raw_sql<S: Serializer>(raw_sql: &RawSql, to: S) -> Result<S::Ok, S::Error> {
+    match raw_sql {
+        RawSql::Denied => to.serialize_bool(false),
+        RawSql::Fenced => to.serialize_bool(true),
+        RawSql::Unfenced => to.serialize_str("unfenced"),
+    }
+}
+
+/// What a file need not say.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_all(columns: &FieldSet) -> bool {
+    *columns == FieldSet::All
 }
 
 /// A set of columns; a plain list means only those.

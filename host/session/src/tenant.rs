@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ferro_wit::types::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::grant::Grant;
+use crate::grant::{Grant, is_default};
 use crate::limits::Limits;
 use crate::models::Models;
 use crate::policy::{Policy, check_columns};
@@ -13,7 +13,9 @@ use crate::unique::{self, Unique};
 
 /// A party that calls plugins: the databases that it is granted, by label, and its limits.
 ///
-/// Made in code, or read from an operator's file:
+/// Made in code, or read from an operator's file, and written to one: what has its default is left
+/// out. Dates, times, bytes, fractions of decimals and two equal comparisons of a column cannot be
+/// written, as no file can say them.
 ///
 /// ```
 /// use ferro_session::{Grant, TableGrant, Tenant};
@@ -41,21 +43,21 @@ use crate::unique::{self, Unique};
 /// assert_eq!(read, built);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tenant {
     /// The tenant's name, for logs.
     pub name: String,
     /// What it may do, by the database's label. A label that is not named here does not exist for
     /// the tenant.
-    #[serde(default, deserialize_with = "unique::map")]
+    #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
     pub grants: BTreeMap<String, Grant>,
     /// The interfaces that its plugins may import of those that the application lends, without
     /// versions: `acme:crm/mail`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub imports: BTreeSet<String>,
     /// How much each of its calls may use.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
 }
 
@@ -148,7 +150,8 @@ impl Tenant {
 /// assert_eq!((acme.name.as_str(), acme.limits.rows), ("acme", 500));
 /// # Ok::<(), toml::de::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(transparent)]
 pub struct TenantFile {
     /// The tenants by their names in the file.
     pub tenants: BTreeMap<String, Tenant>,
@@ -184,9 +187,18 @@ mod tests {
 
     use ferro_wit::policy::FieldSet;
     use ferro_wit::schema::Comparison;
+    use ferro_wit::types::{ScalarType, Scalars, Value};
 
     use super::*;
     use crate::grant::TableGrant;
+
+    fn texts(values: &[&str]) -> Value {
+        let mut items = Scalars::with_kind(ScalarType::Text);
+        for value in values {
+            items.push(Value::from(*value)).unwrap();
+        }
+        Value::Array(items)
+    }
 
     #[test]
     fn a_file_says_everything_that_code_can_say() {
@@ -237,6 +249,71 @@ mod tests {
             .import("acme:crm/mail")
             .limits(limits);
         assert_eq!(serde_json::from_str::<Tenant>(file).unwrap(), tenant);
+    }
+
+    #[test]
+    fn what_is_written_to_a_file_is_read_again() {
+        let uuid = ferro_wit::parse_uuid("00112233-4455-6677-8899-aabbccddeeff").unwrap();
+        let table = TableGrant { delete: true, ..TableGrant::read_only() }
+            .read(FieldSet::Only(vec!["id".into()]))
+            .write(FieldSet::Except(vec!["id".into(), "a b".into()]))
+            .filter("area", 1.5)
+            .filter("code", "A\"1\"")
+            .filter_by("level", Comparison::Equal, 3)
+            .filter_by("level", Comparison::Less, i64::MAX)
+            .filter("many", texts(&["x", "y"]))
+            .filter_by("open", Comparison::NotEqual, false);
+        let grant = Grant::read_write()
+            .table("notes", table)
+            .table("odd.\"name", TableGrant::read_write())
+            .role("acme")
+            .schema("acme")
+            .setting("app.tenant", "42");
+        let acme = Tenant::new("acme")
+            .grant("app", grant)
+            .grant("all", Grant::read_only())
+            .grant("fenced", Grant::read_only().with_raw_sql())
+            .grant("own", Grant::read_write().with_unfenced_raw_sql())
+            .import("acme:crm/mail")
+            .limits(Limits {
+                deadline: Duration::from_millis(1),
+                fuel: Some(7),
+                ..Limits::default()
+            });
+        let json = serde_json::to_string(&acme).unwrap();
+        assert_eq!(serde_json::from_str::<Tenant>(&json).unwrap(), acme);
+        let tenants = [("acme", acme), ("key", Tenant::new("name"))];
+        let tenants = tenants.map(|(key, tenant)| (key.to_owned(), tenant)).into();
+        let file = TenantFile { tenants };
+        let text = toml::to_string(&file).unwrap();
+        assert_eq!(toml::from_str::<TenantFile>(&text).unwrap(), file, "{text}");
+        let text = serde_json::to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<TenantFile>(&text).unwrap(), file, "{text}");
+
+        // What its column makes the same of.
+        let table = TableGrant::read_only()
+            .filter("id", Value::Uuid(uuid))
+            .filter("price", Value::Decimal("42".into()));
+        let text = serde_json::to_string(&table).unwrap();
+        assert_eq!(text, r#"{"filters":{"id":"00112233445566778899aabbccddeeff","price":42}}"#);
+    }
+
+    #[test]
+    fn what_a_file_cannot_say_is_an_error_and_never_left_out() {
+        for value in [
+            Value::Date(1),
+            Value::Blob(vec![1]),
+            Value::Decimal("1.5".into()),
+            Value::Float(f64::INFINITY),
+            Value::Null,
+        ] {
+            let table = TableGrant::read_only().filter("c", value);
+            let error = serde_json::to_string(&table).unwrap_err().to_string();
+            assert!(error.contains("column `c`"), "{error}");
+        }
+        let twice = TableGrant::read_only().filter("c", 1).filter("c", 2);
+        let error = serde_json::to_string(&twice).unwrap_err().to_string();
+        assert!(error.contains("column `c`") && error.contains("twice"), "{error}");
     }
 
     #[test]
