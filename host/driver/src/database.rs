@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::connect::{self, Pool, Probe};
-use crate::error::{caught, closed, from_sqlx};
+use crate::error::{caught, closed, from_sqlx, invalid_configuration};
 use crate::fence::Fence;
 use crate::lease::{Connection, Hold, Keeping, Lease, RETURN_TIMEOUT};
 use crate::options::ConnectOptions;
@@ -39,7 +39,8 @@ use crate::transaction::state::command;
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    inner: Arc<Inner>,
+    /// The pool of now: another may take its place.
+    pool: Arc<RwLock<Arc<Inner>>>,
     /// None: the caller is the application itself.
     fence: Option<Arc<Fence>>,
     /// None: the caller may keep as many workers busy as he has connections.
@@ -104,25 +105,22 @@ impl Database {
     ) -> Result<Self, Error> {
         let opened = connect::open(url, options).await?;
         let max = options.pool.max_connections;
-        let database = Self {
-            inner: Arc::new(Inner {
-                name: name.to_owned(),
-                pool: opened.pool,
-                probe: opened.probe,
-                max,
-                acquire_timeout: options.pool.acquire_timeout,
-                keeping: Keeping { statements: opened.keeps, watch: opened.watches },
-                tests: options.pool.test_before_acquire,
-                parking: Arc::new(Parking::new(max)),
-                keeper: Mutex::new(opened.keeper),
-            }),
-            fence: None,
-            workers: None,
-        };
+        let inner = Arc::new(Inner {
+            name: name.to_owned(),
+            pool: opened.pool,
+            probe: opened.probe,
+            max,
+            acquire_timeout: options.pool.acquire_timeout,
+            keeping: Keeping { statements: opened.keeps, watch: opened.watches },
+            tests: options.pool.test_before_acquire,
+            parking: Arc::new(Parking::new(max)),
+            keeper: Mutex::new(opened.keeper),
+        });
+        let pool = Arc::new(RwLock::new(Arc::clone(&inner)));
+        let database = Self { pool, fence: None, workers: None };
         // The first statement need not wait for a connection.
         let first = match opened.first {
             Some(connection) => {
-                let inner = &*database.inner;
                 let hold = Hold { claim: None, worker: None, permit: inner.parking.place().await? };
                 let connection = Connection::Postgres(connection);
                 Lease::new(connection, inner.keeping, hold, None, Arc::clone(&inner.parking))
@@ -133,10 +131,40 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens a pool that takes the place of this one, in all clones, too. Who waits for a connection
+    /// gets one of the new pool; who has one ends in peace, and this waits for them. Until the new pool
+    /// is open, and where it cannot be opened, the old one stays.
+    pub(crate) async fn replace(&self, url: &str, options: &ConnectOptions) -> Result<(), Error> {
+        let name = self.inner().name.clone();
+        let new = Self::connect_as(&name, url, options).await?;
+        // Plans are made for a dialect, and fences were allowed for a kind of connection.
+        if (new.dialect(), new.is_pooled()) != (self.dialect(), self.is_pooled()) {
+            new.disconnect().await;
+            return Err(invalid_configuration(format!(
+                "{name} cannot be replaced by a database of another kind, nor by one that a pooler \
+                 by transaction is before if there was none: disconnect it, and connect the other"
+            )));
+        }
+        let new = new.inner();
+        let old =
+            std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
+        old.disconnect().await;
+        Ok(())
+    }
+
+    fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether this is a clone of the other.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool)
+    }
+
     /// The SQL language of the database.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
-        self.inner.probe.dialect()
+        self.inner().probe.dialect()
     }
 
     /// Asks the database for an answer; how long it took, without the wait for a connection.
@@ -155,9 +183,10 @@ impl Database {
         };
         // A pooler that is paused lets callers in, and keeps what they ask.
         let answer = command(lease.connection(), question);
-        match timeout(self.inner.acquire_timeout, answer).await {
+        let inner = self.inner();
+        match timeout(inner.acquire_timeout, answer).await {
             Ok(answer) => answer.map_err(|error| from_sqlx(&error, self.dialect()))?,
-            Err(_) => return Err(self.inner.silent()),
+            Err(_) => return Err(inner.silent()),
         }
         let elapsed = start.elapsed();
         lease.clear();
@@ -205,7 +234,7 @@ impl Database {
 
     /// Whether a pooler may lend the session to others between two transactions.
     pub(crate) fn is_pooled(&self) -> bool {
-        self.dialect() == Dialect::Postgres && !self.inner.keeping.statements
+        self.dialect() == Dialect::Postgres && !self.inner().keeping.statements
     }
 
     /// What the database itself holds the caller to; none for the application.
@@ -216,42 +245,39 @@ impl Database {
     /// What the pool is doing now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let (size, idle) = match &self.inner.pool {
+        let inner = self.inner();
+        let (size, idle) = match &inner.pool {
             Pool::Sqlite(it) => it.count(),
             Pool::Postgres(it) => (it.size(), it.num_idle()),
         };
-        let (at_hand, acquired, waiting) = self.inner.parking.count();
+        let (at_hand, acquired, waiting) = inner.parking.count();
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-        Stats { size, idle: idle.saturating_add(at_hand), acquired, waiting, max: self.inner.max }
+        Stats { size, idle: idle.saturating_add(at_hand), acquired, waiting, max: inner.max }
     }
 
     /// Closes the pool: who waits for a connection gets an error, who has one ends in peace, and
     /// then all are closed. Everything later is the error `connection-failed`. A server that does
     /// not answer a farewell is waited for no more than a few seconds.
     pub async fn disconnect(&self) {
-        self.inner.parking.close();
-        match &self.inner.pool {
-            Pool::Sqlite(it) => it.close().await,
-            // Behind TLS, a server that has fallen silent is waited for until it says farewell.
-            Pool::Postgres(it) => tokio::select! {
-                () = it.close() => {}
-                () = async {
-                    self.inner.parking.at_rest().await;
-                    sleep(RETURN_TIMEOUT).await;
-                } => {}
-            },
-        }
-        if let Some(keeper) = self.inner.keeper.lock().await.take() {
-            let _ = keeper.close().await;
-        }
+        self.inner().disconnect().await;
     }
 
     /// A connection of the pool, within `acquire_timeout`. If it was used moments ago it is lent
     /// without a sign of life.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
-        let inner = &*self.inner;
+        loop {
+            let inner = self.inner();
+            match self.acquire_from(&inner).await {
+                // Another pool took its place meanwhile.
+                Err(_) if !Arc::ptr_eq(&inner, &self.inner()) => {}
+                acquired => return acquired,
+            }
+        }
+    }
+
+    async fn acquire_from(&self, inner: &Inner) -> Result<Lease, Error> {
         let deadline = Instant::now() + inner.acquire_timeout;
-        let places = async { Ok((self.worker().await, inner.parking.place().await?)) };
+        let places = async { Ok((self.worker(inner).await, inner.parking.place().await?)) };
         let (worker, permit) = match timeout(inner.acquire_timeout, places).await {
             Ok(places) => places?,
             Err(_) => return Err(inner.busy()),
@@ -270,8 +296,8 @@ impl Database {
 
     /// A backend of the server for the callers who share so many. Waiting for it takes no place from
     /// others.
-    async fn worker(&self) -> Option<OwnedSemaphorePermit> {
-        match (&self.inner.pool, &self.workers) {
+    async fn worker(&self, inner: &Inner) -> Option<OwnedSemaphorePermit> {
+        match (&inner.pool, &self.workers) {
             (Pool::Postgres(_), Some(workers)) => Arc::clone(workers).acquire_owned().await.ok(),
             // A statement takes a thread when it needs one.
             _ => None,
@@ -283,7 +309,8 @@ impl Database {
     pub(crate) async fn acquire_live(&self) -> Result<Lease, Error> {
         loop {
             let mut lease = self.acquire().await?;
-            if lease.is_new() || !self.inner.tests {
+            let inner = self.inner();
+            if lease.is_new() || !inner.tests {
                 return Ok(lease);
             }
             lease.doubt();
@@ -292,7 +319,7 @@ impl Database {
                 return Ok(lease);
             };
             // What is silent for so long is replaced by what SQLx finds or opens.
-            let time = self.inner.acquire_timeout;
+            let time = inner.acquire_timeout;
             let answer = timeout(time, caught(pin!(connection.ping()))).await;
             match answer {
                 Ok(Ok(())) => {
@@ -308,6 +335,24 @@ impl Database {
 }
 
 impl Inner {
+    async fn disconnect(&self) {
+        self.parking.close();
+        match &self.pool {
+            Pool::Sqlite(it) => it.close().await,
+            // Behind TLS, a server that has fallen silent is waited for until it says farewell.
+            Pool::Postgres(it) => tokio::select! {
+                () = it.close() => {}
+                () = async {
+                    self.parking.at_rest().await;
+                    sleep(RETURN_TIMEOUT).await;
+                } => {}
+            },
+        }
+        if let Some(keeper) = self.keeper.lock().await.take() {
+            let _ = keeper.close().await;
+        }
+    }
+
     /// A connection is found or made; what goes wrong now is not that others have them all. With when
     /// SQLx lent it, if that was to another.
     async fn lend(
@@ -370,7 +415,7 @@ impl Inner {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database")
-            .field("name", &self.inner.name)
+            .field("name", &self.inner().name)
             .field("dialect", &self.dialect())
             .field("stats", &self.stats())
             .finish()

@@ -70,6 +70,54 @@ impl Databases {
         Ok(database)
     }
 
+    /// Opens another pool for a label, with a new password for one, and gives it the place of the old
+    /// one everywhere, in sessions that are open, too. Nobody notices: who waits for a connection gets
+    /// one of the new pool. Transactions and cursors end in the old one, which is closed with the last
+    /// of them; this waits for that. If the new pool cannot be opened, nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// `not-found` names the labels that there are; `invalid-configuration` for a database of another
+    /// dialect, or if only one of the two is behind a pooler by transaction; and as
+    /// [`Database::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, either pool may have the label.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ferro_driver::{ConnectOptions, Databases};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let (databases, options) = (Databases::new(), ConnectOptions::default());
+    /// let database = databases.connect("app", "sqlite::memory:", &options).await?;
+    /// databases.replace("app", "sqlite::memory:", &options).await?;
+    /// database.check().await?;
+    /// # Ok::<(), ferro_wit::types::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn replace(
+        &self,
+        label: &str,
+        url: &str,
+        options: &ConnectOptions,
+    ) -> Result<(), Error> {
+        let database = self.get(Some(label))?;
+        database.replace(url, options).await?;
+        let kept = self.get(Some(label));
+        if let Ok(kept) = &kept
+            && kept.is(&database)
+        {
+            return Ok(());
+        }
+        // It was disconnected meanwhile.
+        database.disconnect().await;
+        kept.map(drop)
+    }
+
     /// The database of a label; without one, the default.
     ///
     /// # Errors

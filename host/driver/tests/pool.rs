@@ -5,6 +5,8 @@
 mod rows;
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ferro_driver::{ConnectOptions, Database, Databases, Stats};
@@ -358,4 +360,127 @@ async fn p4_a_transaction_that_begins_on_a_dead_connection_gives_its_place_back_
     let transaction = database.begin(no_options()).await.unwrap();
     transaction.execute_raw("SELECT 1", vec![]).await.unwrap();
     transaction.commit().await.unwrap();
+}
+
+/// Statements, transactions and waits go on while the password changes again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_is_replaced_under_load_and_nobody_notices() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}?mode=rwc", folder.path().join("a.db").display());
+    let server = postgres::url();
+    let role = format!("{}_rotated", support::name_of(&server));
+    let password = |word: &str| format!("ALTER ROLE {role} PASSWORD '{word}'");
+    postgres::execute(&server, &format!("CREATE ROLE {role} LOGIN PASSWORD 'pw0'"));
+    postgres::execute(&server, &format!("GRANT CREATE, USAGE ON SCHEMA public TO {role}"));
+    let few = options(|it| it.pool.max_connections = 2);
+    for is_server in [false, true] {
+        let url = |word: &str| match is_server {
+            true => support::with_user(&server, &format!("{role}:{word}")),
+            false => file.clone(),
+        };
+        let databases = Databases::new();
+        let database = databases.connect("app", &url("pw0"), &few).await.unwrap();
+        run(&database, &["CREATE TABLE rotated (n INTEGER)"]).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        // More than there are connections, so that some always wait.
+        let callers = (0..5).map(|caller| {
+            let (database, stop) = (database.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut written = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let insert = "INSERT INTO rotated VALUES (1)";
+                    if caller == 0 {
+                        let transaction = database.begin(no_options()).await?;
+                        transaction.execute_raw("SELECT 1", vec![]).await?;
+                        transaction.execute_raw(insert, vec![]).await?;
+                        transaction.commit().await?;
+                    } else {
+                        database.execute_raw(insert, vec![]).await?;
+                    }
+                    written += 1;
+                }
+                Ok::<i64, Error>(written)
+            })
+        });
+        let callers: Vec<_> = callers.collect();
+        for number in 1..6 {
+            let word = format!("pw{number}");
+            if is_server {
+                postgres::execute(&server, &password(&word));
+            }
+            databases.replace("app", &url(&word), &few).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut written = 0;
+        for caller in callers {
+            written += caller.await.unwrap().unwrap();
+        }
+        let stored = one(&database, "SELECT count(*) FROM rotated").await;
+        assert_eq!(stored, Value::Integer(written));
+        assert_eq!(databases.default_label().as_deref(), Some("app"));
+        assert_eq!(database.stats().acquired, 0);
+        if is_server {
+            let count = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'");
+            let left = one(&connect(&server).await, &count).await;
+            assert!(matches!(left, Value::Integer(1..=2)), "{left:?}");
+        }
+        databases.disconnect_all().await;
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_ends_in_the_pool_that_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}?mode=rwc", folder.path().join("a.db").display());
+    for url in [file, postgres::url()] {
+        let databases = Databases::new();
+        let one_place = options(|it| it.pool.max_connections = 1);
+        let database = databases.connect("app", &url, &one_place).await.unwrap();
+        run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
+        let transaction = database.begin(no_options()).await.unwrap();
+        let waiting = tokio::spawn({
+            let database = database.clone();
+            async move { database.check().await }
+        });
+        eventually("waiting", || database.stats().waiting == 1).await;
+        let replacing = tokio::spawn({
+            let databases = databases.clone();
+            async move { databases.replace("app", &url, &options(|_| {})).await }
+        });
+        waiting.await.unwrap().unwrap();
+        assert!(!replacing.is_finished());
+        assert_eq!(database.stats().max, 10);
+        transaction.execute_raw("INSERT INTO t VALUES (1)", vec![]).await.unwrap();
+        transaction.commit().await.unwrap();
+        replacing.await.unwrap().unwrap();
+        assert_eq!(one(&database, "SELECT count(*) FROM t").await, Value::Integer(1));
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_cannot_be_replaced_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = format!("sqlite:{}", folder.path().join("missing.db").display());
+    let server = postgres::url();
+    let wrong = support::with_user(&server, "nobody:wrong");
+    for (url, others) in [
+        ("sqlite::memory:", [missing.as_str(), &server]),
+        (&server, [wrong.as_str(), "sqlite::memory:"]),
+    ] {
+        let databases = Databases::new();
+        let database = databases.connect("app", url, &options(|_| {})).await.unwrap();
+        for other in others {
+            databases.replace("app", other, &options(|_| {})).await.unwrap_err();
+            database.check().await.unwrap();
+        }
+        let error = databases.replace("other", url, &options(|_| {})).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+    }
+    let databases = Databases::new();
+    let database = databases.connect("app", &server, &options(|_| {})).await.unwrap();
+    let pooled = options(|it| it.pool.statement_cache_capacity = Some(0));
+    let error = databases.replace("app", &server, &pooled).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
+    database.check().await.unwrap();
 }
