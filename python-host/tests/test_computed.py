@@ -181,6 +181,41 @@ class TestGroups:
         )
         assert row == {"average": 2.25, "of_distinct": 2.0, "sum": 6}
 
+    async def test_texts_are_joined(self) -> None:
+        await Sale.create(shop="south", amount=Decimal(1), pieces=4, note="last")
+        joined = {
+            "notes": lambda s: s.note.string_agg("; ", order_by=[s.pieces.desc(), s.note]),
+            "large": lambda s: s.note.upper().string_agg("", order_by=s.id, where=s.pieces > 2),
+            "years": lambda s: s.note.string_agg(", ", where=s.pieces > 9),
+        }
+        rows = await Sale.select().group_by("shop").values("shop", **joined).order_by("shop")
+        assert rows == [
+            {"shop": "north", "notes": "gift; gift", "large": "GIFT", "years": None},
+            {"shop": "south", "notes": "last", "large": "LAST", "years": None},
+        ]
+        shop: Any = Sale.shop
+        pieces = shop.string_agg(", ", order_by=Sale.pieces)
+        south = Sale.select(shops=pieces).having(pieces.startswith("north, north"))
+        assert await south == [{"shops": "north, north, north, south, south"}]
+        shops = Sale.select("shop").distinct().cte("shops")
+        assert await shops.select(n=lambda s: s.shop.string_agg("+", order_by=s.shop)) == [
+            {"n": "north+south"}
+        ]
+
+    async def test_what_cannot_be_joined_is_refused(self) -> None:
+        sale: Any = Sale
+        with pytest.raises(ferro.TypeMismatch, match="`string_agg` joins texts only"):
+            sale.pieces.string_agg(", ")
+        with pytest.raises(ferro.InvalidQuery, match="`separator` takes"):
+            sale.shop.string_agg(7)
+        with pytest.raises(ferro.InvalidQuery, match="`order_by` takes a field"):
+            sale.shop.string_agg(", ", order_by="shop")
+        with pytest.raises(ferro.InvalidQuery, match="takes no `over`"):
+            sale.shop.string_agg(", ").over()
+        with pytest.raises(ferro.InvalidQuery, match="a window function is computed"):
+            place = ferro.row_number().over()
+            await Sale.select(n=sale.shop.string_agg(", ", order_by=place))
+
     async def test_computed_values(self) -> None:
         rows = await Sale.select("id", double=Sale.pieces * 2, shop=Sale.shop.upper()).order_by(
             "id"

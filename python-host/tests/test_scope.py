@@ -98,6 +98,15 @@ async def test_t2_windows_have_only_rows_in_scope() -> None:
         assert await numbers.order_by("id") == [{"n": 2, "before": None}, {"n": 2, "before": 1}]
 
 
+async def test_t2_joined_texts_are_of_rows_in_scope_only() -> None:
+    await files(1, 2)
+    await files(1)
+    names: Any = File.name
+    joined = File.select(names=names.string_agg(", ", order_by=File.id))
+    with ferro.scope(tenant(1)):
+        assert await joined == [{"names": "file of 1, file of 1"}]
+
+
 async def test_t2_a_limit_for_each_row_counts_rows_in_scope_only() -> None:
     folder = await Folder.create(tenant=1)
     for number in (1, 2, 1, 2, 1):

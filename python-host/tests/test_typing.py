@@ -69,6 +69,8 @@ async def main() -> None:
     adults = ferro.count(where=Person.age >= 18)
     years = ferro.col(Person.age).sum(where=Person.name != "Ada")
     reveal_type(await Person.select().group_by(fare).values(fare=fare, adults=adults, years=years))
+    names = ferro.col(Person.name).string_agg(", ", order_by=ferro.col(Person.age).desc())
+    reveal_type(await Person.select(names=names).having(names.startswith("Ada")))
     owners = Person.where(ferro.col(Person.id).in_(Pet.select("owner_id")))
     reveal_type(await owners.union(Person.where(age=3)).first())
     own = Pet.where(ferro.col(Pet.id) == ferro.outer(Person.id))
@@ -110,6 +112,7 @@ REVEALED = [
     "Person | None",
     "Person",
     "int",
+    "list[dict[str, Any]]",
     "list[dict[str, Any]]",
     "Person | None",
     "list[Person]",

@@ -1,6 +1,8 @@
 //! Records that say no more than they must: others are made of them with `..`.
 
-use crate::query::{Distinct, Node, Projection, Query, Select, Statement};
+use crate::query::{
+    Aggregate, AggregateFunction, Distinct, Node, NodeRef, Projection, Query, Select, Statement,
+};
 use crate::schema::{ColumnType, Field, Model};
 
 impl Model {
@@ -70,6 +72,15 @@ impl Select {
             includes: Vec::new(),
             combined: Vec::new(),
         }
+    }
+}
+
+impl Aggregate {
+    /// A function over all rows of a group.
+    #[must_use]
+    pub fn new(function: AggregateFunction, argument: NodeRef) -> Self {
+        let (filter, separator, order_by) = (None, None, Vec::new());
+        Self { function, argument, distinct: false, filter, separator, order_by }
     }
 }
 

@@ -223,9 +223,12 @@ pub(crate) fn children(node: &Node) -> (Nodes, Option<SelectRef>) {
             .chain(case.otherwise)
             .collect(),
         Node::Json(path) => smallvec![path.document],
-        Node::Aggregate(aggregate) => {
-            [aggregate.argument].into_iter().chain(aggregate.filter).collect()
-        }
+        Node::Aggregate(aggregate) => [aggregate.argument]
+            .into_iter()
+            .chain(aggregate.filter)
+            .chain(aggregate.separator)
+            .chain(aggregate.order_by.iter().map(|term| term.expression))
+            .collect(),
         Node::Window(window) => window
             .arguments
             .iter()

@@ -231,6 +231,24 @@ class Value(Functions):
         """Of a group: the greatest value, null for no rows; of the rows that satisfy `where`."""
         return self._aggregate("maximum", self._kind, False, where, self._column)
 
+    def string_agg(
+        self, separator: str, *, order_by: Any = (), where: Expression | bool | None = None
+    ) -> Value:
+        """Of a group: its texts joined in one, with `separator` between them; null for no rows.
+        `order_by` takes a field, or several in a list; without it the order is the database's.
+        """
+        from .window import terms_of
+
+        if self._kind != "text" or self._many:
+            raise TypeMismatch(f"`{self._name}` is not a text: `string_agg` joins texts only")
+        check(InvalidQuery, separator=(separator, str))
+        order = terms_of(order_by)
+        filter, filtered = _filter(where)
+        between = ("parameter", "separator", "text", False)
+        shape = ("string-agg", self._shape, between, tuple([it._shape for it in order]), filter)
+        ordered = tuple([value for it in order for value in it._values])
+        return self._derived(shape, (*self._values, separator, *ordered, *filtered), "text")
+
     def over(self, *, partition_by: Any = (), order_by: Any = ()) -> Value:
         """Of an aggregate: over the rows around each row, in place of a group. Those are all, or
         the ones that agree with it in `partition_by`; with `order_by` they end at the row and those

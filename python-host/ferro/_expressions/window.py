@@ -46,7 +46,7 @@ class WindowFunction:
         Both take a field, or several in a list: `order_by=User.age.desc()`.
         """
         partition = [_field("partition_by", it) for it in _several(partition_by)]
-        order = [_term(it) for it in _several(order_by)]
+        order = terms_of(order_by)
         if not order and self._function not in _UNORDERED:
             raise InvalidQuery(
                 f"`{self.name}` depends on an order: `over(order_by=User.age.desc())`"
@@ -72,6 +72,8 @@ def over(aggregate: Value, partition_by: Any, order_by: Any) -> Value:
         case ("aggregate", function, argument, False, None):
             windowed = WindowFunction(function, (argument,), aggregate._values, aggregate)
             return windowed.over(partition_by=partition_by, order_by=order_by)
+        case ("string-agg", *_):
+            raise InvalidQuery("`string_agg` joins the texts of a group, and takes no `over`")
         case ("aggregate", *_):
             raise InvalidQuery("an aggregate takes neither `distinct` nor `where` with `over`")
     raise InvalidQuery(f"`over` is of an aggregate, as in `User.age.sum().over()`: {aggregate!r}")
@@ -200,8 +202,11 @@ def _several(given: Any) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, (list, tuple)) else (given,)
 
 
-def _term(given: Any) -> Order:
-    return given if isinstance(given, Order) else _field("order_by", given).asc()
+def terms_of(order_by: Any) -> list[Order]:
+    """The order that fields, one or several, ask for."""
+    return [
+        it if isinstance(it, Order) else _field("order_by", it).asc() for it in _several(order_by)
+    ]
 
 
 def _field(name: str, given: Any) -> Value:

@@ -175,6 +175,13 @@ class Arena:
                     node = {"function": function, "argument": self.expression(argument, deeper)}
                     inner = None if filter is None else self.expression(filter, deeper)
                 return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
+            case ("string-agg", argument, separator, order, filter):
+                with self.windows_are(False):
+                    node = {"function": "string-agg", "argument": self.expression(argument, deeper)}
+                    node["separator"] = self.expression(separator, deeper)
+                    node["order-by"] = self.order(order, deeper)
+                    inner = None if filter is None else self.expression(filter, deeper)
+                return self.node({"aggregate": {**node, "distinct": False, "filter": inner}})
             case ("window", function, arguments, partition, order):
                 if not frame.windows:
                     raise InvalidQuery(

@@ -23,6 +23,16 @@ impl<'a> Compiler<'a> {
                 it.sql.push(if aggregate.distinct { "DISTINCT " } else { "" });
             },
             |it| {
+                let Some(separator) = aggregate.separator else { return Ok(()) };
+                it.sql.push(", ");
+                it.expression(separator)?;
+                if aggregate.order_by.is_empty() {
+                    return Ok(());
+                }
+                let keys = it.typing.keys_after(&aggregate.order_by);
+                it.sorted_by(&aggregate.order_by, keys, " ORDER BY ")
+            },
+            |it| {
                 let Some(filter) = aggregate.filter else { return Ok(()) };
                 it.sql.push(" FILTER (WHERE ");
                 it.expression(filter)?;
@@ -32,13 +42,14 @@ impl<'a> Compiler<'a> {
         )
     }
 
-    /// Writes an aggregate with what stands before its argument and what it is taken over.
+    /// Writes an aggregate with what stands before and behind its argument, and what it is taken over.
     fn aggregated(
         &mut self,
         function: AggregateFunction,
         argument: NodeRef,
         ty: Option<Type>,
         before: impl FnOnce(&mut Self),
+        behind: impl FnOnce(&mut Self) -> Result<(), Error>,
         over: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
         use AggregateFunction as A;
@@ -60,6 +71,7 @@ impl<'a> Compiler<'a> {
             A::Average => "avg(",
             A::Minimum => "min(",
             A::Maximum => "max(",
+            A::StringAgg => self.dialect.string_agg(),
         });
         before(self);
         if star {
@@ -69,6 +81,7 @@ impl<'a> Compiler<'a> {
         } else {
             self.comparand(argument, decimal, true)?;
         }
+        behind(self)?;
         self.sql.push(")");
         over(self)?;
         if let Some(name) = cast {
@@ -86,6 +99,7 @@ impl<'a> Compiler<'a> {
                 window.arguments[0],
                 ty,
                 |_| {},
+                |_| Ok(()),
                 |it| it.over(window, W::Aggregate(function)),
             );
         }

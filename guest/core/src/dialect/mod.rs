@@ -51,6 +51,8 @@ pub(crate) trait Spelling {
     /// What stands before and behind a decimal that goes to a column of a size, where types of a size
     /// do not see to that.
     fn sized(self, size: &DecimalSize) -> Option<(&'static str, String)>;
+    /// The beginning of the aggregate that joins texts.
+    fn string_agg(self) -> &'static str;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
     /// A text, `{0}`, that must not have more than a million characters.
@@ -214,6 +216,13 @@ impl Spelling for Dialect {
                 Some(("ferro_sized(", format!(", {}, {})", size.precision, size.scale)))
             }
             Self::Postgres => None,
+        }
+    }
+
+    fn string_agg(self) -> &'static str {
+        match self {
+            Self::Sqlite => "group_concat(",
+            Self::Postgres => "string_agg(",
         }
     }
 

@@ -152,17 +152,18 @@ impl Typing<'_> {
             true => Fact::CONSTANT,
             false => self.fact(aggregate.argument)?,
         };
-        if argument.aggregate || filter.aggregate {
+        let joining = self.joining(aggregate, node)?;
+        let around = Fact::around([argument, filter, joining]);
+        if around.aggregate {
             return Err(named(invalid("an aggregate cannot stand in another one")));
         }
         if aggregate.distinct {
             self.check_comparable(argument, argument).map_err(named)?;
         }
-        if argument.window || filter.window {
+        if around.window {
             return Err(named(invalid("a window function cannot stand in an aggregate")));
         }
-        let tables = argument.tables | filter.tables;
-        if self.beyond(self.current, tables) != 0 {
+        if self.beyond(self.current, around.tables) != 0 {
             return Err(named(unsupported(
                 "an aggregate of the fields of an outer select is not supported",
             )));
@@ -177,12 +178,45 @@ impl Typing<'_> {
             nullable: aggregate.function != A::Count,
             fallible: true,
             aggregate: true,
-            window: false,
             varies: true,
-            parameter: argument.parameter || filter.parameter,
-            lengthens: argument.lengthens,
-            tables,
+            lengthens: argument.lengthens || aggregate.function == A::StringAgg,
+            ..around
         })
+    }
+
+    /// What stands between texts that are joined, and what they are ordered by.
+    fn joining(&mut self, aggregate: &Aggregate, node: NodeRef) -> Result<Fact, Error> {
+        let named = |error| at(node)(error);
+        let joins = aggregate.function == AggregateFunction::StringAgg;
+        let mut around = Fact::CONSTANT;
+        match aggregate.separator {
+            Some(_) if !joins => {
+                return Err(named(invalid("only `string-agg` takes a separator")));
+            }
+            Some(separator) => {
+                let fact = self.fact(separator)?;
+                let is_text = fact.ty.is_some_and(|it| it.is(ScalarType::Text));
+                if !is_text || !matches!(self.node(separator), Node::Parameter(_)) {
+                    return Err(at(separator)(mismatch("a separator is a parameter of type text")));
+                }
+                around = fact;
+            }
+            None if joins => return Err(named(invalid("`string-agg` needs a separator"))),
+            None => {}
+        }
+        if joins && aggregate.distinct {
+            return Err(named(unsupported(
+                "`string-agg` takes no `distinct`: take distinct rows of a common table",
+            )));
+        }
+        if !joins && !aggregate.order_by.is_empty() {
+            return Err(named(invalid("only `string-agg` takes an order")));
+        }
+        for term in &aggregate.order_by {
+            self.check_sortable(term.expression)?;
+            around = Fact::around([around, self.fact(term.expression)?]);
+        }
+        Ok(around)
     }
 
     pub(super) fn aggregate_kind(
@@ -193,6 +227,9 @@ impl Typing<'_> {
         use AggregateFunction as A;
         use ScalarType as S;
         let wrong = || mismatch(format!("it does not take {}", self.describe(ty)));
+        if function == A::StringAgg {
+            return if ty.is(S::Text) { Ok(S::Text) } else { Err(wrong()) };
+        }
         if ty.many || ty.enumeration.is_some() {
             return Err(wrong());
         }

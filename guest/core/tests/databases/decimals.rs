@@ -174,10 +174,8 @@ async fn sums_and_averages_are_exact_in_groups_in_windows_and_of_distinct_values
     for function in [A::Sum, A::Average] {
         listed.push(nodes.aggregate(function, amount));
         listed.push(nodes.add(Node::Aggregate(Aggregate {
-            function,
-            argument: amount,
             distinct: true,
-            filter: None,
+            ..Aggregate::new(function, amount)
         })));
     }
     let total = nodes.binary(listed[1], B::Multiply, listed[3]);

@@ -189,10 +189,8 @@ async fn values_that_do_not_compare_are_told_apart_by_the_key_only() {
     let mut nodes = Nodes::default();
     let profile = nodes.field("profile");
     let counted = nodes.add(Node::Aggregate(Aggregate {
-        function: AggregateFunction::Count,
-        argument: profile,
         distinct: true,
-        filter: None,
+        ..Aggregate::new(AggregateFunction::Count, profile)
     }));
     let select = |projection| Select { projection, ..all("User") };
     let alike = |projection| Select { distinct: Distinct::Rows, ..select(projection) };

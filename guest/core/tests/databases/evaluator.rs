@@ -503,20 +503,31 @@ impl<'a> Evaluator<'a> {
 
     fn aggregate(self, aggregate: &Aggregate, around: &Around<'a>) -> Result<Value> {
         let (place, outer) = around.split_last().ok_or("no group")?;
-        let mut values = Vec::new();
+        let mut rows = Vec::new();
         for row in &place.rows {
             let row = Place { model: place.model, row: Some(*row), rows: vec![] };
-            let inner = within(outer, row);
-            if self.holds(aggregate.filter, &inner)? {
-                values.push(self.value(aggregate.argument, &inner)?);
+            if self.holds(aggregate.filter, &within(outer, row.clone()))? {
+                rows.push(row);
             }
+        }
+        let mut values = Vec::new();
+        for row in self.sorted(rows, &aggregate.order_by, true, outer)? {
+            values.push(self.value(aggregate.argument, &within(outer, row))?);
         }
         values.retain(|it| *it != Value::Null);
         if aggregate.distinct {
             let mut seen = BTreeSet::new();
             values.retain(|it| seen.insert(format!("{it:?}")));
         }
-        aggregated(aggregate.function, values)
+        let Some(separator) = aggregate.separator else {
+            return aggregated(aggregate.function, values);
+        };
+        let separator = self.value(separator, around)?;
+        let between =
+            |one, other: Value| binary(B::Concat, &binary(B::Concat, &one, &separator)?, &other);
+        let mut values = values.into_iter();
+        let first = values.next().unwrap_or(Value::Null);
+        values.try_fold(first, between)
     }
 
     fn window(self, window: &Window, around: &Around<'a>) -> Result<Value> {

@@ -359,7 +359,7 @@ impl Random {
                 let value = self.integer(1);
                 select.projection = outputs(&[value]);
             }
-            (None, 0) => self.grouped(&mut select, integers),
+            (None, 0) => self.grouped(&mut select, integers, keyed),
             (None, 1) => {
                 let listed = [self.text(1), self.integer(1)];
                 select.projection = outputs(&listed);
@@ -410,7 +410,7 @@ impl Random {
         self.push(select)
     }
 
-    fn grouped(&mut self, select: &mut Select, integers: &[&'static str]) {
+    fn grouped(&mut self, select: &mut Select, integers: &[&'static str], keyed: bool) {
         let key = self.field(true);
         let (number, other) = (self.pick(integers), self.pick(integers));
         let (number, other) = (self.nodes.field(number), self.nodes.field(other));
@@ -420,16 +420,25 @@ impl Random {
         let function = self.pick(&[A::Sum, A::Minimum, A::Maximum, A::Average]);
         let distinct = self.below(2) == 0;
         let sum = self.nodes.add(Node::Aggregate(Aggregate {
-            function,
-            argument: number,
             distinct,
             filter,
+            ..Aggregate::new(function, number)
+        }));
+        let (text, first) = (self.field(false), self.field(true));
+        let mut order_by = vec![descending(first)];
+        // What has no key leaves the order open.
+        order_by.extend((!keyed).then(|| ascending(text)));
+        let separator = Some(self.parameter(S::Text, "; ".into()));
+        let names = self.nodes.add(Node::Aggregate(Aggregate {
+            separator,
+            order_by,
+            ..Aggregate::new(A::StringAgg, text)
         }));
         let product = self.nodes.binary(other, B::Multiply, number);
         let most = self.nodes.aggregate(A::Maximum, product);
         let one = self.nodes.integer(1);
         select.having = Some(self.nodes.binary(count, B::GreaterOrEqual, one));
-        select.projection = outputs(&[key, count, sum, most]);
+        select.projection = outputs(&[key, count, sum, most, names]);
         select.group_by = vec![key];
     }
 

@@ -177,7 +177,7 @@ impl Nodes {
     }
 
     pub(crate) fn aggregate(&mut self, function: AggregateFunction, argument: NodeRef) -> NodeRef {
-        self.add(Node::Aggregate(Aggregate { function, argument, distinct: false, filter: None }))
+        self.add(Node::Aggregate(Aggregate::new(function, argument)))
     }
 
     pub(crate) fn select(self, select: Select) -> Query {

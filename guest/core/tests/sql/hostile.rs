@@ -157,6 +157,7 @@ fn node(limit: u32) -> impl Strategy<Value = Node> {
         AggregateFunction::Sum,
         AggregateFunction::Average,
         AggregateFunction::Minimum,
+        AggregateFunction::StringAgg,
     ]);
     prop_oneof![
         6 => leaf(),
@@ -169,11 +170,16 @@ fn node(limit: u32) -> impl Strategy<Value = Node> {
             Node::Call(FunctionCall { name: name.to_owned(), arguments })
         }),
         1 => (child(), kind()).prop_map(Node::Cast),
-        1 => (aggregate, child(), any::<bool>(), prop::option::of(child())).prop_map(
-            |(function, argument, distinct, filter)| {
-                Node::Aggregate(Aggregate { function, argument, distinct, filter })
-            }
-        ),
+        1 => (
+            aggregate,
+            child(),
+            any::<bool>(),
+            prop::array::uniform2(prop::option::of(child())),
+            prop::collection::vec(child(), 0..2),
+        ).prop_map(|(function, argument, distinct, [filter, separator], order)| {
+            let order_by = order.into_iter().map(ascending).collect();
+            Node::Aggregate(Aggregate { function, argument, distinct, filter, separator, order_by })
+        }),
         1 => (0..3_u32).prop_map(Node::Exists),
     ]
 }

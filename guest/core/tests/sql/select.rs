@@ -1,7 +1,8 @@
 //! Selects, counts and exists.
 
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator, Distinct, NullsOrder, OrderTerm, Query, Select, Statement,
+    Aggregate, AggregateFunction, BinaryOperator, Distinct, Node, NullsOrder, OrderTerm, Query,
+    Select, Statement,
 };
 use ferro_wit::types::{ColumnInfo, Dialect, ScalarType};
 
@@ -239,11 +240,10 @@ fn aggregates_of_every_kind_have_the_same_types_on_both_databases() {
     let (name, score, balance) =
         (nodes.field("name"), nodes.field("score"), nodes.field("balance"));
     let adult = nodes.test("age", BinaryOperator::Greater, 0, ScalarType::Integer);
-    let distinct = nodes.add(ferro_wit::query::Node::Aggregate(ferro_wit::query::Aggregate {
-        function: A::Count,
-        argument: name,
+    let distinct = nodes.add(Node::Aggregate(Aggregate {
         distinct: true,
         filter: Some(adult),
+        ..Aggregate::new(A::Count, name)
     }));
     let listed = [
         distinct,
@@ -277,6 +277,70 @@ postgres: SELECT sum("t0"."balance") FROM "user" AS "t0"
 }
 
 #[test]
+fn texts_are_joined_in_an_order_that_leaves_nothing_open() {
+    use AggregateFunction as A;
+    let mut nodes = Nodes::default();
+    let (name, age, mood) = (nodes.field("name"), nodes.field("age"), nodes.field("mood"));
+    let comma = nodes.parameter(0, ScalarType::Text);
+    let adult = nodes.test("age", BinaryOperator::Greater, 1, ScalarType::Integer);
+    let joined =
+        |argument| Aggregate { separator: Some(comma), ..Aggregate::new(A::StringAgg, argument) };
+    let listed = [
+        nodes.add(Node::Aggregate(joined(name))),
+        nodes.add(Node::Aggregate(Aggregate {
+            filter: Some(adult),
+            order_by: vec![descending(age), ascending(mood)],
+            ..joined(mood)
+        })),
+    ];
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT group_concat("t0"."name", ?1), group_concat("t0"."mood", ?1 ORDER BY "t0"."age" DESC, CASE "t0"."mood" WHEN 'sad' THEN 0 WHEN 'so-so' THEN 1 WHEN 'glad' THEN 2 END NULLS LAST, "t0"."id") FILTER (WHERE "t0"."age" > ?2) FROM "user" AS "t0"
+  parameter 0 Text, parameter 1 Integer
+postgres: SELECT string_agg("t0"."name", $1), string_agg(CAST("t0"."mood" AS text), $1 ORDER BY "t0"."age" DESC NULLS LAST, "t0"."mood", "t0"."id") FILTER (WHERE "t0"."age" > $2) FROM "user" AS "t0"
+  parameter 0 Text, parameter 1 Integer
+"##);
+}
+
+#[test]
+fn texts_are_joined_as_a_whole_or_not_at_all() {
+    use AggregateFunction as A;
+    let mut nodes = Nodes::default();
+    let (name, age, id) = (nodes.field("name"), nodes.field("age"), nodes.field("id"));
+    let (comma, number) =
+        (nodes.parameter(0, ScalarType::Text), nodes.parameter(1, ScalarType::Integer));
+    let count = nodes.aggregate(A::Count, name);
+    let joined = Aggregate { separator: Some(comma), ..Aggregate::new(A::StringAgg, name) };
+    let faults = [
+        Aggregate { separator: None, ..joined.clone() },
+        Aggregate { separator: Some(number), ..joined.clone() },
+        Aggregate { separator: Some(name), ..joined.clone() },
+        Aggregate { argument: age, ..joined.clone() },
+        Aggregate { distinct: true, ..joined.clone() },
+        Aggregate { order_by: vec![ascending(comma)], ..joined.clone() },
+        Aggregate { order_by: vec![ascending(count)], ..joined.clone() },
+        Aggregate { separator: Some(comma), ..Aggregate::new(A::Sum, age) },
+        Aggregate { order_by: vec![ascending(id)], ..Aggregate::new(A::Sum, age) },
+    ];
+    let faults = faults.map(|aggregate| {
+        let mut nodes = nodes.clone();
+        let listed = [nodes.add(Node::Aggregate(aggregate))];
+        line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
+    });
+    insta::assert_snapshot!(faults.join("\n"), @r"
+invalid-query: node 6: `string-agg` needs a separator
+type-mismatch: node 4: a separator is a parameter of type text
+type-mismatch: node 0: a separator is a parameter of type text
+type-mismatch: node 6: it does not take integer
+unsupported: node 6: `string-agg` takes no `distinct`: take distinct rows of a common table
+invalid-query: node 3: rows cannot be ordered or grouped by a constant
+invalid-query: node 6: an aggregate cannot stand in another one
+invalid-query: node 6: only `string-agg` takes a separator
+invalid-query: node 6: only `string-agg` takes an order
+");
+}
+
+#[test]
 fn what_groups_do_not_have_is_refused() {
     let mut nodes = Nodes::default();
     let (name, star) = (nodes.field("name"), nodes.star());
@@ -302,13 +366,10 @@ fn what_groups_do_not_have_is_refused() {
     let query = filtered.select(Select { filter: Some(filter), ..ids() });
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 4: an aggregate cannot stand here");
     let mut distinct = nodes.clone();
-    let count_of_each =
-        distinct.add(ferro_wit::query::Node::Aggregate(ferro_wit::query::Aggregate {
-            function: AggregateFunction::Count,
-            argument: star,
-            distinct: true,
-            filter: None,
-        }));
+    let count_of_each = distinct.add(Node::Aggregate(Aggregate {
+        distinct: true,
+        ..Aggregate::new(AggregateFunction::Count, star)
+    }));
     let query = distinct.select(Select { projection: outputs(&[count_of_each]), ..all("User") });
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 3: a count of all rows takes no `distinct`");
     let nested = nodes.aggregate(AggregateFunction::Maximum, count);

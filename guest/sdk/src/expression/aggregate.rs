@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use ferro_wit::query::{AggregateFunction, Literal};
 use ferro_wit::types::{Error, ErrorKind};
 
-use super::{Base, Expr, Expression, Numeric, Window, expr};
+use super::{Base, Expr, Expression, Numeric, Order, Window, expr};
 use crate::scalar::Field;
 use crate::tree::{AggregateTree, Tree, WindowTree};
 
@@ -82,6 +82,24 @@ pub trait AggregateExpression: Expression {
     fn max(self) -> Aggregate<Self::Model, Option<Base<Self>>> {
         aggregate(AggregateFunction::Maximum, self.into_tree())
     }
+
+    /// The texts joined in one, with a separator between them; null for no rows.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, country: String, population: i64 }
+    /// let names = City::name().string_agg(", ").order_by(City::population().desc());
+    /// let _ = City::query().group_by(City::country()).select((City::country(), names));
+    /// ```
+    fn string_agg(self, separator: &str) -> StringAgg<Self::Model, Option<String>>
+    where
+        Self::Type: Field<Base = String>,
+    {
+        let mut joined = aggregate(AggregateFunction::StringAgg, self.into_tree());
+        joined.tree.separator = Some(Tree::value(Some(separator.to_owned())));
+        StringAgg(joined)
+    }
 }
 
 impl<E: Expression> AggregateExpression for E {}
@@ -119,11 +137,54 @@ impl<M, T: Field> Aggregate<M, T> {
             AggregateFunction::Average => "average",
             AggregateFunction::Minimum => "minimum",
             AggregateFunction::Maximum => "maximum",
+            AggregateFunction::StringAgg => "string-agg",
         };
         let Window { partition_by, order_by, .. } = window;
         let arguments = vec![self.tree.argument];
         let tree = WindowTree { function, arguments, partition_by, order_by };
         expr(Tree::Window(Box::new(tree)))
+    }
+}
+
+/// The texts of a group, joined in one: see [`string_agg`](AggregateExpression::string_agg).
+#[must_use = "an aggregate does nothing until a query uses it"]
+pub struct StringAgg<M, T>(Aggregate<M, T>);
+
+impl<M, T: Field> StringAgg<M, T> {
+    /// In this order, and where earlier terms are equal only; rows that tie go by their key. Without
+    /// an order it is the database's.
+    pub fn order_by(mut self, order: Order<M>) -> Self {
+        self.0.tree.order_by.push(order.term);
+        self
+    }
+
+    /// Only of rows for which the condition holds, and those of earlier filters.
+    pub fn filter<E>(self, condition: E) -> Self
+    where
+        E: Expression<Model = M, Type: Field<Base = bool>>,
+    {
+        Self(self.0.filter(condition))
+    }
+}
+
+impl<M, T: Field> Expression for StringAgg<M, T> {
+    type Model = M;
+    type Type = T;
+
+    fn into_tree(self) -> Tree {
+        Expression::into_tree(self.0)
+    }
+}
+
+impl<M, T> Clone for StringAgg<M, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M, T> fmt::Debug for StringAgg<M, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -149,6 +210,7 @@ impl<M, T> fmt::Debug for Aggregate<M, T> {
 }
 
 fn aggregate<M, T>(function: AggregateFunction, argument: Tree) -> Aggregate<M, T> {
-    let tree = AggregateTree { function, argument, distinct: false, filter: None };
+    let (filter, separator, order_by) = (None, None, Vec::new());
+    let tree = AggregateTree { function, argument, distinct: false, filter, separator, order_by };
     Aggregate { tree, types: PhantomData }
 }

@@ -250,10 +250,12 @@ impl Arena {
     }
 
     fn aggregate(&mut self, aggregate: AggregateTree) -> Result<Node, Error> {
-        let AggregateTree { function, argument, distinct, filter } = aggregate;
+        let AggregateTree { function, argument, distinct, filter, separator, order_by } = aggregate;
         let argument = self.add(argument)?;
         let filter = self.add_some(filter)?;
-        Ok(Node::Aggregate(Aggregate { function, argument, distinct, filter }))
+        let separator = self.add_some(separator)?;
+        let order_by = self.add_terms(order_by)?;
+        Ok(Node::Aggregate(Aggregate { function, argument, distinct, filter, separator, order_by }))
     }
 
     fn window(&mut self, window: WindowTree) -> Result<Node, Error> {

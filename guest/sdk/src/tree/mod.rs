@@ -74,6 +74,8 @@ pub struct AggregateTree {
     pub(crate) argument: Tree,
     pub(crate) distinct: bool,
     pub(crate) filter: Option<Tree>,
+    pub(crate) separator: Option<Tree>,
+    pub(crate) order_by: Vec<Term>,
 }
 
 /// A function over the rows around a row.

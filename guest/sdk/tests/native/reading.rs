@@ -11,6 +11,7 @@ on_each_database! {
     ferro::schema![crate::models::Country, crate::models::City, crate::models::Everything] =>
     rows_become_tuples_values_and_structs,
     rows_are_grouped_and_groups_are_filtered,
+    texts_of_a_group_are_joined,
     aggregates_of_no_rows_are_null_and_a_count_is_zero,
     functions_of_texts_and_numbers_are_those_of_the_list,
     dates_and_times_have_parts_and_distances,
@@ -96,6 +97,26 @@ async fn rows_are_grouped_and_groups_are_filtered(db: Session) -> Result<(), Err
     assert_eq!(sizes.all(&db).await?, [("large".to_owned(), 3), ("small".to_owned(), 3)]);
     let distinct = City::query().select(size.clone()).distinct().order_by(size.desc());
     assert_eq!(distinct.all(&db).await?, ["small", "large"]);
+    Ok(())
+}
+
+async fn texts_of_a_group_are_joined(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let largest = || City::name().string_agg(", ").order_by(City::population().desc());
+    let large = largest().filter(City::population().gt(1_000)).filter(City::name().ne("Rome"));
+    let by_country = City::query().group_by(City::country()).order_by(City::country().asc());
+    let joined =
+        by_country.clone().select((largest(), large.coalesce("-"), City::slug().string_agg("")));
+    let text = |text: &str| Some(text.to_owned());
+    let expected = [
+        (text("Paris, Lyon, Nice"), "Paris".to_owned(), None),
+        (text("Rome, Milan, 100%"), "Milan".to_owned(), None),
+    ];
+    assert_eq!(joined.all(&db).await?, expected);
+    let starts = by_country.having(largest().starts_with("Rome")).select(largest());
+    assert_eq!(starts.all(&db).await?, [text("Rome, Milan, 100%")]);
+    let none = City::query().filter(value(false)).select(City::name().string_agg(", "));
+    assert_eq!(none.one(&db).await?, None);
     Ok(())
 }
 

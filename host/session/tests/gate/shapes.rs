@@ -246,7 +246,20 @@ impl Maker<'_> {
         let star = matches!(self.nodes[argument as usize], Node::Literal(Literal::Star));
         let distinct = !star && self.pick(3) == 2;
         let filter = (self.pick(3) == 2).then(|| self.simple_condition());
-        self.push(Node::Aggregate(Aggregate { function, argument, distinct, filter }))
+        self.push(Node::Aggregate(Aggregate {
+            distinct,
+            filter,
+            ..Aggregate::new(function, argument)
+        }))
+    }
+
+    /// In an order that leaves nothing open.
+    fn joined_texts(&mut self) -> NodeRef {
+        let (argument, expression) = (self.text(1), self.plain_number(1));
+        let separator = Some(self.parameter(", ".into(), ScalarType::Text, false));
+        let order_by = vec![OrderTerm { expression, descending: true, nulls: NullsOrder::Last }];
+        let joined = Aggregate::new(AggregateFunction::StringAgg, argument);
+        self.push(Node::Aggregate(Aggregate { separator, order_by, ..joined }))
     }
 
     fn groups(&mut self) -> SelectRef {
@@ -254,7 +267,8 @@ impl Maker<'_> {
         self.around.push(model);
         let key = self.plain_number(1);
         let aggregates = [self.aggregate(), self.aggregate()];
-        let outputs = [("k", key), ("a", aggregates[0]), ("b", aggregates[1])]
+        let texts = self.joined_texts();
+        let outputs = [("k", key), ("a", aggregates[0]), ("b", aggregates[1]), ("t", texts)]
             .map(|(name, expression)| Output { name: name.into(), expression });
         let mut select = self.select(model, Projection::Outputs(outputs.into()));
         select.group_by = vec![key];
@@ -272,7 +286,7 @@ impl Maker<'_> {
     fn whole(&mut self) -> SelectRef {
         let model = self.model();
         self.around.push(model);
-        let aggregate = self.aggregate();
+        let aggregate = if self.pick(3) == 2 { self.joined_texts() } else { self.aggregate() };
         let outputs = vec![Output { name: "a".into(), expression: aggregate }];
         let mut select = self.select(model, Projection::Outputs(outputs));
         select.filter = self.filter();
