@@ -46,7 +46,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guest::GuestLimits>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;
+    module.add_function(wrap_pyfunction!(position::position_parts, module)?)?;
+    module.add_function(wrap_pyfunction!(position::position_term, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_text, module)?)?;
-    module.add_function(wrap_pyfunction!(position::position_values, module)?)?;
     module.add_function(wrap_pyfunction!(compiler::end, module)?)
 }

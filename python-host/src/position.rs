@@ -9,27 +9,37 @@ use crate::columns::read_value;
 use crate::errors::raise;
 use crate::values::{guess_value, type_name};
 
-/// The text of a position.
+/// How a term is called in the order of a position.
 #[pyfunction]
-pub(crate) fn position_text(py: Python<'_>, values: &Bound<'_, PyTuple>) -> PyResult<String> {
-    let values: Result<Vec<_>, _> = values.iter().map(|it| ordering_value(&it)).collect();
-    raise(py, values).map(|values| position::write(&values))
+pub(crate) fn position_term(path: &str, descending: bool, nulls_first: bool) -> String {
+    position::term(path, descending, nulls_first)
 }
 
-/// The values of a text.
+/// The text of a position.
 #[pyfunction]
-pub(crate) fn position_values<'py>(
+pub(crate) fn position_text(
+    py: Python<'_>,
+    order: &str,
+    values: &Bound<'_, PyTuple>,
+) -> PyResult<String> {
+    let values: Result<Vec<_>, _> = values.iter().map(|it| ordering_value(&it)).collect();
+    raise(py, values).map(|values| position::write(order, &values))
+}
+
+/// The order and the values of a text.
+#[pyfunction]
+pub(crate) fn position_parts<'py>(
     py: Python<'py>,
     text: &Bound<'py, PyString>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    let read = |values: Vec<Value>| {
+) -> PyResult<(String, Bound<'py, PyTuple>)> {
+    let read = |(order, values): (String, Vec<Value>)| {
         let objects: PyResult<Vec<_>> = values.iter().map(|it| read_value(py, it, "")).collect();
-        PyTuple::new(py, objects.ok()?).ok()
+        Some((order, PyTuple::new(py, objects.ok()?).ok()?))
     };
-    let values = text.to_str().ok().and_then(position::read).and_then(read).ok_or_else(|| {
+    let parts = text.to_str().ok().and_then(position::read).and_then(read).ok_or_else(|| {
         Error::new(ErrorKind::InvalidQuery, "the text is not a position in a query")
     });
-    raise(py, values)
+    raise(py, parts)
 }
 
 fn ordering_value(object: &Bound<'_, PyAny>) -> Result<Value, Error> {

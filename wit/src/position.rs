@@ -3,8 +3,22 @@
 use crate::types::Value;
 use crate::value::{is_decimal, parse_uuid};
 
-/// The text of the values that a row is ordered by, which every host and the SDK hand out. Whoever
-/// sees it can read them.
+/// How a term of an order is called in a position: its path (`author.name`; `?` where it is
+/// computed), behind a `-` if it descends, and before a `^` if nulls come first. An order is called
+/// by its terms, with commas between them.
+///
+/// ```
+/// assert_eq!(ferro_wit::position::term("author.name", true, false), "-author.name");
+/// ```
+#[must_use]
+pub fn term(path: &str, descending: bool, nulls_first: bool) -> String {
+    let sign = if descending { "-" } else { "" };
+    let nulls = if nulls_first { "^" } else { "" };
+    format!("{sign}{path}{nulls}")
+}
+
+/// The text of an order and of the values that a row has in it, which every host and the SDK hand
+/// out. Whoever sees it can read them.
 ///
 /// Nothing is ordered by intervals, documents or arrays: those would be null.
 ///
@@ -12,22 +26,24 @@ use crate::value::{is_decimal, parse_uuid};
 /// use ferro_wit::position::{read, write};
 /// use ferro_wit::types::Value;
 ///
-/// assert_eq!(write(&[Value::Integer(0)]), "6930");
-/// assert_eq!(read("6930"), Some(vec![Value::Integer(0)]));
+/// assert_eq!(write("id", &[Value::Integer(0)]), "6964006930");
+/// assert_eq!(read("6964006930"), Some(("id".into(), vec![Value::Integer(0)])));
 /// assert_eq!(read("no position"), None);
 /// ```
 #[must_use]
-pub fn write(values: &[Value]) -> String {
-    // A part has no NUL: what is not a number is in hexadecimal.
+pub fn write(order: &str, values: &[Value]) -> String {
+    // A part has no NUL: names have none, and what is not a number is in hexadecimal.
     let parts: Vec<_> = values.iter().map(part_of).collect();
-    hex::encode(parts.join("\0"))
+    hex::encode(format!("{order}\0{}", parts.join("\0")))
 }
 
-/// The values of such a text; none of any other.
+/// The order and the values of such a text; none of any other.
 #[must_use]
-pub fn read(text: &str) -> Option<Vec<Value>> {
+pub fn read(text: &str) -> Option<(String, Vec<Value>)> {
     let parts = String::from_utf8(hex::decode(text).ok()?).ok()?;
-    parts.split('\0').map(value_of).collect()
+    let (order, values) = parts.split_once('\0')?;
+    let values: Option<Vec<_>> = values.split('\0').map(value_of).collect();
+    Some((order.to_owned(), values?))
 }
 
 /// A letter for the type, and the value.
@@ -87,14 +103,17 @@ mod tests {
             Value::Timestamp(i64::MAX),
             Value::Timestamptz(0),
         ];
-        let text = write(&values);
+        let text = write("-é", &values);
         assert!(text.bytes().all(|it| it.is_ascii_hexdigit()), "{text}");
-        assert_eq!(read(&text), Some(values));
+        assert_eq!(read(&text), Some(("-é".into(), values)));
     }
 
     #[test]
     fn a_text_that_is_no_position_is_refused() {
-        for text in ["", "6", "69", "6931+1", "éé", "6e31", "6d78", "7a", "+169", "c3a9"] {
+        for text in [
+            "", "6", "69", "6931", "006931+1", "éé", "006e31", "006d78", "007a", "+10069", "c3a9",
+            "0000",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .. import _native
 from .._argument import check
 from .._connections.transaction import session
 from .._expressions.expression import Expression, Order, all_of, any_of
@@ -75,10 +76,11 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
     query = query._copy()
     limit = query._limit
     terms = _by_key(table, () if query._order is None else query._order.terms)
+    order = ",".join([_name_of(it) for it in terms])
     if backward:
         terms = tuple([it.reversed() for it in terms])
     if position is not None:
-        query = query.where(_beyond(table, terms, position))
+        query = query.where(_beyond(table, terms, _values_in(order, len(terms), position)))
     query._order = Ordering(terms)
     listed = [(f"order {number}", it.value) for number, it in enumerate(terms)]
     query._outputs = (*(query._outputs or fields_of(table)), *listed)
@@ -94,7 +96,7 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
         read, beside = read[::-1], beside[::-1]
     rows = await asked._as_objects(label, read)
     places = [it[-len(terms) :] for it in beside]
-    start, end = (Position(places[0]), Position(places[-1])) if places else (None, None)
+    start, end = [Position(order, it) for it in (places[0], places[-1])] if places else (None, None)
     if asked._form == "pair":
         rows = pairs_of(asked, rows, beside)
     return Page(rows, start, end, more)
@@ -120,18 +122,29 @@ def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:
     return (*terms, *(it.asc() for it in keys))
 
 
-def _beyond(table: Table, terms: tuple[Order, ...], position: Position) -> Expression:
-    """The condition that a row stands behind a position: it differs first in a term in which it
-    comes later.
-    """
-    if len(position.values) != len(terms):
+def _name_of(term: Order) -> str:
+    """What positions call a term."""
+    path = term.value._path if isinstance(term.value, FieldExpression) else "?"
+    return _native.position_term(path, term.descending, term.nulls == "first")
+
+
+def _values_in(order: str, terms: int, position: Position) -> tuple[Any, ...]:
+    """The values of a position, one for each term of an order, if it is that of the position."""
+    if (position.order, len(position.values)) != (order, terms):
         raise InvalidQuery(
-            f"the position has {len(position.values)} values, and the query is ordered by "
-            f"{len(terms)}, its key included: a position is for the query that it comes from"
+            f"the position is one in the order `{position.order}`, and the query has the order "
+            f"`{order}`, its key included: a position is for the query that it comes from"
         )
+    return position.values
+
+
+def _beyond(table: Table, terms: tuple[Order, ...], values: tuple[Any, ...]) -> Expression:
+    """The condition that a row stands behind one with these values: it differs first in a term in
+    which it comes later.
+    """
     same: list[Expression] = []
     beyond: list[Expression] = []
-    for term, value in zip(terms, position.values, strict=True):
+    for term, value in zip(terms, values, strict=True):
         later = _later(table, term, value)
         if later is not None:
             behind = all_of([*same, later])

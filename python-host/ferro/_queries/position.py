@@ -13,22 +13,24 @@ class Position:
     """The place of a row in the order of a query: where `page_after` and `page_before` go on.
 
     As text, `str(position)`, it has digits and the letters `a` to `f` only, so that it can stand in
-    a URL; both methods take that as well. It holds the values that the row is ordered by: whoever
-    sees it can read them. The SDK for Rust writes and reads the same text.
+    a URL; both methods take that as well. It holds the order, and the values that the row has in
+    it: whoever sees it can read them. The SDK for Rust writes and reads the same text.
 
     Example:
         >>> import ferro
-        >>> position = ferro.Position.parse("6930")
+        >>> position = ferro.Position.parse("6964006930")
         >>> position
-        Position.parse('6930')
+        Position.parse('6964006930')
         >>> ferro.Position.parse("no position")
         Traceback (most recent call last):
         ferro.exceptions.InvalidQuery: the text is not a position in a query
     """
 
-    __slots__ = ("values",)
+    __slots__ = ("order", "values")
 
-    def __init__(self, values: tuple[Any, ...]) -> None:
+    def __init__(self, order: str, values: tuple[Any, ...]) -> None:
+        self.order = order
+        """What the rows are ordered by, term by term: `-age,id`."""
         self.values = values
         """What the row is ordered by, as the database has it."""
 
@@ -36,10 +38,10 @@ class Position:
     def parse(cls, text: str) -> Position:
         """The position of a text."""
         check(InvalidQuery, text=(text, str))
-        return cls(_native.position_values(text))
+        return cls(*_native.position_parts(text))
 
     def __str__(self) -> str:
-        return _native.position_text(self.values)
+        return _native.position_text(self.order, self.values)
 
     def __repr__(self) -> str:
         return f"Position.parse({str(self)!r})"

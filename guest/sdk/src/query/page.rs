@@ -1,5 +1,6 @@
 //! Pages by key: each begins behind a row, and not behind a number of rows.
 
+use ferro_wit::position;
 use ferro_wit::query::{BinaryOperator, NullsOrder, Statement, UnaryOperator};
 use ferro_wit::types::{Batch, Error, ErrorKind, Value};
 
@@ -67,8 +68,7 @@ impl<M: Model> Query<M> {
     ///
     /// # Errors
     ///
-    /// `invalid-query` or `type-mismatch` if the position is one of another order; as
-    /// [`all`](Self::all).
+    /// `invalid-query` if the position is one of another order; as [`all`](Self::all).
     pub async fn page_after(self, db: &Session, position: &Position) -> Result<Page<M>, Error> {
         self.read_page(db, Some(position), Direction::Forward).await
     }
@@ -93,9 +93,14 @@ impl<M: Model> Query<M> {
         let limit = select.limit;
         // One more tells whether there are more.
         select.limit = limit.map(|it| it.saturating_add(1));
-        order_by_key::<M>(&mut select, direction);
+        order_by_key::<M>(&mut select);
+        let order = name_of(&select.order_by);
+        if direction == Direction::Backward {
+            turn_round(&mut select);
+        }
         if let Some(position) = from {
-            let beyond = beyond(&select.order_by, position)?;
+            let values = position.values_in(&order, select.order_by.len())?;
+            let beyond = beyond(&select.order_by, values);
             select.filter = Some(beyond.and_former(select.filter.take()));
         }
         select_order::<M>(&mut select);
@@ -103,17 +108,17 @@ impl<M: Model> Query<M> {
         let mut arena = Arena::default();
         let select = arena.add_select(select)?;
         let request = Request::new(arena, Statement::Select(select));
-        let mut rows: Vec<(M, Position)> =
-            rows::read_all(db.fetch(request).await?, decode::<M>).await?;
+        let mut rows = rows::read_all(db.fetch(request).await?, decode::<M>).await?;
         let limit = limit.map_or(usize::MAX, |it| usize::try_from(it).unwrap_or(usize::MAX));
         let more = rows.len() > limit;
         rows.truncate(limit);
         if direction == Direction::Backward {
             rows.reverse();
         }
+        let position = |(_, values): &(M, Vec<Value>)| Position::new(&order, values.clone());
         Ok(Page {
-            start: rows.first().map(|(_, position)| position.clone()),
-            end: rows.last().map(|(_, position)| position.clone()),
+            start: rows.first().map(position),
+            end: rows.last().map(position),
             more,
             rows: rows.into_iter().map(|(row, _)| row).collect(),
         })
@@ -139,21 +144,37 @@ fn refuse_others(select: &SelectTree) -> Result<(), Error> {
 }
 
 /// Puts the fields of the key last in the order, where they are not in it yet.
-fn order_by_key<M: Model>(select: &mut SelectTree, direction: Direction) {
+fn order_by_key<M: Model>(select: &mut SelectTree) {
     let ordered = |term: &Term, key: &str| matches!(&term.tree, Tree::Field { relations, name } if relations.is_empty() && *name == key);
     for (name, term) in M::KEY.iter().zip(by_key(M::KEY)) {
         if !select.order_by.iter().any(|it| ordered(it, name)) {
             select.order_by.push(term);
         }
     }
-    if direction == Direction::Backward {
-        for term in &mut select.order_by {
-            term.descending = !term.descending;
-            term.nulls = match term.nulls {
-                NullsOrder::First => NullsOrder::Last,
-                NullsOrder::Last => NullsOrder::First,
-            };
-        }
+}
+
+/// What positions call an order.
+fn name_of(order: &[Term]) -> String {
+    let name = |term: &Term| {
+        let path = match &term.tree {
+            Tree::Field { relations, name } => {
+                relations.iter().chain([name]).map(|it| &**it).collect::<Vec<_>>().join(".")
+            }
+            _ => "?".into(),
+        };
+        position::term(&path, term.descending, term.nulls == NullsOrder::First)
+    };
+    order.iter().map(name).collect::<Vec<_>>().join(",")
+}
+
+/// Orders the rows the other way round, nulls as well.
+fn turn_round(select: &mut SelectTree) {
+    for term in &mut select.order_by {
+        term.descending = !term.descending;
+        term.nulls = match term.nulls {
+            NullsOrder::First => NullsOrder::Last,
+            NullsOrder::Last => NullsOrder::First,
+        };
     }
 }
 
@@ -165,19 +186,18 @@ fn select_order<M: Model>(select: &mut SelectTree) {
     select.columns = ColumnsTree::Outputs(fields.chain(terms).collect());
 }
 
-fn decode<M: Model>(batch: &Batch) -> Result<Vec<(M, Position)>, Error> {
+/// Each row, with the values that it is ordered by.
+fn decode<M: Model>(batch: &Batch) -> Result<Vec<(M, Vec<Value>)>, Error> {
     let rows = M::decode(batch)?;
     let order = batch.columns.get(M::FIELDS.len()..).unwrap_or_default();
-    let positions = (0..rows.len()).map(|row| {
-        Position::new(order.iter().map(|it| it.get(row).unwrap_or(Value::Null)).collect())
-    });
-    Ok(rows.into_iter().zip(positions).collect())
+    let values = (0..rows.len())
+        .map(|row| order.iter().map(|it| it.get(row).unwrap_or(Value::Null)).collect());
+    Ok(rows.into_iter().zip(values).collect())
 }
 
-/// The condition that a row stands behind a position: it differs first in a term in which it comes
-/// later.
-fn beyond(order: &[Term], position: &Position) -> Result<Tree, Error> {
-    let values = position.values_for(order.len())?;
+/// The condition that a row stands behind one with these values: it differs first in a term in which
+/// it comes later.
+fn beyond(order: &[Term], values: &[Value]) -> Tree {
     let mut same: Vec<Tree> = Vec::new();
     let mut beyond = Vec::new();
     for (term, value) in order.iter().zip(values) {
@@ -189,7 +209,7 @@ fn beyond(order: &[Term], position: &Position) -> Result<Tree, Error> {
             None => Tree::unary(UnaryOperator::IsNull, term.tree.clone()),
         });
     }
-    Ok(Tree::AnyOf(beyond))
+    Tree::AnyOf(beyond)
 }
 
 /// The condition that a row comes later than a value in one term; none if no row does.

@@ -10,35 +10,36 @@ use ferro_wit::types::{Error, ErrorKind, Value};
 /// on from.
 ///
 /// As text it is made of digits and the letters `a` to `f`, so that it can stand in a URL. It holds
-/// the values that the row is ordered by: whoever sees it can read them.
+/// the order, and the values that the row has in it: whoever sees it can read them.
 ///
 /// ```
 /// use ferro::Position;
 ///
-/// let position: Position = "6930".parse()?;
-/// assert_eq!(position.to_string(), "6930");
+/// let position: Position = "6964006930".parse()?;
+/// assert_eq!(position.to_string(), "6964006930");
 /// assert!("no position".parse::<Position>().is_err());
 /// # Ok::<(), ferro::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
+    order: String,
     values: Vec<Value>,
 }
 
 impl Position {
-    pub(super) fn new(values: Vec<Value>) -> Self {
-        Self { values }
+    pub(super) fn new(order: &str, values: Vec<Value>) -> Self {
+        Self { order: order.to_owned(), values }
     }
 
-    /// The values, one for each term of an order.
-    pub(super) fn values_for(&self, terms: usize) -> Result<&[Value], Error> {
-        if self.values.len() == terms {
+    /// The values, one for each term of an order, if it is that of the position.
+    pub(super) fn values_in(&self, order: &str, terms: usize) -> Result<&[Value], Error> {
+        if self.order == order && self.values.len() == terms {
             return Ok(&self.values);
         }
-        let given = self.values.len();
         let message = format!(
-            "the position has {given} values, and the query is ordered by {terms}, its key \
-             included: a position is for the query that it comes from"
+            "the position is one in the order `{}`, and the query has the order `{order}`, its key \
+             included: a position is for the query that it comes from",
+            self.order
         );
         Err(Error::new(ErrorKind::InvalidQuery, message))
     }
@@ -46,7 +47,7 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&position::write(&self.values))
+        f.write_str(&position::write(&self.order, &self.values))
     }
 }
 
@@ -54,8 +55,9 @@ impl FromStr for Position {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        position::read(text).map(Self::new).ok_or_else(|| {
+        let (order, values) = position::read(text).ok_or_else(|| {
             Error::new(ErrorKind::InvalidQuery, "the text is not a position in a query")
-        })
+        })?;
+        Ok(Self { order, values })
     }
 }
