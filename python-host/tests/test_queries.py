@@ -134,6 +134,29 @@ async def test_orders_and_pages() -> None:
 
 
 @pytest.mark.usefixtures("users")
+async def test_a_name_in_an_order_means_the_same_before_values_and_behind_them() -> None:
+    reverse = {"name": -col(User.age)}
+    for query in (
+        User.select().order_by("name").values(**reverse),
+        User.select().values(**reverse).order_by("name"),
+    ):
+        assert [row["name"] for row in await query] == [-52, -36, -18, -7]
+        assert await query.limit(1) == [await query.first()] == [{"name": -52}]
+    of_field = User.select().order_by(User.name).values(**reverse)
+    assert [row["name"] for row in await of_field] == [-36, -7, -18, -52]
+    groups = User.select().order_by("-people", "active").group_by("active")
+    assert await groups.values("active", people=ferro.count()) == [
+        {"active": True, "people": 3},
+        {"active": False, "people": 1},
+    ]
+    named = User.select().order_by("length").values(length=lambda u: u.age)
+    assert await named.first() == {"length": 7}
+    assert await named.values(length=lambda u: -u.age).first() == {"length": -52}
+    with pytest.raises(ferro.UnknownField, match="`User` has no field `length`"):
+        await User.select().order_by("length")
+
+
+@pytest.mark.usefixtures("users")
 async def test_nulls_come_last_unless_they_are_asked_to_come_first() -> None:
     async def first(*terms: Any) -> str:
         user = await User.select().order_by(*terms).first()
@@ -262,15 +285,15 @@ def test_a_misspelt_field_names_the_model_and_the_nearest_field() -> None:
     with pytest.raises(ferro.UnknownField, match=nearest):
         User.where(naem="Ada")
     with pytest.raises(ferro.UnknownField, match=nearest):
-        User.select().order_by("-naem")
+        ferro.exists(User.select().order_by("-naem"))
     with pytest.raises(ferro.UnknownField, match="there is `id`, `name`"):
         User.where(zzzz=1)
     for path in ("name.first", "name.upper", "name.first.letter"):
         with pytest.raises(ferro.UnknownField, match=f"`User.{path}`: what is before"):
-            User.select().order_by(path)
+            ferro.exists(User.select().order_by(path))
     for name in ("_table", "_path", "__class__"):
         with pytest.raises(ferro.UnknownField, match=f"no field `{name}`"):
-            User.select().order_by(name)
+            ferro.exists(User.select().order_by(name))
         with pytest.raises(ferro.UnknownField, match=f"no field `{name}`"):
             User.where(**{name: 1})
     assert not hasattr(User, "naem")

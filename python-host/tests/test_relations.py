@@ -850,7 +850,7 @@ class TestFiltering:
         assert await Author.where(lambda a: a.posts.all(lambda p: p.views > 4)).count() == 2
         for name in ("any", "_edge", "__class__"):
             with pytest.raises(ferro.UnknownField, match=f"`Author` has no field `{name}`"):
-                Post.select().order_by(f"author.{name}")
+                await Post.select().order_by(f"author.{name}")
         with pytest.raises(ferro.InvalidQuery, match="leads to many rows: ask for `any`"):
             Author.where(lambda a: a.posts.title == "x")
 

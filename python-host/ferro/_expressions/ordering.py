@@ -15,6 +15,10 @@ Outputs = tuple[tuple[str, Value], ...]
 """What is computed from each row, or for each group, and by which names."""
 
 
+Term = str | Order
+"""A term that was asked for. What a name means is known when all of the query is."""
+
+
 class Ordering:
     """The order of rows. It never changes, and is kept for terms that are given as text."""
 
@@ -26,29 +30,34 @@ class Ordering:
         self.values = tuple([value for it in terms for value in it._values])
 
 
-def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Any, ...]) -> Ordering:
+def term_of(table: Table, given: Any) -> Term:
+    """A term of an order, as a caller gives it."""
+    if isinstance(given, (str, Order)):
+        return given
+    if callable(given) and not isinstance(given, Expression):
+        return term_of(table, given(Fields(table)))
+    if isinstance(given, (Value, JsonValue)):
+        return value_from(table, given).asc()
+    raise InvalidQuery(f"`{given!r}` is not an order: name a field, or call `asc()` or `desc()`")
+
+
+def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Term, ...]) -> Ordering:
     """The order of some terms: kept, if all of them are text that names fields."""
     kept = outputs is None and all(type(term) is str for term in terms)
     known = table.orderings.get(terms) if kept else None
     if known is not None:
         return known
-    made = Ordering(tuple([_term(table, outputs or (), term) for term in terms]))
+    made = Ordering(tuple([_order(table, outputs or (), term) for term in terms]))
     if kept:
         keep(table.orderings, terms, made)
     return made
 
 
-def _term(table: Table, outputs: Outputs, term: Any) -> Order:
+def _order(table: Table, outputs: Outputs, term: Term) -> Order:
     if isinstance(term, Order):
         return term
-    if isinstance(term, str):
-        value = _named(table, outputs, term.removeprefix("-"))
-        return value.desc() if term.startswith("-") else value.asc()
-    if callable(term) and not isinstance(term, Expression):
-        return _term(table, outputs, term(Fields(table)))
-    if isinstance(term, (Value, JsonValue)):
-        return value_from(table, term).asc()
-    raise InvalidQuery(f"`{term!r}` is not an order: name a field, or call `asc()` or `desc()`")
+    value = _named(table, outputs, term.removeprefix("-"))
+    return value.desc() if term.startswith("-") else value.asc()
 
 
 def _named(table: Table, outputs: Outputs, name: str) -> Value:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from .._connections.transaction import Using
 from .._expressions.expression import Shape
-from .._expressions.ordering import Ordering, Outputs
+from .._expressions.ordering import Outputs
 from .._expressions.path import field_of
 from .._expressions.value import Value
 from ..exceptions import InvalidQuery, TypeMismatch
@@ -67,7 +67,7 @@ class Combined(Variant[T]):
         if query._order is None and query._outputs is None:
             # Combined rows cannot be ordered by an enum.
             keys = [it.name for it in self._table.keys if it.enumeration is None]
-            query._order = Ordering(tuple([field_of(self._table, it).asc() for it in keys]))
+            query._order = tuple([field_of(self._table, it).asc() for it in keys])
         return query
 
     def _rows(self) -> tuple[Shape, tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._expressions.expression import Shape
-from .._expressions.ordering import Outputs, ordering_of
+from .._expressions.ordering import Outputs
 from .._expressions.path import field_at, value_from
 from .._expressions.value import FieldExpression, Value
 from .._tables.table import Table
@@ -51,7 +51,7 @@ def computed_rows(query: Select[Any]) -> Computed:
         )
     if query._includes and not query._group and query._form != "pair":
         raise InvalidQuery("`values` does not load relations: leave `include` out")
-    ordering = query._order or ordering_of(query._table, query._outputs, ())
+    ordering = query._ordering()
     listed = [_of_groups(query, it._shape, it._values) for _, it in outputs]
     of_having = None if having is None else _of_groups(query, having._shape, having._values)
     order = [_of_groups(query, it._shape[0], it._values) for it in ordering.terms]

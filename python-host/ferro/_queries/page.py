@@ -9,7 +9,6 @@ from .. import _native
 from .._argument import check
 from .._connections.transaction import session
 from .._expressions.expression import Expression, Order, all_of, any_of
-from .._expressions.ordering import Ordering
 from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
 from .._message import quoted
@@ -75,13 +74,13 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
     asked = query
     query = query._copy()
     limit = query._limit
-    terms = _by_key(table, () if query._order is None else query._order.terms)
+    terms = _by_key(table, query._ordering().terms)
     order = ",".join([_name_of(it) for it in terms])
     if backward:
         terms = tuple([it.reversed() for it in terms])
     if position is not None:
         query = query.where(_beyond(table, terms, _values_in(order, len(terms), position)))
-    query._order = Ordering(terms)
+    query._order = terms
     listed = [(f"order {number}", it.value) for number, it in enumerate(terms)]
     query._outputs = (*(query._outputs or fields_of(table)), *listed)
     query._includes = {}

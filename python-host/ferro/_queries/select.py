@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 from .._argument import check, counted
 from .._connections.transaction import Transaction, Using, block, check_using, session
 from .._expressions.expression import Expression, Shape
-from .._expressions.ordering import Ordering, Outputs, ordering_of
+from .._expressions.ordering import Ordering, Outputs, Term, ordering_of, term_of
 from .._expressions.path import conditions_of, field_of, value_from
 from .._expressions.value import Value
 from .._rows.identity import merge
@@ -93,7 +93,7 @@ class Select(Unasked, Generic[T]):
         """Whether rows that are alike come once; or in what those agree of which one comes."""
         self._group: tuple[Value, ...] = ()
         self._having: Expression | None = None
-        self._order: Ordering | None = None
+        self._order: tuple[Term, ...] | None = None
         self._limit: int | None = None
         self._offset: int | None = None
         self._includes: Tree = {}
@@ -116,13 +116,17 @@ class Select(Unasked, Generic[T]):
 
     def order_by(self, *terms: Any) -> Select[T]:
         """In an order: `"name"`, `"-age"`, `"author.name"`, `User.age.desc()`. Replaces a former
-        one.
+        one. A name is that of a value that is asked for, if there is one, else of a field.
 
         Nulls come last, unless `nulls="first"` is asked of `asc` or `desc`.
         """
         query = self._copy()
-        query._order = ordering_of(query._table, query._outputs, terms)
+        query._order = tuple([term_of(query._table, it) for it in terms])
         return query
+
+    def _ordering(self) -> Ordering:
+        """The order, now that it is known what names mean."""
+        return ordering_of(self._table, self._outputs, self._order or ())
 
     def limit(self, count: int) -> Select[T]:
         """At most so many rows; with 0 none. Rows that tie in the order go by their key."""
@@ -385,7 +389,7 @@ class Select(Unasked, Generic[T]):
         """The query of the first row."""
         query = self._copy()
         if query._group and query._order is None and not query._distinct:
-            query._order = Ordering(tuple([it.asc() for it in query._group]))
+            query._order = tuple([it.asc() for it in query._group])
         query._limit = 1 if query._limit is None else min(1, query._limit)
         return query
 
@@ -562,9 +566,10 @@ class Select(Unasked, Generic[T]):
         if self._condition is not None:
             filter = self._condition._shape
             values += self._condition._values
-        if self._order is not None:
-            order = self._order.shape
-            values += self._order.values
+        if self._order:
+            ordering = self._ordering()
+            order = ordering.shape
+            values += ordering.values
         limit = offset = None
         if self._limit is not None:
             limit, values = LIMIT, (*values, self._limit)

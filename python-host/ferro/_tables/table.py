@@ -27,7 +27,7 @@ from .structure import Structure
 
 if TYPE_CHECKING:
     from .._expressions.expression import Shape
-    from .._expressions.ordering import Ordering
+    from .._expressions.ordering import Ordering, Term
     from .._expressions.value import FieldExpression
     from .._models.model import Model
     from .._models.options import TableOptions
@@ -104,7 +104,7 @@ class Table:
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression] = {}
         """The fields that conditions have named."""
-        self.orderings: dict[tuple[str, ...], Ordering] = {}
+        self.orderings: dict[tuple[Term, ...], Ordering] = {}
         """The orders that were given as text; all name fields that there are."""
         self._validators: dict[str, Callable[[Any], Any]] = {}
         self.aliases = _aliases(model)
