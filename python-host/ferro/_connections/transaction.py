@@ -113,7 +113,7 @@ class Transaction:
 
         Example:
             >>> import ferro
-            >>> class Seat(ferro.Model, table="doc_seat"):
+            >>> class Seat(ferro.Model, table="doc_rollback_seat"):
             ...     id: int | None = ferro.Field(default=None, primary_key=True)
             ...     taken: bool = False
             >>> async def take(ids: list[int]) -> bool:
