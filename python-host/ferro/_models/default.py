@@ -25,7 +25,7 @@ now = DatabaseDefault(
 
     Example:
         >>> import datetime, ferro
-        >>> class Visit(ferro.Model, table="doc_visit"):
+        >>> class Visit(ferro.Model, table="doc_page_visit"):
         ...     id: int | None = ferro.Field(default=None, primary_key=True)
         ...     made: datetime.datetime = ferro.Field(db_default=ferro.now)
     """,
@@ -37,7 +37,7 @@ random_uuid = DatabaseDefault(
 
     Example:
         >>> import uuid, ferro
-        >>> class Ticket(ferro.Model, table="doc_ticket"):
+        >>> class Ticket(ferro.Model, table="doc_door_ticket"):
         ...     id: uuid.UUID | None = ferro.Field(
         ...         default=None, primary_key=True, db_default=ferro.random_uuid
         ...     )
