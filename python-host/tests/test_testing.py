@@ -50,6 +50,12 @@ class TestRolledBack:
                 raise ZeroDivisionError
         assert await User.select().count() == 0
 
+    async def test_the_application_may_roll_it_back_itself(self) -> None:
+        async with rolled_back() as transaction:
+            await User.create(name="Ada")
+            await transaction.rollback()
+        assert await User.select().count() == 0
+
     async def test_another_connection_is_named(self) -> None:
         await ferro.connect("sqlite::memory:", "other", auto_migrate=True)
         async with rolled_back(using="other") as transaction:
