@@ -192,7 +192,8 @@ async def test_t2_values_beside_rows_are_of_rows_in_scope() -> None:
         ]
 
 
-async def test_a_later_values_asks_for_values_alone() -> None:
+async def test_a_later_column_or_values_asks_for_values_alone() -> None:
+    assert await counted().column("name") == ["Ada", "Ben", "Cyd"]
     assert await counted().values("name").order_by("name").limit(1) == [{"name": "Ada"}]
 
 
@@ -206,6 +207,7 @@ async def test_a_later_values_asks_for_values_alone() -> None:
         (lambda: Keeper.select().with_values(n=3), "`3` is not a value"),
         (lambda: counted().with_values(n=K.id), "asked once: name all values there"),
         (lambda: Keeper.select("name").with_values(n=K.id), "beside whole rows"),
+        (lambda: Keeper.select().column("name").with_values(n=K.id), "beside whole rows"),
         (lambda: counted().cte().select().union(counted()), "`for_share` and `with_values` out"),
         (lambda: Keeper.select().union(counted()), "`for_share` and `with_values` out"),  # type: ignore[arg-type]
         (lambda: Keeper.select().union(Keeper.select()).with_values(n=K.id), "ask it of each"),

@@ -11,7 +11,7 @@ import pytest
 import ferro
 
 
-class Mood(enum.IntEnum):
+class FilmMood(enum.IntEnum):
     SAD = 1
     GLAD = 2
 
@@ -30,7 +30,7 @@ class Film(ferro.Model, table="related_film"):
     title: str
     stars: int = 0
     cost: Decimal = Decimal(0)
-    mood: Mood = Mood.GLAD
+    mood: FilmMood = FilmMood.GLAD
     tenant: int = 1
     studio: ferro.Relation[Studio] = ferro.ForeignKey(related_name="films")
     parts: ferro.Relation[list[Film]] = ferro.BackRef()
@@ -54,7 +54,7 @@ async def _films(db: str) -> None:
     ark, bay, _ = [await Studio.create(name=it) for it in ("Ark", "Bay", "Cox")]
     air = await Film.create(title="Air", stars=5, cost=Decimal("1.50"), studio=ark)
     await Film.create(title="Air 2", stars=2, cost=Decimal("0.25"), studio=ark, follows=air)
-    await Film.create(title="Ivy", stars=4, mood=Mood.SAD, studio=bay, tenant=2)
+    await Film.create(title="Ivy", stars=4, mood=FilmMood.SAD, studio=bay, tenant=2)
     drama, crime, _ = [await Genre.create(name=it) for it in ("drama", "crime", "war")]
     await air.genres.add(drama, crime)
     (ivy,) = await bay.films
@@ -87,12 +87,12 @@ class TestOfARelation:
 
     async def test_values_have_the_type_of_the_field(self) -> None:
         found = await of_studios(cost=S.films.sum(F.cost * 2), mood=S.films.min("mood"))
-        assert found == [(Decimal("3.50"), Mood.GLAD), (Decimal(0), Mood.SAD), (None, None)]
-        assert type(found[0][1]) is Mood
+        assert found == [(Decimal("3.50"), FilmMood.GLAD), (Decimal(0), FilmMood.SAD), (None, None)]
+        assert type(found[0][1]) is FilmMood
 
     async def test_a_condition_says_which_rows(self) -> None:
         assert await of_studios(n=S.films.where(F.stars > 2).count()) == [(1,), (1,), (0,)]
-        chosen = S.films.where(lambda f: f.stars > 2, mood=Mood.GLAD)
+        chosen = S.films.where(lambda f: f.stars > 2, mood=FilmMood.GLAD)
         stars = chosen.where(title="Air").sum("stars")
         assert await of_studios(stars=stars) == [(5,), (None,), (None,)]
         sad = S.films.where(F.genres.any(name="drama"), F.studio.name != "Ark")
@@ -165,13 +165,16 @@ class TestOfChosenRows:
     async def test_any_none_and_all_ask_those(self) -> None:
         loved = S.films.where(F.stars >= 4)
         assert await names(Studio.where(loved.any())) == ["Ark", "Bay"]
-        assert await names(Studio.where(loved.any(mood=Mood.SAD))) == ["Bay"]
+        assert await names(Studio.where(loved.any(mood=FilmMood.SAD))) == ["Bay"]
         assert await names(Studio.where(loved.none())) == ["Cox"]
-        assert await names(Studio.where(loved.none(mood=Mood.SAD))) == ["Ark", "Cox"]
-        assert await names(Studio.where(loved.all(mood=Mood.GLAD))) == ["Ark", "Cox"]
+        assert await names(Studio.where(loved.none(mood=FilmMood.SAD))) == ["Ark", "Cox"]
+        assert await names(Studio.where(loved.all(mood=FilmMood.GLAD))) == ["Ark", "Cox"]
         with pytest.raises(ferro.InvalidQuery, match="`all` needs a condition"):
             await names(Studio.where(loved.all()))
-        assert await names(Studio.where(loved.all(F.cost > 1, mood=Mood.GLAD))) == ["Ark", "Cox"]
+        assert await names(Studio.where(loved.all(F.cost > 1, mood=FilmMood.GLAD))) == [
+            "Ark",
+            "Cox",
+        ]
         assert await names(Studio.where(S.films.all(F.cost > 1))) == ["Cox"]
 
     async def test_rows_for_which_the_condition_is_null_are_not_chosen(self) -> None:
