@@ -19,8 +19,9 @@ __all__ = [
     "Session",
     "WIT_VERSION",
     "end",
+    "position_parts",
+    "position_term",
     "position_text",
-    "position_values",
 ]
 
 WIT_VERSION: str

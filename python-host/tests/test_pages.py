@@ -212,7 +212,14 @@ def test_the_text_of_a_position_has_a_part_for_each_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "6", "69", "zz", *(f"00{it.hex()}" for it in (b"n1", b"mx", b"z", b"bx", b"d99999999", b"f-1"))]
+    "text",
+    [
+        "",
+        "6",
+        "69",
+        "zz",
+        *(f"00{it.hex()}" for it in (b"n1", b"mx", b"z", b"bx", b"d99999999", b"f-1")),
+    ],
 )
 async def test_a_text_that_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(ferro.InvalidQuery, match="the text is not a position in a query"):

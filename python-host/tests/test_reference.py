@@ -15,9 +15,11 @@ from ferro._expressions.functions import Functions
 from ferro._expressions.path import RelatedExpression, RelationExpression
 from ferro._expressions.texts import Texts
 from ferro._expressions.value import FieldExpression, Value
+from ferro._queries.builder import Builder
 from ferro._rows.identity import Session
 
 WITH_SIGNATURES = {
+    Builder,
     ferro.CommonTable,
     ferro.Connected,
     ferro.Expression,
@@ -67,7 +69,7 @@ def functions(module: Any) -> dict[str, Any]:
     [
         ("Functions of the module", functions(ferro)),
         ("`Model`", methods(ferro.Model)),
-        ("Queries: `Select`", methods(ferro.Select)),
+        ("Queries: `Select`", {**methods(Builder), **methods(ferro.Select)}),
         ("`CommonTable`", methods(ferro.CommonTable)),
         (
             "Fields in conditions",

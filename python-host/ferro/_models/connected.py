@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from .._argument import check
 from .._connections.scope import current_scope
 from .._connections.transaction import Using, together
+from .._queries.builder import Condition
 from .._queries.insert import insert_from
-from .._queries.select import Condition, Select
+from .._queries.select import Select
 from .._rows.bulk import insert_many, update_many
 from .._rows.conflict import (
     Conflict,

@@ -12,7 +12,8 @@ from typing_extensions import Self
 from .._connections.transaction import Transaction, Using, check_using, session
 from .._expressions.path import FieldAttribute
 from .._message import nearest
-from .._queries.select import Condition, Select
+from .._queries.builder import Condition
+from .._queries.select import Select
 from .._relations.relation import (
     Link,
     RelationAttribute,

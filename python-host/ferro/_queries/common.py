@@ -11,6 +11,7 @@ from .._expressions.expression import Expression, Shape, conditional
 from .._expressions.path import Fields
 from .._tables.derived import Derived, derived
 from ..exceptions import InvalidQuery
+from .builder import Builder
 from .combined import check_alike, in_common
 from .select import Select
 from .shape import ITSELF
@@ -96,7 +97,7 @@ class Reading(Variant[T]):
         if isinstance(query, Reading):
             return query
         reading: Reading[T] = object.__new__(cls)
-        for name in Select.__slots__:
+        for name in Builder.__slots__:
             setattr(reading, name, getattr(query, name))
         reading._given, reading._joins = (), ()
         return reading

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn, TypeVar
 
 from ..exceptions import InvalidQuery
+from .builder import Builder
 from .select import Select
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ class Variant(Select[T]):
 
     def _copy(self) -> Select[T]:
         other: Select[T] = object.__new__(type(self))
-        for name in (*Select.__slots__, *self.__slots__):
+        for name in (*Builder.__slots__, *self.__slots__):
             setattr(other, name, getattr(self, name))
         return other
 
