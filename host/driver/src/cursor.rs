@@ -22,6 +22,7 @@ use self::labels::Labels;
 use crate::column::split_off;
 use crate::run::place::{Ending, Place};
 use crate::run::steps::Steps;
+use crate::statement::Watch;
 use crate::value::Fault;
 
 /// A batch is cut here, however many rows were asked for, so that large values pass one by one.
@@ -63,6 +64,7 @@ pub struct Cursor {
     failure: Option<Error>,
     /// The further result sets of a plan of several steps.
     steps: Option<Box<Steps>>,
+    watch: Watch,
 }
 
 /// How long the rest of an answer is read that nobody waits for, and by how many rows. To open another
@@ -201,12 +203,28 @@ impl Cursor {
     }
 
     fn with_columns(columns: Columns) -> Self {
-        Self { columns, ready: VecDeque::new(), events: None, failure: None, steps: None }
+        Self {
+            columns,
+            ready: VecDeque::new(),
+            events: None,
+            failure: None,
+            steps: None,
+            watch: Watch::default(),
+        }
     }
 
     /// The same, with further result sets.
     pub(crate) fn followed_by(self, steps: Steps) -> Self {
         Self { steps: Some(Box::new(steps)), ..self }
+    }
+
+    /// The same; its statement is told of once its rows are read.
+    pub(crate) fn watched(self, mut watch: Watch) -> Self {
+        if self.events.is_none() {
+            watch.count(self.ready.iter().map(|it| u64::from(it.rows)).sum());
+            watch.end(None);
+        }
+        Self { watch, ..self }
     }
 
     /// What the columns of the present result set are, also where there are no rows.
@@ -299,6 +317,10 @@ impl Cursor {
         }
         let failure = match self.read(max_rows).await {
             Some(Ok(batch)) => {
+                self.watch.count(u64::from(batch.rows));
+                if self.events.is_none() {
+                    self.watch.end(None);
+                }
                 if let Some(steps) = &mut self.steps {
                     steps.pass(&batch);
                 }
@@ -308,6 +330,7 @@ impl Cursor {
             None => None,
         };
         self.events = None;
+        self.watch.end(failure.as_ref());
         self.failure.clone_from(&failure);
         if let Some(error) = failure {
             self.steps = None;

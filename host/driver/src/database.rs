@@ -18,7 +18,7 @@ use crate::options::ConnectOptions;
 use crate::parking::Parking;
 use crate::run::place::is_lost;
 use crate::sqlite::Claim;
-use crate::transaction::state::command;
+use crate::statement::Log;
 
 /// A pool of connections to one database. Clones share the pool.
 ///
@@ -94,26 +94,31 @@ impl Database {
     /// `invalid-configuration` for a URL or an option that is not understood, `connection-failed`
     /// where nobody answers, `authentication-failed`, `database-missing`, `tls-failed`.
     pub async fn connect(url: &str, options: &ConnectOptions) -> Result<Self, Error> {
-        Self::connect_as("the database", url, options).await
+        Self::connect_as(None, url, options).await
     }
 
-    /// As [`connect`](Self::connect), with a name for messages.
+    /// As [`connect`](Self::connect), with a label for messages.
     pub(crate) async fn connect_as(
-        name: &str,
+        label: Option<&str>,
         url: &str,
         options: &ConnectOptions,
     ) -> Result<Self, Error> {
         let opened = connect::open(url, options).await?;
         let max = options.pool.max_connections;
+        let log = Log {
+            label: label.unwrap_or_default().to_owned(),
+            dialect: opened.probe.dialect(),
+            slow: options.pool.slow_statement,
+        };
         let inner = Arc::new(Inner {
-            name: name.to_owned(),
+            name: label.map_or("the database".to_owned(), |it| format!("`{it}`")),
             pool: opened.pool,
             probe: opened.probe,
             max,
             acquire_timeout: options.pool.acquire_timeout,
             keeping: Keeping { statements: opened.keeps, watch: opened.watches },
             tests: options.pool.test_before_acquire,
-            parking: Arc::new(Parking::new(max)),
+            parking: Arc::new(Parking::new(max, log)),
             keeper: Mutex::new(opened.keeper),
         });
         let pool = Arc::new(RwLock::new(Arc::clone(&inner)));
@@ -135,8 +140,9 @@ impl Database {
     /// gets one of the new pool; who has one ends in peace, and this waits for them. Until the new pool
     /// is open, and where it cannot be opened, the old one stays.
     pub(crate) async fn replace(&self, url: &str, options: &ConnectOptions) -> Result<(), Error> {
-        let name = self.inner().name.clone();
-        let new = Self::connect_as(&name, url, options).await?;
+        let old = self.inner();
+        let (name, label) = (&old.name, old.parking.log().label.as_str());
+        let new = Self::connect_as(Some(label).filter(|it| !it.is_empty()), url, options).await?;
         // Plans are made for a dialect, and fences were allowed for a kind of connection.
         if (new.dialect(), new.is_pooled()) != (self.dialect(), self.is_pooled()) {
             new.disconnect().await;
@@ -182,9 +188,8 @@ impl Database {
             Dialect::Postgres => "SELECT 1",
         };
         // A pooler that is paused lets callers in, and keeps what they ask.
-        let answer = command(lease.connection(), question);
         let inner = self.inner();
-        match timeout(inner.acquire_timeout, answer).await {
+        match timeout(inner.acquire_timeout, lease.command(question)).await {
             Ok(answer) => answer.map_err(|error| from_sqlx(&error, self.dialect()))?,
             Err(_) => return Err(inner.silent()),
         }

@@ -60,7 +60,7 @@ impl Databases {
         options: &ConnectOptions,
     ) -> Result<Database, Error> {
         self.read().ensure_free(label)?;
-        let database = Database::connect_as(&format!("`{label}`"), url, options).await?;
+        let database = Database::connect_as(Some(label), url, options).await?;
         let inserted = self.write().insert(label, &database);
         if let Err(error) = inserted {
             // Someone else was faster.

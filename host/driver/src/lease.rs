@@ -4,17 +4,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::connect::NOTICED;
+use crate::error::caught;
 use crate::parking::Parking;
 use crate::reset::{Traces, reset};
 use crate::sqlite::{self, Claim};
+use crate::statement::Watch;
 
 /// How long a returning connection has for its sign of life before it is closed instead.
 pub(crate) const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -106,6 +108,25 @@ impl Lease {
             Some(connection) => connection,
             None => unreachable!("only `release` and `drop` take the connection, and both end it"),
         }
+    }
+
+    /// A statement is sent on the connection.
+    pub(crate) fn watch(&self, sql: &str) -> Watch {
+        Watch::begin(self.parking.log(), sql)
+    }
+
+    /// Runs what takes no values and returns no rows.
+    pub(crate) async fn command(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        let watch = self.watch(sql);
+        let ended = match self.connection() {
+            Connection::Sqlite(connection) => connection.command(sql).await,
+            Connection::Postgres(connection) => {
+                let commands = sqlx::raw_sql(AssertSqlSafe(sql));
+                caught(pin!(commands.execute(&mut **connection))).await.map(drop)
+            }
+        };
+        watch.command(&ended);
+        ended
     }
 
     /// Whether another caller may have the connection later, perhaps after it was reset.

@@ -27,6 +27,14 @@
 //! is still there; older servers find out when they next send a row. Behind a pooler in transaction
 //! mode see [`PoolOptions::statement_cache_capacity`].
 
+//! # What statements do
+//!
+//! Each statement that ends is a `tracing` event of the target `ferro::statement`, at the level DEBUG:
+//! with `database`, its label; `sql`, without the values that are bound; `rows`, which were read or
+//! changed; `elapsed_us`, from when it was sent until it ended, with the time that its reader took; and
+//! `outcome`: `ok`, the kind of the error, or `dropped`. It is at the level WARN where it took longer than
+//! [`PoolOptions::slow_statement`].
+
 #![deny(unsafe_code)]
 
 mod column;
@@ -43,6 +51,7 @@ mod raw;
 mod reset;
 mod run;
 mod sqlite;
+mod statement;
 mod transaction;
 mod value;
 

@@ -45,6 +45,9 @@ pub struct PoolOptions {
     /// last second is asked only if it is to write outside of a transaction; anything else is sent
     /// again if the connection turns out to be dead. Default: true.
     pub test_before_acquire: bool,
+    /// A statement that takes so long is a warning of the log, with its SQL; the time that its reader
+    /// takes counts. Default: none, no statement is slow.
+    pub slow_statement: Option<Duration>,
 }
 
 /// What is set on each connection to SQLite.
@@ -71,6 +74,7 @@ impl Default for PoolOptions {
             max_lifetime: Some(Duration::from_secs(30 * 60)),
             statement_cache_capacity: None,
             test_before_acquire: true,
+            slow_statement: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use crate::error::closed;
 use crate::lease::{Connection, Hold, give_back};
 use crate::sqlite::Claim;
+use crate::statement::Log;
 
 /// How long SQLx lends a connection, and how long one is at hand that nobody wants: short beside
 /// the times after which it closes one.
@@ -27,6 +28,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 
 /// The places of a pool and who has them.
 pub(crate) struct Parking {
+    log: Arc<Log>,
     /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
     /// another, so that waiting for others and waiting for the server are told apart.
     places: Arc<Semaphore>,
@@ -60,8 +62,9 @@ struct Parked {
 
 impl Parking {
     /// Must be called inside a runtime.
-    pub(crate) fn new(places: u32) -> Self {
+    pub(crate) fn new(places: u32, log: Log) -> Self {
         Self {
+            log: Arc::new(log),
             places: Arc::new(Semaphore::new(places as usize)),
             waiting: AtomicU32::new(0),
             held: AtomicU32::new(0),
@@ -70,6 +73,11 @@ impl Parking {
             at_hand: Mutex::default(),
             runtime: Handle::current(),
         }
+    }
+
+    /// What the statements of the pool are told with.
+    pub(crate) fn log(&self) -> &Arc<Log> {
+        &self.log
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

@@ -153,7 +153,8 @@ async fn open(
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
     let place = target.place(need).await?.for_cursor();
     let (keep, most) = (place.keeps_statements(), target.largest_row());
-    match arguments {
+    let watch = place.watch(&step.sql);
+    let opened = match arguments {
         Arguments::Sqlite(values) => {
             let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep, most };
             cursor::sqlite::open(place, request, Some(planned.clone())).await
@@ -166,7 +167,8 @@ async fn open(
             let events = |it| cursor::postgres::events(place, request, reader, it);
             Cursor::start(Some(planned), runtime, events).await
         }
-    }
+    };
+    watch.opened(opened)
 }
 
 pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<u64, Error> {
@@ -174,12 +176,10 @@ pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<
     if execution.rows.is_some() {
         return batch::write(target, Arc::new(execution)).await;
     }
-    let step = only_step(&execution.plan)?;
-    let changed = run_step(target, step, &execution, 0).await?;
-    Ok(if execution.plan.effect == Effect::Write { changed } else { 0 })
+    run_step(target, only_step(&execution.plan)?, &execution, 0).await
 }
 
-/// Runs a step for some rows of the batch, if there is one.
+/// Runs a step for some rows of the batch, if there is one; how many it has changed.
 async fn run_step(
     target: Target<'_>,
     step: &Step,
@@ -190,7 +190,11 @@ async fn run_step(
     let once = async |need| {
         let keys = Keys::default();
         let arguments = binds::of_step(step, execution, &keys, target.dialect(), first)?;
-        run_once(target.place(need).await?, &sql_of(step, target), arguments, true).await
+        let place = target.place(need).await?;
+        let watch = place.watch(&step.sql);
+        let ran = run_once(place, &sql_of(step, target), arguments, true).await;
+        // A database may tell of a read what was changed before it.
+        watch.changed(ran.map(|it| if execution.plan.effect == Effect::Write { it } else { 0 }))
     };
     match once(need).await {
         Err(error) if may_repeat(target, &error, need) => Box::pin(once(Need::Live)).await,

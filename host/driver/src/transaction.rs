@@ -14,7 +14,7 @@ use crate::fence::Fence;
 use crate::run::place::{Place, is_at_rest};
 use crate::run::{self, Execution, Target};
 
-use self::state::{OUTERMOST, State, command, restore, roll_back, roll_back_to};
+use self::state::{OUTERMOST, State, restore, roll_back, roll_back_to};
 
 /// A transaction, or a savepoint inside one. It owns its connection.
 ///
@@ -114,7 +114,7 @@ impl Transaction {
         let mut place = self.place(false).await?;
         let savepoint = self.state.number();
         let sql = format!("SAVEPOINT ferro_{savepoint}");
-        if let Err(error) = command(place.begin().0, &sql).await {
+        if let Err(error) = place.lease().command(&sql).await {
             return Err(place.fail(error).await);
         }
         self.state.opened(savepoint);
@@ -152,10 +152,10 @@ impl Transaction {
         }
         let mut place = place.admit(false).await?;
         let committed = match self.level {
-            OUTERMOST => command(place.begin().0, "COMMIT").await,
+            OUTERMOST => place.lease().command("COMMIT").await,
             level => {
                 let sql = format!("RELEASE SAVEPOINT ferro_{level}");
-                command(place.begin().0, &sql).await
+                place.lease().command(&sql).await
             }
         };
         match committed {
@@ -231,8 +231,8 @@ impl Transaction {
     /// Rolls back in the database, and closes the books.
     async fn undo(&mut self, mut place: Place) -> Result<(), Error> {
         let undone = match self.level {
-            OUTERMOST => roll_back(place.begin().0, false).await,
-            level => roll_back_to(place.begin().0, level).await,
+            OUTERMOST => roll_back(place.lease(), false).await,
+            level => roll_back_to(place.lease(), level).await,
         };
         match undone {
             Ok(()) => self.close(place).await,

@@ -55,20 +55,21 @@ async fn run_at_once(
     };
     let mut place = target.place(Need::Live).await?;
     let keep = place.keeps_statements();
+    let watch = place.watch(&step);
     let Connection::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
     let result = match connection.open(&step, keep, None).await {
         Ok(_) => connection.run(Write { execution, parts, keep }).await,
         Err(error) => Err(error),
     };
     connection.close();
-    match result {
+    watch.changed(match result {
         Ok((_, Ok(written))) => place.complete().await.map(|()| written),
         Ok((_, Err(error))) => {
             place.rest().await;
             Err(error)
         }
         Err(error) => Err(place.fail(error).await),
-    }
+    })
 }
 
 /// All statements of a batch, one after the other.

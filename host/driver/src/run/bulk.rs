@@ -63,15 +63,19 @@ pub(super) async fn write(
     };
     let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
     if let Some(stream) = stream {
+        let watch = place.watch(&bulk.sql);
         let sent = caught(pin!(send(&mut place, &bulk.sql, &stream))).await;
-        return match sent {
+        return watch.changed(match sent {
             Ok(written) => place.complete().await.map(|()| written),
             Err(error) => Err(place.fail(error).await),
-        };
+        });
     }
     let keys = Keys::default();
     match binds::of_step(step, execution, &keys, target.dialect(), 0) {
-        Ok(arguments) => run_once(place, &sql_of(step, target), arguments, true).await,
+        Ok(arguments) => {
+            let watch = place.watch(&step.sql);
+            watch.changed(run_once(place, &sql_of(step, target), arguments, true).await)
+        }
         Err(error) => {
             place.rest().await;
             Err(error)

@@ -6,7 +6,6 @@ use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use super::place::Place;
 use crate::database::Database;
 use crate::transaction::Transaction;
-use crate::transaction::state::command;
 
 /// Programs that start at once would make the same table at once, and all but one fail, whatever
 /// `IF NOT EXISTS` says. The number is "ferro" in ASCII.
@@ -210,7 +209,7 @@ async fn apply(
 }
 
 async fn run(mut place: Place, sql: &str) -> Result<(), Error> {
-    match command(place.begin().0, sql).await {
+    match place.lease().command(sql).await {
         Ok(()) => place.complete().await,
         Err(error) => Err(place.fail(error).await),
     }

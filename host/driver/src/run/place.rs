@@ -12,8 +12,9 @@ use crate::error::from_sqlx;
 use crate::fence::{Breach, Enclosure, Fence};
 use crate::lease::{Connection, Lease};
 use crate::reset::Traces;
+use crate::statement::Watch;
 use crate::transaction::outcome_unknown;
-use crate::transaction::state::{State, command, restore, roll_back};
+use crate::transaction::state::{State, restore, roll_back};
 
 /// A connection for one statement. Dropping it before [`end`](Self::end) leaves the connection
 /// closed, unless the statement has begun to answer and what is left of it can be skipped.
@@ -131,13 +132,17 @@ impl Place {
 
     /// The connection, and where to note that the statement has begun to answer.
     pub(crate) fn begin(&mut self) -> (&mut Connection, &mut bool) {
-        match &mut self.lease {
-            Some(lease) => {
-                lease.doubt();
-                (lease.connection(), &mut self.answering)
-            }
-            None => unreachable!("only `end` and `drop` take the connection, and both end it"),
-        }
+        (in_doubt(&mut self.lease).connection(), &mut self.answering)
+    }
+
+    /// The same for what is done with the connection as a whole.
+    pub(crate) fn lease(&mut self) -> &mut Lease {
+        in_doubt(&mut self.lease)
+    }
+
+    /// A statement is sent on the connection.
+    pub(crate) fn watch(&self, sql: &str) -> Watch {
+        self.lease.as_ref().map(|it| it.watch(sql)).unwrap_or_default()
     }
 
     /// Gives the connection back as its ending allows, and says what went wrong.
@@ -161,7 +166,7 @@ impl Place {
             return Ok(());
         }
         let mut place = self.admit(false).await?;
-        match command(place.begin().0, "COMMIT").await {
+        match place.lease().command("COMMIT").await {
             Ok(()) => {
                 place.restore().await;
                 Ok(())
@@ -177,7 +182,7 @@ impl Place {
         match self.transaction.take() {
             Some(state) => state.put_back(lease),
             None if self.own => {
-                let at_rest = roll_back(lease.connection(), self.is_read_only()).await.is_ok();
+                let at_rest = roll_back(&mut lease, self.is_read_only()).await.is_ok();
                 give_back(lease, at_rest).await;
             }
             None => give_back(lease, true).await,
@@ -245,6 +250,17 @@ impl Place {
                 }
             }
         }
+    }
+}
+
+/// The connection, from here on in doubt.
+fn in_doubt(lease: &mut Option<Lease>) -> &mut Lease {
+    match lease {
+        Some(lease) => {
+            lease.doubt();
+            lease
+        }
+        None => unreachable!("only `end` and `drop` take the connection, and both end it"),
     }
 }
 

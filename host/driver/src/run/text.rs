@@ -22,7 +22,8 @@ pub(crate) async fn fetch_raw(
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let mut place = target.place_for(&statement).await?.for_cursor();
         let most = target.largest_row();
-        match arguments {
+        let watch = place.watch(sql);
+        let opened = match arguments {
             Arguments::Sqlite(values) => {
                 let keep = place.keeps_statements() && !statement.lasts;
                 let request =
@@ -37,16 +38,17 @@ pub(crate) async fn fetch_raw(
                     Ok(Ok(reader)) => reader,
                     Ok(Err(error)) => {
                         place.rest().await;
-                        return Err(error);
+                        return watch.opened(Err(error));
                     }
-                    Err(error) => return Err(place.fail(error).await),
+                    Err(error) => return watch.opened(Err(place.fail(error).await)),
                 };
                 let request = cursor::postgres::Request { sql, arguments, keep, most };
                 let runtime = place.runtime_to_skip();
                 let events = |it| cursor::postgres::events(place, request, reader, it);
                 Cursor::start(None, runtime, events).await
             }
-        }
+        };
+        watch.opened(opened)
     };
     match once().await {
         Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,
@@ -64,8 +66,12 @@ pub(crate) async fn execute_raw(
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
         let mut place = target.place_for(&statement).await?;
+        let watch = place.watch(sql);
+        // A database may tell of any statement what was changed before it.
+        let changed = |it| if statement.changes { it } else { 0 };
         let Dialect::Postgres = target.dialect() else {
-            return run_once(place, &statement.sql, arguments, !statement.lasts).await;
+            let ran = run_once(place, &statement.sql, arguments, !statement.lasts).await;
+            return watch.changed(ran.map(changed));
         };
         let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
         let keep = place.keeps_statements() && sql.len() <= LONGEST_KEPT;
@@ -74,14 +80,13 @@ pub(crate) async fn execute_raw(
         if !keep && matches!(target, Target::Transaction(_)) {
             let described = describe::postgres(place.begin().0, &sql, &parameters, false).await;
             if let Err(error) = described {
-                return Err(place.fail(error).await);
+                return watch.changed(Err(place.fail(error).await));
             }
         }
-        run_once(place, &sql, arguments, keep).await
+        watch.changed(run_once(place, &sql, arguments, keep).await.map(changed))
     };
-    let changed = match once().await {
-        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await?,
-        result => result?,
-    };
-    Ok(if statement.changes { changed } else { 0 })
+    match once().await {
+        Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,
+        result => result,
+    }
 }

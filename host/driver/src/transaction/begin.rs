@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferro_wit::types::{Dialect, Error, Isolation, TransactionOptions};
 
 use super::Transaction;
-use super::state::{State, command, roll_back};
+use super::state::{State, roll_back};
 use crate::database::Database;
 use crate::error::from_sqlx;
 use crate::fence::Enclosure;
@@ -98,9 +98,7 @@ impl Database {
         match begun {
             Ok(()) => Ok((lease, enclosure)),
             Err(error) => {
-                if is_at_rest(&error)
-                    && roll_back(lease.connection(), options.read_only).await.is_ok()
-                {
+                if is_at_rest(&error) && roll_back(&mut lease, options.read_only).await.is_ok() {
                     lease.clear();
                     lease.release().await;
                 }
@@ -121,21 +119,20 @@ async fn begin(
     enclosure: Option<&Enclosure>,
     relaxed: Option<bool>,
 ) -> Result<(), sqlx::Error> {
-    let connection = lease.connection();
-    if let Connection::Sqlite(connection) = connection
+    if let Connection::Sqlite(connection) = lease.connection()
         && let Some(keys) = relaxed
     {
         connection.relax(keys).await?;
     }
     match dialect {
         Dialect::Sqlite if options.read_only => {
-            if let Connection::Sqlite(connection) = connection {
+            if let Connection::Sqlite(connection) = lease.connection() {
                 connection.set_read_only(true).await?;
             }
-            command(connection, "BEGIN").await
+            lease.command("BEGIN").await
         }
-        Dialect::Sqlite if options.immediate => command(connection, "BEGIN IMMEDIATE").await,
-        Dialect::Sqlite => command(connection, "BEGIN").await,
+        Dialect::Sqlite if options.immediate => lease.command("BEGIN IMMEDIATE").await,
+        Dialect::Sqlite => lease.command("BEGIN").await,
         Dialect::Postgres => {
             let mut sql = String::from(match options.isolation {
                 None => "BEGIN",
@@ -152,7 +149,7 @@ async fn begin(
             if let Some(enclosure) = enclosure {
                 sql.push_str(&enclosure.opening());
             }
-            command(connection, &sql).await
+            lease.command(&sql).await
         }
     }
 }

@@ -1,15 +1,13 @@
 //! The state that a transaction, its savepoints and its cursors share: who has the connection, and
 //! whether the transaction still lives.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
-use sqlx::AssertSqlSafe;
 use tokio::runtime::Handle;
 
-use crate::error::{caught, from_sqlx};
+use crate::error::from_sqlx;
 use crate::fence::Enclosure;
 use crate::lease::{Connection, Lease};
 use crate::run::place::{Place, is_at_rest};
@@ -101,7 +99,7 @@ impl State {
     pub(crate) async fn enter_failed(self: &Arc<Self>, level: u32) -> Result<Place, Error> {
         let (mut place, undo) = self.take(level)?;
         if let Some(savepoint) = undo {
-            if let Err(error) = roll_back_to(place.begin().0, savepoint).await {
+            if let Err(error) = roll_back_to(place.lease(), savepoint).await {
                 // Nobody can tell any more what the transaction holds.
                 self.lock().over = Some(ended());
                 return Err(place.fail(error).await);
@@ -141,7 +139,7 @@ impl State {
         if !unread {
             return Ok(None);
         }
-        match command(place.begin().0, "SELECT 1").await {
+        match place.lease().command("SELECT 1").await {
             Ok(()) => Ok(None),
             Err(error) if is_at_rest(&error) => Ok(Some(from_sqlx(&error, self.dialect))),
             Err(error) => Err(error),
@@ -271,7 +269,7 @@ impl State {
         }
         let read_only = self.read_only;
         self.runtime.spawn(async move {
-            let rollback = roll_back(lease.connection(), read_only);
+            let rollback = roll_back(&mut lease, read_only);
             match tokio::time::timeout(ROLLBACK_TIMEOUT, rollback).await {
                 Ok(Ok(())) => {
                     lease.resume();
@@ -321,28 +319,14 @@ fn rolled_back() -> Error {
     Error::new(ErrorKind::Cancelled, message)
 }
 
-/// Runs SQL of ours that takes no parameters and returns nothing.
-pub(crate) async fn command(connection: &mut Connection, sql: &str) -> Result<(), sqlx::Error> {
-    match connection {
-        Connection::Sqlite(connection) => connection.command(sql).await,
-        Connection::Postgres(connection) => {
-            let commands = sqlx::raw_sql(AssertSqlSafe(sql));
-            caught(pin!(commands.execute(&mut **connection))).await.map(drop)
-        }
-    }
-}
-
 /// Rolls back a transaction, if there is one, and what was set for it.
-pub(crate) async fn roll_back(
-    connection: &mut Connection,
-    read_only: bool,
-) -> Result<(), sqlx::Error> {
-    match command(connection, "ROLLBACK").await {
+pub(crate) async fn roll_back(lease: &mut Lease, read_only: bool) -> Result<(), sqlx::Error> {
+    match lease.command("ROLLBACK").await {
         // SQLite refuses where there is none.
         Err(error) if !is_at_rest(&error) => return Err(error),
         _ => {}
     }
-    restore(connection, read_only).await
+    restore(lease.connection(), read_only).await
 }
 
 /// Takes back what was set for a transaction.
@@ -362,13 +346,10 @@ pub(crate) async fn restore(
 }
 
 /// Undoes what happened since a savepoint, and the savepoint.
-pub(crate) async fn roll_back_to(
-    connection: &mut Connection,
-    savepoint: u32,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn roll_back_to(lease: &mut Lease, savepoint: u32) -> Result<(), sqlx::Error> {
     let sql =
         format!("ROLLBACK TO SAVEPOINT ferro_{savepoint}; RELEASE SAVEPOINT ferro_{savepoint}");
-    command(connection, &sql).await
+    lease.command(&sql).await
 }
 
 fn busy(message: &str) -> Error {
