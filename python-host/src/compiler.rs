@@ -3,12 +3,14 @@
 //! Python is entered only where a plan is not cached. Nothing here may hold a lock that a thread
 //! with the interpreter waits for.
 
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use ferro_session::{Catalog, Compiler};
+use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
@@ -39,19 +41,20 @@ impl Compiler for PythonCompiler {
 struct PythonCatalog(Py<PyAny>);
 
 impl Catalog for PythonCatalog {
-    fn compile(
-        &self,
-        query: &Query,
+    fn compile<'a>(
+        &'a self,
+        query: &'a Query,
         dialect: Dialect,
-        scope: Option<&Scope>,
-    ) -> Result<Plan, Error> {
+        scope: Option<&'a Scope>,
+    ) -> BoxFuture<'a, Result<Plan, Error>> {
         #[derive(Serialize)]
         struct Request<'a> {
             query: &'a Query,
             dialect: Dialect,
             scope: Option<&'a Scope>,
         }
-        self.call("compile", &Request { query, dialect, scope })
+        // At once: whoever has the interpreter waits for nobody.
+        Box::pin(ready(self.call("compile", &Request { query, dialect, scope })))
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {

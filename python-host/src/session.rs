@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use crate::bridge::{Bell, spawn_in, start};
+use crate::bridge::{Bell, block, spawn_in, start};
 use crate::columns::read_value;
 use crate::databases::Databases;
 use crate::errors::{exception, raise};
@@ -227,7 +227,7 @@ impl Session {
         let session = raise(py, self.session.try_read().map_err(|_| ended()))?;
         let session = raise(py, session.as_ref().ok_or_else(ended))?;
         let query = query.get();
-        let plan = raise(py, py.detach(|| session.plan(&query.query)))?;
+        let plan = raise(py, block(py, || session.plan(&query.query)))?;
         let step = raise(py, first_step(&plan))?;
         let value = |bind: &Bind| match &bind.source {
             Binding::Parameter(number) => values.get_item(*number as usize),
@@ -250,7 +250,7 @@ impl Session {
         let query = query.clone().unbind();
         spawn_in(py, &self.turns, async move {
             let session = session.await?;
-            let plan = session.plan(&query.get().query)?;
+            let plan = session.plan(&query.get().query).await?;
             let step = first_step(&plan)?;
             let explain = match session.dialect() {
                 Dialect::Sqlite => "EXPLAIN QUERY PLAN",

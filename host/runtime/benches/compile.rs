@@ -16,7 +16,8 @@ use ferro_host::{Host, HostOptions, Models};
 use ferro_session::{Catalog, Compiler as _};
 use ferro_test_support::bench::{Bench, Case, Goal, Measured};
 use ferro_wit::query::Query;
-use ferro_wit::types::Dialect;
+use ferro_wit::types::{Dialect, Error, ErrorKind};
+use futures_util::FutureExt as _;
 use serde::Deserialize;
 
 /// Turns of each subject. Criterion takes some dozens of samples in each.
@@ -142,18 +143,25 @@ impl Subjects<'_> {
     fn measure(&self, rounds: usize, query: &Query, dialect: Dialect) -> Result<[Vec<f64>; 3]> {
         let plans = [
             self.native.compile(query, dialect, None)?,
-            self.component.compile(query, dialect, None)?,
-            self.cached.plan(query, dialect, None)?.as_ref().clone(),
+            at_once(self.component.compile(query, dialect, None))?,
+            at_once(self.cached.plan(query, dialect, None))?.as_ref().clone(),
         ];
         anyhow::ensure!(plans.iter().all(|it| it == &plans[0]), "the plans differ");
         let [mut native, mut component, mut cached] = <[Vec<f64>; 3]>::default();
         for _ in 0..rounds {
             native.extend(sampled(|| self.native.compile(black_box(query), dialect, None))?);
-            component.extend(sampled(|| self.component.compile(black_box(query), dialect, None))?);
-            cached.extend(sampled(|| self.cached.plan(black_box(query), dialect, None))?);
+            component.extend(sampled(|| {
+                at_once(self.component.compile(black_box(query), dialect, None))
+            })?);
+            cached.extend(sampled(|| at_once(self.cached.plan(black_box(query), dialect, None)))?);
         }
         Ok([native, component, cached])
     }
+}
+
+/// What nothing has to be waited for: nobody else compiles.
+fn at_once<T>(plan: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    plan.now_or_never().unwrap_or_else(|| Err(Error::new(ErrorKind::Busy, "it has to wait")))
 }
 
 /// What criterion writes of a measurement: how often it ran, and nanoseconds in all, for each sample.

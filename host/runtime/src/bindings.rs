@@ -59,6 +59,7 @@ pub(crate) mod core {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "ferro:orm/core",
+        exports: { default: async },
         with: {
             "ferro:orm/types": super::wit::types,
             "ferro:orm/schema": super::wit::schema,

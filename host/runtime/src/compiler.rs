@@ -1,29 +1,39 @@
-//! The core component as a compiler: a pool of instances, each entered by one thread at a time.
+//! The core component as a compiler: a pool of instances, each at one work at a time.
+//!
+//! Plans are compiled where their queries are run, in the tasks of the callers. Who waits for an
+//! instance waits in line and keeps no thread; a compile that takes long lets other tasks run, as
+//! guests do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ferro_session::{Catalog, Compiler};
+use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
+use futures_util::FutureExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout_at;
 use wasmtime::component::{Component, Linker, ResourceAny};
-use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::bindings::core::{Core, CorePre};
 use crate::cache::DiskCache;
-use crate::engine::{self, Ticker};
+use crate::engine::{self, TICK, Ticker};
 use crate::error;
 
 /// The component that the build script made.
 const CORE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
 
-/// How long one compile may take. An ordinary one takes far less than a millisecond.
+/// How long one compile may take, the wait for an instance included. An ordinary one takes far less
+/// than a millisecond.
 const DEADLINE: Duration = Duration::from_secs(2);
-const TICK: Duration = Duration::from_millis(50);
+/// Ticks until a compile first lets others run. Most are over by then, wherever in a tick they began.
+const FIRST_TICKS: u64 = 2;
 /// Memory of one instance: a query of the largest size that the core accepts needs a tenth of it.
 const MEMORY: usize = 128 * 1024 * 1024;
 /// Catalogs that one instance remembers. A forgotten one is made again from its models.
@@ -40,7 +50,7 @@ pub struct WasmCompiler {
 impl WasmCompiler {
     pub(crate) fn new(cache: Option<&DiskCache>) -> Result<Self, Error> {
         let engine = engine::core(cache)?;
-        let failed = |error: wasmtime::Error| broken(&error);
+        let failed = |error: wasmtime::Error| explain(&error);
         let component = Component::from_binary(&engine, CORE).map_err(failed)?;
         // Nothing is linked: the core imports nothing.
         let linker = Linker::new(&engine);
@@ -48,24 +58,21 @@ impl WasmCompiler {
             CorePre::new(linker.instantiate_pre(&component).map_err(failed)?).map_err(failed)?;
         let most = std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let ticker = Ticker::start(&engine, TICK)?;
-        let pool = Pool {
-            engine,
-            pre,
-            most,
-            instances: Mutex::default(),
-            returned: Condvar::new(),
-            _ticker: ticker,
-        };
-        Ok(Self { pool: Arc::new(pool) })
+        let (places, idle) = (Semaphore::new(most), Mutex::default());
+        Ok(Self { pool: Arc::new(Pool { engine, pre, places, idle, _ticker: ticker }) })
     }
 }
 
 impl Compiler for WasmCompiler {
     fn catalog(&self, schema: &Schema) -> Result<Arc<dyn Catalog>, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.pool.run(id, |instance| instance.catalog(id, schema).map(|found| found.map(drop)))?;
-        Ok(Arc::new(WasmCatalog { id, schema: schema.clone(), pool: Arc::clone(&self.pool) }))
+        let catalog = WasmCatalog {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            schema: schema.clone(),
+            pool: Arc::clone(&self.pool),
+        };
+        catalog.alone(async |_, _| Ok(Ok(())))?;
+        Ok(Arc::new(catalog))
     }
 }
 
@@ -76,203 +83,233 @@ struct WasmCatalog {
     pool: Arc<Pool>,
 }
 
+/// What a function of the core returned, unless it failed in a way that it cannot tell of.
+type Answer<T> = wasmtime::Result<Result<T, Error>>;
+
 impl Catalog for WasmCatalog {
-    fn compile(
-        &self,
-        query: &Query,
+    fn compile<'a>(
+        &'a self,
+        query: &'a Query,
         dialect: Dialect,
-        scope: Option<&Scope>,
-    ) -> Result<Plan, Error> {
-        self.with_catalog(|core, store, catalog| {
-            let catalogs = core.ferro_orm_compiler().catalog();
-            catalogs.call_compile(store, catalog, query, dialect, scope)
-        })
+        scope: Option<&'a Scope>,
+    ) -> BoxFuture<'a, Result<Plan, Error>> {
+        Box::pin(self.pool.compile(self, query, dialect, scope))
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.with_catalog(|core, store, catalog| {
-            core.ferro_orm_compiler().catalog().call_create_tables(store, catalog, dialect)
+        self.alone(async |instance, catalog| {
+            let catalogs = instance.core.ferro_orm_compiler().catalog();
+            catalogs.call_create_tables(&mut instance.store, catalog, dialect).await
         })
     }
 
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
-        self.with_catalog(|core, store, catalog| {
-            core.ferro_orm_compiler().catalog().call_introspection(store, catalog, dialect)
+        self.alone(async |instance, catalog| {
+            let catalogs = instance.core.ferro_orm_compiler().catalog();
+            catalogs.call_introspection(&mut instance.store, catalog, dialect).await
         })
     }
 
     fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
-        self.with_catalog(|core, store, catalog| {
-            core.ferro_orm_compiler().catalog().call_migrate(store, catalog, dialect, found)
+        self.alone(async |instance, catalog| {
+            let catalogs = instance.core.ferro_orm_compiler().catalog();
+            catalogs.call_migrate(&mut instance.store, catalog, dialect, found).await
         })
     }
 }
 
 impl WasmCatalog {
-    fn with_catalog<R>(
+    /// What is asked seldom and not by each call: done at once, in an instance of its own, without a
+    /// runtime.
+    fn alone<R>(
         &self,
-        call: impl Fn(&Core, &mut Store<StoreLimits>, ResourceAny) -> wasmtime::Result<Result<R, Error>>,
+        call: impl AsyncFnOnce(&mut CoreInstance, ResourceAny) -> Answer<R>,
     ) -> Result<R, Error> {
-        self.pool.run(self.id, |instance| match instance.catalog(self.id, &self.schema)? {
-            Ok(catalog) => call(&instance.core, &mut instance.store, catalog),
-            Err(error) => Ok(Err(error)),
-        })
+        let asked = async {
+            let mut instance = self.pool.instantiate(Turn::begin(false)).await?;
+            match instance.catalog(self).await? {
+                Ok(catalog) => call(&mut instance, catalog).await,
+                Err(error) => Ok(Err(error)),
+            }
+        };
+        // It waits for nothing: the core imports nothing, and does not let others run.
+        let answer = asked.now_or_never().unwrap_or_else(|| Err(wasmtime::Error::msg("it waits")));
+        answer.unwrap_or_else(|error| Err(explain(&error)))
     }
 }
 
 struct Pool {
     engine: Engine,
-    pre: CorePre<StoreLimits>,
-    /// How many instances there may be.
-    most: usize,
-    instances: Mutex<Instances>,
-    returned: Condvar,
+    pre: CorePre<State>,
+    /// One for each instance that there may be; who waits for one waits in line.
+    places: Semaphore,
+    /// Instances that nobody has. There are never more in all than there are places: one is made
+    /// only by who has a place and finds none here.
+    idle: Mutex<Vec<CoreInstance>>,
     _ticker: Ticker,
 }
 
-#[derive(Default)]
-struct Instances {
-    idle: Vec<CoreInstance>,
-    /// All of them, the ones at work included.
-    count: usize,
-    /// How many callers wait for one. To wake nobody is a call of the system, too.
-    waiting: usize,
-}
-
 struct CoreInstance {
-    store: Store<StoreLimits>,
+    store: Store<State>,
     core: Core,
     /// By the time of their last use, the latest at the end.
     catalogs: Vec<(u64, ResourceAny)>,
 }
 
+struct State {
+    limits: StoreLimits,
+    turn: Turn,
+}
+
+/// One work of an instance.
+#[derive(Clone, Copy)]
+struct Turn {
+    end: Instant,
+    /// Whether it lets other tasks run in between.
+    yields: bool,
+}
+
+impl Turn {
+    fn begin(yields: bool) -> Self {
+        Self { end: Instant::now() + DEADLINE, yields }
+    }
+
+    /// Called with each tick.
+    fn go_on(self) -> wasmtime::Result<UpdateDeadline> {
+        match Instant::now() < self.end {
+            true if self.yields => Ok(UpdateDeadline::Yield(1)),
+            true => Ok(UpdateDeadline::Continue(1)),
+            false => Err(wasmtime::Error::new(Error::new(
+                ErrorKind::Timeout,
+                format!("compiling took longer than {} s", DEADLINE.as_secs()),
+            ))),
+        }
+    }
+}
+
 impl Pool {
-    /// Runs a call in an instance, one that knows the catalog if there is one.
-    fn run<R>(
+    /// Compiles a query in an instance, one that knows the catalog if there is one.
+    ///
+    /// Where the future is dropped half-way, so is the instance.
+    async fn compile(
         &self,
-        catalog: u64,
-        call: impl Fn(&mut CoreInstance) -> wasmtime::Result<Result<R, Error>>,
-    ) -> Result<R, Error> {
-        let mut lease = self.take(catalog)?;
+        catalog: &WasmCatalog,
+        query: &Query,
+        dialect: Dialect,
+        scope: Option<&Scope>,
+    ) -> Result<Plan, Error> {
+        let turn = Turn::begin(true);
+        // Given back after the instance.
+        let _place = self.place(turn.end).await?;
+        let mut idle = self.take(catalog.id);
         loop {
-            let idle = lease.instance.take();
             let used = idle.is_some();
-            let mut instance = match idle {
+            let mut instance = match idle.take() {
                 Some(instance) => instance,
-                None => self.instantiate().map_err(|error| broken(&error))?,
+                None => self.instantiate(turn).await.map_err(|error| explain(&error))?,
             };
-            instance.store.set_epoch_deadline(ticks());
-            match call(&mut instance) {
-                Ok(result) => {
-                    lease.instance = Some(instance);
-                    return result;
+            instance.begin(turn);
+            match instance.compile(catalog, query, dialect, scope).await {
+                Ok(answer) => {
+                    self.idle().push(instance);
+                    return answer;
                 }
-                Err(error) if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) => {
-                    return Err(Error::new(
-                        ErrorKind::Timeout,
-                        format!("compiling the query took longer than {} s", DEADLINE.as_secs()),
-                    ));
-                }
+                Err(error) if error.is::<Error>() => return Err(explain(&error)),
                 // Its memory may be full of the catalogs of others: a new instance has none.
                 Err(error) if used => {
                     tracing::warn!(error = format!("{error:#}"), "the core component is restarted");
                 }
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "the core component failed");
-                    return Err(broken(&error));
+                    return Err(explain(&error));
                 }
             }
         }
     }
 
-    /// An idle instance, or the right to make one. Waits while all are at work.
-    fn take(&self, catalog: u64) -> Result<Lease<'_>, Error> {
-        let mut instances = self.lock();
-        loop {
-            let known = instances.idle.iter().position(|it| it.knows(catalog));
-            let any = instances.idle.len().checked_sub(1);
-            if let Some(position) = known.or(any) {
-                let instance = instances.idle.swap_remove(position);
-                return Ok(Lease { pool: self, instance: Some(instance) });
-            }
-            if instances.count < self.most {
-                instances.count += 1;
-                return Ok(Lease { pool: self, instance: None });
-            }
-            instances.waiting += 1;
-            let waited = self.returned.wait_timeout(instances, DEADLINE);
-            let (mut guard, result) = waited.unwrap_or_else(PoisonError::into_inner);
-            guard.waiting -= 1;
-            if result.timed_out() {
+    /// The right to an instance.
+    async fn place(&self, end: Instant) -> Result<SemaphorePermit<'_>, Error> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
+        }
+        match timeout_at(end.into(), self.places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
                 let busy = Error::new(ErrorKind::Busy, "no compiler of queries was free in time");
-                return Err(busy.retryable());
+                Err(busy.retryable())
             }
-            instances = guard;
         }
     }
 
-    fn instantiate(&self) -> wasmtime::Result<CoreInstance> {
+    /// An idle instance, if there is one.
+    fn take(&self, catalog: u64) -> Option<CoreInstance> {
+        let mut idle = self.idle();
+        let known = idle.iter().position(|it| it.knows(catalog));
+        let position = known.or(idle.len().checked_sub(1))?;
+        Some(idle.swap_remove(position))
+    }
+
+    async fn instantiate(&self, turn: Turn) -> wasmtime::Result<CoreInstance> {
         let limits =
             StoreLimitsBuilder::new().memory_size(MEMORY).trap_on_grow_failure(true).build();
-        let mut store = Store::new(&self.engine, limits);
-        store.limiter(|limits| limits);
-        store.set_epoch_deadline(ticks());
-        let core = self.pre.instantiate(&mut store)?;
+        let mut store = Store::new(&self.engine, State { limits, turn });
+        store.limiter(|state| &mut state.limits);
+        store.epoch_deadline_callback(|state| state.data().turn.go_on());
+        store.set_epoch_deadline(FIRST_TICKS);
+        let core = self.pre.instantiate_async(&mut store).await?;
         Ok(CoreInstance { store, core, catalogs: Vec::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Instances> {
+    fn idle(&self) -> MutexGuard<'_, Vec<CoreInstance>> {
         // Every change under the lock is whole, so what a panic left behind is sound.
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An instance that is lent, or the right to make one. Without an instance when it is given up, the
-/// next caller makes one.
-struct Lease<'a> {
-    pool: &'a Pool,
-    instance: Option<CoreInstance>,
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        let mut instances = self.pool.lock();
-        match self.instance.take() {
-            Some(instance) => instances.idle.push(instance),
-            None => instances.count -= 1,
-        }
-        let is_awaited = instances.waiting > 0;
-        drop(instances);
-        if is_awaited {
-            self.pool.returned.notify_one();
-        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl CoreInstance {
+    fn begin(&mut self, turn: Turn) {
+        self.store.data_mut().turn = turn;
+        self.store.set_epoch_deadline(FIRST_TICKS);
+    }
+
+    async fn compile(
+        &mut self,
+        catalog: &WasmCatalog,
+        query: &Query,
+        dialect: Dialect,
+        scope: Option<&Scope>,
+    ) -> Answer<Plan> {
+        match self.catalog(catalog).await? {
+            Ok(catalog) => {
+                let catalogs = self.core.ferro_orm_compiler().catalog();
+                catalogs.call_compile(&mut self.store, catalog, query, dialect, scope).await
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     fn knows(&self, catalog: u64) -> bool {
         self.catalogs.iter().any(|(id, _)| *id == catalog)
     }
 
     /// The handle of a catalog in this instance; made if the instance does not know it.
-    fn catalog(
+    async fn catalog(
         &mut self,
-        id: u64,
-        schema: &Schema,
-    ) -> wasmtime::Result<Result<ResourceAny, Error>> {
-        if let Some(position) = self.catalogs.iter().position(|(known, _)| *known == id) {
+        WasmCatalog { id, schema, .. }: &WasmCatalog,
+    ) -> Answer<ResourceAny> {
+        if let Some(position) = self.catalogs.iter().position(|(known, _)| known == id) {
             let entry = self.catalogs.remove(position);
             self.catalogs.push(entry);
             return Ok(Ok(entry.1));
         }
         if self.catalogs.len() == CATALOGS {
             let (_, oldest) = self.catalogs.remove(0);
-            oldest.resource_drop(&mut self.store)?;
+            oldest.resource_drop_async(&mut self.store).await?;
         }
         let catalogs = self.core.ferro_orm_compiler().catalog();
-        match catalogs.call_create(&mut self.store, schema)? {
+        match catalogs.call_create(&mut self.store, schema).await? {
             Ok(catalog) => {
-                self.catalogs.push((id, catalog));
+                self.catalogs.push((*id, catalog));
                 Ok(Ok(catalog))
             }
             Err(faults) => Ok(Err(Error::new(ErrorKind::InvalidSchema, faults.join("; ")))),
@@ -280,10 +317,86 @@ impl CoreInstance {
     }
 }
 
-fn broken(error: &wasmtime::Error) -> Error {
+fn explain(error: &wasmtime::Error) -> Error {
     error::from_guest("the compiler of queries", error)
 }
 
-fn ticks() -> u64 {
-    DEADLINE.as_millis().div_ceil(TICK.as_millis()).try_into().unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Poll, Waker};
+
+    use ferro_wit::query::{Projection, Query, Select};
+    use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
+
+    use super::*;
+
+    fn compiler() -> (WasmCompiler, Arc<dyn Catalog>) {
+        let compiler = WasmCompiler::new(None).unwrap();
+        let id = Field::new("id", ColumnType::Integer(IntegerWidth::Big));
+        let models = vec![Model::new("thing", vec![id], &["id"])];
+        let catalog = compiler.catalog(&Schema { models, enums: vec![] }).unwrap();
+        (compiler, catalog)
+    }
+
+    fn things() -> Query {
+        let projection = Projection::Fields(vec!["id".into()]);
+        Query::select(vec![], Select { projection, ..Select::new("thing") })
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_compiler_keeps_no_thread_and_has_its_turn() {
+        let (compiler, catalog) = compiler();
+        let pool = Arc::clone(&compiler.pool);
+        let most = u32::try_from(pool.places.available_permits()).unwrap();
+        let all = pool.places.acquire_many(most).await.unwrap();
+        let query = things();
+        let compile = || catalog.compile(&query, Dialect::Sqlite, None);
+        let (mut first, mut second) = (compile(), compile());
+        let mut context = Context::from_waker(Waker::noop());
+        // This thread is the only one: were it kept, nobody could give a compiler back.
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        drop(all);
+        let held = pool.places.acquire_many(most - 2).await.unwrap();
+        let mut newcomer = compile();
+        assert!(newcomer.as_mut().poll(&mut context).is_pending(), "it was not last in line");
+        assert!(first.await.is_ok() && second.await.is_ok());
+        assert!(newcomer.await.is_ok());
+        drop(held);
+        assert_eq!(pool.places.available_permits(), most as usize);
+        // The wait is bounded.
+        let _all = pool.places.acquire_many(most).await.unwrap();
+        let error = pool.place(Instant::now() + Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_compile_that_takes_long_lets_others_run_and_ends_in_time() {
+        let (compiler, catalog) = compiler();
+        let query = things();
+        let working = AtomicBool::new(true);
+        let polls = std::thread::scope(|scope| {
+            // Time that passes quickly makes any compile a long one.
+            scope.spawn(|| {
+                while working.load(Ordering::Relaxed) {
+                    compiler.pool.engine.increment_epoch();
+                }
+            });
+            let mut compile = catalog.compile(&query, Dialect::Sqlite, None);
+            let mut context = Context::from_waker(Waker::noop());
+            let mut polls = 1;
+            let outcome = loop {
+                match compile.as_mut().poll(&mut context) {
+                    Poll::Ready(outcome) => break outcome,
+                    Poll::Pending => polls += 1,
+                }
+            };
+            working.store(false, Ordering::Relaxed);
+            outcome.map(|_| polls)
+        });
+        assert!(polls.unwrap() > 1);
+        let over = Turn { end: Instant::now(), yields: true }.go_on().map(drop);
+        assert_eq!(explain(&over.unwrap_err()).kind, ErrorKind::Timeout);
+    }
 }

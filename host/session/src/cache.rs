@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use ferro_wit::plan::Plan;
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
-use ferro_wit::types::{Dialect, Error};
+use ferro_wit::types::Dialect;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -53,10 +53,13 @@ impl Lookup<'_> {
 /// Compiled plans of any number of models, shared by every call of a process.
 ///
 /// Bounded by the bytes that keys and plans take, roughly measured: queries come from guests, and
-/// two of them may be as large as all others together. Past the bound, plans that are asked for least
-/// make room; a guest that sends ever new shapes does not push out those in steady use.
+/// some of them are large. One that takes more than a 64th of the room, and than 16 KiB, is not kept
+/// but compiled each time. Past the bound, plans that are asked for least make room; a guest that sends
+/// ever new shapes does not push out those in steady use.
 pub struct PlanCache {
     plans: Cache<PlanKey, Kept, Size, Words<SeedableRandomState>>,
+    /// What one plan may take.
+    largest: u64,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -71,29 +74,28 @@ impl PlanCache {
         let usual = usize::try_from(bytes / USUAL_PLAN).unwrap_or(usize::MAX).max(1);
         Self {
             plans: Cache::with(usual, bytes, Size, hasher(), DefaultLifecycle::default()),
+            largest: (bytes / SHARES).max(4 * USUAL_PLAN),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
     }
 
-    /// The plan for a key; made if it is not there. Callers that ask for a new plan at once may each
-    /// make it: the plans are equal, and a caller that waited for another could wait for ever, where
-    /// compilers need a lock that it holds.
-    pub(crate) fn get_or_compile(
-        &self,
-        key: &Lookup<'_>,
-        compile: impl FnOnce() -> Result<Plan, Error>,
-    ) -> Result<Arc<Plan>, Error> {
-        if let Some(plan) = self.plans.get(key) {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(plan.plan);
-        }
-        self.misses.fetch_add(1, Ordering::Relaxed);
-        let plan = Arc::new(compile()?);
+    /// The plan for a key; none: it is to be made, and [kept](Self::keep). Callers that ask for a new
+    /// plan at once may each make it: the plans are equal, and a caller that waited for another could
+    /// wait for ever, where compilers need a lock that it holds.
+    pub(crate) fn get(&self, key: &Lookup<'_>) -> Option<Arc<Plan>> {
+        let kept = self.plans.get(key);
+        let count = if kept.is_some() { &self.hits } else { &self.misses };
+        count.fetch_add(1, Ordering::Relaxed);
+        kept.map(|it| it.plan)
+    }
+
+    pub(crate) fn keep(&self, key: &Lookup<'_>, plan: &Arc<Plan>) {
         let bytes =
-            bytes_of(key.query) + bytes_of(&key.policy.map(AsRef::as_ref)) + bytes_of(&*plan);
-        self.plans.insert(key.to_owned(), Kept { plan: plan.clone(), bytes });
-        Ok(plan)
+            bytes_of(key.query) + bytes_of(&key.policy.map(AsRef::as_ref)) + bytes_of(&**plan);
+        if bytes <= self.largest {
+            self.plans.insert(key.to_owned(), Kept { plan: Arc::clone(plan), bytes });
+        }
     }
 
     /// How many lookups found their plan.
@@ -148,6 +150,9 @@ fn hasher() -> Words<SeedableRandomState> {
 fn random() -> u64 {
     RandomState::new().hash_one(())
 }
+
+/// So many of the largest plans there may be.
+const SHARES: u64 = 64;
 
 /// A filtered, ordered page of a model with ten fields.
 const USUAL_PLAN: u64 = 4 * 1024;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
@@ -21,18 +22,19 @@ pub trait Compiler: Send + Sync {
 
 /// Checked models. Pure: the same input gives the same plan.
 pub trait Catalog: Send + Sync {
-    /// The plan for a query, under a scope; none: everything is allowed.
+    /// The plan for a query, under a scope; none: everything is allowed. Each new query of a guest
+    /// asks for one: what takes long, or waits for others, must not keep the thread meanwhile.
     ///
     /// # Errors
     ///
     /// `invalid-query`, `type-mismatch`, `denied` or `read-only`; `limit-exceeded` for a query that
-    /// is too large to compile.
-    fn compile(
-        &self,
-        query: &Query,
+    /// is too large to compile; `busy` and `timeout` where that takes too long.
+    fn compile<'a>(
+        &'a self,
+        query: &'a Query,
         dialect: Dialect,
-        scope: Option<&Scope>,
-    ) -> Result<Plan, Error>;
+        scope: Option<&'a Scope>,
+    ) -> BoxFuture<'a, Result<Plan, Error>>;
 
     /// The statements that create what is missing, in order.
     ///

@@ -9,10 +9,12 @@
 //! one links the core as it is:
 //!
 //! ```
+//! use std::future::ready;
 //! use std::sync::Arc;
 //!
 //! use ferro_driver::{ConnectOptions, Databases};
 //! use ferro_session::{Catalog, Compiler, Gate, Grant, Models, TableGrant, Tenant};
+//! use ferro_wit::BoxFuture;
 //! use ferro_wit::plan::{MigrationStep, Plan};
 //! use ferro_wit::policy::Scope;
 //! use ferro_wit::query::Query;
@@ -33,13 +35,13 @@
 //! }
 //!
 //! impl Catalog for CoreCatalog {
-//!     fn compile(
-//!         &self,
-//!         query: &Query,
+//!     fn compile<'a>(
+//!         &'a self,
+//!         query: &'a Query,
 //!         dialect: Dialect,
-//!         scope: Option<&Scope>,
-//!     ) -> Result<Plan, Error> {
-//!         self.0.compile(query, dialect, scope)
+//!         scope: Option<&'a Scope>,
+//!     ) -> BoxFuture<'a, Result<Plan, Error>> {
+//!         Box::pin(ready(self.0.compile(query, dialect, scope)))
 //!     }
 //!
 //!     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {

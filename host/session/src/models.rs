@@ -53,15 +53,20 @@ impl Models {
     /// # Errors
     ///
     /// Those of [`Catalog::compile`].
-    pub fn plan(
+    pub async fn plan(
         &self,
         query: &Query,
         dialect: Dialect,
         scope: Option<&Arc<Scope>>,
     ) -> Result<Arc<Plan>, Error> {
         let key = PlanKey { catalog: self.id, dialect, policy: scope, query };
-        self.cache
-            .get_or_compile(&key, || self.catalog.compile(query, dialect, scope.map(AsRef::as_ref)))
+        if let Some(plan) = self.cache.get(&key) {
+            return Ok(plan);
+        }
+        let compiled = self.catalog.compile(query, dialect, scope.map(AsRef::as_ref));
+        let plan = Arc::new(compiled.await?);
+        self.cache.keep(&key, &plan);
+        Ok(plan)
     }
 
     /// Create the tables that a database lacks. Where it lacks none, nobody needs the right to.

@@ -112,11 +112,12 @@ impl Session {
     /// # Errors
     ///
     /// What is wrong with the query, and what the grant does not allow.
-    pub fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
+    pub async fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
         let policy = &self.granted.policy;
         let models = &self.granted.models;
         let plan = models
             .plan(query, self.dialect(), policy.scope.as_ref())
+            .await
             .map_err(|error| self.granted.explain(error))?;
         match policy.read_only && plan.effect == Effect::Write {
             true => Err(Error::new(ErrorKind::ReadOnly, "the grant is read-only")),

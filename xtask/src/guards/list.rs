@@ -176,7 +176,7 @@ pub(super) const GUARDS: &[Guard] = &[
         promise: "S7",
         file: "host/runtime/src/compiler.rs",
         line: "Err(error) if used => {",
-        without: "Err(error) if used && catalog == 0 => {",
+        without: "Err(error) if used && catalog.id == 0 => {",
         target: "host",
         tests: "s7_large",
     },

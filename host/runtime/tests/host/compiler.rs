@@ -22,12 +22,12 @@ fn things(nodes: Vec<Node>, filter: Option<u32>) -> Query {
     Query::select(nodes, Select { projection, filter, ..Select::new("thing") })
 }
 
-fn sql(models: &Models, query: &Query) -> String {
-    models.plan(query, Dialect::Sqlite, None).unwrap().steps[0].sql.clone()
+async fn sql(models: &Models, query: &Query) -> String {
+    models.plan(query, Dialect::Sqlite, None).await.unwrap().steps[0].sql.clone()
 }
 
-#[test]
-fn s7_hostile_queries_end_in_errors_and_the_compiler_goes_on() {
+#[tokio::test]
+async fn s7_hostile_queries_end_in_errors_and_the_compiler_goes_on() {
     let host = host();
     let models = host.models(models("things")).unwrap();
     let not = |node| Node::Unary((UnaryOperator::Not, node));
@@ -35,11 +35,11 @@ fn s7_hostile_queries_end_in_errors_and_the_compiler_goes_on() {
     let missing = things(vec![], Some(7));
     let deep = things((0..100_000_u32).map(|node| not(node.saturating_sub(1))).collect(), Some(9));
     for query in [cycle, missing, deep] {
-        let error = models.plan(&query, Dialect::Sqlite, None).unwrap_err();
+        let error = models.plan(&query, Dialect::Sqlite, None).await.unwrap_err();
         let expected = [ErrorKind::InvalidQuery, ErrorKind::LimitExceeded];
         assert!(expected.contains(&error.kind), "{error:?}");
     }
-    assert!(sql(&models, &things(vec![], None)).contains("things"));
+    assert!(sql(&models, &things(vec![], None)).await.contains("things"));
 }
 
 #[test]
@@ -51,35 +51,40 @@ fn faults_of_models_are_all_named() {
     assert!(error.message.contains("`no`") && error.message.contains("`nor`"), "{error}");
 }
 
-/// More models than an instance remembers, compiled in no order, on several threads.
-#[test]
-fn models_that_an_instance_has_forgotten_are_made_again() {
+/// All things for which something holds that is negated so many times.
+fn negated(times: u32) -> Query {
+    let nodes = (0..=times).map(|node| match node {
+        0 => Node::Literal(Literal::Boolean(true)),
+        _ => Node::Unary((UnaryOperator::Not, node - 1)),
+    });
+    things(nodes.collect(), Some(times))
+}
+
+/// More models than an instance remembers, compiled in no order, by several tasks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn models_that_an_instance_has_forgotten_are_made_again() {
     let host = host();
     let all: Vec<Arc<Models>> =
         (0..40).map(|index| host.models(models(&format!("things_{index}"))).unwrap()).collect();
-    std::thread::scope(|scope| {
-        for thread in 0..4_usize {
-            let all = &all;
-            scope.spawn(move || {
-                for turn in 0..80 {
-                    let index = (turn * 7 + thread * 11) % all.len();
-                    // Each thread has a shape of its own, so that the cache does not answer.
-                    let negations = u32::try_from(thread).unwrap();
-                    let nodes = (0..=negations).map(|node| match node {
-                        0 => Node::Literal(Literal::Boolean(true)),
-                        _ => Node::Unary((UnaryOperator::Not, node - 1)),
-                    });
-                    let sql = sql(&all[index], &things(nodes.collect(), Some(negations)));
-                    assert!(sql.contains(&format!("\"things_{index}\"")), "{sql}");
-                }
-            });
-        }
+    let tasks = (0..4_u32).map(|task| {
+        let all = all.clone();
+        tokio::spawn(async move {
+            for turn in 0..80 {
+                let index = (turn * 7 + task as usize * 11) % all.len();
+                // Each task has a shape of its own, so that the cache does not answer.
+                let sql = sql(&all[index], &negated(task)).await;
+                assert!(sql.contains(&format!("\"things_{index}\"")), "{sql}");
+            }
+        })
     });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
 }
 
 /// The catalogs of large models fill the memory of an instance, whosever they are.
-#[test]
-fn s7_large_models_do_not_fail_the_queries_of_others() {
+#[tokio::test]
+async fn s7_large_models_do_not_fail_the_queries_of_others() {
     let host = host();
     let kept: Vec<Arc<Models>> = (0..16)
         .map(|_| {
@@ -89,6 +94,6 @@ fn s7_large_models_do_not_fail_the_queries_of_others() {
         })
         .collect();
     let small = host.models(models("small")).unwrap();
-    assert!(sql(&small, &things(vec![], None)).contains("small"));
-    assert!(sql(&kept[0], &things(vec![], None)).contains("large"));
+    assert!(sql(&small, &things(vec![], None)).await.contains("small"));
+    assert!(sql(&kept[0], &things(vec![], None)).await.contains("large"));
 }

@@ -51,13 +51,13 @@ impl Session {
 
     /// A query, its values and its rows as the grant and the limits allow them, and what it adds to
     /// the rows that are written.
-    pub(super) fn prepare(
+    pub(super) async fn prepare(
         &self,
         query: &Query,
         parameters: Vec<Value>,
         rows: Option<Batch>,
     ) -> Result<(Execution, Option<Written>), Error> {
-        let plan = self.plan(query)?;
+        let plan = self.plan(query).await?;
         bounds::check(query, &parameters)?;
         let written = self.written(query, rows.as_ref())?;
         let forced = self.granted.policy.forced.clone();

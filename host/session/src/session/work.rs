@@ -63,7 +63,7 @@ impl Session {
     ) -> Result<Cursor, Error> {
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let (execution, written) = self.prepare(query, parameters, rows)?;
+        let (execution, written) = self.prepare(query, parameters, rows).await?;
         self.open(Work::Query(execution), written, slot).await
     }
 
@@ -75,7 +75,7 @@ impl Session {
         rows: Option<Batch>,
     ) -> Result<u64, Error> {
         self.admit(&parameters)?;
-        let (execution, written) = self.prepare(query, parameters, rows)?;
+        let (execution, written) = self.prepare(query, parameters, rows).await?;
         self.apply(Work::Query(execution), written).await
     }
 

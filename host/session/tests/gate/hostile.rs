@@ -380,15 +380,15 @@ async fn t9_a_column_that_is_none_calls_no_function_though_none_is_hidden() {
     assert_eq!(drain(called).await, Ok(vec![]));
 }
 
-#[test]
-fn s3_a_query_is_kept_at_its_size_whatever_it_is_made_of() {
+#[tokio::test]
+async fn s3_a_query_is_kept_at_its_size_whatever_it_is_made_of() {
     let cache = Arc::new(PlanCache::new(1024 * 1024));
     let (models, _) = models(&cache);
     for number in 0..20 {
         let mut query = all("Note");
         let name = format!("{number}{}", "x".repeat(500_000));
         query.nodes.push(Node::Call(FunctionCall { name, arguments: vec![] }));
-        let _ = models.plan(&query, Dialect::Sqlite, None);
+        let _ = models.plan(&query, Dialect::Sqlite, None).await;
     }
     assert!(cache.len() <= 2, "{} plans of half a megabyte", cache.len());
 }

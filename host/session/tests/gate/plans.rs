@@ -59,35 +59,36 @@ async fn t7_common_tables_are_part_of_the_shape(world: &World) {
     assert_eq!(world.compiles.load(Ordering::Relaxed), 2);
 }
 
-#[test]
-fn t7_models_and_dialects_do_not_share_plans() {
+#[tokio::test]
+async fn t7_models_and_dialects_do_not_share_plans() {
     let cache = Arc::<PlanCache>::default();
     let (one, one_compiles) = models(&cache);
     let (other, other_compiles) = models(&cache);
     for _ in 0..2 {
-        let lite = one.plan(&all("Note"), Dialect::Sqlite, None).unwrap();
-        let postgres = one.plan(&all("Note"), Dialect::Postgres, None).unwrap();
-        assert!(Arc::ptr_eq(&lite, &one.plan(&all("Note"), Dialect::Sqlite, None).unwrap()));
+        let lite = one.plan(&all("Note"), Dialect::Sqlite, None).await.unwrap();
+        let postgres = one.plan(&all("Note"), Dialect::Postgres, None).await.unwrap();
+        let again = one.plan(&all("Note"), Dialect::Sqlite, None).await.unwrap();
+        assert!(Arc::ptr_eq(&lite, &again));
         assert!(!Arc::ptr_eq(&lite, &postgres));
-        other.plan(&all("Note"), Dialect::Sqlite, None).unwrap();
+        other.plan(&all("Note"), Dialect::Sqlite, None).await.unwrap();
     }
     assert_eq!(one_compiles.load(Ordering::Relaxed), 2);
     assert_eq!(other_compiles.load(Ordering::Relaxed), 1);
     assert_eq!(cache.len(), 3);
 }
 
-#[test]
-fn a_query_that_does_not_compile_is_not_kept() {
+#[tokio::test]
+async fn a_query_that_does_not_compile_is_not_kept() {
     let cache = Arc::<PlanCache>::default();
     let (models, compiles) = models(&cache);
     for _ in 0..2 {
-        assert!(models.plan(&all("Nothing"), Dialect::Sqlite, None).is_err());
+        assert!(models.plan(&all("Nothing"), Dialect::Sqlite, None).await.is_err());
     }
     assert_eq!((compiles.load(Ordering::Relaxed), cache.len()), (2, 0));
 }
 
-#[test]
-fn s3_a_caller_of_ever_new_shapes_cannot_fill_the_cache() {
+#[tokio::test]
+async fn s3_a_caller_of_ever_new_shapes_cannot_fill_the_cache() {
     let cache = Arc::new(PlanCache::new(64 * 1024));
     let (models, _) = models(&cache);
     for number in 0..2_000_u32 {
@@ -97,9 +98,25 @@ fn s3_a_caller_of_ever_new_shapes_cannot_fill_the_cache() {
             kind: ferro_wit::types::ScalarType::Integer,
             many: false,
         }));
-        let _ = models.plan(&query, Dialect::Sqlite, None);
+        let _ = models.plan(&query, Dialect::Sqlite, None).await;
     }
     assert!(cache.len() < 200, "{} plans", cache.len());
+}
+
+#[tokio::test]
+async fn a_plan_that_takes_more_than_its_share_is_not_kept() {
+    let cache = Arc::new(PlanCache::new(1024 * 1024));
+    let (models, compiles) = models(&cache);
+    let mut large = all("Note");
+    let name = "x".repeat(20_000);
+    let call = ferro_wit::query::FunctionCall { name, arguments: vec![] };
+    large.nodes.push(ferro_wit::query::Node::Call(call));
+    for _ in 0..2 {
+        models.plan(&large, Dialect::Sqlite, None).await.unwrap();
+        models.plan(&all("Note"), Dialect::Sqlite, None).await.unwrap();
+    }
+    assert_eq!((compiles.load(Ordering::Relaxed), cache.len()), (3, 1));
+    assert_eq!((cache.hits(), cache.misses()), (1, 3));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A database with the rows of two tenants, and a compiler that counts.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use ferro_driver::{ConnectOptions, Databases};
 use ferro_session::{
     Catalog, Compiler, Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant,
 };
+use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
@@ -182,14 +184,14 @@ impl Compiler for CountingCore {
 }
 
 impl Catalog for CountingCatalog {
-    fn compile(
-        &self,
-        query: &Query,
+    fn compile<'a>(
+        &'a self,
+        query: &'a Query,
         dialect: Dialect,
-        scope: Option<&Scope>,
-    ) -> Result<Plan, Error> {
+        scope: Option<&'a Scope>,
+    ) -> BoxFuture<'a, Result<Plan, Error>> {
         self.compiles.fetch_add(1, Ordering::Relaxed);
-        self.catalog.compile(query, dialect, scope)
+        Box::pin(ready(self.catalog.compile(query, dialect, scope)))
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {

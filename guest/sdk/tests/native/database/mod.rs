@@ -1,10 +1,12 @@
 //! Sessions on real databases, with the core linked as it is.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use ferro::Session;
 use ferro_driver::{ConnectOptions, Databases, Migration};
 use ferro_session::{Catalog, Compiler, Gate, Grant, Models, Tenant};
+use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan, Risk};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
@@ -24,13 +26,13 @@ impl Compiler for Core {
 }
 
 impl Catalog for CoreCatalog {
-    fn compile(
-        &self,
-        query: &Query,
+    fn compile<'a>(
+        &'a self,
+        query: &'a Query,
         dialect: Dialect,
-        scope: Option<&Scope>,
-    ) -> Result<Plan, Error> {
-        self.0.compile(query, dialect, scope)
+        scope: Option<&'a Scope>,
+    ) -> BoxFuture<'a, Result<Plan, Error>> {
+        Box::pin(ready(self.0.compile(query, dialect, scope)))
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
