@@ -31,7 +31,7 @@ const KEPT: usize = 256 * 1024;
 /// guests are alive at once than before.
 const WARM: u32 = 16;
 
-/// The engine that plugins run in: places for `instances` of them at once, each with memories of up
+/// The engine that plugins run in, whose code is compiled by one thread at a time: places for `instances` of them at once, each with memories of up
 /// to `memory` bytes. With `fuel`, their code counts what it uses.
 pub(crate) fn plugins(
     instances: u32,
@@ -59,6 +59,8 @@ pub(crate) fn plugins(
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_reservation(memory as u64)
         .consume_fuel(fuel)
+        // Of all cores, a plugin could keep calls waiting that have nothing to do with it.
+        .parallel_compilation(false)
         .max_wasm_stack(STACK);
     engine(&config)
 }

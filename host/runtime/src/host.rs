@@ -21,7 +21,7 @@ use crate::compiler::WasmCompiler;
 use crate::engine::{self, TICK, Ticker};
 use crate::guest::Guest;
 use crate::plugin::{Loaded, Plugin, describe};
-use crate::{export, load};
+use crate::{export, load, meter};
 
 /// What can be set on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub struct HostOptions {
     /// The largest component that is loaded, in bytes: 16 MiB.
     pub component_bytes: u64,
     /// How long compiling a component may take: 60 s, so that a small machine under load can.
-    /// Past it: `timeout`.
+    /// Past it: `timeout`. So long a load also waits before that, while two others go on; past it:
+    /// `busy`.
     pub compile_timeout: Duration,
     /// Whether guests count the fuel that they use, so that it can be limited and charged: no. It
     /// makes their code slower, by a tenth to a third.
@@ -46,6 +47,9 @@ pub struct HostOptions {
     /// How many threads the guests of one tenant may keep busy at once: half of those that there
     /// are, at least one. More suits a host of one tenant.
     pub threads_per_tenant: usize,
+    /// How many bytes the plans of queries take that are kept, those of all tenants and of the
+    /// application: 16 MiB, some thousands of plans. See [`PlanCache`].
+    pub plan_cache_bytes: u64,
 }
 
 impl Default for HostOptions {
@@ -59,6 +63,7 @@ impl Default for HostOptions {
             compile_timeout: Duration::from_secs(60),
             fuel: false,
             threads_per_tenant: (threads() / 2).max(1),
+            plan_cache_bytes: PlanCache::DEFAULT_BYTES,
         }
     }
 }
@@ -82,12 +87,13 @@ struct Shared {
     tenants: Tenants,
     /// Turns of guests that compute for long.
     slow: Arc<Semaphore>,
-    /// Components that are compiled at once: what takes too long keeps its place until it ends.
-    compiling: Arc<Semaphore>,
+    /// Plugins that are loaded at once: a compile that takes too long keeps its place until it ends.
+    loading: Arc<Semaphore>,
     _ticker: Ticker,
 }
 
-const COMPILING: usize = 2;
+/// Each of them keeps one thread busy.
+const LOADING: usize = 2;
 
 impl Host {
     /// A host without databases and plugins, which lends plugins nothing but databases.
@@ -115,6 +121,7 @@ impl Host {
             let message = "`instances` is 0, and no plugin could run: set it to 1 or more";
             return Err(Error::new(ErrorKind::InvalidConfiguration, message));
         }
+        meter::describe();
         let cache = options.cache.as_deref().map(DiskCache::open).transpose()?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
         let engine = engine::plugins(options.instances, memory, options.fuel, cache.as_ref())?;
@@ -128,9 +135,9 @@ impl Host {
             places: Arc::new(Semaphore::new(options.instances as usize)),
             tenants: Tenants::new(options.threads_per_tenant),
             slow: Arc::new(Semaphore::new((threads() - 1).max(1))),
-            compiling: Arc::new(Semaphore::new(COMPILING)),
+            loading: Arc::new(Semaphore::new(LOADING)),
             databases: Databases::new(),
-            plans: Arc::default(),
+            plans: Arc::new(PlanCache::new(options.plan_cache_bytes)),
             options,
             engine,
             imports,
@@ -179,12 +186,13 @@ impl Host {
     ///
     /// `invalid-configuration`, if this is not a plugin in the binary form of a component;
     /// `unsupported`, if it was built against another version of `ferro:orm`; `denied`, if it
-    /// imports what no plugin is lent; `timeout`, if compiling takes too long;
-    /// `invalid-schema`, if its models are not valid.
+    /// imports what no plugin is lent; `busy`, if others were loaded all the time; `timeout`, if
+    /// compiling takes too long; `invalid-schema`, if its models are not valid.
     pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
         let bytes = bytes.into();
         load::check_bytes(name, &bytes, self.shared.options.component_bytes)?;
-        let component = self.compile(name, bytes).await?;
+        let place = Arc::new(self.loading(name).await?);
+        let component = self.compile(name, bytes, Arc::clone(&place)).await?;
         let ty = component.component_type();
         let engine = self.engine();
         let linked = &self.shared.imports;
@@ -194,7 +202,10 @@ impl Host {
         let mute = linked.mute(&component).map_err(|error| unfit(&name, &error))?;
         let schema = describe(self, &link(&name, &mute, &component)?, &name).await;
         let schema = schema.map_err(|error| of_models(&name, error))?;
-        let models = self.models(schema).map_err(|error| of_models(&name, error))?;
+        let host = self.clone();
+        let models = blocking(move || host.models(schema)).await?;
+        let models = models.map_err(|error| of_models(&name, error))?;
+        drop(place);
         let imports: Vec<_> = ty.imports(engine).map(|(import, _)| import.to_owned()).collect();
         let paths = imports.iter().map(|it| load::without_version(it));
         let lent = paths.clone().filter(|it| linked.lent.contains(*it)).map(str::to_owned);
@@ -284,6 +295,20 @@ impl Host {
         &self.shared.tenants
     }
 
+    pub(crate) fn plans(&self) -> &PlanCache {
+        &self.shared.plans
+    }
+
+    /// How many instances of plugins are in use.
+    pub(crate) fn instances(&self) -> usize {
+        self.shared.options.instances as usize - self.shared.places.available_permits()
+    }
+
+    /// How many plugins are loaded just now.
+    pub(crate) fn loads(&self) -> usize {
+        LOADING - self.shared.loading.available_permits()
+    }
+
     pub(crate) fn slow(&self) -> &Arc<Semaphore> {
         &self.shared.slow
     }
@@ -302,22 +327,39 @@ impl Host {
         }
     }
 
-    async fn compile(&self, name: &str, bytes: Vec<u8>) -> Result<Component, Error> {
+    /// A place for one more plugin that is loaded.
+    async fn loading(&self, name: &str) -> Result<OwnedSemaphorePermit, Error> {
+        let (limit, places) = (self.shared.options.compile_timeout, &self.shared.loading);
+        match timeout(limit, Arc::clone(places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
+                let message = format!(
+                    "the plugin `{name}` was not compiled: {LOADING} others are loaded, and went on \
+                     for {} s; try again later",
+                    limit.as_secs_f64()
+                );
+                Err(Error::new(ErrorKind::Busy, message).retryable())
+            }
+        }
+    }
+
+    async fn compile(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        place: Arc<OwnedSemaphorePermit>,
+    ) -> Result<Component, Error> {
         let limit = self.shared.options.compile_timeout;
-        let compiled = timeout(limit, async {
-            let place = Arc::clone(&self.shared.compiling).acquire_owned().await;
-            let shared = Arc::clone(&self.shared);
-            blocking(move || {
-                let _place = place;
-                let component = Component::from_binary(&shared.engine, &bytes);
-                if let Some(cache) = &shared.cache {
-                    cache.seal();
-                }
-                component
-            })
-            .await
+        let shared = Arc::clone(&self.shared);
+        let compiled = blocking(move || {
+            let _place = place;
+            let component = Component::from_binary(&shared.engine, &bytes);
+            if let Some(cache) = &shared.cache {
+                cache.seal();
+            }
+            component
         });
-        match compiled.await {
+        match timeout(limit, compiled).await {
             Ok(component) => component?.map_err(|error| invalid(name, &error)),
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,

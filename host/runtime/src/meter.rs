@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_session::Usage;
-use metrics::{Label, SharedString, counter, histogram};
+use metrics::{
+    Label, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
+};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -33,6 +35,25 @@ pub struct CallUsage {
     pub memory: u64,
     /// What it did in its databases.
     pub database: Usage,
+}
+
+/// Says what each counter counts, to the recorder that is set up by now.
+pub(crate) fn describe() {
+    describe_counter!("ferro_calls", "Calls of plugins, by how they ended");
+    let counters = [
+        ("ferro_call_microseconds", Unit::Microseconds, "Wall-clock time of calls"),
+        ("ferro_busy_microseconds", Unit::Microseconds, "Time that calls kept a thread busy"),
+        ("ferro_fuel", Unit::Count, "Fuel that calls used, on a host that meters it"),
+        ("ferro_statements", Unit::Count, "Statements of calls, beginnings of transactions too"),
+        ("ferro_rows_read", Unit::Count, "Rows that calls read"),
+        ("ferro_rows_written", Unit::Count, "Rows that calls inserted, updated and deleted"),
+        ("ferro_result_bytes", Unit::Bytes, "Bytes of the values that calls read"),
+    ];
+    for (name, unit, description) in counters {
+        describe_counter!(name, unit, description);
+    }
+    describe_histogram!("ferro_call_seconds", Unit::Seconds, "Wall-clock time of each call");
+    describe_histogram!("ferro_memory_bytes", Unit::Bytes, "Memory of each call at its largest");
 }
 
 /// The span of one call.
@@ -85,6 +106,7 @@ pub(crate) fn tell(span: &Span, caller: &Caller, outcome: Cow<'static, str>, usa
     add("ferro_rows_read", rows_read);
     add("ferro_rows_written", rows_written);
     add("ferro_result_bytes", bytes);
+    histogram!("ferro_call_seconds", labels.clone()).record(elapsed.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a memory has fewer bytes than that")]
     histogram!("ferro_memory_bytes", labels.clone()).record(memory as f64);
 }

@@ -123,6 +123,18 @@ impl Tenants {
         self.lock().shares.values().filter(|it| it.share.strong_count() > 0).count()
     }
 
+    /// How many calls have their place, and how many wait for one.
+    #[must_use]
+    pub fn calls(&self) -> (usize, usize) {
+        let known = self.lock();
+        let shares = known.shares.iter().filter_map(|(key, it)| Some((key, it.share.upgrade()?)));
+        shares.fold((0, 0), |(running, waiting), (key, share)| {
+            let places = permits(key.calls);
+            let running = running + places.saturating_sub(share.calls.available_permits());
+            (running, waiting + share.waiting.load(Ordering::Relaxed) as usize)
+        })
+    }
+
     fn share(&self, tenant: &Tenant) -> Arc<Share> {
         let Limits { calls, connections, .. } = tenant.limits;
         let key = Key { tenant: tenant.name.clone(), calls, connections };
@@ -164,9 +176,8 @@ impl Admission {
 impl Share {
     /// The share of a call that nobody admitted: its own.
     pub(crate) fn new(limits: &Limits, threads: usize) -> Self {
-        let calls = limits.calls as usize;
         Self {
-            calls: Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS))),
+            calls: Arc::new(Semaphore::new(permits(limits.calls))),
             waiting: AtomicU32::new(0),
             connections: limits.connections,
             pools: Arc::default(),
@@ -268,6 +279,10 @@ impl Drop for Held {
     }
 }
 
+fn permits(count: u32) -> usize {
+    (count as usize).min(Semaphore::MAX_PERMITS)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Every change under the lock is whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -296,6 +311,7 @@ mod tests {
         // One waits; the next is told at once.
         let (waited, refused) = tokio::join!(tenants.admit(&acme), async {
             tokio::task::yield_now().await;
+            assert_eq!(tenants.calls(), (2, 1));
             tenants.admit(&acme).await
         });
         for error in [waited.unwrap_err(), refused.unwrap_err()] {
@@ -306,6 +322,7 @@ mod tests {
         tenants.admit(&tenant("other", 2, 1)).await.unwrap();
         drop(one);
         tenants.admit(&acme).await.unwrap();
+        assert_eq!(tenants.calls(), (1, 0));
     }
 
     #[tokio::test]

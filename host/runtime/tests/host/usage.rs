@@ -79,9 +79,15 @@ impl HistogramFn for Total {
 }
 
 impl Recorder for Totals {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+        self.0.lock().unwrap().entry(format!("{} is described", name.as_str())).or_default();
+    }
+
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+        self.describe_counter(name, unit, text);
+    }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(Arc::new(Total(self.clone(), name(key))))
@@ -103,9 +109,9 @@ fn name(key: &Key) -> String {
 
 #[tokio::test]
 async fn counters_tell_what_each_tenant_used() {
-    let bench = bench(Backend::Sqlite).await;
     let totals = Totals::default();
     let guard = metrics::set_default_local_recorder(&totals);
+    let bench = bench(Backend::Sqlite).await;
     bench.call(r#"notes#add("app", "one", commit)"#).await;
     bench.call(r#"notes#bodies("app")"#).await;
     let nobody = Arc::new(Tenant::new("nobody"));
@@ -132,6 +138,37 @@ async fn counters_tell_what_each_tenant_used() {
     assert!(of("ferro_busy_microseconds", "hasty", "") > 10_000, "{totals:?}");
     assert!(of("ferro_call_microseconds", "acme", "") > 0);
     assert_eq!(of("ferro_statements", "nobody", ""), 0);
+    assert_eq!(of("ferro_call_seconds", "acme", ""), 2);
+    // Whatever was counted has a description.
+    let names = totals.keys().filter_map(|key| Some(key.split_once('{')?.0));
+    for name in names {
+        assert!(totals.contains_key(&format!("{name} is described")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_tells_what_it_is_doing() {
+    let bench = bench(Backend::Sqlite).await;
+    bench.call(r#"notes#add("app", "one", commit)"#).await;
+    let before = bench.host.stats();
+    bench.call(r#"notes#add("app", "two", commit)"#).await;
+    let after = bench.host.stats();
+    assert_eq!(after.plan_hits, before.plan_hits + 1, "{after:?}");
+    assert_eq!((after.plan_misses, after.plans), (before.plan_misses, before.plans), "{after:?}");
+    assert_eq!((after.calls, after.instances, after.loading), (0, 0, 0), "{after:?}");
+    assert_eq!(after.pools["app"], bench.database.stats());
+
+    let one = tenant_with(Limits { calls: 1, ..Limits::default() });
+    let running = bench.plugin.instantiate(&one).await.unwrap();
+    let (_, during) = tokio::join!(
+        tokio::time::timeout(Duration::from_millis(50), bench.plugin.instantiate(&one)),
+        async { bench.host.stats() }
+    );
+    let of_calls =
+        |it: &ferro_host::HostStats| (it.tenants, it.calls, it.waiting_calls, it.instances);
+    assert_eq!(of_calls(&during), (1, 1, 1, 1), "{during:?}");
+    drop(running);
+    assert_eq!(of_calls(&bench.host.stats()), (0, 0, 0, 0));
 }
 
 /// The fields of the spans of calls, as the last record of each left them.
