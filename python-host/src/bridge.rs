@@ -73,6 +73,7 @@ pub(crate) fn start<'py>(
     work: impl Future<Output = ()> + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>> {
     raise(py, check_process())?;
+    log::listen(py);
     let mailbox = Mailbox::of_running_loop(py)?;
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(turns.clone().run(work));
     let began = Instant::now();
@@ -239,6 +240,7 @@ pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
     start: impl FnOnce() -> F + Send,
 ) -> Result<T, Error> {
     check_process()?;
+    log::listen(py);
     let result = py.detach(|| runtime().block_on(start()));
     log::deliver(py);
     result

@@ -30,6 +30,7 @@ struct PoolArguments {
     max_lifetime: Option<f64>,
     statement_cache_capacity: Option<usize>,
     test_before_acquire: Option<bool>,
+    slow_statement: Option<f64>,
 }
 
 /// The fields of `ferro.SqliteConfig`.
@@ -142,6 +143,7 @@ fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOpti
         max_lifetime,
         statement_cache_capacity,
         test_before_acquire,
+        slow_statement,
     } = &mut options.pool;
     let SqliteOptions { foreign_keys, wal, busy_timeout } = &mut options.sqlite;
     replace(max_connections, pool.max_connections);
@@ -152,6 +154,7 @@ fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOpti
     replace(max_lifetime, seconds_or_never("max_lifetime", pool.max_lifetime)?);
     *statement_cache_capacity = pool.statement_cache_capacity;
     replace(test_before_acquire, pool.test_before_acquire);
+    *slow_statement = seconds("slow_statement", pool.slow_statement)?;
     replace(foreign_keys, sqlite.foreign_keys);
     replace(wal, sqlite.wal);
     replace(busy_timeout, seconds("busy_timeout", sqlite.busy_timeout)?);

@@ -1,18 +1,24 @@
-//! What the native side warns of, for Python's logging.
+//! What the native side warns of and, if somebody listens, each of its statements, for Python's logging.
 //!
 //! Threads of tokio never ask for the interpreter. So records wait until something is awaited next, or
-//! a plugin has asked something: a thread that has it hands them to the logger `ferro.native`.
+//! a plugin has asked something: a thread that has it hands them to the loggers `ferro.native` and
+//! `ferro.statement`. The same threads look whether somebody listens to the latter.
 
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use ferro_session::escape_line;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
+use tracing::span::{Attributes, Id};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::bridge::lock;
@@ -20,18 +26,39 @@ use crate::bridge::lock;
 /// Where nothing is awaited for long, the oldest records make room for others.
 const MOST_RECORDS: usize = 1_000;
 /// Numbers of Python's `logging`.
+const DEBUG: u8 = 10;
 const INFO: u8 = 20;
 const WARNING: u8 = 30;
 const ERROR: u8 = 40;
 
-static RECORDS: Mutex<VecDeque<(u8, String)>> = Mutex::new(VecDeque::new());
+/// The target of statements: `ferro_driver` says what is in their events.
+const STATEMENTS: &str = "ferro::statement";
+
+static RECORDS: Mutex<VecDeque<Record>> = Mutex::new(VecDeque::new());
 /// Whether there are some, for those who look often.
 static WAITING: AtomicBool = AtomicBool::new(false);
+/// Whether the logger of statements takes all of them.
+static LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// Collects what the native side warns of from here on.
+/// What is handed to a logger.
+enum Record {
+    Text { level: u8, text: String },
+    Statement { level: u8, statement: Statement },
+}
+
+/// Collects what the native side tells from here on.
 pub(crate) fn install() {
     // It fails where it was done before: by another interpreter of the process.
     let _ = tracing::subscriber::set_global_default(Collector);
+}
+
+/// Looks whether somebody listens to the statements that run from here on.
+pub(crate) fn listen(py: Python<'_>) {
+    let is_enabled = |it: &Bound<'_, PyAny>| {
+        it.call_method1(intern!(py, "isEnabledFor"), (DEBUG,))?.extract::<bool>()
+    };
+    let listens = statements(py).and_then(is_enabled).unwrap_or_default();
+    LISTENING.store(listens, Ordering::Relaxed);
 }
 
 /// Hands the records that wait to Python's logging.
@@ -40,18 +67,56 @@ pub(crate) fn deliver(py: Python<'_>) {
         return;
     }
     let records = std::mem::take(&mut *lock(&RECORDS));
-    for (level, message) in records {
-        if let Err(error) = logger(py).and_then(|it| it.call_method1("log", (level, "%s", message)))
-        {
+    for record in records {
+        if let Err(error) = record.hand_over(py) {
             error.write_unraisable(py, None);
         }
     }
 }
 
-fn logger(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+impl Record {
+    fn hand_over(self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Self::Text { level, text } => native(py)?.call_method1("log", (level, "%s", text))?,
+            Self::Statement { level, statement } => {
+                let Statement { database, sql, rows, elapsed, outcome } = statement;
+                let line = format!(
+                    "{:.3} ms, {rows} rows, {outcome}: {}",
+                    1e3 * elapsed,
+                    escape_line(&sql)
+                );
+                let extra = PyDict::new(py);
+                extra.set_item("database", database)?;
+                extra.set_item("sql", sql)?;
+                extra.set_item("rows", rows)?;
+                extra.set_item("elapsed", elapsed)?;
+                extra.set_item("outcome", outcome)?;
+                let named = PyDict::new(py);
+                named.set_item("extra", extra)?;
+                statements(py)?.call_method("log", (level, "%s", line), Some(&named))?
+            }
+        };
+        Ok(())
+    }
+}
+
+fn native(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let logger = LOGGER.get_or_try_init(py, || {
-        PyResult::Ok(py.import("logging")?.call_method1("getLogger", ("ferro.native",))?.unbind())
+    logger(py, &LOGGER, "ferro.native")
+}
+
+fn statements(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    logger(py, &LOGGER, "ferro.statement")
+}
+
+fn logger<'py>(
+    py: Python<'py>,
+    found: &'static PyOnceLock<Py<PyAny>>,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyAny>> {
+    let logger = found.get_or_try_init(py, || {
+        PyResult::Ok(py.import("logging")?.call_method1("getLogger", (name,))?.unbind())
     })?;
     Ok(logger.bind(py))
 }
@@ -59,30 +124,50 @@ fn logger(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 struct Collector;
 
 impl Subscriber for Collector {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match self.enabled(metadata) {
+            _ if metadata.target() == STATEMENTS => Interest::sometimes(),
+            true => Interest::always(),
+            false => Interest::never(),
+        }
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let listens = metadata.target() == STATEMENTS && LISTENING.load(Ordering::Relaxed);
         metadata.is_event()
-            && *metadata.level() <= Level::WARN
+            && (*metadata.level() <= Level::WARN || listens)
             && metadata.target().starts_with("ferro")
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::WARN)
+        Some(LevelFilter::DEBUG)
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
         let level = match (*event.metadata().level(), event.metadata().target()) {
             (Level::ERROR, _) => ERROR,
             // What fails for a tenant, who could fill the log with that.
             (_, "ferro_session::call") => INFO,
-            _ => WARNING,
+            (Level::WARN, _) => WARNING,
+            _ => DEBUG,
+        };
+        let record = match event.metadata().target() {
+            STATEMENTS => {
+                let mut statement = Statement::default();
+                event.record(&mut statement);
+                Record::Statement { level, statement }
+            }
+            _ => {
+                let mut line = Line::default();
+                event.record(&mut line);
+                Record::Text { level, text: line.message + &line.fields }
+            }
         };
         let mut records = lock(&RECORDS);
         if records.len() == MOST_RECORDS {
             records.pop_front();
         }
-        records.push_back((level, line.message + &line.fields));
+        records.push_back(record);
         WAITING.store(true, Ordering::Release);
     }
 
@@ -90,13 +175,44 @@ impl Subscriber for Collector {
         Id::from_u64(1)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, _: &Id, _: &tracing::span::Record<'_>) {}
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+/// The fields of a statement's event; the time in seconds.
+#[derive(Default)]
+struct Statement {
+    database: String,
+    sql: String,
+    rows: u64,
+    elapsed: f64,
+    outcome: String,
+}
+
+impl Visit for Statement {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "database" => self.database = value.to_owned(),
+            "sql" => self.sql = value.to_owned(),
+            "outcome" => self.outcome = value.to_owned(),
+            _ => {}
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "rows" => self.rows = value,
+            "elapsed_us" => self.elapsed = Duration::from_micros(value).as_secs_f64(),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
 /// A record as a line: its message, and then its fields.

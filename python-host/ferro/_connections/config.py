@@ -40,6 +40,8 @@ class PoolConfig:
     6543. Behind a pooler in transaction mode it has to be 0."""
     test_before_acquire: bool | None = None
     """Ask a PostgreSQL connection for a sign of life before it is used: True."""
+    slow_statement: float | None = None
+    """A statement that takes so long is a warning of the logger `ferro.statement`: none is."""
 
 
 @dataclass(frozen=True)
