@@ -1,8 +1,6 @@
 //! The imports `ferro:orm/database` and `ferro:orm/raw-sql`: a guest's handles, and what the session
 //! behind each of them says. Nothing is decided here.
 
-use std::pin::pin;
-
 use ferro_session::{Cursor, Session};
 use ferro_wit::query::Query;
 use ferro_wit::types::{
@@ -45,9 +43,8 @@ impl database::HostSession for Guest {
         query: Query,
         parameters: Vec<Value>,
     ) -> Answer<Resource<Cursor>> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let cursor = deadline.bound(pin!(session.fetch(&query, parameters))).await?;
+        let cursor = session.fetch(&query, parameters).await;
         self.lend(cursor)
     }
 
@@ -57,9 +54,8 @@ impl database::HostSession for Guest {
         query: Query,
         parameters: Vec<Value>,
     ) -> Answer<u64> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        Ok(deadline.bound(pin!(session.execute(&query, parameters))).await?)
+        Ok(session.execute(&query, parameters).await)
     }
 
     async fn write(
@@ -69,9 +65,8 @@ impl database::HostSession for Guest {
         parameters: Vec<Value>,
         rows: Batch,
     ) -> Answer<u64> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        Ok(deadline.bound(pin!(session.write(&query, parameters, rows))).await?)
+        Ok(session.write(&query, parameters, rows).await)
     }
 
     async fn write_returning(
@@ -81,10 +76,8 @@ impl database::HostSession for Guest {
         parameters: Vec<Value>,
         rows: Batch,
     ) -> Answer<Resource<Cursor>> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let cursor =
-            deadline.bound(pin!(session.write_returning(&query, parameters, rows))).await?;
+        let cursor = session.write_returning(&query, parameters, rows).await;
         self.lend(cursor)
     }
 
@@ -93,22 +86,19 @@ impl database::HostSession for Guest {
         session: Resource<Session>,
         options: TransactionOptions,
     ) -> Answer<Resource<Session>> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let transaction = deadline.bound(pin!(session.begin(options))).await?;
+        let transaction = session.begin(options).await;
         self.lend(transaction)
     }
 
     async fn commit(&mut self, transaction: Resource<Session>) -> Answer<()> {
-        let deadline = self.deadline();
         let transaction = self.table().delete(transaction)?;
-        Ok(deadline.bound(pin!(transaction.commit())).await?)
+        Ok(transaction.commit().await)
     }
 
     async fn rollback(&mut self, transaction: Resource<Session>) -> Answer<()> {
-        let deadline = self.deadline();
         let transaction = self.table().delete(transaction)?;
-        Ok(deadline.bound(pin!(transaction.rollback())).await?)
+        Ok(transaction.rollback().await)
     }
 
     async fn drop(&mut self, session: Resource<Session>) -> wasmtime::Result<()> {
@@ -127,15 +117,13 @@ impl database::HostCursor for Guest {
     }
 
     async fn next(&mut self, cursor: Resource<Cursor>, max_rows: u32) -> Answer<Option<Batch>> {
-        let deadline = self.deadline();
         let cursor = self.table().get_mut(&cursor)?;
-        Ok(deadline.bound(pin!(cursor.next(max_rows))).await?)
+        Ok(cursor.next(max_rows).await)
     }
 
     async fn next_result(&mut self, cursor: Resource<Cursor>) -> Answer<bool> {
-        let deadline = self.deadline();
         let cursor = self.table().get_mut(&cursor)?;
-        Ok(deadline.bound(pin!(cursor.next_result())).await?)
+        Ok(cursor.next_result().await)
     }
 
     async fn drop(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<()> {
@@ -151,9 +139,8 @@ impl raw_sql::Host for Guest {
         sql: String,
         parameters: Vec<Value>,
     ) -> Answer<Resource<Cursor>> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        let cursor = deadline.bound(pin!(session.fetch_raw(&sql, parameters))).await?;
+        let cursor = session.fetch_raw(&sql, parameters).await;
         self.lend(cursor)
     }
 
@@ -163,8 +150,7 @@ impl raw_sql::Host for Guest {
         sql: String,
         parameters: Vec<Value>,
     ) -> Answer<u64> {
-        let deadline = self.deadline();
         let session = self.table().get(&session)?;
-        Ok(deadline.bound(pin!(session.execute_raw(&sql, parameters))).await?)
+        Ok(session.execute_raw(&sql, parameters).await)
     }
 }

@@ -96,11 +96,6 @@ impl Guest {
         self.memory.used
     }
 
-    /// What a wait of the host for the database is bounded by.
-    pub(crate) fn deadline(&self) -> Deadline {
-        self.deadline
-    }
-
     /// Gives the guest a handle; a full table is an error that it can handle.
     pub(crate) fn lend<T: Send + 'static>(
         &mut self,
