@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferro_session::escape_line;
+use ferro_session::{RECORD, escape_line};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -16,8 +16,6 @@ use crate::meter::Caller;
 
 /// A line that is longer is cut into several.
 const LINE: usize = 4 * 1024;
-/// What the end of a line counts for: a record of the log is about so much longer than its line.
-const RECORD: u64 = 64;
 /// How much a guest may write at once.
 const PERMIT: usize = 64 * 1024;
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::error::for_plugin;
 use crate::limits::{Limits, Wait};
-use crate::log::excerpt;
+use crate::log::{RECORD, excerpt};
 use crate::models::Models;
 use crate::policy::Policy;
 use crate::tenant::Tenant;
@@ -124,10 +124,35 @@ impl Call {
         }
     }
 
-    /// Whether so many bytes of an error may be logged. From the first one that may not, none may.
+    /// Tells the operator what a plugin is not told, as far as that may be logged: what the operator has
+    /// to mend as an error. Names and messages may be of the caller's making: they are cut and escaped.
+    pub(crate) fn log(&self, database: &str, error: &Error) {
+        let names = [&error.constraint, &error.table, &error.column];
+        let [constraint, table, column] = names.map(|it| it.as_deref().map(excerpt));
+        let message = excerpt(&error.message);
+        let parts = [&constraint, &table, &column].into_iter().flatten().chain([&message]);
+        if !self.admit_logged(parts.map(String::len).sum()) {
+            return;
+        }
+        let tenant = self.tenant.as_deref().map(|tenant| tenant.name.as_str());
+        let (kind, code) = (error.kind, error.code.as_deref());
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    tenant, database, %kind, code, constraint, table, column, "{message}"
+                )
+            };
+        }
+        match kind {
+            ErrorKind::InvalidConfiguration => log!(error),
+            _ => log!(warn),
+        }
+    }
+
+    /// Whether a record of so many bytes may be logged. From the first one that may not, none may.
     fn admit_logged(&self, bytes: usize) -> bool {
         let Some(limits) = self.limits() else { return true };
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let bytes = RECORD.saturating_add(bytes.try_into().unwrap_or(u64::MAX));
         let before = self.logged.fetch_add(bytes, Ordering::Relaxed);
         let admitted = before.saturating_add(bytes) <= limits.log_bytes;
         if !admitted && before <= limits.log_bytes {
@@ -265,7 +290,7 @@ impl Granted {
                     Some(it) if it == end => limits.transaction_expired(),
                     _ => wait.expired(limits),
                 };
-                self.log(&error);
+                self.call.log(&self.label, &error);
                 Err(error)
             }
         }
@@ -284,29 +309,8 @@ impl Granted {
 
     /// The error as a tenant gets it; the operator's log gets all of it.
     fn report(&self, error: &Error) -> Error {
-        self.log(error);
+        self.call.log(&self.label, error);
         for_plugin(error, &self.policy, self.models.schema())
-    }
-
-    /// Names and messages may be of the caller's making: they are cut and escaped.
-    fn log(&self, error: &Error) {
-        let names = [&error.constraint, &error.table, &error.column];
-        let [constraint, table, column] = names.map(|it| it.as_deref().map(excerpt));
-        let message = excerpt(&error.message);
-        let parts = [&constraint, &table, &column].into_iter().flatten().chain([&message]);
-        if !self.call.admit_logged(parts.map(String::len).sum()) {
-            return;
-        }
-        tracing::warn!(
-            tenant = self.call.tenant.as_deref().map(|tenant| tenant.name.as_str()),
-            database = self.label,
-            kind = %error.kind,
-            code = error.code,
-            constraint,
-            table,
-            column,
-            "{message}"
-        );
     }
 }
 

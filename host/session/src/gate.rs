@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferro_driver::{Databases, Fence};
 use ferro_wit::types::{Error, ErrorKind};
 
-use crate::call::{Call, Granted};
+use crate::call::{Call, Granted, Slot, SlotKind};
 use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::models::Models;
@@ -68,15 +68,16 @@ impl Gate {
     /// unknown or not granted; `invalid-configuration`, if the grant does not fit the models, which
     /// the operator's log explains. For a trusted gate: `not-found`.
     pub fn open(&self, label: &str) -> Result<Session, Error> {
+        let slot = Slot::take(&self.call, SlotKind::Session)?;
         let (database, policy, connections) = match &self.call.tenant {
             None => (self.call.databases.get(Some(label))?, Policy::trusted(), None),
             Some(tenant) => {
                 let grant = tenant.grants.get(label).ok_or_else(denied)?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
-                    tracing::warn!(tenant = tenant.name, database = label, "{error}");
+                    self.call.log(label, &error);
                     denied()
                 })?;
-                let policy = fitted(tenant, grant, label, &self.models)?;
+                let policy = fitted(&self.call, grant, label, &self.models)?;
                 let connections = self.call.connections(label, database.stats().max);
                 let database = match &connections {
                     Some(connections) => database.with_workers(Arc::clone(connections.workers())),
@@ -88,7 +89,7 @@ impl Gate {
                     None => database.fenced(fence),
                 });
                 let database = fenced.map_err(|error| {
-                    tracing::error!(tenant = tenant.name, database = label, "{error}");
+                    self.call.log(label, &error);
                     unfit(&error)
                 })?;
                 (database, policy, connections)
@@ -96,7 +97,7 @@ impl Gate {
         };
         let (call, models) = (Arc::clone(&self.call), Arc::clone(&self.models));
         let granted = Granted { call, label: label.to_owned(), models, policy, connections };
-        Session::new(granted, database)
+        Ok(Session::new(granted, database, slot))
     }
 
     /// A session with the default database.
@@ -138,7 +139,7 @@ pub(crate) fn renewed(granted: &Granted, models: Arc<Models>) -> Result<Granted,
         None => Policy::trusted(),
         Some(tenant) => {
             let grant = tenant.grants.get(&label).ok_or_else(denied)?;
-            fitted(tenant, grant, &label, &models)?
+            fitted(&granted.call, grant, &label, &models)?
         }
     };
     let (call, connections) = (Arc::clone(&granted.call), granted.connections.clone());
@@ -146,9 +147,9 @@ pub(crate) fn renewed(granted: &Granted, models: Arc<Models>) -> Result<Granted,
 }
 
 /// What a grant allows on some models.
-fn fitted(tenant: &Tenant, grant: &Grant, label: &str, models: &Models) -> Result<Policy, Error> {
+fn fitted(call: &Call, grant: &Grant, label: &str, models: &Models) -> Result<Policy, Error> {
     Policy::new(grant, models.schema()).map_err(|error| {
-        tracing::error!(tenant = tenant.name, database = label, "{error}");
+        call.log(label, &error);
         unfit(&error)
     })
 }

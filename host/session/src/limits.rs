@@ -82,8 +82,8 @@ pub struct Limits {
     /// some tens where it is called by name. Kept by the host of the guest.
     pub host_call_bytes: u64,
     /// Bytes that a call may print, where the end of a line counts for 64, as the log has a record of
-    /// each: 64 KiB, kept by the host of the guest; and as many of the errors of its statements in the
-    /// log. The rest is dropped.
+    /// each: 64 KiB, kept by the host of the guest; and as many of its errors in the log. The rest is
+    /// dropped.
     pub log_bytes: u64,
 }
 

@@ -3,6 +3,10 @@
 /// The longest text of an error, in bytes: a message may repeat a value of any size.
 const LONGEST: usize = 1024;
 
+/// What the end of a line counts for in a budget of bytes: a record of the log is about so much longer
+/// than what it says.
+pub const RECORD: u64 = 64;
+
 /// A text as a part of one line: characters that would end it, move a terminal's cursor, or change the
 /// order of what it shows become text.
 ///

@@ -62,15 +62,14 @@ enum Target {
 }
 
 impl Session {
-    pub(crate) fn new(granted: Granted, database: Database) -> Result<Self, Error> {
-        let slot = Slot::take(&granted.call, SlotKind::Session)?;
-        Ok(Self {
+    pub(crate) fn new(granted: Granted, database: Database, slot: Slot) -> Self {
+        Self {
             granted: Arc::new(granted),
             target: Target::Database(database),
             occupied: Arc::default(),
             _parent: None,
             _slot: slot,
-        })
+        }
     }
 
     /// The SQL dialect of the database.

@@ -429,6 +429,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "p4_a_tenant",
     },
     Guard {
+        promise: "S3",
+        file: "host/session/src/call.rs",
+        line: "if !self.admit_logged(parts.map(String::len).sum()) {",
+        without: "if !self.admit_logged(parts.map(String::len).sum()) && names.is_empty() {",
+        target: "gate",
+        tests: "s3_sessions_that",
+    },
+    Guard {
         promise: "P5",
         file: "host/session/src/gate.rs",
         line: "Some(limits) => database.fenced(timed(fence, limits)),",

@@ -1,6 +1,6 @@
 //! What a plugin learns of a failure, and what the operator does.
 
-use ferro_session::{Grant, Limits, Tenant};
+use ferro_session::{Grant, Limits, TableGrant, Tenant};
 use ferro_test_support::Log;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 
@@ -13,6 +13,7 @@ on_both_databases! {
     k2_a_plugin_gets_no_text_of_the_server,
     k2_a_plugin_learns_nothing_of_a_database_that_is_gone,
     s3_errors_in_the_log_are_lines_of_a_bounded_size,
+    s3_sessions_that_are_not_opened_leave_no_more_in_the_log_than_errors_may,
     a_fault_of_the_callers_values_is_explained,
     a_limit_that_is_no_number_of_rows_is_refused,
 }
@@ -51,6 +52,25 @@ async fn k2_a_plugin_learns_nothing_of_a_database_that_is_gone(world: &World) {
     let error = session.fetch(&all("Note"), vec![]).await;
     let error = assert_error(error, ErrorKind::ConnectionFailed, "the database cannot be reached");
     assert_eq!((error.code, error.table), (None, None));
+}
+
+async fn s3_sessions_that_are_not_opened_leave_no_more_in_the_log_than_errors_may(world: &World) {
+    let limits = Limits { log_bytes: 2_000, ..Limits::default() };
+    let unfit = TableGrant::read_only().filter("no_such_column", 1);
+    let tenant = Tenant::new("loud").limits(limits).grant("gone", Grant::read_only());
+    let tenant = tenant.grant("app", Grant::read_only().table("note", unfit));
+    for (label, kind) in [("gone", ErrorKind::Denied), ("app", ErrorKind::InvalidConfiguration)] {
+        let gate = world.gate(tenant.clone());
+        let work = async {
+            for _ in 0..1_000 {
+                assert_error(gate.open(label).map(drop), kind, "");
+            }
+        };
+        let ((), logged) = logged(work).await;
+        assert!(logged.contains("loud") && logged.contains(label), "{logged}");
+        assert!(logged.lines().last().unwrap().contains("`log-bytes`"), "{logged}");
+        assert!(logged.lines().count() < 40, "{label}: {}", logged.lines().count());
+    }
 }
 
 async fn a_fault_of_the_callers_values_is_explained(world: &World) {
