@@ -43,10 +43,11 @@ struct SqliteArguments {
 
 #[pymethods]
 impl Databases {
-    /// Each tenant's plugins may keep so many threads busy at once.
+    /// So many threads run plugins, which the tenants share.
     #[new]
-    fn new(threads_per_tenant: usize) -> Self {
-        let tenants = ferro_session::Tenants::new(threads_per_tenant);
+    fn new(threads: u32) -> Self {
+        // A plugin keeps its thread, so that a turn would be a place.
+        let tenants = ferro_session::Tenants::new(usize::MAX, threads);
         Self { databases: ferro_driver::Databases::new(), tenants }
     }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ferro_session::{
-    Admission, Deadline, Gate, Grant, GuestLimit, Session, Tenant, Tenants, Usage,
+    Admission, Deadline, Gate, Grant, GuestLimit, Place, Session, Tenant, Tenants, Usage,
 };
 use ferro_wit::query::Query;
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};
@@ -13,7 +13,6 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bridge::{block, lock, spawn};
 use crate::databases::Databases;
@@ -22,7 +21,7 @@ use crate::models::Models;
 use crate::wire::{read_batch, read_values, write_batch};
 
 /// What one call of a plugin may do, and until when. It has a place among its tenant's calls, and one
-/// of the threads that those may keep busy, until it is closed.
+/// of the threads that tenants share, until it is closed.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestGate {
     state: Mutex<State>,
@@ -30,7 +29,7 @@ pub(crate) struct GuestGate {
 }
 
 enum State {
-    Admitted { gate: Gate, _thread: OwnedSemaphorePermit },
+    Admitted { gate: Gate, _thread: Place },
     Ended(Usage),
 }
 
@@ -111,13 +110,9 @@ impl GuestGate {
     }
 }
 
-async fn admit(
-    tenants: &Tenants,
-    tenant: &Tenant,
-) -> Result<(Admission, OwnedSemaphorePermit), Error> {
+async fn admit(tenants: &Tenants, tenant: &Tenant) -> Result<(Admission, Place), Error> {
     let admission = tenants.admit(tenant).await?;
-    let thread = Arc::clone(admission.threads()).acquire_owned().await;
-    let thread = thread.map_err(|_| Error::new(ErrorKind::Internal, "there are no threads"))?;
+    let thread = admission.place().await;
     Ok((admission, thread))
 }
 

@@ -133,7 +133,7 @@ impl Host {
         let ticker = Ticker::start(&engine, TICK)?;
         let shared = Shared {
             places: Arc::new(Semaphore::new(options.instances as usize)),
-            tenants: Tenants::new(options.threads_per_tenant),
+            tenants: Tenants::new(options.threads_per_tenant, options.instances),
             slow: Arc::new(Semaphore::new((threads() - 1).max(1))),
             loading: Arc::new(Semaphore::new(LOADING)),
             databases: Databases::new(),

@@ -51,7 +51,7 @@ impl Call {
     ) -> Self {
         let share = match (&admission, &tenant) {
             (Some(admission), _) => Some(Arc::clone(admission.share())),
-            (None, Some(tenant)) if !trusted => Some(Arc::new(Share::new(&tenant.limits, 1))),
+            (None, Some(_)) if !trusted => Some(Arc::new(Share::alone())),
             (None, _) => None,
         };
         Self {
@@ -166,11 +166,11 @@ impl Call {
 
     /// The call's part of a pool; none for the application's own code.
     pub(crate) fn connections(&self, label: &str, max: u32) -> Option<Arc<Connections>> {
-        let share = self.share.as_deref()?;
+        let (share, limits) = (self.share.as_deref()?, self.limits()?);
         let mut known = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = known
             .entry(label.to_owned())
-            .or_insert_with(|| Arc::new(Connections::new(share, label, max)));
+            .or_insert_with(|| Arc::new(Connections::new(share, label, max, limits)));
         Some(Arc::clone(connections))
     }
 

@@ -52,8 +52,9 @@ pub struct Limits {
     /// 2 s, and as long again for its place among the calls. Past it: `busy`.
     #[serde(with = "seconds")]
     pub acquire_timeout: Duration,
-    /// Connections of one pool that the calls of the tenant may hold together. By default half of
-    /// the pool, so that no tenant has all of it. Past it: as when no connection is free.
+    /// Connections of one pool that the calls of the tenant may hold together: by default half of the
+    /// pool, which is the most. Less than that where other tenants hold some: a tenant gets another one
+    /// only while more are free than it has. Past it: as when no connection is free.
     pub connections: Option<u32>,
 
     /// Calls of the tenant that run at once: 16. Those of others are not held up by more than these.

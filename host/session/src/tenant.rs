@@ -46,7 +46,8 @@ use crate::unique::{self, Unique};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tenant {
-    /// The tenant's name, for logs.
+    /// The tenant's name. All calls under one name have one share of what tenants share, whatever else
+    /// they come with; and logs, spans and counters have it.
     pub name: String,
     /// What it may do, by the database's label. A label that is not named here does not exist for
     /// the tenant.

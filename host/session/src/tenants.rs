@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ferro_wit::types::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::limits::{Limits, Wait};
+use crate::places::{Holder, Place, Places};
 use crate::tenant::Tenant;
 
 /// The tenants that have calls, and what their calls share. A host has one of these for all of its
@@ -20,11 +21,15 @@ use crate::tenant::Tenant;
 pub struct Tenants {
     known: Arc<Mutex<Known>>,
     threads: usize,
+    /// Places of the host: for instances, or for the threads that they run on.
+    places: Places,
+    pools: Arc<Pools>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    shares: HashMap<Key, Kept>,
+    /// By the tenant's name.
+    shares: HashMap<String, Kept>,
     /// How many there were after those that are gone were removed.
     kept: usize,
 }
@@ -33,61 +38,67 @@ struct Known {
 #[derive(Debug)]
 struct Kept {
     share: Weak<Share>,
-    pools: Arc<Pools>,
+    parts: Arc<Parts>,
 }
 
-/// An operator who changes the limits of a tenant starts a new share; calls that run keep the old.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key {
-    tenant: String,
-    calls: u32,
-    connections: Option<u32>,
-}
-
-/// What the calls of one tenant share.
+/// What the calls of one tenant share. How much of it they may have is in the limits of each: an
+/// operator may change them.
 #[derive(Debug)]
 pub(crate) struct Share {
-    calls: Arc<Semaphore>,
+    calls: Places,
+    running: Holder,
     waiting: AtomicU32,
-    /// The most connections of one pool; none: half of it.
-    connections: Option<u32>,
-    pools: Arc<Pools>,
     threads: Arc<Semaphore>,
+    places: Places,
+    placed: Holder,
+    pools: Arc<Pools>,
+    parts: Arc<Parts>,
 }
 
-/// By the label of the pool.
+/// The connections of each pool, by its label.
 #[derive(Debug, Default)]
-struct Pools(Mutex<BTreeMap<String, Part>>);
+struct Pools(Mutex<BTreeMap<String, Places>>);
+
+/// A tenant's parts of the pools, by their labels.
+#[derive(Debug, Default)]
+struct Parts(Mutex<BTreeMap<String, Part>>);
 
 /// The tenant's part of a pool.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Part {
-    most: u32,
-    connections: Arc<Semaphore>,
+    connections: Places,
+    held: Holder,
     /// What works for the connections, threads or backends of a server, of which a statement keeps
     /// one until it ends.
     workers: Arc<Semaphore>,
+    /// How many of these there are, those at work included.
+    hired: usize,
 }
 
 /// A place among the calls of a tenant, until it is dropped.
 #[derive(Debug)]
 pub struct Admission {
     share: Arc<Share>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Default for Tenants {
     fn default() -> Self {
-        Self::new(Semaphore::MAX_PERMITS)
+        Self::new(Semaphore::MAX_PERMITS, u32::MAX)
     }
 }
 
 impl Tenants {
-    /// Each tenant may keep so many threads busy at once, at least one; see
-    /// [`Admission::threads`].
+    /// Each tenant may keep so many threads busy at once, at least one; see [`Admission::threads`].
+    /// All of them share so many places; see [`Admission::place`].
     #[must_use]
-    pub fn new(threads: usize) -> Self {
-        Self { known: Arc::default(), threads: threads.clamp(1, Semaphore::MAX_PERMITS) }
+    pub fn new(threads: usize, places: u32) -> Self {
+        Self {
+            known: Arc::default(),
+            threads: threads.clamp(1, Semaphore::MAX_PERMITS),
+            places: Places::new(places),
+            pools: Arc::default(),
+        }
     }
 
     /// A place for one more call of a tenant; waits while all of them are taken, for as long as
@@ -98,23 +109,26 @@ impl Tenants {
     /// `busy`, if too many calls wait already, or if no place became free in time; `limit-exceeded`,
     /// if the tenant may have no calls at all.
     pub async fn admit(&self, tenant: &Tenant) -> Result<Admission, Error> {
-        if tenant.limits.calls == 0 {
+        let limits = &tenant.limits;
+        if limits.calls == 0 {
             return Err(Limits::calls_refused());
         }
-        let share = self.share(tenant);
-        let calls = Arc::clone(&share.calls);
-        let place = match Arc::clone(&calls).try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => {
-                let _waiting = Waiting::join(&share, &tenant.limits)?;
-                let place = timeout(tenant.limits.acquire_timeout, calls.acquire_owned()).await;
-                match place {
-                    Ok(Ok(place)) => place,
-                    _ => return Err(tenant.limits.calls_exceeded()),
-                }
+        let share = self.share(&tenant.name);
+        let Share { calls, running, .. } = &*share;
+        let place = match calls.try_take(running, limits.calls) {
+            Some(place) => place,
+            None => {
+                let _waiting = Waiting::join(&share, limits)?;
+                let place = timeout(limits.acquire_timeout, calls.take(running, limits.calls));
+                place.await.map_err(|_| limits.calls_exceeded())?
             }
         };
         Ok(Admission { share, _place: place })
+    }
+
+    /// A place of the host's, for work of its own.
+    pub async fn place(&self) -> Place {
+        self.places.take(&Holder::default(), u32::MAX).await
     }
 
     /// How many tenants have calls that run or wait.
@@ -127,31 +141,27 @@ impl Tenants {
     #[must_use]
     pub fn calls(&self) -> (usize, usize) {
         let known = self.lock();
-        let shares = known.shares.iter().filter_map(|(key, it)| Some((key, it.share.upgrade()?)));
-        shares.fold((0, 0), |(running, waiting), (key, share)| {
-            let places = permits(key.calls);
-            let running = running + places.saturating_sub(share.calls.available_permits());
+        let shares = known.shares.values().filter_map(|it| it.share.upgrade());
+        shares.fold((0, 0), |(running, waiting), share| {
+            let running = running + share.running.held() as usize;
             (running, waiting + share.waiting.load(Ordering::Relaxed) as usize)
         })
     }
 
-    fn share(&self, tenant: &Tenant) -> Arc<Share> {
-        let Limits { calls, connections, .. } = tenant.limits;
-        let key = Key { tenant: tenant.name.clone(), calls, connections };
+    fn share(&self, tenant: &str) -> Arc<Share> {
         let mut known = self.lock();
-        if let Some(share) = known.shares.get(&key).and_then(|it| it.share.upgrade()) {
+        if let Some(share) = known.shares.get(tenant).and_then(|it| it.share.upgrade()) {
             return share;
         }
         // The number of tenants is not bounded, so those that are gone make room now and then.
         if known.shares.len() >= 64.max(2 * known.kept) {
-            known.shares.retain(|_, it| it.share.strong_count() > 0 || it.pools.are_busy());
+            known.shares.retain(|_, it| it.share.strong_count() > 0 || it.parts.are_busy());
             known.kept = known.shares.len();
         }
-        let pools = known.shares.get(&key).map(|it| Arc::clone(&it.pools)).unwrap_or_default();
-        let share = Share { pools, ..Share::new(&tenant.limits, self.threads) };
-        let share = Arc::new(share);
-        let kept = Kept { share: Arc::downgrade(&share), pools: Arc::clone(&share.pools) };
-        known.shares.insert(key, kept);
+        let parts = known.shares.get(tenant).map(|it| Arc::clone(&it.parts)).unwrap_or_default();
+        let share = Arc::new(Share::new(self, Arc::clone(&parts)));
+        let kept = Kept { share: Arc::downgrade(&share), parts };
+        known.shares.insert(tenant.to_owned(), kept);
         share
     }
 
@@ -168,44 +178,73 @@ impl Admission {
         &self.share.threads
     }
 
+    /// A place of the host's. A tenant gets another one only while more are free than it has.
+    pub async fn place(&self) -> Place {
+        self.share.places.take(&self.share.placed, u32::MAX).await
+    }
+
     pub(crate) fn share(&self) -> &Arc<Share> {
         &self.share
     }
 }
 
 impl Share {
-    /// The share of a call that nobody admitted: its own.
-    pub(crate) fn new(limits: &Limits, threads: usize) -> Self {
+    fn new(tenants: &Tenants, parts: Arc<Parts>) -> Self {
         Self {
-            calls: Arc::new(Semaphore::new(permits(limits.calls))),
+            calls: Places::new(u32::MAX),
+            running: Holder::default(),
             waiting: AtomicU32::new(0),
-            connections: limits.connections,
-            pools: Arc::default(),
-            threads: Arc::new(Semaphore::new(threads)),
+            threads: Arc::new(Semaphore::new(tenants.threads)),
+            places: tenants.places.clone(),
+            placed: Holder::default(),
+            pools: Arc::clone(&tenants.pools),
+            parts,
         }
     }
 
-    /// The tenant's part of a pool of up to `max` connections.
-    fn of_pool(&self, label: &str, max: u32) -> Part {
-        let most = self.connections.unwrap_or_else(|| max.div_ceil(2)).min(max);
-        let mut pools = lock(&self.pools.0);
+    /// The share of a call that nobody admitted: its own.
+    pub(crate) fn alone() -> Self {
+        Self::new(&Tenants::default(), Arc::default())
+    }
+}
+
+impl Pools {
+    /// The connections of a pool of up to `max`. A label may come to mean another pool.
+    fn get(&self, label: &str, max: u32) -> Places {
+        let mut pools = lock(&self.0);
         match pools.get(label) {
-            Some(part) if part.most == most => part.clone(),
-            // A label may come to mean another pool.
+            Some(places) if places.count() == max => places.clone(),
             _ => {
-                let permits = || Arc::new(Semaphore::new(most as usize));
-                let part = Part { most, connections: permits(), workers: permits() };
-                pools.insert(label.to_owned(), part.clone());
-                part
+                let places = Places::new(max);
+                pools.insert(label.to_owned(), places.clone());
+                places
             }
         }
     }
 }
 
-impl Pools {
+impl Parts {
     /// Whether a call that is gone has left a statement that still runs.
     fn are_busy(&self) -> bool {
-        lock(&self.0).values().any(|it| it.workers.available_permits() < it.most as usize)
+        lock(&self.0).values().any(|it| it.workers.available_permits() < it.hired)
+    }
+}
+
+impl Part {
+    fn new(connections: Places) -> Self {
+        let workers = Arc::new(Semaphore::new(0));
+        Self { connections, held: Holder::default(), workers, hired: 0 }
+    }
+
+    /// Has so many workers; one too many that is at work goes another time.
+    fn hire(&mut self, most: usize) {
+        match most.checked_sub(self.hired) {
+            Some(more) => {
+                self.workers.add_permits(more);
+                self.hired = most;
+            }
+            None => self.hired -= self.workers.forget_permits(self.hired - most),
+        }
     }
 }
 
@@ -228,44 +267,55 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The connections of one pool that one call holds, of those that its tenant may.
+/// The connections of one pool, as one call may hold them.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    part: Part,
+    places: Places,
+    /// The tenant, who may hold so many.
+    holder: Holder,
+    most: u32,
+    workers: Arc<Semaphore>,
+    /// How many this call holds.
     held: Arc<AtomicU32>,
 }
 
 /// A connection that counts; given back when it is dropped.
 pub(crate) struct Held {
     held: Arc<AtomicU32>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connections {
-    pub(crate) fn new(share: &Share, label: &str, max: u32) -> Self {
-        Self { part: share.of_pool(label, max), held: Arc::default() }
+    pub(crate) fn new(share: &Share, label: &str, max: u32, limits: &Limits) -> Self {
+        let places = share.pools.get(label, max);
+        let most = limits.connections.unwrap_or(max).min(places.share());
+        let mut parts = lock(&share.parts.0);
+        let part = parts.entry(label.to_owned()).or_insert_with(|| Part::new(places.clone()));
+        if !part.connections.is(&places) {
+            *part = Part::new(places.clone());
+        }
+        part.hire(most as usize);
+        let (holder, workers) = (part.held.clone(), Arc::clone(&part.workers));
+        Self { places, holder, most, workers, held: Arc::default() }
     }
 
     /// What may work for them.
     pub(crate) fn workers(&self) -> &Arc<Semaphore> {
-        &self.part.workers
+        &self.workers
     }
 
-    /// One more connection. A call that holds all of its tenant's would wait for itself, and is
-    /// told so at once.
+    /// One more connection. A call that holds all that its tenant can have would wait for itself, and
+    /// is told so at once.
     pub(crate) async fn hold(&self, limits: &Limits) -> Result<Held, Error> {
-        let Part { most, connections, .. } = &self.part;
-        let place = match Arc::clone(connections).try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) if self.held.load(Ordering::Relaxed) >= *most => {
+        let Self { places, holder, most, .. } = self;
+        let place = match places.try_take(holder, *most) {
+            Some(place) => place,
+            None if self.held.load(Ordering::Relaxed) >= *most => {
                 return Err(limits.connections_exceeded(*most));
             }
-            Err(_) => {
-                match timeout(limits.acquire_timeout, Arc::clone(connections).acquire_owned()).await
-                {
-                    Ok(Ok(place)) => place,
-                    _ => return Err(Wait::Begin.expired(limits)),
-                }
+            None => {
+                let place = timeout(limits.acquire_timeout, places.take(holder, *most));
+                place.await.map_err(|_| Wait::Begin.expired(limits))?
             }
         };
         self.held.fetch_add(1, Ordering::Relaxed);
@@ -323,6 +373,37 @@ mod tests {
         drop(one);
         tenants.admit(&acme).await.unwrap();
         assert_eq!(tenants.calls(), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn p4_limits_that_differ_are_those_of_one_tenant_if_its_name_is_one() {
+        let tenants = Tenants::default();
+        let _one = tenants.admit(&tenant("acme", 1, 0)).await.unwrap();
+        let _two = tenants.admit(&tenant("acme", 2, 0)).await.unwrap();
+        assert_eq!(tenants.active(), 1);
+        // Its newest limits hold for the call that they come with.
+        for calls in [1, 2] {
+            let refused = tenants.admit(&tenant("acme", calls, 0)).await;
+            assert_eq!(refused.unwrap_err().kind, ErrorKind::Busy, "{calls}");
+        }
+        tenants.admit(&tenant("acme", 3, 0)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn p4_workers_are_as_many_as_the_newest_limits_say() {
+        let tenants = Tenants::default();
+        let admission = tenants.admit(&tenant("acme", 1, 0)).await.unwrap();
+        let workers = |connections| {
+            let limits = Limits { connections, ..Limits::default() };
+            Arc::clone(Connections::new(admission.share(), "app", 10, &limits).workers())
+        };
+        let some = workers(None);
+        assert_eq!(some.available_permits(), 5);
+        let at_work = Arc::clone(&some).acquire_many_owned(4).await.unwrap();
+        assert_eq!(workers(Some(2)).available_permits(), 0);
+        drop(at_work);
+        assert_eq!(workers(Some(2)).available_permits(), 2);
+        assert_eq!(workers(Some(10)).available_permits(), 5);
     }
 
     #[tokio::test]

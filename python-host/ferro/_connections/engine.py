@@ -23,7 +23,7 @@ from .scope import Scope
 _log = logging.getLogger("ferro.migrate")
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""Threads for plugins, as many as asyncio has for what blocks. One tenant has half of them."""
+"""Threads for plugins, which tenants share; as many as asyncio has for what blocks."""
 
 contexts: Nesting[Block[str]] = Nesting("ferro_connection", Block.counts)
 """The connections that blocks of `connection_context` have chosen."""
@@ -54,7 +54,7 @@ class Engine:
     """All connections, and which of them is the default."""
 
     def __init__(self) -> None:
-        self.databases = _native.Databases(THREADS // 2)
+        self.databases = _native.Databases(THREADS)
         self._labels: set[str] = set()
         self._opening: set[str] = set()
         """Labels of connections that are on their way."""
@@ -139,7 +139,7 @@ class Engine:
 
     def reset(self) -> None:
         """Forget all connections; they are closed behind the scenes."""
-        self.databases = _native.Databases(THREADS // 2)
+        self.databases = _native.Databases(THREADS)
         self._labels.clear()
         self._opening.clear()
         self._scoped.clear()

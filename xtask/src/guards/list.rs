@@ -423,10 +423,18 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P4",
         file: "host/session/src/tenants.rs",
-        line: "self.connections.unwrap_or_else(|| max.div_ceil(2)).min(max)",
-        without: "self.connections.unwrap_or(max).min(max)",
+        line: "limits.connections.unwrap_or(max).min(places.share())",
+        without: "limits.connections.unwrap_or(max)",
         target: "gate",
         tests: "p4_a_tenant",
+    },
+    Guard {
+        promise: "P4",
+        file: "host/session/src/places.rs",
+        line: "if held >= most.min(state.free) {",
+        without: "if held >= most || state.free == 0 {",
+        target: "gate",
+        tests: "p4_tenants_that",
     },
     Guard {
         promise: "S3",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_driver::{ConnectOptions, PoolOptions};
-use ferro_session::{Gate, Grant, Limits, Session, Tenants};
+use ferro_session::{Gate, Grant, Limits, Session, Tenant, Tenants};
 use ferro_wit::types::{Dialect, ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
@@ -17,6 +17,7 @@ on_both_databases! {
     a_write_that_returns_rows_is_kept_with_its_last_row,
     p1_a_transaction_past_its_time_is_rolled_back,
     p4_a_tenant_holds_half_of_a_pool_at_most,
+    p4_tenants_that_hold_all_they_get_leave_a_connection_to_who_has_none,
     p5_a_recursion_without_an_end_is_stopped,
     p5_a_statement_past_its_time_is_stopped,
     p5_reading_a_result_past_its_time_is_stopped,
@@ -408,6 +409,35 @@ async fn p4_a_tenant_holds_half_of_a_pool_at_most(world: &World) {
     let none = world.gate(tenant(1).limits(Limits { connections: Some(0), ..limits() }));
     let refused = none.open("app").unwrap().fetch(&query, vec![]).await;
     assert_error(refused, ErrorKind::LimitExceeded, "`connections`: none may be used");
+}
+
+async fn p4_tenants_that_hold_all_they_get_leave_a_connection_to_who_has_none(world: &World) {
+    let tenants = Tenants::default();
+    let open = async |name: &str| {
+        // Time enough to open a connection.
+        let limits = Limits { acquire_timeout: Duration::from_secs(1), ..Limits::default() };
+        let tenant = Arc::new(Tenant { name: name.to_owned(), ..tenant(1).limits(limits) });
+        let admission = tenants.admit(&tenant).await.unwrap();
+        let (databases, models) = (world.databases.clone(), world.models.clone());
+        Gate::admitted(databases, models, tenant, admission).open("app").unwrap()
+    };
+    let begin = async |name: &str| {
+        let session = open(name).await;
+        session.begin(TransactionOptions::default()).await.map(|it| (session, it))
+    };
+    let places = world.databases.get(Some("app")).unwrap().stats().max;
+    let mut hoard = Vec::new();
+    for greedy in 0..places.ilog2() {
+        while let Ok(held) = begin(&format!("greedy-{greedy}")).await {
+            hoard.push(held);
+        }
+    }
+    // Together they hold more than half of it, and whoever has none finds a connection at once.
+    assert!(hoard.len() > places.div_ceil(2) as usize, "{}", hoard.len());
+    let last = begin("modest").await.unwrap();
+    assert_error(begin("modest").await, ErrorKind::Busy, "`acquire-timeout`");
+    drop((last, hoard));
+    begin("modest").await.unwrap();
 }
 
 #[tokio::test]
