@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{Databases, Migration};
-use ferro_session::{Gate, Models, PlanCache, Session, Tenant, Tenants};
+use ferro_session::{Gate, Models, Place, PlanCache, Session, Tenant, Tenants};
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -30,8 +30,9 @@ pub struct HostOptions {
     /// process. By default `ferro` in the user's folder for caches. What is in it is run as it is:
     /// nobody else may write to it.
     pub cache: Option<PathBuf>,
-    /// How many instances of plugins there are at once: 64. A call that finds none free waits for
-    /// its tenant's `acquire-timeout`. Each takes address space for its memories, not memory.
+    /// How many instances of plugins there are at once: 64. A tenant gets another one only while more
+    /// are free than it has; a call waits for that as long as its `acquire-timeout` says. Each takes
+    /// address space for its memories, not memory.
     pub instances: u32,
     /// The most memory that any tenant's limit can allow an instance, in bytes: 64 MiB.
     pub memory: u64,
@@ -82,8 +83,7 @@ struct Shared {
     compiler: WasmCompiler,
     plans: Arc<PlanCache>,
     cache: Option<DiskCache>,
-    /// Places for instances.
-    places: Arc<Semaphore>,
+    /// What the calls of each tenant share, and the places for instances.
     tenants: Tenants,
     /// Turns of guests that compute for long.
     slow: Arc<Semaphore>,
@@ -132,7 +132,6 @@ impl Host {
         }
         let ticker = Ticker::start(&engine, TICK)?;
         let shared = Shared {
-            places: Arc::new(Semaphore::new(options.instances as usize)),
             tenants: Tenants::new(options.threads_per_tenant, options.instances),
             slow: Arc::new(Semaphore::new((threads() - 1).max(1))),
             loading: Arc::new(Semaphore::new(LOADING)),
@@ -290,7 +289,6 @@ impl Host {
         &self.shared.engine
     }
 
-    /// What the calls of each tenant share.
     pub(crate) fn tenants(&self) -> &Tenants {
         &self.shared.tenants
     }
@@ -313,18 +311,18 @@ impl Host {
         &self.shared.slow
     }
 
-    /// A place for an instance.
-    pub(crate) async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
-        let places = Arc::clone(&self.shared.places);
-        match timeout(wait, places.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => {
-                let most = self.shared.options.instances;
-                let message =
-                    format!("all {most} instances of plugins are in use: try again later");
-                Err(Error::new(ErrorKind::Busy, message).retryable())
-            }
-        }
+    /// A place for an instance, if it comes in time.
+    pub(crate) async fn place(
+        &self,
+        wait: Duration,
+        place: impl Future<Output = Place>,
+    ) -> Result<Place, Error> {
+        timeout(wait, place).await.map_err(|_| {
+            let most = self.shared.options.instances;
+            let message =
+                format!("too many of the {most} instances of plugins are in use: try again later");
+            Error::new(ErrorKind::Busy, message).retryable()
+        })
     }
 
     /// A place for one more plugin that is loaded.

@@ -6,10 +6,9 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
-use ferro_session::{Deadline, Gate, GuestLimit, Limits};
+use ferro_session::{Deadline, Gate, GuestLimit, Limits, Place};
 use ferro_wit::types::{Error, ErrorKind};
 use futures_util::FutureExt as _;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 use wasmtime::component::{Instance, ResourceTableError};
@@ -74,10 +73,10 @@ impl PluginInstance {
         pre: &PrivilegedPluginPre<Guest>,
         call: Call<'_>,
         pace: Pace,
+        place: Place,
     ) -> Result<Self, Error> {
         let Call { limits, deadline, caller, .. } = call;
         let started = Instant::now();
-        let place = deadline.bound(pin!(host.place(limits.acquire_timeout))).await??;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
         let watch = Watch::new(deadline, pace, limits, caller.clone(), place);
         let memory = host.options().memory;
@@ -158,7 +157,7 @@ pub(crate) struct Watch {
     span: Span,
     state: Mutex<State>,
     /// Its place among the instances of the host; given back after the store is gone.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// How the calls of an instance went.
@@ -177,7 +176,7 @@ impl Watch {
         pace: Pace,
         limits: &Limits,
         caller: Caller,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         let (span, state) = (meter::span(&caller), Mutex::new(State::WentWell));
         let (fuel, handles) = (limits.fuel, limits.handles as usize);
@@ -245,13 +244,14 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use ferro_session::Tenants;
     use tokio::sync::Semaphore;
 
     use super::*;
 
     #[tokio::test]
     async fn s4_a_panic_of_the_host_is_an_error() {
-        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let place = Tenants::default().place().await;
         let deadline = Deadline::after(Duration::from_secs(5));
         let turns = || Arc::new(Semaphore::new(1));
         let caller = Caller { plugin: Arc::from("x"), tenant: Arc::from("y") };

@@ -187,12 +187,14 @@ impl Plugin {
         let host = &self.inner.host;
         let deadline = Deadline::after(tenant.limits.deadline);
         let admission = deadline.bound(pin!(host.tenants().admit(tenant))).await??;
+        let place = host.place(tenant.limits.acquire_timeout, admission.place());
+        let place = deadline.bound(pin!(place)).await??;
         let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
         let (gate, data) = (Some(gate), self.data.clone());
         let call = Call { gate, limits: &tenant.limits, deadline, caller, data };
-        PluginInstance::new(host, &self.inner.pre, call, pace).await
+        PluginInstance::new(host, &self.inner.pre, call, pace, place).await
     }
 
     pub(crate) fn new(loaded: Loaded) -> Self {
@@ -276,10 +278,12 @@ pub(crate) async fn describe(
     let caller = Caller { plugin: Arc::clone(name), tenant: Arc::from("") };
     let limits = Limits::default();
     let deadline = Deadline::after(limits.deadline);
+    let place = host.place(limits.acquire_timeout, host.tenants().place());
+    let place = deadline.bound(pin!(place)).await??;
     let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
     let (gate, data) = (None, None);
     let call = Call { gate, limits: &limits, deadline, caller: &caller, data };
-    let mut guest = PluginInstance::new(host, pre, call, pace).await?;
+    let mut guest = PluginInstance::new(host, pre, call, pace, place).await?;
     let plugin = guest.bind(PrivilegedPlugin::new)?;
     let models = plugin.ferro_orm_models();
     Ok(guest.run(async |store| models.call_describe(store).await).await?.results)

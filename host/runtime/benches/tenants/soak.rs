@@ -1,4 +1,4 @@
-//! A thousand tenants on one host, some of them hostile, for a minute.
+//! A thousand tenants on one host, some of them hostile, for a minute; and a few that take all they get.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 use crate::memory::resident;
 use crate::world::{ROWS, TENANTS, World, owner};
 
-const HOSTILE: i64 = 10;
+const HOSTILE: u32 = 10;
 /// Requests of honest tenants that are under way at once.
 const CLIENTS: i64 = 16;
 /// Calls of each hostile tenant that are.
-const ATTACKS: usize = 4;
+const ATTACKS: u32 = 4;
 /// The same for the warm-up: more than the host has places, so that each place was used once.
-const WARMING_ATTACKS: usize = 8;
+const WARMING_ATTACKS: u32 = 8;
 const TIME: Duration = Duration::from_secs(60);
 const QUICK_TIME: Duration = Duration::from_secs(6);
 /// Memory may grow by so much after the warm-up. It is looked at while nothing runs: what guests
@@ -48,7 +48,41 @@ const CALLS: [(bool, &str); 11] = [
     (true, r#"forge("bench", "SELECT id FROM city", cursor)"#),
 ];
 
-/// Runs it. Fails if an honest tenant gets a wrong answer, a connection is lost, or memory grows.
+/// So many tenants leave others one of the ten connections, whatever they do, and more of the 64
+/// instances.
+const BESIEGERS: u32 = 3;
+/// Calls of each: together they ask for more than all instances.
+const SIEGE: u32 = 32;
+
+/// What they call: each ends with its time only, and one has a connection.
+const HOLDING: [(bool, &str); 2] =
+    [(false, "spin()"), (false, r#"notes#add("bench", "lost", spin)"#)];
+
+/// Tenants that mean no good.
+#[derive(Clone)]
+struct Attackers {
+    tenants: u32,
+    /// Of each, at once.
+    calls: u32,
+    limits: Limits,
+    attacks: &'static [(bool, &'static str)],
+}
+
+impl Attackers {
+    fn hostile(calls: u32) -> Self {
+        let limits =
+            Limits { deadline: Duration::from_millis(200), memory: 16 << 20, ..Limits::default() };
+        Self { tenants: HOSTILE, calls, limits, attacks: &CALLS }
+    }
+
+    fn besiegers() -> Self {
+        let limits = Limits { calls: SIEGE, ..Limits::default() };
+        Self { tenants: BESIEGERS, calls: SIEGE, limits, attacks: &HOLDING }
+    }
+}
+
+/// Runs it. Fails if an honest tenant gets a wrong answer, a connection is lost, or memory grows; or if
+/// a few tenants that take all they get leave others nothing.
 pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) -> Result<()> {
     let case = Case { name: "a soak of 1000 tenants", backend: "sqlite", rounds: 1, times: 1 };
     if !bench.wants(case.name, case.backend) {
@@ -58,7 +92,7 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
     eprintln!("  {}, {}, {} s", case.name, case.backend, time.as_secs());
     let (warm, warm_up) = runtime.block_on(warm_up(world, time.min(BOUT)))?;
     let Soaked { mut times, refused, attacks, memory: later } =
-        runtime.block_on(soak(world, time, ATTACKS))?;
+        runtime.block_on(soak(world, time, &Attackers::hostile(ATTACKS)))?;
     let count = times.len();
     ensure!(count > 0, "no honest call went well");
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
@@ -89,6 +123,11 @@ pub(crate) fn measure(bench: &mut Bench, runtime: &Runtime, world: &Arc<World>) 
         ],
     );
     ensure!(later <= warm * GROWTH, "memory grew from {warm:.1} to {later:.1} MiB");
+    let siege = time.min(BOUT);
+    let Soaked { times, refused, .. } =
+        runtime.block_on(soak(world, siege, &Attackers::besiegers()))?;
+    println!("siege: {} honest calls, {refused} more told to try again", times.len());
+    ensure!(refused == 0 && !times.is_empty(), "{BESIEGERS} tenants leave others nothing");
     Ok(())
 }
 
@@ -101,8 +140,8 @@ struct Soaked {
     memory: f64,
 }
 
-/// All tenants at once, for a time; the hostile ones each with so many calls.
-async fn soak(world: &Arc<World>, time: Duration, calls: usize) -> Result<Soaked> {
+/// All tenants at once, for a time.
+async fn soak(world: &Arc<World>, time: Duration, by: &Attackers) -> Result<Soaked> {
     let stop = Arc::new(AtomicBool::new(false));
     let attacks = Arc::new(AtomicU64::new(0));
     let mut clients = JoinSet::new();
@@ -110,9 +149,9 @@ async fn soak(world: &Arc<World>, time: Duration, calls: usize) -> Result<Soaked
         clients.spawn(honest(Arc::clone(world), Arc::clone(&stop), client));
     }
     let mut attackers = JoinSet::new();
-    for attacker in 0..usize::try_from(HOSTILE)? * calls {
+    for attacker in 0..by.tenants * by.calls {
         let (world, stop, attacks) = (Arc::clone(world), Arc::clone(&stop), Arc::clone(&attacks));
-        attackers.spawn(attack(world, stop, attacks, attacker / calls, attacker));
+        attackers.spawn(attack(world, stop, attacks, by.clone(), attacker));
     }
     tokio::time::sleep(time).await;
     stop.store(true, Ordering::Relaxed);
@@ -133,7 +172,7 @@ async fn soak(world: &Arc<World>, time: Duration, calls: usize) -> Result<Soaked
 async fn warm_up(world: &Arc<World>, bout: Duration) -> Result<(f64, Duration)> {
     let (mut most, mut calm) = (0_f64, 0);
     for turn in 1..=LONGEST_WARM_UP {
-        let now = soak(world, bout, WARMING_ATTACKS).await?.memory;
+        let now = soak(world, bout, &Attackers::hostile(WARMING_ATTACKS)).await?.memory;
         calm = if now <= most * STEADY { calm + 1 } else { 0 };
         most = most.max(now);
         if calm == CALM {
@@ -148,7 +187,7 @@ async fn honest(world: Arc<World>, stop: Arc<AtomicBool>, client: i64) -> Result
     let (mut times, mut refused) = (Vec::new(), 0);
     let mut random = Random(u64::try_from(client)? + 1);
     while !stop.load(Ordering::Relaxed) {
-        let number = random.below(TENANTS - HOSTILE);
+        let number = random.below(TENANTS - i64::from(HOSTILE));
         let (own, id) = (random.below(10) > 0, random.below(ROWS));
         let id = if own { number * ROWS + id } else { (number + 1) * ROWS + id };
         let started = Instant::now();
@@ -174,19 +213,17 @@ async fn attack(
     world: Arc<World>,
     stop: Arc<AtomicBool>,
     attacks: Arc<AtomicU64>,
-    tenant: usize,
-    first: usize,
+    by: Attackers,
+    first: u32,
 ) {
-    let limits =
-        Limits { deadline: Duration::from_millis(200), memory: 16 << 20, ..Limits::default() };
     let grant = Grant::read_write().with_unfenced_raw_sql();
-    let tenant = Tenant::new(format!("hostile-{tenant}")).grant("bench", grant);
-    let tenant = Arc::new(tenant.limits(limits));
+    let tenant = Tenant::new(format!("hostile-{}", first / by.calls)).grant("bench", grant);
+    let tenant = Arc::new(tenant.limits(by.limits));
     for turn in first.. {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let (of_hostile, call) = CALLS[turn % CALLS.len()];
+        let (of_hostile, call) = by.attacks[turn as usize % by.attacks.len()];
         let plugin = if of_hostile { &world.hostile } else { &world.probe };
         // Whatever it ends in.
         let _ = plugin.call_wave(&tenant, call).await;

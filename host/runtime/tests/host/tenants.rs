@@ -1,10 +1,11 @@
 //! Two tenants, one plugin, one database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ferro_host::{ErrorKind, Grant, TableGrant, Tenant};
+use ferro_host::{ErrorKind, Grant, Limits, TableGrant, Tenant};
 
-use crate::support::{BACKENDS, bench, insert_note};
+use crate::support::{BACKENDS, bench, host_and_probe, insert_note};
 
 #[tokio::test]
 async fn each_tenant_has_what_it_is_granted() {
@@ -63,4 +64,27 @@ async fn k2_a_label_that_is_not_granted_looks_like_one_that_is_not_there() {
         bench.plugin.call_wave(&stranger, &call).await.unwrap()
     };
     assert_eq!(answer("app").await, answer("nowhere").await);
+}
+
+/// Of eight instances, three tenants that ask for more than all leave one.
+#[tokio::test]
+async fn p4_tenants_that_have_all_instances_they_get_leave_one_to_who_has_none() {
+    let (_host, plugin) = host_and_probe().await;
+    let mut hoard = Vec::new();
+    for name in ["a", "b", "c"] {
+        let acquire_timeout = Duration::from_millis(50);
+        let limits = Limits { acquire_timeout, ..Limits::default() };
+        let greedy = Arc::new(Tenant::new(name).limits(limits));
+        let error = loop {
+            match plugin.instantiate(&greedy).await {
+                Ok(guest) => hoard.push(guest),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+        assert!(error.message.contains("of the 8 instances"), "{error}");
+    }
+    assert!(hoard.len() > 4, "{}", hoard.len());
+    let modest = Arc::new(Tenant::new("modest"));
+    assert_eq!(plugin.call_wave(&modest, "calls()").await.unwrap(), "1");
 }
