@@ -25,6 +25,7 @@ use crate::bindings::core::{Core, CorePre};
 use crate::cache::DiskCache;
 use crate::engine::{self, TICK, Ticker};
 use crate::error;
+use crate::host::threads;
 
 /// The component that the build script made.
 const CORE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
@@ -56,7 +57,7 @@ impl WasmCompiler {
         let linker = Linker::new(&engine);
         let pre =
             CorePre::new(linker.instantiate_pre(&component).map_err(failed)?).map_err(failed)?;
-        let most = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        let most = threads().max(2);
         let ticker = Ticker::start(&engine, TICK)?;
         let (places, idle) = (Semaphore::new(most), Mutex::default());
         Ok(Self { pool: Arc::new(Pool { engine, pre, places, idle, _ticker: ticker }) })

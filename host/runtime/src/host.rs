@@ -9,6 +9,7 @@ use ferro_session::{Gate, Models, Place, PlanCache, Session, Tenant, Tenants};
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use wasmtime::Engine;
@@ -45,8 +46,8 @@ pub struct HostOptions {
     /// Whether guests count the fuel that they use, so that it can be limited and charged: no. It
     /// makes their code slower, by a tenth to a third.
     pub fuel: bool,
-    /// How many threads the guests of one tenant may keep busy at once: half of those that there
-    /// are, at least one. More suits a host of one tenant.
+    /// How many threads the guests of one tenant may keep busy at once: half of those of the runtime
+    /// that the options are made in, at least one. More suits a host of one tenant.
     pub threads_per_tenant: usize,
     /// How many bytes the plans of queries take that are kept, those of all tenants and of the
     /// application: 16 MiB, some thousands of plans. See [`PlanCache`].
@@ -376,8 +377,13 @@ impl std::fmt::Debug for Host {
     }
 }
 
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// How many threads guests run on: those of the runtime that the host is made in, else as many as the
+/// machine has.
+pub(crate) fn threads() -> usize {
+    match Handle::try_current() {
+        Ok(runtime) => runtime.metrics().num_workers(),
+        Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferro_host::{ErrorKind, Grant, Limits, TableGrant, Tenant};
+use ferro_host::{ErrorKind, Grant, HostOptions, Limits, TableGrant, Tenant};
 
 use crate::support::{BACKENDS, bench, host_and_probe, insert_note};
 
@@ -87,4 +87,18 @@ async fn p4_tenants_that_have_all_instances_they_get_leave_one_to_who_has_none()
     assert!(hoard.len() > 4, "{}", hoard.len());
     let modest = Arc::new(Tenant::new("modest"));
     assert_eq!(plugin.call_wave(&modest, "calls()").await.unwrap(), "1");
+}
+
+/// A machine has threads that the runtime does not use.
+#[test]
+fn p4_threads_are_those_of_the_runtime() {
+    for workers in [1, 6] {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(workers).build().unwrap();
+        let threads = runtime.block_on(async { HostOptions::default().threads_per_tenant });
+        assert_eq!(threads, (workers / 2).max(1));
+    }
+    let (machine, host) =
+        (std::thread::available_parallelism().unwrap().get(), HostOptions::default());
+    assert_eq!(host.threads_per_tenant, (machine / 2).max(1));
 }
