@@ -94,9 +94,10 @@ impl Run {
         }
         let Some((export, arguments)) = call else { return Ok(ExitCode::SUCCESS) };
         let outcome = plugin.call(tenant, export, &arguments).await;
-        let outcome = outcome.map_err(|error| Failure::new(Stage::Call, error))?;
-        let result = outcome.to_wave().map_err(|error| Failure::new(Stage::Call, error))?;
-        if !result.is_empty() {
+        let result = outcome.to_wave().map_err(|error| Failure::new(Stage::Call, error));
+        if let Ok(result) = &result
+            && !result.is_empty()
+        {
             print(&format!("{result}\n"))?;
         }
         if self.usage {
@@ -113,8 +114,9 @@ impl Run {
                 usage.database.rows_written,
             ));
         }
-        match outcome.results.first() {
-            Some(Val::Result(Err(_))) => {
+        result?;
+        match outcome.results.as_deref() {
+            Ok([Val::Result(Err(_))]) => {
                 Err(Failure::returned_err(format!("`{export}` returned an `err`")))
             }
             _ => Ok(ExitCode::SUCCESS),

@@ -122,11 +122,11 @@ impl World {
     }
 
     async fn call(&self, name: &str, argument: Val) -> Result<i64> {
-        let outcome = self.plugin.call(&self.tenant, name, &[argument]).await?;
-        match outcome.results.first() {
+        let results = self.plugin.call(&self.tenant, name, &[argument]).await.results?;
+        match results.first() {
             Some(Val::Result(Ok(Some(sum)))) => match **sum {
                 Val::S64(sum) => Ok(sum),
-                _ => anyhow::bail!("no sum in {outcome:?}"),
+                _ => anyhow::bail!("no sum in {results:?}"),
             },
             other => anyhow::bail!("the plugin failed: {other:?}"),
         }

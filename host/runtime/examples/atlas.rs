@@ -52,8 +52,8 @@ async fn main() -> Result<()> {
         println!("\n{tenant}> {call}");
         let (export, values) = plugin.parse_call(call)?;
         let tenant = tenants.get(tenant).context("no such tenant")?;
-        match plugin.call(tenant, export, &values).await {
-            Ok(outcome) => print(&outcome.results),
+        match plugin.call(tenant, export, &values).await.results {
+            Ok(results) => print(&results),
             Err(error) => println!("  failed: {} ({error})", error.kind),
         }
     }

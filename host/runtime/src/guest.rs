@@ -37,7 +37,7 @@ impl Guest {
         most_memory: u64,
         fuel: Option<u64>,
     ) -> wasmtime::Result<Store<Self>> {
-        let Call { gate, limits, deadline, caller, data, .. } = call;
+        let Call { gate, limits, deadline, record, data } = call;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         let memory = MemoryLimit {
@@ -45,8 +45,8 @@ impl Guest {
             used: 0,
             instances: limits.instances as usize,
         };
-        let wasi = Wasi::new(caller, limits.log_bytes);
-        let caller = caller.clone();
+        let caller = record.caller().clone();
+        let wasi = Wasi::new(&caller, limits.log_bytes);
         let guest = Self { caller, data, table, wasi, gate, deadline, memory };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
@@ -69,10 +69,10 @@ impl Guest {
         self.data.as_ref()?.downcast_ref()
     }
 
-    /// The name of the tenant that the call is for.
+    /// The name of the tenant that the call is for; empty while the plugin describes its models.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        &self.caller.tenant
+        self.caller.tenant.as_deref().unwrap_or_default()
     }
 
     /// The name of the plugin that is called.

@@ -1,16 +1,14 @@
 //! One instance of a plugin, and what watches over its calls.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use ferro_session::{Deadline, Gate, GuestLimit, Limits, Place};
 use ferro_wit::types::{Error, ErrorKind};
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 use wasmtime::component::{Instance, ResourceTableError};
 use wasmtime::{Store, Trap};
 
@@ -18,7 +16,7 @@ use crate::bindings::plugin::PrivilegedPluginPre;
 use crate::error;
 use crate::guest::{Data, Guest};
 use crate::host::Host;
-use crate::meter::{self, CallUsage, Caller};
+use crate::meter::{CallUsage, Record};
 use crate::pace::Pace;
 use crate::plugin::Outcome;
 
@@ -45,16 +43,13 @@ use crate::plugin::Outcome;
 /// # async fn greet(plugin: &Plugin, tenant: &Arc<Tenant>) -> Result<String, Error> {
 /// let mut guest = plugin.instantiate(tenant).await?;
 /// let greeter = guest.bind(world::Greeter::new)?;
-/// Ok(guest.run(async |store| greeter.call_greet(store, "world").await).await?.results)
+/// guest.run(async |store| greeter.call_greet(store, "world").await).await.results
 /// # }
 /// ```
 pub struct PluginInstance {
-    pub(crate) store: Store<Guest>,
+    store: Store<Guest>,
     instance: Instance,
-    pub(crate) watch: Watch,
-    started: Instant,
-    /// The fuel that it began with, where that is metered.
-    fuel: Option<u64>,
+    watch: Watch,
 }
 
 /// What a new instance is for.
@@ -63,7 +58,7 @@ pub(crate) struct Call<'a> {
     pub(crate) gate: Option<Gate>,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Deadline,
-    pub(crate) caller: &'a Caller,
+    pub(crate) record: &'a Arc<Record>,
     pub(crate) data: Data,
 }
 
@@ -75,15 +70,16 @@ impl PluginInstance {
         pace: Pace,
         place: Place,
     ) -> Result<Self, Error> {
-        let Call { limits, deadline, caller, .. } = call;
-        let started = Instant::now();
+        let Call { limits, deadline, record, .. } = call;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
-        let watch = Watch::new(deadline, pace, limits, caller.clone(), place);
-        let memory = host.options().memory;
-        let store = Guest::store(host.engine(), call, memory, fuel);
+        let (handles, record) = (limits.handles as usize, Arc::clone(record));
+        let watch = Watch { deadline, pace, fuel, handles, record, _place: place };
+        let store = Guest::store(host.engine(), call, host.options().memory, fuel);
         let mut store = store.map_err(|error| watch.explain(&error))?;
-        let instance = watch.run(pre.instance_pre().instantiate_async(&mut store)).await?;
-        Ok(Self { store, instance, watch, started, fuel })
+        let making = Making { store: &mut store, watch: &watch };
+        let instance = watch.run(pre.instance_pre().instantiate_async(&mut *making.store)).await?;
+        drop(making);
+        Ok(Self { store, instance, watch })
     }
 
     /// The bindings of a world over this instance: pass their function `new`. None of the plugin's
@@ -97,7 +93,7 @@ impl PluginInstance {
         new: impl FnOnce(&'a mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, Error> {
         new(&mut self.store, &self.instance).map_err(|error| {
-            let name = &self.watch.caller.plugin;
+            let name = &self.watch.record.caller().plugin;
             let message = format!("the plugin `{name}` does not fit the world: {error:#}");
             Error::new(ErrorKind::InvalidConfiguration, message)
         })
@@ -108,7 +104,7 @@ impl PluginInstance {
     ///
     /// # Errors
     ///
-    /// `timeout` and `limit-exceeded`, if a call reached a limit; `internal`, if the plugin trapped,
+    /// The results are `timeout` and `limit-exceeded`, if a call reached a limit; `internal`, if the plugin trapped,
     /// with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while it served it; an
     /// [`Error`] that `calls` passes on as a `wasmtime::Error`.
     ///
@@ -118,82 +114,56 @@ impl PluginInstance {
     pub async fn run<T>(
         mut self,
         calls: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
-    ) -> Result<Outcome<T>, Error> {
-        let results = self.watch.run(calls(&mut self.store)).await?;
-        Ok(Outcome { results, usage: self.usage() })
+    ) -> Outcome<T> {
+        let results = self.watch.run(calls(&mut self.store)).await;
+        Outcome { results, usage: self.usage() }
     }
 
     /// What was used so far.
     #[must_use]
     pub fn usage(&self) -> CallUsage {
-        let guest = self.store.data();
-        CallUsage {
-            elapsed: self.started.elapsed(),
-            busy: self.watch.pace.busy(),
-            fuel: self.fuel.and_then(|it| Some(it.saturating_sub(self.store.get_fuel().ok()?))),
-            memory: guest.memory_used(),
-            database: guest.gate().map(Gate::usage).unwrap_or_default(),
-        }
+        self.watch.note(&self.store);
+        self.watch.record.usage()
     }
 }
 
 impl Drop for PluginInstance {
     fn drop(&mut self) {
-        let usage = self.usage();
-        let Watch { span, caller, .. } = &self.watch;
-        meter::tell(span, caller, self.watch.outcome(), &usage);
+        self.watch.note(&self.store);
+    }
+}
+
+/// An instance that is being made. What it uses counts, too, if it never is.
+struct Making<'a> {
+    store: &'a mut Store<Guest>,
+    watch: &'a Watch,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.watch.note(self.store);
     }
 }
 
 /// Runs calls of an instance in turns and within its deadline, and turns what goes wrong into
 /// errors.
-pub(crate) struct Watch {
+struct Watch {
     deadline: Deadline,
     pace: Pace,
-    /// The limits on fuel and on handles, for messages.
+    /// The fuel that the store began with, where that is metered.
     fuel: Option<u64>,
+    /// The limit on handles, for messages.
     handles: usize,
-    caller: Caller,
-    span: Span,
-    state: Mutex<State>,
+    record: Arc<Record>,
     /// Its place among the instances of the host; given back after the store is gone.
     _place: Place,
 }
 
-/// How the calls of an instance went.
-#[derive(Clone, Copy)]
-enum State {
-    WentWell,
-    /// One that never goes on was cancelled.
-    Running,
-    Trapped,
-    Failed(ErrorKind),
-}
-
 impl Watch {
-    fn new(
-        deadline: Deadline,
-        pace: Pace,
-        limits: &Limits,
-        caller: Caller,
-        place: Place,
-    ) -> Self {
-        let (span, state) = (meter::span(&caller), Mutex::new(State::WentWell));
-        let (fuel, handles) = (limits.fuel, limits.handles as usize);
-        Self { deadline, pace, fuel, handles, caller, span, state, _place: place }
-    }
-
-    pub(crate) async fn run<T>(
-        &self,
-        call: impl Future<Output = wasmtime::Result<T>>,
-    ) -> Result<T, Error> {
-        self.set(State::Running);
-        let outcome = self.watched(pin!(call)).instrument(self.span.clone()).await;
-        self.set(match &outcome {
-            Ok(_) => State::WentWell,
-            Err(error) if error.code.as_deref() == Some(Error::PLUGIN_TRAPPED) => State::Trapped,
-            Err(error) => State::Failed(error.kind),
-        });
+    async fn run<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> Result<T, Error> {
+        self.record.goes_on();
+        let outcome = self.watched(pin!(call)).instrument(self.record.span().clone()).await;
+        self.record.came_to(&outcome);
         outcome
     }
 
@@ -209,9 +179,16 @@ impl Watch {
         }
     }
 
-    /// The name of the export that is called, for the span.
-    pub(crate) fn name(&self, export: &str) {
-        self.span.record("export", export);
+    /// Has the record say what the store has used so far.
+    fn note(&self, store: &Store<Guest>) {
+        let guest = store.data();
+        self.record.has_used(CallUsage {
+            busy: self.pace.busy(),
+            fuel: self.fuel.and_then(|it| Some(it.saturating_sub(store.get_fuel().ok()?))),
+            memory: guest.memory_used(),
+            database: guest.gate().map(Gate::usage).unwrap_or_default(),
+            ..CallUsage::default()
+        });
     }
 
     fn explain(&self, error: &wasmtime::Error) -> Error {
@@ -221,44 +198,38 @@ impl Watch {
         }
         match (error.downcast_ref::<Trap>(), self.fuel) {
             (Some(Trap::OutOfFuel), Some(fuel)) => GuestLimit::Fuel(fuel).exceeded(),
-            _ => error::from_guest(&format!("the plugin `{}`", self.caller.plugin), error),
-        }
-    }
-
-    fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-
-    fn outcome(&self) -> Cow<'static, str> {
-        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::WentWell => "ok".into(),
-            State::Running => ErrorKind::Cancelled.to_string().into(),
-            State::Trapped => "plugin-trap".into(),
-            State::Failed(kind) => kind.to_string().into(),
+            _ => {
+                let who = format!("the plugin `{}`", self.record.caller().plugin);
+                error::from_guest(&who, error)
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use ferro_session::Tenants;
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::meter::Caller;
 
     #[tokio::test]
     async fn s4_a_panic_of_the_host_is_an_error() {
-        let place = Tenants::default().place().await;
-        let deadline = Deadline::after(Duration::from_secs(5));
         let turns = || Arc::new(Semaphore::new(1));
-        let caller = Caller { plugin: Arc::from("x"), tenant: Arc::from("y") };
-        let watch =
-            Watch::new(deadline, Pace::new(turns(), turns()), &Limits::default(), caller, place);
+        let caller = Caller { plugin: Arc::from("x"), tenant: Some(Arc::from("y")) };
+        let watch = Watch {
+            deadline: Deadline::after(Duration::from_secs(5)),
+            pace: Pace::new(turns(), turns()),
+            fuel: None,
+            handles: 1,
+            record: Record::begin(caller),
+            _place: Tenants::default().place().await,
+        };
         let index = std::hint::black_box(3);
         let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();
-        assert_eq!((error.kind, &*watch.outcome()), (ErrorKind::Internal, "internal"));
+        assert_eq!((error.kind, &*watch.record.outcome()), (ErrorKind::Internal, "internal"));
     }
 }

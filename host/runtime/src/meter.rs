@@ -4,28 +4,37 @@
 //! and tenant. Without one they go nowhere.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ferro_session::Usage;
+use ferro_wit::types::{Error, ErrorKind};
 use metrics::{
     Label, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
 };
 use tracing::Span;
-use tracing::field::Empty;
+use tracing::field::{Empty, Value, display};
 
 /// Who a call is made by: what logs, spans and metrics name it by.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) plugin: Arc<str>,
-    pub(crate) tenant: Arc<str>,
+    /// None: the plugin describes its models, which is nobody's call.
+    pub(crate) tenant: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// The names of the plugin and the tenant, as fields of a log.
+    pub(crate) fn names(&self) -> (impl Value, Option<impl Value>) {
+        (display(&self.plugin), self.tenant.as_ref().map(display))
+    }
 }
 
 /// What a call took, as far as it has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallUsage {
-    /// Wall-clock time, from the making of the instance on.
+    /// Wall-clock time, waits for a place included.
     pub elapsed: Duration,
     /// How long it kept a thread busy: its own code, and the host's for it.
     pub busy: Duration,
@@ -56,9 +65,90 @@ pub(crate) fn describe() {
     describe_histogram!("ferro_memory_bytes", Unit::Bytes, "Memory of each call at its largest");
 }
 
-/// The span of one call.
-pub(crate) fn span(caller: &Caller) -> Span {
-    let Caller { plugin, tenant } = caller;
+/// One call, from before it waits for its place on. Tells how it went when it is dropped, so however
+/// it ends.
+pub(crate) struct Record {
+    caller: Caller,
+    span: Span,
+    started: Instant,
+    state: Mutex<State>,
+    /// Without the time that has passed.
+    usage: Mutex<CallUsage>,
+}
+
+/// How a call went.
+#[derive(Clone, Copy)]
+enum State {
+    WentWell,
+    /// One that never goes on was cancelled.
+    Running,
+    Trapped,
+    Failed(ErrorKind),
+}
+
+impl Record {
+    pub(crate) fn begin(caller: Caller) -> Arc<Self> {
+        let span = caller.tenant.as_ref().map_or_else(Span::none, |it| span(&caller.plugin, it));
+        let (state, usage) = (Mutex::new(State::Running), Mutex::default());
+        Arc::new(Self { caller, span, started: Instant::now(), state, usage })
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The name of the export that is called.
+    pub(crate) fn name(&self, export: &str) {
+        self.span.record("export", export);
+    }
+
+    pub(crate) fn goes_on(&self) {
+        *lock(&self.state) = State::Running;
+    }
+
+    pub(crate) fn came_to<T>(&self, outcome: &Result<T, Error>) {
+        *lock(&self.state) = match outcome {
+            Ok(_) => State::WentWell,
+            Err(error) if error.code.as_deref() == Some(Error::PLUGIN_TRAPPED) => State::Trapped,
+            Err(error) => State::Failed(error.kind),
+        };
+    }
+
+    /// What the call has used so far, but for time.
+    pub(crate) fn has_used(&self, usage: CallUsage) {
+        *lock(&self.usage) = usage;
+    }
+
+    pub(crate) fn usage(&self) -> CallUsage {
+        CallUsage { elapsed: self.started.elapsed(), ..*lock(&self.usage) }
+    }
+
+    pub(crate) fn outcome(&self) -> Cow<'static, str> {
+        match *lock(&self.state) {
+            State::WentWell => "ok".into(),
+            State::Running => ErrorKind::Cancelled.to_string().into(),
+            State::Trapped => "plugin-trap".into(),
+            State::Failed(kind) => kind.to_string().into(),
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let Caller { plugin, tenant: Some(tenant) } = &self.caller else { return };
+        tell(&self.span, plugin, tenant, self.outcome(), &self.usage());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn span(plugin: &str, tenant: &str) -> Span {
     tracing::info_span!(
         target: "ferro::call",
         "call",
@@ -77,8 +167,13 @@ pub(crate) fn span(caller: &Caller) -> Span {
     )
 }
 
-/// Tells what a call has used, when it is over.
-pub(crate) fn tell(span: &Span, caller: &Caller, outcome: Cow<'static, str>, usage: &CallUsage) {
+fn tell(
+    span: &Span,
+    plugin: &Arc<str>,
+    tenant: &Arc<str>,
+    outcome: Cow<'static, str>,
+    usage: &CallUsage,
+) {
     let CallUsage { elapsed, busy, fuel, memory, database } = *usage;
     let Usage { statements, rows_read, rows_written, bytes } = database;
     let (elapsed_us, busy_us) = (microseconds(elapsed), microseconds(busy));
@@ -92,8 +187,11 @@ pub(crate) fn tell(span: &Span, caller: &Caller, outcome: Cow<'static, str>, usa
     span.record("rows_written", rows_written);
     span.record("result_bytes", bytes);
 
-    count(caller, outcome);
-    let labels = labels(caller);
+    let label = |name, value: &Arc<str>| Label::new(name, SharedString::from(Arc::clone(value)));
+    let labels = vec![label("plugin", plugin), label("tenant", tenant)];
+    let mut with_outcome = labels.clone();
+    with_outcome.push(Label::new("outcome", outcome));
+    counter!("ferro_calls", with_outcome).increment(1);
     let add = |name: &'static str, value: u64| {
         if value > 0 {
             counter!(name, labels.clone()).increment(value);
@@ -107,20 +205,11 @@ pub(crate) fn tell(span: &Span, caller: &Caller, outcome: Cow<'static, str>, usa
     add("ferro_rows_written", rows_written);
     add("ferro_result_bytes", bytes);
     histogram!("ferro_call_seconds", labels.clone()).record(elapsed.as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "a memory has fewer bytes than that")]
-    histogram!("ferro_memory_bytes", labels.clone()).record(memory as f64);
-}
-
-/// Counts a call, one that was refused before it had an instance too.
-pub(crate) fn count(caller: &Caller, outcome: impl Into<Cow<'static, str>>) {
-    let mut labels = labels(caller);
-    labels.push(Label::new("outcome", outcome.into()));
-    counter!("ferro_calls", labels).increment(1);
-}
-
-fn labels(caller: &Caller) -> Vec<Label> {
-    let label = |name, value: &Arc<str>| Label::new(name, SharedString::from(Arc::clone(value)));
-    vec![label("plugin", &caller.plugin), label("tenant", &caller.tenant)]
+    // Without an instance there was none.
+    if memory > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "a memory has fewer bytes than that")]
+        histogram!("ferro_memory_bytes", labels).record(memory as f64);
+    }
 }
 
 fn microseconds(time: Duration) -> u64 {

@@ -88,8 +88,8 @@ impl Lines {
     fn within_budget<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let within = &bytes[..self.budget.take(bytes)];
         if within.len() < bytes.len() && !self.budget.is_told.swap(true, Ordering::Relaxed) {
-            let Caller { plugin, tenant } = &self.caller;
-            tracing::warn!(target: "ferro::guest", %plugin, %tenant, "the limit `log-bytes` is reached: further output is dropped");
+            let (plugin, tenant) = self.caller.names();
+            tracing::warn!(target: "ferro::guest", plugin, tenant, "the limit `log-bytes` is reached: further output is dropped");
         }
         within
     }
@@ -97,8 +97,8 @@ impl Lines {
     fn log(&mut self) {
         let line = escape_line(&String::from_utf8_lossy(&self.pending));
         self.pending.clear();
-        let (Caller { plugin, tenant }, stream) = (&self.caller, self.name);
-        tracing::info!(target: "ferro::guest", %plugin, %tenant, stream, "{line}");
+        let ((plugin, tenant), stream) = (self.caller.names(), self.name);
+        tracing::info!(target: "ferro::guest", plugin, tenant, stream, "{line}");
     }
 }
 

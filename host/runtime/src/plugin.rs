@@ -16,7 +16,7 @@ use crate::guest::{Data, Guest};
 use crate::host::Host;
 use crate::instance::{Call, PluginInstance};
 use crate::load::RAW_SQL;
-use crate::meter::{self, CallUsage, Caller};
+use crate::meter::{CallUsage, Caller, Record};
 use crate::pace::Pace;
 
 /// A component that a host has loaded. Clones share it.
@@ -40,11 +40,12 @@ pub(crate) struct Loaded {
     pub(crate) exports: Vec<Export>,
 }
 
-/// What a call came to.
+/// What a call came to, and what it took, also where it failed.
 #[derive(Debug, Clone)]
+#[must_use = "`results` may be an error"]
 pub struct Outcome<T = Vec<Val>> {
     /// What the export returned: by value one value or none, typed what the call gave.
-    pub results: T,
+    pub results: Result<T, Error>,
     /// What the call took.
     pub usage: CallUsage,
 }
@@ -54,9 +55,10 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// `unsupported`, if the result holds a resource: it ended with its instance.
+    /// That of the call; `unsupported`, if the result holds a resource: it ended with its instance.
     pub fn to_wave(&self) -> Result<String, Error> {
-        let texts: Result<Vec<_>, _> = self.results.iter().map(Val::to_wave).collect();
+        let results = self.results.as_ref().map_err(Error::clone)?;
+        let texts: Result<Vec<_>, _> = results.iter().map(Val::to_wave).collect();
         let texts = texts.map_err(|error| {
             Error::new(ErrorKind::Unsupported, format!("the result has no text form: {error}"))
         })?;
@@ -122,23 +124,21 @@ impl Plugin {
     ///
     /// # Errors
     ///
-    /// `not-found`, if there is no such export; `type-mismatch`, if the arguments do not fit;
-    /// `denied`, if the plugin imports what the tenant is not granted; `busy`, if no instance was
+    /// The results are `not-found`, if there is no such export; `type-mismatch`, if the arguments do
+    /// not fit; `denied`, if the plugin imports what the tenant is not granted; `busy`, if no instance was
     /// free in time; `timeout` and `limit-exceeded`, if the call reached a limit; `internal`, if the
     /// plugin trapped. Whatever the error, open transactions are rolled back.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the call, and rolls back what it had open.
-    pub async fn call(
-        &self,
-        tenant: &Arc<Tenant>,
-        export: &str,
-        arguments: &[Val],
-    ) -> Result<Outcome, Error> {
-        let export = export::find(&self.inner.exports, export)?;
-        export.check_arguments(arguments)?;
-        self.call_export(tenant, export, arguments).await
+    pub async fn call(&self, tenant: &Arc<Tenant>, export: &str, arguments: &[Val]) -> Outcome {
+        let checked = export::find(&self.inner.exports, export)
+            .and_then(|export| export.check_arguments(arguments).map(|()| export));
+        match checked {
+            Ok(export) => self.call_export(tenant, export, arguments).await,
+            Err(error) => Outcome { results: Err(error), usage: CallUsage::default() },
+        }
     }
 
     /// Calls an export with a call in WAVE, `top(3, "a")`, and gives the result in WAVE.
@@ -148,7 +148,7 @@ impl Plugin {
     /// As [`Plugin::call`] and [`Plugin::parse_call`].
     pub async fn call_wave(&self, tenant: &Arc<Tenant>, call: &str) -> Result<String, Error> {
         let (export, arguments) = self.parse(call)?;
-        self.call_export(tenant, export, &arguments).await?.to_wave()
+        self.call_export(tenant, export, &arguments).await.to_wave()
     }
 
     /// The name and the arguments of a call in WAVE. Options at the end may be left out.
@@ -167,33 +167,33 @@ impl Plugin {
     ///
     /// As [`Plugin::call`].
     pub async fn instantiate(&self, tenant: &Arc<Tenant>) -> Result<PluginInstance, Error> {
-        let caller = Caller {
-            plugin: Arc::clone(&self.inner.name),
-            tenant: Arc::from(tenant.name.as_str()),
-        };
-        let made = self.instantiate_as(tenant, &caller).await;
-        if let Err(error) = &made {
-            meter::count(&caller, error.kind.to_string());
-        }
+        let record = self.record(tenant);
+        let made = self.instantiate_for(tenant, &record).await;
+        record.came_to(&made);
         made
     }
 
-    async fn instantiate_as(
+    fn record(&self, tenant: &Tenant) -> Arc<Record> {
+        let plugin = Arc::clone(&self.inner.name);
+        Record::begin(Caller { plugin, tenant: Some(Arc::from(tenant.name.as_str())) })
+    }
+
+    async fn instantiate_for(
         &self,
         tenant: &Arc<Tenant>,
-        caller: &Caller,
+        record: &Arc<Record>,
     ) -> Result<PluginInstance, Error> {
         self.check_granted(tenant)?;
-        let host = &self.inner.host;
-        let deadline = Deadline::after(tenant.limits.deadline);
+        let (host, limits) = (&self.inner.host, &tenant.limits);
+        let deadline = Deadline::after(limits.deadline);
         let admission = deadline.bound(pin!(host.tenants().admit(tenant))).await??;
-        let place = host.place(tenant.limits.acquire_timeout, admission.place());
+        let place = host.place(limits.acquire_timeout, admission.place());
         let place = deadline.bound(pin!(place)).await??;
         let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
         let (gate, data) = (Some(gate), self.data.clone());
-        let call = Call { gate, limits: &tenant.limits, deadline, caller, data };
+        let call = Call { gate, limits, deadline, record, data };
         PluginInstance::new(host, &self.inner.pre, call, pace, place).await
     }
 
@@ -215,20 +215,32 @@ impl Plugin {
         tenant: &Arc<Tenant>,
         export: &Export,
         arguments: &[Val],
-    ) -> Result<Outcome, Error> {
-        let mut guest = self.instantiate(tenant).await?;
-        guest.watch.name(export.name());
+    ) -> Outcome {
+        let record = self.record(tenant);
+        record.name(export.name());
+        let results = self.results(tenant, export, arguments, &record).await;
+        record.came_to(&results);
+        Outcome { results, usage: record.usage() }
+    }
+
+    async fn results(
+        &self,
+        tenant: &Arc<Tenant>,
+        export: &Export,
+        arguments: &[Val],
+        record: &Arc<Record>,
+    ) -> Result<Vec<Val>, Error> {
+        let mut guest = self.instantiate_for(tenant, record).await?;
         let function = guest.bind(|store, instance| {
             let function = instance.get_func(store, export.index);
             function.ok_or_else(|| wasmtime::format_err!("the export `{}` is gone", export.name()))
         })?;
-        guest
-            .run(async |store| {
-                let mut results = vec![Val::Bool(false); export.result_count()];
-                function.call_async(store, arguments, &mut results).await?;
-                Ok(results)
-            })
-            .await
+        let called = guest.run(async |store| {
+            let mut results = vec![Val::Bool(false); export.result_count()];
+            function.call_async(store, arguments, &mut results).await?;
+            Ok(results)
+        });
+        called.await.results
     }
 
     fn check_granted(&self, tenant: &Tenant) -> Result<(), Error> {
@@ -275,16 +287,16 @@ pub(crate) async fn describe(
     pre: &PrivilegedPluginPre<Guest>,
     name: &Arc<str>,
 ) -> Result<Schema, Error> {
-    let caller = Caller { plugin: Arc::clone(name), tenant: Arc::from("") };
-    let limits = Limits::default();
+    let record = &Record::begin(Caller { plugin: Arc::clone(name), tenant: None });
+    let limits = &Limits::default();
     let deadline = Deadline::after(limits.deadline);
     let place = host.place(limits.acquire_timeout, host.tenants().place());
     let place = deadline.bound(pin!(place)).await??;
     let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
     let (gate, data) = (None, None);
-    let call = Call { gate, limits: &limits, deadline, caller: &caller, data };
+    let call = Call { gate, limits, deadline, record, data };
     let mut guest = PluginInstance::new(host, pre, call, pace, place).await?;
     let plugin = guest.bind(PrivilegedPlugin::new)?;
     let models = plugin.ferro_orm_models();
-    Ok(guest.run(async |store| models.call_describe(store).await).await?.results)
+    guest.run(async |store| models.call_describe(store).await).await.results
 }

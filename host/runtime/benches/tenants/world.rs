@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use ferro_build::{Target, component};
 use ferro_driver::ConnectOptions;
-use ferro_host::{Database, Error, Host, HostOptions, Outcome, Plugin, Val};
+use ferro_host::{Database, Host, HostOptions, Plugin, Val};
 use ferro_session::Tenant;
 use sqlx::{Row as _, SqlitePool};
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl World {
     }
 
     pub(crate) async fn nothing(&self, tenant: &Arc<Tenant>) -> Result<i64> {
-        match self.plugin.call(tenant, "nothing", &[]).await?.results.first() {
+        match self.plugin.call(tenant, "nothing", &[]).await.results?.first() {
             Some(Val::U32(0)) => Ok(0),
             other => bail!("a call that does nothing gave {other:?}"),
         }
@@ -67,18 +67,14 @@ impl World {
 
     /// The sum of the cells of a row, 0 if the tenant has none with this key.
     pub(crate) async fn point(&self, tenant: &Arc<Tenant>, id: i64) -> Result<i64> {
-        let outcome = self.call_point(tenant, id).await?;
-        match outcome.results.first() {
+        let results = self.plugin.call(tenant, "point", &[Val::S64(id)]).await.results?;
+        match results.first() {
             Some(Val::Result(Ok(Some(sum)))) => match **sum {
                 Val::S64(sum) => Ok(sum),
-                _ => bail!("no sum in {outcome:?}"),
+                _ => bail!("no sum in {results:?}"),
             },
             other => bail!("the plugin failed: {other:?}"),
         }
-    }
-
-    async fn call_point(&self, tenant: &Arc<Tenant>, id: i64) -> Result<Outcome, Error> {
-        self.plugin.call(tenant, "point", &[Val::S64(id)]).await
     }
 
     pub(crate) async fn sqlx_point(&self, id: i64) -> Result<i64> {

@@ -24,12 +24,12 @@ async fn a_call_by_value_gives_values_and_what_it_took() {
     let bench = bench(Backend::Sqlite).await;
     let text = |text: &str| Val::String(text.into());
     let arguments = [text("app"), text("hello"), Val::Enum("commit".into())];
-    let added = bench.plugin.call(&tenant(), "ferro:test/notes#add", &arguments).await.unwrap();
-    assert_eq!(added.results, [Val::Result(Ok(Some(Box::new(Val::U64(1)))))]);
+    let added = bench.plugin.call(&tenant(), "ferro:test/notes#add", &arguments).await;
+    assert_eq!(added.results.unwrap(), [Val::Result(Ok(Some(Box::new(Val::U64(1)))))]);
     assert_eq!(added.usage.database.rows_written, 1);
     assert!(added.usage.memory > 0 && !added.usage.elapsed.is_zero(), "{:?}", added.usage);
 
-    let found = bench.plugin.call(&tenant(), "notes#bodies", &[text("app")]).await.unwrap();
+    let found = bench.plugin.call(&tenant(), "notes#bodies", &[text("app")]).await;
     assert_eq!(found.to_wave().unwrap(), r#"ok(["hello"])"#);
     assert_eq!(found.usage.database.rows_read, 1);
 }
@@ -63,8 +63,8 @@ async fn a_typed_call_uses_the_bindings_of_the_plugins_world() {
         assert_eq!(bodies, Ok(vec!["typed".to_owned()]));
         notes.call_count(store, "other").await
     });
-    let outcome = calls.await.unwrap();
-    let error = outcome.results.unwrap_err();
+    let outcome = calls.await;
+    let error = outcome.results.unwrap().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Denied, "{error}");
     assert_eq!(outcome.usage.database.rows_read, 1);
 }
@@ -84,7 +84,7 @@ async fn s5_a_call_sees_nothing_of_the_last_one() {
         }
         Ok(())
     });
-    calls.await.unwrap();
+    calls.await.results.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,7 @@ async fn a_call_that_does_not_fit_names_what_would() {
         assert!(!error.message.contains("at `f"), "{call}: {error}");
     }
     for arguments in [vec![], vec![Val::U32(1)]] {
-        let error = plugin.call(&tenant(), "greet", &arguments).await.unwrap_err();
+        let error = plugin.call(&tenant(), "greet", &arguments).await.results.unwrap_err();
         assert_eq!(error.kind, ErrorKind::TypeMismatch, "{error}");
     }
 }

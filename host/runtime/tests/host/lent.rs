@@ -132,7 +132,7 @@ async fn typed_calls_have_the_data_too_and_may_run_in_a_task() {
             reminders.call_remind(&mut *store, "ann@example.org", "pay").await?.unwrap();
             reminders.call_remind(store, "ann@example.org", "now").await
         });
-        Ok::<_, Error>(calls.await?.results)
+        calls.await.results
     });
     assert_eq!(calls.await.unwrap().unwrap(), Ok(2));
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferro_host::{ErrorKind, Host, HostOptions, Limits, Plugin, Tenant, Val};
+use ferro_host::{CallUsage, ErrorKind, Host, HostOptions, Limits, Plugin, Tenant, Val};
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
@@ -27,7 +27,7 @@ async fn metering() -> (Host, Plugin) {
 async fn fuel_is_counted_exactly_where_the_host_meters_it() {
     let (_host, plugin) = metering().await;
     let used = async |name: &str| {
-        let outcome = plugin.call(&tenant(), "greet", &[Val::String(name.into())]).await.unwrap();
+        let outcome = plugin.call(&tenant(), "greet", &[Val::String(name.into())]).await;
         outcome.usage.fuel.unwrap()
     };
     let (one, two, longer) = (used("you").await, used("you").await, used("everybody").await);
@@ -59,7 +59,7 @@ async fn a_limit_on_fuel_takes_a_host_that_meters_it() {
 }
 
 /// Adds up what goes to the facade, by name and labels.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Totals(Arc<Mutex<BTreeMap<String, u64>>>);
 
 struct Total(Totals, String);
@@ -169,6 +169,59 @@ async fn a_host_tells_what_it_is_doing() {
     assert_eq!(of_calls(&during), (1, 1, 1, 1), "{during:?}");
     drop(running);
     assert_eq!(of_calls(&bench.host.stats()), (0, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_call_that_fails_says_what_it_used() {
+    let (_host, plugin) = metering().await;
+    let hasty = tenant_with(Limits { fuel: Some(1_000_000), ..Limits::default() });
+    let spun = plugin.call(&hasty, "spin", &[]).await;
+    assert_eq!(spun.results.unwrap_err().kind, ErrorKind::LimitExceeded);
+    assert_eq!(spun.usage.fuel, Some(1_000_000));
+    assert!(spun.usage.memory > 0 && !spun.usage.busy.is_zero(), "{:?}", spun.usage);
+    // What never ran used nothing.
+    let unknown = plugin.call(&hasty, "no-such", &[]).await;
+    assert_eq!(unknown.results.unwrap_err().kind, ErrorKind::NotFound);
+    assert_eq!(unknown.usage, CallUsage::default());
+}
+
+#[tokio::test]
+async fn calls_without_an_instance_are_told_and_charged_for_what_they_used() {
+    let totals = Totals::default();
+    let guard = metrics::set_default_local_recorder(&totals);
+    let spans = Spans::default();
+    let subscriber = tracing_subscriber::registry().with(spans.clone());
+    let subscribed = tracing::subscriber::set_default(subscriber);
+    let (_host, plugin) = metering().await;
+    // To load it is nobody's call.
+    assert!(totals.0.lock().unwrap().is_empty(), "{totals:?}");
+    assert!(spans.0.lock().unwrap().is_empty());
+
+    // Its start takes more than it may use.
+    let poor = Limits { fuel: Some(1), ..Limits::default() };
+    let poor = Arc::new(Tenant::new("poor").limits(poor));
+    assert!(plugin.call_wave(&poor, "calls()").await.is_err());
+    assert!(plugin.instantiate(&poor).await.is_err());
+    // One waits for the other to end, and is given up, as the other is.
+    let single = Arc::new(Tenant::new("single").limits(Limits { calls: 1, ..Limits::default() }));
+    let calls = async { tokio::join!(plugin.instantiate(&single), plugin.instantiate(&single)) };
+    assert!(tokio::time::timeout(Duration::from_millis(50), calls).await.is_err());
+    drop((guard, subscribed));
+
+    let totals = totals.0.lock().unwrap();
+    let of = |name: &str, tenant: &str, more: &str| {
+        let key = format!("{name}{{plugin=ferro-test-probe,tenant={tenant}{more}}}");
+        *totals.get(&key).unwrap_or(&0)
+    };
+    assert_eq!(of("ferro_calls", "poor", ",outcome=limit-exceeded"), 2, "{totals:?}");
+    assert_eq!(of("ferro_fuel", "poor", ""), 2, "{totals:?}");
+    assert_eq!(of("ferro_memory_bytes", "poor", ""), 2, "{totals:?}");
+    assert_eq!(of("ferro_calls", "single", ",outcome=ok"), 1, "{totals:?}");
+    assert_eq!(of("ferro_calls", "single", ",outcome=cancelled"), 1, "{totals:?}");
+    let spans = spans.0.lock().unwrap();
+    let mut outcomes: Vec<_> = spans.values().map(|it| it["outcome"].as_str()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["cancelled", "limit-exceeded", "limit-exceeded", "ok"]);
 }
 
 /// The fields of the spans of calls, as the last record of each left them.
