@@ -153,6 +153,80 @@ async def test_dates_and_times_have_parts_and_distances() -> None:
 
 
 @pytest.mark.usefixtures("db")
+async def test_dates_and_times_are_moved() -> None:
+    await Parcel.create()
+    day, at, naive = ferro.col(Parcel.day), ferro.col(Parcel.at), ferro.col(Parcel.naive)
+    days, hours = datetime.timedelta(days=1), datetime.timedelta(hours=-25, microseconds=3)
+    row: Any = await Parcel.get(id=1)
+    assert await values(
+        later=day + days,
+        earlier=day - 60,
+        field=day + Parcel.pieces,
+        at=at + hours,
+        reflected=hours + at,
+        naive=naive - hours,
+        between=at - datetime.datetime(2024, 1, 1, tzinfo=UTC),
+        opposite=datetime.datetime(2024, 1, 1, tzinfo=UTC) - at,
+        own=naive - naive.truncate("month"),
+        moved=at + (at - at.truncate("year")),
+    ) == {
+        "later": row.day + days,
+        "earlier": row.day - 60 * days,
+        "field": row.day,
+        "at": row.at + hours,
+        "reflected": row.at + hours,
+        "naive": row.naive - hours,
+        "between": row.at - datetime.datetime(2024, 1, 1, tzinfo=UTC),
+        "opposite": datetime.datetime(2024, 1, 1, tzinfo=UTC) - row.at,
+        "own": datetime.timedelta(hours=12),
+        "moved": row.at + (row.at - datetime.datetime(2024, 1, 1, tzinfo=UTC)),
+    }
+    recent = Parcel.where(at - hours < datetime.datetime(2024, 3, 1, tzinfo=UTC))
+    assert await recent.count() == 0
+    moved = {"day": day + days, "at": at + days, "naive": lambda p: p.naive - days}
+    assert await Parcel.select().update(**moved) == 1
+    again: Any = await Parcel.get(id=1)
+    assert (again.day, again.at) == (row.day + days, row.at + days)
+    assert again.naive == row.naive - days
+
+
+@pytest.mark.usefixtures("db")
+async def test_weeks_and_quarters() -> None:
+    await Parcel.create(day=datetime.date(2021, 1, 3))
+    day, at = ferro.col(Parcel.day), ferro.col(Parcel.at)
+    assert await values(
+        week=day.week(),
+        iso_year=day.iso_year(),
+        quarter=day.quarter(),
+        first=day.truncate("week"),
+        naive=ferro.col(Parcel.naive).truncate("week"),
+        at=at.truncate("quarter"),
+    ) == {
+        "week": 53,
+        "iso_year": 2020,
+        "quarter": 1,
+        "first": datetime.date(2020, 12, 28),
+        "naive": datetime.datetime(2022, 12, 26),
+        "at": datetime.datetime(2024, 1, 1, tzinfo=UTC),
+    }
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_does_not_move_a_date_is_refused() -> None:
+    day, at = ferro.col(Parcel.day), ferro.col(Parcel.at)
+    with pytest.raises(ferro.TypeMismatch, match="takes whole days"):
+        day + datetime.timedelta(hours=25)
+    with pytest.raises(ferro.TypeMismatch, match="cannot be subtracted from"):
+        datetime.timedelta(1) - at
+    await Parcel.create()
+    for value in (at + 1, at * 2, day - day, at + at, at - ferro.col(Parcel.naive)):
+        with pytest.raises(ferro.TypeMismatch):
+            await values(value=value)
+    with pytest.raises(ferro.ValueOutOfRange):
+        await values(value=day + 10**12)
+
+
+@pytest.mark.usefixtures("db")
 async def test_casts_give_values_of_the_type_that_they_name() -> None:
     await Parcel.create(pieces=7, weight=-2.9, price=Decimal("1.50"))
     pieces: Any = Parcel.pieces
@@ -302,7 +376,7 @@ async def test_what_a_function_does_not_take_is_told_with_the_field() -> None:
         (lambda: label.left(True), ferro.InvalidQuery, "`length` takes an int, not `bool`"),
         (lambda: label.replace("a", 1), ferro.TypeMismatch, "`Parcel.label` takes a str"),
         (lambda: day.truncate("hour"), ferro.TypeMismatch, "`truncate-hour` does not take date"),
-        (lambda: day.truncate("week"), ferro.InvalidQuery, "`part` takes one of `year`"),
+        (lambda: day.truncate("decade"), ferro.InvalidQuery, "`part` takes one of `year`"),
         (lambda: label.cast(int), ferro.UnsupportedError, "a cast from text to integer"),
         (lambda: label.cast("int"), ferro.TypeMismatch, "is cast to a type of fields"),
         (lambda: ferro.case(), ferro.InvalidQuery, "`case` has a branch with a value"),

@@ -15,9 +15,10 @@
 //! | `round` | decimal, digits | the nearest with so many digits after the point, which are a literal from 0 to 100 |
 //! | `coalesce` | two or more of one type | the first that is not null |
 //! | `null-if` | two of one type | the first, but null if they are equal |
-//! | `year`, `month`, `day`, `weekday`, `day-of-year` | date or timestamp | integer; Monday is 1, Sunday 7 |
+//! | `year`, `quarter`, `month`, `day`, `weekday`, `day-of-year` | date or timestamp | integer; Monday is 1, Sunday 7 |
+//! | `week`, `iso-year` | date or timestamp | integer: the week after ISO 8601, and the year that it is of |
 //! | `hour`, `minute`, `second` | time or timestamp | integer, without fractions |
-//! | `truncate-year`, `truncate-month` | date or timestamp | its first moment, of the same type |
+//! | `truncate-year`, `truncate-quarter`, `truncate-month`, `truncate-week` | date or timestamp | its first moment, of the same type |
 //! | `truncate-day`, `truncate-hour`, `truncate-minute`, `truncate-second` | timestamp | its first moment |
 //! | `days-between` | two dates | integer: the first less the second |
 //! | `microseconds-between` | two timestamps of one type | integer: the first less the second |
@@ -74,7 +75,10 @@ pub(crate) enum Function {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DatePart {
     Year,
+    IsoYear,
+    Quarter,
     Month,
+    Week,
     Day,
     Weekday,
     DayOfYear,
@@ -84,7 +88,7 @@ pub(crate) enum DatePart {
 }
 
 /// Every function by its name.
-pub(crate) const FUNCTIONS: [(&str, Function); 33] = {
+pub(crate) const FUNCTIONS: [(&str, Function); 38] = {
     use Function as F;
     [
         ("lower", F::Lower),
@@ -105,7 +109,10 @@ pub(crate) const FUNCTIONS: [(&str, Function); 33] = {
         ("coalesce", F::Coalesce),
         ("null-if", F::NullIf),
         ("year", F::Part(DatePart::Year)),
+        ("iso-year", F::Part(DatePart::IsoYear)),
+        ("quarter", F::Part(DatePart::Quarter)),
         ("month", F::Part(DatePart::Month)),
+        ("week", F::Part(DatePart::Week)),
         ("day", F::Part(DatePart::Day)),
         ("weekday", F::Part(DatePart::Weekday)),
         ("day-of-year", F::Part(DatePart::DayOfYear)),
@@ -113,7 +120,9 @@ pub(crate) const FUNCTIONS: [(&str, Function); 33] = {
         ("minute", F::Part(DatePart::Minute)),
         ("second", F::Part(DatePart::Second)),
         ("truncate-year", F::Truncate(DatePart::Year)),
+        ("truncate-quarter", F::Truncate(DatePart::Quarter)),
         ("truncate-month", F::Truncate(DatePart::Month)),
+        ("truncate-week", F::Truncate(DatePart::Week)),
         ("truncate-day", F::Truncate(DatePart::Day)),
         ("truncate-hour", F::Truncate(DatePart::Hour)),
         ("truncate-minute", F::Truncate(DatePart::Minute)),
@@ -186,7 +195,12 @@ impl Function {
             }
             (Self::Part(DatePart::Hour | DatePart::Minute | DatePart::Second), _) => None,
             (Self::Part(_), _) if dated => Some(S::Integer),
-            (Self::Truncate(DatePart::Year | DatePart::Month), _) if dated => Some(argument),
+            (
+                Self::Truncate(
+                    DatePart::Year | DatePart::Quarter | DatePart::Month | DatePart::Week,
+                ),
+                _,
+            ) if dated => Some(argument),
             (Self::Truncate(_), S::Timestamp | S::Timestamptz) => Some(argument),
             (Self::DaysBetween, S::Date) => Some(S::Integer),
             (Self::MicrosecondsBetween, S::Timestamp | S::Timestamptz) => Some(S::Integer),

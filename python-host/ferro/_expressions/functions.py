@@ -57,6 +57,20 @@ class Functions(Texts, Expression):
         """The year of a date or a datetime, in UTC."""
         return self._call("year", "integer")
 
+    def iso_year(self) -> Value:
+        """The year that the `week` is of: around New Year, the one before or after its own."""
+        return self._call("iso-year", "integer")
+
+    def quarter(self) -> Value:
+        """The quarter of the year of a date or a datetime, in UTC, from 1 on."""
+        return self._call("quarter", "integer")
+
+    def week(self) -> Value:
+        """The week of a date or a datetime, in UTC, after ISO 8601: as `date.isocalendar` has it,
+        beginning on a Monday.
+        """
+        return self._call("week", "integer")
+
     def month(self) -> Value:
         """The month of a date or a datetime, in UTC: 1 is January."""
         return self._call("month", "integer")
@@ -86,8 +100,9 @@ class Functions(Texts, Expression):
         return self._call("second", "integer")
 
     def truncate(self, part: str) -> Value:
-        """The first moment of the `year`, `month`, `day`, `hour`, `minute` or `second` of a
-        datetime, in UTC; the first day of the year or month of a date.
+        """The first moment of the `year`, `quarter`, `month`, `week`, `day`, `hour`, `minute` or
+        `second` of a datetime, in UTC; the first day of the year, quarter, month or week of a date.
+        A week begins on a Monday.
 
         Example:
             >>> import ferro
@@ -161,4 +176,4 @@ class Functions(Texts, Expression):
         return self._derived(("call", name, *shapes), values, kind, column)
 
 
-_PARTS = ("year", "month", "day", "hour", "minute", "second")
+_PARTS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")

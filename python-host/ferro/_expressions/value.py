@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import enum
 from collections.abc import Callable, Iterable
@@ -277,6 +278,8 @@ class Value(Functions):
 
     def _compute(self, operator: str, other: object, *, reflected: bool = False) -> Value:
         kind = self._kind
+        if kind in _MOVED and operator in ("add", "subtract"):
+            return self._move(operator, other, reflected)
         if isinstance(other, Value):
             right, values = other._shape, other._values
             kind = wider(kind, other._kind)
@@ -291,6 +294,35 @@ class Value(Functions):
                 ("binary", operator, right, self._shape), values + self._values, kind
             )
         return self._derived(("binary", operator, self._shape, right), self._values + values, kind)
+
+    def _move(self, operator: str, other: object, reflected: bool) -> Value:
+        """A date or a datetime that is moved, or subtracted from another one."""
+        if isinstance(other, Value):
+            right, values, by = other._shape, other._values, other._kind
+        else:
+            by, given = self._distance(other)
+            right, values = ("parameter", self._name, by, False), (given,)
+        if by == self._kind:
+            sides, values = (self._shape, right), self._values + values
+            if reflected:
+                sides, values = (right, self._shape), (*values[-1:], *self._values)
+            return self._derived(("binary", operator, *sides), values, "interval")
+        if reflected and operator == "subtract":
+            raise TypeMismatch(f"`{self._name}` cannot be subtracted from `{other!r}`")
+        shape = ("binary", operator, self._shape, right)
+        return self._derived(shape, self._values + values, self._kind)
+
+    def _distance(self, other: object) -> tuple[str, object]:
+        """The kind of what moves this date or datetime, and its value."""
+        if type(other) is int:
+            return "integer", other
+        if not isinstance(other, datetime.timedelta):
+            return self._kind, other
+        if self._kind != "date":
+            return "interval", other
+        if other % datetime.timedelta(days=1):
+            raise TypeMismatch(f"`{self._name}` is a date: it takes whole days, not `{other!r}`")
+        return "integer", other.days
 
     def _match(self, operator: str, method: str, text: object) -> Expression:
         if self._kind != "text" or self._many:
@@ -455,6 +487,7 @@ def col(field: Any) -> Value:
 
 _PLAIN = frozenset({bool, bytes, float, int, str})
 """What no enum and no expression is of."""
+_MOVED = frozenset({"date", "timestamp", "timestamptz"})
 _WIDTHS = {"integer": 0, "decimal": 1, "float": 2}
 _NUMBERS: dict[type, str] = {int: "integer", float: "float", decimal.Decimal: "decimal"}
 

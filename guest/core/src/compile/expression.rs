@@ -6,7 +6,7 @@ use ferro_wit::query::{
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
-use crate::dialect::{self, DECIMAL_NEGATE, Spelling as _, documents};
+use crate::dialect::{self, DECIMAL_NEGATE, Spelling as _, documents, moments};
 use crate::error::unsupported;
 use crate::functions::{self, Function};
 
@@ -137,6 +137,11 @@ impl<'a> Compiler<'a> {
             && self.compares_decimals(&[left, right])?
         {
             return self.placed(template, left, right, Self::text_operand);
+        }
+        if let (Some(one), Some(other)) = (self.fact(left)?.ty, self.fact(right)?.ty)
+            && let Some(template) = moments::template(self.dialect, operator, one.kind, other.kind)
+        {
+            return self.placed(template, left, right, Self::operand);
         }
         match operator {
             B::Equal => self.comparison(left, " = ", right),

@@ -135,7 +135,10 @@ pub(crate) fn cast(dialect: Dialect, from: ScalarType, to: ScalarType) -> Option
 fn sqlite_part(part: DatePart, kind: ScalarType) -> &'static str {
     match (part, kind) {
         (DatePart::Year, _) => "CAST(substr({0}, 1, 4) AS INTEGER)",
+        (DatePart::IsoYear, _) => "CAST(strftime('%G', substr({0}, 1, 10)) AS INTEGER)",
+        (DatePart::Quarter, _) => "((CAST(substr({0}, 6, 2) AS INTEGER) + 2) / 3)",
         (DatePart::Month, _) => "CAST(substr({0}, 6, 2) AS INTEGER)",
+        (DatePart::Week, _) => "CAST(strftime('%V', substr({0}, 1, 10)) AS INTEGER)",
         (DatePart::Day, _) => "CAST(substr({0}, 9, 2) AS INTEGER)",
         (DatePart::Weekday, _) => "CAST(strftime('%u', substr({0}, 1, 10)) AS INTEGER)",
         (DatePart::DayOfYear, _) => "CAST(strftime('%j', substr({0}, 1, 10)) AS INTEGER)",
@@ -152,7 +155,10 @@ fn postgres_part(part: DatePart, kind: ScalarType) -> &'static str {
     // The parts of an instant depend on a setting of the session, unless a zone is named.
     match (part, kind == ScalarType::Timestamptz) {
         (DatePart::Year, false) => "CAST(EXTRACT(YEAR FROM {0}) AS bigint)",
+        (DatePart::IsoYear, false) => "CAST(EXTRACT(ISOYEAR FROM {0}) AS bigint)",
+        (DatePart::Quarter, false) => "CAST(EXTRACT(QUARTER FROM {0}) AS bigint)",
         (DatePart::Month, false) => "CAST(EXTRACT(MONTH FROM {0}) AS bigint)",
+        (DatePart::Week, false) => "CAST(EXTRACT(WEEK FROM {0}) AS bigint)",
         (DatePart::Day, false) => "CAST(EXTRACT(DAY FROM {0}) AS bigint)",
         (DatePart::Weekday, false) => "CAST(EXTRACT(ISODOW FROM {0}) AS bigint)",
         (DatePart::DayOfYear, false) => "CAST(EXTRACT(DOY FROM {0}) AS bigint)",
@@ -160,6 +166,9 @@ fn postgres_part(part: DatePart, kind: ScalarType) -> &'static str {
         (DatePart::Minute, false) => "CAST(EXTRACT(MINUTE FROM {0}) AS bigint)",
         (DatePart::Second, false) => "CAST(trunc(EXTRACT(SECOND FROM {0})) AS bigint)",
         (DatePart::Year, true) => "CAST(EXTRACT(YEAR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::IsoYear, true) => "CAST(EXTRACT(ISOYEAR FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Quarter, true) => "CAST(EXTRACT(QUARTER FROM {0} AT TIME ZONE 'UTC') AS bigint)",
+        (DatePart::Week, true) => "CAST(EXTRACT(WEEK FROM {0} AT TIME ZONE 'UTC') AS bigint)",
         (DatePart::Month, true) => "CAST(EXTRACT(MONTH FROM {0} AT TIME ZONE 'UTC') AS bigint)",
         (DatePart::Day, true) => "CAST(EXTRACT(DAY FROM {0} AT TIME ZONE 'UTC') AS bigint)",
         (DatePart::Weekday, true) => "CAST(EXTRACT(ISODOW FROM {0} AT TIME ZONE 'UTC') AS bigint)",
@@ -175,13 +184,27 @@ fn postgres_part(part: DatePart, kind: ScalarType) -> &'static str {
 fn sqlite_truncation(part: DatePart, kind: ScalarType) -> &'static str {
     match (part, kind) {
         (DatePart::Year, ScalarType::Date) => "(substr({0}, 1, 4) || '-01-01')",
+        (DatePart::Quarter, ScalarType::Date) => {
+            "(substr({0}, 1, 5) || substr('01040710', (CAST(substr({0}, 6, 2) AS INTEGER) - 1) / 3 * 2 \
+             + 1, 2) || '-01')"
+        }
+        // The next Monday, unless the day is one.
+        (DatePart::Week, ScalarType::Date) => "date({0}, '-6 days', 'weekday 1')",
         (_, ScalarType::Date) => "(substr({0}, 1, 7) || '-01')",
+        (DatePart::Quarter, _) => {
+            "(substr({0}, 1, 5) || substr('01040710', (CAST(substr({0}, 6, 2) AS INTEGER) - 1) / 3 * 2 \
+             + 1, 2) || '-01 00:00:00.000000' || substr({0}, 27))"
+        }
+        (DatePart::Week, _) => {
+            "(date(substr({0}, 1, 10), '-6 days', 'weekday 1') || ' 00:00:00.000000' || \
+             substr({0}, 27))"
+        }
         (DatePart::Year, _) => "(substr({0}, 1, 4) || '-01-01 00:00:00.000000' || substr({0}, 27))",
         (DatePart::Month, _) => "(substr({0}, 1, 7) || '-01 00:00:00.000000' || substr({0}, 27))",
         (DatePart::Hour, _) => "(substr({0}, 1, 13) || ':00:00.000000' || substr({0}, 27))",
         (DatePart::Minute, _) => "(substr({0}, 1, 16) || ':00.000000' || substr({0}, 27))",
         (DatePart::Second, _) => "(substr({0}, 1, 19) || '.000000' || substr({0}, 27))",
-        (DatePart::Day | DatePart::Weekday | DatePart::DayOfYear, _) => {
+        (DatePart::Day | DatePart::IsoYear | DatePart::Weekday | DatePart::DayOfYear, _) => {
             "(substr({0}, 1, 10) || ' 00:00:00.000000' || substr({0}, 27))"
         }
     }
@@ -192,15 +215,25 @@ fn postgres_truncation(part: DatePart, kind: ScalarType) -> &'static str {
         (DatePart::Year, ScalarType::Date) => {
             "CAST(date_trunc('year', CAST({0} AS timestamp)) AS date)"
         }
+        (DatePart::Quarter, ScalarType::Date) => {
+            "CAST(date_trunc('quarter', CAST({0} AS timestamp)) AS date)"
+        }
+        (DatePart::Week, ScalarType::Date) => {
+            "CAST(date_trunc('week', CAST({0} AS timestamp)) AS date)"
+        }
         (_, ScalarType::Date) => "CAST(date_trunc('month', CAST({0} AS timestamp)) AS date)",
         (DatePart::Year, ScalarType::Timestamptz) => "date_trunc('year', {0}, 'UTC')",
+        (DatePart::Quarter, ScalarType::Timestamptz) => "date_trunc('quarter', {0}, 'UTC')",
         (DatePart::Month, ScalarType::Timestamptz) => "date_trunc('month', {0}, 'UTC')",
+        (DatePart::Week, ScalarType::Timestamptz) => "date_trunc('week', {0}, 'UTC')",
         (DatePart::Hour, ScalarType::Timestamptz) => "date_trunc('hour', {0}, 'UTC')",
         (DatePart::Minute, ScalarType::Timestamptz) => "date_trunc('minute', {0}, 'UTC')",
         (DatePart::Second, ScalarType::Timestamptz) => "date_trunc('second', {0}, 'UTC')",
         (_, ScalarType::Timestamptz) => "date_trunc('day', {0}, 'UTC')",
         (DatePart::Year, _) => "date_trunc('year', {0})",
+        (DatePart::Quarter, _) => "date_trunc('quarter', {0})",
         (DatePart::Month, _) => "date_trunc('month', {0})",
+        (DatePart::Week, _) => "date_trunc('week', {0})",
         (DatePart::Hour, _) => "date_trunc('hour', {0})",
         (DatePart::Minute, _) => "date_trunc('minute', {0})",
         (DatePart::Second, _) => "date_trunc('second', {0})",

@@ -1,6 +1,6 @@
 //! How SQLite and PostgreSQL differ: [`features`] has it as data, and the rest how each is spelt:
 //! [`columns`] what is about tables, [`constants`] what values look like in them, [`documents`],
-//! [`functions`] and [`lists`] what their names say. Other modules ask for a [`Features`] or for a
+//! [`functions`], [`lists`] and [`moments`] what their names say. Other modules ask for a [`Features`] or for a
 //! spelling, not for the database.
 //!
 //! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
@@ -18,6 +18,7 @@ pub(crate) mod documents;
 mod features;
 pub(crate) mod functions;
 pub(crate) mod lists;
+pub(crate) mod moments;
 
 pub(crate) use features::Features;
 

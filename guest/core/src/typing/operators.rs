@@ -50,6 +50,9 @@ impl Typing<'_> {
                 self.check_ordered(left, right)?;
                 Ok(around.with(ScalarType::Boolean))
             }
+            B::Add | B::Subtract if let Some(kind) = moved(operator, left, right) => {
+                Ok(Fact { fallible: true, ..around }.with(kind))
+            }
             B::Add | B::Subtract | B::Multiply | B::Divide | B::Modulo => {
                 let kind = self.arithmetic(operator, left, right)?;
                 let nullable = around.nullable || matches!(operator, B::Divide | B::Modulo);
@@ -186,6 +189,22 @@ impl Typing<'_> {
                 self.describe(list)
             ))),
         }
+    }
+}
+
+/// What a date or a timestamp becomes that something is added to or subtracted from.
+fn moved(operator: BinaryOperator, left: Fact, right: Fact) -> Option<ScalarType> {
+    use ScalarType as S;
+    let (left, right) = (left.ty?, right.ty?);
+    match (left.kind, right.kind) {
+        _ if left.many || right.many => None,
+        (S::Date, S::Integer) | (S::Timestamp | S::Timestamptz, S::Interval) => Some(left.kind),
+        (S::Timestamp, S::Timestamp) | (S::Timestamptz, S::Timestamptz)
+            if operator == BinaryOperator::Subtract =>
+        {
+            Some(S::Interval)
+        }
+        _ => None,
     }
 }
 

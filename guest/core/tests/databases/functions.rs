@@ -4,7 +4,7 @@ use ferro_wit::query::{
     AggregateFunction as A, BinaryOperator as B, Node, NodeRef, Select, UnaryOperator,
 };
 use ferro_wit::schema::{ColumnType, IntegerWidth, Schema};
-use ferro_wit::types::{ErrorKind, ScalarType as S, Value};
+use ferro_wit::types::{ErrorKind, Interval, ScalarType as S, Value};
 
 use crate::documents::users;
 use crate::fixture::*;
@@ -286,6 +286,172 @@ async fn moments_have_distances() {
     insta::assert_snapshot!(found, @r##"
 19785 | 1709251200000000 | 3418502400000000
 0 | -86400000000 | -172800000000
+"##);
+}
+
+/// A timestamp of a day of the calendar, in both types, and an interval.
+fn moved(date: (i64, i64, i64), time: i64, interval: (i32, i32, i64)) -> Vec<Value> {
+    let day = ferro_wit::calendar::day(date.0, date.1, date.2).unwrap();
+    let moment = timestamp(day, time);
+    let (months, days, microseconds) = interval;
+    let interval = Value::Interval(Interval { months, days, microseconds });
+    vec![Value::Timestamp(moment), Value::Timestamptz(moment), interval]
+}
+
+#[tokio::test]
+async fn timestamps_are_moved_by_intervals() {
+    let hour = 3_600_000_000;
+    let mut rows = vec![
+        moved((2024, 1, 31), 1, (1, 0, 0)),
+        moved((2024, 2, 29), 0, (-12, 0, -1)),
+        moved((2023, 12, 31), 23 * hour, (2, -1, 2 * hour)),
+        moved((1969, 12, 31), 5, (0, 1, -6)),
+        moved((2024, 10, 27), 0, (0, 1, 25 * hour)),
+    ];
+    // Any of them, none of which leaves the years 1 to 9999 on its way.
+    let mut seed = 7_i64;
+    let mut below = |most: i64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33).rem_euclid(most)
+    };
+    for _ in 0..100 {
+        let date = (2_000 + below(5_000), 1 + below(12), 1 + below(28));
+        let [months, days] = [6_000, 100_000].map(|it| i32::try_from(below(it) - it / 2).unwrap());
+        rows.push(moved(
+            date,
+            40 * below(1 << 31),
+            (months, days, (below(1 << 31) - (1 << 30)) << 21),
+        ));
+    }
+    let kinds = [S::Timestamp, S::Timestamptz, S::Interval];
+    let found = calls(&rows, &kinds, |it, values| {
+        let mut listed = Vec::new();
+        for value in &values[..2] {
+            for operator in [B::Add, B::Subtract] {
+                let moved = it.binary(*value, operator, values[2]);
+                listed.extend([moved, it.binary(moved, B::Subtract, *value)]);
+            }
+        }
+        listed
+    });
+    let found = found.await.lines().take(5).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(found, @r##"
+Timestamp(1709164800000001) | Interval(Interval { months: 0, days: 29, microseconds: 0 }) | Timestamp(1703980800000001) | Interval(Interval { months: 0, days: -31, microseconds: 0 }) | Timestamptz(1709164800000001) | Interval(Interval { months: 0, days: 29, microseconds: 0 }) | Timestamptz(1703980800000001) | Interval(Interval { months: 0, days: -31, microseconds: 0 })
+Timestamp(1677542399999999) | Interval(Interval { months: 0, days: -366, microseconds: -1 }) | Timestamp(1740700800000001) | Interval(Interval { months: 0, days: 365, microseconds: 1 }) | Timestamptz(1677542399999999) | Interval(Interval { months: 0, days: -366, microseconds: -1 }) | Timestamptz(1740700800000001) | Interval(Interval { months: 0, days: 365, microseconds: 1 })
+Timestamp(1709168400000000) | Interval(Interval { months: 0, days: 59, microseconds: 7200000000 }) | Timestamp(1698872400000000) | Interval(Interval { months: 0, days: -60, microseconds: -7200000000 }) | Timestamptz(1709168400000000) | Interval(Interval { months: 0, days: 59, microseconds: 7200000000 }) | Timestamptz(1698872400000000) | Interval(Interval { months: 0, days: -60, microseconds: -7200000000 })
+Timestamp(-1) | Interval(Interval { months: 0, days: 0, microseconds: 86399999994 }) | Timestamp(-172799999989) | Interval(Interval { months: 0, days: 0, microseconds: -86399999994 }) | Timestamptz(-1) | Interval(Interval { months: 0, days: 0, microseconds: 86399999994 }) | Timestamptz(-172799999989) | Interval(Interval { months: 0, days: 0, microseconds: -86399999994 })
+Timestamp(1730163600000000) | Interval(Interval { months: 0, days: 2, microseconds: 3600000000 }) | Timestamp(1729810800000000) | Interval(Interval { months: 0, days: -2, microseconds: -3600000000 }) | Timestamptz(1730163600000000) | Interval(Interval { months: 0, days: 2, microseconds: 3600000000 }) | Timestamptz(1729810800000000) | Interval(Interval { months: 0, days: -2, microseconds: -3600000000 })
+"##);
+    let rows = [
+        moved((1, 1, 31), 0, (12 * 9_998 + 1, 2, -hour)),
+        moved((9999, 12, 31), 86_399_999_999, (-12 * 9_998, -364, -86_399_999_999)),
+        moved((9999, 12, 31), 0, (1, -31, 0)),
+        moved((1, 1, 1), 0, (-1, 31, 0)),
+    ];
+    let found = calls(&rows, &kinds, |it, values| {
+        vec![it.binary(values[0], B::Add, values[2]), it.binary(values[1], B::Add, values[2])]
+    });
+    insta::assert_snapshot!(found.await, @r##"
+Timestamp(253375945200000000) | Timestamptz(253375945200000000)
+Timestamp(-62135596800000000) | Timestamptz(-62135596800000000)
+Timestamp(253402214400000000) | Timestamptz(253402214400000000)
+Timestamp(-62135596800000000) | Timestamptz(-62135596800000000)
+"##);
+}
+
+#[tokio::test]
+async fn dates_are_moved_by_days() {
+    let row = |date, days: i64| vec![Value::Date(date), days.into()];
+    let rows = [
+        row(19_782, 1),
+        row(19_782, -60),
+        row(-719_162, 3_652_058),
+        row(2_932_896, -3_652_058),
+        vec![Value::Null, 1.into()],
+        vec![Value::Date(1), Value::Null],
+    ];
+    let found = calls(&rows, &[S::Date, S::Integer], |it, values| {
+        let back = it.unary(UnaryOperator::Negate, values[1]);
+        let moved = it.binary(values[0], B::Add, values[1]);
+        vec![
+            moved,
+            it.binary(values[0], B::Subtract, back),
+            it.call("days-between", &[moved, values[0]]),
+        ]
+    });
+    insta::assert_snapshot!(found.await, @r##"
+Date(19783) | Date(19783) | 1
+Date(19722) | Date(19722) | -60
+Date(2932896) | Date(2932896) | 3652058
+Date(-719162) | Date(-719162) | -3652058
+- | - | -
+- | - | -
+"##);
+}
+
+#[tokio::test]
+async fn what_leaves_the_calendar_is_out_of_range() {
+    let world = users(&[("a", "", &[])]).await;
+    let interval = |months, days| Value::Interval(Interval { months, days, microseconds: 0 });
+    // What no calendar has room for, and then what SQLite alone has no room for.
+    let cases = [
+        (Value::Timestamp(0), interval(i32::MAX, i32::MAX), true),
+        (Value::Timestamp(0), interval(-i32::MAX, 0), true),
+        (Value::Timestamp(0), interval(12 * 8_030, 0), false),
+        (Value::Date(0), i64::MAX.into(), true),
+        (Value::Date(0), i64::from(i32::MAX).into(), true),
+        (Value::Date(0), 2_932_897.into(), false),
+    ];
+    for (start, by, both) in cases {
+        let kinds = match start {
+            Value::Date(_) => [S::Date, S::Integer],
+            _ => [S::Timestamp, S::Interval],
+        };
+        // Before the year 1, its calendar ends sooner.
+        for operator in [B::Add, B::Subtract].into_iter().take(if both { 2 } else { 1 }) {
+            let mut nodes = Nodes::default();
+            let (left, right) = (nodes.parameter(0, kinds[0]), nodes.parameter(1, kinds[1]));
+            let listed = [nodes.binary(left, operator, right)];
+            let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+            let outcomes = world.outcomes(&query, &[start.clone(), by.clone()], None, &[]).await;
+            let kinds = outcomes.map(|it| it.err().map(|it| it.kind));
+            let postgres = both.then_some(ErrorKind::ValueOutOfRange);
+            assert_eq!(kinds, [Some(ErrorKind::ValueOutOfRange), postgres], "{operator:?} {by:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn weeks_and_quarters_begin_on_the_same_days() {
+    // Around each New Year of a cycle of the calendar, at its ends, and in each month of a year.
+    let day = |year, month, day| ferro_wit::calendar::day(year, month, day).unwrap();
+    let mut days = vec![day(1, 1, 1), day(1, 1, 7), day(1, 1, 8), day(9999, 12, 31)];
+    days.extend((1..=12).flat_map(|month| [day(2024, month, 1), day(2024, month, 28)]));
+    days.extend((1899..=1927).flat_map(|it| [-2, -1, 0, 1, 2, 3].map(|by| day(it, 1, 1) + by)));
+    let rows: Vec<_> = days
+        .iter()
+        .map(|day| {
+            let moment = timestamp(*day, 86_399_999_999);
+            let date = Value::Date(i32::try_from(*day).unwrap());
+            vec![date, Value::Timestamp(moment), Value::Timestamptz(moment)]
+        })
+        .collect();
+    let found = calls(&rows, &[S::Date, S::Timestamp, S::Timestamptz], |it, values| {
+        let parts = ["week", "iso-year", "quarter", "truncate-week", "truncate-quarter"];
+        parts
+            .iter()
+            .flat_map(|part| values.iter().map(move |value| (part, value)))
+            .map(|(part, value)| it.call(part, &[*value]))
+            .collect()
+    });
+    let found = found.await.lines().take(6).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(found, @r##"
+1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | Date(-719162) | Timestamp(-62135596800000000) | Timestamptz(-62135596800000000) | Date(-719162) | Timestamp(-62135596800000000) | Timestamptz(-62135596800000000)
+1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | 1 | Date(-719162) | Timestamp(-62135596800000000) | Timestamptz(-62135596800000000) | Date(-719162) | Timestamp(-62135596800000000) | Timestamptz(-62135596800000000)
+2 | 2 | 2 | 1 | 1 | 1 | 1 | 1 | 1 | Date(-719155) | Timestamp(-62134992000000000) | Timestamptz(-62134992000000000) | Date(-719162) | Timestamp(-62135596800000000) | Timestamptz(-62135596800000000)
+52 | 52 | 52 | 9999 | 9999 | 9999 | 4 | 4 | 4 | Date(2932892) | Timestamp(253401868800000000) | Timestamptz(253401868800000000) | Date(2932805) | Timestamp(253394352000000000) | Timestamptz(253394352000000000)
+1 | 1 | 1 | 2024 | 2024 | 2024 | 1 | 1 | 1 | Date(19723) | Timestamp(1704067200000000) | Timestamptz(1704067200000000) | Date(19723) | Timestamp(1704067200000000) | Timestamptz(1704067200000000)
+4 | 4 | 4 | 2024 | 2024 | 2024 | 1 | 1 | 1 | Date(19744) | Timestamp(1705881600000000) | Timestamptz(1705881600000000) | Date(19723) | Timestamp(1704067200000000) | Timestamptz(1704067200000000)
 "##);
 }
 

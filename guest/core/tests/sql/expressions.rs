@@ -546,3 +546,54 @@ fn a_parameter_has_one_type() {
 fn parameters_are_numbered_without_gaps() {
     insta::assert_snapshot!(fault(|it| it.test("age", BinaryOperator::Equal, 1, ScalarType::Integer)), @"invalid-query: parameter 0 is not used: parameters are numbered from 0 without gaps");
 }
+
+#[test]
+fn dates_and_timestamps_are_moved() {
+    let mut nodes = Nodes::default();
+    let (born, at, pause) = (nodes.field("born"), nodes.field("created_at"), nodes.field("break"));
+    let (days, moment) = (nodes.field("age"), nodes.parameter(0, ScalarType::Timestamptz));
+    let later = nodes.binary(at, BinaryOperator::Add, pause);
+    let listed = [
+        nodes.binary(born, BinaryOperator::Add, days),
+        nodes.binary(born, BinaryOperator::Subtract, days),
+        nodes.binary(at, BinaryOperator::Subtract, pause),
+        nodes.binary(later, BinaryOperator::Subtract, moment),
+        nodes.call("truncate-week", &[later]),
+        nodes.call("quarter", &[at]),
+    ];
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT ferro_add_days("t0"."born", "t0"."age"), ferro_add_days("t0"."born", -"t0"."age"), ferro_subtract_interval("t0"."created", "t0"."break"), ferro_interval_between((ferro_add_interval("t0"."created", "t0"."break")), ?1), (date(substr((ferro_add_interval("t0"."created", "t0"."break")), 1, 10), '-6 days', 'weekday 1') || ' 00:00:00.000000' || substr((ferro_add_interval("t0"."created", "t0"."break")), 27)), ((CAST(substr("t0"."created", 6, 2) AS INTEGER) + 2) / 3) FROM "user" AS "t0"
+  parameter 0 Timestamptz
+postgres: SELECT "t0"."born" + CAST("t0"."age" AS integer), "t0"."born" - CAST("t0"."age" AS integer), ("t0"."created" AT TIME ZONE 'UTC' - "t0"."break") AT TIME ZONE 'UTC', (("t0"."created" AT TIME ZONE 'UTC' + "t0"."break") AT TIME ZONE 'UTC') - $1, date_trunc('week', (("t0"."created" AT TIME ZONE 'UTC' + "t0"."break") AT TIME ZONE 'UTC'), 'UTC'), CAST(EXTRACT(QUARTER FROM "t0"."created" AT TIME ZONE 'UTC') AS bigint) FROM "user" AS "t0"
+  parameter 0 Timestamptz
+"##);
+}
+
+#[test]
+fn only_what_moves_a_date_is_added_to_it() {
+    let mut nodes = Nodes::default();
+    let (born, at, pause) = (nodes.field("born"), nodes.field("created_at"), nodes.field("break"));
+    let other = nodes.parameter(0, ScalarType::Timestamp);
+    let pairs = [
+        (born, BinaryOperator::Add, pause),
+        (born, BinaryOperator::Subtract, born),
+        (at, BinaryOperator::Add, at),
+        (at, BinaryOperator::Subtract, other),
+        (at, BinaryOperator::Multiply, pause),
+        (pause, BinaryOperator::Add, at),
+    ];
+    let faults = pairs.map(|(left, operator, right)| {
+        let mut nodes = nodes.clone();
+        let listed = [nodes.binary(left, operator, right)];
+        line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
+    });
+    insta::assert_snapshot!(faults.join("\n"), @r"
+type-mismatch: node 4: date is no number
+type-mismatch: node 4: date is no number
+type-mismatch: node 4: timestamptz is no number
+type-mismatch: node 4: timestamptz is no number
+type-mismatch: node 4: timestamptz is no number
+type-mismatch: node 4: interval is no number
+");
+}

@@ -324,6 +324,21 @@ postgres: WITH "t0" AS (SELECT "age", "email", "id", "tenant_id" FROM "user" AS 
 }
 
 #[test]
+fn t3_dates_are_moved_in_rows_in_scope_only() {
+    let mut nodes = Nodes::default();
+    let (born, days) = (nodes.field("born"), nodes.field("age"));
+    let moved = nodes.binary(born, BinaryOperator::Add, days);
+    let filter = nodes.add(Node::Binary((BinaryOperator::Greater, moved, born)));
+    let query = nodes.select(Select { filter: Some(filter), ..ids() });
+    insta::assert_snapshot!(scoped(&query, Some(&scope(vec![tenant_scope()]))), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND CASE WHEN "t0"."tenant_id" = ?1 THEN (ferro_add_days("t0"."born", "t0"."age")) > "t0"."born" ELSE 0 END
+  forced 0 Integer
+postgres: WITH "t0" AS (SELECT "age", "born", "id", "tenant_id" FROM "user" AS "t0") SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND CASE WHEN "t0"."tenant_id" = $1 THEN ("t0"."born" + CAST("t0"."age" AS integer)) > "t0"."born" ELSE FALSE END
+  forced 0 Integer
+"##);
+}
+
+#[test]
 fn t3_a_question_to_groups_is_not_asked_of_rows() {
     let scope = scope(vec![tenant_scope()]);
     let mut nodes = Nodes::default();

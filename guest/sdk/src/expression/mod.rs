@@ -28,7 +28,7 @@ pub use self::aggregate::{Aggregate, AggregateExpression, StringAgg, count};
 pub use self::case::{Case, case};
 pub use self::document::{ArrayExpression, JsonExpression};
 pub use self::moment::{Dated, MomentExpression, Timed};
-pub use self::number::{Fractional, NumberExpression, Numeric};
+pub use self::number::{Additive, Fractional, NumberExpression, Numeric};
 pub use self::operand::{IntoExpr, Listed, Operand, Outer, Settable, outer, value};
 pub use self::order::Order;
 pub use self::subquery::{exists, subquery};

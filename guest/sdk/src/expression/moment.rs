@@ -1,8 +1,11 @@
 //! What dates, times and timestamps can do.
 
-use super::{Base, Expression, Like, Operand, call};
+use ferro_wit::query::BinaryOperator;
+
+use super::{Base, Expression, Like, Operand, call, expr};
 use crate::scalar::{Field, Storable};
-use crate::values::{Date, Time, Timestamp, Timestamptz};
+use crate::tree::Tree;
+use crate::values::{Date, Interval, Time, Timestamp, Timestamptz};
 
 /// Types with a day.
 #[diagnostic::on_unimplemented(
@@ -51,10 +54,13 @@ macro_rules! truncations {
 
 /// Expressions that are dates, times or timestamps. Parts of a [`Timestamptz`] are those in UTC.
 ///
+/// With `+` and `-`, an [`Interval`] moves a timestamp, and a number of days a date. Months go first, to
+/// the last day of a month that has fewer, and days are those in UTC.
+///
 /// ```
 /// use ferro::count;
 /// use ferro::prelude::*;
-/// use ferro::values::Timestamptz;
+/// use ferro::values::{Interval, Timestamptz};
 ///
 /// #[derive(Model, Debug, Clone)]
 /// struct Visit {
@@ -65,13 +71,23 @@ macro_rules! truncations {
 ///
 /// let month = Visit::at().truncate_month();
 /// let _ = Visit::query().group_by(month.clone()).select((month, count()));
+/// let month = Interval { months: 1, ..Interval::default() };
+/// let _ = Visit::query().filter((Visit::at() + month).gt(Timestamptz::now()));
 /// ```
 pub trait MomentExpression: Expression {
     parts! {
         /// The year.
         year = "year" of Dated;
+        /// The year that its [`week`](Self::week) is of: around New Year, the one before or after its
+        /// own.
+        iso_year = "iso-year" of Dated;
+        /// The quarter of the year, from 1 on.
+        quarter = "quarter" of Dated;
         /// The month, from 1 on.
         month = "month" of Dated;
+        /// The week after ISO 8601: it begins on a Monday, and the first one of a year is the one with
+        /// its first Thursday.
+        week = "week" of Dated;
         /// The day of the month.
         day = "day" of Dated;
         /// The day of the week: 1 is Monday, 7 Sunday.
@@ -89,8 +105,12 @@ pub trait MomentExpression: Expression {
     truncations! {
         /// The first moment of its year.
         truncate_year = "truncate-year" of Dated;
+        /// The first moment of its quarter.
+        truncate_quarter = "truncate-quarter" of Dated;
         /// The first moment of its month.
         truncate_month = "truncate-month" of Dated;
+        /// The first moment of its week, which begins on a Monday.
+        truncate_week = "truncate-week" of Dated;
         /// The first moment of its day.
         truncate_day = "truncate-day" of Dated, Timed;
         /// The first moment of its hour.
@@ -107,6 +127,15 @@ pub trait MomentExpression: Expression {
         Self::Type: Field<Base = Date>,
     {
         call("days-between", self, [other.into_tree()])
+    }
+
+    /// How long it is after another timestamp, in days of 24 hours and less than a day; negative where
+    /// it is before it.
+    fn interval_between<V: Operand<Self::Model, Base<Self>>>(self, other: V) -> Like<Self, Interval>
+    where
+        Self::Type: Field<Base: Dated + Timed>,
+    {
+        expr(Tree::binary(BinaryOperator::Subtract, self.into_tree(), other.into_tree()))
     }
 
     /// How many microseconds it is after another timestamp; negative where it is before it.

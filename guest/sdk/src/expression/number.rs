@@ -2,14 +2,37 @@
 
 use super::{Base, Expression, Like, call, literal};
 use crate::scalar::{Field, Scalar, Storable};
-use crate::values::Decimal;
+use crate::values::{Date, Decimal, Interval, Timestamp, Timestamptz};
+
+/// Types that something can be added to and subtracted from.
+#[diagnostic::on_unimplemented(
+    message = "nothing can be added to or subtracted from a value of type `{Self}`",
+    note = "numbers are `i16`, `i32`, `i64`, `f32`, `f64` and `Decimal`",
+    note = "an `Interval` moves a `Timestamp` or a `Timestamptz`, and an `i64`, in days, a `Date`"
+)]
+pub trait Additive: Storable {
+    /// What is added: a number, or how far a date or a timestamp is moved.
+    type Added: Storable;
+}
+
+impl Additive for Date {
+    type Added = i64;
+}
+
+impl Additive for Timestamp {
+    type Added = Interval;
+}
+
+impl Additive for Timestamptz {
+    type Added = Interval;
+}
 
 /// Types that can be added, subtracted, multiplied and divided.
 #[diagnostic::on_unimplemented(
     message = "there is no arithmetic with values of type `{Self}`",
     note = "numbers are `i16`, `i32`, `i64`, `f32`, `f64` and `Decimal`"
 )]
-pub trait Numeric: Storable {
+pub trait Numeric: Additive<Added = Self> {
     /// The type of a sum.
     type Sum: Scalar;
     /// The type of an average.
@@ -18,6 +41,10 @@ pub trait Numeric: Storable {
 
 macro_rules! numeric {
     ($($type:ty: $sum:ty, $average:ty;)*) => {$(
+        impl Additive for $type {
+            type Added = Self;
+        }
+
         impl Numeric for $type {
             type Sum = $sum;
             type Average = $average;

@@ -1,19 +1,20 @@
-//! `+ - * / %` between numbers, and `& | !` between conditions.
+//! `+ - * / %` between numbers, `+ -` with what moves dates and timestamps, and `& | !` between
+//! conditions.
 
 use std::ops;
 
 use ferro_wit::query::{BinaryOperator, UnaryOperator};
 
-use super::{Aggregate, Column, Condition, Expr, Expression, Numeric, Operand, expr};
+use super::{Additive, Aggregate, Column, Condition, Expr, Expression, Numeric, Operand, expr};
 use crate::scalar::Field;
 use crate::tree::Tree;
 
 macro_rules! arithmetic {
-    ($type:ident: $($trait:ident, $method:ident, $operator:ident;)*) => {$(
+    ($type:ident: $($trait:ident, $method:ident, $operator:ident of $kind:ident with $other:ty;)*) => {$(
         impl<M, T, V> ops::$trait<V> for $type<M, T>
         where
-            T: Field<Base: Numeric>,
-            V: Operand<M, T::Base>,
+            T: Field<Base: $kind>,
+            V: Operand<M, $other>,
         {
             type Output = Expr<M, T>;
 
@@ -29,11 +30,11 @@ macro_rules! operators {
     ($($type:ident),*) => {$(
         arithmetic! {
             $type:
-            Add, add, Add;
-            Sub, sub, Subtract;
-            Mul, mul, Multiply;
-            Div, div, Divide;
-            Rem, rem, Modulo;
+            Add, add, Add of Additive with <T::Base as Additive>::Added;
+            Sub, sub, Subtract of Additive with <T::Base as Additive>::Added;
+            Mul, mul, Multiply of Numeric with T::Base;
+            Div, div, Divide of Numeric with T::Base;
+            Rem, rem, Modulo of Numeric with T::Base;
         }
 
         impl<M, T: Field<Base: Numeric>> ops::Neg for $type<M, T> {

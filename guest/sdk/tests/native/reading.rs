@@ -1,7 +1,7 @@
 //! Projections, groups, subqueries and what expressions give.
 
 use ferro::prelude::*;
-use ferro::values::{Date, Decimal, Timestamptz};
+use ferro::values::{Date, Decimal, Interval, Timestamptz};
 use ferro::{Error, ErrorKind, case, count, value};
 
 use crate::models::{City, Everything};
@@ -15,6 +15,7 @@ on_each_database! {
     aggregates_of_no_rows_are_null_and_a_count_is_zero,
     functions_of_texts_and_numbers_are_those_of_the_list,
     dates_and_times_have_parts_and_distances,
+    dates_and_timestamps_are_moved,
     one_row_is_one_row,
 }
 
@@ -191,6 +192,32 @@ async fn functions_of_texts_and_numbers_are_those_of_the_list(db: Session) -> Re
 
     assert_eq!(paris.clone().filter(City::capital().is_false()).count(&db).await?, 1);
     assert_eq!(paris.filter(City::capital().is_true()).count(&db).await?, 0);
+    Ok(())
+}
+
+async fn dates_and_timestamps_are_moved(db: Session) -> Result<(), Error> {
+    let date = Date::parse("2021-01-03").unwrap();
+    Everything::insert(&db, &Everything { date, ..everything(1) }).await?;
+    let (day, at) = (Everything::date, Everything::timestamptz);
+    let month = Interval { months: 1, days: -1, micros: 1 };
+    let moved = Everything::query().select((
+        day() + 7,
+        day() - day().days_between(Date::from_days(0)),
+        (at() + month).interval_between(at()),
+        (Everything::timestamp() - Interval::default()).eq(Everything::timestamp()),
+        day().week(),
+        day().iso_year(),
+        day().truncate_week(),
+        day().truncate_quarter(),
+    ));
+    let all = moved.one(&db).await?;
+    let dates = ["2021-01-10", "1970-01-01", "2020-12-28", "2021-01-01"];
+    let dates = dates.map(|it| Date::parse(it).unwrap());
+    let between = Interval { months: 0, days: 30, micros: 1 };
+    assert_eq!(all, (dates[0], dates[1], between, true, 53, 2020, dates[2], dates[3]));
+    let later = Everything::date().set(Everything::date() + 1);
+    assert_eq!(Everything::query().update(&db, [later]).await?, 1);
+    assert_eq!(Everything::query().one(&db).await?.date, Date::parse("2021-01-04").unwrap());
     Ok(())
 }
 

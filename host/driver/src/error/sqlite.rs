@@ -56,13 +56,15 @@ fn kind_of_message(message: &str) -> ErrorKind {
         "pattern too complex",
     ];
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if has_any(&["integer overflow", "numeric field overflow"]) {
+    const OVERFLOWS: [&str; 3] =
+        ["integer overflow", "numeric field overflow", "datetime field overflow"];
+    if has_any(&OVERFLOWS) {
         ErrorKind::ValueOutOfRange
     } else if message.contains("not authorized") {
         ErrorKind::Denied
     } else if message.contains("` cannot become a `") {
         ErrorKind::TypeMismatch
-    } else if message.contains("a stored decimal is none") {
+    } else if has_any(&["a stored decimal is none", "a stored date, time or interval is none"]) {
         ErrorKind::DecodeFailed
     } else if has_any(&UNDEFINED) {
         ErrorKind::UndefinedObject

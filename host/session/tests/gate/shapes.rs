@@ -730,7 +730,7 @@ impl Maker<'_> {
         if depth == 0 {
             return self.comparison(0);
         }
-        match self.pick(14) {
+        match self.pick(15) {
             0 => self.comparison(depth - 1),
             1 => {
                 let operator = self.one_of(&[
@@ -792,6 +792,13 @@ impl Maker<'_> {
                 let list = self.parameter(Value::Array(list), ScalarType::Integer, true);
                 let operator = self.one_of(&[B::InList, B::NotInList]);
                 self.push(Node::Binary((operator, number, list)))
+            }
+            13 => {
+                // Few numbers of days stay in the calendar.
+                let day = self.parameter(Value::Date(0), ScalarType::Date, false);
+                let moved = (self.one_of(&[B::Add, B::Subtract]), day, self.number(1));
+                let moved = self.push(Node::Binary(moved));
+                self.push(Node::Binary((B::GreaterOrEqual, moved, day)))
             }
             _ => {
                 let operands = (B::IsDistinct, self.text(1), self.text(1));

@@ -25,6 +25,7 @@ mod functions;
 mod guard;
 mod harden;
 mod memory;
+mod moments;
 mod patterns;
 mod row;
 mod statement;
