@@ -43,11 +43,15 @@ from ._expressions.case import case, value
 from ._expressions.expression import Expression
 from ._expressions.value import col, count
 from ._expressions.window import (
+    cume_dist,
     dense_rank,
     first_value,
     lag,
     last_value,
     lead,
+    nth_value,
+    ntile,
+    percent_rank,
     rank,
     row_number,
 )
@@ -194,6 +198,7 @@ __all__ = [
     "connection_context",
     "count",
     "create_tables",
+    "cume_dist",
     "current_transaction",
     "dense_rank",
     "disconnect",
@@ -211,7 +216,10 @@ __all__ = [
     "lifespan",
     "migrate",
     "now",
+    "nth_value",
+    "ntile",
     "outer",
+    "percent_rank",
     "pool_stats",
     "random_uuid",
     "rank",

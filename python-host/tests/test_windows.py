@@ -65,6 +65,27 @@ async def test_numbers_of_rows() -> None:
     assert await column(in_club) == [2, 1, 2, 1]
 
 
+async def test_places_among_all() -> None:
+    by_time = {"order_by": run.seconds}
+    assert await column(ferro.percent_rank().over(**by_time)) == [2 / 3, 0, 2 / 3, 1 / 3]
+    assert await column(ferro.cume_dist().over(**by_time)) == [1, 0.25, 1, 0.5]
+    assert await column(ferro.percent_rank().over(**by_time) * 3) == [2, 0, 2, 1]
+    assert await column(ferro.ntile(3).over(**by_time)) == [2, 1, 3, 1]
+    large = await column(ferro.ntile(9).over(**by_time) * 2**40)
+    assert large == [3 * 2**40, 2**40, 4 * 2**40, 2 * 2**40]
+    second = ferro.nth_value(run.runner, 2)
+    assert await column(second.over(**by_time)) == ["Dan"] * 4
+    in_club = second.over(partition_by=run.club_id, order_by=run.seconds.desc())
+    assert await column(in_club) == ["Cyd", "Cyd", "Cyd", None]
+    surface = ferro.nth_value(run.surface, 1).over(order_by=run.id)
+    assert await column(surface) == [Surface.ROAD] * 4
+    for function in (ferro.ntile(0), ferro.nth_value(run.id, 0)):
+        with pytest.raises(ferro.TypeMismatch, match="whole number from 1"):
+            await column(function.over(**by_time))
+    with pytest.raises(ferro.InvalidQuery, match="`ntile` depends on an order"):
+        ferro.ntile(2).over()
+
+
 async def test_values_of_other_rows() -> None:
     by_key = {"order_by": run.id}
     assert await column(ferro.lag(run.runner).over(**by_key)) == [None, "Ada", "Ben", "Cyd"]

@@ -31,8 +31,11 @@
 //! | --- | --- | --- |
 //! | `row-number` | none | 1 for the first row, then 2 … |
 //! | `rank`, `dense-rank` | none | the same number for rows that tie; `rank` leaves out numbers after them |
+//! | `percent-rank`, `cume-dist` | none | float: the ranks below, as a part of the other rows; the rows up to this one and those that tie with it, as a part of all |
+//! | `ntile` | number (a literal) | in which of so many groups of equal size the row is, from 1 on |
 //! | `lag`, `lead` | value, distance (a literal, 1 if left out), default (null) | the value of an earlier or later row |
 //! | `first-value`, `last-value` | value | that of the first or last row of the partition |
+//! | `nth-value` | value, number (a literal) | that of the row with the number, the first being 1 |
 //! | `count`, `sum`, `average`, `minimum`, `maximum` | as in `aggregate` | with an order: of the rows up to this one and those that tie with it |
 
 use std::ops::RangeInclusive;
@@ -220,24 +223,32 @@ pub(crate) enum WindowFunction {
     RowNumber,
     Rank,
     DenseRank,
+    PercentRank,
+    CumeDist,
+    Ntile,
     Lag,
     Lead,
     FirstValue,
     LastValue,
+    NthValue,
     Aggregate(AggregateFunction),
 }
 
 /// Every window function by its name.
-pub(crate) const WINDOW_FUNCTIONS: [(&str, WindowFunction); 12] = {
+pub(crate) const WINDOW_FUNCTIONS: [(&str, WindowFunction); 16] = {
     use WindowFunction as W;
     [
         ("row-number", W::RowNumber),
         ("rank", W::Rank),
         ("dense-rank", W::DenseRank),
+        ("percent-rank", W::PercentRank),
+        ("cume-dist", W::CumeDist),
+        ("ntile", W::Ntile),
         ("lag", W::Lag),
         ("lead", W::Lead),
         ("first-value", W::FirstValue),
         ("last-value", W::LastValue),
+        ("nth-value", W::NthValue),
         ("count", W::Aggregate(AggregateFunction::Count)),
         ("sum", W::Aggregate(AggregateFunction::Sum)),
         ("average", W::Aggregate(AggregateFunction::Average)),
@@ -255,9 +266,12 @@ impl WindowFunction {
     /// Whether a number of arguments is right.
     pub(crate) fn takes(self, arguments: usize) -> bool {
         match self {
-            Self::RowNumber | Self::Rank | Self::DenseRank => arguments == 0,
+            Self::RowNumber | Self::Rank | Self::DenseRank | Self::PercentRank | Self::CumeDist => {
+                arguments == 0
+            }
             Self::Lag | Self::Lead => (1..=3).contains(&arguments),
-            Self::FirstValue | Self::LastValue | Self::Aggregate(_) => arguments == 1,
+            Self::NthValue => arguments == 2,
+            Self::Ntile | Self::FirstValue | Self::LastValue | Self::Aggregate(_) => arguments == 1,
         }
     }
 
@@ -270,7 +284,13 @@ impl WindowFunction {
     pub(crate) fn tells_rows_apart(self) -> bool {
         matches!(
             self,
-            Self::RowNumber | Self::Lag | Self::Lead | Self::FirstValue | Self::LastValue
+            Self::RowNumber
+                | Self::Ntile
+                | Self::Lag
+                | Self::Lead
+                | Self::FirstValue
+                | Self::LastValue
+                | Self::NthValue
         )
     }
 }

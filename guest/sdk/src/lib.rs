@@ -39,9 +39,9 @@ pub use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOpti
 pub use crate::common::{Common, Record, common, recursive, recursive_all};
 pub use crate::expression::{
     Aggregate, Assignment, Case, Column, Condition, Expr, Expression, Order, Outer, StringAgg,
-    Window, WindowFunction, case, count, dense_rank, exists, first_value, lag, lag_by, lag_or,
-    last_value, lead, lead_by, lead_or, outer, partition_by, rank, row_number, subquery, value,
-    window,
+    Window, WindowFunction, case, count, cume_dist, dense_rank, exists, first_value, lag, lag_by,
+    lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, outer, partition_by,
+    percent_rank, rank, row_number, subquery, value, window,
 };
 pub use crate::insert::{Fields, FieldsOf, Insertable, OnConflict, excluded};
 pub use crate::model::Model;

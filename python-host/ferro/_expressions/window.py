@@ -14,6 +14,9 @@ _UNORDERED = ("row-number", "count", "sum", "average", "minimum", "maximum")
 """Functions that mean something without an order."""
 
 
+_FLOAT = Value((), (), "window", "float")
+
+
 class WindowFunction:
     """A function that becomes a value when it is told which rows are around: see `over`."""
 
@@ -122,6 +125,49 @@ def dense_rank() -> WindowFunction:
     return WindowFunction("dense-rank", (), ())
 
 
+def percent_rank() -> WindowFunction:
+    """The ranks below that of the row, as a part of the other rows: from 0 to 1.
+
+    Example:
+        >>> import ferro
+        >>> class Grade(ferro.Model, table="doc_grade"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     points: int
+        >>> better_than = ferro.percent_rank().over(order_by=Grade.points)
+        >>> grades = Grade.select("id", better_than=better_than)
+    """
+    return WindowFunction("percent-rank", (), (), _FLOAT)
+
+
+def cume_dist() -> WindowFunction:
+    """The rows up to the row and those that tie with it, as a part of all: above 0, up to 1.
+
+    Example:
+        >>> import ferro
+        >>> class Income(ferro.Model, table="doc_income"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     euros: int
+        >>> up_to = ferro.cume_dist().over(order_by=Income.euros)
+        >>> incomes = Income.select("id", up_to=up_to)
+    """
+    return WindowFunction("cume-dist", (), (), _FLOAT)
+
+
+def ntile(groups: int) -> WindowFunction:
+    """In which of so many groups of equal size the row is, from 1 on; where they cannot be equal,
+    the first ones have a row more.
+
+    Example:
+        >>> import ferro
+        >>> class Rider(ferro.Model, table="doc_rider"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     seconds: int
+        >>> heat = ferro.ntile(3).over(order_by=Rider.seconds)
+        >>> riders = Rider.select("id", heat=heat)
+    """
+    return WindowFunction("ntile", (("literal", "integer", counted("groups", groups)),), ())
+
+
 def lag(value: Any, offset: int = 1, default: Any = None) -> WindowFunction:
     """The value in the row before, in the order of a window, or so many rows before; `default`
     where there is no such row.
@@ -180,6 +226,23 @@ def last_value(value: Any) -> WindowFunction:
         >>> bids = Bid.select("item", "cents", last=last)
     """
     return _at_end("last-value", value)
+
+
+def nth_value(value: Any, row: int) -> WindowFunction:
+    """The value in a row of a window, the first in its order being 1, also of one behind this one;
+    null where there is no such row.
+
+    Example:
+        >>> import ferro
+        >>> class Lap(ferro.Model, table="doc_lap"):
+        ...     id: int | None = ferro.Field(default=None, primary_key=True)
+        ...     seconds: int
+        >>> second = ferro.nth_value(Lap.seconds, 2).over(order_by=Lap.seconds)
+        >>> laps = Lap.select("id", behind=ferro.col(Lap.seconds) - second)
+    """
+    of = _field("nth-value", value)
+    number: Shape = ("literal", "integer", counted("row", row))
+    return WindowFunction("nth-value", (of._shape, number), of._values, of)
 
 
 def _shifted(function: str, given: Any, offset: int, default: Any) -> WindowFunction:

@@ -107,9 +107,13 @@ impl<'a> Compiler<'a> {
             W::RowNumber => "row_number(",
             W::Rank => "rank(",
             W::DenseRank => "dense_rank(",
+            W::PercentRank => "percent_rank(",
+            W::CumeDist => "cume_dist(",
+            W::Ntile => "ntile(",
             W::Lag => "lag(",
             W::Lead => "lead(",
             W::FirstValue => "first_value(",
+            W::NthValue => "nth_value(",
             W::LastValue | W::Aggregate(_) => "last_value(",
         });
         self.try_separated(", ", &window.arguments, |it, argument| it.output(*argument))?;
@@ -133,7 +137,7 @@ impl<'a> Compiler<'a> {
             self.sql.push(before);
             self.sorted_by(&window.order_by, keys, "ORDER BY ")?;
         }
-        if function == W::LastValue {
+        if matches!(function, W::LastValue | W::NthValue) {
             // Else the rows around end at this one.
             self.sql.push(" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING");
         }

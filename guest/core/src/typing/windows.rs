@@ -47,8 +47,9 @@ impl Typing<'_> {
         }
         let nullable = match function {
             W::RowNumber | W::Rank | W::DenseRank | W::Aggregate(AggregateFunction::Count) => false,
+            W::PercentRank | W::CumeDist | W::Ntile => false,
             W::FirstValue | W::LastValue => facts.iter().any(|it| it.nullable),
-            W::Lag | W::Lead | W::Aggregate(_) => true,
+            W::NthValue | W::Lag | W::Lead | W::Aggregate(_) => true,
         };
         Ok(Fact { ty, nullable, fallible: true, window: true, varies: true, ..around })
     }
@@ -60,24 +61,28 @@ impl Typing<'_> {
         facts: &[Fact],
     ) -> Result<Option<Type>, Error> {
         let Some(first) = facts.first() else {
-            return Ok(Some(Type::scalar(ScalarType::Integer)));
+            return Ok(Some(Type::scalar(match function {
+                W::PercentRank | W::CumeDist => ScalarType::Float,
+                _ => ScalarType::Integer,
+            })));
         };
         match function {
+            W::Ntile => {
+                self.check_number(window.arguments[0], 1, "number of groups")?;
+                Ok(Some(Type::scalar(ScalarType::Integer)))
+            }
             W::Aggregate(AggregateFunction::Count) => Ok(Some(Type::scalar(ScalarType::Integer))),
             W::Aggregate(function) => {
                 let ty = first.ty.ok_or_else(|| mismatch("a bare null cannot be aggregated"))?;
                 Ok(Some(Type::scalar(self.aggregate_kind(function, ty)?)))
             }
             _ => {
-                if let Some(distance) = window.arguments.get(1) {
-                    match self.node(*distance) {
-                        Node::Literal(Literal::Integer(0..=0x7fff_ffff)) => {}
-                        _ => {
-                            return Err(mismatch(
-                                "the distance is a whole number from 0 to 2147483647",
-                            ));
-                        }
+                match window.arguments.get(1) {
+                    Some(row) if function == W::NthValue => {
+                        self.check_number(*row, 1, "number of the row")?;
                     }
+                    Some(distance) => self.check_number(*distance, 0, "distance")?,
+                    None => {}
                 }
                 let ty = first.ty.map(|it| Type { enumeration: None, ..it });
                 match facts.get(2).and_then(|it| it.ty) {
@@ -89,6 +94,14 @@ impl Typing<'_> {
                     _ => Ok(ty),
                 }
             }
+        }
+    }
+
+    /// A number that is part of the shape, as the databases have it: of 32 bits.
+    fn check_number(&self, node: NodeRef, least: i64, what: &str) -> Result<(), Error> {
+        match self.node(node) {
+            Node::Literal(Literal::Integer(it)) if (least..=0x7fff_ffff).contains(it) => Ok(()),
+            _ => Err(mismatch(format!("the {what} is a whole number from {least} to 2147483647"))),
         }
     }
 }

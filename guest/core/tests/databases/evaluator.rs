@@ -569,6 +569,32 @@ impl<'a> Evaluator<'a> {
                 places.dedup();
                 integer(1 + places.len())
             }
+            #[allow(clippy::cast_precision_loss, reason = "the numbers are small")]
+            "percent-rank" => {
+                let below = orders.iter().filter(|it| it.is_lt()).count();
+                Ok(Value::Float(below as f64 / rows.len().saturating_sub(1).max(1) as f64))
+            }
+            #[allow(clippy::cast_precision_loss, reason = "the numbers are small")]
+            "cume-dist" => {
+                let up_to = orders.iter().filter(|it| it.is_le()).count();
+                Ok(Value::Float(up_to as f64 / rows.len() as f64))
+            }
+            "ntile" => {
+                let Value::Integer(groups) = argument(&rows[here])? else {
+                    return Err("no number");
+                };
+                let groups = usize::try_from(groups).map_err(|_| "no number")?;
+                let (size, larger) = (rows.len() / groups, rows.len() % groups);
+                let in_larger = larger * (size + 1);
+                integer(match here < in_larger {
+                    true => here / (size + 1) + 1,
+                    false => larger + (here - in_larger) / size + 1,
+                })
+            }
+            "nth-value" => {
+                let number = self.number(window.arguments.get(1).copied())?.unwrap_or(0);
+                rows.get(number.wrapping_sub(1)).map_or(Ok(Value::Null), argument)
+            }
             "lag" => here.checked_sub(1).map_or(Ok(Value::Null), |it| argument(&rows[it])),
             "lead" => rows.get(here + 1).map_or(Ok(Value::Null), argument),
             "first-value" => argument(&rows[0]),

@@ -447,14 +447,17 @@ impl Random {
         let (part, key, value) = (self.field(true), self.field(true), self.field(true));
         let star = self.nodes.star();
         let by = [ascending(key)];
-        match self.below(7) {
+        let three = self.nodes.integer(3);
+        match self.below(9) {
+            7 if keyed => self.nodes.window("ntile", &[three], &[part], &by),
+            8 if keyed => self.nodes.window("nth-value", &[value, three], &[part], &by),
             0 if keyed => self.nodes.window("row-number", &[], &[part], &by),
             1 | 2 if keyed => {
                 let name = self.pick(&["lag", "lead", "first-value", "last-value"]);
                 self.nodes.window(name, &[value], &[part], &by)
             }
             3 => {
-                let name = self.pick(&["rank", "dense-rank"]);
+                let name = self.pick(&["rank", "dense-rank", "percent-rank", "cume-dist"]);
                 self.nodes.window(name, &[], &[part], &by)
             }
             4 | 5 => {

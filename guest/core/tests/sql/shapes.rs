@@ -98,6 +98,34 @@ fn window_functions_stand_in_outputs_and_orders_only() {
         let lag = it.window("lag", &[title, id], &[], &[ascending(id)]);
         Select { projection: outputs(&[lag]), ..all("Post") }
     }), @"type-mismatch: node 2: the distance is a whole number from 0 to 2147483647");
+    insta::assert_snapshot!(with(&|it| {
+        let (id, none) = (it.field("id"), it.integer(0));
+        let nth = it.window("nth-value", &[id, none], &[], &[ascending(id)]);
+        Select { projection: outputs(&[nth]), ..all("Post") }
+    }), @"type-mismatch: node 2: the number of the row is a whole number from 1 to 2147483647");
+    insta::assert_snapshot!(with(&|it| {
+        let id = it.field("id");
+        let group = it.window("ntile", &[id], &[], &[ascending(id)]);
+        Select { projection: outputs(&[group]), ..all("Post") }
+    }), @"type-mismatch: node 1: the number of groups is a whole number from 1 to 2147483647");
+}
+
+#[test]
+fn places_among_all_rows_are_numbers() {
+    let mut nodes = Nodes::default();
+    let (id, stars, four) = (nodes.field("id"), nodes.field("stars"), nodes.integer(4));
+    let by = [descending(stars)];
+    let listed = [
+        nodes.window("percent-rank", &[], &[], &by),
+        nodes.window("cume-dist", &[], &[], &by),
+        nodes.window("ntile", &[four], &[], &by),
+        nodes.window("nth-value", &[id, four], &[], &by),
+    ];
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("Post") });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT percent_rank() OVER (ORDER BY "t0"."stars" DESC), cume_dist() OVER (ORDER BY "t0"."stars" DESC), ntile(4) OVER (ORDER BY "t0"."stars" DESC, "t0"."id"), nth_value("t0"."id", 4) OVER (ORDER BY "t0"."stars" DESC, "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM "post" AS "t0"
+postgres: SELECT percent_rank() OVER (ORDER BY "t0"."stars" DESC NULLS LAST), cume_dist() OVER (ORDER BY "t0"."stars" DESC NULLS LAST), ntile(4) OVER (ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id"), nth_value("t0"."id", 4) OVER (ORDER BY "t0"."stars" DESC NULLS LAST, "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM "post" AS "t0"
+"##);
 }
 
 #[test]

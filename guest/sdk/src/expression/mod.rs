@@ -34,8 +34,8 @@ pub use self::order::Order;
 pub use self::subquery::{exists, subquery};
 pub use self::text::TextExpression;
 pub use self::window::{
-    Window, WindowFunction, dense_rank, first_value, lag, lag_by, lag_or, last_value, lead,
-    lead_by, lead_or, partition_by, rank, row_number, window,
+    Window, WindowFunction, cume_dist, dense_rank, first_value, lag, lag_by, lag_or, last_value,
+    lead, lead_by, lead_or, nth_value, ntile, partition_by, percent_rank, rank, row_number, window,
 };
 
 /// A field of a model `M`, whose Rust type is `T`.

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use ferro_wit::query::Literal;
-
-use super::{Base, Expr, Expression, Order, Settable, expr};
+use super::{Base, Expr, Expression, Order, Settable, expr, literal};
 use crate::scalar::Field;
 use crate::tree::{Term, Tree, WindowTree};
 
@@ -69,6 +67,32 @@ pub fn dense_rank<M>() -> WindowFunction<M, i64> {
     function("dense-rank", Vec::new())
 }
 
+/// The ranks below that of the row, as a part of the other rows: from 0 to 1.
+pub fn percent_rank<M>() -> WindowFunction<M, f64> {
+    function("percent-rank", Vec::new())
+}
+
+/// The rows up to the row and those that tie with it, as a part of all: above 0, up to 1.
+pub fn cume_dist<M>() -> WindowFunction<M, f64> {
+    function("cume-dist", Vec::new())
+}
+
+/// In which of so many groups of equal size the row is, from 1 on; the first ones have a row more
+/// where they cannot be equal. With 0 the query is refused.
+///
+/// ```
+/// use ferro::prelude::*;
+/// use ferro::{ntile, window};
+///
+/// # #[derive(Model, Debug, Clone)]
+/// # struct City { #[ferro(key)] id: i64, name: String, population: i64 }
+/// let quarter = ntile(4).over(window().order_by(City::population().desc()));
+/// let _ = City::query().select((City::name(), quarter));
+/// ```
+pub fn ntile<M>(groups: u32) -> WindowFunction<M, i64> {
+    function("ntile", vec![literal(groups)])
+}
+
 impl<M> Window<M> {
     /// Only the rows that agree with the row in this expression too.
     pub fn partition_by<E: Expression<Model = M>>(mut self, expression: E) -> Self {
@@ -104,7 +128,7 @@ pub fn lag_by<E: Expression>(
     expression: E,
     rows: u32,
 ) -> WindowFunction<E::Model, Option<Base<E>>> {
-    function("lag", vec![expression.into_tree(), distance(rows)])
+    function("lag", vec![expression.into_tree(), literal(rows)])
 }
 
 /// As [`lag_by`], with another value where there is no such row.
@@ -123,7 +147,7 @@ pub fn lag_or<E: Expression>(
     rows: u32,
     default: impl Settable<E::Model, E::Type>,
 ) -> WindowFunction<E::Model, E::Type> {
-    function("lag", vec![expression.into_tree(), distance(rows), default.into_tree()])
+    function("lag", vec![expression.into_tree(), literal(rows), default.into_tree()])
 }
 
 /// The value in the row after, in the order of a window; null in the last row.
@@ -136,7 +160,7 @@ pub fn lead_by<E: Expression>(
     expression: E,
     rows: u32,
 ) -> WindowFunction<E::Model, Option<Base<E>>> {
-    function("lead", vec![expression.into_tree(), distance(rows)])
+    function("lead", vec![expression.into_tree(), literal(rows)])
 }
 
 /// As [`lead_by`], with another value where there is no such row, as for [`lag_or`].
@@ -145,7 +169,7 @@ pub fn lead_or<E: Expression>(
     rows: u32,
     default: impl Settable<E::Model, E::Type>,
 ) -> WindowFunction<E::Model, E::Type> {
-    function("lead", vec![expression.into_tree(), distance(rows), default.into_tree()])
+    function("lead", vec![expression.into_tree(), literal(rows), default.into_tree()])
 }
 
 /// The value in the first row of the partition, in the order of a window.
@@ -158,8 +182,13 @@ pub fn last_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::T
     function("last-value", vec![expression.into_tree()])
 }
 
-fn distance(rows: u32) -> Tree {
-    Tree::Literal(Literal::Integer(i64::from(rows)))
+/// The value in the row of the partition with this number, in the order of a window, the first being
+/// 1; null where there is no such row. With 0 the query is refused.
+pub fn nth_value<E: Expression>(
+    expression: E,
+    row: u32,
+) -> WindowFunction<E::Model, Option<Base<E>>> {
+    function("nth-value", vec![expression.into_tree(), literal(row)])
 }
 
 fn function<M, T>(name: &'static str, arguments: Vec<Tree>) -> WindowFunction<M, T> {

@@ -2,8 +2,9 @@
 
 use ferro::prelude::*;
 use ferro::{
-    Dialect, Error, ErrorKind, Page, Position, dense_rank, first_value, lag, lag_by, lag_or,
-    last_value, lead, lead_by, lead_or, partition_by, rank, row_number, window,
+    Dialect, Error, ErrorKind, Page, Position, cume_dist, dense_rank, first_value, lag, lag_by,
+    lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, partition_by, percent_rank, rank,
+    row_number, window,
 };
 
 use crate::database::Database;
@@ -191,6 +192,24 @@ async fn windows_number_rank_and_sum(db: Session) -> Result<(), Error> {
         (Some(text("Lyon")), 520, None, Some(text("none")), text("Paris")),
     ];
     assert_eq!(far.all(&db).await?, expected);
+
+    let largest_of_all = || window().order_by(City::population().desc());
+    let places = City::query()
+        .select((
+            ntile(4).over(largest_of_all()),
+            percent_rank().over(largest_of_all()),
+            cume_dist().over(largest_of_all()),
+            nth_value(City::name(), 2)
+                .over(partition_by(City::country()).order_by(City::id().asc())),
+            nth_value(City::name(), 7).over(largest_of_all()),
+        ))
+        .order_by(City::population().desc())
+        .limit(2);
+    let expected = [
+        (1, 0.0, 1.0 / 6.0, Some(text("Milan")), None),
+        (1, 0.2, 2.0 / 6.0, Some(text("Lyon")), None),
+    ];
+    assert_eq!(places.all(&db).await?, expected);
 
     let by_country = || window().order_by(City::country().asc());
     let ranks = City::query()

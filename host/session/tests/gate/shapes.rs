@@ -322,14 +322,21 @@ impl Maker<'_> {
             ("row-number", 0),
             ("rank", 0),
             ("dense-rank", 0),
+            ("percent-rank", 0),
+            ("cume-dist", 0),
+            ("ntile", 0),
             ("lag", 1),
             ("lead", 1),
             ("first-value", 1),
             ("last-value", 1),
+            ("nth-value", 1),
             ("sum", 1),
             ("maximum", 1),
         ]);
-        let arguments = (0..takes).map(|_| self.plain_number(1)).collect();
+        let mut arguments: Vec<_> = (0..takes).map(|_| self.plain_number(1)).collect();
+        if matches!(function, "ntile" | "nth-value") {
+            arguments.push(self.push(Node::Literal(Literal::Integer(2))));
+        }
         let partition_by = match self.pick(2) {
             0 => vec![],
             _ => vec![self.plain_number(0)],
