@@ -495,8 +495,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "T2",
         file: "host/session/src/gate.rs",
-        line: "fitted(tenant, grant, &label, &models)?",
-        without: "fitted(tenant, grant, &label, &models).map(|_| Policy::trusted())?",
+        line: "fitted(&granted.call, grant, &label, &models)?",
+        without: "fitted(&granted.call, grant, &label, &models).map(|_| Policy::trusted())?",
         target: "gate",
         tests: "t2_models_that",
     },
