@@ -39,8 +39,11 @@ use crate::statement::Log;
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    /// The pool of now: another may take its place.
+    /// The pool of now: another of the same kind may take its place.
     pool: Arc<RwLock<Arc<Inner>>>,
+    dialect: Dialect,
+    /// Whether a pooler may lend the session to others between two transactions.
+    is_pooled: bool,
     /// None: the caller is the application itself.
     fence: Option<Arc<Fence>>,
     /// None: the caller may keep as many workers busy as he has connections.
@@ -121,8 +124,14 @@ impl Database {
             parking: Arc::new(Parking::new(max, log)),
             keeper: Mutex::new(opened.keeper),
         });
-        let pool = Arc::new(RwLock::new(Arc::clone(&inner)));
-        let database = Self { pool, fence: None, workers: None };
+        let dialect = inner.probe.dialect();
+        let database = Self {
+            pool: Arc::new(RwLock::new(Arc::clone(&inner))),
+            dialect,
+            is_pooled: dialect == Dialect::Postgres && !inner.keeping.statements,
+            fence: None,
+            workers: None,
+        };
         // The first statement need not wait for a connection.
         let first = match opened.first {
             Some(connection) => {
@@ -144,7 +153,7 @@ impl Database {
         let (name, label) = (&old.name, old.parking.log().label.as_str());
         let new = Self::connect_as(Some(label).filter(|it| !it.is_empty()), url, options).await?;
         // Plans are made for a dialect, and fences were allowed for a kind of connection.
-        if (new.dialect(), new.is_pooled()) != (self.dialect(), self.is_pooled()) {
+        if (new.dialect, new.is_pooled) != (self.dialect, self.is_pooled) {
             new.disconnect().await;
             return Err(invalid_configuration(format!(
                 "{name} cannot be replaced by a database of another kind, nor by one that a pooler \
@@ -170,7 +179,7 @@ impl Database {
     /// The SQL language of the database.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
-        self.inner().probe.dialect()
+        self.dialect
     }
 
     /// Asks the database for an answer; how long it took, without the wait for a connection.
@@ -237,9 +246,8 @@ impl Database {
         Self { workers: Some(workers), ..self.clone() }
     }
 
-    /// Whether a pooler may lend the session to others between two transactions.
     pub(crate) fn is_pooled(&self) -> bool {
-        self.dialect() == Dialect::Postgres && !self.inner().keeping.statements
+        self.is_pooled
     }
 
     /// What the database itself holds the caller to; none for the application.
