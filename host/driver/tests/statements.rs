@@ -23,7 +23,9 @@ use support::{no_options, options};
 
 /// The events of statements, each with its level and its fields.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<(Level, BTreeMap<&'static str, String>)>>>);
+struct Told(Arc<Mutex<Vec<Record>>>);
+
+type Record = (Level, BTreeMap<&'static str, String>);
 
 struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
 

@@ -31,8 +31,9 @@ const KEPT: usize = 256 * 1024;
 /// guests are alive at once than before.
 const WARM: u32 = 16;
 
-/// The engine that plugins run in, whose code is compiled by one thread at a time: places for `instances` of them at once, each with memories of up
-/// to `memory` bytes. With `fuel`, their code counts what it uses.
+/// The engine that plugins run in, whose code is compiled by one thread at a time: places for
+/// `instances` of them at once, each with memories of up to `memory` bytes. With `fuel`, their code
+/// counts what it uses.
 pub(crate) fn plugins(
     instances: u32,
     memory: usize,

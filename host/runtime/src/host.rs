@@ -10,7 +10,7 @@ use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -300,7 +300,7 @@ impl Host {
 
     /// How many instances of plugins are in use.
     pub(crate) fn instances(&self) -> usize {
-        self.shared.options.instances as usize - self.shared.places.available_permits()
+        self.tenants().places_taken() as usize
     }
 
     /// How many plugins are loaded just now.

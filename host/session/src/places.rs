@@ -59,6 +59,10 @@ impl Places {
         self.count
     }
 
+    pub(crate) fn taken(&self) -> u32 {
+        self.count - self.lock().free
+    }
+
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
     }

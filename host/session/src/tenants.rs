@@ -131,6 +131,12 @@ impl Tenants {
         self.places.take(&Holder::default(), u32::MAX).await
     }
 
+    /// How many of the host's places are taken.
+    #[must_use]
+    pub fn places_taken(&self) -> u32 {
+        self.places.taken()
+    }
+
     /// How many tenants have calls that run or wait.
     #[must_use]
     pub fn active(&self) -> usize {
@@ -327,10 +333,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.held.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn permits(count: u32) -> usize {
-    (count as usize).min(Semaphore::MAX_PERMITS)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

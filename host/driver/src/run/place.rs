@@ -239,7 +239,8 @@ impl Place {
     }
 
     /// A connection to SQLite outlives a statement that nobody listens to, one to PostgreSQL does not:
-    /// whether its end is near was seen already. In a transaction, which would go with it, the statement is waited for.
+    /// whether its end is near was seen already. In a transaction, which would go with it, the
+    /// statement is waited for.
     fn abandon(&mut self, mut lease: Lease) {
         match self.transaction.take() {
             Some(state) if self.answering => state.put_back_unread(lease),
