@@ -29,7 +29,8 @@ async def test_each_statement_is_a_record_with_its_sql(
     read = vars(record)
     assert (record.levelname, read["database"], read["outcome"]) == ("DEBUG", "default", "ok")
     assert (read["rows"], 0 < read["elapsed"] < 60) == (1, True)
-    assert read["sql"].startswith('SELECT "t0"."id"') and "secret" not in read["sql"]
+    assert read["sql"].startswith('SELECT "t0"."id"')
+    assert "secret" not in read["sql"]
     assert record.getMessage().endswith(f"ms, 1 rows, ok: {read['sql']}")
 
     async with ferro.transaction():
