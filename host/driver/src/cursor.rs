@@ -251,6 +251,12 @@ impl Cursor {
         self.steps.as_ref().is_some_and(|it| !it.is_last())
     }
 
+    /// How many bytes the rows take that were read before anybody asked for them.
+    #[must_use]
+    pub fn bytes_at_hand(&self) -> u64 {
+        self.ready.iter().map(Batch::bytes).sum()
+    }
+
     /// Whether all rows of the present result set are read, as far as is known without asking for more.
     #[must_use]
     pub fn is_read(&self) -> bool {

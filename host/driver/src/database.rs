@@ -156,15 +156,19 @@ impl Database {
         if (new.dialect, new.is_pooled) != (self.dialect, self.is_pooled) {
             new.disconnect().await;
             return Err(invalid_configuration(format!(
-                "{name} cannot be replaced by a database of another kind, nor by one that a pooler \
-                 by transaction is before if there was none: disconnect it, and connect the other"
+                "{name} cannot be replaced by a database of another dialect, nor where only one of \
+                 the two is behind a pooler by transaction: disconnect it, and connect the other"
             )));
         }
         let new = new.inner();
-        let old =
-            std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
-        old.disconnect().await;
-        Ok(())
+        let replaced = {
+            let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+            // What was closed meanwhile stays closed.
+            (!pool.parking.is_closed()).then(|| std::mem::replace(&mut *pool, Arc::clone(&new)))
+        };
+        let is_replaced = replaced.is_some();
+        replaced.unwrap_or(new).disconnect().await;
+        if is_replaced { Ok(()) } else { Err(closed()) }
     }
 
     fn inner(&self) -> Arc<Inner> {

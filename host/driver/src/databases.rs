@@ -78,7 +78,8 @@ impl Databases {
     /// # Errors
     ///
     /// `not-found` names the labels that there are; `invalid-configuration` for a database of another
-    /// dialect, or if only one of the two is behind a pooler by transaction; and as
+    /// dialect, if only one of the two is behind a pooler by transaction, and if the label was given
+    /// another database meanwhile; `connection-failed` if the pool was closed; and as
     /// [`Database::connect`].
     ///
     /// # Cancel safety
@@ -107,15 +108,16 @@ impl Databases {
     ) -> Result<(), Error> {
         let database = self.get(Some(label))?;
         database.replace(url, options).await?;
-        let kept = self.get(Some(label));
-        if let Ok(kept) = &kept
-            && kept.is(&database)
-        {
-            return Ok(());
+        match self.get(Some(label)) {
+            Ok(kept) if kept.is(&database) => Ok(()),
+            // It was disconnected meanwhile.
+            other => {
+                database.disconnect().await;
+                other.and(Err(invalid_configuration(format!(
+                    "the label `{label}` was given another database meanwhile, which it keeps"
+                ))))
+            }
         }
-        // It was disconnected meanwhile.
-        database.disconnect().await;
-        kept.map(drop)
     }
 
     /// The database of a label; without one, the default.

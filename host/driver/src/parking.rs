@@ -174,6 +174,10 @@ impl Parking {
         }
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.places.is_closed()
+    }
+
     /// Waits until no connection is in use.
     pub(crate) async fn at_rest(&self) {
         // To be told would cost each statement something, for what happens once in the life of a pool.

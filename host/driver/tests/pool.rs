@@ -468,6 +468,16 @@ async fn a_transaction_ends_in_the_pool_that_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_pool_that_was_closed_is_not_replaced() {
+    let (databases, options) = (Databases::new(), options(|_| {}));
+    let database = databases.connect("app", "sqlite::memory:", &options).await.unwrap();
+    database.disconnect().await;
+    let replaced = databases.replace("app", "sqlite::memory:", &options).await;
+    assert_eq!(replaced.unwrap_err().kind, ErrorKind::ConnectionFailed);
+    assert_eq!(database.check().await.unwrap_err().kind, ErrorKind::ConnectionFailed);
+}
+
+#[tokio::test]
 async fn a_pool_that_cannot_be_replaced_stays() {
     let folder = tempfile::tempdir().unwrap();
     let missing = format!("sqlite:{}", folder.path().join("missing.db").display());

@@ -181,14 +181,19 @@ impl Call {
         wanted.min(u32::try_from(left.saturating_add(1)).unwrap_or(u32::MAX))
     }
 
-    pub(crate) fn count_batch(&self, batch: &Batch) -> Result<(), Error> {
-        let rows = u64::from(batch.rows);
-        let bytes = batch.bytes();
-        let all_rows = self.rows_read.fetch_add(rows, Ordering::Relaxed).saturating_add(rows);
-        let all_bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+    pub(crate) fn count_rows(&self, rows: u32) -> Result<(), Error> {
+        let rows = u64::from(rows);
+        let all = self.rows_read.fetch_add(rows, Ordering::Relaxed).saturating_add(rows);
         match self.limits() {
-            Some(limits) if all_rows > limits.rows => Err(limits.rows_exceeded()),
-            Some(limits) if all_bytes > limits.result_bytes => Err(limits.result_bytes_exceeded()),
+            Some(limits) if all > limits.rows => Err(limits.rows_exceeded()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn count_bytes(&self, bytes: u64) -> Result<(), Error> {
+        let all = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        match self.limits() {
+            Some(limits) if all > limits.result_bytes => Err(limits.result_bytes_exceeded()),
             _ => Ok(()),
         }
     }

@@ -29,6 +29,8 @@ pub struct Cursor {
     hold: Option<Hold>,
     /// Of a write with `returning`, until the rows that it has written are read.
     written: Option<Written>,
+    /// Bytes of rows at hand that were counted when they were read, and are not read from here yet.
+    counted: u64,
     /// How much of its time the statement has used.
     spent: Duration,
     transaction_end: Option<Instant>,
@@ -51,6 +53,7 @@ enum Rows {
 }
 
 impl Cursor {
+    /// Rows that are read already count at once: a caller may never ask for them, and keep them.
     pub(crate) fn new(
         granted: Arc<Granted>,
         rows: ferro_driver::Cursor,
@@ -59,9 +62,11 @@ impl Cursor {
         spent: Duration,
         transaction_end: Option<Instant>,
         slot: Slot,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let counted = rows.bytes_at_hand();
+        granted.call.count_bytes(counted)?;
         let (rows, hold) = (Rows::Open(rows), Some(hold));
-        Self { rows, granted, hold, written, spent, transaction_end, _slot: slot }
+        Ok(Self { rows, granted, hold, written, counted, spent, transaction_end, _slot: slot })
     }
 
     /// The columns of the present result set, also where it has no rows.
@@ -124,7 +129,11 @@ impl Cursor {
         self.spent += started.elapsed();
         let is_read = rows.is_read();
         if let Some(batch) = &batch {
-            call.count_batch(batch)?;
+            call.count_rows(batch.rows)?;
+            let bytes = batch.bytes();
+            let counted = bytes.min(self.counted);
+            self.counted -= counted;
+            call.count_bytes(bytes - counted)?;
             if let Some(written) = &mut self.written {
                 written.count(u64::from(batch.rows))?;
             }

@@ -72,7 +72,7 @@ macro_rules! truncations {
 /// let month = Visit::at().truncate_month();
 /// let _ = Visit::query().group_by(month.clone()).select((month, count()));
 /// let month = Interval { months: 1, ..Interval::default() };
-/// let _ = Visit::query().filter((Visit::at() + month).gt(Timestamptz::now()));
+/// let _ = Visit::query().filter((Visit::at() + month).gt(Timestamptz::from_micros(0)));
 /// ```
 pub trait MomentExpression: Expression {
     parts! {

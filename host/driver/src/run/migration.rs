@@ -78,7 +78,10 @@ impl Database {
         if self.dialect() == Dialect::Sqlite {
             // Who has nothing to do waits for no writer, and needs not write.
             let transaction = self.begin(TransactionOptions::default()).await?;
-            let migration = job.plan(&transaction).await?;
+            let migration = match job.plan(&transaction).await {
+                Ok(migration) => migration,
+                failed => return transaction.end(failed).await,
+            };
             transaction.rollback().await?;
             if migration.applied.is_empty() {
                 return Ok(migration);

@@ -102,7 +102,7 @@ impl Session {
         match opened {
             Ok((rows, hold)) => {
                 let (granted, spent) = (self.granted.clone(), started.elapsed());
-                Ok(Cursor::new(granted, rows, hold, written, spent, self.end(), slot))
+                Cursor::new(granted, rows, hold, written, spent, self.end(), slot)
             }
             Err(error) => {
                 if let Some(written) = written {

@@ -28,6 +28,7 @@ on_both_databases! {
     s3_rows_written_over_the_limit_are_undone,
     s3_sessions_are_counted_and_their_places_freed,
     s3_statements_are_counted_over_a_call,
+    s3_what_was_read_counts_before_anybody_asks_for_it,
 }
 
 fn limited(world: &World, limits: Limits) -> Gate {
@@ -65,6 +66,28 @@ async fn s3_result_bytes_are_counted_over_a_call(world: &World) {
     assert_eq!(gate.usage().bytes, 60);
     let cursor = session.fetch(&titles, vec![]).await.unwrap();
     assert_error(drain(cursor).await, ErrorKind::LimitExceeded, "`result-bytes`: 60");
+}
+
+async fn s3_what_was_read_counts_before_anybody_asks_for_it(world: &World) {
+    let gate = limited(world, Limits { result_bytes: 20, ..Limits::default() });
+    let session = gate.open("app").unwrap();
+    // A number of eight bytes each, which SQLite has at hand and PostgreSQL on its way.
+    let mut cursors = Vec::new();
+    for _ in 0..2 {
+        cursors.push(session.fetch(&count("Note"), vec![]).await.unwrap());
+    }
+    assert_eq!(gate.usage().bytes, if session.dialect() == Dialect::Sqlite { 16 } else { 0 });
+    // They are not counted a second time.
+    for cursor in cursors {
+        drain(cursor).await.unwrap();
+    }
+    assert_eq!(gate.usage().bytes, 16);
+    let third = match session.fetch(&count("Note"), vec![]).await {
+        Ok(_) if session.dialect() == Dialect::Sqlite => panic!("it was not counted"),
+        Ok(cursor) => drain(cursor).await,
+        Err(error) => Err(error),
+    };
+    assert_error(third, ErrorKind::LimitExceeded, "`result-bytes`: 20");
 }
 
 async fn s3_statements_are_counted_over_a_call(world: &World) {
