@@ -117,7 +117,16 @@ impl Lease {
 
     /// Runs what takes no values and returns no rows.
     pub(crate) async fn command(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        let watch = self.watch(sql);
+        self.command_told_as(sql, sql).await
+    }
+
+    /// Runs SQL with values in it, and tells a text without them.
+    pub(crate) async fn command_told_as(
+        &mut self,
+        told: &str,
+        sql: &str,
+    ) -> Result<(), sqlx::Error> {
+        let watch = self.watch(told);
         let ended = match self.connection() {
             Connection::Sqlite(connection) => connection.command(sql).await,
             Connection::Postgres(connection) => {

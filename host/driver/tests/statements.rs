@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferro_driver::{ConnectOptions, Database, Databases};
+use ferro_driver::{ConnectOptions, Database, Databases, Fence, RawSql};
 use ferro_test_support::postgres;
 use ferro_wit::plan::Effect;
 use ferro_wit::types::{ErrorKind, ScalarType, Value};
@@ -157,6 +157,30 @@ async fn transactions_are_told_from_their_beginning_to_their_end() {
         ];
         assert_eq!(events.take(), expected.map(|it| told(it, 0, "ok")));
     }
+}
+
+#[tokio::test]
+async fn what_a_fence_adds_to_a_transaction_is_not_told() {
+    let [_, database] = both(&options(|_| {})).await;
+    let Value::Text(role) = support::one(&database, "SELECT current_user::text").await else {
+        panic!("the name of a role");
+    };
+    let fence = Fence {
+        settings: [("request.token".into(), "secret 7001".into())].into(),
+        role: Some(role),
+        raw_sql: RawSql::Unfenced,
+        ..Fence::default()
+    };
+    let fenced = database.fenced(fence).unwrap();
+    let events = Told::default();
+    let _guard = events.listen();
+    let text = "SELECT current_setting('request.token')";
+    assert_eq!(support::one(&fenced, text).await, Value::Text("secret 7001".into()));
+    fenced.begin(no_options()).await.unwrap().rollback().await.unwrap();
+    // The text ends with its reader.
+    let expected = ["BEGIN", "COMMIT", text, "BEGIN", "ROLLBACK"];
+    let sql: Vec<_> = events.take().into_iter().map(|it| it.0).collect();
+    assert_eq!(sql, expected);
 }
 
 #[tokio::test]

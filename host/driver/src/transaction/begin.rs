@@ -146,10 +146,12 @@ async fn begin(
             if options.deferrable {
                 sql.push_str(" DEFERRABLE");
             }
+            // What the fence adds holds its marker, and settings that may be secrets.
+            let told = sql.clone();
             if let Some(enclosure) = enclosure {
                 sql.push_str(&enclosure.opening());
             }
-            lease.command(&sql).await
+            lease.command_told_as(&told, &sql).await
         }
     }
 }
