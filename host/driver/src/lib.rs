@@ -20,20 +20,20 @@
 //! # Statements that nobody waits for
 //!
 //! A statement whose future or cursor is dropped ends at the database, too, and its place in the
-//! pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in which the
-//! connection is kept if few of its rows are left. SQLite ends it within some thousand steps of its machine,
-//! of which one may be a long one, such as sorting what was collected; what waits for a lock does not get it.
-//! PostgreSQL from version 14 on, on any system but Windows, looks every 500 ms whether its client
-//! is still there; older servers find out when they next send a row. Behind a pooler in transaction
-//! mode see [`PoolOptions::statement_cache_capacity`].
-
+//! pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in which
+//! the connection is kept if few of its rows are left. SQLite ends it within some thousand steps of
+//! its machine, of which one may be a long one, such as sorting what was collected; what waits for a
+//! lock does not get it. PostgreSQL from version 14 on, on any system but Windows, looks every 500 ms
+//! whether its client is still there; older servers find out when they next send a row. Behind a
+//! pooler in transaction mode see [`PoolOptions::statement_cache_capacity`].
+//!
 //! # What statements do
 //!
-//! Each statement that ends is a `tracing` event of the target `ferro::statement`, at the level DEBUG:
-//! with `database`, its label; `sql`, without the values that are bound; `rows`, which were read or
-//! changed; `elapsed_us`, from when it was sent until it ended, with the time that its reader took; and
-//! `outcome`: `ok`, the kind of the error, or `dropped`. It is at the level WARN where it took longer than
-//! [`PoolOptions::slow_statement`].
+//! Each statement that ends is a `tracing` event of the target `ferro::statement`, at the level
+//! DEBUG: with `database`, its label; `sql`, at most its first 4 KiB, without the values that are
+//! bound; `rows`, which were read or changed; `elapsed_us`, from when it was sent until it ended,
+//! with the time that its reader took; and `outcome`: `ok`, the kind of the error, or `dropped`. It
+//! is at the level WARN where it took longer than [`PoolOptions::slow_statement`].
 
 #![deny(unsafe_code)]
 

@@ -9,6 +9,10 @@ use tracing::Level;
 use crate::cursor::Cursor;
 use crate::error::from_sqlx;
 
+/// How much of the SQL is told, in bytes: most of what models ask is shorter, and a text of a
+/// caller's may have any size, which no budget counts.
+const LONGEST: usize = 4 << 10;
+
 /// What all statements of a pool are told with.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -19,8 +23,8 @@ pub(crate) struct Log {
     pub(crate) slow: Option<Duration>,
 }
 
-/// A statement that is told of when it ends, or when it is given up. Where nobody listens, nothing is
-/// kept of it.
+/// A statement that is told of when it ends, or when it is given up. Where nobody listens and none is
+/// slow, nothing is kept of it.
 #[derive(Default)]
 pub(crate) struct Watch(Option<Box<Watched>>);
 
@@ -45,7 +49,7 @@ impl Watch {
         if !heard && log.slow.is_none() {
             return Self(None);
         }
-        let (log, sql) = (Arc::clone(log), sql.to_owned());
+        let (log, sql) = (Arc::clone(log), beginning(sql));
         Self(Some(Box::new(Watched { log, sql, began: Instant::now(), rows: 0, outcome: None })))
     }
 
@@ -88,6 +92,13 @@ impl Watch {
                 Err(error)
             }
         }
+    }
+}
+
+fn beginning(sql: &str) -> String {
+    match sql.floor_char_boundary(LONGEST) {
+        end if end < sql.len() => format!("{}…", &sql[..end]),
+        _ => sql.to_owned(),
     }
 }
 

@@ -160,6 +160,21 @@ async fn transactions_are_told_from_their_beginning_to_their_end() {
 }
 
 #[tokio::test]
+async fn of_a_long_statement_the_beginning_is_told() {
+    for database in both(&options(|_| {})).await {
+        let events = Told::default();
+        let _guard = events.listen();
+        let whole = format!("SELECT 1 /*{}*/", "-".repeat((4 << 10) - 13));
+        let long = format!("SELECT 1 /* {}*/", "é".repeat(10_000));
+        for sql in [&whole, &long] {
+            drain(database.fetch_raw(sql, vec![]).await.unwrap()).await;
+        }
+        let cut = format!("SELECT 1 /* {}…", "é".repeat((4 << 10) / 2 - 6));
+        assert_eq!(events.take(), [told(&whole, 1, "ok"), told(&cut, 1, "ok")]);
+    }
+}
+
+#[tokio::test]
 async fn what_a_fence_adds_to_a_transaction_is_not_told() {
     let [_, database] = both(&options(|_| {})).await;
     let Value::Text(role) = support::one(&database, "SELECT current_user::text").await else {
