@@ -23,7 +23,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::bridge::lock;
 
-/// Where nothing is awaited for long, the oldest records make room for others.
+/// Where nothing is awaited for long, the oldest records make room for others: of statements, if there
+/// are any, since they are many, and what else is told is of more weight.
 const MOST_RECORDS: usize = 1_000;
 /// Numbers of Python's `logging`.
 const DEBUG: u8 = 10;
@@ -100,6 +101,14 @@ impl Record {
     }
 }
 
+fn keep(records: &mut VecDeque<Record>, record: Record) {
+    records.push_back(record);
+    if records.len() > MOST_RECORDS {
+        let statement = records.iter().position(|it| matches!(it, Record::Statement { .. }));
+        records.remove(statement.unwrap_or(0));
+    }
+}
+
 fn native(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     logger(py, &LOGGER, "ferro.native")
@@ -163,11 +172,7 @@ impl Subscriber for Collector {
                 Record::Text { level, text: line.message + &line.fields }
             }
         };
-        let mut records = lock(&RECORDS);
-        if records.len() == MOST_RECORDS {
-            records.pop_front();
-        }
-        records.push_back(record);
+        keep(&mut lock(&RECORDS), record);
         WAITING.store(true, Ordering::Release);
     }
 
@@ -229,5 +234,35 @@ impl Visit for Line {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(number: usize) -> Record {
+        Record::Text { level: ERROR, text: number.to_string() }
+    }
+
+    fn statement() -> Record {
+        Record::Statement { level: DEBUG, statement: Statement::default() }
+    }
+
+    #[test]
+    fn statements_make_room_before_others() {
+        let mut records = VecDeque::new();
+        for number in 0..MOST_RECORDS {
+            keep(&mut records, text(number));
+            keep(&mut records, statement());
+        }
+        keep(&mut records, statement());
+        keep(&mut records, text(MOST_RECORDS));
+        let texts = records.iter().filter_map(|it| match it {
+            Record::Text { text, .. } => text.parse::<usize>().ok(),
+            Record::Statement { .. } => None,
+        });
+        assert!(texts.eq(1..=MOST_RECORDS));
+        assert_eq!(records.len(), MOST_RECORDS);
     }
 }
