@@ -17,7 +17,7 @@ pub(crate) enum Traces {
     Stranger,
 }
 
-/// Takes a session of PostgreSQL back to what its startup packet asked for, in a round trip.
+/// Takes a session of PostgreSQL back to what its startup packet asked for.
 ///
 /// `RESET ALL` alone would keep the role. `DISCARD ALL` would take the prepared statements too,
 /// which are the driver's own: SQL text cannot prepare any.
@@ -25,10 +25,49 @@ const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; R
                      UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
                      DISCARD SEQUENCES; ";
 
-/// Resets a connection that is at rest, outside of a transaction.
+/// Resets a connection that is at rest, outside of a transaction: in a round trip, or two where the
+/// server refuses to [`watch`].
 pub(crate) async fn reset(connection: &mut PgConnection, watches: bool) -> Result<(), sqlx::Error> {
     match watches {
         true => watch(connection, RESET).await,
         false => sqlx::raw_sql(RESET).execute(connection).await.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use sqlx::Connection as _;
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    use super::*;
+
+    /// Counts what the driver tells.
+    #[derive(Clone, Default)]
+    struct Told(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Told {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let ours = event.metadata().target().starts_with("ferro");
+            self.0.fetch_add(ours.into(), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_server_that_refuses_to_watch_is_told_of() {
+        let mut server = PgConnection::connect(&ferro_test_support::postgres::url()).await.unwrap();
+        let told = Told::default();
+        let subscriber = tracing_subscriber::registry().with(told.clone());
+        let _guard = tracing::subscriber::set_default(subscriber);
+        reset(&mut server, true).await.unwrap();
+        assert!(watch(&mut server, "SELECT 1 / 0; ").await.is_err());
+        assert_eq!(told.0.load(Ordering::Relaxed), 0);
+        // As if it refused: a sequence goes on although the statements that asked it are undone.
+        sqlx::raw_sql("CREATE TEMPORARY SEQUENCE once").execute(&mut server).await.unwrap();
+        watch(&mut server, "SELECT 1 / (nextval('once') - 1); ").await.unwrap();
+        assert_eq!(told.0.load(Ordering::Relaxed), 1);
     }
 }

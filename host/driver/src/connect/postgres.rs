@@ -50,24 +50,28 @@ const WATCHES_SINCE: u32 = 140_000;
 
 /// Has the server end what it runs soon after we close the connection, instead of at the next row it
 /// sends. This needs no second connection as a cancel request does, stops nobody else's statement,
-/// and holds if this process dies. `before` are statements to send first, in the same round trip.
+/// and holds if this process dies. `before` are statements to send first, in the same round trip, or
+/// in one of their own where the server refuses the setting.
 pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result<(), sqlx::Error> {
     let can_watch = connection.server_version_num().is_some_and(|it| it >= WATCHES_SINCE);
+    let mut refused = None;
     if can_watch {
         // Not sent at the start, where older servers and poolers would refuse the connection for it.
         let set = format!("{before}SET {WATCH} = '500ms'");
         match sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await {
             // A server on a system that does not tell it of closed connections. It undid all of it.
-            Err(error) if is_at_rest(&error) => {
-                tracing::debug!(%error, "statements that are given up may run on");
-            }
+            Err(error) if is_at_rest(&error) => refused = Some(error),
             outcome => return outcome.map(drop),
         }
     }
-    match before {
-        "" => Ok(()),
-        _ => sqlx::raw_sql(AssertSqlSafe(before)).execute(connection).await.map(drop),
+    if !before.is_empty() {
+        sqlx::raw_sql(AssertSqlSafe(before)).execute(connection).await?;
     }
+    // It was the setting that was refused, not what came before it.
+    if let Some(error) = refused {
+        tracing::debug!(%error, "statements that are given up may run on");
+    }
+    Ok(())
 }
 
 /// A server and what to say to it: all that a URL holds, and nothing from the environment.
