@@ -115,19 +115,26 @@ async fn s6_the_time_to_compile_a_component_is_bounded() {
     assert!(error.message.contains("0.005 s"), "{error}");
 }
 
-#[tokio::test]
-async fn who_only_waited_for_others_that_are_loaded_is_told_so() {
-    let compile_timeout = Duration::from_millis(5);
-    let options = HostOptions { cache: None, compile_timeout, ..options() };
-    let host = Host::new(options).unwrap();
-    let load = || host.load(probe());
-    let (one, other) = tokio::join!(load(), load());
-    for error in [one.unwrap_err(), other.unwrap_err()] {
-        assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
-    }
-    // Both go on, and keep their places.
-    assert_eq!(host.stats().loading, 2);
-    let error = load().await.unwrap_err();
-    assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
-    assert!(error.message.contains("was not compiled: 2 others"), "{error}");
+#[test]
+fn who_only_waited_for_others_that_are_loaded_is_told_so() {
+    // The one thread that could compile is taken.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    let (_taken, free) = std::sync::mpsc::channel::<()>();
+    runtime.spawn_blocking(move || free.recv());
+    let bytes = std::fs::read(probe()).unwrap();
+    runtime.block_on(async {
+        let compile_timeout = Duration::from_millis(5);
+        let host = Host::new(HostOptions { compile_timeout, ..options() }).unwrap();
+        let load = || host.load_bytes("probe", bytes.clone());
+        let (one, other) = tokio::join!(load(), load());
+        for error in [one.unwrap_err(), other.unwrap_err()] {
+            assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+        }
+        // Both go on, and keep their places.
+        assert_eq!(host.stats().loading, 2);
+        let error = load().await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+        assert!(error.message.contains("was not compiled: 2 others"), "{error}");
+    });
 }
