@@ -217,8 +217,9 @@ impl Session {
     /// # Errors
     ///
     /// `invalid-query`, if this is not a transaction; `busy`, if a savepoint or a cursor is open in
-    /// it: it is then rolled back, with its savepoints. `timeout`, if it was open for too long, and `limit-exceeded`, if more rows were written than
-    /// may be: it is then rolled back. `outcome-unknown`, if the connection broke meanwhile.
+    /// it: it is then rolled back, with its savepoints. `timeout`, if it was open for too long, and
+    /// `limit-exceeded`, if more rows were written than may be: it is then rolled back.
+    /// `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
         let Target::Transaction { transaction, savepoint, end, held, uncounted } = self.target

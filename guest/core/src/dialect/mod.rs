@@ -1,7 +1,7 @@
 //! How SQLite and PostgreSQL differ: [`features`] has it as data, and the rest how each is spelt:
 //! [`columns`] what is about tables, [`constants`] what values look like in them, [`documents`],
-//! [`functions`], [`lists`] and [`moments`] what their names say. Other modules ask for a [`Features`] or for a
-//! spelling, not for the database.
+//! [`functions`], [`lists`] and [`moments`] what their names say. Other modules ask for a
+//! [`Features`] or for a spelling, not for the database.
 //!
 //! Templates stand for operators that are spelt in different ways; `{0}` and `{1}` are their
 //! operands. Those on SQLite that ask for `abs(-9223372036854775808)` want its error: the one that an
