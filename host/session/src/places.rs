@@ -5,8 +5,8 @@
 //! tenants do, of `2^k` places one is free. A place that comes back is for the first in line who may
 //! have it, so that tenants who have many wait, and not those who have none.
 
-use std::collections::VecDeque;
-use std::future::pending;
+use std::collections::BTreeMap;
+use std::mem::forget;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,14 +23,16 @@ pub(crate) struct Places {
 struct State {
     free: u32,
     /// In the order in which they came. None of them may have what is free.
-    waiting: VecDeque<Waiting>,
+    waiting: BTreeMap<u64, Waiting>,
+    /// The number of the next one.
+    next: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     holder: Holder,
     most: u32,
-    given: oneshot::Sender<Place>,
+    given: oneshot::Sender<()>,
 }
 
 /// How many of some places somebody has. It changes with these only, under their lock.
@@ -50,9 +52,18 @@ pub struct Place {
     holder: Holder,
 }
 
+/// A number in the line. Who is not in the line any more has the place: it needs no other sign, and
+/// one that goes leaves nothing behind.
+struct Turn<'a> {
+    places: &'a Places,
+    holder: &'a Holder,
+    number: u64,
+}
+
 impl Places {
     pub(crate) fn new(count: u32) -> Self {
-        Self { count, state: Arc::new(Mutex::new(State { free: count, waiting: VecDeque::new() })) }
+        let state = State { free: count, waiting: BTreeMap::new(), next: 0 };
+        Self { count, state: Arc::new(Mutex::new(state)) }
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -74,37 +85,32 @@ impl Places {
 
     /// One more place, if it is free for a holder who may have so many.
     pub(crate) fn try_take(&self, holder: &Holder, most: u32) -> Option<Place> {
-        self.give(&mut self.lock(), holder, most)
+        let given = self.lock().give(holder, most);
+        given.then(|| self.place(holder))
     }
 
     /// One more place, as soon as it is free for a holder who may have so many.
     pub(crate) async fn take(&self, holder: &Holder, most: u32) -> Place {
-        let place = {
+        let (given, place) = oneshot::channel();
+        let turn = {
             let mut state = self.lock();
-            if let Some(place) = self.give(&mut state, holder, most) {
-                return place;
+            if state.give(holder, most) {
+                return self.place(holder);
             }
-            // Those who are passed over would pile up else, where they have stopped waiting.
-            state.waiting.retain(|it| !it.given.is_closed());
-            let (given, place) = oneshot::channel();
-            state.waiting.push_back(Waiting { holder: holder.clone(), most, given });
-            place
+            let number = state.next;
+            state.next += 1;
+            state.waiting.insert(number, Waiting { holder: holder.clone(), most, given });
+            Turn { places: self, holder, number }
         };
-        match place.await {
-            Ok(place) => place,
-            // These places are there, and with them whoever gives them.
-            Err(_) => pending().await,
-        }
+        // Whoever takes it out of the line says so.
+        drop(place.await);
+        forget(turn);
+        self.place(holder)
     }
 
-    fn give(&self, state: &mut State, holder: &Holder, most: u32) -> Option<Place> {
-        let held = holder.held();
-        if held >= most.min(state.free) {
-            return None;
-        }
-        state.free -= 1;
-        holder.0.store(held + 1, Ordering::Relaxed);
-        Some(Place { places: self.clone(), holder: holder.clone() })
+    /// A place that was given to a holder.
+    fn place(&self, holder: &Holder) -> Place {
+        Place { places: self.clone(), holder: holder.clone() }
     }
 
     /// Takes a place back, and gives away what others may have now.
@@ -113,20 +119,19 @@ impl Places {
         let mut state = self.lock();
         state.free += 1;
         holder.0.fetch_sub(1, Ordering::Relaxed);
-        let mut next = 0;
-        while state.free > 0
-            && let Some(Waiting { holder, most, .. }) = state.waiting.get(next)
+        // Who may not have one now may not when fewer are free.
+        let mut from = 0;
+        while let Some(number) = state.first(from)
+            && let Some(waiting) = state.waiting.remove(&number)
         {
-            let (holder, most) = (holder.clone(), *most);
-            match self.give(&mut state, &holder, most) {
-                Some(place) => given.extend(state.waiting.remove(next).map(|it| (it.given, place))),
-                None => next += 1,
-            }
+            state.give(&waiting.holder, waiting.most);
+            given.push(waiting.given);
+            from = number;
         }
         drop(state);
-        for (waiting, place) in given {
-            // Whoever has stopped waiting gives it back at once, so not under the lock.
-            drop(waiting.send(place));
+        for waiting in given {
+            // Wakes it, so not under the lock.
+            let _ = waiting.send(());
         }
     }
 
@@ -136,14 +141,51 @@ impl Places {
     }
 }
 
+impl State {
+    fn has_for(&self, holder: &Holder, most: u32) -> bool {
+        holder.held() < most.min(self.free)
+    }
+
+    /// Counts one more place of a holder who may have so many.
+    fn give(&mut self, holder: &Holder, most: u32) -> bool {
+        let given = self.has_for(holder, most);
+        if given {
+            self.free -= 1;
+            holder.0.fetch_add(1, Ordering::Relaxed);
+        }
+        given
+    }
+
+    /// The first in line, from a number on, who may have a place.
+    fn first(&self, from: u64) -> Option<u64> {
+        if self.free == 0 {
+            return None;
+        }
+        let mut waiting = self.waiting.range(from..);
+        waiting.find(|(_, it)| self.has_for(&it.holder, it.most)).map(|(number, _)| *number)
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.take_back(&self.holder);
     }
 }
 
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let waiting = self.places.lock().waiting.remove(&self.number);
+        if waiting.is_none() {
+            self.places.take_back(self.holder);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::task::{Context, Waker};
+
     use tokio::time::{Duration, timeout};
 
     use super::*;
@@ -211,6 +253,36 @@ mod tests {
             let wait = timeout(Duration::ZERO, places.take(&holder, u32::MAX));
             assert!(wait.await.is_err());
         }
-        assert!(places.lock().waiting.len() <= 1);
+        assert!(places.lock().waiting.is_empty());
+    }
+
+    /// Whatever is done for each of them, it is done in turn.
+    #[test]
+    fn p4_any_number_may_stop_waiting_before_and_after_it_was_their_turn() {
+        const COUNT: usize = 100_000;
+        let test = || {
+            let places = Places::new(1);
+            let holder = Holder::default();
+            let mut context = Context::from_waker(Waker::noop());
+            for given_first in [false, true] {
+                let mut place = places.try_take(&holder, u32::MAX);
+                let mut waiting: VecDeque<_> =
+                    (0..COUNT).map(|_| Box::pin(places.take(&holder, u32::MAX))).collect();
+                for it in &mut waiting {
+                    assert!(it.as_mut().poll(&mut context).is_pending());
+                }
+                if given_first {
+                    place = None;
+                    assert_eq!(places.lock().free, 0);
+                }
+                // From the front, each gives it to the next.
+                while waiting.pop_front().is_some() {}
+                drop(place);
+                let state = places.lock();
+                assert_eq!((state.free, state.waiting.len(), holder.held()), (1, 0, 0));
+            }
+        };
+        let thread = std::thread::Builder::new().stack_size(256 * 1024);
+        thread.spawn(test).unwrap().join().unwrap();
     }
 }

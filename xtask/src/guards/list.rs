@@ -431,8 +431,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P4",
         file: "host/session/src/places.rs",
-        line: "if held >= most.min(state.free) {",
-        without: "if held >= most || state.free == 0 {",
+        line: "holder.held() < most.min(self.free)",
+        without: "holder.held() < most && self.free > 0",
         target: "gate",
         tests: "p4_tenants_that",
     },
