@@ -112,7 +112,7 @@ impl GuestGate {
 
 async fn admit(tenants: &Tenants, tenant: &Tenant) -> Result<(Admission, Place), Error> {
     let admission = tenants.admit(tenant).await?;
-    let thread = admission.place().await;
+    let thread = admission.place(&tenant.limits).await?;
     Ok((admission, thread))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{Databases, Migration};
-use ferro_session::{Gate, Models, Place, PlanCache, Session, Tenant, Tenants};
+use ferro_session::{Gate, Models, PlanCache, Session, Tenant, Tenants};
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
@@ -310,20 +310,6 @@ impl Host {
 
     pub(crate) fn slow(&self) -> &Arc<Semaphore> {
         &self.shared.slow
-    }
-
-    /// A place for an instance, if it comes in time.
-    pub(crate) async fn place(
-        &self,
-        wait: Duration,
-        place: impl Future<Output = Place>,
-    ) -> Result<Place, Error> {
-        timeout(wait, place).await.map_err(|_| {
-            let most = self.shared.options.instances;
-            let message =
-                format!("too many of the {most} instances of plugins are in use: try again later");
-            Error::new(ErrorKind::Busy, message).retryable()
-        })
     }
 
     /// A place for one more plugin that is loaded.

@@ -226,7 +226,7 @@ mod tests {
             fuel: None,
             handles: 1,
             record: Record::begin(caller),
-            _place: Tenants::default().place().await,
+            _place: Tenants::default().place(&Limits::default()).await.unwrap(),
         };
         let index = std::hint::black_box(3);
         let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();

@@ -187,8 +187,7 @@ impl Plugin {
         let (host, limits) = (&self.inner.host, &tenant.limits);
         let deadline = Deadline::after(limits.deadline);
         let admission = deadline.bound(pin!(host.tenants().admit(tenant))).await??;
-        let place = host.place(limits.acquire_timeout, admission.place());
-        let place = deadline.bound(pin!(place)).await??;
+        let place = deadline.bound(pin!(admission.place(limits))).await??;
         let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
@@ -290,8 +289,7 @@ pub(crate) async fn describe(
     let record = &Record::begin(Caller { plugin: Arc::clone(name), tenant: None });
     let limits = &Limits::default();
     let deadline = Deadline::after(limits.deadline);
-    let place = host.place(limits.acquire_timeout, host.tenants().place());
-    let place = deadline.bound(pin!(place)).await??;
+    let place = deadline.bound(pin!(host.tenants().place(limits))).await??;
     let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
     let (gate, data) = (None, None);
     let call = Call { gate, limits, deadline, record, data };

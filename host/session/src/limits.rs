@@ -49,7 +49,8 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub transaction_timeout: Duration,
     /// How long a call may wait for a connection, or for the lock that a transaction begins with:
-    /// 2 s, and as long again for its place among the calls. Past it: `busy`.
+    /// 2 s, and as long again for its place among the calls, and for an instance or the thread that
+    /// it runs on. Past it: `busy`.
     #[serde(with = "seconds")]
     pub acquire_timeout: Duration,
     /// Connections of one pool that the calls of the tenant may hold together: by default half of the
@@ -162,6 +163,14 @@ impl Limits {
              again later"
         );
         Error::new(ErrorKind::Busy, message).retryable()
+    }
+
+    /// Of `most` places of a host.
+    pub(crate) fn places_exceeded(&self, most: u32) -> Error {
+        let what =
+            format!("too many of the {most} instances of plugins are in use; try again later");
+        let error = expired("acquire-timeout", self.acquire_timeout, ErrorKind::Busy, &what);
+        error.retryable()
     }
 
     pub(crate) fn calls_refused() -> Error {

@@ -23,6 +23,8 @@ pub struct Tenants {
     threads: usize,
     /// Places of the host: for instances, or for the threads that they run on.
     places: Places,
+    /// The host, as one more who has some of them.
+    own: Holder,
     pools: Arc<Pools>,
 }
 
@@ -97,6 +99,7 @@ impl Tenants {
             known: Arc::default(),
             threads: threads.clamp(1, Semaphore::MAX_PERMITS),
             places: Places::new(places),
+            own: Holder::default(),
             pools: Arc::default(),
         }
     }
@@ -126,9 +129,13 @@ impl Tenants {
         Ok(Admission { share, _place: place })
     }
 
-    /// A place of the host's, for work of its own.
-    pub async fn place(&self) -> Place {
-        self.places.take(&Holder::default(), u32::MAX).await
+    /// A place of the host's, for work of its own: of these, the host gets what one tenant would.
+    ///
+    /// # Errors
+    ///
+    /// As [`Admission::place`].
+    pub async fn place(&self, limits: &Limits) -> Result<Place, Error> {
+        place(&self.places, &self.own, limits).await
     }
 
     /// How many of the host's places are taken.
@@ -184,14 +191,24 @@ impl Admission {
         &self.share.threads
     }
 
-    /// A place of the host's. A tenant gets another one only while more are free than it has.
-    pub async fn place(&self) -> Place {
-        self.share.places.take(&self.share.placed, u32::MAX).await
+    /// A place of the host's. A tenant gets another one only while more are free than it has; it
+    /// waits for that as long as its `acquire-timeout` says.
+    ///
+    /// # Errors
+    ///
+    /// `busy`, if there was none in time.
+    pub async fn place(&self, limits: &Limits) -> Result<Place, Error> {
+        place(&self.share.places, &self.share.placed, limits).await
     }
 
     pub(crate) fn share(&self) -> &Arc<Share> {
         &self.share
     }
+}
+
+async fn place(places: &Places, holder: &Holder, limits: &Limits) -> Result<Place, Error> {
+    let place = timeout(limits.acquire_timeout, places.take(holder, u32::MAX));
+    place.await.map_err(|_| limits.places_exceeded(places.count()))
 }
 
 impl Share {
@@ -423,6 +440,29 @@ mod tests {
         let one = tenants.admit(&acme).await.unwrap();
         let (next, ()) = tokio::join!(tenants.admit(&acme), async { drop(one) });
         next.unwrap();
+    }
+
+    #[tokio::test]
+    async fn p4_a_place_of_the_host_is_waited_for_as_long_as_the_tenant_may() {
+        let tenants = Tenants::new(1, 2);
+        let acme = tenant("acme", 2, 0);
+        let (one, two) = (tenants.admit(&acme).await.unwrap(), tenants.admit(&acme).await.unwrap());
+        let _place = one.place(&acme.limits).await.unwrap();
+        let error = two.place(&acme.limits).await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+        assert!(error.message.contains("of the 2 instances"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn p4_what_the_host_does_itself_leaves_places_as_a_tenant_does() {
+        let tenants = Tenants::new(1, 4);
+        let limits = tenant("acme", 1, 0).limits;
+        let own = [tenants.place(&limits).await.unwrap(), tenants.place(&limits).await.unwrap()];
+        assert_eq!(tenants.place(&limits).await.unwrap_err().kind, ErrorKind::Busy);
+        let admission = tenants.admit(&tenant("acme", 1, 0)).await.unwrap();
+        admission.place(&limits).await.unwrap();
+        drop(own);
+        tenants.place(&limits).await.unwrap();
     }
 
     #[tokio::test]
