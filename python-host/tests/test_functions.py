@@ -11,6 +11,7 @@ import pydantic
 import pytest
 
 import ferro
+from models import Everything
 
 UTC = datetime.timezone.utc
 
@@ -218,6 +219,13 @@ async def test_what_does_not_move_a_date_is_refused() -> None:
         day + datetime.timedelta(hours=25)
     with pytest.raises(ferro.TypeMismatch, match="cannot be subtracted from"):
         datetime.timedelta(1) - at
+    for moved in (day, at, ferro.col(Parcel.naive)):
+        for other in (None, moved == moved, ferro.col(Everything.document)["at"]):
+            for compute in (lambda a, b: a + b, lambda a, b: a - b):
+                with pytest.raises(ferro.TypeMismatch):
+                    compute(moved, other)
+                with pytest.raises(ferro.TypeMismatch):
+                    compute(other, moved)
     await Parcel.create()
     for value in (at + 1, at * 2, day - day, at + at, at - ferro.col(Parcel.naive)):
         with pytest.raises(ferro.TypeMismatch):

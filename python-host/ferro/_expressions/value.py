@@ -300,6 +300,7 @@ class Value(Functions):
         if isinstance(other, Value):
             right, values, by = other._shape, other._values, other._kind
         else:
+            self._refuse(other)
             by, given = self._distance(other)
             right, values = ("parameter", self._name, by, False), (given,)
         if by == self._kind:
