@@ -21,6 +21,11 @@ class Sale(ferro.Model):
     note: str | None = None
 
 
+class Valued(ferro.Model, table="computed_valued"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    value: int
+
+
 class Counting(ferro.Model):
     """Not a table, but a view of numbers, which are counted as they are read."""
 
@@ -450,6 +455,15 @@ async def test_decimals_are_computed_exactly() -> None:
 class Priced(ferro.Model, table="computed_priced"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     price: Decimal = ferro.Field(default=Decimal(5), db_type="numeric(6, 2)")
+
+
+@pytest.mark.usefixtures("db")
+async def test_one_computed_value_has_no_name() -> None:
+    await Valued.bulk_create([Valued(value=it) for it in (2, 3, 1)])
+    negated = Valued.select().column(-ferro.col(Valued.value))
+    assert await negated.order_by("value") == [-1, -2, -3]
+    with pytest.raises(ferro.UnknownField, match="no field `value`"):
+        await Sale.select().column(Sale.pieces + 1).order_by("value")
 
 
 @pytest.mark.usefixtures("db")

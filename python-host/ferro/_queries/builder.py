@@ -10,7 +10,7 @@ from .._connections.transaction import Transaction, Using, check_using
 from .._expressions.expression import Expression
 from .._expressions.ordering import Ordering, Outputs, Term, ordering_of, term_of
 from .._expressions.path import conditions_of, value_from
-from .._expressions.value import Value
+from .._expressions.value import FieldExpression, Value
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
 from .computed import named, outputs_of
@@ -97,7 +97,11 @@ class Builder(Unasked, Generic[T]):
 
     def _ordering(self) -> Ordering:
         """The order, now that it is known what names mean."""
-        return ordering_of(self._table, self._outputs, self._order or ())
+        outputs = self._outputs
+        if outputs is not None and self._form == "value":
+            # Who asks for one computed value gives it no name.
+            outputs = tuple([it for it in outputs if isinstance(it[1], FieldExpression)])
+        return ordering_of(self._table, outputs, self._order or ())
 
     def limit(self, count: int) -> Select[T]:
         """At most so many rows; with 0 none. Rows that tie in the order go by their key."""
