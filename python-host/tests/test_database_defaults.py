@@ -187,6 +187,10 @@ async def test_upserts_leave_what_the_database_fills_in() -> None:
     third = await FilledEvent.get(name="a")
     assert (third.count, third.token, third.note) == (5, first.token, "none yet")
     assert (await FilledEvent.get(name="b")).count == 3
+    rows = [FilledEvent(name="b", count=7), FilledEvent(name="a"), FilledEvent(name="d", count=8)]
+    assert await FilledEvent.bulk_upsert(rows, conflict="name") == 3
+    counts = await FilledEvent.select().order_by("name").column("count")
+    assert counts == [5, 7, 8], "what a row leaves to the database stays as it is"
     row, made = await FilledEvent.get_or_create({"note": "x"}, name="c")
     assert made
     assert (row.count, row.note) == (3, "x")

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._argument import check
-from .._connections.scope import current_scope
 from .._connections.transaction import Using, together
 from .._queries.builder import Condition
 from .._queries.insert import insert_from
@@ -194,21 +193,14 @@ class Connected(Generic[M]):
     ) -> int:
         """As `upsert`, for many instances at once, all or none; how many were written.
 
-        By default, all fields but the key are updated, and those that all rows leave to the
-        database.
+        By default, of each row all fields are updated but the key, and those that this row leaves
+        to the database.
         """
         all_rows = self._checked("bulk_upsert", rows)
         given = given_fields(self._table, all_rows)
         taking = conflict_of(self._table, conflict, update, only_if, given)
         check_distinct(self._table, all_rows, taking.target)
-        if current_scope() is None or taking.may_leave:
-            return await insert_many(self._table, all_rows, self._using, taking)
-        async with together(self._using) as block:
-            count = await insert_many(self._table, all_rows, block, taking)
-            if count != len(all_rows):
-                # A row of another tenant is neither updated nor told of.
-                raise taken(self._table, taking.target)
-        return count
+        return await insert_many(self._table, all_rows, self._using, taking)
 
     async def get_or_create(
         self, defaults: dict[str, Any] | None = None, /, **equals: Any

@@ -260,8 +260,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> int:
         """As `upsert`, for many instances at once, all or none; how many were written.
 
-        By default, all fields but the key are updated, and those that all rows leave to the
-        database.
+        By default, of each row all fields are updated but the key, and those that this row leaves
+        to the database.
         """
         connected = Connected(cls, None)
         return await connected.bulk_upsert(rows, conflict=conflict, update=update, only_if=only_if)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .._connections.scope import current_scope
 from .._connections.transaction import Transaction, Using, block, session, together
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
-from .conflict import Conflict
+from .conflict import Conflict, taken
 from .forced import fill
 from .identity import keep
 from .write import (
@@ -56,7 +57,8 @@ async def insert_many(
         ]
         return sum(counts)
 
-    if len(groups) < 2:
+    may_fail = conflict is not None and current_scope() is not None
+    if len(groups) < 2 and not may_fail:
         return await insert_all(using)
     async with together(using) as block_of_all:
         return await insert_all(block_of_all)
@@ -181,8 +183,13 @@ async def _insert_alike(
         keep(label, table, rows)
         return len(rows)
     if conflict is not None:
+        conflict = conflict.of(left)
         query = table.query(("insert-many", names, None, conflict.shape))
-        return await runner.write(query, rows, table.stored(names), conflict.values, None)
+        count = await runner.write(query, rows, table.stored(names), conflict.values, None)
+        if count != len(rows) and current_scope() is not None and not conflict.may_leave:
+            # A row of another tenant is neither updated nor told of.
+            raise taken(table, conflict.target)
+        return count
     query = table.query(("insert-many", names, None, None))
     loader = None if left else table.loader
     count = await runner.write(query, rows, table.stored(names), (), loader)

@@ -30,6 +30,15 @@ class Conflict(NamedTuple):
     condition: Shape | None = None
     """Only if this holds of the row that has the key."""
     values: tuple[Any, ...] = ()
+    of_given: bool = False
+    """Whether nobody chose the fields that are updated: they are those that are given."""
+
+    def of(self, left: tuple[str, ...]) -> Conflict:
+        """What rows do that leave some fields to the database."""
+        if not self.of_given:
+            return self
+        assignments = tuple([it for it in self.assignments if it[0] not in left])
+        return self._replace(assignments=assignments) if assignments else Conflict(self.target)
 
     @property
     def shape(self) -> Shape:
@@ -74,11 +83,12 @@ def conflict_of(
             chosen = [table.written(name).name for name in _names("update", update)]
         assignments, values = tuple([(name, ("excluded", name, table)) for name in chosen]), ()
     if only_if is None:
-        return Conflict(names, assignments, None, values)
+        return Conflict(names, assignments, None, values, update is None)
     if not assignments:
         raise InvalidQuery("`only_if` says when fields are updated, and there is none to update")
     (condition,) = conditions_of(table, [only_if], {})
-    return Conflict(names, assignments, condition._shape, values + condition._values)
+    values += condition._values
+    return Conflict(names, assignments, condition._shape, values, update is None)
 
 
 def given_fields(table: Table, rows: Iterable[Model]) -> list[str]:
