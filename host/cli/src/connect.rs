@@ -22,6 +22,12 @@ impl Connection {
         }
         let url = match url.strip_prefix("env:") {
             None => url.to_owned(),
+            // It is not quoted: what stands there may be the URL itself.
+            Some(name) if !name.chars().all(|it| it.is_alphanumeric() || it == '_') => {
+                return Err(Failure::usage(
+                    "`env:` is for the name of a variable, as in `app=env:APP_URL`",
+                ));
+            }
             Some(name) => {
                 std::env::var(name).ok().filter(|url| !url.is_empty()).ok_or_else(|| {
                     Failure::usage(format!("there is no URL in the environment variable `{name}`"))
@@ -54,5 +60,19 @@ impl Connection {
                 Failure::new(Stage::Connect, error)
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_of_a_variable_is_not_quoted() {
+        for argument in ["app=env:postgres://app:hunter2@db/shop", "app=env:hunter2@db"] {
+            let line = Connection::parse(argument).map_or_else(|it| it.line(), |it| it.label);
+            assert!(line.contains("the name of a variable"), "{line}");
+            assert!(!line.contains("hunter2"), "{line}");
+        }
     }
 }
