@@ -95,7 +95,12 @@ def _migrate(given: argparse.Namespace) -> int:
         _say(f"`{given.reviewed}` is not the script of what is to be done now")
         return _DIFFERS
     if given.script in (None, "-"):
-        print(migration, end="")
+        try:
+            _show(str(migration))
+        except (OSError, UnicodeError) as error:
+            if given.check or given.script is not None:
+                raise
+            _say(f"the migration is done, and cannot be shown: {_masked(error)}")
     else:
         Path(given.script).write_text(str(migration), encoding="utf-8")
     risks = get_args(Risk)
@@ -116,7 +121,7 @@ def _import(name: str) -> None:
         importlib.import_module(name)
     except FerroError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = "" if place.filename.startswith("<") else f" ({place.filename}:{place.lineno})"
         raise ConfigurationError(
@@ -130,6 +135,9 @@ def _url(given: str) -> str:
     if not given.startswith("env:"):
         return given
     name = given.removeprefix("env:")
+    if not name.isidentifier():
+        # It is not quoted: what stands there may be the URL itself.
+        raise ConfigurationError("`env:` is for the name of a variable, as `env:DATABASE_URL`")
     url = os.environ.get(name)
     if not url:
         raise ConfigurationError(f"the environment variable `{name}` has no URL of a database")
@@ -143,6 +151,15 @@ async def _migrated(given: argparse.Namespace, reviewed: str | None) -> Migratio
         if reviewed is not None and str(await migrate(dry_run=True)) != reviewed:
             return None
         return await migrate(risk=given.risk, dry_run=is_dry)
+
+
+def _show(text: str) -> None:
+    try:
+        print(text, end="", flush=True)
+    except OSError:
+        # Python would try again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _say(message: object) -> None:

@@ -35,10 +35,13 @@ class Shell:
     def models(self, source: str) -> None:
         (self.folder / "crates.py").write_text(source)
 
-    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    def run(
+        self, *arguments: str, output: int = subprocess.PIPE, **environment: str
+    ) -> tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, "-B", "-W", "error", "-m", "ferro", *arguments],
-            capture_output=True,
+            stdout=output,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=self.folder,
             timeout=60,
@@ -129,15 +132,18 @@ def test_what_fails_is_one_line(tmp_path: Path) -> None:
     shell = Shell(tmp_path, f"sqlite:{tmp_path / 'crates.db'}")
     shell.models(MODELS)
     nowhere = f"postgresql://app:{PASSWORD}@127.0.0.1:1/shop"
-    sources = {"broken": "1/0", "empty": "import ferro", "wrong": MODELS.replace("int |", "list |")}
+    sources = {"broken": "1/0", "ended": "exit(0)", "empty": "import ferro"}
+    sources |= {"wrong": MODELS.replace("int |", "list |")}
     for name, source in sources.items():
         (shell.folder / f"{name}.py").write_text(source)
     for arguments, message in (
         (("crates", nowhere), "cannot reach a server at `127.0.0.1:1`"),
         (("crates", nowhere.replace("//", "/")), "the URL needs `//`"),
+        (("crates", f"env:{nowhere}"), "`env:` is for the name of a variable"),
         ((nowhere, "crates"), "MODULE is the name of a module, as `app.models`"),
         (("nowhere", shell.url), "ModuleNotFoundError: No module named 'nowhere'"),
         (("broken", shell.url), f"division by zero ({shell.folder / 'broken.py'}:1)"),
+        (("ended", shell.url, "--check"), "`ended` cannot be imported: SystemExit: 0"),
         (("empty", shell.url), "`empty` defines and imports no models"),
         (("wrong", shell.url), "Crate"),
         (("crates", shell.url, "--script", nowhere), "No such file or directory"),
@@ -152,6 +158,28 @@ def test_what_fails_is_one_line(tmp_path: Path) -> None:
     code, output, said = shell.run("migrate", "crates", shell.url, nowhere)
     assert (code, output) == (2, "")
     assert PASSWORD not in said
+
+
+async def test_what_is_done_and_cannot_be_shown_is_done(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, f"sqlite:{tmp_path / 'crates.db'}")
+    shell.models(LABELLED)
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        for arguments in (("--check",), ("--script", "-")):
+            code, _, said = shell.run("migrate", "crates", shell.url, *arguments, output=write)
+            assert (code, said.count("\n")) == (2, 1), said
+        code, _, said = shell.run("migrate", "crates", shell.url, output=write)
+    finally:
+        os.close(write)
+    assert code == 0
+    assert said.startswith("ferro: the migration is done, and cannot be shown: ")
+    assert said.count("\n") == 1
+    shell.models(LABELLED + "    größe: int | None = None\n")
+    code, output, said = shell.run("migrate", "crates", shell.url, PYTHONIOENCODING="ascii")
+    assert (code, output) == (0, "")
+    assert said.startswith("ferro: the migration is done, and cannot be shown: ")
+    assert shell.run("migrate", "crates", shell.url, "--check")[0] == 0
 
 
 async def test_a_step_that_a_row_forbids_changes_nothing(shell: Shell) -> None:
