@@ -59,6 +59,12 @@ class Sticker(ferro.Model, table="from_sql_sticker"):
         self._seen.append(self.label)
 
 
+class Loose(ferro.Model, table="from_sql_loose"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    strict: list[Any] = ferro.Field(default=[1])
+    loose: pydantic.JsonValue = ferro.Field(default=[1])
+
+
 async def test_rows_are_instances_with_the_values_of_their_fields() -> None:
     for values in (VALUES, {}):
         made = await Everything.create(**values)
@@ -127,6 +133,40 @@ async def test_what_is_computed_has_the_type_of_the_field() -> None:
     )
     assert user == User(id=1, name="x", age=1)
     assert type(user.id) is int
+
+
+async def test_intervals_that_are_computed_have_a_sign_for_each_part() -> None:
+    columns = ", ".join(it for it in Everything.model_fields if it != "duration")
+    sql = f"select {columns}, coalesce(duration, null) as duration from everything"
+    hour = datetime.timedelta(hours=1)
+    for duration in (-hour, -49 * hour, datetime.timedelta(microseconds=-1), 10**6 * hour):
+        made = await Everything.create(duration=duration)
+        (found,) = await Everything.from_sql(f"{sql} where id = ?", made.id)
+        assert found.duration == duration
+
+
+async def test_texts_of_intervals_are_read_as_the_driver_reads_them(dialect: str) -> None:
+    if dialect != "sqlite":
+        pytest.skip("a text is a text on PostgreSQL")
+    await Everything.create()
+    columns = ", ".join(it for it in Everything.model_fields if it != "duration")
+    sql = f"select {columns}, ? as duration from everything"
+    (found,) = await Everything.from_sql(sql, "P1W1DT-4H5M-6.5S")
+    assert found.duration == datetime.timedelta(8, hours=-4, minutes=5, seconds=-6.5)
+    for text in ("P", "P1DT", "PT", "P1M", "P-1M0DT0.000000S", "1 day", f"P{'9' * 40}D"):
+        with pytest.raises(ferro.DecodeError, match="a `str` for `Everything.duration`"):
+            await Everything.from_sql(sql, text)
+
+
+async def test_documents_that_are_computed_are_texts_where_they_may_be(dialect: str) -> None:
+    if dialect != "sqlite":
+        pytest.skip("documents have a type on PostgreSQL")
+    await Loose.create()
+    sql = "select id, json_set({}, '$[0]', 2) as {}, {} from from_sql_loose"
+    with pytest.raises(ferro.DecodeError, match="a `str` for `Loose.strict`"):
+        await Loose.from_sql(sql.format("strict", "strict", "loose"))
+    (found,) = await Loose.from_sql(sql.format("loose", "loose", "strict"))
+    assert (found.strict, found.loose) == ([1], "[2]")
 
 
 async def test_a_connection_and_a_transaction_are_named() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pydantic
 from pydantic_core import from_json
 
 from .._connections.sql import sql_session
@@ -132,6 +132,29 @@ def _whole(number: Decimal) -> int:
     return int(number)
 
 
+def _interval(text: str) -> datetime.timedelta:
+    """As the driver reads it, each part with a sign of its own; months are no timedelta."""
+    found = _INTERVAL.fullmatch(text)
+    if found is None or not any(found.groups()):
+        raise ValueError
+    months, weeks, days, hours, minutes, seconds = [Decimal(it or 0) for it in found.groups()]
+    if months:
+        raise ValueError
+    return datetime.timedelta(
+        weeks=int(weeks),
+        days=int(days),
+        hours=int(hours),
+        minutes=int(minutes),
+        microseconds=int(seconds * 1_000_000),
+    )
+
+
+_INTERVAL = re.compile(
+    r"P(?:(-?\d+)M)?(?:(-?\d+)W)?(?:(-?\d+)D)?"
+    r"(?:T(?=.)(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?\d+(?:\.\d{1,6})?)S)?)?",
+    re.ASCII,
+)
+
 _KINDS: dict[str, tuple[type, Converters]] = {
     "boolean": (bool, {int: _truth}),
     "integer": (int, {Decimal: _whole}),
@@ -144,9 +167,6 @@ _KINDS: dict[str, tuple[type, Converters]] = {
     "time": (datetime.time, {str: datetime.time.fromisoformat}),
     "timestamp": (datetime.datetime, {str: datetime.datetime.fromisoformat}),
     "timestamptz": (datetime.datetime, {str: datetime.datetime.fromisoformat}),
-    "interval": (
-        datetime.timedelta,
-        {str: pydantic.TypeAdapter(datetime.timedelta).validate_python},
-    ),
+    "interval": (datetime.timedelta, {str: _interval}),
 }
 """What values of each kind are in Python, and what else may stand for one where SQL computes it."""
