@@ -81,6 +81,21 @@ class RuledTypes(
     price: Decimal = Decimal("1.00")
 
 
+class RuledTruth(ferro.Model, table="ruled_truth"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    active: bool = ferro.Field(default=True, db_check=lambda active: active)
+
+
+async def test_a_boolean_field_is_a_check_by_itself() -> None:
+    await RuledTruth.create()
+    with pytest.raises(ferro.CheckViolation):
+        await RuledTruth.create(active=False)
+    with pytest.raises(ferro.SchemaError, match="is no condition"):
+
+        class RuledNumber(ferro.Model, table="ruled_number"):
+            id: int | None = ferro.Field(default=None, primary_key=True, db_check=lambda it: it)
+
+
 async def test_the_database_compares_fields_and_names_the_check(dialect: str) -> None:
     await RuledOffer.create(name="a", low=1, full_height=2)
     with pytest.raises(ferro.CheckViolation) as raised:

@@ -39,6 +39,8 @@ def check_of(
         return None
     if asked is not True:
         found = asked(field)
+        if isinstance(found, CheckedField):
+            found = found._holds(True)
         if not isinstance(found, Condition):
             raise SchemaError(f"field `{field}`: `db_check` is a comparison of the field")
         return found
