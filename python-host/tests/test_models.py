@@ -57,6 +57,42 @@ async def test_two_models_of_one_name_live_together() -> None:
     assert [user.name for user in await User.all()] == ["b"]
 
 
+def test_models_of_one_name_are_told_apart_by_their_places() -> None:
+    kinds: list[Any] = []
+    try:
+        for number, place in enumerate(
+            ({"table": "same"}, {"table": "a_b"}, {"schema": "a", "table": "b"})
+        ):
+            body = {
+                "__module__": __name__,
+                "__qualname__": f"Same.{number}",
+                "__annotations__": {"id": int | None},
+                "id": key(),
+            }
+            kinds.append(type(User)("Same", (ferro.Model,), body, **place))
+        names = [it.__ferro_table__.model_name for it in kinds]
+        assert names == ["Same", "Same_a_b", "Same_a_b_"]
+        registry.models()
+    finally:
+        for it in kinds:
+            registry.remove(it.__ferro_table__)
+
+
+def test_an_abstract_model_says_nothing_of_a_table() -> None:
+    check = ferro.Check(lambda it: it.id > 0, name="positive")
+    for option, value in (
+        ("table", "somewhere"),
+        ("schema", "there"),
+        ("comment", "of"),
+        ("renamed_from", "other"),
+        ("uniques", [("id",)]),
+        ("indexes", [("id",)]),
+        ("checks", [check]),
+    ):
+        with pytest.raises(ferro.SchemaError, match=f"`NoTable` is abstract, and `{option}` says"):
+            type(User)("NoTable", (ferro.Model,), {}, abstract=True, **{option: value})
+
+
 def test_a_table_is_named_after_the_class() -> None:
     class BlogPost(ferro.Model):
         id: int | None = key()

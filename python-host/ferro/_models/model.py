@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from .._connections.transaction import Transaction, Using, check_using, session
 from .._expressions.path import FieldAttribute
-from .._message import nearest
+from .._message import nearest, quoted
 from .._queries.builder import Condition
 from .._queries.select import Select
 from .._relations.relation import (
@@ -99,13 +99,20 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Register the model. Pydantic calls this when the class is all there."""
-        said = TableOptions(**{it: options.pop(it) for it in OPTIONS if it in options})
+        given = {it: options.pop(it) for it in OPTIONS if it in options}
+        said = TableOptions(**given)
         super().__pydantic_init_subclass__(**options)
         cls.__ferro_table__ = None
         for name in cls.__ferro_links__:
             RelationAttribute.put(cls, name)
         check_names(cls, Model)
         if said.abstract:
+            needless = [it for it, value in given.items() if value and it != "abstract"]
+            if needless:
+                raise SchemaError(
+                    f"model `{cls.__name__}` is abstract, and {quoted(needless)} says something of "
+                    "a table: say it of each model that inherits from it"
+                )
             return
         if not cls.__pydantic_complete__:
             try:
