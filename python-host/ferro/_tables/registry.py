@@ -41,6 +41,8 @@ class Registry:
             others = {it.model_name for it in self._tables.values() if it.place != table.place}
             if table.model_name in others:
                 table.model_name = "_".join(filter(None, (table.label, *table.place)))
+            while table.model_name in others:
+                table.model_name += "_"
             self._tables[table.place] = table
             self.version += 1
 
