@@ -12,7 +12,7 @@ import pytest
 
 import ferro
 from ferro._connections.engine import engine
-from ferro._connections.transaction import current_transaction
+from ferro._connections.transaction import current_transaction, together
 from ferro._models.connected import table_of
 from ferro._tables.registry import registry
 from ferro._tables.table import Table
@@ -349,6 +349,31 @@ async def test_a_rollback_by_another_task_is_one_for_all() -> None:
         await asyncio.create_task(transaction.rollback())
         with pytest.raises(ferro.TransactionError, match="was rolled back"):
             await User.create(name="Ben")
+    assert await names() == []
+
+
+@pytest.mark.parametrize("who", ["another task", "the owner"])
+async def test_a_rollback_is_refused_while_any_task_is_in_a_block_inside(who: str) -> None:
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(outer: ferro.Transaction) -> None:
+        async with together(outer):
+            inside.set()
+            await go_on.wait()
+
+    async with ferro.transaction() as outer:
+        await User.create(name="Ada")
+        task = asyncio.create_task(work(outer))
+        await inside.wait()
+        with pytest.raises(ferro.TransactionError, match="a block inside .* goes on: end it"):
+            await (
+                outer.rollback() if who == "the owner" else asyncio.create_task(outer.rollback())
+            )
+        go_on.set()
+        await task
+        assert await names() == ["Ada"]
+        await outer.rollback()
+        assert ferro.pool_stats().acquired == 0
     assert await names() == []
 
 

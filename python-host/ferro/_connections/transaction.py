@@ -51,6 +51,8 @@ class Transaction:
         self._owner: asyncio.Task[object] | None = None
         self._inside = False
         """Whether its block goes on, which it may after a rollback."""
+        self._savepoints = 0
+        """How many blocks go on inside of it, in any task."""
         self._session: _native.Session | None = None
         self._version = -1
         """That of the models that the session knows."""
@@ -124,8 +126,8 @@ class Transaction:
             ...             return False
             ...     return True
         """
-        inside = current_transaction()
-        if inside is not self and self._belongs_to_this_task():
+        self._open()
+        if self._savepoints:
             raise TransactionError("a block inside of this transaction goes on: end it first")
         await self._end(commit=False)
 
@@ -184,6 +186,7 @@ class Transaction:
             outer = parent._renewed_session()
             self._version = parent._version
             self._session = await outer.begin()
+            parent._savepoints += 1
         else:
             # Before, as another thread may import a model meanwhile.
             self._version = registry.version
@@ -212,9 +215,13 @@ class Transaction:
     ) -> None:
         self._inside = False
         _blocks.leave(self)
-        # There is none where it was rolled back.
-        if self._session is not None:
-            await self._end(commit=kind is None)
+        try:
+            # There is none where it was rolled back.
+            if self._session is not None:
+                await self._end(commit=kind is None)
+        finally:
+            if self._parent is not None:
+                self._parent._savepoints -= 1
 
     async def _end(self, *, commit: bool) -> None:
         session = self._open()
