@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -403,6 +404,7 @@ async def test_what_waits_for_a_commit_is_called_after_it_and_once() -> None:
         async with ferro.transaction() as inner:
             inner.on_commit(note("inner"))
             inner.on_commit(count)
+            outer.on_commit(note("before the end of the inner one"))
         async with ferro.transaction() as undone:
             undone.on_commit(note("undone"))
             await undone.rollback()
@@ -412,7 +414,8 @@ async def test_what_waits_for_a_commit_is_called_after_it_and_once() -> None:
                 raise Undo
         outer.on_commit(note("last"))
         assert called == []
-    assert called == [("outer", None), ("inner", None), 1, ("last", None)]
+    before = ("before the end of the inner one", None)
+    assert called == [("outer", None), before, ("inner", None), 1, ("last", None)]
     called.clear()
     with pytest.raises(Undo):
         async with ferro.transaction() as outer:
@@ -446,6 +449,41 @@ async def test_what_fails_after_a_commit_is_logged_and_the_others_are_called(
     assert (record.name, record.levelname) == ("ferro.transaction", "ERROR")
     assert "test_what_fails_after_a_commit" in record.getMessage()
     assert record.exc_info is not None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not tell that they are cancelled")
+@pytest.mark.parametrize("by", ["the caller", "the function"])
+async def test_what_is_cancelled_after_a_commit_is_logged_and_the_others_are_called(
+    caplog: pytest.LogCaptureFixture, by: str
+) -> None:
+    called: list[str] = []
+
+    async def stopped() -> None:
+        waiting: Any = asyncio.current_task()
+        if by == "the function":
+            waiting = asyncio.ensure_future(asyncio.sleep(60))
+        asyncio.get_running_loop().call_soon(waiting.cancel)
+        await (asyncio.sleep(60) if by == "the caller" else waiting)
+
+    async def last() -> None:
+        await asyncio.sleep(0)
+        called.append("last")
+
+    async def work() -> None:
+        async with ferro.transaction() as transaction:
+            await User.create(name="Ada")
+            transaction.on_commit(stopped)
+            transaction.on_commit(last)
+        called.append("the rest")
+
+    task = asyncio.create_task(work())
+    await asyncio.wait([task])
+    assert task.cancelled() == (by == "the caller")
+    assert called == (["last"] if by == "the caller" else ["last", "the rest"])
+    assert await names() == ["Ada"]
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("ferro.transaction", "ERROR")
+    assert "stopped" in record.getMessage()
 
 
 async def test_a_coroutine_function_is_a_block_each_time_it_is_called() -> None:

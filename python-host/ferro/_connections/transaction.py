@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar, get_args
@@ -135,10 +136,11 @@ class Transaction:
         """Call a function when everything is committed, the outermost block too; never if the
         transaction, or the savepoint that this is, is undone.
 
-        They are called in their order, at the end of the outermost block and outside of the
-        transaction; what they return is awaited if it can be. An exception is logged as an error of
-        the logger `ferro.transaction`, and the others are called: the block does not raise it, as
-        all that was done is kept.
+        They are called in their order, those of a savepoint where it ends, at the end of the
+        outermost block and outside of the transaction; what they return is awaited if it can be. An
+        exception is logged as an error of the logger `ferro.transaction`, and the others are
+        called: the block does not raise it, as all that was done is kept. A cancellation is logged
+        as well, and the block raises it when the others were called.
 
         Example:
             >>> import ferro
@@ -249,14 +251,19 @@ class Transaction:
             await self._call_back()
 
     async def _call_back(self) -> None:
+        cancelled: asyncio.CancelledError | None = None
         for callback in self._callbacks:
             try:
                 result = callback()
                 if inspect.isawaitable(result):
                     await result
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
                 # Raised by the block, it would seem that nothing was kept.
                 _log.exception("connection `%s`: after a commit, %r failed", self.label, callback)
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _end_streams(self) -> None:
         """Let go of what streams have not read, which would keep the transaction from its end.
@@ -265,6 +272,14 @@ class Transaction:
         """
         for end in tuple(self._streams):
             end()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end. Before Python 3.11 nothing tells it from what it waited for."""
+    if sys.version_info < (3, 11):
+        return True
+    task = this_task()
+    return task is not None and task.cancelling() > 0
 
 
 _blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._inside)
