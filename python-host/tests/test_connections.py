@@ -700,6 +700,21 @@ async def test_a_task_does_not_disconnect_what_it_streams_from(url: str) -> None
     assert not engine.streams
 
 
+async def test_what_is_connected_meanwhile_is_not_disconnected_with_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check(label: str) -> None:
+        if label == "first":
+            await ferro.connect("sqlite::memory:", "late")
+            await ferro.disconnect("second")
+
+    monkeypatch.setattr("ferro._connections.disconnect._check_outside", check)
+    for label in ("first", "second"):
+        await ferro.connect("sqlite::memory:", label)
+    await ferro.disconnect_all()
+    assert engine.labels() == ["late"]
+
+
 async def test_all_are_disconnected_or_none(url: str) -> None:
     await ferro.connect(url)
     await ferro.connect("sqlite::memory:", "other")

@@ -42,9 +42,12 @@ async def disconnect_all() -> None:
         >>> asyncio.run(main())
         {'ok': False, 'connections': {}}
     """
-    for label in engine.labels():
+    labels = engine.labels()
+    for label in labels:
         await _check_outside(label)
-    await asyncio.gather(*(engine.disconnect(it) for it in engine.labels()))
+    # Another task may have closed one meanwhile.
+    left = [it for it in labels if it in engine.labels()]
+    await asyncio.gather(*(engine.disconnect(it) for it in left))
 
 
 async def _check_outside(label: str) -> None:
