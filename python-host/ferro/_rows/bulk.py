@@ -14,7 +14,7 @@ from .forced import fill
 from .identity import keep
 from .write import (
     Change,
-    Loaded,
+    Known,
     change_of,
     check_whole,
     counted,
@@ -71,7 +71,7 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
     changes = [(row, change) for row, change in found.values() if change.names]
     if not changes:
         return 0
-    written: list[tuple[list[M], list[Loaded], bool]] = []
+    written: list[tuple[list[M], list[Known], bool]] = []
     where = using or _common_origin(table, [change for _, change in changes])
     async with together(where) as block_of_all:
         for alike in _alike(changes):
@@ -113,7 +113,7 @@ def _alike(changes: Sequence[tuple[M, Change]]) -> list[list[tuple[M, Change]]]:
 
 async def _update_alike(
     table: Table, alike: list[tuple[M, Change]], using: Transaction
-) -> list[Loaded]:
+) -> list[Known]:
     """Update the same fields of many rows, by one statement for as many as it takes; what is known
     of them then.
     """
@@ -141,10 +141,10 @@ async def _update_alike(
 
 def _known_after(
     table: Table, names: tuple[str, ...], rows: Sequence[Model], label: str
-) -> list[Loaded]:
+) -> list[Known]:
     """What is known of rows when these of their fields, and no others, are written as they are."""
     places = [table.places[name] for name in names]
-    known: list[Loaded] = []
+    known: list[Known] = []
     for row, now in zip(rows, table.loader.know(list(rows), label), strict=True):
         before = loaded(row) or now
         after = list(before if before[0] == label else now)

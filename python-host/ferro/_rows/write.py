@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Model")
 
-Loaded = tuple[Any, ...]
+Known = tuple[Any, ...]
 """The connection that a row is from, and then what it holds there, in the order of the fields; only
 the connection, if what it holds is not known."""
 
 
-def loaded(row: Model) -> Loaded | None:
+def loaded(row: Model) -> Known | None:
     """What is known of the row in the database; None for a new one."""
     # Pydantic's own `__getattr__` would be asked for what was never set, which takes long.
     try:
-        known: Loaded = object.__getattribute__(row, "_ferro_loaded")
+        known: Known = object.__getattribute__(row, "_ferro_loaded")
     except AttributeError:
         return None
     return known
@@ -119,7 +119,7 @@ def deleted(table: Table, rows: Sequence[Model], using: Using) -> None:
 def store(
     table: Table,
     rows: Sequence[Model],
-    known: Sequence[Loaded],
+    known: Sequence[Known],
     using: Using,
     *,
     given: str | None = None,
@@ -173,7 +173,7 @@ def named_version(table: Table, version: tuple[Any, ...]) -> str | None:
     return table.version.name if version and table.version is not None else None
 
 
-def counted(table: Table, rows: Sequence[Model], known: Sequence[Loaded]) -> list[Loaded]:
+def counted(table: Table, rows: Sequence[Model], known: Sequence[Known]) -> list[Known]:
     """Have rows hold the version that their update has given them; what is known of them then."""
     assert table.version is not None, "asked before"
     name = table.version.name
@@ -239,9 +239,9 @@ def with_filled(
     table: Table,
     left: tuple[str, ...],
     rows: Sequence[Model],
-    known: list[Loaded],
+    known: list[Known],
     found: list[tuple[Any, ...]],
-) -> list[Loaded]:
+) -> list[Known]:
     """Give rows what the database has filled in; what is known of them then."""
     fields = [(name, table.places[name], table.columns[name].read) for name in left]
     after = []
