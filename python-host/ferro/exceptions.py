@@ -26,6 +26,7 @@
     ├── QueryError
     │   ├── InvalidQuery
     │   │   ├── UnknownField
+    │   │   ├── InvalidPosition
     │   │   └── NotLoaded
     │   ├── SqlSyntaxError
     │   ├── UndefinedObject
@@ -331,6 +332,20 @@ class UnknownField(InvalidQuery, AttributeError):
 
 class NotLoaded(InvalidQuery):
     """A relation was used as if it were loaded: `await` it, or `include` it in the query."""
+
+
+class InvalidPosition(InvalidQuery):
+    """A position is none of the query whose page was asked for: its text was cut off or made up, or
+    the query has another order since.
+
+    By `page_after`, `page_before` and `Position.parse`. Begin with the first page again.
+
+    Example:
+        >>> import ferro
+        >>> ferro.Position.parse("6")
+        Traceback (most recent call last):
+        ferro.exceptions.InvalidPosition: the text is not a position in a query
+    """
 
 
 class SqlSyntaxError(QueryError):

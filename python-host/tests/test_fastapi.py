@@ -158,6 +158,7 @@ def an_application(error: Exception, **options: Any) -> httpx.AsyncClient:
         (ferro.StaleObjectError("secret"), 409),
         (ferro.CheckViolation("secret"), 422),
         (ferro.ValueOutOfRange("secret"), 422),
+        (ferro.InvalidPosition("secret"), 422),
         (ferro.PoolTimeout("secret"), 503),
         (ferro.ConnectionRefused("secret"), 503),
         (ferro.SerializationError("secret"), 503),

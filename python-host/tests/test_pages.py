@@ -222,7 +222,7 @@ def test_the_text_of_a_position_has_a_part_for_each_value() -> None:
     ],
 )
 async def test_a_text_that_is_no_position_is_refused(text: str) -> None:
-    with pytest.raises(ferro.InvalidQuery, match="the text is not a position in a query"):
+    with pytest.raises(ferro.InvalidPosition, match="the text is not a position in a query"):
         await Town.select().page_after(text)
 
 
@@ -232,11 +232,20 @@ async def test_a_position_is_for_the_query_that_it_comes_from() -> None:
     assert page.end is not None
     name: Any = Town.name
     for other in ("id", "people", "-name", name.asc(nulls="first"), name.upper()):
-        with pytest.raises(ferro.InvalidQuery, match="in the order `name,id`, and the query has"):
+        with pytest.raises(ferro.InvalidPosition, match="in the order `name,id`, and the query "):
             await Town.select().order_by(other).page_after(page.end)
     for position in (None, 5, page):
         with pytest.raises(ferro.InvalidQuery, match="`position` takes"):
             await Town.select().page_after(position)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("values", [(5, 1), ("a", "1"), (None, True), ("a",), (b"a", 1)])
+async def test_a_position_that_was_made_up_is_refused(values: tuple[Any, ...]) -> None:
+    made_up = str(Position("name,id", values))
+    query = Town.select().order_by("name")
+    for page in (query.page_after, query.page_before):
+        with pytest.raises(ferro.InvalidPosition, match="the position "):
+            await page(made_up)
 
 
 @pytest.mark.parametrize(

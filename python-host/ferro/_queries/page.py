@@ -12,7 +12,7 @@ from .._expressions.expression import Expression, Order, all_of, any_of
 from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
 from .._message import quoted
-from ..exceptions import InvalidQuery
+from ..exceptions import InvalidPosition, InvalidQuery, TypeMismatch
 from .pairs import fields_of, pairs_of
 from .position import Position
 
@@ -88,7 +88,13 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
     query._limit = None if limit is None else min(limit + 1, _MOST_ROWS)
     query._check_lock()
     label, runner = session(query._using)
-    read, beside = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
+    try:
+        read, beside = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
+    except TypeMismatch as error:
+        # Values of the query itself fail on the first page, from which positions come.
+        if position is None:
+            raise
+        raise InvalidPosition(f"the position does not fit the query: {error}") from error
     more = limit is not None and len(read) > limit
     read, beside = read[:limit], beside[:limit]
     if backward:
@@ -130,7 +136,7 @@ def _name_of(term: Order) -> str:
 def _values_in(order: str, terms: int, position: Position) -> tuple[Any, ...]:
     """The values of a position, one for each term of an order, if it is that of the position."""
     if (position.order, len(position.values)) != (order, terms):
-        raise InvalidQuery(
+        raise InvalidPosition(
             f"the position is one in the order `{position.order}`, and the query has the order "
             f"`{order}`, its key included: a position is for the query that it comes from"
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import _native
 from .._argument import check
-from ..exceptions import InvalidQuery
+from ..exceptions import InvalidPosition, InvalidQuery
 
 
 class Position:
@@ -23,7 +23,7 @@ class Position:
         Position.parse('6964006930')
         >>> ferro.Position.parse("no position")
         Traceback (most recent call last):
-        ferro.exceptions.InvalidQuery: the text is not a position in a query
+        ferro.exceptions.InvalidPosition: the text is not a position in a query
     """
 
     __slots__ = ("order", "values")
@@ -36,9 +36,12 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position:
-        """The position of a text."""
+        """The position of a text; `InvalidPosition` if it is none."""
         check(InvalidQuery, text=(text, str))
-        return cls(*_native.position_parts(text))
+        try:
+            return cls(*_native.position_parts(text))
+        except InvalidQuery as error:
+            raise InvalidPosition(str(error)) from None
 
     def __str__(self) -> str:
         return _native.position_text(self.order, self.values)
