@@ -105,7 +105,7 @@ def test_the_stubs_name_what_the_native_module_has() -> None:
     from ferro import _native
 
     stubs = Path(ferro.__file__).with_name("_native.pyi").read_text()
-    stubbed = set(re.findall(r"^(?:class|def) (\w+)", stubs, re.MULTILINE))
+    stubbed = set(re.findall(r"^(?:class |def |(?=\w+: ))(\w+)", stubs, re.MULTILINE))
     real = {name for name in vars(_native) if not name.startswith("_")}
     assert {name for name in stubbed if not name.startswith("_")} == real
     for name in real:
