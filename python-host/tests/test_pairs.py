@@ -160,6 +160,16 @@ async def test_pages_have_pairs() -> None:
     ]
 
 
+async def test_a_position_is_for_one_order_by_values() -> None:
+    query = Keeper.select().with_values(cats=K.cats.count(), size=K.name.length()).limit(1)
+    page = await query.order_by("cats").page()
+    assert page.end is not None
+    assert page.end.order == "cats,id"
+    assert (await query.order_by("cats").page_after(str(page.end))).rows[0][1]["cats"] == 1
+    with pytest.raises(ferro.InvalidPosition, match="in the order `cats,id`, and .* `size,id`"):
+        await query.order_by("size").page_after(page.end)
+
+
 async def test_values_of_a_common_table_stand_beside_rows() -> None:
     weights = Cat.select("keeper_id", weight=C.weight.sum()).group_by("keeper_id").cte("weights")
     joined = Keeper.select().join(weights, lambda k, w: k.id == w.keeper_id)

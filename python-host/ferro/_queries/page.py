@@ -75,7 +75,8 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
     query = query._copy()
     limit = query._limit
     terms = _by_key(table, query._ordering().terms)
-    order = ",".join([_name_of(it) for it in terms])
+    names = {id(value): name for name, value in query._outputs or ()}
+    order = ",".join([_name_of(it, names) for it in terms])
     if backward:
         terms = tuple([it.reversed() for it in terms])
     if position is not None:
@@ -127,9 +128,10 @@ def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:
     return (*terms, *(it.asc() for it in keys))
 
 
-def _name_of(term: Order) -> str:
-    """What positions call a term."""
-    path = term.value._path if isinstance(term.value, FieldExpression) else "?"
+def _name_of(term: Order, names: dict[int, str]) -> str:
+    """What positions call a term: a field, or a value beside the rows, whose names are given."""
+    value = term.value
+    path = value._path if isinstance(value, FieldExpression) else names.get(id(value), "?")
     return _native.position_term(path, term.descending, term.nulls == "first")
 
 

@@ -64,7 +64,8 @@ impl<M: Model> Query<M> {
         self.read_page(db, None, Direction::Forward).await
     }
 
-    /// The page behind a row, of the same query in the same order.
+    /// The page behind a row, of the same query in the same order. A position knows an order by the
+    /// names of its fields: computed terms are not told apart.
     ///
     /// # Errors
     ///
