@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._argument import check
+from ._message import escape
 from .exceptions import (
     BusyError,
     CheckViolation,
@@ -91,7 +92,9 @@ def _answering(status: int) -> Any:
         from starlette.responses import JSONResponse
 
         if status >= 500:
-            _log.warning("%s %s: %s: %s", status, request.url.path, type(error).__name__, error)
+            # `request.url` is made of the header `Host` too, which may be anything.
+            path, name = request.scope["path"], type(error).__name__
+            _log.warning("%s %r: %s: %s", status, path, name, escape(str(error)))
         return JSONResponse({"detail": phrase}, status)
 
     return answer

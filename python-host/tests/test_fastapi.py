@@ -140,7 +140,7 @@ def an_application(error: Exception, **options: Any) -> httpx.AsyncClient:
     app = FastAPI()
     add_exception_handlers(app, **options)
 
-    @app.get("/")
+    @app.get("/{path:path}")
     async def fail() -> None:
         raise error
 
@@ -178,7 +178,18 @@ async def test_exceptions_are_answered_with_a_status(
     if status < 500:
         assert answer.json() == {"detail": HTTPStatus(status).phrase}
     logged = [it.getMessage() for it in caplog.records if it.name == "ferro.fastapi"]
-    assert logged == ([f"503 /: {type(error).__name__}: secret"] if status == 503 else [])
+    assert logged == ([f"503 '/': {type(error).__name__}: secret"] if status == 503 else [])
+
+
+@pytest.mark.parametrize("host", ["test", "["])
+async def test_what_is_logged_of_a_request_is_one_line(
+    caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    async with an_application(ferro.BusyError("a\n\u2028\x1b[2Jb")) as client:
+        answer = await client.get("/x%0D%E2%80%A8%1b", headers={"host": host})
+    assert answer.status_code == 503
+    (logged,) = [it.getMessage() for it in caplog.records if it.name == "ferro.fastapi"]
+    assert logged == r"503 '/x\r\u2028\x1b': BusyError: a\n\u2028\x1b[2Jb"
 
 
 async def test_statuses_may_be_others() -> None:

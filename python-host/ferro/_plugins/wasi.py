@@ -11,6 +11,8 @@ import logging
 
 from wasmtime import WasiConfig
 
+from .._message import escape
+
 INTERFACES = frozenset(
     {
         "wasi:cli/environment",
@@ -92,15 +94,3 @@ class Output:
         for start in range(0, max(len(line), 1), _LINE):
             text = escape(line[start : start + _LINE].decode(errors="replace"))
             _log.info("%s", text, extra={**self._extra, "stream": stream})
-
-
-def escape(line: str) -> str:
-    r"""A line without characters that would move a terminal's cursor, or reorder what it shows.
-
-    Example:
-        >>> escape("a\x1b[2Jb")
-        'a\\x1b[2Jb'
-    """
-    return "".join(
-        letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in line
-    )
