@@ -38,13 +38,14 @@ async def role(url: str) -> AsyncIterator[str]:
     await ferro.connect(url, "owner")
     await ferro.execute(TABLE, using="owner")
     await ferro.execute("insert into invoice values (1, 42, 5), (2, 43, 6)", using="owner")
-    for statement in statements(role, urlsplit(url).path[1:]):
-        await ferro.execute(statement, using="owner")
-    yield role
-    for label in ("tenant", "owner"):
-        await ferro.disconnect(label)
-    await on_server(f'drop database "{urlsplit(url).path[1:]}" with (force)')
-    await on_server(f"drop role {role}")
+    try:
+        for statement in statements(role, urlsplit(url).path[1:]):
+            await ferro.execute(statement, using="owner")
+        yield role
+    finally:
+        await ferro.disconnect_all()
+        await on_server(f'drop database "{urlsplit(url).path[1:]}" with (force)')
+        await on_server(f"drop role if exists {role}")
 
 
 async def connect(url: str, role: str) -> None:
