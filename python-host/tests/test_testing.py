@@ -23,11 +23,14 @@ class TestRolledBack:
         await ada.save()
         assert await User.select().count() == 1
 
-    @pytest.mark.parametrize("number", [1, 2])
-    @rolled_back()
-    async def test_it_is_a_decorator_of_a_test_with_arguments(self, number: int) -> None:
+    async def test_it_is_a_decorator_of_a_test_with_arguments(self) -> None:
+        @rolled_back()
+        async def test(name: str) -> int:
+            await User.create(name=name)
+            return await User.select().count()
+
+        assert [await test("Ada"), await test(name="Ben")] == [1, 1]
         assert await User.select().count() == 0
-        await User.create(name=str(number))
 
     async def test_transactions_inside_are_savepoints(self) -> None:
         async with rolled_back():
