@@ -28,7 +28,7 @@ async def test_each_statement_is_a_record_with_its_sql(
     (record,) = _told(caplog)
     read = vars(record)
     assert (record.levelname, read["database"], read["outcome"]) == ("DEBUG", "default", "ok")
-    assert (read["rows"], 0 < read["elapsed"] < 60) == (1, True)
+    assert (read["rows"], 0 <= read["elapsed"] < 60) == (1, True)
     assert read["sql"].startswith('SELECT "t0"."id"')
     assert "secret" not in read["sql"]
     assert record.getMessage().endswith(f"ms, 1 rows, ok: {read['sql']}")
@@ -49,7 +49,7 @@ async def test_each_statement_is_a_record_with_its_sql(
 
 
 async def test_slow_statements_are_warnings(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    for slow, expected in ((0.000_001, ["WARNING"]), (600, [])):
+    for slow, expected in ((0, ["WARNING"]), (600, [])):
         await ferro.connect(url, pool=ferro.PoolConfig(slow_statement=slow))
         caplog.clear()
         await ferro.fetch_all("select 1 as n")
