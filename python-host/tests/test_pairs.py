@@ -204,7 +204,7 @@ async def test_t2_values_beside_rows_are_of_rows_in_scope() -> None:
 
 
 async def test_a_later_column_or_values_asks_for_values_alone() -> None:
-    assert await counted().column("name") == ["Ada", "Ben", "Cyd"]
+    assert await counted().order_by("name").column("name") == ["Ada", "Ben", "Cyd"]
     assert await counted().values("name").order_by("name").limit(1) == [{"name": "Ada"}]
 
 
