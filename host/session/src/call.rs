@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferro_driver::Databases;
-use ferro_wit::types::{Batch, Error, ErrorKind};
+use ferro_wit::types::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::error::for_plugin;
