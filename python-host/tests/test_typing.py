@@ -136,7 +136,7 @@ REVEALED = [
 WRONG = [
     'Argument "name" to "Person" has incompatible type "int"; expected "str"',
     'Too many arguments for "create" of "Model"',
-    'Argument 1 to "limit" of "Select" has incompatible type "str"; expected "int"',
+    'Argument 1 to "limit" of "Builder" has incompatible type "str"; expected "int"',
     'Argument 1 to "adopt" has incompatible type "str"; expected "Person"',
 ]
 
