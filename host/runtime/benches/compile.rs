@@ -143,7 +143,7 @@ impl Subjects<'_> {
     fn measure(&self, rounds: usize, query: &Query, dialect: Dialect) -> Result<[Vec<f64>; 3]> {
         let plans = [
             self.native.compile(query, dialect, None)?,
-            at_once(self.component.compile(query, dialect, None))?,
+            at_once(self.component.compile(query, dialect, None, None))?,
             at_once(self.cached.plan(query, dialect, None))?.as_ref().clone(),
         ];
         anyhow::ensure!(plans.iter().all(|it| it == &plans[0]), "the plans differ");
@@ -151,7 +151,7 @@ impl Subjects<'_> {
         for _ in 0..rounds {
             native.extend(sampled(|| self.native.compile(black_box(query), dialect, None))?);
             component.extend(sampled(|| {
-                at_once(self.component.compile(black_box(query), dialect, None))
+                at_once(self.component.compile(black_box(query), dialect, None, None))
             })?);
             cached.extend(sampled(|| at_once(self.cached.plan(black_box(query), dialect, None)))?);
         }

@@ -2,13 +2,14 @@
 //!
 //! Plans are compiled where their queries are run, in the tasks of the callers. Who waits for an
 //! instance waits in line and keeps no thread; a compile that takes long lets other tasks run, as
-//! guests do.
+//! guests do. It keeps its instance meanwhile, so tenants have no more of these than leave some to
+//! others.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ferro_session::{Catalog, Compiler};
+use ferro_session::{Catalog, Compiler, Holder, Place, Places};
 use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
@@ -16,7 +17,6 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use futures_util::FutureExt as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
 use wasmtime::component::{Component, Linker, ResourceAny};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
@@ -57,10 +57,11 @@ impl WasmCompiler {
         let linker = Linker::new(&engine);
         let pre =
             CorePre::new(linker.instantiate_pre(&component).map_err(failed)?).map_err(failed)?;
-        let most = threads().max(2);
+        // Who is alone has half of them: one for each thread.
+        let most = u32::try_from(2 * threads()).unwrap_or(u32::MAX);
         let ticker = Ticker::start(&engine, TICK)?;
-        let (places, idle) = (Semaphore::new(most), Mutex::default());
-        Ok(Self { pool: Arc::new(Pool { engine, pre, places, idle, _ticker: ticker }) })
+        let (places, own, idle) = (Places::new(most), Holder::default(), Mutex::default());
+        Ok(Self { pool: Arc::new(Pool { engine, pre, places, own, idle, _ticker: ticker }) })
     }
 }
 
@@ -93,8 +94,9 @@ impl Catalog for WasmCatalog {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
+        holder: Option<&'a Holder>,
     ) -> BoxFuture<'a, Result<Plan, Error>> {
-        Box::pin(self.pool.compile(self, query, dialect, scope))
+        Box::pin(self.pool.compile(self, query, dialect, scope, holder))
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
@@ -143,7 +145,9 @@ struct Pool {
     engine: Engine,
     pre: CorePre<State>,
     /// One for each instance that there may be; who waits for one waits in line.
-    places: Semaphore,
+    places: Places,
+    /// The application, as one more who has some of them.
+    own: Holder,
     /// Instances that nobody has. There are never more in all than there are places: one is made
     /// only by who has a place and finds none here.
     idle: Mutex<Vec<CoreInstance>>,
@@ -198,10 +202,11 @@ impl Pool {
         query: &Query,
         dialect: Dialect,
         scope: Option<&Scope>,
+        holder: Option<&Holder>,
     ) -> Result<Plan, Error> {
         let turn = Turn::begin(true);
         // Given back after the instance.
-        let _place = self.place(turn.end).await?;
+        let _place = self.place(holder, turn.end).await?;
         let mut idle = self.take(catalog.id);
         loop {
             let used = idle.is_some();
@@ -229,17 +234,11 @@ impl Pool {
     }
 
     /// The right to an instance.
-    async fn place(&self, end: Instant) -> Result<SemaphorePermit<'_>, Error> {
-        if let Ok(place) = self.places.try_acquire() {
-            return Ok(place);
-        }
-        match timeout_at(end.into(), self.places.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => {
-                let busy = Error::new(ErrorKind::Busy, "no compiler of queries was free in time");
-                Err(busy.retryable())
-            }
-        }
+    async fn place(&self, holder: Option<&Holder>, end: Instant) -> Result<Place, Error> {
+        let holder = holder.unwrap_or(&self.own);
+        timeout_at(end.into(), self.places.take(holder, u32::MAX)).await.map_err(|_| {
+            Error::new(ErrorKind::Busy, "no compiler of queries was free in time").retryable()
+        })
     }
 
     /// An idle instance, if there is one.
@@ -327,6 +326,8 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::task::{Context, Waker};
 
+    use ferro_driver::{ConnectOptions, Databases};
+    use ferro_session::{Gate, Grant, Models, PlanCache, Tenant, Tenants};
     use ferro_wit::query::{Projection, Query, Select};
     use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 
@@ -334,10 +335,13 @@ mod tests {
 
     fn compiler() -> (WasmCompiler, Arc<dyn Catalog>) {
         let compiler = WasmCompiler::new(None).unwrap();
-        let id = Field::new("id", ColumnType::Integer(IntegerWidth::Big));
-        let models = vec![Model::new("thing", vec![id], &["id"])];
-        let catalog = compiler.catalog(&Schema { models, enums: vec![] }).unwrap();
+        let catalog = compiler.catalog(&schema()).unwrap();
         (compiler, catalog)
+    }
+
+    fn schema() -> Schema {
+        let id = Field::new("id", ColumnType::Integer(IntegerWidth::Big));
+        Schema { models: vec![Model::new("thing", vec![id], &["id"])], enums: vec![] }
     }
 
     fn things() -> Query {
@@ -345,58 +349,86 @@ mod tests {
         Query::select(vec![], Select { projection, ..Select::new("thing") })
     }
 
-    #[tokio::test]
-    async fn who_waits_for_a_compiler_keeps_no_thread_and_has_its_turn() {
-        let (compiler, catalog) = compiler();
-        let pool = Arc::clone(&compiler.pool);
-        let most = u32::try_from(pool.places.available_permits()).unwrap();
-        let all = pool.places.acquire_many(most).await.unwrap();
-        let query = things();
-        let compile = || catalog.compile(&query, Dialect::Sqlite, None);
-        let (mut first, mut second) = (compile(), compile());
-        let mut context = Context::from_waker(Waker::noop());
-        // This thread is the only one: were it kept, nobody could give a compiler back.
-        assert!(first.as_mut().poll(&mut context).is_pending());
-        assert!(second.as_mut().poll(&mut context).is_pending());
-        drop(all);
-        let held = pool.places.acquire_many(most - 2).await.unwrap();
-        let mut newcomer = compile();
-        assert!(newcomer.as_mut().poll(&mut context).is_pending(), "it was not last in line");
-        assert!(first.await.is_ok() && second.await.is_ok());
-        assert!(newcomer.await.is_ok());
-        drop(held);
-        assert_eq!(pool.places.available_permits(), most as usize);
-        // The wait is bounded.
-        let _all = pool.places.acquire_many(most).await.unwrap();
-        let error = pool.place(Instant::now() + Duration::from_millis(20)).await.unwrap_err();
-        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_compile_that_takes_long_lets_others_run_and_ends_in_time() {
-        let (compiler, catalog) = compiler();
-        let query = things();
+    /// A compile that has let others run and is not over. Time that passes quickly makes any a long
+    /// one.
+    fn long<F: Future + Unpin>(compiler: &WasmCompiler, begin: impl Fn() -> F) -> F {
         let working = AtomicBool::new(true);
-        let lets_others_run = std::thread::scope(|scope| {
-            // Time that passes quickly makes any compile a long one, once the thread is there.
+        let long = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while working.load(Ordering::Relaxed) {
                     compiler.pool.engine.increment_epoch();
                 }
             });
             let mut context = Context::from_waker(Waker::noop());
-            let lets_others_run = (0..10_000).any(|_| {
-                let mut compile = catalog.compile(&query, Dialect::Sqlite, None);
-                let mut polls = 1;
-                while compile.as_mut().poll(&mut context).is_pending() {
-                    polls += 1;
-                }
-                polls > 1
-            });
+            let mut begun = (0..10_000).map(|_| begin());
+            let long =
+                begun.find_map(|mut it| it.poll_unpin(&mut context).is_pending().then_some(it));
             working.store(false, Ordering::Relaxed);
-            lets_others_run
+            long
         });
-        assert!(lets_others_run);
+        long.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_compiler_keeps_no_thread_and_has_its_turn() {
+        let (compiler, catalog) = compiler();
+        let places = &compiler.pool.places;
+        let take = async || places.take(&Holder::default(), u32::MAX).await;
+        let mut all: Vec<_> = std::iter::from_fn(|| take().now_or_never()).collect();
+        let query = things();
+        let holders: [Holder; 3] = Default::default();
+        let compile = |it| catalog.compile(&query, Dialect::Sqlite, None, Some(&holders[it]));
+        let (mut first, mut second) = (compile(0), compile(1));
+        let mut context = Context::from_waker(Waker::noop());
+        // This thread is the only one: were it kept, nobody could give a compiler back.
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        all.truncate(all.len() - 2);
+        let mut newcomer = compile(2);
+        assert!(newcomer.as_mut().poll(&mut context).is_pending(), "it was not last in line");
+        assert!(first.await.is_ok() && second.await.is_ok());
+        assert!(newcomer.await.is_ok());
+        all.clear();
+        assert_eq!(places.taken(), 0);
+        // The wait is bounded.
+        let _all: Vec<_> = std::iter::from_fn(|| take().now_or_never()).collect();
+        let end = Instant::now() + Duration::from_millis(20);
+        let error = compiler.pool.place(None, end).await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
+    }
+
+    /// Compiles that take long, of a tenant that does not get to go on with them.
+    #[tokio::test]
+    async fn p4_a_tenant_holds_half_of_the_compilers_at_most() {
+        let (compiler, _) = compiler();
+        let models =
+            Arc::new(Models::new(&compiler, schema(), Arc::new(PlanCache::new(0))).unwrap());
+        let databases = Databases::new();
+        databases.connect("app", "sqlite::memory:", &ConnectOptions::default()).await.unwrap();
+        let tenants = Tenants::default();
+        let open = async |name: &str| {
+            let tenant = Arc::new(Tenant::new(name).grant("app", Grant::read_only()));
+            let admission = tenants.admit(&tenant).await.unwrap();
+            let gate = Gate::admitted(databases.clone(), Arc::clone(&models), tenant, admission);
+            gate.open("app").unwrap()
+        };
+        let places = &compiler.pool.places;
+        let (greedy, half) = (open("greedy").await, u32::try_from(threads()).unwrap());
+        let query = things();
+        let begin = || Box::pin(greedy.plan(&query));
+        let _hoard: Vec<_> = (0..half).map(|_| long(&compiler, begin)).collect();
+        let mut more = begin();
+        assert!(more.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(places.taken(), half);
+        assert!(open("modest").await.plan(&query).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_compile_that_takes_long_lets_others_run_and_ends_in_time() {
+        let (compiler, catalog) = compiler();
+        let query = things();
+        let compile = long(&compiler, || catalog.compile(&query, Dialect::Sqlite, None, None));
+        assert!(compile.await.is_ok());
         let over = Turn { end: Instant::now(), yields: true }.go_on().map(drop);
         assert_eq!(explain(&over.unwrap_err()).kind, ErrorKind::Timeout);
     }

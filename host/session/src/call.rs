@@ -14,6 +14,7 @@ use crate::error::for_plugin;
 use crate::limits::{Limits, Wait};
 use crate::log::{RECORD, excerpt};
 use crate::models::Models;
+use crate::places::Holder;
 use crate::policy::Policy;
 use crate::tenant::Tenant;
 use crate::tenants::{Admission, Connections, Held, Share};
@@ -172,6 +173,11 @@ impl Call {
             .entry(label.to_owned())
             .or_insert_with(|| Arc::new(Connections::new(share, label, max, limits)));
         Some(Arc::clone(connections))
+    }
+
+    /// Who takes places for its compiles; none for the application's own code.
+    pub(crate) fn compiling(&self) -> Option<&Holder> {
+        self.share.as_deref().map(Share::compiling)
     }
 
     /// How many rows to ask for, so that one too many is noticed without reading a second.

@@ -10,6 +10,8 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error};
 
+use crate::places::Holder;
+
 /// Checks models.
 pub trait Compiler: Send + Sync {
     /// Models, checked and ready to compile against.
@@ -23,7 +25,8 @@ pub trait Compiler: Send + Sync {
 /// Checked models. Pure: the same input gives the same plan.
 pub trait Catalog: Send + Sync {
     /// The plan for a query, under a scope; none: everything is allowed. Each new query of a guest
-    /// asks for one: what takes long, or waits for others, must not keep the thread meanwhile.
+    /// asks for one: what takes long, or waits for others, must not keep the thread meanwhile. Where
+    /// there are places for compiles, `holder` takes one, the tenant; none: the application itself.
     ///
     /// # Errors
     ///
@@ -34,6 +37,7 @@ pub trait Catalog: Send + Sync {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
+        holder: Option<&'a Holder>,
     ) -> BoxFuture<'a, Result<Plan, Error>>;
 
     /// The statements that create what is missing, in order.

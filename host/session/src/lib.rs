@@ -13,7 +13,7 @@
 //! use std::sync::Arc;
 //!
 //! use ferro_driver::{ConnectOptions, Databases};
-//! use ferro_session::{Catalog, Compiler, Gate, Grant, Models, TableGrant, Tenant};
+//! use ferro_session::{Catalog, Compiler, Gate, Grant, Holder, Models, TableGrant, Tenant};
 //! use ferro_wit::BoxFuture;
 //! use ferro_wit::plan::{MigrationStep, Plan};
 //! use ferro_wit::policy::Scope;
@@ -40,6 +40,7 @@
 //!         query: &'a Query,
 //!         dialect: Dialect,
 //!         scope: Option<&'a Scope>,
+//!         _: Option<&'a Holder>,
 //!     ) -> BoxFuture<'a, Result<Plan, Error>> {
 //!         Box::pin(ready(self.0.compile(query, dialect, scope)))
 //!     }
@@ -134,7 +135,7 @@ pub use guest::{Deadline, GuestLimit};
 pub use limits::Limits;
 pub use log::{RECORD, escape_line};
 pub use models::Models;
-pub use places::Place;
+pub use places::{Holder, Place, Places};
 pub use session::Session;
 pub use tenant::{Tenant, TenantFile};
 pub use tenants::{Admission, Tenants};

@@ -12,6 +12,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::cache::{PlanCache, PlanKey};
 use crate::compiler::{Catalog, Compiler};
+use crate::places::Holder;
 
 /// Checked models, their catalog, and the cache that their plans are kept in.
 pub struct Models {
@@ -48,7 +49,7 @@ impl Models {
         &self.cache
     }
 
-    /// The plan of a query under a scope; compiled if it is new.
+    /// The plan of a query under a scope; compiled if it is new, for the application itself.
     ///
     /// # Errors
     ///
@@ -59,11 +60,22 @@ impl Models {
         dialect: Dialect,
         scope: Option<&Arc<Scope>>,
     ) -> Result<Arc<Plan>, Error> {
+        self.plan_for(None, query, dialect, scope).await
+    }
+
+    /// The same, for who takes a place for the compile.
+    pub(crate) async fn plan_for(
+        &self,
+        holder: Option<&Holder>,
+        query: &Query,
+        dialect: Dialect,
+        scope: Option<&Arc<Scope>>,
+    ) -> Result<Arc<Plan>, Error> {
         let key = PlanKey { catalog: self.id, dialect, policy: scope, query };
         if let Some(plan) = self.cache.get(&key) {
             return Ok(plan);
         }
-        let compiled = self.catalog.compile(query, dialect, scope.map(AsRef::as_ref));
+        let compiled = self.catalog.compile(query, dialect, scope.map(AsRef::as_ref), holder);
         let plan = Arc::new(compiled.await?);
         self.cache.keep(&key, &plan);
         Ok(plan)

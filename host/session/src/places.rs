@@ -1,4 +1,5 @@
-//! Places that tenants share: those of a pool, of a host's instances, of a tenant's own calls.
+//! Places that tenants share: those of a pool, of a host's instances and compilers, of a tenant's own
+//! calls.
 //!
 //! A tenant gets another place only while more are free than it has. So one that is alone gets half of
 //! them, the next one half of the rest, and the last place is for a tenant that has none: whatever `k`
@@ -12,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Some places. Clones are the same.
+/// Some places. A holder gets another one only while more are free than it has. Clones are the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
+pub struct Places {
     count: u32,
     state: Arc<Mutex<State>>,
 }
@@ -37,7 +38,7 @@ struct Waiting {
 
 /// How many of some places somebody has. It changes with these only, under their lock.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holder(Arc<AtomicU32>);
+pub struct Holder(Arc<AtomicU32>);
 
 impl Holder {
     pub(crate) fn held(&self) -> u32 {
@@ -61,7 +62,9 @@ struct Turn<'a> {
 }
 
 impl Places {
-    pub(crate) fn new(count: u32) -> Self {
+    /// So many, all of them free.
+    #[must_use]
+    pub fn new(count: u32) -> Self {
         let state = State { free: count, waiting: BTreeMap::new(), next: 0 };
         Self { count, state: Arc::new(Mutex::new(state)) }
     }
@@ -70,7 +73,9 @@ impl Places {
         self.count
     }
 
-    pub(crate) fn taken(&self) -> u32 {
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
         self.count - self.lock().free
     }
 
@@ -90,7 +95,7 @@ impl Places {
     }
 
     /// One more place, as soon as it is free for a holder who may have so many.
-    pub(crate) async fn take(&self, holder: &Holder, most: u32) -> Place {
+    pub async fn take(&self, holder: &Holder, most: u32) -> Place {
         let (given, place) = oneshot::channel();
         let turn = {
             let mut state = self.lock();

@@ -115,7 +115,7 @@ impl Session {
         let policy = &self.granted.policy;
         let models = &self.granted.models;
         let plan = models
-            .plan(query, self.dialect(), policy.scope.as_ref())
+            .plan_for(self.granted.call.compiling(), query, self.dialect(), policy.scope.as_ref())
             .await
             .map_err(|error| self.granted.explain(error))?;
         match policy.read_only && plan.effect == Effect::Write {

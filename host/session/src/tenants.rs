@@ -53,6 +53,8 @@ pub(crate) struct Share {
     threads: Arc<Semaphore>,
     places: Places,
     placed: Holder,
+    /// Of places for compiles.
+    compiling: Holder,
     pools: Arc<Pools>,
     parts: Arc<Parts>,
 }
@@ -220,9 +222,14 @@ impl Share {
             threads: Arc::new(Semaphore::new(tenants.threads)),
             places: tenants.places.clone(),
             placed: Holder::default(),
+            compiling: Holder::default(),
             pools: Arc::clone(&tenants.pools),
             parts,
         }
+    }
+
+    pub(crate) fn compiling(&self) -> &Holder {
+        &self.compiling
     }
 
     /// The share of a call that nobody admitted: its own.
