@@ -23,8 +23,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::bridge::lock;
 
-/// Where nothing is awaited for long, the oldest records make room for others: of statements, if there
-/// are any, since they are many, and what else is told is of more weight.
+/// Where nothing is awaited for long, the oldest records make room for others: of statements, if
+/// there are any, since they are many, and what else is told is of more weight.
 const MOST_RECORDS: usize = 1_000;
 /// Numbers of Python's `logging`.
 const DEBUG: u8 = 10;

@@ -22,10 +22,10 @@
 //! A statement whose future or cursor is dropped ends at the database, too, and its place in the
 //! pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in which
 //! the connection is kept if few of its rows are left. SQLite ends it within some thousand steps of
-//! its machine, of which one may be a long one, such as sorting what was collected; what waits for a
-//! lock does not get it. PostgreSQL from version 14 on, on any system but Windows, looks every 500 ms
-//! whether its client is still there; older servers find out when they next send a row. Behind a
-//! pooler in transaction mode see [`PoolOptions::statement_cache_capacity`].
+//! its machine, of which one may be a long one, such as sorting what was collected; what waits for
+//! a lock does not get it. PostgreSQL from version 14 on, on any system but Windows, looks every
+//! 500 ms whether its client is still there; older servers find out when they next send a row.
+//! Behind a pooler in transaction mode see [`PoolOptions::statement_cache_capacity`].
 //!
 //! # What statements do
 //!

@@ -23,8 +23,8 @@ pub(crate) struct Log {
     pub(crate) slow: Option<Duration>,
 }
 
-/// A statement that is told of when it ends, or when it is given up. Where nobody listens and none is
-/// slow, nothing is kept of it.
+/// A statement that is told of when it ends, or when it is given up. Nothing is kept of it where
+/// nobody listens and none can be slow.
 #[derive(Default)]
 pub(crate) struct Watch(Option<Box<Watched>>);
 

@@ -104,9 +104,9 @@ impl PluginInstance {
     ///
     /// # Errors
     ///
-    /// The results are `timeout` and `limit-exceeded`, if a call reached a limit; `internal`, if the
-    /// plugin trapped, with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while it
-    /// served it; an [`Error`] that `calls` passes on as a `wasmtime::Error`.
+    /// The results are `timeout` and `limit-exceeded`, if a call reached a limit; `internal`, if
+    /// the plugin trapped, with the code [`Error::PLUGIN_TRAPPED`], or if the host panicked while
+    /// it served it; an [`Error`] that `calls` passes on as a `wasmtime::Error`.
     ///
     /// # Cancel safety
     ///

@@ -125,9 +125,9 @@ impl Plugin {
     /// # Errors
     ///
     /// The results are `not-found`, if there is no such export; `type-mismatch`, if the arguments do
-    /// not fit; `denied`, if the plugin imports what the tenant is not granted; `busy`, if no instance
-    /// was free in time; `timeout` and `limit-exceeded`, if the call reached a limit; `internal`, if
-    /// the plugin trapped. Whatever the error, open transactions are rolled back.
+    /// not fit; `denied`, if the plugin imports what the tenant is not granted; `busy`, if no
+    /// instance was free in time; `timeout` and `limit-exceeded`, if the call reached a limit;
+    /// `internal`, if the plugin trapped. Whatever the error, open transactions are rolled back.
     ///
     /// # Cancel safety
     ///

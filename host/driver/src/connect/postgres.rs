@@ -50,8 +50,8 @@ const WATCHES_SINCE: u32 = 140_000;
 
 /// Has the server end what it runs soon after we close the connection, instead of at the next row it
 /// sends. This needs no second connection as a cancel request does, stops nobody else's statement,
-/// and holds if this process dies. `before` are statements to send first, in the same round trip, or
-/// in one of their own where the server refuses the setting.
+/// and holds if this process dies. `before` are statements to send first, in the same round trip,
+/// or in one of their own where the server refuses the setting.
 pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result<(), sqlx::Error> {
     let can_watch = connection.server_version_num().is_some_and(|it| it >= WATCHES_SINCE);
     let mut refused = None;
