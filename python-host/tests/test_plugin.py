@@ -554,7 +554,7 @@ async def test_what_a_plugin_is_not_told_is_in_the_log(
     assert "other" not in str(raised.value)
     await ferro.fetch_one("select 1", using="other")
     (record,) = (it for it in caplog.records if it.name == "ferro.native")
-    assert record.levelno == logging.WARNING
+    assert record.levelno == logging.ERROR
     assert 'tenant="owner" database="app"' in record.getMessage()
     assert "`other`" in record.getMessage()
     await ferro.disconnect("other")

@@ -74,7 +74,9 @@ impl Gate {
             Some(tenant) => {
                 let grant = tenant.grants.get(label).ok_or_else(denied)?;
                 let database = self.call.databases.get(Some(label)).map_err(|error| {
-                    self.call.log(label, &error);
+                    // The grant is the operator's, and so is what it names.
+                    let kind = ErrorKind::InvalidConfiguration;
+                    self.call.log(label, &Error { kind, ..error });
                     denied()
                 })?;
                 let policy = fitted(&self.call, grant, label, &self.models)?;
