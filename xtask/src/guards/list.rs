@@ -150,7 +150,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S3",
-        file: "host/session/src/session.rs",
+        file: "host/session/src/session/mod.rs",
         line: "if self.is_limited() && changes_rows(sql, self.dialect()) {",
         without: "if !self.is_limited() && changes_rows(sql, self.dialect()) {",
         target: "gate",
@@ -470,7 +470,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "R3",
-        file: "host/driver/src/raw.rs",
+        file: "host/driver/src/raw/mod.rs",
         line: "if rules.source == RawSql::Fenced && lexer.deepest > DEEPEST {",
         without: "if rules.source == RawSql::Fenced && lexer.deepest == usize::MAX {",
         target: "fence",
@@ -534,7 +534,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "R3",
-        file: "host/driver/src/raw.rs",
+        file: "host/driver/src/raw/mod.rs",
         line: "RawSql::Fenced if is_one_of(lexer.first, &QUERIES) || is_one_of(lexer.first, &CHANGES) => {",
         without: "RawSql::Fenced if !lexer.first.is_empty() => {",
         target: "fence",
@@ -599,7 +599,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P1",
-        file: "host/driver/src/transaction.rs",
+        file: "host/driver/src/transaction/mod.rs",
         line: "if !self.ended {",
         without: "if !self.ended && self.level > u32::MAX / 2 {",
         target: "transactions",
@@ -607,7 +607,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P2",
-        file: "host/driver/src/transaction.rs",
+        file: "host/driver/src/transaction/mod.rs",
         line: "if self.level == OUTERMOST && !is_known {",
         without: "if self.level == OUTERMOST && is_known {",
         target: "transactions",
@@ -615,7 +615,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P2",
-        file: "host/driver/src/transaction.rs",
+        file: "host/driver/src/transaction/mod.rs",
         line: "if let Some(error) = failure {",
         without: "if let Some(error) = failure.filter(|_| self.ended) {",
         target: "transactions",
@@ -623,7 +623,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P3",
-        file: "host/driver/src/run.rs",
+        file: "host/driver/src/run/mod.rs",
         line: "let lost = need == Need::Any && error.kind",
         without: "let lost = error.kind",
         target: "faults",
@@ -658,7 +658,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P7",
-        file: "host/driver/src/sqlite/connection.rs",
+        file: "host/driver/src/sqlite/connection/mod.rs",
         line: "handle.is_autocommit() && !handle.is_writing()",
         without: "handle.is_autocommit()",
         target: "abandoned",
@@ -674,7 +674,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P7",
-        file: "host/driver/src/sqlite/connection.rs",
+        file: "host/driver/src/sqlite/connection/mod.rs",
         line: "self.stand_in_line().await?;",
         without: "if self.committed == u64::MAX { self.stand_in_line().await?; }",
         target: "sqlite",
@@ -690,7 +690,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "N3",
-        file: "host/driver/src/error.rs",
+        file: "host/driver/src/error/mod.rs",
         line: "let answer = AssertUnwindSafe(answer).catch_unwind().await;",
         without: "let answer = Ok::<_, ()>(answer.await);",
         target: "connect",
@@ -698,7 +698,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "N3",
-        file: "host/driver/src/connect/postgres.rs",
+        file: "host/driver/src/connect/postgres/mod.rs",
         line: "tokio::time::timeout(timeout, opening).await.unwrap_or(Err(Failure::Late))",
         without: "tokio::time::timeout(timeout * 100, opening).await.unwrap_or(Err(Failure::Late))",
         target: "connect",
@@ -714,7 +714,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "K3",
-        file: "host/driver/src/connect/postgres.rs",
+        file: "host/driver/src/connect/postgres/mod.rs",
         line: r#"refuse_from_environment("PGOPTIONS", "options")?;"#,
         without: "",
         target: "connect",
@@ -730,7 +730,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S3",
-        file: "host/driver/src/cursor.rs",
+        file: "host/driver/src/cursor/mod.rs",
         line: "match size <= most {",
         without: "match size <= most || most > 0 {",
         target: "fence",
@@ -746,7 +746,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P7",
-        file: "host/driver/src/sqlite/connection.rs",
+        file: "host/driver/src/sqlite/connection/mod.rs",
         line: "if !stranger || is_lasting(sql) || handle.is_kept(sql) {",
         without: "if !stranger || handle.is_kept(sql) || keep {",
         target: "sqlite",
