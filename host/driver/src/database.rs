@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 use crate::connect::{self, Pool, Probe};
 use crate::error::{caught, closed, from_sqlx, invalid_configuration};
 use crate::fence::Fence;
-use crate::lease::{Connection, Hold, Keeping, Lease, RETURN_TIMEOUT};
+use crate::lease::{Connection, Lease, Persistence, PoolPermits, RETURN_TIMEOUT};
 use crate::options::ConnectOptions;
 use crate::parking::Parking;
-use crate::run::place::is_lost;
+use crate::run::statement_connection::is_lost;
 use crate::sqlite::Claim;
 use crate::statement::Log;
 
@@ -72,7 +72,7 @@ struct Inner {
     probe: Probe,
     max: u32,
     acquire_timeout: Duration,
-    keeping: Keeping,
+    persistence: Persistence,
     /// Whether a connection that was at hand is asked for a sign of life before it writes.
     tests: bool,
     parking: Arc<Parking>,
@@ -119,7 +119,7 @@ impl Database {
             probe: opened.probe,
             max,
             acquire_timeout: options.pool.acquire_timeout,
-            keeping: Keeping { statements: opened.keeps, watch: opened.watches },
+            persistence: Persistence { statements: opened.keeps, watch: opened.watches },
             tests: options.pool.test_before_acquire,
             parking: Arc::new(Parking::new(max, log)),
             keeper: Mutex::new(opened.keeper),
@@ -128,16 +128,17 @@ impl Database {
         let database = Self {
             pool: Arc::new(RwLock::new(Arc::clone(&inner))),
             dialect,
-            is_pooled: dialect == Dialect::Postgres && !inner.keeping.statements,
+            is_pooled: dialect == Dialect::Postgres && !inner.persistence.statements,
             fence: None,
             workers: None,
         };
         // The first statement need not wait for a connection.
         let first = match opened.first {
             Some(connection) => {
-                let hold = Hold { claim: None, worker: None, permit: inner.parking.place().await? };
+                let permit = inner.parking.permit().await?;
+                let permits = PoolPermits { claim: None, worker: None, permit };
                 let connection = Connection::Postgres(connection);
-                Lease::new(connection, inner.keeping, hold, None, Arc::clone(&inner.parking))
+                Lease::new(connection, inner.persistence, permits, None, Arc::clone(&inner.parking))
             }
             None => database.acquire().await?,
         };
@@ -243,7 +244,7 @@ impl Database {
 
     /// The same pool, for callers who together keep no more workers busy than there are permits:
     /// threads of this process on SQLite, backends of the server on PostgreSQL. A statement that
-    /// nobody waits for any more counts until it ends. On SQLite its place in the pool does not;
+    /// nobody waits for any more counts until it ends. On SQLite its permit of the pool does not;
     /// on PostgreSQL it does, too, until the server has had time to notice.
     #[must_use]
     pub fn with_workers(&self, workers: Arc<Semaphore>) -> Self {
@@ -294,25 +295,31 @@ impl Database {
 
     async fn acquire_from(&self, inner: &Inner) -> Result<Lease, Error> {
         let deadline = Instant::now() + inner.acquire_timeout;
-        let places = async { Ok((self.worker(inner).await, inner.parking.place().await?)) };
-        let (worker, permit) = match timeout(inner.acquire_timeout, places).await {
-            Ok(places) => places?,
+        let permits = async { Ok((self.worker(inner).await, inner.parking.permit().await?)) };
+        let (worker, permit) = match timeout(inner.acquire_timeout, permits).await {
+            Ok(permits) => permits?,
             Err(_) => return Err(inner.busy()),
         };
-        let (mut connection, claim, lent) = match inner.parking.take() {
-            Some((connection, claim, lent)) => (connection, claim, Some(lent)),
+        let (mut connection, claim, checked_out) = match inner.parking.take() {
+            Some((connection, claim, checked_out)) => (connection, claim, Some(checked_out)),
             // Large, and seldom needed.
-            None => Box::pin(inner.lend(deadline)).await?,
+            None => Box::pin(inner.check_out(deadline)).await?,
         };
         if let Connection::Sqlite(connection) = &mut connection {
             connection.serve(self.fence.is_some(), self.workers.as_ref());
         }
-        let hold = Hold { claim, worker, permit };
-        Ok(Lease::new(connection, inner.keeping, hold, lent, Arc::clone(&inner.parking)))
+        let permits = PoolPermits { claim, worker, permit };
+        Ok(Lease::new(
+            connection,
+            inner.persistence,
+            permits,
+            checked_out,
+            Arc::clone(&inner.parking),
+        ))
     }
 
-    /// A backend of the server for the callers who share so many. Waiting for it takes no place from
-    /// others.
+    /// A backend of the server for the callers who share so many. Waiting for it takes no permit
+    /// from others.
     async fn worker(&self, inner: &Inner) -> Option<OwnedSemaphorePermit> {
         match (&inner.pool, &self.workers) {
             (Pool::Postgres(_), Some(workers)) => Arc::clone(workers).acquire_owned().await.ok(),
@@ -372,14 +379,16 @@ impl Inner {
 
     /// A connection is found or made; what goes wrong now is not that others have them all. With when
     /// SQLx lent it, if that was to another.
-    async fn lend(
+    async fn check_out(
         &self,
         deadline: Instant,
     ) -> Result<(Connection, Option<Claim>, Option<Instant>), Error> {
         tokio::select! {
             biased;
             connection = self.connection() => connection.map(|(connection, claim)| (connection, claim, None)),
-            (connection, claim, lent) = self.parking.returned() => Ok((connection, claim, Some(lent))),
+            (connection, claim, checked_out) = self.parking.returned() => {
+                Ok((connection, claim, Some(checked_out)))
+            }
             error = self.failure(deadline) => Err(error),
         }
     }

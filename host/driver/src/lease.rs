@@ -30,23 +30,23 @@ pub(crate) enum Connection {
     Postgres(PoolConnection<Postgres>),
 }
 
-/// A connection with its place in the pool.
+/// A connection with its permits.
 ///
 /// Call [`doubt`](Self::doubt) before an operation that may be cancelled half-way and
 /// [`clear`](Self::clear) after it ended well. A lease that is dropped in doubt closes its
 /// connection, so that nobody reads another's answer or runs in another's transaction. What still
 /// runs on it ends at the database, too: SQLite is told, PostgreSQL watches for the closed socket.
-/// Of callers whose backends are counted, the place counts until the server has noticed: who gives
-/// up one statement after another does not have more of them run than there are places.
+/// Of callers whose backends are counted, the permits count until the server has noticed: who gives
+/// up one statement after another does not have more of them run than there are permits.
 pub(crate) struct Lease {
     /// None only while it is given back.
     connection: Option<Connection>,
     standing: Standing,
     traces: Traces,
-    keeping: Keeping,
-    hold: Option<Hold>,
-    /// When SQLx lent the connection, and whether that was to this caller.
-    lent: Instant,
+    persistence: Persistence,
+    permits: Option<PoolPermits>,
+    /// When it was checked out of the pool of SQLx, and whether that was to this caller.
+    checked_out: Instant,
     new: bool,
     parking: Arc<Parking>,
 }
@@ -63,16 +63,16 @@ enum Standing {
 
 /// What outlives a statement on the connections of a pool.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Keeping {
+pub(crate) struct Persistence {
     /// Prepared statements, and settings: there is a session.
     pub(crate) statements: bool,
     /// That they are told to [`watch`](crate::connect::watch).
     pub(crate) watch: bool,
 }
 
-/// What keeps the place of a connection. The permit goes last: whoever gets it finds the connection
-/// idle, or room for another.
-pub(crate) struct Hold {
+/// The right to use a connection of the pool. The permit goes last: whoever gets it finds the
+/// connection idle, or room for another.
+pub(crate) struct PoolPermits {
     /// Only connections to SQLite have one.
     pub(crate) claim: Option<Claim>,
     /// That of a backend of the server, where they are counted.
@@ -84,20 +84,20 @@ impl Lease {
     /// A connection that SQLx lent some time ago, or now.
     pub(crate) fn new(
         connection: Connection,
-        keeping: Keeping,
-        hold: Hold,
-        lent: Option<Instant>,
+        persistence: Persistence,
+        permits: PoolPermits,
+        checked_out: Option<Instant>,
         parking: Arc<Parking>,
     ) -> Self {
-        parking.hold();
+        parking.begin_use();
         Self {
             connection: Some(connection),
             standing: Standing::AtRest,
             traces: Traces::None,
-            keeping,
-            hold: Some(hold),
-            lent: lent.unwrap_or_else(Instant::now),
-            new: lent.is_none(),
+            persistence,
+            permits: Some(permits),
+            checked_out: checked_out.unwrap_or_else(Instant::now),
+            new: checked_out.is_none(),
             parking,
         }
     }
@@ -156,7 +156,7 @@ impl Lease {
     /// Whether a prepared statement may outlive its execution: `persistent` for SQLx, which gives
     /// names to persistent statements and forgets them where its cache has no room.
     pub(crate) fn keeps_statements(&self) -> bool {
-        self.keeping.statements
+        self.persistence.statements
     }
 
     /// From here on the connection is in an unknown state: dropping the lease closes it.
@@ -210,29 +210,31 @@ impl Lease {
         if self.standing != Standing::AtRest {
             self.stop();
         }
-        let (mut connection, hold) = self.connection.take().zip(self.hold.take())?;
+        let (mut connection, permits) = self.connection.take().zip(self.permits.take())?;
         let (parking, runtime) = (&self.parking, self.parking.runtime());
-        if self.standing == Standing::Doubtful && hold.worker.is_some() {
+        if self.standing == Standing::Doubtful && permits.worker.is_some() {
             connection.close();
-            runtime.spawn(unnoticed(hold, Arc::clone(parking)));
+            runtime.spawn(unnoticed(permits, Arc::clone(parking)));
             return None;
         }
-        parking.unhold();
-        let Keeping { statements, watch } = self.keeping;
+        parking.end_use();
+        let Persistence { statements, watch } = self.persistence;
         let is_sqlite = matches!(connection, Connection::Sqlite(_));
         match self.traces {
             _ if self.standing != Standing::AtRest => connection.close(),
             Traces::None if connection.is_clean() => {
-                let (connection, hold) = parking.park(connection, hold, self.lent).err()?;
-                return Some(runtime.spawn(give_back(connection, hold)));
+                let (connection, permits) =
+                    parking.park(connection, permits, self.checked_out).err()?;
+                return Some(runtime.spawn(give_back(connection, permits)));
             }
             Traces::Session if !is_sqlite && statements => {
-                let renewed = renew(connection, hold, watch, self.lent, Arc::clone(parking));
+                let renewed =
+                    renew(connection, permits, watch, self.checked_out, Arc::clone(parking));
                 return Some(runtime.spawn(renewed));
             }
-            Traces::None => return Some(runtime.spawn(give_back(connection, hold))),
+            Traces::None => return Some(runtime.spawn(give_back(connection, permits))),
             Traces::Session if !is_sqlite => {
-                return Some(runtime.spawn(give_back(connection, hold)));
+                return Some(runtime.spawn(give_back(connection, permits)));
             }
             Traces::Session | Traces::Stranger => connection.close(),
         }
@@ -279,20 +281,20 @@ impl Connection {
     }
 }
 
-/// Returning asks for a sign of life. A server that stalls costs the connection, not the place.
-pub(crate) async fn give_back(connection: Connection, hold: Hold) {
+/// Returning asks for a sign of life. A server that stalls costs the connection, not the permit.
+pub(crate) async fn give_back(connection: Connection, permits: PoolPermits) {
     if !connection.give_back().await {
         tracing::warn!("closed a connection that gave no sign of life when it was returned");
     }
-    drop(hold);
+    drop(permits);
 }
 
 /// Resets a connection, for whom it is as good as new then.
 async fn renew(
     mut connection: Connection,
-    hold: Hold,
+    permits: PoolPermits,
     watch: bool,
-    lent: Instant,
+    checked_out: Instant,
     parking: Arc<Parking>,
 ) {
     if let Connection::Postgres(postgres) = &mut connection {
@@ -300,19 +302,19 @@ async fn renew(
         if let Err(error) = renewed.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             tracing::warn!(%error, "closed a connection that could not be reset");
             connection.close();
-            return drop(hold);
+            return drop(permits);
         }
     }
-    if let Err((connection, hold)) = parking.park(connection, hold, lent) {
-        give_back(connection, hold).await;
+    if let Err((connection, permits)) = parking.park(connection, permits, checked_out) {
+        give_back(connection, permits).await;
     }
 }
 
-/// Keeps the place of a connection that was closed until the server has noticed.
-async fn unnoticed(hold: Hold, parking: Arc<Parking>) {
+/// Keeps the permits of a connection that was closed until the server has noticed.
+async fn unnoticed(permits: PoolPermits, parking: Arc<Parking>) {
     sleep(NOTICED).await;
-    parking.unhold();
-    drop(hold);
+    parking.end_use();
+    drop(permits);
 }
 
 /// What nobody listens to any more is stopped; the connection is good for others.
@@ -331,8 +333,8 @@ async fn return_sqlite(mut connection: sqlite::Connection) -> bool {
         tracing::warn!("closed a connection that was returned inside of a transaction");
         return true;
     }
-    let Some(mut lent) = connection.give_back().await else { return false };
-    let mut returning = pin!(lent.return_to_pool());
+    let Some(mut inner) = connection.give_back().await else { return false };
+    let mut returning = pin!(inner.return_to_pool());
     timeout(RETURN_TIMEOUT, &mut returning).await.is_ok()
 }
 
@@ -387,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn c3_a_connection_in_doubt_frees_its_place_while_its_statement_still_runs() {
+    async fn c3_a_connection_in_doubt_frees_its_permit_while_its_statement_still_runs() {
         let database = single(&ferro_test_support::postgres::url()).await;
         let mut lease = database.acquire().await.unwrap();
         lease.doubt();

@@ -19,9 +19,9 @@
 //!
 //! # Statements that nobody waits for
 //!
-//! A statement whose future or cursor is dropped ends at the database, too, and its place in the
-//! pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in which
-//! the connection is kept if few of its rows are left. SQLite ends it within some thousand steps of
+//! A statement whose future or cursor is dropped ends at the database, too, and its permit of
+//! the pool is free at once; that of a cursor of PostgreSQL is free within some milliseconds, in
+//! which the connection is kept if few of its rows are left. SQLite ends it within some thousand steps of
 //! its machine, of which one may be a long one, such as sorting what was collected; what waits for
 //! a lock does not get it. PostgreSQL from version 14 on, on any system but Windows, looks every
 //! 500 ms whether its client is still there; older servers find out when they next send a row.

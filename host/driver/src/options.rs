@@ -85,7 +85,7 @@ impl Default for SqliteOptions {
     }
 }
 
-/// Far more than a server takes, and few enough to reserve places for.
+/// Far more than a server takes, and few enough to reserve room for.
 const MOST_CONNECTIONS: u32 = 10_000;
 /// What SQLite counts, in milliseconds of 31 bits, and what timers take: some 24 days.
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);

@@ -1,4 +1,4 @@
-//! The places of a pool, and connections that go from caller to caller.
+//! The permits of a pool, and connections that go from caller to caller.
 //!
 //! SQLx asks a connection for a sign of life when it comes back and before it is lent again, which
 //! costs more than many a statement. So it lends connections for a term. Within the term they are
@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use crate::error::closed;
-use crate::lease::{Connection, Hold, give_back};
+use crate::lease::{Connection, PoolPermits, give_back};
 use crate::sqlite::Claim;
 use crate::statement::Log;
 
@@ -26,15 +26,15 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// How often it is looked whether connections are in use still.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// The places of a pool and who has them.
+/// The permits of a pool and who has them.
 pub(crate) struct Parking {
     log: Arc<Log>,
-    /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
-    /// another, so that waiting for others and waiting for the server are told apart.
-    places: Arc<Semaphore>,
+    /// One for each connection that there may be. Whoever has one finds an idle connection or room
+    /// for another, so that waiting for others and waiting for the server are told apart.
+    permits: Arc<Semaphore>,
     waiting: AtomicU32,
     /// How many connections are in use.
-    held: AtomicU32,
+    in_use: AtomicU32,
     /// Callers whose connection is a long time in opening, and what tells them of another.
     stuck: AtomicU32,
     returned: Notify,
@@ -56,18 +56,18 @@ struct AtHand {
 struct Parked {
     connection: Connection,
     claim: Option<Claim>,
-    lent: Instant,
+    checked_out: Instant,
     since: Instant,
 }
 
 impl Parking {
     /// Must be called inside a runtime.
-    pub(crate) fn new(places: u32, log: Log) -> Self {
+    pub(crate) fn new(size: u32, log: Log) -> Self {
         Self {
             log: Arc::new(log),
-            places: Arc::new(Semaphore::new(places as usize)),
+            permits: Arc::new(Semaphore::new(size as usize)),
             waiting: AtomicU32::new(0),
-            held: AtomicU32::new(0),
+            in_use: AtomicU32::new(0),
             stuck: AtomicU32::new(0),
             returned: Notify::new(),
             at_hand: Mutex::default(),
@@ -84,23 +84,23 @@ impl Parking {
         &self.runtime
     }
 
-    /// A place in the pool, in the order in which callers asked.
-    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+    /// A permit for a connection, in the order in which callers asked.
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
         }
         let _counted = Counted::in_(&self.waiting);
-        Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())
+        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())
     }
 
     /// A connection that was used moments ago, when SQLx lent it, and what it needs to go back.
     pub(crate) fn take(&self) -> Option<(Connection, Option<Claim>, Instant)> {
-        let Parked { connection, claim, lent, .. } = self.lock().parked.pop()?;
-        Some((connection, claim, lent))
+        let Parked { connection, claim, checked_out, .. } = self.lock().parked.pop()?;
+        Some((connection, claim, checked_out))
     }
 
-    /// A connection that comes back, for a caller who has a place and waits for the server to open one:
-    /// it may have no room for more. Who needs no patience is not disturbed.
+    /// A connection that comes back, for a caller who has a permit and waits for the server to open
+    /// one: it may have no room for more. Who needs no patience is not disturbed.
     pub(crate) async fn returned(&self) -> (Connection, Option<Claim>, Instant) {
         sleep(PATIENCE).await;
         let _counted = (Counted::in_(&self.stuck), Counted::in_(&self.waiting));
@@ -118,22 +118,22 @@ impl Parking {
     pub(crate) fn park(
         self: &Arc<Self>,
         connection: Connection,
-        hold: Hold,
-        lent: Instant,
-    ) -> Result<(), (Connection, Hold)> {
+        permits: PoolPermits,
+        checked_out: Instant,
+    ) -> Result<(), (Connection, PoolPermits)> {
         let now = Instant::now();
         let mut at_hand = self.lock();
         let is_wanted = self.stuck.load(Ordering::Relaxed) > 0;
-        if at_hand.closed || now.duration_since(lent) >= TERM && !is_wanted {
-            return Err((connection, hold));
+        if at_hand.closed || now.duration_since(checked_out) >= TERM && !is_wanted {
+            return Err((connection, permits));
         }
-        let Hold { claim, worker, permit } = hold;
-        at_hand.parked.push(Parked { connection, claim, lent, since: now });
+        let PoolPermits { claim, worker, permit } = permits;
+        at_hand.parked.push(Parked { connection, claim, checked_out, since: now });
         if !std::mem::replace(&mut at_hand.swept, true) {
             self.runtime.spawn(Arc::clone(self).sweep());
         }
         drop(at_hand);
-        // Whoever gets the place finds the connection.
+        // Whoever gets the permit finds the connection.
         drop((worker, permit));
         if is_wanted {
             self.returned.notify_one();
@@ -145,10 +145,10 @@ impl Parking {
     async fn sweep(self: Arc<Self>) {
         loop {
             sleep(TERM).await;
-            // With no place to be had, whoever has them all will take what is parked.
-            while let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            // With no permit to be had, whoever has them all will take what is parked.
+            while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 let Some(Parked { connection, claim, .. }) = self.lock().unwanted() else { break };
-                give_back(connection, Hold { claim, worker: None, permit }).await;
+                give_back(connection, PoolPermits { claim, worker: None, permit }).await;
             }
             let mut at_hand = self.lock();
             if at_hand.parked.is_empty() {
@@ -158,9 +158,9 @@ impl Parking {
         }
     }
 
-    /// Nobody gets a place any more, and nothing is at hand.
+    /// Nobody gets a permit any more, and nothing is at hand.
     pub(crate) fn close(&self) {
-        self.places.close();
+        self.permits.close();
         let parked = {
             let mut at_hand = self.lock();
             at_hand.closed = true;
@@ -175,30 +175,30 @@ impl Parking {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.places.is_closed()
+        self.permits.is_closed()
     }
 
     /// Waits until no connection is in use.
     pub(crate) async fn at_rest(&self) {
         // To be told would cost each statement something, for what happens once in the life of a pool.
-        while self.held.load(Ordering::Relaxed) > 0 {
+        while self.in_use.load(Ordering::Relaxed) > 0 {
             sleep(MOMENT).await;
         }
     }
 
     /// Notes that a connection is in use, or no longer.
-    pub(crate) fn hold(&self) {
-        self.held.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn begin_use(&self) {
+        self.in_use.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn unhold(&self) {
-        self.held.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn end_use(&self) {
+        self.in_use.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many connections are at hand, are in use, and are waited for.
     pub(crate) fn count(&self) -> (u32, u32, u32) {
         let at_hand = u32::try_from(self.lock().parked.len()).unwrap_or(u32::MAX);
-        (at_hand, self.held.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
+        (at_hand, self.in_use.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 
     fn lock(&self) -> MutexGuard<'_, AtHand> {

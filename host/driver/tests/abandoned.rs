@@ -1,4 +1,4 @@
-//! A statement that nobody waits for any more ends at the database, and its place is free.
+//! A statement that nobody waits for any more ends at the database, and its permit is free.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -22,7 +22,7 @@ use support::{connect, eventually, no_options, one, options, run};
 /// Within this time after it was given up, a statement has ended.
 const SOON: Duration = Duration::from_secs(2);
 
-/// A pool with one place, and another one that sees what the first one's statements hold.
+/// A pool of one connection, and another one that sees what the first one's statements hold.
 struct World {
     database: Database,
     observer: Database,
@@ -151,7 +151,7 @@ async fn p5_a_read_whose_future_is_dropped_ends_at_postgres() {
 }
 
 #[tokio::test]
-async fn p4_statements_that_are_given_up_keep_their_places_until_the_server_has_noticed() {
+async fn p4_statements_that_are_given_up_keep_their_permits_until_the_server_has_noticed() {
     let url = postgres::url();
     let database = Database::connect(&url, &options(|it| it.pool.max_connections = 3)).await;
     let database = database.unwrap();
@@ -174,7 +174,7 @@ async fn p4_statements_that_are_given_up_keep_their_places_until_the_server_has_
     }
     assert_eq!(workers.available_permits(), 0);
     assert_eq!(world.database.stats().acquired, 2);
-    eventually("places are free", || workers.available_permits() == 2).await;
+    eventually("permits are free", || workers.available_permits() == 2).await;
     assert_eq!(world.database.stats().acquired, 0);
     assert_eq!(world.running().await, 0);
 }
@@ -340,7 +340,7 @@ async fn p5_a_write_that_waits_for_a_lock_and_is_given_up_does_not_get_it() {
 }
 
 #[tokio::test]
-async fn p5_what_cannot_be_stopped_leaves_the_other_places_free() {
+async fn p5_what_cannot_be_stopped_leaves_the_other_connections_free() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
     let database = connect(&url).await;

@@ -374,7 +374,7 @@ async fn c1_a_connection_is_handed_over_as_good_as_new() {
 }
 
 #[tokio::test]
-async fn c2_a_connection_that_is_not_reset_in_time_is_closed_and_its_place_free() {
+async fn c2_a_connection_that_is_not_reset_in_time_is_closed_and_its_permit_free() {
     let server = postgres::url();
     let url = through(&server, |sender, bytes| {
         match sender == Sender::Client && bytes.windows(9).any(|it| it == b"CLOSE ALL") {
@@ -394,7 +394,7 @@ async fn c2_a_connection_that_is_not_reset_in_time_is_closed_and_its_place_free(
     assert_eq!(batch.columns[0].get(0), Some(Value::Null), "another connection");
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     drop(cursor);
-    eventually("the place is free", || pool.stats().acquired == 0).await;
+    eventually("the permit is free", || pool.stats().acquired == 0).await;
     assert!(pool.check().await.is_ok());
 }
 

@@ -347,7 +347,7 @@ async fn p6_connections_that_died_at_hand_are_replaced_in_silence() {
 }
 
 #[tokio::test]
-async fn p4_a_transaction_that_begins_on_a_dead_connection_gives_its_place_back_first() {
+async fn p4_a_transaction_that_begins_on_a_dead_connection_gives_its_permit_back_first() {
     let url = postgres::url();
     let killer = connect(&url).await;
     let database =
@@ -444,8 +444,8 @@ async fn a_transaction_ends_in_the_pool_that_is_replaced() {
     let file = format!("sqlite:{}?mode=rwc", folder.path().join("a.db").display());
     for url in [file, postgres::url()] {
         let databases = Databases::new();
-        let one_place = options(|it| it.pool.max_connections = 1);
-        let database = databases.connect("app", &url, &one_place).await.unwrap();
+        let one_connection = options(|it| it.pool.max_connections = 1);
+        let database = databases.connect("app", &url, &one_connection).await.unwrap();
         run(&database, &["CREATE TABLE t (n INTEGER)"]).await;
         let transaction = database.begin(no_options()).await.unwrap();
         let waiting = tokio::spawn({

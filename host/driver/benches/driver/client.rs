@@ -69,12 +69,12 @@ pub(crate) async fn connect(name: &str, dialect: Dialect, url: &str) -> Result<A
 
 /// The least that a pool is, for libraries without one.
 pub(crate) struct Pool<T> {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<T>>>,
 }
 
 /// A connection of it.
-pub(crate) struct Held<T> {
+pub(crate) struct Pooled<T> {
     connection: Option<T>,
     idle: Arc<Mutex<Vec<T>>>,
     _permit: OwnedSemaphorePermit,
@@ -82,18 +82,18 @@ pub(crate) struct Held<T> {
 
 impl<T> Pool<T> {
     pub(crate) fn new(connections: Vec<T>) -> Self {
-        let places = Arc::new(Semaphore::new(connections.len()));
-        Self { places, idle: Arc::new(Mutex::new(connections)) }
+        let permits = Arc::new(Semaphore::new(connections.len()));
+        Self { permits, idle: Arc::new(Mutex::new(connections)) }
     }
 
-    pub(crate) async fn acquire(&self) -> Result<Held<T>> {
-        let permit = Arc::clone(&self.places).acquire_owned().await?;
+    pub(crate) async fn acquire(&self) -> Result<Pooled<T>> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await?;
         let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(Held { connection, idle: Arc::clone(&self.idle), _permit: permit })
+        Ok(Pooled { connection, idle: Arc::clone(&self.idle), _permit: permit })
     }
 }
 
-impl<T> Deref for Held<T> {
+impl<T> Deref for Pooled<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -101,13 +101,13 @@ impl<T> Deref for Held<T> {
     }
 }
 
-impl<T> DerefMut for Held<T> {
+impl<T> DerefMut for Pooled<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.connection.as_mut().expect("a permit stands for a connection")
     }
 }
 
-impl<T> Drop for Held<T> {
+impl<T> Drop for Pooled<T> {
     fn drop(&mut self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.extend(self.connection.take());

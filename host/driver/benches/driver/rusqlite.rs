@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 use crate::city::{Cities, City, GET, PAGE, SCAN, UPDATE};
-use crate::client::{BATCH, Client, Held, Outcome, Pool, at_once};
+use crate::client::{BATCH, Client, Outcome, Pool, Pooled, at_once};
 use crate::{CONNECTIONS, key};
 
 pub(crate) const NAME: &str = "rusqlite";
@@ -33,7 +33,7 @@ impl Rusqlite {
         Ok(Self { pool: Pool::new(connections), rows: Mutex::default() })
     }
 
-    async fn acquire(&self) -> Result<Held<Connection>> {
+    async fn acquire(&self) -> Result<Pooled<Connection>> {
         self.pool.acquire().await
     }
 }

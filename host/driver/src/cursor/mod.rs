@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::labels::Labels;
 use crate::column::split_off;
-use crate::run::place::{Ending, Place};
+use crate::run::statement_connection::{Ending, StatementConnection};
 use crate::run::steps::Steps;
 use crate::statement::Watch;
 use crate::value::Fault;
@@ -30,7 +30,7 @@ const MOST_BYTES: usize = 8 << 20;
 
 /// Rows on their way.
 ///
-/// It owns its connection, or its place in a transaction, until the last row was read or it is
+/// It owns its connection, or that of its transaction, until the last row was read or it is
 /// dropped; on SQLite a single row that was quick to come is read at once, and keeps neither.
 /// Dropping it ends its statement at the database; in a transaction that goes on, which ending the
 /// statement could undo, its next statement waits for it. Memory stays bounded: rows are read from
@@ -378,11 +378,11 @@ impl fmt::Debug for Cursor {
 /// What a statement says at last. Its connection is given back before its last rows are given away:
 /// nobody may ask for more.
 async fn end(
-    place: Place,
+    connection: StatementConnection,
     ending: Ending,
     last: Option<Batch>,
 ) -> impl Iterator<Item = Result<Event, Error>> {
-    let failure = place.end(ending).await.err();
+    let failure = connection.end(ending).await.err();
     let event = if failure.is_some() { Event::Batch } else { Event::Last };
     last.map(|batch| Ok(event(batch))).into_iter().chain(failure.map(Err))
 }

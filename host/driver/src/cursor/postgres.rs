@@ -16,7 +16,7 @@ use super::{Event, MOST_BYTES, Unreadable, admit, end, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::error::caught;
 use crate::lease::Connection;
-use crate::run::place::{Ending, Place};
+use crate::run::statement_connection::{Ending, StatementConnection};
 use crate::value::postgres::Wire;
 use crate::value::{Expected, Fault, array, postgres};
 
@@ -47,23 +47,22 @@ pub(crate) trait Reader: Send + 'static {
 type Answers<'c> = BoxStream<'c, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>;
 
 /// A stream owns the connection while it reads from it, without a task of its own. One that is
-/// dropped half-way leaves the connection as [`Place`] says.
+/// dropped half-way leaves the connection as [`StatementConnection`] says.
 pub(crate) fn events<R: Reader>(
-    place: Place,
+    connection: StatementConnection,
     Request { sql, arguments, keep, most }: Request,
     mut reader: R,
     wanted: Arc<AtomicU32>,
 ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
     async_stream::stream! {
-        let mut place = place;
+        let mut connection = connection;
         let mut last = None;
         let ending = 'rows: {
-            let (connection, answering) = place.begin();
-            let Connection::Postgres(connection) = connection else {
+            let (Connection::Postgres(inner), answering) = connection.begin() else {
                 break 'rows Ending::Refused(out_of_turn());
             };
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            let mut answers: Answers<'_> = connection.fetch_many(query);
+            let mut answers: Answers<'_> = inner.fetch_many(query);
             let mut next = match next_row(&mut answers).await {
                 Ok(row) => row,
                 Err(error) => break 'rows Ending::Failed(error),
@@ -123,7 +122,7 @@ pub(crate) fn events<R: Reader>(
             }
             Ending::Complete
         };
-        for event in end(place, ending, last).await {
+        for event in end(connection, ending, last).await {
             yield event;
         }
     }

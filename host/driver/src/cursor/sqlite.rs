@@ -13,7 +13,7 @@ use super::{
 };
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Connection;
-use crate::run::place::{Ending, Place};
+use crate::run::statement_connection::{Ending, StatementConnection};
 use crate::sqlite::{Handle, Job, Phase, Progress, STRIDE, Stop};
 use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
@@ -30,37 +30,37 @@ pub(crate) struct Request<'a> {
 /// Runs a statement up to its first row. If that is all it returns and it was quick to come, the
 /// connection goes back at once, and nothing is left to be streamed.
 pub(crate) async fn open(
-    mut place: Place,
+    mut connection: StatementConnection,
     request: Request<'_>,
     planned: Option<PlannedStep>,
 ) -> Result<Cursor, Error> {
-    let (rows, only) = match begin(&mut place, request, planned).await {
+    let (rows, only) = match begin(&mut connection, request, planned).await {
         Ok(begun) => begun,
-        Err(ending) => return Err(place.end(ending).await.err().unwrap_or_else(out_of_turn)),
+        Err(ending) => return Err(connection.end(ending).await.err().unwrap_or_else(out_of_turn)),
     };
     if rows.is_ended() {
-        place.end(Ending::Complete).await?;
+        connection.end(Ending::Complete).await?;
         let columns = Columns::new(rows.planned, rows.found);
         return Ok(Cursor { ready: only.into_iter().collect(), ..Cursor::with_columns(columns) });
     }
     let columns = Columns::new(rows.planned.clone(), rows.found.clone());
-    let events = Events::new(|wanted| events(place, rows, wanted));
+    let events = Events::new(|wanted| events(connection, rows, wanted));
     Ok(Cursor { events: Some(events), ..Cursor::with_columns(columns) })
 }
 
 /// The rows, and all there are if that is known; else how the statement has ended.
 async fn begin(
-    place: &mut Place,
+    connection: &mut StatementConnection,
     Request { sql, values, keep, most }: Request<'_>,
     planned: Option<PlannedStep>,
 ) -> Result<(Rows, Option<Batch>), Ending> {
-    let (Connection::Sqlite(connection), answering) = place.begin() else {
+    let (Connection::Sqlite(inner), answering) = connection.begin() else {
         return Err(Ending::Refused(out_of_turn()));
     };
-    connection.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
-    let (rows, read) = connection.run(Rows::new(planned, most)).await.map_err(Ending::Failed)?;
+    inner.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
+    let (rows, read) = inner.run(Rows::new(planned, most)).await.map_err(Ending::Failed)?;
     if rows.is_ended() && read.is_ok() {
-        connection.close();
+        inner.close();
     } else {
         *answering = true;
     }
@@ -68,22 +68,22 @@ async fn begin(
 }
 
 /// A stream owns the connection while it reads from it. One that is dropped half-way leaves the
-/// connection as [`Place`] says.
+/// connection as [`StatementConnection`] says.
 fn events(
-    place: Place,
+    connection: StatementConnection,
     rows: Rows,
     wanted: Wanted,
 ) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
     async_stream::stream! {
-        let (mut place, mut rows) = (place, rows);
+        let (mut connection, mut rows) = (connection, rows);
         let mut last = None;
         let ending = 'rows: {
-            let (Connection::Sqlite(connection), _) = place.begin() else {
+            let (Connection::Sqlite(inner), _) = connection.begin() else {
                 break 'rows Ending::Refused(out_of_turn());
             };
             loop {
                 rows.wanted = Some(wanted.load(Ordering::Relaxed));
-                let (batch, ended) = match connection.run(rows).await {
+                let (batch, ended) = match inner.run(rows).await {
                     Ok((more, Ok(Some(batch)))) => {
                         let ended = more.is_ended();
                         rows = more;
@@ -99,10 +99,10 @@ fn events(
                 }
                 yield Ok(Event::Batch(batch));
             }
-            connection.close();
+            inner.close();
             Ending::Complete
         };
-        for event in end(place, ending, last).await {
+        for event in end(connection, ending, last).await {
             yield event;
         }
     }

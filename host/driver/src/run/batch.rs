@@ -53,22 +53,22 @@ async fn run_at_once(
     let Some(step) = first.map(|it| execution.plan.steps[it.step].sql.clone()) else {
         return Ok(0);
     };
-    let mut place = target.place(Need::Live).await?;
-    let keep = place.keeps_statements();
-    let watch = place.watch(&step);
-    let Connection::Sqlite(connection) = place.begin().0 else { return Err(out_of_turn()) };
-    let result = match connection.open(&step, keep, None).await {
-        Ok(_) => connection.run(Write { execution, parts, keep }).await,
+    let mut connection = target.connection(Need::Live).await?;
+    let keep = connection.keeps_statements();
+    let watch = connection.watch(&step);
+    let Connection::Sqlite(inner) = connection.begin().0 else { return Err(out_of_turn()) };
+    let result = match inner.open(&step, keep, None).await {
+        Ok(_) => inner.run(Write { execution, parts, keep }).await,
         Err(error) => Err(error),
     };
-    connection.close();
+    inner.close();
     watch.changed(match result {
-        Ok((_, Ok(written))) => place.complete().await.map(|()| written),
+        Ok((_, Ok(written))) => connection.complete().await.map(|()| written),
         Ok((_, Err(error))) => {
-            place.rest().await;
+            connection.rest().await;
             Err(error)
         }
-        Err(error) => Err(place.fail(error).await),
+        Err(error) => Err(connection.fail(error).await),
     })
 }
 

@@ -14,7 +14,7 @@ use sqlx::postgres::types::Oid;
 
 use super::binds::{self, row};
 use super::keys::Keys;
-use super::place::Place;
+use super::statement_connection::StatementConnection;
 use super::{Execution, Need, Target, may_repeat, run_once, sql_of};
 use crate::error::caught;
 use crate::lease::Connection;
@@ -55,7 +55,7 @@ pub(super) async fn write(
     bulk: &Bulk,
 ) -> Result<u64, Error> {
     // The question is a sign of life, and can be asked again.
-    let (mut place, wires) = match ask(target, bulk, Need::Any).await {
+    let (mut connection, wires) = match ask(target, bulk, Need::Any).await {
         Err(error) if may_repeat(target, &error, Need::Any) => {
             ask(target, bulk, Need::Live).await?
         }
@@ -63,21 +63,21 @@ pub(super) async fn write(
     };
     let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
     if let Some(stream) = stream {
-        let watch = place.watch(&bulk.sql);
-        let sent = caught(pin!(send(&mut place, &bulk.sql, &stream))).await;
+        let watch = connection.watch(&bulk.sql);
+        let sent = caught(pin!(send(&mut connection, &bulk.sql, &stream))).await;
         return watch.changed(match sent {
-            Ok(written) => place.complete().await.map(|()| written),
-            Err(error) => Err(place.fail(error).await),
+            Ok(written) => connection.complete().await.map(|()| written),
+            Err(error) => Err(connection.fail(error).await),
         });
     }
     let keys = Keys::default();
     match binds::of_step(step, execution, &keys, target.dialect(), 0) {
         Ok(arguments) => {
-            let watch = place.watch(&step.sql);
-            watch.changed(run_once(place, &sql_of(step, target), arguments, true).await)
+            let watch = connection.watch(&step.sql);
+            watch.changed(run_once(connection, &sql_of(step, target), arguments, true).await)
         }
         Err(error) => {
-            place.rest().await;
+            connection.rest().await;
             Err(error)
         }
     }
@@ -89,23 +89,26 @@ async fn ask(
     target: Target<'_>,
     bulk: &Bulk,
     need: Need,
-) -> Result<(Place, Option<Vec<Wire>>), Error> {
-    let mut place = target.place(need).await?;
-    let found = caught(pin!(wires(&mut place, bulk))).await;
+) -> Result<(StatementConnection, Option<Vec<Wire>>), Error> {
+    let mut connection = target.connection(need).await?;
+    let found = caught(pin!(wires(&mut connection, bulk))).await;
     match found {
-        Ok(wires) => Ok((place, wires)),
-        Err(error) => Err(place.fail(error).await),
+        Ok(wires) => Ok((connection, wires)),
+        Err(error) => Err(connection.fail(error).await),
     }
 }
 
-async fn wires(place: &mut Place, bulk: &Bulk) -> Result<Option<Vec<Wire>>, sqlx::Error> {
-    let keep = place.keeps_statements();
-    let Connection::Postgres(connection) = place.begin().0 else { return Ok(None) };
-    if connection.server_version_num().is_none_or(|it| it < LEAST_VERSION) {
-        return connection.ping().await.map(|()| None);
+async fn wires(
+    connection: &mut StatementConnection,
+    bulk: &Bulk,
+) -> Result<Option<Vec<Wire>>, sqlx::Error> {
+    let keep = connection.keeps_statements();
+    let Connection::Postgres(inner) = connection.begin().0 else { return Ok(None) };
+    if inner.server_version_num().is_none_or(|it| it < LEAST_VERSION) {
+        return inner.ping().await.map(|()| None);
     }
     let query = sqlx::query_as(COLUMNS).persistent(keep).bind(&bulk.table);
-    let found: Vec<(String, Oid)> = query.fetch_all(&mut **connection).await?;
+    let found: Vec<(String, Oid)> = query.fetch_all(&mut **inner).await?;
     let wire = |column: &String| {
         let (_, oid) = found.iter().find(|(name, _)| name == column)?;
         Wire::stored(*oid)
@@ -114,9 +117,13 @@ async fn wires(place: &mut Place, bulk: &Bulk) -> Result<Option<Vec<Wire>>, sqlx
 }
 
 /// Sends all rows; how many the server has written.
-async fn send(place: &mut Place, sql: &str, stream: &Stream<'_>) -> Result<u64, sqlx::Error> {
-    let Connection::Postgres(connection) = place.begin().0 else { return Ok(0) };
-    let mut copy = connection.copy_in_raw(sql).await?;
+async fn send(
+    connection: &mut StatementConnection,
+    sql: &str,
+    stream: &Stream<'_>,
+) -> Result<u64, sqlx::Error> {
+    let Connection::Postgres(inner) = connection.begin().0 else { return Ok(0) };
+    let mut copy = inner.copy_in_raw(sql).await?;
     let mut chunk = Vec::with_capacity(2 * CHUNK);
     chunk.extend_from_slice(HEADER);
     for index in 0..stream.rows {

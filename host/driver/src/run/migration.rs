@@ -3,7 +3,7 @@
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 
-use super::place::Place;
+use super::statement_connection::StatementConnection;
 use crate::database::Database;
 use crate::transaction::Transaction;
 
@@ -114,8 +114,9 @@ impl Database {
     /// Applies steps that may not run in a transaction.
     async fn apply_alone(&self, steps: &[MigrationStep]) -> Result<(), Error> {
         for step in steps {
-            let place = Place::of_pool(self.acquire_live().await?, self.dialect());
-            run(place, &step.sql).await.map_err(|error| failed(step, error))?;
+            let connection =
+                StatementConnection::of_pool(self.acquire_live().await?, self.dialect());
+            run(connection, &step.sql).await.map_err(|error| failed(step, error))?;
         }
         Ok(())
     }
@@ -171,7 +172,7 @@ async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<V
     let mut found = Vec::new();
     for sql in questions {
         if !sql.starts_with("SELECT") {
-            run(savepoint.place(false).await?, sql).await.map_err(incomparable)?;
+            run(savepoint.connection(false).await?, sql).await.map_err(incomparable)?;
             continue;
         }
         let mut rows = savepoint.fetch_raw(sql, Vec::new()).await?;
@@ -190,7 +191,7 @@ async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<V
 
 async fn in_turns(transaction: &Transaction) -> Result<(), Error> {
     match transaction.dialect() {
-        Dialect::Postgres => run(transaction.place(false).await?, IN_TURNS).await,
+        Dialect::Postgres => run(transaction.connection(false).await?, IN_TURNS).await,
         // There is one writer at a time.
         Dialect::Sqlite => Ok(()),
     }
@@ -205,16 +206,16 @@ async fn apply(
         if !changes_no_rows(step) {
             orphans.count(transaction).await?;
         }
-        let place = transaction.place(false).await?;
-        run(place, &step.sql).await.map_err(|error| failed(step, error))?;
+        let connection = transaction.connection(false).await?;
+        run(connection, &step.sql).await.map_err(|error| failed(step, error))?;
     }
     Ok(())
 }
 
-async fn run(mut place: Place, sql: &str) -> Result<(), Error> {
-    match place.lease().command(sql).await {
-        Ok(()) => place.complete().await,
-        Err(error) => Err(place.fail(error).await),
+async fn run(mut connection: StatementConnection, sql: &str) -> Result<(), Error> {
+    match connection.lease().command(sql).await {
+        Ok(()) => connection.complete().await,
+        Err(error) => Err(connection.fail(error).await),
     }
 }
 

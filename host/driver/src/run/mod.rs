@@ -6,8 +6,8 @@ mod bulk;
 mod describe;
 mod keys;
 pub(crate) mod migration;
-pub(crate) mod place;
 mod script;
+pub(crate) mod statement_connection;
 pub(crate) mod steps;
 mod target;
 mod text;
@@ -23,7 +23,7 @@ use sqlx::AssertSqlSafe;
 
 use self::binds::Arguments;
 use self::keys::Keys;
-use self::place::{Place, STALE};
+use self::statement_connection::{STALE, StatementConnection};
 use self::steps::Steps;
 pub(crate) use self::target::{Need, Target};
 pub(crate) use self::text::{execute_raw, fetch_raw};
@@ -151,20 +151,20 @@ async fn open(
     let planned = PlannedStep::new(&execution.plan, index)?;
     let step = planned.step();
     let arguments = binds::of_step(step, execution, keys, target.dialect(), first)?;
-    let place = target.place(need).await?.for_cursor();
-    let (keep, most) = (place.keeps_statements(), target.largest_row());
-    let watch = place.watch(&step.sql);
+    let connection = target.connection(need).await?.for_cursor();
+    let (keep, most) = (connection.keeps_statements(), target.largest_row());
+    let watch = connection.watch(&step.sql);
     let opened = match arguments {
         Arguments::Sqlite(values) => {
             let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep, most };
-            cursor::sqlite::open(place, request, Some(planned.clone())).await
+            cursor::sqlite::open(connection, request, Some(planned.clone())).await
         }
         Arguments::Postgres(arguments) => {
             let sql = describe::typed(&step.sql, describe::of_step(step));
             let request = cursor::postgres::Request { sql, arguments, keep, most };
             let reader = cursor::postgres::Planned::new(planned.clone());
-            let runtime = place.runtime_to_skip();
-            let events = |it| cursor::postgres::events(place, request, reader, it);
+            let runtime = connection.runtime_to_skip();
+            let events = |it| cursor::postgres::events(connection, request, reader, it);
             Cursor::start(Some(planned), runtime, events).await
         }
     };
@@ -190,9 +190,9 @@ async fn run_step(
     let once = async |need| {
         let keys = Keys::default();
         let arguments = binds::of_step(step, execution, &keys, target.dialect(), first)?;
-        let place = target.place(need).await?;
-        let watch = place.watch(&step.sql);
-        let ran = run_once(place, &sql_of(step, target), arguments, true).await;
+        let connection = target.connection(need).await?;
+        let watch = connection.watch(&step.sql);
+        let ran = run_once(connection, &sql_of(step, target), arguments, true).await;
         // A database may tell of a read what was changed before it.
         watch.changed(ran.map(|it| if execution.plan.effect == Effect::Write { it } else { 0 }))
     };
@@ -212,28 +212,28 @@ fn sql_of<'a>(step: &'a Step, target: Target<'_>) -> Cow<'a, str> {
 
 /// The number of rows that the database says were changed.
 async fn run_once(
-    mut place: Place,
+    mut connection: StatementConnection,
     sql: &str,
     arguments: Arguments<'_>,
     repeats: bool,
 ) -> Result<u64, Error> {
-    let keep = repeats && place.keeps_statements();
-    let result = match (place.begin().0, arguments) {
-        (Connection::Sqlite(connection), Arguments::Sqlite(values)) => {
-            match connection.open(sql, keep, Some(&values)).await {
-                Ok(_) => connection.execute().await,
+    let keep = repeats && connection.keeps_statements();
+    let result = match (connection.begin().0, arguments) {
+        (Connection::Sqlite(inner), Arguments::Sqlite(values)) => {
+            match inner.open(sql, keep, Some(&values)).await {
+                Ok(_) => inner.execute().await,
                 Err(error) => Err(error),
             }
         }
-        (Connection::Postgres(connection), Arguments::Postgres(arguments)) => {
+        (Connection::Postgres(inner), Arguments::Postgres(arguments)) => {
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            caught(pin!(query.execute(&mut **connection))).await.map(|it| it.rows_affected())
+            caught(pin!(query.execute(&mut **inner))).await.map(|it| it.rows_affected())
         }
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
     };
     match result {
-        Ok(changed) => place.complete().await.map(|()| changed),
-        Err(error) => Err(place.fail(error).await),
+        Ok(changed) => connection.complete().await.map(|()| changed),
+        Err(error) => Err(connection.fail(error).await),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ferro_wit::plan::Effect;
 use ferro_wit::types::{Dialect, Error};
 
-use super::place::Place;
+use super::statement_connection::StatementConnection;
 use crate::database::Database;
 use crate::fence::{Fence, RawSql};
 use crate::raw::Statement;
@@ -49,32 +49,35 @@ impl<'a> Target<'a> {
     }
 
     /// The connection for a statement.
-    pub(super) async fn place(self, need: Need) -> Result<Place, Error> {
-        let place = match self {
-            Self::Database(it) => it.place(false, need).await?,
-            Self::Transaction(it) => it.place(false).await?,
+    pub(super) async fn connection(self, need: Need) -> Result<StatementConnection, Error> {
+        let connection = match self {
+            Self::Database(it) => it.connection(false, need).await?,
+            Self::Transaction(it) => it.connection(false).await?,
         };
-        place.hold_to(None).await
+        connection.hold_to(None).await
     }
 
     /// The connection for SQL text of the caller.
-    pub(super) async fn place_for(self, statement: &Statement<'_>) -> Result<Place, Error> {
-        let place = match self {
-            Self::Database(it) => it.place(true, Need::Live).await?.admit(true).await?,
-            Self::Transaction(it) => it.place(true).await?,
+    pub(super) async fn connection_for(
+        self,
+        statement: &Statement<'_>,
+    ) -> Result<StatementConnection, Error> {
+        let connection = match self {
+            Self::Database(it) => it.connection(true, Need::Live).await?.admit(true).await?,
+            Self::Transaction(it) => it.connection(true).await?,
         };
         let fence = self.fence().filter(|it| it.raw_sql == RawSql::Fenced);
         let fence = fence.map(|it| match statement.replaces {
             true => Arc::new(it.replacing()),
             false => Arc::clone(it),
         });
-        let mut place = place.hold_to(fence.as_ref()).await?;
-        place.leave(match self.fence() {
+        let mut connection = connection.hold_to(fence.as_ref()).await?;
+        connection.leave(match self.fence() {
             Some(_) => Traces::Stranger,
             None if statement.lasts => Traces::Session,
             None => Traces::None,
         });
-        Ok(place)
+        Ok(connection)
     }
 
     /// How many bytes a row may have that is read. A stranger may put together one in the database

@@ -20,31 +20,32 @@ pub(crate) async fn fetch_raw(
     let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
-        let mut place = target.place_for(&statement).await?.for_cursor();
+        let mut connection = target.connection_for(&statement).await?.for_cursor();
         let most = target.largest_row();
-        let watch = place.watch(sql);
+        let watch = connection.watch(sql);
         let opened = match arguments {
             Arguments::Sqlite(values) => {
-                let keep = place.keeps_statements() && !statement.lasts;
+                let keep = connection.keeps_statements() && !statement.lasts;
                 let request =
                     cursor::sqlite::Request { sql: &statement.sql, values: &values, keep, most };
-                cursor::sqlite::open(place, request, None).await
+                cursor::sqlite::open(connection, request, None).await
             }
             Arguments::Postgres(arguments) => {
                 let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
-                let keep = place.keeps_statements();
-                let described = describe::postgres(place.begin().0, &sql, &parameters, keep).await;
+                let keep = connection.keeps_statements();
+                let described =
+                    describe::postgres(connection.begin().0, &sql, &parameters, keep).await;
                 let reader = match described {
                     Ok(Ok(reader)) => reader,
                     Ok(Err(error)) => {
-                        place.rest().await;
+                        connection.rest().await;
                         return watch.opened(Err(error));
                     }
-                    Err(error) => return watch.opened(Err(place.fail(error).await)),
+                    Err(error) => return watch.opened(Err(connection.fail(error).await)),
                 };
                 let request = cursor::postgres::Request { sql, arguments, keep, most };
-                let runtime = place.runtime_to_skip();
-                let events = |it| cursor::postgres::events(place, request, reader, it);
+                let runtime = connection.runtime_to_skip();
+                let events = |it| cursor::postgres::events(connection, request, reader, it);
                 Cursor::start(None, runtime, events).await
             }
         };
@@ -65,25 +66,26 @@ pub(crate) async fn execute_raw(
     let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
     let once = async || {
         let arguments = binds::of_values(&parameters, target.dialect())?;
-        let mut place = target.place_for(&statement).await?;
-        let watch = place.watch(sql);
+        let mut connection = target.connection_for(&statement).await?;
+        let watch = connection.watch(sql);
         // A database may tell of any statement what was changed before it.
         let changed = |it| if statement.changes { it } else { 0 };
         let Dialect::Postgres = target.dialect() else {
-            let ran = run_once(place, &statement.sql, arguments, !statement.lasts).await;
+            let ran = run_once(connection, &statement.sql, arguments, !statement.lasts).await;
             return watch.changed(ran.map(changed));
         };
         let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
-        let keep = place.keeps_statements() && sql.len() <= LONGEST_KEPT;
+        let keep = connection.keeps_statements() && sql.len() <= LONGEST_KEPT;
         // Where SQLx has to look up a type, it loses a statement that is not kept. To send it again is
         // too late in a transaction: there it is asked for the types before.
         if !keep && matches!(target, Target::Transaction(_)) {
-            let described = describe::postgres(place.begin().0, &sql, &parameters, false).await;
+            let described =
+                describe::postgres(connection.begin().0, &sql, &parameters, false).await;
             if let Err(error) = described {
-                return watch.changed(Err(place.fail(error).await));
+                return watch.changed(Err(connection.fail(error).await));
             }
         }
-        watch.changed(run_once(place, &sql, arguments, keep).await.map(changed))
+        watch.changed(run_once(connection, &sql, arguments, keep).await.map(changed))
     };
     match once().await {
         Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,

@@ -7,11 +7,11 @@
 mod connection;
 mod failure;
 mod handle;
+mod interrupter;
 mod slots;
-mod spent;
-mod switch;
+mod timings;
 
 pub(crate) use connection::{Connection, Job, Progress, STRIDE, Stop};
 pub(crate) use handle::{Action, Handle, bound_memory};
 pub(crate) use slots::{Claim, Slots};
-pub(crate) use spent::Phase;
+pub(crate) use timings::Phase;

@@ -1,4 +1,4 @@
-//! The places of a pool for connections to SQLite.
+//! The slots of a pool for connections to SQLite.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Sqlite, SqlitePool};
 
 use super::connection::{Connection, Queue};
-use super::switch::Switch;
+use super::interrupter::Interrupter;
 
 /// The connections of a pool. Clones share them.
 ///
 /// SQLx keeps nothing of ours beside a connection, and its pools do not say which one they lend. So
-/// each connection has a pool of its own, which opens, ages and replaces it, and with it a switch.
+/// each connection has a pool of its own, which opens, ages and replaces it, and with it an
+/// interrupter.
 #[derive(Clone)]
 pub(crate) struct Slots {
     inner: Arc<Inner>,
@@ -29,11 +30,11 @@ struct Inner {
     statements: usize,
 }
 
-/// A place for one connection.
+/// Room for one connection.
 struct Slot {
     pool: SqlitePool,
     /// That of the connection it has now.
-    switch: Arc<Mutex<Switch>>,
+    interrupter: Arc<Mutex<Interrupter>>,
 }
 
 /// A slot in use. Dropping it frees the slot.
@@ -43,7 +44,7 @@ pub(crate) struct Claim {
 }
 
 impl Slots {
-    /// Places for `max` connections, of which `min` are opened at once and kept.
+    /// Slots for `max` connections, of which `min` are opened at once and kept.
     pub(crate) fn new(
         options: &PoolOptions<Sqlite>,
         (max, min): (u32, u32),
@@ -62,10 +63,10 @@ impl Slots {
     /// A connection that is idle, else a new one. Each caller needs a permit to have one of `max`.
     pub(crate) async fn acquire(&self) -> Result<(Connection, Claim), sqlx::Error> {
         let claim = self.claim().ok_or(sqlx::Error::PoolTimedOut)?;
-        let lent = claim.slot.pool.acquire().await?;
-        let switch = lock(&claim.slot.switch).clone();
+        let inner = claim.slot.pool.acquire().await?;
+        let interrupter = lock(&claim.slot.interrupter).clone();
         let Inner { queue, statements, .. } = &*self.inner;
-        let connection = Connection::new(lent, switch, queue.clone(), *statements).await?;
+        let connection = Connection::new(inner, interrupter, queue.clone(), *statements).await?;
         Ok((connection, claim))
     }
 
@@ -94,20 +95,20 @@ impl Slots {
 
 impl Slot {
     fn new(options: PoolOptions<Sqlite>, min: u32, connect: SqliteConnectOptions) -> Self {
-        let switch = Arc::new(Mutex::new(Switch::new()));
+        let interrupter = Arc::new(Mutex::new(Interrupter::new()));
         let pool = options.max_connections(1).min_connections(min).after_connect({
-            let switch = Arc::clone(&switch);
+            let interrupter = Arc::clone(&interrupter);
             move |connection, _| {
-                let switch = Arc::clone(&switch);
+                let interrupter = Arc::clone(&interrupter);
                 Box::pin(async move {
-                    let own = Switch::new();
-                    own.install(connection).await?;
-                    *lock(&switch) = own;
+                    let new = Interrupter::new();
+                    new.install(connection).await?;
+                    *lock(&interrupter) = new;
                     Ok(())
                 })
             }
         });
-        Self { pool: pool.connect_lazy_with(connect), switch }
+        Self { pool: pool.connect_lazy_with(connect), interrupter }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::from_sqlx;
 use crate::fence::Enclosure;
 use crate::lease::{Connection, Lease};
 use crate::run::Need;
-use crate::run::place::{Place, is_at_rest};
+use crate::run::statement_connection::{StatementConnection, is_at_rest};
 
 impl Database {
     /// Begins a transaction.
@@ -60,20 +60,24 @@ impl Database {
     /// A connection for a single statement. The fence may put a transaction around it, the more so
     /// around SQL `text`. Behind a pooler there always is one: SQLx prepares a statement and runs it
     /// in two steps, between which another client may have the session and prepare its own.
-    pub(crate) async fn place(&self, text: bool, need: Need) -> Result<Place, Error> {
+    pub(crate) async fn connection(
+        &self,
+        text: bool,
+        need: Need,
+    ) -> Result<StatementConnection, Error> {
         let dialect = self.dialect();
         let fence = self.fence();
         if self.is_pooled() || fence.is_some_and(|it| it.encloses(dialect, text)) {
             let read_only = fence.is_some_and(|it| it.read_only);
             let options = TransactionOptions { read_only, ..Default::default() };
             let (lease, enclosure) = self.enclose(&options, None).await?;
-            return Ok(Place::of_own_transaction(lease, dialect, enclosure));
+            return Ok(StatementConnection::in_implicit_transaction(lease, dialect, enclosure));
         }
         let lease = match need {
             Need::Any => self.acquire().await?,
             Need::Live => self.acquire_live().await?,
         };
-        Ok(Place::of_pool(lease, dialect))
+        Ok(StatementConnection::of_pool(lease, dialect))
     }
 
     /// A connection in doubt, on which a transaction was begun, and the fence around that.
@@ -88,7 +92,7 @@ impl Database {
         lease.doubt();
         let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
         if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
-            // It was dead before anything was asked of it. Its place is free for the next one.
+            // It was dead before anything was asked of it. Its permit is free for the next one.
             lease.lose();
             drop(lease);
             lease = Box::pin(self.acquire_live()).await?;

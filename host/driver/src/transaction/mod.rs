@@ -11,7 +11,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use crate::cursor::Cursor;
 use crate::error::from_sqlx;
 use crate::fence::Fence;
-use crate::run::place::{Place, is_at_rest};
+use crate::run::statement_connection::{StatementConnection, is_at_rest};
 use crate::run::{self, Execution, Target};
 
 use self::state::{OUTERMOST, State, restore, roll_back, roll_back_to};
@@ -111,11 +111,11 @@ impl Transaction {
     /// open; why the transaction takes no statement.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Self, Error> {
         check_savepoint(&options)?;
-        let mut place = self.place(false).await?;
+        let mut connection = self.connection(false).await?;
         let savepoint = self.state.number();
         let sql = format!("SAVEPOINT ferro_{savepoint}");
-        if let Err(error) = place.lease().command(&sql).await {
-            return Err(place.fail(error).await);
+        if let Err(error) = connection.lease().command(&sql).await {
+            return Err(connection.fail(error).await);
         }
         self.state.opened(savepoint);
         // From here on a cancelled call leaves a savepoint to undo, not an unknown state.
@@ -125,7 +125,7 @@ impl Transaction {
             read_only: self.read_only,
             ended: false,
         };
-        place.rest().await;
+        connection.rest().await;
         Ok(opened)
     }
 
@@ -138,35 +138,35 @@ impl Transaction {
     /// savepoint is open; what failed in the transaction, if PostgreSQL cannot keep it; constraints
     /// that are checked at the end; `serialization-failure`.
     pub async fn commit(mut self) -> Result<(), Error> {
-        let mut place = self.state.enter_failed(self.level).await?;
-        let failure = match self.state.failure(&mut place).await {
+        let mut connection = self.state.enter_failed(self.level).await?;
+        let failure = match self.state.failure(&mut connection).await {
             Ok(failure) => failure,
-            Err(error) => return Err(place.fail(error).await),
+            Err(error) => return Err(connection.fail(error).await),
         };
         if let Some(error) = failure {
             let message =
                 format!("nothing was kept, because a statement had failed: {}", error.message);
             // A connection on which this fails is closed, and the first error tells more.
-            let _ = self.undo(place).await;
+            let _ = self.undo(connection).await;
             return Err(Error { message, ..error });
         }
-        let mut place = place.admit(false).await?;
+        let mut connection = connection.admit(false).await?;
         let committed = match self.level {
-            OUTERMOST => place.lease().command("COMMIT").await,
+            OUTERMOST => connection.lease().command("COMMIT").await,
             level => {
                 let sql = format!("RELEASE SAVEPOINT ferro_{level}");
-                place.lease().command(&sql).await
+                connection.lease().command(&sql).await
             }
         };
         match committed {
-            Ok(()) => self.close(place).await,
+            Ok(()) => self.close(connection).await,
             Err(error) if is_at_rest(&error) => {
                 let error = from_sqlx(&error, self.dialect());
-                let _ = self.undo(place).await;
+                let _ = self.undo(connection).await;
                 Err(error)
             }
             Err(error) => {
-                let error = place.fail(error).await;
+                let error = connection.fail(error).await;
                 // The server had ended the transaction, which was idle for too long, before.
                 let is_known = error.kind == ErrorKind::Timeout && error.is_from_database();
                 Err(if self.level == OUTERMOST && !is_known {
@@ -188,8 +188,8 @@ impl Transaction {
         if self.state.is_over() {
             return Ok(());
         }
-        let place = self.state.enter_failed(self.level).await?;
-        self.undo(place).await
+        let connection = self.state.enter_failed(self.level).await?;
+        self.undo(connection).await
     }
 
     /// Keeps what was done, or undoes it where something failed.
@@ -205,7 +205,7 @@ impl Transaction {
     }
 
     /// The connection for a statement, SQL `text` or not.
-    pub(crate) async fn place(&self, text: bool) -> Result<Place, Error> {
+    pub(crate) async fn connection(&self, text: bool) -> Result<StatementConnection, Error> {
         self.state.enter(self.level).await?.admit(text).await
     }
 
@@ -229,15 +229,15 @@ impl Transaction {
     }
 
     /// Rolls back in the database, and closes the books.
-    async fn undo(&mut self, mut place: Place) -> Result<(), Error> {
+    async fn undo(&mut self, mut connection: StatementConnection) -> Result<(), Error> {
         let undone = match self.level {
-            OUTERMOST => roll_back(place.lease(), false).await,
-            level => roll_back_to(place.lease(), level).await,
+            OUTERMOST => roll_back(connection.lease(), false).await,
+            level => roll_back_to(connection.lease(), level).await,
         };
         match undone {
-            Ok(()) => self.close(place).await,
+            Ok(()) => self.close(connection).await,
             // The connection is closed, and the transaction with it.
-            Err(error) => match place.fail(error).await {
+            Err(error) => match connection.fail(error).await {
                 _ if self.level == OUTERMOST => Ok(()),
                 error => Err(error),
             },
@@ -245,16 +245,16 @@ impl Transaction {
     }
 
     /// The database has ended this level.
-    async fn close(&mut self, mut place: Place) -> Result<(), Error> {
+    async fn close(&mut self, mut connection: StatementConnection) -> Result<(), Error> {
         self.ended = true;
         self.state.closed();
         if self.level != OUTERMOST {
-            place.rest().await;
+            connection.rest().await;
             return Ok(());
         }
         // What was committed stays so: where this fails, the connection is closed, and that is all.
-        let restored = restore(place.begin().0, self.read_only).await;
-        if let (Ok(()), Some(mut lease)) = (restored, place.into_lease()) {
+        let restored = restore(connection.begin().0, self.read_only).await;
+        if let (Ok(()), Some(mut lease)) = (restored, connection.into_lease()) {
             lease.clear();
             lease.release().await;
         }

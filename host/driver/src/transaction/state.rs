@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::error::from_sqlx;
 use crate::fence::Enclosure;
 use crate::lease::{Connection, Lease};
-use crate::run::place::{Place, is_at_rest};
+use crate::run::statement_connection::{StatementConnection, is_at_rest};
 
 /// How long an unfinished transaction has for its rollback before its connection is closed.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -83,26 +83,29 @@ impl State {
     }
 
     /// The connection for a statement at a level.
-    pub(crate) async fn enter(self: &Arc<Self>, level: u32) -> Result<Place, Error> {
-        let place = self.enter_failed(level).await?;
+    pub(crate) async fn enter(self: &Arc<Self>, level: u32) -> Result<StatementConnection, Error> {
+        let connection = self.enter_failed(level).await?;
         let failed = self.lock().failed.clone();
         match failed {
-            None => Ok(place),
+            None => Ok(connection),
             Some(error) => {
-                place.rest().await;
+                connection.rest().await;
                 Err(aborted(&error))
             }
         }
     }
 
     /// The connection for the end of a level, which may have failed.
-    pub(crate) async fn enter_failed(self: &Arc<Self>, level: u32) -> Result<Place, Error> {
-        let (mut place, undo) = self.take(level)?;
+    pub(crate) async fn enter_failed(
+        self: &Arc<Self>,
+        level: u32,
+    ) -> Result<StatementConnection, Error> {
+        let (mut connection, undo) = self.take(level)?;
         if let Some(savepoint) = undo {
-            if let Err(error) = roll_back_to(place.lease(), savepoint).await {
+            if let Err(error) = roll_back_to(connection.lease(), savepoint).await {
                 // Nobody can tell any more what the transaction holds.
                 self.lock().over = Some(ended());
-                return Err(place.fail(error).await);
+                return Err(connection.fail(error).await);
             }
             // The server answers in order: what was not read is behind us.
             let mut inner = self.lock();
@@ -111,24 +114,25 @@ impl State {
         }
         if self.dialect == Dialect::Sqlite && std::mem::take(&mut self.lock().unread) {
             // A statement that has no memory takes its transaction with it, and nobody has heard of it.
-            let alive = match place.begin().0 {
-                Connection::Sqlite(connection) => {
-                    connection.is_in_transaction().await.unwrap_or(false)
-                }
+            let alive = match connection.begin().0 {
+                Connection::Sqlite(inner) => inner.is_in_transaction().await.unwrap_or(false),
                 Connection::Postgres(_) => true,
             };
             if !alive {
                 let error = rolled_back();
                 self.lock().over = Some(error.clone());
-                place.rest().await;
+                connection.rest().await;
                 return Err(error);
             }
         }
-        Ok(place)
+        Ok(connection)
     }
 
     /// Why what happened at the innermost level cannot be kept.
-    pub(crate) async fn failure(&self, place: &mut Place) -> Result<Option<Error>, sqlx::Error> {
+    pub(crate) async fn failure(
+        &self,
+        connection: &mut StatementConnection,
+    ) -> Result<Option<Error>, sqlx::Error> {
         let unread = {
             let mut inner = self.lock();
             if let Some(error) = inner.failed.take() {
@@ -139,7 +143,7 @@ impl State {
         if !unread {
             return Ok(None);
         }
-        match place.lease().command("SELECT 1").await {
+        match connection.lease().command("SELECT 1").await {
             Ok(()) => Ok(None),
             Err(error) if is_at_rest(&error) => Ok(Some(from_sqlx(&error, self.dialect))),
             Err(error) => Err(error),
@@ -284,7 +288,7 @@ impl State {
         });
     }
 
-    fn take(self: &Arc<Self>, level: u32) -> Result<(Place, Option<u32>), Error> {
+    fn take(self: &Arc<Self>, level: u32) -> Result<(StatementConnection, Option<u32>), Error> {
         let mut inner = self.lock();
         if let Some(error) = &inner.over {
             return Err(error.clone());
@@ -299,7 +303,7 @@ impl State {
             Some(lease) => {
                 inner.reading = false;
                 let undo = inner.undo.take();
-                Ok((Place::of_transaction(lease, Arc::clone(self)), undo))
+                Ok((StatementConnection::in_transaction(lease, Arc::clone(self)), undo))
             }
             None if inner.reading => Err(busy(
                 "a cursor of this transaction is still open: read it to its end or drop it",

@@ -20,7 +20,7 @@ use super::secret::Secret;
 use super::settings;
 use super::tls::{Tls, TlsMode};
 use crate::error::{caught, invalid_configuration};
-use crate::run::place::is_at_rest;
+use crate::run::statement_connection::is_at_rest;
 
 const PARAMETERS: [&str; 11] = [
     "host",

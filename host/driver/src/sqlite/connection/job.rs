@@ -9,8 +9,8 @@ use tokio::task::spawn_blocking;
 use super::{Connection, STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::handle::Handle;
-use crate::sqlite::spent::Phase;
-use crate::sqlite::switch::Switch;
+use crate::sqlite::interrupter::Interrupter;
+use crate::sqlite::timings::Phase;
 
 /// How long a statement may keep its caller's thread: as long as some hundred rows take.
 const HERE: Duration = Duration::from_millis(1);
@@ -52,7 +52,7 @@ pub(crate) trait Job: Send + 'static {
 pub(crate) struct Progress {
     /// On its caller's thread.
     here: bool,
-    switch: Switch,
+    interrupter: Interrupter,
 }
 
 /// Why a job did not come to its end.
@@ -72,7 +72,7 @@ impl From<Failure> for Stop {
 impl Progress {
     /// Between two rows: whether the time on the caller's thread is over.
     pub(crate) fn is_late(&self) -> bool {
-        self.here && self.switch.is_late()
+        self.here && self.interrupter.is_late()
     }
 
     /// Whether what takes too long is done again elsewhere, so that it may be tried.
@@ -92,13 +92,13 @@ impl Connection {
         let mut tried = Duration::ZERO;
         if self.is_short(phase).await? && job.can_restart() {
             let start = Instant::now();
-            let progress = Progress { here: true, switch: self.switch.clone() };
+            let progress = Progress { here: true, interrupter: self.interrupter.clone() };
             let handle = self.settle().await?;
             // Only a query is stopped and run again: what writes, or ends a transaction, may tell
             // that it was stopped when it was done already.
             let is_query = handle.columns() > 0 && !handle.writes();
             if is_query {
-                progress.switch.give(HERE);
+                progress.interrupter.set_deadline(HERE);
             }
             let is_cut = is_query && stranger;
             if is_cut {
@@ -109,12 +109,13 @@ impl Connection {
             if is_cut {
                 handle.set_longest(STRANGERS_LONGEST, STRANGERS_LONGEST_PATTERN);
             }
-            let late = is_query && progress.switch.is_late() && !progress.switch.is_stopped();
-            progress.switch.give_any_time();
+            let late =
+                is_query && progress.interrupter.is_late() && !progress.interrupter.is_stopped();
+            progress.interrupter.clear_deadline();
             tried = start.elapsed();
             match result {
                 Ok(output) => {
-                    handle.note(phase, tried);
+                    handle.record(phase, tried);
                     return Ok((job, output));
                 }
                 Err(Stop::Late) => {}
@@ -143,12 +144,12 @@ impl Connection {
         let (stranger, committed) = (self.stranger, self.committed);
         let handle = self.settle().await?;
         let changed = || handle.all_changes().saturating_sub(committed);
-        Ok(match (handle.spent(phase), handle.writes()) {
+        Ok(match (handle.timing(phase), handle.writes()) {
             (_, true) if stranger || handle.bound() > SMALL => false,
             (_, false) if stranger && handle.is_opaque() => false,
             // What ends a transaction writes all of it to the file.
             (_, false) if handle.columns() == 0 && changed() > FEW => false,
-            (Some(spent), _) => spent <= SHORT,
+            (Some(elapsed), _) => elapsed <= SHORT,
             (None, writes) => !writes,
         })
     }
@@ -159,7 +160,7 @@ impl Connection {
         phase: Phase,
         tried: Duration,
     ) -> Result<(J, J::Output), sqlx::Error> {
-        let progress = Progress { here: false, switch: self.switch.clone() };
+        let progress = Progress { here: false, interrupter: self.interrupter.clone() };
         let busy_timeout = self.queue.busy_timeout;
         let done = self.lend(move |handle| {
             handle.set_busy_timeout(busy_timeout);
@@ -167,7 +168,7 @@ impl Connection {
             // statements would be sent to them ever again.
             let start = Instant::now();
             let result = job.run(handle, &progress);
-            handle.note(phase, tried + start.elapsed());
+            handle.record(phase, tried + start.elapsed());
             result.map(|output| (job, output))
         });
         done.await?.map_err(|stop| {

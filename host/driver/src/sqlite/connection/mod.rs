@@ -15,7 +15,7 @@ pub(crate) use self::job::{Job, Progress, STRIDE, Stop};
 use self::job::Execute;
 use super::failure::Failure;
 use super::handle::{Handle, is_lasting};
-use super::switch::Switch;
+use super::interrupter::Interrupter;
 use crate::fence::Fence;
 use crate::value::sqlite::Bound;
 
@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     /// None while a job on another thread has it, and for ever if that panicked.
     handle: Option<Box<Handle>>,
     away: Option<oneshot::Receiver<Box<Handle>>>,
-    switch: Switch,
+    interrupter: Interrupter,
     queue: Queue,
     /// The connection is the one that may write.
     turn: Option<OwnedSemaphorePermit>,
@@ -66,17 +66,17 @@ impl Queue {
 
 impl Connection {
     pub(super) async fn new(
-        lent: PoolConnection<Sqlite>,
-        switch: Switch,
+        inner: PoolConnection<Sqlite>,
+        interrupter: Interrupter,
         queue: Queue,
         capacity: usize,
     ) -> Result<Self, sqlx::Error> {
-        let handle = Handle::lend(lent, switch.clone(), capacity).await?;
+        let handle = Handle::lend(inner, interrupter.clone(), capacity).await?;
         let committed = handle.all_changes();
         Ok(Self {
             handle: Some(Box::new(handle)),
             away: None,
-            switch,
+            interrupter,
             queue,
             turn: None,
             committed,
@@ -117,12 +117,12 @@ impl Connection {
 
     /// What runs on it ends now, with `SQLITE_INTERRUPT`, and so does what comes.
     pub(crate) fn stop(&self) {
-        self.switch.stop();
+        self.interrupter.stop();
     }
 
     /// It runs again what it is given.
     pub(crate) fn resume(&self) {
-        self.switch.resume();
+        self.interrupter.resume();
     }
 
     /// From here on, or no longer, statements that write are refused.
@@ -227,7 +227,7 @@ impl Connection {
     async fn prepare(&mut self, sql: &str, keep: bool) -> Result<usize, sqlx::Error> {
         let stranger = self.stranger;
         let handle = self.settle().await?;
-        if !stranger || is_lasting(sql) || handle.is_kept(sql) {
+        if !stranger || is_lasting(sql) || handle.is_cached(sql) {
             handle.set_busy_timeout(Duration::ZERO);
             match handle.open(sql, keep) {
                 Err(failure) if failure.is_busy() => {}

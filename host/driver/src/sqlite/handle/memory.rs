@@ -12,7 +12,7 @@ use std::sync::{Once, OnceLock};
 
 use libsqlite3_sys as ffi;
 
-use crate::sqlite::switch::Switch;
+use crate::sqlite::interrupter::Interrupter;
 
 /// How many bytes a statement may take.
 const MOST: i64 = 128 << 20;
@@ -25,15 +25,15 @@ thread_local! {
 /// What is left for a statement.
 pub(super) struct Budget {
     left: Cell<i64>,
-    switch: Switch,
+    interrupter: Interrupter,
 }
 
 /// What its thread takes is of a budget, for as long as this lives.
 pub(super) struct Spending<'a>(PhantomData<&'a Budget>);
 
 impl Budget {
-    pub(super) fn new(switch: Switch) -> Self {
-        Self { left: Cell::new(MOST), switch }
+    pub(super) fn new(interrupter: Interrupter) -> Self {
+        Self { left: Cell::new(MOST), interrupter }
     }
 
     /// Another statement begins.
@@ -48,7 +48,7 @@ impl Budget {
 
     /// Whether it refuses everything, for the statement to end.
     pub(super) fn is_stopped(&self) -> bool {
-        self.switch.is_stopped()
+        self.interrupter.is_stopped()
     }
 
     /// Takes some bytes, or gives back as many below 0, if there are enough.

@@ -41,12 +41,12 @@ use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
 use super::failure::Failure;
-use super::switch::{State, Switch};
+use super::interrupter::{Interrupter, State};
 use crate::fence::Fence;
 
 use guard::Guard;
 use memory::{Budget, Spending};
-use statement::{Kept, Open};
+use statement::{CachedStatement, Open};
 
 pub(crate) use guard::Action;
 pub(super) use harden::harden;
@@ -59,13 +59,13 @@ pub(super) use statement::is_lasting;
 pub(crate) struct Handle {
     // Before the owner, which closes the connection: all statements have to be finalized by then.
     guard: Option<Guard>,
-    statements: LruCache<Box<str>, Kept>,
+    statements: LruCache<Box<str>, CachedStatement>,
     open: Option<Open>,
     raw: NonNull<ffi::sqlite3>,
     /// None only while it is dropped or given back.
     owner: Option<PoolConnection<Sqlite>>,
     read_only: bool,
-    switch: Switch,
+    interrupter: Interrupter,
     /// What the memory of a stranger's statement is of.
     budget: Option<Budget>,
 }
@@ -83,13 +83,13 @@ impl Handle {
     /// Takes over a connection, with room for some prepared statements.
     pub(crate) async fn lend(
         mut owner: PoolConnection<Sqlite>,
-        switch: Switch,
+        interrupter: Interrupter,
         capacity: usize,
     ) -> Result<Self, sqlx::Error> {
         let raw = owner.lock_handle().await?.as_raw_handle();
         let statements = LruCache::new(capacity);
         let (owner, read_only, budget) = (Some(owner), false, None);
-        Ok(Self { guard: None, statements, open: None, raw, owner, read_only, switch, budget })
+        Ok(Self { guard: None, statements, open: None, raw, owner, read_only, interrupter, budget })
     }
 
     /// The connection as it was, without what was prepared on it.
@@ -102,7 +102,7 @@ impl Handle {
         self.guard = None;
         self.open = None;
         self.statements.clear();
-        // SAFETY: the connection is open. Its handler goes before the switch that it asks.
+        // SAFETY: the connection is open. Its handler goes before the interrupter that it asks.
         unsafe { ffi::sqlite3_busy_handler(self.raw.as_ptr(), None, ptr::null_mut()) };
     }
 
@@ -123,9 +123,9 @@ impl Handle {
         Ok(())
     }
 
-    /// Bounds the memory of what is opened from now on, until the switch is on, or no longer.
+    /// Bounds the memory of what is opened from now on, until it is interrupted, or no longer.
     pub(crate) fn hold_to_budget(&mut self, stranger: bool) {
-        self.budget = stranger.then(|| Budget::new(self.switch.clone()));
+        self.budget = stranger.then(|| Budget::new(self.interrupter.clone()));
     }
 
     /// What SQLite takes now is of the budget, unless it is at the end of a transaction, which has no
@@ -187,10 +187,10 @@ impl Handle {
     /// How long a statement waits for the lock of another connection. SQLite's own way to wait asks
     /// nobody: what was given up would still get its lock, and write.
     pub(crate) fn set_busy_timeout(&mut self, timeout: Duration) {
-        self.switch.set_patience(timeout);
-        let state = self.switch.state().cast_mut().cast::<c_void>();
-        // SAFETY: the connection is open; the state is there for as long as the switch, before which the
-        // handler is taken away.
+        self.interrupter.set_patience(timeout);
+        let state = self.interrupter.state().cast_mut().cast::<c_void>();
+        // SAFETY: the connection is open; the state is there for as long as the interrupter, before
+        // which the handler is taken away.
         unsafe { ffi::sqlite3_busy_handler(self.raw.as_ptr(), Some(wait), state) };
     }
 

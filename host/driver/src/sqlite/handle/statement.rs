@@ -8,14 +8,14 @@ use libsqlite3_sys as ffi;
 
 use super::{Handle, UTF8, functions};
 use crate::sqlite::failure::Failure;
-use crate::sqlite::spent::{Phase, Spent};
+use crate::sqlite::timings::{Phase, StatementTimings};
 use crate::value::sqlite::Stored;
 
 /// A statement that waits for its next execution.
-pub(super) struct Kept {
+pub(super) struct CachedStatement {
     prepared: Prepared,
     is_opaque: bool,
-    spent: Spent,
+    timings: StatementTimings,
 }
 
 /// The statement that is executed.
@@ -25,7 +25,7 @@ pub(super) struct Open {
     sql: Option<Box<str>>,
     /// One step of it may take long, and be asked nothing meanwhile.
     is_opaque: bool,
-    spent: Spent,
+    timings: StatementTimings,
     /// How many bytes of texts and blobs are bound to it.
     bound: usize,
 }
@@ -40,23 +40,23 @@ impl Handle {
     pub(crate) fn open(&mut self, sql: &str, keep: bool) -> Result<usize, Failure> {
         self.close();
         self.renew_budget();
-        if let Some((sql, kept)) = self.statements.remove_entry(sql) {
+        if let Some((sql, cached)) = self.statements.remove_entry(sql) {
             let length = sql.len();
-            let Kept { prepared, is_opaque, spent } = kept;
-            self.open = Some(Open { prepared, sql: Some(sql), is_opaque, spent, bound: 0 });
+            let CachedStatement { prepared, is_opaque, timings } = cached;
+            self.open = Some(Open { prepared, sql: Some(sql), is_opaque, timings, bound: 0 });
             return self.admit().map(|()| length);
         }
         let keep = keep && self.statements.capacity() > 0;
         let (prepared, rest) = self.prepare(sql, keep)?;
         let whole = keep && sql[rest..].trim_ascii().is_empty();
         let is_opaque = functions::is_opaque(sql);
-        let (sql, spent) = (whole.then(|| sql.into()), Spent::default());
-        self.open = Some(Open { prepared, sql, is_opaque, spent, bound: 0 });
+        let (sql, timings) = (whole.then(|| sql.into()), StatementTimings::default());
+        self.open = Some(Open { prepared, sql, is_opaque, timings, bound: 0 });
         self.admit().map(|()| rest)
     }
 
     /// Whether a statement is prepared already.
-    pub(crate) fn is_kept(&self, sql: &str) -> bool {
+    pub(crate) fn is_cached(&self, sql: &str) -> bool {
         self.statements.contains_key(sql)
     }
 
@@ -97,16 +97,16 @@ impl Handle {
     /// Closes the open statement, if there is one. What it did stays; what it had to give is lost.
     pub(crate) fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let Open { prepared, sql, is_opaque, mut spent, .. } = open;
+        let Open { prepared, sql, is_opaque, mut timings, .. } = open;
         let Some(sql) = sql else { return };
-        spent.end();
+        timings.end();
         // SAFETY: the statement is one of this connection and not finalized. What `reset` returns
         // is how the last step ended, which has been told.
         unsafe {
             ffi::sqlite3_reset(prepared.0.as_ptr());
             ffi::sqlite3_clear_bindings(prepared.0.as_ptr());
         }
-        self.statements.insert(sql, Kept { prepared, is_opaque, spent });
+        self.statements.insert(sql, CachedStatement { prepared, is_opaque, timings });
     }
 
     /// Takes the open statement back to its beginning. It keeps what is bound.
@@ -215,14 +215,14 @@ impl Handle {
     }
 
     /// How long a phase of the open statement takes, if it was executed before.
-    pub(crate) fn spent(&self, phase: Phase) -> Option<Duration> {
-        self.open.as_ref()?.spent.on(phase)
+    pub(crate) fn timing(&self, phase: Phase) -> Option<Duration> {
+        self.open.as_ref()?.timings.of(phase)
     }
 
     /// Notes how long a phase of the open statement took.
-    pub(crate) fn note(&mut self, phase: Phase, spent: Duration) {
+    pub(crate) fn record(&mut self, phase: Phase, elapsed: Duration) {
         if let Some(open) = &mut self.open {
-            open.spent.note(phase, spent);
+            open.timings.record(phase, elapsed);
         }
     }
 

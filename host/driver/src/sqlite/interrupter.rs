@@ -8,30 +8,30 @@ use sqlx::SqliteConnection;
 
 use super::handle::harden;
 
-/// How many steps of its virtual machine SQLite takes between two looks at the switch: some tens
+/// How many steps of its virtual machine SQLite takes between two looks at this: some tens
 /// of microseconds, which no scan can be measured to lose.
 const STEPS: i32 = 1_000;
-/// No time at all is given for what runs.
+/// No deadline is set for what runs.
 const ENDLESS: u64 = u64::MAX;
 /// How long SQLite waits before it tries to get a lock again, in milliseconds; the last one from then on.
 /// These are its own.
 const PAUSES: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
 
-/// Ends what a connection runs, and whatever it is given to run, while it is on. Besides, a
-/// statement may have a time of its own.
+/// Ends what a connection runs, and whatever it is given to run, from [`stop`](Self::stop) until
+/// [`resume`](Self::resume). Besides, a statement may have a deadline.
 #[derive(Clone)]
-pub(crate) struct Switch(Arc<State>);
+pub(crate) struct Interrupter(Arc<State>);
 
 pub(crate) struct State {
     stopped: AtomicBool,
-    /// When the statement has to have ended, in nanoseconds since the switch was made.
+    /// When the statement has to have ended, in nanoseconds since the interrupter was made.
     until: AtomicU64,
     /// How long it waits for a lock, in milliseconds.
     patience: AtomicU64,
     since: Instant,
 }
 
-impl Switch {
+impl Interrupter {
     pub(crate) fn new() -> Self {
         Self(Arc::new(State {
             stopped: AtomicBool::new(false),
@@ -67,14 +67,14 @@ impl Switch {
     }
 
     /// What runs now ends after some time, as if it was stopped.
-    pub(super) fn give(&self, time: Duration) {
+    pub(super) fn set_deadline(&self, time: Duration) {
         let until = self.0.since.elapsed() + time;
         let until = u64::try_from(until.as_nanos()).unwrap_or(ENDLESS);
         self.0.until.store(until, Ordering::Relaxed);
     }
 
     /// What runs now takes the time it takes.
-    pub(super) fn give_any_time(&self) {
+    pub(super) fn clear_deadline(&self) {
         self.0.until.store(ENDLESS, Ordering::Relaxed);
     }
 

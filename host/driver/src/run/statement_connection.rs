@@ -18,15 +18,15 @@ use crate::transaction::state::{State, restore, roll_back};
 
 /// A connection for one statement. Dropping it before [`end`](Self::end) leaves the connection
 /// closed, unless the statement has begun to answer and what is left of it can be skipped.
-pub(crate) struct Place {
+pub(crate) struct StatementConnection {
     dialect: Dialect,
-    /// None only once the place has ended.
+    /// None only once it has ended.
     lease: Option<Lease>,
     transaction: Option<Arc<State>>,
     /// The fence around the statement.
     enclosure: Option<Arc<Enclosure>>,
     /// A transaction was begun for the statement alone.
-    own: bool,
+    implicit: bool,
     /// The statement has begun to answer.
     answering: bool,
 }
@@ -43,29 +43,36 @@ pub(crate) enum Ending {
     Abandoned(Error),
 }
 
-impl Place {
+impl StatementConnection {
     pub(crate) fn of_pool(lease: Lease, dialect: Dialect) -> Self {
         let lease = Some(lease);
-        Self { dialect, lease, transaction: None, enclosure: None, own: false, answering: false }
+        Self {
+            dialect,
+            lease,
+            transaction: None,
+            enclosure: None,
+            implicit: false,
+            answering: false,
+        }
     }
 
     /// In a transaction that was begun for one statement.
-    pub(crate) fn of_own_transaction(
+    pub(crate) fn in_implicit_transaction(
         lease: Lease,
         dialect: Dialect,
         enclosure: Option<Arc<Enclosure>>,
     ) -> Self {
-        let mut place = Self::of_pool(lease, dialect);
-        (place.enclosure, place.own) = (enclosure, true);
-        place
+        let mut connection = Self::of_pool(lease, dialect);
+        (connection.enclosure, connection.implicit) = (enclosure, true);
+        connection
     }
 
-    pub(crate) fn of_transaction(lease: Lease, state: Arc<State>) -> Self {
+    pub(crate) fn in_transaction(lease: Lease, state: Arc<State>) -> Self {
         let dialect = state.dialect();
-        let mut place = Self::of_pool(lease, dialect);
-        place.enclosure = state.enclosure().cloned();
-        place.transaction = Some(state);
-        place
+        let mut connection = Self::of_pool(lease, dialect);
+        connection.enclosure = state.enclosure().cloned();
+        connection.transaction = Some(state);
+        connection
     }
 
     /// Whether prepared statements may be kept on the connection.
@@ -126,7 +133,7 @@ impl Place {
     /// that goes on, which waits for it anyway, and where the connection is not used again; and where
     /// a transaction has changed something, it is not for its end to keep that.
     pub(crate) fn runtime_to_skip(&self) -> Option<Handle> {
-        let ends_well = self.transaction.is_none() && (!self.own || self.is_read_only());
+        let ends_well = self.transaction.is_none() && (!self.implicit || self.is_read_only());
         self.lease.as_ref().filter(|it| ends_well && it.is_reusable()).map(Lease::runtime)
     }
 
@@ -161,18 +168,18 @@ impl Place {
 
     /// Keeps what the statement did, and gives the connection back.
     pub(crate) async fn complete(self) -> Result<(), Error> {
-        if !self.own {
+        if !self.implicit {
             self.rest().await;
             return Ok(());
         }
-        let mut place = self.admit(false).await?;
-        match place.lease().command("COMMIT").await {
+        let mut connection = self.admit(false).await?;
+        match connection.lease().command("COMMIT").await {
             Ok(()) => {
-                place.restore().await;
+                connection.restore().await;
                 Ok(())
             }
-            Err(error) if is_at_rest(&error) => Err(place.fail(error).await),
-            Err(error) => Err(outcome_unknown(place.fail(error).await)),
+            Err(error) if is_at_rest(&error) => Err(connection.fail(error).await),
+            Err(error) => Err(outcome_unknown(connection.fail(error).await)),
         }
     }
 
@@ -181,7 +188,7 @@ impl Place {
         let Some(mut lease) = self.lease.take() else { return };
         match self.transaction.take() {
             Some(state) => state.put_back(lease),
-            None if self.own => {
+            None if self.implicit => {
                 let at_rest = roll_back(&mut lease, self.is_read_only()).await.is_ok();
                 give_back(lease, at_rest).await;
             }
@@ -246,7 +253,7 @@ impl Place {
             Some(state) if self.answering => state.put_back_unread(lease),
             Some(state) => state.cancelled(lease),
             None => {
-                if self.answering && self.dialect == Dialect::Sqlite && !self.own {
+                if self.answering && self.dialect == Dialect::Sqlite && !self.implicit {
                     lease.clear();
                 }
             }
@@ -272,7 +279,7 @@ async fn give_back(mut lease: Lease, at_rest: bool) {
     }
 }
 
-impl Drop for Place {
+impl Drop for StatementConnection {
     fn drop(&mut self) {
         self.close_statement();
         if let Some(lease) = self.lease.take() {

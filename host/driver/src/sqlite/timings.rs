@@ -13,7 +13,7 @@ pub(crate) enum Phase {
 
 /// How long the phases of a statement took.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Spent {
+pub(super) struct StatementTimings {
     /// When it was executed last.
     before: Phases,
     /// In the present execution, the longest of each phase.
@@ -26,21 +26,21 @@ struct Phases {
     rest: Option<Duration>,
 }
 
-impl Spent {
+impl StatementTimings {
     /// How long a phase takes, as far as is known.
-    pub(super) fn on(&self, phase: Phase) -> Option<Duration> {
+    pub(super) fn of(&self, phase: Phase) -> Option<Duration> {
         match phase {
             Phase::First => self.now.first.or(self.before.first),
             Phase::Rest => self.now.rest.or(self.before.rest),
         }
     }
 
-    pub(super) fn note(&mut self, phase: Phase, spent: Duration) {
-        let noted = match phase {
+    pub(super) fn record(&mut self, phase: Phase, elapsed: Duration) {
+        let recorded = match phase {
             Phase::First => &mut self.now.first,
             Phase::Rest => &mut self.now.rest,
         };
-        *noted = (*noted).max(Some(spent));
+        *recorded = (*recorded).max(Some(elapsed));
     }
 
     /// The execution has ended.
@@ -58,18 +58,18 @@ mod tests {
     #[test]
     fn a_phase_takes_as_long_as_its_longest_of_the_last_execution() {
         let milliseconds = Duration::from_millis;
-        let mut spent = Spent::default();
-        assert_eq!(spent.on(Phase::Rest), None);
+        let mut timings = StatementTimings::default();
+        assert_eq!(timings.of(Phase::Rest), None);
         for it in [1, 9, 2] {
-            spent.note(Phase::Rest, milliseconds(it));
+            timings.record(Phase::Rest, milliseconds(it));
         }
-        spent.note(Phase::First, milliseconds(3));
-        spent.end();
-        assert_eq!(spent.on(Phase::First), Some(milliseconds(3)));
-        assert_eq!(spent.on(Phase::Rest), Some(milliseconds(9)));
-        spent.note(Phase::Rest, milliseconds(4));
-        spent.end();
-        assert_eq!(spent.on(Phase::First), Some(milliseconds(3)));
-        assert_eq!(spent.on(Phase::Rest), Some(milliseconds(4)));
+        timings.record(Phase::First, milliseconds(3));
+        timings.end();
+        assert_eq!(timings.of(Phase::First), Some(milliseconds(3)));
+        assert_eq!(timings.of(Phase::Rest), Some(milliseconds(9)));
+        timings.record(Phase::Rest, milliseconds(4));
+        timings.end();
+        assert_eq!(timings.of(Phase::First), Some(milliseconds(3)));
+        assert_eq!(timings.of(Phase::Rest), Some(milliseconds(4)));
     }
 }
