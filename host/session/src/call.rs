@@ -11,10 +11,10 @@ use ferro_wit::types::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::error::for_plugin;
+use crate::fair_semaphore::Holder;
 use crate::limits::{Limits, Wait};
 use crate::log::{RECORD, excerpt};
 use crate::models::Models;
-use crate::places::Holder;
 use crate::policy::Policy;
 use crate::tenant::Tenant;
 use crate::tenants::{Admission, Connections, Held, Share};

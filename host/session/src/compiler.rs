@@ -10,7 +10,7 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error};
 
-use crate::places::Holder;
+use crate::fair_semaphore::Holder;
 
 /// Checks models.
 pub trait Compiler: Send + Sync {

@@ -12,7 +12,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::cache::{PlanCache, PlanKey};
 use crate::compiler::{Catalog, Compiler};
-use crate::places::Holder;
+use crate::fair_semaphore::Holder;
 
 /// Checked models, their catalog, and the cache that their plans are kept in.
 pub struct Models {

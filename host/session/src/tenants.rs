@@ -8,8 +8,8 @@ use ferro_wit::types::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::fair_semaphore::{Holder, Place, Places};
 use crate::limits::{Limits, Wait};
-use crate::places::{Holder, Place, Places};
 use crate::tenant::Tenant;
 
 /// The tenants that have calls, and what their calls share. A host has one of these for all of its

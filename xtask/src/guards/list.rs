@@ -430,7 +430,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "P4",
-        file: "host/session/src/places.rs",
+        file: "host/session/src/fair_semaphore.rs",
         line: "holder.held() < most.min(self.free)",
         without: "holder.held() < most && self.free > 0",
         target: "gate",
