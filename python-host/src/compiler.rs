@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use ferro_session::{Catalog, Compiler, Holder};
+use ferro_session::{Catalog, Claimant, Compiler};
 use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
@@ -46,7 +46,7 @@ impl Catalog for PythonCatalog {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
-        _: Option<&'a Holder>,
+        _: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>> {
         #[derive(Serialize)]
         struct Request<'a> {

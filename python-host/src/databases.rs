@@ -46,7 +46,7 @@ impl Databases {
     /// So many threads run plugins, which the tenants share.
     #[new]
     fn new(threads: u32) -> Self {
-        // A plugin keeps its thread, so that a turn would be a place.
+        // A plugin keeps its thread, so that turns would limit what permits of guests do already.
         let tenants = ferro_session::Tenants::new(usize::MAX, threads);
         Self { databases: ferro_driver::Databases::new(), tenants }
     }

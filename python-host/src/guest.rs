@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ferro_session::{
-    Admission, Deadline, Gate, Grant, GuestLimit, Place, Session, Tenant, Tenants, Usage,
+    Admission, Deadline, FairPermit, Gate, Grant, GuestLimit, Session, Tenant, Tenants, Usage,
 };
 use ferro_wit::query::Query;
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};
@@ -20,8 +20,8 @@ use crate::errors::{exception, raise};
 use crate::models::Models;
 use crate::wire::{read_batch, read_values, write_batch};
 
-/// What one call of a plugin may do, and until when. It has a place among its tenant's calls, and one
-/// of the threads that tenants share, until it is closed.
+/// What one call of a plugin may do, and until when. It counts among its tenant's calls, and has
+/// one of the threads that tenants share, until it is closed.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct GuestGate {
     state: Mutex<State>,
@@ -29,7 +29,7 @@ pub(crate) struct GuestGate {
 }
 
 enum State {
-    Admitted { gate: Gate, _thread: Place },
+    Admitted { gate: Gate, _thread: FairPermit },
     Ended(Usage),
 }
 
@@ -51,8 +51,8 @@ impl GuestGate {
         raise(py, tenant.check(&models.models))
     }
 
-    /// `tenant` is JSON, as an operator's file has it. Waits for a place and for a thread; the call's
-    /// time runs from now. Resolves to the gate.
+    /// `tenant` is JSON, as an operator's file has it. Waits until it may run, and for a thread; the
+    /// call's time runs from now. Resolves to the gate.
     #[staticmethod]
     fn admit<'py>(
         py: Python<'py>,
@@ -110,9 +110,9 @@ impl GuestGate {
     }
 }
 
-async fn admit(tenants: &Tenants, tenant: &Tenant) -> Result<(Admission, Place), Error> {
+async fn admit(tenants: &Tenants, tenant: &Tenant) -> Result<(Admission, FairPermit), Error> {
     let admission = tenants.admit(tenant).await?;
-    let thread = admission.place(&tenant.limits).await?;
+    let thread = admission.guest_permit(&tenant.limits).await?;
     Ok((admission, thread))
 }
 

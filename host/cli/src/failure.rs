@@ -13,7 +13,7 @@ Exit codes:
   3  the plugin was refused: it is missing, not a plugin, or imports what is not granted
   4  a database cannot be connected, or was lost
   5  the call failed: the plugin trapped, returned an `err`, or a query failed
-  6  the call reached a limit: time, memory, rows, a place or a connection
+  6  the call reached a limit: time, memory, rows, an instance or a connection
 
 Errors are one line on standard error; results go to standard output. A URL with a password is
 better kept in the environment: `--connect app=env:APP_URL`.";

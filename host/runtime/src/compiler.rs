@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ferro_session::{Catalog, Compiler, Holder, Place, Places};
+use ferro_session::{Catalog, Claimant, Compiler, FairPermit, FairSemaphore};
 use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
 use ferro_wit::policy::Scope;
@@ -60,8 +60,10 @@ impl WasmCompiler {
         // Who is alone has half of them: one for each thread.
         let most = u32::try_from(2 * threads()).unwrap_or(u32::MAX);
         let ticker = Ticker::start(&engine, TICK)?;
-        let (places, own, idle) = (Places::new(most), Holder::default(), Mutex::default());
-        Ok(Self { pool: Arc::new(Pool { engine, pre, places, own, idle, _ticker: ticker }) })
+        let (permits, application) = (FairSemaphore::new(most), Claimant::default());
+        let idle = Mutex::default();
+        let pool = Pool { engine, pre, permits, application, idle, _ticker: ticker };
+        Ok(Self { pool: Arc::new(pool) })
     }
 }
 
@@ -94,9 +96,9 @@ impl Catalog for WasmCatalog {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
-        holder: Option<&'a Holder>,
+        claimant: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>> {
-        Box::pin(self.pool.compile(self, query, dialect, scope, holder))
+        Box::pin(self.pool.compile(self, query, dialect, scope, claimant))
     }
 
     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
@@ -145,11 +147,11 @@ struct Pool {
     engine: Engine,
     pre: CorePre<State>,
     /// One for each instance that there may be; who waits for one waits in line.
-    places: Places,
+    permits: FairSemaphore,
     /// The application, as one more who has some of them.
-    own: Holder,
-    /// Instances that nobody has. There are never more in all than there are places: one is made
-    /// only by who has a place and finds none here.
+    application: Claimant,
+    /// Instances that nobody has. There are never more in all than there are permits: one is made
+    /// only by who has a permit and finds none here.
     idle: Mutex<Vec<CoreInstance>>,
     _ticker: Ticker,
 }
@@ -202,11 +204,11 @@ impl Pool {
         query: &Query,
         dialect: Dialect,
         scope: Option<&Scope>,
-        holder: Option<&Holder>,
+        claimant: Option<&Claimant>,
     ) -> Result<Plan, Error> {
         let turn = Turn::begin(true);
         // Given back after the instance.
-        let _place = self.place(holder, turn.end).await?;
+        let _permit = self.permit(claimant, turn.end).await?;
         let mut idle = self.take(catalog.id);
         loop {
             let used = idle.is_some();
@@ -234,9 +236,9 @@ impl Pool {
     }
 
     /// The right to an instance.
-    async fn place(&self, holder: Option<&Holder>, end: Instant) -> Result<Place, Error> {
-        let holder = holder.unwrap_or(&self.own);
-        timeout_at(end.into(), self.places.take(holder, u32::MAX)).await.map_err(|_| {
+    async fn permit(&self, claimant: Option<&Claimant>, end: Instant) -> Result<FairPermit, Error> {
+        let claimant = claimant.unwrap_or(&self.application);
+        timeout_at(end.into(), self.permits.acquire(claimant, u32::MAX)).await.map_err(|_| {
             Error::new(ErrorKind::Busy, "no compiler of queries was free in time").retryable()
         })
     }
@@ -372,12 +374,12 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_a_compiler_keeps_no_thread_and_has_its_turn() {
         let (compiler, catalog) = compiler();
-        let places = &compiler.pool.places;
-        let take = async || places.take(&Holder::default(), u32::MAX).await;
-        let mut all: Vec<_> = std::iter::from_fn(|| take().now_or_never()).collect();
+        let permits = &compiler.pool.permits;
+        let acquire = async || permits.acquire(&Claimant::default(), u32::MAX).await;
+        let mut all: Vec<_> = std::iter::from_fn(|| acquire().now_or_never()).collect();
         let query = things();
-        let holders: [Holder; 3] = Default::default();
-        let compile = |it| catalog.compile(&query, Dialect::Sqlite, None, Some(&holders[it]));
+        let claimants: [Claimant; 3] = Default::default();
+        let compile = |it| catalog.compile(&query, Dialect::Sqlite, None, Some(&claimants[it]));
         let (mut first, mut second) = (compile(0), compile(1));
         let mut context = Context::from_waker(Waker::noop());
         // This thread is the only one: were it kept, nobody could give a compiler back.
@@ -389,11 +391,11 @@ mod tests {
         assert!(first.await.is_ok() && second.await.is_ok());
         assert!(newcomer.await.is_ok());
         all.clear();
-        assert_eq!(places.taken(), 0);
+        assert_eq!(permits.held(), 0);
         // The wait is bounded.
-        let _all: Vec<_> = std::iter::from_fn(|| take().now_or_never()).collect();
+        let _all: Vec<_> = std::iter::from_fn(|| acquire().now_or_never()).collect();
         let end = Instant::now() + Duration::from_millis(20);
-        let error = compiler.pool.place(None, end).await.unwrap_err();
+        let error = compiler.pool.permit(None, end).await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
     }
 
@@ -412,14 +414,14 @@ mod tests {
             let gate = Gate::admitted(databases.clone(), Arc::clone(&models), tenant, admission);
             gate.open("app").unwrap()
         };
-        let places = &compiler.pool.places;
+        let permits = &compiler.pool.permits;
         let (greedy, half) = (open("greedy").await, u32::try_from(threads()).unwrap());
         let query = things();
         let begin = || Box::pin(greedy.plan(&query));
         let _hoard: Vec<_> = (0..half).map(|_| long(&compiler, begin)).collect();
         let mut more = begin();
         assert!(more.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        assert_eq!(places.taken(), half);
+        assert_eq!(permits.held(), half);
         assert!(open("modest").await.plan(&query).await.is_ok());
     }
 

@@ -21,17 +21,17 @@ const CORE_INSTANCES: u32 = 64;
 const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
 
-/// So many bytes of a memory, and of a table, stay with the place of a guest: they are cleaned there,
+/// So many bytes of a memory, and of a table, stay with the slot of a guest: they are cleaned there,
 /// and not given back to the system. That spares the next guest its page faults, and the other
 /// threads an interruption for each guest that ends, which is what neighbours would notice most.
 const KEPT: usize = 256 * 1024;
 
-/// So many places that are free may keep such bytes, and the code's first memory, for the next guest
-/// of the same plugin. With more, memory keeps growing by a place for each rare moment in which more
+/// So many slots that are free may keep such bytes, and the code's first memory, for the next guest
+/// of the same plugin. With more, memory keeps growing by a slot for each rare moment in which more
 /// guests are alive at once than before.
 const WARM: u32 = 16;
 
-/// The engine that plugins run in, whose code is compiled by one thread at a time: places for
+/// The engine that plugins run in, whose code is compiled by one thread at a time: slots for
 /// `instances` of them at once, each with memories of up to `memory` bytes. With `fuel`, their code
 /// counts what it uses.
 pub(crate) fn plugins(

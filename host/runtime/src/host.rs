@@ -84,11 +84,11 @@ struct Shared {
     compiler: WasmCompiler,
     plans: Arc<PlanCache>,
     cache: Option<DiskCache>,
-    /// What the calls of each tenant share, and the places for instances.
+    /// What the calls of each tenant share, and the permits to run guests.
     tenants: Tenants,
     /// Turns of guests that compute for long.
     slow: Arc<Semaphore>,
-    /// Plugins that are loaded at once: a compile that takes too long keeps its place until it ends.
+    /// Plugins that are loaded at once: a compile that takes too long keeps its permit until it ends.
     loading: Arc<Semaphore>,
     _ticker: Ticker,
 }
@@ -191,8 +191,8 @@ impl Host {
     pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
         let bytes = bytes.into();
         load::check_bytes(name, &bytes, self.shared.options.component_bytes)?;
-        let place = Arc::new(self.loading(name).await?);
-        let component = self.compile(name, bytes, Arc::clone(&place)).await?;
+        let permit = Arc::new(self.loading(name).await?);
+        let component = self.compile(name, bytes, Arc::clone(&permit)).await?;
         let ty = component.component_type();
         let engine = self.engine();
         let linked = &self.shared.imports;
@@ -205,7 +205,7 @@ impl Host {
         let host = self.clone();
         let models = blocking(move || host.models(schema)).await?;
         let models = models.map_err(|error| of_models(&name, error))?;
-        drop(place);
+        drop(permit);
         let imports: Vec<_> = ty.imports(engine).map(|(import, _)| import.to_owned()).collect();
         let paths = imports.iter().map(|it| load::without_version(it));
         let lent = paths.clone().filter(|it| linked.lent.contains(*it)).map(str::to_owned);
@@ -300,7 +300,7 @@ impl Host {
 
     /// How many instances of plugins are in use.
     pub(crate) fn instances(&self) -> usize {
-        self.tenants().places_taken() as usize
+        self.tenants().guests() as usize
     }
 
     /// How many plugins are loaded just now.
@@ -312,11 +312,11 @@ impl Host {
         &self.shared.slow
     }
 
-    /// A place for one more plugin that is loaded.
+    /// A permit to load one more plugin.
     async fn loading(&self, name: &str) -> Result<OwnedSemaphorePermit, Error> {
-        let (limit, places) = (self.shared.options.compile_timeout, &self.shared.loading);
-        match timeout(limit, Arc::clone(places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+        let (limit, permits) = (self.shared.options.compile_timeout, &self.shared.loading);
+        match timeout(limit, Arc::clone(permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ => {
                 let message = format!(
                     "the plugin `{name}` was not compiled: {LOADING} others are loaded, and went on \
@@ -332,12 +332,12 @@ impl Host {
         &self,
         name: &str,
         bytes: Vec<u8>,
-        place: Arc<OwnedSemaphorePermit>,
+        permit: Arc<OwnedSemaphorePermit>,
     ) -> Result<Component, Error> {
         let limit = self.shared.options.compile_timeout;
         let shared = Arc::clone(&self.shared);
         let compiled = blocking(move || {
-            let _place = place;
+            let _permit = permit;
             let component = Component::from_binary(&shared.engine, &bytes);
             if let Some(cache) = &shared.cache {
                 cache.seal();

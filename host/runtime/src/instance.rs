@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
-use ferro_session::{Deadline, Gate, GuestLimit, Limits, Place};
+use ferro_session::{Deadline, FairPermit, Gate, GuestLimit, Limits};
 use ferro_wit::types::{Error, ErrorKind};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
@@ -16,9 +16,9 @@ use crate::bindings::plugin::PrivilegedPluginPre;
 use crate::error;
 use crate::guest::{Data, Guest};
 use crate::host::Host;
-use crate::meter::{CallUsage, Record};
-use crate::pace::Pace;
+use crate::meter::{CallRecord, CallUsage};
 use crate::plugin::Outcome;
+use crate::turns::CpuTurns;
 
 /// One instance of a plugin, for typed calls of one tenant within one deadline.
 ///
@@ -58,7 +58,7 @@ pub(crate) struct Call<'a> {
     pub(crate) gate: Option<Gate>,
     pub(crate) limits: &'a Limits,
     pub(crate) deadline: Deadline,
-    pub(crate) record: &'a Arc<Record>,
+    pub(crate) record: &'a Arc<CallRecord>,
     pub(crate) data: Data,
 }
 
@@ -67,13 +67,13 @@ impl PluginInstance {
         host: &Host,
         pre: &PrivilegedPluginPre<Guest>,
         call: Call<'_>,
-        pace: Pace,
-        place: Place,
+        turns: CpuTurns,
+        permit: FairPermit,
     ) -> Result<Self, Error> {
         let Call { limits, deadline, record, .. } = call;
         let fuel = host.options().fuel.then(|| limits.fuel.unwrap_or(u64::MAX));
         let (handles, record) = (limits.handles as usize, Arc::clone(record));
-        let watch = Watch { deadline, pace, fuel, handles, record, _place: place };
+        let watch = Watch { deadline, turns, fuel, handles, record, _permit: permit };
         let store = Guest::store(host.engine(), call, host.options().memory, fuel);
         let mut store = store.map_err(|error| watch.explain(&error))?;
         let making = Making { store: &mut store, watch: &watch };
@@ -149,14 +149,14 @@ impl Drop for Making<'_> {
 /// errors.
 struct Watch {
     deadline: Deadline,
-    pace: Pace,
+    turns: CpuTurns,
     /// The fuel that the store began with, where that is metered.
     fuel: Option<u64>,
     /// The limit on handles, for messages.
     handles: usize,
-    record: Arc<Record>,
-    /// Its place among the instances of the host; given back after the store is gone.
-    _place: Place,
+    record: Arc<CallRecord>,
+    /// To be one of the guests of the host; given back after the store is gone.
+    _permit: FairPermit,
 }
 
 impl Watch {
@@ -172,7 +172,7 @@ impl Watch {
         call: impl Future<Output = wasmtime::Result<T>> + Unpin,
     ) -> Result<T, Error> {
         // The store is not used again after a panic, so nothing sees what it left behind.
-        let caught = pin!(AssertUnwindSafe(self.pace.run(call)).catch_unwind());
+        let caught = pin!(AssertUnwindSafe(self.turns.run(call)).catch_unwind());
         match self.deadline.bound(caught).await? {
             Ok(outcome) => outcome.map_err(|error| self.explain(&error)),
             Err(panic) => Err(error::from_panic(panic.as_ref())),
@@ -183,7 +183,7 @@ impl Watch {
     fn note(&self, store: &Store<Guest>) {
         let guest = store.data();
         self.record.has_used(CallUsage {
-            busy: self.pace.busy(),
+            busy: self.turns.busy(),
             fuel: self.fuel.and_then(|it| Some(it.saturating_sub(store.get_fuel().ok()?))),
             memory: guest.memory_used(),
             database: guest.gate().map(Gate::usage).unwrap_or_default(),
@@ -218,15 +218,15 @@ mod tests {
 
     #[tokio::test]
     async fn s4_a_panic_of_the_host_is_an_error() {
-        let turns = || Arc::new(Semaphore::new(1));
+        let permits = || Arc::new(Semaphore::new(1));
         let caller = Caller { plugin: Arc::from("x"), tenant: Some(Arc::from("y")) };
         let watch = Watch {
             deadline: Deadline::after(Duration::from_secs(5)),
-            pace: Pace::new(turns(), turns()),
+            turns: CpuTurns::new(permits(), permits()),
             fuel: None,
             handles: 1,
-            record: Record::begin(caller),
-            _place: Tenants::default().place(&Limits::default()).await.unwrap(),
+            record: CallRecord::begin(caller),
+            _permit: Tenants::default().guest_permit(&Limits::default()).await.unwrap(),
         };
         let index = std::hint::black_box(3);
         let error = watch.run(async { Ok([1, 2][index]) }).await.unwrap_err();

@@ -34,7 +34,7 @@ impl Caller {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallUsage {
-    /// Wall-clock time, waits for a place included.
+    /// Wall-clock time, waits before it runs included.
     pub elapsed: Duration,
     /// How long it kept a thread busy: its own code, and the host's for it.
     pub busy: Duration,
@@ -65,9 +65,9 @@ pub(crate) fn describe() {
     describe_histogram!("ferro_memory_bytes", Unit::Bytes, "Memory of each call at its largest");
 }
 
-/// One call, from before it waits for its place on. Tells how it went when it is dropped, so however
+/// One call, from before it is admitted. Tells how it went when it is dropped, so however
 /// it ends.
-pub(crate) struct Record {
+pub(crate) struct CallRecord {
     caller: Caller,
     span: Span,
     started: Instant,
@@ -86,7 +86,7 @@ enum State {
     Failed(ErrorKind),
 }
 
-impl Record {
+impl CallRecord {
     pub(crate) fn begin(caller: Caller) -> Arc<Self> {
         let span = caller.tenant.as_ref().map_or_else(Span::none, |it| span(&caller.plugin, it));
         let (state, usage) = (Mutex::new(State::Running), Mutex::default());
@@ -137,7 +137,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for CallRecord {
     fn drop(&mut self) {
         let Caller { plugin, tenant: Some(tenant) } = &self.caller else { return };
         tell(&self.span, plugin, tenant, self.outcome(), &self.usage());

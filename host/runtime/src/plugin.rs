@@ -16,8 +16,8 @@ use crate::guest::{Data, Guest};
 use crate::host::Host;
 use crate::instance::{Call, PluginInstance};
 use crate::load::RAW_SQL;
-use crate::meter::{CallUsage, Caller, Record};
-use crate::pace::Pace;
+use crate::meter::{CallRecord, CallUsage, Caller};
+use crate::turns::CpuTurns;
 
 /// A component that a host has loaded. Clones share it.
 ///
@@ -173,27 +173,27 @@ impl Plugin {
         made
     }
 
-    fn record(&self, tenant: &Tenant) -> Arc<Record> {
+    fn record(&self, tenant: &Tenant) -> Arc<CallRecord> {
         let plugin = Arc::clone(&self.inner.name);
-        Record::begin(Caller { plugin, tenant: Some(Arc::from(tenant.name.as_str())) })
+        CallRecord::begin(Caller { plugin, tenant: Some(Arc::from(tenant.name.as_str())) })
     }
 
     async fn instantiate_for(
         &self,
         tenant: &Arc<Tenant>,
-        record: &Arc<Record>,
+        record: &Arc<CallRecord>,
     ) -> Result<PluginInstance, Error> {
         self.check_granted(tenant)?;
         let (host, limits) = (&self.inner.host, &tenant.limits);
         let deadline = Deadline::after(limits.deadline);
         let admission = deadline.bound(pin!(host.tenants().admit(tenant))).await??;
-        let place = deadline.bound(pin!(admission.place(limits))).await??;
-        let pace = Pace::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
+        let permit = deadline.bound(pin!(admission.guest_permit(limits))).await??;
+        let turns = CpuTurns::new(Arc::clone(admission.threads()), Arc::clone(host.slow()));
         let (databases, models) = (host.databases().clone(), Arc::clone(&self.inner.models));
         let gate = Gate::admitted(databases, models, Arc::clone(tenant), admission);
         let (gate, data) = (Some(gate), self.data.clone());
         let call = Call { gate, limits, deadline, record, data };
-        PluginInstance::new(host, &self.inner.pre, call, pace, place).await
+        PluginInstance::new(host, &self.inner.pre, call, turns, permit).await
     }
 
     pub(crate) fn new(loaded: Loaded) -> Self {
@@ -227,7 +227,7 @@ impl Plugin {
         tenant: &Arc<Tenant>,
         export: &Export,
         arguments: &[Val],
-        record: &Arc<Record>,
+        record: &Arc<CallRecord>,
     ) -> Result<Vec<Val>, Error> {
         let mut guest = self.instantiate_for(tenant, record).await?;
         let function = guest.bind(|store, instance| {
@@ -286,14 +286,14 @@ pub(crate) async fn describe(
     pre: &PrivilegedPluginPre<Guest>,
     name: &Arc<str>,
 ) -> Result<Schema, Error> {
-    let record = &Record::begin(Caller { plugin: Arc::clone(name), tenant: None });
+    let record = &CallRecord::begin(Caller { plugin: Arc::clone(name), tenant: None });
     let limits = &Limits::default();
     let deadline = Deadline::after(limits.deadline);
-    let place = deadline.bound(pin!(host.tenants().place(limits))).await??;
-    let pace = Pace::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
+    let permit = deadline.bound(pin!(host.tenants().guest_permit(limits))).await??;
+    let turns = CpuTurns::new(Arc::new(Semaphore::new(1)), Arc::clone(host.slow()));
     let (gate, data) = (None, None);
     let call = Call { gate, limits, deadline, record, data };
-    let mut guest = PluginInstance::new(host, pre, call, pace, place).await?;
+    let mut guest = PluginInstance::new(host, pre, call, turns, permit).await?;
     let plugin = guest.bind(PrivilegedPlugin::new)?;
     let models = plugin.ferro_orm_models();
     guest.run(async |store| models.call_describe(store).await).await.results

@@ -14,7 +14,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 use serde::Serialize;
 
-use crate::words::Words;
+use crate::packed_hash::PackedHashBuilder;
 
 /// What a plan depends on. The one key of every host: a plan that is kept under it can serve no
 /// other models, dialect, policy or query. Values are in none of its parts.
@@ -57,7 +57,7 @@ impl Lookup<'_> {
 /// but compiled each time. Past the bound, plans that are asked for least make room; a guest that sends
 /// ever new shapes does not push out those in steady use.
 pub struct PlanCache {
-    plans: Cache<PlanKey, Kept, Size, Words<SeedableRandomState>>,
+    plans: Cache<PlanKey, CachedPlan, Size, PackedHashBuilder<SeedableRandomState>>,
     /// What one plan may take.
     largest: u64,
     hits: AtomicU64,
@@ -80,21 +80,21 @@ impl PlanCache {
         }
     }
 
-    /// The plan for a key; none: it is to be made, and [kept](Self::keep). Callers that ask for a new
+    /// The plan for a key; none: it is to be made, and [inserted](Self::insert). Callers that ask for a new
     /// plan at once may each make it: the plans are equal, and a caller that waited for another could
     /// wait for ever, where compilers need a lock that it holds.
     pub(crate) fn get(&self, key: &Lookup<'_>) -> Option<Arc<Plan>> {
-        let kept = self.plans.get(key);
-        let count = if kept.is_some() { &self.hits } else { &self.misses };
+        let cached = self.plans.get(key);
+        let count = if cached.is_some() { &self.hits } else { &self.misses };
         count.fetch_add(1, Ordering::Relaxed);
-        kept.map(|it| it.plan)
+        cached.map(|it| it.plan)
     }
 
-    pub(crate) fn keep(&self, key: &Lookup<'_>, plan: &Arc<Plan>) {
+    pub(crate) fn insert(&self, key: &Lookup<'_>, plan: &Arc<Plan>) {
         let bytes =
             bytes_of(key.query) + bytes_of(&key.policy.map(AsRef::as_ref)) + bytes_of(&**plan);
         if bytes <= self.largest {
-            self.plans.insert(key.to_owned(), Kept { plan: Arc::clone(plan), bytes });
+            self.plans.insert(key.to_owned(), CachedPlan { plan: Arc::clone(plan), bytes });
         }
     }
 
@@ -142,9 +142,9 @@ impl std::fmt::Debug for PlanCache {
 /// Guests choose what is hashed, so the hash is keyed with randomness of the operating system. It is
 /// one that is made for speed, since every query is hashed as a whole: who found queries that collide
 /// would make others compare the number of a catalog more often, and nothing else.
-fn hasher() -> Words<SeedableRandomState> {
+fn hasher() -> PackedHashBuilder<SeedableRandomState> {
     static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
-    Words(SeedableRandomState::with_seed(random(), &SHARED))
+    PackedHashBuilder(SeedableRandomState::with_seed(random(), &SHARED))
 }
 
 fn random() -> u64 {
@@ -159,7 +159,7 @@ const USUAL_PLAN: u64 = 4 * 1024;
 
 /// A plan, and what it takes together with its key.
 #[derive(Clone)]
-struct Kept {
+struct CachedPlan {
     plan: Arc<Plan>,
     bytes: u64,
 }
@@ -167,9 +167,9 @@ struct Kept {
 #[derive(Clone)]
 struct Size;
 
-impl Weighter<PlanKey, Kept> for Size {
-    fn weight(&self, _: &PlanKey, kept: &Kept) -> u64 {
-        kept.bytes
+impl Weighter<PlanKey, CachedPlan> for Size {
+    fn weight(&self, _: &PlanKey, cached: &CachedPlan) -> u64 {
+        cached.bytes
     }
 }
 

@@ -11,13 +11,13 @@ use ferro_wit::types::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::error::for_plugin;
-use crate::fair_semaphore::Holder;
+use crate::fair_semaphore::Claimant;
 use crate::limits::{Limits, Wait};
 use crate::log::{RECORD, excerpt};
 use crate::models::Models;
 use crate::policy::Policy;
 use crate::tenant::Tenant;
-use crate::tenants::{Admission, Connections, Held, Share};
+use crate::tenants::{Admission, ConnectionPermit, Connections, TenantState};
 use crate::usage::Usage;
 
 /// One call: who makes it, on which databases, and what it has used so far.
@@ -28,8 +28,8 @@ pub(crate) struct Call {
     /// The application's own code: nothing is limited, and errors come in full.
     trusted: bool,
     /// What it shares with other calls of its tenant; none for the application's own code.
-    share: Option<Arc<Share>>,
-    /// Its place among those; given back with the last of its sessions.
+    tenant_state: Option<Arc<TenantState>>,
+    /// Its permit to be one of those; given back with the last of its sessions.
     _admission: Option<Admission>,
     /// By label.
     connections: Mutex<BTreeMap<String, Arc<Connections>>>,
@@ -50,16 +50,16 @@ impl Call {
         trusted: bool,
         admission: Option<Admission>,
     ) -> Self {
-        let share = match (&admission, &tenant) {
-            (Some(admission), _) => Some(Arc::clone(admission.share())),
-            (None, Some(_)) if !trusted => Some(Arc::new(Share::alone())),
+        let tenant_state = match (&admission, &tenant) {
+            (Some(admission), _) => Some(Arc::clone(admission.tenant_state())),
+            (None, Some(_)) if !trusted => Some(Arc::new(TenantState::alone())),
             (None, _) => None,
         };
         Self {
             databases,
             tenant,
             trusted,
-            share,
+            tenant_state,
             _admission: admission,
             connections: Mutex::default(),
             sessions: AtomicU32::new(0),
@@ -165,19 +165,19 @@ impl Call {
         admitted
     }
 
-    /// The call's part of a pool; none for the application's own code.
+    /// The call's share of a pool; none for the application's own code.
     pub(crate) fn connections(&self, label: &str, max: u32) -> Option<Arc<Connections>> {
-        let (share, limits) = (self.share.as_deref()?, self.limits()?);
+        let (state, limits) = (self.tenant_state.as_deref()?, self.limits()?);
         let mut known = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = known
             .entry(label.to_owned())
-            .or_insert_with(|| Arc::new(Connections::new(share, label, max, limits)));
+            .or_insert_with(|| Arc::new(Connections::new(state, label, max, limits)));
         Some(Arc::clone(connections))
     }
 
-    /// Who takes places for its compiles; none for the application's own code.
-    pub(crate) fn compiling(&self) -> Option<&Holder> {
-        self.share.as_deref().map(Share::compiling)
+    /// Who claims compilers for it; none for the application's own code.
+    pub(crate) fn compiler_claimant(&self) -> Option<&Claimant> {
+        self.tenant_state.as_deref().map(TenantState::compiler_claimant)
     }
 
     /// How many rows to ask for, so that one too many is noticed without reading a second.
@@ -205,7 +205,7 @@ impl Call {
     }
 }
 
-/// A place for an open session or cursor, free again when it is dropped.
+/// One of the sessions or cursors that may be open, free again when it is dropped.
 pub(crate) struct Slot {
     call: Arc<Call>,
     kind: SlotKind,
@@ -264,14 +264,14 @@ pub(crate) struct Granted {
 
 impl Granted {
     /// The right to one more connection, if they are counted.
-    pub(crate) async fn hold(&self) -> Result<Option<Held>, Error> {
+    pub(crate) async fn connection_permit(&self) -> Result<Option<ConnectionPermit>, Error> {
         match (&self.connections, self.call.limits()) {
-            (Some(connections), Some(limits)) => connections.hold(limits).await.map(Some),
+            (Some(connections), Some(limits)) => connections.permit(limits).await.map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Waits for the database: as long as `wait` may take, of which `spent` is gone, and at most
+    /// Waits for the database: as long as `wait` may take, of which `elapsed` is gone, and at most
     /// until the transaction has to end.
     ///
     /// What it waits for comes pinned. Moved, it would take its place anew in each future around it,
@@ -279,13 +279,13 @@ impl Granted {
     pub(crate) async fn wait<T>(
         &self,
         wait: Wait,
-        spent: Duration,
+        elapsed: Duration,
         transaction_end: Option<Instant>,
         work: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Result<T, Error> {
         let Some(limits) = self.call.limits() else { return work.await };
         let now = Instant::now();
-        let own_end = now.checked_add(wait.limit(limits).saturating_sub(spent));
+        let own_end = now.checked_add(wait.limit(limits).saturating_sub(elapsed));
         let Some(end) = [own_end, transaction_end].into_iter().flatten().min() else {
             return work.await.map_err(|error| self.report(&error));
         };

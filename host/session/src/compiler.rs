@@ -10,7 +10,7 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error};
 
-use crate::fair_semaphore::Holder;
+use crate::fair_semaphore::Claimant;
 
 /// Checks models.
 pub trait Compiler: Send + Sync {
@@ -26,7 +26,7 @@ pub trait Compiler: Send + Sync {
 pub trait Catalog: Send + Sync {
     /// The plan for a query, under a scope; none: everything is allowed. Each new query of a guest
     /// asks for one: what takes long, or waits for others, must not keep the thread meanwhile. Where
-    /// there are places for compiles, `holder` takes one, the tenant; none: the application itself.
+    /// compilers are shared, `claimant` gets one, the tenant; none: the application itself.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ pub trait Catalog: Send + Sync {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
-        holder: Option<&'a Holder>,
+        claimant: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>>;
 
     /// The statements that create what is missing, in order.

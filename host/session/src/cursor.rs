@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::call::{Granted, Slot};
 use crate::limits::{Limits, Wait};
-use crate::tenants::Held;
-use crate::written::Written;
+use crate::row_reservation::RowReservation;
+use crate::tenants::ConnectionPermit;
 
 /// Rows on their way, counted against the limits of the call.
 ///
@@ -26,25 +26,25 @@ pub struct Cursor {
     rows: Rows,
     granted: Arc<Granted>,
     /// Until the rows are read, or reading them fails.
-    hold: Option<Hold>,
+    guard: Option<CursorGuard>,
     /// Of a write with `returning`, until the rows that it has written are read.
-    written: Option<Written>,
+    reservation: Option<RowReservation>,
     /// Bytes of rows at hand that were counted when they were read, and are not read from here yet.
     counted: u64,
     /// How much of its time the statement has used.
-    spent: Duration,
+    elapsed: Duration,
     transaction_end: Option<Instant>,
     _slot: Slot,
 }
 
 /// What ends with the rows.
 #[derive(Default)]
-pub(crate) struct Hold {
+pub(crate) struct CursorGuard {
     /// That of the transaction, if there is one: it is committed with the last row, and rolled back
     /// before.
     pub(crate) transaction: Option<Transaction>,
-    /// The place of the connection among those of the tenant; given back after the transaction.
-    pub(crate) held: Option<Arc<Held>>,
+    /// That of the tenant for the connection; given back after the transaction.
+    pub(crate) permit: Option<Arc<ConnectionPermit>>,
 }
 
 enum Rows {
@@ -57,16 +57,25 @@ impl Cursor {
     pub(crate) fn new(
         granted: Arc<Granted>,
         rows: ferro_driver::Cursor,
-        hold: Hold,
-        written: Option<Written>,
-        spent: Duration,
+        guard: CursorGuard,
+        reservation: Option<RowReservation>,
+        elapsed: Duration,
         transaction_end: Option<Instant>,
         slot: Slot,
     ) -> Result<Self, Error> {
         let counted = rows.bytes_at_hand();
         granted.call.count_bytes(counted)?;
-        let (rows, hold) = (Rows::Open(rows), Some(hold));
-        Ok(Self { rows, granted, hold, written, counted, spent, transaction_end, _slot: slot })
+        let (rows, guard) = (Rows::Open(rows), Some(guard));
+        Ok(Self {
+            rows,
+            granted,
+            guard,
+            reservation,
+            counted,
+            elapsed,
+            transaction_end,
+            _slot: slot,
+        })
     }
 
     /// The columns of the present result set, also where it has no rows.
@@ -124,9 +133,9 @@ impl Cursor {
         let most = call.rows_to_ask(max_rows);
         let batch = self
             .granted
-            .wait(Wait::Run, self.spent, self.transaction_end, pin!(rows.next(most)))
+            .wait(Wait::Run, self.elapsed, self.transaction_end, pin!(rows.next(most)))
             .await?;
-        self.spent += started.elapsed();
+        self.elapsed += started.elapsed();
         let is_read = rows.is_read();
         if let Some(batch) = &batch {
             call.count_rows(batch.rows)?;
@@ -134,17 +143,17 @@ impl Cursor {
             let counted = bytes.min(self.counted);
             self.counted -= counted;
             call.count_bytes(bytes - counted)?;
-            if let Some(written) = &mut self.written {
-                written.count(u64::from(batch.rows))?;
+            if let Some(reservation) = &mut self.reservation {
+                reservation.count(u64::from(batch.rows))?;
             }
         }
         let is_last = batch.is_none() && !rows.has_next_result();
-        if let Some(mut written) = self.written.take_if(|_| is_read) {
+        if let Some(mut reservation) = self.reservation.take_if(|_| is_read) {
             match self.columns().is_empty() {
                 // Nothing tells how many there were.
-                true if written.may_pass_limit() => return Err(Limits::rows_uncounted()),
+                true if reservation.may_pass_limit() => return Err(Limits::rows_uncounted()),
                 true => {}
-                false => written.settle(),
+                false => reservation.settle(),
             }
         }
         if is_last {
@@ -155,13 +164,13 @@ impl Cursor {
 
     /// All rows are read.
     async fn end(&mut self) -> Result<(), Error> {
-        let Some(Hold { transaction, held }) = self.hold.take() else { return Ok(()) };
+        let Some(CursorGuard { transaction, permit }) = self.guard.take() else { return Ok(()) };
         if let Some(transaction) = transaction {
             // Boxed, as it is rare and every read would have room for it.
             let commit = Box::pin(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
         }
-        drop(held);
+        drop(permit);
         Ok(())
     }
 
@@ -170,19 +179,19 @@ impl Cursor {
             Rows::Open(rows) => rows,
             Rows::Failed { error, .. } => return Err(error.clone()),
         };
-        if self.written.take().is_some_and(|it| it.may_pass_limit()) {
+        if self.reservation.take().is_some_and(|it| it.may_pass_limit()) {
             return Err(Limits::rows_uncounted());
         }
         if rows.has_next_result() {
             self.granted.call.count_statement(0)?;
         }
-        self.spent = Duration::ZERO;
+        self.elapsed = Duration::ZERO;
         let started = Instant::now();
         let more = self
             .granted
-            .wait(Wait::Run, self.spent, self.transaction_end, pin!(rows.next_result()))
+            .wait(Wait::Run, self.elapsed, self.transaction_end, pin!(rows.next_result()))
             .await?;
-        self.spent = started.elapsed();
+        self.elapsed = started.elapsed();
         Ok(more)
     }
 
@@ -191,7 +200,7 @@ impl Cursor {
         if let (Err(error), Rows::Open(rows)) = (&outcome, &self.rows) {
             let (columns, attached) = (rows.columns().to_vec(), rows.attached().cloned());
             self.rows = Rows::Failed { columns, attached, error: error.clone() };
-            self.hold = None;
+            self.guard = None;
         }
         outcome
     }

@@ -1,10 +1,11 @@
-//! Places that tenants share: those of a pool, of a host's instances and compilers, of a tenant's own
-//! calls.
+//! A semaphore whose permits tenants share fairly: for the connections of a pool, for a host's
+//! guests and compilers, for a tenant's own calls.
 //!
-//! A tenant gets another place only while more are free than it has. So one that is alone gets half of
-//! them, the next one half of the rest, and the last place is for a tenant that has none: whatever `k`
-//! tenants do, of `2^k` places one is free. A place that comes back is for the first in line who may
-//! have it, so that tenants who have many wait, and not those who have none.
+//! A tenant gets another permit only while more are free than it has. So one that is alone gets
+//! half of them, the next one half of the rest, and the last permit is for a tenant that has none:
+//! whatever `k` tenants do, of `2^k` permits one is free. A permit that is released goes to the
+//! first in the queue who may have it, so that tenants who have many wait, and not those who have
+//! none.
 
 use std::collections::BTreeMap;
 use std::mem::forget;
@@ -13,10 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Some places. A holder gets another one only while more are free than it has. Clones are the same.
+/// Some permits. A claimant gets another one only while more are free than it has. Clones share
+/// them.
 #[derive(Debug, Clone)]
-pub struct Places {
-    count: u32,
+pub struct FairSemaphore {
+    size: u32,
     state: Arc<Mutex<State>>,
 }
 
@@ -24,119 +26,120 @@ pub struct Places {
 struct State {
     free: u32,
     /// In the order in which they came. None of them may have what is free.
-    waiting: BTreeMap<u64, Waiting>,
+    queue: BTreeMap<u64, Waiter>,
     /// The number of the next one.
     next: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    holder: Holder,
-    most: u32,
-    given: oneshot::Sender<()>,
+struct Waiter {
+    claimant: Claimant,
+    max: u32,
+    granted: oneshot::Sender<()>,
 }
 
-/// How many of some places somebody has. It changes with these only, under their lock.
+/// Somebody who shares permits with others, and how many of them it holds. That changes only under
+/// the lock of the semaphore.
 #[derive(Debug, Clone, Default)]
-pub struct Holder(Arc<AtomicU32>);
+pub struct Claimant(Arc<AtomicU32>);
 
-impl Holder {
+impl Claimant {
     pub(crate) fn held(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A place; given back when it is dropped.
+/// A permit; released when it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Places,
-    holder: Holder,
+pub struct FairPermit {
+    semaphore: FairSemaphore,
+    claimant: Claimant,
 }
 
-/// A number in the line. Who is not in the line any more has the place: it needs no other sign, and
-/// one that goes leaves nothing behind.
-struct Turn<'a> {
-    places: &'a Places,
-    holder: &'a Holder,
+/// A number in the queue. Who is not in the queue any more has a permit: it needs no other sign,
+/// and one that goes leaves nothing behind.
+struct Ticket<'a> {
+    semaphore: &'a FairSemaphore,
+    claimant: &'a Claimant,
     number: u64,
 }
 
-impl Places {
-    /// So many, all of them free.
+impl FairSemaphore {
+    /// With so many permits, all of them free.
     #[must_use]
-    pub fn new(count: u32) -> Self {
-        let state = State { free: count, waiting: BTreeMap::new(), next: 0 };
-        Self { count, state: Arc::new(Mutex::new(state)) }
+    pub fn new(size: u32) -> Self {
+        let state = State { free: size, queue: BTreeMap::new(), next: 0 };
+        Self { size, state: Arc::new(Mutex::new(state)) }
     }
 
-    pub(crate) fn count(&self) -> u32 {
-        self.count
+    pub(crate) fn size(&self) -> u32 {
+        self.size
     }
 
-    /// How many are taken.
+    /// How many permits are held.
     #[must_use]
-    pub fn taken(&self) -> u32 {
-        self.count - self.lock().free
+    pub fn held(&self) -> u32 {
+        self.size - self.lock().free
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
     }
 
-    /// The most that one holder can have.
-    pub(crate) fn share(&self) -> u32 {
-        self.count.div_ceil(2)
+    /// The most permits that one claimant can hold.
+    pub(crate) fn max_share(&self) -> u32 {
+        self.size.div_ceil(2)
     }
 
-    /// One more place, if it is free for a holder who may have so many.
-    pub(crate) fn try_take(&self, holder: &Holder, most: u32) -> Option<Place> {
-        let given = self.lock().give(holder, most);
-        given.then(|| self.place(holder))
+    /// One more permit, if it is free for a claimant who may hold up to `max`.
+    pub(crate) fn try_acquire(&self, claimant: &Claimant, max: u32) -> Option<FairPermit> {
+        let granted = self.lock().grant(claimant, max);
+        granted.then(|| self.permit(claimant))
     }
 
-    /// One more place, as soon as it is free for a holder who may have so many.
-    pub async fn take(&self, holder: &Holder, most: u32) -> Place {
-        let (given, place) = oneshot::channel();
-        let turn = {
+    /// One more permit, as soon as it is free for a claimant who may hold up to `max`.
+    pub async fn acquire(&self, claimant: &Claimant, max: u32) -> FairPermit {
+        let (granted, permit) = oneshot::channel();
+        let ticket = {
             let mut state = self.lock();
-            if state.give(holder, most) {
-                return self.place(holder);
+            if state.grant(claimant, max) {
+                return self.permit(claimant);
             }
             let number = state.next;
             state.next += 1;
-            state.waiting.insert(number, Waiting { holder: holder.clone(), most, given });
-            Turn { places: self, holder, number }
+            state.queue.insert(number, Waiter { claimant: claimant.clone(), max, granted });
+            Ticket { semaphore: self, claimant, number }
         };
-        // Whoever takes it out of the line says so.
-        drop(place.await);
-        forget(turn);
-        self.place(holder)
+        // Whoever takes it out of the queue says so.
+        drop(permit.await);
+        forget(ticket);
+        self.permit(claimant)
     }
 
-    /// A place that was given to a holder.
-    fn place(&self, holder: &Holder) -> Place {
-        Place { places: self.clone(), holder: holder.clone() }
+    /// A permit that was granted to a claimant.
+    fn permit(&self, claimant: &Claimant) -> FairPermit {
+        FairPermit { semaphore: self.clone(), claimant: claimant.clone() }
     }
 
-    /// Takes a place back, and gives away what others may have now.
-    fn take_back(&self, holder: &Holder) {
-        let mut given = Vec::new();
+    /// Takes a permit back, and grants what others may have now.
+    fn release(&self, claimant: &Claimant) {
+        let mut granted = Vec::new();
         let mut state = self.lock();
         state.free += 1;
-        holder.0.fetch_sub(1, Ordering::Relaxed);
+        claimant.0.fetch_sub(1, Ordering::Relaxed);
         // Who may not have one now may not when fewer are free.
         let mut from = 0;
         while let Some(number) = state.first(from)
-            && let Some(waiting) = state.waiting.remove(&number)
+            && let Some(waiter) = state.queue.remove(&number)
         {
-            state.give(&waiting.holder, waiting.most);
-            given.push(waiting.given);
+            state.grant(&waiter.claimant, waiter.max);
+            granted.push(waiter.granted);
             from = number;
         }
         drop(state);
-        for waiting in given {
+        for waiter in granted {
             // Wakes it, so not under the lock.
-            let _ = waiting.send(());
+            let _ = waiter.send(());
         }
     }
 
@@ -147,41 +150,41 @@ impl Places {
 }
 
 impl State {
-    fn has_for(&self, holder: &Holder, most: u32) -> bool {
-        holder.held() < most.min(self.free)
+    fn has_for(&self, claimant: &Claimant, max: u32) -> bool {
+        claimant.held() < max.min(self.free)
     }
 
-    /// Counts one more place of a holder who may have so many.
-    fn give(&mut self, holder: &Holder, most: u32) -> bool {
-        let given = self.has_for(holder, most);
-        if given {
+    /// Counts one more permit of a claimant who may hold up to `max`.
+    fn grant(&mut self, claimant: &Claimant, max: u32) -> bool {
+        let granted = self.has_for(claimant, max);
+        if granted {
             self.free -= 1;
-            holder.0.fetch_add(1, Ordering::Relaxed);
+            claimant.0.fetch_add(1, Ordering::Relaxed);
         }
-        given
+        granted
     }
 
-    /// The first in line, from a number on, who may have a place.
+    /// The first in the queue, from a number on, who may have a permit.
     fn first(&self, from: u64) -> Option<u64> {
         if self.free == 0 {
             return None;
         }
-        let mut waiting = self.waiting.range(from..);
-        waiting.find(|(_, it)| self.has_for(&it.holder, it.most)).map(|(number, _)| *number)
+        let mut queue = self.queue.range(from..);
+        queue.find(|(_, it)| self.has_for(&it.claimant, it.max)).map(|(number, _)| *number)
     }
 }
 
-impl Drop for Place {
+impl Drop for FairPermit {
     fn drop(&mut self) {
-        self.places.take_back(&self.holder);
+        self.semaphore.release(&self.claimant);
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let waiting = self.places.lock().waiting.remove(&self.number);
-        if waiting.is_none() {
-            self.places.take_back(self.holder);
+        let waiter = self.semaphore.lock().queue.remove(&self.number);
+        if waiter.is_none() {
+            self.semaphore.release(self.claimant);
         }
     }
 }
@@ -196,25 +199,25 @@ mod tests {
     use super::*;
 
     /// All that it gets at once.
-    fn fill(places: &Places, holder: &Holder) -> Vec<Place> {
-        std::iter::from_fn(|| places.try_take(holder, u32::MAX)).collect()
+    fn fill(semaphore: &FairSemaphore, claimant: &Claimant) -> Vec<FairPermit> {
+        std::iter::from_fn(|| semaphore.try_acquire(claimant, u32::MAX)).collect()
     }
 
     #[test]
     fn p4_who_is_alone_gets_half_and_the_next_half_of_the_rest() {
-        let places = Places::new(10);
-        let holders: [Holder; 5] = Default::default();
-        let filled: Vec<_> = holders.iter().map(|it| fill(&places, it)).collect();
+        let semaphore = FairSemaphore::new(10);
+        let claimants: [Claimant; 5] = Default::default();
+        let filled: Vec<_> = claimants.iter().map(|it| fill(&semaphore, it)).collect();
         assert_eq!(filled.iter().map(Vec::len).collect::<Vec<_>>(), [5, 3, 1, 1, 0]);
-        assert_eq!(places.share(), 5);
+        assert_eq!(semaphore.max_share(), 5);
     }
 
     #[test]
-    fn p4_of_two_to_the_power_of_k_places_k_tenants_leave_one_whatever_they_do() {
+    fn p4_of_two_to_the_power_of_k_permits_k_tenants_leave_one_whatever_they_do() {
         for tenants in 1..=4_usize {
-            let places = Places::new(1 << tenants);
-            let holders: Vec<_> = (0..tenants).map(|_| Holder::default()).collect();
-            let mut held: Vec<Vec<Place>> = holders.iter().map(|_| Vec::new()).collect();
+            let semaphore = FairSemaphore::new(1 << tenants);
+            let claimants: Vec<_> = (0..tenants).map(|_| Claimant::default()).collect();
+            let mut held: Vec<Vec<FairPermit>> = claimants.iter().map(|_| Vec::new()).collect();
             let mut random = 88_172_645_463_325_252_u64;
             for _ in 0..20_000 {
                 random ^= random << 13;
@@ -223,21 +226,21 @@ mod tests {
                 let tenant = usize::try_from(random >> 33).unwrap() % tenants;
                 match random % 3 {
                     0 => drop(held[tenant].pop()),
-                    _ => held[tenant].extend(places.try_take(&holders[tenant], u32::MAX)),
+                    _ => held[tenant].extend(semaphore.try_acquire(&claimants[tenant], u32::MAX)),
                 }
-                assert!(places.lock().free > 0, "{held:?}");
+                assert!(semaphore.lock().free > 0, "{held:?}");
             }
         }
     }
 
     #[tokio::test]
-    async fn p4_a_place_that_comes_back_is_for_those_who_have_none() {
-        let places = Places::new(2);
-        let [greedy, other, third]: [Holder; 3] = Default::default();
-        let one = places.try_take(&greedy, u32::MAX).unwrap();
-        let two = places.try_take(&other, u32::MAX).unwrap();
-        let more = places.take(&greedy, u32::MAX);
-        let first = places.take(&third, u32::MAX);
+    async fn p4_a_permit_that_is_released_is_for_those_who_have_none() {
+        let semaphore = FairSemaphore::new(2);
+        let [greedy, other, third]: [Claimant; 3] = Default::default();
+        let one = semaphore.try_acquire(&greedy, u32::MAX).unwrap();
+        let two = semaphore.try_acquire(&other, u32::MAX).unwrap();
+        let more = semaphore.acquire(&greedy, u32::MAX);
+        let first = semaphore.acquire(&third, u32::MAX);
         let (more, first, ()) = tokio::join!(
             timeout(Duration::from_millis(50), more),
             timeout(Duration::from_millis(50), first),
@@ -246,19 +249,19 @@ mod tests {
         assert!(more.is_err(), "it has the last one");
         drop((one, first.unwrap()));
         // Nobody waits any more, and nothing is lost.
-        assert_eq!(places.lock().free, 2);
+        assert_eq!(semaphore.lock().free, 2);
     }
 
     #[tokio::test]
     async fn who_stops_waiting_is_forgotten() {
-        let places = Places::new(1);
-        let holder = Holder::default();
-        let _place = places.try_take(&holder, u32::MAX).unwrap();
+        let semaphore = FairSemaphore::new(1);
+        let claimant = Claimant::default();
+        let _permit = semaphore.try_acquire(&claimant, u32::MAX).unwrap();
         for _ in 0..100 {
-            let wait = timeout(Duration::ZERO, places.take(&holder, u32::MAX));
+            let wait = timeout(Duration::ZERO, semaphore.acquire(&claimant, u32::MAX));
             assert!(wait.await.is_err());
         }
-        assert!(places.lock().waiting.is_empty());
+        assert!(semaphore.lock().queue.is_empty());
     }
 
     /// Whatever is done for each of them, it is done in turn.
@@ -266,25 +269,25 @@ mod tests {
     fn p4_any_number_may_stop_waiting_before_and_after_it_was_their_turn() {
         const COUNT: usize = 100_000;
         let test = || {
-            let places = Places::new(1);
-            let holder = Holder::default();
+            let semaphore = FairSemaphore::new(1);
+            let claimant = Claimant::default();
             let mut context = Context::from_waker(Waker::noop());
-            for given_first in [false, true] {
-                let mut place = places.try_take(&holder, u32::MAX);
+            for granted_first in [false, true] {
+                let mut permit = semaphore.try_acquire(&claimant, u32::MAX);
                 let mut waiting: VecDeque<_> =
-                    (0..COUNT).map(|_| Box::pin(places.take(&holder, u32::MAX))).collect();
+                    (0..COUNT).map(|_| Box::pin(semaphore.acquire(&claimant, u32::MAX))).collect();
                 for it in &mut waiting {
                     assert!(it.as_mut().poll(&mut context).is_pending());
                 }
-                if given_first {
-                    place = None;
-                    assert_eq!(places.lock().free, 0);
+                if granted_first {
+                    permit = None;
+                    assert_eq!(semaphore.lock().free, 0);
                 }
                 // From the front, each gives it to the next.
                 while waiting.pop_front().is_some() {}
-                drop(place);
-                let state = places.lock();
-                assert_eq!((state.free, state.waiting.len(), holder.held()), (1, 0, 0));
+                drop(permit);
+                let state = semaphore.lock();
+                assert_eq!((state.free, state.queue.len(), claimant.held()), (1, 0, 0));
             }
         };
         let thread = std::thread::Builder::new().stack_size(256 * 1024);

@@ -8,7 +8,7 @@ use ferro_wit::schema::{ColumnType, Comparison, EnumType};
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::unique::Unique;
+use crate::strict_map::StrictMap;
 
 /// A condition on every row that a tenant sees or leaves behind.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +112,7 @@ fn array(values: Vec<Value>) -> Result<Value, String> {
 /// Filters as a file has them: `{column: value, column: [values], column: {comparison: value}}`.
 pub(crate) fn read_filters<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Filter>, D::Error> {
     let mut filters = Vec::new();
-    let Unique(conditions) = Unique::<Condition>::deserialize(from)?;
+    let StrictMap(conditions) = StrictMap::<Condition>::deserialize(from)?;
     for (column, condition) in conditions {
         let tests = match condition {
             Condition::Compare(tests) => tests,

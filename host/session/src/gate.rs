@@ -47,8 +47,8 @@ impl Gate {
         Self { call: Arc::new(Call::new(databases, Some(tenant), false, None)), models }
     }
 
-    /// A gate for one call of a tenant, which shares connections with its other calls. Its place
-    /// among them is free again when the gate and its sessions are gone.
+    /// A gate for one call of a tenant, which shares connections with its other calls. Another call
+    /// may have its admission when the gate and its sessions are gone.
     #[must_use]
     pub fn admitted(
         databases: Databases,

@@ -10,7 +10,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::filter::{Filter, read_filters, write_filters};
-use crate::unique;
+use crate::strict_map;
 
 /// What a tenant may do in one database. By default: read every table of the plugin's models.
 ///
@@ -26,7 +26,10 @@ pub struct Grant {
     /// The tables that exist for the tenant; what is not named here cannot be named in a query.
     /// None: every table that the plugin has a model of, without filters. Leave it out only for a
     /// database that is the tenant's alone.
-    #[serde(deserialize_with = "unique::optional_map", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "strict_map::deserialize_optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub tables: Option<BTreeMap<String, TableGrant>>,
     /// Whether SQL text may be sent. **Filters do not apply to it.** In a file: `false`, `true` or
     /// `"fenced"`, and `"unfenced"`.
@@ -51,7 +54,10 @@ pub struct Grant {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub search_path: Vec<String>,
     /// On PostgreSQL, settings around every statement, for policies of row-level security.
-    #[serde(deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "strict_map::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub settings: BTreeMap<String, String>,
 }
 

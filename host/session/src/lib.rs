@@ -13,7 +13,7 @@
 //! use std::sync::Arc;
 //!
 //! use ferro_driver::{ConnectOptions, Databases};
-//! use ferro_session::{Catalog, Compiler, Gate, Grant, Holder, Models, TableGrant, Tenant};
+//! use ferro_session::{Catalog, Claimant, Compiler, Gate, Grant, Models, TableGrant, Tenant};
 //! use ferro_wit::BoxFuture;
 //! use ferro_wit::plan::{MigrationStep, Plan};
 //! use ferro_wit::policy::Scope;
@@ -40,7 +40,7 @@
 //!         query: &'a Query,
 //!         dialect: Dialect,
 //!         scope: Option<&'a Scope>,
-//!         _: Option<&'a Holder>,
+//!         _: Option<&'a Claimant>,
 //!     ) -> BoxFuture<'a, Result<Plan, Error>> {
 //!         Box::pin(ready(self.0.compile(query, dialect, scope)))
 //!     }
@@ -100,8 +100,7 @@
 
 #![forbid(unsafe_code)]
 
-mod agreement;
-mod bounds;
+mod agreements;
 mod cache;
 mod call;
 mod compiler;
@@ -112,23 +111,24 @@ mod filter;
 mod gate;
 mod grant;
 mod guest;
+mod limit_offset;
 mod limits;
 mod log;
 mod models;
 mod names;
+mod packed_hash;
 mod policy;
+mod row_reservation;
 mod session;
+mod strict_map;
 mod tenant;
 mod tenants;
-mod unique;
 mod usage;
-mod words;
-mod written;
 
 pub use cache::PlanCache;
 pub use compiler::{Catalog, Compiler};
 pub use cursor::Cursor;
-pub use fair_semaphore::{Holder, Place, Places};
+pub use fair_semaphore::{Claimant, FairPermit, FairSemaphore};
 pub use filter::Filter;
 pub use gate::Gate;
 pub use grant::{Access, Grant, TableGrant};

@@ -49,8 +49,8 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub transaction_timeout: Duration,
     /// How long a call may wait for a connection, or for the lock that a transaction begins with:
-    /// 2 s, and as long again for its place among the calls, and for an instance or the thread that
-    /// it runs on. Past it: `busy`.
+    /// 2 s, and as long again until it may run, and for an instance or the thread that it runs on.
+    /// Past it: `busy`.
     #[serde(with = "seconds")]
     pub acquire_timeout: Duration,
     /// Connections of one pool that the calls of the tenant may hold together: by default half of the
@@ -61,7 +61,7 @@ pub struct Limits {
     /// Calls of the tenant that run at once: 16. Those of others are not held up by more than these.
     /// Kept by the host of the guest.
     pub calls: u32,
-    /// Calls of the tenant that wait for one of these places: 64. One more, and one that waits for
+    /// Calls of the tenant that wait until they may run: 64. One more, and one that waits for
     /// longer than `acquire-timeout`: `busy`. Kept by the host of the guest.
     pub queued_calls: u32,
     /// Wall-clock time of a whole call, calls of the host included: 5 s. Past it: `timeout`. Kept
@@ -165,10 +165,10 @@ impl Limits {
         Error::new(ErrorKind::Busy, message).retryable()
     }
 
-    /// Of `most` places of a host.
-    pub(crate) fn places_exceeded(&self, most: u32) -> Error {
+    /// Of `max` guests of a host.
+    pub(crate) fn guests_exceeded(&self, max: u32) -> Error {
         let what =
-            format!("too many of the {most} instances of plugins are in use; try again later");
+            format!("too many of the {max} instances of plugins are in use; try again later");
         let error = expired("acquire-timeout", self.acquire_timeout, ErrorKind::Busy, &what);
         error.retryable()
     }

@@ -12,7 +12,7 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use crate::cache::{PlanCache, PlanKey};
 use crate::compiler::{Catalog, Compiler};
-use crate::fair_semaphore::Holder;
+use crate::fair_semaphore::Claimant;
 
 /// Checked models, their catalog, and the cache that their plans are kept in.
 pub struct Models {
@@ -63,10 +63,10 @@ impl Models {
         self.plan_for(None, query, dialect, scope).await
     }
 
-    /// The same, for who takes a place for the compile.
+    /// The same, for who claims a compiler.
     pub(crate) async fn plan_for(
         &self,
-        holder: Option<&Holder>,
+        claimant: Option<&Claimant>,
         query: &Query,
         dialect: Dialect,
         scope: Option<&Arc<Scope>>,
@@ -75,9 +75,9 @@ impl Models {
         if let Some(plan) = self.cache.get(&key) {
             return Ok(plan);
         }
-        let compiled = self.catalog.compile(query, dialect, scope.map(AsRef::as_ref), holder);
+        let compiled = self.catalog.compile(query, dialect, scope.map(AsRef::as_ref), claimant);
         let plan = Arc::new(compiled.await?);
-        self.cache.keep(&key, &plan);
+        self.cache.insert(&key, &plan);
         Ok(plan)
     }
 

@@ -9,7 +9,7 @@ use crate::grant::{Grant, is_default};
 use crate::limits::Limits;
 use crate::models::Models;
 use crate::policy::{Policy, check_columns};
-use crate::unique::{self, Unique};
+use crate::strict_map::{self, StrictMap};
 
 /// A party that calls plugins: the databases that it is granted, by label, and its limits.
 ///
@@ -51,7 +51,11 @@ pub struct Tenant {
     pub name: String,
     /// What it may do, by the database's label. A label that is not named here does not exist for
     /// the tenant.
-    #[serde(default, deserialize_with = "unique::map", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "strict_map::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub grants: BTreeMap<String, Grant>,
     /// The interfaces that its plugins may import of those that the application lends, without
     /// versions: `acme:crm/mail`.
@@ -165,14 +169,14 @@ impl<'de> Deserialize<'de> for TenantFile {
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         struct Entry {
             name: Option<String>,
-            #[serde(default, deserialize_with = "unique::map")]
+            #[serde(default, deserialize_with = "strict_map::deserialize")]
             grants: BTreeMap<String, Grant>,
             #[serde(default)]
             imports: BTreeSet<String>,
             #[serde(default)]
             limits: Limits,
         }
-        let Unique(entries) = Unique::<Entry>::deserialize(from)?;
+        let StrictMap(entries) = StrictMap::<Entry>::deserialize(from)?;
         let tenant = |(key, entry): (String, Entry)| {
             let Entry { name, grants, imports, limits } = entry;
             let name = name.unwrap_or_else(|| key.clone());

@@ -1,4 +1,5 @@
-//! What all calls of a tenant share: places for calls, connections of each pool, and threads.
+//! What all calls of a tenant share: permits for calls, for guests and for connections of each
+//! pool, and threads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +9,7 @@ use ferro_wit::types::Error;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::fair_semaphore::{Holder, Place, Places};
+use crate::fair_semaphore::{Claimant, FairPermit, FairSemaphore};
 use crate::limits::{Limits, Wait};
 use crate::tenant::Tenant;
 
@@ -19,71 +20,71 @@ use crate::tenant::Tenant;
 /// that has left running.
 #[derive(Debug, Clone)]
 pub struct Tenants {
-    known: Arc<Mutex<Known>>,
+    registry: Arc<Mutex<Registry>>,
     threads: usize,
-    /// Places of the host: for instances, or for the threads that they run on.
-    places: Places,
-    /// The host, as one more who has some of them.
-    own: Holder,
+    /// Permits of the host to run guests.
+    guests: FairSemaphore,
+    /// The host itself, as one more that runs some of them.
+    host: Claimant,
     pools: Arc<Pools>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Registry {
     /// By the tenant's name.
-    shares: HashMap<String, Kept>,
+    entries: HashMap<String, TenantEntry>,
     /// How many there were after those that are gone were removed.
-    kept: usize,
+    swept_len: usize,
 }
 
 /// What is known of a tenant.
 #[derive(Debug)]
-struct Kept {
-    share: Weak<Share>,
-    parts: Arc<Parts>,
+struct TenantEntry {
+    state: Weak<TenantState>,
+    pool_shares: Arc<PoolShares>,
 }
 
 /// What the calls of one tenant share. How much of it they may have is in the limits of each: an
 /// operator may change them.
 #[derive(Debug)]
-pub(crate) struct Share {
-    calls: Places,
-    running: Holder,
-    waiting: AtomicU32,
+pub(crate) struct TenantState {
+    calls: FairSemaphore,
+    calls_claimant: Claimant,
+    queued_calls: AtomicU32,
     threads: Arc<Semaphore>,
-    places: Places,
-    placed: Holder,
-    /// Of places for compiles.
-    compiling: Holder,
+    guests: FairSemaphore,
+    guests_claimant: Claimant,
+    /// Of permits to compile.
+    compiler_claimant: Claimant,
     pools: Arc<Pools>,
-    parts: Arc<Parts>,
+    pool_shares: Arc<PoolShares>,
 }
 
 /// The connections of each pool, by its label.
 #[derive(Debug, Default)]
-struct Pools(Mutex<BTreeMap<String, Places>>);
+struct Pools(Mutex<BTreeMap<String, FairSemaphore>>);
 
-/// A tenant's parts of the pools, by their labels.
+/// A tenant's shares of the pools, by their labels.
 #[derive(Debug, Default)]
-struct Parts(Mutex<BTreeMap<String, Part>>);
+struct PoolShares(Mutex<BTreeMap<String, PoolShare>>);
 
-/// The tenant's part of a pool.
+/// The tenant's share of a pool.
 #[derive(Debug)]
-struct Part {
-    connections: Places,
-    held: Holder,
+struct PoolShare {
+    connections: FairSemaphore,
+    claimant: Claimant,
     /// What works for the connections, threads or backends of a server, of which a statement keeps
     /// one until it ends.
     workers: Arc<Semaphore>,
     /// How many of these there are, those at work included.
-    hired: usize,
+    size: usize,
 }
 
-/// A place among the calls of a tenant, until it is dropped.
+/// A permit for one of the calls of a tenant, until it is dropped.
 #[derive(Debug)]
 pub struct Admission {
-    share: Arc<Share>,
-    _place: Place,
+    state: Arc<TenantState>,
+    _permit: FairPermit,
 }
 
 impl Default for Tenants {
@@ -94,94 +95,98 @@ impl Default for Tenants {
 
 impl Tenants {
     /// Each tenant may keep so many threads busy at once, at least one; see [`Admission::threads`].
-    /// All of them share so many places; see [`Admission::place`].
+    /// All of them share so many guests; see [`Admission::guest_permit`].
     #[must_use]
-    pub fn new(threads: usize, places: u32) -> Self {
+    pub fn new(threads: usize, guests: u32) -> Self {
         Self {
-            known: Arc::default(),
+            registry: Arc::default(),
             threads: threads.clamp(1, Semaphore::MAX_PERMITS),
-            places: Places::new(places),
-            own: Holder::default(),
+            guests: FairSemaphore::new(guests),
+            host: Claimant::default(),
             pools: Arc::default(),
         }
     }
 
-    /// A place for one more call of a tenant; waits while all of them are taken, for as long as
+    /// A permit for one more call of a tenant; waits while it has as many as it may, for as long as
     /// its `acquire-timeout` says.
     ///
     /// # Errors
     ///
-    /// `busy`, if too many calls wait already, or if no place became free in time; `limit-exceeded`,
-    /// if the tenant may have no calls at all.
+    /// `busy`, if too many calls wait already, or if no other ended in time; `limit-exceeded`, if
+    /// the tenant may have no calls at all.
     pub async fn admit(&self, tenant: &Tenant) -> Result<Admission, Error> {
         let limits = &tenant.limits;
         if limits.calls == 0 {
             return Err(Limits::calls_refused());
         }
-        let share = self.share(&tenant.name);
-        let Share { calls, running, .. } = &*share;
-        let place = match calls.try_take(running, limits.calls) {
-            Some(place) => place,
+        let state = self.state(&tenant.name);
+        let TenantState { calls, calls_claimant, .. } = &*state;
+        let permit = match calls.try_acquire(calls_claimant, limits.calls) {
+            Some(permit) => permit,
             None => {
-                let _waiting = Waiting::join(&share, limits)?;
-                let place = timeout(limits.acquire_timeout, calls.take(running, limits.calls));
-                place.await.map_err(|_| limits.calls_exceeded())?
+                let _queued = QueuedCall::join(&state, limits)?;
+                let permit = calls.acquire(calls_claimant, limits.calls);
+                let permit = timeout(limits.acquire_timeout, permit).await;
+                permit.map_err(|_| limits.calls_exceeded())?
             }
         };
-        Ok(Admission { share, _place: place })
+        Ok(Admission { state, _permit: permit })
     }
 
-    /// A place of the host's, for work of its own: of these, the host gets what one tenant would.
+    /// A permit to run a guest for work of the host's own: of these, the host gets what one tenant
+    /// would.
     ///
     /// # Errors
     ///
-    /// As [`Admission::place`].
-    pub async fn place(&self, limits: &Limits) -> Result<Place, Error> {
-        place(&self.places, &self.own, limits).await
+    /// As [`Admission::guest_permit`].
+    pub async fn guest_permit(&self, limits: &Limits) -> Result<FairPermit, Error> {
+        guest_permit(&self.guests, &self.host, limits).await
     }
 
-    /// How many of the host's places are taken.
+    /// How many guests run, or are about to.
     #[must_use]
-    pub fn places_taken(&self) -> u32 {
-        self.places.taken()
+    pub fn guests(&self) -> u32 {
+        self.guests.held()
     }
 
     /// How many tenants have calls that run or wait.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.lock().shares.values().filter(|it| it.share.strong_count() > 0).count()
+        self.lock().entries.values().filter(|it| it.state.strong_count() > 0).count()
     }
 
-    /// How many calls have their place, and how many wait for one.
+    /// How many calls run, and how many wait until they may.
     #[must_use]
     pub fn calls(&self) -> (usize, usize) {
-        let known = self.lock();
-        let shares = known.shares.values().filter_map(|it| it.share.upgrade());
-        shares.fold((0, 0), |(running, waiting), share| {
-            let running = running + share.running.held() as usize;
-            (running, waiting + share.waiting.load(Ordering::Relaxed) as usize)
+        let registry = self.lock();
+        let states = registry.entries.values().filter_map(|it| it.state.upgrade());
+        states.fold((0, 0), |(running, queued), state| {
+            let running = running + state.calls_claimant.held() as usize;
+            (running, queued + state.queued_calls.load(Ordering::Relaxed) as usize)
         })
     }
 
-    fn share(&self, tenant: &str) -> Arc<Share> {
-        let mut known = self.lock();
-        if let Some(share) = known.shares.get(tenant).and_then(|it| it.share.upgrade()) {
-            return share;
+    fn state(&self, tenant: &str) -> Arc<TenantState> {
+        let mut registry = self.lock();
+        if let Some(state) = registry.entries.get(tenant).and_then(|it| it.state.upgrade()) {
+            return state;
         }
         // The number of tenants is not bounded, so those that are gone make room now and then.
-        if known.shares.len() >= 64.max(2 * known.kept) {
-            known.shares.retain(|_, it| it.share.strong_count() > 0 || it.parts.are_busy());
-            known.kept = known.shares.len();
+        if registry.entries.len() >= 64.max(2 * registry.swept_len) {
+            let entries = &mut registry.entries;
+            entries.retain(|_, it| it.state.strong_count() > 0 || it.pool_shares.are_busy());
+            registry.swept_len = registry.entries.len();
         }
-        let parts = known.shares.get(tenant).map(|it| Arc::clone(&it.parts)).unwrap_or_default();
-        let share = Arc::new(Share::new(self, Arc::clone(&parts)));
-        let kept = Kept { share: Arc::downgrade(&share), parts };
-        known.shares.insert(tenant.to_owned(), kept);
-        share
+        let entry = registry.entries.get(tenant);
+        let pool_shares = entry.map(|it| Arc::clone(&it.pool_shares)).unwrap_or_default();
+        let state = Arc::new(TenantState::new(self, Arc::clone(&pool_shares)));
+        let entry = TenantEntry { state: Arc::downgrade(&state), pool_shares };
+        registry.entries.insert(tenant.to_owned(), entry);
+        state
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        lock(&self.known)
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.registry)
     }
 }
 
@@ -190,49 +195,53 @@ impl Admission {
     /// one while its code runs, so that a tenant with many calls leaves room for others.
     #[must_use]
     pub fn threads(&self) -> &Arc<Semaphore> {
-        &self.share.threads
+        &self.state.threads
     }
 
-    /// A place of the host's. A tenant gets another one only while more are free than it has; it
+    /// A permit to run a guest. A tenant gets another one only while more are free than it has; it
     /// waits for that as long as its `acquire-timeout` says.
     ///
     /// # Errors
     ///
     /// `busy`, if there was none in time.
-    pub async fn place(&self, limits: &Limits) -> Result<Place, Error> {
-        place(&self.share.places, &self.share.placed, limits).await
+    pub async fn guest_permit(&self, limits: &Limits) -> Result<FairPermit, Error> {
+        guest_permit(&self.state.guests, &self.state.guests_claimant, limits).await
     }
 
-    pub(crate) fn share(&self) -> &Arc<Share> {
-        &self.share
+    pub(crate) fn tenant_state(&self) -> &Arc<TenantState> {
+        &self.state
     }
 }
 
-async fn place(places: &Places, holder: &Holder, limits: &Limits) -> Result<Place, Error> {
-    let place = timeout(limits.acquire_timeout, places.take(holder, u32::MAX));
-    place.await.map_err(|_| limits.places_exceeded(places.count()))
+async fn guest_permit(
+    guests: &FairSemaphore,
+    claimant: &Claimant,
+    limits: &Limits,
+) -> Result<FairPermit, Error> {
+    let permit = timeout(limits.acquire_timeout, guests.acquire(claimant, u32::MAX));
+    permit.await.map_err(|_| limits.guests_exceeded(guests.size()))
 }
 
-impl Share {
-    fn new(tenants: &Tenants, parts: Arc<Parts>) -> Self {
+impl TenantState {
+    fn new(tenants: &Tenants, pool_shares: Arc<PoolShares>) -> Self {
         Self {
-            calls: Places::new(u32::MAX),
-            running: Holder::default(),
-            waiting: AtomicU32::new(0),
+            calls: FairSemaphore::new(u32::MAX),
+            calls_claimant: Claimant::default(),
+            queued_calls: AtomicU32::new(0),
             threads: Arc::new(Semaphore::new(tenants.threads)),
-            places: tenants.places.clone(),
-            placed: Holder::default(),
-            compiling: Holder::default(),
+            guests: tenants.guests.clone(),
+            guests_claimant: Claimant::default(),
+            compiler_claimant: Claimant::default(),
             pools: Arc::clone(&tenants.pools),
-            parts,
+            pool_shares,
         }
     }
 
-    pub(crate) fn compiling(&self) -> &Holder {
-        &self.compiling
+    pub(crate) fn compiler_claimant(&self) -> &Claimant {
+        &self.compiler_claimant
     }
 
-    /// The share of a call that nobody admitted: its own.
+    /// That of a call that nobody admitted: its own.
     pub(crate) fn alone() -> Self {
         Self::new(&Tenants::default(), Arc::default())
     }
@@ -240,58 +249,58 @@ impl Share {
 
 impl Pools {
     /// The connections of a pool of up to `max`. A label may come to mean another pool.
-    fn get(&self, label: &str, max: u32) -> Places {
+    fn get(&self, label: &str, max: u32) -> FairSemaphore {
         let mut pools = lock(&self.0);
         match pools.get(label) {
-            Some(places) if places.count() == max => places.clone(),
+            Some(connections) if connections.size() == max => connections.clone(),
             _ => {
-                let places = Places::new(max);
-                pools.insert(label.to_owned(), places.clone());
-                places
+                let connections = FairSemaphore::new(max);
+                pools.insert(label.to_owned(), connections.clone());
+                connections
             }
         }
     }
 }
 
-impl Parts {
+impl PoolShares {
     /// Whether a call that is gone has left a statement that still runs.
     fn are_busy(&self) -> bool {
-        lock(&self.0).values().any(|it| it.workers.available_permits() < it.hired)
+        lock(&self.0).values().any(|it| it.workers.available_permits() < it.size)
     }
 }
 
-impl Part {
-    fn new(connections: Places) -> Self {
+impl PoolShare {
+    fn new(connections: FairSemaphore) -> Self {
         let workers = Arc::new(Semaphore::new(0));
-        Self { connections, held: Holder::default(), workers, hired: 0 }
+        Self { connections, claimant: Claimant::default(), workers, size: 0 }
     }
 
     /// Has so many workers; one too many that is at work goes another time.
-    fn hire(&mut self, most: usize) {
-        match most.checked_sub(self.hired) {
+    fn resize(&mut self, size: usize) {
+        match size.checked_sub(self.size) {
             Some(more) => {
                 self.workers.add_permits(more);
-                self.hired = most;
+                self.size = size;
             }
-            None => self.hired -= self.workers.forget_permits(self.hired - most),
+            None => self.size -= self.workers.forget_permits(self.size - size),
         }
     }
 }
 
-/// Somebody who waits for a place.
-struct Waiting<'a>(&'a AtomicU32);
+/// A call that waits until it may run.
+struct QueuedCall<'a>(&'a AtomicU32);
 
-impl<'a> Waiting<'a> {
-    fn join(share: &'a Share, limits: &Limits) -> Result<Self, Error> {
-        let below = |waiting: u32| (waiting < limits.queued_calls).then(|| waiting + 1);
-        match share.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below) {
-            Ok(_) => Ok(Self(&share.waiting)),
+impl<'a> QueuedCall<'a> {
+    fn join(state: &'a TenantState, limits: &Limits) -> Result<Self, Error> {
+        let below = |queued: u32| (queued < limits.queued_calls).then(|| queued + 1);
+        match state.queued_calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below) {
+            Ok(_) => Ok(Self(&state.queued_calls)),
             Err(_) => Err(limits.calls_exceeded()),
         }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -300,33 +309,33 @@ impl Drop for Waiting<'_> {
 /// The connections of one pool, as one call may hold them.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    places: Places,
+    pool: FairSemaphore,
     /// The tenant, who may hold so many.
-    holder: Holder,
-    most: u32,
+    claimant: Claimant,
+    max: u32,
     workers: Arc<Semaphore>,
     /// How many this call holds.
     held: Arc<AtomicU32>,
 }
 
-/// A connection that counts; given back when it is dropped.
-pub(crate) struct Held {
+/// The right to use a connection, which counts; given back when it is dropped.
+pub(crate) struct ConnectionPermit {
     held: Arc<AtomicU32>,
-    _place: Place,
+    _permit: FairPermit,
 }
 
 impl Connections {
-    pub(crate) fn new(share: &Share, label: &str, max: u32, limits: &Limits) -> Self {
-        let places = share.pools.get(label, max);
-        let most = limits.connections.unwrap_or(max).min(places.share());
-        let mut parts = lock(&share.parts.0);
-        let part = parts.entry(label.to_owned()).or_insert_with(|| Part::new(places.clone()));
-        if !part.connections.is(&places) {
-            *part = Part::new(places.clone());
+    pub(crate) fn new(state: &TenantState, label: &str, size: u32, limits: &Limits) -> Self {
+        let pool = state.pools.get(label, size);
+        let max = limits.connections.unwrap_or(size).min(pool.max_share());
+        let mut shares = lock(&state.pool_shares.0);
+        let share = shares.entry(label.to_owned()).or_insert_with(|| PoolShare::new(pool.clone()));
+        if !share.connections.is(&pool) {
+            *share = PoolShare::new(pool.clone());
         }
-        part.hire(most as usize);
-        let (holder, workers) = (part.held.clone(), Arc::clone(&part.workers));
-        Self { places, holder, most, workers, held: Arc::default() }
+        share.resize(max as usize);
+        let (claimant, workers) = (share.claimant.clone(), Arc::clone(&share.workers));
+        Self { pool, claimant, max, workers, held: Arc::default() }
     }
 
     /// What may work for them.
@@ -334,26 +343,26 @@ impl Connections {
         &self.workers
     }
 
-    /// One more connection. A call that holds all that its tenant can have would wait for itself, and
-    /// is told so at once.
-    pub(crate) async fn hold(&self, limits: &Limits) -> Result<Held, Error> {
-        let Self { places, holder, most, .. } = self;
-        let place = match places.try_take(holder, *most) {
-            Some(place) => place,
-            None if self.held.load(Ordering::Relaxed) >= *most => {
-                return Err(limits.connections_exceeded(*most));
+    /// A permit for one more. A call that holds all that its tenant can have would wait for itself,
+    /// and is told so at once.
+    pub(crate) async fn permit(&self, limits: &Limits) -> Result<ConnectionPermit, Error> {
+        let Self { pool, claimant, max, .. } = self;
+        let permit = match pool.try_acquire(claimant, *max) {
+            Some(permit) => permit,
+            None if self.held.load(Ordering::Relaxed) >= *max => {
+                return Err(limits.connections_exceeded(*max));
             }
             None => {
-                let place = timeout(limits.acquire_timeout, places.take(holder, *most));
-                place.await.map_err(|_| Wait::Begin.expired(limits))?
+                let permit = timeout(limits.acquire_timeout, pool.acquire(claimant, *max));
+                permit.await.map_err(|_| Wait::Begin.expired(limits))?
             }
         };
         self.held.fetch_add(1, Ordering::Relaxed);
-        Ok(Held { held: Arc::clone(&self.held), _place: place })
+        Ok(ConnectionPermit { held: Arc::clone(&self.held), _permit: permit })
     }
 }
 
-impl Drop for Held {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.held.fetch_sub(1, Ordering::Relaxed);
     }
@@ -394,7 +403,7 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::Busy);
             assert!(error.retryable && error.message.contains("`calls`"), "{error}");
         }
-        // Another tenant notices nothing, and a place that is free is taken again.
+        // Another tenant notices nothing, and the permit of a call that ended is used again.
         tenants.admit(&tenant("other", 2, 1)).await.unwrap();
         drop(one);
         tenants.admit(&acme).await.unwrap();
@@ -421,7 +430,7 @@ mod tests {
         let admission = tenants.admit(&tenant("acme", 1, 0)).await.unwrap();
         let workers = |connections| {
             let limits = Limits { connections, ..Limits::default() };
-            Arc::clone(Connections::new(admission.share(), "app", 10, &limits).workers())
+            Arc::clone(Connections::new(admission.tenant_state(), "app", 10, &limits).workers())
         };
         let some = workers(None);
         assert_eq!(some.available_permits(), 5);
@@ -441,7 +450,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn p4_who_waits_gets_the_place_that_becomes_free() {
+    async fn p4_who_waits_gets_the_permit_that_becomes_free() {
         let tenants = Tenants::default();
         let acme = tenant("acme", 1, 1);
         let one = tenants.admit(&acme).await.unwrap();
@@ -450,26 +459,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn p4_a_place_of_the_host_is_waited_for_as_long_as_the_tenant_may() {
+    async fn p4_a_guest_is_waited_for_as_long_as_the_tenant_may() {
         let tenants = Tenants::new(1, 2);
         let acme = tenant("acme", 2, 0);
         let (one, two) = (tenants.admit(&acme).await.unwrap(), tenants.admit(&acme).await.unwrap());
-        let _place = one.place(&acme.limits).await.unwrap();
-        let error = two.place(&acme.limits).await.unwrap_err();
+        let _permit = one.guest_permit(&acme.limits).await.unwrap();
+        let error = two.guest_permit(&acme.limits).await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
         assert!(error.message.contains("of the 2 instances"), "{error}");
     }
 
     #[tokio::test]
-    async fn p4_what_the_host_does_itself_leaves_places_as_a_tenant_does() {
+    async fn p4_what_the_host_does_itself_leaves_guests_to_tenants() {
         let tenants = Tenants::new(1, 4);
         let limits = tenant("acme", 1, 0).limits;
-        let own = [tenants.place(&limits).await.unwrap(), tenants.place(&limits).await.unwrap()];
-        assert_eq!(tenants.place(&limits).await.unwrap_err().kind, ErrorKind::Busy);
+        let permit = async || tenants.guest_permit(&limits).await;
+        let held = [permit().await.unwrap(), permit().await.unwrap()];
+        assert_eq!(permit().await.unwrap_err().kind, ErrorKind::Busy);
         let admission = tenants.admit(&tenant("acme", 1, 0)).await.unwrap();
-        admission.place(&limits).await.unwrap();
-        drop(own);
-        tenants.place(&limits).await.unwrap();
+        admission.guest_permit(&limits).await.unwrap();
+        drop(held);
+        permit().await.unwrap();
     }
 
     #[tokio::test]
@@ -479,6 +489,6 @@ mod tests {
             tenants.admit(&tenant(&number.to_string(), 1, 1)).await.unwrap();
         }
         assert_eq!(tenants.active(), 0);
-        assert!(tenants.lock().shares.len() <= 64, "{}", tenants.lock().shares.len());
+        assert!(tenants.lock().entries.len() <= 64, "{}", tenants.lock().entries.len());
     }
 }

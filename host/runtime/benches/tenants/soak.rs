@@ -19,7 +19,7 @@ const HOSTILE: u32 = 10;
 const CLIENTS: i64 = 16;
 /// Calls of each hostile tenant that are.
 const ATTACKS: u32 = 4;
-/// The same for the warm-up: more than the host has places, so that each place was used once.
+/// The same for the warm-up: more than the host has slots for guests, so that each was used once.
 const WARMING_ATTACKS: u32 = 8;
 const TIME: Duration = Duration::from_secs(60);
 const QUICK_TIME: Duration = Duration::from_secs(6);

@@ -167,7 +167,7 @@ fn a_host_without_instances_is_refused() {
 }
 
 #[tokio::test]
-async fn p4_a_call_without_a_place_is_busy_and_others_go_on() {
+async fn p4_a_call_without_a_permit_is_busy_and_others_go_on() {
     let host = Host::new(HostOptions { instances: 1, ..options() }).unwrap();
     let plugin = host.load(probe()).await.unwrap();
     let limits = Limits {

@@ -131,7 +131,7 @@ fn who_only_waited_for_others_that_are_loaded_is_told_so() {
         for error in [one.unwrap_err(), other.unwrap_err()] {
             assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
         }
-        // Both go on, and keep their places.
+        // Both go on, and keep their permits.
         assert_eq!(host.stats().loading, 2);
         let error = load().await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");

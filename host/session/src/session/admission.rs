@@ -8,9 +8,9 @@ use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Error, ErrorKind, Value};
 
 use super::Session;
-use crate::agreement;
-use crate::bounds;
-use crate::written::{Written, least, writes};
+use crate::agreements;
+use crate::limit_offset;
+use crate::row_reservation::{RowReservation, least, writes};
 
 impl Session {
     /// A statement may be sent: no transaction is open that began here, and the limits allow it.
@@ -56,18 +56,22 @@ impl Session {
         query: &Query,
         parameters: Vec<Value>,
         rows: Option<Batch>,
-    ) -> Result<(Execution, Option<Written>), Error> {
+    ) -> Result<(Execution, Option<RowReservation>), Error> {
         let plan = self.plan(query).await?;
-        bounds::check(query, &parameters)?;
-        let written = self.written(query, rows.as_ref())?;
+        limit_offset::check(query, &parameters)?;
+        let reservation = self.reserve(query, rows.as_ref())?;
         let forced = self.granted.policy.forced.clone();
         let execution = Execution { plan, parameters, forced, rows };
-        agreement::check(&execution)?;
-        Ok((execution, written))
+        agreements::check(&execution)?;
+        Ok((execution, reservation))
     }
 
     /// None for a query that writes no rows.
-    fn written(&self, query: &Query, rows: Option<&Batch>) -> Result<Option<Written>, Error> {
+    fn reserve(
+        &self,
+        query: &Query,
+        rows: Option<&Batch>,
+    ) -> Result<Option<RowReservation>, Error> {
         match (writes(query), rows) {
             (true, _) => {}
             (false, None) => return Ok(None),
@@ -77,11 +81,11 @@ impl Session {
             }
         }
         self.granted.call.admit_written(least(query, rows))?;
-        Ok(Some(Written::reserve(&self.granted.call, query, rows)))
+        Ok(Some(RowReservation::reserve(&self.granted.call, query, rows)))
     }
 }
 
-/// A transaction's hold on the session that it began in.
+/// Keeps a session occupied by a transaction that began in it.
 pub(super) struct Occupied(Arc<AtomicBool>);
 
 impl Occupied {

@@ -1,8 +1,8 @@
 //! Sessions: a database or a transaction, as one call may use it.
 
 mod admission;
-mod lent;
-mod own;
+mod client;
+mod implicit_transaction;
 mod work;
 
 use std::pin::pin;
@@ -21,11 +21,11 @@ use crate::cursor::Cursor;
 use crate::gate::renewed;
 use crate::limits::{Limits, Wait};
 use crate::models::Models;
-use crate::tenants::Held;
-use crate::written::Written;
+use crate::row_reservation::RowReservation;
+use crate::tenants::ConnectionPermit;
 
 use self::admission::Occupied;
-use self::own::Own;
+use self::implicit_transaction::BegunTransaction;
 use self::work::Work;
 
 /// A database, or a transaction in it, under the rights and limits of a call.
@@ -42,7 +42,7 @@ pub struct Session {
     target: Target,
     /// Whether a transaction that began here is open.
     occupied: Arc<AtomicBool>,
-    /// For a transaction: its hold on the session that it began in.
+    /// Of a transaction: keeps the session that it began in occupied.
     _parent: Option<Occupied>,
     _slot: Slot,
 }
@@ -53,9 +53,9 @@ enum Target {
         transaction: Transaction,
         savepoint: bool,
         end: Option<Instant>,
-        /// Its connection counts against the tenant's part of the pool for as long as the transaction, a
-        /// savepoint or a cursor of it is there.
-        held: Option<Arc<Held>>,
+        /// Its connection counts against the tenant's share of the pool for as long as the
+        /// transaction, a savepoint or a cursor of it is there.
+        permit: Option<Arc<ConnectionPermit>>,
         /// Whether rows were written that nobody has counted, as nobody has read what they return.
         uncounted: Arc<AtomicBool>,
     },
@@ -114,8 +114,9 @@ impl Session {
     pub async fn plan(&self, query: &Query) -> Result<Arc<Plan>, Error> {
         let policy = &self.granted.policy;
         let models = &self.granted.models;
+        let claimant = self.granted.call.compiler_claimant();
         let plan = models
-            .plan_for(self.granted.call.compiling(), query, self.dialect(), policy.scope.as_ref())
+            .plan_for(claimant, query, self.dialect(), policy.scope.as_ref())
             .await
             .map_err(|error| self.granted.explain(error))?;
         match policy.read_only && plan.effect == Effect::Write {
@@ -156,12 +157,12 @@ impl Session {
         self.admit_raw()?;
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let mut written = None;
+        let mut reservation = None;
         if self.is_limited() && changes_rows(sql, self.dialect()) {
             self.granted.call.admit_written(0)?;
-            written = Some(Written::unknown(&self.granted.call));
+            reservation = Some(RowReservation::unknown(&self.granted.call));
         }
-        self.open(Work::Text(sql, parameters), written, slot).await
+        self.open(Work::Text(sql, parameters), reservation, slot).await
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -173,8 +174,8 @@ impl Session {
         self.admit_raw()?;
         self.admit(&parameters)?;
         self.granted.call.admit_written(0)?;
-        let written = Written::unknown(&self.granted.call);
-        self.apply(Work::Text(sql, parameters), Some(written)).await
+        let reservation = RowReservation::unknown(&self.granted.call);
+        self.apply(Work::Text(sql, parameters), Some(reservation)).await
     }
 
     /// A transaction, or a savepoint inside one. Until it ends, this session answers with `busy`.
@@ -190,17 +191,18 @@ impl Session {
         let slot = Slot::take(&self.granted.call, SlotKind::Session)?;
         let target = match &self.target {
             Target::Database(database) => {
-                let Own { transaction, held } = self.begin_in(database, options).await?;
+                let BegunTransaction { transaction, permit } =
+                    self.begin_in(database, options).await?;
                 let limits = self.granted.call.limits();
                 let end = limits
                     .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
                 let uncounted = Arc::default();
-                Target::Transaction { transaction, savepoint: false, end, held, uncounted }
+                Target::Transaction { transaction, savepoint: false, end, permit, uncounted }
             }
-            Target::Transaction { transaction, end, held, .. } => {
+            Target::Transaction { transaction, end, permit, .. } => {
                 let transaction = self.run(pin!(transaction.begin(options))).await?;
-                let (end, held, uncounted) = (*end, held.clone(), Arc::default());
-                Target::Transaction { transaction, savepoint: true, end, held, uncounted }
+                let (end, permit, uncounted) = (*end, permit.clone(), Arc::default());
+                Target::Transaction { transaction, savepoint: true, end, permit, uncounted }
             }
         };
         Ok(Self {
@@ -222,7 +224,7 @@ impl Session {
     /// `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Target::Transaction { transaction, savepoint, end, held, uncounted } = self.target
+        let Target::Transaction { transaction, savepoint, end, permit, uncounted } = self.target
         else {
             return Err(not_a_transaction());
         };
@@ -239,7 +241,7 @@ impl Session {
         }
         let commit = pin!(transaction.commit());
         let outcome = self.granted.wait(wait, Duration::ZERO, None, commit).await;
-        drop(held);
+        drop(permit);
         outcome
     }
 
@@ -251,12 +253,12 @@ impl Session {
     /// it: it is rolled back when that ends.
     pub async fn rollback(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Target::Transaction { transaction, held, .. } = self.target else {
+        let Target::Transaction { transaction, permit, .. } = self.target else {
             return Err(not_a_transaction());
         };
         let undo = pin!(transaction.rollback());
         let outcome = self.granted.wait(Wait::Run, Duration::ZERO, None, undo).await;
-        drop(held);
+        drop(permit);
         outcome
     }
 

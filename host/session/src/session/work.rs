@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::{Session, Target};
 use crate::call::{Slot, SlotKind};
-use crate::cursor::{Cursor, Hold};
+use crate::cursor::{Cursor, CursorGuard};
 use crate::limits::Wait;
-use crate::written::Written;
+use crate::row_reservation::RowReservation;
 
 pub(super) enum Work<'a> {
     Query(Execution),
@@ -63,8 +63,8 @@ impl Session {
     ) -> Result<Cursor, Error> {
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
-        let (execution, written) = self.prepare(query, parameters, rows).await?;
-        self.open(Work::Query(execution), written, slot).await
+        let (execution, reservation) = self.prepare(query, parameters, rows).await?;
+        self.open(Work::Query(execution), reservation, slot).await
     }
 
     /// Run a query for its effect.
@@ -75,38 +75,38 @@ impl Session {
         rows: Option<Batch>,
     ) -> Result<u64, Error> {
         self.admit(&parameters)?;
-        let (execution, written) = self.prepare(query, parameters, rows).await?;
-        self.apply(Work::Query(execution), written).await
+        let (execution, reservation) = self.prepare(query, parameters, rows).await?;
+        self.apply(Work::Query(execution), reservation).await
     }
 
     /// Begin what returns rows.
     pub(super) async fn open(
         &self,
         work: Work<'_>,
-        mut written: Option<Written>,
+        mut reservation: Option<RowReservation>,
         slot: Slot,
     ) -> Result<Cursor, Error> {
         let started = Instant::now();
-        let undoable = written.as_ref().is_some_and(Written::may_pass_limit);
+        let undoable = reservation.as_ref().is_some_and(RowReservation::may_pass_limit);
         let opened = match &self.target {
             Target::Database(database) if undoable => {
-                self.fetch_in_own_transaction(database, work).await
+                self.fetch_in_implicit_transaction(database, work).await
             }
             Target::Database(database) => self.with_connection(pin!(work.fetch(database))).await,
-            Target::Transaction { transaction, held, uncounted, .. } => {
-                written = written.map(|it| it.within(uncounted));
+            Target::Transaction { transaction, permit, uncounted, .. } => {
+                reservation = reservation.map(|it| it.within(uncounted));
                 let rows = self.run(pin!(work.fetch_within(transaction))).await;
-                rows.map(|rows| (rows, Hold { held: held.clone(), transaction: None }))
+                rows.map(|rows| (rows, CursorGuard { permit: permit.clone(), transaction: None }))
             }
         };
         match opened {
-            Ok((rows, hold)) => {
-                let (granted, spent) = (self.granted.clone(), started.elapsed());
-                Cursor::new(granted, rows, hold, written, spent, self.end(), slot)
+            Ok((rows, guard)) => {
+                let (granted, elapsed) = (self.granted.clone(), started.elapsed());
+                Cursor::new(granted, rows, guard, reservation, elapsed, self.end(), slot)
             }
             Err(error) => {
-                if let Some(written) = written {
-                    written.fail();
+                if let Some(reservation) = reservation {
+                    reservation.fail();
                 }
                 Err(error)
             }
@@ -117,16 +117,16 @@ impl Session {
     pub(super) async fn apply(
         &self,
         work: Work<'_>,
-        written: Option<Written>,
+        reservation: Option<RowReservation>,
     ) -> Result<u64, Error> {
         let undoable = match work {
-            Work::Query(..) => written.as_ref().is_some_and(Written::may_pass_limit),
+            Work::Query(..) => reservation.as_ref().is_some_and(RowReservation::may_pass_limit),
             // Text that is trusted as the application's own may be one that runs in no transaction.
             Work::Text(..) => self.granted.policy.has_fenced_text(),
         };
         let changed = match &self.target {
             Target::Database(database) if undoable => {
-                return self.execute_in_own_transaction(database, work).await;
+                return self.execute_in_implicit_transaction(database, work).await;
             }
             Target::Database(database) => {
                 self.with_connection(pin!(work.execute(database))).await.map(|it| it.0)
@@ -135,10 +135,10 @@ impl Session {
                 self.run(pin!(work.execute_within(transaction))).await
             }
         };
-        match (written, changed) {
-            (Some(written), Ok(changed)) => written.end(changed).map(|()| changed),
-            (Some(written), Err(error)) => {
-                written.fail();
+        match (reservation, changed) {
+            (Some(reservation), Ok(changed)) => reservation.end(changed).map(|()| changed),
+            (Some(reservation), Err(error)) => {
+                reservation.fail();
                 Err(error)
             }
             (None, changed) => changed,

@@ -21,12 +21,12 @@ on_both_databases! {
     p5_a_recursion_without_an_end_is_stopped,
     p5_a_statement_past_its_time_is_stopped,
     p5_reading_a_result_past_its_time_is_stopped,
-    s3_cursors_are_counted_and_their_places_freed,
+    s3_cursors_are_counted_and_their_slots_freed,
     s3_parameters_are_counted,
     s3_result_bytes_are_counted_over_a_call,
     s3_rows_over_the_limit_are_an_error_and_never_cut,
     s3_rows_written_over_the_limit_are_undone,
-    s3_sessions_are_counted_and_their_places_freed,
+    s3_sessions_are_counted_and_their_slots_freed,
     s3_statements_are_counted_over_a_call,
     s3_what_was_read_counts_before_anybody_asks_for_it,
 }
@@ -110,7 +110,7 @@ async fn s3_parameters_are_counted(world: &World) {
     assert_error(outcome, ErrorKind::LimitExceeded, "`parameters`: 1");
 }
 
-async fn s3_sessions_are_counted_and_their_places_freed(world: &World) {
+async fn s3_sessions_are_counted_and_their_slots_freed(world: &World) {
     let gate = limited(world, Limits { sessions: 2, ..Limits::default() });
     let one = gate.open("app").unwrap();
     let transaction = one.begin(TransactionOptions::default()).await.unwrap();
@@ -124,7 +124,7 @@ async fn s3_sessions_are_counted_and_their_places_freed(world: &World) {
     gate.open("app").unwrap();
 }
 
-async fn s3_cursors_are_counted_and_their_places_freed(world: &World) {
+async fn s3_cursors_are_counted_and_their_slots_freed(world: &World) {
     let gate = limited(world, Limits { cursors: 2, ..Limits::default() });
     let session = gate.open("app").unwrap();
     let query = all("Note");
@@ -448,15 +448,15 @@ async fn p4_tenants_that_hold_all_they_get_leave_a_connection_to_who_has_none(wo
         let session = open(name).await;
         session.begin(TransactionOptions::default()).await.map(|it| (session, it))
     };
-    let places = world.databases.get(Some("app")).unwrap().stats().max;
+    let connections = world.databases.get(Some("app")).unwrap().stats().max;
     let mut hoard = Vec::new();
-    for greedy in 0..places.ilog2() {
+    for greedy in 0..connections.ilog2() {
         while let Ok(held) = begin(&format!("greedy-{greedy}")).await {
             hoard.push(held);
         }
     }
     // Together they hold more than half of it, and whoever has none finds a connection at once.
-    assert!(hoard.len() > places.div_ceil(2) as usize, "{}", hoard.len());
+    assert!(hoard.len() > connections.div_ceil(2) as usize, "{}", hoard.len());
     let last = begin("modest").await.unwrap();
     assert_error(begin("modest").await, ErrorKind::Busy, "`acquire-timeout`");
     drop((last, hoard));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ferro_driver::{ConnectOptions, Databases};
 use ferro_session::{
-    Catalog, Compiler, Gate, Grant, Holder, Models, PlanCache, Session, TableGrant, Tenant,
+    Catalog, Claimant, Compiler, Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant,
 };
 use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan};
@@ -189,7 +189,7 @@ impl Catalog for CountingCatalog {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
-        _: Option<&'a Holder>,
+        _: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>> {
         self.compiles.fetch_add(1, Ordering::Relaxed);
         Box::pin(ready(self.catalog.compile(query, dialect, scope)))

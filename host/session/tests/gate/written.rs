@@ -15,7 +15,7 @@ use crate::world::{World, assert_error, drain, tenant, texts};
 
 on_both_databases! {
     a_query_that_reads_takes_no_rows,
-    p4_a_cursor_keeps_the_place_of_its_transaction,
+    p4_a_cursor_keeps_the_permit_of_its_transaction,
     p5_a_batch_without_columns_may_say_that_it_has_billions_of_rows,
     rows_that_are_locked_are_not_written,
     s3_a_write_that_returns_nothing_is_not_fetched,
@@ -178,7 +178,7 @@ async fn p5_a_batch_without_columns_may_say_that_it_has_billions_of_rows(world: 
     world.assert_at_rest().await;
 }
 
-async fn p4_a_cursor_keeps_the_place_of_its_transaction(world: &World) {
+async fn p4_a_cursor_keeps_the_permit_of_its_transaction(world: &World) {
     let tenants = Tenants::default();
     let acme = Arc::new(tenant(1));
     let admission = tenants.admit(&acme).await.unwrap();
@@ -188,7 +188,7 @@ async fn p4_a_cursor_keeps_the_place_of_its_transaction(world: &World) {
     let mut cursors = Vec::new();
     for number in 0..half {
         let transaction = begin(&session).await;
-        // A savepoint has the place of its transaction.
+        // A savepoint has the permit of its transaction.
         let inner = if number % 2 == 0 { None } else { Some(begin(&transaction).await) };
         let at = inner.as_ref().unwrap_or(&transaction);
         cursors.push(at.fetch(&all("Note"), vec![]).await.unwrap());

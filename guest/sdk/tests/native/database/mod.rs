@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ferro::Session;
 use ferro_driver::{ConnectOptions, Databases, Migration};
-use ferro_session::{Catalog, Compiler, Gate, Grant, Holder, Models, Tenant};
+use ferro_session::{Catalog, Claimant, Compiler, Gate, Grant, Models, Tenant};
 use ferro_wit::BoxFuture;
 use ferro_wit::plan::{MigrationStep, Plan, Risk};
 use ferro_wit::policy::Scope;
@@ -31,7 +31,7 @@ impl Catalog for CoreCatalog {
         query: &'a Query,
         dialect: Dialect,
         scope: Option<&'a Scope>,
-        _: Option<&'a Holder>,
+        _: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>> {
         Box::pin(ready(self.0.compile(query, dialect, scope)))
     }

@@ -35,8 +35,8 @@ fn most(query: &Query, rows: Option<&Batch>) -> Option<u64> {
     }
 }
 
-/// What one write adds to the rows that its call has written.
-pub(crate) struct Written {
+/// What one write takes of the rows that its call may write.
+pub(crate) struct RowReservation {
     call: Arc<Call>,
     /// How many were counted before, if any could be.
     reserved: Option<u64>,
@@ -45,16 +45,16 @@ pub(crate) struct Written {
     uncounted: Option<Arc<AtomicBool>>,
 }
 
-impl Written {
+impl RowReservation {
     /// Counts what a query may write. Where that is not known, or too much, it has to be counted when
     /// it is written.
     pub(crate) fn reserve(call: &Arc<Call>, query: &Query, rows: Option<&Batch>) -> Self {
-        let mut written = Self::unknown(call);
-        written.reserved = most(query, rows).filter(|rows| call.reserve_written(*rows));
-        written
+        let mut reservation = Self::unknown(call);
+        reservation.reserved = most(query, rows).filter(|rows| call.reserve_written(*rows));
+        reservation
     }
 
-    /// Of a write that nobody knows the rows of.
+    /// For a write that nobody knows the rows of.
     pub(crate) fn unknown(call: &Arc<Call>) -> Self {
         Self { call: Arc::clone(call), reserved: None, returned: 0, uncounted: None }
     }
@@ -100,7 +100,7 @@ impl Written {
     }
 }
 
-impl Drop for Written {
+impl Drop for RowReservation {
     fn drop(&mut self) {
         // What was reserved stays counted: it may be written.
         if let (None, Some(uncounted)) = (self.reserved, &self.uncounted) {

@@ -10,25 +10,25 @@ use std::hash::{BuildHasher, Hasher};
 /// for each large one. Where a text ends is up to the hasher beneath: foldhash takes the length of
 /// each write into its hash.
 #[derive(Debug, Clone)]
-pub(crate) struct Words<S>(pub(crate) S);
+pub(crate) struct PackedHashBuilder<S>(pub(crate) S);
 
-impl<S: BuildHasher<Hasher: Clone>> BuildHasher for Words<S> {
-    type Hasher = WordHasher<S::Hasher>;
+impl<S: BuildHasher<Hasher: Clone>> BuildHasher for PackedHashBuilder<S> {
+    type Hasher = PackedHasher<S::Hasher>;
 
     fn build_hasher(&self) -> Self::Hasher {
-        WordHasher { inner: self.0.build_hasher(), word: 0, bits: 0 }
+        PackedHasher { inner: self.0.build_hasher(), word: 0, bits: 0 }
     }
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct WordHasher<H> {
+pub(crate) struct PackedHasher<H> {
     inner: H,
     /// Small numbers that were not hashed yet, the latest in the lowest bits.
     word: u64,
     bits: u32,
 }
 
-impl<H: Hasher> WordHasher<H> {
+impl<H: Hasher> PackedHasher<H> {
     #[inline]
     fn add<const BITS: u32>(&mut self, number: u64) {
         if self.bits + BITS > u64::BITS {
@@ -48,7 +48,7 @@ impl<H: Hasher> WordHasher<H> {
     }
 }
 
-impl<H: Hasher + Clone> Hasher for WordHasher<H> {
+impl<H: Hasher + Clone> Hasher for PackedHasher<H> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
         self.inner.write(bytes);
@@ -100,20 +100,20 @@ mod tests {
 
     use super::*;
 
-    fn words() -> Words<SeedableRandomState> {
+    fn builder() -> PackedHashBuilder<SeedableRandomState> {
         static SHARED: SharedSeed = SharedSeed::from_u64(1);
-        Words(SeedableRandomState::with_seed(2, &SHARED))
+        PackedHashBuilder(SeedableRandomState::with_seed(2, &SHARED))
     }
 
     #[test]
     fn whatever_differs_in_one_number_or_letter_has_another_hash() {
-        let words = words();
+        let builder = builder();
         let base =
             (vec![0_u8; 20], vec![0_u32; 20], [0_isize; 20], String::from("abc"), vec![false; 300]);
-        let mut seen = HashSet::from([words.hash_one(&base)]);
+        let mut seen = HashSet::from([builder.hash_one(&base)]);
         let mut check = |other: &(Vec<u8>, Vec<u32>, [isize; 20], String, Vec<bool>)| {
             assert_ne!(other, &base);
-            assert!(seen.insert(words.hash_one(other)), "seen before: {other:?}");
+            assert!(seen.insert(builder.hash_one(other)), "seen before: {other:?}");
         };
         for place in 0..20 {
             for number in [1, 255, 256, 65_535, 65_536, u32::MAX] {
@@ -140,18 +140,18 @@ mod tests {
 
     #[test]
     fn what_stands_in_another_place_has_another_hash() {
-        let words = words();
-        let small_and_large = |one: u32, other: u32| words.hash_one((one, other));
+        let builder = builder();
+        let small_and_large = |one: u32, other: u32| builder.hash_one((one, other));
         assert_ne!(small_and_large(5, 70_000), small_and_large(70_000, 5));
-        assert_ne!(words.hash_one((5_usize, 300_usize)), words.hash_one((300_usize, 5_usize)));
-        assert_ne!(words.hash_one((5_isize, -1_isize)), words.hash_one((-1_isize, 5_isize)));
-        assert_ne!(words.hash_one(("ab", "c")), words.hash_one(("a", "bc")));
+        assert_ne!(builder.hash_one((5_usize, 300_usize)), builder.hash_one((300_usize, 5_usize)));
+        assert_ne!(builder.hash_one((5_isize, -1_isize)), builder.hash_one((-1_isize, 5_isize)));
+        assert_ne!(builder.hash_one(("ab", "c")), builder.hash_one(("a", "bc")));
     }
 
     #[test]
     fn what_is_equal_has_the_same_hash() {
-        let words = words();
+        let builder = builder();
         let one = (String::from("abc"), vec![1_u32, 70_000], Some(-1_isize));
-        assert_eq!(words.hash_one(&one), words.hash_one(one.clone()));
+        assert_eq!(builder.hash_one(&one), builder.hash_one(one.clone()));
     }
 }

@@ -18,22 +18,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 /// How long a guest may keep threads busy before it counts as slow: two ticks of the epoch.
 const QUICK: Duration = Duration::from_millis(10);
 
-/// The turns of one guest, and how long it has kept threads busy.
-pub(crate) struct Pace {
+/// The turns of one guest on the processors, and how long it has kept threads busy.
+pub(crate) struct CpuTurns {
     /// Those of its tenant.
-    turns: Arc<Semaphore>,
+    tenant: Arc<Semaphore>,
     /// Those of all that are slow.
     slow: Arc<Semaphore>,
     busy: AtomicU64,
 }
 
+/// A turn: the permit of the tenant, and that of the slow.
+type Turn = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 /// What a guest waits for while it has no turn.
-type Turns = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
-type Waiting = Pin<Box<dyn Future<Output = Option<Turns>> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Option<Turn>> + Send>>;
 
-impl Pace {
-    pub(crate) fn new(turns: Arc<Semaphore>, slow: Arc<Semaphore>) -> Self {
-        Self { turns, slow, busy: AtomicU64::new(0) }
+impl CpuTurns {
+    pub(crate) fn new(tenant: Arc<Semaphore>, slow: Arc<Semaphore>) -> Self {
+        Self { tenant, slow, busy: AtomicU64::new(0) }
     }
 
     /// How long the guest has kept threads busy, in code of the host for it, too.
@@ -46,31 +47,31 @@ impl Pace {
         let mut call = pin!(call);
         let mut waiting: Option<Waiting> = None;
         poll_fn(|context| {
-            if let Some(turn) = &mut waiting {
-                let Poll::Ready(turns) = turn.as_mut().poll(context) else { return Poll::Pending };
+            if let Some(next) = &mut waiting {
+                let Poll::Ready(turn) = next.as_mut().poll(context) else { return Poll::Pending };
                 waiting = None;
                 let polled = self.poll(call.as_mut(), context);
-                drop(turns);
+                drop(turn);
                 return polled;
             }
-            if let Some(turns) = self.at_once() {
+            if let Some(turn) = self.at_once() {
                 let polled = self.poll(call.as_mut(), context);
-                drop(turns);
+                drop(turn);
                 return polled;
             }
-            let mut turn: Waiting = Box::pin(wait(
-                Arc::clone(&self.turns),
+            let mut next: Waiting = Box::pin(wait(
+                Arc::clone(&self.tenant),
                 self.is_slow().then(|| Arc::clone(&self.slow)),
             ));
             // The first poll has us woken when it is our turn; it may be by now.
-            match turn.as_mut().poll(context) {
-                Poll::Ready(turns) => {
+            match next.as_mut().poll(context) {
+                Poll::Ready(turn) => {
                     let polled = self.poll(call.as_mut(), context);
-                    drop(turns);
+                    drop(turn);
                     polled
                 }
                 Poll::Pending => {
-                    waiting = Some(turn);
+                    waiting = Some(next);
                     Poll::Pending
                 }
             }
@@ -79,10 +80,10 @@ impl Pace {
     }
 
     fn at_once(&self) -> Option<(SemaphorePermit<'_>, Option<SemaphorePermit<'_>>)> {
-        let turn = self.turns.try_acquire().ok()?;
+        let permit = self.tenant.try_acquire().ok()?;
         match self.is_slow() {
-            true => Some((turn, Some(self.slow.try_acquire().ok()?))),
-            false => Some((turn, None)),
+            true => Some((permit, Some(self.slow.try_acquire().ok()?))),
+            false => Some((permit, None)),
         }
     }
 
@@ -103,12 +104,12 @@ impl Pace {
     }
 }
 
-/// A tenant's own turn comes first, so that of each tenant one at most is in line with the slow.
-async fn wait(turns: Arc<Semaphore>, slow: Option<Arc<Semaphore>>) -> Option<Turns> {
-    let turn = turns.acquire_owned().await.ok()?;
+/// The tenant's permit comes first, so that of each tenant one at most is in line with the slow.
+async fn wait(tenant: Arc<Semaphore>, slow: Option<Arc<Semaphore>>) -> Option<Turn> {
+    let permit = tenant.acquire_owned().await.ok()?;
     match slow {
-        None => Some((turn, None)),
-        Some(slow) => Some((turn, Some(slow.acquire_owned().await.ok()?))),
+        None => Some((permit, None)),
+        Some(slow) => Some((permit, Some(slow.acquire_owned().await.ok()?))),
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    fn turns(count: usize) -> Arc<Semaphore> {
+    fn permits(count: usize) -> Arc<Semaphore> {
         Arc::new(Semaphore::new(count))
     }
 
@@ -135,36 +136,36 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn p4_guests_of_a_tenant_keep_no_more_threads_busy_than_it_has() {
-        let (own, slow) = (turns(2), turns(4));
+        let (tenant, slow) = (permits(2), permits(4));
         let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let guests = (0..8).map(|_| {
-            let pace = Pace::new(Arc::clone(&own), Arc::clone(&slow));
+            let turns = CpuTurns::new(Arc::clone(&tenant), Arc::clone(&slow));
             let (inside, most) = (Arc::clone(&inside), Arc::clone(&most));
             tokio::spawn(async move {
-                pace.run(work(&inside, &most, 10)).await;
-                pace.busy()
+                turns.run(work(&inside, &most, 10)).await;
+                turns.busy()
             })
         });
         for guest in guests.collect::<Vec<_>>() {
             assert!(guest.await.unwrap() >= Duration::from_millis(30));
         }
         assert!((1..=2).contains(&most.load(Ordering::SeqCst)), "{most:?}");
-        assert_eq!((own.available_permits(), slow.available_permits()), (2, 4));
+        assert_eq!((tenant.available_permits(), slow.available_permits()), (2, 4));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn p4_slow_guests_of_all_tenants_leave_a_thread_to_quick_ones() {
-        let slow = turns(1);
+        let slow = permits(1);
         let guests = (0..4).map(|_| {
-            let pace = Pace::new(turns(1), Arc::clone(&slow));
+            let turns = CpuTurns::new(permits(1), Arc::clone(&slow));
             tokio::spawn(async move {
                 let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-                pace.run(work(&inside, &most, 20)).await;
+                turns.run(work(&inside, &most, 20)).await;
             })
         });
         let guests: Vec<_> = guests.collect();
         tokio::time::sleep(Duration::from_millis(30)).await;
-        let quick = Pace::new(turns(1), Arc::clone(&slow));
+        let quick = CpuTurns::new(permits(1), Arc::clone(&slow));
         quick.run(async {}).await;
         assert!(guests.iter().any(|it| !it.is_finished()), "they were not slow");
         for guest in guests {
@@ -175,13 +176,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_guest_that_is_dropped_while_it_waits_takes_no_turn() {
-        let (own, slow) = (turns(1), turns(1));
-        let held = Arc::clone(&own).try_acquire_owned().unwrap();
-        let pace = Pace::new(Arc::clone(&own), slow);
-        let late = tokio::time::timeout(Duration::from_millis(20), pace.run(async {})).await;
+        let (tenant, slow) = (permits(1), permits(1));
+        let held = Arc::clone(&tenant).try_acquire_owned().unwrap();
+        let turns = CpuTurns::new(Arc::clone(&tenant), slow);
+        let late = tokio::time::timeout(Duration::from_millis(20), turns.run(async {})).await;
         assert!(late.is_err());
         drop(held);
-        pace.run(async {}).await;
-        assert_eq!(own.available_permits(), 1);
+        turns.run(async {}).await;
+        assert_eq!(tenant.available_permits(), 1);
     }
 }

@@ -9,36 +9,38 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A map whose keys are texts.
-pub(crate) struct Unique<V>(pub(crate) BTreeMap<String, V>);
+pub(crate) struct StrictMap<V>(pub(crate) BTreeMap<String, V>);
 
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for StrictMap<V> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(Entries(PhantomData))
     }
 }
 
 /// For `deserialize_with`.
-pub(crate) fn map<'de, D, V>(from: D) -> Result<BTreeMap<String, V>, D::Error>
+pub(crate) fn deserialize<'de, D, V>(from: D) -> Result<BTreeMap<String, V>, D::Error>
 where
     D: Deserializer<'de>,
     V: Deserialize<'de>,
 {
-    Unique::deserialize(from).map(|Unique(map)| map)
+    StrictMap::deserialize(from).map(|StrictMap(map)| map)
 }
 
 /// The same, of a map that may be left out.
-pub(crate) fn optional_map<'de, D, V>(from: D) -> Result<Option<BTreeMap<String, V>>, D::Error>
+pub(crate) fn deserialize_optional<'de, D, V>(
+    from: D,
+) -> Result<Option<BTreeMap<String, V>>, D::Error>
 where
     D: Deserializer<'de>,
     V: Deserialize<'de>,
 {
-    Ok(Option::<Unique<V>>::deserialize(from)?.map(|Unique(map)| map))
+    Ok(Option::<StrictMap<V>>::deserialize(from)?.map(|StrictMap(map)| map))
 }
 
 struct Entries<V>(PhantomData<V>);
 
 impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
-    type Value = Unique<V>;
+    type Value = StrictMap<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
@@ -52,6 +54,6 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
             }
             map.insert(key, entries.next_value()?);
         }
-        Ok(Unique(map))
+        Ok(StrictMap(map))
     }
 }

@@ -1,5 +1,5 @@
-//! Limits and offsets of queries, which are numbers of rows: SQLite takes a negative limit for none,
-//! PostgreSQL a null.
+//! Limits and offsets of queries, which are numbers of rows: SQLite takes a negative limit for
+//! none, PostgreSQL a null.
 
 use ferro_wit::query::{Node, Query};
 use ferro_wit::types::{Error, ErrorKind, Value};

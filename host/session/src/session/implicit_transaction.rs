@@ -1,5 +1,5 @@
-//! What a session takes for a single statement: a connection of the tenant's part, and a transaction
-//! where its effect has to be undone if it is too large.
+//! What a session takes for a single statement: a connection of the tenant's share, and an implicit
+//! transaction where its effect has to be undone if it is too large.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use ferro_wit::types::{Error, TransactionOptions};
 
 use super::Session;
 use super::work::Work;
-use crate::cursor::Hold;
+use crate::cursor::CursorGuard;
 use crate::limits::Wait;
-use crate::tenants::Held;
+use crate::tenants::ConnectionPermit;
 
 impl Session {
     /// Begins a write that is committed with its last row. Boxed, as it is rare and its future large.
-    pub(super) fn fetch_in_own_transaction<'a>(
+    pub(super) fn fetch_in_implicit_transaction<'a>(
         &'a self,
         database: &'a Database,
         work: Work<'a>,
-    ) -> BoxFuture<'a, Result<(ferro_driver::Cursor, Hold), Error>> {
+    ) -> BoxFuture<'a, Result<(ferro_driver::Cursor, CursorGuard), Error>> {
         Box::pin(async move {
-            let Own { transaction, held } =
+            let BegunTransaction { transaction, permit } =
                 self.begin_in(database, TransactionOptions::default()).await?;
             let rows = self.run(pin!(work.fetch_within(&transaction))).await?;
-            Ok((rows, Hold { held, transaction: Some(transaction) }))
+            Ok((rows, CursorGuard { permit, transaction: Some(transaction) }))
         })
     }
 
     /// Runs a write, and commits what it changed unless that is too much. Boxed as well.
-    pub(super) fn execute_in_own_transaction<'a>(
+    pub(super) fn execute_in_implicit_transaction<'a>(
         &'a self,
         database: &'a Database,
         work: Work<'a>,
     ) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
-            let Own { transaction, held } =
+            let BegunTransaction { transaction, permit } =
                 self.begin_in(database, TransactionOptions::default()).await?;
             let changed = self.run(pin!(work.execute_within(&transaction))).await?;
             self.granted.call.count_written(changed)?;
             let commit = pin!(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
-            drop(held);
+            drop(permit);
             Ok(changed)
         })
     }
@@ -52,26 +52,26 @@ impl Session {
         &self,
         database: &Database,
         options: TransactionOptions,
-    ) -> Result<Own, Error> {
-        let held = self.granted.hold().await?.map(Arc::new);
+    ) -> Result<BegunTransaction, Error> {
+        let permit = self.granted.connection_permit().await?.map(Arc::new);
         let begin = pin!(database.begin(options));
         let transaction = self.granted.wait(Wait::Begin, Duration::ZERO, None, begin).await?;
-        Ok(Own { transaction, held })
+        Ok(BegunTransaction { transaction, permit })
     }
 
     /// Runs a single statement, which counts as one of the connections that the tenant may have.
     pub(super) async fn with_connection<T>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Unpin,
-    ) -> Result<(T, Hold), Error> {
-        let held = self.granted.hold().await?.map(Arc::new);
+    ) -> Result<(T, CursorGuard), Error> {
+        let permit = self.granted.connection_permit().await?.map(Arc::new);
         let done = self.run(work).await?;
-        Ok((done, Hold { held, transaction: None }))
+        Ok((done, CursorGuard { permit, transaction: None }))
     }
 }
 
-/// A transaction that this side began, and its place among the tenant's connections.
-pub(super) struct Own {
+/// A transaction that has begun, and the tenant's permit for its connection.
+pub(super) struct BegunTransaction {
     pub(super) transaction: Transaction,
-    pub(super) held: Option<Arc<Held>>,
+    pub(super) permit: Option<Arc<ConnectionPermit>>,
 }
