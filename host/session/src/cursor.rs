@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ferro_driver::Transaction;
 use ferro_wit::BoxFuture;
-use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error};
+use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error, ErrorKind};
 use tokio::time::Instant;
 
 use crate::call::{Granted, Slot};
@@ -22,6 +22,7 @@ use crate::tenants::ConnectionPermit;
 /// # Cancel safety
 ///
 /// No row is lost when a future of [`Cursor::next`] is dropped: the next call goes on where it was.
+/// Where that future was committing a write, it answers with `outcome-unknown`.
 pub struct Cursor {
     rows: Rows,
     granted: Arc<Granted>,
@@ -50,6 +51,28 @@ pub(crate) struct CursorGuard {
 enum Rows {
     Open(ferro_driver::Cursor),
     Failed { columns: Vec<ColumnInfo>, attached: Option<Attachment>, error: Error },
+}
+
+impl Rows {
+    fn columns(&self) -> &[ColumnInfo] {
+        match self {
+            Self::Open(rows) => rows.columns(),
+            Self::Failed { columns, .. } => columns,
+        }
+    }
+
+    fn attached(&self) -> Option<&Attachment> {
+        match self {
+            Self::Open(rows) => rows.attached(),
+            Self::Failed { attached, .. } => attached.as_ref(),
+        }
+    }
+
+    /// The same rows, of which none can be read.
+    fn failed(&self, error: Error) -> Self {
+        let (columns, attached) = (self.columns().to_vec(), self.attached().cloned());
+        Self::Failed { columns, attached, error }
+    }
 }
 
 impl Cursor {
@@ -81,19 +104,13 @@ impl Cursor {
     /// The columns of the present result set, also where it has no rows.
     #[must_use]
     pub fn columns(&self) -> &[ColumnInfo] {
-        match &self.rows {
-            Rows::Open(rows) => rows.columns(),
-            Rows::Failed { columns, .. } => columns,
-        }
+        self.rows.columns()
     }
 
     /// How the rows of the present result set find their parents; none for the query's own rows.
     #[must_use]
     pub fn attached(&self) -> Option<&Attachment> {
-        match &self.rows {
-            Rows::Open(rows) => rows.attached(),
-            Rows::Failed { attached, .. } => attached.as_ref(),
-        }
+        self.rows.attached()
     }
 
     /// Up to `max_rows` further rows; none at the end.
@@ -166,9 +183,15 @@ impl Cursor {
     async fn end(&mut self) -> Result<(), Error> {
         let Some(CursorGuard { transaction, permit }) = self.guard.take() else { return Ok(()) };
         if let Some(transaction) = transaction {
+            // Whoever stops waiting and asks again must not take the end of the rows for a commit.
+            let unknown = "the commit was not waited for, and may or may not have happened";
+            let failed = self.rows.failed(Error::new(ErrorKind::OutcomeUnknown, unknown));
+            let rows = std::mem::replace(&mut self.rows, failed);
             // Boxed, as it is rare and every read would have room for it.
             let commit = Box::pin(transaction.commit());
-            self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;
+            let committed = self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await;
+            self.rows = rows;
+            committed?;
         }
         drop(permit);
         Ok(())
@@ -197,9 +220,8 @@ impl Cursor {
 
     /// After an error nothing more is read, so nothing more is held.
     fn keep_failure<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let (Err(error), Rows::Open(rows)) = (&outcome, &self.rows) {
-            let (columns, attached) = (rows.columns().to_vec(), rows.attached().cloned());
-            self.rows = Rows::Failed { columns, attached, error: error.clone() };
+        if let (Err(error), Rows::Open(_)) = (&outcome, &self.rows) {
+            self.rows = self.rows.failed(error.clone());
             self.guard = None;
         }
         outcome

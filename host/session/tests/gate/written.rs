@@ -8,6 +8,7 @@ use ferro_session::{Gate, Limits, Session, Tenants};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Column, ErrorKind, ScalarType, Scalars, TransactionOptions};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::on_both_databases;
 use crate::queries::{all, count, fields, insert, insert_batch, returning, update_all};
@@ -198,4 +199,30 @@ async fn p4_a_cursor_keeps_the_permit_of_its_transaction(world: &World) {
     drop(cursors);
     world.assert_at_rest().await;
     begin(&session).await.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p2_a_commit_that_was_not_waited_for_is_not_the_end_of_the_rows() {
+    let world = World::postgres().await;
+    let trusted = world.trusted();
+    for sql in [
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END'",
+        "CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON note DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION slow()",
+    ] {
+        trusted.execute_raw(sql, vec![]).await.unwrap();
+    }
+    let limits = Limits { rows_written: 5, ..Limits::default() };
+    let session = world.gate(tenant(1).limits(limits)).open("app").unwrap();
+    let update = returning(update_all("Note", "secret", "text"), "id");
+    let mut cursor = session.fetch(&update, vec!["new".into()]).await.unwrap();
+    while let Ok(batch) = timeout(Duration::from_millis(150), cursor.next(2)).await {
+        assert!(batch.unwrap().is_some(), "the three rows took 300 ms to commit");
+    }
+    for _ in 0..2 {
+        assert_error(cursor.next(2).await, ErrorKind::OutcomeUnknown, "was not waited for");
+    }
+    drop(cursor);
+    world.assert_at_rest().await;
 }
