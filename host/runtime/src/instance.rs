@@ -9,6 +9,7 @@ use ferro_session::{Deadline, FairPermit, Gate, GuestLimit, Limits};
 use ferro_wit::types::{Error, ErrorKind};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
 use wasmtime::component::{Instance, ResourceTableError};
 use wasmtime::{Store, Trap};
 
@@ -47,7 +48,8 @@ use crate::turns::CpuTurns;
 /// # }
 /// ```
 pub struct PluginInstance {
-    store: Store<Guest>,
+    /// In the span of its call, so that what it ends when it is dropped is told there.
+    store: Instrumented<Store<Guest>>,
     instance: Instance,
     watch: Watch,
 }
@@ -75,8 +77,9 @@ impl PluginInstance {
         let (handles, record) = (limits.handles as usize, Arc::clone(record));
         let watch = Watch { deadline, turns, fuel, handles, record, _permit: permit };
         let store = Guest::store(host.engine(), call, host.options().memory, fuel);
-        let mut store = store.map_err(|error| watch.explain(&error))?;
-        let making = Making { store: &mut store, watch: &watch };
+        let store = store.map_err(|error| watch.explain(&error))?;
+        let mut store = store.instrument(watch.record.span().clone());
+        let making = Making { store: store.inner_mut(), watch: &watch };
         let instance = watch.run(pre.instance_pre().instantiate_async(&mut *making.store)).await?;
         drop(making);
         Ok(Self { store, instance, watch })
@@ -92,7 +95,7 @@ impl PluginInstance {
         &'a mut self,
         new: impl FnOnce(&'a mut Store<Guest>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, Error> {
-        new(&mut self.store, &self.instance).map_err(|error| {
+        new(self.store.inner_mut(), &self.instance).map_err(|error| {
             let name = &self.watch.record.caller().plugin;
             let message = format!("the plugin `{name}` does not fit the world: {error:#}");
             Error::new(ErrorKind::InvalidConfiguration, message)
@@ -115,21 +118,21 @@ impl PluginInstance {
         mut self,
         calls: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
     ) -> Outcome<T> {
-        let results = self.watch.run(calls(&mut self.store)).await;
+        let results = self.watch.run(calls(self.store.inner_mut())).await;
         Outcome { results, usage: self.usage() }
     }
 
     /// What was used so far.
     #[must_use]
     pub fn usage(&self) -> CallUsage {
-        self.watch.note(&self.store);
+        self.watch.note(self.store.inner());
         self.watch.record.usage()
     }
 }
 
 impl Drop for PluginInstance {
     fn drop(&mut self) {
-        self.watch.note(&self.store);
+        self.watch.note(self.store.inner());
     }
 }
 
@@ -162,7 +165,10 @@ struct Watch {
 impl Watch {
     async fn run<T>(&self, call: impl Future<Output = wasmtime::Result<T>>) -> Result<T, Error> {
         self.record.goes_on();
-        let outcome = self.watched(pin!(call)).instrument(self.record.span().clone()).await;
+        // The span is left and entered again for the end of the call, also where that is dropped.
+        let span = self.record.span();
+        let call = pin!(call.instrument(span.clone()));
+        let outcome = self.watched(call).instrument(span.clone()).await;
         self.record.came_to(&outcome);
         outcome
     }

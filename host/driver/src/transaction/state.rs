@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use crate::error::from_sqlx;
 use crate::fence::Enclosure;
@@ -272,7 +273,7 @@ impl State {
             lease.stop();
         }
         let read_only = self.read_only;
-        self.runtime.spawn(async move {
+        let work = async move {
             let rollback = roll_back(&mut lease, read_only);
             match tokio::time::timeout(ROLLBACK_TIMEOUT, rollback).await {
                 Ok(Ok(())) => {
@@ -285,7 +286,8 @@ impl State {
                 }
                 Err(_) => tracing::warn!("closed a connection that did not roll back in time"),
             }
-        });
+        };
+        self.runtime.spawn(work.in_current_span());
     }
 
     fn take(self: &Arc<Self>, level: u32) -> Result<(StatementConnection, Option<u32>), Error> {

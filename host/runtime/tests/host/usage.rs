@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferro_host::{CallUsage, ErrorKind, Host, HostOptions, Limits, Plugin, Tenant, Val};
+use ferro_wit::types::TransactionOptions;
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
+use tracing::Event;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::support::{Backend, bench, options, probe, tenant, tenant_with};
 
@@ -278,4 +281,46 @@ async fn each_call_has_a_span_with_what_it_used() {
     let number = |field: &str| added.get(field).and_then(|it| it.parse::<u64>().ok());
     assert!(number("memory") > Some(0) && number("elapsed_us") > Some(0), "{added:?}");
     assert_eq!(spun.get("outcome").map(String::as_str), Some("cancelled"), "{spun:?}");
+}
+
+/// The database and the outcome of each statement, and whether it was told in the span of a call.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<Vec<(String, bool)>>>);
+
+impl<S> Layer<S> for Statements
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if event.metadata().target() == "ferro::statement" {
+            let mut fields = BTreeMap::new();
+            event.record(&mut Fields(&mut fields));
+            let span = context.event_span(event);
+            let is_of_call = span.is_some_and(|it| it.metadata().target() == "ferro::call");
+            self.0.lock().unwrap().push((fields["outcome"].clone(), is_of_call));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_leaves_open_is_told_in_its_span() {
+    let bench = bench(Backend::Postgres).await;
+    bench.call(r#"notes#count("app")"#).await;
+    let lock = bench.database.begin(TransactionOptions::default()).await.unwrap();
+    lock.execute_raw("LOCK TABLE note", vec![]).await.unwrap();
+    let statements = Statements::default();
+    let guard =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(statements.clone()));
+    let impatient = Limits { deadline: Duration::from_millis(200), ..Limits::default() };
+    let late = bench.plugin.call_wave(&tenant_with(impatient), r#"notes#count("app")"#).await;
+    assert_eq!(late.unwrap_err().kind, ErrorKind::Timeout);
+    let cancelled = tenant();
+    let call = bench.plugin.call_wave(&cancelled, r#"notes#add("app", "one", commit)"#);
+    assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
+    drop(guard);
+    lock.rollback().await.unwrap();
+    let statements = statements.0.lock().unwrap();
+    let dropped = statements.iter().filter(|(outcome, _)| outcome == "dropped").count();
+    assert_eq!(dropped, 2, "{statements:?}");
+    assert!(statements.iter().all(|(_, is_of_call)| *is_of_call), "{statements:?}");
 }
