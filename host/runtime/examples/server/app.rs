@@ -80,7 +80,7 @@ async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Strin
 
 /// A plugin whose models fit its tenant's grants: what does not is told now, not at the first call.
 async fn load(host: &Host, folder: &Path, name: &str, tenant: &Tenant) -> Result<Plugin, Error> {
-    let plugin = host.load(folder.join(name).with_extension("wasm")).await?;
+    let plugin = host.load(folder.join(format!("{name}.wasm"))).await?;
     tenant.check(plugin.models())?;
     Ok(plugin)
 }
