@@ -55,10 +55,9 @@ from ._expressions.window import (
     rank,
     row_number,
 )
+from ._migrations.migrate import create_tables, migrate
+from ._migrations.migration import Migration, MigrationStep
 from ._models.connected import Connected
-from ._models.constraint import Check, Index
-from ._models.default import now, random_uuid
-from ._models.field import Field
 from ._models.model import Model
 from ._queries.common import CommonTable
 from ._queries.page import Page
@@ -69,8 +68,9 @@ from ._relations.loaded import Loaded, NoRow
 from ._relations.related import RelatedRows
 from ._relations.relation import BackRef, ForeignKey, ManyToMany, Relation
 from ._rows.identity import session
-from ._tables.create import create_tables, migrate
-from ._tables.migration import Migration, MigrationStep
+from ._tables.constraint import Check, Index
+from ._tables.default import now, random_uuid
+from ._tables.field import Field
 from .exceptions import (
     AuthenticationError,
     BusyError,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 from ._connections.lifespan import lifespan
-from ._tables.create import migrate
-from ._tables.migration import Migration, Risk
+from ._migrations.migrate import migrate
+from ._migrations.migration import Migration, Risk
 from ._tables.registry import registry
 from .exceptions import ConfigurationError, FerroError
 

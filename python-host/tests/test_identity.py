@@ -8,7 +8,7 @@ import time
 import pytest
 
 import ferro
-from ferro._models.connected import table_of
+from ferro._tables.table import table_of
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")

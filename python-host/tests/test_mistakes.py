@@ -11,7 +11,7 @@ import pytest
 import ferro
 from ferro import BackRef, ForeignKey, Relation
 from ferro._expressions.value import Value
-from ferro._foreign import LOOKUPS, WORDS
+from ferro._other_orms import LOOKUPS, WORDS
 from ferro._queries.select import Select
 from models import Document, User
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import ferro
-from ferro._models.connected import table_of
 from ferro._tables.registry import registry
+from ferro._tables.table import table_of
 
 
 @pytest.fixture

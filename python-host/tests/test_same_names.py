@@ -12,8 +12,8 @@ import pytest
 import ferro
 import models
 from ferro import ForeignKey
-from ferro._models.connected import table_of
 from ferro._tables.registry import registry
+from ferro._tables.table import table_of
 from models import User
 
 
@@ -58,17 +58,17 @@ def referring(annotation: str, module: str = __name__) -> Any:
     ],
 )
 def test_a_name_is_what_the_module_calls_so(annotation: str, model: Any, forum: ModuleType) -> None:
-    assert table_of(referring(annotation)).edge("user").target.model is model
+    assert table_of(referring(annotation)).relation("user").target.model is model
 
 
 def test_a_name_that_may_be_several_is_told_apart_by_its_module(forum: ModuleType) -> None:
     with pytest.raises(ferro.SchemaError, match=r"may be .*name one with its module.*Relation\["):
-        table_of(referring("Relation[User]", "forum")).edge("user")
+        table_of(referring("Relation[User]", "forum")).relation("user")
     found = table_of(referring("Relation['test_same_names.Shop.User']", "forum"))
-    assert found.edge("user").target.model is Shop.User
+    assert found.relation("user").target.model is Shop.User
 
 
 def test_a_model_of_the_module_goes_before_those_of_others(forum: ModuleType) -> None:
     body = {"__module__": "forum", "__annotations__": {"id": "int | None"}, "id": key()}
     inside = type(User)("User", (ferro.Model,), body, table="same_names_forum")
-    assert table_of(referring("Relation[User]", "forum")).edge("user").target.model is inside
+    assert table_of(referring("Relation[User]", "forum")).relation("user").target.model is inside

@@ -15,8 +15,8 @@ import pytest
 
 import ferro
 from ferro import BackRef, ForeignKey, Relation
-from ferro._models.connected import table_of
 from ferro._tables.registry import registry
+from ferro._tables.table import table_of
 
 pytestmark = pytest.mark.usefixtures("db")
 

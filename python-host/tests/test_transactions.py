@@ -14,9 +14,8 @@ import pytest
 import ferro
 from ferro._connections.engine import engine
 from ferro._connections.transaction import current_transaction, together
-from ferro._models.connected import table_of
 from ferro._tables.registry import registry
-from ferro._tables.table import Table
+from ferro._tables.table import Table, table_of
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -836,8 +835,8 @@ async def test_a_transaction_keeps_no_rows_that_nobody_has() -> None:
             await kept.save()
         gc.collect()
         assert one() is None
-        assert len(transaction._memory) == 1, "one row is left, with one memory"
-    assert len(transaction._memory) == 0
+        assert len(transaction._undo_log) == 1, "one row is left, with one memory"
+    assert len(transaction._undo_log) == 0
     assert await User.select().count() == 31
 
 

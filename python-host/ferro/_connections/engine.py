@@ -13,7 +13,6 @@ from typing import Any
 from .. import _native
 from .._argument import check
 from .._message import quoted
-from .._tables.migration import migrate_database
 from .._tables.registry import registry
 from ..exceptions import ConfigurationError, DeniedError, FerroError
 from .config import PoolConfig, SqliteConfig, check_config
@@ -109,13 +108,13 @@ class Engine:
     async def _migrate(self, label: str) -> None:
         """Give a database what the models say, and log what that would lose."""
         models = registry.models()
-        migration = await migrate_database(self.databases, label, models, "blocking")
-        for step in migration.left:
+        _, left, _ = await self.databases.migrate(label, models, "blocking")
+        for _, description, _, reason in left:
             _log.warning(
                 "connection `%s`: left, as %s: %s (`ferro.migrate(risk='destructive')` does it)",
                 label,
-                step.reason,
-                step.description,
+                reason,
+                description,
             )
 
     async def _close_unknown(self, label: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from .. import _native
 from .._argument import check
 from ..exceptions import InvalidQuery
-from .transaction import Using, session
+from .transaction import Using, runner_for
 
 
 async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
@@ -82,4 +82,4 @@ def sql_session(sql: str, arguments: tuple[Any, ...], using: Using) -> tuple[str
             'a tuple is no value: give the values one by one, `fetch_all(sql, 7, "a")`, and an '
             "array as a list"
         )
-    return session(using)
+    return runner_for(using)

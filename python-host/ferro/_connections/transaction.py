@@ -13,13 +13,12 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from .. import _native
 from .._argument import check, check_choice
-from .._rows.identity import forget
-from .._rows.memory import Memory
 from .._tables.registry import registry
 from ..exceptions import ConfigurationError, FerroError, TransactionError
 from .engine import engine
 from .nesting import Nesting, this_task
 from .scope import Scope, current_scope
+from .undo_log import UndoLog
 
 _log = logging.getLogger("ferro.transaction")
 
@@ -63,7 +62,7 @@ class Transaction:
         """Whether it was logged that a task which was started inside works outside of it."""
         self._streams: set[Callable[[], None]] = set()
         """What ends those that are read in it."""
-        self._memory = Memory()
+        self._undo_log = UndoLog()
         """What was known of the rows that are written in it, before."""
         self._callbacks: list[Callable[[], object]] = []
         """What is called when it is committed."""
@@ -241,12 +240,13 @@ class Transaction:
             # Undoes what neither of them ended: they were cancelled, or refused.
             session.close()
             if not committed:
-                forget(self.label)
-                self._memory.undo()
+                for forget in on_undo:
+                    forget(self.label)
+                self._undo_log.undo()
             elif self._parent is not None:
-                self._parent._memory.add(self._memory)
+                self._parent._undo_log.add(self._undo_log)
                 self._parent._callbacks += self._callbacks
-            self._memory.clear()
+            self._undo_log.clear()
         if committed and self._parent is None:
             await self._call_back()
 
@@ -281,6 +281,9 @@ def _is_cancelled() -> bool:
     task = this_task()
     return task is not None and task.cancelling() > 0
 
+
+on_undo: list[Callable[[str], None]] = []
+"""What is called with the label of a connection on which a transaction was undone."""
 
 _blocks: Nesting[Transaction] = Nesting("ferro_transaction", lambda it: it._inside)
 
@@ -339,7 +342,7 @@ def together(using: str | Transaction | None) -> Transaction:
     return made
 
 
-def session(using: Using) -> tuple[str, _native.Session]:
+def runner_for(using: Using) -> tuple[str, _native.Session]:
     """The session that an operation runs in, and its label.
 
     That is the transaction that was passed, else the one that this task is in, else the database.

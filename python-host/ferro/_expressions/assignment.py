@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._queries.unasked import Unasked
+from .._abstract_query import AbstractQuery
 from ..exceptions import InvalidQuery
 from .document import JsonValue
 from .expression import Expression, Shape
@@ -26,7 +26,7 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
         value = value._part(column.kind)
     if isinstance(value, Value):
         return value._shape, value._values
-    if isinstance(value, (Expression, Unasked, WindowFunction)):
+    if isinstance(value, (Expression, AbstractQuery, WindowFunction)):
         raise InvalidQuery(
             f"`{table.label}.{name}` is set to a plain value, or to one that is computed from the "
             f"fields of its row, not to `{value!r}`"

@@ -6,8 +6,8 @@ import decimal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .._abstract_query import AbstractQuery
 from .._message import quoted
-from .._queries.unasked import Unasked
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField, ValueOutOfRange
 from .expression import Expression
 from .texts import Texts
@@ -132,7 +132,7 @@ class JsonValue(Texts):
         return self._of_type([other]).coalesce(other)
 
     def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:
-        if isinstance(values, Unasked):
+        if isinstance(values, AbstractQuery):
             raise untyped(self)
         values = listed(self._name, values)
         given = [it for it in values if it is not None]
@@ -174,7 +174,7 @@ def untyped(part: JsonValue) -> TypeMismatch:
 
 def listed(name: str, values: Any) -> list[object]:
     """The values that are given for `in_` and its like. A text is one value, a query is none."""
-    if isinstance(values, Unasked):
+    if isinstance(values, AbstractQuery):
         raise InvalidQuery(
             f"`{name}` takes a list of values, not a query: await it and give the values of "
             "its rows, or ask with `any` for the rows of a relation"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tables.table import Table, keep
+from .._tables.table import Table, put_cached
 from ..exceptions import InvalidQuery
 from .document import JsonValue
 from .expression import Expression, Order, Shape
@@ -49,7 +49,7 @@ def ordering_of(table: Table, outputs: Outputs | None, terms: tuple[Term, ...]) 
         return known
     made = Ordering(tuple([_order(table, outputs or (), term) for term in terms]))
     if kept:
-        keep(table.orderings, terms, made)
+        put_cached(table.orderings, terms, made)
     return made
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from .._queries.unasked import Unasked
+from .._abstract_query import AbstractQuery
 from ..exceptions import InvalidQuery, UnknownField
 from .document import JsonValue, listed
 from .expression import Expression, all_of
@@ -16,7 +16,7 @@ from .window import WindowFunction
 
 if TYPE_CHECKING:
     from .._queries.select import Select
-    from .._relations.edge import Edge
+    from .._tables.relationship import Relationship
     from .._tables.table import Table
 
 
@@ -33,9 +33,9 @@ class Fields:
 
     def _at(self, name: str) -> Any:
         """What has a name: any text, so also one that an attribute of this object has."""
-        edge = self._table.relations.get(name)
-        if edge is not None:
-            return relation_at(edge, self._path, self._root)
+        relation = self._table.relations.get(name)
+        if relation is not None:
+            return relation_at(relation, self._path, self._root)
         if self._path:
             return FieldExpression(self._table, self._table.column(name), self._path, self._root)
         return field_of(self._table, name)
@@ -46,12 +46,14 @@ class Fields:
 class RelationExpression:
     """A relation, in a condition: `p.author.name == "x"`, `a.posts.any(lambda p: p.views > 3)`."""
 
-    __slots__ = ("_edge", "_path", "_root")
+    __slots__ = ("_path", "_relation", "_root")
 
-    def __init__(self, edge: Edge, path: tuple[str, ...] = (), root: Table | None = None) -> None:
-        self._edge = edge
+    def __init__(
+        self, relation: Relationship, path: tuple[str, ...] = (), root: Table | None = None
+    ) -> None:
+        self._relation = relation
         self._path = path
-        self._root = root or edge.source
+        self._root = root or relation.source
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -60,8 +62,8 @@ class RelationExpression:
 
     def _at(self, name: str) -> Any:
         """As `Fields._at`, at the other end."""
-        path = (*self._path, self._edge.name)
-        return Fields(self._edge.target, path, self._root)._at(name)
+        path = (*self._path, self._relation.name)
+        return Fields(self._relation.target, path, self._root)._at(name)
 
     def any(self, /, *conditions: Any, **equals: Any) -> Expression:
         """At least one row of the relation satisfies all conditions."""
@@ -77,11 +79,11 @@ class RelationExpression:
 
     def is_null(self) -> Expression:
         """There is no row at the other end."""
-        if self._edge.many:
+        if self._relation.many:
             return self.none()
-        if not self._edge.holds_key:
+        if not self._relation.holds_key:
             return self._related("none", (), {})
-        return self._own(self._edge.source_fields[0]).is_null()
+        return self._own(self._relation.source_fields[0]).is_null()
 
     def is_not_null(self) -> Expression:
         """There is a row at the other end."""
@@ -101,12 +103,12 @@ class RelationExpression:
         key = self._key_of(other)
         if any(it is None for it in key):
             return self.is_null()
-        if self._edge.holds_key:
-            pairs = zip(self._edge.source_fields, key, strict=True)
+        if self._relation.holds_key:
+            pairs = zip(self._relation.source_fields, key, strict=True)
             condition = all_of(self._own(name) == value for name, value in pairs)
         else:
-            target = Fields(self._edge.target)
-            pairs = zip(self._edge.key_fields, key, strict=True)
+            target = Fields(self._relation.target)
+            pairs = zip(self._relation.key_fields, key, strict=True)
             matching = all_of(getattr(target, name) == value for name, value in pairs)
             condition = self._related("any", (matching,), {})
         assert condition is not None, "a key has fields"
@@ -118,25 +120,25 @@ class RelationExpression:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"<relation {self._edge}>"
+        return f"<relation {self._relation}>"
 
     def _key_of(self, other: object) -> tuple[Any, ...]:
         """What names a row that is given by itself, or by its key; None for no row."""
         from .._relations.loaded import NoRow, Unloaded, key_unloaded
 
-        edge = self._edge
+        relation = self._relation
         if isinstance(other, (Expression, JsonValue, RelationExpression)):
-            hint = f", as `{edge.source_fields[0]}`" if edge.holds_key else ""
+            hint = f", as `{relation.source_fields[0]}`" if relation.holds_key else ""
             raise InvalidQuery(
-                f"`{edge}` is compared with a row or a key, not with `{other!r}`: compare the "
+                f"`{relation}` is compared with a row or a key, not with `{other!r}`: compare the "
                 "fields that hold the keys" + hint
             )
         if other is None or isinstance(other, NoRow):
             return (None,)
         if isinstance(other, Unloaded):
-            return key_unloaded(edge, other)
-        if isinstance(other, pydantic.BaseModel) or len(edge.key_fields) > 1:
-            return edge.key_of(other)
+            return key_unloaded(relation, other)
+        if isinstance(other, pydantic.BaseModel) or len(relation.key_fields) > 1:
+            return relation.key_of(other)
         return (other,)
 
     def _keys(self, values: Any) -> Any:
@@ -146,33 +148,35 @@ class RelationExpression:
 
         if isinstance(values, RelatedRows):
             values = list(values)
-        elif isinstance(values, Unasked):
-            return keys_of(values, self._edge)  # type: ignore[arg-type]
-        return [key for (key,) in map(self._key_of, listed(str(self._edge), values))]
+        elif isinstance(values, AbstractQuery):
+            return keys_of(values, self._relation)  # type: ignore[arg-type]
+        return [key for (key,) in map(self._key_of, listed(str(self._relation), values))]
 
     def _key_field(self, method: str) -> Value:
         """The field that holds the key of the other end."""
-        if self._edge.holds_key:
-            return self._own(self._edge.source_fields[0])
-        key = self._edge.key_fields[0]
-        asked = f"any(lambda it: it.{key}.{method}(…))" if self._edge.many else f"{key}.{method}(…)"
+        if self._relation.holds_key:
+            return self._own(self._relation.source_fields[0])
+        key = self._relation.key_fields[0]
+        asked = (
+            f"any(lambda it: it.{key}.{method}(…))" if self._relation.many else f"{key}.{method}(…)"
+        )
         raise InvalidQuery(
-            f"`{self._edge}` holds no key: ask for that of the other end, "
-            f"`{self._edge.name}.{asked}`"
+            f"`{self._relation}` holds no key: ask for that of the other end, "
+            f"`{self._relation.name}.{asked}`"
         )
 
     def _own(self, name: str) -> Value:
-        field: Value = getattr(Fields(self._edge.source, self._path, self._root), name)
+        field: Value = getattr(Fields(self._relation.source, self._path, self._root), name)
         return field
 
     def _related(
         self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
     ) -> Expression:
-        condition = all_of(conditions_of(self._edge.target, conditions, equals))
+        condition = all_of(conditions_of(self._relation.target, conditions, equals))
         shape = (
             "related",
             quantifier,
-            (*self._path, self._edge.name),
+            (*self._path, self._relation.name),
             None if condition is None else condition._shape,
             self._root,
         )
@@ -186,21 +190,23 @@ class RelatedExpression(RelationExpression):
 
     __slots__ = ("_chosen",)
 
-    def __init__(self, edge: Edge, path: tuple[str, ...] = (), root: Table | None = None) -> None:
-        super().__init__(edge, path, root)
+    def __init__(
+        self, relation: Relationship, path: tuple[str, ...] = (), root: Table | None = None
+    ) -> None:
+        super().__init__(relation, path, root)
         self._chosen: Expression | None = None
         """Which of the rows."""
 
     def _at(self, name: str) -> Any:
         raise InvalidQuery(
-            f"`{self._edge}` leads to many rows: ask for `any`, `none` or `all` of them, or for a "
-            "value of all of them, as `count()`"
+            f"`{self._relation}` leads to many rows: ask for `any`, `none` or `all` of them, or "
+            "for a value of all of them, as `count()`"
         )
 
     def where(self, /, *conditions: Any, **equals: Any) -> RelatedExpression:
         """Only those rows of the relation for which all conditions hold."""
-        other = RelatedExpression(self._edge, self._path, self._root)
-        found = conditions_of(self._edge.target, conditions, equals)
+        other = RelatedExpression(self._relation, self._path, self._root)
+        found = conditions_of(self._relation.target, conditions, equals)
         other._chosen = all_of(found if self._chosen is None else (self._chosen, *found))
         return other
 
@@ -210,33 +216,33 @@ class RelatedExpression(RelationExpression):
 
     def sum(self, field: Any) -> Value:
         """The sum of a field over the rows of the relation; null if there is none."""
-        return self._aggregate(value_from(self._edge.target, field).sum())
+        return self._aggregate(value_from(self._relation.target, field).sum())
 
     def avg(self, field: Any) -> Value:
         """The average of a field over the rows of the relation; null if there is none."""
-        return self._aggregate(value_from(self._edge.target, field).avg())
+        return self._aggregate(value_from(self._relation.target, field).avg())
 
     def min(self, field: Any) -> Value:
         """The least value of a field in the rows of the relation; null if there is none."""
-        return self._aggregate(value_from(self._edge.target, field).min())
+        return self._aggregate(value_from(self._relation.target, field).min())
 
     def max(self, field: Any) -> Value:
         """The greatest value of a field in the rows of the relation; null if there is none."""
-        return self._aggregate(value_from(self._edge.target, field).max())
+        return self._aggregate(value_from(self._relation.target, field).max())
 
     def _aggregate(self, value: Value) -> Value:
         """A value of all rows: that of a query of the other end, which names the row around it."""
         from .._queries.select import Select
         from .._queries.subquery import outer, subquery
 
-        edge = self._edge
-        key = [outer(self._own(name)) for name in edge.source_fields]
-        if edge.through is not None:
+        relation = self._relation
+        key = [outer(self._own(name)) for name in relation.source_fields]
+        if relation.through is not None:
             # A condition on the pairs is one more query around.
             key = [outer(it) for it in key]
-        rows: Select[Any] = Select(edge.target.model, edge.target, None)
+        rows: Select[Any] = Select(relation.target.model, relation.target, None)
         chosen = () if self._chosen is None else (self._chosen,)
-        return subquery(rows.where(at_other_end(edge, key), *chosen).values(value=value))
+        return subquery(rows.where(at_other_end(relation, key), *chosen).values(value=value))
 
     def _related(
         self, quantifier: str, conditions: tuple[Any, ...], equals: dict[str, Any]
@@ -248,7 +254,7 @@ class RelatedExpression(RelationExpression):
             return super()._related(quantifier, (chosen, *conditions), equals)
         # Those that are not chosen need not satisfy any.
         rest = ~chosen.is_true()
-        asked = [rest | it for it in conditions_of(self._edge.target, conditions, equals)]
+        asked = [rest | it for it in conditions_of(self._relation.target, conditions, equals)]
         return super()._related("all", tuple(asked), {})
 
 
@@ -283,21 +289,21 @@ class FieldAttribute:
 
 
 def relation_at(
-    edge: Edge, path: tuple[str, ...] = (), root: Table | None = None
+    relation: Relationship, path: tuple[str, ...] = (), root: Table | None = None
 ) -> RelationExpression:
     """A relation at the end of a path."""
-    kind = RelatedExpression if edge.many else RelationExpression
-    return kind(edge, path, root)
+    kind = RelatedExpression if relation.many else RelationExpression
+    return kind(relation, path, root)
 
 
-def at_other_end(edge: Edge, key: Iterable[Any]) -> Any:
+def at_other_end(relation: Relationship, key: Iterable[Any]) -> Any:
     """The condition of rows that they are at the other end of a relation, whose key this is."""
-    fields = Fields(edge.target)
-    if edge.through is None:
-        pairs = zip(edge.target_fields, key, strict=True)
+    fields = Fields(relation.target)
+    if relation.through is None:
+        pairs = zip(relation.target_fields, key, strict=True)
         return all_of(fields._at(name) == value for name, value in pairs)
-    back: RelationExpression = fields._at(edge.way_back)
-    return back.any(**dict(zip(edge.source_fields, key, strict=True)))
+    back: RelationExpression = fields._at(relation.way_back)
+    return back.any(**dict(zip(relation.source_fields, key, strict=True)))
 
 
 def field_of(table: Table, name: str) -> FieldExpression:
@@ -336,7 +342,7 @@ def _condition(fields: Fields, condition: Any) -> Expression:
     if _is_function(condition):
         condition = condition(fields)
     if not isinstance(condition, Expression):
-        if isinstance(condition, Unasked):
+        if isinstance(condition, AbstractQuery):
             raise InvalidQuery(
                 "a query is no condition: `ferro.exists(query)` asks whether it has a row"
             )
@@ -364,7 +370,7 @@ def value_from(table: Table, given: Any) -> Value:
         hint = "name a field, or compute one from fields"
         if isinstance(given, WindowFunction):
             hint = "say over which rows, `.over(…)`"
-        elif isinstance(given, Unasked):
+        elif isinstance(given, AbstractQuery):
             hint = "`ferro.subquery(query)` is that of its first row"
         raise InvalidQuery(f"`{given!r}` is not a value: {hint}")
     return given

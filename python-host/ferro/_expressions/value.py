@@ -8,9 +8,9 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .._abstract_query import AbstractQuery
 from .._argument import check
 from .._message import nearest
-from .._queries.unasked import Unasked
 from .._tables.structure import part_of
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField
 from .document import JsonValue, listed, untyped
@@ -158,7 +158,7 @@ class Value(Functions):
 
         A query of one value stands for those of its rows: `User.id.in_(Post.select("author_id"))`.
         """
-        if isinstance(values, Unasked):
+        if isinstance(values, AbstractQuery):
             return self._in_query(values)
         given, null = self._given(values)
         found = self._listed("in-list", given)
@@ -169,7 +169,7 @@ class Value(Functions):
 
         Of a query that gives a null, never, as in SQL: leave nulls out with `where`.
         """
-        if isinstance(values, Unasked):
+        if isinstance(values, AbstractQuery):
             return ~self._in_query(values)
         given, null = self._given(values)
         found = self._listed("not-in-list", given)

@@ -11,6 +11,7 @@ from .._connections.transaction import Using, together
 from .._queries.builder import Condition
 from .._queries.insert import insert_from
 from .._queries.select import Select
+from .._relations.access import split_relations
 from .._rows.bulk import insert_many, update_many
 from .._rows.conflict import (
     Conflict,
@@ -25,8 +26,9 @@ from .._rows.conflict import (
 )
 from .._rows.forced import completed, forced_values
 from .._rows.from_sql import rows_of_sql
-from .._rows.write import become, changed_fields, gone, insert, insert_or, stored_row
-from .._tables.table import Table
+from .._rows.new import by_name, create, made
+from .._rows.write import become, changed_fields, gone, insert_or, stored_row
+from .._tables.table import table_of
 from ..exceptions import InvalidQuery
 
 if TYPE_CHECKING:
@@ -79,9 +81,7 @@ class Connected(Generic[M]):
         Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
         the database does not allow the row.
         """
-        row = made(self._model, completed(self._table, values, self._using))
-        await insert(self._table, row, self._using)
-        return row
+        return await create(self._model, values, self._using)
 
     async def get(self, key: Any = ..., /, **equals: Any) -> M:
         """The row with a key, or the only one whose fields have values.
@@ -231,7 +231,7 @@ class Connected(Generic[M]):
                 equal = {it.name: value for it, value in zip(self._table.keys, key, strict=True)}
                 changes = by_name(self._table, defaults)
                 if await here.where(**equal).update(**changes):
-                    block._memory.note(self._table, [row])
+                    block._undo_log.note(self._table, [row])
                     moved = {name: changes[name] for name in equal if name in changes}
                     now = {**equal, **validated_values(self._table, moved)}
                     if now == equal:
@@ -244,8 +244,6 @@ class Connected(Generic[M]):
     async def _ensured(
         self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
     ) -> tuple[M, bool]:
-        from .._relations.access import split_relations
-
         check(InvalidQuery, defaults=(defaults, Mapping))
         if "defaults" in equals and "defaults" not in self._table.columns:
             raise InvalidQuery(
@@ -296,34 +294,6 @@ class Connected(Generic[M]):
         return rows
 
 
-def made(model: type[M], values: dict[str, Any]) -> M:
-    """An instance of values by the names of fields, which are those of queries, or by aliases."""
-    aliases = table_of(model).aliases
-    if aliases:
-        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`. An alias
-        # that is the name of another field would be the value of both.
-        taken = values.keys() | model.model_fields.keys()
-        values = {
-            name if aliases.get(name) in taken else aliases.get(name, name): value
-            for name, value in values.items()
-        }
-    return model.model_validate(values, by_name=True)
-
-
-def by_name(table: Table, values: dict[str, Any]) -> dict[str, Any]:
-    """Values by the names of fields, of which some are given by aliases."""
-    names = {it: name for name, it in table.aliases.items() if it not in table.columns}
-    return {names.get(name, name): value for name, value in values.items()}
-
-
-def rows_of(model: type[M]) -> Select[M]:
+def select_from(model: type[M]) -> Select[M]:
     """A query of all rows on the default connection."""
     return Select(model, table_of(model), None)
-
-
-def table_of(model: type[Model]) -> Table:
-    """The table of a model that is not abstract."""
-    table = model.__dict__.get("__ferro_table__")
-    if not isinstance(table, Table):
-        raise InvalidQuery(f"`{model.__name__}` is abstract: it has no table")
-    return table

@@ -15,12 +15,22 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
 
 from .._expressions.path import field_of
-from .._foreign import NAMES, WORDS
+from .._other_orms import NAMES, WORDS
 from .._queries.select import Select
-from .._relations.relation import KEY, BackRef, ForeignKey, KeyOf, Link, ManyToMany, take_links
+from .._relations.access import split_relations
+from .._relations.loaded import NoRow, Unloaded, remember
+from .._relations.relation import (
+    KEY,
+    BackRef,
+    ForeignKey,
+    ManyToMany,
+    RelationAttribute,
+    take_relations,
+)
+from .._tables.field import Field
+from .._tables.relation_options import KeyOf, RelationOptions
 from .._tables.table import Table
 from ..exceptions import SchemaError, UnknownField
-from .field import Field
 
 if TYPE_CHECKING:
     from .model import Model
@@ -49,15 +59,15 @@ class ModelMeta(ModelMetaclass):
                     f"model `{name}`: `{word}` says nothing here: write "
                     f"`class {name}(ferro.Model, {options_here})`"
                 )
-        links = take_links(namespace, 1)
-        for link in links.values():
-            if link.kind == "foreign-key":
-                _add_key_field(link, namespace)
-        inherited: dict[str, Link] = {}
+        all_declared = take_relations(namespace, 1)
+        for declared in all_declared.values():
+            if declared.kind == "foreign-key":
+                _add_key_field(declared, namespace)
+        inherited: dict[str, RelationOptions] = {}
         for base in reversed(bases):
-            inherited.update(getattr(base, "__ferro_links__", {}))
-        namespace["__ferro_links__"] = {**inherited, **links}
-        if links:
+            inherited.update(getattr(base, "__ferro_relation_options__", {}))
+        namespace["__ferro_relation_options__"] = {**inherited, **all_declared}
+        if all_declared:
             namespace["__ferro_relations__"] = _relations_taken
         # Pydantic looks for the names of annotations where the class is defined: one call further
         # away than it thinks.
@@ -80,74 +90,82 @@ class ModelMeta(ModelMetaclass):
             )
         return field_of(table, name)
 
+    def _ferro_relate(cls, name: str) -> None:
+        """Give the class the attribute of a relation that another one declares."""
+        RelationAttribute.put(cls, name)
 
-def _add_key_field(link: Link, namespace: dict[str, Any]) -> None:
+    def _ferro_model(cls, name: str, body: dict[str, Any], **options: Any) -> Any:
+        """Another model, for rows of which none is declared: the pairs of a relation."""
+        from .model import Model
+
+        return type(cls)(name, (Model,), body, **options)
+
+
+def _add_key_field(declared: RelationOptions, namespace: dict[str, Any]) -> None:
     """The field that holds the key of the other end, unless the class has one of that name."""
-    is_declared = namespace["__annotations__"][link.column] is not KEY
-    if link.default is None and not link.nullable:
+    is_declared = namespace["__annotations__"][declared.column] is not KEY
+    if declared.default is None and not declared.nullable:
         # For type checkers, to which either of the two may be given.
         if is_declared:
             return
         raise SchemaError(
-            f"relation `{link.name}`: its default is None, which it does not allow: annotate it as "
-            "`Relation[… | None]`, or leave the default out"
+            f"relation `{declared.name}`: its default is None, which it does not allow: annotate "
+            "it as `Relation[… | None]`, or leave the default out"
         )
-    default = None if link.default is ... and link.nullable else link.default
+    default = None if declared.default is ... and declared.nullable else declared.default
     if is_declared:
-        if link.default is not ...:
-            namespace.setdefault(link.column, pydantic.Field(default=default))
+        if declared.default is not ...:
+            namespace.setdefault(declared.column, pydantic.Field(default=default))
         return
-    key: Any = KeyOf(link)
-    namespace["__annotations__"][link.column] = _key_annotation(link, key)
-    namespace[link.column] = pydantic.Field(default=default)
+    key: Any = KeyOf(declared)
+    namespace["__annotations__"][declared.column] = _key_annotation(declared, key)
+    namespace[declared.column] = pydantic.Field(default=default)
 
 
-def _key_annotation(link: Link, key: KeyOf) -> Any:
-    table = getattr(link.target, "__dict__", {}).get("__ferro_table__")
+def _key_annotation(declared: RelationOptions, key: KeyOf) -> Any:
+    table = getattr(declared.target, "__dict__", {}).get("__ferro_table__")
     # A key that is a relation itself may be that of a model which is not defined yet.
-    if isinstance(table, Table) and not any(it.primary_key for it in table.links.values()):
+    if isinstance(table, Table) and not any(
+        it.primary_key for it in table.relation_options.values()
+    ):
         kind = table.only_key().annotation
-        return Annotated[kind | None if link.nullable else kind, key]
+        return Annotated[kind | None if declared.nullable else kind, key]
     return Annotated[Any, key]
 
 
 def _take_relations(cls: Any, data: Any, handler: Any) -> Any:
     """Rows that are given for relations: their keys are stored, and they are kept with the row."""
-    from .._relations.access import split_relations
-    from .._relations.loaded import remember
-
     if not isinstance(data, dict):
         return handler(data)
-    given = [link for name, link in cls.__ferro_links__.items() if name in data]
-    for link in given:
-        alias = cls.__ferro_table__.aliases.get(link.column)
+    given = [declared for name, declared in cls.__ferro_relation_options__.items() if name in data]
+    for declared in given:
+        alias = cls.__ferro_table__.aliases.get(declared.column)
         if alias in data:
-            data = {**data, link.column: data[alias]}
-        _check_given(cls, link, data)
+            data = {**data, declared.column: data[alias]}
+        _check_given(cls, declared, data)
     data, rows = split_relations(cls, data)
-    for link in given:
-        alias = cls.__ferro_table__.aliases.get(link.column)
+    for declared in given:
+        alias = cls.__ferro_table__.aliases.get(declared.column)
         if alias is not None:
-            data[alias] = data.pop(link.column)
+            data[alias] = data.pop(declared.column)
     made = handler(data)
     for name, row in rows.items():
-        remember(made, cls.__ferro_table__.edge(name), row)
+        remember(made, cls.__ferro_table__.relation(name), row)
     return made
 
 
-def _check_given(cls: Any, link: Link, data: dict[str, Any]) -> None:
+def _check_given(cls: Any, declared: RelationOptions, data: dict[str, Any]) -> None:
     """Refuse what is no row: not with an error of the program's, as it may be a request's."""
-    from .._relations.loaded import NoRow, Unloaded
     from .model import Model
 
-    name, given = link.name, data[link.name]
+    name, given = declared.name, data[declared.name]
     parts = given if isinstance(given, (list, tuple)) else [given]
-    if link.kind == "foreign-key" and given is None and data.get(link.column) is not None:
-        reason = f"`{cls.__name__}.{name}` is None, and `{link.column}` is a key: leave one out"
-    elif link.kind == "foreign-key":
+    if declared.kind == "foreign-key" and given is None and data.get(declared.column) is not None:
+        reason = f"`{cls.__name__}.{name}` is None, and `{declared.column}` is a key: leave one out"
+    elif declared.kind == "foreign-key":
         if given is None or isinstance(given, (Model, NoRow, Unloaded)):
             return
-        reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{link.column}`"
+        reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{declared.column}`"
     else:
         if any(isinstance(it, Model) for it in parts):
             return

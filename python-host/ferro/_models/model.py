@@ -9,16 +9,12 @@ from typing import Any, ClassVar, overload
 import pydantic
 from typing_extensions import Self
 
-from .._connections.transaction import Transaction, Using, check_using, session
+from .._connections.transaction import Transaction, Using, check_using, runner_for
 from .._expressions.path import FieldAttribute
 from .._message import nearest, quoted
 from .._queries.builder import Condition
 from .._queries.select import Select
-from .._relations.relation import (
-    Link,
-    RelationAttribute,
-)
-from .._rows.copy import constructed, keep, keep_deep, know, known_of, with_values
+from .._relations.relation import RelationAttribute
 from .._rows.write import (
     delete,
     gone,
@@ -27,13 +23,15 @@ from .._rows.write import (
     stored_row,
     update,
 )
+from .._tables.constraint import Check, Index
+from .._tables.options import OPTIONS, TableOptions
 from .._tables.registry import registry
-from .._tables.table import Table
+from .._tables.relation_options import RelationOptions
+from .._tables.table import Table, table_of
 from ..exceptions import InvalidQuery, SchemaError
-from .connected import Connected, rows_of, table_of
-from .constraint import Check, Index
+from .connected import Connected, select_from
+from .copy import constructed, know, known_of, with_copied_relations, with_relations, with_values
 from .definition import ModelMeta, check_names, share_names
-from .options import OPTIONS, TableOptions
 
 
 class Model(pydantic.BaseModel, metaclass=ModelMeta):
@@ -71,7 +69,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     model_config = pydantic.ConfigDict(extra="forbid", defer_build=True)
 
     __ferro_table__: ClassVar[Table | None] = None
-    __ferro_links__: ClassVar[dict[str, Link]] = {}
+    __ferro_relation_options__: ClassVar[dict[str, RelationOptions]] = {}
 
     def __init_subclass__(
         cls,
@@ -103,7 +101,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         said = TableOptions(**given)
         super().__pydantic_init_subclass__(**options)
         cls.__ferro_table__ = None
-        for name in cls.__ferro_links__:
+        for name in cls.__ferro_relation_options__:
             RelationAttribute.put(cls, name)
         check_names(cls, Model)
         if said.abstract:
@@ -161,7 +159,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     @classmethod
     def where(cls, /, *conditions: Condition, **equals: Any) -> Select[Self]:
         """A query of the rows for which conditions hold: see `Select.where`."""
-        return rows_of(cls).where(*conditions, **equals)
+        return select_from(cls).where(*conditions, **equals)
 
     @classmethod
     async def create(cls, /, **values: Any) -> Self:
@@ -178,17 +176,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
         Raises `DoesNotExist` and `MultipleObjectsReturned`.
         """
-        return await rows_of(cls).get(key, **equals)
+        return await select_from(cls).get(key, **equals)
 
     @classmethod
     async def get_or_none(cls, key: Any = ..., /, **equals: Any) -> Self | None:
         """As `get`, with None if there is no such row."""
-        return await rows_of(cls).get_or_none(key, **equals)
+        return await select_from(cls).get_or_none(key, **equals)
 
     @classmethod
     async def all(cls) -> list[Self]:
         """All rows."""
-        return await rows_of(cls).all()
+        return await select_from(cls).all()
 
     @classmethod
     async def from_sql(cls, sql: str, /, *arguments: Any) -> list[Self]:
@@ -327,7 +325,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         query: Select[Any] = Select(type(self), table, using or origin)
         equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
         prepared, values = query.where(**equal)._prepared("select")
-        _, runner = session(using or origin)
+        _, runner = runner_for(using or origin)
         # Not by way of `ferro.session`, which keeps what was changed.
         rows = await runner.fetch_instances(prepared, values, table.loader)
         if not rows:
@@ -379,11 +377,11 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return with_values(table, self, update, partial(super().model_copy, deep=deep))
 
     def __copy__(self) -> Self:
-        return keep(self, super().__copy__())
+        return with_relations(self, super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         memo = {} if memo is None else memo
-        return keep_deep(self, super().__deepcopy__(memo), memo)
+        return with_copied_relations(self, super().__deepcopy__(memo), memo)
 
     def __getstate__(self) -> dict[Any, Any]:
         return {**super().__getstate__(), "_ferro_known": known_of(self)}

@@ -30,8 +30,8 @@ from .._connections.engine import THREADS, engine
 from .._core.compiler import compiler
 from .._core.wasm import STACK, compile_component, innermost, plugin_engine, read_component
 from .._message import nearest
-from .._tables.create import create_tables_of, migrate_of
-from .._tables.migration import Migration, Risk
+from .._migrations.migrate import create_tables_of, migrate_of
+from .._migrations.migration import Migration, Risk
 from ..exceptions import (
     BY_KIND,
     ConfigurationError,

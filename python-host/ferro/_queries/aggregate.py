@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._connections.transaction import session
+from .._connections.transaction import runner_for
 from .._expressions.path import value_from
 from .._message import quoted
 from ..exceptions import InvalidQuery
@@ -19,7 +19,7 @@ async def scalar(query: Select[Any], statement: str) -> Any:
     unordered = query._copy()
     unordered._order = unordered._lock = None
     prepared, values = unordered._prepared(statement)
-    _, runner = session(query._using)
+    _, runner = runner_for(query._using)
     ((value,),) = await runner.fetch(prepared, values)
     return value
 
@@ -50,5 +50,5 @@ async def aggregate(query: Select[Any], value: Value) -> Any:
     query._outputs = (("value", value),)
     query._order = query._lock = None
     query._includes = {}
-    ((found,),) = await session(query._using)[1].fetch(*query._prepared("select"))
+    ((found,),) = await runner_for(query._using)[1].fetch(*query._prepared("select"))
     return found if found is None or value._read is None else value._read(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
+from .._abstract_query import AbstractQuery
 from .._argument import check, counted
 from .._connections.transaction import Transaction, Using, check_using
 from .._expressions.expression import Expression
@@ -15,7 +16,6 @@ from .._tables.table import Table
 from ..exceptions import InvalidQuery
 from .computed import named, outputs_of
 from .pairs import fields_of
-from .unasked import Unasked
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .select import Select
 
 
-class Builder(Unasked, Generic[T]):
+class Builder(AbstractQuery, Generic[T]):
     """What a query asks for."""
 
     __slots__ = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._connections.transaction import session
+from .._connections.transaction import runner_for
 from .._expressions.assignment import all_assigned
 from .._expressions.expression import Shape
 from .._rows.identity import merge
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 async def update_rows(query: Select[Any], values: dict[str, Any]) -> int:
     """Change the rows of a query; how many."""
     statement, bound = _update(query, values, None)
-    return await session(query._using)[1].execute(statement, bound)
+    return await runner_for(query._using)[1].execute(statement, bound)
 
 
 async def update_rows_returning(query: Select[Any], values: dict[str, Any]) -> list[Any]:
     """Change the rows of a query; the rows as they are then."""
-    label, runner = session(query._using)
+    label, runner = runner_for(query._using)
     table = query._table
     statement, bound = _update(query, values, table.names)
     return merge(label, table, await runner.fetch_instances(statement, bound, table.loader))
@@ -33,12 +33,12 @@ async def update_rows_returning(query: Select[Any], values: dict[str, Any]) -> l
 async def delete_rows(query: Select[Any]) -> int:
     """Delete the rows of a query; how many."""
     statement, bound = _delete(query, None)
-    return await session(query._using)[1].execute(statement, bound)
+    return await runner_for(query._using)[1].execute(statement, bound)
 
 
 async def delete_rows_returning(query: Select[Any]) -> list[Any]:
     """Delete the rows of a query; the rows as they were."""
-    label, runner = session(query._using)
+    label, runner = runner_for(query._using)
     table = query._table
     statement, bound = _delete(query, table.names)
     rows = await runner.fetch_instances(statement, bound, table.loader)

@@ -9,12 +9,12 @@ from .._argument import check
 from .._connections.transaction import Using
 from .._expressions.expression import Expression, Shape, conditional
 from .._expressions.path import Fields
+from .._statements.shape import ITSELF
 from .._tables.derived import Derived, derived
 from ..exceptions import InvalidQuery
 from .builder import Builder
 from .combined import check_alike, in_common
 from .select import Select
-from .shape import ITSELF
 from .variant import Variant, refuse
 
 T = TypeVar("T")

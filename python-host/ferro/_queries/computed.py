@@ -8,9 +8,9 @@ from .._expressions.expression import Shape
 from .._expressions.ordering import Outputs
 from .._expressions.path import field_at, value_from
 from .._expressions.value import FieldExpression, Value
+from .._statements.shape import LIMIT, OFFSET, count_of_values, rows_shape
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
-from .shape import LIMIT, OFFSET, count_of_values, rows_shape
 
 if TYPE_CHECKING:
     from .select import Select

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._connections.transaction import Using, session
+from .._connections.transaction import Using, runner_for
 from ..exceptions import InvalidQuery
 from .select import Select
 from .subquery import inner
@@ -24,4 +24,4 @@ async def insert_from(table: Table, query: Select[dict[str, Any]], using: Using)
     fields = tuple([table.written(name).name for name, _ in outputs])
     select, values = inner("insert_from", query)
     statement = table.query(("insert-from", fields, select))
-    return await session(using)[1].execute(statement, values)
+    return await runner_for(using)[1].execute(statement, values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import _native
 from .._argument import check
-from .._connections.transaction import session
+from .._connections.transaction import runner_for
 from .._expressions.expression import Expression, Order, all_of, any_of
 from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
@@ -88,7 +88,7 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
     # One more tells whether there are more.
     query._limit = None if limit is None else min(limit + 1, _MOST_ROWS)
     query._check_lock()
-    label, runner = session(query._using)
+    label, runner = runner_for(query._using)
     try:
         read, beside = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
     except TypeMismatch as error:

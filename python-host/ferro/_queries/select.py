@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._connections.transaction import block, session
+from .._connections.transaction import block, runner_for
 from .._expressions.expression import Expression, Shape
 from .._expressions.path import field_of, value_from
 from .._rows.identity import merge
+from .._statements.shape import LIMIT, OFFSET, rows_shape
 from ..exceptions import (
     DoesNotExist,
     InvalidQuery,
@@ -27,7 +28,6 @@ from .computed import computed_rows, distinct_of, rows_of
 from .page import Page, page_beyond, page_of
 from .pairs import outputs_beside, pairs_of
 from .position import Position
-from .shape import LIMIT, OFFSET, rows_shape
 from .stream import stream_of
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Select(Builder[T]):
         query = self._plain()
         query._check_lock()
         prepared, values = query._prepared("select")
-        label, runner = session(self._using)
+        label, runner = runner_for(self._using)
         if query._form == "pair":
             read, beside = await runner.fetch_instances_and(prepared, values, self._table.loader)
             return pairs_of(query, await query._as_objects(label, read), beside), []
@@ -243,7 +243,7 @@ class Select(Builder[T]):
         table = self._table
         condition = field_of(table, table.keys[0].name) == key
         query = table.query(("select", rows_shape(filter=condition._shape)))
-        label, runner = session(self._using)
+        label, runner = runner_for(self._using)
         found = await runner.fetch_instances(query, condition._values, table.loader)
         return merge(label, table, found)
 
@@ -326,12 +326,12 @@ class Select(Builder[T]):
         `ferro.scope`, whose values it would have to show.
         """
         prepared, values = self._plain()._prepared("select")
-        return session(self._using)[1].sql(prepared, values)
+        return runner_for(self._using)[1].sql(prepared, values)
 
     async def explain(self) -> str:
         """How the database means to run the query, in its own words."""
         prepared, values = self._plain()._prepared("select")
-        rows = await session(self._using)[1].explain(prepared, values)
+        rows = await runner_for(self._using)[1].explain(prepared, values)
         return "\n".join(str(list(row.values())[-1]) for row in rows)
 
     def _plain(self) -> Select[T]:

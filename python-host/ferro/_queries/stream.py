@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .._argument import counted
 from .._connections.engine import engine
-from .._connections.transaction import block, session
+from .._connections.transaction import block, runner_for
 from .._rows.identity import merge
 from ..exceptions import InvalidQuery, ValueOutOfRange
 from .computed import rows_of
@@ -33,7 +33,7 @@ async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
         raise InvalidQuery("`stream` gives no values beside rows: leave out `with_values`")
     query._check_lock()
     prepared, values = query._prepared("select")
-    label, runner = session(query._using)
+    label, runner = runner_for(query._using)
     outputs = query._outputs
     loader = None if outputs is not None else query._table.loader
     inside = block(query._using)

@@ -11,7 +11,7 @@ from .computed import Computed
 from .select import Select
 
 if TYPE_CHECKING:
-    from .._relations.edge import Edge
+    from .._tables.relationship import Relationship
 
 
 def exists(query: Select[Any]) -> Expression:
@@ -89,13 +89,15 @@ def is_in(value: Value, query: Select[Any]) -> Expression:
     return Expression(("in-select", value._shape, shape), value._values + values)
 
 
-def keys_of(query: Select[Any], edge: Edge) -> Select[Any]:
+def keys_of(query: Select[Any], relation: Relationship) -> Select[Any]:
     """The keys of the rows of a query, or those that it asks for itself."""
     if query._outputs is not None:
         return query
-    if query._table is not edge.target:
-        raise InvalidQuery(f"`{edge}` takes a query of `{edge.target.label}`, not `{query!r}`")
-    return query.values(edge.key_fields[0])
+    if query._table is not relation.target:
+        raise InvalidQuery(
+            f"`{relation}` takes a query of `{relation.target.label}`, not `{query!r}`"
+        )
+    return query.values(relation.key_fields[0])
 
 
 def inner(name: str, query: object) -> Computed:

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .._connections.transaction import session
+from .._connections.transaction import runner_for
 from .._expressions.path import Fields
 from .._queries.select import Select
 from .._queries.variant import Variant
 from .._rows.identity import merge
+from .._tables.relationship import Relationship
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
-from .edge import Edge
 from .loaded import own_key, remember
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Branch:
     """A relation that is loaded, and those that are loaded with its rows."""
 
-    edge: Edge
+    relation: Relationship
     rows: Select[Any] | None
     """Which of the related rows; None: all."""
     further: Tree
@@ -48,37 +48,37 @@ def added(
             )
         tree = _grown(table, tree, path.split("."), None)
     for name, rows in chosen.items():
-        edge = table.edge(name)
-        if getattr(rows, "_table", None) is not edge.target:
-            raise InvalidQuery(f"`{edge}` takes a query of `{edge.target.label}`")
-        _check_chosen(edge, rows)
+        relation = table.relation(name)
+        if getattr(rows, "_table", None) is not relation.target:
+            raise InvalidQuery(f"`{relation}` takes a query of `{relation.target.label}`")
+        _check_chosen(relation, rows)
         tree = _grown(table, tree, [name], rows)
     return tree
 
 
-def _check_chosen(edge: Edge, rows: Select[Any]) -> None:
+def _check_chosen(relation: Relationship, rows: Select[Any]) -> None:
     if isinstance(rows, Variant):
-        raise InvalidQuery(f"`{edge}` is loaded by a plain query: leave out `union` and `join`")
+        raise InvalidQuery(f"`{relation}` is loaded by a plain query: leave out `union` and `join`")
     if rows._outputs is not None:
-        raise InvalidQuery(f"`{edge}` is loaded with whole rows: leave out `values`")
+        raise InvalidQuery(f"`{relation}` is loaded with whole rows: leave out `values`")
     if not isinstance(rows._distinct, bool):
-        raise InvalidQuery(f"`{edge}` is loaded for all rows at once: leave out `distinct_on`")
+        raise InvalidQuery(f"`{relation}` is loaded for all rows at once: leave out `distinct_on`")
     limited = rows._limit is not None or rows._offset is not None
-    if limited and not edge.many:
-        raise InvalidQuery(f"`{edge}` leads to one row: leave out `limit` and `offset`")
+    if limited and not relation.many:
+        raise InvalidQuery(f"`{relation}` leads to one row: leave out `limit` and `offset`")
     if limited and rows._lock is not None:
         raise InvalidQuery(
-            f"`{edge}`: rows with a limit for each parent cannot be locked: leave out "
+            f"`{relation}`: rows with a limit for each parent cannot be locked: leave out "
             f"`for_{rows._lock[0]}`"
         )
 
 
 def _grown(table: Table, tree: Tree, path: list[str], rows: Select[Any] | None) -> Tree:
     name, *rest = path
-    edge = table.edge(name)
-    known = tree.get(name) or Branch(edge, None, {})
-    further = _grown(edge.target, known.further, rest, None) if rest else known.further
-    return {**tree, name: Branch(edge, known.rows if rows is None else rows, further)}
+    relation = table.relation(name)
+    known = tree.get(name) or Branch(relation, None, {})
+    further = _grown(relation.target, known.further, rest, None) if rest else known.further
+    return {**tree, name: Branch(relation, known.rows if rows is None else rows, further)}
 
 
 async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transaction) -> None:
@@ -88,50 +88,52 @@ async def load(table: Table, rows: list[Any], tree: Tree, using: str | Transacti
             return
         found = await _loaded(rows, branch, using)
         if branch.further:
-            await load(branch.edge.target, found, branch.further, using)
+            await load(branch.relation.target, found, branch.further, using)
 
 
 async def _loaded(rows: list[Any], branch: Branch, using: str | Transaction) -> list[Any]:
     """Load a relation of rows, and keep with each what it leads to; all that was found."""
-    edge = branch.edge
-    (own,) = edge.source_fields
+    relation = branch.relation
+    (own,) = relation.source_fields
     keys = {row.__dict__[own] for row in rows} - {None}
     chosen = _chosen(branch, using)
     found: list[Any] = []
     parents: list[Any] = []
     if keys:
         limited = chosen._limit is not None or chosen._offset is not None
-        ask = _of_each if limited else _of_pairs if edge.through else _of_all
-        found, parents = await ask(edge, chosen, keys)
+        ask = _of_each if limited else _of_pairs if relation.through else _of_all
+        found, parents = await ask(relation, chosen, keys)
     by_parent = defaultdict(list)
     for row, key in zip(found, parents, strict=True):
         by_parent[key].append(row)
-    way_back = next((it for it in edge.target.relations.values() if _is_reverse(it, edge)), None)
+    way_back = next(
+        (it for it in relation.target.relations.values() if _is_reverse(it, relation)), None
+    )
     for row in rows:
         related = by_parent.get(row.__dict__[own], [])
-        if edge.many:
-            remember(row, edge, list(related))
+        if relation.many:
+            remember(row, relation, list(related))
         elif related:
-            remember(row, edge, related[0])
-        elif not edge.holds_key:
-            remember(row, edge, None)
+            remember(row, relation, related[0])
+        elif not relation.holds_key:
+            remember(row, relation, None)
         if way_back is not None and not way_back.many:
             for other_row in related:
-                if own_key(other_row, way_back) == own_key(row, edge):
+                if own_key(other_row, way_back) == own_key(row, relation):
                     remember(other_row, way_back, row)
     return list({id(row): row for row in found}.values())
 
 
-async def _of_all(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
+async def _of_all(relation: Relationship, chosen: Select[Any], keys: set[Any]) -> Found:
     """The field of one end is equal to that of the other."""
-    (other,) = edge.target_fields
-    condition = getattr(Fields(edge.target), other).in_(keys)
+    (other,) = relation.target_fields
+    condition = getattr(Fields(relation.target), other).in_(keys)
     return await chosen.where(condition)._all_and(other)
 
 
-async def _of_pairs(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
+async def _of_pairs(relation: Relationship, chosen: Select[Any], keys: set[Any]) -> Found:
     """A table of pairs says which row belongs to which."""
-    through = edge.through
+    through = relation.through
     assert through is not None, "asked before"
     (source,), (target,) = through.source_fields, through.target_fields
     all_pairs: Select[Any] = Select(through.table.model, through.table, chosen._using)
@@ -140,8 +142,8 @@ async def _of_pairs(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
     wanted = {pair[target] for pair in pairs}
     if not wanted:
         return [], []
-    (key,) = edge.key_fields
-    condition = getattr(Fields(edge.target), key).in_(wanted)
+    (key,) = relation.key_fields
+    condition = getattr(Fields(relation.target), key).in_(wanted)
     found, stored = await chosen.where(condition)._all_and(key)
     # In the order of the query that found them.
     places = {it: place for place, it in enumerate(stored)}
@@ -150,17 +152,17 @@ async def _of_pairs(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
     return [found[places[pair[target]]] for pair in pairs], [pair[source] for pair in pairs]
 
 
-async def _of_each(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
+async def _of_each(relation: Relationship, chosen: Select[Any], keys: set[Any]) -> Found:
     """So many rows of each parent: the core counts them, and asks for the parents again."""
-    (own,) = edge.source_fields
-    source, target, using = edge.source, edge.target, chosen._using
+    (own,) = relation.source_fields
+    source, target, using = relation.source, relation.target, chosen._using
     condition = getattr(Fields(source), own).in_(keys)
     rows, values = chosen._rows()
-    query = source.query(("related", edge.name, rows, own, condition._shape))
-    label, runner = session(using)
+    query = source.query(("related", relation.name, rows, own, condition._shape))
+    label, runner = runner_for(using)
     read, others = await runner.fetch_related(query, values + condition._values, target.loader)
-    if edge.through is None:
-        (other,) = edge.target_fields
+    if relation.through is None:
+        (other,) = relation.target_fields
         parents = [row.__dict__[other] for row in read]
     else:
         decode = source.column(own).read
@@ -177,20 +179,20 @@ async def _of_each(edge: Edge, chosen: Select[Any], keys: set[Any]) -> Found:
 
 def _chosen(branch: Branch, using: str | Transaction) -> Select[Any]:
     """The query of the related rows, whoever's they are."""
-    edge = branch.edge
-    rows: Select[Any] = Select(edge.target.model, edge.target, using)
+    relation = branch.relation
+    rows: Select[Any] = Select(relation.target.model, relation.target, using)
     if branch.rows is not None:
         rows = branch.rows._copy()
         named, label = _label(rows._using or using), _label(using)
         if named != label:
             raise InvalidQuery(
-                f"`{edge}` is loaded on `{label}`, where the rows are from, not on `{named}`"
+                f"`{relation}` is loaded on `{label}`, where the rows are from, not on `{named}`"
             )
         rows._using = using
         # Whole rows are so anyway.
         rows._distinct = False
     if rows._order is None:
-        rows = rows.order_by(*(it.name for it in edge.target.keys))
+        rows = rows.order_by(*(it.name for it in relation.target.keys))
     return rows
 
 
@@ -198,7 +200,7 @@ def _label(using: str | Transaction) -> str:
     return using if isinstance(using, str) else using.label
 
 
-def _is_reverse(one: Edge, other: Edge) -> bool:
+def _is_reverse(one: Relationship, other: Relationship) -> bool:
     return (
         one.target is other.source
         and one.through is None

@@ -10,9 +10,9 @@ import pydantic
 from .._expressions.expression import Expression
 from .._queries.select import Select
 from .._rows.write import loaded
+from .._tables.relationship import Relationship
 from .._tables.table import Table
 from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
-from .edge import Edge
 
 if TYPE_CHECKING:
     from .._models.model import Model
@@ -96,39 +96,39 @@ else:
 class Unloaded:
     """A row that is known by its key, and is loaded when it is awaited."""
 
-    __slots__ = ("_edge", "_row")
+    __slots__ = ("_relation", "_row")
 
-    def __init__(self, row: Model, edge: Edge) -> None:
+    def __init__(self, row: Model, relation: Relationship) -> None:
         self._row = row
-        self._edge = edge
+        self._relation = relation
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return load_row(self._row, self._edge).__await__()
+        return load_row(self._row, self._relation).__await__()
 
     def __bool__(self) -> Literal[True]:
-        if self._edge.holds_key:
+        if self._relation.holds_key:
             return True
         raise self._error("so it is not known whether there is a row")
 
     def __eq__(self, other: object) -> bool:
-        edge = self._edge
+        relation = self._relation
         if isinstance(other, Unloaded):
-            if other._edge.target is not edge.target:
+            if other._relation.target is not relation.target:
                 return NotImplemented
             return self._known_key() == other._known_key()
         if other is None:
             return not self
-        if type(other) is not edge.target.model:
+        if type(other) is not relation.target.model:
             return NotImplemented
-        return self._known_key() == tuple(other.__dict__.get(it) for it in edge.target_fields)
+        return self._known_key() == tuple(other.__dict__.get(it) for it in relation.target_fields)
 
     def __hash__(self) -> int:
         # `asyncio.gather` awaits once what is the same, and each of these loads a row of its own.
         return id(self)
 
     def _known_key(self) -> tuple[Any, ...]:
-        if self._edge.holds_key:
-            return own_key(self._row, self._edge)
+        if self._relation.holds_key:
+            return own_key(self._row, self._relation)
         raise self._error("so it is not known which row it is")
 
     def __getattr__(self, name: str) -> Any:
@@ -137,50 +137,55 @@ class Unloaded:
         raise self._error(f"so it has no `{name}` yet")
 
     def _error(self, why: str) -> NotLoaded:
-        edge = self._edge
+        relation = self._relation
         return NotLoaded(
-            f'`{edge}` is not loaded, {why}: `await` it, or query with `.include("{edge.name}")`'
+            f"`{relation}` is not loaded, {why}: `await` it, or query with "
+            f'`.include("{relation.name}")`'
         )
 
     def __repr__(self) -> str:
-        return f"<{self._edge}, not loaded>"
+        return f"<{self._relation}, not loaded>"
 
 
-def remember(row: Model, edge: Edge, found: Any) -> None:
+def remember(row: Model, relation: Relationship, found: Any) -> None:
     """Keep what a relation leads to with the row."""
     known = getattr(row, "_ferro_related", None)
     if known is None:
         known = {}
         object.__setattr__(row, "_ferro_related", known)
-    known[edge.name] = (own_key(row, edge), found)
+    known[relation.name] = (own_key(row, relation), found)
 
 
-def cached(row: Model, edge: Edge) -> Any:
+def cached(row: Model, relation: Relationship) -> Any:
     """What a relation leads to, if it is loaded and still true; else None: no row is `NO_ROW`."""
     known = getattr(row, "_ferro_related", None)
-    if known is None or edge.name not in known or known[edge.name][0] != own_key(row, edge):
+    if (
+        known is None
+        or relation.name not in known
+        or known[relation.name][0] != own_key(row, relation)
+    ):
         return None
-    found = known[edge.name][1]
+    found = known[relation.name][1]
     return NO_ROW if found is None else found
 
 
-def forget(row: Model, edge: Edge) -> None:
+def forget_related(row: Model, relation: Relationship) -> None:
     """What a relation leads to has changed."""
     known = getattr(row, "_ferro_related", None)
     if known is not None:
-        known.pop(edge.name, None)
+        known.pop(relation.name, None)
 
 
-async def load_row(row: Model, edge: Edge) -> Any:
-    equal = dict(zip(edge.target_fields, whole_key(row, edge), strict=True))
-    query: Select[Any] = Select(edge.target.model, edge.target, origin_of(row))
+async def load_row(row: Model, relation: Relationship) -> Any:
+    equal = dict(zip(relation.target_fields, whole_key(row, relation), strict=True))
+    query: Select[Any] = Select(relation.target.model, relation.target, origin_of(row))
     found = await query.where(**equal).one_or_none()
     if found is None:
-        if edge.holds_key:
-            raise DoesNotExist(f"`{edge}`: its `{edge.target.label}` is gone")
+        if relation.holds_key:
+            raise DoesNotExist(f"`{relation}`: its `{relation.target.label}` is gone")
         # Not kept: nothing that this row has says when there is one.
         return None
-    remember(row, edge, found)
+    remember(row, relation, found)
     return found
 
 
@@ -190,24 +195,26 @@ def origin_of(row: Model) -> str | None:
     return None if known is None else known[0]
 
 
-def own_key(row: Model, edge: Edge) -> tuple[Any, ...]:
-    return tuple(row.__dict__[name] for name in edge.source_fields)
+def own_key(row: Model, relation: Relationship) -> tuple[Any, ...]:
+    return tuple(row.__dict__[name] for name in relation.source_fields)
 
 
-def key_unloaded(edge: Edge, other: Unloaded) -> tuple[Any, ...]:
+def key_unloaded(relation: Relationship, other: Unloaded) -> tuple[Any, ...]:
     """The key that a relation has to hold, to lead to the row that another one leads to."""
-    if other._edge.target is not edge.target:
-        raise InvalidQuery(f"`{edge}` leads to `{edge.target.label}`, not to `{other!r}`")
-    if not other._edge.holds_key:
-        raise NotLoaded(f"`{other._edge}` is not loaded, so its key is not known: `await` it")
-    return own_key(other._row, other._edge)
+    if other._relation.target is not relation.target:
+        raise InvalidQuery(f"`{relation}` leads to `{relation.target.label}`, not to `{other!r}`")
+    if not other._relation.holds_key:
+        raise NotLoaded(f"`{other._relation}` is not loaded, so its key is not known: `await` it")
+    return own_key(other._row, other._relation)
 
 
-def whole_key(row: Model, edge: Edge) -> tuple[Any, ...]:
+def whole_key(row: Model, relation: Relationship) -> tuple[Any, ...]:
     """The key by which rows of the other end are found: None in it would find those of nobody."""
-    key = own_key(row, edge)
+    key = own_key(row, relation)
     if None in key:
-        raise InvalidQuery(f"`{edge}`: this `{edge.source.label}` has no key yet: save it first")
+        raise InvalidQuery(
+            f"`{relation}`: this `{relation.source.label}` has no key yet: save it first"
+        )
     return key
 
 

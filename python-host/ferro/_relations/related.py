@@ -15,13 +15,14 @@ from .._queries.select import Select
 from .._rows.bulk import insert_many
 from .._rows.conflict import Conflict
 from .._rows.forced import forced_values
-from .._rows.write import counted, loaded, store
-from .._tables.table import Table
+from .._rows.new import create, made
+from .._rows.write import loaded, store, with_next_version
+from .._tables.relationship import Relationship
+from .._tables.table import Table, table_of
 from ..exceptions import DoesNotExist, InvalidQuery, NotLoaded
-from .edge import Edge
 from .loaded import (
     cached,
-    forget,
+    forget_related,
     is_key,
     origin_of,
     whole_key,
@@ -61,19 +62,19 @@ class RelatedRows(Select[M]):
         ['First']
     """
 
-    __slots__ = ("_edge", "_row")
+    __slots__ = ("_relation", "_row")
 
-    def __init__(self, row: Model, edge: Edge) -> None:
-        super().__init__(edge.target.model, edge.target, origin_of(row))
+    def __init__(self, row: Model, relation: Relationship) -> None:
+        super().__init__(relation.target.model, relation.target, origin_of(row))
         self._row = row
-        self._edge = edge
+        self._relation = relation
 
     def _base(self) -> Any:
         """The condition that the rows are at the other end."""
-        return at_other_end(self._edge, self._key())
+        return at_other_end(self._relation, self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return whole_key(self._row, self._edge)
+        return whole_key(self._row, self._relation)
 
     def _plain(self) -> Select[M]:
         if self._condition is None:
@@ -107,92 +108,90 @@ class RelatedRows(Select[M]):
     def _loaded(self) -> list[M] | None:
         if self._using != origin_of(self._row):
             return None
-        rows: list[M] | None = cached(self._row, self._edge)
+        rows: list[M] | None = cached(self._row, self._relation)
         return rows
 
     def _needed(self) -> list[M]:
         known = self._loaded()
         if known is None:
             raise NotLoaded(
-                f"`{self._edge}` is not loaded: `await` it, or query with "
-                f'`.include("{self._edge.name}")`'
+                f"`{self._relation}` is not loaded: `await` it, or query with "
+                f'`.include("{self._relation.name}")`'
             )
         return known
 
     def using(self, connection: str | Transaction) -> RelatedRows[M]:
         """The same on a connection, or in a transaction that was passed to this task."""
         check_using(connection)
-        other: RelatedRows[M] = RelatedRows(self._row, self._edge)
+        other: RelatedRows[M] = RelatedRows(self._row, self._relation)
         other._using = connection
         return other
 
     async def create(self, /, **values: Any) -> M:
         """Insert a row that is at the other end, and return it."""
-        from .._models.connected import Connected
-
-        edge = self._edge
-        if edge.through is None:
-            keys = dict(zip(edge.target_fields, self._key(), strict=True))
+        relation = self._relation
+        if relation.through is None:
+            keys = dict(zip(relation.target_fields, self._key(), strict=True))
             for name, key in keys.items():
-                if name in values and not is_key(edge.target, name, values[name], key):
+                if name in values and not is_key(relation.target, name, values[name], key):
                     raise InvalidQuery(
-                        f"`{edge}.create` gives the new row its `{name}`: leave it out, or give "
-                        "the same key"
+                        f"`{relation}.create` gives the new row its `{name}`: leave it out, or "
+                        "give the same key"
                     )
-            row: M = await Connected(self._model, self._using).create(**{**values, **keys})
+            row: M = await create(self._model, {**values, **keys}, self._using)
         else:
             async with together(self._using) as block:
-                row = await Connected(self._model, block).create(**values)
+                row = await create(self._model, values, block)
                 await self.using(block).add(row)
-        forget(self._row, edge)
+        forget_related(self._row, relation)
         return row
 
     async def add(self, *rows: M) -> None:
         """Let rows be at the other end too; those that are already stay."""
-        edge = self._edge
+        relation = self._relation
         if not rows:
             return
-        if edge.through is None:
+        if relation.through is None:
             await self._give(rows, self._key())
         else:
-            await self._pair(edge.through.table, rows)
-        forget(self._row, edge)
+            await self._pair(relation.through.table, rows)
+        forget_related(self._row, relation)
 
     async def remove(self, *rows: M) -> None:
         """Let rows be at the other end no longer. They are not deleted."""
-        edge = self._edge
+        relation = self._relation
         if not rows:
             return
-        if edge.through is None:
+        if relation.through is None:
             self._check_nullable()
-            keys = [edge.key_of(row) for row in rows]
+            keys = [relation.key_of(row) for row in rows]
             removed = set(keys)
-            none = dict.fromkeys(edge.target_fields)
+            none = dict.fromkeys(relation.target_fields)
             if await self._change(self.where(), removed, none) != len(removed):
                 removed = await self._belonging_to_none(removed)
             for row, key in zip(rows, keys, strict=True):
                 if key in removed:
-                    counts = any(row.__dict__[it] is not None for it in edge.target_fields)
-                    _set_quietly(row, edge.target_fields, None, self._using, counts)
+                    counts = any(row.__dict__[it] is not None for it in relation.target_fields)
+                    _set_quietly(row, relation.target_fields, None, self._using, counts)
         else:
             await self._pairs(rows).delete()
-        forget(self._row, edge)
+        forget_related(self._row, relation)
 
     async def clear(self) -> None:
         """Let no row be at the other end. None of them is deleted."""
-        edge = self._edge
-        if edge.through is None:
+        relation = self._relation
+        if relation.through is None:
             self._check_nullable()
-            await self.where().update(**dict.fromkeys(edge.target_fields))
+            await self.where().update(**dict.fromkeys(relation.target_fields))
         else:
             await self._pairs(None).delete()
-        forget(self._row, edge)
+        forget_related(self._row, relation)
 
     async def set(self, rows: Iterable[M]) -> None:
         """Let these rows be at the other end, and no others."""
         check(InvalidQuery, rows=(rows, Iterable))
         rows = list(rows)
-        kept = {self._edge.key_of(row) for row in rows}
+        kept = {self._relation.key_of(row) for row in rows}
         async with together(self._using) as block:
             inside = self.using(block)
             for others in self._with_keys(await self._keys_of(inside.where()) - kept):
@@ -200,14 +199,14 @@ class RelatedRows(Select[M]):
             await inside.add(*rows)
 
     async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
-        edge = self._edge
-        keys = {edge.key_of(row) for row in rows}
-        others: Select[M] = Select(self._model, edge.target, self._using)
-        values = dict(zip(edge.target_fields, key, strict=True))
+        relation = self._relation
+        keys = {relation.key_of(row) for row in rows}
+        others: Select[M] = Select(self._model, relation.target, self._using)
+        values = dict(zip(relation.target_fields, key, strict=True))
         if await self._change(others, keys, values) != len(keys):
-            raise DoesNotExist(f"`{edge}`: a `{edge.target.label}` that was added is gone")
+            raise DoesNotExist(f"`{relation}`: a `{relation.target.label}` that was added is gone")
         for row in rows:
-            _set_quietly(row, edge.target_fields, key, self._using, True)
+            _set_quietly(row, relation.target_fields, key, self._using, True)
 
     async def _change(self, rows: Select[M], keys: Keys, values: dict[str, Any]) -> int:
         """Change those of some rows that have one of some keys; how many."""
@@ -220,22 +219,24 @@ class RelatedRows(Select[M]):
 
     async def _belonging_to_none(self, keys: Keys) -> Keys:
         """Which rows of the other end are at nobody's."""
-        edge = self._edge
-        rows: Select[M] = Select(self._model, edge.target, self._using)
-        rows = rows.where(**dict.fromkeys(edge.target_fields))
+        relation = self._relation
+        rows: Select[M] = Select(self._model, relation.target, self._using)
+        rows = rows.where(**dict.fromkeys(relation.target_fields))
         found = [await self._keys_of(rows.where(it)) for it in self._with_keys(keys)]
         return set().union(*found)
 
     async def _keys_of(self, rows: Select[M]) -> Keys:
         """What names each of some rows of the other end."""
-        names = self._edge.key_fields
+        names = self._relation.key_fields
         return {tuple(it[name] for name in names) for it in await rows.values(*names)}
 
     def _with_keys(self, keys: Keys) -> list[Expression]:
         """Conditions for the rows of the other end that have one of some keys. Those of several
         fields take more than one: a query has at most so many parts.
         """
-        fields = [getattr(Fields(self._edge.target), name) for name in self._edge.key_fields]
+        fields = [
+            getattr(Fields(self._relation.target), name) for name in self._relation.key_fields
+        ]
         if len(fields) == 1:
             return [fields[0].in_([key for (key,) in keys])] if keys else []
         equal = [
@@ -246,12 +247,10 @@ class RelatedRows(Select[M]):
         return [any_of(equal[at : at + size]) for at in range(0, len(equal), size)]
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
-        from .._models.connected import made
-
-        edge = self._edge
-        assert edge.through is not None, "asked before"
-        fields = (*edge.through.source_fields, *edge.through.target_fields)
-        pairs = {(*self._key(), *edge.key_of(row)): None for row in rows}
+        relation = self._relation
+        assert relation.through is not None, "asked before"
+        fields = (*relation.through.source_fields, *relation.through.target_fields)
+        pairs = {(*self._key(), *relation.key_of(row)): None for row in rows}
         forced = forced_values(through, self._using)
         rows_of_pairs = [
             made(through.model, {**forced, **dict(zip(fields, it, strict=True))}) for it in pairs
@@ -262,22 +261,24 @@ class RelatedRows(Select[M]):
 
     def _pairs(self, rows: tuple[M, ...] | None) -> Select[Any]:
         """The pairs with these rows, or with all of them."""
-        edge = self._edge
-        assert edge.through is not None, "asked before"
-        pairs: Select[Any] = Select(edge.through.table.model, edge.through.table, self._using)
-        pairs = pairs.where(**dict(zip(edge.through.source_fields, self._key(), strict=True)))
+        relation = self._relation
+        assert relation.through is not None, "asked before"
+        pairs: Select[Any] = Select(
+            relation.through.table.model, relation.through.table, self._using
+        )
+        pairs = pairs.where(**dict(zip(relation.through.source_fields, self._key(), strict=True)))
         if rows is None:
             return pairs
-        (field,) = edge.through.target_fields
-        keys = [key for (key,) in map(edge.key_of, rows)]
-        return pairs.where(getattr(Fields(edge.through.table), field).in_(keys))
+        (field,) = relation.through.target_fields
+        keys = [key for (key,) in map(relation.key_of, rows)]
+        return pairs.where(getattr(Fields(relation.through.table), field).in_(keys))
 
     def _check_nullable(self) -> None:
-        edge = self._edge
-        if not all(edge.target.columns[name].nullable for name in edge.target_fields):
+        relation = self._relation
+        if not all(relation.target.columns[name].nullable for name in relation.target_fields):
             raise InvalidQuery(
-                f"`{edge}`: a `{edge.target.label}` cannot be without it: delete the rows, or give "
-                "them to another"
+                f"`{relation}`: a `{relation.target.label}` cannot be without it: delete the rows, "
+                "or give them to another"
             )
 
 
@@ -287,8 +288,6 @@ def _set_quietly(
     """The database has these values now: the row has them, and knows that they are stored. The
     update counts if the row is of a model with a version.
     """
-    from .._models.connected import table_of
-
     known: list[Any] = list(loaded(row) or ())
     table = table_of(type(row))
     for name, value in zip(fields, key or (None,) * len(fields), strict=True):
@@ -299,5 +298,5 @@ def _set_quietly(
         return
     all_known = [tuple(known)]
     if counts and table.version is not None and len(known) > 1:
-        all_known = counted(table, [row], all_known)
+        all_known = with_next_version(table, [row], all_known)
     store(table, [row], all_known, using)

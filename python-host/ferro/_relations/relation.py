@@ -7,15 +7,11 @@ import dataclasses
 import inspect
 import sys
 import typing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
-import pydantic
-from pydantic import ValidationInfo
-from pydantic_core import core_schema, to_json
-
 from .._argument import check, check_choice
-from ..exceptions import InvalidQuery, SchemaError
+from .._tables.relation_options import RelationOptions
+from ..exceptions import SchemaError
 
 if TYPE_CHECKING:
     from .._models.model import Model
@@ -29,44 +25,6 @@ OnDelete = Literal["cascade", "restrict", "set null", "set default", "no action"
 
 KEY: Any = object()
 """Stands among annotations for that of the key of a relation, which is not made yet."""
-
-
-@dataclass(frozen=True, eq=False)
-class Link:
-    """A relation as a class declares it; what is at its other end may be defined later."""
-
-    kind: Literal["foreign-key", "back-reference", "many-to-many"]
-    related_name: str | None = None
-    on_delete: str = "cascade"
-    on_update: str = "cascade"
-    unique: bool = False
-    index: bool = False
-    primary_key: bool = False
-    default: Any = ...
-    """The key that a row gets which is given none; `...`: it has to be given."""
-    through: type[Model] | str | None = None
-    name: str = ""
-    target: Any = None
-    """A model, or the name of one."""
-    nullable: bool = False
-    many: bool = False
-    renamed_from: str | None = None
-    """What the relation was called before."""
-    db_column: str | None = None
-
-    @property
-    def column(self) -> str:
-        """The field that holds the key of the other end: `author_id` for `author`."""
-        return f"{self.name}_id"
-
-    @property
-    def sets_default(self) -> bool:
-        """Whether the database may have to set the default."""
-        return "set-default" in (self.on_delete, self.on_update)
-
-    def holds(self, field: str) -> bool:
-        """Whether this field holds the key of the other end."""
-        return self.kind == "foreign-key" and self.column == field
 
 
 def ForeignKey(  # noqa: N802 - beside `Field`
@@ -114,7 +72,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
         db_column=(db_column, str, None),
         renamed_from=(renamed_from, str, None),
     )
-    return Link(
+    return RelationOptions(
         "foreign-key",
         related_name,
         on_delete=_action("on_delete", on_delete),
@@ -141,7 +99,7 @@ def BackRef(*, init: Literal[False] = False) -> Any:  # noqa: N802 - beside `Fie
         ...     owner: ferro.Relation[Owner] = ferro.ForeignKey(related_name="pets")
         >>> pets_of_owner_5 = Owner(id=5).pets.order_by("id")
     """
-    return Link("back-reference")
+    return RelationOptions("back-reference")
 
 
 def ManyToMany(  # noqa: N802 - beside `Field`
@@ -166,7 +124,7 @@ def ManyToMany(  # noqa: N802 - beside `Field`
     """
     _check_related_name(related_name)
     check(SchemaError, through=(through, str, type, None))
-    return Link("many-to-many", related_name, through=through)
+    return RelationOptions("many-to-many", related_name, through=through)
 
 
 class Relation(Generic[T]):
@@ -245,44 +203,49 @@ class RelationAttribute:
         raise AttributeError(f"`{self._name}` is a relation: it cannot be deleted")
 
 
-def take_links(namespace: dict[str, Any], frame: int) -> dict[str, Link]:
+def take_relations(namespace: dict[str, Any], frame: int) -> dict[str, RelationOptions]:
     """The relations that a class body declares, taken out of it, so that Pydantic sees none.
 
     `frame` is how many calls away the class body is: names in its annotations are looked up there.
     """
     annotations = _annotations(namespace)
-    links: dict[str, Link] = {}
+    all_declared: dict[str, RelationOptions] = {}
     for name, annotation in list(annotations.items()):
-        link = namespace.get(name)
-        if not isinstance(link, Link):
-            link = _annotated_link(annotation, namespace, frame + 1)
-        if link is None:
+        declared = namespace.get(name)
+        if not isinstance(declared, RelationOptions):
+            declared = _annotated_relation(annotation, namespace, frame + 1)
+        if declared is None:
             continue
         target, nullable, many = _parts(name, annotation)
-        if many != (link.kind == "many-to-many") and link.kind != "back-reference":
-            wanted = "Relation[list[…]]" if link.kind == "many-to-many" else "Relation[…]"
-            raise SchemaError(f"relation `{name}`: a {link.kind} is annotated as `{wanted}`")
-        links[name] = dataclasses.replace(
-            link, name=name, target=target, nullable=nullable, many=many
+        if many != (declared.kind == "many-to-many") and declared.kind != "back-reference":
+            wanted = "Relation[list[…]]" if declared.kind == "many-to-many" else "Relation[…]"
+            raise SchemaError(f"relation `{name}`: a {declared.kind} is annotated as `{wanted}`")
+        all_declared[name] = dataclasses.replace(
+            declared, name=name, target=target, nullable=nullable, many=many
         )
         namespace.pop(name, None)
     for name, value in namespace.items():
-        if isinstance(value, Link):
+        if isinstance(value, RelationOptions):
             raise SchemaError(f"relation `{name}` has no annotation: give it `Relation[…]`")
-    if links:
-        namespace["__annotations__"] = _without_links(annotations, links)
+    if all_declared:
+        namespace["__annotations__"] = _without_relations(annotations, all_declared)
         namespace.pop("__annotate_func__", None)
-    return links
+    return all_declared
 
 
-def _without_links(annotations: dict[str, Any], links: dict[str, Link]) -> dict[str, Any]:
+def _without_relations(
+    annotations: dict[str, Any], all_declared: dict[str, RelationOptions]
+) -> dict[str, Any]:
     """The annotations of fields. `KEY` stands for that of the key of a relation, to be made."""
     found: dict[str, Any] = {}
     for name, annotation in annotations.items():
-        if name not in links:
+        if name not in all_declared:
             found[name] = annotation
-        elif links[name].kind == "foreign-key" and links[name].column not in annotations:
-            found[links[name].column] = KEY
+        elif (
+            all_declared[name].kind == "foreign-key"
+            and all_declared[name].column not in annotations
+        ):
+            found[all_declared[name].column] = KEY
     return found
 
 
@@ -297,8 +260,10 @@ def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
     return dict(annotationlib.call_annotate_function(function, annotationlib.Format.FORWARDREF))
 
 
-def _annotated_link(annotation: Any, namespace: dict[str, Any], frame: int) -> Link | None:
-    """The link inside `Annotated[Author, ForeignKey(…)]`."""
+def _annotated_relation(
+    annotation: Any, namespace: dict[str, Any], frame: int
+) -> RelationOptions | None:
+    """The relation inside `Annotated[Author, ForeignKey(…)]`."""
     if isinstance(annotation, str):
         if not any(word in annotation for word in ("ForeignKey", "ManyToMany", "BackRef")):
             return None
@@ -307,11 +272,11 @@ def _annotated_link(annotation: Any, namespace: dict[str, Any], frame: int) -> L
             if isinstance(call, ast.Call):
                 code = compile(ast.Expression(call), "<annotation>", "eval")
                 found = eval(code, around.f_globals, {**around.f_locals, **namespace})
-                if isinstance(found, Link):
+                if isinstance(found, RelationOptions):
                     return found
         return None
     metadata = getattr(annotation, "__metadata__", ())
-    return next((it for it in metadata if isinstance(it, Link)), None)
+    return next((it for it in metadata if isinstance(it, RelationOptions)), None)
 
 
 def _parts(name: str, annotation: Any) -> tuple[Any, bool, bool]:
@@ -378,43 +343,6 @@ def _action(option: str, name: str) -> str:
     action = name.strip().lower().replace("-", " ").replace("_", " ")
     check_choice(SchemaError, option, action, typing.get_args(OnDelete))
     return action.replace(" ", "-")
-
-
-class KeyOf:
-    """The type of the field that holds another model's key, before that model is defined."""
-
-    def __init__(self, link: Link) -> None:
-        self.link = link
-        self._adapter: Any = None
-        self.annotation: Any = None
-        """The type of the key; known when all models are."""
-
-    def validate(self, value: Any, info: ValidationInfo) -> Any:
-        """The key, as the other model takes it; null where the relation may be."""
-        strict = bool((info.config or {}).get("strict"))
-        if strict and info.mode == "json":
-            return self._type().validate_json(to_json(value), strict=True)
-        return self._type().validate_python(value, strict=strict or None)
-
-    def _type(self) -> Any:
-        if self._adapter is None:
-            from .._tables.registry import registry
-
-            registry.link()
-            kind = self.annotation
-            self._adapter = pydantic.TypeAdapter(kind | None if self.link.nullable else kind)
-        return self._adapter
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return core_schema.with_info_plain_validator_function(self.validate)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
-        return handler(self._type().core_schema)
-
-
-def keyless(label: str, name: str) -> InvalidQuery:
-    """The error where a row is named that has no key yet."""
-    return InvalidQuery(f"`{name}` is given a `{label}` that has no key yet: save it first")
 
 
 __all__ = ["BackRef", "ForeignKey", "ManyToMany", "Relation"]

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._connections.scope import current_scope
-from .._connections.transaction import Transaction, Using, block, session, together
+from .._connections.transaction import Transaction, Using, block, runner_for, together
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
 from .conflict import Conflict, taken
 from .forced import fill
-from .identity import keep
+from .identity import track
 from .write import (
     Change,
     Known,
     change_of,
     check_whole,
-    counted,
     fields_left,
     generated_among,
     gone,
@@ -27,6 +26,7 @@ from .write import (
     stale,
     store,
     with_filled,
+    with_next_version,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def update_many(table: Table, rows: list[M], using: Using) -> int:
             written.append((rows_alike, known, alike[0][1].counts(table)))
     # Only now: had one failed, none would be stored.
     for rows_alike, known, counts in written:
-        known = counted(table, rows_alike, known) if counts else known
+        known = with_next_version(table, rows_alike, known) if counts else known
         store(table, rows_alike, known, using)
     return len(changes)
 
@@ -120,7 +120,7 @@ async def _update_alike(
     rows = [row for row, _ in alike]
     names, version = alike[0][1].names, named_version(table, alike[0][1].version)
     keys = tuple(it.name for it in table.keys)
-    label, runner = session(using)
+    label, runner = runner_for(using)
     if not {*keys, version}.intersection(names):
         fields = (*names, *keys) if version is None else (*names, *keys, version)
         query = table.query(("update-many", names, keys, version))
@@ -173,14 +173,14 @@ async def _insert_alike(
     return_keys: bool,
 ) -> int:
     names = table.without(left)
-    label, runner = session(using)
+    label, runner = runner_for(using)
     if return_keys and left:
         query = table.query(("insert-many", names, left, None))
         returning = runner.write_returning(query, rows, table.stored(names))
         known = table.loader.know(rows, label)
         known = with_filled(table, left, rows, known, await returning)
         store(table, rows, known, using, given=generated_among(table, left))
-        keep(label, table, rows)
+        track(label, table, rows)
         return len(rows)
     if conflict is not None:
         conflict = conflict.of(left)
@@ -196,9 +196,9 @@ async def _insert_alike(
     inside = block(using)
     if inside is not None:
         # They may be marked as stored by now, which they were not before.
-        inside._memory.note(table, rows, new=True)
+        inside._undo_log.note(table, rows, new=True)
     if left:
         table.loader.store(rows, [(label,)] * len(rows))
     else:
-        keep(label, table, rows)
+        track(label, table, rows)
     return count

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._connections.scope import current_scope
-from .._connections.transaction import Using, session
+from .._connections.transaction import Using, runner_for
 from .._tables.table import Table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def forced_values(table: Table, using: Using) -> dict[str, Any]:
     """The fields that may have one value only in the scope of this code, with it."""
     if current_scope() is None:
         return {}
-    found = session(using)[1].settled(table.model_name)
+    found = runner_for(using)[1].settled(table.model_name)
     reads = {name: table.column(name).read for name in found}
     return {
         name: value if (read := reads[name]) is None else read(value)
@@ -31,7 +31,9 @@ def completed(table: Table, values: dict[str, Any], using: Using) -> dict[str, A
     if not forced:
         return values
     given = set(values)
-    given.update(link.column for name, link in table.links.items() if name in values)
+    given.update(
+        relation.column for name, relation in table.relation_options.items() if name in values
+    )
     given.update(name for name, alias in table.aliases.items() if alias in values)
     return {**{name: it for name, it in forced.items() if name not in given}, **values}
 

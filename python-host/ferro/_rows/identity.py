@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .._connections.nesting import Nesting
+from .._connections.scope import current_scope
+from .._connections.transaction import on_undo
 from ..exceptions import InvalidQuery
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class Session:
             object.__setattr__(known, "_ferro_loaded", row._ferro_loaded)
         return known
 
-    def _keep(self, label: str, table: Table, row: Any) -> None:
+    def _track(self, label: str, table: Table, row: Any) -> None:
         """Take in the object of a row that is new, or has another key."""
         place = _place(label, table, row)
         self._take(place)
@@ -78,7 +80,7 @@ class Session:
         """
         former = label == before[0] and self._take(before)
         if self._drop(row) or former:
-            self._keep(label, table, row)
+            self._track(label, table, row)
 
     def _drop(self, row: Any) -> bool:
         """Let go of an object; whether it was there."""
@@ -153,12 +155,12 @@ def merge(label: str, table: Table, rows: list[Any], *, whole: bool = False) -> 
     return [current._merge(label, table, row, whole=whole) for row in rows]
 
 
-def keep(label: str, table: Table, rows: Iterable[Any]) -> None:
+def track(label: str, table: Table, rows: Iterable[Any]) -> None:
     """Rows are new: whoever had their keys is gone."""
     current = _blocks.current()
     if current is not None:
         for row in rows:
-            current._keep(label, table, row)
+            current._track(label, table, row)
 
 
 def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) -> None:
@@ -174,10 +176,13 @@ def move(table: Table, rows: Sequence[Any], known: Sequence[tuple[Any, ...]]) ->
                 session._move(now[0], table, row, former)
 
 
-def forget(label: str) -> None:
+def forget_connection(label: str) -> None:
     """What was read on a connection may never have been."""
     for session in _blocks.all():
         session._forget(label)
+
+
+on_undo.append(forget_connection)
 
 
 def drop(row: Any) -> None:
@@ -192,6 +197,4 @@ def _place(label: str, table: Table, row: Any) -> _Place:
 
 
 def _at(label: str, table: Table, key: tuple[Any, ...]) -> _Place:
-    from .._connections.scope import current_scope
-
     return label, current_scope(), table.place, key

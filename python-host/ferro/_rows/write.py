@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .._connections.transaction import Using, block, session
+from .._connections.transaction import Using, block, runner_for
+from .._equality import is_same
 from .._expressions.expression import all_of
 from .._expressions.path import field_of
-from .._queries.shape import rows_shape
-from .._same import is_same
+from .._statements.shape import rows_shape
 from .._tables.table import Table
 from ..exceptions import DoesNotExist, FerroError, InvalidQuery, StaleObjectError
 from .forced import fill
-from .identity import drop, keep, merge, move
+from .identity import drop, merge, move, track
 
 if TYPE_CHECKING:
     from .._models.model import Model
@@ -43,7 +43,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
     left = fields_left(table, row)
     names = table.without(left)
     values = values_of(table, names, row)
-    label, runner = session(using)
+    label, runner = runner_for(using)
     # What is known is made at the same moment as the values are read, while the database writes.
     if left:
         query = table.query(("insert", names, left, None))
@@ -56,7 +56,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
         known = table.loader.know([row], label)
         await writing
         store(table, [row], known, using)
-    keep(label, table, [row])
+    track(label, table, [row])
 
 
 async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M | None:
@@ -67,7 +67,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     fill(table, [row], using)
     names = table.without(fields_left(table, row))
     query = table.query(("insert", names, table.names, conflict.shape))
-    label, runner = session(using)
+    label, runner = runner_for(using)
     values = values_of(table, names, row) + conflict.values
     rows = await runner.fetch_instances(query, values, table.loader)
     rows = merge(label, table, rows, whole=True)
@@ -75,7 +75,7 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     if inside is not None and rows:
         # It may have been updated. Undone, it is taken for new: then a second insert fails.
         key = table.generated_key
-        inside._memory.note(table, rows, new=True, key=None if key is None else key.name)
+        inside._undo_log.note(table, rows, new=True, key=None if key is None else key.name)
     return rows[0] if rows else None
 
 
@@ -85,20 +85,20 @@ async def update(table: Table, row: Model, using: Using) -> None:
     change = change_of(table, row, using)
     if not change.names:
         return
-    label, runner = session(using or change.origin)
+    label, runner = runner_for(using or change.origin)
     writing = runner.execute(change.query(table), change.values(table, row))
     known = table.loader.know([row], label)
     if await writing == 0:
         raise await missing(table, change.key, change.version, runner)
     if change.counts(table):
-        known = counted(table, [row], known)
+        known = with_next_version(table, [row], known)
     store(table, [row], known, using)
 
 
 async def delete(table: Table, row: Model, using: Using) -> None:
     """Delete a row."""
     key, origin = stored_row(table, row)
-    label, runner = session(using or origin)
+    label, runner = runner_for(using or origin)
     version = stored_version(table, row) if label == origin else ()
     query = table.query(("delete", named_version(table, version)))
     if await runner.execute(query, (*key, *version)) == 0:
@@ -110,7 +110,7 @@ def deleted(table: Table, rows: Sequence[Model], using: Using) -> None:
     """Rows are gone: their objects are new ones."""
     inside = block(using)
     if inside is not None:
-        inside._memory.note(table, rows)
+        inside._undo_log.note(table, rows)
     for row in rows:
         object.__delattr__(row, "_ferro_loaded")
         drop(row)
@@ -127,7 +127,7 @@ def store(
     """Note what is known of rows that are stored now; `given` is a key that was generated."""
     inside = block(using)
     if inside is not None:
-        inside._memory.note(table, rows, key=given)
+        inside._undo_log.note(table, rows, key=given)
     move(table, rows, known)
     table.loader.store(list(rows), list(known))
 
@@ -173,7 +173,7 @@ def named_version(table: Table, version: tuple[Any, ...]) -> str | None:
     return table.version.name if version and table.version is not None else None
 
 
-def counted(table: Table, rows: Sequence[Model], known: Sequence[Known]) -> list[Known]:
+def with_next_version(table: Table, rows: Sequence[Model], known: Sequence[Known]) -> list[Known]:
     """Have rows hold the version that their update has given them; what is known of them then."""
     assert table.version is not None, "asked before"
     name = table.version.name
@@ -313,7 +313,7 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
             f"the key `{key.where}` of a stored row was set to None: to insert its values as a new "
             f"row, save a copy, `row.model_copy(update={{{key.name!r}: None}})`"
         )
-    if using is None or session(using)[0] == origin:
+    if using is None or runner_for(using)[0] == origin:
         return Change(changed, stored, origin, stored_version(table, row))
     # Of the row that has the key there nothing is known.
     keys = tuple(it.name for it in table.keys)

@@ -1,1 +1,1 @@
-"""What models are to a database: tables of columns, how they are created, and how they change."""
+"""What models are to a database: tables of columns, and what a class may say of them."""

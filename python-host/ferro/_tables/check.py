@@ -33,7 +33,7 @@ def check_of(
     asked: bool | Callable[[Any], Any],
     annotation: Any,
     metadata: Iterable[Any],
-) -> Condition | None:
+) -> CheckCondition | None:
     """What `db_check` asks for; None where it asks for nothing."""
     if asked is False:
         return None
@@ -41,7 +41,7 @@ def check_of(
         found = asked(field)
         if isinstance(found, CheckedField):
             found = found._holds(True)
-        if not isinstance(found, Condition):
+        if not isinstance(found, CheckCondition):
             raise SchemaError(f"field `{field}`: `db_check` is a comparison of the field")
         return found
     tests = [
@@ -66,17 +66,17 @@ def check_of(
             f"field `{field}`: `db_check=True` checks what Pydantic checks, and there is nothing: "
             "give it `ge`, `gt`, `le` or `lt`, a `Literal` or an enum, or pass a function"
         )
-    return Condition([[term for test in tests for term in test.groups[0]]])
+    return CheckCondition([[term for test in tests for term in test.groups[0]]])
 
 
 def condition_of(
     label: str, option: str, function: Callable[[Any], Any], fields: Mapping[str, CheckedField]
-) -> Condition:
+) -> CheckCondition:
     """The condition that a function makes of the fields of a row."""
     found = function(_Row(label, fields))
     if isinstance(found, CheckedField):
         found = found._holds(True)
-    if not isinstance(found, Condition):
+    if not isinstance(found, CheckCondition):
         raise SchemaError(
             f"model `{label}`: `{option}` compares fields, as `lambda it: it.low < it.high`, and "
             f"gives no `{type(found).__name__}`"
@@ -84,19 +84,19 @@ def condition_of(
     return found
 
 
-class Condition:
+class CheckCondition:
     """Comparisons of fields; joined with `&` and `|`."""
 
     def __init__(self, groups: list[list[Any]]) -> None:
         self.groups = groups
         """Of the WIT's `check-term`, as JSON."""
 
-    def __and__(self, other: object) -> Condition:
+    def __and__(self, other: object) -> CheckCondition:
         pairs = itertools.product(self.groups, _joined(other).groups)
-        return Condition([one + two for one, two in pairs])
+        return CheckCondition([one + two for one, two in pairs])
 
-    def __or__(self, other: object) -> Condition:
-        return Condition(self.groups + _joined(other).groups)
+    def __or__(self, other: object) -> CheckCondition:
+        return CheckCondition(self.groups + _joined(other).groups)
 
     def __invert__(self) -> NoReturn:
         raise SchemaError(
@@ -122,57 +122,57 @@ class CheckedField:
     def __str__(self) -> str:
         return self._where
 
-    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+    def __eq__(self, other: object) -> CheckCondition:  # type: ignore[override]
         return self.is_null() if other is None else self._compared("equal", other)
 
-    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
+    def __ne__(self, other: object) -> CheckCondition:  # type: ignore[override]
         return self.is_not_null() if other is None else self._compared("not-equal", other)
 
-    def __lt__(self, other: object) -> Condition:
+    def __lt__(self, other: object) -> CheckCondition:
         return self._compared("less", other)
 
-    def __le__(self, other: object) -> Condition:
+    def __le__(self, other: object) -> CheckCondition:
         return self._compared("less-or-equal", other)
 
-    def __gt__(self, other: object) -> Condition:
+    def __gt__(self, other: object) -> CheckCondition:
         return self._compared("greater", other)
 
-    def __ge__(self, other: object) -> Condition:
+    def __ge__(self, other: object) -> CheckCondition:
         return self._compared("greater-or-equal", other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __and__(self, other: object) -> Condition:
+    def __and__(self, other: object) -> CheckCondition:
         return self._holds(True) & other
 
-    def __or__(self, other: object) -> Condition:
+    def __or__(self, other: object) -> CheckCondition:
         return self._holds(True) | other
 
-    def __invert__(self) -> Condition:
+    def __invert__(self) -> CheckCondition:
         return self._holds(False)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("join checks with `&` and `|`, in place of `and` and `or`")
 
-    def in_(self, values: Iterable[object]) -> Condition:
+    def in_(self, values: Iterable[object]) -> CheckCondition:
         """One of some values."""
         return self._term({"one-of": [self._constant(it) for it in values]})
 
-    def is_null(self) -> Condition:
+    def is_null(self) -> CheckCondition:
         """There is no value."""
         return self._term("is-null")
 
-    def is_not_null(self) -> Condition:
+    def is_not_null(self) -> CheckCondition:
         """There is a value."""
         return self._term("is-not-null")
 
-    def _holds(self, wanted: bool) -> Condition:
+    def _holds(self, wanted: bool) -> CheckCondition:
         """The condition that a boolean field is by itself."""
         if self._kind != "boolean":
             raise SchemaError(f"field `{self}` is no condition: compare it with something")
         return self._compared("equal", wanted)
 
-    def _compared(self, comparison: str, other: object) -> Condition:
+    def _compared(self, comparison: str, other: object) -> CheckCondition:
         """With a constant, or with another field."""
         if not isinstance(other, CheckedField):
             return self._term({"compare": [comparison, self._constant(other)]})
@@ -200,8 +200,8 @@ class CheckedField:
         kind = self._kind or "key"
         return f"list of {kind}" if self._many else kind
 
-    def _term(self, test: Any) -> Condition:
-        return Condition([[{"field": self._name, "test": test}]])
+    def _term(self, test: Any) -> CheckCondition:
+        return CheckCondition([[{"field": self._name, "test": test}]])
 
     def _constant(self, value: object) -> Any:
         """The WIT's `value`, as JSON."""
@@ -234,9 +234,9 @@ class _Row:
         )
 
 
-def _joined(other: object) -> Condition:
+def _joined(other: object) -> CheckCondition:
     if isinstance(other, CheckedField):
         return other._holds(True)
-    if not isinstance(other, Condition):
+    if not isinstance(other, CheckCondition):
         raise TypeError(f"a check cannot be joined with `{other!r}`: it is no comparison")
     return other

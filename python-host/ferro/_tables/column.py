@@ -14,9 +14,8 @@ from typing import Any
 import pydantic
 from pydantic.fields import FieldInfo
 
-from .._models.field import ColumnOptions
 from ..exceptions import DecodeError, SchemaError, TypeMismatch
-from .check import CheckedField, Condition, check_of
+from .check import CheckCondition, CheckedField, check_of
 from .column_type import (
     column_type_of,
     has_shape,
@@ -27,6 +26,7 @@ from .column_type import (
     without_none,
 )
 from .constant import constant_default, database_default
+from .field import ColumnOptions
 from .structure import Structure, keys_message
 
 
@@ -64,7 +64,7 @@ class Column:
     """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
     where: str = ""
     """How messages name the field, with its model."""
-    check: Condition | None = None
+    check: CheckCondition | None = None
     """What the database checks."""
 
     @property

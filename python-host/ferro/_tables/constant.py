@@ -10,8 +10,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from .._models.default import DatabaseDefault
 from ..exceptions import SchemaError
+from .default import DatabaseDefault
 
 # Who reads the script of a migration has to see all of it.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import _native
 from .._message import nearest
-from .._queries.shape import ITSELF, count_of_values
+from .._statements.shape import ITSELF, count_of_values
 from ..exceptions import InvalidQuery
 from .column import Column
 from .table import Table

@@ -10,10 +10,10 @@ from typing import Any
 from .. import _native
 from .._core.compiler import compiler
 from .._message import quoted
-from .._relations.edge import Edge, Through
-from .._relations.relation import ForeignKey, Link, RelationAttribute
 from ..exceptions import SchemaError
 from .column_type import snake_case
+from .relation_options import RelationOptions
+from .relationship import Relationship, Through
 from .schema import schema_of
 from .table import Table
 
@@ -52,30 +52,30 @@ class Registry:
             self._tables.pop(table.place, None)
             self.version += 1
 
-    def target(self, source: Table, link: Link) -> Table:
+    def target(self, source: Table, declared: RelationOptions) -> Table:
         """The table at the other end of a relation."""
-        if not isinstance(link.target, str):
-            found = link.target.__dict__.get("__ferro_table__")
+        if not isinstance(declared.target, str):
+            found = declared.target.__dict__.get("__ferro_table__")
             if not isinstance(found, Table):
-                name = getattr(link.target, "__name__", link.target)
+                name = getattr(declared.target, "__name__", declared.target)
                 raise SchemaError(
-                    f"`{source.label}.{link.name}`: `{name}` is not a model with a table"
+                    f"`{source.label}.{declared.name}`: `{name}` is not a model with a table"
                 )
             return self._tables.get(found.place, found)
-        if link.target == source.label:
+        if declared.target == source.label:
             return source
-        found = self._meant(source, link.target)
+        found = self._meant(source, declared.target)
         if len(found) == 1:
             return found[0]
         if found:
             paths = [_path(it) for it in found]
             raise SchemaError(
-                f"`{source.label}.{link.name}`: `{link.target}` may be {quoted(paths)}: name one "
-                f'with its module, as in `Relation["{paths[0]}"]`'
+                f"`{source.label}.{declared.name}`: `{declared.target}` may be {quoted(paths)}: "
+                f'name one with its module, as in `Relation["{paths[0]}"]`'
             )
         raise SchemaError(
-            f"`{source.label}.{link.name}` refers to `{link.target}`, which is not defined: import "
-            "the module that defines it"
+            f"`{source.label}.{declared.name}` refers to `{declared.target}`, which is not defined"
+            ": import the module that defines it"
         )
 
     def _meant(self, source: Table, name: str) -> list[Table]:
@@ -104,19 +104,23 @@ class Registry:
                     continue
                 for table in self._tables.values():
                     table.resolve_columns()
-                relations: dict[Any, dict[str, Edge]] = {place: {} for place in self._tables}
+                relations: dict[Any, dict[str, Relationship]] = {
+                    place: {} for place in self._tables
+                }
                 for table in self._tables.values():
-                    for edge, back in table.own_edges():
-                        relations[table.place][edge.name] = edge
+                    for relation, back in table.own_relations():
+                        relations[table.place][relation.name] = relation
                         if back is not None:
-                            way_back = _reversed(edge, back, table.links[edge.name])
-                            known = relations[edge.target.place].setdefault(back, way_back)
-                            _check_inherited(table, edge, known)
+                            way_back = _reversed(
+                                relation, back, table.relation_options[relation.name]
+                            )
+                            known = relations[relation.target.place].setdefault(back, way_back)
+                            _check_inherited(table, relation, known)
                 for table in self._tables.values():
                     _check_back_references(table, relations[table.place])
                     table.relations = relations[table.place]
                     for name in table.relations:
-                        RelationAttribute.put(table.model, name)
+                        table.model._ferro_relate(name)
                 self._linked = version
 
     def load(self) -> None:
@@ -126,8 +130,12 @@ class Registry:
         """
         compiler.load()
         with self._lock:
-            links = [(table, it) for table in self._tables.values() for it in table.links.values()]
-            ends = [(table, end) for table, it in links for end in (it.target, it.through)]
+            all_declared = [
+                (table, it)
+                for table in self._tables.values()
+                for it in table.relation_options.values()
+            ]
+            ends = [(table, end) for table, it in all_declared for end in (it.target, it.through)]
             is_whole = all(self._meant(table, end) for table, end in ends if isinstance(end, str))
         if is_whole:
             self.models()
@@ -152,82 +160,96 @@ class Registry:
 
     def _join(self, table: Table) -> None:
         """Make the tables of pairs that are missing."""
-        for link in table.links.values():
-            if link.kind == "many-to-many" and link.through is None:
-                target = self.target(table, link)
-                if link.name not in table.pairs:
-                    table.pairs[link.name] = _pairs(table, link, target)
+        for declared in table.relation_options.values():
+            if declared.kind == "many-to-many" and declared.through is None:
+                target = self.target(table, declared)
+                if declared.name not in table.pairs:
+                    table.pairs[declared.name] = _pairs(table, declared, target)
 
 
-def _reversed(edge: Edge, name: str, link: Link) -> Edge:
-    if edge.through is None:
-        return Edge(
+def _reversed(relation: Relationship, name: str, declared: RelationOptions) -> Relationship:
+    if relation.through is None:
+        return Relationship(
             name,
-            edge.target,
-            edge.source,
-            not edge.source.is_unique(link),
+            relation.target,
+            relation.source,
+            not relation.source.is_unique(declared),
             False,
-            edge.target_fields,
-            edge.source_fields,
+            relation.target_fields,
+            relation.source_fields,
         )
-    through = Through(edge.through.table, edge.through.target_fields, edge.through.source_fields)
-    keys = tuple(it.name for it in edge.target.keys)
-    return Edge(name, edge.target, edge.source, True, False, keys, through.source_fields, through)
+    through = Through(
+        relation.through.table,
+        relation.through.target_fields,
+        relation.through.source_fields,
+    )
+    keys = tuple(it.name for it in relation.target.keys)
+    return Relationship(
+        name,
+        relation.target,
+        relation.source,
+        True,
+        False,
+        keys,
+        through.source_fields,
+        through,
+    )
 
 
-def _check_inherited(table: Table, edge: Edge, way_back: Edge) -> None:
+def _check_inherited(table: Table, relation: Relationship, way_back: Relationship) -> None:
     """Refuse a relation that two models inherit whose way back has one name for both."""
     other = way_back.target
-    if other is not table and other.links.get(edge.name) is table.links[edge.name]:
+    if (
+        other is not table
+        and other.relation_options.get(relation.name) is table.relation_options[relation.name]
+    ):
         raise SchemaError(
-            f"relation `{table.label}.{edge.name}`: `{other.label}` inherits it too, and "
+            f"relation `{table.label}.{relation.name}`: `{other.label}` inherits it too, and "
             f"`{way_back}` is the way back of one: leave `related_name` out of the class that "
             "both inherit from, or declare the relation in each with its own"
         )
 
 
-def _check_back_references(table: Table, edges: dict[str, Edge]) -> None:
-    for link in table.links.values():
-        if link.kind != "back-reference":
+def _check_back_references(table: Table, relations: dict[str, Relationship]) -> None:
+    for declared in table.relation_options.values():
+        if declared.kind != "back-reference":
             continue
-        edge = edges.get(link.name)
-        where = f"`{table.label}.{link.name}`"
-        if edge is None:
+        relation = relations.get(declared.name)
+        where = f"`{table.label}.{declared.name}`"
+        if relation is None:
             raise SchemaError(
                 f"{where} is a `BackRef`, and no relation to `{table.label}` has "
-                f'`related_name="{link.name}"`'
+                f'`related_name="{declared.name}"`'
             )
-        if edge.many != link.many:
-            wanted = "many rows: `Relation[list[…]]`" if edge.many else "one row: `Relation[…]`"
+        if relation.many != declared.many:
+            wanted = "many rows: `Relation[list[…]]`" if relation.many else "one row: `Relation[…]`"
             raise SchemaError(f"{where} leads to {wanted}")
 
 
-def _pairs(source: Table, link: Link, target: Table) -> Table:
+def _pairs(source: Table, declared: RelationOptions, target: Table) -> Table:
     """A model for the pairs of a many-to-many relation: `post_tags` with `post_id` and `tag_id`."""
-    from .._models.model import Model
-
     one, two = snake_case(source.label), snake_case(target.label)
     formers = [it.renamed_from and snake_case(it.renamed_from) for it in (source, target)]
     if one == two:
         one, two = f"from_{one}", f"to_{two}"
         formers = [it and f"{side}_{it}" for side, it in zip(("from", "to"), formers, strict=True)]
-    name = f"{source.label}_{link.name}"
+    name = f"{source.label}_{declared.name}"
     body = {
         "__module__": source.model.__module__,
-        "__qualname__": f"{source.model.__qualname__}.{link.name}",
-        "__doc__": f"The pairs of `{source.label}.{link.name}`.",
+        "__qualname__": f"{source.model.__qualname__}.{declared.name}",
+        "__doc__": f"The pairs of `{source.label}.{declared.name}`.",
         "__annotations__": {one: source.model, two: target.model},
-        one: ForeignKey(primary_key=True, renamed_from=formers[0]),
-        two: ForeignKey(primary_key=True, index=True, renamed_from=formers[1]),
+        one: RelationOptions("foreign-key", primary_key=True, renamed_from=formers[0]),
+        two: RelationOptions("foreign-key", primary_key=True, index=True, renamed_from=formers[1]),
     }
-    make: Any = type(Model)
-    model = make(name, (Model,), body, table=f"{source.name}_{link.name}", schema=source.schema)
+    in_database = {"table": f"{source.name}_{declared.name}", "schema": source.schema}
+    model = source.model._ferro_model(name, body, **in_database)
     table: Table = model.__ferro_table__
     if source.renamed_from:
         # The core makes the name of a table of a class's, and would change that of the relation.
-        is_plain = link.name == snake_case(link.name)
+        is_plain = declared.name == snake_case(declared.name)
         former = source.renamed_from if is_plain else snake_case(source.renamed_from)
-        table.renamed_from = f"{former}_{link.name}"
+        table.renamed_from = f"{former}_{declared.name}"
     return table
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._models.constraint import Check, Index
 from ..exceptions import SchemaError
 from .check import CheckedField, condition_of
 from .column import Column, check_comparable
+from .constraint import Check, Index
 
 if TYPE_CHECKING:
-    from .._models.options import TableOptions
-    from .._relations.relation import Link
+    from .options import TableOptions
+    from .relation_options import RelationOptions
 
 
 class Rules:
@@ -23,14 +23,14 @@ class Rules:
         label: str,
         options: TableOptions,
         columns: Mapping[str, Column | None],
-        links: Mapping[str, Link],
+        all_declared: Mapping[str, RelationOptions],
     ) -> None:
         """The columns are by the names of fields; None is that of another model's key, whose type
         is not known yet.
         """
         self._label = label
         self._columns = columns
-        self._links = links
+        self._relation_options = all_declared
         uniques = [Index(*_names(label, it), unique=True) for it in options.uniques]
         others = [
             it if isinstance(it, Index) else Index(*_names(label, it)) for it in options.indexes
@@ -77,15 +77,15 @@ class Rules:
             else CheckedField(column.where, it, column.kind, column.many)
             for it, column in self._columns.items()
         }
-        for link in self._links.values():
-            if link.column in fields:
-                fields[link.name] = fields[link.column]
+        for declared in self._relation_options.values():
+            if declared.column in fields:
+                fields[declared.name] = fields[declared.column]
         found = condition_of(self._label, option, function, fields)
         return {"name": name, "any-of": found.groups}
 
     def _field(self, name: str) -> str:
         """A relation stands for the field that holds its key."""
-        return self._links[name].column if name in self._links else name
+        return self._relation_options[name].column if name in self._relation_options else name
 
 
 def _names(label: str, names: Iterable[str]) -> Iterable[str]:

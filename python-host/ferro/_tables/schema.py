@@ -16,9 +16,9 @@ def schema_of(tables: list[Table]) -> dict[str, Any]:
 
 def _model(table: Table) -> dict[str, Any]:
     """The WIT's `model`, as JSON."""
-    edges = {edge.name: back for edge, back in table.own_edges()}
-    foreign = [it for it in table.links.values() if it.kind == "foreign-key"]
-    pairs = [it for it in table.links.values() if it.kind == "many-to-many"]
+    relations = {relation.name: back for relation, back in table.own_relations()}
+    foreign = [it for it in table.relation_options.values() if it.kind == "foreign-key"]
+    pairs = [it for it in table.relation_options.values() if it.kind == "many-to-many"]
     return {
         "name": table.model_name,
         "table": table.name,
@@ -29,24 +29,26 @@ def _model(table: Table) -> dict[str, Any]:
         "primary-key": [key.name for key in table.keys],
         "foreign-keys": [
             {
-                "name": link.name,
-                "target": table.relations[link.name].target.model_name,
-                "fields": [[link.column, table.relations[link.name].target_fields[0]]],
-                "reverse": edges[link.name],
-                "unique": table.is_unique(link),
-                "on-delete": link.on_delete,
-                "on-update": link.on_update,
+                "name": declared.name,
+                "target": table.relations[declared.name].target.model_name,
+                "fields": [[declared.column, table.relations[declared.name].target_fields[0]]],
+                "reverse": relations[declared.name],
+                "unique": table.is_unique(declared),
+                "on-delete": declared.on_delete,
+                "on-update": declared.on_update,
             }
-            for link in foreign
+            for declared in foreign
         ],
         "many-to-manys": [
             {
-                "name": link.name,
-                "target": table.relations[link.name].target.model_name,
-                "through": table.through(link, table.relations[link.name].target).table.model_name,
-                "reverse": edges[link.name],
+                "name": declared.name,
+                "target": table.relations[declared.name].target.model_name,
+                "through": table.through(
+                    declared, table.relations[declared.name].target
+                ).table.model_name,
+                "reverse": relations[declared.name],
             }
-            for link in pairs
+            for declared in pairs
         ],
         "indexes": table.rules.indexes,
         "checks": [

@@ -16,7 +16,7 @@ from typing import Any
 import pydantic
 from pydantic_core import PydanticSerializationError, SchemaSerializer, to_jsonable_python
 
-from .._same import is_same
+from .._equality import is_same
 from ..exceptions import SchemaError, TypeMismatch
 
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})

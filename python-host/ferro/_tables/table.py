@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from .. import _native
-from .._foreign import lookup
 from .._message import nearest, quoted
-from .._models.validator import validator_of
-from .._queries.statement import lower
-from .._relations.edge import Edge, Through
-from .._relations.relation import KeyOf, Link
+from .._other_orms import lookup
+from .._statements.statement import query_json
 from ..exceptions import InvalidQuery, SchemaError, UnknownField
 from .column import Column, column_of
 from .column_type import snake_case
 from .constant import constant_default
+from .relation_options import KeyOf, RelationOptions
+from .relationship import Relationship, Through
 from .rules import Rules
 from .structure import Structure
+from .validator import validator_of
 
 if TYPE_CHECKING:
     from .._expressions.expression import Shape
     from .._expressions.ordering import Ordering, Term
     from .._expressions.value import FieldExpression
     from .._models.model import Model
-    from .._models.options import TableOptions
+    from .options import TableOptions
     from .registry import Registry
 
 _MOST_KEPT = 1_000
@@ -52,7 +52,7 @@ class Table:
     keys: tuple[Column, ...]
     version: Column | None
     """The one that counts the updates of its row."""
-    relations: dict[str, Edge]
+    relations: dict[str, Relationship]
     loader: _native.Loader
     names: tuple[str, ...]
     """All fields, in order."""
@@ -84,11 +84,11 @@ class Table:
         self.schema = options.schema
         self.comment = options.comment
         self.model_name = self.label
-        self.links: dict[str, Link] = model.__ferro_links__
+        self.relation_options: dict[str, RelationOptions] = model.__ferro_relation_options__
         self.renamed_from = options.renamed_from and _former(options.renamed_from)
         self.pairs: dict[str, Table] = {}
         """The tables of pairs that were made, by the relation."""
-        self._foreign: dict[str, tuple[Link, KeyOf]] = {}
+        self._foreign: dict[str, tuple[RelationOptions, KeyOf]] = {}
         self._plain: dict[str, Column] = {}
         for field, info in model.model_fields.items():
             of = next((it for it in info.metadata if isinstance(it, KeyOf)), None)
@@ -97,10 +97,10 @@ class Table:
                     column_of(self.label, field, info, model.model_config)
                 )
             else:
-                self._foreign[field] = (of.link, of)
+                self._foreign[field] = (of.declared, of)
         self._check_keys()
         columns = {name: self._plain.get(name) for name in model.model_fields}
-        self.rules = Rules(self.label, options, columns, self.links)
+        self.rules = Rules(self.label, options, columns, self.relation_options)
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression] = {}
         """The fields that conditions have named."""
@@ -112,17 +112,21 @@ class Table:
 
     def _declared(self, column: Column) -> Column:
         """A column that the class declares; what a relation says of it holds too."""
-        link = next((it for it in self.links.values() if it.holds(column.name)), None)
-        if link is None:
+        declared = next(
+            (it for it in self.relation_options.values() if it.holds(column.name)), None
+        )
+        if declared is None:
             return column
         return dataclasses.replace(
             column,
-            index=column.index or link.index,
-            primary_key=column.primary_key or link.primary_key,
-            nullable=column.nullable and not link.primary_key,
-            db_column=column.db_column or link.db_column,
-            db_default=_key_default(f"{self.label}.{link.name}", link, column) or column.db_default,
-            renamed_from=column.renamed_from or (link.renamed_from and f"{link.renamed_from}_id"),
+            index=column.index or declared.index,
+            primary_key=column.primary_key or declared.primary_key,
+            nullable=column.nullable and not declared.primary_key,
+            db_column=column.db_column or declared.db_column,
+            db_default=_key_default(f"{self.label}.{declared.name}", declared, column)
+            or column.db_default,
+            renamed_from=column.renamed_from
+            or (declared.renamed_from and f"{declared.renamed_from}_id"),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -163,28 +167,30 @@ class Table:
 
     def written(self, name: str) -> Column:
         """The column that is written under a name: of a relation that which holds its key."""
-        edge = self.relations.get(name)
-        return self.column(name if edge is None or not edge.holds_key else edge.source_fields[0])
+        relation = self.relations.get(name)
+        return self.column(
+            name if relation is None or not relation.holds_key else relation.source_fields[0]
+        )
 
-    def edge(self, name: str) -> Edge:
+    def relation(self, name: str) -> Relationship:
         """The relation of a name; says which is nearest, if there is none."""
-        edge = self.relations.get(name)
-        if edge is None:
+        relation = self.relations.get(name)
+        if relation is None:
             raise UnknownField(self._unknown(name, "relation"))
-        return edge
+        return relation
 
     def unique_key(self, names: set[str]) -> tuple[str, ...] | None:
         """A key that some fields make up: no two rows have the same values in it."""
         keys = [tuple(it.name for it in self.keys)]
         keys += [(it.name,) for it in self.columns.values() if it.unique]
         keys += self.rules.keys
-        keys += [(it.column,) for it in self.links.values() if it.unique]
+        keys += [(it.column,) for it in self.relation_options.values() if it.unique]
         return next((key for key in keys if names.issuperset(key)), None)
 
-    def is_unique(self, link: Link) -> bool:
+    def is_unique(self, declared: RelationOptions) -> bool:
         """Whether one row at most of this table has the key of a row at the other end."""
-        column = self.columns[link.column]
-        return link.unique or column.unique or self.keys == (column,)
+        column = self.columns[declared.column]
+        return declared.unique or column.unique or self.keys == (column,)
 
     def key_values(self, key: Any) -> dict[str, Any]:
         """The fields of the primary key, with the values of one."""
@@ -207,8 +213,8 @@ class Table:
         """The query of a shape, if it was used before."""
         query = self._queries.get(shape)
         if query is None:
-            query = _native.Query(*lower(self, shape))
-            keep(self._queries, shape, query)
+            query = _native.Query(*query_json(self, shape))
+            put_cached(self._queries, shape, query)
         return query
 
     def stored(self, names: Iterable[str]) -> list[tuple[str, Callable[[Any], Any] | None]]:
@@ -254,21 +260,21 @@ class Table:
 
     def _foreign_column(self, name: str, holders: tuple[Table, ...]) -> Column:
         """The column that holds the key of another table; `holders` hold this one in their keys."""
-        link, _ = self._foreign[name]
-        key = self.registry.target(self, link).only_key(holders)
+        declared, _ = self._foreign[name]
+        key = self.registry.target(self, declared).only_key(holders)
         return dataclasses.replace(
             key,
             name=name,
-            db_column=link.db_column,
-            renamed_from=link.renamed_from and f"{link.renamed_from}_id",
-            nullable=link.nullable,
-            primary_key=link.primary_key,
+            db_column=declared.db_column,
+            renamed_from=declared.renamed_from and f"{declared.renamed_from}_id",
+            nullable=declared.nullable,
+            primary_key=declared.primary_key,
             generated=False,
             filled=False,
             unique=False,
-            index=link.index,
+            index=declared.index,
             has_default=not self.model.model_fields[name].is_required(),
-            db_default=_key_default(f"{self.label}.{link.name}", link, key),
+            db_default=_key_default(f"{self.label}.{declared.name}", declared, key),
             where=f"{self.label}.{name}",
             check=None,
         )
@@ -282,7 +288,7 @@ class Table:
                 "them a key that is not a relation"
             )
         own = [it for it in self._plain.values() if it.primary_key]
-        foreign = [name for name, (link, _) in self._foreign.items() if link.primary_key]
+        foreign = [name for name, (declared, _) in self._foreign.items() if declared.primary_key]
         if len(own) + len(foreign) == 1:
             # The key alone: tables may refer to each other in a circle.
             return own[0] if own else self._foreign_column(foreign[0], (*holders, self))
@@ -291,48 +297,52 @@ class Table:
             "it a key of one field, and make those unique together"
         )
 
-    def own_edges(self) -> list[tuple[Edge, str | None]]:
+    def own_relations(self) -> list[tuple[Relationship, str | None]]:
         """The relations that the model declares, and the names of their ways back."""
-        edges: list[tuple[Edge, str | None]] = []
-        for link in self.links.values():
-            if link.kind == "back-reference":
+        relations: list[tuple[Relationship, str | None]] = []
+        for declared in self.relation_options.values():
+            if declared.kind == "back-reference":
                 continue
-            target = self.registry.target(self, link)
-            back = link.related_name or self._undeclared_way_back(link, target)
-            if back is None and link.kind == "many-to-many":
+            target = self.registry.target(self, declared)
+            back = declared.related_name or self._undeclared_way_back(declared, target)
+            if back is None and declared.kind == "many-to-many":
                 back = f"{snake_case(self.label)}_set"
-            if link.kind == "foreign-key":
+            if declared.kind == "foreign-key":
                 key = (target.only_key().name,)
-                own = Edge(link.name, self, target, False, True, (link.column,), key)
-            else:
-                through = self.through(link, target)
-                keys = tuple(it.name for it in self.keys)
-                own = Edge(
-                    link.name, self, target, True, False, keys, through.source_fields, through
+                own = Relationship(
+                    declared.name, self, target, False, True, (declared.column,), key
                 )
-            edges.append((own, back))
-        return edges
+            else:
+                through = self.through(declared, target)
+                keys = tuple(it.name for it in self.keys)
+                own = Relationship(
+                    declared.name, self, target, True, False, keys, through.source_fields, through
+                )
+            relations.append((own, back))
+        return relations
 
-    def _undeclared_way_back(self, link: Link, target: Table) -> str | None:
+    def _undeclared_way_back(self, declared: RelationOptions, target: Table) -> str | None:
         """The `BackRef` of the target that only this relation can mean."""
-        taken = {it.related_name for it in self.links.values()}
+        taken = {it.related_name for it in self.relation_options.values()}
         candidates = [
             it.name
-            for it in target.links.values()
+            for it in target.relation_options.values()
             if it.kind == "back-reference"
             and it.name not in taken
             and self.registry.target(target, it) is self
         ]
         return candidates[0] if len(candidates) == 1 else None
 
-    def through(self, link: Link, target: Table) -> Through:
-        if link.through is None:
-            table = self.pairs[link.name]
+    def through(self, declared: RelationOptions, target: Table) -> Through:
+        if declared.through is None:
+            table = self.pairs[declared.name]
         else:
-            table = self.registry.target(self, dataclasses.replace(link, target=link.through))
+            table = self.registry.target(
+                self, dataclasses.replace(declared, target=declared.through)
+            )
         ends: list[tuple[Table, str]] = [
             (self.registry.target(table, it), it.column)
-            for it in table.links.values()
+            for it in table.relation_options.values()
             if it.kind == "foreign-key"
         ]
         sources = [column for end, column in ends if end is self]
@@ -341,19 +351,19 @@ class Table:
             sources, targets = sources[:1], sources[1:2]
         if len(sources) != 1 or len(targets) != 1:
             raise SchemaError(
-                f"relation `{self.label}.{link.name}`: `{table.label}` needs a foreign key to "
+                f"relation `{self.label}.{declared.name}`: `{table.label}` needs a foreign key to "
                 f"`{self.label}` and one to `{target.label}`"
             )
         if table.unique_key({sources[0], targets[0]}) is None:
             raise SchemaError(
-                f"relation `{self.label}.{link.name}`: `{table.label}` may hold a pair twice: make "
-                f"`{sources[0]}` and `{targets[0]}` its primary key, or unique together"
+                f"relation `{self.label}.{declared.name}`: `{table.label}` may hold a pair twice: "
+                f"make `{sources[0]}` and `{targets[0]}` its primary key, or unique together"
             )
         return Through(table, (sources[0],), (targets[0],))
 
     def _check_keys(self) -> None:
         names = {it.name for it in self._plain.values() if it.primary_key}
-        names |= {name for name, (link, _) in self._foreign.items() if link.primary_key}
+        names |= {name for name, (declared, _) in self._foreign.items() if declared.primary_key}
         if not names:
             raise SchemaError(
                 f"model `{self.label}` has no primary key: give one field "
@@ -377,6 +387,14 @@ class Table:
         return f"model `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
 
 
+def table_of(model: type[Model]) -> Table:
+    """The table of a model that is not abstract."""
+    table = model.__dict__.get("__ferro_table__")
+    if not isinstance(table, Table):
+        raise InvalidQuery(f"`{model.__name__}` is abstract: it has no table")
+    return table
+
+
 def _aliases(model: type[Model]) -> dict[str, str]:
     if not model.model_config.get("validate_by_alias", True):
         return {}
@@ -390,7 +408,7 @@ def _aliases(model: type[Model]) -> dict[str, str]:
     return found
 
 
-def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
+def put_cached(known: dict[Any, Any], key: Any, value: Any) -> None:
     """Keep what was made, and forget the oldest if there are too many."""
     with _keeping:
         if len(known) >= _MOST_KEPT:
@@ -398,15 +416,15 @@ def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
         known[key] = value
 
 
-def _key_default(where: str, link: Link, key: Column) -> Any:
+def _key_default(where: str, declared: RelationOptions, key: Column) -> Any:
     """The default of a relation as the database needs it, to set it; None if it does not."""
-    default = link.default
+    default = declared.default
     if default is ... or default is None:
         return None
     kinds = {"integer": int, "text": str, "uuid": uuid.UUID}
     if key.kind in kinds and type(default) is not kinds[key.kind]:
         raise SchemaError(f"relation `{where}`: its default has to be a key, of type {key.kind}")
-    if not link.sets_default:
+    if not declared.sets_default:
         return None
     if key.kind not in kinds:
         raise SchemaError(f"relation `{where}`: a key of type {key.kind} cannot be a default")

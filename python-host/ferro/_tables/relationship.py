@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from ..exceptions import InvalidQuery
-from .relation import keyless
 
 if TYPE_CHECKING:
-    from .._tables.table import Table
+    from .table import Table
 
 
 @dataclass(frozen=True, eq=False)
-class Edge:
+class Relationship:
     """A relation between two tables, from one of its ends."""
 
     name: str
@@ -60,7 +59,9 @@ class Edge:
             raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`{hint}")
         key = tuple(getattr(row, name) for name in self.key_fields)
         if None in key:
-            raise keyless(self.target.label, str(self))
+            raise InvalidQuery(
+                f"`{self}` is given a `{self.target.label}` that has no key yet: save it first"
+            )
         return key
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 from pydantic_core import SchemaValidator
 
-from .._tables.structure import nodes_of
+from .structure import nodes_of
 
 
 def validator_of(model: type[pydantic.BaseModel], name: str) -> Callable[[Any], Any]:

@@ -9,9 +9,9 @@ from .._argument import check, check_choice
 from .._connections.engine import engine
 from .._connections.scope import current_scope
 from .._connections.transaction import current_transaction
+from .._tables.registry import registry
 from ..exceptions import ConfigurationError, DeniedError, TransactionError
 from .migration import Migration, Risk, migrate_database
-from .registry import registry
 
 
 async def create_tables(*, using: str | None = None) -> None:

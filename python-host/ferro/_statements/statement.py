@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .._tables.table import Table
 
 
-def lower(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
+def query_json(table: Table, shape: Shape) -> tuple[str, list[Parameter]]:
     """The JSON of a query, and its parameters in order.
 
     A shape is one of:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .._foreign import WORDS
-from .._message import nearest
+from ._message import nearest
+from ._other_orms import WORDS
 
 
-class Unasked:
+class AbstractQuery:
     """Says what to do where a query is used as if it were a list, or one of another ORM."""
 
     __slots__ = ()

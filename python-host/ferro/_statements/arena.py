@@ -115,7 +115,7 @@ class Arena:
         """The table at the end of some relations."""
         table = self.frame.table
         for name in relations:
-            table = table.edge(name).target
+            table = table.relation(name).target
         return table
 
     def expression(self, shape: Any, depth: int | None = None) -> int:

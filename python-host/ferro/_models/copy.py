@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._relations.access import split_relations
 from .._relations.loaded import remember
+from .._rows.write import loaded
 from .._tables.table import Table
-from .write import loaded
 
 if TYPE_CHECKING:
-    from .._models.model import Model
+    from .model import Model
 
 M = TypeVar("M", bound="Model")
 
@@ -29,14 +29,14 @@ def know(row: Model, known: Mapping[str, Any]) -> None:
             object.__setattr__(row, name, value)
 
 
-def keep(row: Model, copied: M) -> M:
+def with_relations(row: Model, copied: M) -> M:
     """A copy with the rows that its relations have loaded."""
     known = known_of(row)
     know(copied, {**known, "_ferro_related": copy.copy(known["_ferro_related"])})
     return copied
 
 
-def keep_deep(row: Model, copied: M, memo: dict[int, Any]) -> M:
+def with_copied_relations(row: Model, copied: M, memo: dict[int, Any]) -> M:
     """A copy with copies of the rows that its relations have loaded."""
     known = known_of(row)
     # They may lead back to the row.
@@ -52,7 +52,7 @@ def constructed(model: type[M], values: dict[str, Any], make: Callable[..., M]) 
     table = model.__ferro_table__
     for name, found in rows.items():
         assert table is not None, "only a model with a table has relations that are given"
-        remember(made, table.edge(name), found)
+        remember(made, table.relation(name), found)
     return made
 
 
@@ -63,7 +63,7 @@ def with_values(table: Table, row: M, update: Mapping[str, Any], copy_of: Callab
         table.column(name)
     copied = copy_of(update=values)
     for name, found in rows.items():
-        remember(copied, table.edge(name), found)
+        remember(copied, table.relation(name), found)
     keys = [key.name for key in table.keys if key.name in values]
     if loaded(copied) is not None and any(vars(row)[it] != values[it] for it in keys):
         object.__delattr__(copied, "_ferro_loaded")

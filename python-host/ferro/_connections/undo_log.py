@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .._tables.table import Table
 
 
-class Memory:
+class UndoLog:
     """What a transaction remembers of each row that is written in it: what was known at first.
 
     It holds rows weakly, so that a transaction which stores millions of them does not keep them.
@@ -45,7 +45,7 @@ class Memory:
         for before in list(self._rows.values()):
             before.restore()
 
-    def add(self, inner: Memory) -> None:
+    def add(self, inner: UndoLog) -> None:
         """Take over from a block inside that ended well."""
         for before in list(inner._rows.values()):
             row = before.row()

@@ -1,0 +1,1 @@
+"""What brings the tables of a database in line with the models."""

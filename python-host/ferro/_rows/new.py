@@ -1,0 +1,43 @@
+"""New rows: instances that are made of values, and inserted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .._connections.transaction import Using
+from .._tables.table import Table, table_of
+from .forced import completed
+from .write import insert
+
+if TYPE_CHECKING:
+    from .._models.model import Model
+
+M = TypeVar("M", bound="Model")
+
+
+async def create(model: type[M], values: dict[str, Any], using: Using) -> M:
+    """Insert a row of these values; the row, with what the database fills in."""
+    table = table_of(model)
+    row = made(model, completed(table, values, using))
+    await insert(table, row, using)
+    return row
+
+
+def made(model: type[M], values: dict[str, Any]) -> M:
+    """An instance of values by the names of fields, which are those of queries, or by aliases."""
+    aliases = table_of(model).aliases
+    if aliases:
+        # Where a validator is around the model, Pydantic before 2.14 forgets `by_name`. An alias
+        # that is the name of another field would be the value of both.
+        taken = values.keys() | model.model_fields.keys()
+        values = {
+            name if aliases.get(name) in taken else aliases.get(name, name): value
+            for name, value in values.items()
+        }
+    return model.model_validate(values, by_name=True)
+
+
+def by_name(table: Table, values: dict[str, Any]) -> dict[str, Any]:
+    """Values by the names of fields, of which some are given by aliases."""
+    names = {it: name for name, it in table.aliases.items() if it not in table.columns}
+    return {names.get(name, name): value for name, value in values.items()}

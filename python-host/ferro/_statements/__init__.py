@@ -1,0 +1,1 @@
+"""Statements: the shapes of queries, and the WIT's `query` that is made of each."""
