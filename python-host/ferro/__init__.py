@@ -59,7 +59,8 @@ from ._migrations.migrate import create_tables, migrate
 from ._migrations.migration import Migration, MigrationStep
 from ._models.connected import Connected
 from ._models.model import Model
-from ._queries.common import CommonTable
+from ._queries.combined import CombinedSelect
+from ._queries.common import CommonTable, CommonTableSelect
 from ._queries.page import Page
 from ._queries.position import Position
 from ._queries.select import Select
@@ -128,7 +129,9 @@ __all__ = [
     "CallUsage",
     "Check",
     "CheckViolation",
+    "CombinedSelect",
     "CommonTable",
+    "CommonTableSelect",
     "ConfigurationError",
     "Connected",
     "ConnectionError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from ._message import nearest
 from ._other_orms import WORDS
@@ -13,10 +13,18 @@ class AbstractQuery:
 
     __slots__ = ()
 
+    _kind: ClassVar[str] = "queries"
+    _instead: ClassVar[dict[str, str]] = {}
+    """What to do in place of the methods that other kinds of queries have."""
+
     # Who checks types is told that there are none of these.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
+            instead = self._instead.get(name)
+            if instead is not None:
+                message = f"`{name}` is not for {self._kind}: {instead}"
+                raise AttributeError(message, name=name, obj=self)
             own = WORDS.get(name)
             known = (it for it in dir(type(self)) if not it.startswith("_"))
             hint = f"say `.{own}`" if own else nearest(name, known)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ferro
+from ferro._queries.selection import prepared
 
 
 class ScrollGrade(enum.Enum):
@@ -124,7 +125,6 @@ class TestReading:
         table = totals()
         async with ferro.transaction():
             locked = Scribe.select().join(table, W.id == table.c.writer_id).for_update()
-            assert await locked.count() == 2
             assert len(await locked) == 2
         own = table.where(table.c.writer_id == ferro.outer(W.id))
         assert await Scribe.where(~ferro.exists(own)).delete() == 1
@@ -351,8 +351,8 @@ async def test_what_has_no_rows_of_a_table_is_refused() -> None:
     assert (await table.select().get(texts=2))["stars"] == 8
     for query in (table.select(), Scribe.select().join(table, W.id == table.c.writer_id)):
         for name in ("update", "delete", "update_returning", "delete_returning", "page"):
-            with pytest.raises(ferro.InvalidQuery, match=f"`{name}` is not for .* common tables"):
-                await getattr(query, name)()
+            with pytest.raises(AttributeError, match=f"`{name}` is not for .* common tables"):
+                getattr(query, name)
     with pytest.raises(ferro.InvalidQuery, match="a field of `totals` in a query of `Scribe`"):
         await Scribe.where(W.id == table.c.writer_id)
     with pytest.raises(ferro.InvalidQuery, match="there is none: ask for it inside"):
@@ -378,8 +378,8 @@ async def test_deep_tables_are_refused_before_pythons_own_limit() -> None:
 
 async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
     for query, part in (
-        (Scroll.select().include("writer"), "leave `include`, `for_update` and"),
-        (Scroll.select().for_update(), "leave `include`, `for_update` and"),
+        (Scroll.select().include("writer"), "only reads them: leave out `include`"),
+        (Scroll.select().for_update(), "only reads them: leave out `for_update`"),
         (Scroll.select("writer.name"), r"ask for `writer.name` as `values\(name=…\)`"),
     ):
         with pytest.raises(ferro.InvalidQuery, match=part):
@@ -404,19 +404,21 @@ async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
         Scroll.select().union(Scroll.where(id=1)),
         Scroll.select().join(table, table.c.stars == 1),
     ):
-        with pytest.raises(ferro.InvalidQuery, match="`Scribe.texts` is loaded by a plain query"):
+        with pytest.raises(
+            ferro.InvalidQuery, match="`Scribe.texts` is loaded with whole rows of a plain"
+        ):
             Scribe.select().include(texts=rows)
     with pytest.raises(ferro.InvalidQuery, match="say the same `using` of both, or of none"):
         Scribe.select().join(Scroll.using("other").select("id").cte(), on)
-    with pytest.raises(ferro.InvalidQuery, match="`join` is not for queries that are combined"):
-        Scribe.select().union(Scribe.select()).join(table, on)
+    with pytest.raises(AttributeError, match="`join` is not for queries that are combined"):
+        Scribe.select().union(Scribe.select()).join(table, on)  # type: ignore[attr-defined]
 
 
 async def test_a_shape_is_compiled_once() -> None:
     def asked(least: int) -> Any:
         table = totals(least)
         query = Scribe.select().join(table, lambda w, t: (w.id == t.writer_id) & (t.stars > least))
-        return query._prepared("select")[0], totals(least).where(texts=least)._prepared("select")[0]
+        return prepared(query._spec)[0], prepared(totals(least).where(texts=least)._spec)[0]
 
     assert [one is other for one, other in zip(asked(1), asked(2), strict=True)] == [True, True]
 

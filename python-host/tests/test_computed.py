@@ -83,7 +83,7 @@ class TestAggregates:
             (many.group_by("shop"), "`group_by`, `having`"),
         ):
             with pytest.raises(
-                ferro.InvalidQuery, match=f"an aggregate takes all rows: leave out {part}"
+                ferro.InvalidQuery, match=f"`sum` takes all rows, and locks none: leave out {part}"
             ):
                 await query.sum("pieces")
 

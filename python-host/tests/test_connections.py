@@ -237,7 +237,7 @@ def test_what_is_kept_is_kept_by_many_threads(monkeypatch: pytest.MonkeyPatch) -
     def keep(first: int) -> None:
         try:
             for number in range(first, first + 50_000):
-                tables.keep(known, number, number)
+                tables.put_cached(known, number, number)
         except (KeyError, RuntimeError) as error:
             faults.append(error)
 

@@ -177,7 +177,7 @@ async def test_deleting_and_moving_many_rows_takes_no_walk_over_all() -> None:
     session = ferro.session()
     users = [User(id=key, name="x") for key in range(20_000)]
     for user in users:
-        session._keep("default", table, user)
+        session._track("default", table, user)
     began = time.perf_counter()
     for user in users:
         assert session._drop(user)

@@ -146,5 +146,5 @@ async def test_the_query_runs_where_the_rows_are_inserted(db: str) -> None:
     async with ferro.transaction() as transaction:
         assert await Crate.using(transaction).insert_from(Apple.where(sort="gala").values("sort"))
         assert await Crate.select().count() == 1
-    with pytest.raises(ferro.InvalidQuery, match="leave `using` out"):
+    with pytest.raises(ferro.InvalidQuery, match="leave out `using`"):
         await Crate.insert_from(Apple.using("default").select("sort"))

@@ -299,9 +299,13 @@ class TestRowsOfAQuery:
             User.select("name"),
             User.select().group_by("name"),
         ):
-            with pytest.raises(ferro.InvalidQuery, match="s whole rows: leave out"):
+            with pytest.raises(
+                ferro.InvalidQuery, match="s whole rows, which it locks by itself: leave out"
+            ):
                 await query.update(age=1)
-            with pytest.raises(ferro.InvalidQuery, match="s whole rows: leave out"):
+            with pytest.raises(
+                ferro.InvalidQuery, match="s whole rows, which it locks by itself: leave out"
+            ):
                 await query.delete()
         with pytest.raises(ferro.InvalidQuery, match="at least one field"):
             await User.select().update()

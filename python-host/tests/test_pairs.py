@@ -219,10 +219,9 @@ async def test_a_later_column_or_values_asks_for_values_alone() -> None:
         (lambda: counted().with_values(n=K.id), "asked once: name all values there"),
         (lambda: Keeper.select("name").with_values(n=K.id), "beside whole rows"),
         (lambda: Keeper.select().column("name").with_values(n=K.id), "beside whole rows"),
-        (lambda: counted().cte().select().union(counted()), "`for_share` and `with_values` out"),
-        (lambda: Keeper.select().union(counted()), "`for_share` and `with_values` out"),  # type: ignore[arg-type]
-        (lambda: Keeper.select().union(Keeper.select()).with_values(n=K.id), "ask it of each"),
-        (lambda: Cat.select().include(keeper=counted()), "leave out `values`"),
+        (lambda: counted().cte().select().union(counted()), "leave out `with_values`"),
+        (lambda: Keeper.select().union(counted()), "leave out `with_values`"),  # type: ignore[arg-type]
+        (lambda: Cat.select().include(keeper=counted()), "leave out `with_values`"),
     ],
 )
 def test_mistakes_are_told_before_the_query_runs(wrong: Any, message: str) -> None:
@@ -232,13 +231,15 @@ def test_mistakes_are_told_before_the_query_runs(wrong: Any, message: str) -> No
 
 async def test_what_has_no_pairs_refuses_them() -> None:
     for wrong in (counted().group_by("name"), counted().having(K.id.count() > 1)):
-        with pytest.raises(ferro.InvalidQuery, match="leave `group_by` and `having` out"):
+        with pytest.raises(
+            ferro.InvalidQuery, match="beside whole rows: leave out `(group_by|having)`"
+        ):
             await wrong
     with pytest.raises(ferro.InvalidQuery, match="leave out `with_values`"):
         async for _ in counted().stream():
             pass
     for change in (counted().update(name="x"), counted().delete(), counted().delete_returning()):
-        with pytest.raises(ferro.InvalidQuery, match="whole rows: leave out `values`"):
+        with pytest.raises(ferro.InvalidQuery, match="whole rows, .*: leave out `with_values`"):
             await change
 
 

@@ -14,6 +14,7 @@ import ferro
 from ferro._core import component
 from ferro._core.compiler import Compiler, compiler
 from ferro._message import naming_fields
+from ferro._queries.selection import prepared
 from models import User
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -44,11 +45,11 @@ async def test_a_repeated_query_shape_makes_no_wasm_call() -> None:
 async def test_a_shape_is_lowered_once() -> None:
     table = User.__ferro_table__
     assert table is not None
-    one, _ = adults(18, 5)._prepared("select")
-    other, values = adults(30, 7)._prepared("select")
+    one, _ = prepared(adults(18, 5)._spec)
+    other, values = prepared(adults(30, 7)._spec)
     assert one is other
     assert values == (30, "%a%", 7)
-    assert adults(18, 5)._prepared("count")[0] is not one
+    assert prepared(adults(18, 5)._spec, "count")[0] is not one
 
 
 async def test_a_new_model_gives_no_stale_plans() -> None:

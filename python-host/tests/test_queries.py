@@ -8,6 +8,7 @@ import pytest
 
 import ferro
 from ferro import Expression, col
+from ferro._queries.selection import prepared
 from models import Colour, Document, Everything, User
 
 
@@ -355,7 +356,7 @@ def test_a_deep_condition_is_an_error_and_no_crash() -> None:
     for _ in range(5_000):
         condition = ~condition
     with pytest.raises(ferro.InvalidQuery, match="levels"):
-        User.where(condition)._prepared("select")
+        prepared(User.where(condition)._spec)
 
 
 def test_queries_and_values_say_what_they_are() -> None:

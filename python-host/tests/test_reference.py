@@ -15,12 +15,14 @@ from ferro._expressions.functions import Functions
 from ferro._expressions.path import RelatedExpression, RelationExpression
 from ferro._expressions.texts import Texts
 from ferro._expressions.value import FieldExpression, Value
-from ferro._queries.builder import Builder
+from ferro._queries.query import Query
+from ferro._queries.table_query import TableQuery
 from ferro._rows.identity import Session
 
 WITH_SIGNATURES = {
-    Builder,
+    ferro.CombinedSelect,
     ferro.CommonTable,
+    ferro.CommonTableSelect,
     ferro.Connected,
     ferro.Expression,
     ferro.Model,
@@ -30,8 +32,10 @@ WITH_SIGNATURES = {
     ferro.Transaction,
     FieldExpression,
     Functions,
+    Query,
     RelatedExpression,
     RelationExpression,
+    TableQuery,
     Texts,
     Value,
 }
@@ -69,7 +73,7 @@ def functions(module: Any) -> dict[str, Any]:
     [
         ("Functions of the module", functions(ferro)),
         ("`Model`", methods(ferro.Model)),
-        ("Queries: `Select`", {**methods(Builder), **methods(ferro.Select)}),
+        ("Queries: `Select`", {**methods(Query), **methods(TableQuery), **methods(ferro.Select)}),
         ("`CommonTable`", methods(ferro.CommonTable)),
         (
             "Fields in conditions",

@@ -153,13 +153,17 @@ async def test_in_a_session_one_row_is_one_object() -> None:
 )
 async def test_whole_rows_are_changed_only(query: Any) -> None:
     await tasks()
-    with pytest.raises(ferro.InvalidQuery, match="`update` changes whole rows: leave out"):
+    with pytest.raises(ferro.InvalidQuery, match="`update` changes whole rows, .*: leave out"):
         await query.update_returning(rank=1)
-    with pytest.raises(ferro.InvalidQuery, match="`delete` deletes whole rows: leave out"):
+    with pytest.raises(ferro.InvalidQuery, match="`delete` deletes whole rows, .*: leave out"):
         await query.delete_returning()
-    with pytest.raises(ferro.InvalidQuery, match="`update` locks the rows that it changes"):
+    with pytest.raises(
+        ferro.InvalidQuery, match="`update` changes .* locks by itself: leave out `for_update`"
+    ):
         await Task.select().for_update().update_returning(rank=1)
-    with pytest.raises(ferro.InvalidQuery, match="`delete` locks the rows that it deletes"):
+    with pytest.raises(
+        ferro.InvalidQuery, match="`delete` deletes .* locks by itself: leave out `for_update`"
+    ):
         await Task.select().for_update().delete()
     with pytest.raises(ferro.InvalidQuery, match="at least one field"):
         await Task.select().update_returning()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import ferro
+from ferro._queries.selection import prepared
 
 
 class WorkKind(enum.Enum):
@@ -258,9 +259,9 @@ async def test_queries_that_cannot_stand_inside_are_refused() -> None:
         with pytest.raises(ferro.InvalidQuery, match="`ferro.subquery` takes a query of one value"):
             ferro.subquery(wrong)  # type: ignore[arg-type]
     for query, part in (
-        (Work.using("other").select("id"), "leave `using` out"),
+        (Work.using("other").select("id"), "leave out `using`"),
         (ada.works.values("id"), r"`Post.where\(author=author\)` in place of `author.posts`"),
-        (Work.select().for_update().values("id"), "leave out `include`, `for_update`"),
+        (Work.select().for_update().values("id"), "leave out `for_update`"),
     ):
         for use in (N.id.in_, N.id.not_in, ferro.subquery, ferro.exists):
             with pytest.raises(ferro.InvalidQuery, match=part):
@@ -298,7 +299,7 @@ async def test_a_shape_is_compiled_once() -> None:
         own = Work.where(W.writer_id == ferro.outer(N.id), W.stars >= stars)
         return Novelist.where(ferro.exists(own))
 
-    assert loved(4)._prepared("select")[0] is loved(5)._prepared("select")[0]
+    assert prepared(loved(4)._spec)[0] is prepared(loved(5)._spec)[0]
     assert await names(loved(5)) == ["Ada"]
     assert await names(loved(4)) == ["Ada", "Ben"]
 

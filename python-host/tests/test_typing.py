@@ -100,6 +100,10 @@ async def main() -> None:
     Person(name=5)
     await Person.create("Ada")
     await Person.select().limit("ten").all()
+    await owners.union(Person.where(age=3)).limit(1).update(age=4)
+    await totals.where(lambda t: t.people > 3).page()
+    await Person.select().join(totals, lambda p, t: p.age == t.age).where(age=3).delete()
+    await person.pets.where(id=1).add(pet)
     await adopt("Ada")
 """
 
@@ -136,7 +140,11 @@ REVEALED = [
 WRONG = [
     'Argument "name" to "Person" has incompatible type "int"; expected "str"',
     'Too many arguments for "create" of "Model"',
-    'Argument 1 to "limit" of "Builder" has incompatible type "str"; expected "int"',
+    'Argument 1 to "limit" of "Query" has incompatible type "str"; expected "int"',
+    '"CombinedSelect[Person]" has no attribute "update"',
+    '"CommonTableSelect[dict[str, Any]]" has no attribute "page"',
+    '"CommonTableSelect[Person]" has no attribute "delete"',
+    '"Select[Pet]" has no attribute "add"',
     'Argument 1 to "adopt" has incompatible type "str"; expected "Person"',
 ]
 
@@ -163,7 +171,13 @@ def test_pyright_infers_the_same_and_finds_the_same_mistakes(tmp_path: Path) -> 
     revealed = [it["message"].split('"')[-2] for it in told]
     assert revealed == REVEALED
     rules = [it["rule"] for it in found if it["severity"] == "error"]
-    assert rules == ["reportArgumentType", "reportCallIssue"] + ["reportArgumentType"] * 2
+    assert rules == [
+        "reportArgumentType",
+        "reportCallIssue",
+        "reportArgumentType",
+        *["reportAttributeAccessIssue"] * 4,
+        "reportArgumentType",
+    ]
 
 
 def test_the_package_is_clean_for_pyright() -> None:

@@ -233,6 +233,7 @@ class RelatedExpression(RelationExpression):
     def _aggregate(self, value: Value) -> Value:
         """A value of all rows: that of a query of the other end, which names the row around it."""
         from .._queries.select import Select
+        from .._queries.spec import QuerySpec
         from .._queries.subquery import outer, subquery
 
         relation = self._relation
@@ -240,7 +241,7 @@ class RelatedExpression(RelationExpression):
         if relation.through is not None:
             # A condition on the pairs is one more query around.
             key = [outer(it) for it in key]
-        rows: Select[Any] = Select(relation.target.model, relation.target, None)
+        rows: Select[Any] = Select(QuerySpec(relation.target))
         chosen = () if self._chosen is None else (self._chosen,)
         return subquery(rows.where(at_other_end(relation, key), *chosen).values(value=value))
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._argument import check
 from .._connections.transaction import Using, together
-from .._queries.builder import Condition
 from .._queries.insert import insert_from
+from .._queries.query import Query
 from .._queries.select import Select
+from .._queries.spec import all_rows
+from .._queries.table_query import Condition
 from .._relations.access import split_relations
 from .._rows.bulk import insert_many, update_many
 from .._rows.conflict import (
@@ -68,7 +70,7 @@ class Connected(Generic[M]):
 
         With fields, of some values of each row: see `Select.values`.
         """
-        query: Select[M] = Select(self._model, self._table, self._using)
+        query = self._query()
         return query.values(*fields, **computed) if fields or computed else query
 
     def where(self, /, *conditions: Condition, **equals: Any) -> Select[M]:
@@ -128,7 +130,7 @@ class Connected(Generic[M]):
             raise InvalidQuery(f"`bulk_create` is given `{twice!r}` twice: make one for each row")
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
-    async def insert_from(self, query: Select[dict[str, Any]]) -> int:
+    async def insert_from(self, query: Query[dict[str, Any], Any]) -> int:
         """Insert the rows of a query, whose values are named as the fields; how many.
 
         A field that is left out has its default in the database, but none that Python makes, with
@@ -277,7 +279,7 @@ class Connected(Generic[M]):
         raise taken(self._table, target)
 
     def _query(self) -> Select[M]:
-        return Select(self._model, self._table, self._using)
+        return Select(all_rows(self._table, self._using))
 
     def _checked(self, operation: str, rows: Iterable[M]) -> list[M]:
         model = self._model
@@ -296,4 +298,4 @@ class Connected(Generic[M]):
 
 def select_from(model: type[M]) -> Select[M]:
     """A query of all rows on the default connection."""
-    return Select(model, table_of(model), None)
+    return Select(all_rows(table_of(model)))

@@ -98,7 +98,8 @@ class ModelMeta(ModelMetaclass):
         """Another model, for rows of which none is declared: the pairs of a relation."""
         from .model import Model
 
-        return type(cls)(name, (Model,), body, **options)
+        make: Any = type(cls)
+        return make(name, (Model,), body, **options)
 
 
 def _add_key_field(declared: RelationOptions, namespace: dict[str, Any]) -> None:

@@ -10,10 +10,13 @@ import pydantic
 from typing_extensions import Self
 
 from .._connections.transaction import Transaction, Using, check_using, runner_for
-from .._expressions.path import FieldAttribute
+from .._expressions.path import FieldAttribute, conditions_of
 from .._message import nearest, quoted
-from .._queries.builder import Condition
+from .._queries.query import Query
 from .._queries.select import Select
+from .._queries.selection import prepared
+from .._queries.spec import QuerySpec
+from .._queries.table_query import Condition
 from .._relations.relation import RelationAttribute
 from .._rows.write import (
     delete,
@@ -213,7 +216,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 
     @classmethod
-    async def insert_from(cls, query: Select[dict[str, Any]]) -> int:
+    async def insert_from(cls, query: Query[dict[str, Any], Any]) -> int:
         """Insert the rows of a query, whose values are named as the fields; how many.
 
         A field that is left out has its default in the database, but none that Python makes, with
@@ -322,12 +325,12 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         """
         table = table_of(type(self))
         key, origin = stored_row(table, self)
-        query: Select[Any] = Select(type(self), table, using or origin)
+        spec = QuerySpec(table, using or origin)
         equal = {it.name: value for it, value in zip(table.keys, key, strict=True)}
-        prepared, values = query.where(**equal)._prepared("select")
+        query, values = prepared(spec.where(*conditions_of(table, (), equal)))
         _, runner = runner_for(using or origin)
         # Not by way of `ferro.session`, which keeps what was changed.
-        rows = await runner.fetch_instances(prepared, values, table.loader)
+        rows = await runner.fetch_instances(query, values, table.loader)
         if not rows:
             raise gone(table)
         (found,) = rows

@@ -6,49 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 from .._connections.transaction import runner_for
 from .._expressions.path import value_from
-from .._message import quoted
-from ..exceptions import InvalidQuery
+from .selection import prepared
+from .spec import ALL_PARTS, LOCKS, refuse
 
 if TYPE_CHECKING:
-    from .._expressions.value import Value
-    from .select import Select
+    from .spec import QuerySpec
+
+_COUNTED = ALL_PARTS - LOCKS
+_ALL_ROWS = _COUNTED - {"limit", "offset", "distinct", "distinct_on", "group_by", "having"}
 
 
-async def scalar(query: Select[Any], statement: str) -> Any:
-    """The `count` of the rows, or whether there is any: `exists`."""
-    unordered = query._copy()
-    unordered._order = unordered._lock = None
-    prepared, values = unordered._prepared(statement)
-    _, runner = runner_for(query._using)
-    ((value,),) = await runner.fetch(prepared, values)
+async def count_of(spec: QuerySpec) -> int:
+    """How many rows there are."""
+    count: int = await _counted(spec, "count")
+    return count
+
+
+async def is_there(spec: QuerySpec) -> bool:
+    """Whether there is any row."""
+    exists: bool = await _counted(spec, "exists")
+    return exists
+
+
+async def _counted(spec: QuerySpec, statement: str) -> Any:
+    refuse(spec, statement, "reads no rows that it could lock", _COUNTED)
+    query, values = prepared(spec.with_(order=None), statement)
+    ((value,),) = await runner_for(spec.using)[1].fetch(query, values)
     return value
 
 
-async def sum_of(query: Select[Any], field: Any) -> Any:
-    """The sum of a field; None if there is no row."""
-    return await aggregate(query, value_from(query._table, field).sum())
-
-
-async def average_of(query: Select[Any], field: Any) -> Any:
-    """The average of a field; None if there is no row."""
-    return await aggregate(query, value_from(query._table, field).avg())
-
-
-async def aggregate(query: Select[Any], value: Value) -> Any:
-    """The value of an aggregate."""
-    query = query._copy()
-    parts = {
-        "limit": query._limit is not None,
-        "offset": query._offset is not None,
-        "distinct": query._distinct,
-        "group_by": bool(query._group),
-        "having": query._having is not None,
-    }
-    asked = [name for name, is_asked in parts.items() if is_asked]
-    if asked:
-        raise InvalidQuery(f"an aggregate takes all rows: leave out {quoted(asked)}")
-    query._outputs = (("value", value),)
-    query._order = query._lock = None
-    query._includes = {}
-    ((found,),) = await runner_for(query._using)[1].fetch(*query._prepared("select"))
+async def aggregate(spec: QuerySpec, function: str, field: Any) -> Any:
+    """The `sum`, `avg`, `min` or `max` of a field over all rows; None if there is none."""
+    value = getattr(value_from(spec.table, field), function)()
+    refuse(spec, function, "takes all rows, and locks none", _ALL_ROWS)
+    of_all = spec.with_(outputs=(("value", value),), form="value", order=None, includes={})
+    ((found,),) = await runner_for(spec.using)[1].fetch(*prepared(of_all))
     return found if found is None or value._read is None else value._read(found)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._expressions.expression import Shape
-from .._expressions.ordering import Outputs
+from .._expressions.ordering import Ordering, Outputs, ordering_of
 from .._expressions.path import field_at, value_from
 from .._expressions.value import FieldExpression, Value
 from .._statements.shape import LIMIT, OFFSET, count_of_values, rows_shape
 from .._tables.table import Table
 from ..exceptions import InvalidQuery
+from .spec import ALL_PARTS, QuerySpec, refuse
 
-if TYPE_CHECKING:
-    from .select import Select
+ShapeAndValues = tuple[Shape, tuple[Any, ...]]
+"""The shape of an expression or of rows, and the values that it takes."""
 
-Computed = tuple[Shape, tuple[Any, ...]]
-"""The shape of an expression, and its values."""
+_VALUES = ALL_PARTS - {"include"}
+_BESIDE_ROWS = ALL_PARTS - {"group_by", "having"}
 
 
 def output_of(table: Table, field: Any) -> tuple[str, Value]:
@@ -40,60 +41,67 @@ def outputs_of(table: Table, fields: tuple[Any, ...], computed: dict[str, Any]) 
     return (*[output_of(table, it) for it in fields], *named)
 
 
-def computed_rows(query: Select[Any]) -> Computed:
+def computed_rows(spec: QuerySpec) -> ShapeAndValues:
     """The shape and the values of a query whose rows are computed, or stand for groups."""
-    condition, having, outputs = query._condition, query._having, query._outputs
+    condition, having, outputs = spec.condition, spec.having, spec.outputs
     if outputs is None:
         raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
-    if query._form == "pair" and (query._group or having is not None):
-        raise InvalidQuery(
-            "`with_values` gives values beside whole rows: leave `group_by` and `having` out"
-        )
-    if query._includes and not query._group and query._form != "pair":
-        raise InvalidQuery("`values` does not load relations: leave `include` out")
-    ordering = query._ordering()
-    listed = [_of_groups(query, it._shape, it._values) for _, it in outputs]
-    of_having = None if having is None else _of_groups(query, having._shape, having._values)
-    order = [_of_groups(query, it._shape[0], it._values) for it in ordering.terms]
+    if spec.form == "pair":
+        refuse(spec, "with_values", "gives values beside whole rows", _BESIDE_ROWS)
+    else:
+        method = "values" if spec.form == "dict" else "column"
+        refuse(spec, method, "does not load relations", _VALUES)
+    ordering = ordering_of_rows(spec)
+    listed = [_of_groups(spec, it._shape, it._values) for _, it in outputs]
+    of_having = None if having is None else _of_groups(spec, having._shape, having._values)
+    order = [_of_groups(spec, it._shape[0], it._values) for it in ordering.terms]
     # Where rows are distinct or combined, it has to be the same expression.
     order = [(("listed", listed.index(it)), ()) if it in listed else it for it in order]
-    parts = [it._values for it in query._group]
+    parts = [it._values for it in spec.group]
     parts += [values for _, values in listed]
-    distinct, of_distinct = distinct_of(query)
+    distinct, of_distinct = distinct_of(spec)
     parts += [of_distinct]
     parts += [] if condition is None else [condition._values]
     parts += [] if of_having is None else [of_having[1]]
     parts += [values for _, values in order]
     values = tuple([value for part in parts for value in part])
-    values += tuple([it for it in (query._limit, query._offset) if it is not None])
+    values += tuple([it for it in (spec.limit, spec.offset) if it is not None])
     shape = rows_shape(
         tuple((name, it) for (name, _), (it, _) in zip(outputs, listed, strict=True)),
         distinct,
         None if condition is None else condition._shape,
-        tuple(it._shape for it in query._group),
+        tuple(it._shape for it in spec.group),
         None if of_having is None else of_having[0],
         tuple((it, *term._shape[1:]) for (it, _), term in zip(order, ordering.terms, strict=True)),
-        None if query._limit is None else LIMIT,
-        None if query._offset is None else OFFSET,
-        query._lock,
+        None if spec.limit is None else LIMIT,
+        None if spec.offset is None else OFFSET,
+        spec.lock,
     )
     return shape, values
 
 
-def distinct_of(query: Select[Any]) -> tuple[bool | Shape, tuple[Any, ...]]:
+def ordering_of_rows(spec: QuerySpec) -> Ordering:
+    """The order, now that it is known what names mean."""
+    outputs = spec.outputs
+    if outputs is not None and spec.form == "value":
+        # Who asks for one computed value gives it no name.
+        outputs = tuple([it for it in outputs if isinstance(it[1], FieldExpression)])
+    return ordering_of(spec.table, outputs, spec.order or ())
+
+
+def distinct_of(spec: QuerySpec) -> tuple[bool | Shape, tuple[Any, ...]]:
     """Which repeated rows are dropped, as part of the shape of a query, and its values."""
-    fields = query._distinct
+    fields = spec.distinct
     if isinstance(fields, bool):
         return fields, ()
-    if query._group:
-        raise InvalidQuery("`distinct_on` is for rows, not for groups: leave `group_by` out")
+    refuse(spec, "distinct_on", "is for rows, not for groups", ALL_PARTS - {"group_by"})
     return tuple([it._shape for it in fields]), tuple([it for on in fields for it in on._values])
 
 
-def rows_of(query: Select[Any], rows: list[dict[str, Any]]) -> list[Any]:
-    """Rows of values as they were asked for."""
-    found = decoded(query._outputs or (), rows)
-    return [value for row in found for value in row.values()] if query._form == "value" else found
+def values_as_asked(spec: QuerySpec, rows: list[dict[str, Any]]) -> list[Any]:
+    """Rows of values as they were asked for: dicts, or the only value of each."""
+    found = decoded(spec.outputs or (), rows)
+    return [value for row in found for value in row.values()] if spec.form == "value" else found
 
 
 def decoded(outputs: Outputs, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -107,16 +115,16 @@ def decoded(outputs: Outputs, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     return rows
 
 
-def _of_groups(query: Select[Any], shape: Shape, values: tuple[Any, ...]) -> Computed:
+def _of_groups(spec: QuerySpec, shape: Shape, values: tuple[Any, ...]) -> ShapeAndValues:
     """An expression in which what rows are grouped by is that of the group.
 
     Where that takes no values, the arena sees it by its shape.
     """
-    groups = {n: it for n, it in enumerate(query._group) if it._values}
+    groups = {n: it for n, it in enumerate(spec.group) if it._values}
     return _replaced(groups, shape, values) if groups else (shape, values)
 
 
-def _replaced(groups: dict[int, Value], shape: Shape, values: tuple[Any, ...]) -> Computed:
+def _replaced(groups: dict[int, Value], shape: Shape, values: tuple[Any, ...]) -> ShapeAndValues:
     for number, group in groups.items():
         if group._shape == shape and group._values == values:
             return ("group", number), ()

@@ -11,18 +11,23 @@ from .._connections.transaction import runner_for
 from .._expressions.expression import Expression, Order, all_of, any_of
 from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
-from .._message import quoted
 from ..exceptions import InvalidPosition, InvalidQuery, TypeMismatch
+from .computed import ordering_of_rows
 from .pairs import fields_of, pairs_of
 from .position import Position
+from .read import as_objects, check_lock
+from .selection import prepared
+from .spec import LOCKS, refuse
 
 if TYPE_CHECKING:
     from .._tables.table import Table
-    from .select import Select
+    from .spec import QuerySpec
 
 T = TypeVar("T")
 
 _MOST_ROWS = 2**63 - 1
+
+_PAGED = LOCKS | {"using", "where", "with_values", "order_by", "limit", "include"}
 
 
 @dataclass(frozen=True)
@@ -54,43 +59,43 @@ class Page(Generic[T]):
     """Whether there are further rows in the direction of the page."""
 
 
-async def page_of(query: Select[T]) -> Page[T]:
+async def page_of(spec: QuerySpec) -> Page[Any]:
     """The first page of a query."""
-    return await _read(query, None, False)
+    return await _read(spec, None, False)
 
 
 async def page_beyond(
-    query: Select[T], position: Position | str, *, backward: bool = False
-) -> Page[T]:
+    spec: QuerySpec, position: Position | str, *, backward: bool = False
+) -> Page[Any]:
     """The page behind a position, or the one before it."""
     check(InvalidQuery, position=(position, Position, str))
     given = Position.parse(position) if isinstance(position, str) else position
-    return await _read(query, given, backward)
+    return await _read(spec, given, backward)
 
 
-async def _read(query: Select[T], position: Position | None, backward: bool) -> Page[T]:
-    _check_whole(query)
-    table = query._table
-    asked = query
-    query = query._copy()
-    limit = query._limit
-    terms = _by_key(table, query._ordering().terms)
-    names = {id(value): name for name, value in query._outputs or ()}
+async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> Page[Any]:
+    refuse(spec, "page", "has whole rows, and begins at a row", _PAGED)
+    check_lock(spec)
+    table, limit = spec.table, spec.limit
+    terms = _by_key(table, ordering_of_rows(spec).terms)
+    names = {id(value): name for name, value in spec.outputs or ()}
     order = ",".join([_name_of(it, names) for it in terms])
     if backward:
         terms = tuple([it.reversed() for it in terms])
+    rest = spec
     if position is not None:
-        query = query.where(_beyond(table, terms, _values_in(order, len(terms), position)))
-    query._order = terms
+        rest = spec.where(_beyond(table, terms, _values_in(order, len(terms), position)))
     listed = [(f"order {number}", it.value) for number, it in enumerate(terms)]
-    query._outputs = (*(query._outputs or fields_of(table)), *listed)
-    query._includes = {}
-    # One more tells whether there are more.
-    query._limit = None if limit is None else min(limit + 1, _MOST_ROWS)
-    query._check_lock()
-    label, runner = runner_for(query._using)
+    rest = rest.with_(
+        order=terms,
+        outputs=(*(spec.outputs or fields_of(table)), *listed),
+        includes={},
+        # One more tells whether there are more.
+        limit=None if limit is None else min(limit + 1, _MOST_ROWS),
+    )
+    label, runner = runner_for(spec.using)
     try:
-        read, beside = await runner.fetch_instances_and(*query._prepared("select"), table.loader)
+        read, beside = await runner.fetch_instances_and(*prepared(rest), table.loader)
     except TypeMismatch as error:
         # Values of the query itself fail on the first page, from which positions come.
         if position is None:
@@ -100,25 +105,12 @@ async def _read(query: Select[T], position: Position | None, backward: bool) -> 
     read, beside = read[:limit], beside[:limit]
     if backward:
         read, beside = read[::-1], beside[::-1]
-    rows = await asked._as_objects(label, read)
+    rows = await as_objects(spec, label, read)
     places = [it[-len(terms) :] for it in beside]
     start, end = [Position(order, it) for it in (places[0], places[-1])] if places else (None, None)
-    if asked._form == "pair":
-        rows = pairs_of(asked, rows, beside)
+    if spec.form == "pair":
+        rows = pairs_of(spec, rows, beside)
     return Page(rows, start, end, more)
-
-
-def _check_whole(query: Select[Any]) -> None:
-    parts = {
-        "values": query._outputs is not None and query._form != "pair",
-        "group_by": bool(query._group),
-        "having": query._having is not None,
-        "distinct": query._distinct,
-        "offset": query._offset is not None,
-    }
-    asked = [name for name, is_asked in parts.items() if is_asked]
-    if asked:
-        raise InvalidQuery(f"a page has whole rows, and begins at a row: leave out {quoted(asked)}")
 
 
 def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:

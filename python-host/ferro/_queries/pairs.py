@@ -11,15 +11,13 @@ from .computed import decoded, outputs_of
 
 if TYPE_CHECKING:
     from .._tables.table import Table
-    from .select import Select
+    from .spec import QuerySpec
 
 
-def outputs_beside(
-    query: Select[Any], fields: tuple[Any, ...], computed: dict[str, Any]
-) -> Outputs:
+def outputs_beside(spec: QuerySpec, fields: tuple[Any, ...], computed: dict[str, Any]) -> Outputs:
     """All fields of the rows of a query, and behind them the values that are asked for."""
-    table = query._table
-    if query._outputs is not None:
+    table = spec.table
+    if spec.outputs is not None:
         raise InvalidQuery(
             "`with_values` gives values beside whole rows, and is asked once: name all values "
             "there, or all in `values`"
@@ -41,9 +39,9 @@ def fields_of(table: Table) -> Outputs:
     return tuple([(name, field_of(table, name)) for name in table.columns])
 
 
-def pairs_of(query: Select[Any], rows: list[Any], beside: list[tuple[Any, ...]]) -> list[Any]:
+def pairs_of(spec: QuerySpec, rows: list[Any], beside: list[tuple[Any, ...]]) -> list[Any]:
     """Rows with the values that were read beside them, as dicts."""
-    outputs = (query._outputs or ())[len(query._table.columns) :]
+    outputs = (spec.outputs or ())[len(spec.table.columns) :]
     names = [name for name, _ in outputs]
     # What follows, in pages, is what they are ordered by.
     values = [dict(zip(names, it, strict=False)) for it in beside]

@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .._argument import counted
 from .._connections.engine import engine
 from .._connections.transaction import block, runner_for
 from .._rows.identity import merge
-from ..exceptions import InvalidQuery, ValueOutOfRange
-from .computed import rows_of
+from ..exceptions import ValueOutOfRange
+from .computed import values_as_asked
+from .read import check_lock
+from .selection import prepared
+from .spec import ALL_PARTS, refuse
 
 if TYPE_CHECKING:
-    from .select import Select
-
-T = TypeVar("T")
+    from .spec import QuerySpec
 
 _LARGEST_BATCH = 2**32 - 1
 """Of more rows the native module does not take the number."""
 
+_STREAMED = ALL_PARTS - {"include", "with_values"}
 
-async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
+
+async def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
     """The rows of a query, read by batches of so many."""
     if counted("batch", batch) == 0:
         raise ValueOutOfRange("`batch` takes an int from 1")
-    query = query._plain()
-    if query._includes:
-        raise InvalidQuery("`stream` does not load relations: leave `include` out")
-    if query._form == "pair":
-        raise InvalidQuery("`stream` gives no values beside rows: leave out `with_values`")
-    query._check_lock()
-    prepared, values = query._prepared("select")
-    label, runner = runner_for(query._using)
-    outputs = query._outputs
-    loader = None if outputs is not None else query._table.loader
-    inside = block(query._using)
-    cursor = await runner.open(prepared, values, loader)
+    refuse(spec, "stream", "loads nothing beside the rows", _STREAMED)
+    check_lock(spec)
+    query, values = prepared(spec)
+    label, runner = runner_for(spec.using)
+    loader = None if spec.outputs is not None else spec.table.loader
+    inside = block(spec.using)
+    cursor = await runner.open(query, values, loader)
     streams = set() if inside is None else inside._streams
     owner = (asyncio.current_task(), label)
     engine.streams[owner] += 1
@@ -52,7 +50,7 @@ async def stream_of(query: Select[T], batch: int) -> AsyncGenerator[T, None]:
     streams.add(end)
     try:
         while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
-            for row in merge(label, query._table, rows) if loader else rows_of(query, rows):
+            for row in merge(label, spec.table, rows) if loader else values_as_asked(spec, rows):
                 yield row
     finally:
         if end in streams:

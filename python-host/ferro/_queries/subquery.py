@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 from .._expressions.expression import Expression
 from .._expressions.value import FieldExpression, Value
 from ..exceptions import InvalidQuery, TypeMismatch
-from .computed import Computed
-from .select import Select
+from .combined import of_values
+from .computed import ShapeAndValues
+from .query import Query
+from .read import first_of
+from .selection import selection
+from .spec import ALL_PARTS, LOCKS, QuerySpec, refuse
 
 if TYPE_CHECKING:
     from .._tables.relationship import Relationship
 
+_INSIDE = ALL_PARTS - LOCKS - {"using", "include"}
 
-def exists(query: Select[Any]) -> Expression:
+
+def exists(query: Query[Any, Any]) -> Expression:
     """Whether a query has a row, as a condition. `ferro.outer` names the row around it.
 
     For the rows of a relation there is `any`.
@@ -34,7 +40,7 @@ def exists(query: Select[Any]) -> Expression:
     return Expression(("exists", shape), values)
 
 
-def subquery(query: Select[Any]) -> Value:
+def subquery(query: Query[Any, Any]) -> Value:
     """The value in the first row of a query of one value; null if it has no row.
 
     Example:
@@ -46,12 +52,16 @@ def subquery(query: Select[Any]) -> Value:
         >>> large = Town.where(ferro.col(Town.population).cast(float) > ferro.subquery(average))
     """
     value = _only_value("ferro.subquery", query)
-    query = query._first()
+    first = first_of(query._spec)
     # That it has one row at most has to be part of its shape.
-    limit, query._limit = query._limit, None
-    shape, values = inner("ferro.subquery", query)
+    shape, values = _inside("ferro.subquery", first.with_(limit=None))
     return Value(
-        ("subquery", shape, limit), values, value._name, value._kind, value._many, value._column
+        ("subquery", shape, first.limit),
+        values,
+        value._name,
+        value._kind,
+        value._many,
+        value._column,
     )
 
 
@@ -80,7 +90,7 @@ def outer(field: Any) -> Value:
     return Value(shape, (), field._name, field._kind, field._many, field._column)
 
 
-def is_in(value: Value, query: Select[Any]) -> Expression:
+def is_in(value: Value, query: Query[Any, Any]) -> Expression:
     """Whether a value is among those of a query."""
     if value._many or value._kind == "json":
         raise TypeMismatch(f"`{value._name}` cannot be looked up in a query")
@@ -89,39 +99,41 @@ def is_in(value: Value, query: Select[Any]) -> Expression:
     return Expression(("in-select", value._shape, shape), value._values + values)
 
 
-def keys_of(query: Select[Any], relation: Relationship) -> Select[Any]:
+def keys_of(query: Query[Any, Any], relation: Relationship) -> Query[Any, Any]:
     """The keys of the rows of a query, or those that it asks for itself."""
-    if query._outputs is not None:
+    if query._spec.outputs is not None:
         return query
-    if query._table is not relation.target:
+    if query._spec.table is not relation.target:
         raise InvalidQuery(
             f"`{relation}` takes a query of `{relation.target.label}`, not `{query!r}`"
         )
-    return query.values(relation.key_fields[0])
+    made: Query[Any, Any] = query._of(of_values(query._spec, relation.key_fields[0]))
+    return made
 
 
-def inner(name: str, query: object) -> Computed:
+def inner(name: str, query: object) -> ShapeAndValues:
     """The shape and the values of a query that is part of another one."""
-    if not isinstance(query, Select):
+    if not isinstance(query, Query):
         raise InvalidQuery(f"`{name}` takes a query, as `User.where(…)`, not `{query!r}`")
-    query = query._plain()
-    if query._using is not None:
-        raise InvalidQuery(
-            f"`{name}`: a query inside of another one runs where that does: leave `using` out, "
-            "and say `Post.where(author=author)` in place of `author.posts`"
-        )
-    if query._includes or query._lock is not None:
-        raise InvalidQuery(
-            f"`{name}`: a query inside of another one loads and locks no rows: leave out "
-            "`include`, `for_update` and `for_share`"
-        )
-    shape, values = query._rows()
-    return ("select", query._table, shape), values
+    return _inside(name, query._spec)
+
+
+def _inside(name: str, spec: QuerySpec) -> ShapeAndValues:
+    hint = ", and say `Post.where(author=author)` in place of `author.posts`"
+    refuse(
+        spec,
+        name,
+        "takes a query that runs where the one around it does, and only reads",
+        _INSIDE,
+        hint if spec.using is not None else "",
+    )
+    shape, values = selection(spec)
+    return ("select", spec.table, shape), values
 
 
 def _only_value(name: str, query: object) -> Value:
     """What a query of one value asks of each row."""
-    outputs = query._outputs if isinstance(query, Select) else None
+    outputs = query._spec.outputs if isinstance(query, Query) else None
     if outputs is None or len(outputs) != 1:
         raise InvalidQuery(
             f'`{name}` takes a query of one value, as `User.select("id")`, not `{query!r}`'

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._connections.transaction import runner_for
-from .._expressions.path import Fields
-from .._queries.select import Select
-from .._queries.variant import Variant
+from .._expressions.path import Fields, field_of
+from .._queries.query import Query
+from .._queries.read import read, read_with
+from .._queries.selection import selection
+from .._queries.spec import LOCKS, QuerySpec, refuse
 from .._rows.identity import merge
 from .._tables.relationship import Relationship
 from .._tables.table import Table
@@ -26,19 +28,21 @@ class Branch:
     """A relation that is loaded, and those that are loaded with its rows."""
 
     relation: Relationship
-    rows: Select[Any] | None
+    rows: QuerySpec | None
     """Which of the related rows; None: all."""
     further: Tree
 
 
 Tree = dict[str, Branch]
 
+_CHOSEN = LOCKS | {"using", "where", "distinct", "order_by", "limit", "offset", "include"}
+
 Found = tuple[list[Any], list[Any]]
 """Related rows, in their order, and the key of the parent that each belongs to."""
 
 
 def added(
-    table: Table, tree: Tree, relations: Iterable[str], chosen: dict[str, Select[Any]]
+    table: Table, tree: Tree, relations: Iterable[str], chosen: dict[str, Query[Any, Any]]
 ) -> Tree:
     """The relations to load, with more of them."""
     for path in relations:
@@ -49,31 +53,23 @@ def added(
         tree = _grown(table, tree, path.split("."), None)
     for name, rows in chosen.items():
         relation = table.relation(name)
-        if getattr(rows, "_table", None) is not relation.target:
+        if not isinstance(rows, Query) or rows._spec.table is not relation.target:
             raise InvalidQuery(f"`{relation}` takes a query of `{relation.target.label}`")
-        _check_chosen(relation, rows)
-        tree = _grown(table, tree, [name], rows)
+        _check_chosen(relation, rows._spec)
+        tree = _grown(table, tree, [name], rows._spec)
     return tree
 
 
-def _check_chosen(relation: Relationship, rows: Select[Any]) -> None:
-    if isinstance(rows, Variant):
-        raise InvalidQuery(f"`{relation}` is loaded by a plain query: leave out `union` and `join`")
-    if rows._outputs is not None:
-        raise InvalidQuery(f"`{relation}` is loaded with whole rows: leave out `values`")
-    if not isinstance(rows._distinct, bool):
-        raise InvalidQuery(f"`{relation}` is loaded for all rows at once: leave out `distinct_on`")
-    limited = rows._limit is not None or rows._offset is not None
-    if limited and not relation.many:
-        raise InvalidQuery(f"`{relation}` leads to one row: leave out `limit` and `offset`")
-    if limited and rows._lock is not None:
-        raise InvalidQuery(
-            f"`{relation}`: rows with a limit for each parent cannot be locked: leave out "
-            f"`for_{rows._lock[0]}`"
-        )
+def _check_chosen(relation: Relationship, rows: QuerySpec) -> None:
+    refuse(rows, str(relation), "is loaded with whole rows of a plain query", _CHOSEN)
+    if rows.limit is not None or rows.offset is not None:
+        if not relation.many:
+            refuse(rows, str(relation), "leads to one row", _CHOSEN - {"limit", "offset"})
+        why = "has a limit for each parent, and locks none of the rows"
+        refuse(rows, str(relation), why, _CHOSEN - LOCKS)
 
 
-def _grown(table: Table, tree: Tree, path: list[str], rows: Select[Any] | None) -> Tree:
+def _grown(table: Table, tree: Tree, path: list[str], rows: QuerySpec | None) -> Tree:
     name, *rest = path
     relation = table.relation(name)
     known = tree.get(name) or Branch(relation, None, {})
@@ -100,7 +96,7 @@ async def _loaded(rows: list[Any], branch: Branch, using: str | Transaction) -> 
     found: list[Any] = []
     parents: list[Any] = []
     if keys:
-        limited = chosen._limit is not None or chosen._offset is not None
+        limited = chosen.limit is not None or chosen.offset is not None
         ask = _of_each if limited else _of_pairs if relation.through else _of_all
         found, parents = await ask(relation, chosen, keys)
     by_parent = defaultdict(list)
@@ -124,27 +120,28 @@ async def _loaded(rows: list[Any], branch: Branch, using: str | Transaction) -> 
     return list({id(row): row for row in found}.values())
 
 
-async def _of_all(relation: Relationship, chosen: Select[Any], keys: set[Any]) -> Found:
+async def _of_all(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
     """The field of one end is equal to that of the other."""
     (other,) = relation.target_fields
     condition = getattr(Fields(relation.target), other).in_(keys)
-    return await chosen.where(condition)._all_and(other)
+    return await read_with(chosen.where(condition), other)
 
 
-async def _of_pairs(relation: Relationship, chosen: Select[Any], keys: set[Any]) -> Found:
+async def _of_pairs(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
     """A table of pairs says which row belongs to which."""
     through = relation.through
     assert through is not None, "asked before"
     (source,), (target,) = through.source_fields, through.target_fields
-    all_pairs: Select[Any] = Select(through.table.model, through.table, chosen._using)
     condition = getattr(Fields(through.table), source).in_(keys)
-    pairs = await all_pairs.where(condition).values(source, target).all()
+    fields = tuple([(it, field_of(through.table, it)) for it in (source, target)])
+    all_pairs = QuerySpec(through.table, chosen.using).with_(outputs=fields)
+    pairs = await read(all_pairs.where(condition))
     wanted = {pair[target] for pair in pairs}
     if not wanted:
         return [], []
     (key,) = relation.key_fields
     condition = getattr(Fields(relation.target), key).in_(wanted)
-    found, stored = await chosen.where(condition)._all_and(key)
+    found, stored = await read_with(chosen.where(condition), key)
     # In the order of the query that found them.
     places = {it: place for place, it in enumerate(stored)}
     pairs = [pair for pair in pairs if pair[target] in places]
@@ -152,12 +149,12 @@ async def _of_pairs(relation: Relationship, chosen: Select[Any], keys: set[Any])
     return [found[places[pair[target]]] for pair in pairs], [pair[source] for pair in pairs]
 
 
-async def _of_each(relation: Relationship, chosen: Select[Any], keys: set[Any]) -> Found:
+async def _of_each(relation: Relationship, chosen: QuerySpec, keys: set[Any]) -> Found:
     """So many rows of each parent: the core counts them, and asks for the parents again."""
     (own,) = relation.source_fields
-    source, target, using = relation.source, relation.target, chosen._using
+    source, target, using = relation.source, relation.target, chosen.using
     condition = getattr(Fields(source), own).in_(keys)
-    rows, values = chosen._rows()
+    rows, values = selection(chosen)
     query = source.query(("related", relation.name, rows, own, condition._shape))
     label, runner = runner_for(using)
     read, others = await runner.fetch_related(query, values + condition._values, target.loader)
@@ -172,27 +169,28 @@ async def _of_each(relation: Relationship, chosen: Select[Any], keys: set[Any]) 
         known: dict[tuple[Any, ...], Any] = {}
         read = [known.setdefault(tuple([row.__dict__[it] for it in names]), row) for row in read]
     found = merge(label, target, read)
-    if chosen._includes:
-        await load(target, found, chosen._includes, using or label)
+    if chosen.includes:
+        await load(target, found, chosen.includes, using or label)
     return found, parents
 
 
-def _chosen(branch: Branch, using: str | Transaction) -> Select[Any]:
+def _chosen(branch: Branch, using: str | Transaction) -> QuerySpec:
     """The query of the related rows, whoever's they are."""
     relation = branch.relation
-    rows: Select[Any] = Select(relation.target.model, relation.target, using)
-    if branch.rows is not None:
-        rows = branch.rows._copy()
-        named, label = _label(rows._using or using), _label(using)
+    rows = branch.rows
+    if rows is None:
+        rows = QuerySpec(relation.target, using)
+    else:
+        named, label = _label(rows.using or using), _label(using)
         if named != label:
             raise InvalidQuery(
                 f"`{relation}` is loaded on `{label}`, where the rows are from, not on `{named}`"
             )
-        rows._using = using
-        # Whole rows are so anyway.
-        rows._distinct = False
-    if rows._order is None:
-        rows = rows.order_by(*(it.name for it in relation.target.keys))
+        # Whole rows are distinct anyway.
+        rows = rows.with_(using=using, distinct=False)
+    if rows.order is None:
+        keys = tuple([field_of(rows.table, it.name).asc() for it in rows.table.keys])
+        rows = rows.with_(order=keys)
     return rows
 
 

@@ -9,6 +9,7 @@ import pydantic
 
 from .._expressions.expression import Expression
 from .._queries.select import Select
+from .._queries.spec import QuerySpec
 from .._rows.write import loaded
 from .._tables.relationship import Relationship
 from .._tables.table import Table
@@ -178,7 +179,7 @@ def forget_related(row: Model, relation: Relationship) -> None:
 
 async def load_row(row: Model, relation: Relationship) -> Any:
     equal = dict(zip(relation.target_fields, whole_key(row, relation), strict=True))
-    query: Select[Any] = Select(relation.target.model, relation.target, origin_of(row))
+    query: Select[Any] = Select(QuerySpec(relation.target, origin_of(row)))
     found = await query.where(**equal).one_or_none()
     if found is None:
         if relation.holds_key:

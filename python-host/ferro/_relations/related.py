@@ -12,6 +12,7 @@ from .._connections.transaction import Transaction, Using, check_using, together
 from .._expressions.expression import Expression, any_of
 from .._expressions.path import Fields, at_other_end
 from .._queries.select import Select
+from .._queries.spec import QuerySpec
 from .._rows.bulk import insert_many
 from .._rows.conflict import Conflict
 from .._rows.forced import forced_values
@@ -62,24 +63,27 @@ class RelatedRows(Select[M]):
         ['First']
     """
 
-    __slots__ = ("_relation", "_row")
+    __slots__ = ("_relation", "_row", "_using")
 
     def __init__(self, row: Model, relation: Relationship) -> None:
-        super().__init__(relation.target.model, relation.target, origin_of(row))
         self._row = row
         self._relation = relation
-
-    def _base(self) -> Any:
-        """The condition that the rows are at the other end."""
-        return at_other_end(self._relation, self._key())
+        self._using: Using = origin_of(row)
 
     def _key(self) -> tuple[Any, ...]:
         return whole_key(self._row, self._relation)
 
-    def _plain(self) -> Select[M]:
-        if self._condition is None:
-            self._condition = self._base()
-        return super()._plain()
+    @property
+    def _spec(self) -> QuerySpec:  # type: ignore[override]
+        """Made when something is asked: it takes the key of the row."""
+        condition = at_other_end(self._relation, self._key())
+        return QuerySpec(self._relation.target, self._using).where(condition)
+
+    def _of(self, spec: QuerySpec) -> Select[M]:
+        return Select(spec)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._relation.target.label}>"
 
     def __await__(self) -> Generator[Any, Any, list[M]]:
         return self._loaded_or_all().__await__()
@@ -130,6 +134,7 @@ class RelatedRows(Select[M]):
     async def create(self, /, **values: Any) -> M:
         """Insert a row that is at the other end, and return it."""
         relation = self._relation
+        model: type[M] = self._relation.target.model  # type: ignore[assignment]
         if relation.through is None:
             keys = dict(zip(relation.target_fields, self._key(), strict=True))
             for name, key in keys.items():
@@ -138,10 +143,10 @@ class RelatedRows(Select[M]):
                         f"`{relation}.create` gives the new row its `{name}`: leave it out, or "
                         "give the same key"
                     )
-            row: M = await create(self._model, {**values, **keys}, self._using)
+            row: M = await create(model, {**values, **keys}, self._using)
         else:
             async with together(self._using) as block:
-                row = await create(self._model, values, block)
+                row = await create(model, values, block)
                 await self.using(block).add(row)
         forget_related(self._row, relation)
         return row
@@ -201,7 +206,7 @@ class RelatedRows(Select[M]):
     async def _give(self, rows: tuple[M, ...], key: tuple[Any, ...]) -> None:
         relation = self._relation
         keys = {relation.key_of(row) for row in rows}
-        others: Select[M] = Select(self._model, relation.target, self._using)
+        others: Select[M] = Select(QuerySpec(relation.target, self._using))
         values = dict(zip(relation.target_fields, key, strict=True))
         if await self._change(others, keys, values) != len(keys):
             raise DoesNotExist(f"`{relation}`: a `{relation.target.label}` that was added is gone")
@@ -220,7 +225,7 @@ class RelatedRows(Select[M]):
     async def _belonging_to_none(self, keys: Keys) -> Keys:
         """Which rows of the other end are at nobody's."""
         relation = self._relation
-        rows: Select[M] = Select(self._model, relation.target, self._using)
+        rows: Select[M] = Select(QuerySpec(relation.target, self._using))
         rows = rows.where(**dict.fromkeys(relation.target_fields))
         found = [await self._keys_of(rows.where(it)) for it in self._with_keys(keys)]
         return set().union(*found)
@@ -263,9 +268,7 @@ class RelatedRows(Select[M]):
         """The pairs with these rows, or with all of them."""
         relation = self._relation
         assert relation.through is not None, "asked before"
-        pairs: Select[Any] = Select(
-            relation.through.table.model, relation.through.table, self._using
-        )
+        pairs: Select[Any] = Select(QuerySpec(relation.through.table, self._using))
         pairs = pairs.where(**dict(zip(relation.through.source_fields, self._key(), strict=True)))
         if rows is None:
             return pairs

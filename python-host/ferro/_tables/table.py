@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .._expressions.ordering import Ordering, Term
     from .._expressions.value import FieldExpression
     from .._models.model import Model
+    from .._queries.spec import QuerySpec
     from .options import TableOptions
     from .registry import Registry
 
@@ -106,6 +107,8 @@ class Table:
         """The fields that conditions have named."""
         self.orderings: dict[tuple[Term, ...], Ordering] = {}
         """The orders that were given as text; all name fields that there are."""
+        self.all_rows: QuerySpec | None = None
+        """The query of all rows on the default connection, with which nearly every query begins."""
         self._validators: dict[str, Callable[[Any], Any]] = {}
         self.aliases = _aliases(model)
         """By which other names Pydantic takes the values of fields."""

@@ -1,0 +1,177 @@
+"""What a query asks for, as data: each query holds one `QuerySpec`, and operations take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from .._connections.transaction import Using
+from .._expressions.expression import Expression
+from .._expressions.ordering import Outputs, Term
+from .._expressions.value import Value
+from .._message import quoted
+from .._tables.derived import Derived
+from .._tables.table import Table
+from ..exceptions import InvalidQuery
+
+if TYPE_CHECKING:
+    from .._relations.include import Tree
+
+Form = Literal["dict", "value", "pair"]
+
+
+class Join(NamedTuple):
+    """A common table whose rows stand beside those of a query."""
+
+    table: Derived
+    values: tuple[Any, ...]
+    """What the query of the table takes."""
+    on: Expression
+
+
+class Combination(NamedTuple):
+    """Queries that are one: the first, and how each of the others is combined with it."""
+
+    first: QuerySpec
+    others: tuple[tuple[str, QuerySpec], ...]
+
+
+class QuerySpec:
+    """What a query asks for. It never changes: `with_` makes another one."""
+
+    __slots__ = (
+        "combined",
+        "condition",
+        "distinct",
+        "form",
+        "given",
+        "group",
+        "having",
+        "includes",
+        "joins",
+        "limit",
+        "lock",
+        "offset",
+        "order",
+        "outputs",
+        "plain",
+        "table",
+        "using",
+    )
+
+    def __init__(self, table: Table, using: Using = None) -> None:
+        self.plain: Final = True
+        """Whether nothing was asked: all rows of the table, as they are."""
+        self.table: Final = table
+        self.using: Final = using
+        self.given: Final[tuple[Any, ...]] = ()
+        """What the query of the table takes, if that is a common one."""
+        self.joins: Final[tuple[Join, ...]] = ()
+        self.condition: Final[Expression | None] = None
+        self.outputs: Final[Outputs | None] = None
+        self.form: Final[Form] = "dict"
+        """How a row of outputs comes: as a dict, the only value by itself, or as an instance with a
+        dict beside it. Then all fields are listed before what is beside."""
+        self.distinct: Final[bool | tuple[Value, ...]] = False
+        """Whether rows that are alike come once; or in what those agree of which one comes."""
+        self.group: Final[tuple[Value, ...]] = ()
+        self.having: Final[Expression | None] = None
+        self.order: Final[tuple[Term, ...] | None] = None
+        self.limit: Final[int | None] = None
+        self.offset: Final[int | None] = None
+        self.includes: Final[Tree] = {}
+        self.lock: Final[tuple[str, str] | None] = None
+        """How strong it is, and what becomes of rows that others have locked."""
+        self.combined: Final[Combination | None] = None
+        """The queries that this one is made of. Then what is not asked of all of their rows is part
+        of each of them."""
+
+    def with_(self, **changes: Any) -> QuerySpec:
+        """Another one, in which some of it is different."""
+        # Every query passes here a few times: a loop over the slots would take thrice as long.
+        other: Any = object.__new__(QuerySpec)
+        other.plain = False
+        other.plain = False
+        other.table = self.table
+        other.using = self.using
+        other.given = self.given
+        other.joins = self.joins
+        other.condition = self.condition
+        other.outputs = self.outputs
+        other.form = self.form
+        other.distinct = self.distinct
+        other.group = self.group
+        other.having = self.having
+        other.order = self.order
+        other.limit = self.limit
+        other.offset = self.offset
+        other.includes = self.includes
+        other.lock = self.lock
+        other.combined = self.combined
+        for name, value in changes.items():
+            setattr(other, name, value)
+        made: QuerySpec = other
+        return made
+
+    def where(self, *conditions: Expression) -> QuerySpec:
+        """Only the rows for which some more conditions hold."""
+        condition = self.condition
+        for it in conditions:
+            condition = it if condition is None else condition & it
+        return self.with_(condition=condition)
+
+    def at_most(self, count: int) -> QuerySpec:
+        """No more rows than so many."""
+        return self.with_(limit=count if self.limit is None else min(count, self.limit))
+
+    def reads(self, table: Table) -> bool:
+        """Whether the rows of a table are among those that it sees."""
+        return self.table is table or any(it.table is table for it in self.joins)
+
+
+def all_rows(table: Table, using: Using = None) -> QuerySpec:
+    """A query that asks for nothing: one object for all who ask it of the default connection."""
+    if using is not None:
+        return QuerySpec(table, using)
+    spec = table.all_rows
+    if spec is None:
+        spec = table.all_rows = QuerySpec(table)
+    return spec
+
+
+_PARTS: dict[str, Callable[[QuerySpec], object]] = {
+    "using": lambda it: it.using is not None,
+    "join": lambda it: it.joins,
+    "union": lambda it: it.combined is not None,
+    "where": lambda it: it.condition is not None,
+    "values": lambda it: it.outputs is not None and it.form == "dict",
+    "column": lambda it: it.form == "value",
+    "with_values": lambda it: it.form == "pair",
+    "group_by": lambda it: it.group,
+    "having": lambda it: it.having is not None,
+    "distinct": lambda it: it.distinct is True,
+    "distinct_on": lambda it: not isinstance(it.distinct, bool),
+    "order_by": lambda it: it.order is not None,
+    "limit": lambda it: it.limit is not None,
+    "offset": lambda it: it.offset is not None,
+    "include": lambda it: it.includes,
+    "for_update": lambda it: it.lock is not None and it.lock[0] == "update",
+    "for_share": lambda it: it.lock is not None and it.lock[0] == "share",
+}
+"""The methods that ask for something, and whether they did."""
+
+ALL_PARTS = frozenset(_PARTS)
+LOCKS = frozenset({"for_update", "for_share"})
+
+
+def refuse(
+    spec: QuerySpec, operation: str, why: str, takes: frozenset[str], hint: str = ""
+) -> None:
+    """Fail if a query asks for more than an operation takes: nothing is left out silently.
+
+    An operation takes what it does, and what makes no difference to it, such as the order of rows
+    that are counted.
+    """
+    asked = [name for name, is_asked in _PARTS.items() if name not in takes and is_asked(spec)]
+    if asked:
+        raise InvalidQuery(f"`{operation}` {why}: leave out {quoted(asked)}{hint}")
