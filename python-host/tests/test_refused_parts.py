@@ -160,6 +160,7 @@ async def test_parts_that_exclude_each_other_are_refused() -> None:
         (Parcel.select("weight").include("sender"), "`values` does not load relations"),
         (Parcel.select().include("sender").column("weight"), "`column` does not load"),
         (groups.values("weight").include("sender"), "`values` does not load relations"),
+        (Parcel.select("weight").union(Parcel.select("weight")).include("sender"), "not load"),
         (groups.with_values(n=P.weight), "`with_values` .* leave out `group_by`"),
         (groups.distinct_on("weight").values("weight"), "`distinct_on` .* leave out `group_by`"),
         (groups, "groups have no instances"),

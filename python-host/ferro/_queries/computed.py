@@ -48,9 +48,7 @@ def computed_rows(spec: QuerySpec) -> ShapeAndValues:
         raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
     if spec.form == "pair":
         refuse(spec, "with_values", "gives values beside whole rows", _BESIDE_ROWS)
-    else:
-        method = "values" if spec.form == "dict" else "column"
-        refuse(spec, method, "does not load relations", _VALUES)
+    refuse_relations(spec)
     ordering = ordering_of_rows(spec)
     listed = [_of_groups(spec, it._shape, it._values) for _, it in outputs]
     of_having = None if having is None else _of_groups(spec, having._shape, having._values)
@@ -87,6 +85,13 @@ def ordering_of_rows(spec: QuerySpec) -> Ordering:
         # Who asks for one computed value gives it no name.
         outputs = tuple([it for it in outputs if isinstance(it[1], FieldExpression)])
     return ordering_of(spec.table, outputs, spec.order or ())
+
+
+def refuse_relations(spec: QuerySpec) -> None:
+    """Refuse to load relations with values, which have none."""
+    if spec.outputs is not None and spec.form != "pair":
+        method = "values" if spec.form == "dict" else "column"
+        refuse(spec, method, "does not load relations", _VALUES)
 
 
 def distinct_of(spec: QuerySpec) -> tuple[bool | Shape, tuple[Any, ...]]:

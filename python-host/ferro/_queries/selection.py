@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from .._expressions.expression import Shape
 from .._statements.shape import LIMIT, OFFSET, rows_shape
-from .computed import ShapeAndValues, computed_rows, distinct_of, ordering_of_rows
+from .computed import (
+    ShapeAndValues,
+    computed_rows,
+    distinct_of,
+    ordering_of_rows,
+    refuse_relations,
+)
 
 if TYPE_CHECKING:
     from .._native import Query
@@ -62,6 +68,7 @@ def _whole_rows(spec: QuerySpec) -> ShapeAndValues:
 
 def _combined(spec: QuerySpec, combined: Combination) -> ShapeAndValues:
     """The order, the limit and the offset are those of all rows."""
+    refuse_relations(spec)
     first = combined.first.with_(order=spec.order, limit=spec.limit, offset=spec.offset)
     shape, values = selection(first)
     others: list[Shape] = []

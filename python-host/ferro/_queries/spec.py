@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from .._connections.transaction import Using
@@ -172,6 +173,11 @@ def refuse(
     An operation takes what it does, and what makes no difference to it, such as the order of rows
     that are counted.
     """
-    asked = [name for name, is_asked in _PARTS.items() if name not in takes and is_asked(spec)]
+    asked = [name for name, is_asked in _other_parts(takes) if is_asked(spec)]
     if asked:
         raise InvalidQuery(f"`{operation}` {why}: leave out {quoted(asked)}{hint}")
+
+
+@cache
+def _other_parts(takes: frozenset[str]) -> list[tuple[str, Callable[[QuerySpec], object]]]:
+    return [(name, is_asked) for name, is_asked in _PARTS.items() if name not in takes]
