@@ -25,6 +25,7 @@ mod query;
 mod results;
 mod rows;
 mod session;
+mod text;
 mod times;
 mod turns;
 mod uuids;
@@ -49,5 +50,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(position::position_parts, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_term, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_text, module)?)?;
+    module.add_function(wrap_pyfunction!(text::snake_case, module)?)?;
     module.add_function(wrap_pyfunction!(compiler::end, module)?)
 }

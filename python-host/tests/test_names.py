@@ -1,8 +1,11 @@
-"""Names that no database takes, and when that is found."""
+"""Names of classes in a database; names that no database takes, and when that is found."""
 
 from __future__ import annotations
 
+import enum
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,11 @@ import pytest
 import ferro
 from ferro._tables.registry import registry
 from ferro._tables.table import table_of
+
+NAMES: dict[str, str] = json.loads(
+    (Path(__file__).parents[2] / "tests" / "names.json").read_text("utf-8")
+)
+"""Names of classes, and what they become in a database: the tests in Rust read it, too."""
 
 
 @pytest.fixture
@@ -84,4 +92,34 @@ async def test_models_may_be_imported_after_connecting() -> None:
         assert await (await NamedLate.create()).earlies.create() is not None
     finally:
         for model in models:
+            registry.remove(table_of(model))
+
+
+async def test_models_and_enums_are_called_in_a_database_as_in_rust(db: str) -> None:
+    def define(name: str) -> Any:
+        kind = enum.Enum(f"{name}Kind", {"ONE": "one"})
+        body = {
+            "__module__": __name__,
+            "__annotations__": {"id": int | None, "kind": kind},
+            "id": ferro.Field(default=None, primary_key=True),
+        }
+        return type(ferro.Model)(name, (ferro.Model,), body), kind
+
+    made = {name: define(name) for name in NAMES}
+    try:
+        await ferro.create_tables()
+        for name, (model, kind) in made.items():
+            await model.create(kind=kind.ONE)
+            rows = await ferro.fetch_all(f'select kind from "{NAMES[name]}"')
+            assert [it["kind"] for it in rows] == ["one"]
+            if db.startswith("postgres"):
+                rows = await ferro.fetch_all(f"select 'one'::\"{NAMES[name]}_kind\" as kind")
+                assert [it["kind"] for it in rows] == ["one"]
+            # A grant names the table, or the model.
+            for granted in (name, NAMES[name]):
+                grant = ferro.Grant(tables={granted: ferro.TableGrant()})
+                with ferro.scope(ferro.Tenant("reader", grants={"default": grant})):
+                    assert await model.select().count() == 1
+    finally:
+        for model, _ in made.values():
             registry.remove(table_of(model))

@@ -26,7 +26,7 @@ pub mod position;
 mod value;
 
 pub use client::{BoxFuture, Cursor, Session};
-pub use names::default_table;
+pub use names::snake_case;
 pub use value::{is_decimal, parse_uuid};
 
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

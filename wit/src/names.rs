@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use heck::ToSnakeCase as _;
+
 use crate::schema::{Field, Model};
 use crate::types::ScalarType;
 
@@ -14,7 +16,7 @@ impl Model {
     pub fn table_name(&self) -> Cow<'_, str> {
         match &self.table {
             Some(table) => Cow::Borrowed(table),
-            None => Cow::Owned(default_table(&self.name)),
+            None => Cow::Owned(snake_case(&self.name)),
         }
     }
 
@@ -37,30 +39,60 @@ impl Field {
     }
 }
 
-/// The table of a model that names none: in snake case, with an underscore before each capital but
-/// the first.
+/// How a name of a program is called in a database, where nothing else is said: the table of a
+/// model, an enum and its values. Words of letters and digits become snake case; what stands between
+/// them stays, so that a name of a table is its own.
 ///
 /// ```
-/// use ferro_wit::default_table;
+/// use ferro_wit::snake_case;
 ///
-/// assert_eq!(default_table("BlogPost"), "blog_post");
-/// assert_eq!(default_table("Été"), "été");
+/// assert_eq!(snake_case("BlogPost"), "blog_post");
+/// assert_eq!(snake_case("HTTPServer"), "http_server");
+/// assert_eq!(snake_case("_Draft"), "_draft");
+/// assert_eq!(snake_case("shop.order"), "shop.order");
 /// ```
 #[must_use]
-pub fn default_table(model: &str) -> String {
-    let mut table = String::with_capacity(model.len() + 4);
-    for character in model.chars() {
-        if character.is_uppercase() && !table.is_empty() {
-            table.push('_');
-        }
-        table.extend(character.to_lowercase());
+pub fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for part in name.split_inclusive(|it: char| !it.is_alphanumeric()) {
+        let word = part.trim_end_matches(|it: char| !it.is_alphanumeric());
+        snake.push_str(&word.to_snake_case());
+        snake.push_str(&part[word.len()..]);
     }
-    table
+    snake
 }
 
 impl fmt::Display for ScalarType {
     /// The name of the case in the WIT: `timestamptz`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         serde::Serialize::serialize(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// What all who name something have to agree on: their own tests read it, too.
+    const NAMES: &str = include_str!("../../tests/names.json");
+
+    #[test]
+    fn names_have_one_form_in_a_database() {
+        let names: BTreeMap<&str, &str> = serde_json::from_str(NAMES).unwrap();
+        for (name, snake) in names {
+            assert_eq!(snake_case(name), snake);
+            assert_eq!(snake_case(snake), snake, "a name of a table is its own");
+        }
+    }
+
+    #[test]
+    fn what_is_no_letter_stays() {
+        for name in ["", "_", "shop.order", "a__b", "_a_", "a-b c", "i\u{307}", "हिन्दी"]
+        {
+            assert_eq!(snake_case(name), name);
+        }
+        assert_eq!(snake_case("Shop.OrderLine"), "shop.order_line");
     }
 }

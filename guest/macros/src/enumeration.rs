@@ -1,6 +1,7 @@
 //! `derive(Enum)`.
 
-use proc_macro2::TokenStream;
+use ferro_wit::snake_case;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result};
@@ -18,8 +19,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
         ));
     }
     let ident = &input.ident;
-    let name =
-        literal(&input.attrs, "name")?.map_or_else(|| ident.unraw().to_string(), |it| it.value());
+    let name = literal(&input.attrs, "name")?.map_or_else(|| default_name(ident), |it| it.value());
     let mut variants = Vec::new();
     let mut values = Vec::new();
     for variant in &data.variants {
@@ -28,8 +28,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
             return Err(Error::new_spanned(variant, message));
         }
         let value = literal(&variant.attrs, "value")?;
-        let value =
-            value.map_or_else(|| snake(&variant.ident.unraw().to_string()), |it| it.value());
+        let value = value.map_or_else(|| default_name(&variant.ident), |it| it.value());
         if values.contains(&value) {
             let message = format!("another variant is stored as `{value}` already");
             return Err(Error::new_spanned(variant, message));
@@ -92,7 +91,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
                 match ::ferro::__private::read_text(stored, index)? {
                     #(#values => ::core::result::Result::Ok(Self::#variants),)*
                     other => ::core::result::Result::Err(::std::format!(
-                        "`{other}` is no value of `{}`: expected {}", #name, #expected,
+                        "`{other}` is no value of `{}`: expected {}", ::core::stringify!(#ident), #expected,
                     )),
                 }
             }
@@ -120,14 +119,6 @@ fn literal(attributes: &[Attribute], expected: &str) -> Result<Option<LitStr>> {
     Ok(value)
 }
 
-/// `NorthAmerica` as `north_america`.
-fn snake(name: &str) -> String {
-    let mut out = String::new();
-    for (index, letter) in name.char_indices() {
-        if letter.is_uppercase() && index > 0 {
-            out.push('_');
-        }
-        out.extend(letter.to_lowercase());
-    }
-    out
+fn default_name(ident: &Ident) -> String {
+    snake_case(&ident.unraw().to_string())
 }

@@ -161,7 +161,8 @@ pub fn derive_row(input: TokenStream) -> TokenStream {
 /// SQLite.
 ///
 /// Its values are stored under the names of the variants in snake case, or as
-/// `#[ferro(value = "…")]` says; the type is named after the enum, or by `#[ferro(name = "…")]`.
+/// `#[ferro(value = "…")]` says; the type has the name of the enum in snake case, or the one of
+/// `#[ferro(name = "…")]`.
 ///
 /// ```
 /// use ferro::prelude::*;

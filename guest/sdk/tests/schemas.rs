@@ -67,3 +67,54 @@ fn what_is_written_with_a_prefix_is_named_without() {
     assert_eq!(model.indexes[0].fields, ["id", "type"]);
     assert_eq!(model.checks[0].any_of[0][0].field, "type");
 }
+
+macro_rules! named {
+    ($($name:ident)*) => {
+        fn tables() -> Vec<String> {
+            vec![$({
+                #[derive(Model, Debug, Clone)]
+                struct $name {
+                    #[ferro(key)]
+                    id: i64,
+                }
+                $name::schema().table_name().into_owned()
+            }),*]
+        }
+
+        fn enums() -> Vec<String> {
+            vec![$({
+                #[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+                enum $name {
+                    Only,
+                }
+                $name::enum_type().unwrap().name
+            }),*]
+        }
+
+        #[derive(ferro::Enum, Debug, Clone, Copy, PartialEq)]
+        enum Values {
+            $($name,)*
+        }
+
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+#[allow(non_camel_case_types, reason = "any name has one form in a database")]
+mod named {
+    use ferro::{Model, Scalar as _};
+
+    named! { BlogPost HTTPServer OAuth2Token Old_Name User2 UserID ÉtéChaud }
+
+    #[test]
+    fn models_and_enums_and_their_values_are_called_as_in_python() {
+        let expected = include_str!("../../../tests/names.json");
+        let expected: std::collections::BTreeMap<&str, String> =
+            serde_json::from_str(expected).unwrap();
+        assert!(expected.keys().eq(NAMES));
+        let expected: Vec<_> = expected.into_values().collect();
+        assert_eq!(tables(), expected);
+        assert_eq!(enums(), expected);
+        assert_eq!(Values::enum_type().unwrap().values, expected);
+    }
+}

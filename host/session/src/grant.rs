@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ferro_driver::{Fence, RawSql, TableRights};
-use ferro_wit::default_table;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::schema::Comparison;
+use ferro_wit::snake_case;
 use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -191,7 +191,7 @@ impl Grant {
             ));
         }
         let rights = |(name, grant): (&String, &TableGrant)| {
-            [(name.clone(), grant.rights()), (default_table(name), grant.rights())]
+            [(name.clone(), grant.rights()), (snake_case(name), grant.rights())]
         };
         Ok(Fence { tables: Some(tables.iter().flat_map(rights).collect()), ..fence })
     }

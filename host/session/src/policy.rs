@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferro_driver::{Fence, RawSql};
-use ferro_wit::default_table;
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::schema::{Comparison, Field, Model, Schema};
+use ferro_wit::snake_case;
 use ferro_wit::types::{Error, ErrorKind, Value};
 
 use crate::filter::Filter;
@@ -111,8 +111,7 @@ fn granted(
 ) -> Result<Option<TableGrant>, Error> {
     let Some(tables) = tables else { return Ok(Some(TableGrant::read_write())) };
     let table = model.full_table_name();
-    let mut named =
-        tables.iter().filter(|(name, _)| **name == table || default_table(name) == table);
+    let mut named = tables.iter().filter(|(name, _)| **name == table || snake_case(name) == table);
     match (named.next(), named.next()) {
         (Some((one, _)), Some((other, _))) => {
             Err(invalid(format!("`{one}` and `{other}` are the same table: name it once")))
@@ -319,6 +318,32 @@ mod tests {
         assert_eq!(policy.settled("Ant"), [("tenant_id", &Value::Integer(7))]);
         assert_eq!(policy.settled("Zebra"), [("level", &Value::Integer(3))]);
         assert!(policy.settled("Bee").is_empty() && Policy::trusted().settled("Ant").is_empty());
+    }
+
+    #[test]
+    fn a_grant_may_name_the_model_however_it_is_written() {
+        let names: BTreeMap<String, String> =
+            serde_json::from_str(include_str!("../../../tests/names.json")).unwrap();
+        for (name, table) in names {
+            let schema = Schema {
+                models: vec![model("Other", Some(&table), columns(&["id"]))],
+                enums: vec![],
+            };
+            let grant = |name: &str| Grant::read_only().table(name, TableGrant::read_only());
+            assert_eq!(models(&scope(&grant(&name), &schema)), ["Other"], "{name}");
+            assert_eq!(models(&scope(&grant(&table), &schema)), ["Other"], "{table}");
+        }
+    }
+
+    #[test]
+    fn t1_a_name_of_a_table_is_that_of_no_other() {
+        let tables = ["audit", "app_audit", "a_b", "audit2"];
+        let each = tables.iter().map(|it| model(it, Some(it), columns(&["id"])));
+        let schema = Schema { models: each.collect(), enums: vec![] };
+        for name in ["_audit", "audit_", "app.audit", "a__b", "a-b", "a b", "audit_2"] {
+            let grant = Grant::read_only().table(name, TableGrant::read_only());
+            assert!(models(&scope(&grant, &schema)).is_empty(), "{name}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 from typing_inspection.typing_objects import is_typealiastype
 
+from .. import _native
 from .._message import quoted
 from ..exceptions import SchemaError
 
@@ -117,7 +118,7 @@ def _enum_type(where: str, members: type[enum.Enum]) -> tuple[Any, str]:
     if values and all(type(value) is int for value in values):
         return {"integer": "big"}, "integer"
     if values and all(isinstance(value, str) for value in values):
-        return {"enumeration": snake_case(members.__name__)}, "text"
+        return {"enumeration": _native.snake_case(members.__name__)}, "text"
     raise SchemaError(f"field `{where}`: the values of an enum are texts, or integers")
 
 
@@ -256,16 +257,3 @@ def _one_less(annotation: Any) -> Any:
     if is_typealiastype(annotation) and annotation is not pydantic.JsonValue:
         return annotation.__value__
     return annotation
-
-
-def snake_case(name: str) -> str:
-    """`BlogPost` as `blog_post`: how tables and enums are named after their classes.
-
-    Example:
-        >>> snake_case("BlogPost"), snake_case("HTTPServer")
-        ('blog_post', 'http_server')
-    """
-    return _WORD_BEGINS.sub("_", name).lower()
-
-
-_WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

@@ -11,7 +11,6 @@ from .. import _native
 from .._core.compiler import compiler
 from .._message import quoted
 from ..exceptions import SchemaError
-from .column_type import snake_case
 from .relation_options import RelationOptions
 from .relationship import Relationship, Through
 from .schema import schema_of
@@ -228,8 +227,8 @@ def _check_back_references(table: Table, relations: dict[str, Relationship]) -> 
 
 def _pairs(source: Table, declared: RelationOptions, target: Table) -> Table:
     """A model for the pairs of a many-to-many relation: `post_tags` with `post_id` and `tag_id`."""
-    one, two = snake_case(source.label), snake_case(target.label)
-    formers = [it.renamed_from and snake_case(it.renamed_from) for it in (source, target)]
+    one, two = _native.snake_case(source.label), _native.snake_case(target.label)
+    formers = [it.renamed_from and _native.snake_case(it.renamed_from) for it in (source, target)]
     if one == two:
         one, two = f"from_{one}", f"to_{two}"
         formers = [it and f"{side}_{it}" for side, it in zip(("from", "to"), formers, strict=True)]
@@ -247,8 +246,8 @@ def _pairs(source: Table, declared: RelationOptions, target: Table) -> Table:
     table: Table = model.__ferro_table__
     if source.renamed_from:
         # The core makes the name of a table of a class's, and would change that of the relation.
-        is_plain = declared.name == snake_case(declared.name)
-        former = source.renamed_from if is_plain else snake_case(source.renamed_from)
+        is_plain = declared.name == _native.snake_case(declared.name)
+        former = source.renamed_from if is_plain else _native.snake_case(source.renamed_from)
         table.renamed_from = f"{former}_{declared.name}"
     return table
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable
@@ -17,7 +16,6 @@ from .._other_orms import lookup
 from .._statements.statement import query_json
 from ..exceptions import InvalidQuery, SchemaError, UnknownField
 from .column import Column, column_of
-from .column_type import snake_case
 from .constant import constant_default
 from .relation_options import KeyOf, RelationOptions
 from .relationship import Relationship, Through
@@ -81,12 +79,12 @@ class Table:
                 f'model `{self.label}`: `extra="allow"` would take values that no column holds: '
                 'give it a field of the type `dict[str, Any]`, or `extra="ignore"`'
             )
-        self.name = snake_case(self.label) if options.table is None else options.table
+        self.name = _native.snake_case(self.label) if options.table is None else options.table
         self.schema = options.schema
         self.comment = options.comment
         self.model_name = self.label
         self.relation_options: dict[str, RelationOptions] = model.__ferro_relation_options__
-        self.renamed_from = options.renamed_from and _former(options.renamed_from)
+        self.renamed_from = options.renamed_from
         self.pairs: dict[str, Table] = {}
         """The tables of pairs that were made, by the relation."""
         self._foreign: dict[str, tuple[RelationOptions, KeyOf]] = {}
@@ -309,7 +307,7 @@ class Table:
             target = self.registry.target(self, declared)
             back = declared.related_name or self._undeclared_way_back(declared, target)
             if back is None and declared.kind == "many-to-many":
-                back = f"{snake_case(self.label)}_set"
+                back = f"{_native.snake_case(self.label)}_set"
             if declared.kind == "foreign-key":
                 key = (target.only_key().name,)
                 own = Relationship(
@@ -432,13 +430,3 @@ def _key_default(where: str, declared: RelationOptions, key: Column) -> Any:
     if key.kind not in kinds:
         raise SchemaError(f"relation `{where}`: a key of type {key.kind} cannot be a default")
     return constant_default(key.kind, default)
-
-
-def _former(name: str) -> str:
-    """What a model or its table was called, as the core understands it.
-
-    The core takes it as it is, and with an underscore before each capital, as the SDK names tables.
-    Of `HTTPServer` it would make another table than `snake_case` did.
-    """
-    as_in_core = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
-    return name if as_in_core == snake_case(name) else snake_case(name)

@@ -23,8 +23,8 @@ pub(crate) use names::{MAX_NAME_BYTES, fault as name_fault, shorten};
 
 /// Checked models, ready to compile against.
 ///
-/// A model that names no table has its own name in snake case, with an underscore before each
-/// capital but the first: `BlogPost` is `blog_post`. A field that names no column has its own name.
+/// A model that names no table has its own name in snake case: `BlogPost` is `blog_post`. A field
+/// that names no column has its own name.
 ///
 /// ```
 /// use ferro_core::Catalog;
@@ -255,7 +255,7 @@ fn table_of(model: &schema::Model) -> Table {
 fn former_tables(model: &schema::Model) -> Vec<String> {
     let Some(former) = &model.renamed_from else { return Vec::new() };
     // What is called so now says nothing of what it was.
-    let table = Some(ferro_wit::default_table(former)).filter(|it| *it != model.table_name());
+    let table = Some(ferro_wit::snake_case(former)).filter(|it| *it != model.table_name());
     [former.clone()].into_iter().chain(table).collect()
 }
 

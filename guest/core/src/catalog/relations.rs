@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferro_wit::default_table;
 use ferro_wit::schema::{ForeignKey, ManyToMany, Model, ReferentialAction, Schema};
+use ferro_wit::snake_case;
 
 use super::faults::{comparable, no_field};
 use super::{JoinEnd, JoinTable, Table, former_tables, keys, names, table_of};
@@ -50,8 +50,8 @@ pub(super) fn join_table(
 
 /// What names columns after a model, and after those that it was before.
 fn prefixes(model: &Model) -> Vec<String> {
-    let former = model.renamed_from.as_deref().map(default_table);
-    [default_table(&model.name)].into_iter().chain(former).collect()
+    let former = model.renamed_from.as_deref().map(snake_case);
+    [snake_case(&model.name)].into_iter().chain(former).collect()
 }
 
 fn join_end(model: &Model, prefixes: &[String], models: &BTreeMap<String, usize>) -> JoinEnd {

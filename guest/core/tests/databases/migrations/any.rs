@@ -185,7 +185,7 @@ async fn fill(database: &Database, schema: &Schema) {
         if columns.is_empty() {
             continue;
         }
-        let table = ferro_wit::default_table(&model.name);
+        let table = ferro_wit::snake_case(&model.name);
         let sql = format!(
             "INSERT INTO \"{table}\" ({}) VALUES ({})",
             columns.join(", "),
@@ -212,8 +212,8 @@ async fn sweep(database: &Database, schema: &Schema) {
     let is_there = |table: &str| found.iter().any(|row| row[0] == Value::from(table));
     let mut names: Vec<String> = Vec::new();
     for model in &schema.models {
-        let table = ferro_wit::default_table(&model.name);
-        let former = model.renamed_from.as_deref().map(ferro_wit::default_table);
+        let table = ferro_wit::snake_case(&model.name);
+        let former = model.renamed_from.as_deref().map(ferro_wit::snake_case);
         let former = former.filter(|_| !is_there(&table));
         for table in [Some(table), former].into_iter().flatten() {
             names.extend(model.many_to_manys.iter().map(|it| format!("{table}_{}", it.name)));
@@ -259,7 +259,7 @@ async fn wander(seed: u64, rounds: usize, with_rows: bool) {
                     assert_eq!(steps(before), steps(left), "{at}, {risk:?}: {error}");
                     // So that the next round has something to begin with.
                     for table in &after.models {
-                        let table = ferro_wit::default_table(&table.name);
+                        let table = ferro_wit::snake_case(&table.name);
                         let _ =
                             database.execute_raw(&format!("DELETE FROM \"{table}\""), vec![]).await;
                     }

@@ -63,7 +63,7 @@ async fn rules_go_with_later_models_after_a_renaming() {
         let world = with_row().await;
         let after = renamed(stock(model_name, names, true), "Stock", FORMER);
         let later = stock(model_name, names, false);
-        let table = ferro_wit::default_table(model_name);
+        let table = ferro_wit::snake_case(model_name);
         for database in world.databases() {
             migrate(database, &after, Some(Risk::Blocking)).await;
             assert_settled(database, &after).await;
