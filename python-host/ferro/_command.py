@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, get_args
 
+from . import _native
 from ._connections.lifespan import lifespan
 from ._migrations.migrate import migrate
 from ._migrations.migration import Migration, Risk
@@ -163,7 +164,7 @@ def _show(text: str) -> None:
 
 
 def _say(message: object) -> None:
-    print(f"ferro: {message}", file=sys.stderr)
+    print(f"ferro: {_native.escape_line(str(message))}", file=sys.stderr)
 
 
 def _masked(text: object) -> str:

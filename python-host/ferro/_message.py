@@ -21,18 +21,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean `{found[0]}`?" if found else f"there is {quoted(known) or 'none'}"
 
 
-def escape(line: str) -> str:
-    r"""A line without characters that would move a terminal's cursor, or reorder what it shows.
-
-    Example:
-        >>> escape("a\x1b[2Jb")
-        'a\\x1b[2Jb'
-    """
-    return "".join(
-        letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in line
-    )
-
-
 def naming_fields(message: str, request: str) -> str:
     """A message of the core, with the fields in place of the number of a node in the query.
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import _native
 from ._argument import check
-from ._message import escape
 from .exceptions import (
     BusyError,
     CheckViolation,
@@ -94,7 +94,7 @@ def _answering(status: int) -> Any:
         if status >= 500:
             # `request.url` is made of the header `Host` too, which may be anything.
             path, name = request.scope["path"], type(error).__name__
-            _log.warning("%s %r: %s: %s", status, path, name, escape(str(error)))
+            _log.warning("%s %r: %s: %s", status, path, name, _native.escape_line(str(error)))
         return JSONResponse({"detail": phrase}, status)
 
     return answer

@@ -50,6 +50,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(position::position_parts, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_term, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_text, module)?)?;
+    module.add_function(wrap_pyfunction!(text::escape_line, module)?)?;
     module.add_function(wrap_pyfunction!(text::snake_case, module)?)?;
     module.add_function(wrap_pyfunction!(compiler::end, module)?)
 }

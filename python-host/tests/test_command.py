@@ -134,6 +134,7 @@ def test_what_fails_is_one_line(tmp_path: Path) -> None:
     nowhere = f"postgresql://app:{PASSWORD}@127.0.0.1:1/shop"
     sources = {"broken": "1/0", "ended": "exit(0)", "empty": "import ferro"}
     sources |= {"wrong": MODELS.replace("int |", "list |")}
+    sources |= {"split": r"raise ValueError('a\n\x1b[2Jb')"}
     for name, source in sources.items():
         (shell.folder / f"{name}.py").write_text(source)
     for arguments, message in (
@@ -145,6 +146,7 @@ def test_what_fails_is_one_line(tmp_path: Path) -> None:
         (("broken", shell.url), f"division by zero ({shell.folder / 'broken.py'}:1)"),
         (("ended", shell.url, "--check"), "`ended` cannot be imported: SystemExit: 0"),
         (("empty", shell.url), "`empty` defines and imports no models"),
+        (("split", shell.url), r"ValueError: a\n\u{1b}[2Jb"),
         (("wrong", shell.url), "Crate"),
         (("crates", shell.url, "--script", nowhere), "No such file or directory"),
         (("crates", shell.url, "--reviewed", "nowhere.sql"), "nowhere.sql"),

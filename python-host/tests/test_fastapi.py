@@ -189,7 +189,7 @@ async def test_what_is_logged_of_a_request_is_one_line(
         answer = await client.get("/x%0D%E2%80%A8%1b", headers={"host": host})
     assert answer.status_code == 503
     (logged,) = [it.getMessage() for it in caplog.records if it.name == "ferro.fastapi"]
-    assert logged == r"503 '/x\r\u2028\x1b': BusyError: a\n\u2028\x1b[2Jb"
+    assert logged == r"503 '/x\r\u2028\x1b': BusyError: a\n\u{2028}\u{1b}[2Jb"
 
 
 async def test_statuses_may_be_others() -> None:

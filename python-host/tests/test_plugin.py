@@ -389,7 +389,7 @@ async def test_output_becomes_lines_of_the_log(
     caplog.set_level(logging.INFO, "ferro.guest")
     await probe.call("print", "one\ntwo\x1b[2J", "three", tenant=ferro.Tenant("writer"))
     lines = {(record.stream, record.getMessage()) for record in caplog.records}  # type: ignore[attr-defined]
-    assert lines == {("stdout", "one"), ("stdout", "two\\x1b[2J"), ("stderr", "three")}
+    assert lines == {("stdout", "one"), ("stdout", "two\\u{1b}[2J"), ("stderr", "three")}
     assert {record.tenant for record in caplog.records} == {"writer"}  # type: ignore[attr-defined]
 
 

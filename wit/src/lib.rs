@@ -23,10 +23,12 @@ mod error;
 mod names;
 mod new;
 pub mod position;
+mod text;
 mod value;
 
 pub use client::{BoxFuture, Cursor, Session};
 pub use names::snake_case;
+pub use text::escape_line;
 pub use value::{is_decimal, parse_uuid};
 
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

@@ -1,5 +1,6 @@
 //! Errors of this crate, each naming the node, field or model that it is about.
 
+use ferro_wit::escape_line;
 use ferro_wit::query::NodeRef;
 use ferro_wit::types::{Error, ErrorKind};
 
@@ -48,15 +49,10 @@ pub(crate) fn at(node: NodeRef) -> impl FnOnce(Error) -> Error {
 
 /// A name in a message: quoted, on one line, and not longer than a name can be.
 pub(crate) fn shown(name: &str) -> String {
-    let mut shown: String = name
-        .chars()
-        .take(SHOWN_CHARACTERS)
-        .map(|it| if it.is_control() { '\u{fffd}' } else { it })
-        .collect();
-    if name.chars().nth(SHOWN_CHARACTERS).is_some() {
-        shown.push('…');
+    match name.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("`{}…`", escape_line(&name[..end])),
+        None => format!("`{}`", escape_line(name)),
     }
-    format!("`{shown}`")
 }
 
 /// `; did you mean …?` with the known name that is nearest to a misspelt one, or nothing.
@@ -89,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_is_shown_on_one_short_line() {
-        assert_eq!(shown("a\nb\0"), "`a\u{fffd}b\u{fffd}`");
+        assert_eq!(shown("a\nb\0"), r"`a\nb\u{0}`");
         assert_eq!(shown(&"é".repeat(100)).chars().count(), SHOWN_CHARACTERS + 3);
     }
 }

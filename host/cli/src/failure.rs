@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ferro_wit::escape_line;
 use ferro_wit::types::{Error, ErrorKind};
 
 /// What `--help` says of exit codes.
@@ -76,8 +77,7 @@ impl Failure {
     /// The error with its kind, on one line.
     pub(crate) fn line(&self) -> String {
         let Error { kind, message, .. } = &self.error;
-        let message: String =
-            message.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+        let message = escape_line(message);
         match (self.stage, kind) {
             (Stage::Usage | Stage::Answer, _) => message,
             _ => format!("{message} ({kind})"),

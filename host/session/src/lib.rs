@@ -134,7 +134,7 @@ pub use gate::Gate;
 pub use grant::{Access, Grant, TableGrant};
 pub use guest::{Deadline, GuestLimit};
 pub use limits::Limits;
-pub use log::{RECORD, escape_line};
+pub use log::RECORD;
 pub use models::Models;
 pub use session::Session;
 pub use tenant::{Tenant, TenantFile};

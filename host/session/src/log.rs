@@ -1,33 +1,13 @@
 //! What others wrote, as it may stand in the operator's log.
 
+use ferro_wit::escape_line;
+
 /// The longest text of an error, in bytes: a message may repeat a value of any size.
 const LONGEST: usize = 1024;
 
 /// What the end of a line counts for in a budget of bytes: a record of the log is about so much longer
 /// than what it says.
 pub const RECORD: u64 = 64;
-
-/// A text as a part of one line: characters that would end it, move a terminal's cursor, or change the
-/// order of what it shows become text.
-///
-/// ```
-/// assert_eq!(ferro_session::escape_line("a\tb\nc\u{1b}[2J"), "a\tb\\nc\\u{1b}[2J");
-/// ```
-#[must_use]
-pub fn escape_line(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\t' => escaped.push('\t'),
-            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                escaped.extend(character.escape_unicode());
-            }
-            _ if character.is_control() => escaped.extend(character.escape_default()),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
-}
 
 /// The beginning of a text, as a part of one line.
 pub(crate) fn excerpt(text: &str) -> String {
@@ -44,12 +24,6 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_could_fool_a_terminal_is_escaped() {
-        assert_eq!(escape_line("a\tb\u{1b}[2J\r é"), "a\tb\\u{1b}[2J\\r é");
-        assert_eq!(escape_line("\u{202e}txt"), "\\u{202e}txt");
-    }
 
     #[test]
     fn long_texts_are_cut_between_characters() {

@@ -11,7 +11,7 @@ import logging
 
 from wasmtime import WasiConfig
 
-from .._message import escape
+from .. import _native
 
 INTERFACES = frozenset(
     {
@@ -92,5 +92,5 @@ class Output:
 
     def _line(self, stream: str, line: bytes) -> None:
         for start in range(0, max(len(line), 1), _LINE):
-            text = escape(line[start : start + _LINE].decode(errors="replace"))
+            text = _native.escape_line(line[start : start + _LINE].decode(errors="replace"))
             _log.info("%s", text, extra={**self._extra, "stream": stream})

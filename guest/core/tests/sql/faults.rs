@@ -77,7 +77,7 @@ fn names_are_neither_empty_nor_long_nor_strange() {
     ]);
     insta::assert_snapshot!(faults(schema), @r##"
 model ``: its name is empty
-model ``, field `a�b`: its name contains a control character
+model ``, field `a\u{0}b`: its name contains a control character
 model ``, field `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`: its name is longer than 63 bytes
 model ``, field ``: its name is empty
 model `B`: the name of its table is empty
@@ -291,7 +291,7 @@ fn t10_who_reads_a_script_sees_all_of_it() {
         enums: vec![named],
     };
     insta::assert_snapshot!(faults(schema), @r##"
-enum `mood`: value `a�[2K�[1A` contains a control character
+enum `mood`: value `a\u{1b}[2K\u{1b}[1A` contains a control character
 model `A`, field `name`: its default contains a control character
 model `A`: its comment contains a control character
 "##);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ferro_wit::escape_line;
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::types::Dialect;
 
@@ -39,7 +40,7 @@ impl Migration {
         let Self { dialect, applied, left } = self;
         let mut script = String::new();
         for step in applied {
-            let _ = writeln!(script, "-- applied: {}", comment(&step.description));
+            let _ = writeln!(script, "-- applied: {}", escape_line(&step.description));
         }
         if left.is_empty() {
             if applied.is_empty() {
@@ -96,24 +97,19 @@ fn write_sqlite(script: &mut String, steps: &[&MigrationStep]) {
 }
 
 fn write_step(script: &mut String, step: &MigrationStep) {
-    let _ = writeln!(script, "-- {}", comment(&step.description));
+    let _ = writeln!(script, "-- {}", escape_line(&step.description));
     if let Some(reason) = &step.reason {
         let risk = match step.risk {
             Risk::Safe => "safe",
             Risk::Blocking => "blocking",
             Risk::Destructive => "destructive",
         };
-        let _ = writeln!(script, "--   {risk}: {}", comment(reason));
+        let _ = writeln!(script, "--   {risk}: {}", escape_line(reason));
     }
     // What others wrote may end in a comment.
     let last = step.sql.lines().last().unwrap_or_default();
     let end = if last.contains("--") { "\n;" } else { ";" };
     let _ = writeln!(script, "{}{end}", step.sql);
-}
-
-/// A text that cannot leave its line.
-fn comment(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
 }
 
 #[cfg(test)]
@@ -136,10 +132,10 @@ mod tests {
         let migration = Migration { dialect: Dialect::Postgres, applied: vec![], left };
         assert_eq!(
             migration.script(),
-            "-- what it does\u{fffd}DROP\nALTER TYPE e ADD VALUE 'x';\n\
+            "-- what it does\\nDROP\nALTER TYPE e ADD VALUE 'x';\n\
              BEGIN;\n\
-             -- what it does\u{fffd}DROP\nCREATE TABLE a (n integer);\n\
-             -- what it does\u{fffd}DROP\n--   destructive: a reason\u{fffd}.shell x\n\
+             -- what it does\\nDROP\nCREATE TABLE a (n integer);\n\
+             -- what it does\\nDROP\n--   destructive: a reason\\n.shell x\n\
              DROP TABLE b -- gone\n;\n\
              COMMIT;\n"
         );
@@ -149,11 +145,11 @@ mod tests {
     fn what_was_applied_is_a_comment() {
         let applied = vec![step("CREATE TABLE a (n)", Risk::Safe, true)];
         let mut migration = Migration { dialect: Dialect::Sqlite, applied, left: vec![] };
-        assert_eq!(migration.script(), "-- applied: what it does\u{fffd}DROP\n");
+        assert_eq!(migration.script(), "-- applied: what it does\\nDROP\n");
         migration.left.append(&mut migration.applied);
         assert_eq!(
             migration.script(),
-            ".bail on\nBEGIN IMMEDIATE;\n-- what it does\u{fffd}DROP\nCREATE TABLE a (n);\nCOMMIT;\n"
+            ".bail on\nBEGIN IMMEDIATE;\n-- what it does\\nDROP\nCREATE TABLE a (n);\nCOMMIT;\n"
         );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use ferro_wit::escape_line;
+
 use super::Fault;
 
 /// Digits before and after the point that PostgreSQL's `numeric` holds; the same on SQLite, so
@@ -180,7 +182,7 @@ fn not_plain(text: &str) -> Fault {
     let shown: String = text.chars().take(40).collect();
     Fault::malformed(format!(
         "is not a decimal in plain notation like `-12.50`: `{}`",
-        shown.escape_debug()
+        escape_line(&shown)
     ))
 }
 
