@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
+use uuid::Uuid;
 
 use crate::instance::Maker;
 use crate::values::{mismatch, unreadable};
@@ -62,9 +63,7 @@ impl Uuids {
             .getattr(intern!(py, "int"))
             .and_then(|bits| bits.extract())
             .map_err(|error| unreadable(py, &error))?;
-        #[expect(clippy::cast_possible_truncation, reason = "each half on its own")]
-        let halves = ((bits >> 64) as u64, bits as u64);
-        Ok(Value::Uuid(halves))
+        Ok(Uuid::from_u128(bits).into())
     }
 }
 

@@ -29,6 +29,6 @@ mod value;
 pub use client::{BoxFuture, Cursor, Session};
 pub use names::snake_case;
 pub use text::escape_line;
-pub use value::{is_decimal, parse_uuid};
+pub use value::is_decimal;
 
 include!(concat!(env!("OUT_DIR"), "/types.rs"));

@@ -1,7 +1,9 @@
 //! Places in the order of a query as text: digits and the letters `a` to `f`, for a URL.
 
+use uuid::Uuid;
+
 use crate::types::Value;
-use crate::value::{is_decimal, parse_uuid};
+use crate::value::is_decimal;
 
 /// How a term of an order is called in a position: its path (`author.name`; `?` where it is
 /// computed), behind a `-` if it descends, and before a `^` if nulls come first. An order is called
@@ -56,7 +58,7 @@ fn part_of(value: &Value) -> String {
         Value::Decimal(it) => format!("m{it}"),
         Value::Text(it) => format!("t{}", hex::encode(it)),
         Value::Blob(it) => format!("x{}", hex::encode(it)),
-        Value::Uuid((high, low)) => format!("u{high:016x}{low:016x}"),
+        Value::Uuid((high, low)) => format!("u{}", Uuid::from_u64_pair(*high, *low).simple()),
         Value::Date(it) => format!("d{it}"),
         Value::Time(it) => format!("h{it}"),
         Value::Timestamp(it) => format!("s{it}"),
@@ -74,7 +76,7 @@ fn value_of(part: &str) -> Option<Value> {
         "m" if is_decimal(text) => Value::Decimal(text.to_owned()),
         "t" => Value::Text(String::from_utf8(hex::decode(text).ok()?).ok()?),
         "x" => Value::Blob(hex::decode(text).ok()?),
-        "u" => Value::Uuid(parse_uuid(text)?),
+        "u" => Value::from(Uuid::try_parse(text).ok()?),
         "d" => Value::Date(text.parse().ok()?),
         "h" => Value::Time(text.parse().ok()?),
         "s" => Value::Timestamp(text.parse().ok()?),

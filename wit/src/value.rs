@@ -1,5 +1,7 @@
 //! Values: what they are made of, and of what type they are.
 
+use uuid::Uuid;
+
 use crate::types::{Dialect, ScalarType, TransactionOptions, Value};
 
 macro_rules! value_from {
@@ -22,6 +24,12 @@ value_from! {
     &str => Text,
     String => Text,
     Vec<u8> => Blob,
+}
+
+impl From<Uuid> for Value {
+    fn from(it: Uuid) -> Self {
+        Self::Uuid(it.as_u64_pair())
+    }
 }
 
 impl<T: Into<Value>> From<Option<T>> for Value {
@@ -82,37 +90,6 @@ impl std::fmt::Display for Dialect {
             Self::Postgres => "postgres",
         })
     }
-}
-
-/// The two halves of a uuid that is written as 32 hexadecimal digits, in groups (RFC 9562) or not; none
-/// of any other text.
-///
-/// ```
-/// use ferro_wit::parse_uuid;
-///
-/// assert_eq!(parse_uuid("00000000-0000-0001-0000-000000000002"), Some((1, 2)));
-/// assert_eq!(parse_uuid("00000000000000010000000000000002"), Some((1, 2)));
-/// assert_eq!(parse_uuid("0000-0001"), None);
-/// ```
-#[must_use]
-pub fn parse_uuid(text: &str) -> Option<(u64, u64)> {
-    let digits: String = match text.len() {
-        32 => text.to_owned(),
-        36 => {
-            let groups: Vec<_> = text.split('-').collect();
-            let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
-            if lengths != [8, 4, 4, 4, 12] {
-                return None;
-            }
-            groups.concat()
-        }
-        _ => return None,
-    };
-    if !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
-        return None;
-    }
-    let (high, low) = digits.split_at(16);
-    Some((u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?))
 }
 
 /// Whether a text is a decimal in plain notation: digits, with a sign and a point where there is one,

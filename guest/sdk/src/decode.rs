@@ -162,7 +162,9 @@ fn display(value: &Value) -> String {
     match value {
         Value::Integer(it) => format!("`{it}`"),
         Value::Text(it) => format!("`{it}`"),
-        Value::Uuid((high, low)) => format!("`{}`", crate::values::Uuid::from_words(*high, *low)),
+        Value::Uuid((high, low)) => {
+            format!("`{}`", crate::values::Uuid::from_u64_pair(*high, *low))
+        }
         other => format!("`{other:?}`"),
     }
 }

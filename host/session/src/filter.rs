@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use ferro_wit::parse_uuid;
 use ferro_wit::schema::{ColumnType, Comparison, EnumType};
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use uuid::Uuid;
 
 use crate::strict_map::StrictMap;
 
@@ -85,7 +85,7 @@ fn convert(value: &Value, kind: &ColumnType, enums: &[EnumType]) -> Result<Value
             Some(value.clone())
         }
         (ColumnType::Decimal(_), Value::Integer(it)) => Some(Value::Decimal(it.to_string())),
-        (ColumnType::Uuid, Value::Text(it)) => parse_uuid(it).map(Value::Uuid),
+        (ColumnType::Uuid, Value::Text(it)) => Uuid::try_parse(it).ok().map(Value::from),
         (ColumnType::Enumeration(name), Value::Text(it)) => enums
             .iter()
             .find(|known| &known.name == name)
@@ -181,7 +181,9 @@ impl Operand {
             Value::Float(it) if it.is_finite() => Some(Self::Float(*it)),
             Value::Text(it) => Some(Self::Text(it.clone())),
             // Its column makes the same value of it again.
-            Value::Uuid((high, low)) => Some(Self::Text(format!("{high:016x}{low:016x}"))),
+            Value::Uuid((high, low)) => {
+                Some(Self::Text(Uuid::from_u64_pair(*high, *low).to_string()))
+            }
             Value::Decimal(it) => it.parse().ok().map(Self::Integer),
             Value::Array(items) => {
                 let items = (0..items.len()).map(|index| items.get(index).unwrap_or(Value::Null));
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn t6_a_filter_value_takes_the_type_of_its_column() {
-        let uuid = Value::Uuid((0x0011_2233_4455_6677, 0x8899_aabb_ccdd_eeff));
+        let uuid = uuid::uuid!("00112233-4455-6677-8899-aabbccddeeff");
         let converted = [
             (convert_for(&INTEGER, 42), Value::Integer(42)),
             (convert_for(&ColumnType::Text(None), "a"), Value::from("a")),
@@ -237,12 +239,19 @@ mod tests {
                 convert_for(&ColumnType::Decimal(None), Value::Decimal("-1.50".into())),
                 Value::Decimal("-1.50".into()),
             ),
-            (convert_for(&ColumnType::Uuid, "00112233-4455-6677-8899-aabbccddeeff"), uuid.clone()),
-            (convert_for(&ColumnType::Uuid, "00112233445566778899AABBCCDDEEFF"), uuid),
+            (convert_for(&ColumnType::Uuid, uuid), uuid.into()),
             (convert_for(&ColumnType::Enumeration("mood".into()), "calm"), Value::from("calm")),
         ];
         for (converted, expected) in converted {
             assert_eq!(converted, Ok(expected));
+        }
+        for text in [
+            "00112233-4455-6677-8899-aabbccddeeff",
+            "00112233445566778899AABBCCDDEEFF",
+            "{00112233-4455-6677-8899-aabbccddeeff}",
+            "urn:uuid:00112233-4455-6677-8899-aabbccddeeff",
+        ] {
+            assert_eq!(convert_for(&ColumnType::Uuid, text), Ok(uuid.into()), "{text}");
         }
         let one = Value::Uuid((0, 1));
         let list = convert_for(&ColumnType::Uuid, texts(&[&format!("{:032}", 1)])).unwrap();
@@ -259,6 +268,8 @@ mod tests {
             convert_for(&ColumnType::Decimal(None), "1.50"),
             convert_for(&ColumnType::Uuid, "0011223344556677-8899-aabbccddeeff--"),
             convert_for(&ColumnType::Uuid, "é".repeat(16)),
+            convert_for(&ColumnType::Uuid, " 00112233445566778899aabbccddeeff"),
+            convert_for(&ColumnType::Uuid, "{00112233445566778899aabbccddeeff}"),
             convert_for(&ColumnType::Double, f64::NAN),
             convert_for(&ColumnType::Enumeration("mood".into()), "angry"),
             convert_for(&ColumnType::Enumeration("unknown".into()), "calm"),

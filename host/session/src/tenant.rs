@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_is_written_to_a_file_is_read_again() {
-        let uuid = ferro_wit::parse_uuid("00112233-4455-6677-8899-aabbccddeeff").unwrap();
+        let uuid = uuid::uuid!("00112233-4455-6677-8899-aabbccddeeff");
         let table = TableGrant { delete: true, ..TableGrant::read_only() }
             .read(FieldSet::Only(vec!["id".into()]))
             .write(FieldSet::Except(vec!["id".into(), "a b".into()]))
@@ -296,11 +296,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<TenantFile>(&text).unwrap(), file, "{text}");
 
         // What its column makes the same of.
-        let table = TableGrant::read_only()
-            .filter("id", Value::Uuid(uuid))
-            .filter("price", Value::Decimal("42".into()));
+        let table =
+            TableGrant::read_only().filter("id", uuid).filter("price", Value::Decimal("42".into()));
         let text = serde_json::to_string(&table).unwrap();
-        assert_eq!(text, r#"{"filters":{"id":"00112233445566778899aabbccddeeff","price":42}}"#);
+        assert_eq!(text, r#"{"filters":{"id":"00112233-4455-6677-8899-aabbccddeeff","price":42}}"#);
     }
 
     #[test]

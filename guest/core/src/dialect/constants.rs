@@ -2,6 +2,7 @@
 
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::{Dialect, Interval, ScalarType, Value};
+use uuid::Uuid;
 
 use super::columns::column_type;
 use super::{Spelling as _, calendar};
@@ -21,7 +22,7 @@ pub(crate) fn sql(dialect: Dialect, value: &Value, kind: &ColumnType) -> String 
         Value::Integer(it) => dialect.integer(*it),
         Value::Blob(it) => bytes(dialect, it),
         Value::Uuid((high, low)) if dialect == Dialect::Sqlite => {
-            format!("X'{high:016x}{low:016x}'")
+            bytes(dialect, Uuid::from_u64_pair(*high, *low).as_bytes())
         }
         Value::Float(it) if dialect == Dialect::Sqlite => sqlite_float(*it),
         Value::Decimal(it) if dialect == Dialect::Sqlite => {
@@ -89,7 +90,7 @@ fn stored(dialect: Dialect, value: &Value) -> String {
             Dialect::Sqlite => hex::encode(it),
             Dialect::Postgres => format!("\\x{}", hex::encode(it)),
         },
-        Value::Uuid((high, low)) => format!("{high:016x}{low:016x}"),
+        Value::Uuid((high, low)) => Uuid::from_u64_pair(*high, *low).simple().to_string(),
         Value::Date(it) => calendar::date(i64::from(*it)),
         Value::Time(it) => calendar::time(*it),
         Value::Timestamp(it) => calendar::timestamp(*it),

@@ -17,7 +17,17 @@ pub use self::decimal::Decimal;
 pub use self::interval::Interval;
 pub use self::json::Json;
 pub use self::timestamp::{Timestamp, Timestamptz};
-pub use self::uuid::Uuid;
+/// A UUID of any version, of the crate `uuid`: a plugin that depends on it needs no other name, and
+/// makes new ones with the features of that crate.
+///
+/// ```
+/// use ferro::values::Uuid;
+///
+/// let id = Uuid::try_parse("67e55044-10b1-426f-9247-bb680e5fe0c8")?;
+/// assert_eq!(id.to_string(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use ::uuid::Uuid;
 
 use ferro_wit::types::{Error, ErrorKind};
 

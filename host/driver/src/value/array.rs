@@ -8,6 +8,7 @@
 use std::fmt::Write;
 
 use ferro_wit::types::{ScalarType, Scalars, Value};
+use uuid::Uuid;
 
 use super::{Cell, Expected, Fault, json, postgres, sqlite};
 
@@ -34,7 +35,9 @@ pub(crate) fn write_json(
             Cell::Float(f64::NEG_INFINITY) => write!(out, "-9e999"),
             Cell::Float(it) => write!(out, "{it:?}"),
             Cell::Blob(it) => write!(out, "\"{}\"", hex::encode(it)),
-            Cell::Uuid(it) => write!(out, "\"{}\"", hex::encode(sqlite::uuid_bytes(it))),
+            Cell::Uuid((high, low)) => {
+                write!(out, "\"{}\"", Uuid::from_u64_pair(high, low).simple())
+            }
             other => {
                 text.clear();
                 sqlite::write_text(other, &mut text)?;

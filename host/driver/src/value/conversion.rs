@@ -1,11 +1,11 @@
 //! Stored values of one type as values of another, where a column of SQLite gets another type in a
 //! migration: what a cast of PostgreSQL gives, or an error.
 
-use ferro_wit::parse_uuid;
 use ferro_wit::types::{ScalarType, Scalars, Value};
+use uuid::Uuid;
 
 use super::exact::Exact;
-use super::sqlite::{self, Bound, Stored, uuid_bytes};
+use super::sqlite::{self, Bound, Stored};
 use super::temporal::MICROSECONDS_OF_DAY as DAY;
 use super::{Expected, Fault, Operand, array, json};
 
@@ -91,11 +91,7 @@ fn text(value: &Value) -> Result<String, Fault> {
             if *it > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
         }
         Value::Float(it) => digits(*it),
-        Value::Uuid(it) => {
-            let digits = hex::encode(uuid_bytes(*it));
-            let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|it| &digits[it]);
-            groups.join("-")
-        }
+        Value::Uuid((high, low)) => Uuid::from_u64_pair(*high, *low).to_string(),
         Value::Blob(it) => format!("\\x{}", hex::encode(it)),
         other => match Bound::of(Operand::of(other))? {
             Bound::Text(it) => it.into_owned(),
@@ -141,7 +137,7 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
             Some(digits) => hex::decode(digits).map_err(|_| none("blob"))?,
             None => text.as_bytes().to_vec(),
         }),
-        S::Uuid => Value::Uuid(parse_uuid(trimmed).ok_or_else(|| none("uuid"))?),
+        S::Uuid => Uuid::try_parse(trimmed).map_err(|_| none("uuid"))?.into(),
         _ => read(Stored::Text(trimmed), kind)?,
     })
 }
@@ -244,6 +240,12 @@ mod tests {
             (text("1969-12-31 23:00:00.000000"), "TIMESTAMP_TEXT", "DATE_TEXT", "'1969-12-31'"),
             (
                 text("00000000-0000-0001-0000-000000000002"),
+                "TEXT",
+                "UUID",
+                "x'00000000000000010000000000000002'",
+            ),
+            (
+                text("{00000000-0000-0001-0000-000000000002} "),
                 "TEXT",
                 "UUID",
                 "x'00000000000000010000000000000002'",

@@ -28,6 +28,7 @@ pub(crate) mod temporal;
 use std::fmt;
 
 use ferro_wit::types::{Elements, Error, ErrorKind, Interval, ScalarType, Scalars, Value};
+use uuid::Uuid;
 
 /// One scalar, borrowed from a parameter or from a column of a batch.
 #[derive(Clone, Copy)]
@@ -219,10 +220,7 @@ pub(crate) fn end_of(length: usize) -> Result<u32, Fault> {
 
 /// The two halves of a uuid of 16 bytes.
 pub(crate) fn uuid_words(bytes: &[u8]) -> Result<(u64, u64), Fault> {
-    let words = bytes.split_first_chunk::<8>().and_then(|(high, low)| {
-        Some((u64::from_be_bytes(*high), u64::from_be_bytes(low.try_into().ok()?)))
-    });
-    words.ok_or_else(|| {
+    Uuid::from_slice(bytes).map(|it| it.as_u64_pair()).map_err(|_| {
         Fault::undecodable(format!("is of {} bytes, where a uuid has 16", bytes.len()))
     })
 }

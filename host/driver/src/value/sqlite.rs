@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ferro_wit::types::{Elements, ScalarType, Scalars};
 use serde::Deserialize as _;
 use serde::de::value::{self, StrDeserializer};
+use uuid::Uuid;
 
 use super::{
     Cell, Expected, Fault, Operand, array, decimal::Decimal, interval, json, push_text, temporal,
@@ -110,7 +111,10 @@ impl<'a> Bound<'a> {
                 Cell::Float(it) => Self::Real(it),
                 Cell::Text(it) => Self::Text(it.into()),
                 Cell::Blob(it) => Self::Blob(it.into()),
-                Cell::Uuid(it) => Self::Blob(uuid_bytes(it).to_vec().into()),
+                // Most significant byte first, so that blobs sort as uuids do.
+                Cell::Uuid((high, low)) => {
+                    Self::Blob(Uuid::from_u64_pair(high, low).as_bytes().to_vec().into())
+                }
                 other => {
                     let mut text = String::new();
                     write_text(other, &mut text)?;
@@ -225,11 +229,6 @@ pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault>
         }
     }
     Ok(())
-}
-
-/// Most significant byte first, so that blobs sort as uuids do.
-pub(crate) fn uuid_bytes((high, low): (u64, u64)) -> [u8; 16] {
-    ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
 }
 
 #[cfg(test)]
