@@ -1,6 +1,6 @@
 //! From columns of a batch to Python objects, a whole column at a time.
 
-use ferro_wit::calendar;
+use ferro_wit::calendar::{self, DAY, SECOND};
 use ferro_wit::types::{
     Batch, Column, ColumnInfo, Elements, Error, ErrorKind, Interval, Scalars, Texts, Value,
 };
@@ -14,10 +14,6 @@ use crate::errors::exception;
 use crate::json;
 use crate::uuids::Uuids;
 use crate::values::decimal;
-
-const SECONDS_PER_DAY: i64 = 86_400;
-const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
-const MICROSECONDS_PER_DAY: i64 = SECONDS_PER_DAY * MICROSECONDS_PER_SECOND;
 
 /// The objects of one column, one for each row.
 pub(crate) type Objects<'py> = Vec<Bound<'py, PyAny>>;
@@ -197,8 +193,8 @@ fn read_timestamp<'py>(
     zone: Option<&Bound<'py, PyTzInfo>>,
     name: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let date = civil(timestamp.div_euclid(MICROSECONDS_PER_DAY));
-    let time = clock(timestamp.rem_euclid(MICROSECONDS_PER_DAY));
+    let date = civil(timestamp.div_euclid(DAY));
+    let time = clock(timestamp.rem_euclid(DAY));
     let (Some((year, month, day)), Some((hour, minute, second, microsecond))) = (date, time) else {
         return Err(outside(py, name, "datetime"));
     };
@@ -214,11 +210,11 @@ fn read_interval<'py>(
     if interval.months != 0 {
         return Err(undecodable(py, name, "an interval with months, which is no timedelta"));
     }
-    let of_clock = interval.microseconds.div_euclid(MICROSECONDS_PER_DAY);
-    let rest = interval.microseconds.rem_euclid(MICROSECONDS_PER_DAY);
+    let of_clock = interval.microseconds.div_euclid(DAY);
+    let rest = interval.microseconds.rem_euclid(DAY);
     let days = i32::try_from(i64::from(interval.days) + of_clock);
-    let seconds = i32::try_from(rest / MICROSECONDS_PER_SECOND);
-    let microseconds = i32::try_from(rest % MICROSECONDS_PER_SECOND);
+    let seconds = i32::try_from(rest / SECOND);
+    let microseconds = i32::try_from(rest % SECOND);
     let (Ok(days), Ok(seconds), Ok(microseconds)) = (days, seconds, microseconds) else {
         return Err(outside(py, name, "timedelta"));
     };
@@ -229,21 +225,12 @@ fn read_interval<'py>(
 /// Year, month and day of a count of days since 1970-01-01, in the years that Python knows.
 fn civil(days: i64) -> Option<(i32, u8, u8)> {
     let (year, month, day) = calendar::DAYS.contains(&days).then(|| calendar::date(days))?;
-    Some((i32::try_from(year).ok()?, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
+    Some((i32::try_from(year).ok()?, month, day))
 }
 
-/// Hour, minute, second and microsecond of a count of microseconds since midnight. PostgreSQL has
-/// a 24:00:00, Python has not.
+/// The parts of a count of microseconds since midnight. PostgreSQL has a 24:00:00, Python has not.
 fn clock(time: i64) -> Option<(u8, u8, u8, u32)> {
-    if !(0..MICROSECONDS_PER_DAY).contains(&time) {
-        return None;
-    }
-    let seconds = time / MICROSECONDS_PER_SECOND;
-    let microsecond = u32::try_from(time % MICROSECONDS_PER_SECOND).ok()?;
-    let hour = u8::try_from(seconds / 3_600).ok()?;
-    let minute = u8::try_from(seconds / 60 % 60).ok()?;
-    let second = u8::try_from(seconds % 60).ok()?;
-    Some((hour, minute, second, microsecond))
+    (0..DAY).contains(&time).then(|| calendar::clock(time))
 }
 
 fn outside(py: Python<'_>, name: &str, class: &str) -> PyErr {
@@ -294,8 +281,8 @@ mod tests {
 
     #[test]
     fn a_day_has_no_hour_24() {
-        assert_eq!(clock(MICROSECONDS_PER_DAY - 1), Some((23, 59, 59, 999_999)));
-        assert_eq!(clock(MICROSECONDS_PER_DAY), None);
+        assert_eq!(clock(DAY - 1), Some((23, 59, 59, 999_999)));
+        assert_eq!(clock(DAY), None);
         assert_eq!(clock(-1), None);
     }
 }

@@ -1,5 +1,6 @@
 //! From dates, times and durations of Python to values.
 
+use ferro_wit::calendar::{DAY, DAYS, HOUR, MINUTE, SECOND};
 use ferro_wit::types::{Error, ErrorKind, Interval, Value};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -7,13 +8,8 @@ use pyo3::types::{PyDate, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAcce
 
 use crate::values::{mismatch, unreadable};
 
-const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
-const MICROSECONDS_PER_DAY: i64 = 86_400 * MICROSECONDS_PER_SECOND;
 /// `date.toordinal()` of 1970-01-01.
 const ORDINAL_OF_EPOCH: i32 = 719_163;
-/// The instants that are a datetime in UTC: the ordinals from 1 to 3,652,059.
-const INSTANTS: std::ops::Range<i64> =
-    -719_162 * MICROSECONDS_PER_DAY..(3_652_060 - 719_163) * MICROSECONDS_PER_DAY;
 
 pub(crate) fn to_date(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     // Every datetime is a date to Python, and none is one to a database.
@@ -51,10 +47,10 @@ pub(crate) fn to_timestamp(object: &Bound<'_, PyAny>, aware: bool) -> Result<Val
         false => "a naive datetime",
     };
     let datetime = object.cast::<PyDateTime>().map_err(|_| mismatch(expected, object))?;
-    let local = i64::from(days(object)?) * MICROSECONDS_PER_DAY + clock(datetime);
+    let local = i64::from(days(object)?) * DAY + clock(datetime);
     let refused = |fault| Err(Error::new(ErrorKind::TypeMismatch, fault));
     match (utc_offset(object)?, aware) {
-        (Some(offset), true) if INSTANTS.contains(&local.saturating_sub(offset)) => {
+        (Some(offset), true) if is_readable(local.saturating_sub(offset)) => {
             Ok(Value::Timestamptz(local - offset))
         }
         (Some(_), true) => Err(Error::new(
@@ -72,11 +68,16 @@ pub(crate) fn to_timestamp(object: &Bound<'_, PyAny>, aware: bool) -> Result<Val
     }
 }
 
+/// Whether an instant is a datetime in UTC.
+fn is_readable(instant: i64) -> bool {
+    DAYS.contains(&instant.div_euclid(DAY))
+}
+
 /// Microseconds since midnight.
 fn clock(time: &impl PyTimeAccess) -> i64 {
-    let seconds = (i64::from(time.get_hour()) * 60 + i64::from(time.get_minute())) * 60
-        + i64::from(time.get_second());
-    seconds * MICROSECONDS_PER_SECOND + i64::from(time.get_microsecond())
+    let [hour, minute, second] =
+        [time.get_hour(), time.get_minute(), time.get_second()].map(i64::from);
+    hour * HOUR + minute * MINUTE + second * SECOND + i64::from(time.get_microsecond())
 }
 
 /// What a datetime or a time is ahead of UTC, in microseconds; none for a naive one.
@@ -87,7 +88,7 @@ pub(crate) fn utc_offset(object: &Bound<'_, PyAny>) -> Result<Option<i64>, Error
     match offset.cast::<PyDelta>() {
         // Less than a day, but of classes that say otherwise.
         Ok(delta) => {
-            let days = i64::from(delta.get_days()).saturating_mul(MICROSECONDS_PER_DAY);
+            let days = i64::from(delta.get_days()).saturating_mul(DAY);
             Ok(Some(days.saturating_add(below_a_day(delta))))
         }
         Err(_) => Ok(None),
@@ -104,5 +105,5 @@ pub(crate) fn to_interval(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
 }
 
 fn below_a_day(delta: &Bound<'_, PyDelta>) -> i64 {
-    i64::from(delta.get_seconds()) * MICROSECONDS_PER_SECOND + i64::from(delta.get_microseconds())
+    i64::from(delta.get_seconds()) * SECOND + i64::from(delta.get_microseconds())
 }

@@ -20,6 +20,7 @@ pub mod calendar;
 mod client;
 mod column;
 mod error;
+pub mod iso8601;
 mod names;
 mod new;
 pub mod position;

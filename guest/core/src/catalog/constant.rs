@@ -1,11 +1,10 @@
 //! What is wrong with constants of models. [`constants`](crate::dialect::constants) makes SQL of those
 //! that are right.
 
-use ferro_wit::calendar::DAYS;
+use ferro_wit::calendar::{DAY, DAYS, TIMES};
 use ferro_wit::schema::DecimalSize;
 use ferro_wit::types::{ScalarType, Value};
 
-use crate::dialect::calendar;
 use crate::dialect::constants::canonical;
 
 /// What is wrong with a constant for a column, as the end of a sentence.
@@ -33,12 +32,10 @@ fn scalar_fault(value: &Value) -> Option<String> {
         Value::Decimal(it) if !is_plain(it) => "is no decimal in plain notation",
         Value::Json(it) if it.trim().is_empty() => "is no JSON document",
         Value::Date(it) if !DAYS.contains(&i64::from(*it)) => OUT_OF_RANGE,
-        Value::Timestamp(it) | Value::Timestamptz(it)
-            if !DAYS.contains(&it.div_euclid(calendar::DAY)) =>
-        {
+        Value::Timestamp(it) | Value::Timestamptz(it) if !DAYS.contains(&it.div_euclid(DAY)) => {
             OUT_OF_RANGE
         }
-        Value::Time(it) if !(0..calendar::DAY).contains(it) => "is no time of a day",
+        Value::Time(it) if !TIMES.contains(it) => "is no time of a day",
         _ => return None,
     };
     Some(fault.to_owned())

@@ -1,11 +1,12 @@
 //! Constants in DDL, which takes no binds: the one function that makes SQL of a model's values.
 
+use ferro_wit::iso8601::{write_date, write_time, write_timestamp, write_timestamptz};
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::{Dialect, Interval, ScalarType, Value};
 use uuid::Uuid;
 
+use super::Spelling as _;
 use super::columns::column_type;
-use super::{Spelling as _, calendar};
 use crate::catalog::scalar_of;
 
 /// A checked constant as SQL, in the type of its column.
@@ -91,10 +92,10 @@ fn stored(dialect: Dialect, value: &Value) -> String {
             Dialect::Postgres => format!("\\x{}", hex::encode(it)),
         },
         Value::Uuid((high, low)) => Uuid::from_u64_pair(*high, *low).simple().to_string(),
-        Value::Date(it) => calendar::date(i64::from(*it)),
-        Value::Time(it) => calendar::time(*it),
-        Value::Timestamp(it) => calendar::timestamp(*it),
-        Value::Timestamptz(it) => format!("{}+00:00", calendar::timestamp(*it)),
+        Value::Date(it) => written(write_date, (*it).into()),
+        Value::Time(it) => written(write_time, *it),
+        Value::Timestamp(it) => written(write_timestamp, *it),
+        Value::Timestamptz(it) => written(write_timestamptz, *it),
         Value::Interval(it) => interval(it),
         Value::Array(items) => {
             let items: Vec<_> = (0..items.len()).filter_map(|index| items.get(index)).collect();
@@ -104,6 +105,12 @@ fn stored(dialect: Dialect, value: &Value) -> String {
             }
         }
     }
+}
+
+fn written(write: fn(&mut String, i64), count: i64) -> String {
+    let mut text = String::new();
+    write(&mut text, count);
+    text
 }
 
 fn float(value: f64) -> String {

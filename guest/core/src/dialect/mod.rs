@@ -11,7 +11,6 @@ use ferro_wit::query::{BinaryOperator, NullsOrder};
 use ferro_wit::schema::DecimalSize;
 use ferro_wit::types::{Dialect, ScalarType};
 
-pub(crate) mod calendar;
 pub(crate) mod columns;
 pub(crate) mod constants;
 pub(crate) mod documents;

@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use ferro_wit::calendar;
+use ferro_wit::iso8601::{read_date, write_date};
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::Error;
 
-use super::{digits, not_a};
+use super::not_a;
 use crate::scalar::fixed;
 use crate::schema::Moment;
 
@@ -59,35 +60,27 @@ impl Date {
         let date = match text {
             "infinity" => Some(Self::INFINITY),
             "-infinity" => Some(Self::NEG_INFINITY),
-            _ => Self::parse_start(text).filter(|(_, rest)| rest.is_empty()).map(|(it, _)| it),
+            _ => read_date(text).map(Self),
         };
         date.ok_or_else(|| not_a("a date", text, "a day of the calendar, as in `2024-02-29`"))
-    }
-
-    /// The date at the start of a text, and what follows it.
-    pub(super) fn parse_start(text: &str) -> Option<(Self, &str)> {
-        let (year, rest) = digits(text, 4)?;
-        let (month, rest) = digits(rest.strip_prefix('-')?, 2)?;
-        let (day, rest) = digits(rest.strip_prefix('-')?, 2)?;
-        Some((Self::new(i32::try_from(year).ok()?, month, day)?, rest))
     }
 
     /// The year; 0 is the year before the year 1.
     #[must_use]
     pub fn year(self) -> i64 {
-        from_days(self.0).0
+        calendar::date(self.0.into()).0
     }
 
     /// The month, from 1.
     #[must_use]
     pub fn month(self) -> u32 {
-        from_days(self.0).1
+        calendar::date(self.0.into()).1.into()
     }
 
     /// The day of the month, from 1.
     #[must_use]
     pub fn day(self) -> u32 {
-        from_days(self.0).2
+        calendar::date(self.0.into()).2.into()
     }
 }
 
@@ -111,17 +104,12 @@ impl fmt::Display for Date {
             Self::INFINITY => f.write_str("infinity"),
             Self::NEG_INFINITY => f.write_str("-infinity"),
             _ => {
-                let (year, month, day) = from_days(self.0);
-                write!(f, "{year:04}-{month:02}-{day:02}")
+                let mut text = String::new();
+                write_date(&mut text, self.0.into());
+                f.write_str(&text)
             }
         }
     }
-}
-
-/// The year, the month and the day of days since 1970-01-01.
-fn from_days(days: i32) -> (i64, u32, u32) {
-    let (year, month, day) = calendar::date(days.into());
-    (year, u32::try_from(month).unwrap_or_default(), u32::try_from(day).unwrap_or_default())
 }
 
 #[cfg(test)]

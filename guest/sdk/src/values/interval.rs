@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use ferro_wit::calendar::{HOUR, MINUTE, SECOND};
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types;
 
-use super::clock::{HOUR, MINUTE, SECOND};
 use crate::scalar::fixed;
 
 /// A duration as PostgreSQL keeps it: a month is not a number of days, and a day is not always 24

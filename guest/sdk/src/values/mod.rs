@@ -36,10 +36,3 @@ fn not_a(what: &str, text: &str, expected: &str) -> Error {
     let message = format!("`{text}` is not {what}: expected {expected}");
     Error::new(ErrorKind::TypeMismatch, message)
 }
-
-/// A number of exactly `width` digits at the start of a text, and what follows it.
-fn digits(text: &str, width: usize) -> Option<(u32, &str)> {
-    let (number, rest) = text.split_at_checked(width)?;
-    let all_digits = number.bytes().all(|it| it.is_ascii_digit());
-    Some((all_digits.then(|| number.parse().ok())??, rest))
-}

@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ferro_wit::calendar::DAY;
+use ferro_wit::iso8601::{read_timestamp, write_timestamp};
 use ferro_wit::schema::ColumnType;
 use ferro_wit::types::{Error, ErrorKind};
 
-use super::clock::{DAY, HOUR, MINUTE, Time};
-use super::{Date, digits, not_a};
+use super::clock::{Time, without_zeros};
+use super::{Date, not_a};
 use crate::scalar::fixed;
 use crate::schema::Moment;
 
@@ -66,20 +68,20 @@ impl Timestamp {
         }
     }
 
-    /// From text: `2024-02-29 12:00:00.123456`, with a space or a `T`, or `infinity`.
+    /// From text: `2024-02-29 12:00:00.123456`, with a space or a `T`, a date alone for its first
+    /// moment, or `infinity`.
     ///
     /// # Errors
     ///
     /// `type-mismatch` if it is something else; an offset is: that is a [`Timestamptz`].
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let fault = || not_a("a timestamp", text, "a date and a time, as in `2024-02-29 23:59:07`");
-        match infinity(text) {
-            Some(micros) => Ok(Self(micros)),
-            None => match parse_start(text) {
-                Some((micros, "")) => Ok(Self(micros)),
-                _ => Err(fault()),
-            },
-        }
+        let local = || match read_timestamp(text)? {
+            (micros, None) => Some(micros),
+            (_, Some(_)) => None,
+        };
+        infinity(text).or_else(local).map(Self).ok_or_else(|| {
+            not_a("a timestamp", text, "a date and a time, as in `2024-02-29 23:59:07`")
+        })
     }
 }
 
@@ -107,9 +109,9 @@ impl Timestamptz {
     ///
     /// `type-mismatch` if it is something else; no offset is: that is a [`Timestamp`].
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let instant = || {
-            let (micros, rest) = parse_start(text)?;
-            micros.checked_sub(offset(rest)?)
+        let instant = || match read_timestamp(text)? {
+            (micros, Some(offset)) => Some(micros - offset),
+            (_, None) => None,
         };
         infinity(text).or_else(instant).map(Self).ok_or_else(|| {
             let expected = "a date, a time and an offset, as in `2024-02-29T23:59:07Z`";
@@ -182,42 +184,15 @@ fn infinity(text: &str) -> Option<i64> {
     }
 }
 
-/// The date and time at the start of a text, and what follows them.
-fn parse_start(text: &str) -> Option<(i64, &str)> {
-    let (date, rest) = Date::parse_start(text)?;
-    let (time, rest) = Time::parse_start(rest.strip_prefix([' ', 'T'])?)?;
-    Some((Timestamp::new(date, time).micros(), rest))
-}
-
-/// An offset from UTC: `Z`, `+02`, `+0230`, `-02:30`.
-fn offset(text: &str) -> Option<i64> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("Z", "") => return Some(0),
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, rest) = digits(rest, 2)?;
-    let (minutes, rest) = match rest.strip_prefix(':').unwrap_or(rest) {
-        "" if rest.is_empty() => (0, rest),
-        rest => digits(rest, 2)?,
-    };
-    if !rest.is_empty() || hours > 23 || minutes > 59 {
-        return None;
-    }
-    Some(sign * (i64::from(hours) * HOUR + i64::from(minutes) * MINUTE))
-}
-
 fn write_micros(f: &mut fmt::Formatter<'_>, micros: i64, zone: &str) -> fmt::Result {
     match micros {
         i64::MAX => return f.write_str("infinity"),
         i64::MIN => return f.write_str("-infinity"),
         _ => {}
     }
-    // 2^63 µs are fewer days than an `i32` holds, and the rest of a day is a time of day.
-    let date = Date::from_days(i32::try_from(micros.div_euclid(DAY)).unwrap_or(i32::MAX));
-    let time = Time::from_micros(micros.rem_euclid(DAY));
-    write!(f, "{date} {}{zone}", time.ok_or(fmt::Error)?)
+    let mut text = String::new();
+    write_timestamp(&mut text, micros);
+    write!(f, "{}{zone}", without_zeros(&text))
 }
 
 #[cfg(test)]
@@ -243,15 +218,17 @@ mod tests {
     fn only_an_instant_has_an_offset() {
         assert!(Timestamp::parse("2024-01-01 00:00:00Z").is_err());
         assert!(Timestamptz::parse("2024-01-01 00:00:00").is_err());
+        assert!(Timestamptz::parse("2024-01-01").is_err());
+        assert_eq!(
+            Timestamp::parse("2024-01-01").unwrap(),
+            Timestamp::parse("2023-12-31 24:00").unwrap()
+        );
         for zone in ["+01:30", "+0130", "-22:30"] {
             let text = format!("2024-01-01T00:00:00{zone}");
             let instant = Timestamptz::parse(&text).unwrap();
             let expected =
                 if zone.starts_with('+') { "2023-12-31 22:30:00" } else { "2024-01-01 22:30:00" };
             assert_eq!(instant.to_string(), format!("{expected}+00:00"), "{zone}");
-        }
-        for zone in ["+1", "+24", "+01:60", "z", "+01:", "++1"] {
-            assert!(Timestamptz::parse(&format!("2024-01-01T00:00:00{zone}")).is_err(), "{zone}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Stored values of one type as values of another, where a column of SQLite gets another type in a
 //! migration: what a cast of PostgreSQL gives, or an error.
 
+use ferro_wit::calendar::DAY;
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use uuid::Uuid;
 
 use super::exact::Exact;
 use super::sqlite::{self, Bound, Stored};
-use super::temporal::MICROSECONDS_OF_DAY as DAY;
 use super::{Expected, Fault, Operand, array, json};
 
 /// A value of a column that was declared as one type, as a column of another stores it. What is

@@ -3,13 +3,13 @@
 
 use std::ffi::{CStr, c_int};
 
-use ferro_wit::calendar;
+use ferro_wit::calendar::{self, CYCLE, DAY};
+use ferro_wit::iso8601::read_timestamp;
 use ferro_wit::types::Interval;
 use libsqlite3_sys as ffi;
 
 use super::call::{self, Call, Function};
-use crate::value::temporal::{self, MICROSECONDS_OF_DAY};
-use crate::value::{Fault, interval};
+use crate::value::{Fault, interval, temporal};
 
 const FUNCTIONS: [(&CStr, c_int, Function); 4] = [
     (c"ferro_add_days", 2, add_days),
@@ -20,9 +20,6 @@ const FUNCTIONS: [(&CStr, c_int, Function); 4] = [
 
 const OVERFLOW: &CStr = c"datetime field overflow: a date outside of the years 1 to 9999";
 const NONE: &CStr = c"a stored date, time or interval is none";
-
-/// The calendar begins anew after 400 years.
-const DAYS_OF_400_YEARS: i64 = 146_097;
 
 /// Adds them to a connection that is open and not used meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
@@ -77,8 +74,8 @@ calculation!(subtract_interval, |call: &Call<'_>| {
 
 calculation!(interval_between, |call: &Call<'_>| {
     let distance = Moment::of(call, 0)?.microseconds - Moment::of(call, 1)?.microseconds;
-    let days = i32::try_from(distance / MICROSECONDS_OF_DAY).ok();
-    let microseconds = distance % MICROSECONDS_OF_DAY;
+    let days = i32::try_from(distance / DAY).ok();
+    let microseconds = distance % DAY;
     let between = days.map(|days| Interval { months: 0, days, microseconds });
     written(between, |it, out| interval::write(&it, out))
 });
@@ -105,12 +102,8 @@ struct Moment {
 
 impl Moment {
     fn of(call: &Call<'_>, index: usize) -> Result<Self, &'static CStr> {
-        let text = text(call, index)?;
-        if let Ok(microseconds) = temporal::parse_timestamp(text) {
-            return Ok(Self { microseconds, zoned: false });
-        }
-        let microseconds = temporal::parse_timestamptz(text).map_err(|_| NONE)?;
-        Ok(Self { microseconds, zoned: true })
+        let (local, offset) = read_timestamp(text(call, index)?).ok_or(NONE)?;
+        Ok(Self { microseconds: local - offset.unwrap_or(0), zoned: offset.is_some() })
     }
 
     fn plus(&self, interval: Interval) -> Given {
@@ -124,19 +117,19 @@ impl Moment {
 
 /// First the months, then the days, then the rest.
 fn plus(moment: i64, interval: Interval) -> Option<i64> {
-    let day = plus_months(moment.div_euclid(MICROSECONDS_OF_DAY), interval.months)?;
-    let days = (day + i64::from(interval.days)).checked_mul(MICROSECONDS_OF_DAY)?;
-    days.checked_add(moment.rem_euclid(MICROSECONDS_OF_DAY))?.checked_add(interval.microseconds)
+    let day = plus_months(moment.div_euclid(DAY), interval.months)?;
+    let days = (day + i64::from(interval.days)).checked_mul(DAY)?;
+    days.checked_add(moment.rem_euclid(DAY))?.checked_add(interval.microseconds)
 }
 
 /// The same day of another month, or the last one that it has.
 fn plus_months(day: i64, months: i32) -> Option<i64> {
     let (year, month, of_month) = calendar::date(day);
-    let months = year * 12 + month - 1 + i64::from(months);
+    let months = year * 12 + i64::from(month) - 1 + i64::from(months);
     let (year, month) = (months.div_euclid(12) - 1, months.rem_euclid(12) + 1);
     let (cycles, year) = (year.div_euclid(400), year.rem_euclid(400) + 1);
-    let day = (1..=of_month).rev().find_map(|it| calendar::day(year, month, it))?;
-    Some(day + cycles * DAYS_OF_400_YEARS)
+    let day = (1..=of_month).rev().find_map(|it| calendar::day(year, month, it.into()))?;
+    Some(day + cycles * CYCLE)
 }
 
 #[cfg(test)]
