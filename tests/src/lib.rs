@@ -1,12 +1,14 @@
-//! What tests and benchmarks share: a PostgreSQL server of their own, the log of a test, and measuring
-//! in turns.
+//! What tests and benchmarks share: a PostgreSQL server of their own, the core without a component, the
+//! log of a test, and measuring in turns.
 
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod linked;
 mod log;
 pub mod postgres;
 
+pub use linked::Core;
 pub use log::Log;
 
 /// Runs scenarios on each database, each as a test of its own: `async fn(url: &str) -> Result<()>`.

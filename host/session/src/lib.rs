@@ -1,77 +1,31 @@
-//! The one gate to the databases: what a caller may do, on which rows, within which limits.
+//! What one caller may do with the databases of a host: with which rows and columns, with how much of
+//! them, and for how long.
 //!
-//! Both hosts lend what is here to their guests, so a promise about tenants is kept in one place:
-//! a [`Gate`] stands for one call, checks the [`Grant`] where a [`Session`] is opened, takes plans
-//! from [`Models`] under the scope of the grant, gives the driver the forced values, and counts
-//! what goes through [`Session`] and [`Cursor`] against the [`Limits`].
-//!
-//! Plans come from a [`Compiler`], which the hosts implement, and are kept in a [`PlanCache`]. This
-//! one links the core as it is:
+//! A host gives each call of a tenant a [`Gate`]. It opens [`Session`]s on the databases that the
+//! tenant was granted, and queries go through them: within the tables, rows and columns of the
+//! [`Grant`], whatever they ask for, and within the [`Limits`]. Both hosts, in Rust and in Python, lend
+//! these sessions to guests, so that what a tenant is promised is kept in one place. An application
+//! that trusts itself has a gate without a tenant.
 //!
 //! ```
-//! use std::future::ready;
 //! use std::sync::Arc;
 //!
 //! use ferro_driver::{ConnectOptions, Databases};
-//! use ferro_session::{Catalog, Claimant, Compiler, Gate, Grant, Models, TableGrant, Tenant};
-//! use ferro_wit::BoxFuture;
-//! use ferro_wit::plan::{MigrationStep, Plan};
-//! use ferro_wit::policy::Scope;
+//! use ferro_session::{Gate, Grant, Models, TableGrant, Tenant};
 //! use ferro_wit::query::Query;
-//! use ferro_wit::schema::Schema;
-//! use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
+//! use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
+//! use ferro_wit::types::Value;
 //! use serde_json::json;
 //!
-//! struct Core;
-//! struct CoreCatalog(ferro_core::Catalog);
-//!
-//! impl Compiler for Core {
-//!     fn catalog(&self, schema: &Schema) -> Result<Arc<dyn Catalog>, Error> {
-//!         match ferro_core::Catalog::new(schema.clone()) {
-//!             Ok(catalog) => Ok(Arc::new(CoreCatalog(catalog))),
-//!             Err(faults) => Err(Error::new(ErrorKind::InvalidSchema, faults.join("; "))),
-//!         }
-//!     }
-//! }
-//!
-//! impl Catalog for CoreCatalog {
-//!     fn compile<'a>(
-//!         &'a self,
-//!         query: &'a Query,
-//!         dialect: Dialect,
-//!         scope: Option<&'a Scope>,
-//!         _: Option<&'a Claimant>,
-//!     ) -> BoxFuture<'a, Result<Plan, Error>> {
-//!         Box::pin(ready(self.0.compile(query, dialect, scope)))
-//!     }
-//!
-//!     fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-//!         self.0.create_tables(dialect)
-//!     }
-//!
-//!     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
-//!         self.0.introspection(dialect)
-//!     }
-//!
-//!     fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
-//!         self.0.migrate(dialect, found)
-//!     }
-//! }
-//!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! let field = |name: &str| json!({
-//!     "name": name, "kind": { "integer": "big" }, "nullable": false, "unique": false,
-//!     "indexed": false, "generated-key": name == "id", "version": false,
-//! });
-//! let schema = serde_json::from_value(json!({
-//!     "models": [{
-//!         "name": "Invoice", "fields": [field("id"), field("tenant_id"), field("cents")],
-//!         "primary-key": ["id"], "foreign-keys": [], "many-to-manys": [], "indexes": [],
-//!         "checks": [],
-//!     }],
-//!     "enums": [],
-//! }))?;
-//! let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
+//! let field = |name: &str| Field::new(name, ColumnType::Integer(IntegerWidth::Big));
+//! let id = Field { generated_key: true, ..field("id") };
+//! let invoice = Model::new("Invoice", vec![id, field("tenant_id"), field("cents")], &["id"]);
+//! let schema = Schema { models: vec![invoice], enums: vec![] };
+//!
+//! // Hosts compile queries in a component, and tests by the core that is linked into them.
+//! let compiler = ferro_test_support::Core::default();
+//! let models = Arc::new(Models::new(&compiler, schema, Arc::default())?);
 //! let databases = Databases::new();
 //! let database = databases.connect("app", "sqlite::memory:", &ConnectOptions::default()).await?;
 //! models.create_tables(&database).await?;
@@ -97,6 +51,11 @@
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A gate checks the grant where a session is opened. The [`Models`] have the plans of queries under
+//! its scope, which come from a [`Compiler`] and are kept in a [`PlanCache`]; the driver is given the
+//! values that the grant forces on a query, and what goes through a session and its [`Cursor`]s is
+//! counted.
 
 #![forbid(unsafe_code)]
 

@@ -1,16 +1,16 @@
 //! What a plugin's models say of columns that filters are forced on, and the database does not.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use ferro_session::{Grant, Models, Session, TableGrant, Tenant};
+use ferro_test_support::Core;
 use ferro_wit::schema::{Comparison, Schema};
 use ferro_wit::types::{Dialect, ScalarType, Scalars, Value};
 use serde_json::json;
 
 use crate::on_both_databases;
 use crate::queries::{fields, insert, insert_batch, insert_or_update, update_all};
-use crate::world::{CountingCore, World, drain, gate, texts};
+use crate::world::{World, drain, gate, texts};
 
 on_both_databases! {
     t4_a_forced_decimal_is_written_as_the_grant_has_it,
@@ -36,7 +36,7 @@ fn papers(world: &World, kind: &serde_json::Value, table: TableGrant) -> Session
         "enums": [{ "name": kind["enumeration"].as_str().unwrap_or("none"), "values": ["acme", "042"] }],
     }))
     .unwrap();
-    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let compiler = Core::default();
     let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
     let tenant = Tenant::new("acme").grant("app", Grant::read_write().table("paper", table));
     gate(&world.databases, &models, tenant).open("app").unwrap()

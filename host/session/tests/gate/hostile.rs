@@ -2,9 +2,9 @@
 //! large, and models that name what is no column.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use ferro_session::{Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant};
+use ferro_test_support::Core;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::query::{
     Assignment, Conflict, Distinct, FunctionCall, Literal, Node, Path, Query, Statement,
@@ -20,9 +20,7 @@ use crate::queries::{
     all, bounded, compare, count, delete_all, failing_where_like, fields, insert, insert_batch,
     inside, related, returning, select_in, update_all,
 };
-use crate::world::{
-    CountingCore, SECRET, World, assert_error, drain, gate, models, notes, rows, schema, tenant,
-};
+use crate::world::{SECRET, World, assert_error, drain, gate, models, notes, rows, schema, tenant};
 
 on_both_databases! {
     s3_an_array_whose_texts_overlap_is_refused,
@@ -112,7 +110,7 @@ async fn t9_steps_into_documents_with_sql_in_them_are_keys(world: &World) {
     (note.name, note.indexes) = ("Paper".into(), vec![]);
     note.fields[2].kind = serde_json::from_value(json!("json")).unwrap();
     schema.models = vec![note];
-    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let compiler = Core::default();
     let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
     models.create_tables(&world.databases.get(Some("app")).unwrap()).await.unwrap();
     let table = TableGrant::read_write().filter("tenant_id", 1);
@@ -151,7 +149,7 @@ async fn t1_a_table_that_a_plugin_takes_for_pairs_is_read_only_where_it_is_grant
     let mut schema = schema();
     let pairs = json!({ "name": "reviews", "target": "Label", "through": null, "reverse": null });
     schema.models[0].many_to_manys = vec![serde_json::from_value(pairs).unwrap()];
-    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let compiler = Core::default();
     let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
     let found = async |pairs: Option<TableGrant>| {
         let grant = Grant::read_only().table("note", notes(1));
@@ -202,7 +200,7 @@ async fn t3_what_can_fail_is_not_asked_of_rows_that_a_path_would_join(world: &Wo
         [("id", "hunter%", false), ("size", "hunter%", false), ("size", "mine%", true)]
     {
         schema.models[0].primary_key = vec![key.into()];
-        let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+        let compiler = Core::default();
         let models = Models::new(&compiler, schema.clone(), Arc::default()).unwrap();
         let gate = Gate::new(world.databases.clone(), Arc::new(models), tenant.clone());
         let session = gate.open("app").unwrap();
@@ -251,7 +249,7 @@ async fn t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version(world: &Worl
     let before = world.all_notes().await;
     let mut schema = schema();
     schema.models[0].fields[1].version = true;
-    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let compiler = Core::default();
     let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
     let gate = Gate::new(world.databases.clone(), models, Arc::new(tenant(1)));
     let update = update_all("Note", "secret", "text");
@@ -262,7 +260,7 @@ async fn t4_a_plugin_cannot_call_the_column_of_its_tenant_a_version(world: &Worl
 
 /// A session of a plugin whose models say this.
 fn session_with(world: &World, schema: Schema, tenant: Tenant) -> Session {
-    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let compiler = Core::default();
     let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
     gate(&world.databases, &models, tenant).open("app").unwrap()
 }
@@ -311,7 +309,7 @@ async fn t1_a_column_that_is_none_is_not_taken_for_a_function_of_the_row() {
             "indexed": false, "generated-key": false, "version": false,
         });
         schema.models[0].fields.push(serde_json::from_value(leak).unwrap());
-        let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+        let compiler = Core::default();
         let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
         let gate = Gate::new(world.databases.clone(), models, Arc::new(tenant(1)));
         let session = gate.open("app").unwrap();
@@ -405,7 +403,7 @@ async fn t6_a_text_that_is_forced_is_not_compared_as_a_number() {
     }
     let mut schema = schema();
     schema.models[0].fields[2].kind = serde_json::from_value(json!({ "decimal": null })).unwrap();
-    let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+    let compiler = Core::default();
     let models = Arc::new(Models::new(&compiler, schema, Arc::default()).unwrap());
     let table = TableGrant::read_only().filter("title", "7");
     let tenant = Tenant::new("seven").grant("app", Grant::read_only().table("note", table));

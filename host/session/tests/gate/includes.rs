@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ferro_driver::{ConnectOptions, Databases};
 use ferro_session::{Gate, Grant, Limits, Models, TableGrant, Tenant};
+use ferro_test_support::Core;
 use ferro_wit::query::Query;
 use ferro_wit::types::{ErrorKind, Value};
 use serde_json::json;
 
-use crate::world::{CountingCore, assert_error, drain};
+use crate::world::{assert_error, drain};
 
 /// Books of two tenants with their pages; one page lies in a book of the other tenant.
 async fn libraries() -> Vec<(Databases, Arc<Models>)> {
@@ -34,7 +35,7 @@ async fn libraries() -> Vec<(Databases, Arc<Models>)> {
         model("Page", &["id", "tenant_id", "book_id"], of_book),
     ];
     let schema = serde_json::from_value(json!({ "models": models, "enums": [] })).unwrap();
-    let models = Models::new(&CountingCore { compiles: Arc::default() }, schema, Arc::default());
+    let models = Models::new(&Core::default(), schema, Arc::default());
     let models = Arc::new(models.unwrap());
     let mut found = Vec::new();
     for url in ["sqlite::memory:".to_owned(), ferro_test_support::postgres::url()] {

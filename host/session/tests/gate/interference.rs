@@ -3,10 +3,10 @@
 //! behind.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use ferro_driver::{ConnectOptions, Database, Databases};
 use ferro_session::{Grant, Models, Session, TableGrant, Tenant};
+use ferro_test_support::Core;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::shapes::{Question, question};
-use crate::world::{CountingCore, gate};
+use crate::world::gate;
 
 /// A team of somebody else that is in every world, since rows of ours refer to it.
 const THEIRS: i64 = 101;
@@ -58,7 +58,7 @@ impl World {
         let databases = Databases::new();
         let options = ConnectOptions::default();
         let database = databases.connect("app", &url, &options).await.unwrap();
-        let compiler = CountingCore { compiles: Arc::new(AtomicUsize::new(0)) };
+        let compiler = Core::default();
         let models = Models::new(&compiler, schema(), Arc::default()).unwrap();
         models.create_tables(&database).await.unwrap();
         let own = |grant: TableGrant| match filtered {

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use ferro_driver::{ConnectOptions, Database};
 use ferro_session::{Grant, Models, TableGrant, Tenant};
+use ferro_test_support::Core;
 use ferro_test_support::postgres as server;
 use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
 use crate::queries::{all, count, delete_all, fields, insert, insert_batch, update_all};
-use crate::world::{
-    CountingCore, SECRET, World, assert_error, drain, notes, rows, schema, tenant, texts,
-};
+use crate::world::{SECRET, World, assert_error, drain, notes, rows, schema, tenant, texts};
 
 on_both_databases! {
     a_trusted_gate_sees_everything,
@@ -346,7 +345,7 @@ async fn t2_row_level_security_under_a_role_agrees_with_the_forced_filter() {
 async fn who_may_create_nothing_gets_by_where_all_tables_are_there() {
     let url = server::url();
     let owner = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
-    let core = CountingCore { compiles: Arc::default() };
+    let core = Core::default();
     let models = Models::new(&core, schema(), Arc::default()).unwrap();
     models.create_tables(&owner).await.unwrap();
     let (_, address) = url.split_once('@').unwrap();

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use ferro_session::Models;
+use ferro_test_support::Core;
 use ferro_wit::types::{ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
 use crate::queries::{all, delete_all, fields, insert};
-use crate::world::{CountingCore, World, assert_error, gate, rows, tenant, texts};
+use crate::world::{World, assert_error, gate, rows, tenant, texts};
 
 on_both_databases! {
     a_session_waits_for_the_transaction_that_it_began,
@@ -38,7 +39,7 @@ async fn a_transaction_sees_its_own_rows_and_commits_them(world: &World) {
 async fn t2_models_that_a_transaction_gets_are_in_the_scope_of_its_grant(world: &World) {
     let mut schema = world.models.schema().clone();
     schema.models.retain(|model| model.name != "Note");
-    let core = CountingCore { compiles: world.compiles.clone() };
+    let core = Core { compiles: world.compiles.clone() };
     let few = Arc::new(Models::new(&core, schema, world.models.cache().clone()).unwrap());
     let session = gate(&world.databases, &few, tenant(1)).open("app").unwrap();
     let mut transaction = session.begin(TransactionOptions::default()).await.unwrap();

@@ -1,20 +1,15 @@
 //! A database with the rows of two tenants, and a compiler that counts.
 
-use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ferro_driver::{ConnectOptions, Databases};
-use ferro_session::{
-    Catalog, Claimant, Compiler, Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant,
-};
-use ferro_wit::BoxFuture;
-use ferro_wit::plan::{MigrationStep, Plan};
-use ferro_wit::policy::Scope;
+use ferro_session::{Gate, Grant, Models, PlanCache, Session, TableGrant, Tenant};
+use ferro_test_support::Core;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Dialect, Error, ErrorKind, Value};
+use ferro_wit::types::{Error, ErrorKind, Value};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -53,11 +48,10 @@ impl World {
     async fn connect(url: &str, folder: TempDir, options: &ConnectOptions) -> Self {
         let databases = Databases::new();
         let database = databases.connect("app", url, options).await.unwrap();
-        let compiles = Arc::new(AtomicUsize::new(0));
-        let compiler = CountingCore { compiles: compiles.clone() };
-        let models = Models::new(&compiler, schema(), Arc::default()).unwrap();
+        let core = Core::default();
+        let models = Arc::new(Models::new(&core, schema(), Arc::default()).unwrap());
         models.create_tables(&database).await.unwrap();
-        let world = Self { databases, models: Arc::new(models), compiles, _folder: folder };
+        let world = Self { databases, models, compiles: core.compiles, _folder: folder };
         world.seed().await;
         world
     }
@@ -165,53 +159,9 @@ pub(crate) fn assert_error<T>(outcome: Result<T, Error>, kind: ErrorKind, says: 
     }
 }
 
-/// The core, linked as it is.
-pub(crate) struct CountingCore {
-    pub(crate) compiles: Arc<AtomicUsize>,
-}
-
-struct CountingCatalog {
-    catalog: ferro_core::Catalog,
-    compiles: Arc<AtomicUsize>,
-}
-
-impl Compiler for CountingCore {
-    fn catalog(&self, schema: &Schema) -> Result<Arc<dyn Catalog>, Error> {
-        let catalog = ferro_core::Catalog::new(schema.clone())
-            .map_err(|faults| Error::new(ErrorKind::InvalidSchema, faults.join("; ")))?;
-        Ok(Arc::new(CountingCatalog { catalog, compiles: self.compiles.clone() }))
-    }
-}
-
-impl Catalog for CountingCatalog {
-    fn compile<'a>(
-        &'a self,
-        query: &'a Query,
-        dialect: Dialect,
-        scope: Option<&'a Scope>,
-        _: Option<&'a Claimant>,
-    ) -> BoxFuture<'a, Result<Plan, Error>> {
-        self.compiles.fetch_add(1, Ordering::Relaxed);
-        Box::pin(ready(self.catalog.compile(query, dialect, scope)))
-    }
-
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.catalog.create_tables(dialect)
-    }
-
-    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
-        self.catalog.introspection(dialect)
-    }
-
-    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
-        self.catalog.migrate(dialect, found)
-    }
-}
-
 pub(crate) fn models(cache: &Arc<PlanCache>) -> (Models, Arc<AtomicUsize>) {
-    let compiles = Arc::new(AtomicUsize::new(0));
-    let compiler = CountingCore { compiles: compiles.clone() };
-    (Models::new(&compiler, schema(), cache.clone()).unwrap(), compiles)
+    let core = Core::default();
+    (Models::new(&core, schema(), cache.clone()).unwrap(), core.compiles)
 }
 
 pub(crate) fn schema() -> Schema {

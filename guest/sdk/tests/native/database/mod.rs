@@ -1,53 +1,14 @@
 //! Sessions on real databases, with the core linked as it is.
 
-use std::future::ready;
 use std::sync::Arc;
 
 use ferro::Session;
 use ferro_driver::{ConnectOptions, Databases, Migration};
-use ferro_session::{Catalog, Claimant, Compiler, Gate, Grant, Models, Tenant};
-use ferro_wit::BoxFuture;
-use ferro_wit::plan::{MigrationStep, Plan, Risk};
-use ferro_wit::policy::Scope;
-use ferro_wit::query::Query;
+use ferro_session::{Gate, Grant, Models, Tenant};
+use ferro_test_support::Core;
+use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Dialect, Error, ErrorKind};
-
-struct Core;
-struct CoreCatalog(ferro_core::Catalog);
-
-impl Compiler for Core {
-    fn catalog(&self, schema: &Schema) -> Result<Arc<dyn Catalog>, Error> {
-        match ferro_core::Catalog::new(schema.clone()) {
-            Ok(catalog) => Ok(Arc::new(CoreCatalog(catalog))),
-            Err(faults) => Err(Error::new(ErrorKind::InvalidSchema, faults.join("; "))),
-        }
-    }
-}
-
-impl Catalog for CoreCatalog {
-    fn compile<'a>(
-        &'a self,
-        query: &'a Query,
-        dialect: Dialect,
-        scope: Option<&'a Scope>,
-        _: Option<&'a Claimant>,
-    ) -> BoxFuture<'a, Result<Plan, Error>> {
-        Box::pin(ready(self.0.compile(query, dialect, scope)))
-    }
-
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.0.create_tables(dialect)
-    }
-
-    fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
-        self.0.introspection(dialect)
-    }
-
-    fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
-        self.0.migrate(dialect, found)
-    }
-}
+use ferro_wit::types::Error;
 
 /// A fresh database that has the tables of a schema.
 pub(crate) struct Database {
@@ -60,7 +21,7 @@ impl Database {
     pub(crate) async fn new(url: &str, schema: Schema) -> Result<Self, Error> {
         let databases = Databases::new();
         let database = databases.connect("app", url, &ConnectOptions::default()).await?;
-        let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
+        let models = Arc::new(Models::new(&Core::default(), schema, Arc::default())?);
         models.create_tables(&database).await?;
         Ok(Self::trusted(databases, models))
     }
@@ -80,7 +41,7 @@ impl Database {
     /// The same database with the tables of another schema, and what that put at risk.
     pub(crate) async fn migrate(self, schema: Schema) -> Result<(Self, Migration), Error> {
         let Self { databases, .. } = self;
-        let models = Arc::new(Models::new(&Core, schema, Arc::default())?);
+        let models = Arc::new(Models::new(&Core::default(), schema, Arc::default())?);
         let database = databases.get(Some("app"))?;
         let migration = models.migrate(&database, Some(Risk::Blocking)).await?;
         Ok((Self::trusted(databases, models), migration))
