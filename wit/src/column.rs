@@ -48,21 +48,7 @@ impl Elements {
     /// The scalar type of the elements.
     #[must_use]
     pub fn kind(&self) -> ScalarType {
-        match self {
-            Self::Boolean(_) => ScalarType::Boolean,
-            Self::Integer(_) => ScalarType::Integer,
-            Self::Float(_) => ScalarType::Float,
-            Self::Decimal(_) => ScalarType::Decimal,
-            Self::Text(_) => ScalarType::Text,
-            Self::Blob(_) => ScalarType::Blob,
-            Self::Uuid(_) => ScalarType::Uuid,
-            Self::Date(_) => ScalarType::Date,
-            Self::Time(_) => ScalarType::Time,
-            Self::Timestamp(_) => ScalarType::Timestamp,
-            Self::Timestamptz(_) => ScalarType::Timestamptz,
-            Self::Interval(_) => ScalarType::Interval,
-            Self::Json(_) => ScalarType::Json,
-        }
+        crate::scalar_kind!(self)
     }
 
     /// How many elements there are, nulls included.

@@ -4,6 +4,30 @@ use uuid::Uuid;
 
 use crate::types::{Dialect, ScalarType, TransactionOptions, Value};
 
+/// The scalar type of an enum that has a case for each of them; what its other cases are is said.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! scalar_kind {
+    ($value:expr $(, $other:pat => $kind:expr)* $(,)?) => {
+        match $value {
+            $($other => $kind,)*
+            Self::Boolean(_) => $crate::types::ScalarType::Boolean,
+            Self::Integer(_) => $crate::types::ScalarType::Integer,
+            Self::Float(_) => $crate::types::ScalarType::Float,
+            Self::Decimal(_) => $crate::types::ScalarType::Decimal,
+            Self::Text(_) => $crate::types::ScalarType::Text,
+            Self::Blob(_) => $crate::types::ScalarType::Blob,
+            Self::Uuid(_) => $crate::types::ScalarType::Uuid,
+            Self::Date(_) => $crate::types::ScalarType::Date,
+            Self::Time(_) => $crate::types::ScalarType::Time,
+            Self::Timestamp(_) => $crate::types::ScalarType::Timestamp,
+            Self::Timestamptz(_) => $crate::types::ScalarType::Timestamptz,
+            Self::Interval(_) => $crate::types::ScalarType::Interval,
+            Self::Json(_) => $crate::types::ScalarType::Json,
+        }
+    };
+}
+
 macro_rules! value_from {
     ($($from:ty => $case:ident),* $(,)?) => {$(
         impl From<$from> for Value {
@@ -42,23 +66,10 @@ impl Value {
     /// The scalar type of this value, or of the elements of an array; none for null.
     #[must_use]
     pub fn kind(&self) -> Option<ScalarType> {
-        Some(match self {
+        Some(crate::scalar_kind!(self,
             Self::Null => return None,
-            Self::Boolean(_) => ScalarType::Boolean,
-            Self::Integer(_) => ScalarType::Integer,
-            Self::Float(_) => ScalarType::Float,
-            Self::Decimal(_) => ScalarType::Decimal,
-            Self::Text(_) => ScalarType::Text,
-            Self::Blob(_) => ScalarType::Blob,
-            Self::Uuid(_) => ScalarType::Uuid,
-            Self::Date(_) => ScalarType::Date,
-            Self::Time(_) => ScalarType::Time,
-            Self::Timestamp(_) => ScalarType::Timestamp,
-            Self::Timestamptz(_) => ScalarType::Timestamptz,
-            Self::Interval(_) => ScalarType::Interval,
-            Self::Json(_) => ScalarType::Json,
             Self::Array(items) => items.elements.kind(),
-        })
+        ))
     }
 
     /// Checks that the ends of texts and byte strings of an array grow and stay inside their data,

@@ -99,22 +99,7 @@ impl<'a> Cell<'a> {
 
     /// None for null.
     pub(crate) fn kind(self) -> Option<ScalarType> {
-        Some(match self {
-            Self::Null => return None,
-            Self::Boolean(_) => ScalarType::Boolean,
-            Self::Integer(_) => ScalarType::Integer,
-            Self::Float(_) => ScalarType::Float,
-            Self::Decimal(_) => ScalarType::Decimal,
-            Self::Text(_) => ScalarType::Text,
-            Self::Blob(_) => ScalarType::Blob,
-            Self::Uuid(_) => ScalarType::Uuid,
-            Self::Date(_) => ScalarType::Date,
-            Self::Time(_) => ScalarType::Time,
-            Self::Timestamp(_) => ScalarType::Timestamp,
-            Self::Timestamptz(_) => ScalarType::Timestamptz,
-            Self::Interval(_) => ScalarType::Interval,
-            Self::Json(_) => ScalarType::Json,
-        })
+        Some(ferro_wit::scalar_kind!(self, Self::Null => return None))
     }
 }
 

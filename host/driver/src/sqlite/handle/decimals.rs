@@ -29,6 +29,11 @@ const AGGREGATES: [(&CStr, End, End); 2] =
 /// Digits that a decimal of a size may have in all, as on PostgreSQL.
 const MOST_DIGITS: usize = 1_000;
 
+/// What they are called in SQL.
+pub(super) fn names() -> impl Iterator<Item = &'static CStr> {
+    FUNCTIONS.iter().map(|(name, ..)| *name).chain(AGGREGATES.iter().map(|(name, ..)| *name))
+}
+
 /// Adds them to a connection that is open and not used meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)?;

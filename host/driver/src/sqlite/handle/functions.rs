@@ -10,25 +10,12 @@ use libsqlite3_sys as ffi;
 use memchr::memmem;
 
 use super::call::{self, Call, Function};
+use super::decimals;
 use crate::value::sqlite::Stored;
 
-/// What is left of them: patterns, whose length is limited, and calculations with decimals, whose
-/// number of digits is.
-const OPAQUE: [&str; 13] = [
-    "ferro_abs",
-    "ferro_add",
-    "ferro_average",
-    "ferro_ceiling",
-    "ferro_divide",
-    "ferro_floor",
-    "ferro_multiply",
-    "ferro_negate",
-    "ferro_round",
-    "ferro_subtract",
-    "ferro_sum",
-    "glob",
-    "like",
-];
+/// What is left of them, besides calculations with decimals, whose number of digits is limited:
+/// patterns, whose length is.
+const PATTERNS: [&str; 2] = ["glob", "like"];
 /// A longer statement may do much within a row.
 const LONG: usize = 4 << 10;
 
@@ -36,7 +23,8 @@ const LONG: usize = 4 << 10;
 pub(super) fn is_opaque(sql: &str) -> bool {
     sql.len() > LONG || {
         let sql = sql.to_ascii_lowercase();
-        OPAQUE.iter().any(|it| sql.contains(it))
+        let mut opaque = decimals::names().filter_map(|it| it.to_str().ok()).chain(PATTERNS);
+        opaque.any(|it| sql.contains(it))
     }
 }
 
@@ -239,4 +227,18 @@ fn last_character(text: &[u8]) -> usize {
 /// Whether a byte goes on with a character that others have begun.
 fn continues(byte: u8) -> bool {
     byte & 0xc0 == 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calculations_with_decimals_and_patterns_may_take_long() {
+        for name in decimals::names() {
+            assert!(is_opaque(&format!("SELECT {}(a)", name.to_str().unwrap())), "{name:?}");
+        }
+        assert!(is_opaque("SELECT Ferro_Sized(a, 3, 1)") && is_opaque("SELECT a Like b"));
+        assert!(is_opaque(&" ".repeat(LONG + 1)) && !is_opaque("SELECT a FROM t WHERE b = c"));
+    }
 }
