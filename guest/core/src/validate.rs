@@ -223,6 +223,7 @@ pub(crate) fn children(node: &Node) -> (Nodes, Option<SelectRef>) {
             .chain(case.otherwise)
             .collect(),
         Node::Json(path) => smallvec![path.document],
+        Node::JsonChange(change) => [change.document].into_iter().chain(change.value).collect(),
         Node::Aggregate(aggregate) => [aggregate.argument]
             .into_iter()
             .chain(aggregate.filter)

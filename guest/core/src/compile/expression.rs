@@ -1,7 +1,8 @@
 //! Expressions as SQL. They have been typed before, so this module only spells them.
 
 use ferro_wit::query::{
-    BinaryOperator, CaseExpression, FunctionCall, JsonPath, Literal, Node, NodeRef, UnaryOperator,
+    BinaryOperator, CaseExpression, FunctionCall, JsonChange, JsonPath, Literal, Node, NodeRef,
+    UnaryOperator,
 };
 use ferro_wit::types::{Error, ScalarType};
 
@@ -59,6 +60,7 @@ impl<'a> Compiler<'a> {
             Node::Case(case) => self.case(case)?,
             Node::Window(window) => self.window(window, fact.ty)?,
             Node::Json(path) => self.json(path)?,
+            Node::JsonChange(change) => self.json_change(change)?,
         }
         Ok(())
     }
@@ -243,6 +245,33 @@ impl<'a> Compiler<'a> {
             it.sql.push(&after);
             Ok(())
         })
+    }
+
+    /// Writes a document in which a part is set, or that is without it.
+    fn json_change(&mut self, change: &JsonChange) -> Result<(), Error> {
+        let Some(value) = change.value else {
+            let (before, after) = documents::removing(self.dialect, &change.steps);
+            self.sql.push(&before);
+            self.expression(change.document)?;
+            self.sql.push(&after);
+            return Ok(());
+        };
+        let kind = self.fact(value)?.ty.map(|it| it.kind);
+        let template = documents::part(self.dialect, kind)
+            .ok_or_else(|| unsupported("a value that cannot be in a document"))?;
+        let (before, between, after) = documents::setting(self.dialect, &change.steps, kind);
+        for part in before {
+            self.sql.push(&part);
+            self.sql.check_size()?;
+        }
+        self.expression(change.document)?;
+        self.sql.push(&between);
+        self.filled(template, |it, _| {
+            it.sql.check_size()?;
+            it.text_operand(value)
+        })?;
+        self.sql.push(&after);
+        Ok(())
     }
 
     /// Writes terms of a conjunction or disjunction, in groups if they are many.

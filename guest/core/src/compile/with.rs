@@ -136,7 +136,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Writes a value that a column brings along: with its collation, an integer for sure, and a text
-    /// that does not grow from table to table.
+    /// or a document that does not grow from table to table.
     fn common_value(&mut self, node: NodeRef, to: Type) -> Result<(), Error> {
         if let Some(template) = self.dialect.checked_integer()
             && to.is(ScalarType::Integer)
@@ -144,8 +144,10 @@ impl<'a> Compiler<'a> {
         {
             return self.filled(template, |it, _| it.output(node));
         }
-        if to.is(ScalarType::Text) && self.fact(node)?.lengthens {
-            let template = self.dialect.bounded_text();
+        if let Some(template) = self.dialect.bounded(to.kind)
+            && !to.many
+            && self.fact(node)?.lengthens
+        {
             return self.filled(template, |it, _| it.output(node));
         }
         if !self.dialect.features().decimals && to.is(ScalarType::Decimal) {

@@ -55,8 +55,9 @@ pub(crate) trait Spelling {
     fn string_agg(self) -> &'static str;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
-    /// A text, `{0}`, that must not have more than a million characters.
-    fn bounded_text(self) -> &'static str;
+    /// A text or a document, `{0}`, that must not have more than a million characters. None for other
+    /// types.
+    fn bounded(self, kind: ScalarType) -> Option<&'static str>;
     /// What makes values compare exactly, whatever collation their column has.
     fn exact(self, kind: ScalarType) -> &'static str;
     /// What stands before and behind a column to ask whether a value in it is of its type. None where
@@ -259,16 +260,21 @@ impl Spelling for Dialect {
         }
     }
 
-    fn bounded_text(self) -> &'static str {
-        match self {
-            Self::Sqlite => {
+    fn bounded(self, kind: ScalarType) -> Option<&'static str> {
+        Some(match (self, kind) {
+            (Self::Sqlite, ScalarType::Text | ScalarType::Json) => {
                 "CASE WHEN length({0}) > 1000000 THEN abs(-9223372036854775808) ELSE {0} END"
             }
-            Self::Postgres => {
+            (Self::Postgres, ScalarType::Text) => {
                 "CASE WHEN length({0}) > 1000000 THEN CAST(9223372036854775807 + length({0}) AS \
                  text) ELSE {0} END"
             }
-        }
+            (Self::Postgres, ScalarType::Json) => {
+                "CASE WHEN length(CAST({0} AS text)) > 1000000 THEN to_jsonb(9223372036854775807 + \
+                 length(CAST({0} AS text))) ELSE {0} END"
+            }
+            _ => return None,
+        })
     }
 
     fn exact(self, kind: ScalarType) -> &'static str {

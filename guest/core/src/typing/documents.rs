@@ -1,11 +1,11 @@
 //! Parts of JSON documents, and arrays.
 
-use ferro_wit::query::JsonPath;
+use ferro_wit::query::{JsonChange, JsonPath, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::{Fact, Typing};
 use crate::dialect::{Spelling as _, documents};
-use crate::error::{invalid, limit, mismatch, shown, unsupported};
+use crate::error::{at, invalid, limit, mismatch, shown, unsupported};
 
 /// The most steps of a path into a document.
 const MAX_STEPS: usize = 64;
@@ -14,24 +14,7 @@ impl Typing<'_> {
     /// A part of a document. What has another type than is asked for is null.
     pub(super) fn json(&mut self, path: &JsonPath) -> Result<Fact, Error> {
         let document = self.fact(path.document)?;
-        if !document.is(ScalarType::Json) {
-            return Err(mismatch("a path leads into json"));
-        }
-        if path.steps.len() > MAX_STEPS {
-            return Err(limit(format!("more than {MAX_STEPS} steps into a document")));
-        }
-        for step in &path.steps {
-            // The path language of SQLite has no way to write these.
-            if step.contains(['"', '\\']) || step.contains(char::is_control) {
-                return Err(unsupported(format!(
-                    "a key with quotes, backslashes or control characters: {}",
-                    shown(step)
-                )));
-            }
-            if is_position(step) && step.parse::<i32>().is_err() {
-                return Err(invalid(format!("{} is no position in an array", shown(step))));
-            }
-        }
+        check_path(document, &path.steps)?;
         if documents::template(self.task.dialect, path.kind).is_none() {
             return Err(unsupported(format!(
                 "a part of a document cannot be read as {} here: read it as text",
@@ -40,6 +23,37 @@ impl Typing<'_> {
         }
         // What is stored may turn out to be no document, on SQLite.
         Ok(Fact { nullable: true, fallible: true, ..document }.with(path.kind))
+    }
+
+    /// A document in which a part is set, or that is without it.
+    pub(super) fn json_change(
+        &mut self,
+        change: &JsonChange,
+        node: NodeRef,
+    ) -> Result<Fact, Error> {
+        let document = self.check_rowwise(change.document)?;
+        check_path(document, &change.steps).map_err(at(node))?;
+        if change.steps.is_empty() {
+            return Err(at(node)(invalid("a part of a document has a path of one step or more")));
+        }
+        let mut around = document;
+        if let Some(value) = change.value {
+            let fact = self.check_rowwise(value)?;
+            let kind = fact.ty.map(|it| it.kind);
+            let many = fact.ty.filter(|it| it.many);
+            let taken = documents::part(self.task.dialect, kind).is_some();
+            if let Some(ty) = many.or(fact.ty.filter(|_| !taken)) {
+                return Err(at(value)(mismatch(format!(
+                    "a part of a document is set to json, text, a boolean, an integer or a float, \
+                     not to {}",
+                    self.describe(ty)
+                ))));
+            }
+            around = Fact { lengthens: true, ..Fact::around([document, fact]) };
+        }
+        // What is stored may turn out to be no document, on SQLite.
+        let fact = Fact { nullable: document.nullable, fallible: true, ..around };
+        Ok(fact.with(ScalarType::Json))
     }
 
     pub(super) fn json_contains(&self, left: Fact, right: Fact) -> Result<Fact, Error> {
@@ -80,6 +94,28 @@ impl Typing<'_> {
             }
         }
     }
+}
+
+fn check_path(document: Fact, steps: &[String]) -> Result<(), Error> {
+    if !document.is(ScalarType::Json) {
+        return Err(mismatch("a path leads into json"));
+    }
+    if steps.len() > MAX_STEPS {
+        return Err(limit(format!("more than {MAX_STEPS} steps into a document")));
+    }
+    for step in steps {
+        // The path language of SQLite has no way to write these.
+        if step.contains(['"', '\\']) || step.contains(char::is_control) {
+            return Err(unsupported(format!(
+                "a key with quotes, backslashes or control characters: {}",
+                shown(step)
+            )));
+        }
+        if is_position(step) && step.parse::<i32>().is_err() {
+            return Err(invalid(format!("{} is no position in an array", shown(step))));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a step is a position in an array; else it is a key.

@@ -242,6 +242,7 @@ impl<'a> Typing<'a> {
             Node::Aggregate(aggregate) => self.aggregate(aggregate, node),
             Node::Case(case) => self.case(case, node),
             Node::Json(path) => self.json(path).map_err(named),
+            Node::JsonChange(change) => self.json_change(change, node),
             Node::Window(window) => self.window(window, node),
             Node::Related(related) => self.related(node, related).map_err(named),
             Node::Subquery(select) => self.subquery(node, *select).map_err(named),

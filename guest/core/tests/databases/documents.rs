@@ -270,10 +270,22 @@ async fn t9_a_blob_that_another_model_put_into_a_document_is_no_json() {
     let contains = nodes.binary(tags, B::ArrayContains, wanted);
     let overlaps = nodes.binary(tags, B::ArrayOverlaps, wanted);
     let is_in = nodes.binary(name, B::InList, tags);
-    let wanted = [list(&[Some("a")])];
-    for (listed, values) in
-        [(part, &[][..]), (whole, &[]), (contains, &wanted), (overlaps, &wanted), (is_in, &[])]
-    {
+    let (null, empty) = (nodes.null(), nodes.parameter(1, S::Json));
+    let set = nodes.changed(profile, &["a"], Some(null));
+    let removed = nodes.changed(profile, &["a"], None);
+    let inside = nodes.changed(empty, &["a"], Some(profile));
+    let values = [list(&[Some("a")]), Value::Json("{}".into())];
+    let (no_values, wanted) = (&values[..0], &values[..1]);
+    for (listed, values) in [
+        (part, no_values),
+        (whole, no_values),
+        (contains, wanted),
+        (overlaps, wanted),
+        (is_in, no_values),
+        (set, no_values),
+        (removed, no_values),
+        (inside, &values),
+    ] {
         let query = nodes.clone().select(Select { projection: outputs(&[listed]), ..all("User") });
         let [outcome, _] = world.outcomes(&query, values, None, &[]).await;
         assert!(outcome.is_err(), "{outcome:?}");

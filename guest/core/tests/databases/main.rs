@@ -7,6 +7,7 @@ mod batches;
 #[path = "../sql/blog.rs"]
 mod blog;
 mod catalogs;
+mod changed_documents;
 mod common_tables;
 #[path = "../sql/commons.rs"]
 mod commons;

@@ -1,14 +1,19 @@
 //! Parts of JSON documents, and arrays.
 
-use ferro_wit::query::{BinaryOperator as B, JsonPath, Node, NodeRef, Select};
-use ferro_wit::types::ScalarType as S;
+use ferro_wit::policy::{FieldSet, TableScope};
+use ferro_wit::query::{
+    AggregateFunction, Assignment, BinaryOperator as B, CommonTable, NodeRef, Query, Select,
+    Statement, Update,
+};
+use ferro_wit::types::{ErrorKind, ScalarType as S};
 
 use crate::fixture::*;
 
 impl Nodes {
-    pub(crate) fn part(&mut self, document: NodeRef, steps: &[&str], kind: S) -> NodeRef {
-        let steps = steps.iter().map(|it| (*it).to_owned()).collect();
-        self.add(Node::Json(JsonPath { document, steps, kind }))
+    /// An update that sets the profile of users.
+    fn update(self, value: NodeRef) -> Query {
+        let set = vec![Assignment { field: "profile".into(), value }];
+        self.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }))
     }
 }
 
@@ -109,5 +114,171 @@ postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."profile" @> $1
 sqlite: unsupported: node 2: SQLite does not compare documents: compare their parts, by paths
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."profile" = $1
   parameter 0 Json
+"##);
+}
+
+#[test]
+fn a_part_of_a_document_is_set_or_removed() {
+    let set = |steps: &[&str], kind| {
+        let mut nodes = Nodes::default();
+        let (profile, value) = (nodes.field("profile"), nodes.parameter(0, kind));
+        let changed = nodes.changed(profile, steps, Some(value));
+        plan(&nodes.update(changed))
+    };
+    insta::assert_snapshot!(set(&["it's"], S::Json), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = ferro_json_readable(json_set(CAST("t0"."profile" AS TEXT), '$."it''s"', json(CAST(?1 AS TEXT))))
+  parameter 0 Json
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['it''s'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce($1, 'null') AS "value" OFFSET 0) AS "changed")
+  parameter 0 Json
+"##);
+    insta::assert_snapshot!(set(&["a", "0"], S::Text), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_set(CAST("t0"."profile" AS TEXT), '$."a"[0]', CAST(?1 AS TEXT))
+  parameter 0 Text
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $."a" ? (@.type() == "array" && @.size() >= 0)', silent => TRUE) THEN jsonb_set("document", ARRAY['a', '0'], "value") WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object" && (exists(@."a")) is unknown)', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], jsonb_build_array("value")) ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb($1), 'null') AS "value" OFFSET 0) AS "changed")
+  parameter 0 Text
+"##);
+    insta::assert_snapshot!(set(&["a", "00", "b", "c"], S::Boolean), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_set(CAST("t0"."profile" AS TEXT), '$."a"[0]."b"."c"', json(CASE ?1 WHEN 1 THEN 'true' WHEN 0 THEN 'false' END))
+  parameter 0 Boolean
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $."a"[0]."b" ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a', '0', 'b', 'c'], "value") WHEN jsonb_path_exists("document", 'strict $."a"[0] ? (@.type() == "object" && (exists(@."b")) is unknown)', silent => TRUE) THEN jsonb_set("document", ARRAY['a', '0', 'b'], jsonb_build_object('c', "value")) WHEN jsonb_path_exists("document", 'strict $."a" ? (@.type() == "array" && @.size() == 0)', silent => TRUE) THEN jsonb_set("document", ARRAY['a', '0'], jsonb_build_object('b', jsonb_build_object('c', "value"))) WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object" && (exists(@."a")) is unknown)', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], jsonb_build_array(jsonb_build_object('b', jsonb_build_object('c', "value")))) ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb($1), 'null') AS "value" OFFSET 0) AS "changed")
+  parameter 0 Boolean
+"##);
+    insta::assert_snapshot!(set(&["a", "2"], S::Float), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_set(CAST("t0"."profile" AS TEXT), '$."a"[2]', json(ferro_json_float(?1)))
+  parameter 0 Float
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $."a" ? (@.type() == "array" && @.size() >= 2)', silent => TRUE) THEN jsonb_set("document", ARRAY['a', '2'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb(CASE WHEN $1 BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308 THEN CAST($1 AS double precision) END), 'null') AS "value" OFFSET 0) AS "changed")
+  parameter 0 Float
+"##);
+    let removed = |steps: &[&str]| {
+        let mut nodes = Nodes::default();
+        let profile = nodes.field("profile");
+        let changed = nodes.changed(profile, steps, None);
+        plan(&nodes.update(changed))
+    };
+    insta::assert_snapshot!(removed(&["it's"]), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_remove(CAST("t0"."profile" AS TEXT), '$."it''s"')
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN "document" #- ARRAY['it''s'] ELSE "document" END FROM (SELECT "t0"."profile" AS "document" OFFSET 0) AS "changed")
+"##);
+    insta::assert_snapshot!(removed(&["a", "07"]), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_remove(CAST("t0"."profile" AS TEXT), '$."a"[7]')
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $."a" ? (@.type() == "array")', silent => TRUE) THEN "document" #- ARRAY['a', '7'] ELSE "document" END FROM (SELECT "t0"."profile" AS "document" OFFSET 0) AS "changed")
+"##);
+}
+
+#[test]
+fn a_part_of_a_document_is_set_to_what_is_computed() {
+    let set = |value: &dyn Fn(&mut Nodes) -> NodeRef| {
+        let mut nodes = Nodes::default();
+        let (profile, value) = (nodes.field("profile"), value(&mut nodes));
+        let changed = nodes.changed(profile, &["a"], Some(value));
+        plan(&nodes.update(changed))
+    };
+    insta::assert_snapshot!(set(&Nodes::null), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_set(CAST("t0"."profile" AS TEXT), '$."a"', NULL)
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", CAST('null' AS jsonb) AS "value" OFFSET 0) AS "changed")
+"##);
+    insta::assert_snapshot!(set(&|it| it.field("mood")), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_set(CAST("t0"."profile" AS TEXT), '$."a"', CAST("t0"."mood" AS TEXT))
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb(CAST("t0"."mood" AS text)), 'null') AS "value" OFFSET 0) AS "changed")
+"##);
+    let one_more = |it: &mut Nodes| {
+        let (profile, one) = (it.field("profile"), it.integer(1));
+        let visits = it.part(profile, &["a"], S::Integer);
+        it.binary(visits, B::Add, one)
+    };
+    insta::assert_snapshot!(set(&one_more), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = json_set(CAST("t0"."profile" AS TEXT), '$."a"', CASE typeof(((CASE WHEN json_type(CAST("t0"."profile" AS TEXT) -> '$."a"') IN ('integer', 'real') AND CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' = CAST(CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' AS INTEGER) THEN CAST(CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' AS INTEGER) END) + 1)) WHEN 'integer' THEN ((CASE WHEN json_type(CAST("t0"."profile" AS TEXT) -> '$."a"') IN ('integer', 'real') AND CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' = CAST(CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' AS INTEGER) THEN CAST(CAST("t0"."profile" AS TEXT) -> '$."a"' ->> '$' AS INTEGER) END) + 1) WHEN 'real' THEN abs(-9223372036854775808) END)
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb(((CASE jsonb_typeof("t0"."profile" -> 'a') WHEN 'number' THEN CASE WHEN CAST("t0"."profile" -> 'a' AS numeric) BETWEEN -9223372036854775808 AND 9223372036854775807 AND CAST("t0"."profile" -> 'a' AS numeric) = trunc(CAST("t0"."profile" -> 'a' AS numeric)) THEN CAST("t0"."profile" -> 'a' AS bigint) END END) + CAST(1 AS bigint))), 'null') AS "value" OFFSET 0) AS "changed")
+"##);
+    let nested = |it: &mut Nodes| {
+        let profile = it.field("profile");
+        let set = it.parameter(0, S::Json);
+        let inner = it.changed(profile, &["b"], Some(set));
+        it.changed(inner, &["c"], None)
+    };
+    insta::assert_snapshot!(set(&nested), @r##"
+sqlite: UPDATE "user" AS "t0" SET "profile" = ferro_json_readable(json_set(CAST("t0"."profile" AS TEXT), '$."a"', json(CAST(json_remove(CAST(ferro_json_readable(json_set(CAST("t0"."profile" AS TEXT), '$."b"', json(CAST(?1 AS TEXT)))) AS TEXT), '$."c"') AS TEXT))))
+  parameter 0 Json
+postgres: UPDATE "user" AS "t0" SET "profile" = (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce((SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN "document" #- ARRAY['c'] ELSE "document" END FROM (SELECT (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['b'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce($1, 'null') AS "value" OFFSET 0) AS "changed") AS "document" OFFSET 0) AS "changed"), 'null') AS "value" OFFSET 0) AS "changed")
+  parameter 0 Json
+"##);
+}
+
+#[test]
+fn what_a_part_of_a_document_cannot_be_is_refused() {
+    let refused = |document: &str, steps: &[&str], value: &dyn Fn(&mut Nodes) -> NodeRef| {
+        let mut nodes = Nodes::default();
+        let (document, value) = (nodes.field(document), value(&mut nodes));
+        let changed = nodes.changed(document, steps, Some(value));
+        line(&error(&nodes.select(Select { projection: outputs(&[changed]), ..all("User") })))
+    };
+    insta::assert_snapshot!(refused("name", &["a"], &Nodes::null), @"type-mismatch: node 2: a path leads into json");
+    insta::assert_snapshot!(refused("profile", &[], &Nodes::null), @"invalid-query: node 2: a part of a document has a path of one step or more");
+    insta::assert_snapshot!(refused("profile", &["a\\b"], &Nodes::null), @r##"unsupported: node 2: a key with quotes, backslashes or control characters: `a\b`"##);
+    insta::assert_snapshot!(refused("profile", &["99999999999"], &Nodes::null), @"invalid-query: node 2: `99999999999` is no position in an array");
+    insta::assert_snapshot!(refused("profile", &["a"; 65], &Nodes::null), @"limit-exceeded: node 2: more than 64 steps into a document");
+    insta::assert_snapshot!(refused("profile", &["a"], &|it| it.field("balance")), @"type-mismatch: node 1: a part of a document is set to json, text, a boolean, an integer or a float, not to decimal");
+    insta::assert_snapshot!(refused("profile", &["a"], &|it| it.field("tags")), @"type-mismatch: node 1: a part of a document is set to json, text, a boolean, an integer or a float, not to a list of text");
+    let counted = |it: &mut Nodes| {
+        let star = it.star();
+        it.aggregate(AggregateFunction::Count, star)
+    };
+    insta::assert_snapshot!(refused("profile", &["a"], &counted), @"invalid-query: node 2: an aggregate cannot stand here");
+}
+
+#[test]
+fn a_long_path_is_no_long_statement() {
+    let long = "k".repeat(100_000);
+    let steps = [long.as_str(); 64];
+    let mut nodes = Nodes::default();
+    let (profile, value) = (nodes.field("profile"), nodes.null());
+    let changed = nodes.changed(profile, &steps, Some(value));
+    let query = nodes.select(Select { projection: outputs(&[changed]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"limit-exceeded: the statement is longer than 262144 bytes");
+}
+
+#[test]
+fn t1_what_may_not_be_read_is_not_what_a_document_is_changed_from() {
+    let table = |readable| TableScope { readable, ..open_scope("User") };
+    let hidden = |name: &str| scope(vec![table(FieldSet::Except(vec![name.into()]))]);
+    let mut nodes = Nodes::default();
+    let (profile, name) = (nodes.field("profile"), nodes.field("name"));
+    let changed = nodes.changed(profile, &["a"], Some(name));
+    let query = nodes.update(changed);
+    for name in ["profile", "name"] {
+        let error = scoped_error(&query, Some(&hidden(name)));
+        assert_eq!(error.kind, ErrorKind::Denied);
+        assert!(error.message.contains(&format!("has no field `{name}`")), "{error:?}");
+    }
+    scoped(&query, Some(&hidden("token")));
+}
+
+#[test]
+fn t3_documents_are_changed_in_rows_in_scope_only() {
+    let mut nodes = Nodes::default();
+    let (profile, name) = (nodes.field("profile"), nodes.field("name"));
+    let changed = nodes.changed(profile, &["a"], Some(name));
+    let part = nodes.part(changed, &["a"], S::Text);
+    let filter = nodes.binary(part, B::Equal, name);
+    let query = nodes.select(Select { filter: Some(filter), ..ids() });
+    insta::assert_snapshot!(scoped(&query, Some(&scope(vec![tenant_scope()]))), @r##"
+sqlite: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = ?1 AND CASE WHEN "t0"."tenant_id" = ?1 THEN (CASE json_type(CAST(json_set(CAST("t0"."profile" AS TEXT), '$."a"', CAST("t0"."name" AS TEXT)) AS TEXT) -> '$."a"') WHEN 'text' THEN CAST(json_set(CAST("t0"."profile" AS TEXT), '$."a"', CAST("t0"."name" AS TEXT)) AS TEXT) -> '$."a"' ->> '$' END) = "t0"."name" ELSE 0 END
+  forced 0 Integer
+postgres: WITH "t0" AS (SELECT "id", "name", "profile", "tenant_id" FROM "user" AS "t0") SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tenant_id" = $1 AND CASE WHEN "t0"."tenant_id" = $1 THEN (CASE jsonb_typeof((SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb("t0"."name"), 'null') AS "value" OFFSET 0) AS "changed") -> 'a') WHEN 'string' THEN (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t0"."profile" AS "document", coalesce(to_jsonb("t0"."name"), 'null') AS "value" OFFSET 0) AS "changed") -> 'a' #>> '{}' END) = "t0"."name" ELSE FALSE END
+  forced 0 Integer
+"##);
+}
+
+#[test]
+fn t9_documents_do_not_grow_from_table_to_table() {
+    let mut nodes = Nodes::default();
+    let profile = nodes.field("profile");
+    let doubled = nodes.changed(profile, &["a"], Some(profile));
+    let listed = Select { projection: outputs(&[doubled]), ..all("User") };
+    let mut query = nodes.query(vec![listed, all("grown")], Statement::Select(1));
+    query.common = vec![CommonTable { name: "grown".into(), rows: 0, step: None }];
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: WITH "common0" ("c0") AS (SELECT CASE WHEN length(ferro_json_readable(json_set(CAST("t1"."profile" AS TEXT), '$."a"', json(CAST("t1"."profile" AS TEXT))))) > 1000000 THEN abs(-9223372036854775808) ELSE ferro_json_readable(json_set(CAST("t1"."profile" AS TEXT), '$."a"', json(CAST("t1"."profile" AS TEXT)))) END FROM "user" AS "t1") SELECT "t0"."c0" FROM "common0" AS "t0"
+postgres: WITH "common0" ("c0") AS (SELECT CASE WHEN length(CAST((SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t1"."profile" AS "document", coalesce("t1"."profile", 'null') AS "value" OFFSET 0) AS "changed") AS text)) > 1000000 THEN to_jsonb(9223372036854775807 + length(CAST((SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t1"."profile" AS "document", coalesce("t1"."profile", 'null') AS "value" OFFSET 0) AS "changed") AS text))) ELSE (SELECT CASE WHEN jsonb_path_exists("document", 'strict $ ? (@.type() == "object")', silent => TRUE) THEN jsonb_set("document", ARRAY['a'], "value") ELSE "document" END FROM (SELECT "t1"."profile" AS "document", coalesce("t1"."profile", 'null') AS "value" OFFSET 0) AS "changed") END FROM "user" AS "t1") SELECT "t0"."c0" FROM "common0" AS "t0"
 "##);
 }

@@ -6,9 +6,9 @@ use ferro_core::Catalog;
 use ferro_wit::plan::{Agreement, Bind, Binding, Plan};
 use ferro_wit::policy::{FieldSet, ForcedFilter, Scope, TableScope};
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, BinaryOperator, Conflict, Delete, FunctionCall, Insert, Literal,
-    Node, NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path, Projection, Query, RowSource,
-    Select, Statement, UnaryOperator, Update,
+    Aggregate, AggregateFunction, BinaryOperator, Conflict, Delete, FunctionCall, Insert,
+    JsonChange, JsonPath, Literal, Node, NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path,
+    Projection, Query, RowSource, Select, Statement, UnaryOperator, Update,
 };
 use ferro_wit::schema::{
     ColumnType, Comparison, DefaultValue, EnumType, Field, ForeignKey, Index, IntegerWidth, Model,
@@ -178,6 +178,21 @@ impl Nodes {
 
     pub(crate) fn aggregate(&mut self, function: AggregateFunction, argument: NodeRef) -> NodeRef {
         self.add(Node::Aggregate(Aggregate::new(function, argument)))
+    }
+
+    pub(crate) fn part(&mut self, document: NodeRef, steps: &[&str], kind: ScalarType) -> NodeRef {
+        let steps = steps.iter().map(|it| (*it).to_owned()).collect();
+        self.add(Node::Json(JsonPath { document, steps, kind }))
+    }
+
+    pub(crate) fn changed(
+        &mut self,
+        document: NodeRef,
+        steps: &[&str],
+        value: Option<NodeRef>,
+    ) -> NodeRef {
+        let steps = steps.iter().map(|it| (*it).to_owned()).collect();
+        self.add(Node::JsonChange(JsonChange { document, steps, value }))
     }
 
     pub(crate) fn select(self, select: Select) -> Query {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ferro_wit::query::{
     Aggregate, CaseBranch, CaseExpression, CommonTable, Distinct, FunctionCall, Inclusion, Join,
-    JsonPath, Literal, Node, NodeRef, OrderTerm, Output, Parameter, Path, Projection, Related,
-    Select, SelectRef, Window,
+    JsonChange, JsonPath, Literal, Node, NodeRef, OrderTerm, Output, Parameter, Path, Projection,
+    Related, Select, SelectRef, Window,
 };
 use ferro_wit::types::{Error, ErrorKind, Value};
 
@@ -95,6 +95,11 @@ impl Arena {
             Tree::Json { document, steps, kind } => {
                 Node::Json(JsonPath { document: self.add(*document)?, steps, kind })
             }
+            Tree::JsonChange { document, steps, value } => Node::JsonChange(JsonChange {
+                document: self.add(*document)?,
+                steps,
+                value: self.add_some(value.map(|it| *it))?,
+            }),
             Tree::Aggregate(aggregate) => self.aggregate(*aggregate)?,
             Tree::Window(window) => self.window(*window)?,
             Tree::Related { quantifier, relations, condition } => {

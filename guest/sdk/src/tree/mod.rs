@@ -53,6 +53,12 @@ pub enum Tree {
         steps: Vec<String>,
         kind: ScalarType,
     },
+    /// A document with a part set, or without it.
+    JsonChange {
+        document: Box<Tree>,
+        steps: Vec<String>,
+        value: Option<Box<Tree>>,
+    },
     Aggregate(Box<AggregateTree>),
     Window(Box<WindowTree>),
     Related {

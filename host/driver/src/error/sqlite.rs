@@ -56,8 +56,12 @@ fn kind_of_message(message: &str) -> ErrorKind {
         "pattern too complex",
     ];
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    const OVERFLOWS: [&str; 3] =
-        ["integer overflow", "numeric field overflow", "datetime field overflow"];
+    const OVERFLOWS: [&str; 4] = [
+        "integer overflow",
+        "numeric field overflow",
+        "datetime field overflow",
+        "document overflow",
+    ];
     if has_any(&OVERFLOWS) {
         ErrorKind::ValueOutOfRange
     } else if message.contains("not authorized") {

@@ -36,7 +36,7 @@ pub(crate) fn contents(text: &str) -> Result<Contents, Fault> {
 }
 
 impl Contents {
-    fn of(document: &str) -> Self {
+    pub(crate) fn of(document: &str) -> Self {
         let mut found = Self::default();
         let (mut depth, mut in_text) = (0_usize, false);
         // Whether the first half of a pair has just passed.

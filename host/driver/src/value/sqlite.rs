@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How deep SQLite reads documents: its `JSON_MAX_DEPTH`.
-const MAX_JSON_DEPTH: usize = 1000;
+pub(crate) const MAX_JSON_DEPTH: usize = 1000;
 
 /// What SQLite stores.
 #[derive(Clone, Copy)]

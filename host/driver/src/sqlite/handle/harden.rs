@@ -6,7 +6,7 @@ use std::ptr;
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
 
-use super::{conversions, decimals, functions, moments};
+use super::{conversions, decimals, documents, functions, moments};
 use crate::sqlite::failure::Failure;
 
 /// Sets on a new connection what no statement can lift.
@@ -46,6 +46,7 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     }
     functions::install(raw)?;
     decimals::install(raw)?;
+    documents::install(raw)?;
     moments::install(raw)?;
     conversions::install(raw)?;
     for (limit, value) in LIMITS {

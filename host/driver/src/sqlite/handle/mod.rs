@@ -21,6 +21,7 @@
 mod call;
 mod conversions;
 mod decimals;
+mod documents;
 mod functions;
 mod guard;
 mod harden;
