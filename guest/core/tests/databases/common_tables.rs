@@ -314,6 +314,45 @@ async fn t9_a_text_does_not_grow_from_table_to_table() {
     }
 }
 
+#[tokio::test]
+async fn t9_a_document_does_not_grow_from_table_to_table() {
+    let world = world().await;
+    let first = |it: &mut Nodes| {
+        let data = it.parameter(0, S::Json);
+        Select { projection: named(&[("data", data)]), ..all("Tag") }
+    };
+    let doubled = |it: &mut Nodes| {
+        let data = it.field("data");
+        let both = it.changed(data, &["a"], Some(data));
+        named(&[("data", both)])
+    };
+
+    let mut nodes = Nodes::default();
+    let data = nodes.field("data");
+    let third = nodes.part(data, &["a", "a", "a"], S::Json);
+    let filter = Some(nodes.unary(U::IsNull, third));
+    let step = Select { projection: doubled(&mut nodes), filter, ..all("data") };
+    let selects = vec![first(&mut nodes), step, all("data")];
+    let recursion = nodes.with(selects, vec![recursive("data", 0, SetOperator::UnionAll, 1)]);
+
+    let mut nodes = Nodes::default();
+    let twice = Select { projection: doubled(&mut nodes), ..all("once") };
+    let selects = vec![first(&mut nodes), twice, all("twice")];
+    let chain = nodes.with(selects, vec![table("once", 0), table("twice", 1)]);
+
+    for (length, fits) in [(100, true), (500_001, false)] {
+        let document = Value::Json(format!(r#"{{"text": "{}"}}"#, "a".repeat(length)));
+        for query in [&recursion, &chain] {
+            for outcome in world.outcomes(query, std::slice::from_ref(&document), None, &[]).await {
+                match fits {
+                    true => assert!(outcome.is_ok(), "{outcome:?}"),
+                    false => assert_eq!(outcome.unwrap_err().kind, ErrorKind::ValueOutOfRange),
+                }
+            }
+        }
+    }
+}
+
 /// Databases that took the tables apart would write each column where it is read: 2^31 times.
 #[tokio::test]
 async fn s7_tables_that_read_each_other_do_not_become_a_statement_without_bound() {

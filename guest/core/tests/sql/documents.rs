@@ -270,7 +270,7 @@ postgres: WITH "t0" AS (SELECT "id", "name", "profile", "tenant_id" FROM "user" 
 }
 
 #[test]
-fn t9_documents_do_not_grow_from_table_to_table() {
+fn a_document_that_a_common_table_computes_has_a_limit() {
     let mut nodes = Nodes::default();
     let profile = nodes.field("profile");
     let doubled = nodes.changed(profile, &["a"], Some(profile));

@@ -2,7 +2,7 @@
 
 use ferro_wit::query::BinaryOperator;
 
-use super::{Condition, Expr, Expression, Operand, binary, expr};
+use super::{Condition, Expr, Expression, IntoExpr, Operand, binary, expr};
 use crate::scalar::{Field, Scalar};
 use crate::tree::Tree;
 use crate::values::Json;
@@ -30,6 +30,26 @@ pub trait JsonExpression: Expression {
         expr(Tree::Json { document: Box::new(self.into_tree()), steps, kind: T::KIND })
     }
 
+    /// A part of the document, to be [set](Part::set_to) or [removed](Part::removed).
+    ///
+    /// An update that sets one part leaves the others as they are, also those that another writer
+    /// changes at the same time.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # use ferro::values::Json;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Account { #[ferro(key)] id: i64, settings: Json }
+    /// let dark = Account::settings().part(["ui", "theme"]).set_to("dark");
+    /// let _ = Account::settings().set(dark.part(["ui", "old"]).removed());
+    /// ```
+    fn part(self, steps: impl IntoIterator<Item = impl Into<String>>) -> Part<Self>
+    where
+        Self::Type: Field<Base = Json>,
+    {
+        Part { document: self, steps: steps.into_iter().map(Into::into).collect() }
+    }
+
     /// Has every key and value of another document. PostgreSQL only; elsewhere compare parts of it,
     /// with [`at`](Self::at).
     ///
@@ -50,6 +70,64 @@ pub trait JsonExpression: Expression {
 }
 
 impl<E: Expression> JsonExpression for E {}
+
+/// A part of a document, under keys and array positions: made by [`part`](JsonExpression::part).
+#[derive(Debug, Clone)]
+#[must_use = "a part does nothing until it is set or removed"]
+pub struct Part<E> {
+    document: E,
+    steps: Vec<String>,
+}
+
+impl<E: Expression> Part<E> {
+    /// The document in which the part is a value, or what an expression over the row is; a null
+    /// becomes the JSON `null`.
+    ///
+    /// Objects that are missing on the way are made, and at the position behind its last element an
+    /// array gets one more. Where the path leads through something that has no such parts, the
+    /// document is as it was, and so is a null.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # use ferro::values::Json;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Page { #[ferro(key)] id: i64, data: Json }
+    /// let visits = Page::data().at::<i64>(["visits"]).coalesce(0) + 1;
+    /// let _ = Page::data().set(Page::data().part(["visits"]).set_to(visits));
+    /// let _ = Page::data().part(["tags"]).set_to(Json::new(r#"["new"]"#));
+    /// ```
+    pub fn set_to<V>(self, value: V) -> Expr<E::Model, E::Type>
+    where
+        V: IntoExpr<E::Model, Type: Field<Base: PartOfDocument>>,
+    {
+        self.changed(Some(Box::new(value.into_tree())))
+    }
+
+    /// The document without the part; as it was, if it has none.
+    pub fn removed(self) -> Expr<E::Model, E::Type> {
+        self.changed(None)
+    }
+
+    fn changed(self, value: Option<Box<Tree>>) -> Expr<E::Model, E::Type> {
+        let document = Box::new(self.document.into_tree());
+        expr(Tree::JsonChange { document, steps: self.steps, value })
+    }
+}
+
+/// Types whose values can be parts of a document.
+#[diagnostic::on_unimplemented(
+    message = "a part of a document cannot be set to a `{Self}`",
+    note = "it is set to a `bool`, `i16`, `i32`, `i64`, `f32`, `f64`, `String`, or any `Json`"
+)]
+pub trait PartOfDocument {}
+
+macro_rules! parts {
+    ($($type:ty),*) => {$(
+        impl PartOfDocument for $type {}
+    )*};
+}
+
+parts!(bool, i16, i32, i64, f32, f64, String, Json);
 
 /// Expressions that are arrays.
 pub trait ArrayExpression: Expression {

@@ -26,7 +26,7 @@ use crate::tree::{Steps, Tree};
 
 pub use self::aggregate::{Aggregate, AggregateExpression, StringAgg, count};
 pub use self::case::{Case, case};
-pub use self::document::{ArrayExpression, JsonExpression};
+pub use self::document::{ArrayExpression, JsonExpression, Part, PartOfDocument};
 pub use self::moment::{Dated, MomentExpression, Timed};
 pub use self::number::{Additive, Fractional, NumberExpression, Numeric};
 pub use self::operand::{IntoExpr, Listed, Operand, Outer, Settable, outer, value};

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::on_both_databases;
 use crate::queries::{
     all, bounded, compare, count, delete_all, failing_where_like, fields, insert, insert_batch,
-    inside, related, returning, select_in, update_all,
+    inside, related, returning, select_in, update_all, update_inside,
 };
 use crate::world::{SECRET, World, assert_error, drain, gate, models, notes, rows, schema, tenant};
 
@@ -123,14 +123,24 @@ async fn t9_steps_into_documents_with_sql_in_them_are_keys(world: &World) {
         let values = vec![Value::Json(document), "s".into()];
         assert_eq!(session.execute(&insert, values).await.unwrap(), 1);
         let found = session.fetch(&inside("Paper", "title", &[step, "inner"]), vec![]).await;
+        let set = update_inside("Paper", "title", &[step, "set"]);
         if step.contains('"') {
             assert_error(found, ErrorKind::Unsupported, "");
+            assert_error(
+                session.execute(&set, vec![step.into()]).await,
+                ErrorKind::Unsupported,
+                "",
+            );
             continue;
         }
         let found = drain(found.unwrap()).await.unwrap();
         assert_eq!(found.last().unwrap(), &vec![Value::from(step)]);
         let elsewhere = found.iter().filter(|row| row[0] != Value::Null).count();
         assert_eq!(elsewhere, 1, "{step} leads into its own document only");
+        session.execute(&set, vec![step.into()]).await.unwrap();
+        let found = session.fetch(&inside("Paper", "title", &[step, "set"]), vec![]).await;
+        let found = drain(found.unwrap()).await.unwrap();
+        assert!(found.iter().all(|row| row[0] == Value::from(step)), "{step}: {found:?}");
     }
     let nul = session.fetch(&inside("Paper", "title", &["a\0b"]), vec![]).await;
     assert_error(nul, ErrorKind::Unsupported, "");

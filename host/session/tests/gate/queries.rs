@@ -166,6 +166,22 @@ pub(crate) fn update_all(model: &str, field: &str, kind: &str) -> Query {
     )
 }
 
+/// In every row a part of a document becomes the first parameter, a text.
+pub(crate) fn update_inside(model: &str, field: &str, steps: &[&str]) -> Query {
+    let change = json!({ "document": 1, "steps": steps, "value": 0 });
+    query(
+        json!([
+            { "parameter": { "index": 0, "kind": "text", "many": false } },
+            { "field": { "outer": 0, "relations": [], "field": field } },
+            { "json-change": change },
+        ]),
+        json!([rows(model, json!("model"), json!([]))]),
+        json!({
+            "update": { "model": model, "set": [{ "field": field, "value": 2 }], "rows": 0 }
+        }),
+    )
+}
+
 pub(crate) fn delete_all(model: &str) -> Query {
     query(
         json!([]),
