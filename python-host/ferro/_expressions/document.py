@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._abstract_query import AbstractQuery
 from .._message import quoted
+from .._tables.part import check_removable, stored_part
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField, ValueOutOfRange
 from .expression import Expression
 from .texts import Texts
@@ -63,6 +64,50 @@ class JsonValue(Texts):
             known = quoted(it.__name__ for it in _KINDS)
             raise TypeMismatch(f"`{self._name}` is read as one of {known}")
         return self._part(kind)
+
+    def set_to(self, value: object) -> Value:
+        """The document in which this part is a value, for an `update`: the other parts stay as they
+        are then, also those that somebody else changes at the same time.
+
+        The value is a plain one, or computed from the row: a text, a boolean, an integer, a float
+        or a part of a document. None is the JSON `null`. Dicts that are missing on the way are
+        made, and at the position behind its last element a list gets one more. Where the path leads
+        through something that has no such parts, the document is as it was.
+
+        Example:
+            >>> import ferro
+            >>> class Subscriber(ferro.Model, table="doc_subscriber"):
+            ...     id: int | None = ferro.Field(default=None, primary_key=True)
+            ...     settings: dict[str, object] = {}
+            >>> async def visited(subscriber: Subscriber) -> None:
+            ...     visits = Subscriber.settings["visits"]
+            ...     more = visits.as_type(int).coalesce(0) + 1
+            ...     await Subscriber.where(id=subscriber.id).update(settings=visits.set_to(more))
+        """
+        if isinstance(value, JsonValue):
+            value = value._part()
+        if isinstance(value, Expression):
+            shape, values = value._shape, value._values
+        elif isinstance(value, AbstractQuery):
+            raise InvalidQuery(
+                f"`{self._name}` is set to a plain value, or to one that is computed from the "
+                f"fields of its row, not to `{value!r}`"
+            )
+        else:
+            column = self._document._column
+            annotation = Any if column is None else column.annotation
+            values = (stored_part(self._name, annotation, self._steps, value),)
+            shape = ("parameter", self._name, "json", False)
+        return self._document._changed(self._steps, shape, values)
+
+    def removed(self) -> Value:
+        """The document without this part, for an `update`; as it was, if it has none. Elements of a
+        list that are behind it move up.
+        """
+        column = self._document._column
+        if column is not None:
+            check_removable(self._name, column.annotation, self._steps)
+        return self._document._changed(self._steps, None, ())
 
     def __repr__(self) -> str:
         return f"<part {self._name}>"

@@ -371,6 +371,13 @@ class Value(Functions):
         """A part of this document, read as a kind."""
         return Value(("json", self._shape, steps, kind), self._values, name, kind)
 
+    def _changed(
+        self, steps: tuple[str, ...], part: Shape | None, values: tuple[Any, ...]
+    ) -> Value:
+        """The document with another value in a part, or without it."""
+        shape = ("json-change", self._shape, steps, part)
+        return self._derived(shape, self._values + values, "json", self._column)
+
     def _parameter(self, *, many: bool = False) -> Shape:
         return ("parameter", self._name, self._kind, many or self._many)
 

@@ -203,6 +203,10 @@ class Arena:
             case ("json", document, steps, kind):
                 node = {"document": self.expression(document, deeper), "steps": list(steps)}
                 return self.node({"json": {**node, "kind": kind}})
+            case ("json-change", document, steps, part):
+                node = {"document": self.expression(document, deeper), "steps": list(steps)}
+                value = None if part is None else self.expression(part, deeper)
+                return self.node({"json-change": {**node, "value": value}})
             case ("related", quantifier, relations, condition, root):
                 self.check(root)
                 inner = None

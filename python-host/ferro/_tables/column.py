@@ -258,7 +258,10 @@ def _structure(where: str, annotation: Any, use_enum_values: bool) -> Structure 
         return None
     if has_any_keys:
         raise SchemaError(keys_message(where))
-    return Structure(where, annotation, use_enum_values and not has_shape(annotation))
+    # What has a config of its own takes no other.
+    has_config = has_shape(annotation) or not use_enum_values
+    config = None if has_config else pydantic.ConfigDict(use_enum_values=True)
+    return Structure(where, annotation, config)
 
 
 _JSON = (dict, list, str, int, bool, Any, type(None))

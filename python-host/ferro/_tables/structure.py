@@ -54,10 +54,10 @@ _PLAIN = frozenset({bool, float, int, str})
 class Structure:
     """Between a JSON document and a value that has a shape."""
 
-    def __init__(self, where: str, annotation: Any, use_enum_values: bool = False) -> None:
+    def __init__(
+        self, where: str, annotation: Any, config: pydantic.ConfigDict | None = None
+    ) -> None:
         self._where = where
-        # What has a config of its own takes no other.
-        config = pydantic.ConfigDict(use_enum_values=True) if use_enum_values else None
         self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation, config=config)
         schema: Any = self._adapter.core_schema
         nodes = list(nodes_of(schema))
@@ -150,6 +150,10 @@ class Structure:
                 f"`{type(error).__name__}`"
             ) from None
         return document
+
+    def taken(self, value: Any) -> Any:
+        """The document of a value as it is given; raises Pydantic's `ValidationError`."""
+        return self.encode(self._adapter.validate_python(value, by_name=True, by_alias=False))
 
     def _natural(self, value: Any) -> Any:
         """The document that the types of a value make."""

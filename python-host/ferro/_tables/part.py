@@ -1,0 +1,137 @@
+"""Parts of documents, as the type of their field describes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pydantic
+from pydantic.fields import FieldInfo
+from typing_extensions import NotRequired, ReadOnly, Required, get_type_hints, is_typeddict
+
+from .._message import nearest
+from ..exceptions import TypeMismatch, UnknownField, ValueOutOfRange
+from .column_type import has_shape, without_metadata, without_none
+from .structure import Structure, part_of
+
+_DEEPEST = 200
+"""The native module writes and reads no deeper documents."""
+_BESIDE: tuple[Any, ...] = (NotRequired, ReadOnly, Required)
+"""What a `TypedDict` says of a key besides its type."""
+_OF_VALUES = ("ser_json_bytes", "ser_json_timedelta", "use_enum_values", "val_json_bytes")
+"""What the config of a model says of the values of its fields."""
+
+
+def stored_part(where: str, annotation: Any, steps: tuple[str, ...], value: Any) -> Any:
+    """What a document has for a value at a path, as the field at its end stores it."""
+    if len(steps) + _levels(value) > _DEEPEST:
+        raise ValueOutOfRange(f"`{where}` is in a JSON document of at most {_DEEPEST} levels")
+    part = _part_at(where, annotation, steps)
+    if part is None or part.annotation in (Any, object):
+        return part_of(value)
+    config = None if has_shape(without_none(part.annotation)[0]) else part.config
+    return Structure(where, part.annotation, config).taken(value)
+
+
+def check_removable(where: str, annotation: Any, steps: tuple[str, ...]) -> None:
+    """Refuse to remove what a document cannot be read without."""
+    part = _part_at(where, annotation, steps)
+    if part is not None and part.required:
+        raise TypeMismatch(f"`{where}` is required: a document without it could not be read")
+
+
+@dataclasses.dataclass
+class _Part:
+    annotation: Any
+    config: Any = None
+    required: bool = False
+
+
+def _part_at(where: str, annotation: Any, steps: tuple[str, ...]) -> _Part | None:
+    """The part at the end of a path; None where its type does not say how it is stored."""
+    part: _Part | None = _Part(annotation)
+    for step in steps:
+        if part is None:
+            return None
+        kind, _ = without_none(part.annotation)
+        part = _step(where, without_metadata(kind), step)
+    return part
+
+
+def _step(where: str, kind: Any, step: str) -> _Part | None:
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return _of_model(where, kind, step)
+    if dataclasses.is_dataclass(kind) or is_typeddict(kind):
+        return _of_fields(where, kind, step)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if not isinstance(origin, type) or not issubclass(origin, Collection):
+        return None
+    if issubclass(origin, Mapping):
+        return _Part(arguments[1])
+    return _Part(arguments[0]) if arguments[1:] in ((), (...,)) else None
+
+
+def _of_model(where: str, model: type[pydantic.BaseModel], step: str) -> _Part | None:
+    if issubclass(model, pydantic.RootModel):
+        kind, _ = without_none(model.model_fields["root"].annotation)
+        return _step(where, without_metadata(kind), step)
+    serializers = model.__pydantic_decorators__
+    field = model.model_fields.get(step)
+    if field is None:
+        if model.model_config.get("extra") == "allow":
+            return None
+        raise _unknown(where, step, model.model_fields)
+    # Only the model itself knows how it writes these.
+    written = [name for it in serializers.field_serializers.values() for name in it.info.fields]
+    if serializers.model_serializers or step in written or "*" in written:
+        return None
+    config = {name: it for name, it in model.model_config.items() if name in _OF_VALUES}
+    return _Part(_annotated(field), config or None, field.is_required())
+
+
+def _of_fields(where: str, kind: Any, step: str) -> _Part | None:
+    """Of a dataclass or a `TypedDict`."""
+    try:
+        hints = get_type_hints(kind, include_extras=True)
+    except NameError:
+        # It names types that only Pydantic has found.
+        return None
+    if is_typeddict(kind):
+        required = kind.__required_keys__
+    else:
+        made = [it for it in dataclasses.fields(kind) if it.init]
+        hints = {it.name: hints[it.name] for it in made}
+        nothing = dataclasses.MISSING
+        required = {it.name for it in made if it.default is it.default_factory is nothing}
+    if step not in hints:
+        raise _unknown(where, step, hints)
+    annotation = hints[step]
+    while typing.get_origin(annotation) in _BESIDE:
+        (annotation,) = typing.get_args(annotation)
+    return _Part(annotation, required=step in required)
+
+
+def _annotated(field: FieldInfo) -> Any:
+    annotation: Any = field.annotation
+    for said in field.metadata:
+        annotation = typing.Annotated[annotation, said]
+    return annotation
+
+
+def _unknown(where: str, step: str, known: Mapping[str, Any]) -> UnknownField:
+    return UnknownField(f"`{where}`: its type has no `{step}`: {nearest(step, known)}")
+
+
+def _levels(value: Any) -> int:
+    """How many dicts and lists are inside of each other: of endless ones, too many."""
+    levels, inside = 0, [value]
+    while levels <= _DEEPEST:
+        inside = [it for it in inside if isinstance(it, (Mapping, list, tuple, set, frozenset))]
+        if not inside:
+            break
+        levels += 1
+        parts = (it.values() if isinstance(it, Mapping) else it for it in inside)
+        inside = [part for it in parts for part in it]
+    return levels

@@ -1,0 +1,251 @@
+"""Documents of which an update sets or removes one part."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import pydantic
+import pytest
+from typing_extensions import NotRequired, TypedDict
+
+import ferro
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+class Ui(pydantic.BaseModel):
+    theme: str
+    since: datetime.date | None = None
+    zoom: Decimal = Decimal(1)
+    key: bytes = b""
+
+    model_config = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Badge(TypedDict):
+    name: str
+    rank: NotRequired[int]
+
+
+@dataclasses.dataclass
+class Limit:
+    most: int
+    least: int = 0
+
+
+class Settings(pydantic.BaseModel):
+    ui: Ui
+    badges: list[Badge] = []
+    limits: dict[str, Limit] = {}
+    shouted: str = ""
+
+    @pydantic.field_serializer("shouted")
+    def shout(self, text: str) -> str:
+        return text.upper()
+
+
+class ChangedAccount(ferro.Model, table="changed_documents_account"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str = ""
+    visits: int = 0
+    data: dict[str, object] | None = ferro.Field(default={})
+    settings: Settings | None = None
+
+
+BEFORE = {"a": {"b": 1}, "list": [1, 2]}
+EXTRA = {"c": [True, 1.5]}
+DOTTED = {"it's": {"": "é"}}
+
+
+async def account() -> ChangedAccount:
+    settings = Settings(ui=Ui(theme="light"), badges=[Badge(name="new")])
+    return await ChangedAccount.create(name="Ada", data=BEFORE, settings=settings)
+
+
+async def changed(**values: Any) -> ChangedAccount:
+    """A row after an update of it."""
+    row = await account()
+    assert await ChangedAccount.where(id=row.id).update(**values) == 1
+    return await ChangedAccount.get(row.id)
+
+
+async def test_one_part_is_set_or_removed() -> None:
+    for change, expected in (
+        (lambda a: a.data["a"]["b"].set_to("x"), {"a": {"b": "x"}, "list": [1, 2]}),
+        (lambda a: a.data["a"]["b"].set_to(None), {"a": {"b": None}, "list": [1, 2]}),
+        (lambda a: a.data["a"]["b"].removed(), {"a": {}, "list": [1, 2]}),
+        (lambda a: a.data["a"].removed()["list"][0].removed(), {"list": [2]}),
+        (lambda a: a.data["list"][2].set_to({"c": [True, 1.5]}), {**BEFORE, "list": [1, 2, EXTRA]}),
+        (lambda a: a.data["list"][3].set_to(1), BEFORE),
+        (lambda a: a.data["list"]["a"].set_to(1), BEFORE),
+        (lambda a: a.data["a"]["b"]["c"].set_to(1), BEFORE),
+        (lambda a: a.data["nowhere"].removed(), BEFORE),
+        (lambda a: a.data["x"]["y"][0].set_to(1), {**BEFORE, "x": {"y": [1]}}),
+        (lambda a: a.data["a.b[0]"]["it's"][""].set_to("é"), {**BEFORE, "a.b[0]": DOTTED}),
+        (lambda a: a.data["big"].set_to(10**30), {**BEFORE, "big": 10**30}),
+    ):
+        assert (await changed(data=change)).data == expected
+
+
+async def test_a_part_is_set_to_what_is_computed_from_the_row() -> None:
+    row = await changed(
+        data=lambda a: (
+            a.data["visits"]
+            .set_to(a.data["visits"].as_type(int).coalesce(0) + 1)["name"]
+            .set_to(a.name)["old"]
+            .set_to(a.data["a"])["often"]
+            .set_to(a.visits > 3)["half"]
+            .set_to(a.visits.cast(float) / 2)
+        )
+    )
+    computed = {"visits": 1, "name": "Ada", "old": {"b": 1}, "often": False, "half": 0}
+    assert row.data == {**BEFORE, **computed}
+
+
+async def test_no_writer_loses_what_another_one_has_set() -> None:
+    row = await ChangedAccount.create(name="Ada")
+    this = ChangedAccount.where(id=row.id)
+
+    async def write(number: int) -> None:
+        part = ferro.col(ChangedAccount.data)[f"key{number}"]
+        assert await this.update(data=part.set_to(number)) == 1
+
+    await asyncio.gather(*map(write, range(20)))
+    assert (await ChangedAccount.get(row.id)).data == {f"key{it}": it for it in range(20)}
+    assert row.data == {}, "instances in memory do not change"
+
+
+async def test_a_null_stays_null_unless_something_stands_in_for_it() -> None:
+    row = await ChangedAccount.create(name="Ada", data=None)
+    this = ChangedAccount.where(id=row.id)
+    await this.update(data=lambda a: a.data["a"].set_to(1))
+    assert (await this.one()).data is None
+    await this.update(data=lambda a: a.data.coalesce({})["a"].set_to(1))
+    assert (await this.one()).data == {"a": 1}
+
+
+async def test_what_is_set_has_the_type_of_the_part() -> None:
+    day = datetime.date(2026, 2, 3)
+    row = await changed(
+        settings=lambda a: (
+            a.settings["ui"]["since"]
+            .set_to(day)["ui"]["zoom"]
+            .set_to(Decimal("1.50"))["ui"]["key"]
+            .set_to(b"\xff")["badges"][0]["rank"]
+            .set_to(7)["limits"]["day"]
+            .set_to(Limit(5))["shouted"]
+            .set_to("low")
+        )
+    )
+    assert row.settings == Settings(
+        ui=Ui(theme="light", since=day, zoom=Decimal("1.50"), key=b"\xff"),
+        badges=[Badge(name="new", rank=7)],
+        limits={"day": Limit(5)},
+        shouted="low",
+    )
+    whole = Ui(theme="dark", since=day)
+    row = await changed(settings=lambda a: a.settings["ui"].set_to(whole))
+    assert row.settings == Settings(ui=whole, badges=[Badge(name="new")])
+
+
+async def test_what_could_not_be_read_again_is_refused() -> None:
+    settings = ferro.col(ChangedAccount.settings)
+    for part, wrong in (
+        (settings["ui"]["theme"], 5),
+        (settings["ui"]["theme"], None),
+        (settings["ui"]["since"], "no date"),
+        (settings["badges"][0]["rank"], "first"),
+        (settings["limits"]["day"], {"most": "many"}),
+    ):
+        with pytest.raises(pydantic.ValidationError):
+            part.set_to(wrong)
+    with pytest.raises(ferro.UnknownField, match="no `thema`: did you mean `theme`"):
+        settings["ui"]["thema"].set_to("dark")
+    with pytest.raises(ferro.UnknownField, match="no `nam`: did you mean `name`"):
+        settings["badges"][0]["nam"].removed()
+    for required in (settings["ui"], settings["ui"]["theme"], settings["limits"]["x"]["most"]):
+        with pytest.raises(ferro.TypeMismatch, match="is required"):
+            required.removed()
+    row = await changed(
+        settings=lambda a: a.settings["ui"]["since"].removed()["badges"][0].removed()
+    )
+    assert row.settings == Settings(ui=Ui(theme="light"))
+
+
+async def test_what_no_document_can_hold_is_refused() -> None:
+    data = ferro.col(ChangedAccount.data)
+    update = ChangedAccount.select().update
+    for value in (float("nan"), object(), {"a": {1, object()}}):
+        with pytest.raises(ferro.TypeMismatch):
+            await update(data=data["a"].set_to(value))
+    with pytest.raises(ferro.TypeMismatch, match="not to decimal"):
+        await update(data=data["a"].set_to(ferro.value(Decimal("1.5"))))
+    with pytest.raises(ferro.InvalidQuery, match="set to a plain value"):
+        data["a"].set_to(ChangedAccount.select())
+    with pytest.raises(ferro.UnsupportedError, match="a key with quotes"):
+        await update(data=data['a"b'].set_to(1))
+    with pytest.raises(ferro.InvalidQuery, match="aggregate"):
+        await update(data=data["a"].set_to(ferro.count()))
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(ferro.ValueOutOfRange, match="200 levels"):
+        data["a"].set_to(endless)
+
+
+async def test_a_document_is_as_deep_as_it_can_be_read() -> None:
+    deep: list[Any] = []
+    for _ in range(197):
+        deep = [deep]
+    row = await changed(data=lambda a: a.data["a"]["c"].set_to(deep))
+    assert row.data == {**BEFORE, "a": {"b": 1, "c": deep}}
+    with pytest.raises(ferro.ValueOutOfRange, match="200 levels"):
+        ferro.col(ChangedAccount.data)["a"]["c"].set_to([deep])
+
+
+async def test_a_changed_document_is_a_document() -> None:
+    await account()
+    shown = ChangedAccount.select(
+        data=lambda a: a.data["a"].set_to(1),
+        theme=lambda a: a.settings["ui"]["theme"].set_to("dark")["ui"]["theme"].as_type(str),
+    )
+    assert await shown == [{"data": {"a": 1, "list": [1, 2]}, "theme": "dark"}]
+    found = ChangedAccount.where(lambda a: a.data["a"].removed()["a"].is_null())
+    assert await found.count() == 1
+    settings = await ChangedAccount.select().column(
+        lambda a: a.settings["ui"]["theme"].set_to("dark")
+    )
+    assert settings == [Settings(ui=Ui(theme="dark"), badges=[Badge(name="new")])]
+
+
+async def test_an_upsert_sets_a_part_of_the_row_that_is_there() -> None:
+    row = await account()
+    data = ferro.col(ChangedAccount.data)
+    await ChangedAccount.upsert(
+        id=row.id,
+        data={"b": 2},
+        conflict="id",
+        update={"data": data["b"].set_to(ferro.excluded(ChangedAccount.data)["b"])},
+    )
+    assert (await ChangedAccount.get(row.id)).data == {**BEFORE, "b": 2}
+
+
+async def test_t1_a_part_is_set_in_what_may_be_read_and_written_only() -> None:
+    row = await account()
+
+    def scope(**rights: Any) -> Any:
+        table = ferro.TableGrant(update=True, **rights)
+        grant = ferro.Grant(access="read-write", tables={"changed_documents_account": table})
+        return ferro.scope(ferro.Tenant("one", grants={"default": grant}))
+
+    this = ChangedAccount.where(id=row.id)
+    for rights in ({"read": ["id"]}, {"read": ["id", "data"], "write": ["name"]}):
+        with scope(**rights), pytest.raises(ferro.DeniedError, match="data"):
+            await this.update(data=lambda a: a.data["a"].set_to(1))
+    with scope(read=["id", "data"], write=["data"]):
+        assert await this.update(data=lambda a: a.data["a"].set_to(1)) == 1
+        with pytest.raises(ferro.DeniedError, match="name"):
+            await this.update(data=lambda a: a.data["a"].set_to(a.name))
