@@ -92,10 +92,15 @@ async def test_t2_windows_have_only_rows_in_scope() -> None:
     await files(1, 2)
     await files(1)
     numbers = File.select(
-        n=ferro.count().over(), before=ferro.lag(File.tenant).over(order_by=File.id)
+        n=ferro.count().over(),
+        before=ferro.lag(File.tenant).over(order_by=File.id),
+        around=ferro.count().over(order_by=File.id, rows=(-1, 1)),
     )
     with ferro.scope(tenant(1)):
-        assert await numbers.order_by("id") == [{"n": 2, "before": None}, {"n": 2, "before": 1}]
+        assert await numbers.order_by("id") == [
+            {"n": 2, "before": None, "around": 2},
+            {"n": 2, "before": 1, "around": 2},
+        ]
 
 
 async def test_t2_joined_texts_are_of_rows_in_scope_only() -> None:

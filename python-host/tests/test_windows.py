@@ -129,6 +129,42 @@ async def test_aggregates() -> None:
     assert [round(it) for it in await column(share)] == [27, 22, 27, 24]
 
 
+async def test_frames_of_rows() -> None:
+    by_time = {"order_by": run.seconds}
+    assert await column(run.seconds.sum().over(**by_time, rows=(-1, 0))) == [95, 40, 100, 85]
+    assert await column(run.seconds.sum().over(rows=(None, 0))) == [50, 90, 140, 185]
+    assert await column(ferro.count().over(**by_time, rows=(1, 2))) == [1, 2, 0, 2]
+    assert await column(run.seconds.max().over(**by_time, rows=(None, -1))) == [45, None, 50, 40]
+    fees = await column(run.fee.sum().over(order_by=run.id, rows=(-1, 0)))
+    assert fees == [Decimal("0.10"), Decimal("0.30"), Decimal("0.50"), Decimal("5.30")]
+    average = run.seconds.avg().over(partition_by=run.club_id, order_by=run.id, rows=(0, 1))
+    assert await column(average) == [45, 45, 50, 45]
+    first = ferro.first_value(run.runner).over(**by_time, rows=(1, None))
+    assert await column(first) == ["Cyd", "Dan", None, "Ada"]
+    last = ferro.last_value(run.surface).over(**by_time, rows=(-1, 0))
+    assert await column(last) == [Surface.ROAD, Surface.TRAIL, None, Surface.ROAD]
+    second = ferro.nth_value(run.runner, 2).over(**by_time, rows=(-1, 1))
+    assert await column(second) == ["Ada", "Dan", "Cyd", "Dan"]
+
+
+async def test_frames_of_groups() -> None:
+    by_time = {"order_by": run.seconds}
+    assert await column(ferro.count().over(**by_time, groups=(0, 0))) == [2, 1, 2, 1]
+    assert await column(run.seconds.sum().over(**by_time, groups=(-1, 0))) == [145, 40, 145, 85]
+    assert await column(ferro.count().over(**by_time, groups=(1, None))) == [0, 3, 0, 2]
+    totals = (
+        Run.select()
+        .group_by("club_id")
+        .values(
+            "club_id",
+            two=lambda r: r.seconds.sum().sum().over(order_by=r.club_id, rows=(-1, 0)),
+            same=lambda r: ferro.count().over(order_by=r.id.count(), groups=(0, 0)),
+        )
+    )
+    rows = await totals.order_by("club_id")
+    assert [(row["two"], row["same"]) for row in rows] == [(140, 1), (185, 1)]
+
+
 async def test_across_relations_and_with_values() -> None:
     names = ferro.row_number().over(partition_by=run.club.name, order_by=run.runner)
     assert await column(names) == [1, 2, 3, 1]
@@ -204,11 +240,34 @@ async def test_each_value_is_bound_where_it_belongs() -> None:
         (lambda: run.id.sum(distinct=True).over(), "neither `distinct` nor `where`"),
         (lambda: ferro.count(where=run.id > 1).over(), "neither `distinct` nor `where`"),
         (lambda: Run.select(n=ferro.rank()), r"say over which rows, `.over\(…\)`"),
+        (lambda: ferro.row_number().over(rows=(0, 0)), "`row_number` takes neither `rows`"),
+        (lambda: ferro.lag(run.id).over(order_by=run.id, groups=(0, 0)), "`lag` takes neither"),
+        (lambda: ferro.count().over(groups=(0, 0)), "`groups` are of rows that tie in an order"),
+        (
+            lambda: ferro.count().over(order_by=run.id, rows=(0, 0), groups=(0, 0)),
+            "`rows` or `groups`, not both",
+        ),
+        (
+            lambda: ferro.first_value(run.id).over(order_by=run.id, groups=(0, 0)),
+            "`first_value` takes `rows`, not `groups`",
+        ),
+        (lambda: ferro.count().over(rows=(1, 0)), "starts at 1, which is after its end, 0"),
+        (lambda: ferro.count().over(rows=-6), "`rows` takes a start and an end"),
+        (lambda: ferro.count().over(rows=(1, 2, 3)), "`rows` takes a start and an end"),
+        (lambda: ferro.count().over(rows=("a", 0)), r"`rows\[0\]` takes an int or None"),
+        (lambda: ferro.count().over(rows=(0, True)), r"`rows\[1\]` takes an int or None"),
     ],
 )
 def test_what_is_no_window_is_refused(window: Any, message: str) -> None:
     with pytest.raises(ferro.InvalidQuery, match=message):
         window()
+
+
+async def test_a_bound_has_32_bits() -> None:
+    farthest = 2**31 - 1
+    assert await column(ferro.count().over(rows=(-farthest, farthest))) == [4] * 4
+    with pytest.raises(ferro.ValueOutOfRange, match="`rows` is at most 2147483647 away"):
+        ferro.count().over(rows=(-farthest - 1, None))
 
 
 async def test_an_offset_is_not_negative() -> None:

@@ -37,6 +37,9 @@
 //! | `first-value`, `last-value` | value | that of the first or last row of the partition |
 //! | `nth-value` | value, number (a literal) | that of the row with the number, the first being 1 |
 //! | `count`, `sum`, `average`, `minimum`, `maximum` | as in `aggregate` | with an order: of the rows up to this one and those that tie with it |
+//!
+//! The last five and `first-value`, `last-value` and `nth-value` take a frame, in place of the rows
+//! that are said here.
 
 use std::ops::RangeInclusive;
 
@@ -278,6 +281,11 @@ impl WindowFunction {
     /// Whether it means nothing without an order.
     pub(crate) fn needs_order(self) -> bool {
         !matches!(self, Self::RowNumber | Self::Aggregate(_))
+    }
+
+    /// Whether it can be told which rows to take: those of a frame.
+    pub(crate) fn takes_frame(self) -> bool {
+        matches!(self, Self::FirstValue | Self::LastValue | Self::NthValue | Self::Aggregate(_))
     }
 
     /// Whether rows that tie have to have an order, for the same result each time.

@@ -250,14 +250,25 @@ class Value(Functions):
         ordered = tuple([value for it in order for value in it._values])
         return self._derived(shape, (*self._values, separator, *ordered, *filtered), "text")
 
-    def over(self, *, partition_by: Any = (), order_by: Any = ()) -> Value:
+    def over(
+        self,
+        *,
+        partition_by: Any = (),
+        order_by: Any = (),
+        rows: tuple[int | None, int | None] | None = None,
+        groups: tuple[int | None, int | None] | None = None,
+    ) -> Value:
         """Of an aggregate: over the rows around each row, in place of a group. Those are all, or
         the ones that agree with it in `partition_by`; with `order_by` they end at the row and those
         that tie with it, so that a sum is a running one. Both take a field, or several in a list.
+
+        `rows` are some of them, by the distances of the first and the last: `rows=(-6, 0)` is the
+        row and the six before it, and None the end of the partition. `groups` counts rows that tie
+        in the order as one.
         """
         from .window import over
 
-        return over(self, partition_by, order_by)
+        return over(self, partition_by=partition_by, order_by=order_by, rows=rows, groups=groups)
 
     def asc(self, *, nulls: str = "last") -> Order:
         """From the least to the greatest; nulls `last` or `first`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._argument import counted
-from ..exceptions import InvalidQuery
+from .._argument import check, counted
+from ..exceptions import InvalidQuery, ValueOutOfRange
 from .document import JsonValue, untyped
 from .expression import Order, Shape
 from .value import Value
@@ -14,7 +14,16 @@ _UNORDERED = ("row-number", "count", "sum", "average", "minimum", "maximum")
 """Functions that mean something without an order."""
 
 
+_OF_ROWS = ("first-value", "last-value", "nth-value")
+"""Functions that take some of the rows around a row, but not of those that tie."""
+
 _FLOAT = Value((), (), "window", "float")
+
+_FARTHEST = 2**31 - 1
+"""The largest distance that the core takes."""
+
+Bounds = tuple[int | None, int | None]
+"""Where a frame starts and ends, as distances from the row; None where the partition does."""
 
 
 class WindowFunction:
@@ -43,10 +52,18 @@ class WindowFunction:
     def __repr__(self) -> str:
         return f"<window function {self.name}>"
 
-    def over(self, *, partition_by: Any = (), order_by: Any = ()) -> Value:
+    def over(
+        self,
+        *,
+        partition_by: Any = (),
+        order_by: Any = (),
+        rows: Bounds | None = None,
+        groups: Bounds | None = None,
+    ) -> Value:
         """Over all rows, or those that agree with the row in `partition_by`, in an order.
 
-        Both take a field, or several in a list: `order_by=User.age.desc()`.
+        Both take a field, or several in a list: `order_by=User.age.desc()`. `first_value`,
+        `last_value` and `nth_value` are of some of these rows with `rows`, as aggregates are.
         """
         partition = [_field("partition_by", it) for it in _several(partition_by)]
         order = terms_of(order_by)
@@ -54,6 +71,7 @@ class WindowFunction:
             raise InvalidQuery(
                 f"`{self.name}` depends on an order: `over(order_by=User.age.desc())`"
             )
+        frame = self._frame(rows, groups, bool(order))
         parts: list[Value | Order] = [*partition, *order]
         values = self._values + tuple(value for part in parts for value in part._values)
         shape = (
@@ -62,19 +80,59 @@ class WindowFunction:
             self._arguments,
             tuple(it._shape for it in partition),
             tuple(it._shape for it in order),
+            frame,
         )
         of = self._of
         if of is None:
             return Value(shape, values, self.name, "integer")
         return Value(shape, values, of._name, of._kind, of._many, of._column)
 
+    def _frame(
+        self, rows: Bounds | None, groups: Bounds | None, ordered: bool
+    ) -> tuple[str, Bounds] | None:
+        if rows is not None and groups is not None:
+            raise InvalidQuery("a window takes `rows` or `groups`, not both")
+        if rows is None and groups is None:
+            return None
+        if self._function not in (*_OF_ROWS, *_UNORDERED[1:]):
+            raise InvalidQuery(
+                f"`{self.name}` takes neither `rows` nor `groups`: aggregates, `first_value`, "
+                "`last_value` and `nth_value` do"
+            )
+        if rows is not None:
+            return "rows", _bounds("rows", rows)
+        if self._function in _OF_ROWS:
+            raise InvalidQuery(
+                f"`{self.name}` takes `rows`, not `groups`: rows that tie are in no order there"
+            )
+        if not ordered:
+            raise InvalidQuery(
+                "`groups` are of rows that tie in an order: `over(order_by=User.age, groups=…)`"
+            )
+        return "groups", _bounds("groups", groups)
 
-def over(aggregate: Value, partition_by: Any, order_by: Any) -> Value:
+
+def _bounds(name: str, given: Any) -> Bounds:
+    """The bounds of a frame; refuses what is none."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise InvalidQuery(
+            f"`{name}` takes a start and an end, as `(-6, 0)` or `(None, 0)`, not `{given!r}`"
+        )
+    start, end = given
+    check(InvalidQuery, **{f"{name}[0]": (start, int, None), f"{name}[1]": (end, int, None)})
+    if any(it is not None and abs(it) > _FARTHEST for it in given):
+        raise ValueOutOfRange(f"`{name}` is at most {_FARTHEST} away, not `{given!r}`")
+    if start is not None and end is not None and start > end:
+        raise InvalidQuery(f"`{name}` starts at {start}, which is after its end, {end}")
+    return start, end
+
+
+def over(aggregate: Value, **window: Any) -> Value:
     """An aggregate over the rows around a row."""
     match aggregate._shape:
         case ("aggregate", function, argument, False, None):
             windowed = WindowFunction(function, (argument,), aggregate._values, aggregate)
-            return windowed.over(partition_by=partition_by, order_by=order_by)
+            return windowed.over(**window)
         case ("string-agg", *_):
             raise InvalidQuery("`string_agg` joins the texts of a group, and takes no `over`")
         case ("aggregate", *_):

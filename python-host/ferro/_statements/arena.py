@@ -182,7 +182,7 @@ class Arena:
                     node["order-by"] = self.order(order, deeper)
                     inner = None if filter is None else self.expression(filter, deeper)
                 return self.node({"aggregate": {**node, "distinct": False, "filter": inner}})
-            case ("window", function, arguments, partition, order):
+            case ("window", function, arguments, partition, order, rows):
                 if not frame.windows:
                     raise InvalidQuery(
                         "a window function is computed when the rows are chosen: it stands in "
@@ -190,16 +190,16 @@ class Arena:
                         "ask for it in a condition, query a common table of it, `query.cte()`"
                     )
                 with self.windows_are(False):
-                    return self.node(
-                        {
-                            "window": {
-                                "function": function,
-                                "arguments": [self.expression(it, deeper) for it in arguments],
-                                "partition-by": [self.expression(it, deeper) for it in partition],
-                                "order-by": self.order(order, deeper),
-                            }
-                        }
-                    )
+                    node = {
+                        "function": function,
+                        "arguments": [self.expression(it, deeper) for it in arguments],
+                        "partition-by": [self.expression(it, deeper) for it in partition],
+                        "order-by": self.order(order, deeper),
+                    }
+                if rows is not None:
+                    unit, (start, end) = rows
+                    node["frame"] = {"unit": unit, "start": start, "end": end}
+                return self.node({"window": node})
             case ("json", document, steps, kind):
                 node = {"document": self.expression(document, deeper), "steps": list(steps)}
                 return self.node({"json": {**node, "kind": kind}})

@@ -1,6 +1,8 @@
 //! Aggregates, and functions over the rows around a row.
 
-use ferro_wit::query::{Aggregate, AggregateFunction, Literal, Node, NodeRef, Window};
+use ferro_wit::query::{
+    Aggregate, AggregateFunction, Frame, FrameUnit, Literal, Node, NodeRef, Window,
+};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
@@ -129,7 +131,9 @@ impl<'a> Compiler<'a> {
         };
         self.sql.push(partition);
         self.try_separated(", ", &window.partition_by, |it, part| it.group_key(*part))?;
-        let keys = match function.tells_rows_apart() && !self.typing.frame().grouped {
+        let of_rows = window.frame.as_ref().is_some_and(|it| it.unit == FrameUnit::Rows);
+        let by_key = function.tells_rows_apart() || of_rows;
+        let keys = match by_key && !self.typing.frame().grouped {
             true => self.typing.keys_after(&window.order_by),
             false => Vec::new(),
         };
@@ -137,11 +141,31 @@ impl<'a> Compiler<'a> {
             self.sql.push(before);
             self.sorted_by(&window.order_by, keys, "ORDER BY ")?;
         }
-        if matches!(function, W::LastValue | W::NthValue) {
+        match &window.frame {
+            Some(frame) => self.frame(frame),
             // Else the rows around end at this one.
-            self.sql.push(" ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING");
+            None if matches!(function, W::LastValue | W::NthValue) => {
+                self.frame(&Frame { unit: FrameUnit::Rows, start: None, end: None });
+            }
+            None => {}
         }
         self.sql.push(")");
         Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame) {
+        let bound = |bound: Option<i64>, unbounded: &str| match bound {
+            None => unbounded.to_owned(),
+            Some(0) => "CURRENT ROW".to_owned(),
+            Some(it) if it < 0 => format!("{} PRECEDING", it.unsigned_abs()),
+            Some(it) => format!("{it} FOLLOWING"),
+        };
+        let unit = match frame.unit {
+            FrameUnit::Rows => "ROWS",
+            FrameUnit::Groups => "GROUPS",
+        };
+        let start = bound(frame.start, "UNBOUNDED PRECEDING");
+        let end = bound(frame.end, "UNBOUNDED FOLLOWING");
+        self.sql.push(&format!(" {unit} BETWEEN {start} AND {end}"));
     }
 }

@@ -1,6 +1,6 @@
 //! Functions over the rows around a row.
 
-use ferro_wit::query::{AggregateFunction, Literal, Node, NodeRef, Window};
+use ferro_wit::query::{AggregateFunction, Frame, FrameUnit, Literal, Node, NodeRef, Window};
 use ferro_wit::types::Error;
 
 use super::{Fact, Typing};
@@ -23,6 +23,9 @@ impl Typing<'_> {
         }
         if function.needs_order() && window.order_by.is_empty() {
             return Err(named(invalid(format!("{name} needs an order"))));
+        }
+        if let Some(frame) = &window.frame {
+            check_frame(frame, function, window).map_err(named)?;
         }
         let star = matches!(function, W::Aggregate(AggregateFunction::Count))
             && matches!(self.node(window.arguments[0]), Node::Literal(Literal::Star));
@@ -48,7 +51,10 @@ impl Typing<'_> {
         let nullable = match function {
             W::RowNumber | W::Rank | W::DenseRank | W::Aggregate(AggregateFunction::Count) => false,
             W::PercentRank | W::CumeDist | W::Ntile => false,
-            W::FirstValue | W::LastValue => facts.iter().any(|it| it.nullable),
+            W::FirstValue | W::LastValue => {
+                facts.iter().any(|it| it.nullable)
+                    || window.frame.as_ref().is_some_and(may_be_empty)
+            }
             W::NthValue | W::Lag | W::Lead | W::Aggregate(_) => true,
         };
         Ok(Fact { ty, nullable, fallible: true, window: true, varies: true, ..around })
@@ -100,8 +106,48 @@ impl Typing<'_> {
     /// A number that is part of the shape, as the databases have it: of 32 bits.
     fn check_number(&self, node: NodeRef, least: i64, what: &str) -> Result<(), Error> {
         match self.node(node) {
-            Node::Literal(Literal::Integer(it)) if (least..=0x7fff_ffff).contains(it) => Ok(()),
-            _ => Err(mismatch(format!("the {what} is a whole number from {least} to 2147483647"))),
+            Node::Literal(Literal::Integer(it)) if (least..=MOST_ROWS).contains(it) => Ok(()),
+            _ => Err(mismatch(format!("the {what} is a whole number from {least} to {MOST_ROWS}"))),
         }
     }
+}
+
+/// The largest number of 32 bits.
+const MOST_ROWS: i64 = 0x7fff_ffff;
+
+/// Whether it means the same on both databases, which take other frames, and each other ones.
+fn check_frame(frame: &Frame, function: W, window: &Window) -> Result<(), Error> {
+    let name = shown(&window.function);
+    if !function.takes_frame() {
+        return Err(invalid(format!(
+            "{name} takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do"
+        )));
+    }
+    if frame.unit == FrameUnit::Groups {
+        if function.tells_rows_apart() {
+            return Err(invalid(format!(
+                "{name} takes a frame of rows: which of the rows of a group is first, nothing says"
+            )));
+        }
+        if window.order_by.is_empty() {
+            return Err(invalid("a frame of groups needs an order, in which rows tie"));
+        }
+    }
+    let bounds = [frame.start, frame.end];
+    if bounds.iter().flatten().any(|it| !(-MOST_ROWS..=MOST_ROWS).contains(it)) {
+        return Err(mismatch(format!(
+            "the bounds of a frame are from -{MOST_ROWS} to {MOST_ROWS}"
+        )));
+    }
+    match (frame.start, frame.end) {
+        (Some(start), Some(end)) if start > end => {
+            Err(invalid(format!("the frame starts at {start}, which is after its end, {end}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there may be no row in it: the row that it is seen from may be outside.
+fn may_be_empty(frame: &Frame) -> bool {
+    frame.start.is_some_and(|it| it > 0) || frame.end.is_some_and(|it| it < 0)
 }

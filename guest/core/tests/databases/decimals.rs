@@ -1,8 +1,8 @@
 //! Decimals are calculated with exactly, and to the same digits, on both databases.
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction as A, BinaryOperator as B, Literal, Node, RowSource, Select,
-    Statement, UnaryOperator, Window,
+    Aggregate, AggregateFunction as A, BinaryOperator as B, Frame, FrameUnit, Literal, Node,
+    RowSource, Select, Statement, UnaryOperator, Window,
 };
 use ferro_wit::schema::{ColumnType, DecimalSize, DefaultValue, Field, IntegerWidth, Schema};
 use ferro_wit::types::{Batch, ErrorKind, ScalarType as S, Scalars, Value};
@@ -210,6 +210,7 @@ async fn sums_and_averages_are_exact_in_groups_in_windows_and_of_distinct_values
             arguments: vec![amount],
             partition_by: vec![shop],
             order_by: vec![ascending(id)],
+            frame: None,
         }))
     });
     let query = nodes.select(Select {
@@ -219,6 +220,36 @@ async fn sums_and_averages_are_exact_in_groups_in_windows_and_of_distinct_values
     });
     let found = world.rows(&query, &[]).await;
     assert_eq!(crate::world::shown(&found[6..7]), "7 | 0.40 | 0.13333333333333333333");
+}
+
+#[tokio::test]
+async fn what_has_left_a_frame_has_no_effect_on_its_sum() {
+    let world = World::new(sales(), &[SALES]).await;
+    let mut nodes = Nodes::default();
+    let (id, amount) = (nodes.field("id"), nodes.field("amount"));
+    let mut listed = vec![id, amount];
+    for function in ["sum", "average", "minimum", "maximum"] {
+        let window = nodes.window(function, &[amount], &[], &[ascending(id)]);
+        let two = Frame { unit: FrameUnit::Rows, start: Some(-1), end: Some(0) };
+        listed.push(nodes.framed(window, two));
+    }
+    let query = nodes.select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("Sale")
+    });
+    insta::assert_snapshot!(crate::world::shown(&world.rows(&query, &[]).await), @r"
+1 | 0.1 | 0.1 | 0.10000000000000000000 | 0.1 | 0.1
+2 | 0.20 | 0.30 | 0.15000000000000000000 | 0.1 | 0.20
+3 | 12345678901234567.89 | 12345678901234568.09 | 6172839450617284.0450 | 0.20 | 12345678901234567.89
+4 | - | 12345678901234567.89 | 12345678901234567.8900 | 12345678901234567.89 | 12345678901234567.89
+5 | -0.001 | -0.001 | -0.00100000000000000000 | -0.001 | -0.001
+6 | - | -0.001 | -0.00100000000000000000 | -0.001 | -0.001
+7 | 0.1 | 0.1 | 0.10000000000000000000 | 0.1 | 0.1
+8 | NaN | NaN | NaN | 0.1 | NaN
+9 | 1 | NaN | NaN | 1 | NaN
+10 | 3 | 4 | 2.0000000000000000 | 1 | 3
+");
 }
 
 /// A price of eight digits, two of them after the point.

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ferro_wit::query::{
-    Aggregate, AggregateFunction, BinaryOperator as B, CommonTable, Distinct, FunctionCall,
-    Literal, Node, NodeRef, NullsOrder, OrderTerm, Path, Projection, Quantifier, Query, Related,
-    Select, SelectRef, SetOperator, Statement, UnaryOperator as U, Window,
+    Aggregate, AggregateFunction, BinaryOperator as B, CommonTable, Distinct, Frame, FrameUnit,
+    FunctionCall, Literal, Node, NodeRef, NullsOrder, OrderTerm, Path, Projection, Quantifier,
+    Query, Related, Select, SelectRef, SetOperator, Statement, UnaryOperator as U, Window,
 };
 use ferro_wit::schema::{Model, Schema};
 use ferro_wit::types::Value;
@@ -554,10 +554,19 @@ impl<'a> Evaluator<'a> {
             Some(argument) => self.value(*argument, &within(outer, row.clone())),
             None => Ok(Value::Null),
         };
-        // Up to this row, and those that tie with it.
-        let so_far = rows.iter().zip(&orders).filter(|(_, order)| order.is_le());
-        let so_far = so_far.map(|(row, _)| argument(row)).collect::<Result<Vec<_>>>()?;
-        let so_far: Vec<_> = so_far.into_iter().filter(|it| *it != Value::Null).collect();
+        let is_of_row =
+            matches!(window.function.as_str(), "first-value" | "last-value" | "nth-value");
+        let taken: Vec<_> = match &window.frame {
+            Some(frame) => self.framed(frame, &rows, here, &window.order_by, outer)?,
+            None if is_of_row => rows.clone(),
+            // Up to this row, and those that tie with it.
+            None => {
+                let up_to_ties = rows.iter().zip(&orders).filter(|(_, order)| order.is_le());
+                up_to_ties.map(|(row, _)| row.clone()).collect()
+            }
+        };
+        let values = taken.iter().map(argument).collect::<Result<Vec<_>>>()?;
+        let values: Vec<_> = values.into_iter().filter(|it| *it != Value::Null).collect();
         match window.function.as_str() {
             "row-number" => integer(here + 1),
             "rank" => integer(1 + orders.iter().filter(|it| it.is_lt()).count()),
@@ -593,19 +602,49 @@ impl<'a> Evaluator<'a> {
             }
             "nth-value" => {
                 let number = self.number(window.arguments.get(1).copied())?.unwrap_or(0);
-                rows.get(number.wrapping_sub(1)).map_or(Ok(Value::Null), argument)
+                taken.get(number.wrapping_sub(1)).map_or(Ok(Value::Null), argument)
             }
             "lag" => here.checked_sub(1).map_or(Ok(Value::Null), |it| argument(&rows[it])),
             "lead" => rows.get(here + 1).map_or(Ok(Value::Null), argument),
-            "first-value" => argument(&rows[0]),
-            "last-value" => argument(&rows[rows.len() - 1]),
-            "sum" => aggregated(AggregateFunction::Sum, so_far),
-            "average" => aggregated(AggregateFunction::Average, so_far),
-            "minimum" => aggregated(AggregateFunction::Minimum, so_far),
-            "maximum" => aggregated(AggregateFunction::Maximum, so_far),
-            "count" => aggregated(AggregateFunction::Count, so_far),
+            "first-value" => taken.first().map_or(Ok(Value::Null), argument),
+            "last-value" => taken.last().map_or(Ok(Value::Null), argument),
+            "sum" => aggregated(AggregateFunction::Sum, values),
+            "average" => aggregated(AggregateFunction::Average, values),
+            "minimum" => aggregated(AggregateFunction::Minimum, values),
+            "maximum" => aggregated(AggregateFunction::Maximum, values),
+            "count" => aggregated(AggregateFunction::Count, values),
             _ => Err("a window function that is not known"),
         }
+    }
+
+    /// The rows of a frame, of those of a partition in their order.
+    fn framed(
+        self,
+        frame: &Frame,
+        rows: &[Place<'a>],
+        here: usize,
+        terms: &[OrderTerm],
+        outer: &Around<'a>,
+    ) -> Result<Vec<Place<'a>>> {
+        // What the bounds count: the number of each row, or of the group that it is in.
+        let mut numbers = Vec::new();
+        let mut former: Option<Vec<Value>> = None;
+        for (place, row) in rows.iter().enumerate() {
+            let key = self.order_key(row, terms, outer)?;
+            let last = numbers.last().copied().unwrap_or(0);
+            let ties = former.is_some_and(|it| compare_keys(&it, &key, terms).is_eq());
+            numbers.push(match frame.unit {
+                FrameUnit::Rows => i64::try_from(place).map_err(|_| "too many rows")?,
+                FrameUnit::Groups => last + i64::from(!ties),
+            });
+            former = Some(key);
+        }
+        let inside = |number: i64| {
+            let distance = number - numbers[here];
+            frame.start.is_none_or(|it| distance >= it) && frame.end.is_none_or(|it| distance <= it)
+        };
+        let taken = rows.iter().zip(&numbers).filter(|(_, number)| inside(**number));
+        Ok(taken.map(|(row, _)| row.clone()).collect())
     }
 }
 

@@ -2,8 +2,9 @@
 
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{
-    Aggregate, AggregateFunction as A, BinaryOperator as B, CommonTable, Distinct, Join, Node,
-    NodeRef, Quantifier, Query, Select, SetOperator, Statement, UnaryOperator as U,
+    Aggregate, AggregateFunction as A, BinaryOperator as B, CommonTable, Distinct, Frame,
+    FrameUnit, Join, Node, NodeRef, Quantifier, Query, Select, SetOperator, Statement,
+    UnaryOperator as U,
 };
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{ErrorKind, ScalarType as S, Scalars, Value};
@@ -448,7 +449,20 @@ impl Random {
         let star = self.nodes.star();
         let by = [ascending(key)];
         let three = self.nodes.integer(3);
-        match self.below(9) {
+        match self.below(12) {
+            9 | 10 if keyed => {
+                let functions =
+                    ["sum", "minimum", "maximum", "average", "first-value", "last-value"];
+                let name = self.pick(&functions);
+                let window = self.nodes.window(name, &[value], &[part], &by);
+                let frame = self.frame(FrameUnit::Rows);
+                self.nodes.framed(window, frame)
+            }
+            11 => {
+                let window = self.nodes.window("sum", &[value], &[part], &by);
+                let frame = self.frame(FrameUnit::Groups);
+                self.nodes.framed(window, frame)
+            }
             7 if keyed => self.nodes.window("ntile", &[three], &[part], &by),
             8 if keyed => self.nodes.window("nth-value", &[value, three], &[part], &by),
             0 if keyed => self.nodes.window("row-number", &[], &[part], &by),
@@ -466,6 +480,13 @@ impl Random {
             }
             _ => self.nodes.window("count", &[star], &[part], &[]),
         }
+    }
+
+    fn frame(&mut self, unit: FrameUnit) -> Frame {
+        let mut bounds = [self.pick(&[-2, -1, 0, 1, 2]), self.pick(&[-2, -1, 0, 1, 2])];
+        bounds.sort_unstable();
+        let [start, end] = bounds.map(|it| (self.below(4) > 0).then_some(it));
+        Frame { unit, start, end }
     }
 
     /// A field of the row, of one around it, or of one that it refers to.

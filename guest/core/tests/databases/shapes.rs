@@ -1,8 +1,8 @@
 //! Cases, windows, combined selects, first rows, locks and pages, on both databases.
 
 use ferro_wit::query::{
-    BinaryOperator as B, Distinct, LockStrength, LockWait, Node, Select, SetOperator as O,
-    Statement,
+    BinaryOperator as B, Distinct, Frame, FrameUnit, LockStrength, LockWait, Node, Select,
+    SetOperator as O, Statement,
 };
 use ferro_wit::schema::{ColumnType, EnumType, Schema};
 use ferro_wit::types::{ScalarType as S, Value};
@@ -55,8 +55,86 @@ async fn window_functions_number_and_compare_rows() {
 }
 
 #[tokio::test]
+async fn frames_have_the_same_rows() {
+    let world = world().await;
+    insta::assert_snapshot!(shown(&world.rows(&queries::moving(), &[]).await), @r"
+1 | 5 | 14 | 2 | 3 | - | 7 | two | two | two
+2 | 5 | 14 | 2 | 3 | 5 | 7 | six | six | two
+6 | 9 | 14 | 2 | 3 | 5 | 7 | three | three | six
+3 | 10 | 15 | 2 | 2 | 9 | 1 | four | four | three
+4 | 4 | 4 | 1 | 0 | 9 | 1.5 | five | five | four
+5 | 3 | 4 | 0 | 0 | 9 | 1.5 | - | five | five
+");
+}
+
+#[tokio::test]
+async fn what_has_left_a_frame_has_no_effect_on_its_sum() {
+    let fields = vec![big("id"), field("amount", ColumnType::Double), big("number")];
+    let schema = Schema { models: vec![model("Sale", fields)], enums: vec![] };
+    let rows = "INSERT INTO sale VALUES (1, 0.1, 9223372036854775807), (2, 1e18, -1), \
+                (3, 0.2, 0), (4, -1e18, 5), (5, 0.3, -9223372036854775807), (6, 0.5, 1), (7, 0.25, 2)";
+    let world = World::new(schema, &[rows]).await;
+    let mut nodes = Nodes::default();
+    let (id, amount, number) = (nodes.field("id"), nodes.field("amount"), nodes.field("number"));
+    let two = |nodes: &mut Nodes, function, value| {
+        let window = nodes.window(function, &[value], &[], &[ascending(id)]);
+        nodes.framed(window, Frame { unit: FrameUnit::Rows, start: Some(-1), end: Some(0) })
+    };
+    let listed = [
+        id,
+        two(&mut nodes, "sum", amount),
+        two(&mut nodes, "average", amount),
+        two(&mut nodes, "sum", number),
+    ];
+    let query = nodes.select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("Sale")
+    });
+    insta::assert_snapshot!(shown(&world.rows(&query, &[]).await), @r"
+1 | 0.1 | 0.1 | 9223372036854775807
+2 | 1000000000000000000 | 500000000000000000 | 9223372036854775806
+3 | 1000000000000000000 | 500000000000000000 | -1
+4 | -1000000000000000000 | -500000000000000000 | 5
+5 | -1000000000000000000 | -500000000000000000 | -9223372036854775802
+6 | 0.8 | 0.4 | -9223372036854775806
+7 | 0.75 | 0.375 | 3
+");
+}
+
+#[tokio::test]
+async fn an_infinity_that_has_left_a_frame_leaves_a_null_on_sqlite() {
+    let fields = vec![big("id"), field("amount", ColumnType::Double)];
+    let schema = Schema { models: vec![model("Sale", fields)], enums: vec![] };
+    let rows = ["9e999", "'Infinity'"]
+        .map(|it| format!("INSERT INTO sale VALUES (1, {it}), (2, 0.5), (3, 0.25)"));
+    let world = World::new(schema, &[]).await;
+    world.run(rows).await;
+    let mut nodes = Nodes::default();
+    let (id, amount) = (nodes.field("id"), nodes.field("amount"));
+    let sum = nodes.window("sum", &[amount], &[], &[ascending(id)]);
+    let two = Frame { unit: FrameUnit::Rows, start: Some(-1), end: Some(0) };
+    let listed = [nodes.framed(sum, two)];
+    let query = nodes.select(Select {
+        projection: outputs(&listed),
+        order_by: vec![ascending(id)],
+        ..all("Sale")
+    });
+    let outcomes = world.outcomes(&query, &[], None, &[]).await;
+    let found = outcomes.map(|it| shown(&it.unwrap()));
+    assert_eq!(found, ["inf\ninf\n-", "inf\ninf\n0.75"]);
+}
+
+#[tokio::test]
 async fn t2_window_functions_see_rows_of_the_scope_only() {
     let world = world().await;
+    let rows = world.scoped(&queries::moving(), &[], Some(&tenant()), &first()).await;
+    insta::assert_snapshot!(shown(&rows), @r"
+1 | 5 | 5 | 2 | 2 | - | 5 | two | two | two
+2 | 5 | 5 | 2 | 2 | 5 | 5 | three | three | two
+3 | 1 | 6 | 1 | 1 | 5 | 1 | four | four | three
+4 | 4 | 4 | 0 | 0 | 5 | 3 | - | four | four
+");
     let rows = world.scoped(&queries::places(), &[], Some(&tenant()), &first()).await;
     insta::assert_snapshot!(shown(&rows), @r##"
 1 | 1 | 1 | 1 | 1

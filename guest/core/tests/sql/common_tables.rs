@@ -443,6 +443,7 @@ fn recursions_that_cannot_be_are_errors() {
             arguments: vec![name],
             partition_by: vec![],
             order_by: vec![ascending(id)],
+            frame: None,
         }));
         Select { projection: named(&[("id", id), ("name", first)]), ..own(it) }
     }), @"invalid-query: common table `a`: node 4: a window function cannot stand here");

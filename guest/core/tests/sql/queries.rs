@@ -1,8 +1,8 @@
 //! Queries on the models of [`crate::blog`], whose SQL one test shows and whose rows another.
 
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator as B, CaseBranch, CaseExpression, Distinct, Lock,
-    LockStrength, LockWait, Node, NodeRef, OrderTerm, Query, Select, SetOperator, Statement,
+    AggregateFunction, BinaryOperator as B, CaseBranch, CaseExpression, Distinct, Frame, FrameUnit,
+    Lock, LockStrength, LockWait, Node, NodeRef, OrderTerm, Query, Select, SetOperator, Statement,
     UnaryOperator, Window,
 };
 use ferro_wit::types::ScalarType as S;
@@ -22,7 +22,14 @@ impl Nodes {
             arguments: arguments.into(),
             partition_by: partition_by.into(),
             order_by: order_by.into(),
+            frame: None,
         }))
+    }
+
+    /// Takes another frame for a window.
+    pub(crate) fn framed(&mut self, window: NodeRef, frame: Frame) -> NodeRef {
+        let Node::Window(window) = self.0[window as usize].clone() else { panic!("no window") };
+        self.add(Node::Window(Window { frame: Some(frame), ..window }))
     }
 
     pub(crate) fn case(
@@ -90,6 +97,35 @@ pub(crate) fn neighbours() -> Query {
     nodes.select(Select {
         projection: outputs(&[id, lag, lead, first, last, sum, count, average]),
         order_by: vec![ascending(id)],
+        ..all("Post")
+    })
+}
+
+/// Of posts by their authors, of which some tie: what frames of rows and of groups have.
+pub(crate) fn moving() -> Query {
+    let mut nodes = Nodes::default();
+    let (id, author, stars, title) =
+        (nodes.field("id"), nodes.field("author_id"), nodes.field("stars"), nodes.field("title"));
+    let (star, two) = (nodes.star(), nodes.integer(2));
+    let by = [ascending(author)];
+    let listed = [
+        ("sum", vec![stars], FrameUnit::Rows, Some(-1), Some(0)),
+        ("sum", vec![stars], FrameUnit::Groups, Some(-1), Some(0)),
+        ("count", vec![star], FrameUnit::Rows, Some(1), Some(2)),
+        ("count", vec![star], FrameUnit::Groups, Some(1), None),
+        ("maximum", vec![stars], FrameUnit::Rows, None, Some(-1)),
+        ("average", vec![stars], FrameUnit::Groups, Some(0), Some(0)),
+        ("first-value", vec![title], FrameUnit::Rows, Some(1), None),
+        ("last-value", vec![title], FrameUnit::Rows, Some(-2), Some(1)),
+        ("nth-value", vec![title, two], FrameUnit::Rows, Some(-1), Some(1)),
+    ]
+    .map(|(function, arguments, unit, start, end)| {
+        let window = nodes.window(function, &arguments, &[], &by);
+        nodes.framed(window, Frame { unit, start, end })
+    });
+    nodes.select(Select {
+        projection: outputs(&[vec![id], listed.to_vec()].concat()),
+        order_by: vec![ascending(author), ascending(id)],
         ..all("Post")
     })
 }

@@ -3,8 +3,8 @@
 use ferro_core::Catalog;
 use ferro_wit::policy::Scope;
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator as B, Distinct, Lock, LockStrength, LockWait, Node, NodeRef,
-    Query, Select, SetOperator as O, Statement,
+    AggregateFunction, BinaryOperator as B, Distinct, Frame, FrameUnit, Lock, LockStrength,
+    LockWait, Node, NodeRef, Query, Select, SetOperator as O, Statement,
 };
 use ferro_wit::types::{ErrorKind, ScalarType as S};
 
@@ -108,6 +108,77 @@ fn window_functions_stand_in_outputs_and_orders_only() {
         let group = it.window("ntile", &[id], &[], &[ascending(id)]);
         Select { projection: outputs(&[group]), ..all("Post") }
     }), @"type-mismatch: node 1: the number of groups is a whole number from 1 to 2147483647");
+}
+
+#[test]
+fn a_frame_of_rows_orders_those_that_tie_and_one_of_groups_does_not() {
+    insta::assert_snapshot!(plan(&queries::moving()), @r##"
+sqlite: SELECT "t0"."id", sum("t0"."stars") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), sum("t0"."stars") OVER (ORDER BY "t0"."author_id" GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW), count(*) OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING), count(*) OVER (ORDER BY "t0"."author_id" GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), max("t0"."stars") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), avg("t0"."stars") OVER (ORDER BY "t0"."author_id" GROUPS BETWEEN CURRENT ROW AND CURRENT ROW), first_value("t0"."title") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), last_value("t0"."title") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING), nth_value("t0"."title", 2) OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM "post" AS "t0" ORDER BY "t0"."author_id", "t0"."id"
+postgres: SELECT "t0"."id", CAST(sum("t0"."stars") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS bigint), CAST(sum("t0"."stars") OVER (ORDER BY "t0"."author_id" GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) AS bigint), count(*) OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING), count(*) OVER (ORDER BY "t0"."author_id" GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), max("t0"."stars") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), CAST(avg("t0"."stars") OVER (ORDER BY "t0"."author_id" GROUPS BETWEEN CURRENT ROW AND CURRENT ROW) AS double precision), first_value("t0"."title") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), last_value("t0"."title") OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING), nth_value("t0"."title", 2) OVER (ORDER BY "t0"."author_id", "t0"."id" ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM "post" AS "t0" ORDER BY "t0"."author_id", "t0"."id"
+"##);
+    let mut nodes = Nodes::default();
+    let (stars, author) = (nodes.field("stars"), nodes.field("author_id"));
+    let everywhere = nodes.window("sum", &[stars], &[author], &[]);
+    let count = nodes.aggregate(AggregateFunction::Count, stars);
+    let of_groups = nodes.window("sum", &[count], &[], &[ascending(author)]);
+    let bounds = |start, end| Frame { unit: FrameUnit::Rows, start, end };
+    let whole = nodes.framed(everywhere, bounds(None, Some(0)));
+    let most = nodes.framed(of_groups, bounds(Some(-0x7fff_ffff), Some(0x7fff_ffff)));
+    let rows = Select { projection: outputs(&[whole]), ..all("Post") };
+    insta::assert_snapshot!(plan(&nodes.clone().select(rows)), @r##"
+sqlite: SELECT sum("t0"."stars") OVER (PARTITION BY "t0"."author_id" ORDER BY "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM "post" AS "t0"
+postgres: SELECT CAST(sum("t0"."stars") OVER (PARTITION BY "t0"."author_id" ORDER BY "t0"."id" ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS bigint) FROM "post" AS "t0"
+"##);
+    let rows =
+        Select { projection: outputs(&[author, most]), group_by: vec![author], ..all("Post") };
+    insta::assert_snapshot!(plan(&nodes.select(rows)), @r##"
+sqlite: SELECT "t0"."author_id", sum(count("t0"."stars")) OVER (ORDER BY "t0"."author_id" ROWS BETWEEN 2147483647 PRECEDING AND 2147483647 FOLLOWING) FROM "post" AS "t0" GROUP BY "t0"."author_id"
+postgres: SELECT "t0"."author_id", CAST(sum(count("t0"."stars")) OVER (ORDER BY "t0"."author_id" ROWS BETWEEN 2147483647 PRECEDING AND 2147483647 FOLLOWING) AS bigint) FROM "post" AS "t0" GROUP BY "t0"."author_id"
+"##);
+}
+
+#[test]
+fn what_is_no_frame_is_refused() {
+    let with = |function: &str, ordered: bool, unit, start, end| {
+        let mut nodes = Nodes::default();
+        let (id, one) = (nodes.field("id"), nodes.integer(1));
+        let by = [ascending(id)];
+        let arguments = match function {
+            "rank" | "row-number" => vec![],
+            "ntile" => vec![one],
+            _ => vec![id],
+        };
+        let window = nodes.window(function, &arguments, &[], if ordered { &by } else { &[] });
+        let framed = nodes.framed(window, Frame { unit, start, end });
+        error(&nodes.select(Select { projection: outputs(&[framed]), ..all("Post") }))
+    };
+    use FrameUnit::{Groups, Rows};
+    let faults = [
+        with("rank", true, Rows, None, None),
+        with("row-number", true, Rows, Some(0), Some(0)),
+        with("ntile", true, Groups, None, None),
+        with("lag", true, Rows, None, Some(0)),
+        with("lead", true, Rows, None, Some(0)),
+        with("first-value", true, Groups, None, Some(0)),
+        with("sum", false, Groups, None, Some(0)),
+        with("sum", true, Rows, Some(1), Some(0)),
+        with("sum", true, Groups, Some(-1), Some(-2)),
+        with("sum", true, Rows, Some(-0x8000_0000), None),
+        with("sum", true, Rows, None, Some(i64::MAX)),
+    ];
+    insta::assert_snapshot!(faults.join("\n"), @r"
+invalid-query: node 3: `rank` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: node 3: `row-number` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: node 3: `ntile` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: node 3: `lag` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: node 3: `lead` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: node 3: `first-value` takes a frame of rows: which of the rows of a group is first, nothing says
+invalid-query: node 3: a frame of groups needs an order, in which rows tie
+invalid-query: node 3: the frame starts at 1, which is after its end, 0
+invalid-query: node 3: the frame starts at -1, which is after its end, -2
+type-mismatch: node 3: the bounds of a frame are from -2147483647 to 2147483647
+type-mismatch: node 3: the bounds of a frame are from -2147483647 to 2147483647
+");
 }
 
 #[test]

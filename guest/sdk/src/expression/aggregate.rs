@@ -8,7 +8,7 @@ use ferro_wit::types::{Error, ErrorKind};
 
 use super::{Base, Expr, Expression, Numeric, Order, Window, expr};
 use crate::scalar::Field;
-use crate::tree::{AggregateTree, Tree, WindowTree};
+use crate::tree::{AggregateTree, Tree};
 
 /// A function over the rows of a group, or of the whole query where there are no groups: of type
 /// `T`, an `Option` where no rows give null. It stands in [`select`](crate::Query::select),
@@ -139,10 +139,7 @@ impl<M, T: Field> Aggregate<M, T> {
             AggregateFunction::Maximum => "maximum",
             AggregateFunction::StringAgg => "string-agg",
         };
-        let Window { partition_by, order_by, .. } = window;
-        let arguments = vec![self.tree.argument];
-        let tree = WindowTree { function, arguments, partition_by, order_by };
-        expr(Tree::Window(Box::new(tree)))
+        expr(window.seen_by(function, vec![self.tree.argument]))
     }
 }
 

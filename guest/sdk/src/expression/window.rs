@@ -2,6 +2,10 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::{Bound, RangeBounds};
+
+use ferro_wit::query::{Frame, FrameUnit};
+use ferro_wit::types::{Error, ErrorKind};
 
 use super::{Base, Expr, Expression, Order, Settable, expr, literal};
 use crate::scalar::Field;
@@ -29,8 +33,9 @@ use crate::tree::{Term, Tree, WindowTree};
 /// ```
 #[must_use = "a window does nothing until a function uses it"]
 pub struct Window<M> {
-    pub(crate) partition_by: Vec<Tree>,
-    pub(crate) order_by: Vec<Term>,
+    partition_by: Vec<Tree>,
+    order_by: Vec<Term>,
+    frame: Option<Frame>,
     model: PhantomData<fn() -> M>,
 }
 
@@ -44,7 +49,7 @@ pub struct WindowFunction<M, T> {
 
 /// All rows.
 pub fn window<M>() -> Window<M> {
-    Window { partition_by: Vec::new(), order_by: Vec::new(), model: PhantomData }
+    Window { partition_by: Vec::new(), order_by: Vec::new(), frame: None, model: PhantomData }
 }
 
 /// The rows that agree with the row in this expression.
@@ -101,20 +106,82 @@ impl<M> Window<M> {
     }
 
     /// In this order, and where earlier terms are equal only. With an order, an aggregate is over
-    /// the rows up to the row: a running sum.
+    /// the rows up to the row, a running sum, unless [`rows`](Self::rows) or
+    /// [`groups`](Self::groups) say which rows it takes.
     pub fn order_by(mut self, order: Order<M>) -> Self {
         self.order_by.push(order.term);
         self
+    }
+
+    /// Only these rows, by their distance from the row in the order of the window: `-6..=0` are the
+    /// six before it and itself, `..` all of the partition. Rows that tie go by their key. This is
+    /// for aggregates, [`first_value`], [`last_value`] and [`nth_value`]; others are refused.
+    ///
+    /// ```
+    /// use ferro::prelude::*;
+    /// use ferro::window;
+    ///
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct Day { #[ferro(key)] id: i64, visits: i64 }
+    /// let week = window().order_by(Day::id().asc()).rows(-6..=0);
+    /// let _ = Day::query().select((Day::id(), Day::visits().average().over(week)));
+    /// ```
+    pub fn rows(self, distances: impl RangeBounds<i64>) -> Self {
+        self.framed(FrameUnit::Rows, &distances)
+    }
+
+    /// As [`rows`](Self::rows), but counted in groups of rows that tie in the order of the window,
+    /// which it needs: `0..=0` are the row and those that tie with it. For aggregates only.
+    pub fn groups(self, distances: impl RangeBounds<i64>) -> Self {
+        self.framed(FrameUnit::Groups, &distances)
+    }
+
+    fn framed(mut self, unit: FrameUnit, distances: &impl RangeBounds<i64>) -> Self {
+        // The core refuses what is no distance, the ends of 64 bits too.
+        let start = match distances.start_bound() {
+            Bound::Included(it) => Some(*it),
+            Bound::Excluded(it) => Some(it.saturating_add(1)),
+            Bound::Unbounded => None,
+        };
+        let end = match distances.end_bound() {
+            Bound::Included(it) => Some(*it),
+            Bound::Excluded(it) => Some(it.saturating_sub(1)),
+            Bound::Unbounded => None,
+        };
+        self.frame = Some(Frame { unit, start, end });
+        self
+    }
+
+    /// Whether a row is always among those that are seen from it.
+    fn has_own_row(&self) -> bool {
+        self.frame.as_ref().is_none_or(|it| {
+            it.start.is_none_or(|start| start <= 0) && it.end.is_none_or(|end| end >= 0)
+        })
+    }
+
+    pub(super) fn seen_by(self, function: &'static str, arguments: Vec<Tree>) -> Tree {
+        let Self { partition_by, order_by, frame, .. } = self;
+        Tree::Window(Box::new(WindowTree { function, arguments, partition_by, order_by, frame }))
     }
 }
 
 impl<M, T: Field> WindowFunction<M, T> {
     /// The function over the rows of a window.
+    ///
+    /// # Errors
+    ///
+    /// When it is run: `invalid-query` for a [`first_value`] or a [`last_value`] that is no
+    /// `Option`, over [`rows`](Window::rows) of which there may be none.
     pub fn over(self, window: Window<M>) -> Expr<M, T> {
         let Self { name, arguments, .. } = self;
-        let Window { partition_by, order_by, .. } = window;
-        let tree = WindowTree { function: name, arguments, partition_by, order_by };
-        expr(Tree::Window(Box::new(tree)))
+        if matches!(name, "first-value" | "last-value") && !T::NULLABLE && !window.has_own_row() {
+            let message = format!(
+                "`{name}` is null where its frame has no rows: make its value an `Option`, as \
+                 `case(value(true), …).or_null()` does, or take `nth_value`"
+            );
+            return expr(Tree::Fault(Error::new(ErrorKind::InvalidQuery, message)));
+        }
+        expr(window.seen_by(name, arguments))
     }
 }
 
@@ -172,18 +239,21 @@ pub fn lead_or<E: Expression>(
     function("lead", vec![expression.into_tree(), literal(rows), default.into_tree()])
 }
 
-/// The value in the first row of the partition, in the order of a window.
+/// The value in the first row of the partition, or of the [`rows`](Window::rows) of a window, in
+/// its order.
 pub fn first_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::Type> {
     function("first-value", vec![expression.into_tree()])
 }
 
-/// The value in the last row of the partition, in the order of a window.
+/// The value in the last row of the partition, or of the [`rows`](Window::rows) of a window, in its
+/// order.
 pub fn last_value<E: Expression>(expression: E) -> WindowFunction<E::Model, E::Type> {
     function("last-value", vec![expression.into_tree()])
 }
 
-/// The value in the row of the partition with this number, in the order of a window, the first being
-/// 1; null where there is no such row. With 0 the query is refused.
+/// The value in the row with this number of the partition, or of the [`rows`](Window::rows) of a
+/// window, in its order, the first being 1; null where there is no such row. With 0 the query is
+/// refused.
 pub fn nth_value<E: Expression>(
     expression: E,
     row: u32,
@@ -197,9 +267,8 @@ fn function<M, T>(name: &'static str, arguments: Vec<Tree>) -> WindowFunction<M,
 
 impl<M> Clone for Window<M> {
     fn clone(&self) -> Self {
-        let Self { partition_by, order_by, .. } = self;
-        let (partition_by, order_by) = (partition_by.clone(), order_by.clone());
-        Self { partition_by, order_by, model: PhantomData }
+        let (partition_by, order_by) = (self.partition_by.clone(), self.order_by.clone());
+        Self { partition_by, order_by, frame: self.frame.clone(), model: PhantomData }
     }
 }
 
@@ -208,6 +277,7 @@ impl<M> fmt::Debug for Window<M> {
         f.debug_struct("Window")
             .field("partition_by", &self.partition_by)
             .field("order_by", &self.order_by)
+            .field("frame", &self.frame)
             .finish()
     }
 }

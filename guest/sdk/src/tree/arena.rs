@@ -269,6 +269,7 @@ impl Arena {
             arguments: self.add_all(window.arguments)?,
             partition_by: self.add_all(window.partition_by)?,
             order_by: self.add_terms(window.order_by)?,
+            frame: window.frame,
         }))
     }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ferro_wit::query::{
-    AggregateFunction, BinaryOperator, Literal, Lock, NullsOrder, Quantifier, SetOperator,
+    AggregateFunction, BinaryOperator, Frame, Literal, Lock, NullsOrder, Quantifier, SetOperator,
     UnaryOperator,
 };
 use ferro_wit::types::{Error, ScalarType, Value};
@@ -91,6 +91,7 @@ pub struct WindowTree {
     pub(crate) arguments: Vec<Tree>,
     pub(crate) partition_by: Vec<Tree>,
     pub(crate) order_by: Vec<Term>,
+    pub(crate) frame: Option<Frame>,
 }
 
 /// A term of an order.

@@ -2,9 +2,9 @@
 
 use ferro::prelude::*;
 use ferro::{
-    Dialect, Error, ErrorKind, Page, Position, cume_dist, dense_rank, first_value, lag, lag_by,
-    lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, partition_by, percent_rank, rank,
-    row_number, window,
+    Dialect, Error, ErrorKind, Page, Position, case, count, cume_dist, dense_rank, first_value,
+    lag, lag_by, lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, partition_by,
+    percent_rank, rank, row_number, value, window,
 };
 
 use crate::database::Database;
@@ -18,6 +18,7 @@ on_each_database! {
     a_position_of_another_order_is_refused,
     rows_without_a_key_to_go_on_from_come_in_no_pages,
     windows_number_rank_and_sum,
+    a_frame_says_which_rows_are_taken,
     sets_of_rows_are_combined,
     the_first_row_of_each_is_chosen_in_the_order_of_the_query,
     a_locked_row_is_skipped_or_not_waited_for,
@@ -217,6 +218,58 @@ async fn windows_number_rank_and_sum(db: Session) -> Result<(), Error> {
         .order_by(City::id().asc());
     let expected = [(1, 1), (1, 1), (1, 1), (4, 2), (4, 2), (4, 2)];
     assert_eq!(ranks.all(&db).await?, expected);
+    Ok(())
+}
+
+async fn a_frame_says_which_rows_are_taken(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let largest = || window().order_by(City::population().desc());
+    let by_country = || window().order_by(City::country().asc());
+    let moving = City::query()
+        .select((
+            City::population().sum().over(largest().rows(-1..=0)),
+            City::population().max().over(largest().rows(1..3)),
+            count().over(largest().rows(..0)),
+            count().over(by_country().groups(..=0)),
+            City::population().min().over(by_country().groups(1..)),
+            nth_value(City::name(), 2).over(largest().rows(-1..=1)),
+            last_value(City::name()).over(largest().rows(0..=1)),
+        ))
+        .filter(City::population().gt(500))
+        .order_by(City::population().desc());
+    let text = |it: &str| it.to_owned();
+    let expected = [
+        (Some(2_800), Some(2_100), 0, 4, None, Some(text("Paris")), text("Paris")),
+        (Some(4_900), Some(1_370), 1, 2, Some(1_370), Some(text("Paris")), text("Milan")),
+        (Some(3_470), Some(520), 2, 4, None, Some(text("Milan")), text("Lyon")),
+        (Some(1_890), None, 3, 2, Some(1_370), Some(text("Lyon")), text("Lyon")),
+    ];
+    assert_eq!(moving.all(&db).await?, expected);
+
+    let before = || by_country().rows(..=-1);
+    let name = case(value(true), City::name()).or_null();
+    let last = City::query()
+        .select((last_value(name).over(before()), last_value(City::slug()).over(before())))
+        .order_by(City::country().asc())
+        .limit(2);
+    assert_eq!(last.all(&db).await?, [(None, None), (Some(text("Paris")), None)]);
+    let alone = City::query().select(last_value(City::name()).over(before()));
+    let error = alone.all(&db).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidQuery);
+    assert!(error.message.starts_with("`last-value` is null where its frame has no rows"));
+
+    for (window, message) in [
+        (by_country().rows(1..=0), "the frame starts at 1, which is after its end, 0"),
+        (by_country().rows(..i64::MIN), "the bounds of a frame are from"),
+        (window().groups(..), "a frame of groups needs an order"),
+    ] {
+        let refused = City::query().select(count().over(window));
+        let error = refused.all(&db).await.unwrap_err();
+        assert!(error.message.contains(message), "{error}");
+    }
+    let ranks = City::query().select(rank().over(by_country().rows(..)));
+    let error = ranks.all(&db).await.unwrap_err();
+    assert!(error.message.contains("`rank` takes no frame"), "{error}");
     Ok(())
 }
 

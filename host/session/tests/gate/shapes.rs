@@ -4,9 +4,10 @@
 
 use ferro_wit::query::{
     Aggregate, AggregateFunction, Assignment, BinaryOperator, CaseBranch, CaseExpression,
-    CommonTable, Conflict, Delete, Distinct, FunctionCall, Inclusion, Insert, Join, Literal, Node,
-    NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path, Projection, Quantifier, Query,
-    Related, RowSource, Select, SelectRef, SetOperator, Statement, UnaryOperator, Update, Window,
+    CommonTable, Conflict, Delete, Distinct, Frame, FrameUnit, FunctionCall, Inclusion, Insert,
+    Join, Literal, Node, NodeRef, NullsOrder, OrderTerm, Output, Parameter, Path, Projection,
+    Quantifier, Query, Related, RowSource, Select, SelectRef, SetOperator, Statement,
+    UnaryOperator, Update, Window,
 };
 use ferro_wit::types::{ScalarType, Scalars, Value};
 
@@ -343,9 +344,15 @@ impl Maker<'_> {
         };
         let expression = self.plain_number(1);
         let order_by = vec![OrderTerm { expression, descending: false, nulls: NullsOrder::Last }];
-        let function = function.into();
+        let function: String = function.into();
+        let frame = match self.pick(3) {
+            0 if matches!(function.as_str(), "sum" | "maximum" | "first-value" | "nth-value") => {
+                Some(Frame { unit: FrameUnit::Rows, start: Some(-1), end: Some(1) })
+            }
+            _ => None,
+        };
         let window =
-            self.push(Node::Window(Window { function, arguments, partition_by, order_by }));
+            self.push(Node::Window(Window { function, arguments, partition_by, order_by, frame }));
         let id = self.own("id");
         let outputs = [("id", id), ("w", window)]
             .map(|(name, expression)| Output { name: name.into(), expression });
