@@ -6,11 +6,12 @@ import datetime
 import re
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 import ferro
-from models import Document, Everything, User
+from models import Colour, Document, Everything, Size, User
 
 
 class Sale(ferro.Model):
@@ -207,6 +208,55 @@ class TestGroups:
             {"n": "north+south"}
         ]
 
+    async def test_values_become_lists(self) -> None:
+        await Sale.create(shop="south", amount=Decimal("1.50"), pieces=4, note="last")
+        lists = {
+            "notes": lambda s: s.note.array_agg(order_by=[s.pieces.desc(), s.note]),
+            "pieces": lambda s: s.pieces.array_agg(distinct=True, order_by=s.pieces.desc()),
+            "large": lambda s: (s.pieces * 2).array_agg(order_by=s.id, where=s.pieces > 2),
+            "years": lambda s: s.note.array_agg(where=s.pieces > 9),
+        }
+        rows = await Sale.select().group_by("shop").values("shop", **lists).order_by("shop")
+        pieces = [row["pieces"] for row in rows]
+        assert pieces == [sorted(it, reverse=True) for it in pieces]
+        assert [row["notes"] for row in rows] == [["gift", "gift"], ["last"]]
+        assert [row["years"] for row in rows] == [None, None]
+        assert [row["large"] for row in rows] == [[6], [8, 8]]
+        # Each value is bound where it belongs.
+        twos = lambda s: (s.pieces % 2).array_agg(  # noqa: E731
+            distinct=True, order_by=(s.pieces % 2).desc(), where=s.shop == "north"
+        )
+        assert await Sale.select(twos=twos).where(Sale.pieces > 1) == [{"twos": [1, 0]}]
+        shop: Any = Sale.shop
+        amounts: Any = Sale.amount
+        fair = Sale.select(amounts=amounts.array_agg(order_by=Sale.id)).group_by("shop")
+        (found,) = await fair.having(shop.array_agg().contains("south") & (shop == "south"))
+        assert found["amounts"][-1] == Decimal("1.50")
+        lists_of = Sale.select("shop", notes=lambda s: s.note.array_agg()).group_by("shop")
+        table = lists_of.cte("lists")
+        assert await table.where(lambda t: t.notes.contains("last")).values("shop") == [
+            {"shop": "south"}
+        ]
+
+    async def test_what_is_no_list_of_values_is_refused(self) -> None:
+        sale: Any = Sale
+        with pytest.raises(ferro.InvalidQuery, match="is ordered by its value only"):
+            sale.note.array_agg(distinct=True, order_by=sale.id)
+        with pytest.raises(ferro.InvalidQuery, match="is ordered by its value only"):
+            (sale.pieces * 2).array_agg(distinct=True, order_by=sale.pieces * 3)
+        with pytest.raises(ferro.InvalidQuery, match="`distinct` takes True or False"):
+            sale.note.array_agg(distinct="yes")
+        with pytest.raises(ferro.InvalidQuery, match="`order_by` takes a field"):
+            sale.note.array_agg(order_by="id")
+        with pytest.raises(ferro.InvalidQuery, match="take no `over`"):
+            sale.note.array_agg().over()
+        with pytest.raises(ferro.TypeMismatch, match="`array_agg` makes lists of plain values"):
+            table = Sale.select("shop", notes=sale.note.array_agg()).group_by("shop").cte("lists")
+            await table.select(n=lambda t: t.notes.array_agg())
+        with pytest.raises(ferro.InvalidQuery, match="a window function is computed"):
+            place = ferro.row_number().over()
+            await Sale.select(n=sale.shop.array_agg(order_by=place))
+
     async def test_what_cannot_be_joined_is_refused(self) -> None:
         sale: Any = Sale
         with pytest.raises(ferro.TypeMismatch, match="`string_agg` joins texts only"):
@@ -215,7 +265,7 @@ class TestGroups:
             sale.shop.string_agg(7)
         with pytest.raises(ferro.InvalidQuery, match="`order_by` takes a field"):
             sale.shop.string_agg(", ", order_by="shop")
-        with pytest.raises(ferro.InvalidQuery, match="takes no `over`"):
+        with pytest.raises(ferro.InvalidQuery, match="take no `over`"):
             sale.shop.string_agg(", ").over()
         with pytest.raises(ferro.InvalidQuery, match="a window function is computed"):
             place = ferro.row_number().over()
@@ -422,6 +472,36 @@ async def test_whole_numbers_stay_whole_and_nothing_is_divided_by_0() -> None:
     )
     whole = {"product": -21, "sum": -4, "half": -3, "rest": -3, "size": 7}
     assert row == [{**whole, "by_0": None, "rest_by_0": None}]
+
+
+async def test_a_list_of_a_group_has_values_of_every_type(db: str) -> None:
+    utc = datetime.timezone.utc
+    row = Everything(
+        boolean=False,
+        integer=-(2**63),
+        double=0.1 + 0.2,
+        decimal=Decimal("10.50"),
+        price=Decimal("-0.10"),
+        text='it\'s "a" \\ é😀',
+        blob=b"\x00\xff[",
+        uuid=UUID(int=7),
+        date=datetime.date(1, 1, 1),
+        time=datetime.time(23, 59, 59, 999999),
+        instant=datetime.datetime(2024, 5, 6, 7, 8, 9, 1, tzinfo=utc),
+        local=datetime.datetime(9999, 12, 31, 23, 59, 59, 999999),
+        duration=datetime.timedelta(days=-3, microseconds=5),
+        document={"a": [1, None, "]"]},
+        items=[{"b": 2}, "null"],
+        colour=Colour.RED,
+        size=Size.LARGE,
+    )
+    await Everything.bulk_create([row, Everything()])
+    given = {name: value for name, value in row.model_dump().items() if value is not None}
+    lists = {name: getattr(Everything, name).array_agg() for name in given}
+    assert await Everything.select(**lists) == [{name: [it] for name, it in given.items()}]
+    texts: Any = Everything.texts
+    with pytest.raises(ferro.TypeMismatch, match="`array_agg` makes lists of plain values"):
+        texts.array_agg()
 
 
 @pytest.mark.usefixtures("db")

@@ -67,6 +67,35 @@ WRONG: list[tuple[str, Any]] = [
 ]
 
 
+async def test_a_list_of_a_group_has_members() -> None:
+    await Enumerated.bulk_create(
+        [
+            Enumerated(mood=Mood.SAD, right=Right.BOTH),
+            Enumerated(mood=Mood.GLAD, rank=Rank.HIGH, side=Side.RIGHT),
+            Enumerated(),
+        ]
+    )
+    it: Any = Enumerated
+    names = ("mood", "rank", "right", "side")
+    lists = {name: getattr(it, name).array_agg(order_by=it.id) for name in names}
+    moods = it.mood.array_agg(distinct=True, order_by=it.mood)
+    assert await Enumerated.select(**lists, moods=moods) == [
+        {
+            "mood": [Mood.SAD, Mood.GLAD],
+            "rank": [Rank.LOW, Rank.HIGH, Rank.LOW],
+            "right": [Right.BOTH, Right.READ, Right.READ],
+            "side": [Side.LEFT, Side.RIGHT, Side.LEFT],
+            "moods": [Mood.GLAD, Mood.SAD],
+        }
+    ]
+    query = Enumerated.select(ranks=lists["rank"]).group_by("right").order_by("right")
+    assert await query.having(moods.contains(Mood.SAD)) == [{"ranks": [Rank.LOW]}]
+    table = Enumerated.select("right", moods=moods).group_by("right").cte("moods")
+    assert await table.where(lambda t: t.moods.overlaps([Mood.SAD])).values("moods") == [
+        {"moods": [Mood.SAD]}
+    ]
+
+
 async def test_what_is_no_member_is_refused_before_it_is_stored() -> None:
     kept = await Enumerated.create(mood=Mood.GLAD)
     for name, value in WRONG:

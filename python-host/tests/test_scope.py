@@ -107,9 +107,11 @@ async def test_t2_joined_texts_are_of_rows_in_scope_only() -> None:
     await files(1, 2)
     await files(1)
     names: Any = File.name
-    joined = File.select(names=names.string_agg(", ", order_by=File.id))
+    joined = File.select(
+        names=names.string_agg(", ", order_by=File.id), all=names.array_agg(order_by=File.id)
+    )
     with ferro.scope(tenant(1)):
-        assert await joined == [{"names": "file of 1, file of 1"}]
+        assert await joined == [{"names": "file of 1, file of 1", "all": ["file of 1"] * 2}]
 
 
 async def test_t2_a_limit_for_each_row_counts_rows_in_scope_only() -> None:

@@ -71,6 +71,9 @@ async def main() -> None:
     reveal_type(await Person.select().group_by(fare).values(fare=fare, adults=adults, years=years))
     names = ferro.col(Person.name).string_agg(", ", order_by=ferro.col(Person.age).desc())
     reveal_type(await Person.select(names=names).having(names.startswith("Ada")))
+    listed = ferro.col(Person.name).array_agg(distinct=True, order_by=ferro.col(Person.name).desc())
+    week = ferro.col(Person.age).avg().over(order_by=Person.age, rows=(-6, 0))
+    reveal_type(await Person.select(names=listed, week=week).where(Person.age > 1))
     owners = Person.where(ferro.col(Person.id).in_(Pet.select("owner_id")))
     reveal_type(await owners.union(Person.where(age=3)).first())
     own = Pet.where(ferro.col(Pet.id) == ferro.outer(Person.id))
@@ -116,6 +119,7 @@ REVEALED = [
     "Person | None",
     "Person",
     "int",
+    "list[dict[str, Any]]",
     "list[dict[str, Any]]",
     "list[dict[str, Any]]",
     "Person | None",

@@ -9,7 +9,7 @@ use ferro_wit::Cursor;
 use ferro_wit::types::{Batch, Error, ScalarType};
 
 use crate::decode::Columns;
-use crate::expression::{Aggregate, Column, Expr, Expression, StringAgg};
+use crate::expression::{Aggregate, Collected, Column, Expr, Expression};
 use crate::model::Model;
 use crate::rows;
 use crate::scalar::{Field, Storable as _};
@@ -191,7 +191,7 @@ macro_rules! selections {
     )*};
 }
 
-selections!(Column, Expr, Aggregate, StringAgg);
+selections!(Column, Expr, Aggregate, Collected);
 
 macro_rules! tuples {
     ($(($($field:ident $position:tt),*);)*) => {$(

@@ -627,6 +627,36 @@ async fn sums_of_decimals_end_with_their_statement_however_that_ends() {
     assert!(refused.unwrap_err().message.contains("ferro_sized"));
 }
 
+#[tokio::test]
+async fn lists_end_with_their_statement_however_that_ends() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    let rows =
+        "INSERT INTO v VALUES (1, 'a\"\\'), (1, 'b'), (2, NULL), (3, 0.5), (3, 9e999), (3, 7)";
+    run(&database, &["CREATE TABLE v (n INTEGER, d)", rows]).await;
+    let lists = "SELECT ferro_list(d), ferro_list(DISTINCT d ORDER BY d DESC) FROM v GROUP BY n";
+    for batches in 0..=3 {
+        let mut cursor = database.fetch_raw(lists, vec![]).await.unwrap();
+        let mut found = Vec::new();
+        for _ in 0..batches {
+            found.push(cursor.next(1).await.unwrap().unwrap().columns[0].get(0).unwrap());
+        }
+        let expected = [r#"["a\"\\","b"]"#.into(), Value::Null, "[0.5,9e999,7]".into()];
+        assert_eq!(found, expected[..batches]);
+    }
+    let ordered = "SELECT ferro_list(DISTINCT n ORDER BY n DESC) FROM v";
+    assert_eq!(one(&database, ordered).await, "[3,2,1]".into());
+    let blobs = "SELECT ferro_blobs(x'00ff' || '')";
+    let texts = "SELECT ferro_list(x'00ff')";
+    for sql in [blobs, texts, "SELECT ferro_list(CAST(x'ff' AS TEXT))"] {
+        let failed = match database.fetch_raw(sql, vec![]).await {
+            Ok(mut cursor) => cursor.next(1).await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert_eq!(failed.unwrap_err().kind, ErrorKind::DecodeFailed, "{sql}");
+    }
+    assert_eq!(one(&database, "SELECT ferro_blobs(x'00ff')").await, "[\"00ff\"]".into());
+}
+
 /// SQLite looks at its progress when a statement has been committed, too, and tells that it was
 /// stopped if its time is over by then.
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .._abstract_query import AbstractQuery
 from .._argument import check
 from .._message import nearest
+from .._statements.shape import ITSELF
 from .._tables.structure import part_of
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField
 from .document import JsonValue, listed, untyped
@@ -250,6 +252,35 @@ class Value(Functions):
         ordered = tuple([value for it in order for value in it._values])
         return self._derived(shape, (*self._values, separator, *ordered, *filtered), "text")
 
+    def array_agg(
+        self,
+        *,
+        order_by: Any = (),
+        distinct: bool = False,
+        where: Expression | bool | None = None,
+    ) -> Value:
+        """Of a group: a list of its values; nulls are left out, and of no values it is null.
+        `order_by` takes a field, or several in a list; without it the order is the database's. With
+        `distinct` each value is there once, and the order is by the value itself.
+        """
+        from .window import terms_of
+
+        if self._many:
+            raise TypeMismatch(f"`{self._name}` is a list: `array_agg` makes lists of plain values")
+        check(InvalidQuery, distinct=(distinct, bool))
+        order = terms_of(order_by)
+        terms = tuple([it._shape for it in order])
+        ordered = tuple([value for it in order for value in it._values])
+        if distinct:
+            if any(it._shape[0] != self._shape or it._values != self._values for it in order):
+                raise InvalidQuery("`array_agg` with `distinct` is ordered by its value only")
+            terms, ordered = tuple([(ITSELF, *it[1:]) for it in terms]), ()
+        filter, filtered = _filter(where)
+        shape = ("array-agg", self._shape, terms, distinct, filter)
+        values = (*self._values, *ordered, *filtered)
+        column = None if self._column is None else dataclasses.replace(self._column, many=True)
+        return Value(shape, values, self._name, self._kind, True, column)
+
     def over(
         self,
         *,
@@ -358,7 +389,10 @@ class Value(Functions):
 
     def _with_list(self, operator: str, values: Iterable[object]) -> Expression:
         shape = ("binary", operator, self._shape, self._parameter(many=True))
-        return Expression(shape, (*self._values, listed(self._name, values)))
+        given = listed(self._name, values)
+        if self._column is not None and self._column.enum_class is not None:
+            given = [self._value(it) for it in given]
+        return Expression(shape, (*self._values, given))
 
     def _aggregate(
         self,

@@ -133,8 +133,10 @@ def over(aggregate: Value, **window: Any) -> Value:
         case ("aggregate", function, argument, False, None):
             windowed = WindowFunction(function, (argument,), aggregate._values, aggregate)
             return windowed.over(**window)
-        case ("string-agg", *_):
-            raise InvalidQuery("`string_agg` joins the texts of a group, and takes no `over`")
+        case ("string-agg" | "array-agg", *_):
+            raise InvalidQuery(
+                "`string_agg` and `array_agg` are of the rows of a group, and take no `over`"
+            )
         case ("aggregate", *_):
             raise InvalidQuery("an aggregate takes neither `distinct` nor `where` with `over`")
     raise InvalidQuery(f"`over` is of an aggregate, as in `User.age.sum().over()`: {aggregate!r}")

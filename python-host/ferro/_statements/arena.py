@@ -182,6 +182,14 @@ class Arena:
                     node["order-by"] = self.order(order, deeper)
                     inner = None if filter is None else self.expression(filter, deeper)
                 return self.node({"aggregate": {**node, "distinct": False, "filter": inner}})
+            case ("array-agg", argument, order, distinct, filter):
+                with self.windows_are(False):
+                    value = self.expression(argument, deeper)
+                    node = {"function": "array-agg", "argument": value}
+                    # Distinct values are ordered by themselves: by the same node.
+                    node["order-by"] = self.order(order, deeper, value if distinct else None)
+                    inner = None if filter is None else self.expression(filter, deeper)
+                return self.node({"aggregate": {**node, "distinct": distinct, "filter": inner}})
             case ("window", function, arguments, partition, order, rows):
                 if not frame.windows:
                     raise InvalidQuery(
@@ -227,9 +235,13 @@ class Arena:
                 return self.node({"in-select": [value, self.inner(select, deeper)]})
         raise InvalidQuery(f"there is no expression `{shape[0]}`")
 
-    def order(self, terms: Shape, depth: int | None = None) -> list[Any]:
+    def order(self, terms: Shape, depth: int | None = None, itself: int | None = None) -> list[Any]:
         return [
-            {"expression": self.expression(it, depth), "descending": descending, "nulls": nulls}
+            {
+                "expression": self.expression(it, depth) if itself is None else itself,
+                "descending": descending,
+                "nulls": nulls,
+            }
             for it, descending, nulls in terms
         ]
 

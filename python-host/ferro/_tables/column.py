@@ -102,10 +102,11 @@ class Column:
         take = self.decode if members is None else members.__getitem__
         if take is None:
             return None
+        many = self.many
 
         def read(stored: Any) -> Any:
             try:
-                return take(stored)
+                return [take(it) for it in stored] if many else take(stored)
             except (KeyError, ValueError) as raised:
                 held = f"{stored!r}, which is not a value of its enum"
                 if self.structure is not None:

@@ -73,7 +73,7 @@ impl Compiler<'_> {
     }
 
     /// Writes an integer, or an error where it has become a float.
-    fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
+    pub(super) fn checked_integer(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.dialect.checked_integer() {
             Some(template) if self.fact(node)?.fallible => match self.node(node) {
                 Node::Subquery(_) => self.checked_once(template, node),

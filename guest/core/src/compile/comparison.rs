@@ -92,6 +92,37 @@ impl Compiler<'_> {
         Ok(index.map(|index| quoted(&self.catalog.enums[index].name)))
     }
 
+    /// Whether lists are looked into that are made of a group, where none are values: a select of
+    /// its own does that, in which aggregates of the select around have no place.
+    pub(super) fn is_list_of_group(&mut self, nodes: &[NodeRef]) -> Result<bool, Error> {
+        let mut found = false;
+        for node in nodes {
+            found |= self.fact(*node)?.aggregate;
+        }
+        Ok(found && !self.dialect.features().arrays)
+    }
+
+    /// Writes what is made of two nodes, which stand beside it under names.
+    pub(super) fn beside(
+        &mut self,
+        nodes: [NodeRef; 2],
+        mut write: impl FnMut(&mut Self, NodeRef) -> Result<(), Error>,
+        made: impl FnOnce(&mut Self, [&'static str; 2]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        const NAMES: [&str; 2] = ["\"one\"", "\"other\""];
+        self.sql.push("(SELECT ");
+        made(self, NAMES)?;
+        self.sql.push(" FROM (SELECT ");
+        self.try_separated(", ", nodes.into_iter().zip(NAMES), |it, (node, name)| {
+            write(it, node)?;
+            it.sql.push(" AS ");
+            it.sql.push(name);
+            Ok(())
+        })?;
+        self.sql.push("))");
+        Ok(())
+    }
+
     pub(super) fn in_list(
         &mut self,
         value: NodeRef,
@@ -99,6 +130,21 @@ impl Compiler<'_> {
         negated: bool,
     ) -> Result<(), Error> {
         let kind = self.fact(list)?.ty.map_or(ScalarType::Text, |it| it.kind);
+        if self.is_list_of_group(&[list])? {
+            let decimal = self.compares_decimals(&[value])?;
+            return self.beside(
+                [value, list],
+                |it, node| it.comparand(node, decimal, false),
+                |it, [value, list]| {
+                    let (before, after) = lists::contains(it.dialect, kind, negated);
+                    let (if_null, no_list) = lists::or_null(it.dialect);
+                    let collation = if decimal { DECIMAL_COLLATION } else { "" };
+                    it.sql
+                        .push(&[value, collation, before, if_null, list, no_list, after].concat());
+                    Ok(())
+                },
+            );
+        }
         let name = match self.node(list) {
             Node::Parameter(_) => self.native_enum(value)?,
             _ => None,

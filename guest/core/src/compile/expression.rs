@@ -161,6 +161,15 @@ impl<'a> Compiler<'a> {
             B::Concat => self.infix(left, " || ", right, Self::text_operand),
             B::InList => self.in_list(left, right, false),
             B::NotInList => self.in_list(left, right, true),
+            B::ArrayContains | B::ArrayOverlaps if self.is_list_of_group(&[left, right])? => {
+                let template = self.spelt(operator)?;
+                self.beside([left, right], Self::expression, |it, names| {
+                    it.filled(template, |it, place| {
+                        it.sql.push(names[usize::from(place > 0)]);
+                        Ok(())
+                    })
+                })
+            }
             _ => self.template(operator, left, right, Self::text_operand),
         }
     }
@@ -185,11 +194,13 @@ impl<'a> Compiler<'a> {
         right: NodeRef,
         write: fn(&mut Self, NodeRef) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let template = self
-            .dialect
-            .template(operator)
-            .ok_or_else(|| unsupported(format!("{operator:?} is not supported")))?;
+        let template = self.spelt(operator)?;
         self.placed(template, left, right, write)
+    }
+
+    fn spelt(&self, operator: BinaryOperator) -> Result<&'static str, Error> {
+        let template = self.dialect.template(operator);
+        template.ok_or_else(|| unsupported(format!("{operator:?} is not supported")))
     }
 
     fn placed(

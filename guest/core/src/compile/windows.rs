@@ -25,23 +25,46 @@ impl<'a> Compiler<'a> {
                 it.sql.push(if aggregate.distinct { "DISTINCT " } else { "" });
             },
             |it| {
-                let Some(separator) = aggregate.separator else { return Ok(()) };
-                it.sql.push(", ");
-                it.expression(separator)?;
+                if let Some(separator) = aggregate.separator {
+                    it.sql.push(", ");
+                    it.expression(separator)?;
+                }
                 if aggregate.order_by.is_empty() {
                     return Ok(());
                 }
-                let keys = it.typing.keys_after(&aggregate.order_by);
+                let keys = match aggregate.distinct {
+                    true => Vec::new(),
+                    false => it.typing.keys_after(&aggregate.order_by),
+                };
                 it.sorted_by(&aggregate.order_by, keys, " ORDER BY ")
             },
-            |it| {
-                let Some(filter) = aggregate.filter else { return Ok(()) };
-                it.sql.push(" FILTER (WHERE ");
-                it.expression(filter)?;
-                it.sql.push(")");
-                Ok(())
-            },
+            |it| it.filtered(aggregate),
         )
+    }
+
+    /// Writes which rows an aggregate is of. Arrays would take nulls, too.
+    fn filtered(&mut self, aggregate: &Aggregate) -> Result<(), Error> {
+        let Aggregate { function, argument, filter, .. } = *aggregate;
+        let takes_nulls = function == AggregateFunction::ArrayAgg
+            && self.dialect.features().arrays
+            && self.fact(argument)?.nullable;
+        if filter.is_none() && !takes_nulls {
+            return Ok(());
+        }
+        self.sql.push(" FILTER (WHERE ");
+        if let Some(filter) = filter {
+            match takes_nulls {
+                true => self.term(filter)?,
+                false => self.expression(filter)?,
+            }
+        }
+        if takes_nulls {
+            self.sql.push(if filter.is_some() { " AND " } else { "" });
+            self.operand(argument)?;
+            self.sql.push(" IS NOT NULL");
+        }
+        self.sql.push(")");
+        Ok(())
     }
 
     /// Writes an aggregate with what stands before and behind its argument, and what it is taken over.
@@ -59,11 +82,17 @@ impl<'a> Compiler<'a> {
         let of = if star { None } else { self.fact(argument)?.ty };
         let is_integer = of.is_some_and(|it| it.is(ScalarType::Integer));
         let widened = self.dialect.features().decimal_aggregates && is_integer;
-        let cast = match function {
-            A::Sum | A::Average if widened => ty.map(|it| self.dialect.cast_type(it.kind)),
+        let around = match (function, ty) {
+            (A::Sum | A::Average, Some(ty)) if widened => {
+                Some(("CAST(", format!(" AS {})", self.dialect.cast_type(ty.kind))))
+            }
+            // Columns may have fewer bits than lists of their type, or be of an enum.
+            (A::ArrayAgg, Some(ty)) if self.dialect.features().arrays => {
+                Some(("CAST(", format!(" AS {}[])", self.dialect.cast_type(ty.kind))))
+            }
             _ => None,
         };
-        self.sql.push(if cast.is_some() { "CAST(" } else { "" });
+        self.sql.push(around.as_ref().map_or("", |(start, _)| start));
         let decimal = !star && self.compares_decimals(&[argument])?;
         self.sql.push(match function {
             A::Count => "count(",
@@ -74,10 +103,15 @@ impl<'a> Compiler<'a> {
             A::Minimum => "min(",
             A::Maximum => "max(",
             A::StringAgg => self.dialect.string_agg(),
+            A::ArrayAgg => self.dialect.array_agg(of.map_or(ScalarType::Text, |it| it.kind)),
         });
         before(self);
         if star {
             self.sql.push("*");
+        } else if function == A::ArrayAgg && is_integer {
+            self.checked_integer(argument)?;
+        } else if function == A::ArrayAgg && !decimal {
+            self.expression(argument)?;
         } else if function == A::Sum && of.is_some_and(|it| it.is(ScalarType::Float)) {
             self.number(argument)?;
         } else {
@@ -86,9 +120,7 @@ impl<'a> Compiler<'a> {
         behind(self)?;
         self.sql.push(")");
         over(self)?;
-        if let Some(name) = cast {
-            self.sql.push(&format!(" AS {name})"));
-        }
+        self.sql.push(around.as_ref().map_or("", |(_, end)| end));
         Ok(())
     }
 

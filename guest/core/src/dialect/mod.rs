@@ -53,6 +53,9 @@ pub(crate) trait Spelling {
     fn sized(self, size: &DecimalSize) -> Option<(&'static str, String)>;
     /// The beginning of the aggregate that joins texts.
     fn string_agg(self) -> &'static str;
+    /// The beginning of the aggregate that puts values of a kind into a list. On SQLite it is the
+    /// driver's, and leaves out nulls.
+    fn array_agg(self, kind: ScalarType) -> &'static str;
     /// The type that a cast names.
     fn cast_type(self, kind: ScalarType) -> &'static str;
     /// A text or a document, `{0}`, that must not have more than a million characters. None for other
@@ -224,6 +227,14 @@ impl Spelling for Dialect {
         match self {
             Self::Sqlite => "group_concat(",
             Self::Postgres => "string_agg(",
+        }
+    }
+
+    fn array_agg(self, kind: ScalarType) -> &'static str {
+        match (self, kind) {
+            (Self::Sqlite, ScalarType::Blob | ScalarType::Uuid) => "ferro_blobs(",
+            (Self::Sqlite, _) => "ferro_list(",
+            (Self::Postgres, _) => "array_agg(",
         }
     }
 

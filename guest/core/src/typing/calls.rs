@@ -152,13 +152,14 @@ impl Typing<'_> {
             true => Fact::CONSTANT,
             false => self.fact(aggregate.argument)?,
         };
-        let joining = self.joining(aggregate, node)?;
-        let around = Fact::around([argument, filter, joining]);
+        let gathering = self.gathering(aggregate, node)?;
+        let around = Fact::around([argument, filter, gathering]);
         if around.aggregate {
             return Err(named(invalid("an aggregate cannot stand in another one")));
         }
         if aggregate.distinct {
             self.check_comparable(argument, argument).map_err(named)?;
+            self.check_distinct_order(aggregate)?;
         }
         if around.window {
             return Err(named(invalid("a window function cannot stand in an aggregate")));
@@ -168,13 +169,13 @@ impl Typing<'_> {
                 "an aggregate of the fields of an outer select is not supported",
             )));
         }
-        let kind = match (aggregate.function, argument.ty) {
-            (A::Count, _) => ScalarType::Integer,
+        let ty = match (aggregate.function, argument.ty) {
+            (A::Count, _) => Type::scalar(ScalarType::Integer),
             (_, None) => return Err(named(mismatch("a bare null cannot be aggregated"))),
-            (function, Some(ty)) => self.aggregate_kind(function, ty).map_err(named)?,
+            (function, Some(ty)) => self.aggregate_type(function, ty).map_err(named)?,
         };
         Ok(Fact {
-            ty: Some(Type::scalar(kind)),
+            ty: Some(ty),
             nullable: aggregate.function != A::Count,
             fallible: true,
             aggregate: true,
@@ -184,8 +185,9 @@ impl Typing<'_> {
         })
     }
 
-    /// What stands between texts that are joined, and what they are ordered by.
-    fn joining(&mut self, aggregate: &Aggregate, node: NodeRef) -> Result<Fact, Error> {
+    /// What stands between texts that are joined, and what these, or the values of a list, are
+    /// ordered by.
+    fn gathering(&mut self, aggregate: &Aggregate, node: NodeRef) -> Result<Fact, Error> {
         let named = |error| at(node)(error);
         let joins = aggregate.function == AggregateFunction::StringAgg;
         let mut around = Fact::CONSTANT;
@@ -209,8 +211,9 @@ impl Typing<'_> {
                 "`string-agg` takes no `distinct`: take distinct rows of a common table",
             )));
         }
-        if !joins && !aggregate.order_by.is_empty() {
-            return Err(named(invalid("only `string-agg` takes an order")));
+        let gathers = joins || aggregate.function == AggregateFunction::ArrayAgg;
+        if !gathers && !aggregate.order_by.is_empty() {
+            return Err(named(invalid("only `string-agg` and `array-agg` take an order")));
         }
         for term in &aggregate.order_by {
             self.check_sortable(term.expression)?;
@@ -219,27 +222,39 @@ impl Typing<'_> {
         Ok(around)
     }
 
-    pub(super) fn aggregate_kind(
+    /// Of rows with the same value, nothing says which one gives its place.
+    fn check_distinct_order(&self, aggregate: &Aggregate) -> Result<(), Error> {
+        let other =
+            aggregate.order_by.iter().find(|term| !self.same(term.expression, aggregate.argument));
+        match other {
+            Some(term) => Err(at(term.expression)(invalid(
+                "distinct values are ordered by themselves only: by what is aggregated",
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn aggregate_type(
         &self,
         function: AggregateFunction,
         ty: Type,
-    ) -> Result<ScalarType, Error> {
+    ) -> Result<Type, Error> {
         use AggregateFunction as A;
         use ScalarType as S;
-        let wrong = || mismatch(format!("it does not take {}", self.describe(ty)));
-        if function == A::StringAgg {
-            return if ty.is(S::Text) { Ok(S::Text) } else { Err(wrong()) };
-        }
-        if ty.many || ty.enumeration.is_some() {
-            return Err(wrong());
-        }
-        match (function, ty.kind) {
-            (A::Sum, S::Integer | S::Float) => Ok(ty.kind),
-            (A::Sum | A::Average, S::Decimal) => Ok(S::Decimal),
-            (A::Average, S::Integer | S::Float) => Ok(S::Float),
-            (A::Sum | A::Average, _) => Err(wrong()),
-            (_, S::Boolean | S::Uuid | S::Blob | S::Json | S::Interval) => Err(wrong()),
-            (_, kind) => Ok(kind),
-        }
+        let kind = match (function, ty.kind) {
+            _ if ty.many => None,
+            (A::ArrayAgg, kind) => return Ok(Type { many: true, ..Type::scalar(kind) }),
+            (A::StringAgg, kind) => Some(kind).filter(|it| *it == S::Text),
+            _ if ty.enumeration.is_some() => None,
+            (A::Sum, S::Integer | S::Float) => Some(ty.kind),
+            (A::Sum | A::Average, S::Decimal) => Some(S::Decimal),
+            (A::Average, S::Integer | S::Float) => Some(S::Float),
+            (A::Sum | A::Average, _) => None,
+            (_, S::Boolean | S::Uuid | S::Blob | S::Json | S::Interval) => None,
+            (_, kind) => Some(kind),
+        };
+        let kind =
+            kind.ok_or_else(|| mismatch(format!("it does not take {}", self.describe(ty))))?;
+        Ok(Type::scalar(kind))
     }
 }

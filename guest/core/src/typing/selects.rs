@@ -283,7 +283,7 @@ impl<'a> Typing<'a> {
     }
 
     /// Whether two nodes are the same expression, as far as grouping goes.
-    fn same(&self, one: NodeRef, other: NodeRef) -> bool {
+    pub(super) fn same(&self, one: NodeRef, other: NodeRef) -> bool {
         one == other
             || matches!(
                 (self.node(one), self.node(other)),

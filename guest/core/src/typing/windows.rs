@@ -80,7 +80,7 @@ impl Typing<'_> {
             W::Aggregate(AggregateFunction::Count) => Ok(Some(Type::scalar(ScalarType::Integer))),
             W::Aggregate(function) => {
                 let ty = first.ty.ok_or_else(|| mismatch("a bare null cannot be aggregated"))?;
-                Ok(Some(Type::scalar(self.aggregate_kind(function, ty)?)))
+                self.aggregate_type(function, ty).map(Some)
             }
             _ => {
                 match window.arguments.get(1) {

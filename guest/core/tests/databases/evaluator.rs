@@ -10,7 +10,7 @@ use ferro_wit::query::{
     Query, Related, Select, SelectRef, SetOperator, Statement, UnaryOperator as U, Window,
 };
 use ferro_wit::schema::{Model, Schema};
-use ferro_wit::types::Value;
+use ferro_wit::types::{ScalarType, Scalars, Value};
 
 use crate::fixture::{model, text};
 
@@ -519,6 +519,9 @@ impl<'a> Evaluator<'a> {
             let mut seen = BTreeSet::new();
             values.retain(|it| seen.insert(format!("{it:?}")));
         }
+        if aggregate.function == AggregateFunction::ArrayAgg {
+            return listed(values);
+        }
         let Some(separator) = aggregate.separator else {
             return aggregated(aggregate.function, values);
         };
@@ -828,6 +831,15 @@ fn aggregated(function: AggregateFunction, values: Vec<Value>) -> Result<Value> 
         (A::Average, _) => Err("no number"),
         (_, Some(value)) => Ok(value),
     }
+}
+
+/// A list of integers, none of them null; null for none at all.
+fn listed(values: Vec<Value>) -> Result<Value> {
+    let mut list = Scalars::with_kind(ScalarType::Integer);
+    for value in values {
+        list.push(value).map_err(|_| "no integer")?;
+    }
+    Ok(if list.is_empty() { Value::Null } else { Value::Array(list) })
 }
 
 fn distinct(rows: Vec<Vec<Value>>) -> Vec<Vec<Value>> {

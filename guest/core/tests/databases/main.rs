@@ -20,6 +20,7 @@ mod evaluator;
 mod fixture;
 mod functions;
 mod includes;
+mod lists;
 mod migrations;
 #[path = "../sql/queries.rs"]
 mod queries;

@@ -435,11 +435,17 @@ impl Random {
             order_by,
             ..Aggregate::new(A::StringAgg, text)
         }));
+        let distinct = self.below(2) == 0;
+        let all = self.nodes.add(Node::Aggregate(Aggregate {
+            distinct,
+            order_by: vec![if distinct { descending(number) } else { ascending(number) }],
+            ..Aggregate::new(A::ArrayAgg, number)
+        }));
         let product = self.nodes.binary(other, B::Multiply, number);
         let most = self.nodes.aggregate(A::Maximum, product);
         let one = self.nodes.integer(1);
         select.having = Some(self.nodes.binary(count, B::GreaterOrEqual, one));
-        select.projection = outputs(&[key, count, sum, most, names]);
+        select.projection = outputs(&[key, count, sum, most, names, all]);
         select.group_by = vec![key];
     }
 

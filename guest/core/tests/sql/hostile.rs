@@ -158,6 +158,7 @@ fn node(limit: u32) -> impl Strategy<Value = Node> {
         AggregateFunction::Average,
         AggregateFunction::Minimum,
         AggregateFunction::StringAgg,
+        AggregateFunction::ArrayAgg,
     ]);
     prop_oneof![
         6 => leaf(),

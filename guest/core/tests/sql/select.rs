@@ -336,8 +336,74 @@ unsupported: node 6: `string-agg` takes no `distinct`: take distinct rows of a c
 invalid-query: node 3: rows cannot be ordered or grouped by a constant
 invalid-query: node 6: an aggregate cannot stand in another one
 invalid-query: node 6: only `string-agg` takes a separator
-invalid-query: node 6: only `string-agg` takes an order
+invalid-query: node 6: only `string-agg` and `array-agg` take an order
 ");
+}
+
+#[test]
+fn values_are_put_into_a_list_without_nulls_in_an_order_that_leaves_nothing_open() {
+    use AggregateFunction as A;
+    let mut nodes = Nodes::default();
+    let (name, age, mood) = (nodes.field("name"), nodes.field("age"), nodes.field("mood"));
+    let (score, token, balance) =
+        (nodes.field("score"), nodes.field("token"), nodes.field("balance"));
+    let adult = nodes.test("age", BinaryOperator::Greater, 0, ScalarType::Integer);
+    let either = nodes.add(Node::AnyOf(vec![adult, adult]));
+    let list = |argument| Aggregate::new(A::ArrayAgg, argument);
+    let order = |expression| vec![descending(expression)];
+    let listed = [
+        list(name),
+        Aggregate { filter: Some(either), order_by: order(age), ..list(mood) },
+        Aggregate { distinct: true, order_by: order(mood), ..list(mood) },
+        list(score),
+        Aggregate { filter: Some(adult), ..list(token) },
+        Aggregate { distinct: true, ..list(balance) },
+    ];
+    let listed = listed.map(|it| nodes.add(Node::Aggregate(it)));
+    let query = nodes.select(Select { projection: outputs(&listed), ..all("User") });
+    insta::assert_snapshot!(plan(&query), @r##"
+sqlite: SELECT ferro_list("t0"."name"), ferro_list("t0"."mood" ORDER BY "t0"."age" DESC, "t0"."id") FILTER (WHERE "t0"."age" > ?1 OR "t0"."age" > ?1), ferro_list(DISTINCT "t0"."mood" ORDER BY CASE "t0"."mood" WHEN 'sad' THEN 0 WHEN 'so-so' THEN 1 WHEN 'glad' THEN 2 END DESC), ferro_list("t0"."score"), ferro_blobs("t0"."token") FILTER (WHERE "t0"."age" > ?1), ferro_list(DISTINCT "t0"."balance") FROM "user" AS "t0"
+  parameter 0 Integer
+postgres: SELECT CAST(array_agg("t0"."name") AS text[]), CAST(array_agg("t0"."mood" ORDER BY "t0"."age" DESC NULLS LAST, "t0"."id") FILTER (WHERE ("t0"."age" > $1 OR "t0"."age" > $1) AND "t0"."mood" IS NOT NULL) AS text[]), CAST(array_agg(DISTINCT "t0"."mood" ORDER BY "t0"."mood" DESC NULLS LAST) FILTER (WHERE "t0"."mood" IS NOT NULL) AS text[]), CAST(array_agg("t0"."score") FILTER (WHERE "t0"."score" IS NOT NULL) AS double precision[]), CAST(array_agg("t0"."token") FILTER (WHERE "t0"."age" > $1) AS uuid[]), CAST(array_agg(DISTINCT "t0"."balance") AS numeric[]) FROM "user" AS "t0"
+  parameter 0 Integer
+"##);
+}
+
+#[test]
+fn what_is_no_list_of_values_is_refused() {
+    use AggregateFunction as A;
+    let mut nodes = Nodes::default();
+    let (name, age, tags) = (nodes.field("name"), nodes.field("age"), nodes.field("tags"));
+    let (comma, null) = (nodes.parameter(0, ScalarType::Text), nodes.null());
+    let lower = nodes.call("lower", &[name]);
+    let count = nodes.aggregate(A::Count, name);
+    let list = |argument| Aggregate::new(A::ArrayAgg, argument);
+    let faults = [
+        list(tags),
+        list(null),
+        list(count),
+        Aggregate { separator: Some(comma), ..list(name) },
+        Aggregate { distinct: true, order_by: vec![ascending(age)], ..list(name) },
+        Aggregate { distinct: true, order_by: vec![ascending(lower)], ..list(name) },
+        Aggregate { order_by: vec![ascending(comma)], ..list(name) },
+    ];
+    let faults = faults.map(|aggregate| {
+        let mut nodes = nodes.clone();
+        let listed = [nodes.add(Node::Aggregate(aggregate))];
+        line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
+    });
+    insta::assert_snapshot!(faults.join("\n"), @r"
+type-mismatch: node 7: it does not take a list of text
+type-mismatch: node 7: a bare null cannot be aggregated
+invalid-query: node 7: an aggregate cannot stand in another one
+invalid-query: node 7: only `string-agg` takes a separator
+invalid-query: node 1: distinct values are ordered by themselves only: by what is aggregated
+invalid-query: node 5: distinct values are ordered by themselves only: by what is aggregated
+invalid-query: node 3: rows cannot be ordered or grouped by a constant
+");
+    let window = nodes.window("array-agg", &[name], &[], &[]);
+    let query = nodes.select(Select { projection: outputs(&[window]), ..all("User") });
+    insta::assert_snapshot!(line(&error(&query)), @"denied: node 7: there is no window function `array-agg`");
 }
 
 #[test]

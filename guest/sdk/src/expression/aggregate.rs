@@ -7,7 +7,7 @@ use ferro_wit::query::{AggregateFunction, Literal};
 use ferro_wit::types::{Error, ErrorKind};
 
 use super::{Base, Expr, Expression, Numeric, Order, Window, expr};
-use crate::scalar::Field;
+use crate::scalar::{Field, Scalar};
 use crate::tree::{AggregateTree, Tree};
 
 /// A function over the rows of a group, or of the whole query where there are no groups: of type
@@ -92,13 +92,30 @@ pub trait AggregateExpression: Expression {
     /// let names = City::name().string_agg(", ").order_by(City::population().desc());
     /// let _ = City::query().group_by(City::country()).select((City::country(), names));
     /// ```
-    fn string_agg(self, separator: &str) -> StringAgg<Self::Model, Option<String>>
+    fn string_agg(self, separator: &str) -> Collected<Self::Model, Option<String>>
     where
         Self::Type: Field<Base = String>,
     {
         let mut joined = aggregate(AggregateFunction::StringAgg, self.into_tree());
         joined.tree.separator = Some(Tree::value(Some(separator.to_owned())));
-        StringAgg(joined)
+        Collected(joined)
+    }
+
+    /// A list of the values; null for no rows, and where all values are null.
+    ///
+    /// ```
+    /// # use ferro::prelude::*;
+    /// # #[derive(Model, Debug, Clone)]
+    /// # struct City { #[ferro(key)] id: i64, name: String, country: String, population: i64 }
+    /// let largest = City::name().array_agg().order_by(City::population().desc());
+    /// let letters = City::name().left(1).array_agg().distinct();
+    /// let _ = City::query().group_by(City::country()).select((City::country(), largest, letters));
+    /// ```
+    fn array_agg(self) -> Collected<Self::Model, Option<Vec<Base<Self>>>>
+    where
+        Self::Type: Field<Base: Scalar>,
+    {
+        Collected(aggregate(AggregateFunction::ArrayAgg, self.into_tree()))
     }
 }
 
@@ -138,18 +155,21 @@ impl<M, T: Field> Aggregate<M, T> {
             AggregateFunction::Minimum => "minimum",
             AggregateFunction::Maximum => "maximum",
             AggregateFunction::StringAgg => "string-agg",
+            AggregateFunction::ArrayAgg => "array-agg",
         };
         expr(window.seen_by(function, vec![self.tree.argument]))
     }
 }
 
-/// The texts of a group, joined in one: see [`string_agg`](AggregateExpression::string_agg).
+/// The values of a group, collected in a text or a list: see
+/// [`string_agg`](AggregateExpression::string_agg) and
+/// [`array_agg`](AggregateExpression::array_agg).
 #[must_use = "an aggregate does nothing until a query uses it"]
-pub struct StringAgg<M, T>(Aggregate<M, T>);
+pub struct Collected<M, T>(Aggregate<M, T>);
 
-impl<M, T: Field> StringAgg<M, T> {
-    /// In this order, and where earlier terms are equal only; rows that tie go by their key. Without
-    /// an order it is the database's.
+impl<M, T: Field> Collected<M, T> {
+    /// In this order, and where earlier terms are equal only; rows that tie go by their key.
+    /// Without an order it is the database's.
     pub fn order_by(mut self, order: Order<M>) -> Self {
         self.0.tree.order_by.push(order.term);
         self
@@ -164,7 +184,14 @@ impl<M, T: Field> StringAgg<M, T> {
     }
 }
 
-impl<M, T: Field> Expression for StringAgg<M, T> {
+impl<M, T: Scalar> Collected<M, Option<Vec<T>>> {
+    /// Each value once. An order is by the values themselves then, else the query is refused.
+    pub fn distinct(self) -> Self {
+        Self(self.0.distinct())
+    }
+}
+
+impl<M, T: Field> Expression for Collected<M, T> {
     type Model = M;
     type Type = T;
 
@@ -173,13 +200,13 @@ impl<M, T: Field> Expression for StringAgg<M, T> {
     }
 }
 
-impl<M, T> Clone for StringAgg<M, T> {
+impl<M, T> Clone for Collected<M, T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<M, T> fmt::Debug for StringAgg<M, T> {
+impl<M, T> fmt::Debug for Collected<M, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -24,7 +24,7 @@ use crate::row::Selected;
 use crate::scalar::{Field, Scalar, Storable, scalars};
 use crate::tree::{Steps, Tree};
 
-pub use self::aggregate::{Aggregate, AggregateExpression, StringAgg, count};
+pub use self::aggregate::{Aggregate, AggregateExpression, Collected, count};
 pub use self::case::{Case, case};
 pub use self::document::{ArrayExpression, JsonExpression, Part, PartOfDocument};
 pub use self::moment::{Dated, MomentExpression, Timed};

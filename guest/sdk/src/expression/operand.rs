@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Aggregate, Column, Expr, Expression, StringAgg, expr};
+use super::{Aggregate, Collected, Column, Expr, Expression, expr};
 use crate::scalar::{Field, Scalar, Storable};
 use crate::tree::Tree;
 
@@ -79,7 +79,7 @@ macro_rules! operands {
     )*};
 }
 
-operands!(Column, Expr, Aggregate, StringAgg);
+operands!(Column, Expr, Aggregate, Collected);
 
 /// What a field of type `F` can be set to: an `F`, an expression of that type, and for an
 /// `Option` also what is inside.

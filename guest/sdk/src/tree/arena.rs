@@ -256,10 +256,16 @@ impl Arena {
 
     fn aggregate(&mut self, aggregate: AggregateTree) -> Result<Node, Error> {
         let AggregateTree { function, argument, distinct, filter, separator, order_by } = aggregate;
-        let argument = self.add(argument)?;
+        let shared = self.shared.len();
+        // Distinct values are ordered by themselves: by the same node.
+        let argument = match distinct && !order_by.is_empty() {
+            true => self.share(argument)?,
+            false => self.add(argument)?,
+        };
         let filter = self.add_some(filter)?;
         let separator = self.add_some(separator)?;
         let order_by = self.add_terms(order_by)?;
+        self.shared.truncate(shared);
         Ok(Node::Aggregate(Aggregate { function, argument, distinct, filter, separator, order_by }))
     }
 

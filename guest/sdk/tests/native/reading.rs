@@ -12,6 +12,7 @@ on_each_database! {
     rows_become_tuples_values_and_structs,
     rows_are_grouped_and_groups_are_filtered,
     texts_of_a_group_are_joined,
+    values_of_a_group_become_a_list,
     aggregates_of_no_rows_are_null_and_a_count_is_zero,
     functions_of_texts_and_numbers_are_those_of_the_list,
     dates_and_times_have_parts_and_distances,
@@ -118,6 +119,44 @@ async fn texts_of_a_group_are_joined(db: Session) -> Result<(), Error> {
     assert_eq!(starts.all(&db).await?, [text("Rome, Milan, 100%")]);
     let none = City::query().filter(value(false)).select(City::name().string_agg(", "));
     assert_eq!(none.one(&db).await?, None);
+    Ok(())
+}
+
+async fn values_of_a_group_become_a_list(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let largest = || City::name().array_agg().order_by(City::population().desc());
+    let large = largest().filter(City::population().gt(1_000)).filter(City::name().ne("Rome"));
+    let thousands = || City::population() / 1_000;
+    let sizes = thousands().array_agg().distinct().order_by(thousands().desc());
+    let by_country = City::query().group_by(City::country()).order_by(City::country().asc());
+    let lists = by_country.clone().select((largest(), large, sizes, City::slug().array_agg()));
+    let texts = |texts: &[&str]| Some(texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+    let expected = [
+        (texts(&["Paris", "Lyon", "Nice"]), texts(&["Paris"]), Some(vec![2, 0]), None),
+        (texts(&["Rome", "Milan", "100%"]), texts(&["Milan"]), Some(vec![2, 1, 0]), None),
+    ];
+    assert_eq!(lists.all(&db).await?, expected);
+    let with_rome =
+        by_country.having(largest().contains_all(vec!["Rome".to_owned()])).select(City::country());
+    assert_eq!(with_rome.all(&db).await?, ["IT"]);
+    let none = City::query().filter(value(false)).select(City::name().array_agg());
+    assert_eq!(none.one(&db).await?, None);
+    let by_other = City::name().array_agg().distinct().order_by(City::id().asc());
+    let error = City::query().select(by_other).all(&db).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidQuery);
+    assert!(error.message.contains("distinct values are ordered by themselves only"), "{error}");
+
+    let one = everything(7);
+    Everything::insert(&db, &one).await?;
+    let lists = Everything::query().select((
+        Everything::mood().array_agg().distinct(),
+        Everything::blob().array_agg(),
+        Everything::decimal().array_agg(),
+        Everything::json().array_agg(),
+    ));
+    let expected =
+        (Some(vec![one.mood]), Some(vec![one.blob]), Some(vec![one.decimal]), Some(vec![one.json]));
+    assert_eq!(lists.one(&db).await?, expected);
     Ok(())
 }
 

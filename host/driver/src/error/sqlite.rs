@@ -56,6 +56,11 @@ fn kind_of_message(message: &str) -> ErrorKind {
         "pattern too complex",
     ];
     let has_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    const UNDECODABLE: [&str; 3] = [
+        "a stored decimal is none",
+        "a stored date, time or interval is none",
+        "a stored value is none of its list",
+    ];
     const OVERFLOWS: [&str; 4] = [
         "integer overflow",
         "numeric field overflow",
@@ -68,7 +73,7 @@ fn kind_of_message(message: &str) -> ErrorKind {
         ErrorKind::Denied
     } else if message.contains("` cannot become a `") {
         ErrorKind::TypeMismatch
-    } else if has_any(&["a stored decimal is none", "a stored date, time or interval is none"]) {
+    } else if has_any(&UNDECODABLE) {
         ErrorKind::DecodeFailed
     } else if has_any(&UNDEFINED) {
         ErrorKind::UndefinedObject

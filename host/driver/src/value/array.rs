@@ -5,12 +5,30 @@
 //! its kind holds. So `json_each` gives what a column compares with; for uuids and byte strings
 //! `unhex` of it.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use uuid::Uuid;
 
-use super::{Cell, Expected, Fault, json, postgres, sqlite};
+use super::{Cell, Expected, Fault, json, postgres, sqlite, sqlite::Stored};
+
+/// Appends the JSON text of an element as SQLite stores it outside of a list.
+pub(crate) fn write_stored(stored: Stored<'_>, out: &mut String) {
+    let written = match stored {
+        Stored::Null => write!(out, "null"),
+        Stored::Integer(it) => write!(out, "{it}"),
+        Stored::Real(f64::INFINITY) => write!(out, "9e999"),
+        Stored::Real(f64::NEG_INFINITY) => write!(out, "-9e999"),
+        Stored::Real(it) => write!(out, "{it:?}"),
+        Stored::Text(it) => {
+            json::write_string(it, out);
+            Ok(())
+        }
+        Stored::Blob(it) => write!(out, "\"{}\"", hex::encode(it)),
+    };
+    // A text takes whatever is written to it.
+    let _: fmt::Result = written;
+}
 
 /// Appends the JSON text of some of the elements.
 pub(crate) fn write_json(
@@ -26,26 +44,25 @@ pub(crate) fn write_json(
             out.push(',');
         }
         let cell = Cell::of(items, index).ok_or_else(contradictory)?;
-        let written = match cell {
-            Cell::Null => write!(out, "null"),
-            Cell::Boolean(it) => write!(out, "{}", u8::from(it)),
-            Cell::Integer(it) => write!(out, "{it}"),
-            Cell::Float(it) if it.is_nan() => write!(out, "\"NaN\""),
-            Cell::Float(f64::INFINITY) => write!(out, "9e999"),
-            Cell::Float(f64::NEG_INFINITY) => write!(out, "-9e999"),
-            Cell::Float(it) => write!(out, "{it:?}"),
-            Cell::Blob(it) => write!(out, "\"{}\"", hex::encode(it)),
+        let bytes;
+        let stored = match cell {
+            Cell::Null => Stored::Null,
+            Cell::Boolean(it) => Stored::Integer(i64::from(it)),
+            Cell::Integer(it) => Stored::Integer(it),
+            Cell::Float(it) if it.is_nan() => Stored::Text("NaN"),
+            Cell::Float(it) => Stored::Real(it),
+            Cell::Blob(it) => Stored::Blob(it),
             Cell::Uuid((high, low)) => {
-                write!(out, "\"{}\"", Uuid::from_u64_pair(high, low).simple())
+                bytes = Uuid::from_u64_pair(high, low).into_bytes();
+                Stored::Blob(&bytes)
             }
             other => {
                 text.clear();
                 sqlite::write_text(other, &mut text)?;
-                json::write_string(&text, out);
-                Ok(())
+                Stored::Text(&text)
             }
         };
-        written.map_err(|_| Fault::malformed("cannot be written as JSON"))?;
+        write_stored(stored, out);
     }
     out.push(']');
     Ok(())
@@ -111,19 +128,17 @@ fn read_element(element: &str, kind: ScalarType, items: &mut Scalars) -> Result<
             ScalarType::Blob | ScalarType::Uuid => {
                 let bytes = hex::decode(&text)
                     .map_err(|_| Fault::undecodable("has an element that is not hexadecimal"))?;
-                sqlite::read(sqlite::Stored::Blob(&bytes), items)
+                sqlite::read(Stored::Blob(&bytes), items)
             }
-            _ => sqlite::read(sqlite::Stored::Text(&text), items),
+            _ => sqlite::read(Stored::Text(&text), items),
         };
     }
     let stored = match element {
-        "true" => Some(sqlite::Stored::Integer(1)),
-        "false" => Some(sqlite::Stored::Integer(0)),
-        _ => element
-            .parse()
-            .map(sqlite::Stored::Integer)
-            .or_else(|_| element.parse().map(sqlite::Stored::Real))
-            .ok(),
+        "true" => Some(Stored::Integer(1)),
+        "false" => Some(Stored::Integer(0)),
+        _ => {
+            element.parse().map(Stored::Integer).or_else(|_| element.parse().map(Stored::Real)).ok()
+        }
     };
     let stored = stored.ok_or_else(|| Fault::undecodable("is not a JSON array of scalars"))?;
     sqlite::read(stored, items)

@@ -254,12 +254,15 @@ impl Maker<'_> {
         }))
     }
 
-    /// In an order that leaves nothing open.
+    /// One text, or a list, in an order that leaves nothing open.
     fn joined_texts(&mut self) -> NodeRef {
+        use AggregateFunction as F;
         let (argument, expression) = (self.text(1), self.plain_number(1));
-        let separator = Some(self.parameter(", ".into(), ScalarType::Text, false));
+        let function = self.one_of(&[F::StringAgg, F::ArrayAgg]);
+        let separator = (function == F::StringAgg)
+            .then(|| self.parameter(", ".into(), ScalarType::Text, false));
         let order_by = vec![OrderTerm { expression, descending: true, nulls: NullsOrder::Last }];
-        let joined = Aggregate::new(AggregateFunction::StringAgg, argument);
+        let joined = Aggregate::new(function, argument);
         self.push(Node::Aggregate(Aggregate { separator, order_by, ..joined }))
     }
 

@@ -185,10 +185,14 @@ impl Call<'_> {
     pub(super) fn fits(&self, length: usize) -> bool {
         let fits = self.is_within(ffi::SQLITE_LIMIT_LENGTH, length);
         if !fits {
-            // SAFETY: the context of this call.
-            unsafe { ffi::sqlite3_result_error_toobig(self.context) };
+            self.give_too_large();
         }
         fits
+    }
+
+    pub(super) fn give_too_large(&self) {
+        // SAFETY: the context of this call.
+        unsafe { ffi::sqlite3_result_error_toobig(self.context) }
     }
 
     fn is_within(&self, limit: c_int, length: usize) -> bool {

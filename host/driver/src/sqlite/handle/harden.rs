@@ -6,7 +6,7 @@ use std::ptr;
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
 
-use super::{conversions, decimals, documents, functions, moments};
+use super::{conversions, decimals, documents, functions, lists, moments};
 use crate::sqlite::failure::Failure;
 
 /// Sets on a new connection what no statement can lift.
@@ -49,6 +49,7 @@ pub(in crate::sqlite) fn harden(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     documents::install(raw)?;
     moments::install(raw)?;
     conversions::install(raw)?;
+    lists::install(raw)?;
     for (limit, value) in LIMITS {
         // SAFETY: the lock is held, and SQLite checks both numbers.
         unsafe { ffi::sqlite3_limit(raw, limit, value) };

@@ -25,6 +25,7 @@ mod documents;
 mod functions;
 mod guard;
 mod harden;
+mod lists;
 mod memory;
 mod moments;
 mod patterns;
