@@ -322,6 +322,9 @@ class Value(Functions):
         kind = self._kind
         if kind in _MOVED and operator in ("add", "subtract"):
             return self._move(operator, other, reflected)
+        if isinstance(other, Value) and other._kind in _MOVED and operator == "add":
+            # What moves may come first: the two sides of a sum are alike.
+            return other._move(operator, self, True)
         if isinstance(other, Value):
             right, values = other._shape, other._values
             kind = wider(kind, other._kind)
@@ -345,6 +348,7 @@ class Value(Functions):
             self._refuse(other)
             by, given = self._distance(other)
             right, values = ("parameter", self._name, by, False), (given,)
+        self._check_distance(operator, other, by)
         if by == self._kind:
             sides, values = (self._shape, right), self._values + values
             if reflected:
@@ -354,6 +358,22 @@ class Value(Functions):
             raise TypeMismatch(f"`{self._name}` cannot be subtracted from `{other!r}`")
         shape = ("binary", operator, self._shape, right)
         return self._derived(shape, self._values + values, self._kind)
+
+    def _check_distance(self, operator: str, other: object, by: str) -> None:
+        """Refuse what does not move this date or datetime, with what would."""
+        moment = isinstance(other, (Value, datetime.date)) and by in _MOVED
+        if moment and operator == "add":
+            raise TypeMismatch(f"`{self._name}` is moved by a `timedelta`, and not by a {by}")
+        if moment and self._kind == "date":
+            raise TypeMismatch(
+                f"`{self._name}` is a date: `days_between` says how many days it is after another "
+                "one"
+            )
+        if self._kind == "date" and by == "interval":
+            raise TypeMismatch(
+                f"`{self._name}` is a date: whole days move it, as an `int` or a `timedelta` of "
+                "days, and no field of durations"
+            )
 
     def _distance(self, other: object) -> tuple[str, object]:
         """The kind of what moves this date or datetime, and its value."""
