@@ -161,6 +161,24 @@ async def test_pages_have_pairs() -> None:
     ]
 
 
+async def test_a_page_refuses_windows_which_would_see_the_rest_only() -> None:
+    place = ferro.row_number().over(order_by=C.weight)
+    beside = Cat.select().with_values(place=place, next=place + 1, size=C.name.length())
+    ordered = Cat.select().order_by(place.desc())
+    for query, part in ((beside, "place`, `next"), (ordered, "order_by")):
+        for page in (query.page(), query.page_after("6964006930"), query.page_before("6964006930")):
+            with pytest.raises(ferro.InvalidQuery, match=rf"leave it out of `{part}`.*query\.cte"):
+                await page
+    places = Cat.select("id", place=place).cte("places")
+    of_it = places.where(lambda p: p.id == ferro.outer(C.id)).column("place")
+    query = Cat.select().with_values(place=ferro.subquery(of_it)).order_by("name").limit(2)
+    page = await query.page()
+    assert [(row.name, it["place"]) for row, it in page.rows] == [("Kit", 1), ("Sid", 3)]
+    assert page.end is not None
+    page = await query.page_after(page.end)
+    assert [(row.name, it["place"]) for row, it in page.rows] == [("Tom", 2)]
+
+
 async def test_a_position_is_for_one_order_by_values() -> None:
     query = Keeper.select().with_values(cats=K.cats.count(), size=K.name.length()).limit(1)
     page = await query.order_by("cats").page()
@@ -214,7 +232,10 @@ async def test_a_later_column_or_values_asks_for_values_alone() -> None:
         (lambda: Keeper.select().with_values(), "takes a value: `with_values"),
         (lambda: Keeper.select().with_values("name"), "have `Keeper.name` already"),
         (lambda: Keeper.select().with_values(id=K.cats.count()), "have `Keeper.id` already"),
-        (lambda: Keeper.select().with_values(K.cats.count()), "needs a name in the result"),
+        (lambda: Keeper.select().with_values(K.cats.count()), r"result: `with_values\(name=…"),
+        (lambda: Cat.select().with_values(n=C.weight.sum()), r"`n` is an aggregate, .*\.over\(\)"),
+        (lambda: Keeper.select().with_values(n=ferro.count() + 1), "ask for it of a window"),
+        (lambda: Cat.select().with_values(n=C.name.string_agg(",")), r"`Author.posts.count\(\)`"),
         (lambda: Keeper.select().with_values(n=3), "`3` is not a value"),
         (lambda: counted().with_values(n=K.id), "asked once: name all values there"),
         (lambda: Keeper.select("name").with_values(n=K.id), "beside whole rows"),

@@ -20,13 +20,13 @@ _VALUES = ALL_PARTS - {"include"}
 _BESIDE_ROWS = ALL_PARTS - {"group_by", "having"}
 
 
-def output_of(table: Table, field: Any) -> tuple[str, Value]:
+def output_of(table: Table, field: Any, method: str = "values") -> tuple[str, Value]:
     """A value that is asked for, and its name in the result."""
     if isinstance(field, str):
         return field, field_at(table, field)
     if isinstance(field, FieldExpression):
         return field._path, field
-    raise InvalidQuery(f"`{field!r}` needs a name in the result: `values(name=…)`")
+    raise InvalidQuery(f"`{field!r}` needs a name in the result: `{method}(name=…)`")
 
 
 def named(table: Table, field: Any) -> tuple[str, Value]:
@@ -35,10 +35,12 @@ def named(table: Table, field: Any) -> tuple[str, Value]:
     return (value._path if isinstance(value, FieldExpression) else "value"), value
 
 
-def outputs_of(table: Table, fields: tuple[Any, ...], computed: dict[str, Any]) -> Outputs:
+def outputs_of(
+    table: Table, fields: tuple[Any, ...], computed: dict[str, Any], method: str = "values"
+) -> Outputs:
     """Values that are asked for, and their names."""
     named = [(name, value_from(table, it)) for name, it in computed.items()]
-    return (*[output_of(table, it) for it in fields], *named)
+    return (*[output_of(table, it, method) for it in fields], *named)
 
 
 def computed_rows(spec: QuerySpec) -> ShapeAndValues:

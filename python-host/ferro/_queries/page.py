@@ -11,6 +11,8 @@ from .._connections.transaction import runner_for
 from .._expressions.expression import Expression, Order, all_of, any_of
 from .._expressions.path import field_of
 from .._expressions.value import FieldExpression, Value
+from .._message import quoted
+from .._statements.shape import stands_in
 from ..exceptions import InvalidPosition, InvalidQuery, TypeMismatch
 from .computed import ordering_of_rows
 from .pairs import fields_of, pairs_of
@@ -78,6 +80,7 @@ async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> P
     check_lock(spec)
     table, limit = spec.table, spec.limit
     terms = _by_key(table, ordering_of_rows(spec).terms)
+    _check_windows(spec, terms)
     names = {id(value): name for name, value in spec.outputs or ()}
     order = ",".join([_name_of(it, names) for it in terms])
     if backward:
@@ -111,6 +114,19 @@ async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> P
     if spec.form == "pair":
         rows = pairs_of(spec, rows, beside)
     return Page(rows, start, end, more)
+
+
+def _check_windows(spec: QuerySpec, terms: tuple[Order, ...]) -> None:
+    """Refuse window functions: of a page they would see the rows behind the position only."""
+    asked = [name for name, it in spec.outputs or () if stands_in(it._shape, ("window",))]
+    if not asked and any(stands_in(it.value._shape, ("window",)) for it in terms):
+        asked = ["order_by"]
+    if asked:
+        raise InvalidQuery(
+            f"a page begins behind a row, and a window function looks at all of them: leave it out "
+            f"of {quoted(asked)}, or ask for it by `ferro.subquery` of a common table, "
+            "`query.cte()`; `limit` and `offset` go with it"
+        )
 
 
 def _by_key(table: Table, terms: tuple[Order, ...]) -> tuple[Order, ...]:

@@ -8,6 +8,7 @@ from .._expressions.ordering import Outputs
 from .._expressions.path import field_of
 from ..exceptions import InvalidQuery
 from .computed import decoded, outputs_of
+from .._statements.shape import stands_in
 
 if TYPE_CHECKING:
     from .._tables.table import Table
@@ -22,9 +23,15 @@ def outputs_beside(spec: QuerySpec, fields: tuple[Any, ...], computed: dict[str,
             "`with_values` gives values beside whole rows, and is asked once: name all values "
             "there, or all in `values`"
         )
-    values = outputs_of(table, fields, computed)
+    values = outputs_of(table, fields, computed, "with_values")
     if not values:
         raise InvalidQuery("`with_values` takes a value: `with_values(posts=Author.posts.count())`")
+    for name, value in values:
+        if stands_in(value._shape, ("aggregate", "string-agg", "array-agg")):
+            raise InvalidQuery(
+                f"`with_values`: `{name}` is an aggregate, which makes one row of several: ask for "
+                "it of a window, `ferro.count().over()`, or of a relation, `Author.posts.count()`"
+            )
     taken = next((name for name, _ in values if name in table.columns), None)
     if taken is not None:
         raise InvalidQuery(

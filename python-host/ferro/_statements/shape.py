@@ -33,6 +33,16 @@ def rows_shape(
     return (outputs, distinct, filter, group, having, order, limit, offset, lock)
 
 
+def stands_in(shape: Shape, kinds: tuple[str, ...]) -> bool:
+    """Whether there is a node of some kinds in an expression; those of other rows do not count."""
+    match shape:
+        case (str() as kind, _, *_) if kind in kinds and any(isinstance(it, tuple) for it in shape):
+            return True
+        case ("related" | "select", *_):
+            return False
+    return any(stands_in(it, kinds) for it in shape if isinstance(it, tuple))
+
+
 def count_of_values(shape: Shape) -> int:
     """How many values an expression takes."""
     match shape:
