@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import uuid
@@ -13,7 +14,8 @@ from ._connections.disconnect import disconnect
 from ._connections.engine import connect
 from ._connections.sql import execute
 from ._connections.transaction import Transaction, transaction
-from .exceptions import ConfigurationError
+from ._tables.create import check_outside
+from .exceptions import ConfigurationError, FerroError
 
 __all__ = ["new_database", "rolled_back"]
 
@@ -55,7 +57,8 @@ async def new_database(server: str) -> AsyncIterator[str]:
     """An empty database on a server of PostgreSQL, by its URL; it is dropped at the end.
 
     `server` is the URL of any database there, whose user may create others. On SQLite no such thing
-    is needed: `sqlite::memory:` is a new database each time, and a file one in a new folder.
+    is needed: `sqlite::memory:` is a new database each time, and a file one in a new folder. Raises
+    `TransactionError` inside a transaction, and `DeniedError` inside `ferro.scope`.
 
     Example:
         >>> import os, ferro
@@ -66,18 +69,24 @@ async def new_database(server: str) -> AsyncIterator[str]:
         ...             assert await ferro.check_connection() < 1
     """
     check(ConfigurationError, server=(server, str))
-    parts = re.fullmatch(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?", server)
+    check_outside("a database cannot be created")
+    parts = re.fullmatch(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(?:\?(.*))?", server)
     if parts is None:
         raise ConfigurationError(
             "`new_database` takes the URL of a server of PostgreSQL; `sqlite::memory:` is a new "
             "database each time"
         )
     name = f"test_{uuid.uuid4().hex}"
-    await _run(server, f'create database "{name}"')
-    try:
-        yield f"{parts[1]}/{name}{parts[2] or ''}"
-    finally:
-        await _run(server, f'drop database "{name}" with (force)')
+    # It has another name than the one that may stand there.
+    options = "&".join(it for it in (parts[2] or "").split("&") if not it.startswith("dbname="))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(_run, server, f'drop database if exists "{name}" with (force)')
+        try:
+            await _run(server, f'create database "{name}"')
+        except FerroError:
+            stack.pop_all()
+            raise
+        yield f"{parts[1]}/{name}{'?' if options else ''}{options}"
 
 
 class _Undo(Exception):
@@ -85,7 +94,23 @@ class _Undo(Exception):
 
 
 async def _run(server: str, sql: str) -> None:
-    """Run a statement on a server, on a connection that nobody else knows."""
+    """Run a statement on a server to its end: a cancellation is raised afterwards. The server may
+    be at it, and would go on.
+    """
+    task = asyncio.ensure_future(_alone(server, sql))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+async def _alone(server: str, sql: str) -> None:
+    """Run a statement on a connection that nobody else knows."""
     label = f"ferro.testing {uuid.uuid4().hex}"
     await connect(server, label, pool=PoolConfig(max_connections=1))
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -102,6 +104,42 @@ class TestNewDatabase:
             assert len({url, one, two}) == 3
             assert await User.select().count() == 0
         assert (await ferro.health())["connections"].keys() == {"default"}
+
+    async def test_it_goes_whenever_a_test_is_cancelled(self, url: str) -> None:
+        async def test() -> None:
+            async with new_database(url):
+                await asyncio.sleep(60)
+
+        before = await databases(url)
+        for steps in (1, 2, 4, 8, 16, 32, 64, 128):
+            task = asyncio.ensure_future(test())
+            for _ in range(steps):
+                await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert await databases(url) <= before
+
+    async def test_a_url_may_name_its_database_otherwise(self, url: str) -> None:
+        parts = urlsplit(url)
+        query = f"dbname={parts.path[1:]}&application_name=tests"
+        async with new_database(parts._replace(path="/", query=query).geturl()) as other:
+            assert re.search(r"/test_\w+\?application_name=tests$", other)
+            await ferro.connect(other, "other")
+            await ferro.disconnect("other")
+
+    async def test_inside_of_blocks_there_is_none(self, url: str) -> None:
+        await ferro.connect(url)
+        tenant = ferro.Tenant("acme", grants={"default": {"access": "read-write"}})
+        with ferro.scope(tenant), pytest.raises(ferro.DeniedError, match="a database cannot be"):
+            async with new_database(url):
+                pass
+        async with rolled_back():
+            with pytest.raises(ferro.TransactionError, match="a database cannot be created: that"):
+                async with new_database(url):
+                    pass
 
     async def test_who_may_not_create_one_is_told(self, url: str) -> None:
         role = f"nobody_{os.getpid()}"

@@ -34,7 +34,7 @@ async def create_tables(*, using: str | None = None) -> None:
 async def create_tables_of(models: _native.Models, using: str | None) -> None:
     """Create the tables of some models, in a transaction of their own."""
     check(ConfigurationError, using=(using, str, None))
-    _check_outside("created")
+    check_outside("tables cannot be created")
     await engine.databases.create_tables(engine.label(using), models)
 
 
@@ -83,21 +83,20 @@ async def migrate_of(
     """Give a database what some models say."""
     check(ConfigurationError, using=(using, str, None), dry_run=(dry_run, bool))
     check_choice(ConfigurationError, "risk", risk, get_args(Risk))
-    _check_outside("changed")
+    check_outside("tables cannot be changed")
     most = None if dry_run else risk
     return await migrate_database(engine.databases, engine.label(using), models, most)
 
 
-def _check_outside(done: str) -> None:
-    """Fail inside a transaction, and in a scope: no grant is about tables."""
+def check_outside(what: str) -> None:
+    """Fail inside a transaction, and in a scope: no grant is about tables and databases."""
     if current_scope() is not None:
         raise DeniedError(
-            f"inside `ferro.scope`, tables cannot be {done}: no grant allows it, so do it outside "
-            "of scopes"
+            f"inside `ferro.scope`, {what}: no grant allows it, so do it outside of scopes"
         )
     inside = current_transaction()
     if inside is not None:
         raise TransactionError(
-            f"inside a transaction on `{inside.label}`, tables cannot be {done}: that takes a "
+            f"inside a transaction on `{inside.label}`, {what}: that takes a "
             "transaction of its own, so end this one first"
         )
