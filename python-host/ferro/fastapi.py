@@ -34,6 +34,7 @@ from .exceptions import (
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.websockets import WebSocket
 
 __all__ = ["STATUSES", "add_exception_handlers"]
 
@@ -56,6 +57,8 @@ STATUSES: Mapping[type[FerroError], int] = {
 """The statuses of HTTP for exceptions, and for those below them. All others are faults of the
 program, which the server answers with 500."""
 
+_PHRASES = {it.value: it.phrase for it in HTTPStatus}
+
 _log = logging.getLogger("ferro.fastapi")
 
 
@@ -73,7 +76,8 @@ def add_exception_handlers(
     The body is that of an `HTTPException` without a text, `{"detail": "Conflict"}`: it tells
     nothing of the database. What is answered with 500 and more is logged by `ferro.fastapi`. Give
     other statuses as `{**STATUSES, ferro.CheckViolation: 400}`; a handler that the application adds
-    afterwards, for a class that is listed or one below it, comes first.
+    afterwards, for a class that is listed or one below it, comes first. A WebSocket takes no
+    answer: there exceptions stay what they are, and the server closes it.
 
     Example:
         >>> from ferro.fastapi import add_exception_handlers
@@ -82,15 +86,28 @@ def add_exception_handlers(
     """
     check(ConfigurationError, statuses=(statuses, Mapping, None))
     for kind, status in (STATUSES if statuses is None else statuses).items():
-        app.add_exception_handler(kind, _answering(status))
+        if not (isinstance(kind, type) and issubclass(kind, FerroError)):
+            raise ConfigurationError(f"`statuses` is for exceptions of Ferro, not for `{kind!r}`")
+        if type(status) is not int and not isinstance(status, HTTPStatus):
+            raise ConfigurationError(
+                f"`statuses`: `{kind.__name__}` takes an int, not `{status!r}`"
+            )
+        if not 400 <= status < 600:
+            raise ConfigurationError(
+                f"`statuses`: {status} is no status of an error, of which the first is 400 and the "
+                "last 599"
+            )
+        app.add_exception_handler(kind, _answering(int(status)))
 
 
 def _answering(status: int) -> Any:
-    phrase = HTTPStatus(status).phrase
+    phrase = _PHRASES.get(status, "Error")
 
-    async def answer(request: Request, error: FerroError) -> Response:
+    async def answer(request: Request | WebSocket, error: FerroError) -> Response:
         from starlette.responses import JSONResponse
 
+        if request.scope["type"] == "websocket":
+            raise error
         if status >= 500:
             # `request.url` is made of the header `Host` too, which may be anything.
             path, name = request.scope["path"], type(error).__name__

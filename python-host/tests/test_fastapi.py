@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from test_connections import run
 
 import ferro
@@ -199,8 +199,43 @@ async def test_statuses_may_be_others() -> None:
             assert (await client.get("/")).status_code == status
     with pytest.raises(ferro.ConfigurationError, match="`statuses` takes a dict"):
         add_exception_handlers(FastAPI(), [ferro.DoesNotExist])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="1000 is not a valid HTTPStatus"):
-        add_exception_handlers(FastAPI(), {ferro.DoesNotExist: 1000})
+    async with an_application(ferro.BusyError(""), statuses={ferro.BusyError: 499}) as client:
+        answer = await client.get("/")
+    assert (answer.status_code, answer.json()) == (499, {"detail": "Error"})
+    wrong: Any
+    for wrong, message in (
+        ({ferro.DoesNotExist: 1000}, "1000 is no status of an error"),
+        ({ferro.DoesNotExist: 200}, "200 is no status of an error"),
+        ({ferro.DoesNotExist: "404"}, "`DoesNotExist` takes an int, not `'404'`"),
+        ({ferro.DoesNotExist: True}, "`DoesNotExist` takes an int, not `True`"),
+        ({404: ferro.DoesNotExist}, "is for exceptions of Ferro, not for `404`"),
+        ({KeyError: 404}, "is for exceptions of Ferro, not for `<class 'KeyError'>`"),
+    ):
+        with pytest.raises(ferro.ConfigurationError, match=message):
+            add_exception_handlers(FastAPI(), wrong)
+
+
+async def test_a_websocket_gets_no_answer_of_http() -> None:
+    app = FastAPI()
+    add_exception_handlers(app)
+
+    @app.websocket("/")
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise ferro.DoesNotExist("nothing")
+
+    sent = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": "/", "query_string": b"", "headers": []}
+    with pytest.raises(ferro.DoesNotExist, match="nothing"):
+        await app(scope, receive, send)
+    assert sent == ["websocket.accept"]
 
 
 def test_importing_the_package_imports_no_framework() -> None:
