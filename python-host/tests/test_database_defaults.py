@@ -204,11 +204,48 @@ async def test_what_is_undone_may_be_stored_again() -> None:
             await row.save()
             await key.save()
             raise ZeroDivisionError
-    assert row.id is None
+    assert (row.id, row.made, row.token, row.mood, row.count, row.note) == (None,) * 6
+    assert key.id is None
     await row.save()
     await key.save()
     assert await FilledEvent.all() == [row]
     assert await FilledKey.all() == [key]
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_was_filled_in_by_any_way_of_writing_goes_when_it_is_undone() -> None:
+    one, *many = [FilledEvent(name=it) for it in "abc"]
+    token = uuid.UUID(int=5)
+    with pytest.raises(ZeroDivisionError):
+        async with ferro.transaction():
+            upserted = await FilledEvent.upsert(one, conflict="name", update=["note"])
+            async with ferro.transaction():
+                await FilledEvent.bulk_create(many, return_keys=True)
+            many[1].token = token
+            raise ZeroDivisionError
+    for row in (upserted, *many):
+        assert (row.id, row.made, row.mood, row.count) == (None,) * 4
+    assert [it.token for it in (upserted, *many)] == [None, None, token]
+    await FilledEvent.bulk_create([upserted, *many], return_keys=True)
+    assert [it.count for it in await FilledEvent.all()] == [3, 3, 3]
+    assert (await FilledEvent.get(name="c")).token == token
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_new_row_is_made_of_what_another_one_dumps() -> None:
+    first = FilledEvent(name="a")
+    made = await FilledEvent.create(**first.model_dump())
+    assert (made.mood, made.count) == (FilledMood.CALM, 3)
+    assert near(made.made)
+    again = FilledEvent.model_validate_json(first.model_dump_json())
+    assert (again.made, again.token, again.count) == (None,) * 3
+    with pytest.raises(pydantic.ValidationError):
+        FilledEvent(name="b", count="x")
+    schema = FilledEvent.model_json_schema()["properties"]["count"]
+    assert (schema["type"], "anyOf" in schema) == ("integer", False)
+    for values in ({"count": None}, {"id": None}):
+        with pytest.raises(ferro.InvalidQuery, match="of stored rows is never None"):
+            await FilledEvent.select().update(**values)
 
 
 @pytest.mark.usefixtures("db")
@@ -303,4 +340,4 @@ def test_a_value_that_is_left_to_the_database_is_none_until_then() -> None:
     assert FilledTypes().truth is None
     assert not FilledEvent.model_fields["made"].is_required()
     with pytest.raises(pydantic.ValidationError):
-        FilledEvent(name="a", made=None)
+        FilledEvent(name="a", made="x")

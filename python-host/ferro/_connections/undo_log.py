@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .._tables.table import Table
 
 
+Places = tuple[tuple[str, int], ...]
+"""Fields, each with its place in what is known of a row."""
+
+
 class UndoLog:
     """What a transaction remembers of each row that is written in it: what was known at first.
 
@@ -25,20 +29,26 @@ class UndoLog:
         return len(self._rows)
 
     def note(
-        self, table: Table, rows: Sequence[Model], *, new: bool = False, key: str | None = None
+        self,
+        table: Table,
+        rows: Sequence[Model],
+        *,
+        new: bool = False,
+        filled: tuple[str, ...] = (),
     ) -> None:
-        """Note what is known of rows before that changes; `key` is the field that they are given.
+        """Note what is known of rows before that changes; `filled` are the fields that the database
+        fills in.
 
         Rows that are `new` are not asked.
         """
-        place = None if key is None else (key, table.places[key])
+        places = tuple([(name, table.places[name]) for name in filled])
         for row in rows:
             before = self._rows.get(id(row))
             if before is None:
                 known = None if new else getattr(row, "_ferro_loaded", None)
-                self._keep(row, known, place)
-            elif before.key is None:
-                before.key = place
+                self._keep(row, known, places)
+            elif not before.filled:
+                before.filled = places
 
     def undo(self) -> None:
         """Of all rows, what was known at first is known again."""
@@ -53,19 +63,19 @@ class UndoLog:
                 continue
             own = self._rows.get(id(row))
             if own is None:
-                self._keep(row, before.known, before.key)
-            elif own.key is None:
-                own.key = before.key
+                self._keep(row, before.known, before.filled)
+            elif not own.filled:
+                own.filled = before.filled
 
     def clear(self) -> None:
         """Forget all of it: the block has ended."""
         self._rows = {}
 
-    def _keep(self, row: Model, known: Any, key: tuple[str, int] | None) -> None:
+    def _keep(self, row: Model, known: Any, filled: Places) -> None:
         rows, number = self._rows, id(row)
         # When the row is gone, so is what was known of it, and its number may be that of another.
         gone = weakref.ref(row, lambda _: rows.pop(number, None))
-        rows[number] = _Before(gone, known, key)
+        rows[number] = _Before(gone, known, filled)
 
 
 @dataclass(slots=True)
@@ -75,17 +85,18 @@ class _Before:
     row: weakref.ref[Model]
     known: tuple[Any, ...] | None
     """None if it was new."""
-    key: tuple[str, int] | None
-    """The field of the key that it was given, and its place in what is known."""
+    filled: Places
+    """What the database has filled in."""
 
     def restore(self) -> None:
         row = self.row()
         if row is None:
             return
         now = getattr(row, "_ferro_loaded", None)
-        # One that was assigned since stays, as all that is assigned does.
-        if self.key is not None and now is not None and vars(row)[self.key[0]] == now[self.key[1]]:
-            vars(row)[self.key[0]] = None
+        for name, place in self.filled:
+            # What was assigned since stays, as all that is assigned does.
+            if now is not None and vars(row)[name] == now[place]:
+                vars(row)[name] = None
         if self.known is not None:
             object.__setattr__(row, "_ferro_loaded", self.known)
         elif now is not None:

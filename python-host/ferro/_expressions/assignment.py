@@ -32,8 +32,9 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
             f"fields of its row, not to `{value!r}`"
         )
     value = column.stored(table.validated(name, value))
-    if value is None and column.generated:
-        raise InvalidQuery(f"the key `{column.where}` of stored rows is never None")
+    if value is None and column.filled and not column.nullable:
+        what = "key" if column.generated else "field"
+        raise InvalidQuery(f"the {what} `{column.where}` of stored rows is never None")
     parameter = ("parameter", f"{table.label}.{name}", column.kind, column.many)
     return parameter, (value,)
 

@@ -179,7 +179,7 @@ async def _insert_alike(
         returning = runner.write_returning(query, rows, table.stored(names))
         known = table.loader.know(rows, label)
         known = with_filled(table, left, rows, known, await returning)
-        store(table, rows, known, using, given=generated_among(table, left))
+        store(table, rows, known, using, filled=left)
         track(label, table, rows)
         return len(rows)
     if conflict is not None:

@@ -50,7 +50,7 @@ async def insert(table: Table, row: Model, using: Using) -> None:
         returning = runner.fetch(query, values)
         known = table.loader.know([row], label)
         known = with_filled(table, left, [row], known, await returning)
-        store(table, [row], known, using, given=generated_among(table, left))
+        store(table, [row], known, using, filled=left)
     else:
         writing = runner.execute(table.query(("insert", names, None, None)), values)
         known = table.loader.know([row], label)
@@ -65,7 +65,8 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     None if the key is taken and nothing is to be updated.
     """
     fill(table, [row], using)
-    names = table.without(fields_left(table, row))
+    left = fields_left(table, row)
+    names = table.without(left)
     query = table.query(("insert", names, table.names, conflict.shape))
     label, runner = runner_for(using)
     values = values_of(table, names, row) + conflict.values
@@ -75,7 +76,8 @@ async def insert_or(table: Table, row: M, using: Using, conflict: Conflict) -> M
     if inside is not None and rows:
         # It may have been updated. Undone, it is taken for new: then a second insert fails.
         key = table.generated_key
-        inside._undo_log.note(table, rows, new=True, key=None if key is None else key.name)
+        given = () if key is None or key.name in left else (key.name,)
+        inside._undo_log.note(table, rows, new=True, filled=(*given, *left))
     return rows[0] if rows else None
 
 
@@ -122,12 +124,14 @@ def store(
     known: Sequence[Known],
     using: Using,
     *,
-    given: str | None = None,
+    filled: tuple[str, ...] = (),
 ) -> None:
-    """Note what is known of rows that are stored now; `given` is a key that was generated."""
+    """Note what is known of rows that are stored now; `filled` are the fields that the database has
+    filled in.
+    """
     inside = block(using)
     if inside is not None:
-        inside._undo_log.note(table, rows, key=given)
+        inside._undo_log.note(table, rows, filled=filled)
     move(table, rows, known)
     table.loader.store(list(rows), list(known))
 

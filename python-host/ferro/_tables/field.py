@@ -100,6 +100,9 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
         # None stands for what the database will have, of whatever type that is.
         default, options = None, {**options, "validate_default": False}
     info: FieldInfo = pydantic.Field(default, **options)
+    if db_default is not None and is_left:
+        # As a row has None until it is stored, it may be given: `Visit(**visit.model_dump())`.
+        info.metadata.append(pydantic.WrapValidator(_unless_none))
     info.metadata.append(
         ColumnOptions(
             primary_key=primary_key,
@@ -115,6 +118,10 @@ def Field(  # noqa: N802 - it stands in for Pydantic's
         )
     )
     return info
+
+
+def _unless_none(value: Any, validate: pydantic.ValidatorFunctionWrapHandler) -> Any:
+    return None if value is None else validate(value)
 
 
 _OPTIONS = [
