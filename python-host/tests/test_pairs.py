@@ -161,6 +161,15 @@ async def test_pages_have_pairs() -> None:
     ]
 
 
+async def test_values_may_have_any_name_in_a_page() -> None:
+    names: dict[str, Any] = {"order 0": K.cats.count(), "order 1": K.name.length()}
+    query = Keeper.select().with_values(**names).order_by("-order 0", "name").limit(1)
+    page = await query.page()
+    assert page.end is not None
+    page = await query.page_after(page.end)
+    assert [(row.name, it) for row, it in page.rows] == [("Ben", {"order 0": 1, "order 1": 3})]
+
+
 async def test_a_page_refuses_windows_which_would_see_the_rest_only() -> None:
     place = ferro.row_number().over(order_by=C.weight)
     beside = Cat.select().with_values(place=place, next=place + 1, size=C.name.length())

@@ -450,6 +450,45 @@ async def test_what_fails_after_a_commit_is_logged_and_the_others_are_called(
     assert record.exc_info is not None
 
 
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_the_program_after_a_commit_ends_it_when_the_others_were_called(
+    ending: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[int] = []
+
+    def stop() -> None:
+        raise ending
+
+    with pytest.raises(ending):
+        async with ferro.transaction() as transaction:
+            await User.create(name="Ada")
+            transaction.on_commit(stop)
+            transaction.on_commit(lambda: called.append(1))
+    assert (await names(), called) == (["Ada"], [1])
+    assert [it.name for it in caplog.records] == ["ferro.transaction"]
+
+
+async def test_a_decorator_needs_no_parentheses() -> None:
+    @ferro.transaction
+    async def work(name: str) -> str:
+        """What it does."""
+        await User.create(name=name)
+        if name == "Ben":
+            raise Undo
+        transaction = ferro.current_transaction()
+        assert transaction is not None
+        return transaction.label
+
+    assert (await work("Ada"), work.__doc__) == ("default", "What it does.")
+    with pytest.raises(Undo):
+        await work(name="Ben")
+    assert await names() == ["Ada"]
+    wrong: Any
+    for wrong in ("archive", len, lambda: None):
+        with pytest.raises(ferro.ConfigurationError, match="is for a coroutine function"):
+            ferro.transaction(wrong)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tasks do not tell that they are cancelled")
 @pytest.mark.parametrize("by", ["the caller", "the function"])
 async def test_what_is_cancelled_after_a_commit_is_logged_and_the_others_are_called(

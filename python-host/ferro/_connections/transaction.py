@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar, get_args
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, overload
 
 from .. import _native
 from .._argument import check, check_choice
@@ -138,8 +138,8 @@ class Transaction:
         They are called in their order, those of a savepoint where it ends, at the end of the
         outermost block and outside of the transaction; what they return is awaited if it can be. An
         exception is logged as an error of the logger `ferro.transaction`, and the others are
-        called: the block does not raise it, as all that was done is kept. A cancellation is logged
-        as well, and the block raises it when the others were called.
+        called: the block does not raise it, as all that was done is kept. A cancellation, or what
+        ends the program, is logged as well, and the block raises it when the others were called.
 
         Example:
             >>> import ferro
@@ -251,19 +251,22 @@ class Transaction:
             await self._call_back()
 
     async def _call_back(self) -> None:
-        cancelled: asyncio.CancelledError | None = None
+        ending: BaseException | None = None
         for callback in self._callbacks:
             try:
                 result = callback()
                 if inspect.isawaitable(result):
                     await result
-            except (Exception, asyncio.CancelledError) as error:
+            except GeneratorExit:
+                raise
+            except BaseException as error:
                 # Raised by the block, it would seem that nothing was kept.
                 _log.exception("connection `%s`: after a commit, %r failed", self.label, callback)
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                    cancelled = error
-        if cancelled is not None:
-            raise cancelled
+                is_cancellation = isinstance(error, asyncio.CancelledError)
+                if _is_cancelled() if is_cancellation else not isinstance(error, Exception):
+                    ending = error
+        if ending is not None:
+            raise ending
 
     def _end_streams(self) -> None:
         """Let go of what streams have not read, which would keep the transaction from its end.
@@ -381,6 +384,9 @@ def _tell_of_others(label: str) -> None:
     )
 
 
+@overload
+def transaction(function: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]: ...
+@overload
 def transaction(
     *,
     using: str | None = None,
@@ -388,7 +394,17 @@ def transaction(
     read_only: bool = False,
     immediate: bool = False,
     deferrable: bool = False,
-) -> Transaction:
+) -> Transaction: ...
+def transaction(
+    function: Any = None,
+    /,
+    *,
+    using: str | None = None,
+    isolation: Isolation | None = None,
+    read_only: bool = False,
+    immediate: bool = False,
+    deferrable: bool = False,
+) -> Any:
     """A block in which all operations of this task run in one transaction, or in a savepoint of it.
 
     It commits when it ends well; any exception, cancellation included, undoes it. Operations inside
@@ -397,8 +413,9 @@ def transaction(
 
     What is undone in the database is not undone in instances: their attributes keep their values.
     But they count as stored as they were before the block, so that `save` writes again, and one
-    whose insert was undone is new again, without the key that the database had generated. What
-    queries have read inside is not noted: read again what the block had changed by queries.
+    whose insert was undone is new again, without the key and the other values that the database had
+    filled in. What queries have read inside is not noted: read again what the block had changed by
+    queries.
 
     `using` names the connection: the default one if it is left out. `isolation` is
     `"read-committed"`, `"repeatable-read"` or `"serializable"`; left out, it is what the server has
@@ -408,8 +425,8 @@ def transaction(
     waits for a snapshot that cannot fail later.
 
     `await transaction.rollback()` undoes it without an exception, and `transaction.on_commit` calls
-    a function when it is committed. `@ferro.transaction()` makes the calls of a coroutine function
-    such blocks.
+    a function when it is committed. `@ferro.transaction()`, or without parentheses, makes the calls
+    of a coroutine function such blocks.
 
     A task that is started inside, by `asyncio.gather` or by `asyncio.wait_for` before Python 3.12
     for instance, is outside of the transaction: pass it on, and name it with `using`.
@@ -438,4 +455,5 @@ def transaction(
         "immediate": immediate,
         "deferrable": deferrable,
     }
-    return Transaction(using, options)
+    made = Transaction(using, options)
+    return made if function is None else made(function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import _native
@@ -88,7 +89,9 @@ async def _read(spec: QuerySpec, position: Position | None, backward: bool) -> P
     rest = spec
     if position is not None:
         rest = spec.where(_beyond(table, terms, _values_in(order, len(terms), position)))
-    listed = [(f"order {number}", it.value) for number, it in enumerate(terms)]
+    taken = {name for name, _ in spec.outputs or ()}
+    free = (name for number in count() if (name := f"order {number}") not in taken)
+    listed = [(next(free), it.value) for it in terms]
     rest = rest.with_(
         order=terms,
         outputs=(*(spec.outputs or fields_of(table)), *listed),
