@@ -15,7 +15,7 @@ from typing import NoReturn, get_args
 
 from . import _native
 from ._connections.lifespan import lifespan
-from ._migrations.migrate import migrate
+from ._migrations.migrate import migrate_of
 from ._migrations.migration import Migration, Risk
 from ._tables.registry import registry
 from .exceptions import ConfigurationError, FerroError
@@ -92,7 +92,7 @@ def _migrate(given: argparse.Namespace) -> int:
     _import(given.module)
     reviewed = given.reviewed and Path(given.reviewed).read_text(encoding="utf-8")
     migration = asyncio.run(_migrated(given, reviewed))
-    if migration is None:
+    if reviewed is not None and not migration.applied and str(migration) != reviewed:
         _say(f"`{given.reviewed}` is not the script of what is to be done now")
         return _DIFFERS
     if given.script in (None, "-"):
@@ -110,7 +110,10 @@ def _migrate(given: argparse.Namespace) -> int:
         return _DIFFERS if due else 0
     if migration.left and given.script is None:
         most = max((it.risk for it in migration.left), key=risks.index)
-        _say(f"the steps above that are not applied take `--risk {most}`")
+        way = f"take `--risk {most}`"
+        if reviewed is not None and risks.index(most) <= risks.index(given.risk):
+            way = f"are not in `{given.reviewed}`: write a script of them, and review it"
+        _say(f"the steps above that are not applied {way}")
     return 0
 
 
@@ -145,13 +148,13 @@ def _url(given: str) -> str:
     return url
 
 
-async def _migrated(given: argparse.Namespace, reviewed: str | None) -> Migration | None:
-    """What became of the migration; None if the script that was reviewed is another."""
+async def _migrated(given: argparse.Namespace, reviewed: str | None) -> Migration:
+    """What became of the migration."""
     is_dry = given.check or given.script is not None
-    async with lifespan(_url(given.url)):
-        if reviewed is not None and str(await migrate(dry_run=True)) != reviewed:
-            return None
-        return await migrate(risk=given.risk, dry_run=is_dry)
+    # The module may have connected already.
+    label = "python -m ferro"
+    async with lifespan(_url(given.url), label):
+        return await migrate_of(registry.models(), label, given.risk, is_dry, reviewed)
 
 
 def _show(text: str) -> None:

@@ -92,15 +92,17 @@ impl Databases {
     }
 
     /// Give a database what the models say, as far as a step puts no more at `risk` than that;
-    /// without one, nothing is applied. Resolves to what was applied and what was not: tuples of
-    /// SQL, a description, the risk, and the reason for it; and to the script of what was not.
-    #[pyo3(signature = (label, models, risk))]
+    /// without one, nothing is applied. With a script that somebody has read, nothing is either if
+    /// that of what is to be done is another. Resolves to what was applied and what was not: tuples
+    /// of SQL, a description, the risk, and the reason for it; and to the script of what was not.
+    #[pyo3(signature = (label, models, risk, reviewed))]
     fn migrate<'py>(
         &self,
         py: Python<'py>,
         label: String,
         models: &Models,
         risk: Option<&str>,
+        reviewed: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let risk = risk.map(|it| match it {
             "safe" => Risk::Safe,
@@ -109,7 +111,13 @@ impl Databases {
         });
         let (databases, models) = (self.databases.clone(), models.models.clone());
         spawn(py, async move {
-            let migration = models.migrate(&databases.get(Some(&label))?, risk).await?;
+            let database = databases.get(Some(&label))?;
+            let migration = match (risk, reviewed) {
+                (Some(risk), Some(script)) => {
+                    models.migrate_reviewed(&database, risk, &script).await?
+                }
+                _ => models.migrate(&database, risk).await?,
+            };
             let script = migration.script();
             Ok((steps(migration.applied), steps(migration.left), script))
         })

@@ -128,6 +128,53 @@ async def test_a_script_that_was_read_is_applied_as_it_is_or_not_at_all(shell: S
     assert shell.migrate("--reviewed", "reviewed.sql")[0] == 1, "it is done"
 
 
+RENAMED = """
+import ferro
+
+
+class Box(ferro.Model, table="command_box"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    size: int = 0
+    label: int = 0
+"""
+
+
+async def test_steps_that_nobody_has_reviewed_are_left(shell: Shell) -> None:
+    shell.models(RENAMED)
+    shell.migrate()
+    if shell.url.startswith("sqlite:"):
+        async with ferro.lifespan(shell.url):
+            await ferro.execute(
+                "create trigger boxed after insert on command_box begin "
+                "update command_box set size = new.size; end"
+            )
+    new = RENAMED.replace('"command_box"', '"command_case", renamed_from="command_box"')
+    shell.models(new.replace("    label: int = 0\n", "").replace("size: int = 0", "size: str = ''"))
+    risk = ("--risk", "destructive")
+    assert shell.migrate("--script", "reviewed.sql")[0] == 0
+    script = (shell.folder / "reviewed.sql").read_text()
+    code, output, said = shell.migrate("--reviewed", "reviewed.sql", *risk)
+    assert code == 0, said
+    applied = [it.removeprefix("-- applied: ") for it in output.splitlines() if "applied" in it]
+    assert applied
+    assert all(f"-- {it}\n" in script for it in applied)
+    if shell.url.startswith("sqlite:"):
+        assert "DROP" not in script
+        assert "DROP" in output
+        assert "are not in `reviewed.sql`: write a script of them" in said
+        assert shell.migrate("--reviewed", "reviewed.sql", *risk)[0] == 1
+        assert shell.migrate("--script", "reviewed.sql")[0] == 0
+        assert shell.migrate("--reviewed", "reviewed.sql", *risk)[::2] == (0, "")
+    assert shell.migrate("--check", *risk)[0] == 0
+
+
+def test_a_module_may_have_connected_already(shell: Shell) -> None:
+    connected = "import asyncio\nasyncio.run(ferro.connect('sqlite::memory:'))\n"
+    shell.models(MODELS + connected)
+    assert shell.migrate() == (0, "-- applied: create table `command_crate`\n", "")
+    assert shell.migrate("--check")[0] == 0
+
+
 def test_what_fails_is_one_line(tmp_path: Path) -> None:
     shell = Shell(tmp_path, f"sqlite:{tmp_path / 'crates.db'}")
     shell.models(MODELS)

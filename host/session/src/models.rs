@@ -122,6 +122,24 @@ impl Models {
         let questions = self.catalog.introspection(dialect)?;
         database.migrate(&questions, |found| self.catalog.migrate(dialect, found), risk).await
     }
+
+    /// The same, if the script of all that is to be done is still this one; otherwise nothing is
+    /// applied. See [`Database::migrate_reviewed`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`migrate`](Self::migrate).
+    pub async fn migrate_reviewed(
+        &self,
+        database: &Database,
+        risk: Risk,
+        script: &str,
+    ) -> Result<Migration, Error> {
+        let dialect = database.dialect();
+        let questions = self.catalog.introspection(dialect)?;
+        let plan = |found: &[String]| self.catalog.migrate(dialect, found);
+        database.migrate_reviewed(&questions, plan, risk, script).await
+    }
 }
 
 impl std::fmt::Debug for Models {

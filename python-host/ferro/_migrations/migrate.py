@@ -78,14 +78,18 @@ async def migrate(
 
 
 async def migrate_of(
-    models: _native.Models, using: str | None, risk: Risk, dry_run: bool
+    models: _native.Models,
+    using: str | None,
+    risk: Risk,
+    dry_run: bool,
+    reviewed: str | None = None,
 ) -> Migration:
-    """Give a database what some models say."""
+    """Give a database what some models say, if the script of that is still the reviewed one."""
     check(ConfigurationError, using=(using, str, None), dry_run=(dry_run, bool))
     check_choice(ConfigurationError, "risk", risk, get_args(Risk))
     check_outside("tables cannot be changed")
     most = None if dry_run else risk
-    return await migrate_database(engine.databases, engine.label(using), models, most)
+    return await migrate_database(engine.databases, engine.label(using), models, most, reviewed)
 
 
 def check_outside(what: str) -> None:

@@ -54,10 +54,16 @@ class Migration:
 
 
 async def migrate_database(
-    databases: _native.Databases, label: str, models: _native.Models, risk: Risk | None
+    databases: _native.Databases,
+    label: str,
+    models: _native.Models,
+    risk: Risk | None,
+    reviewed: str | None = None,
 ) -> Migration:
-    """Give a database what some models say; without a risk, only say what would be done."""
-    applied, left, script = await databases.migrate(label, models, risk)
+    """Give a database what some models say; without a risk, only say what would be done. With a
+    script that was reviewed, nothing is done if that of all steps is another.
+    """
+    applied, left, script = await databases.migrate(label, models, risk, reviewed)
     return Migration(_steps(applied), _steps(left), script)
 
 

@@ -73,12 +73,36 @@ impl Database {
         plan: impl Fn(&[String]) -> Result<Vec<MigrationStep>, Error>,
         risk: Option<Risk>,
     ) -> Result<Migration, Error> {
-        let job = Job { questions, plan: &plan, risk };
+        self.carry_out(Job { questions, plan: &plan, risk, script: None }).await
+    }
+
+    /// As [`migrate`](Self::migrate), if the script of all that is to be done is still the one that
+    /// somebody has read. Otherwise nothing is applied, and what it returns has another script. Steps
+    /// of SQLite that can only be planned when names have changed are left, too: nobody has read them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`migrate`](Self::migrate).
+    pub async fn migrate_reviewed(
+        &self,
+        questions: &[String],
+        plan: impl Fn(&[String]) -> Result<Vec<MigrationStep>, Error>,
+        risk: Risk,
+        script: &str,
+    ) -> Result<Migration, Error> {
+        let job = Job { questions, plan: &plan, risk: Some(risk), script: Some(script) };
+        self.carry_out(job).await
+    }
+
+    async fn carry_out<P>(&self, job: Job<'_, P>) -> Result<Migration, Error>
+    where
+        P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>,
+    {
         let mut keys = None;
         if self.dialect() == Dialect::Sqlite {
             // Who has nothing to do waits for no writer, and needs not write.
             let transaction = self.begin(TransactionOptions::default()).await?;
-            let migration = match job.plan(&transaction).await {
+            let migration = match job.plan(&transaction, &[]).await {
                 Ok(migration) => migration,
                 failed => return transaction.end(failed).await,
             };
@@ -91,7 +115,8 @@ impl Database {
         let mut alone = Vec::new();
         loop {
             let transaction = self.begin_migration(keys).await?;
-            let mut migration = match job.run(&transaction, keys == Some(true)).await {
+            let run = job.run(&transaction, keys == Some(true), &alone);
+            let mut migration = match run.await {
                 Ok(migration) => migration,
                 failed => return transaction.end(failed).await,
             };
@@ -133,30 +158,50 @@ struct Job<'a, P> {
     questions: &'a [String],
     plan: &'a P,
     risk: Option<Risk>,
+    /// The script that all of it has to have, or nothing is applied.
+    script: Option<&'a str>,
 }
 
 impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
-    /// Plans a migration: what is to be applied, and what is not.
-    async fn plan(&self, transaction: &Transaction) -> Result<Migration, Error> {
+    /// Plans a migration: what is to be applied, and what is not. Some steps are `done` already.
+    async fn plan(
+        &self,
+        transaction: &Transaction,
+        done: &[MigrationStep],
+    ) -> Result<Migration, Error> {
         let steps = (self.plan)(&introspect(transaction, self.questions).await?)?;
-        let allowed = |step: &MigrationStep| self.risk.is_some_and(|it| step.risk <= it);
+        let dialect = transaction.dialect();
+        let as_reviewed = self.script.is_none_or(|script| {
+            let left = done.iter().chain(&steps).cloned().collect();
+            Migration { dialect, applied: Vec::new(), left }.script() == script
+        });
+        let allowed =
+            |step: &MigrationStep| as_reviewed && self.risk.is_some_and(|it| step.risk <= it);
         let (applied, left) = steps.into_iter().partition(allowed);
-        Ok(Migration { dialect: transaction.dialect(), applied, left })
+        Ok(Migration { dialect, applied, left })
     }
 
     /// Plans a migration, and applies what may be applied, unless some of that may not run in a
     /// transaction. Foreign keys of SQLite are to hold afterwards where they did before.
-    async fn run(&self, transaction: &Transaction, keys: bool) -> Result<Migration, Error> {
+    async fn run(
+        &self,
+        transaction: &Transaction,
+        keys: bool,
+        done: &[MigrationStep],
+    ) -> Result<Migration, Error> {
         in_turns(transaction).await?;
-        let mut migration = self.plan(transaction).await?;
+        let mut migration = self.plan(transaction, done).await?;
         if !migration.applied.iter().all(|it| it.transactional) {
             return Ok(migration);
         }
         let mut orphans = Orphans::new(keys && puts_rows_at_risk(&migration.applied));
         apply(transaction, &migration.applied, &mut orphans).await?;
         // Some changes of SQLite can only be planned when names have changed.
-        if transaction.dialect() == Dialect::Sqlite {
-            let rest = self.plan(transaction).await?;
+        if transaction.dialect() == Dialect::Sqlite && !migration.applied.is_empty() {
+            let mut rest = self.plan(transaction, &[]).await?;
+            if self.script.is_some() {
+                rest.left.splice(..0, rest.applied.drain(..));
+            }
             apply(transaction, &rest.applied, &mut orphans).await?;
             migration.applied.extend(rest.applied);
             migration.left = rest.left;

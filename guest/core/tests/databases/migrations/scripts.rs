@@ -109,6 +109,62 @@ async fn a_script_does_what_the_migration_would_do() {
     }
 }
 
+/// Migrates a database if the script of what is to be done is this one.
+async fn reviewed(place: &Place, schema: &Schema, risk: Risk, script: &str) -> Migration {
+    let catalog = Catalog::new(schema.clone()).unwrap();
+    let dialect = place.database.dialect();
+    let questions = catalog.introspection(dialect).unwrap();
+    let plan = |found: &[String]| catalog.migrate(dialect, found);
+    place.database.migrate_reviewed(&questions, plan, risk, script).await.unwrap()
+}
+
+#[tokio::test]
+async fn only_what_was_read_is_applied() {
+    let before = with_mood(vec![author(), book()], &["sad"], "sad");
+    let mut volume = Model { renamed_from: Some("Book".into()), ..book() };
+    volume.name = "Volume".into();
+    let after = with_mood(vec![named(author()), volume], &["sad", "glad"], "glad");
+    for place in Place::both(&before, &[]).await {
+        let script = place.script(&after).await;
+        // Somebody else adds a table of the models, or what no model has.
+        takes(&place.database, "ALTER TABLE author ADD COLUMN other integer").await;
+        let now = reviewed(&place, &after, Risk::Destructive, &script).await;
+        assert_eq!((now.applied.len(), now.script()), (0, place.script(&after).await));
+        assert_ne!(now.script(), script);
+
+        let safe = reviewed(&place, &after, Risk::Safe, &now.script()).await;
+        assert!(safe.applied.iter().all(|it| it.risk == Risk::Safe) && !safe.left.is_empty());
+        let script = place.script(&after).await;
+        let done = reviewed(&place, &after, Risk::Destructive, &script).await;
+        let read = Migration { dialect: done.dialect, applied: vec![], left: done.applied.clone() };
+        assert!(!done.applied.is_empty() && script == read.script(), "{script}");
+        migrate(&place.database, &after, Some(Risk::Destructive)).await;
+        assert_settled(&place.database, &after).await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_up_on_the_way_is_left() {
+    let before = models(vec![model("Old", vec![id(), big("x"), big("y")])]);
+    let seed = ["CREATE TABLE log (n integer)", "INSERT INTO old (x, y) VALUES (1, 2)"];
+    let [sqlite, _] = Place::both(&before, &seed).await;
+    let trigger = "CREATE TRIGGER logged AFTER INSERT ON old BEGIN \
+                   INSERT INTO log VALUES (new.y); END";
+    takes(&sqlite.database, trigger).await;
+    let new = model("New", vec![id(), text("x"), nullable("z", ColumnType::Text(None))]);
+    let after = models(vec![Model { renamed_from: Some("Old".into()), ..new }]);
+    let script = sqlite.script(&after).await;
+    assert!(script.contains("RENAME TO") && !script.contains("DROP"), "{script}");
+    let done = reviewed(&sqlite, &after, Risk::Destructive, &script).await;
+    let read = Migration { dialect: done.dialect, applied: vec![], left: done.applied.clone() };
+    assert_eq!(read.script(), script);
+    let left = Migration { dialect: done.dialect, applied: vec![], left: done.left };
+    assert!(left.script().contains("DROP"), "{left:?}");
+    assert_eq!(left.script(), sqlite.script(&after).await);
+    let found = rows(&sqlite.database, "SELECT x, y FROM new").await;
+    assert_eq!(found, [[Value::Integer(1), Value::Integer(2)]]);
+}
+
 #[tokio::test]
 async fn a_script_that_fails_changes_nothing() {
     let before = models(vec![author(), book()]);
