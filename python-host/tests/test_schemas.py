@@ -125,6 +125,26 @@ async def test_a_migration_follows_comments_and_columns(
 
 
 @pytest.mark.usefixtures("forgotten")
+async def test_an_empty_comment_is_none(url: str, dialect: str) -> None:
+    await ferro.connect(url)
+    for comment in ("", "what it is", ""):
+
+        class Commented(ferro.Model, table="commented", comment=comment):
+            id: int | None = ferro.Field(default=None, primary_key=True)
+
+        planned = await ferro.migrate()
+        assert not (await ferro.migrate(dry_run=True)).left
+        steps = [it.description for it in planned.applied]
+        is_new = "create table `commented`" in steps
+        told = "comment on table `commented`" in steps
+        assert told == (dialect == "postgres" and not is_new)
+        registry.remove(Commented.__ferro_table__)
+    if dialect == "postgres":
+        (row,) = await ferro.fetch_all("select obj_description('commented'::regclass) as it")
+        assert row == {"it": None}
+
+
+@pytest.mark.usefixtures("forgotten")
 async def test_two_schemas_may_have_a_table_of_one_name(url: str, dialect: str) -> None:
     class Commented(ferro.Model, table="commented", schema="one"):
         id: int | None = ferro.Field(default=None, primary_key=True)

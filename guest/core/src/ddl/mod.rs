@@ -181,7 +181,7 @@ impl Steps {
         let parts = table.columns.iter().map(ColumnDefinition::sql).chain(constraints).collect();
         let sql = create_table(self.unless_there, &name, parts);
         self.needing(floor).push(sql, what);
-        if let Some(comment) = table.comment {
+        if let Some(comment) = table.comment.filter(|it| !it.is_empty()) {
             self.needing(floor).comment(table.table, comment);
         }
     }

@@ -227,10 +227,13 @@ async fn tables_that_were_just_created_need_no_migration() {
             assert_settled(database, &schema).await;
         }
     }
-    let schema = schema();
+    let mut schema = schema();
     let world = World::new(schema.clone(), &[]).await;
-    for database in world.databases() {
-        assert_settled(database, &schema).await;
+    evolve(&world, &schema).await;
+    // PostgreSQL keeps none, and has none afterwards.
+    for comment in ["", "a comment", ""] {
+        schema.models[0].comment = Some(comment.into());
+        evolve(&world, &schema).await;
     }
 }
 

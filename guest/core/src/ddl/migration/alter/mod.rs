@@ -218,7 +218,9 @@ impl<'a> Change<'a> {
 
     fn comment(&self, steps: &mut Steps) {
         let Pair { table, found, .. } = self.pair;
-        if let Some(comment) = table.comment.filter(|it| found.comment.as_deref() != Some(it)) {
+        // PostgreSQL keeps no empty comment.
+        let there = found.comment.as_deref().unwrap_or_default();
+        if let Some(comment) = table.comment.filter(|it| there != *it) {
             steps.needing(self.pair.risk_of(&[])).comment(table.table, comment);
         }
     }
