@@ -219,7 +219,11 @@ def _wrong(**options: Any) -> None:
             "settings": dict[str, Any],
             "more": dict[str, Any],
             "boss": "ferro.Relation[RuledUser]",
+            "stage": RuledStage,
+            "last": RuledStage,
+            "price": Decimal,
         },
+        "price": ferro.Field(max_digits=6, decimal_places=2),
         "id": ferro.Field(default=None, primary_key=True),
         "boss": ferro.ForeignKey(),
     }
@@ -241,6 +245,21 @@ def _wrong(**options: Any) -> None:
         (lambda it: it.age, "field `RuledWrong.age` is no condition"),
         (lambda it: ~it.age, "field `RuledWrong.age` is no condition"),
         (lambda it: ~(it.age > 1), "a check has no `~`, but of a boolean field"),
+        (lambda it: it.age + 1 > it.age, r"computes nothing: unsupported operand .* \+"),
+        (lambda it: -it.age > 1, "computes nothing: bad operand type"),
+        (lambda it: (it.age > 1) & True, "cannot be joined with `True`"),
+        (lambda it: it.age > 1 and it.active, "join checks with `&` and"),
+        (lambda it: it.active or it.age > 1, "join checks with `&` and"),
+        (lambda it: 1 < it.age < 5, "join checks with `&` and"),
+        (lambda it: it.age.in_([]), "`RuledWrong.age`: `in_` of a check takes at least one value"),
+        (lambda it: it.age.in_(5), "`values` takes a list, not `int`"),
+        (lambda it: it.stage == "nothing", "cannot compare a `RuledStage` with `'nothing'`"),
+        (lambda it: it.stage.in_([None]), "cannot compare a `RuledStage` with `None`"),
+        (lambda it: it.stage > RuledStage.DRAFT, "`RuledWrong.stage`: the databases order enums"),
+        (lambda it: it.stage == it.name, "compare a `RuledStage` with `RuledWrong.name`, which is"),
+        (lambda it: it.stage <= it.last, "compares them by `==`, `!=` and `in_`"),
+        (lambda it: it.price > Decimal("0.001"), r"more digits than a decimal of \(6, 2\)"),
+        (lambda it: it.price.in_([-10000]), r"`-10000` has more digits than a decimal"),
         (lambda it: True, "compares fields, as `lambda it: .*`, and gives no `bool`"),
         (lambda it: it.active & it.name, "field `RuledWrong.name` is no condition"),
     ],
@@ -254,19 +273,12 @@ def test_what_no_check_can_say_is_named_where_the_class_is(
         _wrong(indexes=[ferro.Index("age", where=condition)])
 
 
-def test_checks_are_joined_by_operators() -> None:
-    for condition in (
-        lambda it: it.age > 1 and it.active,
-        lambda it: it.active or it.age > 1,
-        lambda it: 1 < it.age < 5,
-        lambda it: (it.age > 1) & True,
-    ):
-        with pytest.raises(TypeError, match="join"):
-            _wrong(checks=[ferro.Check(condition)])
-
-
 def test_wrong_declarations_are_named() -> None:
     anything: Any = ferro
+
+    def positive(row: Any) -> Any:
+        return row.age > 0
+
     for make, message in (
         (lambda: anything.Index(), "`Index` takes the names of its fields"),
         (lambda: anything.Index(["a", "b"]), r"`Index` takes names of fields, as `\"email\"`, not"),
@@ -276,6 +288,7 @@ def test_wrong_declarations_are_named() -> None:
         (lambda: anything.Check("a > 1"), "`condition` takes a function, not `str`"),
         (lambda: anything.Check(len, name=5), "`name` takes a `str` or None, not `int`"),
         (lambda: _wrong(checks=len), "`checks` takes a list, not `builtin_function_or_method`"),
+        (lambda: _wrong(checks=[ferro.Check(positive, name=it) for it in "aba"]), "name.*: `a`$"),
         (lambda: _wrong(checks=[len]), r"`checks` is a list of `ferro.Check\(…\)`"),
         (lambda: _wrong(uniques=[ferro.Index("age")]), r"`ferro.Index\(…, unique=True\)` among"),
         (lambda: _wrong(indexes=[ferro.Index("agee")]), "has no field `agee` to index"),

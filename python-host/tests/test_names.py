@@ -52,6 +52,8 @@ def define() -> Iterator[Callable[..., None]]:
         ),
         ({"db_column": ""}, "model `Unfit`, field `one`: the name of its column is empty"),
         ({"db_column": "ctid"}, "model `Unfit`, field `one`: the column `ctid` belongs to"),
+        ({"db_column": "t1"}, "alias of ours: give the column another one, with `db_column`"),
+        ({"table": "T12"}, "the table `T12` has the name of an alias of ours: give it another"),
         ({"db_column": "TWO"}, "field `two`: the column `two` is that of field `one` already"),
         ({"uniques": [("two", "two")]}, "model `Unfit`, index: `two` stands there twice"),
     ],

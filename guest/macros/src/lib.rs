@@ -65,8 +65,8 @@ use syn::{DeriveInput, ItemImpl, parse_macro_input};
 ///
 /// A condition compares fields with constants or with other fields of the model, in the syntax of
 /// Rust: `price > 0`, `price <= list_price && !hidden`, `state.in_([State::Open, State::Done])`,
-/// `retired.is_none()`, with `&&`, `||` and parentheses. It is data and not
-/// SQL, and values of a wrong type do not compile:
+/// `retired.is_none()`, with `&&`, `||` and parentheses. Enums take `==`, `!=` and `in_`, as the
+/// databases order them differently. It is data and not SQL, and values of a wrong type do not compile:
 ///
 /// ```
 /// use ferro::prelude::*;

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
+from .._argument import check
 from .._message import nearest
 from ..exceptions import SchemaError
 from .constant import constant
@@ -38,7 +39,7 @@ def check_of(
     if asked is False:
         return None
     if asked is not True:
-        found = asked(field)
+        found = _made_by(f"field `{field}`: `db_check`", asked, field)
         if isinstance(found, CheckedField):
             found = found._holds(True)
         if not isinstance(found, CheckCondition):
@@ -73,7 +74,7 @@ def condition_of(
     label: str, option: str, function: Callable[[Any], Any], fields: Mapping[str, CheckedField]
 ) -> CheckCondition:
     """The condition that a function makes of the fields of a row."""
-    found = function(_Row(label, fields))
+    found = _made_by(f"model `{label}`: `{option}`", function, _Row(label, fields))
     if isinstance(found, CheckedField):
         found = found._holds(True)
     if not isinstance(found, CheckCondition):
@@ -82,6 +83,17 @@ def condition_of(
             f"gives no `{type(found).__name__}`"
         )
     return found
+
+
+def _made_by(what: str, function: Callable[[Any], Any], argument: object) -> object:
+    """What a function makes, which says nothing but comparisons."""
+    try:
+        return function(argument)
+    except TypeError as error:
+        raise SchemaError(
+            f"{what} compares fields with constants and with each other, and computes nothing: "
+            f"{error}"
+        ) from error
 
 
 class CheckCondition:
@@ -110,14 +122,24 @@ class CheckCondition:
 class CheckedField:
     """A field, as a function that makes a condition gets it."""
 
-    __slots__ = ("_kind", "_many", "_name", "_where")
+    __slots__ = ("_column_type", "_kind", "_many", "_members", "_name", "_where")
 
-    def __init__(self, where: str, name: str, kind: str | None, many: bool) -> None:
+    def __init__(
+        self,
+        where: str,
+        name: str,
+        kind: str | None,
+        many: bool,
+        column_type: Any = None,
+        members: type[enum.Enum] | None = None,
+    ) -> None:
         """The `kind` of a key of another model is not known yet: it is None."""
         self._where = where
         self._name = name
         self._kind = kind
         self._many = many
+        self._column_type = column_type if isinstance(column_type, dict) else {}
+        self._members = members
 
     def __str__(self) -> str:
         return self._where
@@ -156,6 +178,10 @@ class CheckedField:
 
     def in_(self, values: Iterable[object]) -> CheckCondition:
         """One of some values."""
+        check(SchemaError, values=(values, Iterable))
+        values = list(values)
+        if not values:
+            raise SchemaError(f"field `{self}`: `in_` of a check takes at least one value")
         return self._term({"one-of": [self._constant(it) for it in values]})
 
     def is_null(self) -> CheckCondition:
@@ -174,10 +200,22 @@ class CheckedField:
 
     def _compared(self, comparison: str, other: object) -> CheckCondition:
         """With a constant, or with another field."""
+        if "enumeration" in self._column_type and comparison not in ("equal", "not-equal"):
+            raise SchemaError(
+                f"field `{self}`: the databases order enums differently: a check compares them by "
+                "`==`, `!=` and `in_`"
+            )
         if not isinstance(other, CheckedField):
             return self._term({"compare": [comparison, self._constant(other)]})
         kinds = {self._kind, other._kind} - {None}
-        if len(kinds) > 1 or self._many or other._many or kinds & _INCOMPARABLE:
+        enums = [it._column_type.get("enumeration") for it in (self, other) if it._kind is not None]
+        if (
+            len(kinds) > 1
+            or len(set(enums)) > 1
+            or self._many
+            or other._many
+            or kinds & _INCOMPARABLE
+        ):
             raise SchemaError(
                 f"field `{self}`: a check cannot compare {self._type} with `{other}`, which is "
                 f"{other._type}"
@@ -198,6 +236,8 @@ class CheckedField:
     @property
     def _type(self) -> str:
         kind = self._kind or "key"
+        if self._members is not None:
+            kind = f"a `{self._members.__name__}`"
         return f"list of {kind}" if self._many else kind
 
     def _term(self, test: Any) -> CheckCondition:
@@ -206,12 +246,27 @@ class CheckedField:
     def _constant(self, value: object) -> Any:
         """The WIT's `value`, as JSON."""
         kind = self._kind or _OF_KEYS.get(type(value), "key")
-        found = None if self._many else constant(kind, value)
+        found = None if self._many or not self._is_member(value) else constant(kind, value)
         if found is None:
             raise SchemaError(
                 f"field `{self}`: a check cannot compare {self._type} with `{value!r}`"
             )
+        size = self._column_type.get("decimal")
+        if size is not None and _is_larger(found["decimal"], **size):
+            raise SchemaError(
+                f"field `{self}`: `{value}` has more digits than a decimal of "
+                f"({size['precision']}, {size['scale']})"
+            )
         return found
+
+    def _is_member(self, value: object) -> bool:
+        """Whether a value is a member of the enum, or the value of one, if there is an enum."""
+        if self._members is None or isinstance(value, self._members):
+            return True
+        try:
+            return self._members(value) is not None
+        except (ValueError, TypeError, ArithmeticError):
+            return False
 
 
 class _Row:
@@ -232,6 +287,12 @@ class _Row:
         raise SchemaError(
             f"model `{self._label}` has no field `{name}`: {nearest(name, self._fields)}"
         )
+
+
+def _is_larger(text: str, precision: int, scale: int) -> bool:
+    """Whether a decimal has more digits than a column of this size."""
+    whole, _, fraction = text.lstrip("-").partition(".")
+    return len(whole.lstrip("0")) + scale > precision or len(fraction.rstrip("0")) > scale
 
 
 def _joined(other: object) -> CheckCondition:

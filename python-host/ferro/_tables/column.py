@@ -223,7 +223,10 @@ def column_of(
         structure=_structure(where, annotation, use_enum_values) if kind == "json" else None,
         where=where,
         check=check_of(
-            CheckedField(where, name, kind, many), options.db_check, annotation, metadata
+            CheckedField(where, name, kind, many, column_type, members),
+            options.db_check,
+            annotation,
+            metadata,
         ),
     )
 

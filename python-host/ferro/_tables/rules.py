@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._message import quoted
 from ..exceptions import SchemaError
 from .check import CheckedField, condition_of
 from .column import Column, check_comparable
@@ -39,6 +40,12 @@ class Rules:
         """Of the WIT's `index`."""
         self.checks = [self._check(it) for it in options.checks]
         """Of the WIT's `check`."""
+        names = [it["name"] for it in self.checks if it["name"] is not None]
+        if len(set(names)) < len(names):
+            raise SchemaError(
+                f"model `{label}`: two checks have one name, and one has to have another: "
+                f"{quoted(sorted({it for it in names if names.count(it) > 1}))}"
+            )
 
     @property
     def keys(self) -> list[tuple[str, ...]]:
@@ -74,7 +81,9 @@ class Rules:
         fields = {
             it: CheckedField(f"{self._label}.{it}", it, None, False)
             if column is None
-            else CheckedField(column.where, it, column.kind, column.many)
+            else CheckedField(
+                column.where, it, column.kind, column.many, column.column_type, column.enum_class
+            )
             for it, column in self._columns.items()
         }
         for declared in self._relation_options.values():

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use ferro_wit::schema::{
-    Check, CheckTest, ColumnType, DefaultValue, EnumType, Field, Model, Schema,
+    Check, CheckTest, ColumnType, Comparison, DefaultValue, EnumType, Field, Model, Schema,
 };
 use ferro_wit::types::{ScalarType, Value};
 
@@ -159,7 +159,9 @@ impl Faults<'_> {
         }
         if is_alias(&table.name) {
             let table = shown(&table.name);
-            self.found.push(format!("{at}: the table {table} has the name of an alias of ours"));
+            self.found.push(format!(
+                "{at}: the table {table} has the name of an alias of ours: give it another one"
+            ));
         }
         if let Some(fault) = model.renamed_from.as_deref().and_then(names::fault) {
             self.found.push(format!("{at}: its former name {fault}"));
@@ -191,7 +193,10 @@ impl Faults<'_> {
         }
         if is_alias(field.column_name()) {
             let column = shown(field.column_name());
-            self.found.push(format!("{at}: the column {column} has the name of an alias of ours"));
+            self.found.push(format!(
+                "{at}: the column {column} has the name of an alias of ours: give the column \
+                 another one, with `db_column` in Python and `column` in Rust"
+            ));
         }
         let former = field.renamed_from.as_deref();
         if let Some(fault) = former.and_then(names::fault) {
@@ -361,6 +366,14 @@ impl Faults<'_> {
         match test {
             CheckTest::IsNull | CheckTest::IsNotNull => None,
             _ if incomparable => Some("its type does not compare".into()),
+            CheckTest::Compare((comparison, _)) | CheckTest::CompareField((comparison, _))
+                if matches!(field.kind, ColumnType::Enumeration(_)) && is_order(*comparison) =>
+            {
+                Some(
+                    "the databases order enums differently: ask for equal, not-equal or one-of"
+                        .into(),
+                )
+            }
             CheckTest::Compare((_, value)) => of_value(value),
             CheckTest::OneOf(values) if values.is_empty() => Some("the list has no values".into()),
             CheckTest::OneOf(values) => values.iter().find_map(of_value),
@@ -375,6 +388,10 @@ impl Faults<'_> {
             }
         }
     }
+}
+
+fn is_order(comparison: Comparison) -> bool {
+    !matches!(comparison, Comparison::Equal | Comparison::NotEqual)
 }
 
 /// Whether two columns hold values of one type. Enums must be the same.

@@ -250,6 +250,41 @@ model `Box`, check, field `name`: its value contains a NUL
 }
 
 #[test]
+fn enums_are_compared_as_equal_only() {
+    let mood = || ColumnType::Enumeration("mood".into());
+    let check = |comparison| {
+        let by_value = CheckTest::Compare((comparison, Value::from("sad")));
+        let by_field = CheckTest::CompareField((comparison, "other".into()));
+        let one_of = CheckTest::OneOf(vec![Value::from("sad")]);
+        let term = |test| vec![CheckTerm { field: "mood".into(), test }];
+        Check { name: None, any_of: [by_value, by_field, one_of].map(term).into() }
+    };
+    let schema = |comparison| {
+        let index = Index {
+            name: None,
+            fields: vec!["mood".into()],
+            unique: false,
+            condition: Some(check(comparison)),
+        };
+        let fields = vec![id(), field("mood", mood()), field("other", mood())];
+        let (checks, indexes) = (vec![check(comparison)], vec![index]);
+        let values = vec!["sad".into(), "glad".into()];
+        Schema {
+            models: vec![Model { checks, indexes, ..model("Pet", fields) }],
+            enums: vec![EnumType { name: "mood".into(), values }],
+        }
+    };
+    use Comparison as C;
+    for comparison in [C::Equal, C::NotEqual] {
+        Catalog::new(schema(comparison)).unwrap();
+    }
+    for comparison in [C::Less, C::LessOrEqual, C::Greater, C::GreaterOrEqual] {
+        let found = faults(schema(comparison));
+        assert_eq!(found.matches("the databases order enums differently").count(), 4, "{found}");
+    }
+}
+
+#[test]
 fn t10_former_names_are_names() {
     let of = |name: &str, renamed_from: &str| Model {
         renamed_from: Some(renamed_from.into()),

@@ -160,8 +160,14 @@ fn all_types(random: &mut Generator) -> Schema {
         let name = format!("field {index}");
         let default = (random.below(2) == 0).then(|| DefaultValue::Constant(value.clone()));
         if random.below(2) == 0 {
-            let comparison =
-                random.pick(&[Comparison::NotEqual, Comparison::LessOrEqual, Comparison::Greater]);
+            let comparison = match kind {
+                ColumnType::Enumeration(_) => Comparison::NotEqual,
+                _ => random.pick(&[
+                    Comparison::NotEqual,
+                    Comparison::LessOrEqual,
+                    Comparison::Greater,
+                ]),
+            };
             checks.push(CheckTerm {
                 field: name.clone(),
                 test: match random.below(4) {
