@@ -86,8 +86,9 @@ def _parts(node: Any) -> list[Any]:
 
 
 def naming_enums(fault: str, schema: dict[str, Any]) -> str:
-    """A fault of the models, with the fields of the enum that it is about."""
-    for enum in schema["enums"] if "enum" in fault else ():
+    """A fault of the models, with the fields of the enum if it is about the name of one."""
+    words = re.sub("`[^`]*`", "", fault)
+    for enum in schema["enums"] if "enum" in words and " name" in words else ():
         name = enum["name"]
         fields = [
             f"{model['name']}.{field['name']}"

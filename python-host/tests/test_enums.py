@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 import ferro
+from ferro._message import naming_enums
 from ferro._tables.registry import registry
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -248,3 +249,20 @@ async def test_computed_values_that_are_those_of_a_field_are_its_members() -> No
     await Plain.create()
     assert await Plain.select().max("rank") == 1
     assert type(await Plain.select().max("rank")) is int
+
+
+def test_the_hint_about_a_name_is_for_faults_of_names() -> None:
+    field = {"name": "mood", "kind": {"enumeration": "mood name"}}
+    schema = {"enums": [{"name": "mood name"}], "models": [{"name": "Pet", "fields": [field]}]}
+    for fault in (
+        "enum `mood name`: the name belongs to the database",
+        "enum `mood name`: there is another enum of that name",
+        "model `Pet`: an enum has the name of its table `mood name`",
+    ):
+        assert "name the enum of `Pet.mood` otherwise" in naming_enums(fault, schema)
+    for fault in (
+        "model `Pet`, check, field `mood`: its value `x` is no value of enum `mood name`",
+        "enum `mood name`: value `x` stands there twice",
+        "model `mood name`: its name is empty",
+    ):
+        assert naming_enums(fault, schema) == fault
