@@ -28,6 +28,7 @@ struct PoolArguments {
     connect_timeout: Option<f64>,
     idle_timeout: Option<f64>,
     max_lifetime: Option<f64>,
+    silence_timeout: Option<f64>,
     statement_cache_capacity: Option<usize>,
     test_before_acquire: Option<bool>,
     slow_statement: Option<f64>,
@@ -150,6 +151,7 @@ fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOpti
         connect_timeout,
         idle_timeout,
         max_lifetime,
+        silence_timeout,
         statement_cache_capacity,
         test_before_acquire,
         slow_statement,
@@ -161,6 +163,7 @@ fn options(pool: &PoolArguments, sqlite: &SqliteArguments) -> Result<ConnectOpti
     replace(connect_timeout, seconds("connect_timeout", pool.connect_timeout)?);
     replace(idle_timeout, seconds_or_never("idle_timeout", pool.idle_timeout)?);
     replace(max_lifetime, seconds_or_never("max_lifetime", pool.max_lifetime)?);
+    replace(silence_timeout, seconds_or_never("silence_timeout", pool.silence_timeout)?);
     *statement_cache_capacity = pool.statement_cache_capacity;
     replace(test_before_acquire, pool.test_before_acquire);
     *slow_statement = seconds("slow_statement", pool.slow_statement)?;

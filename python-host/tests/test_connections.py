@@ -338,6 +338,18 @@ async def test_a_connection_is_asked_for_a_sign_of_life_unless_the_options_say_n
         await ferro.disconnect()
 
 
+async def test_a_statement_may_take_longer_than_its_server_may_be_silent(
+    url: str, dialect: str
+) -> None:
+    if dialect == "sqlite":
+        pytest.skip("SQLite is no server")
+    for silence in (0.2, math.inf):
+        await ferro.connect(url, pool=ferro.PoolConfig(silence_timeout=silence))
+        row = await ferro.fetch_one("select 7 as n from pg_sleep(1)")
+        assert row == {"n": 7}
+        await ferro.disconnect()
+
+
 async def test_what_is_set_on_sqlite_is_set_on_its_connections(tmp_path: Path) -> None:
     for on in (None, True, False):
         url, sqlite = f"sqlite:{tmp_path / f'{on}.db'}?mode=rwc", ferro.SqliteConfig(on, on)
@@ -383,6 +395,7 @@ async def test_options_that_cannot_be_meant_are_refused() -> None:
         (ferro.PoolConfig(acquire_timeout=-1), "acquire_timeout"),
         (ferro.PoolConfig(acquire_timeout=math.inf), "acquire_timeout"),
         (ferro.PoolConfig(max_lifetime=math.nan), "max_lifetime"),
+        (ferro.PoolConfig(silence_timeout=0), "silence_timeout"),
     ):
         with pytest.raises(ferro.ConfigurationError, match=name):
             await ferro.connect("sqlite::memory:", pool=pool)

@@ -2,22 +2,21 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::backend::{Backend, Sign, Vigil};
 use crate::connect::{self, Pool, Probe};
 use crate::error::{caught, closed, from_sqlx, invalid_configuration};
 use crate::fence::Fence;
 use crate::lease::{Connection, Lease, Persistence, PoolPermits, RETURN_TIMEOUT};
-use crate::options::ConnectOptions;
-use crate::parking::Parking;
-use crate::run::statement_connection::is_lost;
-use crate::sqlite::Claim;
+use crate::options::{ConnectOptions, PoolOptions};
+use crate::parking::{MOMENT, Parked, Parking, Term};
 use crate::statement::Log;
 
 /// A pool of connections to one database. Clones share the pool.
@@ -73,7 +72,7 @@ struct Inner {
     max: u32,
     acquire_timeout: Duration,
     persistence: Persistence,
-    /// Whether a connection that was at hand is asked for a sign of life before it writes.
+    /// Whether a connection that was idle, or is to write, is asked for a sign of life before.
     tests: bool,
     parking: Arc<Parking>,
     keeper: Mutex<Option<SqliteConnection>>,
@@ -107,11 +106,19 @@ impl Database {
         options: &ConnectOptions,
     ) -> Result<Self, Error> {
         let opened = connect::open(url, options).await?;
+        let dialect = opened.probe.dialect();
         let max = options.pool.max_connections;
         let log = Log {
             label: label.unwrap_or_default().to_owned(),
-            dialect: opened.probe.dialect(),
+            dialect,
             slow: options.pool.slow_statement,
+        };
+        let PoolOptions { idle_timeout, max_lifetime, min_connections, .. } = options.pool;
+        let term = match dialect {
+            Dialect::Sqlite => Term::SHORT,
+            Dialect::Postgres => {
+                Term { idle: idle_timeout, life: max_lifetime, least: min_connections }
+            }
         };
         let inner = Arc::new(Inner {
             name: label.map_or("the database".to_owned(), |it| format!("`{it}`")),
@@ -120,11 +127,11 @@ impl Database {
             max,
             acquire_timeout: options.pool.acquire_timeout,
             persistence: Persistence { statements: opened.keeps, watch: opened.watches },
-            tests: options.pool.test_before_acquire,
-            parking: Arc::new(Parking::new(max, log)),
+            // A file does not go away as a server does.
+            tests: options.pool.test_before_acquire && dialect == Dialect::Postgres,
+            parking: Arc::new(Parking::new(max, term, log)),
             keeper: Mutex::new(opened.keeper),
         });
-        let dialect = inner.probe.dialect();
         let database = Self {
             pool: Arc::new(RwLock::new(Arc::clone(&inner))),
             dialect,
@@ -138,11 +145,21 @@ impl Database {
                 let permit = inner.parking.permit().await?;
                 let permits = PoolPermits { claim: None, worker: None, permit };
                 let connection = Connection::Postgres(connection);
-                Lease::new(connection, inner.persistence, permits, None, Arc::clone(&inner.parking))
+                let fresh = (Instant::now(), true);
+                Lease::new(
+                    connection,
+                    inner.persistence,
+                    permits,
+                    fresh,
+                    Arc::clone(&inner.parking),
+                )
             }
             None => database.acquire().await?,
         };
         first.release().await;
+        if let (Pool::Postgres(..), 1..) = (&inner.pool, min_connections) {
+            tokio::spawn(keep_open(Arc::downgrade(&inner), min_connections));
+        }
         Ok(database)
     }
 
@@ -266,7 +283,7 @@ impl Database {
         let inner = self.inner();
         let (size, idle) = match &inner.pool {
             Pool::Sqlite(it) => it.count(),
-            Pool::Postgres(it) => (it.size(), it.num_idle()),
+            Pool::Postgres(it, _) => (it.size(), it.num_idle()),
         };
         let (at_hand, acquired, waiting) = inner.parking.count();
         let idle = u32::try_from(idle).unwrap_or(u32::MAX);
@@ -283,9 +300,19 @@ impl Database {
     /// A connection of the pool, within `acquire_timeout`. If it was used moments ago it is lent
     /// without a sign of life.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
+        self.acquire_as(false).await
+    }
+
+    /// The same, but one of a server gives a sign of life before it is lent, for what cannot be
+    /// sent again on another one.
+    pub(crate) async fn acquire_live(&self) -> Result<Lease, Error> {
+        self.acquire_as(true).await
+    }
+
+    async fn acquire_as(&self, live: bool) -> Result<Lease, Error> {
         loop {
             let inner = self.inner();
-            match self.acquire_from(&inner).await {
+            match self.acquire_from(&inner, live).await {
                 // Another pool took its place meanwhile.
                 Err(_) if !Arc::ptr_eq(&inner, &self.inner()) => {}
                 acquired => return acquired,
@@ -293,67 +320,34 @@ impl Database {
         }
     }
 
-    async fn acquire_from(&self, inner: &Inner) -> Result<Lease, Error> {
+    async fn acquire_from(&self, inner: &Inner, live: bool) -> Result<Lease, Error> {
         let deadline = Instant::now() + inner.acquire_timeout;
         let permits = async { Ok((self.worker(inner).await, inner.parking.permit().await?)) };
         let (worker, permit) = match timeout(inner.acquire_timeout, permits).await {
             Ok(permits) => permits?,
             Err(_) => return Err(inner.busy()),
         };
-        let (mut connection, claim, checked_out) = match inner.parking.take() {
-            Some((connection, claim, checked_out)) => (connection, claim, Some(checked_out)),
+        let (Parked { mut connection, claim, checked_out, .. }, fresh) = match inner.parking.take()
+        {
+            Some(parked) if !inner.asks(&parked, live) => (parked, false),
             // Large, and seldom needed.
-            None => Box::pin(inner.check_out(deadline)).await?,
+            parked => Box::pin(inner.check_out(parked, live, deadline)).await?,
         };
         if let Connection::Sqlite(connection) = &mut connection {
             connection.serve(self.fence.is_some(), self.workers.as_ref());
         }
         let permits = PoolPermits { claim, worker, permit };
-        Ok(Lease::new(
-            connection,
-            inner.persistence,
-            permits,
-            checked_out,
-            Arc::clone(&inner.parking),
-        ))
+        let parking = Arc::clone(&inner.parking);
+        Ok(Lease::new(connection, inner.persistence, permits, (checked_out, fresh), parking))
     }
 
     /// A backend of the server for the callers who share so many. Waiting for it takes no permit
     /// from others.
     async fn worker(&self, inner: &Inner) -> Option<OwnedSemaphorePermit> {
         match (&inner.pool, &self.workers) {
-            (Pool::Postgres(_), Some(workers)) => Arc::clone(workers).acquire_owned().await.ok(),
+            (Pool::Postgres(..), Some(workers)) => Arc::clone(workers).acquire_owned().await.ok(),
             // A statement takes a thread when it needs one.
             _ => None,
-        }
-    }
-
-    /// The same, but one of a server gives a sign of life before it is lent, for what cannot be
-    /// sent again on another one.
-    pub(crate) async fn acquire_live(&self) -> Result<Lease, Error> {
-        loop {
-            let mut lease = self.acquire().await?;
-            let inner = self.inner();
-            if lease.is_new() || !inner.tests {
-                return Ok(lease);
-            }
-            lease.doubt();
-            let Connection::Postgres(connection) = lease.connection() else {
-                lease.clear();
-                return Ok(lease);
-            };
-            // What is silent for so long is replaced by what SQLx finds or opens.
-            let time = inner.acquire_timeout;
-            let answer = timeout(time, caught(pin!(connection.ping()))).await;
-            match answer {
-                Ok(Ok(())) => {
-                    lease.clear();
-                    return Ok(lease);
-                }
-                Ok(Err(error)) if is_lost(&error) => lease.lose(),
-                // It may work for who had it before.
-                _ => {}
-            }
         }
     }
 }
@@ -364,7 +358,7 @@ impl Inner {
         match &self.pool {
             Pool::Sqlite(it) => it.close().await,
             // Behind TLS, a server that has fallen silent is waited for until it says farewell.
-            Pool::Postgres(it) => tokio::select! {
+            Pool::Postgres(it, _) => tokio::select! {
                 () = it.close() => {}
                 () = async {
                     self.parking.at_rest().await;
@@ -377,34 +371,76 @@ impl Inner {
         }
     }
 
-    /// A connection is found or made; what goes wrong now is not that others have them all. With when
-    /// SQLx lent it, if that was to another.
+    /// Whether a connection gives a sign of life before it is used: where it may have died meanwhile,
+    /// or if it is to be certain to live.
+    fn asks(&self, parked: &Parked, live: bool) -> bool {
+        self.tests && (live || parked.since.elapsed() >= MOMENT)
+    }
+
+    /// A connection that was at hand and gives a sign of life, else a new one; and whether it has just
+    /// shown that it lives. What goes wrong now is not that others have them all.
     async fn check_out(
         &self,
+        mut parked: Option<Parked>,
+        live: bool,
         deadline: Instant,
-    ) -> Result<(Connection, Option<Claim>, Option<Instant>), Error> {
-        tokio::select! {
-            biased;
-            connection = self.connection() => connection.map(|(connection, claim)| (connection, claim, None)),
-            (connection, claim, checked_out) = self.parking.returned() => {
-                Ok((connection, claim, Some(checked_out)))
+    ) -> Result<(Parked, bool), Error> {
+        let start = Instant::now();
+        loop {
+            while let Some(found) = parked {
+                parked = match self.revive(found, deadline).await {
+                    Ok(found) => return Ok((found, true)),
+                    Err(Sign::Silent) => None,
+                    // It takes no time to hear the same of the next one.
+                    Err(_) => self.parking.take(),
+                };
             }
-            error = self.failure(deadline) => Err(error),
+            let returned = tokio::select! {
+                biased;
+                opened = self.open() => return opened.map(|it| (it, true)),
+                returned = self.parking.returned() => returned,
+                error = self.failure(start, deadline) => return Err(error),
+            };
+            if !self.asks(&returned, live) {
+                return Ok((returned, false));
+            }
+            parked = Some(returned);
         }
     }
 
-    async fn connection(&self) -> Result<(Connection, Option<Claim>), Error> {
+    /// Asks a connection for a sign of life. One that is silent has half of the time: the other half is
+    /// for opening another. Those beside it, which nobody has heard since, are closed with it, for they
+    /// would cost the next callers as much.
+    async fn revive(&self, mut parked: Parked, deadline: Instant) -> Result<Parked, Sign> {
+        let Connection::Postgres(backend) = &mut parked.connection else { return Ok(parked) };
+        let (asked, half) = (Instant::now(), self.acquire_timeout / 2);
+        let left = deadline.saturating_duration_since(asked);
+        match backend.ask(half.min(left)).await {
+            Sign::Alive => Ok(parked),
+            sign => {
+                if sign == Sign::Silent && left >= half {
+                    self.parking.forget(asked);
+                }
+                Err(sign)
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Parked, Error> {
         let connection = match &self.pool {
             Pool::Sqlite(it) => it
                 .acquire()
                 .await
                 .map(|(connection, claim)| (Connection::Sqlite(connection), Some(claim))),
-            Pool::Postgres(it) => caught(pin!(it.acquire()))
-                .await
-                .map(|connection| (Connection::Postgres(connection), None)),
+            Pool::Postgres(it, vigil) => {
+                open(it, vigil).await.map(|it| (Connection::Postgres(it), None))
+            }
         };
         match connection {
-            Ok(connection) => Ok(connection),
+            Ok((connection, claim)) => {
+                let now = Instant::now();
+                Ok(Parked { connection, claim, checked_out: now, since: now })
+            }
             // The cause is on its way from `failure`, which has the same deadline.
             Err(sqlx::Error::PoolTimedOut) => std::future::pending().await,
             Err(sqlx::Error::PoolClosed) => Err(closed()),
@@ -413,9 +449,13 @@ impl Inner {
         }
     }
 
-    /// Why the pool opens no connection; ready only once that is known, or at the deadline.
-    async fn failure(&self, deadline: Instant) -> Error {
-        self.probe.failure(deadline, self.acquire_timeout).await.unwrap_or_else(|| self.slow())
+    /// Why the pool opens no connection, as it should since some time; ready only once that is known,
+    /// or at the deadline.
+    async fn failure(&self, start: Instant, deadline: Instant) -> Error {
+        let known = self.probe.failure(deadline, self.acquire_timeout).await;
+        // Most of the time may have gone by in line.
+        let was_busy = deadline.saturating_duration_since(start) < self.acquire_timeout / 2;
+        known.unwrap_or_else(|| if was_busy { self.busy() } else { self.slow() })
     }
 
     fn busy(&self) -> Error {
@@ -435,6 +475,31 @@ impl Inner {
         let message =
             format!("{} opened no connection within {:?}", self.name, self.acquire_timeout);
         Error::new(ErrorKind::ConnectionFailed, message).retryable()
+    }
+}
+
+/// Opens a connection, and SQLx counts it.
+async fn open(pool: &PgPool, vigil: &Arc<Vigil>) -> Result<Backend, sqlx::Error> {
+    caught(pin!(pool.acquire())).await.map(|it| Backend::new(it, vigil))
+}
+
+/// Has so many connections open, for as long as somebody has the pool.
+async fn keep_open(inner: Weak<Inner>, least: u32) {
+    while let Some(inner) = inner.upgrade() {
+        let Pool::Postgres(pool, vigil) = &inner.pool else { return };
+        while pool.size() < least {
+            // Who needs one hears why there is none.
+            let Ok(backend) = open(pool, vigil).await else { break };
+            if let Err(unwanted) = inner.parking.add(Connection::Postgres(backend)) {
+                unwanted.give_back().await;
+                break;
+            }
+        }
+        if inner.parking.is_closed() {
+            return;
+        }
+        drop(inner);
+        sleep(MOMENT).await;
     }
 }
 

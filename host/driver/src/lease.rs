@@ -4,15 +4,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::AssertSqlSafe;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::backend::Backend;
 use crate::connect::NOTICED;
-use crate::error::caught;
 use crate::parking::Parking;
 use crate::reset::{Traces, reset};
 use crate::sqlite::{self, Claim};
@@ -27,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// A connection of one of the two databases.
 pub(crate) enum Connection {
     Sqlite(sqlite::Connection),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(Backend),
 }
 
 /// A connection with its permits.
@@ -45,9 +44,10 @@ pub(crate) struct Lease {
     traces: Traces,
     persistence: Persistence,
     permits: Option<PoolPermits>,
-    /// When it was checked out of the pool of SQLx, and whether that was to this caller.
+    /// When it was checked out of the pool of SQLx.
     checked_out: Instant,
-    new: bool,
+    /// It was opened for this caller, or gave him a sign of life.
+    fresh: bool,
     parking: Arc<Parking>,
 }
 
@@ -81,12 +81,12 @@ pub(crate) struct PoolPermits {
 }
 
 impl Lease {
-    /// A connection that SQLx lent some time ago, or now.
+    /// A connection that SQLx lent at some time; a fresh one has just shown that it lives.
     pub(crate) fn new(
         connection: Connection,
         persistence: Persistence,
         permits: PoolPermits,
-        checked_out: Option<Instant>,
+        (checked_out, fresh): (Instant, bool),
         parking: Arc<Parking>,
     ) -> Self {
         parking.begin_use();
@@ -96,8 +96,8 @@ impl Lease {
             traces: Traces::None,
             persistence,
             permits: Some(permits),
-            checked_out: checked_out.unwrap_or_else(Instant::now),
-            new: checked_out.is_none(),
+            checked_out,
+            fresh,
             parking,
         }
     }
@@ -129,9 +129,10 @@ impl Lease {
         let watch = self.watch(told);
         let ended = match self.connection() {
             Connection::Sqlite(connection) => connection.command(sql).await,
-            Connection::Postgres(connection) => {
+            Connection::Postgres(backend) => {
+                let (connection, vigil) = backend.parts();
                 let commands = sqlx::raw_sql(AssertSqlSafe(sql));
-                caught(pin!(commands.execute(&mut **connection))).await.map(drop)
+                vigil.over(sql, pin!(commands.execute(connection))).await.map(drop)
             }
         };
         watch.command(&ended);
@@ -148,9 +149,9 @@ impl Lease {
         self.parking.runtime().clone()
     }
 
-    /// Whether SQLx has lent the connection to this caller, which it tests before.
-    pub(crate) fn is_new(&self) -> bool {
-        self.new
+    /// Whether the connection has just shown that it lives.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Whether a prepared statement may outlive its execution: `persistent` for SQLx, which gives
@@ -222,21 +223,21 @@ impl Lease {
         let is_sqlite = matches!(connection, Connection::Sqlite(_));
         match self.traces {
             _ if self.standing != Standing::AtRest => connection.close(),
-            Traces::None if connection.is_clean() => {
-                let (connection, permits) =
-                    parking.park(connection, permits, self.checked_out).err()?;
-                return Some(runtime.spawn(give_back(connection, permits)));
-            }
             Traces::Session if !is_sqlite && statements => {
                 let renewed =
                     renew(connection, permits, watch, self.checked_out, Arc::clone(parking));
                 return Some(runtime.spawn(renewed));
             }
-            Traces::None => return Some(runtime.spawn(give_back(connection, permits))),
-            Traces::Session if !is_sqlite => {
+            Traces::None if !connection.is_clean() => {
                 return Some(runtime.spawn(give_back(connection, permits)));
             }
-            Traces::Session | Traces::Stranger => connection.close(),
+            Traces::Session if is_sqlite => connection.close(),
+            Traces::Stranger => connection.close(),
+            Traces::None | Traces::Session => {
+                let (connection, permits) =
+                    parking.park(connection, permits, self.checked_out).err()?;
+                return Some(runtime.spawn(give_back(connection, permits)));
+            }
         }
         None
     }
@@ -266,16 +267,18 @@ impl Connection {
     fn close(self) {
         match self {
             Self::Sqlite(connection) => drop(connection),
-            Self::Postgres(connection) => drop(connection.detach()),
+            Self::Postgres(backend) => drop(backend),
         }
     }
 
-    /// Gives it back to SQLx; whether it gave a sign of life.
+    /// Gives one to SQLite back to SQLx, which ages it, and closes one to PostgreSQL; whether it gave a
+    /// sign of life.
     pub(crate) async fn give_back(self) -> bool {
         match self {
             Self::Sqlite(connection) => return_sqlite(connection).await,
-            Self::Postgres(mut connection) => {
-                timeout(RETURN_TIMEOUT, connection.return_to_pool()).await.is_ok()
+            Self::Postgres(backend) => {
+                backend.leave().await;
+                true
             }
         }
     }

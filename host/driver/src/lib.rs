@@ -37,6 +37,7 @@
 
 #![deny(unsafe_code)]
 
+mod backend;
 mod column;
 mod connect;
 mod cursor;

@@ -33,6 +33,12 @@ pub struct PoolOptions {
     /// Close a connection that has lived for so long, so that it follows a failover or a changed
     /// role. Default: 30 min; none: never.
     pub max_lifetime: Option<Duration>,
+    /// How long a PostgreSQL server may say nothing about a statement before it is asked, over another
+    /// connection, whether it still works on it. If it does not, or nobody answers, and no answer comes
+    /// for as long again, the connection is closed and the statement has failed: the network may have
+    /// dropped the connection without a word. A statement may take any time. Default: 15 s; none: it is
+    /// waited for as long as the system waits, which may be for ever.
+    pub silence_timeout: Option<Duration>,
     /// Prepared statements kept on each connection. Default: 100, and 0 at the ports of PostgreSQL's
     /// poolers, 6432 (PgBouncer) and 6543 (Supabase, by transaction). With 0 nothing on the server
     /// outlives a transaction, and no statement is outside of one, as a transaction-mode pooler in
@@ -72,6 +78,7 @@ impl Default for PoolOptions {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Some(Duration::from_secs(10 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
+            silence_timeout: Some(Duration::from_secs(15)),
             statement_cache_capacity: None,
             test_before_acquire: true,
             slow_statement: None,
@@ -109,6 +116,7 @@ impl ConnectOptions {
             ("connect_timeout", Some(self.pool.connect_timeout)),
             ("idle_timeout", self.pool.idle_timeout),
             ("max_lifetime", self.pool.max_lifetime),
+            ("silence_timeout", self.pool.silence_timeout),
         ];
         for (name, wait) in waits {
             if wait.is_some_and(|wait| wait.is_zero() || wait > LONGEST) {

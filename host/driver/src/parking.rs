@@ -1,11 +1,13 @@
 //! The permits of a pool, and connections that go from caller to caller.
 //!
 //! SQLx asks a connection for a sign of life when it comes back and before it is lent again, which
-//! costs more than many a statement. So it lends connections for a term. Within the term they are
-//! kept at hand here; after it, and when nobody wants them, they go back to SQLx, which ages them.
+//! costs more than many a statement. So it lends connections for a term, and within the term they are
+//! kept at hand here. One to SQLite goes back after a moment, and SQLx ages it. One to PostgreSQL may
+//! have fallen silent, for which SQLx would wait: it stays here as long as it lives.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::Error;
@@ -18,19 +20,40 @@ use crate::lease::{Connection, PoolPermits, give_back};
 use crate::sqlite::Claim;
 use crate::statement::Log;
 
-/// How long SQLx lends a connection, and how long one is at hand that nobody wants: short beside
-/// the times after which it closes one.
-const TERM: Duration = Duration::from_secs(1);
+/// How long a connection that was used needs no sign of life before it is used again; and how often it
+/// is looked whether the term of one is over.
+pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 /// How long opening a connection takes at most, where nothing is in the way.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How often it is looked whether connections are in use still.
-const MOMENT: Duration = Duration::from_millis(20);
+const BLINK: Duration = Duration::from_millis(20);
+
+/// How long connections are kept here. None: for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Term {
+    /// How long one is at hand that nobody wants.
+    pub(crate) idle: Option<Duration>,
+    /// How long SQLx lends one.
+    pub(crate) life: Option<Duration>,
+    /// So many are kept that nobody wants.
+    pub(crate) least: u32,
+}
+
+impl Term {
+    /// For connections that SQLx ages: short beside the times after which it closes one.
+    pub(crate) const SHORT: Self = Self { idle: Some(MOMENT), life: Some(MOMENT), least: 0 };
+
+    fn is_over(&self, checked_out: Instant, now: Instant) -> bool {
+        self.life.is_some_and(|it| now.duration_since(checked_out) >= it)
+    }
+}
 
 /// The permits of a pool and who has them.
 pub(crate) struct Parking {
     log: Arc<Log>,
-    /// One for each connection that there may be. Whoever has one finds an idle connection or room
-    /// for another, so that waiting for others and waiting for the server are told apart.
+    term: Term,
+    /// One permit for each place in the pool. Whoever has one finds an idle connection or room for
+    /// another, so that waiting for others and waiting for the server are told apart.
     permits: Arc<Semaphore>,
     waiting: AtomicU32,
     /// How many connections are in use.
@@ -53,19 +76,23 @@ struct AtHand {
     closed: bool,
 }
 
-struct Parked {
-    connection: Connection,
-    claim: Option<Claim>,
-    checked_out: Instant,
-    since: Instant,
+/// A connection at hand.
+pub(crate) struct Parked {
+    pub(crate) connection: Connection,
+    pub(crate) claim: Option<Claim>,
+    /// When it was checked out of the pool of SQLx.
+    pub(crate) checked_out: Instant,
+    /// When it was last used.
+    pub(crate) since: Instant,
 }
 
 impl Parking {
     /// Must be called inside a runtime.
-    pub(crate) fn new(size: u32, log: Log) -> Self {
+    pub(crate) fn new(permits: u32, term: Term, log: Log) -> Self {
         Self {
             log: Arc::new(log),
-            permits: Arc::new(Semaphore::new(size as usize)),
+            term,
+            permits: Arc::new(Semaphore::new(permits as usize)),
             waiting: AtomicU32::new(0),
             in_use: AtomicU32::new(0),
             stuck: AtomicU32::new(0),
@@ -93,19 +120,30 @@ impl Parking {
         Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())
     }
 
-    /// A connection that was used moments ago, when SQLx lent it, and what it needs to go back.
-    pub(crate) fn take(&self) -> Option<(Connection, Option<Claim>, Instant)> {
-        let Parked { connection, claim, checked_out, .. } = self.lock().parked.pop()?;
-        Some((connection, claim, checked_out))
+    /// The connection at hand that was used last.
+    pub(crate) fn take(&self) -> Option<Parked> {
+        self.lock().parked.pop()
+    }
+
+    /// Closes what is at hand and was not used since some time.
+    pub(crate) fn forget(&self, before: Instant) {
+        let mut at_hand = self.lock();
+        let parked = std::mem::take(&mut at_hand.parked);
+        let (used, silent) = parked.into_iter().partition(|it| it.since >= before);
+        at_hand.parked = used;
+        drop(at_hand);
+        drop::<Vec<_>>(silent);
     }
 
     /// A connection that comes back, for a caller who has a permit and waits for the server to open
     /// one: it may have no room for more. Who needs no patience is not disturbed.
-    pub(crate) async fn returned(&self) -> (Connection, Option<Claim>, Instant) {
+    pub(crate) async fn returned(&self) -> Parked {
         sleep(PATIENCE).await;
         let _counted = (Counted::in_(&self.stuck), Counted::in_(&self.waiting));
         loop {
-            let returned = self.returned.notified();
+            let mut returned = pin!(self.returned.notified());
+            // In line from here on: of several that return before it waits, each is told to somebody.
+            returned.as_mut().enable();
             if let Some(parked) = self.take() {
                 return parked;
             }
@@ -114,43 +152,67 @@ impl Parking {
     }
 
     /// Keeps a connection at hand that was lent at some time, unless its term is over and nobody waits
-    /// for it.
+    /// for it. Whoever gets its permit then finds it.
     pub(crate) fn park(
         self: &Arc<Self>,
         connection: Connection,
         permits: PoolPermits,
         checked_out: Instant,
     ) -> Result<(), (Connection, PoolPermits)> {
-        let now = Instant::now();
-        let mut at_hand = self.lock();
-        let is_wanted = self.stuck.load(Ordering::Relaxed) > 0;
-        if at_hand.closed || now.duration_since(checked_out) >= TERM && !is_wanted {
-            return Err((connection, permits));
-        }
         let PoolPermits { claim, worker, permit } = permits;
-        at_hand.parked.push(Parked { connection, claim, checked_out, since: now });
-        if !std::mem::replace(&mut at_hand.swept, true) {
-            self.runtime.spawn(Arc::clone(self).sweep());
+        match self.keep(connection, claim, checked_out) {
+            Ok(is_wanted) => {
+                drop((worker, permit));
+                if is_wanted {
+                    self.returned.notify_one();
+                }
+                Ok(())
+            }
+            Err((connection, claim)) => Err((connection, PoolPermits { claim, worker, permit })),
         }
-        drop(at_hand);
-        // Whoever gets the permit finds the connection.
-        drop((worker, permit));
+    }
+
+    /// Keeps a connection at hand that was opened for nobody, and that no permit was taken for.
+    pub(crate) fn add(self: &Arc<Self>, connection: Connection) -> Result<(), Connection> {
+        let is_wanted = self.keep(connection, None, Instant::now()).map_err(|(it, _)| it)?;
         if is_wanted {
             self.returned.notify_one();
         }
         Ok(())
     }
 
-    /// Gives back what nobody has wanted for a term, until nothing is left.
-    async fn sweep(self: Arc<Self>) {
+    /// Whether somebody waits for it.
+    fn keep(
+        self: &Arc<Self>,
+        connection: Connection,
+        claim: Option<Claim>,
+        checked_out: Instant,
+    ) -> Result<bool, (Connection, Option<Claim>)> {
+        let now = Instant::now();
+        let mut at_hand = self.lock();
+        let is_wanted = self.stuck.load(Ordering::Relaxed) > 0;
+        if at_hand.closed || self.term.is_over(checked_out, now) && !is_wanted {
+            return Err((connection, claim));
+        }
+        at_hand.parked.push(Parked { connection, claim, checked_out, since: now });
+        if !std::mem::replace(&mut at_hand.swept, true) {
+            self.runtime.spawn(Self::sweep(Arc::downgrade(self)));
+        }
+        Ok(is_wanted)
+    }
+
+    /// Gives back what nobody has wanted for its term, until nothing is left.
+    async fn sweep(parking: Weak<Self>) {
         loop {
-            sleep(TERM).await;
+            sleep(MOMENT).await;
+            let Some(parking) = parking.upgrade() else { return };
             // With no permit to be had, whoever has them all will take what is parked.
-            while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-                let Some(Parked { connection, claim, .. }) = self.lock().unwanted() else { break };
+            while let Ok(permit) = Arc::clone(&parking.permits).try_acquire_owned() {
+                let unwanted = parking.lock().unwanted(&parking.term);
+                let Some(Parked { connection, claim, .. }) = unwanted else { break };
                 give_back(connection, PoolPermits { claim, worker: None, permit }).await;
             }
-            let mut at_hand = self.lock();
+            let mut at_hand = parking.lock();
             if at_hand.parked.is_empty() {
                 at_hand.swept = false;
                 return;
@@ -182,7 +244,7 @@ impl Parking {
     pub(crate) async fn at_rest(&self) {
         // To be told would cost each statement something, for what happens once in the life of a pool.
         while self.in_use.load(Ordering::Relaxed) > 0 {
-            sleep(MOMENT).await;
+            sleep(BLINK).await;
         }
     }
 
@@ -207,9 +269,13 @@ impl Parking {
 }
 
 impl AtHand {
-    fn unwanted(&mut self) -> Option<Parked> {
-        let first = self.parked.first()?;
-        (first.since.elapsed() >= TERM).then(|| self.parked.remove(0))
+    fn unwanted(&mut self, term: &Term) -> Option<Parked> {
+        let now = Instant::now();
+        let spare = self.parked.len() > term.least as usize;
+        let idle = |it: &Parked| term.idle.is_some_and(|idle| now.duration_since(it.since) >= idle);
+        let is_over = |it: &Parked| term.is_over(it.checked_out, now) || spare && idle(it);
+        let at = self.parked.iter().position(is_over)?;
+        Some(self.parked.remove(at))
     }
 }
 

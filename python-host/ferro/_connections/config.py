@@ -35,6 +35,9 @@ class PoolConfig:
     """Close a connection that was idle for so long: 600. `math.inf`: never."""
     max_lifetime: float | None = None
     """Close a connection that has lived for so long: 1800. `math.inf`: never."""
+    silence_timeout: float | None = None
+    """How long PostgreSQL may say nothing about a statement before it is asked over another
+    connection whether it still works on it: 15. `math.inf`: for ever."""
     statement_cache_capacity: int | None = None
     """Prepared statements kept on each connection: 100, and 0 at the ports of poolers, 6432 and
     6543. Behind a pooler in transaction mode it has to be 0."""

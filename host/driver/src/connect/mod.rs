@@ -13,19 +13,20 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection as _, PgPool, Postgres, SqliteConnection};
+use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::time::sleep;
 
 use self::postgres::Server;
-pub(crate) use self::postgres::{NOTICED, watch};
+pub(crate) use self::postgres::{FAREWELL, NOTICED, watch};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
+use crate::backend::{Backend, Vigil};
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::sqlite::{Slots, bound_memory};
@@ -42,7 +43,8 @@ const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 #[derive(Clone)]
 pub(crate) enum Pool {
     Sqlite(Slots),
-    Postgres(PgPool),
+    /// What opens connections and counts them; those that are open go from caller to caller elsewhere.
+    Postgres(PgPool, Arc<Vigil>),
 }
 
 /// What a URL names.
@@ -79,7 +81,7 @@ pub(crate) struct Opened {
     pub(crate) pool: Pool,
     pub(crate) probe: Probe,
     /// The connection that the pool has opened, if it has.
-    pub(crate) first: Option<PoolConnection<Postgres>>,
+    pub(crate) first: Option<Backend>,
     /// Whether prepared statements are kept, and settings: there is a session.
     pub(crate) keeps: bool,
     /// Whether connections are told to [`watch`].
@@ -216,12 +218,11 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
     let watches = server.can_watch(capacity);
     let pool = PgPoolOptions::new()
         .max_connections(options.pool.max_connections)
-        .min_connections(options.pool.min_connections)
         // Whoever waits for the pool has a deadline, which comes first: it knows what was in the way.
         .acquire_timeout(options.pool.acquire_timeout.max(options.pool.connect_timeout) + PATIENCE)
-        .idle_timeout(options.pool.idle_timeout)
-        .max_lifetime(options.pool.max_lifetime)
-        .test_before_acquire(options.pool.test_before_acquire)
+        // None comes back: it would close one that has fallen silent as if that answered.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .after_connect({
             move |connection, _| {
                 Box::pin(async move {
@@ -234,10 +235,11 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         });
     let make = |options| pool.clone().connect_lazy_with(options);
     let (pool, first) = server.settle(connect, make, options.pool.connect_timeout).await?;
+    let vigil = Arc::new(Vigil::new(pool.connect_options(), &options.pool));
     Ok(Opened {
         probe: Probe::Postgres(Box::new((server, pool.clone()))),
-        pool: Pool::Postgres(pool),
-        first: Some(first),
+        first: Some(Backend::new(first, &vigil)),
+        pool: Pool::Postgres(pool, vigil),
         keeps: capacity > 0,
         watches,
         keeper: None,

@@ -11,7 +11,7 @@ use ferro_wit::policy::FieldSet;
 use ferro_wit::types::{Dialect, Error};
 
 use self::postgres::MARKER;
-pub(crate) use self::postgres::{Breach, Enclosure};
+pub(crate) use self::postgres::{Breach, Enclosure, literal};
 use crate::error::invalid_configuration;
 
 /// What the database itself holds a caller to, see [`Database::fenced`](crate::Database::fenced).

@@ -11,7 +11,7 @@ use ferro_wit::types::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{Fence, RawSql};
-use crate::error::{caught, invalid_configuration};
+use crate::error::invalid_configuration;
 use crate::lease::Connection;
 
 /// A setting of the transaction that was begun for a caller: where it is gone, so is the
@@ -91,9 +91,10 @@ impl Fence {
     /// Whether the transaction with a marker still lives, and whether the fence holds in it if SQL
     /// text is run.
     async fn prove(&self, connection: &mut Connection, marker: &str) -> Result<(), Breach> {
-        let Connection::Postgres(connection) = connection else { return Ok(()) };
+        let Connection::Postgres(backend) = connection else { return Ok(()) };
+        let (connection, vigil) = backend.parts();
         let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
-        let row = caught(pin!(query.fetch_one(&mut **connection))).await?;
+        let row = vigil.over(PROVE, pin!(query.fetch_one(connection))).await?;
         if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
             let message = "SQL text ended the transaction that it ran in: the session is closed";
             return Err(Breach::Refused(Error::new(ErrorKind::Denied, message)));
@@ -166,7 +167,7 @@ impl Enclosure {
 }
 
 /// A text as PostgreSQL reads it whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
 

@@ -16,7 +16,6 @@ use super::binds::{self, row};
 use super::keys::Keys;
 use super::statement_connection::StatementConnection;
 use super::{Execution, Need, Target, may_repeat, run_once, sql_of};
-use crate::error::caught;
 use crate::lease::Connection;
 use crate::value::postgres::{Wire, write_as};
 use crate::value::{Cell, Expected, Operand, array};
@@ -64,7 +63,7 @@ pub(super) async fn write(
     let stream = wires.and_then(|it| Stream::of(execution, bulk, &it)).filter(Stream::fits);
     if let Some(stream) = stream {
         let watch = connection.watch(&bulk.sql);
-        let sent = caught(pin!(send(&mut connection, &bulk.sql, &stream))).await;
+        let sent = send(&mut connection, &bulk.sql, &stream).await;
         return watch.changed(match sent {
             Ok(written) => connection.complete().await.map(|()| written),
             Err(error) => Err(connection.fail(error).await),
@@ -91,7 +90,7 @@ async fn ask(
     need: Need,
 ) -> Result<(StatementConnection, Option<Vec<Wire>>), Error> {
     let mut connection = target.connection(need).await?;
-    let found = caught(pin!(wires(&mut connection, bulk))).await;
+    let found = wires(&mut connection, bulk).await;
     match found {
         Ok(wires) => Ok((connection, wires)),
         Err(error) => Err(connection.fail(error).await),
@@ -103,12 +102,13 @@ async fn wires(
     bulk: &Bulk,
 ) -> Result<Option<Vec<Wire>>, sqlx::Error> {
     let keep = connection.keeps_statements();
-    let Connection::Postgres(inner) = connection.begin().0 else { return Ok(None) };
+    let Connection::Postgres(backend) = connection.begin().0 else { return Ok(None) };
+    let (inner, vigil) = backend.parts();
     if inner.server_version_num().is_none_or(|it| it < LEAST_VERSION) {
-        return inner.ping().await.map(|()| None);
+        return vigil.over(COLUMNS, pin!(inner.ping())).await.map(|()| None);
     }
     let query = sqlx::query_as(COLUMNS).persistent(keep).bind(&bulk.table);
-    let found: Vec<(String, Oid)> = query.fetch_all(&mut **inner).await?;
+    let found: Vec<(String, Oid)> = vigil.over(COLUMNS, pin!(query.fetch_all(inner))).await?;
     let wire = |column: &String| {
         let (_, oid) = found.iter().find(|(name, _)| name == column)?;
         Wire::stored(*oid)
@@ -122,8 +122,9 @@ async fn send(
     sql: &str,
     stream: &Stream<'_>,
 ) -> Result<u64, sqlx::Error> {
-    let Connection::Postgres(inner) = connection.begin().0 else { return Ok(0) };
-    let mut copy = inner.copy_in_raw(sql).await?;
+    let Connection::Postgres(backend) = connection.begin().0 else { return Ok(0) };
+    let (inner, vigil) = backend.parts();
+    let mut copy = vigil.over(sql, pin!(inner.copy_in_raw(sql))).await?;
     let mut chunk = Vec::with_capacity(2 * CHUNK);
     chunk.extend_from_slice(HEADER);
     for index in 0..stream.rows {
@@ -131,13 +132,13 @@ async fn send(
             sqlx::Error::Encode("a value was found to fit its column, and cannot be written".into())
         })?;
         if chunk.len() >= CHUNK {
-            copy.send(chunk.as_slice()).await?;
+            vigil.over(sql, pin!(copy.send(chunk.as_slice()))).await?;
             chunk.clear();
         }
     }
     chunk.extend_from_slice(&END);
-    copy.send(chunk).await?;
-    copy.finish().await
+    vigil.over(sql, pin!(copy.send(chunk))).await?;
+    vigil.over(sql, pin!(copy.finish())).await
 }
 
 /// The signature, no flags, and no extension.

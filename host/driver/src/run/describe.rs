@@ -11,7 +11,6 @@ use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr, Statement};
 
 use crate::cursor;
-use crate::error::caught;
 use crate::lease::Connection;
 use crate::value::{Expected, Operand, postgres};
 
@@ -44,6 +43,9 @@ fn oid(value: &Value) -> Oid {
     Operand::of(value).expected().map_or(postgres::UNKNOWN, postgres::oid)
 }
 
+/// Has the server forget all statements that it prepared for a connection.
+pub(super) const FORGET: &str = "DEALLOCATE ALL";
+
 /// Asks PostgreSQL. The inner error is about a column that cannot be read.
 pub(super) async fn postgres(
     connection: &mut Connection,
@@ -51,16 +53,17 @@ pub(super) async fn postgres(
     parameters: &[Value],
     keep: bool,
 ) -> Result<Result<cursor::postgres::Described, Error>, sqlx::Error> {
-    let Connection::Postgres(connection) = connection else {
+    let Connection::Postgres(backend) = connection else {
         return Ok(cursor::postgres::Described::new(&[]));
     };
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
-    let sql = AssertSqlSafe(sql).into_sql_str();
-    let statement = caught(pin!(connection.prepare_with(sql, &types))).await?;
+    let (connection, vigil) = backend.parts();
+    let prepared = connection.prepare_with(AssertSqlSafe(sql).into_sql_str(), &types);
+    let statement = vigil.over(sql, pin!(prepared)).await?;
     if !keep {
         // SQLx gives every statement that it only prepares a name, and may remember it.
-        connection.clear_cached_statements().await?;
-        connection.execute("DEALLOCATE ALL").await?;
+        vigil.over(FORGET, pin!(connection.clear_cached_statements())).await?;
+        vigil.over(FORGET, pin!(connection.execute(FORGET))).await?;
     }
     Ok(cursor::postgres::Described::new(statement.columns()))
 }

@@ -29,7 +29,6 @@ pub(crate) use self::target::{Need, Target};
 pub(crate) use self::text::{execute_raw, fetch_raw};
 use crate::cursor::{self, Cursor, PlannedStep};
 use crate::database::Database;
-use crate::error::caught;
 use crate::lease::Connection;
 
 /// A plan with the values that it binds.
@@ -225,9 +224,10 @@ async fn run_once(
                 Err(error) => Err(error),
             }
         }
-        (Connection::Postgres(inner), Arguments::Postgres(arguments)) => {
+        (Connection::Postgres(backend), Arguments::Postgres(arguments)) => {
+            let (inner, vigil) = backend.parts();
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            caught(pin!(query.execute(&mut **inner))).await.map(|it| it.rows_affected())
+            vigil.over(sql, pin!(query.execute(inner))).await.map(|it| it.rows_affected())
         }
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
     };

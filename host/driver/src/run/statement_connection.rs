@@ -1,6 +1,7 @@
 //! Where a statement runs, a connection of its own or the one of a transaction, and what becomes
 //! of it afterwards.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use ferro_wit::types::{Dialect, Error};
@@ -8,6 +9,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::runtime::Handle;
 
+use super::describe::FORGET;
 use crate::error::from_sqlx;
 use crate::fence::{Breach, Enclosure, Fence};
 use crate::lease::{Connection, Lease};
@@ -294,7 +296,7 @@ pub(crate) fn is_at_rest(error: &sqlx::Error) -> bool {
 }
 
 /// Nothing works for the connection any more.
-pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+fn is_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || is_farewell(error)
 }
 
@@ -324,6 +326,9 @@ pub(crate) const STALE: &str = "0A000";
 async fn forget(connection: &mut Connection) -> bool {
     match connection {
         Connection::Sqlite(_) => false,
-        Connection::Postgres(connection) => connection.clear_cached_statements().await.is_ok(),
+        Connection::Postgres(backend) => {
+            let (connection, vigil) = backend.parts();
+            vigil.over(FORGET, pin!(connection.clear_cached_statements())).await.is_ok()
+        }
     }
 }

@@ -91,8 +91,8 @@ impl Database {
         let mut lease = self.acquire().await?;
         lease.doubt();
         let mut begun = begin(&mut lease, dialect, options, enclosure.as_deref(), relaxed).await;
-        if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_new() {
-            // It was dead before anything was asked of it. Its permit is free for the next one.
+        if begun.as_ref().is_err_and(|it| !is_at_rest(it)) && !lease.is_fresh() {
+            // It was dead before anything was asked of it. Its place is free for the next one.
             lease.lose();
             drop(lease);
             lease = Box::pin(self.acquire_live()).await?;

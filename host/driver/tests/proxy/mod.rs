@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -45,6 +46,47 @@ pub async fn through(
         async move { carry(client, server, &*fate).await }
     })
     .await
+}
+
+/// A network that may forget its connections: nothing of them arrives any more, and neither end is
+/// told.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    forgotten: Arc<AtomicUsize>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Network {
+    /// The connections of now fall silent.
+    pub fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// So do those that are opened from now on.
+    pub fn vanish(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        self.forget();
+    }
+}
+
+/// A URL that leads to the server of another one through such a network.
+pub async fn forgetful(url: &str) -> (String, Network) {
+    let network = Network::default();
+    let known = network.clone();
+    let url = serve(url, move |client, server| {
+        let Network { forgotten, gone } = known.clone();
+        let born = forgotten.load(Ordering::SeqCst);
+        async move {
+            let fate = move |_, _: &[u8]| match gone.load(Ordering::SeqCst)
+                || forgotten.load(Ordering::SeqCst) > born
+            {
+                true => Fate::Lose,
+                false => Fate::Pass,
+            };
+            carry(client, server, &fate).await;
+        }
+    });
+    (url.await, network)
 }
 
 /// A URL that leads to the server of another one through a pooler which lends its sessions by

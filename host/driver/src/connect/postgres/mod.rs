@@ -40,7 +40,7 @@ const PARAMETERS: [&str; 11] = [
 /// there may be run in the place of others: <https://www.pgbouncer.org/features.html>.
 const POOLERS: [u16; 2] = [6432, 6543];
 /// How long a server has to answer a farewell.
-const FAREWELL: Duration = Duration::from_millis(200);
+pub(crate) const FAREWELL: Duration = Duration::from_millis(200);
 /// How often a server looks whether its client is still there, while it runs a statement.
 const WATCH: &str = "client_connection_check_interval";
 /// How long it takes at most that it notices: the interval that it is told, and a little.
