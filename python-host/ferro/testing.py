@@ -14,7 +14,7 @@ from ._connections.disconnect import disconnect
 from ._connections.engine import connect
 from ._connections.sql import execute
 from ._connections.transaction import Transaction, transaction
-from ._tables.create import check_outside
+from ._migrations.migrate import check_outside
 from .exceptions import ConfigurationError, FerroError
 
 __all__ = ["new_database", "rolled_back"]

@@ -38,8 +38,8 @@ pub use ferro_wit::types::{Dialect, Error, ErrorKind, Isolation, TransactionOpti
 
 pub use crate::common::{Common, Record, common, recursive, recursive_all};
 pub use crate::expression::{
-    Aggregate, Assignment, Case, Collected, Column, Condition, Expr, Expression, Order, Outer, Part,
-    PartOfDocument, Window, WindowFunction, case, count, cume_dist, dense_rank, exists,
+    Aggregate, Assignment, Case, Collected, Column, Condition, Expr, Expression, Order, Outer,
+    Part, PartOfDocument, Window, WindowFunction, case, count, cume_dist, dense_rank, exists,
     first_value, lag, lag_by, lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, outer,
     partition_by, percent_rank, rank, row_number, subquery, value, window,
 };

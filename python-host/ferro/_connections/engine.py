@@ -108,7 +108,7 @@ class Engine:
     async def _migrate(self, label: str) -> None:
         """Give a database what the models say, and log what that would lose."""
         models = registry.models()
-        _, left, _ = await self.databases.migrate(label, models, "blocking")
+        _, left, _ = await self.databases.migrate(label, models, "blocking", None)
         for _, description, _, reason in left:
             _log.warning(
                 "connection `%s`: left, as %s: %s (`ferro.migrate(risk='destructive')` does it)",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._expressions.ordering import Outputs
 from .._expressions.path import field_of
+from .._statements.shape import stands_in
 from ..exceptions import InvalidQuery
 from .computed import decoded, outputs_of
-from .._statements.shape import stands_in
 
 if TYPE_CHECKING:
     from .._tables.table import Table
