@@ -14,10 +14,12 @@ __all__ = [
     "GuestSession",
     "Loader",
     "Models",
+    "QUERY_BYTES",
     "Query",
     "RowCursor",
     "Session",
     "WIT_VERSION",
+    "check_component",
     "end",
     "escape_line",
     "position_parts",
@@ -26,6 +28,7 @@ __all__ = [
     "snake_case",
 ]
 
+QUERY_BYTES: int
 WIT_VERSION: str
 
 class _Compiler(Protocol):
@@ -182,6 +185,8 @@ class GuestLimits:
     def fuel_exceeded(self) -> FerroError: ...
     def handles_exceeded(self) -> FerroError: ...
     @staticmethod
+    def query_exceeded() -> FerroError: ...
+    @staticmethod
     def stack_exceeded(bytes: int) -> FerroError: ...
 
 @final
@@ -206,6 +211,7 @@ class GuestCursor:
     def next_result(self) -> bool: ...
     def close(self) -> None: ...
 
+def check_component(name: str, code: bytes, limit: int) -> None: ...
 def end() -> None: ...
 def escape_line(text: str) -> str: ...
 def position_term(path: str, descending: bool, nulls_first: bool) -> str: ...

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ferro_session::{
-    Admission, Deadline, FairPermit, Gate, Grant, GuestLimit, Session, Tenant, Tenants, Usage,
+    Admission, Deadline, FairPermit, Gate, Grant, GuestLimit, QUERY_BYTES, Session, Tenant, Tenants,
+    Usage,
 };
 use ferro_wit::query::Query;
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};
@@ -19,6 +20,13 @@ use crate::databases::Databases;
 use crate::errors::{exception, raise};
 use crate::models::Models;
 use crate::wire::{read_batch, read_values, write_batch};
+
+/// Raises what is wrong with the bytes of a component, before it is compiled.
+#[pyfunction]
+pub(crate) fn check_component(py: Python<'_>, name: &str, code: &[u8], limit: u64) -> PyResult<()> {
+    let checked = py.detach(|| ferro_session::check_component(name, code, limit));
+    raise(py, checked)
+}
 
 /// What one call of a plugin may do, and until when. It counts among its tenant's calls, and has
 /// one of the threads that tenants share, until it is closed.
@@ -182,6 +190,11 @@ impl GuestLimits {
 
     fn handles_exceeded(&self, py: Python<'_>) -> Py<PyBaseException> {
         exceeded(py, GuestLimit::Handles(self.handles() as usize))
+    }
+
+    #[staticmethod]
+    fn query_exceeded(py: Python<'_>) -> Py<PyBaseException> {
+        exceeded(py, GuestLimit::Query(QUERY_BYTES))
     }
 
     #[staticmethod]

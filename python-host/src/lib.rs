@@ -35,6 +35,7 @@ mod wire;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     log::install();
+    module.add("QUERY_BYTES", ferro_session::QUERY_BYTES)?;
     module.add("WIT_VERSION", ferro_wit::VERSION)?;
     module.add_class::<databases::Databases>()?;
     module.add_class::<models::Models>()?;
@@ -47,6 +48,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guest::GuestLimits>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;
+    module.add_function(wrap_pyfunction!(guest::check_component, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_parts, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_term, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_text, module)?)?;

@@ -442,7 +442,7 @@ async def test_s6_what_is_no_plugin_is_refused_at_load(tmp_path: Path) -> None:
         (b"\0asm\x0d\0\1\0garbage", "is not a valid component: [^\n]*$"),
         (b"\0asm\x0d\0\1\0", "does not export `ferro:orm/models`"),
         (b"\0" * (16 * 1024 * 1024 + 1), "is larger than"),
-        (b"\x7fELF", "is not a WebAssembly component"),
+        (b"\x7fELF", "is machine code"),
     ]
     for code, message in refused:
         path = tmp_path / "plugin.wasm"

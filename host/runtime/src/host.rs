@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{Databases, Migration};
-use ferro_session::{Gate, Models, PlanCache, Session, Tenant, Tenants};
+use ferro_session::{Gate, Models, PlanCache, Session, Tenant, Tenants, check_component};
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
@@ -190,7 +190,7 @@ impl Host {
     /// compiling takes too long; `invalid-schema`, if its models are not valid.
     pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
         let bytes = bytes.into();
-        load::check_bytes(name, &bytes, self.shared.options.component_bytes)?;
+        check_component(name, &bytes, self.shared.options.component_bytes)?;
         let permit = Arc::new(self.loading(name).await?);
         let component = self.compile(name, bytes, Arc::clone(&permit)).await?;
         let ty = component.component_type();

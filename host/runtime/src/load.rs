@@ -36,38 +36,6 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Refuses what is not a component in binary form, by its first bytes.
-pub(crate) fn check_bytes(name: &str, bytes: &[u8], limit: u64) -> Result<(), Error> {
-    let refused = |fault: String| {
-        Error::new(ErrorKind::InvalidConfiguration, format!("the plugin `{name}` {fault}"))
-    };
-    if bytes.len() as u64 > limit {
-        return Err(refused(format!("is larger than {limit} bytes, the most that is loaded")));
-    }
-    match bytes {
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(refused(
-            "is a core module and not a component: build it for the target wasm32-wasip2".into(),
-        )),
-        [0, b'a', b's', b'm', ..] => {
-            Err(refused("is of an unknown version of the component format".into()))
-        }
-        [0x7f, b'E', b'L', b'F', ..] => Err(refused(
-            "is machine code, which is never loaded: give the component that it was made from"
-                .into(),
-        )),
-        _ if is_text(bytes) => {
-            Err(refused("is WebAssembly in text form: give the component in binary form".into()))
-        }
-        _ => Err(refused("is not a WebAssembly component".into())),
-    }
-}
-
-fn is_text(bytes: &[u8]) -> bool {
-    let text = bytes.trim_ascii_start();
-    text.starts_with(b"(") || text.starts_with(b";;")
-}
-
 /// Whether an interface is one that every host has.
 pub(crate) fn is_own(interface: &str) -> bool {
     interface.starts_with(PACKAGE) || wasi::INTERFACES.contains(&interface)
@@ -129,24 +97,6 @@ pub(crate) fn without_version(interface: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_components_pass() {
-        let cases: [(&[u8], &str); 6] = [
-            (b"\0asm\x01\0\0\0", "core module"),
-            (b"\0asm\x0e\0\x01\0", "unknown version"),
-            (b"\x7fELF\x02", "machine code"),
-            (b"  (component)", "text form"),
-            (b"", "not a WebAssembly component"),
-            (b"\0asm\x0d\0\x01\0and too much of it", "larger than 16 bytes"),
-        ];
-        for (bytes, expected) in cases {
-            let error = check_bytes("x", bytes, 16).unwrap_err();
-            assert!(error.message.contains(expected), "{error}");
-            assert_eq!(error.kind, ErrorKind::InvalidConfiguration);
-        }
-        assert_eq!(check_bytes("x", b"\0asm\x0d\0\x01\0", 16), Ok(()));
-    }
 
     #[test]
     fn a_version_is_compatible_in_its_last_number_only() {

@@ -175,7 +175,7 @@ impl Weighter<PlanKey, CachedPlan> for Size {
 
 /// About as many bytes as a value takes: twice its JSON, which leaves out no text and no list that
 /// a guest may have filled.
-fn bytes_of(value: &impl Serialize) -> u64 {
+pub(crate) fn bytes_of(value: &impl Serialize) -> u64 {
     struct Counter(u64);
 
     impl std::io::Write for Counter {

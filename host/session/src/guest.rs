@@ -92,6 +92,8 @@ pub enum GuestLimit {
     Instances,
     /// Bytes of all memories.
     Memory(u64),
+    /// Bytes of one query. It is the host's own: no tenant can have another.
+    Query(u64),
     /// Bytes of the stack. It is the host's own: no tenant can have another.
     Stack(usize),
 }
@@ -113,6 +115,7 @@ impl GuestLimit {
             }
             Self::Instances => exceeded("`instances`: the component is made of more"),
             Self::Memory(bytes) => exceeded(&format!("`memory`: {bytes} bytes")),
+            Self::Query(bytes) => exceeded(&format!("`query`: {bytes} bytes of one query")),
             Self::Stack(bytes) => exceeded(&format!("`stack`: {} KiB", bytes / 1024)),
         }
     }

@@ -10,9 +10,15 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 
-use crate::cache::{PlanCache, PlanKey};
+use crate::cache::{PlanCache, PlanKey, bytes_of};
 use crate::compiler::{Catalog, Compiler};
 use crate::fair_semaphore::Claimant;
+use crate::guest::GuestLimit;
+
+/// The most bytes of a query that is compiled, counted as those of plans that are kept: some times
+/// those of one with as many nodes as the core takes. A name in it may have any length, and takes time
+/// to be copied to the core.
+pub const QUERY_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Checked models, their catalog, and the cache that their plans are kept in.
 pub struct Models {
@@ -74,6 +80,9 @@ impl Models {
         let key = PlanKey { catalog: self.id, dialect, policy: scope, query };
         if let Some(plan) = self.cache.get(&key) {
             return Ok(plan);
+        }
+        if bytes_of(query) > QUERY_BYTES {
+            return Err(GuestLimit::Query(QUERY_BYTES).exceeded());
         }
         let compiled = self.catalog.compile(query, dialect, scope.map(AsRef::as_ref), claimant);
         let plan = Arc::new(compiled.await?);

@@ -7,8 +7,10 @@ import threading
 from pathlib import Path
 
 from wasmtime import Config, Engine, WasmtimeError
+from wasmtime import _ffi as ffi
 from wasmtime.component import Component
 
+from .. import _native
 from ..exceptions import ConfigurationError
 from .cache import component_of
 
@@ -17,11 +19,6 @@ LARGEST_COMPONENT = 16 * 1024 * 1024
 
 STACK = 512 * 1024
 """Bytes of a plugin's stack."""
-
-# The preamble of a component: magic number, then version 13 of layer 1. Text and precompiled code,
-# which wasmtime-py would take too, do not begin like this.
-_PREAMBLE = b"\0asm\x0d\x00\x01\x00"
-_MODULE_PREAMBLE = b"\0asm\x01\x00\x00\x00"
 
 
 def core_engine() -> Engine:
@@ -43,30 +40,27 @@ def plugin_engine(fuel: bool = False) -> Engine:
             config.epoch_interruption = True
             config.consume_fuel = fuel
             config.max_wasm_stack = STACK
+            # Of all cores, a plugin could keep others waiting that have nothing to do with it.
+            config.parallel_compilation = False
+            # The worlds are synchronous; what is not, could go on beside a call.
+            ffi.wasmtime_config_wasm_component_model_async_set(config.ptr(), False)
+            ffi.wasmtime_config_concurrency_support_set(config.ptr(), False)
             _plugin_engines[fuel] = Engine(config)
         return _plugin_engines[fuel]
 
 
 def read_component(path: Path) -> bytes:
-    """The bytes of a component, and nothing else that a file may hold."""
+    """The bytes of a component that can be compiled, and nothing else that a file may hold.
+
+    wasmtime would take text and precompiled code, too.
+    """
     try:
         with path.open("rb") as file:
             code = file.read(LARGEST_COMPONENT + 1)
     except OSError as error:
         raise ConfigurationError(f"cannot read the plugin `{path}`: {error.strerror}") from error
-    if len(code) > LARGEST_COMPONENT:
-        raise _refused(path, f"is larger than {LARGEST_COMPONENT} bytes, the most that is loaded")
-    if code.startswith(_PREAMBLE):
-        return code
-    if code.startswith(_MODULE_PREAMBLE):
-        raise _refused(path, "is a core module and not a component: build it for wasm32-wasip2")
-    if code.lstrip().startswith((b"(", b";;")):
-        raise _refused(path, "is WebAssembly in text form: give the component in binary form")
-    raise _refused(path, "is not a WebAssembly component")
-
-
-def _refused(path: Path, fault: str) -> ConfigurationError:
-    return ConfigurationError(f"the plugin `{path.stem}` {fault}")
+    _native.check_component(path.stem, code, LARGEST_COMPONENT)
+    return code
 
 
 def compile_component(engine: Engine, code: bytes, name: str) -> Component:

@@ -119,6 +119,24 @@ async fn a_plan_that_takes_more_than_its_share_is_not_kept() {
     assert_eq!((cache.hits(), cache.misses()), (1, 3));
 }
 
+#[tokio::test]
+async fn s7_a_query_of_megabytes_is_not_compiled() {
+    let (models, compiles) = models(&Arc::default());
+    for (megabytes, passes) in [(1, true), (50, false)] {
+        let mut large = all("Note");
+        let name = "x".repeat(megabytes << 20);
+        let call = ferro_wit::query::FunctionCall { name, arguments: vec![] };
+        large.nodes.push(ferro_wit::query::Node::Call(call));
+        let plan = models.plan(&large, Dialect::Sqlite, None).await;
+        assert_eq!(plan.is_ok(), passes);
+        if let Err(error) = plan {
+            assert_eq!(error.kind, ferro_wit::types::ErrorKind::LimitExceeded);
+            assert!(error.message.contains("`query`: 4194304 bytes"), "{error}");
+        }
+    }
+    assert_eq!(compiles.load(Ordering::Relaxed), 1);
+}
+
 #[test]
 fn a_gate_can_be_shown_without_what_it_guards() {
     let cache = Arc::<PlanCache>::default();
