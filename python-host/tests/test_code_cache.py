@@ -109,6 +109,23 @@ def test_s6_a_folder_that_others_may_exchange_is_not_used(
     assert compiled == [CODE, CODE], "nobody can exchange what is another's there"
 
 
+def test_s6_a_folder_on_a_way_that_others_may_exchange_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiled: list[bytes]
+) -> None:
+    far = tmp_path / "of" / "the" / "users" / "own"
+    far.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(far))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(far))
+    (tmp_path / "of").chmod(0o777)
+    component_of(engine(), CODE)
+    component_of(engine(), CODE)
+    assert compiled == [CODE, CODE]
+    (tmp_path / "of").chmod(0o755)
+    component_of(engine(), CODE)
+    component_of(engine(), CODE)
+    assert compiled == [CODE, CODE, CODE]
+
+
 def test_a_link_to_a_folder_of_ones_own_is_followed(
     folder: Path, compiled: list[bytes], tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def _private_folder() -> Path | None:
         folder = folder.resolve()
         found = folder.stat()
         is_own = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        is_private = is_own and all(map(_keeps_its_folders, folder.parents[:3]))
+        is_private = is_own and all(map(_keeps_its_folders, folder.parents))
     except OSError:
         return None
     return folder if is_private else None

@@ -9,11 +9,13 @@ import atexit
 import itertools
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import _native
 from .._message import naming_enums, naming_fields
-from ..exceptions import BY_KIND, FerroError, InternalError, LimitError, SchemaError
+from ..exceptions import BY_KIND, FerroError, InternalError, SchemaError
 
 if TYPE_CHECKING:
     from wasmtime.component import ResourceAny
@@ -87,7 +89,8 @@ class Compiler:
         while self._dropped:
             dropped = self._handles.pop(self._dropped.pop(), None)
             if dropped is not None:
-                self._running().drop(dropped)
+                with self._entered() as core:
+                    core.drop(dropped)
         known = self._handles.get(catalog.number)
         if known is not None:
             return known
@@ -100,9 +103,14 @@ class Compiler:
 
     def _enter(self, name: str, *arguments: Any) -> Any:
         self.calls += 1
+        with self._entered() as core:
+            return core.call(name, *arguments)
+
+    @contextmanager
+    def _entered(self) -> Iterator[Core]:
         try:
-            return self._running().call(name, *arguments)
-        except (LimitError, InternalError):
+            yield self._running()
+        except BaseException:
             # Its memory may be in any state: the next call gets a new instance.
             self._forget()
             raise

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wasmtime import Store, WasmtimeError
+from wasmtime import Store
 from wasmtime.component import Func, Instance, Linker, ResourceAny
 
 from .. import _native
-from ..exceptions import InternalError, LimitError
+from ..exceptions import FerroError, InternalError, LimitError
 from .wasm import compile_component, core_engine
 
 INTERFACE = f"ferro:orm/compiler-text@{_native.WIT_VERSION}"
@@ -45,15 +45,24 @@ class Core:
         try:
             result = function(self._store, *arguments)
             function.post_return(self._store)
-        except WasmtimeError as error:
-            if self._store.get_fuel() == 0:
-                raise LimitError("the query or the models are too large to compile") from error
-            raise InternalError(f"the core component failed: {error}") from error
+        except Exception as error:
+            raise self._failure(error) from error
         return result
 
     def drop(self, handle: ResourceAny) -> None:
-        """Let go of a resource."""
-        handle.drop(self._store)
+        """Let go of a resource. After an error the instance is of no use any more."""
+        self._store.set_fuel(_FUEL_OF_A_CALL)
+        try:
+            handle.drop(self._store)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> FerroError:
+        # Not only of wasmtime: what somebody else's host function has raised in this process, in
+        # whatever thread, may be what wasmtime-py raises here.
+        if self._store.get_fuel() == 0:
+            return LimitError("the query or the models are too large to compile")
+        return InternalError(f"the core component failed: {error}")
 
     def _function(self, name: str) -> Func:
         index = self._instance.get_export_index(self._store, name, self._interface)
