@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 use wit_parser::{
-    Docs, Enum, Interface, InterfaceId, Record, Resolve, Type, TypeDefKind, TypeId, TypeOwner,
-    Variant,
+    Docs, Enum, Handle, Interface, InterfaceId, PackageId, Record, Resolve, Type, TypeDefKind,
+    TypeId, TypeOwner, Variant,
 };
 
 fn main() -> Result<()> {
@@ -32,6 +32,12 @@ fn main() -> Result<()> {
     for (name, id) in &resolve.packages[package].interfaces {
         generator.interface(&mut out, name, *id)?;
     }
+    writeln!(
+        out,
+        "/// What each function takes and gives, as JSON: by interface and name `[parameters,"
+    )?;
+    writeln!(out, "/// result]`, where a type is a list of its name and its parts.")?;
+    writeln!(out, "pub const FUNCTIONS: &str = r#\"{}\"#;", generator.functions(package)?)?;
     let target = PathBuf::from(env::var("OUT_DIR")?).join("types.rs");
     fs::write(&target, out).with_context(|| format!("cannot write {}", target.display()))
 }
@@ -135,6 +141,89 @@ impl Generator<'_> {
         }
         writeln!(out, "    }}")?;
         lift(out, name, cases)
+    }
+
+    fn functions(&self, package: PackageId) -> Result<String> {
+        let mut interfaces = Vec::new();
+        for (name, id) in &self.resolve.packages[package].interfaces {
+            let mut functions = Vec::new();
+            for (name, function) in &self.resolve.interfaces[*id].functions {
+                let params: Result<Vec<_>> = function
+                    .params
+                    .iter()
+                    .map(|it| Ok(format!("[\"{}\",{}]", it.name, self.signature(&it.ty)?)))
+                    .collect();
+                let (params, result) = (params?.join(","), self.maybe(function.result.as_ref())?);
+                functions.push(format!("\"{name}\":[[{params}],{result}]"));
+            }
+            if !functions.is_empty() {
+                interfaces.push(format!("\"{name}\":{{{}}}", functions.join(",")));
+            }
+        }
+        Ok(format!("{{{}}}", interfaces.join(",")))
+    }
+
+    /// A type with all that it is made of.
+    fn signature(&self, ty: &Type) -> Result<String> {
+        let Type::Id(id) = ty else {
+            let name = match ty {
+                Type::String => "string".into(),
+                other => format!("{other:?}").to_lowercase(),
+            };
+            return Ok(format!("[\"{name}\"]"));
+        };
+        let list = |parts: Result<Vec<String>>| Ok::<_, anyhow::Error>(parts?.join(","));
+        let named = |name: &str, ty| Ok(format!("[\"{name}\",{}]", self.maybe(ty)?));
+        Ok(match &self.resolve.types[*id].kind {
+            TypeDefKind::Type(it) => self.signature(it)?,
+            TypeDefKind::List(it) => format!("[\"list\",{}]", self.signature(it)?),
+            TypeDefKind::Option(it) => format!("[\"option\",{}]", self.signature(it)?),
+            TypeDefKind::Tuple(it) => {
+                let types = list(it.types.iter().map(|it| self.signature(it)).collect())?;
+                format!("[\"tuple\",[{types}]]")
+            }
+            TypeDefKind::Result(it) => {
+                let (ok, err) = (self.maybe(it.ok.as_ref())?, self.maybe(it.err.as_ref())?);
+                format!("[\"result\",{ok},{err}]")
+            }
+            TypeDefKind::Record(it) => {
+                let fields = it.fields.iter().map(|it| named(&it.name, Some(&it.ty)));
+                format!("[\"record\",[{}]]", list(fields.collect())?)
+            }
+            TypeDefKind::Variant(it) => {
+                let cases = it.cases.iter().map(|it| named(&it.name, it.ty.as_ref()));
+                format!("[\"variant\",[{}]]", list(cases.collect())?)
+            }
+            TypeDefKind::Enum(it) => {
+                let names: Vec<_> = it.cases.iter().map(|it| format!("\"{}\"", it.name)).collect();
+                format!("[\"enum\",[{}]]", names.join(","))
+            }
+            TypeDefKind::Handle(Handle::Own(it)) => format!("[\"own\",{}]", self.resource(*it)?),
+            TypeDefKind::Handle(Handle::Borrow(it)) => {
+                format!("[\"borrow\",{}]", self.resource(*it)?)
+            }
+            // A resource that is taken or given as such is owned.
+            TypeDefKind::Resource => format!("[\"own\",{}]", self.resource(*id)?),
+            other => bail!("no signature for {}", other.as_str()),
+        })
+    }
+
+    fn maybe(&self, ty: Option<&Type>) -> Result<String> {
+        ty.map_or(Ok("null".into()), |ty| self.signature(ty))
+    }
+
+    /// A resource by the interface that it belongs to.
+    fn resource(&self, id: TypeId) -> Result<String> {
+        let def = &self.resolve.types[id];
+        if let TypeDefKind::Type(Type::Id(used)) = def.kind {
+            return self.resource(used);
+        }
+        let (TypeOwner::Interface(owner), Some(name)) = (def.owner, &def.name) else {
+            bail!("a resource outside of an interface");
+        };
+        let interface = self.resolve.id_of(owner).context("a resource outside of a package")?;
+        let path = interface.split('@').next().unwrap_or_default();
+        Ok(format!("\"{path}#{name}\""))
     }
 
     fn derives(&self, out: &mut String, kind: &str, floats: bool) -> Result<()> {

@@ -18,6 +18,7 @@ __all__ = [
     "Query",
     "RowCursor",
     "Session",
+    "WIT_FUNCTIONS",
     "WIT_VERSION",
     "check_component",
     "end",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 QUERY_BYTES: int
+WIT_FUNCTIONS: str
 WIT_VERSION: str
 
 class _Compiler(Protocol):

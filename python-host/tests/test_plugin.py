@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from components import write_plugin
 
 import ferro
 from ferro._plugins.wasi import Output
@@ -399,7 +400,7 @@ def test_s3_output_past_the_limit_is_dropped_and_said_once(
     caplog.set_level(logging.INFO, "ferro.guest")
     output = Output("plugin", "tenant", 73)
     for _ in range(100):
-        output._write("stdout", b"12345\n")
+        output.write("stdout", b"12345\n")
     output.close()
     messages = [record.getMessage() for record in caplog.records]
     assert messages[:1] == ["12345"]
@@ -411,7 +412,7 @@ def test_s3_output_past_the_limit_is_dropped_and_said_once(
         caplog.clear()
         output = Output("plugin", "tenant", budget)
         for byte in written:
-            output._write("stdout", bytes([byte]))
+            output.write("stdout", bytes([byte]))
         assert sum("log-bytes" in record.getMessage() for record in caplog.records) == expected
 
 
@@ -490,29 +491,18 @@ async def test_an_import_of_another_version_of_wasi_is_refused_by_name(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "hoard", ["(table 300000000 funcref)", "(memory 1000) (memory 1000)", "(memory 65536)"]
+    ("hoard", "pages"), [("(table 300000000 funcref)", 1), ("(memory 1)", 1), ("", 65536)]
 )
-async def test_s3_tables_and_memories_are_bounded_together(tmp_path: Path, hoard: str) -> None:
-    from wasmtime import wat2wasm
-
-    path = tmp_path / "hoard.wasm"
-    path.write_bytes(
-        wat2wasm(f"""(component
-            (core module $core {hoard} (func (export "describe") (result i32) i32.const 0))
-            (core instance $run (instantiate $core))
-            (func $describe (result u32) (canon lift (core func $run "describe")))
-            (component $models
-                (import "describe" (func $describe (result u32)))
-                (export "describe" (func $describe)))
-            (instance $exported (instantiate $models (with "describe" (func $describe))))
-            (export "ferro:orm/models@0.1.0" (instance $exported)))""")
-    )
+async def test_s3_tables_and_memories_are_bounded_together(
+    tmp_path: Path, hoard: str, pages: int
+) -> None:
+    body = f"(core module $hoard {hoard}) (core instance (instantiate $hoard))"
     with pytest.raises(ferro.PluginTrap, match=r"exceed|limit"):
-        await ferro.Plugin.load(path)
+        await ferro.Plugin.load(write_plugin(tmp_path, body, pages))
 
 
 def test_y1_an_error_that_looks_like_ferros_is_the_plugins_own() -> None:
-    from ferro._plugins.plugin import _is_ferros
+    from ferro._plugins.export import _is_ferros
 
     absent = dict.fromkeys(("code", "constraint", "table", "column"))
     error: dict[str, Any] = {"kind": "busy", "message": "no", "retryable": True, **absent}

@@ -6,28 +6,24 @@ function finds the call that it belongs to.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from wasmtime import Engine, StoreContext, WasmtimeError
-from wasmtime.component import (
-    Component,
-    ComponentInstanceType,
-    FuncType,
-    Linker,
-    LinkerInstance,
-    ResourceAny,
-    ResourceHost,
-    ResourceType,
-    ResultType,
-)
+from wasmtime import Engine, Store, StoreContext, WasmtimeError
+from wasmtime import _ffi as ffi
+from wasmtime.component import Component, Instance, Linker, LinkerInstance, ResourceType
 
 from .. import _native
 from ..exceptions import BY_KIND, DeniedError, FerroError, UnsupportedError
-from .convert import Convert, lift, lower
-from .wasi import INTERFACES as WASI_INTERFACES
+from .lift import lift
+from .lower import lower
+from .types import RESOURCES, Function, Interface, Reader, path_of, wit_functions
+from .values import succeed
+from .wasi import FUNCTIONS as WASI
+from .wasi import Fault, Output
 
 DATABASE = "ferro:orm/database"
 RAW_SQL = "ferro:orm/raw-sql"
@@ -35,8 +31,10 @@ _PACKAGE = "ferro:orm/"
 _INTERFACES = {DATABASE, RAW_SQL, "ferro:orm/types", "ferro:orm/schema", "ferro:orm/query"}
 """What a plugin may import of the package; those not named above are types."""
 
-_SESSION = 1
-_CURSOR = 2
+_WASI_TRACK = "0.2"
+
+_VALUES = 4096
+"""So many values cross the wall before somebody looks at the clock."""
 
 _calls = threading.local()
 
@@ -53,15 +51,21 @@ class Gate(Protocol):
 class GuestCall:
     """One call of a plugin: its gate, its limits, and the handles that it holds."""
 
-    def __init__(self, gate: Gate, limits: _native.GuestLimits) -> None:
+    def __init__(self, plugin: str, gate: Gate, limits: _native.GuestLimits) -> None:
+        self.plugin = plugin
         self.gate = gate
         self.limits = limits
+        self.output = Output(plugin, limits.tenant, limits.log_bytes)
         self.fuel: int | None = None
         """What its code has used, where that is counted."""
         self.failure: BaseException | None = None
         self.cancelled = False
+        self.context: Any = None
+        """The store's, while a function of the host runs."""
         self._next = 1
         self._handles: dict[int, Any] = {}
+        self._values = 0
+        self._query_bytes = 0
 
     def __enter__(self) -> GuestCall:
         _calls.call = self
@@ -75,24 +79,25 @@ class GuestCall:
             self._handles[number].close()
         self._handles.clear()
         self.gate.close()
+        self.output.close()
 
-    def own(self, kind: int, thing: Any) -> ResourceHost:
-        """A handle for a session or a cursor."""
+    def own(self, thing: Any) -> int:
+        """A handle for something that is closed in the end."""
         if len(self._handles) >= self.limits.handles:
             thing.close()
             raise self.limits.handles_exceeded()
         number = self._next
         self._next += 1
         self._handles[number] = thing
-        return ResourceHost.own(number, kind)
+        return number
 
-    def get(self, store: StoreContext, handle: ResourceAny) -> Any:
+    def get(self, number: int) -> Any:
         """What a handle stands for."""
-        return self._handles[handle.to_host(store).rep]
+        return self._handles[number]
 
-    def take(self, store: StoreContext, handle: ResourceAny) -> Any:
+    def take(self, number: int) -> Any:
         """What a handle stood for, which is the host's from now on."""
-        return self._handles.pop(handle.to_host(store).rep)
+        return self._handles.pop(number)
 
     def drop(self, number: int) -> None:
         """The guest has dropped a handle."""
@@ -100,101 +105,182 @@ class GuestCall:
         if thing is not None:
             thing.close()
 
+    def spend(self, values: int) -> None:
+        """Values cross the wall: that takes time, which is the call's."""
+        self._values += values
+        if self._values >= _VALUES:
+            self._values = 0
+            if self.cancelled:
+                raise Fault("the call was cancelled")
+            if self.gate.remaining() <= 0:
+                raise self.limits.deadline_exceeded()
+
+    def enter(self, context: Any) -> None:
+        """A function of the host begins."""
+        if self.cancelled:
+            raise Fault("the call was cancelled")
+        self.context = context
+        self._query_bytes = 0
+
+    def spend_text(self, size: int) -> None:
+        """A text of a query crosses the wall: all of it is copied for whoever compiles it."""
+        self._query_bytes += size
+        if self._query_bytes > _native.QUERY_BYTES:
+            raise self.limits.query_exceeded()
+
 
 def check_interfaces(engine: Engine, component: Component, name: str) -> None:
     """Refuse a component that imports what nobody can grant, or is for another version, by name."""
     imports, exports = component.type.imports(engine), component.type.exports(engine)
     for interface in (*imports, *exports):
-        path, _, version = interface.partition("@")
-        if path.startswith(_PACKAGE) and _track(version) != _track(_native.WIT_VERSION):
+        if path_of(interface).startswith(_PACKAGE) and _track(interface) != _OWN_TRACK:
             raise UnsupportedError(
                 f"the plugin `{name}` was built against `{interface}`; this host has version "
                 f"{_native.WIT_VERSION}: build it against that one"
             )
     for interface in imports:
-        path = interface.partition("@")[0]
-        if path not in _INTERFACES and path not in WASI_INTERFACES:
+        path = path_of(interface)
+        if path in WASI and _track(interface) != _WASI_TRACK:
+            raise unfit(name, f"`{interface}` is imported, and WASI is here in version 0.2")
+        if path not in _INTERFACES and path not in WASI:
             raise DeniedError(
                 f"the plugin `{name}` imports `{interface}`, which is not granted to plugins"
             )
 
 
-def _track(version: str) -> str:
+def _track(interface: str) -> str:
     """Versions before 1.0 are compatible if they differ in the last number only."""
-    return version.rpartition(".")[0]
+    return interface.partition("@")[2].rpartition(".")[0]
+
+
+_OWN_TRACK = _track(f"@{_native.WIT_VERSION}")
 
 
 def needs_raw_sql(engine: Engine, component: Component) -> bool:
     """Whether a component imports `raw-sql`: then only a tenant that is granted that may call."""
-    return any(name.partition("@")[0] == RAW_SQL for name in component.type.imports(engine))
+    return any(path_of(name) == RAW_SQL for name in component.type.imports(engine))
 
 
-def link(engine: Engine, component: Component) -> Linker:
-    """A linker with what a component imports. WASI is linked whole, so the imports are checked."""
-    linker = Linker(engine)
-    imports = component.type.imports(engine)
-    if any(name.startswith("wasi:") for name in imports):
-        linker.add_wasip2()
-    with linker.root() as root:
-        for name, item in imports.items():
-            interface = item.ty
-            path = name.partition("@")[0]
-            if path in (DATABASE, RAW_SQL) and isinstance(interface, ComponentInstanceType):
-                with root.add_instance(name) as instance:
-                    _define(instance, path, interface, engine)
-    return linker
+class Imports:
+    """A linker with what a component imports, each function of the very type that it has there.
+
+    wasmtime does not compare the types of functions that are written in Python with those that a
+    component imports: it passes what the component says.
+    """
+
+    def __init__(self, engine: Engine, component: Component, name: str, reader: Reader) -> None:
+        self._name = name
+        self._linker = Linker(engine)
+        self._callbacks: list[Any] = []
+        """What wasmtime calls; it keeps none of them alive."""
+        imports = component.type.imports(engine)
+        interfaces = reader.interfaces(imports)
+        with self._linker.root() as root:
+            for interface in imports:
+                self._check(interface, interfaces.get(interface))
+                with root.add_instance(interface) as instance:
+                    self._define(instance, path_of(interface), interfaces[interface])
+
+    def instantiate(self, store: Store, component: Component) -> Instance:
+        """A new instance, whose start functions have run."""
+        return self._linker.instantiate(store, component)
+
+    def _check(self, name: str, interface: Interface | None) -> None:
+        """Refuse what is not as the interface has it."""
+        if interface is None:
+            raise unfit(self._name, f"`{name}` is no interface where it is imported")
+        path = path_of(name)
+        known = _signatures(path)
+        for function, signature in interface.functions.items():
+            if known.get(function) != signature:
+                what = "has other types here" if function in known else "is not known here"
+                raise unfit(self._name, f"the function `{function}` of `{name}` {what}")
+        resources = (it for it, known in interface.resources.items() if known not in RESOURCES)
+        for other in (*resources, *interface.others):
+            raise unfit(self._name, f"`{other}` of `{name}` is not known here")
+
+    def _define(self, instance: LinkerInstance, path: str, interface: Interface) -> None:
+        for inner, resource in interface.resources.items():
+            kind = ResourceType.host(RESOURCES.index(resource) + 1)
+            instance.add_resource(inner, kind, _drop)
+        for inner, signature in interface.functions.items():
+            is_own = path in _FUNCTIONS
+            work = _FUNCTIONS[path][inner] if is_own else WASI[path][inner][1]
+            callback = _callback(signature, work, errors=is_own)
+            self._callbacks.append(callback)
+            encoded = inner.encode()
+            succeed(
+                ffi.wasmtime_component_linker_instance_add_func(
+                    instance.ptr(), encoded, len(encoded), callback, None, _KEPT
+                )
+            )
 
 
-def _define(
-    instance: LinkerInstance, name: str, interface: ComponentInstanceType, engine: Engine
-) -> None:
-    if name == DATABASE:
-        instance.add_resource("session", ResourceType.host(_SESSION), _drop)
-        instance.add_resource("cursor", ResourceType.host(_CURSOR), _drop)
-    functions = _DATABASE if name == DATABASE else _RAW_SQL
-    for export, item in interface.exports(engine).items():
-        kind = item.ty
-        if not isinstance(kind, FuncType):
-            continue
-        if export not in functions:
-            raise UnsupportedError(f"`{name}` has no function `{export}` in this version")
-        instance.add_func(export, _host_function(kind, functions[export]))
+def _signatures(path: str) -> Mapping[str, Function]:
+    """The functions of an interface that a plugin may import."""
+    if path in WASI:
+        return {name: signature for name, (signature, _) in WASI[path].items()}
+    return wit_functions().get(path, {})
+
+
+def unfit(plugin: str, why: str) -> UnsupportedError:
+    """The error about a plugin that was built for another host than this one."""
+    return UnsupportedError(f"the plugin `{plugin}` does not fit this host: {why}")
+
+
+_KEPT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
+"""What wasmtime calls when it needs a callback no more: nothing."""
 
 
 def _drop(_: StoreContext, number: int) -> None:
-    _calls.call.drop(number)
+    call: GuestCall = _calls.call
+    try:
+        call.drop(number)
+    except BaseException as error:
+        call.failure = error
+        raise WasmtimeError("a host function failed") from error
 
 
-def _host_function(kind: FuncType, work: Callable[..., Any]) -> Callable[..., Any]:
-    """A function as the linker takes it: arguments and result converted, errors as values.
+def _callback(signature: Function, work: Callable[..., Any], *, errors: bool) -> Any:
+    """A function as wasmtime calls it: arguments and result converted, errors as values where a
+    function can return `errors`.
 
-    Only `WasmtimeError` may leave it, which becomes a trap: wasmtime-py keeps any other exception
-    in one place for all threads.
+    No exception leaves it: where one does, wasmtime-py keeps it for whoever calls next, in whatever
+    thread.
     """
-    takes = [lift(parameter) for _, parameter in kind.params]
-    result = kind.result
-    give: Convert | None = None if result is None else lower(result)
-    fallible = isinstance(result, ResultType)
+    takes = [lift(kind, is_query=name == "query") for name, kind in signature.params]
+    give = None if signature.result is None else lower(signature.result)
+    fallible = errors and signature.result is not None and signature.result[0] == "result"
 
-    def host_function(store: StoreContext, *arguments: Any) -> Any:
-        call: GuestCall = _calls.call
-        if call.cancelled:
-            raise WasmtimeError("the call was cancelled")
+    def answer(call: GuestCall, arguments: Any) -> Any:
         try:
-            plain = [take(argument) for take, argument in zip(takes, arguments, strict=True)]
-            answer = work(call, store, *plain)
-            if give is None:
-                return None
-            return give({"ok": answer} if fallible else answer)
+            plain = [take(arguments[place], call) for place, take in enumerate(takes)]
+            answered = work(call, *plain)
         except FerroError as error:
-            if give is not None and fallible:
-                return give({"err": _error(error)})
-            call.failure = error
+            if not fallible:
+                raise
+            return {"err": _error(error)}
+        return {"ok": answered} if fallible else answered
+
+    def callback(_: Any, context: Any, __: Any, arguments: Any, ___: int, results: Any, ____: int):  # type: ignore[no-untyped-def]
+        call: GuestCall = _calls.call
+        try:
+            call.enter(context)
+            answered = answer(call, arguments)
+            if give is not None:
+                give(answered, results[0], call)
         except BaseException as error:
             call.failure = error
-        raise WasmtimeError("a host function failed")
+            return _address(ffi.wasmtime_error_new(b"a host function failed"))
+        finally:
+            call.context = None
+        return 0
 
-    return host_function
+    return ffi.wasmtime_component_func_callback_t(callback)
+
+
+def _address(pointer: Any) -> int | None:
+    return ctypes.cast(pointer, ctypes.c_void_p).value
 
 
 def _error(error: FerroError) -> dict[str, Any]:
@@ -210,94 +296,82 @@ def _error(error: FerroError) -> dict[str, Any]:
     }
 
 
-def _open(call: GuestCall, _: StoreContext, label: str) -> ResourceHost:
-    return call.own(_SESSION, call.gate.open(label))
+def _open(call: GuestCall, label: str) -> int:
+    return call.own(call.gate.open(label))
 
 
-def _dialect(call: GuestCall, store: StoreContext, session: ResourceAny) -> str:
-    dialect: str = call.get(store, session).dialect()
+def _dialect(call: GuestCall, session: int) -> str:
+    dialect: str = call.get(session).dialect()
     return dialect
 
 
-def _fetch(
-    call: GuestCall, store: StoreContext, session: ResourceAny, query: Any, values: Any
-) -> ResourceHost:
-    return call.own(_CURSOR, call.get(store, session).fetch(json.dumps(query), values))
+def _fetch(call: GuestCall, session: int, query: Any, values: Any) -> int:
+    return call.own(call.get(session).fetch(json.dumps(query), values))
 
 
-def _execute(
-    call: GuestCall, store: StoreContext, session: ResourceAny, query: Any, values: Any
-) -> Any:
-    return call.get(store, session).execute(json.dumps(query), values)
+def _execute(call: GuestCall, session: int, query: Any, values: Any) -> Any:
+    return call.get(session).execute(json.dumps(query), values)
 
 
-def _write(
-    call: GuestCall, store: StoreContext, session: ResourceAny, query: Any, values: Any, rows: Any
-) -> Any:
-    return call.get(store, session).write(json.dumps(query), values, rows)
+def _write(call: GuestCall, session: int, query: Any, values: Any, rows: Any) -> Any:
+    return call.get(session).write(json.dumps(query), values, rows)
 
 
-def _write_returning(
-    call: GuestCall, store: StoreContext, session: ResourceAny, query: Any, values: Any, rows: Any
-) -> ResourceHost:
-    cursor = call.get(store, session).write_returning(json.dumps(query), values, rows)
-    return call.own(_CURSOR, cursor)
+def _write_returning(call: GuestCall, session: int, query: Any, values: Any, rows: Any) -> int:
+    return call.own(call.get(session).write_returning(json.dumps(query), values, rows))
 
 
-def _begin(call: GuestCall, store: StoreContext, session: ResourceAny, options: Any) -> Any:
-    return call.own(_SESSION, call.get(store, session).begin(json.dumps(options)))
+def _begin(call: GuestCall, session: int, options: Any) -> int:
+    return call.own(call.get(session).begin(json.dumps(options)))
 
 
-def _commit(call: GuestCall, store: StoreContext, session: ResourceAny) -> None:
-    call.take(store, session).commit()
+def _commit(call: GuestCall, session: int) -> None:
+    call.take(session).commit()
 
 
-def _rollback(call: GuestCall, store: StoreContext, session: ResourceAny) -> None:
-    call.take(store, session).rollback()
+def _rollback(call: GuestCall, session: int) -> None:
+    call.take(session).rollback()
 
 
-def _columns(call: GuestCall, store: StoreContext, cursor: ResourceAny) -> Any:
-    return json.loads(call.get(store, cursor).columns())
+def _columns(call: GuestCall, cursor: int) -> Any:
+    return json.loads(call.get(cursor).columns())
 
 
-def _attached(call: GuestCall, store: StoreContext, cursor: ResourceAny) -> Any:
-    return json.loads(call.get(store, cursor).attached())
+def _attached(call: GuestCall, cursor: int) -> Any:
+    return json.loads(call.get(cursor).attached())
 
 
-def _next(call: GuestCall, store: StoreContext, cursor: ResourceAny, max_rows: int) -> Any:
-    return call.get(store, cursor).next(max_rows)
+def _next(call: GuestCall, cursor: int, max_rows: int) -> Any:
+    return call.get(cursor).next(max_rows)
 
 
-def _next_result(call: GuestCall, store: StoreContext, cursor: ResourceAny) -> Any:
-    return call.get(store, cursor).next_result()
+def _next_result(call: GuestCall, cursor: int) -> Any:
+    return call.get(cursor).next_result()
 
 
-def _fetch_raw(
-    call: GuestCall, store: StoreContext, session: ResourceAny, sql: str, values: Any
-) -> ResourceHost:
-    return call.own(_CURSOR, call.get(store, session).fetch_raw(sql, values))
+def _fetch_raw(call: GuestCall, session: int, sql: str, values: Any) -> int:
+    return call.own(call.get(session).fetch_raw(sql, values))
 
 
-def _execute_raw(
-    call: GuestCall, store: StoreContext, session: ResourceAny, sql: str, values: Any
-) -> Any:
-    return call.get(store, session).execute_raw(sql, values)
+def _execute_raw(call: GuestCall, session: int, sql: str, values: Any) -> Any:
+    return call.get(session).execute_raw(sql, values)
 
 
-_DATABASE: dict[str, Callable[..., Any]] = {
-    "[static]session.open": _open,
-    "[method]session.dialect": _dialect,
-    "[method]session.fetch": _fetch,
-    "[method]session.execute": _execute,
-    "[method]session.write": _write,
-    "[method]session.write-returning": _write_returning,
-    "[method]session.begin": _begin,
-    "[static]session.commit": _commit,
-    "[static]session.rollback": _rollback,
-    "[method]cursor.columns": _columns,
-    "[method]cursor.attached": _attached,
-    "[method]cursor.next": _next,
-    "[method]cursor.next-result": _next_result,
+_FUNCTIONS: dict[str, dict[str, Callable[..., Any]]] = {
+    DATABASE: {
+        "[static]session.open": _open,
+        "[method]session.dialect": _dialect,
+        "[method]session.fetch": _fetch,
+        "[method]session.execute": _execute,
+        "[method]session.write": _write,
+        "[method]session.write-returning": _write_returning,
+        "[method]session.begin": _begin,
+        "[static]session.commit": _commit,
+        "[static]session.rollback": _rollback,
+        "[method]cursor.columns": _columns,
+        "[method]cursor.attached": _attached,
+        "[method]cursor.next": _next,
+        "[method]cursor.next-result": _next_result,
+    },
+    RAW_SQL: {"fetch": _fetch_raw, "execute": _execute_raw},
 }
-
-_RAW_SQL: dict[str, Callable[..., Any]] = {"fetch": _fetch_raw, "execute": _execute_raw}

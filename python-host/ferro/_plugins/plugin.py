@@ -6,23 +6,17 @@ import asyncio
 import contextvars
 import json
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from wasmtime import Engine, Store, WasmtimeError
-from wasmtime.component import (
-    Component,
-    ComponentInstanceType,
-    Func,
-    FuncType,
-    Instance,
-    ResultType,
-)
+from wasmtime import Store, WasmtimeError
+from wasmtime.component import Component, Func, FuncType, Instance
 
 from .. import _native
 from .._argument import check
@@ -33,36 +27,31 @@ from .._message import nearest
 from .._migrations.migrate import create_tables_of, migrate_of
 from .._migrations.migration import Migration, Risk
 from ..exceptions import (
-    BY_KIND,
+    BusyError,
     ConfigurationError,
     DeniedError,
     FerroError,
     InternalError,
     PluginError,
     PluginTrap,
-    UnsupportedError,
-    from_native,
+    QueryTimeout,
 )
-from .convert import Mismatch, lift, lower
-from .guest import RAW_SQL, GuestCall, check_interfaces, link, needs_raw_sql
+from .export import Export
+from .guest import RAW_SQL, GuestCall, Imports, check_interfaces, needs_raw_sql, unfit
 from .tenant import NOBODY, Tenant, limits_of, tenant_json
+from .types import Reader, path_of, wit_functions
 from .usage import CallUsage, Outcome, tell
-from .wasi import Output
+from .values import Values
+from .wasi import Fault
 
 _MODELS = "ferro:orm/models"
 _TICK = 0.01
 """Seconds between two epochs."""
 _NO_LIMIT = 2**64 - 1
-_ERROR: dict[str, type | tuple[type, ...]] = {
-    "kind": str,
-    "message": str,
-    "code": (str, type(None)),
-    "constraint": (str, type(None)),
-    "table": (str, type(None)),
-    "column": (str, type(None)),
-    "retryable": bool,
-}
-"""The WIT's `error`, as Python has it."""
+LONGEST_LOAD = 60.0
+"""Seconds that a plugin may take to be loaded, as in the host in Rust."""
+_LOADING = 2
+"""How many plugins are loaded at once."""
 _TABLES = 8
 _TABLE_ELEMENTS = 20_000
 """Tables of a plugin, and their elements: what the host in Rust allows."""
@@ -85,9 +74,10 @@ class Plugin:
         self._metered = fuel
         self._engine = plugin_engine(fuel)
         check_interfaces(self._engine, component, name)
-        self._exports = _exports(self._engine, component)
+        reader = Reader(self._engine, name)
+        self._imports = Imports(self._engine, component, name, reader)
         self._raw_sql = needs_raw_sql(self._engine, component)
-        self._linker = link(self._engine, component)
+        self._exports = self._read_exports(reader)
         self._models = _native.Models(json.dumps(self._describe()), compiler)
 
     @classmethod
@@ -99,10 +89,20 @@ class Plugin:
 
         Raises `ConfigurationError` if it is not a component, `UnsupportedError` if it was built
         against another version of the WIT package, `DeniedError` if it imports what is not granted,
-        and `SchemaError` if its models are not valid.
+        and `SchemaError` if its models are not valid. Two plugins are loaded at once, each in at
+        most 60 seconds: raises `QueryTimeout` after these, `BusyError` if others took all of them.
         """
         check(ConfigurationError, path=(path, str, PathLike), fuel=(fuel, bool))
-        return await asyncio.to_thread(cls._load, Path(path), fuel)
+        path = Path(path)
+        loading = _loaders.submit(contextvars.copy_context().run, cls._load, path, fuel)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(loading), LONGEST_LOAD)
+        except asyncio.TimeoutError:
+            what = f"the plugin `{path.stem}` was not loaded within {LONGEST_LOAD} s"
+            if loading.cancelled():
+                message = f"{what}: {_LOADING} others were; try again later"
+                raise BusyError(message, retryable=True) from None
+            raise QueryTimeout(f"{what}: make it smaller") from None
 
     @classmethod
     def _load(cls, path: Path, fuel: bool) -> Plugin:
@@ -171,11 +171,11 @@ class Plugin:
         """
         if not isinstance(export, str):
             raise PluginError(f"`call` takes the name of an export, not `{export!r}`")
-        kind = self._exports.get(export)
-        if kind is None:
+        found = self._exports.get(export)
+        if found is None:
             hint = nearest(export, self.exports)
             raise PluginError(f"`{self.name}` has no export `{export}`: {hint}")
-        lowered = _lower_arguments(export, kind, arguments)
+        found.check(arguments)
         tenant = NOBODY if tenant is None else tenant
         grants = tenant_json(tenant)
         limits = _native.GuestLimits(grants)
@@ -195,9 +195,9 @@ class Plugin:
                 "cannot set: leave it out in Python"
             )
         gate = await _native.GuestGate.admit(engine.databases, self._models, grants)
-        call = GuestCall(gate, limits)
+        call = GuestCall(self.name, gate, limits)
         context = contextvars.copy_context()
-        running = _threads.submit(context.run, self._measured, export, lowered, call)
+        running = _threads.submit(context.run, self._measured, found, arguments, call)
         # One that was cancelled before its thread took it up makes room, too.
         running.add_done_callback(lambda _: gate.close())
         try:
@@ -206,30 +206,46 @@ class Plugin:
             # The thread goes on until the guest next calls, or until the deadline.
             call.cancelled = True
             raise
-        return Outcome(_result(export, kind, result), usage)
+        if isinstance(result, FerroError):
+            raise result
+        return Outcome(result, usage)
+
+    def _read_exports(self, reader: Reader) -> dict[str, Export]:
+        """The functions that can be called, those of interfaces as `interface#function`."""
+        items = self._component.type.exports(self._engine)
+        found = {
+            name: reader.function(kind)
+            for name, item in items.items()
+            if isinstance(kind := item.ty, FuncType)
+        }
+        for name, interface in reader.interfaces(items).items():
+            found.update({f"{name}#{it}": of for it, of in interface.functions.items()})
+        return {name: Export(name, function) for name, function in found.items()}
 
     def _describe(self) -> Any:
         # A later patch of the package is as good: `ferro:orm/models@0.1.7#describe`.
-        describe = next((it for it in self._exports if it.partition("@")[0] == _MODELS), "")
-        kind = self._exports.pop(describe, None)
-        if kind is None or kind.result is None:
+        name = next((it for it in self._exports if path_of(it) == _MODELS), "")
+        described = self._exports.pop(name, None)
+        if described is None:
             raise ConfigurationError(
                 f"the component `{self.name}` is not a plugin: it does not export `{_MODELS}`; "
                 "include the world `ferro:orm/plugin` in its own"
             )
+        if described.function != wit_functions()[_MODELS].get(name.partition("#")[2]):
+            raise unfit(self.name, f"`{name}` has other types here")
         limits = _native.GuestLimits(tenant_json(NOBODY))
         # There are no models yet to open a session with, so no gate: opening one is a trap.
-        call = GuestCall(_NoGate(limits.deadline), limits)
-        return lift(kind.result)(self._run(describe, [], call))
+        call = GuestCall(self.name, _NoGate(limits.deadline), limits)
+        return self._run(Export(name, described.function, snake_case=False), (), call)
 
     def _measured(
-        self, export: str, arguments: list[Any], call: GuestCall
+        self, export: Export, arguments: tuple[Any, ...], call: GuestCall
     ) -> tuple[Any, CallUsage]:
         """Run a call, and tell what it used, however it ends."""
         outcome = InternalError.kind
         began, busy = time.perf_counter(), time.thread_time()
         try:
-            result = self._run(export, arguments, call)
+            result = export.answer(self._run(export, arguments, call))
             outcome = "ok"
         except FerroError as error:
             outcome = error.kind
@@ -237,10 +253,10 @@ class Plugin:
         finally:
             elapsed, kept = time.perf_counter() - began, time.thread_time() - busy
             usage = CallUsage(elapsed, kept, call.fuel, **call.gate.usage())
-            tell(self.name, call.limits.tenant, export, outcome, usage)
+            tell(self.name, call.limits.tenant, export.name, outcome, usage)
         return result, usage
 
-    def _run(self, export: str, arguments: list[Any], call: GuestCall) -> Any:
+    def _run(self, export: Export, arguments: tuple[Any, ...], call: GuestCall) -> Any:
         """On a thread that may wait: a fresh store, a fresh instance, one call."""
         store, limits = Store(self._engine), call.limits
         # The limit on memory is one for each memory, so that it is one in all only with one memory.
@@ -255,40 +271,35 @@ class Plugin:
         if self._metered:
             store.set_fuel(fuel)
         store.set_epoch_deadline(math.ceil(call.gate.remaining() / _TICK) + 1)
-        output = Output(self.name, limits.tenant, limits.log_bytes)
-        store.set_wasi(output.config())
         try:
-            with _tickers[self._metered], call:
-                instance = self._linker.instantiate(store, self._component)
-                function = _function(instance, store, export)
-                result = function(store, *arguments)
-                function.post_return(store)
-                return result
-        except WasmtimeError as error:
+            with _tickers[self._metered], call, Values(len(arguments)) as lowered:
+                export.lower(arguments, lowered, call)
+                instance = self._imports.instantiate(store, self._component)
+                return export.call(_function(instance, store, export.name), store, lowered, call)
+        except (WasmtimeError, Fault) as error:
             raise self._failure(error, call) from call.failure or error
         finally:
             if self._metered:
                 call.fuel = fuel - store.get_fuel()
             store.close()
-            output.close()
 
-    def _failure(self, error: WasmtimeError, call: GuestCall) -> FerroError:
-        if isinstance(call.failure, FerroError):
-            return call.failure
-        if call.failure is not None:
-            return InternalError(f"a host function failed: {type(call.failure).__name__}")
-        text = str(error)
-        if "wasm trap: interrupt" in text:
+    def _failure(self, error: WasmtimeError | Fault, call: GuestCall) -> FerroError:
+        failure = call.failure or error
+        if isinstance(failure, FerroError):
+            return failure
+        if isinstance(failure, Fault):
+            return PluginTrap(f"`{self.name}` broke off: {failure}")
+        if not isinstance(failure, WasmtimeError):
+            return InternalError(f"a host function failed: {type(failure).__name__}")
+        # Above its last line there are names that the plugin chooses.
+        cause = innermost(failure)
+        if cause == "wasm trap: interrupt":
             return call.limits.deadline_exceeded()
-        if "all fuel consumed" in text:
+        if cause == "wasm trap: all fuel consumed by WebAssembly":
             return call.limits.fuel_exceeded()
-        if "call stack exhausted" in text:
+        if cause == "wasm trap: call stack exhausted":
             return call.limits.stack_exceeded(STACK)
-        if "not found in the linker" in text:
-            return UnsupportedError(
-                f"the plugin `{self.name}` does not fit this host: {text.splitlines()[0]}"
-            )
-        return PluginTrap(f"`{self.name}` broke off: {innermost(error)}")
+        return PluginTrap(f"`{self.name}` broke off: {cause}")
 
     def __repr__(self) -> str:
         return f"<Plugin {self.name}>"
@@ -296,13 +307,13 @@ class Plugin:
 
 class _NoGate:
     def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
+        self._end = time.monotonic() + deadline
 
     def open(self, label: str) -> Any:
         raise PluginError("`describe` may not open a database")
 
     def remaining(self) -> float:
-        return self._deadline
+        return self._end - time.monotonic()
 
     def usage(self) -> dict[str, int]:
         return {}
@@ -344,21 +355,18 @@ class _Ticker:
 
 _tickers = {fuel: _Ticker(fuel) for fuel in (False, True)}
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ferro-plugin")
+# One that takes too long keeps its thread until it ends.
+_loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
 
 
-def _exports(engine: Engine, component: Component) -> dict[str, FuncType]:
-    """The functions that a component exports, those of interfaces as `interface#function`."""
-    found: dict[str, FuncType] = {}
-    for name, item in component.type.exports(engine).items():
-        kind = item.ty
-        if isinstance(kind, FuncType):
-            found[name] = kind
-        elif isinstance(kind, ComponentInstanceType):
-            for inner, inner_item in kind.exports(engine).items():
-                inner_kind = inner_item.ty
-                if isinstance(inner_kind, FuncType):
-                    found[f"{name}#{inner}"] = inner_kind
-    return found
+def _renew_loaders() -> None:
+    """In a process that was forked there are none of these threads."""
+    global _loaders
+    _loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_loaders)
 
 
 def _function(instance: Instance, store: Store, export: str) -> Func:
@@ -370,44 +378,3 @@ def _function(instance: Instance, store: Store, export: str) -> Func:
     if function is None:
         raise InternalError(f"the export `{export}` is gone")
     return function
-
-
-def _lower_arguments(export: str, kind: FuncType, arguments: tuple[Any, ...]) -> list[Any]:
-    parameters = kind.params
-    if len(arguments) != len(parameters):
-        names = ", ".join(name for name, _ in parameters)
-        raise PluginError(
-            f"`{export}({names})` takes {len(parameters)} arguments, not {len(arguments)}"
-        )
-    lowered = []
-    for (name, parameter), argument in zip(parameters, arguments, strict=True):
-        try:
-            lowered.append(lower(parameter)(argument))
-        except Mismatch as error:
-            raise PluginError(f"`{export}`: `{name}` {error}") from None
-    return lowered
-
-
-def _result(export: str, kind: FuncType, result: Any) -> Any:
-    """The result as plain Python; an error is raised."""
-    if kind.result is None:
-        return None
-    plain = lift(kind.result, snake_case=True)(result)
-    if not isinstance(kind.result, ResultType):
-        return plain
-    if plain == "ok":
-        return None
-    if isinstance(plain, dict) and "ok" in plain:
-        return plain["ok"]
-    value = plain["err"] if isinstance(plain, dict) else None
-    if _is_ferros(value):
-        raise from_native(**value)
-    raise PluginError(f"`{export}` answered with an error: {value!r}", value=value)
-
-
-def _is_ferros(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether an error is the WIT's. A plugin's own may look like it, and hold other types."""
-    if not isinstance(value, dict) or value.keys() != _ERROR.keys():
-        return False
-    fits = all(isinstance(value[name], kinds) for name, kinds in _ERROR.items())
-    return fits and value["kind"] in BY_KIND
