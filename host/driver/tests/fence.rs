@@ -268,6 +268,48 @@ async fn r3_text_of_a_stranger_reads_and_changes_rows_and_does_nothing_else() {
 }
 
 #[tokio::test]
+async fn s3_text_of_a_stranger_writes_only_rows_that_are_counted() {
+    let world = World::new().await;
+    let postgres = world.stranger().await.fenced(as_tenant("a", RawSql::Fenced)).unwrap();
+    let insert = "INSERT INTO note VALUES ('a', 'new') RETURNING 1";
+    for sql in [
+        format!("WITH x AS ({insert}) SELECT count(*) FROM x"),
+        format!("WITH x AS MATERIALIZED(/**/{insert}) TABLE x"),
+        format!("WITH x AS (WITH y AS (SELECT 'a' AS a) {insert}) VALUES (1)"),
+        format!("WITH x AS ({insert}) DELETE FROM note WHERE body = 'none'"),
+        "WITH x AS (DELETE FROM note RETURNING 1) SELECT 1 FROM x".into(),
+        "WITH x AS (WITH y AS (SELECT substring('a' FOR 1)) UPDATE note SET body = 'new' \
+         RETURNING 1) SELECT 1 FROM x"
+            .into(),
+        "WITH x AS (WITH RECURSIVE y AS (SELECT 1 AS no UNION SELECT no FROM y) \
+         SEARCH DEPTH FIRST BY no SET key UPDATE note SET body = 'new' RETURNING 1) TABLE x"
+            .into(),
+        "(WITH x AS (UPDATE note SET body = 'new' RETURNING 1) SELECT 1 FROM x)".into(),
+        "WITH x AS (MERGE INTO note USING (SELECT 1) AS s ON true WHEN MATCHED THEN DELETE \
+         RETURNING 1) SELECT 1 FROM x"
+            .into(),
+        "SELECT generate_series(1, 1000) INTO TEMP TABLE kept".into(),
+        "(SELECT 1 INTO TEMP TABLE kept)".into(),
+    ] {
+        let error = refused(&postgres, &sql).await;
+        assert_eq!(error.kind, ErrorKind::Denied, "{sql}: {error}");
+        assert!(error.message.contains("nobody counts the rows"), "{sql}: {error}");
+    }
+    assert_eq!(count(&world.owner, "note").await, 2);
+    // What is counted, or writes no rows.
+    for (sql, changed) in [
+        ("WITH x AS (SELECT 'a' AS a) INSERT INTO note SELECT a, 'new' FROM x", 1),
+        ("INSERT INTO note VALUES ('a', 'newer') ON CONFLICT DO NOTHING", 1),
+        ("MERGE INTO note USING (SELECT 1) AS s ON false WHEN MATCHED THEN DELETE", 0),
+        ("SELECT 'insert', note.body AS \"delete\" FROM note FOR NO KEY UPDATE", 0),
+        ("SELECT 1 FROM (SELECT 1 FROM note FOR /* so */ UPDATE) AS locked", 0),
+        ("WITH x AS (SELECT 1) DELETE FROM note", 3),
+    ] {
+        assert_eq!(postgres.execute_raw(sql, vec![]).await, Ok(changed), "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn r3_nothing_runs_where_the_transaction_of_the_host_is_gone() {
     let world = World::new().await;
     let unfenced = Fence { raw_sql: RawSql::Unfenced, ..Fence::default() };

@@ -613,6 +613,14 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "r3_text",
     },
     Guard {
+        promise: "S3",
+        file: "host/driver/src/raw/lexer.rs",
+        line: "let counted = self.changes == Some(true) && self.depth == 0;",
+        without: "let counted = self.changes == Some(true) || self.depth > 0;",
+        target: "fence",
+        tests: "s3_text",
+    },
+    Guard {
         promise: "R2",
         file: "host/driver/src/raw/lexer.rs",
         line: "self.joins_by_name |= !self.postgres && (is(\"natural\") || is(\"using\"));",

@@ -46,6 +46,9 @@ pub(super) struct Lexer<'a> {
     pub(super) replaces: bool,
     /// Whether tables may be joined by the names of their columns, on SQLite.
     pub(super) joins_by_name: bool,
+    /// Whether a part of the statement may write rows that its own number does not count, on
+    /// PostgreSQL.
+    pub(super) writes_uncounted: bool,
     /// Where the token before the present one ends.
     behind: usize,
     /// Open parentheses.
@@ -73,6 +76,7 @@ impl<'a> Lexer<'a> {
             changes: None,
             replaces: false,
             joins_by_name: false,
+            writes_uncounted: false,
             behind: 0,
             depth: 0,
             deepest: 0,
@@ -259,6 +263,9 @@ impl<'a> Lexer<'a> {
                 () => None,
             };
         }
+        let counted = self.changes == Some(true) && self.depth == 0;
+        let writes = ["insert", "update", "delete", "merge", "into"].into_iter().any(is);
+        self.writes_uncounted |= self.postgres && writes && !counted && !self.locks(start);
         // `REPLACE INTO`, `INSERT OR REPLACE INTO` and `UPDATE OR REPLACE`: no call of a function.
         let follows = |other: &str| self.previous.eq_ignore_ascii_case(other);
         self.replaces |= is("into") && follows("replace")
@@ -274,6 +281,15 @@ impl<'a> Lexer<'a> {
         let rest = self.sql[self.at..].trim_start();
         let (word, _) = rest.split_at(rest.find(|it: char| !it.is_alphanumeric()).unwrap_or(0));
         rest.starts_with('(') || word.eq_ignore_ascii_case("as")
+    }
+
+    /// Whether the word at a place belongs to `FOR UPDATE` or `FOR NO KEY UPDATE`, if it is `UPDATE`.
+    fn locks(&self, start: usize) -> bool {
+        let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
+        let follows = self.sql[..self.behind].ends_with(self.previous);
+        is(&self.sql[start..self.at], "update")
+            && follows
+            && (is(self.previous, "for") || is(self.previous, "key") && is(self.last_but_one, "no"))
     }
 
     /// Triggers of SQLite and functions of PostgreSQL may have statements inside.

@@ -106,6 +106,13 @@ pub(crate) fn translate<'a>(
         let message = "`NATURAL` and `USING` name no columns that could be granted: join with `ON`";
         return Err(Error::new(ErrorKind::Denied, message));
     }
+    if rules.source == RawSql::Fenced && lexer.writes_uncounted {
+        // What a part of a query writes, its number of rows does not tell.
+        let message = "`INSERT`, `UPDATE`, `DELETE`, `MERGE` and `INTO` are not granted inside of a \
+                       statement, where nobody counts the rows: run each as a statement of its own, \
+                       in a transaction if they belong together, and quote such names of columns";
+        return Err(Error::new(ErrorKind::Denied, message));
+    }
     let (changes, replaces) = (lexer.changes == Some(true), lexer.replaces);
     let lasts = match dialect {
         // Any function may change a setting, or take a lock that outlives the transaction.
