@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ferro_session::{
-    Admission, Deadline, FairPermit, Gate, Grant, GuestLimit, QUERY_BYTES, Session, Tenant, Tenants,
-    Usage,
+    Admission, Deadline, FairPermit, Gate, Grant, GuestLimit, QUERY_BYTES, Session, Tenant,
+    Tenants, Usage,
 };
 use ferro_wit::query::Query;
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};

@@ -1,5 +1,7 @@
 //! Pages by key, window functions, sets of rows and locks.
 
+use std::ops::Bound;
+
 use ferro::prelude::*;
 use ferro::{
     Dialect, Error, ErrorKind, Page, Position, case, count, cume_dist, dense_rank, first_value,
@@ -259,7 +261,10 @@ async fn a_frame_says_which_rows_are_taken(db: Session) -> Result<(), Error> {
     assert!(error.message.starts_with("`last-value` is null where its frame has no rows"));
 
     for (window, message) in [
-        (by_country().rows(1..=0), "the frame starts at 1, which is after its end, 0"),
+        (
+            by_country().rows((Bound::Included(1), Bound::Included(0))),
+            "the frame starts at 1, which is after its end, 0",
+        ),
         (by_country().rows(..i64::MIN), "the bounds of a frame are from"),
         (window().groups(..), "a frame of groups needs an order"),
     ] {
