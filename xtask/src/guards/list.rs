@@ -614,6 +614,22 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S3",
+        file: "guest/core/src/compile/texts.rs",
+        line: "self.typing.task.scope.and(self.dialect.bounded_concat())",
+        without: "self.typing.task.scope.and(None)",
+        target: "sql",
+        tests: "s3_",
+    },
+    Guard {
+        promise: "S3",
+        file: "guest/core/src/dialect/mod.rs",
+        line: "Self::Postgres => Some([\"CASE WHEN 2143483647\", \" > 0 THEN concat(\", \") END\"]),",
+        without: "Self::Postgres => Some([\"CASE WHEN 1\", \" > 0 THEN concat(\", \") END\"]),",
+        target: "databases",
+        tests: "s3_texts",
+    },
+    Guard {
+        promise: "S3",
         file: "host/driver/src/raw/lexer.rs",
         line: "let counted = self.changes == Some(true) && self.depth == 0;",
         without: "let counted = self.changes == Some(true) || self.depth > 0;",

@@ -19,6 +19,7 @@ impl<'a> Compiler<'a> {
     /// Writes a node. What has operands is not in parentheses.
     pub(crate) fn expression(&mut self, node: NodeRef) -> Result<(), Error> {
         self.sql.check_size()?;
+        self.count_texts(node)?;
         let fact = self.fact(node)?;
         match self.node(node) {
             Node::Literal(literal) => self.literal(literal),
@@ -158,7 +159,7 @@ impl<'a> Compiler<'a> {
             B::Subtract => self.infix(left, " - ", right, Self::number),
             B::Multiply => self.infix(left, " * ", right, Self::number),
             B::Divide | B::Modulo => self.template(operator, left, right, Self::number),
-            B::Concat => self.infix(left, " || ", right, Self::text_operand),
+            B::Concat => self.concat(left, right),
             B::InList => self.in_list(left, right, false),
             B::NotInList => self.in_list(left, right, true),
             B::ArrayContains | B::ArrayOverlaps if self.is_list_of_group(&[left, right])? => {

@@ -18,6 +18,7 @@ mod order;
 mod projection;
 mod select;
 mod tables;
+mod texts;
 mod update;
 mod windows;
 mod with;
@@ -123,6 +124,8 @@ pub(crate) struct Compiler<'a> {
     filled: Option<Filled<'a>>,
     /// The columns of tables that have to be proven to be such.
     named: BTreeMap<usize, BTreeSet<String>>,
+    /// How many texts were made so far.
+    texts: usize,
 }
 
 /// Whether a table, a common table or another part of a statement could get this name. SQLite would
@@ -151,6 +154,7 @@ impl<'a> Compiler<'a> {
             reads: vec![false; query.common.len()],
             filled: None,
             named: BTreeMap::new(),
+            texts: 0,
         })
     }
 

@@ -61,6 +61,10 @@ pub(crate) trait Spelling {
     /// A text or a document, `{0}`, that must not have more than a million characters. None for other
     /// types.
     fn bounded(self, kind: ScalarType) -> Option<&'static str>;
+    /// What stands before the lengths of texts, between these and the texts, and behind the texts, so
+    /// that they become one text of no more than four million bytes; null if one of them is. None
+    /// where the driver bounds what a statement holds.
+    fn bounded_concat(self) -> Option<[&'static str; 3]>;
     /// What makes values compare exactly, whatever collation their column has.
     fn exact(self, kind: ScalarType) -> &'static str;
     /// What stands before and behind a column to ask whether a value in it is of its type. None where
@@ -286,6 +290,14 @@ impl Spelling for Dialect {
             }
             _ => return None,
         })
+    }
+
+    fn bounded_concat(self) -> Option<[&'static str; 3]> {
+        match self {
+            Self::Sqlite => None,
+            // Past 2^31 is its error. `concat` would skip a null, but is not called where one is.
+            Self::Postgres => Some(["CASE WHEN 2143483647", " > 0 THEN concat(", ") END"]),
+        }
     }
 
     fn exact(self, kind: ScalarType) -> &'static str {

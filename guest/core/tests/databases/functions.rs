@@ -104,6 +104,46 @@ async fn t9_a_text_does_not_grow_without_bound() {
     }
 }
 
+/// A tenant could make PostgreSQL hold all beginnings of a chain at once, and nothing would stop it.
+#[tokio::test]
+async fn s3_texts_that_a_tenant_joins_are_no_longer_than_a_bound() {
+    let world = users(&[("a", "", &[]), ("é", "", &[])]).await;
+    let open = scope(vec![open_scope("User")]);
+    let chain = |hidden: bool, times: usize| {
+        let mut nodes = Nodes::default();
+        let name = nodes.field("name");
+        let given = nodes.parameter(0, S::Text);
+        let text = match hidden {
+            true => nodes.call("coalesce", &[given, name]),
+            false => given,
+        };
+        let joined = (0..times).fold(name, |it, _| nodes.binary(it, B::Concat, text));
+        let length = nodes.call("length", &[joined]);
+        let name = ascending(name);
+        nodes.select(Select {
+            projection: outputs(&[joined, length]),
+            order_by: vec![name],
+            ..all("User")
+        })
+    };
+    for scope in [None, Some(&open)] {
+        for hidden in [false, true] {
+            let found = world.scoped(&chain(hidden, 3), &["xy".into()], scope, &[]).await;
+            assert_eq!(shown(&found), "axyxyxy | 7\néxyxyxy | 7");
+        }
+    }
+    let nulls = world.scoped(&chain(false, 3), &[Value::Null], Some(&open), &[]).await;
+    assert_eq!(shown(&nulls), "- | -\n- | -");
+    // Some hundred megabytes if it were done.
+    let long = ["x".repeat(1 << 20).into()];
+    for hidden in [false, true] {
+        let [_, postgres] = world.outcomes(&chain(hidden, 40), &long, Some(&open), &[]).await;
+        assert_eq!(postgres.unwrap_err().kind, ErrorKind::ValueOutOfRange);
+        let [_, postgres] = world.outcomes(&chain(hidden, 3), &long, Some(&open), &[]).await;
+        assert!(postgres.is_ok(), "{postgres:?}");
+    }
+}
+
 #[tokio::test]
 async fn floats_are_made_whole_in_the_same_direction() {
     let floats = [2.5, -2.5, 0.5, -0.4, 3.0, 1e20, -1e18, 9.3e18];

@@ -314,7 +314,7 @@ fn assert_only_known_words(sql: &str) {
         DELETE DESC DISTINCT DO ELSE END ESCAPE EXISTS FALSE FILTER FIRST FROM GROUP HAVING ILIKE \
         IN INSERT INTEGER INTO IS JOIN LAST LIKE LIMIT NOT NOTHING NULL NULLIF NULLS OFFSET ON OR ORDER \
         REAL RETURNING SELECT SET TEXT THEN TRUE UPDATE VALUES WHEN WHERE abs avg bigint coalesce \
-        count double excluded instr json_each length lower max min numeric precision right round \
+        concat count double excluded instr json_each length lower max min numeric octet_length precision right round \
         starts_with strpos substr sum text trim typeof unhex unnest upper value BLOB C WITH RECURSIVE \
         MATERIALIZED UNION bytea uuid \
         date time timestamp timestamptz interval jsonb boolean ";

@@ -594,3 +594,55 @@ fn t1_no_table_has_the_name_of_a_part_of_a_statement() {
         assert!(faults(table).is_empty(), "{table}");
     }
 }
+
+#[test]
+fn s3_texts_that_a_tenant_joins_are_asked_for_their_length_first() {
+    let mut nodes = Nodes::default();
+    let name = nodes.field("name");
+    let given = nodes.parameter(0, ScalarType::Text);
+    let email = nodes.field("email");
+    let either = nodes.call("coalesce", &[email, given]);
+    let pair = nodes.binary(given, BinaryOperator::Concat, either);
+    let joined = nodes.binary(name, BinaryOperator::Concat, pair);
+    let query = nodes.select(Select { projection: outputs(&[joined]), ..all("User") });
+    let scope = scope(vec![open_scope("User")]);
+    insta::assert_snapshot!(scoped(&query, Some(&scope)), @r##"
+sqlite: SELECT "t0"."name" || (?1 || coalesce("t0"."email", ?1)) FROM "user" AS "t0"
+  parameter 0 Text
+postgres: WITH "t0" AS (SELECT "email", "name" FROM "user" AS "t0") SELECT CASE WHEN 2143483647 + octet_length("t0"."name") + octet_length($1) + octet_length(coalesce("t0"."email", $1)) > 0 THEN concat("t0"."name", $1, coalesce("t0"."email", $1)) END FROM "user" AS "t0"
+  parameter 0 Text
+"##);
+}
+
+#[test]
+fn s3_a_statement_of_a_tenant_makes_few_texts() {
+    type Build<'a> = &'a dyn Fn(&mut Nodes, u32) -> u32;
+    let compiled = |scope: Option<&Scope>, build: Build<'_>, times: usize| {
+        let mut nodes = Nodes::default();
+        let name = nodes.field("name");
+        let made = build(&mut nodes, name);
+        let query = nodes.select(Select { projection: outputs(&vec![made; times]), ..all("User") });
+        catalog().compile(&query, Dialect::Postgres, scope).map(drop).map_err(|it| it.kind)
+    };
+    let open = scope(vec![open_scope("User")]);
+    let pair = |nodes: &mut Nodes, name| nodes.binary(name, BinaryOperator::Concat, name);
+    let lower = |nodes: &mut Nodes, name| nodes.call("lower", &[name]);
+    let replace = |nodes: &mut Nodes, name| nodes.call("replace", &[name, name, name]);
+    let search = |nodes: &mut Nodes, name| nodes.binary(name, BinaryOperator::Ilike, name);
+    let hidden = |nodes: &mut Nodes, name| {
+        let pair = nodes.binary(name, BinaryOperator::Concat, name);
+        nodes.call("coalesce", &[name, pair])
+    };
+    let builds: [(Build<'_>, usize); 5] =
+        [(&pair, 96), (&lower, 96), (&replace, 12), (&search, 96), (&hidden, 96)];
+    for (build, most) in builds {
+        assert_eq!(compiled(Some(&open), build, most), Ok(()));
+        assert_eq!(compiled(Some(&open), build, most + 1), Err(ErrorKind::LimitExceeded));
+        assert_eq!(compiled(None, build, most + 1), Ok(()));
+    }
+    // A chain that unfolds has no end that could be written.
+    let chain = |nodes: &mut Nodes, name| {
+        (0..40).fold(name, |it, _| nodes.binary(it, BinaryOperator::Concat, it))
+    };
+    assert_eq!(compiled(Some(&open), &chain, 1), Err(ErrorKind::LimitExceeded));
+}
