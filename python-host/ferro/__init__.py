@@ -57,6 +57,7 @@ from ._expressions.window import (
 )
 from ._migrations.migrate import create_tables, migrate
 from ._migrations.migration import Migration, MigrationStep
+from ._models.column import Column
 from ._models.connected import Connected
 from ._models.model import Model
 from ._queries.combined import CombinedSelect
@@ -129,6 +130,7 @@ __all__ = [
     "CallUsage",
     "Check",
     "CheckViolation",
+    "Column",
     "CombinedSelect",
     "CommonTable",
     "CommonTableSelect",

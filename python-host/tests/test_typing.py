@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from mypy import api
 
 import ferro
@@ -153,34 +155,181 @@ WRONG = [
 ]
 
 
-def test_types_are_inferred_and_mistakes_are_found(tmp_path: Path) -> None:
-    source = tmp_path / "typed_program.py"
-    source.write_text(SOURCE)
-    output, errors, _ = api.run(
-        ["--strict", "--python-version", "3.10", "--cache-dir", str(tmp_path), str(source)]
-    )
-    assert errors == ""
-    revealed = [line.split('"')[1] for line in output.splitlines() if "Revealed type" in line]
-    assert [
-        it.replace("typed_program.", "").replace("builtins.", "") for it in revealed
-    ] == REVEALED
-    found = [line.partition(": error: ")[2] for line in output.splitlines() if "error:" in line]
-    assert [line.partition("  [")[0] for line in found] == WRONG
+COLUMNS = """
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any
+
+import pydantic
+from typing_extensions import Self
+
+import ferro
 
 
-def test_pyright_infers_the_same_and_finds_the_same_mistakes(tmp_path: Path) -> None:
-    (tmp_path / "typed_program.py").write_text(SOURCE)
-    found = pyright(tmp_path)
-    told = [it for it in found if it["severity"] == "information"]
-    revealed = [it["message"].split('"')[-2] for it in told]
+class Size(enum.Enum):
+    SMALL = "small"
+
+
+class Base(ferro.Model, abstract=True):
+    id: ferro.Column[int | None] = ferro.Field(default=None, primary_key=True)
+
+
+class Shelf(Base, table="typed_shelf", checks=[ferro.Check(lambda s: s.name != "", name="named")]):
+    name: ferro.Column[str]
+    nick: ferro.Column[str | None] = ferro.Field(default=None)
+    places: ferro.Column[int] = ferro.Field(default=3, ge=0)
+    size: ferro.Column["Size"] = ferro.Field(default=Size.SMALL)
+    width: Annotated[ferro.Column[int], pydantic.Field(gt=0)] = ferro.Field(default=1)
+    data: ferro.Column[dict[str, Any]] = ferro.Field(default_factory=dict)
+    plain: int = 0
+    boxes: ferro.Relation[list[Box]] = ferro.BackRef()
+
+    @classmethod
+    def named(cls, pattern: str) -> ferro.Select[Self]:
+        return cls.where(cls.name.like(pattern), cls.places > 0)
+
+
+class Box(Base, table="typed_box"):
+    shelf_id: ferro.Column[int] = ferro.Field(index=True)
+    shelf: ferro.Relation[Shelf] = ferro.ForeignKey(related_name="boxes", default=None)
+
+
+async def main() -> None:
+    shelf = Shelf(name="left", places=4, nick=None)
+    shelf.nick = "l"
+    shelf.places += 1
+    reveal_type(shelf.name)
+    reveal_type(Shelf(name="right").nick)
+    reveal_type(shelf.size)
+    reveal_type(shelf.width)
+    reveal_type(shelf.data)
+    reveal_type(Shelf.name)
+    reveal_type(Shelf.id)
+    reveal_type(Shelf.name == "left")
+    reveal_type(Shelf.name.like("l%") & ~(Shelf.nick < "m"))
+    reveal_type(Shelf.size.in_([Size.SMALL]))
+    reveal_type(Shelf.places.desc())
+    reveal_type(Shelf.places + 1)
+    reveal_type(await Shelf.named("l%").order_by(Shelf.nick.asc(), Shelf.id).all())
+    reveal_type(await Shelf.where(Shelf.data["a"].as_type(int) > 3, Shelf.plain > 1).first())
+    reveal_type(await Shelf.select().column(Shelf.nick))
+    reveal_type(await Shelf.select().column(Shelf.id).first())
+    reveal_type(await Shelf.select().column(Shelf.name.length()))
+    reveal_type(await Shelf.select("name", most=Shelf.places.max()).group_by(Shelf.name))
+    reveal_type(await shelf.boxes.where(Box.shelf_id.is_not_null()).column(Box.shelf_id))
+    reveal_type(Box(shelf_id=3).shelf_id)
+    Shelf(name=5)
+    Shelf(name="left", plaices=4)
+    shelf.name = None
+    Shelf.name.lik("l%")
+    shelf.name.like("l%")
+    Box(shelf_id="left")
+    Shelf.plain.desc()
+
+
+class Default(Base, table="typed_default"):
+    places: ferro.Column[int] = 3
+"""
+
+COLUMNS_REVEALED = [
+    "str",
+    "str | None",
+    "Size",
+    "int",
+    "dict[str, Any]",
+    "FieldExpression[str]",
+    "FieldExpression[int | None]",
+    "Expression",
+    "Expression",
+    "Expression",
+    "Order",
+    "Value",
+    "list[Shelf]",
+    "Shelf | None",
+    "list[str | None]",
+    "int | None",
+    "list[Any]",
+    "list[dict[str, Any]]",
+    "list[int]",
+    "int",
+]
+
+COLUMNS_WRONG = [
+    'Argument "name" to "Shelf" has incompatible type "int"; expected "str"',
+    'Unexpected keyword argument "plaices" for "Shelf"; did you mean "places"?',
+    'Incompatible types in assignment (expression has type "None", variable has type "str")',
+    '"FieldExpression[str]" has no attribute "lik"',
+    '"str" has no attribute "like"',
+    'Argument "shelf_id" to "Box" has incompatible type "str"; expected "int"',
+    '"int" has no attribute "desc"',
+    'Incompatible types in assignment (expression has type "int", variable has type "Column[int]")',
+]
+
+INHERITED = """
+import ferro
+
+
+class Base(ferro.Model, abstract=True):
+    id: ferro.Column[int | None] = ferro.Field(default=None, primary_key=True)
+
+
+class Crate(Base, table="typed_crate"):
+    name: ferro.Column[str]
+
+
+reveal_type(Crate(name="left").name)
+reveal_type(Crate.name)
+reveal_type(Crate.id)
+reveal_type(ferro.col(Crate.id))
+Crate(name=5)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all programs, so that mypy reads the package once."""
+    return tmp_path_factory.mktemp("typing")
+
+
+def test_types_are_inferred_and_mistakes_are_found(folder: Path) -> None:
+    assert mypy(folder, SOURCE) == (REVEALED, WRONG)
+
+
+def test_a_column_is_a_field_on_the_class_and_a_value_on_the_row(folder: Path) -> None:
+    assert mypy(folder, COLUMNS) == (COLUMNS_REVEALED, COLUMNS_WRONG)
+
+
+def test_the_plugin_of_pydantic_forgets_columns_that_are_inherited(folder: Path) -> None:
+    config = folder / "mypy.ini"
+    config.write_text("[mypy]\nplugins = pydantic.mypy\n[pydantic-mypy]\ninit_typed = true\n")
+    revealed, wrong = mypy(folder, INHERITED, "--config-file", str(config))
+    assert revealed == ["str", "FieldExpression[str]", "int | None", "Value"]
+    assert wrong == ['Argument "name" to "Crate" has incompatible type "int"; expected "str"']
+
+
+def test_pyright_infers_the_same_and_finds_the_same_mistakes(folder: Path) -> None:
+    revealed, rules = pyright_of(folder, SOURCE)
     assert revealed == REVEALED
-    rules = [it["rule"] for it in found if it["severity"] == "error"]
     assert rules == [
         "reportArgumentType",
         "reportCallIssue",
         "reportArgumentType",
         *["reportAttributeAccessIssue"] * 4,
         "reportArgumentType",
+    ]
+
+
+def test_pyright_takes_columns_for_the_same(folder: Path) -> None:
+    revealed, rules = pyright_of(folder, COLUMNS)
+    assert revealed == COLUMNS_REVEALED
+    assert rules == [
+        "reportArgumentType",
+        "reportCallIssue",
+        *["reportAttributeAccessIssue"] * 3,
+        "reportArgumentType",
+        "reportAttributeAccessIssue",
+        "reportAssignmentType",
     ]
 
 
@@ -196,6 +345,31 @@ def test_the_stubs_are_those_of_the_native_module() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def mypy(folder: Path, text: str, *options: str) -> tuple[list[str], list[str]]:
+    """The types that mypy reveals in a program, and the mistakes that it finds."""
+    source = folder / "typed_program.py"
+    source.write_text(text)
+    output, errors, _ = api.run(
+        ["--strict", "--python-version", "3.10", "--cache-dir", str(folder), *options, str(source)]
+    )
+    assert errors == ""
+    revealed = [line.split('"')[1] for line in output.splitlines() if "Revealed type" in line]
+    found = [line.partition(": error: ")[2] for line in output.splitlines() if "error:" in line]
+    return (
+        [re.sub(r"\b[a-z_]\w*\.", "", it) for it in revealed],
+        [line.partition("  [")[0] for line in found],
+    )
+
+
+def pyright_of(folder: Path, text: str) -> tuple[list[str], list[str]]:
+    """The types that pyright reveals in a program, and the rules that this breaks."""
+    (folder / "typed_program.py").write_text(text)
+    found = pyright(folder)
+    told = [it["message"].split('" is "')[-1] for it in found if it["severity"] == "information"]
+    rules = [it["rule"] for it in found if it["severity"] == "error"]
+    return [it.removesuffix('"') for it in told], rules
 
 
 def pyright(folder: Path) -> list[dict[str, str]]:

@@ -279,7 +279,7 @@ class FieldAttribute:
             if any(name in vars(it) for it in plain):
                 setattr(model, name, cls(name))
 
-    def __get__(self, row: Any, owner: Any) -> FieldExpression:
+    def __get__(self, row: Any, owner: Any) -> FieldExpression[Any]:
         if row is not None:
             raise AttributeError(f"`{type(row).__name__}` has no value for `{self._name}`")
         table = owner.__dict__.get("__ferro_table__")
@@ -307,7 +307,7 @@ def at_other_end(relation: Relationship, key: Iterable[Any]) -> Any:
     return back.any(**dict(zip(relation.source_fields, key, strict=True)))
 
 
-def field_of(table: Table, name: str) -> FieldExpression:
+def field_of(table: Table, name: str) -> FieldExpression[Any]:
     """A field of a table's own; one object for all who name it, as it never changes."""
     field = table.expressions.get(name)
     if field is None:

@@ -7,7 +7,7 @@ import datetime
 import decimal
 import enum
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from .._abstract_query import AbstractQuery
 from .._argument import check
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .._queries.select import Select
     from .._tables.column import Column
     from .._tables.table import Table
+
+T = TypeVar("T", covariant=True)
 
 
 class Value(Functions):
@@ -489,8 +491,11 @@ class Value(Functions):
         return given, len(given) < len(values)
 
 
-class FieldExpression(Value):
-    """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda."""
+class FieldExpression(Value, Generic[T]):
+    """A field of a model, as conditions and orders name it: `User.age`, or `u.age` in a lambda.
+
+    `T` is what a type checker knows of its values, from `ferro.Column`.
+    """
 
     __slots__ = ("_compared",)
 

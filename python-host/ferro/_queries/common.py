@@ -19,7 +19,7 @@ from .spec import ALL_PARTS, LOCKS, Join, QuerySpec, refuse
 from .table_query import TableQuery
 
 if TYPE_CHECKING:
-    from .._expressions.value import Value
+    from .._expressions.value import FieldExpression, Value
     from .table_query import V
 
 _ROWS = ALL_PARTS - LOCKS - {"include"}
@@ -112,6 +112,8 @@ class CommonTableSelect(TableQuery[T, "CommonTableSelect[T]"]):
     if TYPE_CHECKING:
 
         def values(self, /, *fields: Any, **computed: Any) -> CommonTableSelect[dict[str, Any]]: ...
+        @overload
+        def column(self, field: FieldExpression[V], /) -> CommonTableSelect[V]: ...
         @overload
         def column(
             self, field: str | Value | Callable[[Any], Any], /

@@ -12,7 +12,7 @@ from .query import T
 from .table_query import TableQuery
 
 if TYPE_CHECKING:
-    from .._expressions.value import Value
+    from .._expressions.value import FieldExpression, Value
     from .table_query import V
 
 
@@ -36,6 +36,8 @@ class Select(TableQuery[T, "Select[T]"]):
     if TYPE_CHECKING:
 
         def values(self, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+        @overload
+        def column(self, field: FieldExpression[V], /) -> Select[V]: ...
         @overload
         def column(self, field: str | Value | Callable[[Any], Any], /) -> Select[Any]: ...
         @overload

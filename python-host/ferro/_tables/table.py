@@ -101,7 +101,7 @@ class Table:
         columns = {name: self._plain.get(name) for name in model.model_fields}
         self.rules = Rules(self.label, options, columns, self.relation_options)
         self._queries: dict[Any, _native.Query] = {}
-        self.expressions: dict[str, FieldExpression] = {}
+        self.expressions: dict[str, FieldExpression[Any]] = {}
         """The fields that conditions have named."""
         self.orderings: dict[tuple[Term, ...], Ordering] = {}
         """The orders that were given as text; all name fields that there are."""
