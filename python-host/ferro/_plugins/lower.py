@@ -234,10 +234,11 @@ def _boxed() -> Any:
 
 def _lower_option(payload: Lower) -> Lower:
     def lower_option(value: Any, into: Value, passing: Passing) -> None:
-        into.of.option = None if value is None else _boxed()
+        boxed = None if value is None else _boxed()
+        into.of.option = boxed
         into.kind = ffi.WASMTIME_COMPONENT_OPTION.value
-        if value is not None:
-            payload(value, into.of.option.contents, passing)
+        if boxed is not None:
+            payload(value, boxed.contents, passing)
 
     return lower_option
 

@@ -17,15 +17,16 @@ use crate::functions::{self, Function};
 const MOST_TEXTS: usize = 96;
 /// What a `replace` counts for, whose text may be longer.
 const REPLACE: usize = 8;
-/// What an aggregate of texts counts for, which ends at a gigabyte.
-const STRING_AGG: usize = 24;
+/// What an aggregate counts for that puts values together, which ends at a gigabyte.
+const COLLECTED: usize = 24;
 
 impl Compiler<'_> {
     /// Counts what a node that is being written makes or unpacks.
     pub(super) fn count_texts(&mut self, node: NodeRef) -> Result<(), Error> {
+        use AggregateFunction as A;
         use BinaryOperator as B;
         let made = match self.node(node) {
-            Node::Json(_) => 1,
+            Node::Json(_) | Node::JsonChange(_) => 1,
             Node::Binary((
                 B::Concat
                 | B::Like
@@ -41,12 +42,13 @@ impl Compiler<'_> {
                 _,
                 _,
             )) => 1,
-            Node::Aggregate(it) if it.function == AggregateFunction::StringAgg => STRING_AGG,
+            Node::Aggregate(it) if matches!(it.function, A::StringAgg | A::ArrayAgg) => COLLECTED,
             Node::Call(call) => match functions::find(&call.name) {
                 Some(Function::Replace) => REPLACE,
                 Some(Function::Coalesce) => 0,
                 _ => {
-                    let of = self.fact(call.arguments[0])?.ty;
+                    let first = call.arguments.first().map(|it| self.fact(*it)).transpose()?;
+                    let of = first.and_then(|it| it.ty);
                     usize::from(of.is_some_and(|it| it.is(ScalarType::Text)))
                 }
             },
@@ -60,7 +62,8 @@ impl Compiler<'_> {
         match self.bounded_concat().is_some() && self.texts > MOST_TEXTS {
             true => Err(limit(format!(
                 "under a scope a statement computes or searches at most {MOST_TEXTS} texts and \
-                 documents, where `replace` counts for {REPLACE} and `string-agg` for {STRING_AGG}"
+                 documents, where `replace` counts for {REPLACE}, `string-agg` and `array-agg` for \
+                 {COLLECTED}"
             ))),
             false => Ok(()),
         }
