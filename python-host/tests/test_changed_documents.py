@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import datetime
 from decimal import Decimal
@@ -37,6 +38,24 @@ class Limit:
     least: int = 0
 
 
+class Sealed(TypedDict):
+    key: bytes
+
+
+class Sealer(TypedDict):
+    __pydantic_config__ = pydantic.ConfigDict(extra="allow")  # type: ignore[misc]
+    key: bytes
+
+
+class Vault(pydantic.BaseModel):
+    keys: list[bytes] = []
+    sealed: Sealed | None = None
+    words: collections.Counter[str] = collections.Counter()
+    own: Sealer | None = None
+
+    model_config = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+
 class Settings(pydantic.BaseModel):
     ui: Ui
     badges: list[Badge] = []
@@ -54,6 +73,7 @@ class ChangedAccount(ferro.Model, table="changed_documents_account"):
     visits: int = 0
     data: dict[str, object] | None = ferro.Field(default={})
     settings: Settings | None = None
+    vault: Vault | None = None
 
 
 BEFORE = {"a": {"b": 1}, "list": [1, 2]}
@@ -63,7 +83,8 @@ DOTTED = {"it's": {"": "é"}}
 
 async def account() -> ChangedAccount:
     settings = Settings(ui=Ui(theme="light"), badges=[Badge(name="new")])
-    return await ChangedAccount.create(name="Ada", data=BEFORE, settings=settings)
+    values = {"data": BEFORE, "settings": settings, "vault": Vault(keys=[b""])}
+    return await ChangedAccount.create(name="Ada", **values)
 
 
 async def changed(**values: Any) -> ChangedAccount:
@@ -152,6 +173,28 @@ async def test_what_is_set_has_the_type_of_the_part() -> None:
     assert row.settings == Settings(ui=whole, badges=[Badge(name="new")])
 
 
+async def test_what_is_set_is_written_as_the_model_around_it_writes() -> None:
+    key = b"\xff\x00"
+    row = await changed(
+        vault=lambda a: (
+            a.vault["keys"][0].set_to(key)["sealed"].set_to({"key": key})["words"]["a"].set_to(1)
+        )
+    )
+    assert row.vault == Vault(keys=[key], sealed={"key": key}, words=collections.Counter())
+    row = await changed(
+        vault=lambda a: (
+            a.vault["sealed"]
+            .set_to({"key": b""})["sealed"]["key"]
+            .set_to(key)["own"]
+            .set_to({"key": b"a"})["own"]["more"]
+            .set_to(1)
+        )
+    )
+    assert row.vault is not None
+    assert row.vault.sealed == {"key": key}
+    assert row.vault.own == {"key": b"a", "more": 1}
+
+
 async def test_what_could_not_be_read_again_is_refused() -> None:
     settings = ferro.col(ChangedAccount.settings)
     for part, wrong in (
@@ -191,7 +234,7 @@ async def test_what_no_document_can_hold_is_refused() -> None:
     with pytest.raises(ferro.InvalidQuery, match="aggregate"):
         await update(data=data["a"].set_to(ferro.count()))
     endless: list[Any] = []
-    endless.append(endless)
+    endless += [endless, endless]
     with pytest.raises(ferro.ValueOutOfRange, match="200 levels"):
         data["a"].set_to(endless)
 

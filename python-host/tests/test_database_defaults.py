@@ -232,6 +232,36 @@ async def test_what_was_filled_in_by_any_way_of_writing_goes_when_it_is_undone()
 
 
 @pytest.mark.usefixtures("db")
+async def test_what_a_stored_row_had_stays_when_a_write_as_of_a_new_one_is_undone() -> None:
+    async with ferro.session():
+        row = await FilledEvent.create(name="a")
+        before = (row.id, row.made, row.token)
+        with pytest.raises(ZeroDivisionError):
+            async with ferro.transaction():
+                row.other = 5
+                await row.save()
+                new = FilledEvent(name="a", note="again")
+                async with ferro.transaction():
+                    assert await FilledEvent.upsert(new, conflict="name", update=["note"]) is row
+                raise ZeroDivisionError
+        assert (row.id, row.made, row.token) == before
+        await row.save()
+    assert (await FilledEvent.get(name="a")).made == row.made
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_row_of_which_nothing_is_known_any_more_does_not_hide_why_it_is_undone() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with ferro.transaction():
+            row = await FilledEvent.create(name="a")
+            await row.delete()
+            row.id = None
+            await FilledEvent.bulk_create([row])
+            raise ZeroDivisionError
+    assert await FilledEvent.select().count() == 0
+
+
+@pytest.mark.usefixtures("db")
 async def test_a_new_row_is_made_of_what_another_one_dumps() -> None:
     first = FilledEvent(name="a")
     made = await FilledEvent.create(**first.model_dump())

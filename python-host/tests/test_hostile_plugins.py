@@ -267,3 +267,25 @@ def test_y2_plugins_are_loaded_before_and_after_a_fork(tmp_path: Path) -> None:
     """
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
     assert subprocess.run(command, timeout=50).returncode == 7
+
+
+def test_y2_plugins_end_in_time_after_a_fork_while_others_ran(tmp_path: Path) -> None:
+    path = write_plugin(tmp_path, exporting("f", "u32", "(loop $l (br $l)) (unreachable)"))
+    code = f"""if True:
+        import asyncio, os, ferro, sys
+        from ferro._plugins.plugin import _tickers
+        async def call():
+            plugin = await ferro.Plugin.load({str(path)!r})
+            tenant = ferro.Tenant("acme", limits={{"deadline": 0.3}})
+            try:
+                await plugin.call("f", tenant=tenant)
+            except ferro.QueryTimeout:
+                return True
+        with _tickers[False]:
+            child = os.fork()
+            if child == 0:
+                os._exit(7 if asyncio.run(call()) else 1)
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code]
+    assert subprocess.run(command, timeout=50).returncode == 7

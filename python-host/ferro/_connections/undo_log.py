@@ -47,7 +47,8 @@ class UndoLog:
             if before is None:
                 known = None if new else getattr(row, "_ferro_loaded", None)
                 self._keep(row, known, places)
-            elif not before.filled:
+            elif not before.filled and not (new and before.known is not None):
+                # What was stored before stays so, whoever wrote it again as if it were new.
                 before.filled = places
 
     def undo(self) -> None:
@@ -64,7 +65,7 @@ class UndoLog:
             own = self._rows.get(id(row))
             if own is None:
                 self._keep(row, before.known, before.filled)
-            elif not own.filled:
+            elif not own.filled and not (own.known is not None and before.known is None):
                 own.filled = before.filled
 
     def clear(self) -> None:
@@ -94,8 +95,9 @@ class _Before:
             return
         now = getattr(row, "_ferro_loaded", None)
         for name, place in self.filled:
-            # What was assigned since stays, as all that is assigned does.
-            if now is not None and vars(row)[name] == now[place]:
+            # What was assigned since stays, as all that is assigned does. Of a row whose key was not
+            # read nothing is known.
+            if now is not None and place < len(now) and vars(row)[name] == now[place]:
                 vars(row)[name] = None
         if self.known is not None:
             object.__setattr__(row, "_ferro_loaded", self.known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import reprlib
 from typing import Any, TypeGuard
 
 from wasmtime import Store
@@ -28,6 +29,9 @@ _ERROR: dict[str, type | tuple[type, ...]] = {
 """The WIT's `error`, as Python has it."""
 _LONGEST_REPR = 1_000
 """So much of a plugin's own error is in the text of the exception that has it."""
+_REPR = reprlib.Repr()
+_REPR.maxdict = _REPR.maxlist = _REPR.maxset = _REPR.maxtuple = 20
+_REPR.maxstring = _REPR.maxother = _LONGEST_REPR
 
 
 class Export:
@@ -84,7 +88,7 @@ class Export:
         value = plain["err"] if isinstance(plain, dict) else None
         if _is_ferros(value):
             return from_native(**value)
-        told = repr(value)
+        told = _REPR.repr(value)
         told = told if len(told) <= _LONGEST_REPR else f"{told[:_LONGEST_REPR]}…"
         return PluginError(f"`{self.name}` answered with an error: {told}", value=value)
 

@@ -278,7 +278,7 @@ def _lower_case(parts: Mapping[str, Type | None], put: Callable[[Value, str, Any
 
 def _lower_enum(names: tuple[str, ...]) -> Lower:
     def lower_enum(value: Any, into: Value, _: Passing) -> None:
-        if value not in names:
+        if not isinstance(value, str) or value not in names:
             raise Mismatch(f"takes one of {quoted(names)}")
         into.of.enumeration = ffi.str_to_capi(value)
         into.kind = ffi.WASMTIME_COMPONENT_ENUM.value
@@ -289,7 +289,7 @@ def _lower_enum(names: tuple[str, ...]) -> Lower:
 def _lower_flags(names: tuple[str, ...]) -> Lower:
     def lower_flags(value: Any, into: Value, _: Passing) -> None:
         allowed = isinstance(value, (set, frozenset, list, tuple))
-        if not allowed or not all(flag in names for flag in value):
+        if not allowed or not all(isinstance(it, str) and it in names for it in value):
             raise Mismatch(f"takes a set of {quoted(names)}")
         flags = set(value)
         data = _room(into, "flags", len(flags)).data

@@ -359,14 +359,15 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ferro-plugin")
 _loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
 
 
-def _renew_loaders() -> None:
+def _renew_after_fork() -> None:
     """In a process that was forked there are none of these threads."""
     global _loaders
     _loaders = ThreadPoolExecutor(_LOADING, thread_name_prefix="ferro-loading")
+    _tickers.update({fuel: _Ticker(fuel) for fuel in (False, True)})
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_loaders)
+    os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def _function(instance: Instance, store: Store, export: str) -> Func:

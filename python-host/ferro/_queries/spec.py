@@ -92,7 +92,6 @@ class QuerySpec:
         # Every query passes here a few times: a loop over the slots would take thrice as long.
         other: Any = object.__new__(QuerySpec)
         other.plain = False
-        other.plain = False
         other.table = self.table
         other.using = self.using
         other.given = self.given

@@ -31,8 +31,11 @@ def stored_part(where: str, annotation: Any, steps: tuple[str, ...], value: Any)
     part = _part_at(where, annotation, steps)
     if part is None or part.annotation in (Any, object):
         return part_of(value)
-    config = None if has_shape(without_none(part.annotation)[0]) else part.config
-    return Structure(where, part.annotation, config).taken(value)
+    if part.config and has_shape(without_none(part.annotation)[0]):
+        # Pydantic takes no config for a type with fields of its own, but hands on that of a list.
+        held: Any = list[part.annotation]  # type: ignore[name-defined]
+        return Structure(where, held, part.config).taken([value])[0]
+    return Structure(where, part.annotation, part.config).taken(value)
 
 
 def check_removable(where: str, annotation: Any, steps: tuple[str, ...]) -> None:
@@ -56,27 +59,27 @@ def _part_at(where: str, annotation: Any, steps: tuple[str, ...]) -> _Part | Non
         if part is None:
             return None
         kind, _ = without_none(part.annotation)
-        part = _step(where, without_metadata(kind), step)
+        part = _step(where, without_metadata(kind), step, part.config)
     return part
 
 
-def _step(where: str, kind: Any, step: str) -> _Part | None:
+def _step(where: str, kind: Any, step: str, config: Any) -> _Part | None:
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
         return _of_model(where, kind, step)
     if dataclasses.is_dataclass(kind) or is_typeddict(kind):
-        return _of_fields(where, kind, step)
+        return _of_fields(where, kind, step, config)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if not isinstance(origin, type) or not issubclass(origin, Collection):
         return None
     if issubclass(origin, Mapping):
-        return _Part(arguments[1])
-    return _Part(arguments[0]) if arguments[1:] in ((), (...,)) else None
+        return _Part(arguments[1], config) if len(arguments) == 2 else None
+    return _Part(arguments[0], config) if arguments[1:] in ((), (...,)) else None
 
 
 def _of_model(where: str, model: type[pydantic.BaseModel], step: str) -> _Part | None:
     if issubclass(model, pydantic.RootModel):
         kind, _ = without_none(model.model_fields["root"].annotation)
-        return _step(where, without_metadata(kind), step)
+        return _step(where, without_metadata(kind), step, _value_config(model.model_config))
     serializers = model.__pydantic_decorators__
     field = model.model_fields.get(step)
     if field is None:
@@ -87,12 +90,16 @@ def _of_model(where: str, model: type[pydantic.BaseModel], step: str) -> _Part |
     written = [name for it in serializers.field_serializers.values() for name in it.info.fields]
     if serializers.model_serializers or step in written or "*" in written:
         return None
-    config = {name: it for name, it in model.model_config.items() if name in _OF_VALUES}
-    return _Part(_annotated(field), config or None, field.is_required())
+    return _Part(_annotated(field), _value_config(model.model_config), field.is_required())
 
 
-def _of_fields(where: str, kind: Any, step: str) -> _Part | None:
-    """Of a dataclass or a `TypedDict`."""
+def _value_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {name: it for name, it in config.items() if name in _OF_VALUES} or None
+
+
+def _of_fields(where: str, kind: Any, step: str, config: Any) -> _Part | None:
+    """Of a dataclass or a `TypedDict`, which has the config of what it is in, or its own."""
+    own = getattr(kind, "__pydantic_config__", None)
     try:
         hints = get_type_hints(kind, include_extras=True)
     except NameError:
@@ -106,11 +113,13 @@ def _of_fields(where: str, kind: Any, step: str) -> _Part | None:
         nothing = dataclasses.MISSING
         required = {it.name for it in made if it.default is it.default_factory is nothing}
     if step not in hints:
+        if own is not None and own.get("extra") == "allow":
+            return None
         raise _unknown(where, step, hints)
     annotation = hints[step]
     while typing.get_origin(annotation) in _BESIDE:
         (annotation,) = typing.get_args(annotation)
-    return _Part(annotation, required=step in required)
+    return _Part(annotation, config if own is None else _value_config(own), step in required)
 
 
 def _annotated(field: FieldInfo) -> Any:
@@ -128,10 +137,12 @@ def _levels(value: Any) -> int:
     """How many dicts and lists are inside of each other: of endless ones, too many."""
     levels, inside = 0, [value]
     while levels <= _DEEPEST:
-        inside = [it for it in inside if isinstance(it, (Mapping, list, tuple, set, frozenset))]
-        if not inside:
+        # Each once: what holds itself twice would have a power of two on each level.
+        held = [it for it in inside if isinstance(it, (Mapping, list, tuple, set, frozenset))]
+        found = {id(it): it for it in held}
+        if not found:
             break
         levels += 1
-        parts = (it.values() if isinstance(it, Mapping) else it for it in inside)
+        parts = (it.values() if isinstance(it, Mapping) else it for it in found.values())
         inside = [part for it in parts for part in it]
     return levels
