@@ -290,6 +290,7 @@ async fn s3_text_of_a_stranger_writes_only_rows_that_are_counted() {
             .into(),
         "SELECT generate_series(1, 1000) INTO TEMP TABLE kept".into(),
         "(SELECT 1 INTO TEMP TABLE kept)".into(),
+        "SELECT 1INTO TEMP TABLE kept".into(),
     ] {
         let error = refused(&postgres, &sql).await;
         assert_eq!(error.kind, ErrorKind::Denied, "{sql}: {error}");

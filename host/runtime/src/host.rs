@@ -190,7 +190,6 @@ impl Host {
     /// compiling takes too long; `invalid-schema`, if its models are not valid.
     pub async fn load_bytes(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<Plugin, Error> {
         let bytes = bytes.into();
-        check_component(name, &bytes, self.shared.options.component_bytes)?;
         let permit = Arc::new(self.loading(name).await?);
         let component = self.compile(name, bytes, Arc::clone(&permit)).await?;
         let ty = component.component_type();
@@ -335,17 +334,18 @@ impl Host {
         permit: Arc<OwnedSemaphorePermit>,
     ) -> Result<Component, Error> {
         let limit = self.shared.options.compile_timeout;
-        let shared = Arc::clone(&self.shared);
+        let (shared, plugin) = (Arc::clone(&self.shared), name.to_owned());
         let compiled = blocking(move || {
             let _permit = permit;
+            check_component(&plugin, &bytes, shared.options.component_bytes)?;
             let component = Component::from_binary(&shared.engine, &bytes);
             if let Some(cache) = &shared.cache {
                 cache.seal();
             }
-            component
+            component.map_err(|error| invalid(&plugin, &error))
         });
         match timeout(limit, compiled).await {
-            Ok(component) => component?.map_err(|error| invalid(name, &error)),
+            Ok(component) => component?,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
                 format!("compiling the plugin `{name}` took longer than {} s", limit.as_secs_f64()),

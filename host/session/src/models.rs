@@ -59,7 +59,8 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// Those of [`Catalog::compile`].
+    /// `limit-exceeded`, if the query has more than 4 MiB without its values; those of
+    /// [`Catalog::compile`].
     pub async fn plan(
         &self,
         query: &Query,

@@ -227,10 +227,14 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_number(&mut self) {
+        let start = self.at;
         while self.byte(0).is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'_'))
         {
             self.at += 1;
         }
+        // Before version 15, PostgreSQL takes a word right behind a number for one: `1INTO`.
+        let number = self.sql[start..self.at].to_ascii_lowercase();
+        self.writes_uncounted |= self.postgres && number.ends_with("into");
     }
 
     fn word(&mut self) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! Where a statement runs, a connection of its own or the one of a transaction, and what becomes
 //! of it afterwards.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -295,9 +296,10 @@ pub(crate) fn is_at_rest(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_)) && !is_farewell(error)
 }
 
-/// Nothing works for the connection any more.
+/// Nothing works for the connection any more. Of one that is silent nobody knows.
 fn is_lost(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Io(_)) || is_farewell(error)
+    let is_silent = |it: &io::Error| it.kind() == io::ErrorKind::TimedOut;
+    matches!(error, sqlx::Error::Io(it) if !is_silent(it)) || is_farewell(error)
 }
 
 /// The last that a server says on a connection.
