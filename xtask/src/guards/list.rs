@@ -487,8 +487,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P5",
         file: "host/driver/src/fence/postgres.rs",
-        line: "WHEN pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)'",
-        without: "WHEN false AND has_function_privilege('pg_catalog.set_config(text,text,boolean)'",
+        line: "THEN p.proname OPERATOR(pg_catalog.~) '^(set_config|pg_lock_status|",
+        without: "THEN p.proname OPERATOR(pg_catalog.~) '^(pg_lock_status|",
         target: "fence",
         tests: "r2_roles",
     },
@@ -627,6 +627,14 @@ pub(super) const GUARDS: &[Guard] = &[
         without: "Self::Postgres => Some([\"CASE WHEN 1\", \" > 0 THEN concat(\", \") END\"]),",
         target: "databases",
         tests: "s3_texts",
+    },
+    Guard {
+        promise: "R2",
+        file: "host/driver/src/fence/postgres.rs",
+        line: "ELSE p.prosecdef AND p.prokind",
+        without: "ELSE false AND p.prokind",
+        target: "fence",
+        tests: "r2_roles",
     },
     Guard {
         promise: "S3",

@@ -62,8 +62,8 @@ pub enum RawSql {
     Denied,
     /// A stranger's: statements that read and change rows and do nothing else, where PostgreSQL
     /// holds the role to its rights. A role is refused that has rights over others, as a superuser,
-    /// an owner of tables or a role of the server has, and one that may call `set_config`;
-    /// `docs/security.md` lists them.
+    /// an owner of tables or a role of the server has, and one that may call `set_config`
+    /// and the like; `docs/security.md` lists them.
     Fenced,
     /// As the application's own, with all power of the connection's role.
     Unfenced,

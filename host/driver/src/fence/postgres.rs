@@ -41,9 +41,18 @@ WHEN EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relkind OPERATOR(pg_ca
 ANY ('{r,p,v,m,f}') AND c.relowner OPERATOR(pg_catalog.=) ANY (SELECT r.oid \
 FROM pg_catalog.pg_roles AS r WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))) \
 THEN 'owns tables, which rights and row-level security do not hold it back from' \
-WHEN pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)', 'EXECUTE') \
-THEN 'may call `set_config`, which lifts the timeouts and settings of the fence: revoke that from \
-public' END AS fault";
+ELSE (SELECT pg_catalog.format('may call functions that lift the settings of the fence, take or show \
+locks, write to the log of changes or have the rights of others: run `REVOKE EXECUTE ON FUNCTION %s \
+FROM public, %I`', pg_catalog.string_agg(pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, \
+pg_catalog.pg_get_function_identity_arguments(p.oid)), ', '), current_user) \
+FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) \
+p.pronamespace WHERE CASE WHEN n.nspname OPERATOR(pg_catalog.=) 'pg_catalog' \
+THEN p.proname OPERATOR(pg_catalog.~) '^(set_config|pg_lock_status|pg_logical_emit_message|\
+pg_(try_)?advisory_(xact_)?lock(_shared)?)$' AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE') \
+ELSE p.prosecdef AND p.prokind OPERATOR(pg_catalog.<>) 'p' AND p.prorettype \
+OPERATOR(pg_catalog.<>) ALL ('{trigger,event_trigger}'::pg_catalog.regtype[]) \
+AND pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE') END \
+HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0) END AS fault";
 
 /// Why a transaction was not begun, or does not go on.
 pub(crate) enum Breach {
