@@ -95,8 +95,8 @@ class _Before:
             return
         now = getattr(row, "_ferro_loaded", None)
         for name, place in self.filled:
-            # What was assigned since stays, as all that is assigned does. Of a row whose key was not
-            # read nothing is known.
+            # What was assigned since stays, as all that is assigned does. Of a row whose key was
+            # not read, nothing is known.
             if now is not None and place < len(now) and vars(row)[name] == now[place]:
                 vars(row)[name] = None
         if self.known is not None:
