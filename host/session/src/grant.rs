@@ -1,6 +1,7 @@
 //! Grants: what a tenant may do in one database, in the database's own names.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ferro_driver::{Fence, RawSql, TableRights};
 use ferro_wit::policy::FieldSet;
@@ -18,7 +19,7 @@ use crate::strict_map;
 /// plugin's own: if a grant named models, a plugin could give the name to another table. A table in
 /// a schema of PostgreSQL is `schema.table`. A name with capitals, `BlogPost`, is that of the table
 /// `blog_post` too, which such a model has if it names none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Grant {
     /// Whether anything may be changed.
@@ -59,6 +60,21 @@ pub struct Grant {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub settings: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Grant {
+    /// Without the values of settings, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { access, tables, raw_sql, role, search_path, settings } = self;
+        f.debug_struct("Grant")
+            .field("access", access)
+            .field("tables", tables)
+            .field("raw_sql", raw_sql)
+            .field("role", role)
+            .field("search_path", search_path)
+            .field("settings", &settings.keys())
+            .finish()
+    }
 }
 
 /// Whether anything may be changed in a database.

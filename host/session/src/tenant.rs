@@ -257,6 +257,13 @@ mod tests {
     }
 
     #[test]
+    fn k1_a_tenant_is_shown_without_the_values_of_its_settings() {
+        let tenant = Tenant::new("acme").grant("app", Grant::default().setting("a.key", "hunter2"));
+        let shown = format!("{tenant:?}");
+        assert!(shown.contains("a.key") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
     fn what_is_written_to_a_file_is_read_again() {
         let uuid = uuid::uuid!("00112233-4455-6677-8899-aabbccddeeff");
         let table = TableGrant { delete: true, ..TableGrant::read_only() }

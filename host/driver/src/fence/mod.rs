@@ -5,6 +5,7 @@ mod postgres;
 mod sqlite;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use ferro_wit::policy::FieldSet;
@@ -17,7 +18,7 @@ use crate::error::invalid_configuration;
 /// What the database itself holds a caller to, see [`Database::fenced`](crate::Database::fenced).
 ///
 /// By default: nothing.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Fence {
     /// Transactions are read-only, those that run one statement too.
     pub read_only: bool,
@@ -38,6 +39,24 @@ pub struct Fence {
     pub idle_timeout: Option<Duration>,
     /// SQLite: the tables that fenced SQL text may touch. None: all but SQLite's own.
     pub tables: Option<BTreeMap<String, TableRights>>,
+}
+
+impl fmt::Debug for Fence {
+    /// Without the values of settings, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { read_only, raw_sql, role, search_path, settings, .. } = self;
+        let Self { statement_timeout, idle_timeout, tables, .. } = self;
+        f.debug_struct("Fence")
+            .field("read_only", read_only)
+            .field("raw_sql", raw_sql)
+            .field("role", role)
+            .field("search_path", search_path)
+            .field("settings", &settings.keys())
+            .field("statement_timeout", statement_timeout)
+            .field("idle_timeout", idle_timeout)
+            .field("tables", tables)
+            .finish()
+    }
 }
 
 /// What fenced SQL text may do with a table of SQLite, which asks for each table and column while it
@@ -163,6 +182,12 @@ mod tests {
              --'; SET LOCAL search_path = \"b\"\", public\"; SET LOCAL ROLE \"a\"\"; RESET ROLE; --\"",
         );
         assert_eq!(sql, expected);
+    }
+
+    #[test]
+    fn k1_the_values_of_settings_are_not_shown() {
+        let shown = format!("{:?}", settings("app.key", "hunter2"));
+        assert!(shown.contains("app.key") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]
