@@ -4,7 +4,7 @@
 //! between. So under a scope there are only so many of them in a statement, and what they put together
 //! is only so long. On SQLite the driver bounds the memory of a statement.
 
-use ferro_wit::query::{AggregateFunction, BinaryOperator, Node, NodeRef};
+use ferro_wit::query::{Aggregate, AggregateFunction, BinaryOperator, Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
@@ -15,10 +15,11 @@ use crate::functions::{self, Function};
 /// The most texts that a statement of a tenant computes or looks into. PostgreSQL's `concat` takes a
 /// hundred.
 const MOST_TEXTS: usize = 96;
-/// What a `replace` counts for, whose text may be longer.
-const REPLACE: usize = 8;
-/// What an aggregate counts for that puts values together, which ends at a gigabyte.
-const COLLECTED: usize = 24;
+/// What a `replace` counts for, whose text may be longer, and a change of a document, which may put
+/// anything into it.
+const LONGER: usize = 8;
+/// What an aggregate counts for that gathers values, which ends at a gigabyte.
+const GATHERED: usize = 24;
 
 impl Compiler<'_> {
     /// Counts what a node that is being written makes or unpacks.
@@ -26,7 +27,7 @@ impl Compiler<'_> {
         use AggregateFunction as A;
         use BinaryOperator as B;
         let made = match self.node(node) {
-            Node::Json(_) | Node::JsonChange(_) => 1,
+            Node::Json(_) => 1,
             Node::Binary((
                 B::Concat
                 | B::Like
@@ -42,9 +43,10 @@ impl Compiler<'_> {
                 _,
                 _,
             )) => 1,
-            Node::Aggregate(it) if matches!(it.function, A::StringAgg | A::ArrayAgg) => COLLECTED,
+            Node::JsonChange(_) => LONGER,
+            Node::Aggregate(Aggregate { function: A::StringAgg | A::ArrayAgg, .. }) => GATHERED,
             Node::Call(call) => match functions::find(&call.name) {
-                Some(Function::Replace) => REPLACE,
+                Some(Function::Replace) => LONGER,
                 Some(Function::Coalesce) => 0,
                 _ => {
                     let first = call.arguments.first().map(|it| self.fact(*it)).transpose()?;
@@ -62,8 +64,8 @@ impl Compiler<'_> {
         match self.bounded_concat().is_some() && self.texts > MOST_TEXTS {
             true => Err(limit(format!(
                 "under a scope a statement computes or searches at most {MOST_TEXTS} texts and \
-                 documents, where `replace` counts for {REPLACE}, `string-agg` and `array-agg` for \
-                 {COLLECTED}"
+                 documents, where `replace` and a change of a document count for {LONGER}, and \
+                 `string-agg` and `array-agg` for {GATHERED}"
             ))),
             false => Ok(()),
         }
