@@ -610,3 +610,7 @@ async def test_t6_a_value_that_no_filter_takes_is_refused_and_becomes_no_text(
             match=r"`grants\.default\.tables\.scope_sheet\.filters\.text.*` of a tenant: ",
         ):
             ferro.scope(ferro.Tenant("x", grants=grants))
+
+
+def test_the_settings_of_a_grant_are_not_in_its_repr() -> None:
+    assert "hunter2" not in repr(ferro.Grant(settings={"app.secret": "hunter2"}))

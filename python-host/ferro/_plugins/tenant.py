@@ -66,8 +66,9 @@ class Grant:
     """PostgreSQL: the role that every statement runs as."""
     search_path: Sequence[str] = ()
     """PostgreSQL: the schemas in which tables are looked for."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """PostgreSQL: settings for every statement, for row-level security: `{"app.tenant": "42"}`."""
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """PostgreSQL: settings for every statement, for row-level security: `{"app.tenant": "42"}`.
+    Not in the `repr`: they may be secrets."""
 
 
 @dataclass(frozen=True)
