@@ -274,13 +274,16 @@ def test_y2_plugins_end_in_time_after_a_fork_while_others_ran(tmp_path: Path) ->
     code = f"""if True:
         import asyncio, os, ferro, sys
         from ferro._plugins.plugin import _tickers
+        async def load():
+            return await ferro.Plugin.load({str(path)!r})
         async def call():
-            plugin = await ferro.Plugin.load({str(path)!r})
+            plugin = await load()
             tenant = ferro.Tenant("acme", limits={{"deadline": 0.3}})
             try:
                 await plugin.call("f", tenant=tenant)
             except ferro.QueryTimeout:
                 return True
+        asyncio.run(load())
         with _tickers[False]:
             child = os.fork()
             if child == 0:

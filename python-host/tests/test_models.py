@@ -94,12 +94,12 @@ def test_an_abstract_model_says_nothing_of_a_table() -> None:
 
 
 def test_a_table_is_named_after_the_class() -> None:
-    class BlogPost(ferro.Model):
+    class BlogEntry(ferro.Model):
         id: int | None = key()
 
-    table = BlogPost.__ferro_table__
+    table = BlogEntry.__ferro_table__
     assert table is not None
-    assert table.name == "blog_post"
+    assert table.name == "blog_entry"
 
 
 @pytest.mark.usefixtures("db")
