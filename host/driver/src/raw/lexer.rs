@@ -233,8 +233,9 @@ impl<'a> Lexer<'a> {
             self.at += 1;
         }
         // Before version 15, PostgreSQL takes a word right behind a number for one: `1INTO`.
-        let number = self.sql[start..self.at].to_ascii_lowercase();
-        self.writes_uncounted |= self.postgres && number.ends_with("into");
+        let end = self.sql.as_bytes()[start..self.at].last_chunk::<4>();
+        let writes = end.is_some_and(|it| it.eq_ignore_ascii_case(b"into"));
+        self.writes_uncounted |= self.postgres && writes;
     }
 
     fn word(&mut self) -> Result<(), Error> {
