@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use crate::backend::{Backend, Sign, Vigil};
+use crate::backend::{Backend, Sign};
 use crate::connect::{self, Pool, Probe};
 use crate::error::{caught, closed, from_sqlx, invalid_configuration};
 use crate::fence::Fence;
@@ -18,6 +18,7 @@ use crate::lease::{Connection, Lease, Persistence, PoolPermits, RETURN_TIMEOUT};
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::parking::{MOMENT, Parked, Parking, Term};
 use crate::statement::Log;
+use crate::vigil::Vigil;
 
 /// A pool of connections to one database. Clones share the pool.
 ///

@@ -55,6 +55,7 @@ mod sqlite;
 mod statement;
 mod transaction;
 mod value;
+mod vigil;
 
 pub use cursor::Cursor;
 pub use database::{Database, Stats};

@@ -26,10 +26,11 @@ use self::postgres::Server;
 pub(crate) use self::postgres::{FAREWELL, NOTICED, watch};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
-use crate::backend::{Backend, Vigil};
+use crate::backend::Backend;
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::sqlite::{Slots, bound_memory};
+use crate::vigil::Vigil;
 
 /// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
 /// most servers nearby need, and short for who waits to hear that there is none.
