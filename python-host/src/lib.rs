@@ -25,6 +25,7 @@ mod query;
 mod results;
 mod rows;
 mod session;
+mod task;
 mod text;
 mod times;
 mod turns;
