@@ -47,6 +47,11 @@ impl Claimant {
     pub(crate) fn held(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Whether there are clones, or permits that it holds or waits for.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// A permit; released when it is dropped.
@@ -84,6 +89,11 @@ impl FairSemaphore {
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.state, &other.state)
+    }
+
+    /// Whether there are clones, or permits that are held.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.state) > 1
     }
 
     /// The most permits that one claimant can hold.

@@ -1,7 +1,7 @@
 //! What all calls of a tenant share: permits for calls, for guests and for connections of each
 //! pool, and threads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -29,13 +29,8 @@ pub struct Tenants {
     pools: Arc<Pools>,
 }
 
-#[derive(Debug, Default)]
-struct Registry {
-    /// By the tenant's name.
-    entries: HashMap<String, TenantEntry>,
-    /// How many there were after those that are gone were removed.
-    swept_len: usize,
-}
+/// By the tenants' names.
+type Registry = Entries<TenantEntry>;
 
 /// What is known of a tenant.
 #[derive(Debug)]
@@ -62,11 +57,11 @@ pub(crate) struct TenantState {
 
 /// The connections of each pool, by its label.
 #[derive(Debug, Default)]
-struct Pools(Mutex<BTreeMap<String, FairSemaphore>>);
+struct Pools(Mutex<Entries<FairSemaphore>>);
 
 /// A tenant's shares of the pools, by their labels.
 #[derive(Debug, Default)]
-struct PoolShares(Mutex<BTreeMap<String, PoolShare>>);
+struct PoolShares(Mutex<Entries<PoolShare>>);
 
 /// The tenant's share of a pool.
 #[derive(Debug)]
@@ -78,6 +73,20 @@ struct PoolShare {
     workers: Arc<Semaphore>,
     /// How many of these there are, those at work included.
     size: usize,
+}
+
+/// What is kept by names of which there is no end: operators rename tenants, and connect and disconnect
+/// labels. So what nobody uses makes room now and then.
+#[derive(Debug)]
+struct Entries<T> {
+    by_name: HashMap<String, T>,
+    /// How many there were after those that nobody used were removed.
+    swept_len: usize,
+}
+
+trait Entry {
+    /// Whether anything would be lost if it was made anew.
+    fn is_used(&self) -> bool;
 }
 
 /// A permit for one of the calls of a tenant, until it is dropped.
@@ -152,14 +161,14 @@ impl Tenants {
     /// How many tenants have calls that run or wait.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.lock().entries.values().filter(|it| it.state.strong_count() > 0).count()
+        self.lock().by_name.values().filter(|it| it.state.strong_count() > 0).count()
     }
 
     /// How many calls run, and how many wait until they may.
     #[must_use]
     pub fn calls(&self) -> (usize, usize) {
         let registry = self.lock();
-        let states = registry.entries.values().filter_map(|it| it.state.upgrade());
+        let states = registry.by_name.values().filter_map(|it| it.state.upgrade());
         states.fold((0, 0), |(running, queued), state| {
             let running = running + state.calls_claimant.held() as usize;
             (running, queued + state.queued_calls.load(Ordering::Relaxed) as usize)
@@ -168,20 +177,13 @@ impl Tenants {
 
     fn state(&self, tenant: &str) -> Arc<TenantState> {
         let mut registry = self.lock();
-        if let Some(state) = registry.entries.get(tenant).and_then(|it| it.state.upgrade()) {
+        let entry = registry.by_name.get(tenant);
+        if let Some(state) = entry.and_then(|it| it.state.upgrade()) {
             return state;
         }
-        // The number of tenants is not bounded, so those that are gone make room now and then.
-        if registry.entries.len() >= 64.max(2 * registry.swept_len) {
-            let entries = &mut registry.entries;
-            entries.retain(|_, it| it.state.strong_count() > 0 || it.pool_shares.are_busy());
-            registry.swept_len = registry.entries.len();
-        }
-        let entry = registry.entries.get(tenant);
         let pool_shares = entry.map(|it| Arc::clone(&it.pool_shares)).unwrap_or_default();
         let state = Arc::new(TenantState::new(self, Arc::clone(&pool_shares)));
-        let entry = TenantEntry { state: Arc::downgrade(&state), pool_shares };
-        registry.entries.insert(tenant.to_owned(), entry);
+        registry.insert(tenant, TenantEntry { state: Arc::downgrade(&state), pool_shares });
         state
     }
 
@@ -251,11 +253,11 @@ impl Pools {
     /// The connections of a pool of up to `max`. A label may come to mean another pool.
     fn get(&self, label: &str, max: u32) -> FairSemaphore {
         let mut pools = lock(&self.0);
-        match pools.get(label) {
+        match pools.by_name.get(label) {
             Some(connections) if connections.size() == max => connections.clone(),
             _ => {
                 let connections = FairSemaphore::new(max);
-                pools.insert(label.to_owned(), connections.clone());
+                pools.insert(label, connections.clone());
                 connections
             }
         }
@@ -263,9 +265,53 @@ impl Pools {
 }
 
 impl PoolShares {
-    /// Whether a call that is gone has left a statement that still runs.
-    fn are_busy(&self) -> bool {
-        lock(&self.0).values().any(|it| it.workers.available_permits() < it.size)
+    /// The share of a pool. Its label may have meant another one before.
+    fn get(&self, label: &str, pool: &FairSemaphore, size: usize) -> (Claimant, Arc<Semaphore>) {
+        let mut shares = lock(&self.0);
+        let share = match shares.by_name.get_mut(label).filter(|it| it.connections.is(pool)) {
+            Some(share) => share,
+            None => shares.insert(label, PoolShare::new(pool.clone())),
+        };
+        share.resize(size);
+        (share.claimant.clone(), Arc::clone(&share.workers))
+    }
+}
+
+impl<T: Entry> Entries<T> {
+    fn insert(&mut self, name: &str, entry: T) -> &mut T {
+        if self.by_name.len() >= 64.max(2 * self.swept_len) {
+            self.by_name.retain(|_, it| it.is_used());
+            self.swept_len = self.by_name.len();
+        }
+        self.by_name.entry(name.to_owned()).insert_entry(entry).into_mut()
+    }
+}
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self { by_name: HashMap::new(), swept_len: 0 }
+    }
+}
+
+impl Entry for TenantEntry {
+    /// By a call, or by a statement that still runs, which a call that is gone has left.
+    fn is_used(&self) -> bool {
+        self.state.strong_count() > 0
+            || lock(&self.pool_shares.0).by_name.values().any(Entry::is_used)
+    }
+}
+
+impl Entry for FairSemaphore {
+    /// By a share of it.
+    fn is_used(&self) -> bool {
+        self.is_shared()
+    }
+}
+
+impl Entry for PoolShare {
+    /// By a call, or by a statement that still runs. A connection that is idle may remember the workers.
+    fn is_used(&self) -> bool {
+        self.claimant.is_shared() || self.workers.available_permits() < self.size
     }
 }
 
@@ -328,13 +374,7 @@ impl Connections {
     pub(crate) fn new(state: &TenantState, label: &str, size: u32, limits: &Limits) -> Self {
         let pool = state.pools.get(label, size);
         let max = limits.connections.unwrap_or(size).min(pool.max_share());
-        let mut shares = lock(&state.pool_shares.0);
-        let share = shares.entry(label.to_owned()).or_insert_with(|| PoolShare::new(pool.clone()));
-        if !share.connections.is(&pool) {
-            *share = PoolShare::new(pool.clone());
-        }
-        share.resize(max as usize);
-        let (claimant, workers) = (share.claimant.clone(), Arc::clone(&share.workers));
+        let (claimant, workers) = state.pool_shares.get(label, &pool, max as usize);
         Self { pool, claimant, max, workers, held: Arc::default() }
     }
 
@@ -489,6 +529,33 @@ mod tests {
             tenants.admit(&tenant(&number.to_string(), 1, 1)).await.unwrap();
         }
         assert_eq!(tenants.active(), 0);
-        assert!(tenants.lock().entries.len() <= 64, "{}", tenants.lock().entries.len());
+        assert!(tenants.lock().by_name.len() <= 64, "{}", tenants.lock().by_name.len());
+    }
+
+    /// As where each tenant has a file, which is connected for its calls.
+    #[tokio::test]
+    async fn labels_that_nobody_uses_are_forgotten_and_those_in_use_are_not() {
+        let (tenants, limits) = (Tenants::default(), Limits::default());
+        let acme = tenants.admit(&tenant("acme", 1, 1)).await.unwrap();
+        let connections = |admission: &Admission, label: &str| {
+            Connections::new(admission.tenant_state(), label, 4, &limits)
+        };
+        let in_use = connections(&acme, "in use");
+        let permit = connections(&acme, "held").permit(&limits).await.unwrap();
+        let at_work = Arc::clone(connections(&acme, "at work").workers());
+        let at_work = at_work.acquire_owned().await.unwrap();
+        for number in 0..1_000 {
+            let label = number.to_string();
+            let other = tenants.admit(&tenant(&label, 1, 1)).await.unwrap();
+            drop((connections(&acme, &label), connections(&other, &label)));
+        }
+        let known = |labels: usize| assert!(labels <= 256, "{labels}");
+        known(lock(&tenants.pools.0).by_name.len());
+        known(lock(&acme.tenant_state().pool_shares.0).by_name.len());
+        // Two calls of the tenant share what it may have, whatever came between.
+        assert!(Arc::ptr_eq(in_use.workers(), connections(&acme, "in use").workers()));
+        assert_eq!(connections(&acme, "held").claimant.held(), 1);
+        assert_eq!(connections(&acme, "at work").workers().available_permits(), 1);
+        drop((permit, at_work));
     }
 }
