@@ -278,6 +278,11 @@ impl Database {
         self.fence.as_ref()
     }
 
+    /// How long a transaction of the caller may be open.
+    pub(crate) fn transaction_timeout(&self) -> Option<Duration> {
+        self.fence.as_ref()?.transaction_timeout
+    }
+
     /// What the pool is doing now.
     #[must_use]
     pub fn stats(&self) -> Stats {

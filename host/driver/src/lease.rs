@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::backend::Backend;
 use crate::connect::NOTICED;
+use crate::deadlines::Deadlines;
 use crate::parking::Parking;
 use crate::reset::{Traces, reset};
 use crate::sqlite::{self, Claim};
@@ -147,6 +148,11 @@ impl Lease {
     /// The runtime that gives the connection back.
     pub(crate) fn runtime(&self) -> Handle {
         self.parking.runtime().clone()
+    }
+
+    /// Those of the pool.
+    pub(crate) fn deadlines(&self) -> &Arc<Deadlines> {
+        self.parking.deadlines()
     }
 
     /// Whether the connection has just shown that it lives.
@@ -331,7 +337,6 @@ async fn return_sqlite(mut connection: sqlite::Connection) -> bool {
         }
         connection.resume();
     }
-    connection.close();
     if !connection.is_clean() {
         tracing::warn!("closed a connection that was returned inside of a transaction");
         return true;

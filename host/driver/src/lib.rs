@@ -43,6 +43,7 @@ mod connect;
 mod cursor;
 mod database;
 mod databases;
+mod deadlines;
 mod error;
 mod fence;
 mod lease;

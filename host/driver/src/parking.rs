@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
+use crate::deadlines::Deadlines;
 use crate::error::closed;
 use crate::lease::{Connection, PoolPermits, give_back};
 use crate::sqlite::Claim;
@@ -62,6 +63,7 @@ pub(crate) struct Parking {
     stuck: AtomicU32,
     returned: Notify,
     at_hand: Mutex<AtHand>,
+    deadlines: Arc<Deadlines>,
     /// Connections may come back on a thread that no runtime knows, of a garbage collector for one.
     runtime: Handle,
 }
@@ -98,6 +100,7 @@ impl Parking {
             stuck: AtomicU32::new(0),
             returned: Notify::new(),
             at_hand: Mutex::default(),
+            deadlines: Arc::new(Deadlines::new(Handle::current())),
             runtime: Handle::current(),
         }
     }
@@ -109,6 +112,11 @@ impl Parking {
 
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// What callers hold and have to end by some time.
+    pub(crate) fn deadlines(&self) -> &Arc<Deadlines> {
+        &self.deadlines
     }
 
     /// A permit for a connection, in the order in which callers asked.

@@ -156,15 +156,15 @@ fn fitted(call: &Call, grant: &Grant, label: &str, models: &Models) -> Result<Po
     })
 }
 
-/// The fence, with the time that PostgreSQL gives to what runs in a transaction, sent with its
-/// `BEGIN`. It holds where nobody is left to close the connection: the host died, or the network.
+/// The fence, with the time that a transaction has, and a statement in it. PostgreSQL is told with the
+/// `BEGIN`, so that it holds where nobody is left to close the connection: the host died, or the network.
 ///
 /// A statement has as long as the whole call, since a reader that takes its time counts there, but
 /// not here.
 fn timed(fence: Fence, limits: &Limits) -> Fence {
     Fence {
         statement_timeout: Some(limits.deadline.max(limits.statement_timeout)),
-        idle_timeout: Some(limits.transaction_timeout),
+        transaction_timeout: Some(limits.transaction_timeout),
         ..fence
     }
 }

@@ -45,7 +45,8 @@ pub struct Limits {
     /// `timeout`.
     #[serde(with = "seconds")]
     pub statement_timeout: Duration,
-    /// How long a transaction may be open: 10 s. Past it: `timeout`, and it is rolled back.
+    /// How long a transaction may be open, and the rows of a write be read that has none: 10 s. Past
+    /// it: `timeout`, and it is rolled back at once, though its call may be busy with something else.
     #[serde(with = "seconds")]
     pub transaction_timeout: Duration,
     /// How long a call may wait for a connection, or for the lock that a transaction begins with:
@@ -189,7 +190,7 @@ impl Limits {
     }
 
     pub(crate) fn transaction_expired(&self) -> Error {
-        let outcome = "the transaction can only be rolled back";
+        let outcome = "what was not committed is rolled back";
         expired("transaction-timeout", self.transaction_timeout, ErrorKind::Timeout, outcome)
     }
 }

@@ -669,6 +669,22 @@ pub(super) const GUARDS: &[Guard] = &[
         tests: "p1_",
     },
     Guard {
+        promise: "P1",
+        file: "host/driver/src/transaction/state.rs",
+        line: "let (lease, rest) = (inner.lease.take(), inner.rest.upgrade());",
+        without: "let (lease, rest) = (None, inner.rest.upgrade());",
+        target: "gate",
+        tests: "p1_what",
+    },
+    Guard {
+        promise: "P1",
+        file: "host/driver/src/transaction/state.rs",
+        line: "(None, Some(rest)) => rest.expire(),",
+        without: "(None, Some(_)) => {}",
+        target: "gate",
+        tests: "p1_what",
+    },
+    Guard {
         promise: "P2",
         file: "host/driver/src/transaction/mod.rs",
         line: "if self.level == OUTERMOST && !is_known {",

@@ -6,8 +6,10 @@ pub(crate) mod sqlite;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ferro_wit::plan::{Plan, Step};
@@ -20,9 +22,11 @@ use tokio::time::{Instant, timeout_at};
 
 use self::labels::Labels;
 use crate::column::split_off;
+use crate::deadlines::{Deadline, Deadlines, Expire};
 use crate::run::statement_connection::{Ending, StatementConnection};
 use crate::run::steps::Steps;
 use crate::statement::Watch;
+use crate::transaction::state::State;
 use crate::value::Fault;
 
 /// A batch is cut here, however many rows were asked for, so that large values pass one by one.
@@ -75,7 +79,9 @@ const SKIPPED: u32 = 500;
 /// What a statement has still to say. Where it is dropped before that, its connection is lost if much
 /// is left.
 struct Events {
-    stream: BoxStream<'static, Result<Event, Error>>,
+    rest: Arc<Rest>,
+    /// When that has to end, outside of a transaction.
+    deadline: Option<Deadline>,
     /// How many rows the next batch may have.
     wanted: Wanted,
     /// Where to see whether much is left; none where all was said, or where it is of no use.
@@ -83,6 +89,17 @@ struct Events {
 }
 
 type Wanted = Arc<AtomicU32>;
+
+/// The rest of an answer. It is taken away when the time of its transaction is over, though its reader
+/// does nothing.
+pub(crate) struct Rest(Mutex<RestState>);
+
+struct RestState {
+    stream: BoxStream<'static, Result<Event, Error>>,
+    /// Whoever waits for it.
+    reader: Option<Waker>,
+    is_expired: bool,
+}
 
 pub(crate) enum Event {
     /// The columns, where the plan does not tell: once, before the rows.
@@ -129,18 +146,23 @@ impl PlannedStep {
 }
 
 impl Events {
-    fn new<S>(events: impl FnOnce(Wanted) -> S) -> Self
+    /// Of a statement in a transaction, if it is in one that a caller holds.
+    fn new<S>(transaction: Option<Arc<State>>, events: impl FnOnce(Wanted) -> S) -> Self
     where
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
         let wanted = Wanted::default();
-        Self { stream: events(Arc::clone(&wanted)).boxed(), wanted, runtime: None }
+        let rest = Arc::new(Rest::new(events(Arc::clone(&wanted)).boxed()));
+        if let Some(transaction) = transaction {
+            transaction.read_by(Arc::downgrade(&rest));
+        }
+        Self { rest, deadline: None, wanted, runtime: None }
     }
 
     /// What comes next, with as many rows at most; none at the end.
     async fn next(&mut self, max_rows: u32) -> Option<Result<Event, Error>> {
         self.wanted.store(max_rows, Ordering::Relaxed);
-        let event = self.stream.next().await;
+        let event = poll_fn(|context| self.rest.poll(context)).await;
         if !matches!(event, Some(Ok(Event::Columns(_) | Event::Batch(_)))) {
             self.runtime = None;
         }
@@ -163,25 +185,62 @@ impl Events {
 impl Drop for Events {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            let stream = std::mem::replace(&mut self.stream, stream::empty().boxed());
-            let rest = Self { stream, wanted: Arc::clone(&self.wanted), runtime: None };
-            runtime.spawn(rest.skip());
+            let (rest, wanted) = (Arc::clone(&self.rest), Arc::clone(&self.wanted));
+            let deadline = self.deadline.take();
+            runtime.spawn(Self { rest, deadline, wanted, runtime: None }.skip());
+        }
+    }
+}
+
+impl Rest {
+    fn new(stream: BoxStream<'static, Result<Event, Error>>) -> Self {
+        Self(Mutex::new(RestState { stream, reader: None, is_expired: false }))
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+        let mut state = self.lock();
+        if state.is_expired {
+            let message = "the time for these rows was over, and what is left of them is gone";
+            return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))));
+        }
+        let polled = state.stream.poll_next_unpin(context);
+        state.reader = polled.is_pending().then(|| context.waker().clone());
+        polled
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RestState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Expire for Rest {
+    /// As if its reader had dropped it.
+    fn expire(&self) {
+        let mut state = self.lock();
+        state.is_expired = true;
+        let stream = std::mem::replace(&mut state.stream, stream::empty().boxed());
+        let reader = state.reader.take();
+        drop(state);
+        drop(stream);
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
 }
 
 impl Cursor {
     /// Reads events up to the columns, so that what is wrong with a statement is known now. From there
-    /// on, what is not read may be skipped in the `runtime`.
+    /// on, what is not read may be skipped in the `runtime`, or goes with its `transaction`.
     pub(crate) async fn start<S>(
         planned: Option<PlannedStep>,
         runtime: Option<Handle>,
+        transaction: Option<Arc<State>>,
         events: impl FnOnce(Wanted) -> S,
     ) -> Result<Self, Error>
     where
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
-        let mut events = Events::new(events);
+        let mut events = Events::new(transaction, events);
         let described = match events.next(0).await {
             Some(Ok(Event::Columns(described))) => described,
             Some(Err(error)) => return Err(error),
@@ -216,6 +275,21 @@ impl Cursor {
     /// The same, with further result sets.
     pub(crate) fn followed_by(self, steps: Steps) -> Self {
         Self { steps: Some(Box::new(steps)), ..self }
+    }
+
+    /// The same; what is not read by some time is not read any more.
+    pub(crate) fn ending(mut self, end: Option<(Instant, Arc<Deadlines>)>) -> Self {
+        if let (Some(events), Some((end, deadlines))) = (&mut self.events, end) {
+            let rest = Arc::downgrade(&events.rest);
+            events.deadline = Some(deadlines.add(end, rest));
+        }
+        self
+    }
+
+    /// When what is left of the rows has to be read, outside of a transaction.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.events.as_ref()?.deadline.as_ref().map(Deadline::end)
     }
 
     /// The same; its statement is told of once its rows are read.

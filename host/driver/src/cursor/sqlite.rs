@@ -44,7 +44,8 @@ pub(crate) async fn open(
         return Ok(Cursor { ready: only.into_iter().collect(), ..Cursor::with_columns(columns) });
     }
     let columns = Columns::new(rows.planned.clone(), rows.found.clone());
-    let events = Events::new(|wanted| events(connection, rows, wanted));
+    let transaction = connection.transaction();
+    let events = Events::new(transaction, |wanted| events(connection, rows, wanted));
     Ok(Cursor { events: Some(events), ..Cursor::with_columns(columns) })
 }
 

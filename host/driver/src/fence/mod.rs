@@ -34,9 +34,10 @@ pub struct Fence {
     /// PostgreSQL: how long a statement may take in a transaction that is begun for the caller, unless
     /// `settings` say it.
     pub statement_timeout: Option<Duration>,
-    /// PostgreSQL: how long such a transaction may wait for its next statement, unless `settings` say
-    /// it.
-    pub idle_timeout: Option<Duration>,
+    /// How long a transaction of the caller may be open, and the rows of a write outside of one may be
+    /// read. Then it is rolled back, whoever holds it. PostgreSQL is told that it may wait as long for
+    /// its next statement, unless `settings` say it.
+    pub transaction_timeout: Option<Duration>,
     /// SQLite: the tables that fenced SQL text may touch. None: all but SQLite's own.
     pub tables: Option<BTreeMap<String, TableRights>>,
 }
@@ -45,7 +46,7 @@ impl fmt::Debug for Fence {
     /// Without the values of settings, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { read_only, raw_sql, role, search_path, settings, .. } = self;
-        let Self { statement_timeout, idle_timeout, tables, .. } = self;
+        let Self { statement_timeout, transaction_timeout, tables, .. } = self;
         f.debug_struct("Fence")
             .field("read_only", read_only)
             .field("raw_sql", raw_sql)
@@ -53,7 +54,7 @@ impl fmt::Debug for Fence {
             .field("search_path", search_path)
             .field("settings", &settings.keys())
             .field("statement_timeout", statement_timeout)
-            .field("idle_timeout", idle_timeout)
+            .field("transaction_timeout", transaction_timeout)
             .field("tables", tables)
             .finish()
     }

@@ -76,7 +76,7 @@ impl Fence {
         // Writing to a string cannot fail.
         for (name, time) in [
             ("statement_timeout", self.statement_timeout),
-            ("idle_in_transaction_session_timeout", self.idle_timeout),
+            ("idle_in_transaction_session_timeout", self.transaction_timeout),
         ] {
             if let Some(time) = time {
                 let milliseconds = time.as_millis().clamp(1, i32::MAX as u128);

@@ -153,6 +153,7 @@ async fn open(
     let connection = target.connection(need).await?.for_cursor();
     let (keep, most) = (connection.keeps_statements(), target.largest_row());
     let watch = connection.watch(&step.sql);
+    let end = target.end_of_rows(&connection, execution.plan.effect == Effect::Write);
     let opened = match arguments {
         Arguments::Sqlite(values) => {
             let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep, most };
@@ -162,12 +163,12 @@ async fn open(
             let sql = describe::typed(&step.sql, describe::of_step(step));
             let request = cursor::postgres::Request { sql, arguments, keep, most };
             let reader = cursor::postgres::Planned::new(planned.clone());
-            let runtime = connection.runtime_to_skip();
+            let (runtime, transaction) = (connection.runtime_to_skip(), connection.transaction());
             let events = |it| cursor::postgres::events(connection, request, reader, it);
-            Cursor::start(Some(planned), runtime, events).await
+            Cursor::start(Some(planned), runtime, transaction, events).await
         }
     };
-    watch.opened(opened)
+    watch.opened(opened.map(|it| it.ending(end)))
 }
 
 pub(crate) async fn execute(target: Target<'_>, execution: Execution) -> Result<u64, Error> {

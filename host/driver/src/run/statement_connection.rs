@@ -11,6 +11,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::runtime::Handle;
 
 use super::describe::FORGET;
+use crate::deadlines::Deadlines;
 use crate::error::from_sqlx;
 use crate::fence::{Breach, Enclosure, Fence};
 use crate::lease::{Connection, Lease};
@@ -76,6 +77,16 @@ impl StatementConnection {
         connection.enclosure = state.enclosure().cloned();
         connection.transaction = Some(state);
         connection
+    }
+
+    /// The transaction that the caller holds.
+    pub(crate) fn transaction(&self) -> Option<Arc<State>> {
+        self.transaction.clone()
+    }
+
+    /// Those of the pool.
+    pub(crate) fn deadlines(&self) -> Option<&Arc<Deadlines>> {
+        self.lease.as_ref().map(Lease::deadlines)
     }
 
     /// Whether prepared statements may be kept on the connection.

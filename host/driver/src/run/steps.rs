@@ -36,7 +36,11 @@ impl Steps {
         let origin = match target {
             Target::Transaction(transaction) => Origin::Transaction(transaction.handle()),
             Target::Database(database) if execution.plan.atomic => {
-                Origin::Transaction(database.begin(snapshot(&execution.plan)).await?)
+                // Who only reads is in nobody's way.
+                let is_write = execution.plan.effect == Effect::Write;
+                let time = database.transaction_timeout().filter(|_| is_write);
+                let begun = database.begin_within(snapshot(&execution.plan), time);
+                Origin::Transaction(begun.await?)
             }
             Target::Database(database) => Origin::Database(database.clone()),
         };

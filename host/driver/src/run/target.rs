@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use ferro_wit::plan::Effect;
 use ferro_wit::types::{Dialect, Error};
+use tokio::time::Instant;
 
 use super::statement_connection::StatementConnection;
 use crate::database::Database;
+use crate::deadlines::Deadlines;
 use crate::fence::{Fence, RawSql};
 use crate::raw::Statement;
 use crate::reset::Traces;
@@ -84,6 +86,18 @@ impl<'a> Target<'a> {
     /// that no limit of the host has seen.
     pub(super) fn largest_row(self) -> usize {
         self.fence().map_or(usize::MAX, |_| STRANGERS_ROW)
+    }
+
+    /// When rows have to be read by, which their statement has changed, or is about to. In a transaction
+    /// they end with it.
+    pub(super) fn end_of_rows(
+        self,
+        connection: &StatementConnection,
+        changes: bool,
+    ) -> Option<(Instant, Arc<Deadlines>)> {
+        let Self::Database(database) = self else { return None };
+        let time = database.transaction_timeout().filter(|_| changes)?;
+        Instant::now().checked_add(time).zip(connection.deadlines().cloned())
     }
 
     /// What the database itself holds the caller to; none for the application.

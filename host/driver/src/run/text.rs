@@ -23,6 +23,7 @@ pub(crate) async fn fetch_raw(
         let mut connection = target.connection_for(&statement).await?.for_cursor();
         let most = target.largest_row();
         let watch = connection.watch(sql);
+        let end = target.end_of_rows(&connection, statement.changes);
         let opened = match arguments {
             Arguments::Sqlite(values) => {
                 let keep = connection.keeps_statements() && !statement.lasts;
@@ -44,12 +45,13 @@ pub(crate) async fn fetch_raw(
                     Err(error) => return watch.opened(Err(connection.fail(error).await)),
                 };
                 let request = cursor::postgres::Request { sql, arguments, keep, most };
-                let runtime = connection.runtime_to_skip();
+                let (runtime, transaction) =
+                    (connection.runtime_to_skip(), connection.transaction());
                 let events = |it| cursor::postgres::events(connection, request, reader, it);
-                Cursor::start(None, runtime, events).await
+                Cursor::start(None, runtime, transaction, events).await
             }
         };
-        watch.opened(opened)
+        watch.opened(opened.map(|it| it.ending(end)))
     };
     match once().await {
         Err(error) if may_repeat(target, &error, Need::Live) => Box::pin(once()).await,

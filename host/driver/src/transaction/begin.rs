@@ -1,6 +1,7 @@
 //! How transactions begin: those of a caller, and those around a single statement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, Isolation, TransactionOptions};
 
@@ -29,6 +30,15 @@ impl Database {
     ///
     /// A connection whose transaction nobody got is closed.
     pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, Error> {
+        self.begin_within(options, self.transaction_timeout()).await
+    }
+
+    /// The same, for so long.
+    pub(crate) async fn begin_within(
+        &self,
+        options: TransactionOptions,
+        time: Option<Duration>,
+    ) -> Result<Transaction, Error> {
         let options = match self.fence() {
             Some(fence) if fence.read_only => {
                 TransactionOptions { read_only: true, immediate: false, ..options }
@@ -37,7 +47,7 @@ impl Database {
         };
         let (lease, enclosure) = self.enclose(&options, None).await?;
         let state = State::new(lease, self.dialect(), options.read_only, enclosure);
-        Ok(Transaction::outermost(state, options.read_only))
+        Ok(Transaction::outermost(state, options.read_only, time))
     }
 
     /// Begins a transaction that writes, and in which SQLite may be `relaxed`: it does not enforce
@@ -54,7 +64,7 @@ impl Database {
         };
         let (lease, enclosure) = self.enclose(&options, relaxed).await?;
         let state = State::new(lease, self.dialect(), false, enclosure);
-        Ok(Transaction::outermost(state, false))
+        Ok(Transaction::outermost(state, false, None))
     }
 
     /// A connection for a single statement. The fence may put a transaction around it, the more so

@@ -5,8 +5,10 @@ pub(crate) mod state;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
+use tokio::time::Instant;
 
 use crate::cursor::Cursor;
 use crate::error::from_sqlx;
@@ -57,8 +59,19 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    fn outermost(state: State, read_only: bool) -> Self {
-        Self { state: Arc::new(state), level: OUTERMOST, read_only, ended: false }
+    /// One that has to end after some time, or when its caller likes.
+    fn outermost(state: State, read_only: bool, time: Option<Duration>) -> Self {
+        let state = Arc::new(state);
+        if let Some(end) = time.and_then(|it| Instant::now().checked_add(it)) {
+            state.end_at(end);
+        }
+        Self { state, level: OUTERMOST, read_only, ended: false }
+    }
+
+    /// When it is rolled back, unless it has ended before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.state.deadline()
     }
 
     /// The SQL language of the database.

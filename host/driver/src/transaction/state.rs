@@ -1,13 +1,16 @@
 //! The state that a transaction, its savepoints and its cursors share: who has the connection, and
 //! whether the transaction still lives.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::cursor::Rest;
+use crate::deadlines::{Deadline, Deadlines, Expire};
 use crate::error::from_sqlx;
 use crate::fence::Enclosure;
 use crate::lease::{Connection, Lease};
@@ -24,6 +27,9 @@ pub(crate) struct State {
     enclosure: Option<Arc<Enclosure>>,
     /// A transaction may be dropped on a thread that no runtime knows.
     runtime: Handle,
+    deadlines: Arc<Deadlines>,
+    /// When it has to end.
+    deadline: OnceLock<Deadline>,
     inner: Mutex<Inner>,
 }
 
@@ -32,6 +38,8 @@ struct Inner {
     lease: Option<Lease>,
     /// Whether it is a cursor that has it.
     reading: bool,
+    /// What the last cursor had still to read.
+    rest: Weak<Rest>,
     /// The transaction, then its open savepoints, by number; the last one may run statements.
     open: Vec<u32>,
     /// The number of the next savepoint.
@@ -44,6 +52,8 @@ struct Inner {
     unread: bool,
     /// Why the transaction takes no statement any more.
     over: Option<Error>,
+    /// Its time is over.
+    is_expired: bool,
 }
 
 /// The number of the transaction itself among its savepoints.
@@ -61,17 +71,31 @@ impl State {
             read_only,
             enclosure,
             runtime: Handle::current(),
+            deadlines: Arc::clone(lease.deadlines()),
+            deadline: OnceLock::new(),
             inner: Mutex::new(Inner {
                 lease: Some(lease),
                 reading: false,
+                rest: Weak::new(),
                 open: vec![OUTERMOST],
                 next: OUTERMOST + 1,
                 undo: None,
                 failed: None,
                 unread: false,
                 over: None,
+                is_expired: false,
             }),
         }
+    }
+
+    /// Has it end at some time, whoever holds it then.
+    pub(crate) fn end_at(self: &Arc<Self>, end: Instant) {
+        let state = Arc::downgrade(self);
+        self.deadline.get_or_init(|| self.deadlines.add(end, state));
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get().map(Deadline::end)
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -221,6 +245,11 @@ impl State {
         self.lock().reading = true;
     }
 
+    /// What the cursor has still to read.
+    pub(crate) fn read_by(&self, rest: Weak<Rest>) {
+        self.lock().rest = rest;
+    }
+
     /// A statement was dropped before its answer: the connection is closed.
     pub(crate) fn cancelled(&self, lease: Lease) {
         self.broken(lease, &rolled_back());
@@ -258,7 +287,8 @@ impl State {
         match alive {
             Ok(true) => {
                 if !was_over {
-                    self.lock().over = None;
+                    let mut inner = self.lock();
+                    inner.over = inner.is_expired.then(expired);
                 }
                 self.put_back(lease);
             }
@@ -317,6 +347,28 @@ impl State {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Expire for State {
+    /// What runs just now, or is about to commit, comes to its end before.
+    fn expire(&self) {
+        let mut inner = self.lock();
+        inner.is_expired = true;
+        inner.over.get_or_insert_with(expired);
+        let (lease, rest) = (inner.lease.take(), inner.rest.upgrade());
+        drop(inner);
+        // That a cursor has comes back from there.
+        match (lease, rest) {
+            (Some(lease), _) => self.roll_back_later(lease),
+            (None, Some(rest)) => rest.expire(),
+            (None, None) => {}
+        }
+    }
+}
+
+fn expired() -> Error {
+    let message = "the time of the transaction was over, and it was rolled back";
+    Error::new(ErrorKind::Timeout, message)
 }
 
 fn rolled_back() -> Error {

@@ -25,7 +25,8 @@ impl Session {
         Box::pin(async move {
             let BegunTransaction { transaction, permit } =
                 self.begin_in(database, TransactionOptions::default()).await?;
-            let rows = self.run(pin!(work.fetch_within(&transaction))).await?;
+            let end = transaction.deadline();
+            let rows = self.run_by(end, pin!(work.fetch_within(&transaction))).await?;
             Ok((rows, CursorGuard { permit, transaction: Some(transaction) }))
         })
     }
@@ -39,7 +40,8 @@ impl Session {
         Box::pin(async move {
             let BegunTransaction { transaction, permit } =
                 self.begin_in(database, TransactionOptions::default()).await?;
-            let changed = self.run(pin!(work.execute_within(&transaction))).await?;
+            let end = transaction.deadline();
+            let changed = self.run_by(end, pin!(work.execute_within(&transaction))).await?;
             self.granted.call.count_written(changed)?;
             let commit = pin!(transaction.commit());
             self.granted.wait(Wait::Commit, Duration::ZERO, None, commit).await?;

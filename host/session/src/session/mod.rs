@@ -52,7 +52,6 @@ enum Target {
     Transaction {
         transaction: Transaction,
         savepoint: bool,
-        end: Option<Instant>,
         /// Its connection counts against the tenant's share of the pool for as long as the
         /// transaction, a savepoint or a cursor of it is there.
         permit: Option<Arc<ConnectionPermit>>,
@@ -193,16 +192,13 @@ impl Session {
             Target::Database(database) => {
                 let BegunTransaction { transaction, permit } =
                     self.begin_in(database, options).await?;
-                let limits = self.granted.call.limits();
-                let end = limits
-                    .and_then(|limits| Instant::now().checked_add(limits.transaction_timeout));
                 let uncounted = Arc::default();
-                Target::Transaction { transaction, savepoint: false, end, permit, uncounted }
+                Target::Transaction { transaction, savepoint: false, permit, uncounted }
             }
-            Target::Transaction { transaction, end, permit, .. } => {
+            Target::Transaction { transaction, permit, .. } => {
                 let transaction = self.run(pin!(transaction.begin(options))).await?;
-                let (end, permit, uncounted) = (*end, permit.clone(), Arc::default());
-                Target::Transaction { transaction, savepoint: true, end, permit, uncounted }
+                let (permit, uncounted) = (permit.clone(), Arc::default());
+                Target::Transaction { transaction, savepoint: true, permit, uncounted }
             }
         };
         Ok(Self {
@@ -224,8 +220,7 @@ impl Session {
     /// `outcome-unknown`, if the connection broke meanwhile.
     pub async fn commit(self) -> Result<(), Error> {
         self.admit_no_other()?;
-        let Target::Transaction { transaction, savepoint, end, permit, uncounted } = self.target
-        else {
+        let Target::Transaction { transaction, savepoint, permit, uncounted } = self.target else {
             return Err(not_a_transaction());
         };
         self.granted.call.admit_written(0)?;
@@ -234,7 +229,7 @@ impl Session {
         }
         // A savepoint that is not released in time is gone with its transaction.
         let wait = if savepoint { Wait::Run } else { Wait::Commit };
-        if let (Some(end), Some(limits)) = (end, self.granted.call.limits())
+        if let (Some(end), Some(limits)) = (transaction.deadline(), self.granted.call.limits())
             && end <= Instant::now()
         {
             return Err(limits.transaction_expired());
@@ -284,7 +279,7 @@ impl Session {
     fn end(&self) -> Option<Instant> {
         match &self.target {
             Target::Database(..) => None,
-            Target::Transaction { end, .. } => *end,
+            Target::Transaction { transaction, .. } => transaction.deadline(),
         }
     }
 }

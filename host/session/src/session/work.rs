@@ -102,7 +102,9 @@ impl Session {
         match opened {
             Ok((rows, guard)) => {
                 let (granted, elapsed) = (self.granted.clone(), started.elapsed());
-                Cursor::new(granted, rows, guard, reservation, elapsed, self.end(), slot)
+                let own_end = guard.transaction.as_ref().and_then(Transaction::deadline);
+                let end = self.end().or(own_end).or(rows.deadline());
+                Cursor::new(granted, rows, guard, reservation, elapsed, end, slot)
             }
             Err(error) => {
                 if let Some(reservation) = reservation {
@@ -150,10 +152,19 @@ impl Session {
         &self,
         work: impl Future<Output = Result<T, Error>> + Unpin,
     ) -> Result<T, Error> {
+        self.run_by(self.end(), work).await
+    }
+
+    /// The same, in a transaction that has to end by some time.
+    pub(super) async fn run_by<T>(
+        &self,
+        end: Option<Instant>,
+        work: impl Future<Output = Result<T, Error>> + Unpin,
+    ) -> Result<T, Error> {
         let wait = match &self.target {
             Target::Database(..) => Wait::AcquireAndRun,
             Target::Transaction { .. } => Wait::Run,
         };
-        self.granted.wait(wait, Duration::ZERO, self.end(), work).await
+        self.granted.wait(wait, Duration::ZERO, end, work).await
     }
 }

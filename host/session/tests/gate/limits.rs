@@ -1,21 +1,24 @@
 //! Each limit ends in its own error, and what it held is free again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_driver::{ConnectOptions, PoolOptions};
-use ferro_session::{Gate, Grant, Limits, Session, Tenant, Tenants};
+use ferro_session::{Cursor, Gate, Grant, Limits, Session, Tenant, Tenants};
 use ferro_wit::types::{Dialect, ErrorKind, TransactionOptions, Value};
 
 use crate::on_both_databases;
-use crate::queries::{all, count, fields, insert, returning, update_all};
+use crate::queries::{all, count, fields, insert, insert_batch, returning, update_all};
 use crate::world::{World, assert_error, drain, notes, rows, tenant, texts};
+use crate::written;
 
 on_both_databases! {
     a_call_knows_what_it_used,
     a_trusted_gate_has_no_limits,
     a_write_that_returns_rows_is_kept_with_its_last_row,
     p1_a_transaction_past_its_time_is_rolled_back,
+    p1_what_is_past_its_time_ends_though_its_holder_does_nothing,
     p4_a_tenant_holds_half_of_a_pool_at_most,
     p4_tenants_that_hold_all_they_get_leave_a_connection_to_who_has_none,
     p5_a_recursion_without_an_end_is_stopped,
@@ -230,6 +233,67 @@ async fn p1_a_transaction_past_its_time_is_rolled_back(world: &World) {
     assert_error(transaction.commit().await, ErrorKind::Timeout, "`transaction-timeout`");
     let secrets = texts(&world.trusted(), &fields("Note", &["secret"])).await;
     assert!(!secrets.contains(&"s".to_owned()), "{secrets:?}");
+}
+
+/// Others write, though nobody has let go of anything, and nothing was kept.
+async fn assert_free(world: &World) {
+    let session = world.trusted();
+    let update = update_all("Note", "secret", "text");
+    let write = pin!(session.execute(&update, vec!["free".into()]));
+    let written = tokio::time::timeout(Duration::from_secs(3), write).await;
+    assert_eq!(written.expect("somebody keeps others from writing"), Ok(5));
+    world.assert_at_rest().await;
+}
+
+async fn p1_what_is_past_its_time_ends_though_its_holder_does_nothing(world: &World) {
+    let limits = Limits { transaction_timeout: Duration::from_millis(500), ..Limits::default() };
+    let session = limited(world, limits).open("app").unwrap();
+    let late = "`transaction-timeout` of 0.5 s";
+    let (update, new) =
+        (update_all("Note", "secret", "text"), insert("Note", &["title", "secret"]));
+    let begin = async || {
+        let transaction = session.begin(TransactionOptions::default()).await.unwrap();
+        assert_eq!(transaction.execute(&new, vec!["d".into(), "s".into()]).await, Ok(1));
+        assert_eq!(transaction.execute(&update, vec!["s".into()]).await, Ok(4));
+        transaction
+    };
+    let read_one = async |cursor: &mut Cursor| {
+        assert_eq!(cursor.next(1).await.unwrap().unwrap().rows, 1);
+    };
+
+    let transaction = begin().await;
+    assert_free(world).await;
+    assert_error(transaction.commit().await, ErrorKind::Timeout, late);
+
+    // A savepoint, and a cursor that is not read to its end.
+    let transaction = begin().await;
+    let savepoint = transaction.begin(TransactionOptions::default()).await.unwrap();
+    let mut rows = savepoint.fetch(&all("Note"), vec![]).await.unwrap();
+    read_one(&mut rows).await;
+    assert_free(world).await;
+    assert_error(rows.next(1).await, ErrorKind::Timeout, late);
+    assert_error(savepoint.commit().await, ErrorKind::Timeout, late);
+    assert_eq!(transaction.rollback().await, Ok(()));
+
+    // The transaction of a single statement, which may write any number of rows.
+    let update = returning(update, "title");
+    let mut rows = session.fetch(&update, vec!["s".into()]).await.unwrap();
+    read_one(&mut rows).await;
+    assert_free(world).await;
+    assert_error(rows.next(1).await, ErrorKind::Timeout, late);
+    let titles: Vec<_> = world.all_notes().await.into_iter().map(|(_, title)| title).collect();
+    assert_eq!(titles, ["a", "b", "c", "x", "y"]);
+
+    // A statement that has none, since its rows were counted before: SQLite keeps them.
+    let batch = returning(insert_batch("Note", &["title", "secret"]), "title");
+    let mut rows = session.write_returning(&batch, vec![], written::notes(3)).await.unwrap();
+    read_one(&mut rows).await;
+    let trusted = world.trusted();
+    let immediate = TransactionOptions { immediate: true, ..TransactionOptions::default() };
+    let other = tokio::time::timeout(Duration::from_secs(3), trusted.begin(immediate)).await;
+    other.expect("somebody keeps others from writing").unwrap().rollback().await.unwrap();
+    world.assert_at_rest().await;
+    assert_error(rows.next(1).await, ErrorKind::Timeout, late);
 }
 
 async fn a_trusted_gate_has_no_limits(world: &World) {

@@ -44,7 +44,7 @@ fn upsert(fields: &[&str]) -> Query {
     serde_json::from_value(query).unwrap()
 }
 
-fn notes(number: usize) -> Batch {
+pub(crate) fn notes(number: usize) -> Batch {
     let column = |value: &dyn Fn(usize) -> String| {
         let mut column = Scalars::with_kind(ScalarType::Text);
         for row in 0..number {

@@ -1,0 +1,156 @@
+//! What has to end by some time, whoever holds it. Who does nothing with a transaction, or with the rows
+//! of a write, would else keep others from writing for as long as he likes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// What can be ended from outside.
+pub(crate) trait Expire: Send + Sync {
+    /// Its time is over.
+    fn expire(&self);
+}
+
+/// The deadlines of a pool. One task looks after them, and only while there are any: most of what has
+/// a deadline ends long before it, and costs an entry here.
+pub(crate) struct Deadlines {
+    queue: Mutex<Queue>,
+    /// One is earlier than those before.
+    earlier: Notify,
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: BTreeMap<Key, Weak<dyn Expire>>,
+    /// The number of the next one.
+    next: u64,
+    /// When the task looks again; none: there is no task.
+    wakes: Option<Instant>,
+}
+
+/// Deadlines at the same time differ in their numbers.
+type Key = (Instant, u64);
+
+/// A deadline, until it is dropped.
+pub(crate) struct Deadline {
+    deadlines: Arc<Deadlines>,
+    key: Key,
+}
+
+impl Deadlines {
+    pub(crate) fn new(runtime: Handle) -> Self {
+        Self { queue: Mutex::default(), earlier: Notify::new(), runtime }
+    }
+
+    /// Has something end at some time, if it is still there.
+    pub(crate) fn add(self: &Arc<Self>, end: Instant, what: Weak<dyn Expire>) -> Deadline {
+        let mut queue = self.lock();
+        let key = (end, queue.next);
+        queue.next += 1;
+        queue.waiting.insert(key, what);
+        let wakes = queue.wakes.filter(|wakes| *wakes <= end);
+        let before = queue.wakes.replace(wakes.unwrap_or(end));
+        drop(queue);
+        match before {
+            None => drop(self.runtime.spawn(Arc::clone(self).look_after())),
+            Some(_) if wakes.is_none() => self.earlier.notify_one(),
+            Some(_) => {}
+        }
+        Deadline { deadlines: Arc::clone(self), key }
+    }
+
+    async fn look_after(self: Arc<Self>) {
+        while let Some(next) = self.expire() {
+            let _ = timeout_at(next, self.earlier.notified()).await;
+        }
+    }
+
+    /// Ends what has no time left; when to look again, if anything is left.
+    fn expire(&self) -> Option<Instant> {
+        let mut queue = self.lock();
+        let later = queue.waiting.split_off(&(Instant::now(), u64::MAX));
+        let late = std::mem::replace(&mut queue.waiting, later);
+        queue.wakes = queue.waiting.keys().next().map(|(end, _)| *end);
+        let wakes = queue.wakes;
+        // What ends takes its deadline back.
+        drop(queue);
+        late.into_values().filter_map(|it| it.upgrade()).for_each(|it| it.expire());
+        wakes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deadline {
+    pub(crate) fn end(&self) -> Instant {
+        self.key.0
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.deadlines.lock().waiting.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Ended(AtomicU32);
+
+    impl Expire for Ended {
+        fn expire(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn eventually(holds: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if holds() {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not come to that");
+    }
+
+    #[tokio::test]
+    async fn what_is_there_at_its_time_ends_and_a_task_is_there_only_for_that() {
+        let deadlines = Arc::new(Deadlines::new(Handle::current()));
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let ends: [Arc<Ended>; 3] = Default::default();
+        let ended = || ends.each_ref().map(|it| it.0.load(Ordering::Relaxed));
+        let add = |index: usize, time| {
+            let what = Arc::downgrade(&ends[index]);
+            deadlines.add(Instant::now() + time, what)
+        };
+        let (soon, late) = (Duration::from_millis(20), Duration::from_secs(3600));
+        // The second is earlier than the one that the task waits for.
+        let (last, _first, taken_back) = (add(0, late), add(1, soon), add(2, soon));
+        drop(taken_back);
+        assert_eq!(tasks(), 1);
+        eventually(|| ended() == [0, 1, 0]).await;
+        assert_eq!(deadlines.lock().waiting.len(), 1);
+
+        // What has ended in time is forgotten, and with the last one so is the task.
+        drop((last, add(0, soon)));
+        assert!(deadlines.lock().waiting.is_empty());
+        eventually(|| tasks() == 0).await;
+        assert_eq!(ended(), [0, 1, 0]);
+        let _another = add(2, soon);
+        eventually(|| ended() == [0, 1, 1] && tasks() == 0).await;
+    }
+}
