@@ -328,10 +328,10 @@ async fn unnoticed(permits: PoolPermits, parking: Arc<Parking>) {
 
 /// What nobody listens to any more is stopped; the connection is good for others.
 async fn return_sqlite(mut connection: sqlite::Connection) -> bool {
-    let settled = timeout(PATIENCE, connection.settle()).await.is_ok();
-    if !settled {
+    let finished = timeout(PATIENCE, connection.finish()).await.is_ok();
+    if !finished {
         connection.stop();
-        if timeout(RETURN_TIMEOUT, connection.settle()).await.is_err() {
+        if timeout(RETURN_TIMEOUT, connection.finish()).await.is_err() {
             // It is closed when it ends what it runs.
             return false;
         }

@@ -133,6 +133,31 @@ async fn p7_no_end_of_a_large_transaction_keeps_the_thread_of_its_caller() {
 }
 
 #[tokio::test]
+async fn p7_no_write_that_is_dropped_half_read_keeps_the_thread_of_who_drops_it() {
+    let (database, _folder) = file(Duration::from_secs(10)).await;
+    run(&database, &["CREATE TABLE t (n INTEGER, b BLOB)"]).await;
+    let insert =
+        format!("INSERT INTO t SELECT n, randomblob(1000) FROM ({}) RETURNING n", numbers(200_000));
+    for is_reading in [false, true] {
+        let mut cursor = database.fetch_raw(&insert, vec![]).await.unwrap();
+        assert_eq!(cursor.next(1).await.unwrap().unwrap().rows, 1);
+        if is_reading {
+            // A thread has it, and gives it back to nobody.
+            assert!(timeout(Duration::ZERO, cursor.next(100_000)).await.is_err());
+        }
+        let wait = longest_wait_of_others(async {
+            drop(cursor);
+            // The next one to write waits for what was written to be in the file.
+            run(&database, &["DELETE FROM t WHERE n < 0"]).await;
+        });
+        let wait = wait.await;
+        assert!(wait < 0.5, "{is_reading}: {wait}");
+    }
+    let rows = one(&database, "SELECT count(*) FROM t").await;
+    assert_eq!(rows, Value::Integer(400_000), "what was written stays");
+}
+
+#[tokio::test]
 async fn p7_no_pattern_of_a_stranger_keeps_the_thread_of_its_caller() {
     let (database, _folder) = file(Duration::from_secs(10)).await;
     run(&database, &["CREATE TABLE t (n INTEGER, b TEXT)"]).await;

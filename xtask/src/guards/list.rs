@@ -754,6 +754,14 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P7",
         file: "host/driver/src/sqlite/connection/mod.rs",
+        line: "Some(handle) if handle.is_autocommit() && handle.is_writing() => {",
+        without: "Some(handle) if handle.columns() == usize::MAX => {",
+        target: "sqlite",
+        tests: "p7_no_write_that",
+    },
+    Guard {
+        promise: "P7",
+        file: "host/driver/src/sqlite/connection/mod.rs",
         line: "self.stand_in_line().await?;",
         without: "if self.committed == u64::MAX { self.stand_in_line().await?; }",
         target: "sqlite",

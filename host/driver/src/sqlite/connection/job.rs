@@ -205,6 +205,19 @@ impl Connection {
         self.settle().await?;
         done
     }
+
+    /// Closes the open statement on a thread that may block. Nobody waits for that but who uses the
+    /// connection next.
+    pub(super) fn close_away(&mut self, mut handle: Box<Handle>) {
+        let (back, away) = oneshot::channel();
+        self.away = Some(away);
+        let busy_timeout = self.queue.busy_timeout;
+        self.runtime.spawn_blocking(move || {
+            handle.set_busy_timeout(busy_timeout);
+            handle.close();
+            let _ = back.send(handle);
+        });
+    }
 }
 
 /// Steps a statement to its end.

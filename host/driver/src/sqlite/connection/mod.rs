@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
@@ -38,6 +39,8 @@ pub(crate) struct Connection {
     away: Option<oneshot::Receiver<Box<Handle>>>,
     interrupter: Interrupter,
     queue: Queue,
+    /// It may be closed on a thread that no runtime knows.
+    runtime: Runtime,
     /// The connection is the one that may write.
     turn: Option<OwnedSemaphorePermit>,
     /// How many rows had been changed before the present transaction.
@@ -78,6 +81,7 @@ impl Connection {
             away: None,
             interrupter,
             queue,
+            runtime: Runtime::current(),
             turn: None,
             committed,
             stranger: false,
@@ -243,12 +247,27 @@ impl Connection {
     }
 
     /// Closes the open statement, unless a job is still at it, and ends the turn to write if
-    /// nothing is left to be committed.
+    /// nothing is left to be committed. One that has written, and is not in a transaction, is
+    /// committed now, which may take any time: elsewhere.
     pub(crate) fn close(&mut self) {
-        if let Some(handle) = &mut self.handle {
-            handle.close();
+        match self.handle.take() {
+            Some(handle) if handle.is_autocommit() && handle.is_writing() => {
+                self.close_away(handle)
+            }
+            Some(mut handle) => {
+                handle.close();
+                self.handle = Some(handle);
+            }
+            None => {}
         }
         self.note_turn();
+    }
+
+    /// Waits for what still runs on it, and closes the open statement.
+    pub(crate) async fn finish(&mut self) -> Result<(), sqlx::Error> {
+        self.settle().await?;
+        self.close();
+        self.settle().await.map(drop)
     }
 
     fn note_turn(&mut self) {
