@@ -576,6 +576,28 @@ async fn a_statement_that_is_kept_learns_of_another_schema() {
 }
 
 #[tokio::test]
+async fn rows_have_the_columns_that_were_told_though_the_schema_is_changed_meanwhile() {
+    for change in ["DROP COLUMN b", "ADD COLUMN c", "RENAME COLUMN b TO c"] {
+        let (database, _folder) = file(Duration::from_secs(5)).await;
+        // The first has no type, so that rows are looked at for it.
+        run(&database, &["CREATE TABLE t (a, b INTEGER)"]).await;
+        let insert = format!("INSERT INTO t SELECT n, n FROM ({})", numbers(300_000));
+        run(&database, &[&insert]).await;
+        // It is started again for its last row, which is long in coming.
+        let sql = "SELECT * FROM t WHERE b % 299999 = 1";
+        let sql = if change.starts_with("ADD") { sql } else { &sql.replace('b', "a") };
+        let mut cursor = database.fetch_raw(sql, vec![]).await.unwrap();
+        assert_eq!(cursor.columns().len(), 2);
+        run(&database, &[&format!("ALTER TABLE t {change}")]).await;
+        let error = cursor.next(10).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::SerializationFailure, "{change}: {error}");
+        assert!(error.retryable && error.message.contains("run the statement again"), "{error}");
+        let mut cursor = database.fetch_raw(sql, vec![]).await.unwrap();
+        assert_eq!(cursor.next(10).await.unwrap().unwrap().rows, 2);
+    }
+}
+
+#[tokio::test]
 async fn values_of_every_class_come_back_and_cursors_may_be_dropped_anywhere() {
     let (database, _folder) = file(Duration::from_secs(10)).await;
     run(&database, &["CREATE TABLE v (n INTEGER, r REAL, t TEXT, b BLOB)"]).await;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use ferro_wit::types::{Batch, ColumnInfo, Error, ScalarType};
+use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind, ScalarType};
 use futures_util::Stream;
 
 use super::labels::{LONGEST_KEY, Labels};
@@ -115,6 +115,7 @@ struct Rows {
     planned: Option<PlannedStep>,
     /// How many bytes a row may have.
     most: usize,
+    /// What it told, once it has.
     found: Vec<ColumnInfo>,
     /// None before the first row.
     batch: Option<BatchBuilder>,
@@ -202,8 +203,12 @@ impl Job for Rows {
     }
 
     fn restart(&mut self) {
-        let (wanted, found) = (self.wanted, std::mem::take(&mut self.found));
-        *self = Self { wanted, found, ..Self::new(self.planned.take(), self.most) };
+        // Whoever asks for rows has seen what their columns are.
+        let found = match self.wanted {
+            Some(_) => std::mem::take(&mut self.found),
+            None => Vec::new(),
+        };
+        *self = Self { found, wanted: self.wanted, ..Self::new(self.planned.take(), self.most) };
     }
 }
 
@@ -264,7 +269,7 @@ impl Rows {
                 }
             }
             if let Some(row) = self.ahead.pop_front() {
-                if let Err(unreadable) = read(batch, self.most, |column| Ok(row[column].stored())) {
+                if let Err(unreadable) = read(batch, self.most, |column| Ok(seen(&row, column))) {
                     return Ok(Err(unreadable));
                 }
             } else {
@@ -339,18 +344,34 @@ impl Rows {
                 self.ended = !self.at_row;
             }
         }
-        if self.found.is_empty() {
-            let info = |(index, kind): (usize, Option<ScalarType>)| ColumnInfo {
-                path: vec![handle.name(index)],
-                // Nothing but nulls so far.
-                kind: kind.unwrap_or(ScalarType::Text),
-                many: false,
-                nullable: true,
-            };
-            self.found = kinds.into_iter().enumerate().map(info).collect();
+        let info = |(index, kind): (usize, Option<ScalarType>)| ColumnInfo {
+            path: vec![handle.name(index)],
+            // Nothing but nulls so far.
+            kind: kind.unwrap_or(ScalarType::Text),
+            many: false,
+            nullable: true,
+        };
+        let found: Vec<_> = kinds.into_iter().enumerate().map(info).collect();
+        let names = |of: &[ColumnInfo]| of.iter().map(|it| it.path.clone()).collect::<Vec<_>>();
+        match self.found.is_empty() {
+            true => self.found = found,
+            // It was started again, and prepared for another schema.
+            false if names(&self.found) != names(&found) => return Ok(Err(altered())),
+            false => {}
         }
         Ok(Ok(()))
     }
+}
+
+/// A value of a row that was looked at.
+fn seen<'a>(row: &'a [Bound<'_>], column: usize) -> Stored<'a> {
+    row.get(column).map_or(Stored::Null, Bound::stored)
+}
+
+fn altered() -> Error {
+    let message = "the schema was changed while the rows were read, and they have other columns now: \
+                   run the statement again";
+    Error::new(ErrorKind::SerializationFailure, message).retryable()
 }
 
 /// Adds a row; in case of a fault, in which column.
@@ -382,5 +403,50 @@ fn push(stored: Stored<'_>, column: &mut ColumnBuilder) -> Result<(), Fault> {
         }
         _ if column.is_array() => Err(Fault::undecodable("is not stored as text")),
         stored => column.push(|items| sqlite::read(stored, items)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ConnectOptions, Database};
+
+    use super::*;
+
+    /// Runs a statement again, from its beginning.
+    async fn again(inner: &mut crate::sqlite::Connection, mut rows: Rows) -> (Rows, Option<Error>) {
+        inner.settle().await.unwrap().rewind();
+        rows.restart();
+        let (rows, read) = inner.run(rows).await.unwrap();
+        (rows, read.err())
+    }
+
+    #[tokio::test]
+    async fn what_is_started_again_has_the_columns_that_were_told_or_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+        let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
+        let run = async |sql: &str| database.execute_raw(sql, vec![]).await.unwrap();
+        run("CREATE TABLE t (a INTEGER)").await;
+        run("INSERT INTO t VALUES (1), (2)").await;
+
+        let mut lease = database.acquire().await.unwrap();
+        let Connection::Sqlite(inner) = lease.connection() else { panic!("it is SQLite") };
+        inner.open("SELECT * FROM t", true, Some(&[])).await.unwrap();
+        let (rows, _) = inner.run(Rows::new(None, usize::MAX)).await.unwrap();
+        assert_eq!(rows.found[0].path, ["a"]);
+        // Nobody was told.
+        run("ALTER TABLE t RENAME COLUMN a TO b").await;
+        let (mut rows, failure) = again(inner, rows).await;
+        assert_eq!((&*rows.found[0].path[0], failure), ("b", None));
+        // Who asks for rows was.
+        rows.wanted = Some(10);
+        for change in ["RENAME COLUMN b TO c", "ADD COLUMN d INTEGER"] {
+            run(&format!("ALTER TABLE t {change}")).await;
+            let (same, failure) = again(inner, rows).await;
+            let failure = failure.unwrap();
+            assert_eq!(failure.kind, ErrorKind::SerializationFailure, "{failure}");
+            assert!(failure.message.contains("other columns now"), "{failure}");
+            rows = same;
+        }
     }
 }
