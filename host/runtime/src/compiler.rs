@@ -19,13 +19,12 @@ use ferro_wit::types::{Dialect, Error, ErrorKind};
 use futures_util::FutureExt as _;
 use tokio::time::timeout_at;
 use wasmtime::component::{Component, Linker, ResourceAny};
-use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::bindings::core::{Core, CorePre};
 use crate::cache::DiskCache;
 use crate::engine::{self, TICK, Ticker};
 use crate::error;
-use crate::host::threads;
 
 /// The component that the build script made.
 const CORE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
@@ -37,6 +36,8 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const FIRST_TICKS: u64 = 2;
 /// Memory of one instance: a query of the largest size that the core accepts needs a tenth of it.
 const MEMORY: usize = 128 * 1024 * 1024;
+/// An instance with more memory than that is not kept for the next query, since it never shrinks.
+const KEPT: usize = 16 * 1024 * 1024;
 /// Catalogs that one instance remembers. A forgotten one is made again from its models.
 const CATALOGS: usize = 32;
 
@@ -49,7 +50,8 @@ pub struct WasmCompiler {
 }
 
 impl WasmCompiler {
-    pub(crate) fn new(cache: Option<&DiskCache>) -> Result<Self, Error> {
+    /// With up to so many instances.
+    pub(crate) fn new(cache: Option<&DiskCache>, most: u32) -> Result<Self, Error> {
         let engine = engine::core(cache)?;
         let failed = |error: wasmtime::Error| explain(&error);
         let component = Component::from_binary(&engine, CORE).map_err(failed)?;
@@ -57,8 +59,6 @@ impl WasmCompiler {
         let linker = Linker::new(&engine);
         let pre =
             CorePre::new(linker.instantiate_pre(&component).map_err(failed)?).map_err(failed)?;
-        // Who is alone has half of them: one for each thread.
-        let most = u32::try_from(2 * threads()).unwrap_or(u32::MAX);
         let ticker = Ticker::start(&engine, TICK)?;
         let (permits, application) = (FairSemaphore::new(most), Claimant::default());
         let idle = Mutex::default();
@@ -165,7 +165,39 @@ struct CoreInstance {
 
 struct State {
     limits: StoreLimits,
+    /// How large the memory is.
+    memory: usize,
     turn: Turn,
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let grows = self.limits.memory_growing(current, desired, maximum)?;
+        self.memory = desired;
+        Ok(grows)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.limits.memory_grow_failed(error)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.limits.table_grow_failed(error)
+    }
 }
 
 /// One work of an instance.
@@ -219,7 +251,9 @@ impl Pool {
             instance.begin(turn);
             match instance.compile(catalog, query, dialect, scope).await {
                 Ok(answer) => {
-                    self.idle().push(instance);
+                    if instance.store.data().memory <= KEPT {
+                        self.idle().push(instance);
+                    }
                     return answer;
                 }
                 Err(error) if error.is::<Error>() => return Err(explain(&error)),
@@ -254,8 +288,8 @@ impl Pool {
     async fn instantiate(&self, turn: Turn) -> wasmtime::Result<CoreInstance> {
         let limits =
             StoreLimitsBuilder::new().memory_size(MEMORY).trap_on_grow_failure(true).build();
-        let mut store = Store::new(&self.engine, State { limits, turn });
-        store.limiter(|state| &mut state.limits);
+        let mut store = Store::new(&self.engine, State { limits, memory: 0, turn });
+        store.limiter(|state| state);
         store.epoch_deadline_callback(|state| state.data().turn.go_on());
         store.set_epoch_deadline(FIRST_TICKS);
         let core = self.pre.instantiate_async(&mut store).await?;
@@ -335,8 +369,10 @@ mod tests {
 
     use super::*;
 
+    const MOST: u32 = 4;
+
     fn compiler() -> (WasmCompiler, Arc<dyn Catalog>) {
-        let compiler = WasmCompiler::new(None).unwrap();
+        let compiler = WasmCompiler::new(None, MOST).unwrap();
         let catalog = compiler.catalog(&schema()).unwrap();
         (compiler, catalog)
     }
@@ -415,7 +451,7 @@ mod tests {
             gate.open("app").unwrap()
         };
         let permits = &compiler.pool.permits;
-        let (greedy, half) = (open("greedy").await, u32::try_from(threads()).unwrap());
+        let (greedy, half) = (open("greedy").await, MOST / 2);
         let query = things();
         let begin = || Box::pin(greedy.plan(&query));
         let _hoard: Vec<_> = (0..half).map(|_| long(&compiler, begin)).collect();
@@ -423,6 +459,19 @@ mod tests {
         assert!(more.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(permits.held(), half);
         assert!(open("modest").await.plan(&query).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_instance_whose_memory_has_grown_is_not_kept() {
+        let (compiler, small) = compiler();
+        let mut large = schema();
+        large.models[0].comment = Some("?".repeat(KEPT));
+        let large = compiler.catalog(&large).unwrap();
+        let query = things();
+        for (catalog, kept) in [(&small, 1), (&large, 0), (&small, 1)] {
+            catalog.compile(&query, Dialect::Sqlite, None, None).await.unwrap();
+            assert_eq!(compiler.pool.idle().len(), kept);
+        }
     }
 
     #[tokio::test]

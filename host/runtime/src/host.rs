@@ -49,6 +49,10 @@ pub struct HostOptions {
     /// How many threads the guests of one tenant may keep busy at once: half of those of the runtime
     /// that the options are made in, at least one. More suits a host of one tenant.
     pub threads_per_tenant: usize,
+    /// How many instances of the core there are to compile queries: two for each thread that guests run
+    /// on. A tenant gets another one only while more are free than it has, so the application and each
+    /// tenant have half of them at most. Each keeps up to 16 MiB for the next query.
+    pub compilers: u32,
     /// How many bytes the plans of queries take that are kept, those of all tenants and of the
     /// application: 16 MiB, some thousands of plans. See [`PlanCache`].
     pub plan_cache_bytes: u64,
@@ -65,6 +69,7 @@ impl Default for HostOptions {
             compile_timeout: Duration::from_secs(60),
             fuel: false,
             threads_per_tenant: (threads() / 2).max(1),
+            compilers: u32::try_from(2 * threads()).unwrap_or(u32::MAX),
             plan_cache_bytes: PlanCache::DEFAULT_BYTES,
         }
     }
@@ -118,16 +123,21 @@ impl Host {
         options: HostOptions,
         imports: impl FnOnce(&Engine) -> Result<Imports, Error>,
     ) -> Result<Self, Error> {
-        if options.instances == 0 {
-            let message = "`instances` is 0, and no plugin could run: set it to 1 or more";
-            return Err(Error::new(ErrorKind::InvalidConfiguration, message));
+        for (name, number, what) in [
+            ("instances", options.instances, "no plugin could run"),
+            ("compilers", options.compilers, "no query could be compiled"),
+        ] {
+            if number == 0 {
+                let message = format!("`{name}` is 0, and {what}: set it to 1 or more");
+                return Err(Error::new(ErrorKind::InvalidConfiguration, message));
+            }
         }
         meter::describe();
         let cache = options.cache.as_deref().map(DiskCache::open).transpose()?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
         let engine = engine::plugins(options.instances, memory, options.fuel, cache.as_ref())?;
         let imports = imports(&engine)?;
-        let compiler = WasmCompiler::new(cache.as_ref())?;
+        let compiler = WasmCompiler::new(cache.as_ref(), options.compilers)?;
         if let Some(cache) = &cache {
             cache.seal();
         }

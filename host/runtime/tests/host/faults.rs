@@ -160,10 +160,16 @@ async fn s2_a_deadline_of_nothing_lets_nothing_run() {
 }
 
 #[test]
-fn a_host_without_instances_is_refused() {
-    let error = Host::new(HostOptions { instances: 0, ..options() }).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
-    assert!(error.message.contains("`instances` is 0"), "{error}");
+fn a_host_without_instances_or_compilers_is_refused() {
+    let none = [
+        ("instances", HostOptions { instances: 0, ..options() }),
+        ("compilers", HostOptions { compilers: 0, ..options() }),
+    ];
+    for (name, options) in none {
+        let error = Host::new(options).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidConfiguration, "{error}");
+        assert!(error.message.contains(&format!("`{name}` is 0")), "{error}");
+    }
 }
 
 #[tokio::test]
