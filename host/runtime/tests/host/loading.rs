@@ -106,18 +106,8 @@ async fn s6_the_size_of_a_component_is_bounded() {
     assert!(error.message.contains("larger than 1000 bytes"), "{error}");
 }
 
-#[tokio::test]
-async fn s6_the_time_to_compile_a_component_is_bounded() {
-    let compile_timeout = Duration::from_millis(5);
-    let options = HostOptions { cache: None, compile_timeout, ..options() };
-    let error = Host::new(options).unwrap().load(probe()).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
-    assert!(error.message.contains("0.005 s"), "{error}");
-}
-
-#[test]
-fn who_only_waited_for_others_that_are_loaded_is_told_so() {
-    // The one thread that could compile is taken.
+/// In a runtime where no component is ever compiled: the one thread that could is taken.
+fn where_compiling_takes_for_ever(test: impl AsyncFnOnce(Host, Vec<u8>)) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
     let (_taken, free) = std::sync::mpsc::channel::<()>();
@@ -126,6 +116,22 @@ fn who_only_waited_for_others_that_are_loaded_is_told_so() {
     runtime.block_on(async {
         let compile_timeout = Duration::from_millis(5);
         let host = Host::new(HostOptions { compile_timeout, ..options() }).unwrap();
+        test(host, bytes).await;
+    });
+}
+
+#[test]
+fn s6_the_time_to_compile_a_component_is_bounded() {
+    where_compiling_takes_for_ever(async |host, bytes| {
+        let error = host.load_bytes("probe", bytes).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+        assert!(error.message.contains("0.005 s"), "{error}");
+    });
+}
+
+#[test]
+fn who_only_waited_for_others_that_are_loaded_is_told_so() {
+    where_compiling_takes_for_ever(async |host, bytes| {
         let load = || host.load_bytes("probe", bytes.clone());
         let (one, other) = tokio::join!(load(), load());
         for error in [one.unwrap_err(), other.unwrap_err()] {
