@@ -1,7 +1,7 @@
 //! Pages by key: each begins behind a row, and not behind a number of rows.
 
 use ferro_wit::position;
-use ferro_wit::query::{BinaryOperator, NullsOrder, Statement, UnaryOperator};
+use ferro_wit::query::{BinaryOperator, NullsOrder, SetOperator, Statement, UnaryOperator};
 use ferro_wit::types::{Batch, Error, ErrorKind, Value};
 
 use super::run::by_key;
@@ -58,8 +58,9 @@ impl<M: Model> Query<M> {
     ///
     /// # Errors
     ///
-    /// `invalid-query` for a query with an offset, groups or `distinct_on`, and for one that joins a
-    /// common table or is combined with another; as [`all`](Self::all).
+    /// `invalid-query` for a query with an offset, groups, `distinct` or `distinct_on`, for one that
+    /// joins a common table or is combined with another, and for one that is ordered by a window
+    /// function: a page reads only the rows behind a position; as [`all`](Self::all).
     pub async fn page(self, db: &Session) -> Result<Page<M>, Error> {
         self.read_page(db, None, Direction::Forward).await
     }
@@ -126,21 +127,38 @@ impl<M: Model> Query<M> {
     }
 }
 
-/// Refuses rows that a condition on what comes behind a position would change: those that are made
-/// or chosen of several, and those that are counted from the start.
+/// Refuses what a condition on the rows behind a position would change: rows that are made or chosen
+/// of several, those that are counted from the start, and orders by windows. Python refuses the same.
 fn refuse_others(select: &SelectTree) -> Result<(), Error> {
-    let fault = if !select.joins.is_empty() {
-        "are joined with others"
-    } else if !select.combined.is_empty() {
-        "are combined with others"
-    } else if !select.group_by.is_empty() || matches!(select.distinct, DistinctTree::On(_)) {
-        "are chosen of several"
-    } else if select.offset.is_some() {
-        "begin at an offset"
+    let joined = (!select.joins.is_empty()).then_some("join");
+    let combined = select.combined.iter().map(|(operator, _)| match operator {
+        SetOperator::Union => "union",
+        SetOperator::UnionAll => "union_all",
+        SetOperator::Intersect => "intersect",
+        SetOperator::Except => "except",
+    });
+    let grouped = (!select.group_by.is_empty()).then_some("group_by");
+    let having = select.having.as_ref().map(|_| "having");
+    let distinct = match select.distinct {
+        DistinctTree::No => None,
+        DistinctTree::Rows => Some("distinct"),
+        DistinctTree::On(_) => Some("distinct_on"),
+    };
+    let offset = select.offset.map(|_| "offset");
+    let others = joined.into_iter().chain(combined).chain(grouped).chain(having);
+    let mut asked: Vec<_> = others.chain(distinct).chain(offset).collect();
+    asked.dedup();
+    let message = if !asked.is_empty() {
+        let asked = asked.join("`, `");
+        format!("`page` has whole rows, and begins at a row: leave out `{asked}`")
+    } else if select.order_by.iter().any(|it| it.tree.has_window()) {
+        "a page begins behind a row, and a window function looks at all of them: leave it out of \
+         `order_by`, or ask for it by `ferro::subquery` of a common table, `ferro::common`; `limit` \
+         goes with it"
+            .to_owned()
     } else {
         return Ok(());
     };
-    let message = format!("rows that {fault} come in no pages: no key tells where to go on");
     Err(Error::new(ErrorKind::InvalidQuery, message))
 }
 

@@ -187,6 +187,39 @@ impl Tree {
         matches!(self, Self::Value { value: Ok(Value::Null), .. })
     }
 
+    /// Whether a window function stands in it; those of other rows do not count. Aggregates take
+    /// none.
+    pub(crate) fn has_window(&self) -> bool {
+        let of_all = |trees: &[Self]| trees.iter().any(Self::has_window);
+        match self {
+            Self::Window(_) => true,
+            Self::Unary(_, tree) | Self::Cast(tree, _) | Self::Json { document: tree, .. } => {
+                tree.has_window()
+            }
+            Self::Binary(_, sides) => sides.0.has_window() || sides.1.has_window(),
+            Self::Between(parts) => of_all(&**parts),
+            Self::AllOf(trees) | Self::AnyOf(trees) | Self::Call(_, trees) => of_all(trees),
+            Self::Case { branches, otherwise } => {
+                branches.iter().any(|(when, then)| when.has_window() || then.has_window())
+                    || otherwise.as_ref().is_some_and(|it| it.has_window())
+            }
+            Self::JsonChange { document, value, .. } => {
+                document.has_window() || value.as_ref().is_some_and(|it| it.has_window())
+            }
+            Self::InSelect(sides) => sides.0.has_window(),
+            Self::Field { .. }
+            | Self::Outer(_)
+            | Self::Excluded(_)
+            | Self::Literal(_)
+            | Self::Value { .. }
+            | Self::Aggregate(_)
+            | Self::Related { .. }
+            | Self::Subquery(_)
+            | Self::Exists(_)
+            | Self::Fault(_) => false,
+        }
+    }
+
     /// Both hold. Long chains stay flat, so that their depth is no concern.
     pub(crate) fn and(self, other: Self) -> Self {
         match self {

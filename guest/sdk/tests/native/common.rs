@@ -101,7 +101,9 @@ async fn a_common_table_stands_inside_of_other_queries_and_beside_their_rows(
     let authors = beside.clone().include(Author::posts().limit(1)).all(&db).await?;
     let titles: Vec<_> = authors.iter().map(|(_, posts)| posts[0].title.as_str()).collect();
     assert_eq!(titles, ["Trains", "Engines"]);
-    assert_eq!(beside.page(&db).await.unwrap_err().kind, ErrorKind::InvalidQuery);
+    let refused = beside.page(&db).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::InvalidQuery);
+    assert!(refused.message.ends_with("leave out `join`"), "{refused}");
 
     // What is changed is chosen by it.
     let theirs = Post::query().filter(Post::author_id().in_query(good));

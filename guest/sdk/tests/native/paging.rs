@@ -6,7 +6,7 @@ use ferro::prelude::*;
 use ferro::{
     Dialect, Error, ErrorKind, Page, Position, case, count, cume_dist, dense_rank, first_value,
     lag, lag_by, lag_or, last_value, lead, lead_by, lead_or, nth_value, ntile, partition_by,
-    percent_rank, rank, row_number, value, window,
+    percent_rank, rank, row_number, subquery, value, window,
 };
 
 use crate::database::Database;
@@ -18,7 +18,8 @@ on_each_database! {
     pages_by_key_have_every_row_once_with_nulls_and_ties,
     a_page_stays_where_it_is_when_rows_come_and_go,
     a_position_of_another_order_is_refused,
-    rows_without_a_key_to_go_on_from_come_in_no_pages,
+    rows_without_a_place_of_their_own_come_in_no_pages,
+    a_page_refuses_windows_which_would_see_the_rest_only,
     windows_number_rank_and_sum,
     a_frame_says_which_rows_are_taken,
     sets_of_rows_are_combined,
@@ -120,29 +121,67 @@ async fn a_position_of_another_order_is_refused(db: Session) -> Result<(), Error
     Ok(())
 }
 
-async fn rows_without_a_key_to_go_on_from_come_in_no_pages(db: Session) -> Result<(), Error> {
+async fn rows_without_a_place_of_their_own_come_in_no_pages(db: Session) -> Result<(), Error> {
     with_cities(&db).await?;
     let by_size = || City::query().order_by(City::population().desc()).limit(1);
     let end = by_size().page(&db).await?.end.unwrap();
+    let many = count().gt(1);
     let queries = [
-        (by_size().distinct_on(City::country()), "are chosen of several"),
-        (by_size().group_by(City::country()), "are chosen of several"),
-        (by_size().union(City::query()), "are combined with others"),
-        (by_size().offset(1), "begin at an offset"),
+        (by_size().group_by(City::country()), "`group_by`"),
+        (by_size().group_by(City::country()).having(many), "`group_by`, `having`"),
+        (by_size().distinct(), "`distinct`"),
+        (by_size().distinct_on(City::country()), "`distinct_on`"),
+        (by_size().offset(1), "`offset`"),
+        (by_size().union(City::query()), "`union`"),
+        (by_size().union_all(City::query()).union_all(City::query()), "`union_all`"),
+        (by_size().intersect(City::query()), "`intersect`"),
+        (by_size().except(City::query()).offset(1), "`except`, `offset`"),
     ];
-    for (query, fault) in queries {
-        for refused in [
-            query.clone().page(&db).await.unwrap_err(),
-            query.clone().page_after(&db, &end).await.unwrap_err(),
-            query.page_before(&db, &end).await.unwrap_err(),
-        ] {
-            assert_eq!(refused.kind, ErrorKind::InvalidQuery);
-            assert!(refused.message.contains(fault), "{refused}");
+    for (query, parts) in queries {
+        let expected = format!("`page` has whole rows, and begins at a row: leave out {parts}");
+        for refused in refusals(&db, query, &end).await {
+            assert_eq!((refused.kind, &refused.message), (ErrorKind::InvalidQuery, &expected));
         }
     }
-    let distinct = by_size().distinct().page_after(&db, &end).await?;
-    assert_eq!(distinct.rows[0].name, "Paris");
     Ok(())
+}
+
+async fn a_page_refuses_windows_which_would_see_the_rest_only(db: Session) -> Result<(), Error> {
+    with_cities(&db).await?;
+    let end = City::query().limit(1).page(&db).await?.end.unwrap();
+    let place = || row_number::<City>().over(window().order_by(City::population().asc()));
+    let orders = [
+        place().desc(),
+        (place() + 1).asc(),
+        case(City::population().gt(1), place()).otherwise(0).asc(),
+        case(place().between(1, 2), 1).otherwise(0).asc(),
+        place().in_([1, 2]).asc(),
+        place().coalesce(0).asc(),
+        place().cast::<f64>().asc(),
+        (!(place().gt(1) & City::id().gt(0))).asc(),
+    ];
+    for order in orders {
+        for refused in refusals(&db, City::query().order_by(order), &end).await {
+            assert_eq!(refused.kind, ErrorKind::InvalidQuery);
+            let expected = "a window function looks at all of them: leave it out of `order_by`";
+            assert!(refused.message.contains(expected), "{refused}");
+        }
+    }
+    // Those of other rows are the same on each page.
+    let smallest = City::query().select(place()).order_by(City::population().asc()).limit(1);
+    let query = City::query().order_by(subquery::<City, _, _>(smallest).asc()).limit(1);
+    let page = query.clone().page(&db).await?;
+    assert_eq!(query.page_after(&db, &page.end.unwrap()).await?.rows.len(), 1);
+    Ok(())
+}
+
+/// What each way to read a page says of a query.
+async fn refusals(db: &Session, query: ferro::Query<City>, from: &Position) -> [Error; 3] {
+    [
+        query.clone().page(db).await.unwrap_err(),
+        query.clone().page_after(db, from).await.unwrap_err(),
+        query.page_before(db, from).await.unwrap_err(),
+    ]
 }
 
 async fn windows_number_rank_and_sum(db: Session) -> Result<(), Error> {
