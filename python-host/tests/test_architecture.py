@@ -32,6 +32,7 @@ LATE = {
     ("_expressions", "_queries"),
     ("_expressions", "_relations"),
     ("_queries", "_relations"),
+    ("_tables", "_expressions"),
 }
 
 

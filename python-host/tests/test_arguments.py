@@ -105,7 +105,7 @@ CLASSES: list[tuple[Callable[[], Any], str]] = [
     (lambda: define(abstract="yes"), "`abstract` takes True or False, not `str`"),
     (lambda: define(uniques=5), "`uniques` takes a list, not `int`"),
     (lambda: define(indexes="id"), "`indexes` takes a list, not `str`"),
-    (lambda: define(key(db_check=lambda it: it.foo())), "a check has no `foo`: compare"),
+    (lambda: define(key(db_check=lambda it: it.foo())), "`db_check`: `.*` has no `foo`: "),
     (lambda: define(uniques=[5]), "`uniques` and `indexes` are lists of lists of fields"),
 ]
 

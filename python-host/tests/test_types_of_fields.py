@@ -150,7 +150,11 @@ def test_types_and_checks_that_do_not_fit_are_named() -> None:
         (int, {"db_type": "integer(5)"}, "the type `integer` has no size"),
         (int, {"db_check": True}, "checks what Pydantic checks, and there is nothing"),
         (int, {"db_check": lambda it: it > "x"}, "a check cannot compare integer with `'x'`"),
-        (int, {"db_check": lambda _: True}, "`db_check` is a comparison of the field"),
+        (
+            int,
+            {"db_check": lambda _: True},
+            "`db_check` compares fields, as .* gives no `bool`",
+        ),
         (Literal["a", 1], {}, "the values of a `Literal` are all texts"),
         (int, {"db_column": 5}, "`db_column` takes a `str` or None, not `int`"),
         (int, {"db_type": int}, "`db_type` takes a `str` or None, not `type`"),

@@ -15,7 +15,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from ..exceptions import DecodeError, SchemaError, TypeMismatch
-from .check import CheckCondition, CheckedField, check_of
+from .check import Asked, check_of
 from .column_type import (
     column_type_of,
     has_shape,
@@ -64,8 +64,8 @@ class Column:
     """Between a JSON document and a value that has a shape: a Pydantic model, a dataclass."""
     where: str = ""
     """How messages name the field, with its model."""
-    check: CheckCondition | None = None
-    """What the database checks."""
+    check: Asked | None = None
+    """What the database checks: a function of the field, which makes a condition."""
 
     @property
     def enumeration(self) -> str | None:
@@ -222,12 +222,24 @@ def column_of(
         use_enum_values=use_enum_values,
         structure=_structure(where, annotation, use_enum_values) if kind == "json" else None,
         where=where,
-        check=check_of(
-            CheckedField(where, name, kind, many, column_type, members),
-            options.db_check,
-            annotation,
-            metadata,
-        ),
+        check=check_of(where, options.db_check, annotation, metadata),
+    )
+
+
+def plain_column(name: str, kind: str, where: str, many: bool = False) -> Column:
+    """A column of which no more is known than what its values are."""
+    return Column(
+        name=name,
+        column_type=None,
+        kind=kind,
+        many=many,
+        nullable=True,
+        primary_key=False,
+        generated=False,
+        unique=False,
+        index=False,
+        has_default=False,
+        where=where,
     )
 
 

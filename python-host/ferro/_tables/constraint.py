@@ -63,10 +63,11 @@ class Index:
 class Check:
     """What holds for each row, for the option `checks` of a class.
 
-    It is a function of the fields of a row, which compares them with constants and with each other:
-    `==`, `!=`, `<`, `<=`, `>`, `>=`, `in_`, `is_null`, `is_not_null`, and a boolean field or its
-    `~`, joined with `&` and `|`. As with all checks of SQL, one that is null is no violation.
-    `name` is what `CheckViolation.constraint` says.
+    It is a function of the fields of a row that makes a condition, as for `where` of a query. It
+    compares them with constants and with each other, and computes nothing: `==`, `<` and so on,
+    `between`, `in_`, `not_in`, `is_null`, `is_distinct_from`, boolean fields, joined with `&`, `|`
+    and `~`. As with all checks of SQL, one that is null is no violation. `name` is what
+    `CheckViolation.constraint` says.
 
     Example:
         >>> import ferro

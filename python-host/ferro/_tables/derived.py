@@ -11,7 +11,7 @@ from .. import _native
 from .._message import nearest
 from .._statements.shape import ITSELF, count_of_values
 from ..exceptions import InvalidQuery
-from .column import Column
+from .column import Column, plain_column
 from .table import Table
 
 if TYPE_CHECKING:
@@ -77,17 +77,5 @@ def _column(table: str, name: str, value: Value) -> Column:
     """A column that has the values of another query."""
     where = f"{table}.{name}"
     if value._column is None:
-        return Column(
-            name=name,
-            column_type=None,
-            kind=value._kind,
-            many=value._many,
-            nullable=True,
-            primary_key=False,
-            generated=False,
-            unique=False,
-            index=False,
-            has_default=False,
-            where=where,
-        )
+        return plain_column(name, value._kind, where, value._many)
     return dataclasses.replace(value._column, name=name, db_column=None, where=where)

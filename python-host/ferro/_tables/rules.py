@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from .._message import quoted
 from ..exceptions import SchemaError
-from .check import CheckedField, condition_of
+from .check import Asked
 from .column import Column, check_comparable
 from .constraint import Check, Index
 
 if TYPE_CHECKING:
     from .options import TableOptions
     from .relation_options import RelationOptions
+    from .table import Table
 
 
 class Rules:
@@ -21,7 +22,7 @@ class Rules:
 
     def __init__(
         self,
-        label: str,
+        table: Table,
         options: TableOptions,
         columns: Mapping[str, Column | None],
         all_declared: Mapping[str, RelationOptions],
@@ -29,6 +30,8 @@ class Rules:
         """The columns are by the names of fields; None is that of another model's key, whose type
         is not known yet.
         """
+        label = table.label
+        self._table = table
         self._label = label
         self._columns = columns
         self._relation_options = all_declared
@@ -38,7 +41,14 @@ class Rules:
         ]
         self.indexes = [self._index(it) for it in (*uniques, *others)]
         """Of the WIT's `index`."""
-        self.checks = [self._check(it) for it in options.checks]
+        self.checks = [
+            *(
+                self._check_of_field(it, it.check)
+                for it in columns.values()
+                if it is not None and it.check is not None
+            ),
+            *(self._check(it) for it in options.checks),
+        ]
         """Of the WIT's `check`."""
         names = [it["name"] for it in self.checks if it["name"] is not None]
         if len(set(names)) < len(names):
@@ -77,20 +87,21 @@ class Rules:
             )
         return self._condition("checks", check.name, check.condition)
 
+    def _check_of_field(self, column: Column, asked: Asked) -> dict[str, Any]:
+        from .._expressions.check import field_condition
+
+        return {"name": None, "any-of": field_condition(self._table, column, asked)}
+
     def _condition(self, option: str, name: str | None, function: Any) -> dict[str, Any]:
-        fields = {
-            it: CheckedField(f"{self._label}.{it}", it, None, False)
-            if column is None
-            else CheckedField(
-                column.where, it, column.kind, column.many, column.column_type, column.enum_class
-            )
-            for it, column in self._columns.items()
+        from .._expressions.check import row_condition
+
+        relations = {
+            it.name: it.column
+            for it in self._relation_options.values()
+            if it.column in self._columns
         }
-        for declared in self._relation_options.values():
-            if declared.column in fields:
-                fields[declared.name] = fields[declared.column]
-        found = condition_of(self._label, option, function, fields)
-        return {"name": name, "any-of": found.groups}
+        groups = row_condition(self._table, option, function, self._columns, relations)
+        return {"name": name, "any-of": groups}
 
     def _field(self, name: str) -> str:
         """A relation stands for the field that holds its key."""

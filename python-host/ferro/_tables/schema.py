@@ -51,14 +51,7 @@ def _model(table: Table) -> dict[str, Any]:
             for declared in pairs
         ],
         "indexes": table.rules.indexes,
-        "checks": [
-            *(
-                {"name": None, "any-of": column.check.groups}
-                for column in table.columns.values()
-                if column.check is not None
-            ),
-            *table.rules.checks,
-        ],
+        "checks": table.rules.checks,
     }
 
 

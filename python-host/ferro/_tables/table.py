@@ -99,7 +99,7 @@ class Table:
                 self._foreign[field] = (of.declared, of)
         self._check_keys()
         columns = {name: self._plain.get(name) for name in model.model_fields}
-        self.rules = Rules(self.label, options, columns, self.relation_options)
+        self.rules = Rules(self, options, columns, self.relation_options)
         self._queries: dict[Any, _native.Query] = {}
         self.expressions: dict[str, FieldExpression[Any]] = {}
         """The fields that conditions have named."""
