@@ -6,16 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pydantic
-from pydantic._internal._model_construction import (
-    ModelMetaclass,
-    build_lenient_weakvaluedict,
-)
-from pydantic._internal._typing_extra import parent_frame_namespace
 from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
 
 from .._expressions.path import field_of
 from .._other_orms import NAMES, WORDS
+from .._pydantic import ModelMetaclass, look_around
 from .._queries.select import Select
 from .._relations.access import split_relations
 from .._relations.loaded import NoRow, Unloaded, remember
@@ -69,11 +65,7 @@ class ModelMeta(ModelMetaclass):
         namespace["__ferro_relation_options__"] = {**inherited, **all_declared}
         if all_declared:
             namespace["__ferro_relations__"] = _relations_taken
-        # Pydantic looks for the names of annotations where the class is defined: one call further
-        # away than it thinks.
-        around = build_lenient_weakvaluedict(parent_frame_namespace())
-        namespace["__pydantic_parent_namespace__"] = around
-        options["__pydantic_reset_parent_namespace__"] = False
+        look_around(namespace, options, 1)
         return super().__new__(mcs, name, bases, namespace, **options)
 
     def __getattr__(cls, name: str) -> Any:

@@ -115,14 +115,14 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
                     "a table: say it of each model that inherits from it"
                 )
             return
-        if not cls.__pydantic_complete__:
-            try:
-                cls.model_rebuild()
-            except pydantic.errors.PydanticUndefinedAnnotation as error:
-                raise SchemaError(
-                    f"model `{cls.__name__}`: `{error.name}` in its annotations is not defined "
-                    "yet: define it before the class, or say `Relation[…]` where it is a model"
-                ) from error
+        try:
+            # If that is not done yet.
+            cls.model_rebuild()
+        except pydantic.errors.PydanticUndefinedAnnotation as error:
+            raise SchemaError(
+                f"model `{cls.__name__}`: `{error.name}` in its annotations is not defined "
+                "yet: define it before the class, or say `Relation[…]` where it is a model"
+            ) from error
         made = Table(registry, cls, said)
         registry.add(made)
         cls.__ferro_table__ = made

@@ -10,6 +10,7 @@ import typing
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from .._argument import check, check_choice
+from .._pydantic import set_by
 from .._tables.relation_options import RelationOptions
 from ..exceptions import SchemaError
 
@@ -184,10 +185,7 @@ class RelationAttribute:
             )
         attribute = cls(name)
         setattr(model, name, attribute)
-        # Pydantic sets what is in this table, and knows nothing of descriptors.
-        model.__pydantic_setattr_handlers__[name] = lambda row, _, value: attribute.__set__(
-            row, value
-        )
+        set_by(model, name, lambda row, _, value: attribute.__set__(row, value))
 
     def __get__(self, row: Any, owner: type[Any] | None = None) -> Any:
         from .access import related, relation_of_class

@@ -42,6 +42,7 @@ def fill(table: Table, rows: Iterable[Model], using: Using) -> None:
     """Have new rows hold what is forced on them. One that was given another value is refused."""
     forced = forced_values(table, using)
     for row in rows if forced else ():
+        given = row.model_fields_set
         for name, value in forced.items():
-            if name not in row.__pydantic_fields_set__ or row.__dict__[name] is None:
+            if name not in given or row.__dict__[name] is None:
                 vars(row)[name] = value

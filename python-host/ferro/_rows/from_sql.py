@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from .._connections.sql import sql_session
 from .._connections.transaction import Using
 from .._message import nearest, quoted
+from .._pydantic import instance_of
 from .._tables.table import Table
 from ..exceptions import DecodeError, InvalidQuery
 from .identity import merge
@@ -58,15 +59,10 @@ def _check(table: Table, columns: dict[str, Column], row: dict[str, Any]) -> Non
 
 def _instance(table: Table, columns: dict[str, Column], row: dict[str, Any]) -> Any:
     """As the native module makes one: what is stored is not validated again."""
-    model = table.model
-    made = model.__new__(model)
     values = {it.name: _value(name, it, row[name]) for name, it in columns.items()}
-    object.__setattr__(made, "__dict__", values)
-    object.__setattr__(made, "__pydantic_fields_set__", set(values))
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
-    if model.__pydantic_post_init__:
-        made.model_post_init(None)
+    made = instance_of(table.model, values)
+    if table.post_init is not None:
+        table.post_init(made, None)
     return made
 
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import NotRequired, ReadOnly, Required, get_type_hints, is_typeddict
 
 from .._message import nearest
+from .._pydantic import writes_itself
 from ..exceptions import TypeMismatch, UnknownField, ValueOutOfRange
 from .column_type import has_shape, without_metadata, without_none
 from .structure import Structure, part_of
@@ -80,15 +81,12 @@ def _of_model(where: str, model: type[pydantic.BaseModel], step: str) -> _Part |
     if issubclass(model, pydantic.RootModel):
         kind, _ = without_none(model.model_fields["root"].annotation)
         return _step(where, without_metadata(kind), step, _value_config(model.model_config))
-    serializers = model.__pydantic_decorators__
     field = model.model_fields.get(step)
     if field is None:
         if model.model_config.get("extra") == "allow":
             return None
         raise _unknown(where, step, model.model_fields)
-    # Only the model itself knows how it writes these.
-    written = [name for it in serializers.field_serializers.values() for name in it.info.fields]
-    if serializers.model_serializers or step in written or "*" in written:
+    if writes_itself(model, step):
         return None
     return _Part(_annotated(field), _value_config(model.model_config), field.is_required())
 

@@ -17,6 +17,7 @@ import pydantic
 from pydantic_core import PydanticSerializationError, SchemaSerializer, to_jsonable_python
 
 from .._equality import is_same
+from .._pydantic import is_own, masks, serializer_of
 from ..exceptions import SchemaError, TypeMismatch
 
 _NO_SCHEMA = frozenset({"default", "expected", "metadata"})
@@ -245,11 +246,10 @@ def _is_for_print(node: Mapping[str, Any]) -> bool:
     serialization = node.get("serialization")
     if not isinstance(serialization, Mapping) or "function" not in serialization:
         return False
-    module = getattr(serialization["function"], "__module__", None) or ""
     if serialization.get("is_field_serializer"):
         while node.get("type") in _AROUND:
             node = node["schema"]
-    return node.get("type") in _NATIVE and not module.startswith("pydantic.")
+    return node.get("type") in _NATIVE and not is_own(serialization["function"])
 
 
 def _is_lost_as_value(node: Mapping[str, Any]) -> bool:
@@ -260,11 +260,7 @@ def _is_lost_as_value(node: Mapping[str, Any]) -> bool:
 
 
 def _is_masked(node: Mapping[str, Any]) -> bool:
-    function = _function_of(node)
-    return (
-        getattr(function, "__module__", None) == "pydantic.types"
-        and "_serialize_secret" in function.__name__
-    )
+    return masks(_function_of(node))
 
 
 def _is_lost_as_text(key: Mapping[str, Any]) -> bool:
@@ -321,13 +317,7 @@ def _dumping(serializer: Any) -> Any:
 
 def _serializer_of_all(schema: Any) -> SchemaSerializer:
     """A serializer that leaves out no field, and knows nothing of how values are printed."""
-    whole = _as_stored(schema)
-    make: Any = SchemaSerializer
-    try:
-        return make(whole, None, _use_prebuilt=False)  # type: ignore[no-any-return]
-    except TypeError:
-        # Before 2.13 it takes the own serializer of each class that the schema names as such.
-        return SchemaSerializer(_hiding_classes(whole))
+    return serializer_of(_as_stored(schema))
 
 
 def _as_stored(part: Any) -> Any:
@@ -336,20 +326,6 @@ def _as_stored(part: Any) -> Any:
         return {name: _as_stored(it) for name, it in part.items() if name not in left_out}
     if isinstance(part, (list, tuple)):
         return type(part)(map(_as_stored, part))
-    return part
-
-
-def _hiding_classes(part: Any) -> Any:
-    if isinstance(part, dict):
-        hidden = {name: _hiding_classes(it) for name, it in part.items()}
-        if hidden.get("type") not in ("model", "dataclass", "typed-dict"):
-            return hidden
-        if "serialization" in hidden:
-            return hidden
-        reference = {"ref": hidden.pop("ref")} if "ref" in hidden else {}
-        return {"type": "any", "serialization": hidden, **reference}
-    if isinstance(part, (list, tuple)):
-        return type(part)(map(_hiding_classes, part))
     return part
 
 

@@ -108,6 +108,9 @@ class Table:
         self.all_rows: QuerySpec | None = None
         """The query of all rows on the default connection, with which nearly every query begins."""
         self._validators: dict[str, Callable[[Any], Any]] = {}
+        init: Callable[[Any, None], None] = model.model_post_init
+        self.post_init = None if init is pydantic.BaseModel.model_post_init else init
+        """What an instance is given to when it is made."""
         self.aliases = _aliases(model)
         """By which other names Pydantic takes the values of fields."""
 
@@ -254,7 +257,7 @@ class Table:
         self.loader = _native.Loader(
             self.model,
             list(columns.values()),
-            self.model.model_post_init if self.model.__pydantic_post_init__ else None,
+            self.post_init,
             self.name,
             [key.name for key in self.keys],
         )

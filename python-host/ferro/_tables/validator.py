@@ -17,7 +17,7 @@ def validator_of(model: type[pydantic.BaseModel], name: str) -> Callable[[Any], 
     With the model's config and the validators of the field, which see no other field. Those of the
     model are of whole instances, and do not run.
     """
-    schema: Any = model.__pydantic_core_schema__
+    schema: Any = pydantic.TypeAdapter(model).core_schema
     parts = list(nodes_of(schema))
     own = next(it for it in parts if it.get("type") == "model" and it["cls"] is model)
     fields = next(it for it in nodes_of(own["schema"]) if it.get("type") == "model-fields")

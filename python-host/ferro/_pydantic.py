@@ -1,0 +1,115 @@
+"""What Ferro uses of Pydantic without a promise of Pydantic's that it stays: all of it is here.
+
+Where a version moves some of it, `tests/test_pydantic_interfaces.py` says what breaks. The hooks
+that Pydantic calls (`__pydantic_init_subclass__`, `__get_pydantic_core_schema__`) and the schemas
+that `pydantic_core.core_schema` describes are public. The native module knows the slots of an
+instance, too: `src/loader.rs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pydantic
+from pydantic._internal._model_construction import build_lenient_weakvaluedict
+from pydantic._internal._typing_extra import parent_frame_namespace
+from pydantic_core import SchemaSerializer
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as ModelMetaclass
+else:
+    # A class of a model's class makes its fields expressions. Only type checkers need its name.
+    ModelMetaclass = type(pydantic.BaseModel)
+
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+def look_around(namespace: dict[str, Any], options: dict[str, Any], calls: int) -> None:
+    """Have Pydantic look up the names in the annotations of a class where that is defined: so many
+    calls away from who asks this.
+
+    Pydantic looks one call away from its own metaclass, which is where ours calls it.
+    """
+    around = parent_frame_namespace(parent_depth=calls + 2)
+    namespace["__pydantic_parent_namespace__"] = build_lenient_weakvaluedict(around)
+    options["__pydantic_reset_parent_namespace__"] = False
+
+
+def set_by(
+    model: type[pydantic.BaseModel], name: str, handler: Callable[[Any, str, Any], None]
+) -> None:
+    """Have a function set an attribute of instances.
+
+    Pydantic knows no descriptors but `property`. A `__setattr__` of our own would make each
+    attribute slower that is set.
+    """
+    model.__pydantic_setattr_handlers__[name] = handler
+
+
+def instance_of(model: type[M], values: dict[str, Any]) -> M:
+    """An instance that holds these values, which are not validated, before its `model_post_init`.
+
+    `model_construct` would put in defaults, look for aliases, and call `model_post_init` itself.
+    """
+    made = model.__new__(model)
+    object.__setattr__(made, "__dict__", values)
+    object.__setattr__(made, "__pydantic_fields_set__", set(values))
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", None)
+    return made
+
+
+def writes_itself(model: type[pydantic.BaseModel], field: str) -> bool:
+    """Whether a serializer of the model's own writes a field: only it knows what comes of that.
+
+    Schemas have these functions, too, but not the fields that they are for.
+    """
+    serializers = model.__pydantic_decorators__
+    written = [name for it in serializers.field_serializers.values() for name in it.info.fields]
+    return bool(serializers.model_serializers) or field in written or "*" in written
+
+
+def serializer_of(schema: Any) -> SchemaSerializer:
+    """A serializer of nothing but a schema.
+
+    By default it takes the serializers of the classes that the schema names: those print, and may
+    leave out fields.
+    """
+    make: Any = SchemaSerializer
+    try:
+        return make(schema, None, _use_prebuilt=False)  # type: ignore[no-any-return]
+    except TypeError:
+        # Before 2.13.
+        return SchemaSerializer(_hiding_classes(schema))
+
+
+def _hiding_classes(part: Any) -> Any:
+    """A schema in which no class is named where its serializer is looked for."""
+    if isinstance(part, dict):
+        hidden = {name: _hiding_classes(it) for name, it in part.items()}
+        if hidden.get("type") not in ("model", "dataclass", "typed-dict"):
+            return hidden
+        if "serialization" in hidden:
+            return hidden
+        reference = {"ref": hidden.pop("ref")} if "ref" in hidden else {}
+        return {"type": "any", "serialization": hidden, **reference}
+    if isinstance(part, (list, tuple)):
+        return type(part)(map(_hiding_classes, part))
+    return part
+
+
+def masks(function: Any) -> bool:
+    """Whether a function of a schema writes asterisks, as for a `SecretStr`.
+
+    A schema does not name the classes of secrets, which have this function in common.
+    """
+    return (
+        getattr(function, "__module__", None) == "pydantic.types"
+        and "_serialize_secret" in function.__name__
+    )
+
+
+def is_own(function: Any) -> bool:
+    """Whether a function is Pydantic's: it writes a type of Pydantic's as that is stored."""
+    return (getattr(function, "__module__", None) or "").startswith("pydantic.")
