@@ -8,10 +8,11 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
+use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -57,7 +58,7 @@ where
     let filled = slot.clone();
     let work = async move {
         let result = future.await;
-        *lock(&filled.0) = Some(result);
+        *filled.0.lock() = Some(result);
     };
     start(py, turns, slot, Arc::default(), work)
 }
@@ -138,7 +139,7 @@ where
     T: for<'any> IntoPyObject<'any> + Send,
 {
     fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match lock(&self.0).take() {
+        match self.0.lock().take() {
             Some(Ok(value)) => value.into_py_any(py).map(Some),
             Some(Err(error)) => Err(exception(py, &error)),
             None => Ok(None),
@@ -252,9 +253,4 @@ pub(crate) fn check_process() -> Result<(), Error> {
              start the process with `spawn`",
         )),
     }
-}
-
-/// What a lock guards here is whole between any two statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 //! may wait, and plain data in place of Python's own types.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use ferro_session::{
     Admission, Deadline, FairPermit, Gate, Grant, GuestLimit, QUERY_BYTES, Session, Tenant,
@@ -10,12 +10,13 @@ use ferro_session::{
 };
 use ferro_wit::query::Query;
 use ferro_wit::types::{Error, ErrorKind, TransactionOptions, Value};
+use parking_lot::{Mutex, MutexGuard};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::de::DeserializeOwned;
 
-use crate::bridge::{block, lock, spawn};
+use crate::bridge::{block, spawn};
 use crate::databases::Databases;
 use crate::errors::{exception, raise};
 use crate::models::Models;
@@ -114,7 +115,7 @@ impl GuestGate {
 
 impl GuestGate {
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
@@ -226,15 +227,15 @@ impl GuestSession {
         py: Python<'_>,
         work: impl AsyncFnOnce(&Session) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let session = lock(&self.session).take();
+        let session = self.session.lock().take();
         let session = raise(py, session.ok_or_else(ended))?;
         let result = block(py, async || self.deadline.bound(pin!(work(&session))).await?);
-        *lock(&self.session) = Some(session);
+        *self.session.lock() = Some(session);
         raise(py, result)
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Session> {
-        let session = lock(&self.session).take();
+        let session = self.session.lock().take();
         raise(py, session.ok_or_else(ended))
     }
 }
@@ -246,7 +247,7 @@ fn ended() -> Error {
 #[pymethods]
 impl GuestSession {
     fn dialect(&self, py: Python<'_>) -> PyResult<String> {
-        let session = lock(&self.session);
+        let session = self.session.lock();
         let dialect = session.as_ref().map(Session::dialect).ok_or_else(ended);
         Ok(raise(py, dialect)?.to_string())
     }
@@ -332,7 +333,7 @@ impl GuestSession {
 
     /// Let go of it: an unfinished transaction is undone.
     fn close(&self) {
-        lock(&self.session).take();
+        self.session.lock().take();
     }
 }
 
@@ -349,10 +350,10 @@ impl GuestCursor {
         py: Python<'_>,
         work: impl AsyncFnOnce(&mut ferro_session::Cursor) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let cursor = lock(&self.cursor).take();
+        let cursor = self.cursor.lock().take();
         let mut cursor = raise(py, cursor.ok_or_else(closed))?;
         let result = block(py, async || self.deadline.bound(pin!(work(&mut cursor))).await?);
-        *lock(&self.cursor) = Some(cursor);
+        *self.cursor.lock() = Some(cursor);
         raise(py, result)
     }
 
@@ -361,7 +362,7 @@ impl GuestCursor {
         py: Python<'_>,
         write: impl FnOnce(&ferro_session::Cursor) -> serde_json::Result<String>,
     ) -> PyResult<String> {
-        let cursor = lock(&self.cursor);
+        let cursor = self.cursor.lock();
         let text = cursor.as_ref().ok_or_else(closed).and_then(|cursor| {
             write(cursor).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
         });
@@ -396,7 +397,7 @@ impl GuestCursor {
 
     /// Let go of it, and of the connection that it holds.
     fn close(&self) {
-        lock(&self.cursor).take();
+        self.cursor.lock().take();
     }
 }
 

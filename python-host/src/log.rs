@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write as _};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferro_wit::escape_line;
+use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -20,8 +20,6 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
-
-use crate::bridge::lock;
 
 /// Where nothing is awaited for long, the oldest records make room for others: of statements, if
 /// there are any, since they are many, and what else is told is of more weight.
@@ -67,7 +65,7 @@ pub(crate) fn deliver(py: Python<'_>) {
     if !WAITING.swap(false, Ordering::Acquire) {
         return;
     }
-    let records = std::mem::take(&mut *lock(&RECORDS));
+    let records = std::mem::take(&mut *RECORDS.lock());
     for record in records {
         if let Err(error) = record.hand_over(py) {
             error.write_unraisable(py, None);
@@ -172,7 +170,7 @@ impl Subscriber for Collector {
                 Record::Text { level, text: line.message + &line.fields }
             }
         };
-        keep(&mut lock(&RECORDS), record);
+        keep(&mut RECORDS.lock(), record);
         WAITING.store(true, Ordering::Release);
     }
 

@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyWeakrefReference;
-
-use crate::bridge::lock;
 
 /// Whoever gets all results at once lets other tasks of the loop run after so long.
 const LONGEST_TURN: Duration = Duration::from_millis(1);
@@ -55,7 +54,7 @@ impl Mailbox {
 
     /// A token that was not given before.
     pub(crate) fn token(&self) -> Token {
-        let mut expected = lock(&self.expected);
+        let mut expected = self.expected.lock();
         expected.last += 1;
         expected.last
     }
@@ -67,15 +66,15 @@ impl Mailbox {
         // As `Future.__await__` does: a task looks whether it is really meant to wait.
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
         let future = future.unbind();
-        let former = lock(&self.expected).futures.insert(token, future.clone_ref(py));
+        let former = self.expected.lock().futures.insert(token, future.clone_ref(py));
         drop(former);
-        *lock(&self.kept) = Duration::ZERO;
+        *self.kept.lock() = Duration::ZERO;
         Ok(future)
     }
 
     /// Something took so long without a turn of the loop; whether others are to have one.
     pub(crate) fn has_kept_the_loop(&self, time: Duration) -> bool {
-        let mut kept = lock(&self.kept);
+        let mut kept = self.kept.lock();
         *kept += time;
         let long = *kept >= LONGEST_TURN;
         if long {
@@ -87,13 +86,13 @@ impl Mailbox {
     /// Nobody waits for this one any more.
     pub(crate) fn forget(&self, token: Token) {
         // The future goes when the lock is open again: what goes with it may come by here.
-        let future = lock(&self.expected).futures.remove(&token);
+        let future = self.expected.lock().futures.remove(&token);
         drop(future);
     }
 
     /// A result is there. Called by any thread, with the interpreter or without.
     pub(crate) fn post(&self, token: Token) {
-        let mut arrived = lock(&self.arrived);
+        let mut arrived = self.arrived.lock();
         arrived.push(token);
         let first = arrived.len() == 1;
         drop(arrived);
@@ -164,9 +163,9 @@ impl Listener {
         let mailbox = &self.0;
         // First the bell, then the mail: what comes in between rings once too often, not too seldom.
         let _ = (&mailbox.ear).read(&mut [0; 64]);
-        let arrived = std::mem::take(&mut *lock(&mailbox.arrived));
+        let arrived = std::mem::take(&mut *mailbox.arrived.lock());
         for token in arrived {
-            let future = lock(&mailbox.expected).futures.remove(&token);
+            let future = mailbox.expected.lock().futures.remove(&token);
             let Some(future) = future else { continue };
             let future = future.bind(py);
             if !future.call_method0(intern!(py, "done"))?.is_truthy()? {

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
 
-use crate::bridge::{Bell, Outcome, lock, runtime, spawn_in};
+use crate::bridge::{Bell, Outcome, runtime, spawn_in};
 use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
@@ -120,7 +120,7 @@ pub(crate) struct Instances {
     made: Py<PyList>,
     /// The values of the columns behind the fields, a tuple for each instance, if they are asked for.
     beside: Option<Py<PyList>>,
-    arrived: Arc<std::sync::Mutex<Arrived>>,
+    arrived: Arc<parking_lot::Mutex<Arrived>>,
 }
 
 /// What was read and is not yet made into instances.
@@ -163,24 +163,24 @@ impl Instances {
         async move {
             let read = async {
                 let mut cursor = cursor.await?;
-                lock(&arrived).columns = cursor.columns().to_vec();
+                arrived.lock().columns = cursor.columns().to_vec();
                 let mut rows = FIRST_ROWS;
                 while let Some(batch) = cursor.next(rows).await? {
-                    lock(&arrived).batches.push(batch);
+                    arrived.lock().batches.push(batch);
                     bell.ring();
                     rows = MOST_ROWS.min(rows * 2);
                 }
                 Ok(())
             };
             let end = read.await;
-            lock(&arrived).end = Some(end);
+            arrived.lock().end = Some(end);
         }
     }
 }
 
 impl Outcome for Instances {
     fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let mut arrived = lock(&self.arrived);
+        let mut arrived = self.arrived.lock();
         let (batches, end) = (std::mem::take(&mut arrived.batches), arrived.end.take());
         let columns = match batches.is_empty() {
             true => Vec::new(),

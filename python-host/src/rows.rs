@@ -1,14 +1,15 @@
 //! From instances to the columns of a batch, without a call of Python code for each row.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use ferro_wit::types::{Arrays, Batch, Column, Elements, Error, ErrorKind, Scalars, Value};
+use parking_lot::Mutex;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::bridge::{Outcome, lock};
+use crate::bridge::Outcome;
 use crate::errors::{exception, raise};
 use crate::instance::{NoCollection, read_row};
 use crate::loader::Loader;
@@ -80,7 +81,7 @@ impl Writing {
 
     /// The database has answered.
     pub(crate) fn end(&self, result: Result<u64, Error>) {
-        *lock(&self.end) = Some(result);
+        *self.end.lock() = Some(result);
     }
 
     /// Makes what is known of each row, of the values that it held when it was read. That takes a
@@ -97,7 +98,7 @@ impl Writing {
 
 impl Outcome for Writing {
     fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let count = match lock(&self.end).take() {
+        let count = match self.end.lock().take() {
             Some(Ok(count)) => count,
             Some(Err(error)) => return Err(exception(py, &error)),
             None => return Ok(None),

@@ -1,12 +1,13 @@
 //! Work that begins on its caller's thread, and goes on in tokio once it had to wait.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-use crate::bridge::{lock, runtime};
+use crate::bridge::runtime;
 
 /// What is done, in pieces.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -39,7 +40,7 @@ impl Task {
 
     /// Leaves the rest to whatever it waits for.
     pub(crate) fn leave(&self, work: Work) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         *state = match &*state {
             State::Begun => State::Waiting(work),
             _ => spawn(work),
@@ -49,13 +50,13 @@ impl Task {
     /// Lets the rest go, in tokio, as it may have to wait for something in its turn.
     pub(crate) fn abort(&self) {
         self.wake_by_ref();
-        if let State::Spawned(task) = &*lock(&self.0) {
+        if let State::Spawned(task) = &*self.0.lock() {
             task.abort();
         }
     }
 
     fn wake_by_ref(&self) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         *state = match std::mem::take(&mut *state) {
             State::Begun | State::Woken => State::Woken,
             State::Waiting(work) => spawn(work),

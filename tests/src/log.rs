@@ -1,8 +1,9 @@
 //! What is logged while a test runs.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
@@ -44,7 +45,7 @@ impl Log {
     /// Line by line.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes()).into_owned()
+        String::from_utf8_lossy(&self.0.lock()).into_owned()
     }
 
     fn subscriber(&self, level: LevelFilter) -> impl Subscriber + Send + Sync + use<> {
@@ -52,15 +53,11 @@ impl Log {
         let lines = tracing_subscriber::fmt().with_ansi(false).without_time();
         lines.with_max_level(level).with_writer(move || log.clone()).finish()
     }
-
-    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes().write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
+use parking_lot::RwLock;
 use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -181,7 +182,7 @@ impl Database {
         }
         let new = new.inner();
         let replaced = {
-            let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+            let mut pool = self.pool.write();
             // What was closed meanwhile stays closed.
             (!pool.parking.is_closed()).then(|| std::mem::replace(&mut *pool, Arc::clone(&new)))
         };
@@ -191,7 +192,7 @@ impl Database {
     }
 
     fn inner(&self) -> Arc<Inner> {
-        Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.pool.read())
     }
 
     /// Whether this is a clone of the other.

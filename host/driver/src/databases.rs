@@ -1,9 +1,10 @@
 //! Databases by label, one of them the default.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use ferro_wit::types::{Error, ErrorKind};
+use parking_lot::RwLock;
 
 use crate::database::Database;
 use crate::error::invalid_configuration;
@@ -59,9 +60,9 @@ impl Databases {
         url: &str,
         options: &ConnectOptions,
     ) -> Result<Database, Error> {
-        self.read().ensure_free(label)?;
+        self.state.read().ensure_free(label)?;
         let database = Database::connect_as(Some(label), url, options).await?;
-        let inserted = self.write().insert(label, &database);
+        let inserted = self.state.write().insert(label, &database);
         if let Err(error) = inserted {
             // Someone else was faster.
             database.disconnect().await;
@@ -126,7 +127,7 @@ impl Databases {
     ///
     /// `not-found` names the labels that there are.
     pub fn get(&self, label: Option<&str>) -> Result<Database, Error> {
-        let state = self.read();
+        let state = self.state.read();
         match label.or(state.default.as_deref()) {
             Some(label) => {
                 state.databases.get(label).cloned().ok_or_else(|| state.not_found(label))
@@ -141,7 +142,7 @@ impl Databases {
     ///
     /// `not-found` names the labels that there are.
     pub fn set_default(&self, label: &str) -> Result<(), Error> {
-        let mut state = self.write();
+        let mut state = self.state.write();
         if !state.databases.contains_key(label) {
             return Err(state.not_found(label));
         }
@@ -152,13 +153,13 @@ impl Databases {
     /// The label that [`get`](Self::get) takes where none is given.
     #[must_use]
     pub fn default_label(&self) -> Option<String> {
-        self.read().default.clone()
+        self.state.read().default.clone()
     }
 
     /// All labels, in alphabetical order.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
-        self.read().databases.keys().cloned().collect()
+        self.state.read().databases.keys().cloned().collect()
     }
 
     /// Takes a label out at once, then closes its pool as [`Database::disconnect`] does.
@@ -169,24 +170,15 @@ impl Databases {
     ///
     /// `not-found` names the labels that there are.
     pub async fn disconnect(&self, label: &str) -> Result<(), Error> {
-        let database = self.write().remove(label)?;
+        let database = self.state.write().remove(label)?;
         database.disconnect().await;
         Ok(())
     }
 
     /// Takes all labels out at once, then closes their pools side by side.
     pub async fn disconnect_all(&self) {
-        let all = std::mem::take(&mut *self.write()).databases;
+        let all = std::mem::take(&mut *self.state.write()).databases;
         futures_util::future::join_all(all.values().map(Database::disconnect)).await;
-    }
-
-    // No lock is held while anything can panic half-way, so a poisoned one holds a whole state.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,8 +2,9 @@
 //! of a write, would else keep others from writing for as long as he likes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -48,7 +49,7 @@ impl Deadlines {
 
     /// Has something end at some time, if it is still there.
     pub(crate) fn add(self: &Arc<Self>, end: Instant, what: Weak<dyn Expire>) -> Deadline {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let key = (end, queue.next);
         queue.next += 1;
         queue.waiting.insert(key, what);
@@ -71,7 +72,7 @@ impl Deadlines {
 
     /// Ends what has no time left; when to look again, if anything is left.
     fn expire(&self) -> Option<Instant> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let later = queue.waiting.split_off(&(Instant::now(), u64::MAX));
         let late = std::mem::replace(&mut queue.waiting, later);
         queue.wakes = queue.waiting.keys().next().map(|(end, _)| *end);
@@ -80,10 +81,6 @@ impl Deadlines {
         drop(queue);
         late.into_values().filter_map(|it| it.upgrade()).for_each(|it| it.expire());
         wakes
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +92,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.deadlines.lock().waiting.remove(&self.key);
+        self.deadlines.queue.lock().waiting.remove(&self.key);
     }
 }
 
@@ -143,11 +140,11 @@ mod tests {
         drop(taken_back);
         assert_eq!(tasks(), 1);
         eventually(|| ended() == [0, 1, 0]).await;
-        assert_eq!(deadlines.lock().waiting.len(), 1);
+        assert_eq!(deadlines.queue.lock().waiting.len(), 1);
 
         // What has ended in time is forgotten, and with the last one so is the task.
         drop((last, add(0, soon)));
-        assert!(deadlines.lock().waiting.is_empty());
+        assert!(deadlines.queue.lock().waiting.is_empty());
         eventually(|| tasks() == 0).await;
         assert_eq!(ended(), [0, 1, 0]);
         let _another = add(2, soon);

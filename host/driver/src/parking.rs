@@ -7,10 +7,11 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ferro_wit::types::Error;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
@@ -130,12 +131,12 @@ impl Parking {
 
     /// The connection at hand that was used last.
     pub(crate) fn take(&self) -> Option<Parked> {
-        self.lock().parked.pop()
+        self.at_hand.lock().parked.pop()
     }
 
     /// Closes what is at hand and was not used since some time.
     pub(crate) fn forget(&self, before: Instant) {
-        let mut at_hand = self.lock();
+        let mut at_hand = self.at_hand.lock();
         let parked = std::mem::take(&mut at_hand.parked);
         let (used, silent) = parked.into_iter().partition(|it| it.since >= before);
         at_hand.parked = used;
@@ -197,7 +198,7 @@ impl Parking {
         checked_out: Instant,
     ) -> Result<bool, (Connection, Option<Claim>)> {
         let now = Instant::now();
-        let mut at_hand = self.lock();
+        let mut at_hand = self.at_hand.lock();
         let is_wanted = self.stuck.load(Ordering::Relaxed) > 0;
         if at_hand.closed || self.term.is_over(checked_out, now) && !is_wanted {
             return Err((connection, claim));
@@ -216,11 +217,11 @@ impl Parking {
             let Some(parking) = parking.upgrade() else { return };
             // With no permit to be had, whoever has them all will take what is parked.
             while let Ok(permit) = Arc::clone(&parking.permits).try_acquire_owned() {
-                let unwanted = parking.lock().unwanted(&parking.term);
+                let unwanted = parking.at_hand.lock().unwanted(&parking.term);
                 let Some(Parked { connection, claim, .. }) = unwanted else { break };
                 give_back(connection, PoolPermits { claim, worker: None, permit }).await;
             }
-            let mut at_hand = parking.lock();
+            let mut at_hand = parking.at_hand.lock();
             if at_hand.parked.is_empty() {
                 at_hand.swept = false;
                 return;
@@ -232,7 +233,7 @@ impl Parking {
     pub(crate) fn close(&self) {
         self.permits.close();
         let parked = {
-            let mut at_hand = self.lock();
+            let mut at_hand = self.at_hand.lock();
             at_hand.closed = true;
             std::mem::take(&mut at_hand.parked)
         };
@@ -267,12 +268,8 @@ impl Parking {
 
     /// How many connections are at hand, are in use, and are waited for.
     pub(crate) fn count(&self) -> (u32, u32, u32) {
-        let at_hand = u32::try_from(self.lock().parked.len()).unwrap_or(u32::MAX);
+        let at_hand = u32::try_from(self.at_hand.lock().parked.len()).unwrap_or(u32::MAX);
         (at_hand, self.in_use.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, AtHand> {
-        self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -291,7 +288,7 @@ impl Drop for Parking {
     fn drop(&mut self) {
         // The pool spawns tasks of its own when connections leave it.
         let _inside = self.runtime.enter();
-        self.lock().parked.clear();
+        self.at_hand.lock().parked.clear();
     }
 }
 

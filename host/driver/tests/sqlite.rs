@@ -5,13 +5,14 @@
 mod rows;
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ferro_driver::{Database, Fence, RawSql};
 use ferro_wit::plan::{Binding, Effect};
 use ferro_wit::types::{ErrorKind, ScalarType, TransactionOptions, Value};
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -64,7 +65,7 @@ async fn longest_wait_of_others(work: impl Future) -> f64 {
             loop {
                 let start = Instant::now();
                 sleep(Duration::from_millis(1)).await;
-                let mut longest = longest.lock().unwrap();
+                let mut longest = longest.lock();
                 *longest = start.elapsed().max(*longest);
             }
         }
@@ -75,7 +76,7 @@ async fn longest_wait_of_others(work: impl Future) -> f64 {
     let time = start.elapsed();
     sleep(Duration::from_millis(2)).await;
     other.abort();
-    longest.lock().unwrap().as_secs_f64() / time.as_secs_f64()
+    longest.lock().as_secs_f64() / time.as_secs_f64()
 }
 
 #[tokio::test]
@@ -507,17 +508,17 @@ async fn p7_writers_take_turns_in_the_order_in_which_they_came() {
         writers.push(tokio::spawn(async move {
             let insert = "INSERT INTO t VALUES (?)";
             database.execute_raw(insert, vec![Value::Integer(n)]).await.unwrap();
-            order.lock().unwrap().push(n);
+            order.lock().push(n);
         }));
         sleep(Duration::from_millis(100)).await;
     }
-    assert!(order.lock().unwrap().is_empty());
+    assert!(order.lock().is_empty());
     // Readers do not stand in line.
     drop(first);
     for writer in writers {
         writer.await.unwrap();
     }
-    assert_eq!(*order.lock().unwrap(), [0, 1, 2]);
+    assert_eq!(*order.lock(), [0, 1, 2]);
     let sql = "SELECT group_concat(n) FROM (SELECT n FROM t ORDER BY rowid)";
     assert_eq!(one(&database, sql).await, Value::Text("0,1,2".into()));
 }

@@ -7,13 +7,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{ConnectOptions, Database, Databases, Fence, RawSql};
 use ferro_test_support::postgres;
 use ferro_wit::plan::Effect;
 use ferro_wit::types::{ErrorKind, ScalarType, Value};
+use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -44,7 +45,7 @@ impl<S: Subscriber> Layer<S> for Told {
         if event.metadata().target() == "ferro::statement" {
             let mut fields = BTreeMap::new();
             event.record(&mut Fields(&mut fields));
-            self.0.lock().unwrap().push((*event.metadata().level(), fields));
+            self.0.lock().push((*event.metadata().level(), fields));
         }
     }
 }
@@ -56,7 +57,7 @@ impl Told {
 
     /// SQL, rows and outcome of what was told since the last time.
     fn take(&self) -> Vec<(String, String, String)> {
-        let told = std::mem::take(&mut *self.0.lock().unwrap());
+        let told = std::mem::take(&mut *self.0.lock());
         let read = |(_, it): (_, BTreeMap<_, String>)| {
             assert_eq!(it["database"], "app", "{it:?}");
             assert!(it["elapsed_us"].parse::<u64>().is_ok(), "{it:?}");
@@ -209,7 +210,7 @@ async fn a_slow_statement_is_a_warning() {
             tokio::time::sleep(Duration::from_millis(60)).await;
             while cursor.next(10).await.unwrap().is_some() {}
             drop(guard);
-            let levels: Vec<_> = events.0.lock().unwrap().iter().map(|it| it.0).collect();
+            let levels: Vec<_> = events.0.lock().iter().map(|it| it.0).collect();
             let expected = if slow.as_secs() == 0 { Level::WARN } else { Level::DEBUG };
             assert_eq!(levels, [expected]);
         }

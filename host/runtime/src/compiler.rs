@@ -5,8 +5,8 @@
 //! guests do. It keeps its instance meanwhile, so tenants have no more of these than leave some to
 //! others.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferro_session::{Catalog, Claimant, Compiler, FairPermit, FairSemaphore};
@@ -17,6 +17,7 @@ use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::time::timeout_at;
 use wasmtime::component::{Component, Linker, ResourceAny};
 use wasmtime::{Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
@@ -252,7 +253,7 @@ impl Pool {
             match instance.compile(catalog, query, dialect, scope).await {
                 Ok(answer) => {
                     if instance.store.data().memory <= KEPT {
-                        self.idle().push(instance);
+                        self.idle.lock().push(instance);
                     }
                     return answer;
                 }
@@ -279,7 +280,7 @@ impl Pool {
 
     /// An idle instance, if there is one.
     fn take(&self, catalog: u64) -> Option<CoreInstance> {
-        let mut idle = self.idle();
+        let mut idle = self.idle.lock();
         let known = idle.iter().position(|it| it.knows(catalog));
         let position = known.or(idle.len().checked_sub(1))?;
         Some(idle.swap_remove(position))
@@ -294,11 +295,6 @@ impl Pool {
         store.set_epoch_deadline(FIRST_TICKS);
         let core = self.pre.instantiate_async(&mut store).await?;
         Ok(CoreInstance { store, core, catalogs: Vec::new() })
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<CoreInstance>> {
-        // Every change under the lock is whole, so what a panic left behind is sound.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

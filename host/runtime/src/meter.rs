@@ -4,7 +4,7 @@
 //! and tenant. Without one they go nowhere.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferro_session::Usage;
@@ -12,6 +12,7 @@ use ferro_wit::types::{Error, ErrorKind};
 use metrics::{
     Label, SharedString, Unit, counter, describe_counter, describe_histogram, histogram,
 };
+use parking_lot::Mutex;
 use tracing::Span;
 use tracing::field::{Empty, Value, display};
 
@@ -107,11 +108,11 @@ impl CallRecord {
     }
 
     pub(crate) fn goes_on(&self) {
-        *lock(&self.state) = State::Running;
+        *self.state.lock() = State::Running;
     }
 
     pub(crate) fn came_to<T>(&self, outcome: &Result<T, Error>) {
-        *lock(&self.state) = match outcome {
+        *self.state.lock() = match outcome {
             Ok(_) => State::WentWell,
             Err(error) if error.code.as_deref() == Some(Error::PLUGIN_TRAPPED) => State::Trapped,
             Err(error) => State::Failed(error.kind),
@@ -120,15 +121,15 @@ impl CallRecord {
 
     /// What the call has used so far, but for time.
     pub(crate) fn has_used(&self, usage: CallUsage) {
-        *lock(&self.usage) = usage;
+        *self.usage.lock() = usage;
     }
 
     pub(crate) fn usage(&self) -> CallUsage {
-        CallUsage { elapsed: self.started.elapsed(), ..*lock(&self.usage) }
+        CallUsage { elapsed: self.started.elapsed(), ..*self.usage.lock() }
     }
 
     pub(crate) fn outcome(&self) -> Cow<'static, str> {
-        match *lock(&self.state) {
+        match *self.state.lock() {
             State::WentWell => "ok".into(),
             State::Running => ErrorKind::Cancelled.to_string().into(),
             State::Trapped => "plugin-trap".into(),
@@ -142,10 +143,6 @@ impl Drop for CallRecord {
         let Caller { plugin, tenant: Some(tenant) } = &self.caller else { return };
         tell(&self.span, plugin, tenant, self.outcome(), &self.usage());
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn span(plugin: &str, tenant: &str) -> Span {

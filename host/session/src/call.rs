@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferro_driver::Databases;
 use ferro_wit::types::{Error, ErrorKind};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::error::for_plugin;
@@ -168,7 +169,7 @@ impl Call {
     /// The call's share of a pool; none for the application's own code.
     pub(crate) fn connections(&self, label: &str, max: u32) -> Option<Arc<Connections>> {
         let (state, limits) = (self.tenant_state.as_deref()?, self.limits()?);
-        let mut known = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.connections.lock();
         let connections = known
             .entry(label.to_owned())
             .or_insert_with(|| Arc::new(Connections::new(state, label, max, limits)));

@@ -9,9 +9,10 @@
 
 use std::collections::BTreeMap;
 use std::mem::forget;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// Some permits. A claimant gets another one only while more are free than it has. Clones share
@@ -84,7 +85,7 @@ impl FairSemaphore {
     /// How many permits are held.
     #[must_use]
     pub fn held(&self) -> u32 {
-        self.size - self.lock().free
+        self.size - self.state.lock().free
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -103,7 +104,7 @@ impl FairSemaphore {
 
     /// One more permit, if it is free for a claimant who may hold up to `max`.
     pub(crate) fn try_acquire(&self, claimant: &Claimant, max: u32) -> Option<FairPermit> {
-        let granted = self.lock().grant(claimant, max);
+        let granted = self.state.lock().grant(claimant, max);
         granted.then(|| self.permit(claimant))
     }
 
@@ -111,7 +112,7 @@ impl FairSemaphore {
     pub async fn acquire(&self, claimant: &Claimant, max: u32) -> FairPermit {
         let (granted, permit) = oneshot::channel();
         let ticket = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.grant(claimant, max) {
                 return self.permit(claimant);
             }
@@ -134,7 +135,7 @@ impl FairSemaphore {
     /// Takes a permit back, and grants what others may have now.
     fn release(&self, claimant: &Claimant) {
         let mut granted = Vec::new();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.free += 1;
         claimant.0.fetch_sub(1, Ordering::Relaxed);
         // Who may not have one now may not when fewer are free.
@@ -151,11 +152,6 @@ impl FairSemaphore {
             // Wakes it, so not under the lock.
             let _ = waiter.send(());
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,7 +188,7 @@ impl Drop for FairPermit {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let waiter = self.semaphore.lock().queue.remove(&self.number);
+        let waiter = self.semaphore.state.lock().queue.remove(&self.number);
         if waiter.is_none() {
             self.semaphore.release(self.claimant);
         }
@@ -238,7 +234,7 @@ mod tests {
                     0 => drop(held[tenant].pop()),
                     _ => held[tenant].extend(semaphore.try_acquire(&claimants[tenant], u32::MAX)),
                 }
-                assert!(semaphore.lock().free > 0, "{held:?}");
+                assert!(semaphore.state.lock().free > 0, "{held:?}");
             }
         }
     }
@@ -259,7 +255,7 @@ mod tests {
         assert!(more.is_err(), "it has the last one");
         drop((one, first.unwrap()));
         // Nobody waits any more, and nothing is lost.
-        assert_eq!(semaphore.lock().free, 2);
+        assert_eq!(semaphore.state.lock().free, 2);
     }
 
     #[tokio::test]
@@ -271,7 +267,7 @@ mod tests {
             let wait = timeout(Duration::ZERO, semaphore.acquire(&claimant, u32::MAX));
             assert!(wait.await.is_err());
         }
-        assert!(semaphore.lock().queue.is_empty());
+        assert!(semaphore.state.lock().queue.is_empty());
     }
 
     /// Whatever is done for each of them, it is done in turn.
@@ -291,12 +287,12 @@ mod tests {
                 }
                 if granted_first {
                     permit = None;
-                    assert_eq!(semaphore.lock().free, 0);
+                    assert_eq!(semaphore.state.lock().free, 0);
                 }
                 // From the front, each gives it to the next.
                 while waiting.pop_front().is_some() {}
                 drop(permit);
-                let state = semaphore.lock();
+                let state = semaphore.state.lock();
                 assert_eq!((state.free, state.queue.len(), claimant.held()), (1, 0, 0));
             }
         };

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use ferro_wit::types::Error;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -161,13 +162,13 @@ impl Tenants {
     /// How many tenants have calls that run or wait.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.lock().by_name.values().filter(|it| it.state.strong_count() > 0).count()
+        self.registry.lock().by_name.values().filter(|it| it.state.strong_count() > 0).count()
     }
 
     /// How many calls run, and how many wait until they may.
     #[must_use]
     pub fn calls(&self) -> (usize, usize) {
-        let registry = self.lock();
+        let registry = self.registry.lock();
         let states = registry.by_name.values().filter_map(|it| it.state.upgrade());
         states.fold((0, 0), |(running, queued), state| {
             let running = running + state.calls_claimant.held() as usize;
@@ -176,7 +177,7 @@ impl Tenants {
     }
 
     fn state(&self, tenant: &str) -> Arc<TenantState> {
-        let mut registry = self.lock();
+        let mut registry = self.registry.lock();
         let entry = registry.by_name.get(tenant);
         if let Some(state) = entry.and_then(|it| it.state.upgrade()) {
             return state;
@@ -185,10 +186,6 @@ impl Tenants {
         let state = Arc::new(TenantState::new(self, Arc::clone(&pool_shares)));
         registry.insert(tenant, TenantEntry { state: Arc::downgrade(&state), pool_shares });
         state
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        lock(&self.registry)
     }
 }
 
@@ -252,7 +249,7 @@ impl TenantState {
 impl Pools {
     /// The connections of a pool of up to `max`. A label may come to mean another pool.
     fn get(&self, label: &str, max: u32) -> FairSemaphore {
-        let mut pools = lock(&self.0);
+        let mut pools = self.0.lock();
         match pools.by_name.get(label) {
             Some(connections) if connections.size() == max => connections.clone(),
             _ => {
@@ -267,7 +264,7 @@ impl Pools {
 impl PoolShares {
     /// The share of a pool. Its label may have meant another one before.
     fn get(&self, label: &str, pool: &FairSemaphore, size: usize) -> (Claimant, Arc<Semaphore>) {
-        let mut shares = lock(&self.0);
+        let mut shares = self.0.lock();
         let share = match shares.by_name.get_mut(label).filter(|it| it.connections.is(pool)) {
             Some(share) => share,
             None => shares.insert(label, PoolShare::new(pool.clone())),
@@ -297,7 +294,7 @@ impl Entry for TenantEntry {
     /// By a call, or by a statement that still runs, which a call that is gone has left.
     fn is_used(&self) -> bool {
         self.state.strong_count() > 0
-            || lock(&self.pool_shares.0).by_name.values().any(Entry::is_used)
+            || self.pool_shares.0.lock().by_name.values().any(Entry::is_used)
     }
 }
 
@@ -406,11 +403,6 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.held.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change under the lock is whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -529,7 +521,11 @@ mod tests {
             tenants.admit(&tenant(&number.to_string(), 1, 1)).await.unwrap();
         }
         assert_eq!(tenants.active(), 0);
-        assert!(tenants.lock().by_name.len() <= 64, "{}", tenants.lock().by_name.len());
+        assert!(
+            tenants.registry.lock().by_name.len() <= 64,
+            "{}",
+            tenants.registry.lock().by_name.len()
+        );
     }
 
     /// As where each tenant has a file, which is connected for its calls.
@@ -550,8 +546,8 @@ mod tests {
             drop((connections(&acme, &label), connections(&other, &label)));
         }
         let known = |labels: usize| assert!(labels <= 256, "{labels}");
-        known(lock(&tenants.pools.0).by_name.len());
-        known(lock(&acme.tenant_state().pool_shares.0).by_name.len());
+        known(tenants.pools.0.lock().by_name.len());
+        known(acme.tenant_state().pool_shares.0.lock().by_name.len());
         // Two calls of the tenant share what it may have, whatever came between.
         assert!(Arc::ptr_eq(in_use.workers(), connections(&acme, "in use").workers()));
         assert_eq!(connections(&acme, "held").claimant.held(), 1);

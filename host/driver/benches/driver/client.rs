@@ -1,11 +1,12 @@
 //! What every subject can do, and who they are.
 
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use ferro_wit::BoxFuture;
 use ferro_wit::types::Dialect;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::city::Cities;
@@ -88,7 +89,7 @@ impl<T> Pool<T> {
 
     pub(crate) async fn acquire(&self) -> Result<Pooled<T>> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
-        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = self.idle.lock().pop();
         Ok(Pooled { connection, idle: Arc::clone(&self.idle), _permit: permit })
     }
 }
@@ -109,7 +110,7 @@ impl<T> DerefMut for Pooled<T> {
 
 impl<T> Drop for Pooled<T> {
     fn drop(&mut self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.extend(self.connection.take());
     }
 }

@@ -1,7 +1,7 @@
 //! Ferro's driver, with plans that the core made.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +14,7 @@ use ferro_wit::query::{
 };
 use ferro_wit::schema::{ColumnType, Field, IntegerWidth, Model, Schema};
 use ferro_wit::types::{Dialect, ScalarType, TransactionOptions, Value};
+use parking_lot::Mutex;
 
 use crate::city::{self, Cities};
 use crate::client::{BATCH, Client, Outcome, at_once};
@@ -154,12 +155,12 @@ impl Client for Ferro {
 
     fn prepare_insert(&self, rows: &Arc<Cities>) {
         let next = execution(&self.insert, vec![], Some(rows)).ok();
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.next.lock() = next;
     }
 
     fn insert(self: Arc<Self>) -> Outcome {
         Box::pin(async move {
-            let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let next = self.next.lock().take();
             let written = self.database.execute(next.context("nothing to insert")?).await?;
             Ok(i64::try_from(written)?)
         })

@@ -1,9 +1,10 @@
 //! rusqlite: SQLite's own interface, on the thread that asks.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use parking_lot::Mutex;
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 use crate::city::{Cities, City, GET, PAGE, SCAN, UPDATE};
@@ -103,12 +104,12 @@ impl Client for Rusqlite {
     }
 
     fn prepare_insert(&self, rows: &Arc<Cities>) {
-        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(rows);
+        *self.rows.lock() = Arc::clone(rows);
     }
 
     fn insert(self: Arc<Self>) -> Outcome {
         Box::pin(async move {
-            let rows = Arc::clone(&self.rows.lock().unwrap_or_else(PoisonError::into_inner));
+            let rows = Arc::clone(&self.rows.lock());
             let mut connection = self.acquire().await?;
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -1,10 +1,11 @@
 //! SQLx alone, with its pool.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
+use parking_lot::Mutex;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, PgPool, Row, SqlitePool};
@@ -158,12 +159,12 @@ macro_rules! client {
             }
 
             fn prepare_insert(&self, rows: &Arc<Cities>) {
-                *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(rows);
+                *self.rows.lock() = Arc::clone(rows);
             }
 
             fn insert(self: Arc<Self>) -> Outcome {
                 Box::pin(async move {
-                    let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let rows = self.rows.lock().clone();
                     Ok(i64::try_from(self.write(&rows).await?)?)
                 })
             }

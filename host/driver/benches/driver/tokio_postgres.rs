@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
 use futures_util::TryStreamExt as _;
+use parking_lot::Mutex;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 use tokio_postgres::{NoTls, Row, Statement};
@@ -138,12 +139,12 @@ impl Client for TokioPostgres {
     }
 
     fn prepare_insert(&self, rows: &Arc<Cities>) {
-        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(rows);
+        *self.rows.lock() = Arc::clone(rows);
     }
 
     fn insert(self: Arc<Self>) -> Outcome {
         Box::pin(async move {
-            let rows = Arc::clone(&self.rows.lock().unwrap_or_else(PoisonError::into_inner));
+            let rows = Arc::clone(&self.rows.lock());
             let it = self.pool.acquire().await?;
             let written = match self.name {
                 ARRAYS => insert_arrays(&it, &rows).await?,

@@ -7,8 +7,8 @@ pub(crate) mod sqlite;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use ferro_wit::plan::{Plan, Step};
 use ferro_wit::types::{Attachment, Batch, ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
@@ -198,7 +199,7 @@ impl Rest {
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.is_expired {
             let message = "the time for these rows was over, and what is left of them is gone";
             return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))));
@@ -207,16 +208,12 @@ impl Rest {
         state.reader = polled.is_pending().then(|| context.waker().clone());
         polled
     }
-
-    fn lock(&self) -> MutexGuard<'_, RestState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Expire for Rest {
     /// As if its reader had dropped it.
     fn expire(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.is_expired = true;
         let stream = std::mem::replace(&mut state.stream, stream::empty().boxed());
         let reader = state.reader.take();

@@ -1,9 +1,10 @@
 //! The slots of a pool for connections to SQLite.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Sqlite, SqlitePool};
@@ -64,14 +65,14 @@ impl Slots {
     pub(crate) async fn acquire(&self) -> Result<(Connection, Claim), sqlx::Error> {
         let claim = self.claim().ok_or(sqlx::Error::PoolTimedOut)?;
         let inner = claim.slot.pool.acquire().await?;
-        let interrupter = lock(&claim.slot.interrupter).clone();
+        let interrupter = claim.slot.interrupter.lock().clone();
         let Inner { queue, statements, .. } = &*self.inner;
         let connection = Connection::new(inner, interrupter, queue.clone(), *statements).await?;
         Ok((connection, claim))
     }
 
     fn claim(&self) -> Option<Claim> {
-        let mut free = lock(&self.inner.free);
+        let mut free = self.inner.free.lock();
         let last = free.len().checked_sub(1)?;
         // One that is neither idle nor closed still has a statement that nobody waits for.
         let idle = free.iter().rposition(|it| it.pool.num_idle() > 0);
@@ -103,7 +104,7 @@ impl Slot {
                 Box::pin(async move {
                     let new = Interrupter::new();
                     new.install(connection).await?;
-                    *lock(&interrupter) = new;
+                    *interrupter.lock() = new;
                     Ok(())
                 })
             }
@@ -114,10 +115,6 @@ impl Slot {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        lock(&self.slots.inner.free).push(Arc::clone(&self.slot));
+        self.slots.inner.free.lock().push(Arc::clone(&self.slot));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

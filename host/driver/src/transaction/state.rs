@@ -1,10 +1,11 @@
 //! The state that a transaction, its savepoints and its cursors share: who has the connection, and
 //! whether the transaction still lives.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use ferro_wit::types::{Dialect, Error, ErrorKind};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -110,7 +111,7 @@ impl State {
     /// The connection for a statement at a level.
     pub(crate) async fn enter(self: &Arc<Self>, level: u32) -> Result<StatementConnection, Error> {
         let connection = self.enter_failed(level).await?;
-        let failed = self.lock().failed.clone();
+        let failed = self.inner.lock().failed.clone();
         match failed {
             None => Ok(connection),
             Some(error) => {
@@ -129,15 +130,15 @@ impl State {
         if let Some(savepoint) = undo {
             if let Err(error) = roll_back_to(connection.lease(), savepoint).await {
                 // Nobody can tell any more what the transaction holds.
-                self.lock().over = Some(ended());
+                self.inner.lock().over = Some(ended());
                 return Err(connection.fail(error).await);
             }
             // The server answers in order: what was not read is behind us.
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             inner.failed = None;
             inner.unread = false;
         }
-        if self.dialect == Dialect::Sqlite && std::mem::take(&mut self.lock().unread) {
+        if self.dialect == Dialect::Sqlite && std::mem::take(&mut self.inner.lock().unread) {
             // A statement that has no memory takes its transaction with it, and nobody has heard of it.
             let alive = match connection.begin().0 {
                 Connection::Sqlite(inner) => inner.is_in_transaction().await.unwrap_or(false),
@@ -145,7 +146,7 @@ impl State {
             };
             if !alive {
                 let error = rolled_back();
-                self.lock().over = Some(error.clone());
+                self.inner.lock().over = Some(error.clone());
                 connection.rest().await;
                 return Err(error);
             }
@@ -159,7 +160,7 @@ impl State {
         connection: &mut StatementConnection,
     ) -> Result<Option<Error>, sqlx::Error> {
         let unread = {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             if let Some(error) = inner.failed.take() {
                 return Ok(Some(error));
             }
@@ -177,24 +178,24 @@ impl State {
 
     /// Whether nothing is left to end.
     pub(crate) fn is_over(&self) -> bool {
-        self.lock().over.is_some()
+        self.inner.lock().over.is_some()
     }
 
     /// A number for a savepoint.
     pub(crate) fn number(&self) -> u32 {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.next += 1;
         inner.next - 1
     }
 
     /// The database has opened a savepoint.
     pub(crate) fn opened(&self, savepoint: u32) {
-        self.lock().open.push(savepoint);
+        self.inner.lock().open.push(savepoint);
     }
 
     /// The database has ended the innermost level, whose failures are no more.
     pub(crate) fn closed(&self) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.failed = None;
         inner.unread = false;
         if inner.open.pop() == Some(OUTERMOST) {
@@ -204,7 +205,7 @@ impl State {
 
     /// A level was dropped before its end.
     pub(crate) fn dropped(&self, level: u32) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let position = inner.open.iter().position(|it| *it == level);
         let Some(position) = position.filter(|_| inner.over.is_none()) else {
             return;
@@ -225,7 +226,7 @@ impl State {
 
     /// A statement came to its end.
     pub(crate) fn put_back(&self, lease: Lease) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if inner.over.is_none() {
             inner.lease = Some(lease);
             return;
@@ -236,18 +237,18 @@ impl State {
 
     /// A cursor was dropped before its end.
     pub(crate) fn put_back_unread(&self, lease: Lease) {
-        self.lock().unread = true;
+        self.inner.lock().unread = true;
         self.put_back(lease);
     }
 
     /// A cursor has got the connection.
     pub(crate) fn reading(&self) {
-        self.lock().reading = true;
+        self.inner.lock().reading = true;
     }
 
     /// What the cursor has still to read.
     pub(crate) fn read_by(&self, rest: Weak<Rest>) {
-        self.lock().rest = rest;
+        self.inner.lock().rest = rest;
     }
 
     /// A statement was dropped before its answer: the connection is closed.
@@ -257,7 +258,7 @@ impl State {
 
     /// Nothing more may run here: the connection is closed.
     pub(crate) fn broken(&self, lease: Lease, error: &Error) {
-        self.lock().over.get_or_insert_with(|| error.clone());
+        self.inner.lock().over.get_or_insert_with(|| error.clone());
         drop(lease);
     }
 
@@ -271,11 +272,11 @@ impl State {
             ..error.clone()
         };
         if at_rest && self.dialect == Dialect::Postgres {
-            self.lock().failed.get_or_insert_with(|| error.clone());
+            self.inner.lock().failed.get_or_insert_with(|| error.clone());
             return self.put_back(lease);
         }
         // Until the contrary is known, so that it holds if we are cancelled on the way.
-        let was_over = self.lock().over.replace(gone).is_some();
+        let was_over = self.inner.lock().over.replace(gone).is_some();
         if !at_rest {
             return;
         }
@@ -287,7 +288,7 @@ impl State {
         match alive {
             Ok(true) => {
                 if !was_over {
-                    let mut inner = self.lock();
+                    let mut inner = self.inner.lock();
                     inner.over = inner.is_expired.then(expired);
                 }
                 self.put_back(lease);
@@ -299,7 +300,7 @@ impl State {
 
     /// Ends what the database may still hold, and gives back the connection.
     pub(crate) fn roll_back_later(&self, mut lease: Lease) {
-        if self.lock().unread {
+        if self.inner.lock().unread {
             lease.stop();
         }
         let read_only = self.read_only;
@@ -321,7 +322,7 @@ impl State {
     }
 
     fn take(self: &Arc<Self>, level: u32) -> Result<(StatementConnection, Option<u32>), Error> {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if let Some(error) = &inner.over {
             return Err(error.clone());
         }
@@ -343,16 +344,12 @@ impl State {
             None => Err(busy("another statement of this transaction is still running")),
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Expire for State {
     /// What runs just now, or is about to commit, comes to its end before.
     fn expire(&self) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.is_expired = true;
         inner.over.get_or_insert_with(expired);
         let (lease, rest) = (inner.lease.take(), inner.rest.upgrade());

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use ferro_host::{Error, ErrorKind, Host, Plugin, Tenant, TenantFile};
+use parking_lot::RwLock;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -65,7 +66,7 @@ async fn call(
     call: String,
 ) -> Result<String, Refusal> {
     let (_, served) = app.served(&headers)?;
-    let plugin = served.plugin.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let plugin = served.plugin.read().clone();
     let result = plugin.call_wave(&served.tenant, &call).await.map_err(refusal)?;
     Ok(format!("{result}\n"))
 }
@@ -74,7 +75,7 @@ async fn call(
 async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<String, Refusal> {
     let (name, served) = app.served(&headers)?;
     let plugin = load(&app.host, &app.plugins, name, &served.tenant).await.map_err(refusal)?;
-    *served.plugin.write().unwrap_or_else(PoisonError::into_inner) = plugin;
+    *served.plugin.write() = plugin;
     Ok("reloaded\n".to_owned())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_host::{CallUsage, ErrorKind, Host, HostOptions, Limits, Plugin, Tenant, Val};
@@ -11,6 +11,7 @@ use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
+use parking_lot::Mutex;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -69,7 +70,7 @@ struct Total(Totals, String);
 
 impl CounterFn for Total {
     fn increment(&self, value: u64) {
-        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
+        *self.0.0.lock().entry(self.1.clone()).or_default() += value;
     }
 
     fn absolute(&self, _: u64) {}
@@ -83,7 +84,7 @@ impl HistogramFn for Total {
 
 impl Recorder for Totals {
     fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
-        self.0.lock().unwrap().entry(format!("{} is described", name.as_str())).or_default();
+        self.0.lock().entry(format!("{} is described", name.as_str())).or_default();
     }
 
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -124,7 +125,7 @@ async fn counters_tell_what_each_tenant_used() {
     assert!(bench.plugin.call_wave(&hasty, "spin()").await.is_err());
     drop(guard);
 
-    let totals = totals.0.lock().unwrap();
+    let totals = totals.0.lock();
     let of = |name: &str, tenant: &str, more: &str| {
         let key = format!("{name}{{plugin=ferro-test-probe,tenant={tenant}{more}}}");
         *totals.get(&key).unwrap_or(&0)
@@ -197,8 +198,8 @@ async fn calls_without_an_instance_are_told_and_charged_for_what_they_used() {
     let subscribed = tracing::subscriber::set_default(subscriber);
     let (_host, plugin) = metering().await;
     // To load it is nobody's call: what there is was described, and not counted.
-    assert!(totals.0.lock().unwrap().values().all(|it| *it == 0), "{totals:?}");
-    assert!(spans.0.lock().unwrap().is_empty());
+    assert!(totals.0.lock().values().all(|it| *it == 0), "{totals:?}");
+    assert!(spans.0.lock().is_empty());
 
     // Its start takes more than it may use.
     let poor = Limits { fuel: Some(1), ..Limits::default() };
@@ -211,7 +212,7 @@ async fn calls_without_an_instance_are_told_and_charged_for_what_they_used() {
     assert!(tokio::time::timeout(Duration::from_millis(50), calls).await.is_err());
     drop((guard, subscribed));
 
-    let totals = totals.0.lock().unwrap();
+    let totals = totals.0.lock();
     let of = |name: &str, tenant: &str, more: &str| {
         let key = format!("{name}{{plugin=ferro-test-probe,tenant={tenant}{more}}}");
         *totals.get(&key).unwrap_or(&0)
@@ -221,7 +222,7 @@ async fn calls_without_an_instance_are_told_and_charged_for_what_they_used() {
     assert_eq!(of("ferro_memory_bytes", "poor", ""), 2, "{totals:?}");
     assert_eq!(of("ferro_calls", "single", ",outcome=ok"), 1, "{totals:?}");
     assert_eq!(of("ferro_calls", "single", ",outcome=cancelled"), 1, "{totals:?}");
-    let spans = spans.0.lock().unwrap();
+    let spans = spans.0.lock();
     let mut outcomes: Vec<_> = spans.values().map(|it| it["outcome"].as_str()).collect();
     outcomes.sort_unstable();
     assert_eq!(outcomes, ["cancelled", "limit-exceeded", "limit-exceeded", "ok"]);
@@ -244,12 +245,12 @@ impl<S: tracing::Subscriber> Layer<S> for Spans {
         if attributes.metadata().target() == "ferro::call" {
             let mut fields = BTreeMap::new();
             attributes.record(&mut Fields(&mut fields));
-            self.0.lock().unwrap().insert(id.into_u64(), fields);
+            self.0.lock().insert(id.into_u64(), fields);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        if let Some(fields) = self.0.lock().unwrap().get_mut(&id.into_u64()) {
+        if let Some(fields) = self.0.lock().get_mut(&id.into_u64()) {
             values.record(&mut Fields(fields));
         }
     }
@@ -266,7 +267,7 @@ async fn each_call_has_a_span_with_what_it_used() {
     let call = bench.plugin.call_wave(&cancelled, "spin()");
     assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
     drop(guard);
-    let spans: Vec<_> = spans.0.lock().unwrap().values().cloned().collect();
+    let spans: Vec<_> = spans.0.lock().values().cloned().collect();
     let [added, spun] = &spans[..] else { panic!("{spans:?}") };
     for (field, value) in [
         ("plugin", "ferro-test-probe"),
@@ -297,7 +298,7 @@ where
             event.record(&mut Fields(&mut fields));
             let span = context.event_span(event);
             let is_of_call = span.is_some_and(|it| it.metadata().target() == "ferro::call");
-            self.0.lock().unwrap().push((fields["outcome"].clone(), is_of_call));
+            self.0.lock().push((fields["outcome"].clone(), is_of_call));
         }
     }
 }
@@ -319,7 +320,7 @@ async fn what_a_call_leaves_open_is_told_in_its_span() {
     assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
     drop(guard);
     lock.rollback().await.unwrap();
-    let statements = statements.0.lock().unwrap();
+    let statements = statements.0.lock();
     let dropped = statements.iter().filter(|(outcome, _)| outcome == "dropped").count();
     assert_eq!(dropped, 2, "{statements:?}");
     assert!(statements.iter().all(|(_, is_of_call)| *is_of_call), "{statements:?}");
