@@ -60,7 +60,7 @@ impl Gate {
 /// Operations share the lock while they run; the end of the transaction has it alone.
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct Session {
-    session: Arc<RwLock<Option<ferro_session::Session>>>,
+    session: Arc<Kept>,
     label: Arc<str>,
     turns: Turns,
 }
@@ -81,15 +81,8 @@ impl Session {
     where
         T: for<'a> IntoPyObject<'a> + Send + 'static,
     {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
-        spawn_in(py, &self.turns, async move {
-            let session = session.await?;
-            let cursor = session.fetch(&query.get().query, values).await?;
-            drop(session);
-            Ok(made(read_to_end(cursor).await?))
-        })
+        let asked = self.ask(py, query, values)?;
+        spawn_in(py, &self.turns, async move { Ok(made(read_to_end(asked.fetch().await?).await?)) })
     }
 
     /// Run a query for instances, and for what else is asked for.
@@ -101,15 +94,12 @@ impl Session {
         loader: &Bound<'py, Loader>,
         kind: Kind,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
+        let asked = self.ask(py, query, values)?;
         let beside = kind != Kind::Instances;
         let instances = Instances::new(py, loader.clone().unbind(), self.label.clone(), beside);
         let bell = Arc::<Bell>::default();
         let work = instances.read(bell.clone(), async move {
-            let session = session.await?;
-            let mut cursor = session.fetch(&query.get().query, values).await?;
+            let mut cursor = asked.fetch().await?;
             if kind == Kind::Related {
                 to_related(&mut cursor).await?;
             }
@@ -120,11 +110,18 @@ impl Session {
 
     /// The session, for one operation.
     fn share(&self) -> impl Future<Output = Result<Shared, Error>> + Send + use<> {
-        let session = self.session.clone();
-        async move {
-            OwnedRwLockReadGuard::try_map(session.read_owned().await, Option::as_ref)
-                .map_err(|_| ended())
-        }
+        shared(self.session.clone())
+    }
+
+    /// A query with its values, for one operation.
+    fn ask(
+        &self,
+        py: Python<'_>,
+        query: &Bound<'_, Query>,
+        values: &Bound<'_, PyTuple>,
+    ) -> PyResult<Asked> {
+        let values = raise(py, query.get().bind(values))?;
+        Ok(Asked { session: self.session.clone(), query: query.clone().unbind(), values })
     }
 
     /// The session, to be consumed.
@@ -145,7 +142,27 @@ enum Kind {
     Related,
 }
 
+/// None once the transaction has ended.
+type Kept = RwLock<Option<ferro_session::Session>>;
+
 type Shared = OwnedRwLockReadGuard<Option<ferro_session::Session>, ferro_session::Session>;
+
+async fn shared(session: Arc<Kept>) -> Result<Shared, Error> {
+    OwnedRwLockReadGuard::try_map(session.read_owned().await, Option::as_ref).map_err(|_| ended())
+}
+
+/// A query with its values, and the session that it goes to.
+struct Asked {
+    session: Arc<Kept>,
+    query: Py<Query>,
+    values: Vec<Value>,
+}
+
+impl Asked {
+    async fn fetch(self) -> Result<ferro_session::Cursor, Error> {
+        shared(self.session).await?.fetch(&self.query.get().query, self.values).await
+    }
+}
 
 fn ended() -> Error {
     Error::new(ErrorKind::InvalidQuery, "this transaction has ended: begin another one")
@@ -207,13 +224,11 @@ impl Session {
         values: &Bound<'py, PyTuple>,
         loader: Option<Bound<'py, Loader>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let (query, loader) = (query.clone().unbind(), loader.map(Bound::unbind));
-        let (label, turns) = (self.label.clone(), self.turns.clone());
+        let asked = self.ask(py, query, values)?;
+        let (loader, label, turns) =
+            (loader.map(Bound::unbind), self.label.clone(), self.turns.clone());
         spawn_in(py, &self.turns, async move {
-            let cursor = session.await?.fetch(&query.get().query, values).await?;
-            Ok(RowCursor::new(cursor, loader, label, turns))
+            Ok(RowCursor::new(asked.fetch().await?, loader, label, turns))
         })
     }
 
@@ -245,11 +260,9 @@ impl Session {
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
+        let Asked { session, query, values } = self.ask(py, query, values)?;
         spawn_in(py, &self.turns, async move {
-            let session = session.await?;
+            let session = shared(session).await?;
             let plan = session.plan(&query.get().query).await?;
             let step = first_step(&plan)?;
             let explain = match session.dialect() {
@@ -305,11 +318,9 @@ impl Session {
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let session = self.share();
-        let values = raise(py, query.get().bind(values))?;
-        let query = query.clone().unbind();
+        let Asked { session, query, values } = self.ask(py, query, values)?;
         spawn_in(py, &self.turns, async move {
-            session.await?.execute(&query.get().query, values).await
+            shared(session).await?.execute(&query.get().query, values).await
         })
     }
 
