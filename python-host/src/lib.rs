@@ -13,6 +13,7 @@ mod columns;
 mod compiler;
 mod databases;
 mod errors;
+mod folder;
 mod guest;
 mod instance;
 mod json;
@@ -50,6 +51,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<guest::GuestLimits>()?;
     module.add_class::<guest::GuestSession>()?;
     module.add_class::<guest::GuestCursor>()?;
+    module.add_function(wrap_pyfunction!(folder::cache_folder, module)?)?;
+    module.add_function(wrap_pyfunction!(folder::private_folder, module)?)?;
     module.add_function(wrap_pyfunction!(guest::check_component, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_parts, module)?)?;
     module.add_function(wrap_pyfunction!(position::position_term, module)?)?;

@@ -11,6 +11,7 @@ use std::hash::Hasher as _;
 use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 
+use ferro_session::private_folder;
 use ferro_wit::types::{Error, ErrorKind};
 use wasmtime::{Cache, CacheConfig};
 
@@ -33,11 +34,14 @@ pub(crate) struct DiskCache {
 impl DiskCache {
     /// Opens the cache in a folder, which is made if it is missing, and removes what has decayed.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
-        let folder = create_private(folder)?;
+        let folder = private_folder(folder)?;
         let mut config = CacheConfig::new();
         // An entry that is compressed anew would no longer fit its seal.
         config.with_directory(&folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
-        let cache = Cache::new(config).map_err(|error| refused(&folder, &error))?;
+        let cache = Cache::new(config).map_err(|error| {
+            let message = format!("cannot use the cache folder `{}`: {error}", folder.display());
+            Error::new(ErrorKind::InvalidConfiguration, message)
+        })?;
         let this = Self { cache, entries: folder.join("modules"), seals: folder.join("seals") };
         this.remove_unsealed();
         this.remove_orphans();
@@ -94,68 +98,6 @@ impl DiskCache {
     fn seal_of(&self, entry: &Path) -> PathBuf {
         self.seals.join(entry.strip_prefix(&self.entries).unwrap_or(entry))
     }
-}
-
-/// The user's folder for caches of this program; none if the environment does not tell.
-pub(crate) fn default_folder() -> Option<PathBuf> {
-    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = if cfg!(windows) {
-        from("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        from("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        from("XDG_CACHE_HOME").or_else(|| from("HOME").map(|home| home.join(".cache")))
-    };
-    Some(caches?.join("ferro"))
-}
-
-/// Makes a folder that nobody else may write to, or put another in the place of: what is in it is
-/// run.
-fn create_private(folder: &Path) -> Result<PathBuf, Error> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| refused(folder, &error))?;
-    let folder = folder.canonicalize().map_err(|error| refused(folder, &error))?;
-    #[cfg(unix)]
-    if let Some(fault) = fault(&folder).map_err(|error| refused(&folder, &error))? {
-        return Err(refused(&folder, &format!("{fault}, and what is in it is run")));
-    }
-    Ok(folder)
-}
-
-/// Why a folder, whose path has no links, is not the user's alone.
-#[cfg(unix)]
-fn fault(folder: &Path) -> std::io::Result<Option<&'static str>> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    const OTHERS: u32 = 0o002;
-    const GROUP_AND_OTHERS: u32 = 0o022;
-    const STICKY: u32 = 0o1000;
-    let user = rustix::process::geteuid().as_raw();
-    let found = fs::metadata(folder)?;
-    if found.uid() != user {
-        return Ok(Some("it belongs to another user"));
-    }
-    if found.mode() & GROUP_AND_OTHERS != 0 {
-        return Ok(Some("other users may write to it"));
-    }
-    for above in folder.ancestors().skip(1) {
-        let found = fs::metadata(above)?;
-        let is_open = found.mode() & OTHERS != 0 && found.mode() & STICKY == 0;
-        if is_open || ![user, 0].contains(&found.uid()) {
-            return Ok(Some("other users may put another folder in its place"));
-        }
-    }
-    Ok(None)
-}
-
-fn refused(folder: &Path, fault: &dyn std::fmt::Display) -> Error {
-    Error::new(
-        ErrorKind::InvalidConfiguration,
-        format!("cannot use the cache folder `{}`: {fault}", folder.display()),
-    )
 }
 
 fn remove(path: &Path) {

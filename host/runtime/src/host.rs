@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_driver::{Databases, Migration};
-use ferro_session::{Gate, Models, PlanCache, Session, Tenant, Tenants, check_component};
+use ferro_session::{
+    Gate, Models, PlanCache, Session, Tenant, Tenants, cache_folder, check_component,
+};
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::Schema;
 use ferro_wit::types::{Error, ErrorKind};
@@ -17,7 +19,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::bindings::plugin::PrivilegedPluginPre;
 use crate::builder::{HostBuilder, Imports};
-use crate::cache::{self, CacheStatistics, DiskCache};
+use crate::cache::{CacheStatistics, DiskCache};
 use crate::compiler::WasmCompiler;
 use crate::engine::{self, TICK, Ticker};
 use crate::guest::Guest;
@@ -62,7 +64,7 @@ impl Default for HostOptions {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
         Self {
-            cache: cache::default_folder(),
+            cache: cache_folder(),
             instances: 64,
             memory: 64 * MIB,
             component_bytes: 16 * MIB,

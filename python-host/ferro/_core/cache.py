@@ -9,8 +9,6 @@ folder: what is in it is run. So it belongs to the user, and nobody else may wri
 from __future__ import annotations
 
 import os
-import stat
-import sys
 import zlib
 from contextlib import suppress
 from hashlib import sha256
@@ -18,6 +16,9 @@ from pathlib import Path
 
 from wasmtime import Engine, WasmtimeError
 from wasmtime.component import Component
+
+from .. import _native
+from ..exceptions import ConfigurationError
 
 MOST_BYTES = 512 * 1024 * 1024
 """What all entries may take; those that were not used for longest go first."""
@@ -47,15 +48,8 @@ def component_of(engine: Engine, code: bytes) -> Component:
 
 def cache_folder() -> Path | None:
     """Where compiled code is kept; None if the environment does not tell."""
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    caches = home / "Library/Caches" if sys.platform == "darwin" else home / ".cache"
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    if sys.platform != "darwin" and os.path.isabs(chosen):
-        caches = Path(chosen)
-    return caches / "ferro" / "python"
+    caches = _native.cache_folder()
+    return None if caches is None else caches / "python"
 
 
 def _private_folder() -> Path | None:
@@ -64,22 +58,9 @@ def _private_folder() -> Path | None:
     if folder is None:
         return None
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # From here on the way has no links, which others could turn.
-        folder = folder.resolve()
-        found = folder.stat()
-        is_own = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        is_private = is_own and all(map(_keeps_its_folders, folder.parents))
-    except OSError:
+        return _native.private_folder(folder)
+    except ConfigurationError:
         return None
-    return folder if is_private else None
-
-
-def _keeps_its_folders(folder: Path) -> bool:
-    """Whether nobody but the user and root can put another folder in the place of one in there."""
-    found = folder.stat()
-    is_open = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
-    return found.st_uid in (os.getuid(), 0) and not is_open
 
 
 def _is_whole(entry: Path) -> bool:

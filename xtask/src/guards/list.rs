@@ -865,7 +865,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "S6",
-        file: "host/runtime/src/cache.rs",
+        file: "host/session/src/private_folder.rs",
         line: "if found.mode() & GROUP_AND_OTHERS != 0 {",
         without: "if found.mode() & GROUP_AND_OTHERS == u32::MAX {",
         target: "host",
