@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use crate::connect::FAREWELL;
 use crate::error::caught;
-use crate::vigil::{Vigil, Watch};
+use crate::vigil::{Inquiry, Vigil};
 
 /// A connection to PostgreSQL. SQLx opens it and counts it, and never gets it back: there, one that
 /// has fallen silent would be waited for. Dropping it closes it.
 pub(crate) struct Backend {
     /// None only while it is closed.
     connection: Option<PoolConnection<Postgres>>,
-    watch: Watch,
+    vigil: Vigil,
 }
 
 /// What a connection did when it was asked for a sign of life.
@@ -30,14 +30,14 @@ pub(crate) enum Sign {
 }
 
 impl Backend {
-    pub(crate) fn new(connection: PoolConnection<Postgres>, vigil: &Arc<Vigil>) -> Self {
-        Self { connection: Some(connection), watch: vigil.watch() }
+    pub(crate) fn new(connection: PoolConnection<Postgres>, inquiry: &Arc<Inquiry>) -> Self {
+        Self { connection: Some(connection), vigil: Vigil::new(inquiry) }
     }
 
     /// The connection, and what waits for its answers.
-    pub(crate) fn parts(&mut self) -> (&mut PgConnection, &Watch) {
+    pub(crate) fn parts(&mut self) -> (&mut PgConnection, &Vigil) {
         match &mut self.connection {
-            Some(connection) => (connection, &self.watch),
+            Some(connection) => (connection, &self.vigil),
             None => unreachable!("only `leave` and `drop` take the connection, and both end it"),
         }
     }

@@ -19,7 +19,7 @@ use crate::lease::{Connection, Lease, Persistence, PoolPermits, RETURN_TIMEOUT};
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::parking::{MOMENT, Parked, Parking, Term};
 use crate::statement::Log;
-use crate::vigil::Vigil;
+use crate::vigil::Inquiry;
 
 /// A pool of connections to one database. Clones share the pool.
 ///
@@ -439,8 +439,8 @@ impl Inner {
                 .acquire()
                 .await
                 .map(|(connection, claim)| (Connection::Sqlite(connection), Some(claim))),
-            Pool::Postgres(it, vigil) => {
-                open(it, vigil).await.map(|it| (Connection::Postgres(it), None))
+            Pool::Postgres(it, inquiry) => {
+                open(it, inquiry).await.map(|it| (Connection::Postgres(it), None))
             }
         };
         match connection {
@@ -486,17 +486,17 @@ impl Inner {
 }
 
 /// Opens a connection, and SQLx counts it.
-async fn open(pool: &PgPool, vigil: &Arc<Vigil>) -> Result<Backend, sqlx::Error> {
-    caught(pin!(pool.acquire())).await.map(|it| Backend::new(it, vigil))
+async fn open(pool: &PgPool, inquiry: &Arc<Inquiry>) -> Result<Backend, sqlx::Error> {
+    caught(pin!(pool.acquire())).await.map(|it| Backend::new(it, inquiry))
 }
 
 /// Has so many connections open, for as long as somebody has the pool.
 async fn keep_open(inner: Weak<Inner>, least: u32) {
     while let Some(inner) = inner.upgrade() {
-        let Pool::Postgres(pool, vigil) = &inner.pool else { return };
+        let Pool::Postgres(pool, inquiry) = &inner.pool else { return };
         while pool.size() < least {
             // Who needs one hears why there is none.
-            let Ok(backend) = open(pool, vigil).await else { break };
+            let Ok(backend) = open(pool, inquiry).await else { break };
             if let Err(unwanted) = inner.parking.add(Connection::Postgres(backend)) {
                 unwanted.give_back().await;
                 break;

@@ -131,9 +131,9 @@ impl Lease {
         let ended = match self.connection() {
             Connection::Sqlite(connection) => connection.command(sql).await,
             Connection::Postgres(backend) => {
-                let (connection, watch) = backend.parts();
+                let (connection, vigil) = backend.parts();
                 let commands = sqlx::raw_sql(AssertSqlSafe(sql));
-                watch.over(sql, pin!(commands.execute(connection))).await.map(drop)
+                vigil.over(sql, pin!(commands.execute(connection))).await.map(drop)
             }
         };
         watch.command(&ended);

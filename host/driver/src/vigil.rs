@@ -4,99 +4,45 @@
 //! long as the system does: a quarter of an hour, or for ever. But a statement may take hours. So the
 //! server is asked beside it, over another connection, whether it still works on the statement.
 //!
-//! A timer for each statement would wake a thread of the runtime for each. So all connections of a
-//! pool have one, which looks now and then who has waited for long.
+//! A timer of the runtime for each statement would wake a thread for each: deadlines of a pool do not.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::join;
+use futures_util::task::AtomicWaker;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::connect::FAREWELL;
+use crate::deadlines::{Deadlines, Expire};
 use crate::error::caught;
 use crate::fence::literal;
 use crate::options::PoolOptions;
 
-/// Sees to it that waiting for the server of a pool has an end.
-pub(crate) struct Vigil {
-    /// How the server is reached for a question beside a statement.
+/// How the server of a pool is asked about statements that it says nothing of.
+pub(crate) struct Inquiry {
+    /// How it is reached for a question, over another connection.
     options: Arc<PgConnectOptions>,
     /// How long it may say nothing before it is asked; none: for ever.
-    time: Option<Duration>,
+    silence_timeout: Option<Duration>,
     /// How long it has to answer the question.
     connect_timeout: Duration,
-    watched: Mutex<Watched>,
-    runtime: Handle,
+    deadlines: Arc<Deadlines>,
 }
 
-#[derive(Default)]
-struct Watched {
-    connections: Vec<Weak<Mutex<Option<Wait>>>>,
-    /// A task looks after them.
-    looked_after: bool,
-}
-
-/// What waits for an answer.
-struct Wait {
-    since: Instant,
-    waker: Waker,
-}
-
-impl Vigil {
+impl Inquiry {
     /// Must be called inside a runtime.
     pub(crate) fn new(reached_by: Arc<PgConnectOptions>, pool: &PoolOptions) -> Self {
         let PoolOptions { silence_timeout, connect_timeout, .. } = *pool;
-        Self {
-            options: reached_by,
-            time: silence_timeout,
-            connect_timeout,
-            watched: Mutex::default(),
-            runtime: Handle::current(),
-        }
-    }
-
-    /// Watches another connection.
-    pub(crate) fn watch(self: &Arc<Self>) -> Watch {
-        let wait = Arc::default();
-        if let Some(time) = self.time {
-            let mut watched = lock(&self.watched);
-            watched.connections.push(Arc::downgrade(&wait));
-            if !std::mem::replace(&mut watched.looked_after, true) {
-                self.runtime.spawn(Self::look_after(Arc::downgrade(self), time));
-            }
-        }
-        Watch { vigil: Arc::clone(self), wait }
-    }
-
-    /// Wakes whoever has waited for half of the time, as long as there are connections: they set a
-    /// timer of their own.
-    async fn look_after(vigil: Weak<Self>, time: Duration) {
-        loop {
-            sleep(time / 4).await;
-            let Some(vigil) = vigil.upgrade() else { return };
-            let mut long = Vec::new();
-            let mut watched = lock(&vigil.watched);
-            watched.connections.retain(|it| {
-                let Some(wait) = it.upgrade() else { return false };
-                let wait = lock(&wait);
-                long.extend(wait.as_ref().and_then(|it| it.is_long(time)).cloned());
-                true
-            });
-            if watched.connections.is_empty() {
-                watched.looked_after = false;
-                return;
-            }
-            drop(watched);
-            long.into_iter().for_each(Waker::wake);
-        }
+        let deadlines = Arc::new(Deadlines::new(Handle::current()));
+        Self { options: reached_by, silence_timeout, connect_timeout, deadlines }
     }
 
     /// Whether some backend of ours has worked on a statement for most of some time. One that waits for
@@ -111,13 +57,27 @@ impl Vigil {
     }
 }
 
-/// Waits for the answers on one connection.
-pub(crate) struct Watch {
-    vigil: Arc<Vigil>,
-    wait: Arc<Mutex<Option<Wait>>>,
+/// Waits for the answers on one connection, and sees to it that there is an end.
+pub(crate) struct Vigil {
+    inquiry: Arc<Inquiry>,
+    waiting: Arc<Waiting>,
 }
 
-impl Watch {
+/// Who waits for an answer.
+#[derive(Default)]
+struct Waiting(AtomicWaker);
+
+impl Expire for Waiting {
+    fn expire(&self) {
+        self.0.wake();
+    }
+}
+
+impl Vigil {
+    pub(crate) fn new(inquiry: &Arc<Inquiry>) -> Self {
+        Self { inquiry: Arc::clone(inquiry), waiting: Arc::default() }
+    }
+
     /// The next answer to a statement, as [`caught`] has it. An error, if the server has been silent
     /// and neither works on the statement nor says that it cannot be asked.
     pub(crate) async fn over<T>(
@@ -126,26 +86,24 @@ impl Watch {
         answer: impl Future<Output = Result<T, sqlx::Error>> + Unpin,
     ) -> Result<T, sqlx::Error> {
         let mut answer = pin!(caught(answer));
-        let Some(time) = self.vigil.time else { return answer.await };
-        let mut waiting = Waiting { wait: &self.wait, begun: false };
-        let mut silence = pin!(None);
+        let Some(time) = self.inquiry.silence_timeout else { return answer.await };
+        let mut deadline = None;
         let answered = poll_fn(|context| {
             // Most rows are there already.
             if let Poll::Ready(answered) = answer.as_mut().poll(context) {
                 return Poll::Ready(Some(answered));
             }
-            let left = time.saturating_sub(waiting.go_on(context.waker()));
-            if left <= time / 2 && silence.is_none() {
-                silence.set(Some(sleep(left)));
-            }
-            match silence.as_mut().as_pin_mut() {
-                Some(silence) => silence.poll(context).map(|()| None),
-                None => Poll::Pending,
+            self.waiting.0.register(context.waker());
+            let deadline = deadline.get_or_insert_with(|| {
+                let waiting = Arc::downgrade(&self.waiting);
+                self.inquiry.deadlines.add(Instant::now() + time, waiting)
+            });
+            match deadline.end() <= Instant::now() {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
             }
         });
-        let answered = answered.await;
-        drop(waiting);
-        match answered {
+        match answered.await {
             Some(answered) => answered,
             None => Box::pin(self.doubt(sql, time, answer)).await,
         }
@@ -161,7 +119,7 @@ impl Watch {
     ) -> Result<T, sqlx::Error> {
         let since = Instant::now();
         loop {
-            let question = timeout(self.vigil.connect_timeout, self.vigil.works_on(sql, time));
+            let question = timeout(self.inquiry.connect_timeout, self.inquiry.works_on(sql, time));
             let question = async { join(question, sleep(time)).await.0 };
             let fault = tokio::select! {
                 biased;
@@ -180,49 +138,6 @@ impl Watch {
             return Err(io::Error::new(io::ErrorKind::TimedOut, message).into());
         }
     }
-}
-
-/// One wait of a connection, until it goes out of scope, also where a future is dropped half-way.
-struct Waiting<'a> {
-    wait: &'a Mutex<Option<Wait>>,
-    begun: bool,
-}
-
-impl Waiting<'_> {
-    /// Waits, or waits on, and says for how long by now.
-    fn go_on(&mut self, waker: &Waker) -> Duration {
-        self.begun = true;
-        let mut wait = lock(self.wait);
-        match &mut *wait {
-            Some(wait) => {
-                wait.waker.clone_from(waker);
-                wait.since.elapsed()
-            }
-            none => {
-                *none = Some(Wait { since: Instant::now(), waker: waker.clone() });
-                Duration::ZERO
-            }
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if self.begun {
-            *lock(self.wait) = None;
-        }
-    }
-}
-
-impl Wait {
-    /// Who waits, if half of the time is over.
-    fn is_long(&self, time: Duration) -> Option<&Waker> {
-        (self.since.elapsed() >= time / 2).then_some(&self.waker)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How much of a statement is compared, in characters: servers keep about as much.

@@ -30,7 +30,7 @@ use crate::backend::Backend;
 use crate::error::invalid_configuration;
 use crate::options::{ConnectOptions, PoolOptions};
 use crate::sqlite::{Slots, bound_memory};
-use crate::vigil::Vigil;
+use crate::vigil::Inquiry;
 
 /// How long a pool may take to open a connection before we ask beside it what is wrong: longer than
 /// most servers nearby need, and short for who waits to hear that there is none.
@@ -45,7 +45,7 @@ const SCHEMES: &str = "`sqlite:`, `postgresql://` and `postgres://`";
 pub(crate) enum Pool {
     Sqlite(Slots),
     /// What opens connections and counts them; those that are open go from caller to caller elsewhere.
-    Postgres(PgPool, Arc<Vigil>),
+    Postgres(PgPool, Arc<Inquiry>),
 }
 
 /// What a URL names.
@@ -236,11 +236,11 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         });
     let make = |options| pool.clone().connect_lazy_with(options);
     let (pool, first) = server.settle(connect, make, options.pool.connect_timeout).await?;
-    let vigil = Arc::new(Vigil::new(pool.connect_options(), &options.pool));
+    let inquiry = Arc::new(Inquiry::new(pool.connect_options(), &options.pool));
     Ok(Opened {
         probe: Probe::Postgres(Box::new((server, pool.clone()))),
-        first: Some(Backend::new(first, &vigil)),
-        pool: Pool::Postgres(pool, vigil),
+        first: Some(Backend::new(first, &inquiry)),
+        pool: Pool::Postgres(pool, inquiry),
         keeps: capacity > 0,
         watches,
         keeper: None,

@@ -18,7 +18,7 @@ use crate::lease::Connection;
 use crate::run::statement_connection::{Ending, StatementConnection};
 use crate::value::postgres::Wire;
 use crate::value::{Expected, Fault, array, postgres};
-use crate::vigil::Watch;
+use crate::vigil::Vigil;
 
 /// What is sent. A statement that is kept is prepared once for each connection.
 pub(crate) struct Request {
@@ -61,10 +61,10 @@ pub(crate) fn events<R: Reader>(
             let (Connection::Postgres(backend), answering) = connection.begin() else {
                 break 'rows Ending::Refused(out_of_turn());
             };
-            let (inner, watch) = backend.parts();
+            let (inner, vigil) = backend.parts();
             let query = sqlx::query_with(AssertSqlSafe(sql.as_str()), arguments).persistent(keep);
             let mut answers: Answers<'_> = inner.fetch_many(query);
-            let mut next = match next_row(&mut answers, watch, &sql).await {
+            let mut next = match next_row(&mut answers, vigil, &sql).await {
                 Ok(row) => row,
                 Err(error) => break 'rows Ending::Failed(error),
             };
@@ -100,18 +100,18 @@ pub(crate) fn events<R: Reader>(
                 // The end is often there already. Then the connection goes back with these rows,
                 // not with a call for more that may never come.
                 let read = match full {
-                    true => match next_row(&mut answers, watch, &sql).now_or_never() {
+                    true => match next_row(&mut answers, vigil, &sql).now_or_never() {
                         Some(Ok(None)) => break,
                         peeked => {
                             passed += u64::from(batch.rows());
                             yield Ok(Event::Batch(batch.split()));
                             match peeked {
                                 Some(read) => read,
-                                None => next_row(&mut answers, watch, &sql).await,
+                                None => next_row(&mut answers, vigil, &sql).await,
                             }
                         }
                     },
-                    false => next_row(&mut answers, watch, &sql).await,
+                    false => next_row(&mut answers, vigil, &sql).await,
                 };
                 next = match read {
                     Ok(row) => row,
@@ -132,11 +132,11 @@ pub(crate) fn events<R: Reader>(
 /// The next row.
 async fn next_row(
     answers: &mut Answers<'_>,
-    watch: &Watch,
+    vigil: &Vigil,
     sql: &str,
 ) -> Result<Option<PgRow>, sqlx::Error> {
     loop {
-        match watch.over(sql, pin!(answers.try_next())).await? {
+        match vigil.over(sql, pin!(answers.try_next())).await? {
             Some(Either::Right(row)) => return Ok(Some(row)),
             Some(Either::Left(_)) => {}
             None => return Ok(None),

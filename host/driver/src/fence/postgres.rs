@@ -101,9 +101,9 @@ impl Fence {
     /// text is run.
     async fn prove(&self, connection: &mut Connection, marker: &str) -> Result<(), Breach> {
         let Connection::Postgres(backend) = connection else { return Ok(()) };
-        let (connection, watch) = backend.parts();
+        let (connection, vigil) = backend.parts();
         let query = sqlx::query(AssertSqlSafe(PROVE)).persistent(false);
-        let row = watch.over(PROVE, pin!(query.fetch_one(connection))).await?;
+        let row = vigil.over(PROVE, pin!(query.fetch_one(connection))).await?;
         if row.try_get::<Option<String>, _>("marker")?.as_deref() != Some(marker) {
             let message = "SQL text ended the transaction that it ran in: the session is closed";
             return Err(Breach::Refused(Error::new(ErrorKind::Denied, message)));

@@ -103,12 +103,12 @@ async fn wires(
 ) -> Result<Option<Vec<Wire>>, sqlx::Error> {
     let keep = connection.keeps_statements();
     let Connection::Postgres(backend) = connection.begin().0 else { return Ok(None) };
-    let (inner, watch) = backend.parts();
+    let (inner, vigil) = backend.parts();
     if inner.server_version_num().is_none_or(|it| it < LEAST_VERSION) {
-        return watch.over(COLUMNS, pin!(inner.ping())).await.map(|()| None);
+        return vigil.over(COLUMNS, pin!(inner.ping())).await.map(|()| None);
     }
     let query = sqlx::query_as(COLUMNS).persistent(keep).bind(&bulk.table);
-    let found: Vec<(String, Oid)> = watch.over(COLUMNS, pin!(query.fetch_all(inner))).await?;
+    let found: Vec<(String, Oid)> = vigil.over(COLUMNS, pin!(query.fetch_all(inner))).await?;
     let wire = |column: &String| {
         let (_, oid) = found.iter().find(|(name, _)| name == column)?;
         Wire::stored(*oid)
@@ -123,8 +123,8 @@ async fn send(
     stream: &Stream<'_>,
 ) -> Result<u64, sqlx::Error> {
     let Connection::Postgres(backend) = connection.begin().0 else { return Ok(0) };
-    let (inner, watch) = backend.parts();
-    let mut copy = watch.over(sql, pin!(inner.copy_in_raw(sql))).await?;
+    let (inner, vigil) = backend.parts();
+    let mut copy = vigil.over(sql, pin!(inner.copy_in_raw(sql))).await?;
     let mut chunk = Vec::with_capacity(2 * CHUNK);
     chunk.extend_from_slice(HEADER);
     for index in 0..stream.rows {
@@ -132,13 +132,13 @@ async fn send(
             sqlx::Error::Encode("a value was found to fit its column, and cannot be written".into())
         })?;
         if chunk.len() >= CHUNK {
-            watch.over(sql, pin!(copy.send(chunk.as_slice()))).await?;
+            vigil.over(sql, pin!(copy.send(chunk.as_slice()))).await?;
             chunk.clear();
         }
     }
     chunk.extend_from_slice(&END);
-    watch.over(sql, pin!(copy.send(chunk))).await?;
-    watch.over(sql, pin!(copy.finish())).await
+    vigil.over(sql, pin!(copy.send(chunk))).await?;
+    vigil.over(sql, pin!(copy.finish())).await
 }
 
 /// The signature, no flags, and no extension.

@@ -57,13 +57,13 @@ pub(super) async fn postgres(
         return Ok(cursor::postgres::Described::new(&[]));
     };
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
-    let (connection, watch) = backend.parts();
+    let (connection, vigil) = backend.parts();
     let prepared = connection.prepare_with(AssertSqlSafe(sql).into_sql_str(), &types);
-    let statement = watch.over(sql, pin!(prepared)).await?;
+    let statement = vigil.over(sql, pin!(prepared)).await?;
     if !keep {
         // SQLx gives every statement that it only prepares a name, and may remember it.
-        watch.over(FORGET, pin!(connection.clear_cached_statements())).await?;
-        watch.over(FORGET, pin!(connection.execute(FORGET))).await?;
+        vigil.over(FORGET, pin!(connection.clear_cached_statements())).await?;
+        vigil.over(FORGET, pin!(connection.execute(FORGET))).await?;
     }
     Ok(cursor::postgres::Described::new(statement.columns()))
 }

@@ -226,9 +226,9 @@ async fn run_once(
             }
         }
         (Connection::Postgres(backend), Arguments::Postgres(arguments)) => {
-            let (inner, watch) = backend.parts();
+            let (inner, vigil) = backend.parts();
             let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(keep);
-            watch.over(sql, pin!(query.execute(inner))).await.map(|it| it.rows_affected())
+            vigil.over(sql, pin!(query.execute(inner))).await.map(|it| it.rows_affected())
         }
         _ => unreachable!("arguments are encoded for the database that they are sent to"),
     };

@@ -340,8 +340,8 @@ async fn forget(connection: &mut Connection) -> bool {
     match connection {
         Connection::Sqlite(_) => false,
         Connection::Postgres(backend) => {
-            let (connection, watch) = backend.parts();
-            watch.over(FORGET, pin!(connection.clear_cached_statements())).await.is_ok()
+            let (connection, vigil) = backend.parts();
+            vigil.over(FORGET, pin!(connection.clear_cached_statements())).await.is_ok()
         }
     }
 }
