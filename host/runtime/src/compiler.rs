@@ -466,7 +466,7 @@ mod tests {
         let query = things();
         for (catalog, kept) in [(&small, 1), (&large, 0), (&small, 1)] {
             catalog.compile(&query, Dialect::Sqlite, None, None).await.unwrap();
-            assert_eq!(compiler.pool.idle().len(), kept);
+            assert_eq!(compiler.pool.idle.lock().len(), kept);
         }
     }
 
