@@ -4,7 +4,7 @@ use ferro_wit::types::{
     Arrays, Batch, Blobs, Column, ColumnInfo, Elements, ScalarType, Scalars, Texts,
 };
 
-use crate::value::{Fault, end_of};
+use crate::value::{Expected, Fault, end_of};
 
 /// The rows of the next batch.
 pub(crate) struct BatchBuilder {
@@ -20,12 +20,31 @@ pub(crate) struct ColumnBuilder {
     ends: Option<Vec<u32>>,
     /// Rows that are null rather than an array.
     nulls: Option<Vec<u8>>,
+    origin: Origin,
+}
+
+/// Who says what the values of a column are.
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    /// The statement itself, or the plan that it is of.
+    Statement,
+    /// A caller, of SQL text that may give anything.
+    Caller { nullable: bool },
 }
 
 impl BatchBuilder {
     pub(crate) fn new(columns: &[ColumnInfo]) -> Self {
-        let columns = columns.iter().map(|it| ColumnBuilder::new(it.kind, it.many)).collect();
-        Self { columns, rows: 0, bytes: 0 }
+        Self::with(columns, |_| Origin::Statement)
+    }
+
+    /// Of SQL text, whose columns are those that its caller expects.
+    pub(crate) fn of_text(columns: &[ColumnInfo]) -> Self {
+        Self::with(columns, |it| Origin::Caller { nullable: it.nullable })
+    }
+
+    fn with(columns: &[ColumnInfo], origin: impl Fn(&ColumnInfo) -> Origin) -> Self {
+        let column = |it: &ColumnInfo| ColumnBuilder::new(it.kind, it.many, origin(it));
+        Self { columns: columns.iter().map(column).collect(), rows: 0, bytes: 0 }
     }
 
     /// The columns, each of which takes one value for a row, and then `end_row`.
@@ -62,12 +81,17 @@ impl BatchBuilder {
 }
 
 impl ColumnBuilder {
-    fn new(kind: ScalarType, many: bool) -> Self {
-        Self { items: Scalars::with_kind(kind), ends: many.then(Vec::new), nulls: None }
+    fn new(kind: ScalarType, many: bool, origin: Origin) -> Self {
+        Self { items: Scalars::with_kind(kind), ends: many.then(Vec::new), nulls: None, origin }
     }
 
     pub(crate) fn is_array(&self) -> bool {
         self.ends.is_some()
+    }
+
+    /// Whether its values may be computed, and of another type than is expected.
+    pub(crate) fn may_be_computed(&self) -> bool {
+        self.origin != Origin::Statement
     }
 
     /// Adds the value that `read` appends: one element, or all those of an array.
@@ -82,15 +106,21 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    pub(crate) fn push_null(&mut self) {
+    pub(crate) fn push_null(&mut self) -> Result<(), Fault> {
+        if self.origin == (Origin::Caller { nullable: false }) {
+            let expected = Expected { kind: self.items.elements.kind(), many: self.is_array() };
+            return Err(Fault::undecodable(format!("is null, where `{expected}` is expected")));
+        }
         let Some(ends) = &mut self.ends else {
-            return self.items.push_null();
+            self.items.push_null();
+            return Ok(());
         };
         let index = ends.len();
         ends.push(ends.last().copied().unwrap_or(0));
         let nulls = self.nulls.get_or_insert_default();
         nulls.resize(index / 8 + 1, 0);
         nulls[index / 8] |= 1 << (index % 8);
+        Ok(())
     }
 
     /// Nothing yet, with room for as much.
@@ -99,6 +129,7 @@ impl ColumnBuilder {
             items: Scalars { elements: like(&self.items.elements), nulls: None },
             ends: self.ends.as_ref().map(|it| Vec::with_capacity(it.len())),
             nulls: None,
+            origin: self.origin,
         }
     }
 
@@ -255,7 +286,7 @@ mod tests {
                     };
                     column.push(push).unwrap();
                 } else {
-                    column.push_null();
+                    column.push_null().unwrap();
                 }
             }
             batch.end_row(0);

@@ -58,7 +58,7 @@ mod transaction;
 mod value;
 mod vigil;
 
-pub use cursor::Cursor;
+pub use cursor::{Cursor, ExpectedColumn};
 pub use database::{Database, Stats};
 pub use databases::Databases;
 pub use fence::{Fence, RawSql, TableRights};

@@ -1,5 +1,6 @@
 //! Rows on their way, batch by batch.
 
+mod expected;
 mod labels;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::expected::ExpectedColumn;
 use self::labels::Labels;
 use crate::column::split_off;
 use crate::deadlines::{Deadline, Deadlines, Expire};

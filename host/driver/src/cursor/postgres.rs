@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, TryStreamExt};
-use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow};
+use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column, Either, Executor as _, Row, TypeInfo, ValueRef};
 
 use super::labels::{LONGEST_KEY, Labels};
-use super::{Event, MOST_BYTES, Unreadable, admit, end, out_of_turn};
+use super::{Event, ExpectedColumn, MOST_BYTES, PlannedStep, Unreadable, admit, end, out_of_turn};
 use crate::column::BatchBuilder;
 use crate::lease::Connection;
 use crate::run::statement_connection::{Ending, StatementConnection};
@@ -37,6 +37,10 @@ pub(crate) trait Reader: Send + 'static {
     fn found(&self) -> Option<Vec<ColumnInfo>>;
     /// What the columns are.
     fn columns(&self) -> &[ColumnInfo];
+    /// Where the rows go.
+    fn batch(&self) -> BatchBuilder {
+        BatchBuilder::new(self.columns())
+    }
     /// What errors call them.
     fn labels(&self) -> Labels<'_>;
     /// How the server writes them.
@@ -74,7 +78,7 @@ pub(crate) fn events<R: Reader>(
             {
                 break 'rows Ending::Abandoned(error);
             }
-            let mut batch = BatchBuilder::new(reader.columns());
+            let mut batch = reader.batch();
             yield Ok(Event::Columns(reader.found()));
             let mut passed = 0;
             while let Some(row) = next {
@@ -153,12 +157,12 @@ fn origin(row: &PgRow, column: usize) -> Option<(String, String)> {
 
 /// Reads the columns that a plan tells of. How the server writes them is seen from the first row.
 pub(crate) struct Planned {
-    planned: super::PlannedStep,
+    planned: PlannedStep,
     wires: Vec<Wire>,
 }
 
 impl Planned {
-    pub(crate) fn new(planned: super::PlannedStep) -> Self {
+    pub(crate) fn new(planned: PlannedStep) -> Self {
         Self { planned, wires: Vec::new() }
     }
 }
@@ -179,9 +183,7 @@ impl Reader for Planned {
                     wires.push(wire);
                 }
                 _ => {
-                    let given = column.type_info().name();
-                    let predicate = format!("is of type `{given}`, where `{expected}` is expected");
-                    let unreadable = (index, Fault::undecodable(predicate));
+                    let unreadable = (index, mismatched(column.type_info(), expected));
                     return Err(self.labels().fault(None, origin(row, index), unreadable));
                 }
             }
@@ -211,11 +213,16 @@ impl Reader for Planned {
 pub(crate) struct Described {
     columns: Vec<ColumnInfo>,
     wires: Vec<Wire>,
+    /// What the caller expects the columns to be, if that is told.
+    expected: Option<PlannedStep>,
 }
 
 impl Described {
-    /// Refuses columns of types that cannot be read.
-    pub(crate) fn new(found: &[PgColumn]) -> Result<Self, Error> {
+    /// Refuses columns of types that cannot be read, and others than those that are expected.
+    pub(crate) fn new(
+        found: &[PgColumn],
+        expected: Option<&[ExpectedColumn]>,
+    ) -> Result<Self, Error> {
         let mut columns = Vec::with_capacity(found.len());
         let mut wires = Vec::with_capacity(found.len());
         for column in found {
@@ -228,7 +235,26 @@ impl Described {
                 nullable: true,
             });
         }
-        Ok(Self { columns, wires })
+        let Some(expected) = expected else {
+            return Ok(Self { columns, wires, expected: None });
+        };
+        let names: Vec<_> = found.iter().map(|it| it.name().to_owned()).collect();
+        let expected = PlannedStep::of_text(expected, &names)?;
+        let infos = expected.step().columns.iter().zip(&columns).zip(found);
+        for (index, ((info, given), column)) in infos.enumerate() {
+            // Of one value it is known when it comes; a null may be of any type.
+            if info.many != given.many {
+                let wanted = Expected { kind: info.kind, many: info.many };
+                let fault = mismatched(column.type_info(), wanted);
+                return Err(expected.labels().fault(None, None, (index, fault)));
+            }
+        }
+        Ok(Self { columns, wires, expected: Some(expected) })
+    }
+
+    /// What the caller expects the columns to be.
+    pub(crate) fn expected(&self) -> Option<&PlannedStep> {
+        self.expected.as_ref()
     }
 }
 
@@ -242,11 +268,18 @@ impl Reader for Described {
     }
 
     fn columns(&self) -> &[ColumnInfo] {
-        &self.columns
+        self.expected.as_ref().map_or(&self.columns, |it| &it.step().columns)
+    }
+
+    fn batch(&self) -> BatchBuilder {
+        match self.expected {
+            None => BatchBuilder::new(self.columns()),
+            Some(_) => BatchBuilder::of_text(self.columns()),
+        }
     }
 
     fn labels(&self) -> Labels<'_> {
-        Labels::of(&self.columns)
+        self.expected.as_ref().map_or(Labels::of(&self.columns), PlannedStep::labels)
     }
 
     fn wires(&self) -> &[Wire] {
@@ -264,7 +297,7 @@ fn read(
     let mut size = 0;
     for (index, (column, wire)) in batch.columns().iter_mut().zip(wires).enumerate() {
         let Some(bytes) = stored(row, index).map_err(|fault| (index, fault))? else {
-            column.push_null();
+            column.push_null().map_err(|fault| (index, fault))?;
             continue;
         };
         let many = column.is_array();
@@ -294,6 +327,11 @@ fn stored(row: &PgRow, column: usize) -> Result<Option<&[u8]>, Fault> {
         true => Ok(None),
         false => value.as_bytes().map(Some).map_err(|_| missing()),
     }
+}
+
+fn mismatched(given: &PgTypeInfo, expected: Expected) -> Fault {
+    let given = given.name();
+    Fault::undecodable(format!("is of type `{given}`, where `{expected}` is expected"))
 }
 
 fn unsupported(column: &PgColumn) -> Error {

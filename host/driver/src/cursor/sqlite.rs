@@ -1,6 +1,7 @@
 //! From rows of SQLite to columns, without anything between.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind, ScalarType};
@@ -8,8 +9,8 @@ use futures_util::Stream;
 
 use super::labels::{LONGEST_KEY, Labels};
 use super::{
-    Columns, Cursor, Event, Events, MOST_BYTES, PlannedStep, Unreadable, Wanted, admit, end,
-    out_of_turn,
+    Columns, Cursor, Event, Events, ExpectedColumn, MOST_BYTES, PlannedStep, Unreadable, Wanted,
+    admit, end, out_of_turn,
 };
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Connection;
@@ -25,6 +26,8 @@ pub(crate) struct Request<'a> {
     pub(crate) keep: bool,
     /// How many bytes a row may have.
     pub(crate) most: usize,
+    /// Of SQL text: what its caller expects, if that is told.
+    pub(crate) expected: Option<Arc<[ExpectedColumn]>>,
 }
 
 /// Runs a statement up to its first row. If that is all it returns and it was quick to come, the
@@ -52,14 +55,29 @@ pub(crate) async fn open(
 /// The rows, and all there are if that is known; else how the statement has ended.
 async fn begin(
     connection: &mut StatementConnection,
-    Request { sql, values, keep, most }: Request<'_>,
+    Request { sql, values, keep, most, expected }: Request<'_>,
     planned: Option<PlannedStep>,
 ) -> Result<(Rows, Option<Batch>), Ending> {
     let (Connection::Sqlite(inner), answering) = connection.begin() else {
         return Err(Ending::Refused(out_of_turn()));
     };
     inner.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
-    let (rows, read) = inner.run(Rows::new(planned, most)).await.map_err(Ending::Failed)?;
+    if let Some(expected) = &expected {
+        // What a statement writes is written with its first row, and its columns may be those of a
+        // schema for which it was prepared before: only a step notices that.
+        let handle = inner.settle().await.map_err(Ending::Failed)?;
+        if handle.writes() && PlannedStep::of_text(expected, &handle.names()).is_err() {
+            handle.forget();
+            inner.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
+            let names = inner.settle().await.map_err(Ending::Failed)?.names();
+            if let Err(error) = PlannedStep::of_text(expected, &names) {
+                inner.close();
+                return Err(Ending::Refused(error));
+            }
+        }
+    }
+    let rows = Rows { expected, ..Rows::new(planned, most) };
+    let (rows, read) = inner.run(rows).await.map_err(Ending::Failed)?;
     if rows.is_ended() && read.is_ok() {
         inner.close();
     } else {
@@ -111,8 +129,10 @@ fn events(
 
 /// The rows of a statement, on their way into columns.
 struct Rows {
-    /// None: the statement tells what its columns are.
+    /// None: the statement tells what its columns are, or those that are expected are not found yet.
     planned: Option<PlannedStep>,
+    /// Those that the statement has to have: once they are found there, they count as planned.
+    expected: Option<Arc<[ExpectedColumn]>>,
     /// How many bytes a row may have.
     most: usize,
     /// What it told, once it has.
@@ -152,7 +172,10 @@ impl Job for Rows {
                 if let Err(error) = self.find(handle)? {
                     return Ok(Err(error));
                 }
-                BatchBuilder::new(self.columns())
+                match self.expected {
+                    None => BatchBuilder::new(self.columns()),
+                    Some(_) => BatchBuilder::of_text(self.columns()),
+                }
             }
         };
         let wanted = match self.wanted {
@@ -204,11 +227,14 @@ impl Job for Rows {
 
     fn restart(&mut self) {
         // Whoever asks for rows has seen what their columns are.
-        let found = match self.wanted {
-            Some(_) => std::mem::take(&mut self.found),
-            None => Vec::new(),
+        let is_told = self.wanted.is_some();
+        let found = match is_told {
+            true => std::mem::take(&mut self.found),
+            false => Vec::new(),
         };
-        *self = Self { found, wanted: self.wanted, ..Self::new(self.planned.take(), self.most) };
+        let expected = self.expected.take();
+        let planned = self.planned.take().filter(|_| is_told || expected.is_none());
+        *self = Self { found, expected, wanted: self.wanted, ..Self::new(planned, self.most) };
     }
 }
 
@@ -216,6 +242,7 @@ impl Rows {
     fn new(planned: Option<PlannedStep>, most: usize) -> Self {
         Self {
             planned,
+            expected: None,
             most,
             found: Vec::new(),
             batch: None,
@@ -305,6 +332,15 @@ impl Rows {
     /// Finds out what the columns are, if that is not known: what they were declared as, else what
     /// the first values are.
     fn find(&mut self, handle: &mut Handle) -> Result<Result<(), Error>, Stop> {
+        if let Some(expected) = &self.expected {
+            return Ok(PlannedStep::of_text(expected, &handle.names()).and_then(|found| {
+                let before = self.planned.get_or_insert_with(|| found.clone());
+                match before.step().columns == found.step().columns {
+                    true => Ok(()),
+                    false => Err(altered()),
+                }
+            }));
+        }
         if let Some(planned) = &self.planned {
             let expected = planned.step().columns.len();
             let given = handle.columns();
@@ -394,14 +430,14 @@ fn read<'a>(
 
 fn push(stored: Stored<'_>, column: &mut ColumnBuilder) -> Result<(), Fault> {
     match stored {
-        Stored::Null => {
-            column.push_null();
-            Ok(())
-        }
+        Stored::Null => column.push_null(),
         Stored::Text(text) if column.is_array() => {
             column.push(|items| array::read_json(text, items))
         }
         _ if column.is_array() => Err(Fault::undecodable("is not stored as text")),
+        stored if column.may_be_computed() => {
+            column.push(|items| sqlite::read_computed(stored, items))
+        }
         stored => column.push(|items| sqlite::read(stored, items)),
     }
 }

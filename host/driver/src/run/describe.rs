@@ -10,7 +10,9 @@ use sqlx::postgres::PgTypeInfo;
 use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr, Statement};
 
-use crate::cursor;
+use crate::backend::Backend;
+use crate::cursor::ExpectedColumn;
+use crate::cursor::postgres::Described;
 use crate::lease::Connection;
 use crate::value::{Expected, Operand, postgres};
 
@@ -46,24 +48,42 @@ fn oid(value: &Value) -> Oid {
 /// Has the server forget all statements that it prepared for a connection.
 pub(super) const FORGET: &str = "DEALLOCATE ALL";
 
-/// Asks PostgreSQL. The inner error is about a column that cannot be read.
+/// Asks PostgreSQL. The inner error is about a column that cannot be read, or is not `expected`.
 pub(super) async fn postgres(
     connection: &mut Connection,
     sql: &str,
     parameters: &[Value],
     keep: bool,
-) -> Result<Result<cursor::postgres::Described, Error>, sqlx::Error> {
+    expected: Option<&[ExpectedColumn]>,
+) -> Result<Result<Described, Error>, sqlx::Error> {
     let Connection::Postgres(backend) = connection else {
-        return Ok(cursor::postgres::Described::new(&[]));
+        return Ok(Described::new(&[], expected));
     };
     let types: Vec<_> = parameters.iter().map(|it| PgTypeInfo::with_oid(oid(it))).collect();
+    let described = ask(backend, sql, &types, keep, expected).await?;
+    if described.is_ok() || expected.is_none() || !keep {
+        return Ok(described);
+    }
+    // What was kept may tell of a schema that was changed since.
     let (connection, vigil) = backend.parts();
-    let prepared = connection.prepare_with(AssertSqlSafe(sql).into_sql_str(), &types);
+    vigil.over(FORGET, pin!(connection.clear_cached_statements())).await?;
+    ask(backend, sql, &types, keep, expected).await
+}
+
+async fn ask(
+    backend: &mut Backend,
+    sql: &str,
+    types: &[PgTypeInfo],
+    keep: bool,
+    expected: Option<&[ExpectedColumn]>,
+) -> Result<Result<Described, Error>, sqlx::Error> {
+    let (connection, vigil) = backend.parts();
+    let prepared = connection.prepare_with(AssertSqlSafe(sql).into_sql_str(), types);
     let statement = vigil.over(sql, pin!(prepared)).await?;
     if !keep {
         // SQLx gives every statement that it only prepares a name, and may remember it.
         vigil.over(FORGET, pin!(connection.clear_cached_statements())).await?;
         vigil.over(FORGET, pin!(connection.execute(FORGET))).await?;
     }
-    Ok(cursor::postgres::Described::new(statement.columns()))
+    Ok(Described::new(statement.columns(), expected))
 }

@@ -27,7 +27,7 @@ use self::statement_connection::{STALE, StatementConnection};
 use self::steps::Steps;
 pub(crate) use self::target::{Need, Target};
 pub(crate) use self::text::{execute_raw, fetch_raw};
-use crate::cursor::{self, Cursor, PlannedStep};
+use crate::cursor::{self, Cursor, ExpectedColumn, PlannedStep};
 use crate::database::Database;
 use crate::lease::Connection;
 
@@ -93,7 +93,28 @@ impl Database {
     ///
     /// Dropping the future closes the connection and ends the statement, which may have run before.
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
-        fetch_raw(Target::Database(self), sql, parameters).await
+        fetch_raw(Target::Database(self), sql, parameters, None).await
+    }
+
+    /// The same for rows whose columns are known: the statement has to have all of `expected` and no
+    /// others, in any order, and what it computes is read as what is expected of its column.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_raw`](Self::fetch_raw). Before the statement has changed anything, `invalid-query`
+    /// for other columns; while its rows are read, `decode-failed` for a value that is not what is
+    /// expected, or a null where none is.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`fetch_raw`](Self::fetch_raw).
+    pub async fn fetch_raw_as(
+        &self,
+        sql: &str,
+        parameters: Vec<Value>,
+        expected: Arc<[ExpectedColumn]>,
+    ) -> Result<Cursor, Error> {
+        fetch_raw(Target::Database(self), sql, parameters, Some(expected)).await
     }
 
     /// Runs one statement of SQL for its effect; the number of rows that an `INSERT`, `UPDATE`,
@@ -156,7 +177,13 @@ async fn open(
     let end = target.end_of_rows(&connection, execution.plan.effect == Effect::Write);
     let opened = match arguments {
         Arguments::Sqlite(values) => {
-            let request = cursor::sqlite::Request { sql: &step.sql, values: &values, keep, most };
+            let request = cursor::sqlite::Request {
+                sql: &step.sql,
+                values: &values,
+                keep,
+                most,
+                expected: None,
+            };
             cursor::sqlite::open(connection, request, Some(planned.clone())).await
         }
         Arguments::Postgres(arguments) => {

@@ -1,20 +1,24 @@
 //! Running SQL text of the caller.
 
+use std::sync::Arc;
+
 use ferro_wit::types::{Dialect, Error, Value};
 
 use super::binds::{self, Arguments};
 use super::target::{Need, Target};
 use super::{describe, may_repeat, run_once};
-use crate::cursor::{self, Cursor};
+use crate::cursor::{self, Cursor, ExpectedColumn};
 use crate::raw;
 
 /// A longer text is not kept by the server, where it would take room that nobody needs.
 const LONGEST_KEPT: usize = 16 << 10;
 
+/// Runs a text for its rows, which have the columns that are expected, if that is told.
 pub(crate) async fn fetch_raw(
     target: Target<'_>,
     sql: &str,
     parameters: Vec<Value>,
+    expected: Option<Arc<[ExpectedColumn]>>,
 ) -> Result<Cursor, Error> {
     let rules = raw::Rules::of(target.fence().map(|it| &**it));
     let statement = raw::translate(sql, target.dialect(), &parameters, rules)?;
@@ -27,15 +31,21 @@ pub(crate) async fn fetch_raw(
         let opened = match arguments {
             Arguments::Sqlite(values) => {
                 let keep = connection.keeps_statements() && !statement.lasts;
-                let request =
-                    cursor::sqlite::Request { sql: &statement.sql, values: &values, keep, most };
+                let request = cursor::sqlite::Request {
+                    sql: &statement.sql,
+                    values: &values,
+                    keep,
+                    most,
+                    expected: expected.clone(),
+                };
                 cursor::sqlite::open(connection, request, None).await
             }
             Arguments::Postgres(arguments) => {
                 let sql = describe::typed(&statement.sql, describe::of_values(&parameters));
                 let keep = connection.keeps_statements();
-                let described =
-                    describe::postgres(connection.begin().0, &sql, &parameters, keep).await;
+                let inner = connection.begin().0;
+                let expected = expected.as_deref();
+                let described = describe::postgres(inner, &sql, &parameters, keep, expected).await;
                 let reader = match described {
                     Ok(Ok(reader)) => reader,
                     Ok(Err(error)) => {
@@ -45,10 +55,11 @@ pub(crate) async fn fetch_raw(
                     Err(error) => return watch.opened(Err(connection.fail(error).await)),
                 };
                 let request = cursor::postgres::Request { sql, arguments, keep, most };
+                let planned = reader.expected().cloned();
                 let (runtime, transaction) =
                     (connection.runtime_to_skip(), connection.transaction());
                 let events = |it| cursor::postgres::events(connection, request, reader, it);
-                Cursor::start(None, runtime, transaction, events).await
+                Cursor::start(planned, runtime, transaction, events).await
             }
         };
         watch.opened(opened.map(|it| it.ending(end)))
@@ -82,7 +93,7 @@ pub(crate) async fn execute_raw(
         // too late in a transaction: there it is asked for the types before.
         if !keep && matches!(target, Target::Transaction(_)) {
             let described =
-                describe::postgres(connection.begin().0, &sql, &parameters, false).await;
+                describe::postgres(connection.begin().0, &sql, &parameters, false, None).await;
             if let Err(error) = described {
                 return watch.changed(Err(connection.fail(error).await));
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use tokio::time::Instant;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, ExpectedColumn};
 use crate::error::from_sqlx;
 use crate::fence::Fence;
 use crate::run::statement_connection::{StatementConnection, is_at_rest};
@@ -104,7 +104,21 @@ impl Transaction {
     ///
     /// As [`Database::fetch_raw`], and `busy` while a cursor or a savepoint is open.
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
-        run::fetch_raw(Target::Transaction(self), sql, parameters).await
+        run::fetch_raw(Target::Transaction(self), sql, parameters, None).await
+    }
+
+    /// The same for rows whose columns are known; see [`Database::fetch_raw_as`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::fetch_raw_as`], and `busy` while a cursor or a savepoint is open.
+    pub async fn fetch_raw_as(
+        &self,
+        sql: &str,
+        parameters: Vec<Value>,
+        expected: Arc<[ExpectedColumn]>,
+    ) -> Result<Cursor, Error> {
+        run::fetch_raw(Target::Transaction(self), sql, parameters, Some(expected)).await
     }
 
     /// Runs SQL text for its effect; see [`Database::execute_raw`].

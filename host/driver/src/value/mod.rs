@@ -16,6 +16,7 @@
 //! | array | JSON text, see [`array`] | array |
 
 pub(crate) mod array;
+pub(crate) mod computed;
 pub(crate) mod conversion;
 pub(crate) mod decimal;
 pub(crate) mod exact;

@@ -9,8 +9,8 @@ use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgTypeKind};
 use sqlx::{Arguments, Postgres, Type, TypeInfo};
 
 use super::{
-    Cell, Expected, Fault, Operand, array, decimal, decimal::Decimal, end_of, json, push_text,
-    temporal, uuid_words,
+    Cell, Expected, Fault, Operand, array, computed, decimal, decimal::Decimal, end_of, json,
+    push_text, temporal, uuid_words,
 };
 
 /// How the server writes a value.
@@ -267,7 +267,8 @@ pub(crate) fn write_as(cell: Cell<'_>, wire: Wire, out: &mut Vec<u8>) -> Result<
 
 const JSONB_VERSION: u8 = 1;
 
-/// Adds a value that is not null to the elements of a column of its kind.
+/// Adds a value that is not null to the elements of a column: of its kind, or of one that SQL text is
+/// expected to give.
 pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), Fault> {
     match (&mut items.elements, wire) {
         (Elements::Integer(to), Wire::Int8) => to.push(i64::from_be_bytes(fixed(bytes)?)),
@@ -320,10 +321,10 @@ pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), 
                 months: i32::from_be_bytes([m, n, o, p]),
             });
         }
-        (elements, wire) => {
-            let (given, expected) = (wire.kind(), elements.kind());
-            let predicate = format!("is of type `{given}`, where `{expected}` is expected");
-            return Err(Fault::undecodable(predicate));
+        (_, wire) => {
+            let mut found = Scalars::with_kind(wire.kind());
+            read(bytes, wire, &mut found)?;
+            computed::read(Cell::of(&found, 0).unwrap_or(Cell::Null), items)?;
         }
     }
     Ok(())

@@ -8,7 +8,8 @@ use serde::de::value::{self, StrDeserializer};
 use uuid::Uuid;
 
 use super::{
-    Cell, Expected, Fault, Operand, array, decimal::Decimal, interval, json, push_text, temporal,
+    Cell, Expected, Fault, Operand, array, computed, decimal::Decimal, interval, json, push_text,
+    temporal,
 };
 
 /// How deep SQLite reads documents: its `JSON_MAX_DEPTH`.
@@ -229,6 +230,16 @@ pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault>
         }
     }
     Ok(())
+}
+
+/// The same for what SQL computes, which has none but the five types.
+pub(crate) fn read_computed(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault> {
+    match (items.elements.kind(), stored) {
+        (ScalarType::Decimal, Stored::Real(it)) => computed::read(Cell::Float(it), items),
+        (ScalarType::Uuid, Stored::Text(it)) => computed::read(Cell::Text(it), items),
+        (ScalarType::Float, Stored::Text(it)) => computed::read(Cell::Decimal(it), items),
+        _ => read(stored, items),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ferro_driver::{Database, Transaction, changes_rows};
+use ferro_driver::{Database, ExpectedColumn, Transaction, changes_rows};
 use ferro_wit::plan::{Effect, Plan};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Dialect, Error, ErrorKind, TransactionOptions, Value};
@@ -153,6 +153,31 @@ impl Session {
     ///
     /// `denied`, if the grant has no `raw-sql`; else as [`Session::fetch`].
     pub async fn fetch_raw(&self, sql: &str, parameters: Vec<Value>) -> Result<Cursor, Error> {
+        self.read_text(sql, parameters, None).await
+    }
+
+    /// The same for rows whose columns are known: the statement has to have all of `expected` and no
+    /// others, in any order, and what it computes is read as what is expected of its column.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::fetch_raw`]; `invalid-query` for other columns, and `decode-failed` for values
+    /// that are not what is expected.
+    pub async fn fetch_raw_as(
+        &self,
+        sql: &str,
+        parameters: Vec<Value>,
+        expected: Arc<[ExpectedColumn]>,
+    ) -> Result<Cursor, Error> {
+        self.read_text(sql, parameters, Some(expected)).await
+    }
+
+    async fn read_text(
+        &self,
+        sql: &str,
+        parameters: Vec<Value>,
+        expected: Option<Arc<[ExpectedColumn]>>,
+    ) -> Result<Cursor, Error> {
         self.admit_raw()?;
         self.admit(&parameters)?;
         let slot = Slot::take(&self.granted.call, SlotKind::Cursor)?;
@@ -161,7 +186,7 @@ impl Session {
             self.granted.call.admit_written(0)?;
             reservation = Some(RowReservation::unknown(&self.granted.call));
         }
-        self.open(Work::Text(sql, parameters), reservation, slot).await
+        self.open(Work::Text(sql, parameters, expected), reservation, slot).await
     }
 
     /// Run SQL text for its effect; the number of rows changed.
@@ -174,7 +199,7 @@ impl Session {
         self.admit(&parameters)?;
         self.granted.call.admit_written(0)?;
         let reservation = RowReservation::unknown(&self.granted.call);
-        self.apply(Work::Text(sql, parameters), Some(reservation)).await
+        self.apply(Work::Text(sql, parameters, None), Some(reservation)).await
     }
 
     /// A transaction, or a savepoint inside one. Until it ends, this session answers with `busy`.

@@ -1,9 +1,10 @@
 //! What a session has the database do, wherever the session is: in a database or a transaction.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ferro_driver::{Database, Execution, Transaction};
+use ferro_driver::{Database, Execution, ExpectedColumn, Transaction};
 use ferro_wit::query::Query;
 use ferro_wit::types::{Batch, Error, Value};
 use tokio::time::Instant;
@@ -16,15 +17,18 @@ use crate::row_reservation::RowReservation;
 
 pub(super) enum Work<'a> {
     Query(Execution),
-    /// SQL, and its parameters.
-    Text(&'a str, Vec<Value>),
+    /// SQL, its parameters, and the columns that its rows are to have, if that is told.
+    Text(&'a str, Vec<Value>, Option<Arc<[ExpectedColumn]>>),
 }
 
 impl Work<'_> {
     pub(super) async fn fetch(self, database: &Database) -> Result<ferro_driver::Cursor, Error> {
         match self {
             Self::Query(execution) => database.fetch(execution).await,
-            Self::Text(sql, parameters) => database.fetch_raw(sql, parameters).await,
+            Self::Text(sql, values, None) => database.fetch_raw(sql, values).await,
+            Self::Text(sql, values, Some(columns)) => {
+                database.fetch_raw_as(sql, values, columns).await
+            }
         }
     }
 
@@ -34,21 +38,24 @@ impl Work<'_> {
     ) -> Result<ferro_driver::Cursor, Error> {
         match self {
             Self::Query(execution) => transaction.fetch(execution).await,
-            Self::Text(sql, parameters) => transaction.fetch_raw(sql, parameters).await,
+            Self::Text(sql, values, None) => transaction.fetch_raw(sql, values).await,
+            Self::Text(sql, values, Some(columns)) => {
+                transaction.fetch_raw_as(sql, values, columns).await
+            }
         }
     }
 
     pub(super) async fn execute(self, database: &Database) -> Result<u64, Error> {
         match self {
             Self::Query(execution) => database.execute(execution).await,
-            Self::Text(sql, parameters) => database.execute_raw(sql, parameters).await,
+            Self::Text(sql, values, _) => database.execute_raw(sql, values).await,
         }
     }
 
     pub(super) async fn execute_within(self, transaction: &Transaction) -> Result<u64, Error> {
         match self {
             Self::Query(execution) => transaction.execute(execution).await,
-            Self::Text(sql, parameters) => transaction.execute_raw(sql, parameters).await,
+            Self::Text(sql, values, _) => transaction.execute_raw(sql, values).await,
         }
     }
 }

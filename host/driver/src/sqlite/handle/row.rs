@@ -69,6 +69,11 @@ impl Handle {
         self.text(column, ffi::sqlite3_column_name).unwrap_or_default()
     }
 
+    /// The names of all columns of the open statement.
+    pub(crate) fn names(&self) -> Vec<String> {
+        (0..self.columns()).map(|it| self.name(it)).collect()
+    }
+
     /// What the column of a table that a column of the open statement comes from was declared as.
     pub(crate) fn declaration(&self, column: usize) -> Option<String> {
         self.text(column, ffi::sqlite3_column_decltype)

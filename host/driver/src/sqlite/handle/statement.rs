@@ -109,6 +109,11 @@ impl Handle {
         self.statements.insert(sql, CachedStatement { prepared, is_opaque, timings });
     }
 
+    /// Closes the open statement, and lets go of it: the next one of its text is prepared anew.
+    pub(crate) fn forget(&mut self) {
+        self.open = None;
+    }
+
     /// Takes the open statement back to its beginning. It keeps what is bound.
     pub(crate) fn rewind(&mut self) {
         if let Some(statement) = self.statement() {

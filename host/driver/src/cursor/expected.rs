@@ -1,0 +1,74 @@
+//! The columns that a caller of SQL text expects, of a statement that names them as it likes.
+
+use std::sync::Arc;
+
+use ferro_wit::plan::{Effect, Origin, Plan, Step};
+use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
+
+use super::PlannedStep;
+
+/// A column that the rows of SQL text are to have.
+#[derive(Debug, Clone)]
+pub struct ExpectedColumn {
+    /// What its values are, and what it is called in the result.
+    pub info: ColumnInfo,
+    /// What the statement calls it, and what errors say that it is of.
+    pub origin: Origin,
+}
+
+impl PlannedStep {
+    /// The expected columns in the order in which a statement gives them, as if a plan told of them.
+    pub(crate) fn of_text(expected: &[ExpectedColumn], given: &[String]) -> Result<Self, Error> {
+        if let Some(twice) = (1..given.len()).find(|at| given[..*at].contains(&given[*at])) {
+            return Err(named_twice(&given[twice]));
+        }
+        let find = |name: &String| expected.iter().find(|it| it.origin.column == *name);
+        let missing = expected.iter().map(|it| &it.origin.column).filter(|it| !given.contains(it));
+        let unknown = quoted(given.iter().filter(|it| find(it).is_none()));
+        let missing = quoted(missing);
+        let found: Vec<_> = given.iter().filter_map(find).cloned().collect();
+        let message = match (missing.as_str(), unknown.as_str()) {
+            ("", "") => return Ok(Self::of_columns(found)),
+            (missing, "") => format!("no {missing}"),
+            ("", unknown) => format!("{unknown}, which is not expected"),
+            (missing, unknown) => format!("no {missing}, but {unknown}"),
+        };
+        let table = expected.first().map(|it| &it.origin.table);
+        let place = table.map_or_else(String::new, |it| format!(" of `{it}`"));
+        let message = format!(
+            "the statement gives {message}: its columns have to be those{place}, as those of \
+             `select *` and of `returning *` are"
+        );
+        Err(Error { table: table.cloned(), ..Error::new(ErrorKind::InvalidQuery, message) })
+    }
+
+    fn of_columns(found: Vec<ExpectedColumn>) -> Self {
+        let (columns, origins) = found.into_iter().map(|it| (it.info, Some(it.origin))).unzip();
+        let step = Step {
+            sql: String::new(),
+            binds: Vec::new(),
+            columns,
+            origins,
+            attachment: None,
+            rows_per_statement: None,
+            bulk: None,
+        };
+        let plan = Plan {
+            effect: Effect::Read,
+            steps: vec![step],
+            atomic: false,
+            agreements: Vec::new(),
+            recipients: Vec::new(),
+        };
+        Self { plan: Arc::new(plan), index: 0 }
+    }
+}
+
+fn named_twice(name: &str) -> Error {
+    let message = format!("two columns are called `{name}`: name one of them with `AS`");
+    Error::new(ErrorKind::InvalidQuery, message)
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
+}
