@@ -1,16 +1,20 @@
 //! From batches to instances of a model, without a call of Python code for each row.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
+use ferro_driver::ExpectedColumn;
+use ferro_wit::plan::Origin;
 use ferro_wit::types::{Batch, ColumnInfo, Error, ErrorKind, Value};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyTuple, PyType};
 
 use crate::columns::{Objects, in_row, read_batch, row_of};
-use crate::errors::{exception, from_exception, is_interrupt};
+use crate::errors::{exception, from_exception, is_interrupt, raise};
 use crate::instance::{Maker, NoCollection, Slot, read_row, set, untrack};
 use crate::json;
+use crate::query::kind_of;
 
 /// Makes instances of one Pydantic model. Stored values were validated before they were stored, so
 /// nothing is validated again: an instance gets its attributes as they are.
@@ -30,6 +34,8 @@ pub(crate) struct Loader {
     /// The name of the table, and the fields of its key, for errors.
     table: String,
     keys: Vec<String>,
+    /// What SQL text has to give for its rows to be instances.
+    columns: Arc<[ExpectedColumn]>,
 }
 
 /// Where instances hold what Pydantic and Ferro know of them.
@@ -63,9 +69,13 @@ enum Kept {
 #[derive(FromPyObject)]
 struct FieldArguments<'py> {
     name: Bound<'py, PyString>,
+    db_column: Option<String>,
+    kind: String,
+    many: bool,
+    nullable: bool,
+    primary_key: bool,
     members: Option<Bound<'py, PyDict>>,
     decode: Option<Bound<'py, PyAny>>,
-    many: bool,
     is_document: bool,
     document_of: Option<Bound<'py, PyAny>>,
 }
@@ -82,6 +92,7 @@ impl Loader {
     ) -> PyResult<Self> {
         let py = model.py();
         let fields_set = PySet::new(py, fields.iter().map(|field| field.name.clone()))?;
+        let columns = fields.iter().map(|field| field.column(&table)).collect::<PyResult<_>>()?;
         let fields = fields
             .into_iter()
             .map(|field| {
@@ -105,7 +116,7 @@ impl Loader {
         let loaded = Slot::of(&model, LOADED)?;
         let maker = Maker::new(model, SLOTS)?;
         let fields_set = fields_set.unbind();
-        Ok(Self { maker, loaded, fields, is_plain, fields_set, initialise, table, keys })
+        Ok(Self { maker, loaded, fields, is_plain, fields_set, initialise, table, keys, columns })
     }
 
     /// What will be known of rows once they are stored on a connection: what they hold now.
@@ -143,6 +154,11 @@ impl Loader {
 }
 
 impl Loader {
+    /// What SQL text has to give for its rows to be instances.
+    pub(crate) fn columns(&self) -> Arc<[ExpectedColumn]> {
+        Arc::clone(&self.columns)
+    }
+
     /// How many columns a row has.
     pub(crate) fn width(&self) -> usize {
         self.fields.len()
@@ -295,6 +311,23 @@ struct Loaded<'py> {
     known: std::vec::IntoIter<Bound<'py, PyAny>>,
     /// What they hold, where that is something else.
     values: Option<std::vec::IntoIter<Bound<'py, PyAny>>>,
+}
+
+impl FieldArguments<'_> {
+    /// The column of a table that holds the field.
+    fn column(&self, table: &str) -> PyResult<ExpectedColumn> {
+        let name = self.name.to_cow()?.into_owned();
+        let column = self.db_column.clone().unwrap_or_else(|| name.clone());
+        Ok(ExpectedColumn {
+            origin: Origin { table: table.to_owned(), column, key: self.primary_key },
+            info: ColumnInfo {
+                path: vec![name],
+                kind: raise(self.name.py(), kind_of(&self.kind))?,
+                many: self.many,
+                nullable: self.nullable,
+            },
+        })
+    }
 }
 
 impl Field {

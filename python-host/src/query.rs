@@ -36,10 +36,7 @@ impl Query {
         let query = serde_json::from_str(shape).map_err(|error| invalid(&error))?;
         let parameters = parameters
             .into_iter()
-            .map(|(name, kind, many)| {
-                let kind = serde_json::from_value(kind.into()).map_err(|error| invalid(&error))?;
-                Ok(Parameter { name, kind, many })
-            })
+            .map(|(name, kind, many)| Ok(Parameter { name, kind: kind_of(&kind)?, many }))
             .collect::<Result<_, Error>>()?;
         Ok(Self { query, parameters })
     }
@@ -86,6 +83,11 @@ impl Parameter {
     pub(crate) fn named(&self, error: Error) -> Error {
         Error { message: format!("`{}` {}", self.name, error.message), ..error }
     }
+}
+
+/// The kind of values, by its name.
+pub(crate) fn kind_of(name: &str) -> Result<ScalarType, Error> {
+    serde_json::from_value(name.into()).map_err(|error| invalid(&error))
 }
 
 fn invalid(error: &serde_json::Error) -> Error {

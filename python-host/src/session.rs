@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferro_session::Tenant;
+use ferro_session::{Cursor, Tenant};
 use ferro_wit::plan::{Bind, Binding, Plan, Step};
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 use pyo3::exceptions::PyValueError;
@@ -95,16 +95,26 @@ impl Session {
         kind: Kind,
     ) -> PyResult<Bound<'py, PyAny>> {
         let asked = self.ask(py, query, values)?;
-        let beside = kind != Kind::Instances;
-        let instances = Instances::new(py, loader.clone().unbind(), self.label.clone(), beside);
-        let bell = Arc::<Bell>::default();
-        let work = instances.read(bell.clone(), async move {
+        self.make_instances(py, loader, kind != Kind::Instances, async move {
             let mut cursor = asked.fetch().await?;
             if kind == Kind::Related {
                 to_related(&mut cursor).await?;
             }
             Ok(cursor)
-        });
+        })
+    }
+
+    /// Make instances of the rows of a cursor; of what is `beside` them in the rows, tuples.
+    fn make_instances<'py>(
+        &self,
+        py: Python<'py>,
+        loader: &Bound<'py, Loader>,
+        beside: bool,
+        cursor: impl Future<Output = Result<Cursor, Error>> + Send + 'static,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let instances = Instances::new(py, loader.clone().unbind(), self.label.clone(), beside);
+        let bell = Arc::<Bell>::default();
+        let work = instances.read(bell.clone(), cursor);
         start(py, &self.turns, Arc::new(instances), bell, work)
     }
 
@@ -389,6 +399,22 @@ impl Session {
                 true => read_first(cursor).await?,
                 false => read_to_end(cursor).await?,
             }))
+        })
+    }
+
+    /// Run SQL text for the rows of a model. Resolves to a list of instances.
+    fn fetch_raw_instances<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        values: &Bound<'py, PyTuple>,
+        loader: &Bound<'py, Loader>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let values = raise(py, raw_values(values))?;
+        let columns = loader.get().columns();
+        self.make_instances(py, loader, false, async move {
+            session.await?.fetch_raw_as(&sql, values, columns).await
         })
     }
 

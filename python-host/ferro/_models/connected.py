@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._argument import check
+from .._connections.sql import sql_session
 from .._connections.transaction import Using, together
 from .._queries.insert import insert_from
 from .._queries.query import Query
@@ -27,7 +28,7 @@ from .._rows.conflict import (
     validated_values,
 )
 from .._rows.forced import completed, forced_values
-from .._rows.from_sql import rows_of_sql
+from .._rows.identity import merge
 from .._rows.new import by_name, create, made
 from .._rows.write import become, changed_fields, gone, insert_or, stored_row
 from .._tables.table import table_of
@@ -105,14 +106,14 @@ class Connected(Generic[M]):
 
         The columns are those of the model, by their names in the database, as those of `select *`
         and `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
-        validated as little as those of a query. What SQLite computes is read as the type of the
-        field; of documents it is a `DecodeError`, or of a `JsonValue`, which may be a text, its
-        text.
+        validated as little as those of a query. What is computed is read as the type of the field.
 
         Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
         value that a field cannot hold, and what `ferro.fetch_all` raises.
         """
-        return await rows_of_sql(self._table, sql, arguments, self._using)
+        label, runner = sql_session(sql, arguments, self._using)
+        rows = await runner.fetch_raw_instances(sql, arguments, self._table.loader)
+        return merge(label, self._table, rows)
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.

@@ -197,9 +197,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
         The columns are those of the model, by their names in the database, as those of `select *`
         and `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
-        validated as little as those of a query. What SQLite computes is read as the type of the
-        field; of documents it is a `DecodeError`, or of a `JsonValue`, which may be a text, its
-        text.
+        validated as little as those of a query. What is computed is read as the type of the field.
 
         Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
         value that a field cannot hold, and what `ferro.fetch_all` raises.
