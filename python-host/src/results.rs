@@ -154,6 +154,14 @@ impl Instances {
         Ok(())
     }
 
+    /// What was made: a list of instances, and where it was asked for, one of what is beside them.
+    fn made(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match &self.beside {
+            None => Ok(self.made.clone_ref(py).into_any()),
+            Some(beside) => (&self.made, beside).into_py_any(py),
+        }
+    }
+
     /// Reads the rows of a cursor that is still to come, and rings for each batch.
     pub(crate) fn read<C>(&self, bell: Arc<Bell>, cursor: C) -> impl Future<Output = ()> + use<C>
     where
@@ -191,10 +199,7 @@ impl Outcome for Instances {
             self.load(py, batch, &columns)?;
         }
         match end {
-            Some(Ok(())) => Ok(Some(match &self.beside {
-                None => self.made.clone_ref(py).into_any(),
-                Some(beside) => (&self.made, beside).into_py_any(py)?,
-            })),
+            Some(Ok(())) => self.made(py).map(Some),
             Some(Err(error)) => Err(exception(py, &error)),
             None => Ok(None),
         }
@@ -205,29 +210,48 @@ impl Outcome for Instances {
 #[pyclass(frozen, module = "ferro._native")]
 pub(crate) struct RowCursor {
     cursor: Arc<Mutex<Option<Cursor>>>,
-    loader: Option<Py<Loader>>,
+    form: Form,
     label: Arc<str>,
     turns: Turns,
 }
 
+/// What rows become that are read bit by bit.
+pub(crate) enum Form {
+    Dicts,
+    /// With what is in the columns behind the fields, if that is asked for.
+    Instances {
+        loader: Py<Loader>,
+        beside: bool,
+    },
+}
+
+impl Form {
+    pub(crate) fn new(loader: Option<Bound<'_, Loader>>, beside: bool) -> Self {
+        match loader {
+            None => Self::Dicts,
+            Some(loader) => Self::Instances { loader: loader.unbind(), beside },
+        }
+    }
+}
+
 impl RowCursor {
-    pub(crate) fn new(
-        cursor: Cursor,
-        loader: Option<Py<Loader>>,
-        label: Arc<str>,
-        turns: Turns,
-    ) -> Self {
-        Self { cursor: Arc::new(Mutex::new(Some(cursor))), loader, label, turns }
+    pub(crate) fn new(cursor: Cursor, form: Form, label: Arc<str>, turns: Turns) -> Self {
+        Self { cursor: Arc::new(Mutex::new(Some(cursor))), form, label, turns }
     }
 }
 
 #[pymethods]
 impl RowCursor {
-    /// At most so many rows more. Resolves to a list, which is empty at the end.
+    /// At most so many rows more. Resolves to a list, which is empty at the end; of instances with
+    /// what is beside them to two.
     fn next<'py>(&self, py: Python<'py>, max_rows: u32) -> PyResult<Bound<'py, PyAny>> {
         let cursor = self.cursor.clone();
-        let loader = self.loader.as_ref().map(|loader| loader.clone_ref(py));
-        let label = self.label.clone();
+        let instances = match &self.form {
+            Form::Dicts => None,
+            Form::Instances { loader, beside } => {
+                Some(Instances::new(py, loader.clone_ref(py), self.label.clone(), *beside))
+            }
+        };
         spawn_in(py, &self.turns, async move {
             let mut cursor = cursor.lock().await;
             let Some(open) = cursor.as_mut() else {
@@ -239,10 +263,7 @@ impl RowCursor {
             let columns = open.columns().to_vec();
             let batch = open.next(max_rows).await?;
             let rows = Rows { columns, batches: batch.into_iter().collect() };
-            Ok(match loader {
-                Some(loader) => NextRows::Instances { rows, loader, label },
-                None => NextRows::Dicts(DictRows(rows)),
-            })
+            Ok(NextRows { rows, instances })
         })
     }
 
@@ -261,26 +282,24 @@ impl RowCursor {
     }
 }
 
-enum NextRows {
-    Instances { rows: Rows, loader: Py<Loader>, label: Arc<str> },
-    Dicts(DictRows),
+struct NextRows {
+    rows: Rows,
+    /// None: they become dicts.
+    instances: Option<Instances>,
 }
 
 impl<'py> IntoPyObject<'py> for NextRows {
-    type Target = PyList;
-    type Output = Bound<'py, PyList>;
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        match self {
-            Self::Instances { rows, loader, label } => {
-                let made = PyList::empty(py);
-                for batch in &rows.batches {
-                    loader.get().load(&made, batch, &rows.columns, &label)?;
-                }
-                Ok(made)
-            }
-            Self::Dicts(rows) => rows.into_pyobject(py),
+        let Some(instances) = self.instances else {
+            return Ok(DictRows(self.rows).into_pyobject(py)?.into_any());
+        };
+        for batch in self.rows.batches {
+            instances.load(py, batch, &self.rows.columns)?;
         }
+        Ok(instances.made(py)?.into_bound(py))
     }
 }

@@ -19,7 +19,7 @@ use crate::loader::Loader;
 use crate::models::Models;
 use crate::query::Query;
 use crate::results::{
-    DictRows, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end, to_related,
+    DictRows, Form, Instances, RowCursor, Rows, TupleRows, read_first, read_to_end, to_related,
 };
 use crate::rows::{Carried, Writing, read_rows};
 use crate::turns::Turns;
@@ -116,6 +116,21 @@ impl Session {
         let bell = Arc::<Bell>::default();
         let work = instances.read(bell.clone(), cursor);
         start(py, &self.turns, Arc::new(instances), bell, work)
+    }
+
+    /// Give a cursor to those who read its rows bit by bit.
+    fn open_cursor<'py>(
+        &self,
+        py: Python<'py>,
+        form: Form,
+        cursor: impl Future<Output = Result<Cursor, Error>> + Send + 'static,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (label, turns) = (self.label.clone(), self.turns.clone());
+        spawn_in(
+            py,
+            &self.turns,
+            async move { Ok(RowCursor::new(cursor.await?, form, label, turns)) },
+        )
     }
 
     /// The session, for one operation.
@@ -226,19 +241,33 @@ impl Session {
     }
 
     /// Run a query whose rows are read bit by bit, as instances of a model or, without a loader, as
-    /// dicts. Resolves to a cursor.
+    /// dicts. If it is asked for, what is in the columns behind the fields comes with the instances.
+    /// Resolves to a cursor.
     fn open<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, Query>,
         values: &Bound<'py, PyTuple>,
         loader: Option<Bound<'py, Loader>>,
+        beside: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let asked = self.ask(py, query, values)?;
-        let (loader, label, turns) =
-            (loader.map(Bound::unbind), self.label.clone(), self.turns.clone());
-        spawn_in(py, &self.turns, async move {
-            Ok(RowCursor::new(asked.fetch().await?, loader, label, turns))
+        self.open_cursor(py, Form::new(loader, beside), async move { asked.fetch().await })
+    }
+
+    /// The same for SQL text, whose rows become instances.
+    fn open_raw<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        values: &Bound<'py, PyTuple>,
+        loader: Bound<'py, Loader>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let session = self.share();
+        let values = raise(py, raw_values(values))?;
+        let columns = loader.get().columns();
+        self.open_cursor(py, Form::new(Some(loader), false), async move {
+            session.await?.fetch_raw_as(&sql, values, columns).await
         })
     }
 

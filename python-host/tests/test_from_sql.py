@@ -274,6 +274,26 @@ async def test_a_statement_that_was_prepared_before_a_migration_is_prepared_anew
     assert found == same == gone == Later(id=7, name="x")
 
 
+async def test_rows_are_streamed() -> None:
+    users = [await User.create(name=f"user {number}") for number in range(5)]
+    sql = "select * from users where id > ? order by id"
+    for batch in (1, 2, 5, 1_000):
+        assert [it async for it in User.stream_sql(sql, 0, batch=batch)] == users
+    async with ferro.session(), ferro.transaction() as transaction:
+        (last,) = [it async for it in User.using(transaction).stream_sql(sql, users[-2].id)]
+        assert await User.get(users[-1].id) is last
+    with pytest.raises(ferro.ValueOutOfRange, match="`batch` takes an int from 1"):
+        await anext(User.stream_sql(sql, 0, batch=0))
+    with pytest.raises(ferro.InvalidQuery, match="gives no `name`"):
+        await anext(User.stream_sql("select id from users"))
+    with pytest.raises(ferro.DecodeError, match="column `age` in row 3") as raised:
+        listed = "id, name, email, active, case when id = ? then null else age end as age"
+        rows = User.stream_sql(f"select {listed} from users order by id", users[2].id, batch=1)
+        assert [await anext(rows), await anext(rows)] == users[:2]
+        await anext(rows)
+    assert raised.value.column == "age"
+
+
 @pytest.mark.parametrize(
     ("column", "sql", "given"),
     [

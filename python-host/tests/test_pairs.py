@@ -259,15 +259,28 @@ def test_mistakes_are_told_before_the_query_runs(wrong: Any, message: str) -> No
         wrong()
 
 
+async def test_pairs_are_streamed() -> None:
+    query = counted()
+    pairs = await query
+    for batch in (1, 2, 3, 4):
+        assert [it async for it in query.stream(batch=batch)] == pairs
+    assert [it async for it in query.limit(0).stream()] == []
+    furs = Cat.select().with_values(other=C.fur).order_by("name")
+    assert [values async for _, values in furs.stream(batch=2)] == [
+        {"other": it} for it in (Fur.LONG, Fur.LONG, Fur.SHORT)
+    ]
+    async with ferro.session():
+        kit = await Cat.get(name="Kit")
+        first, *_ = [cat async for cat, _ in furs.stream(batch=1)]
+        assert first is kit
+
+
 async def test_what_has_no_pairs_refuses_them() -> None:
     for wrong in (counted().group_by("name"), counted().having(K.id.count() > 1)):
         with pytest.raises(
             ferro.InvalidQuery, match="beside whole rows: leave out `(group_by|having)`"
         ):
             await wrong
-    with pytest.raises(ferro.InvalidQuery, match="leave out `with_values`"):
-        async for _ in counted().stream():
-            pass
     for change in (counted().update(name="x"), counted().delete(), counted().delete_returning()):
         with pytest.raises(ferro.InvalidQuery, match="whole rows, .*: leave out `with_values`"):
             await change

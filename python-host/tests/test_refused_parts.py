@@ -96,7 +96,7 @@ async def included(query: Any) -> list[Sender]:
 OPERATIONS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "all": (lambda it: it.all(), set()),
     "first": (lambda it: it.first(), set()),
-    "stream": (streamed, {"include", "with_values"}),
+    "stream": (streamed, {"include"}),
     "explain": (lambda it: it.explain(), set()),
     "count": (lambda it: it.count(), LOCKS),
     "exists": (lambda it: it.exists(), LOCKS),

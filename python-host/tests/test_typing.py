@@ -90,6 +90,7 @@ async def main() -> None:
     reveal_type(await Person.select().with_values(pets=Person.pets.count()).limit(2))
     reveal_type((await Person.where(age=3).with_values(n=ferro.count()).one())[0])
     reveal_type(await Person.from_sql("select * from typed_person where age = ?", 3))
+    reveal_type(Person.stream_sql("select * from typed_person"))
     async with ferro.transaction(using="service", isolation="serializable") as transaction:
         reveal_type(await Person.using(transaction).all())
         reveal_type(await adopt(person))
@@ -134,6 +135,7 @@ REVEALED = [
     "list[tuple[Person, dict[str, Any]]]",
     "Person",
     "list[Person]",
+    "AsyncGenerator[Person, None]",
     "list[Person]",
     "list[Pet]",
     "Person",

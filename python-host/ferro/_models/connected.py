@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .._argument import check
@@ -13,6 +13,7 @@ from .._queries.insert import insert_from
 from .._queries.query import Query
 from .._queries.select import Select
 from .._queries.spec import all_rows
+from .._queries.stream import stream_of_sql
 from .._queries.table_query import Condition
 from .._relations.access import split_relations
 from .._rows.bulk import insert_many, update_many
@@ -114,6 +115,16 @@ class Connected(Generic[M]):
         label, runner = sql_session(sql, arguments, self._using)
         rows = await runner.fetch_raw_instances(sql, arguments, self._table.loader)
         return merge(label, self._table, rows)
+
+    def stream_sql(
+        self, sql: str, /, *arguments: Any, batch: int = 1_000
+    ) -> AsyncGenerator[M, None]:
+        """Run one statement of SQL; its rows as instances, one after the other.
+
+        They are those of `from_sql`, read from the database by batches of so many, as `stream` of a
+        query reads them. What a statement writes is certain once the last of its rows was read.
+        """
+        return stream_of_sql(self._table, sql, arguments, self._using, batch)
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.

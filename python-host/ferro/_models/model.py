@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, overload
 
@@ -203,6 +203,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         value that a field cannot hold, and what `ferro.fetch_all` raises.
         """
         return await Connected(cls, None).from_sql(sql, *arguments)
+
+    @classmethod
+    def stream_sql(
+        cls, sql: str, /, *arguments: Any, batch: int = 1_000
+    ) -> AsyncGenerator[Self, None]:
+        """Run one statement of SQL; its rows as instances, one after the other.
+
+        They are those of `from_sql`, read from the database by batches of so many, as `stream` of a
+        query reads them. What a statement writes is certain once the last of its rows was read.
+        """
+        return Connected(cls, None).stream_sql(sql, *arguments, batch=batch)
 
     @classmethod
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:

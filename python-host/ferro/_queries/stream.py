@@ -1,41 +1,80 @@
-"""Rows of a query one after the other, read from the database by batches."""
+"""Rows of a query, or of SQL text, one after the other, read from the database by batches."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from .._argument import counted
 from .._connections.engine import engine
-from .._connections.transaction import block, runner_for
+from .._connections.sql import sql_session
+from .._connections.transaction import Using, block, runner_for
 from .._rows.identity import merge
 from ..exceptions import ValueOutOfRange
 from .computed import values_as_asked
+from .pairs import pairs_of
 from .read import check_lock
 from .selection import prepared
 from .spec import ALL_PARTS, refuse
 
 if TYPE_CHECKING:
+    from .._native import RowCursor
+    from .._tables.table import Table
     from .spec import QuerySpec
 
 _LARGEST_BATCH = 2**32 - 1
 """Of more rows the native module does not take the number."""
 
-_STREAMED = ALL_PARTS - {"include", "with_values"}
+_STREAMED = ALL_PARTS - {"include"}
 
 
-async def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
+def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
     """The rows of a query, read by batches of so many."""
+
+    def begin() -> tuple[str, Awaitable[RowCursor]]:
+        refuse(spec, "stream", "loads nothing beside the rows", _STREAMED)
+        check_lock(spec)
+        query, values = prepared(spec)
+        label, runner = runner_for(spec.using)
+        loader = None if spec.outputs is not None and spec.form != "pair" else spec.table.loader
+        return label, runner.open(query, values, loader, spec.form == "pair")
+
+    def made(label: str, read: Any) -> list[Any]:
+        if spec.form == "pair":
+            rows, beside = read
+            return pairs_of(spec, merge(label, spec.table, rows), beside)
+        if spec.outputs is not None:
+            return values_as_asked(spec, read)
+        return merge(label, spec.table, read)
+
+    return _stream(batch, spec.using, begin, made)
+
+
+def stream_of_sql(
+    table: Table, sql: str, arguments: tuple[Any, ...], using: Using, batch: int
+) -> AsyncGenerator[Any, None]:
+    """The rows of SQL text as instances, read by batches of so many."""
+
+    def begin() -> tuple[str, Awaitable[RowCursor]]:
+        label, runner = sql_session(sql, arguments, using)
+        return label, runner.open_raw(sql, arguments, table.loader)
+
+    return _stream(batch, using, begin, lambda label, read: merge(label, table, read))
+
+
+async def _stream(
+    batch: int,
+    using: Using,
+    begin: Callable[[], tuple[str, Awaitable[RowCursor]]],
+    made: Callable[[str, Any], list[Any]],
+) -> AsyncGenerator[Any, None]:
+    """What is made of the rows of a cursor, which nothing asks for before the first row is."""
     if counted("batch", batch) == 0:
         raise ValueOutOfRange("`batch` takes an int from 1")
-    refuse(spec, "stream", "loads nothing beside the rows", _STREAMED)
-    check_lock(spec)
-    query, values = prepared(spec)
-    label, runner = runner_for(spec.using)
-    loader = None if spec.outputs is not None else spec.table.loader
-    inside = block(spec.using)
-    cursor = await runner.open(query, values, loader)
+    label, opening = begin()
+    inside = block(using)
+    cursor = await opening
     streams = set() if inside is None else inside._streams
     owner = (asyncio.current_task(), label)
     engine.streams[owner] += 1
@@ -49,8 +88,8 @@ async def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
 
     streams.add(end)
     try:
-        while rows := await cursor.next(min(batch, _LARGEST_BATCH)):
-            for row in merge(label, spec.table, rows) if loader else values_as_asked(spec, rows):
+        while rows := made(label, await cursor.next(min(batch, _LARGEST_BATCH))):
+            for row in rows:
                 yield row
     finally:
         if end in streams:
