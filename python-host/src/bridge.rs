@@ -18,7 +18,7 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
-use crate::errors::{exception, raise};
+use crate::errors::{exception, from_exception, raise};
 use crate::log;
 use crate::mailbox::{Mailbox, Token};
 use crate::task::{Task, Work};
@@ -72,7 +72,7 @@ pub(crate) fn start<'py>(
     work: impl Future<Output = ()> + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>> {
     raise(py, check_process())?;
-    log::listen(py);
+    log::listen(py)?;
     let mailbox = Mailbox::of_running_loop(py)?;
     let (turn, end) = (turns.clone(), End(bell.clone()));
     let work: Work = Box::pin(async move {
@@ -181,7 +181,7 @@ impl Pending {
 
     /// What the task waits for, as often as it has to; in the end, the result.
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        log::deliver(py);
+        log::deliver(py)?;
         match &mut self.state {
             State::Done { yields } => {
                 if std::mem::take(yields) {
@@ -234,9 +234,9 @@ pub(crate) fn block<T: Send, F: Future<Output = Result<T, Error>>>(
     start: impl FnOnce() -> F + Send,
 ) -> Result<T, Error> {
     check_process()?;
-    log::listen(py);
+    log::listen(py).map_err(|raised| from_exception(py, &raised))?;
     let result = py.detach(|| runtime().block_on(start()));
-    log::deliver(py);
+    log::deliver(py).map_err(|raised| from_exception(py, &raised))?;
     result
 }
 

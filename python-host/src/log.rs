@@ -21,6 +21,8 @@ use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::errors::is_interrupt;
+
 /// Where nothing is awaited for long, the oldest records make room for others: of statements, if
 /// there are any, since they are many, and what else is told is of more weight.
 const MOST_RECORDS: usize = 1_000;
@@ -51,26 +53,45 @@ pub(crate) fn install() {
     let _ = tracing::subscriber::set_global_default(Collector);
 }
 
-/// Looks whether somebody listens to the statements that run from here on.
-pub(crate) fn listen(py: Python<'_>) {
+/// Looks whether somebody listens to the statements that run from here on. The error is what ends
+/// the program.
+pub(crate) fn listen(py: Python<'_>) -> PyResult<()> {
     let is_enabled = |it: &Bound<'_, PyAny>| {
         it.call_method1(intern!(py, "isEnabledFor"), (DEBUG,))?.extract::<bool>()
     };
-    let listens = statements(py).and_then(is_enabled).unwrap_or_default();
+    let listens = or_unraisable(py, statements(py).and_then(is_enabled))?;
     LISTENING.store(listens, Ordering::Relaxed);
+    Ok(())
 }
 
-/// Hands the records that wait to Python's logging.
-pub(crate) fn deliver(py: Python<'_>) {
-    if !WAITING.swap(false, Ordering::Acquire) {
-        return;
+/// Hands the records that wait to Python's logging. The error is what ends the program; what is left
+/// waits on.
+pub(crate) fn deliver(py: Python<'_>) -> PyResult<()> {
+    if !WAITING.load(Ordering::Relaxed) || !WAITING.swap(false, Ordering::Acquire) {
+        return Ok(());
     }
-    let records = std::mem::take(&mut *RECORDS.lock());
-    for record in records {
-        if let Err(error) = record.hand_over(py) {
-            error.write_unraisable(py, None);
+    let mut records = std::mem::take(&mut *RECORDS.lock());
+    while let Some(record) = records.pop_front() {
+        if let Err(interrupt) = or_unraisable(py, record.hand_over(py)) {
+            let mut waiting = RECORDS.lock();
+            records.append(&mut waiting);
+            *waiting = records;
+            WAITING.store(true, Ordering::Release);
+            return Err(interrupt);
         }
     }
+    Ok(())
+}
+
+/// No operation fails as a logger does; what ends the program is not of the logger.
+fn or_unraisable<T: Default>(py: Python<'_>, result: PyResult<T>) -> PyResult<T> {
+    result.or_else(|raised| match is_interrupt(py, &raised) {
+        true => Err(raised),
+        false => {
+            raised.write_unraisable(py, None);
+            Ok(T::default())
+        }
+    })
 }
 
 impl Record {

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import enum
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pydantic
 import pytest
@@ -60,3 +64,75 @@ async def test_an_interrupt_while_a_document_is_read_is_no_fault_of_it() -> None
         await Sleeper.select("watch")
     await Sleeper.select().update(watch=Watch())
     assert await Sleeper.all() == [made]
+
+
+class Broken(logging.Handler):
+    """Raises something for the first record."""
+
+    def __init__(self, raised: type[BaseException]) -> None:
+        super().__init__()
+        self.raised = raised
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+        if len(self.told) == 1:
+            raise self.raised
+
+
+@contextmanager
+def listening(raised: type[BaseException]) -> Iterator[Broken]:
+    """Statements are told to a handler that raises something."""
+    logger, handler = logging.getLogger("ferro.statement"), Broken(raised)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield handler
+    finally:
+        logger.setLevel(logging.NOTSET)
+        logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+async def test_an_interrupt_in_a_handler_of_records_ends_the_program(
+    interrupt: type[BaseException],
+) -> None:
+    with listening(interrupt) as handler:
+        with pytest.raises(interrupt):
+            async with ferro.transaction():
+                await Sleeper.create()
+        assert await Sleeper.select().count() == 0
+        statements = [it.rpartition(": ")[2].split()[0] for it in handler.told]
+        assert (statements[0], statements[-2:]) == ("BEGIN", ["ROLLBACK", "SELECT"])
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+async def test_an_interrupt_in_a_logger_that_is_asked_ends_the_program(
+    interrupt: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(level: int) -> bool:
+        raise interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger("ferro.statement"), "isEnabledFor", asked)
+        with pytest.raises(interrupt):
+            await Sleeper.all()
+        with pytest.raises(interrupt):
+            Sleeper.where(name="asked").sql()
+    assert await Sleeper.all() == []
+
+
+async def test_no_operation_fails_as_a_logger_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda it: told.append(it.exc_type))
+
+    def asked(level: int) -> bool:
+        raise ZeroDivisionError
+
+    logger = logging.getLogger("ferro.statement")
+    with monkeypatch.context() as patch:
+        patch.setattr(logger, "isEnabledFor", asked)
+        made = await Sleeper.create()
+    with listening(LookupError):
+        assert await Sleeper.all() == [made]
+    assert set(told) == {ZeroDivisionError, LookupError}
