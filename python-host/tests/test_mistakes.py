@@ -53,6 +53,12 @@ class Nest(ferro.Model, table="mistakes_nest"):
     tree: Relation[Tree] = ForeignKey(related_name="nests")
 
 
+class Pear(ferro.Model, table="mistakes_pear"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    full_weight: int = ferro.Field(default=1, db_column="weight")
+    tree: Relation[Tree] = ForeignKey(related_name="pears")
+
+
 class Garden(ferro.Model, table="mistakes_garden"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     trees: Relation[list[Tree]] = ferro.ManyToMany(related_name="gardens")
@@ -257,6 +263,18 @@ def test_a_method_of_another_type_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(ferro.TypeMismatch, match=message):
         call()
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_the_core_refuses_is_named_by_field_and_relation() -> None:
+    pear: Any = Pear
+    heavy = pear.full_weight.sum() > 3
+    with pytest.raises(ferro.InvalidQuery, match="^`Pear.full_weight`: `sum` cannot be used in a "):
+        await Pear.where(heavy).all()
+    with pytest.raises(ferro.InvalidQuery, match="^`Pear.tree.name`: the field is neither grouped"):
+        await Pear.select().group_by("id").values(name=pear.tree.name.upper())
+    with pytest.raises(ferro.InvalidQuery, match="^`Pear.full_weight`: `sum` cannot be used in"):
+        await Tree.where(lambda tree: tree.pears.any(heavy)).all()
 
 
 @pytest.mark.usefixtures("db")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 import ferro
 from ferro._core import component
 from ferro._core.compiler import Compiler, compiler
-from ferro._message import naming_fields
 from ferro._queries.selection import prepared
 from models import User
 
@@ -135,14 +133,3 @@ def test_faults_of_models_are_all_named() -> None:
     with pytest.raises(ferro.SchemaError, match="not valid") as raised:
         Compiler().catalog('{"models": [{"name": "A", "fields": [], "primary-key": ["x"]}]}')
     assert "A" in str(raised.value)
-
-
-def test_an_error_about_a_query_of_any_shape_is_told_in_little_time() -> None:
-    nodes: list[Any] = [{"field": {"relations": [], "field": "age"}}] * 2
-    nodes += [{"binary": ["add", number - 1, number - 2]} for number in range(2, 2_000)]
-    nodes += [{"unary": ["not", len(nodes) - 1]}, {"unary": ["not", 5_000]}, "odd", {"all-of": [9]}]
-    request = json.dumps({"query": {"nodes": nodes, "selects": [{"model": "User"}]}})
-    for number in (2_000, 2_001, 2_002, 9_999):
-        said = naming_fields(f"node {number}: it is wrong", request)
-        assert said.endswith("it is wrong")
-    assert naming_fields("node 2000: it is wrong", request) == "`User.age`: it is wrong"

@@ -6,6 +6,7 @@ use std::fmt;
 
 use heck::ToSnakeCase as _;
 
+use crate::query::AggregateFunction;
 use crate::schema::{Field, Model};
 use crate::types::ScalarType;
 
@@ -64,6 +65,13 @@ pub fn snake_case(name: &str) -> String {
 
 impl fmt::Display for ScalarType {
     /// The name of the case in the WIT: `timestamptz`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        serde::Serialize::serialize(self, f)
+    }
+}
+
+impl fmt::Display for AggregateFunction {
+    /// The name of the case in the WIT: `string-agg`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         serde::Serialize::serialize(self, f)
     }

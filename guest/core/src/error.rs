@@ -1,11 +1,14 @@
-//! Errors of this crate, each naming the node, field or model that it is about.
+//! Errors of this crate, each naming the field, relation or model that it is about.
 
 use ferro_wit::escape_line;
-use ferro_wit::query::NodeRef;
 use ferro_wit::types::{Error, ErrorKind};
 
 /// How much of a name that somebody else chose is shown.
 const SHOWN_CHARACTERS: usize = 63;
+/// How many of the names on the way to a field are shown.
+const SHOWN_STEPS: usize = 8;
+/// How many of the things that an error is about are named.
+const SHOWN_NAMES: usize = 4;
 
 /// The query as a whole is not a valid one.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
@@ -37,21 +40,49 @@ pub(crate) fn mismatch(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::TypeMismatch, message)
 }
 
-/// Says which node an error is about: the innermost one, if it names one already.
-pub(crate) fn at(node: NodeRef) -> impl FnOnce(Error) -> Error {
-    move |mut error| {
-        if !error.message.starts_with("node ") {
-            error.message = format!("node {node}: {}", error.message);
-        }
-        error
+/// Says what an error is about, if that has a name.
+pub(crate) fn about(names: &str, mut error: Error) -> Error {
+    if !names.is_empty() {
+        error.message = format!("{names}: {}", error.message);
     }
+    error
 }
 
 /// A name in a message: quoted, on one line, and not longer than a name can be.
 pub(crate) fn shown(name: &str) -> String {
+    path([name])
+}
+
+/// A field in a message, after the model and the relations that lead to it.
+pub(crate) fn path<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let mut shown: Vec<_> = names.by_ref().take(SHOWN_STEPS).map(clipped).collect();
+    if names.next().is_some() {
+        shown.push("…".to_owned());
+    }
+    format!("`{}`", shown.join("."))
+}
+
+/// Names as a message lists them, each once, and not all if there are many.
+pub(crate) fn listed(names: impl Iterator<Item = String>) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for name in names {
+        if shown.contains(&name) {
+            continue;
+        }
+        if shown.len() == SHOWN_NAMES {
+            shown.push("…".to_owned());
+            break;
+        }
+        shown.push(name);
+    }
+    shown.join(", ")
+}
+
+fn clipped(name: &str) -> String {
     match name.char_indices().nth(SHOWN_CHARACTERS) {
-        Some((end, _)) => format!("`{}…`", escape_line(&name[..end])),
-        None => format!("`{}`", escape_line(name)),
+        Some((end, _)) => format!("{}…", escape_line(&name[..end])),
+        None => escape_line(name),
     }
 }
 
@@ -87,5 +118,14 @@ mod tests {
     fn a_hostile_name_is_shown_on_one_short_line() {
         assert_eq!(shown("a\nb\0"), r"`a\nb\u{0}`");
         assert_eq!(shown(&"é".repeat(100)).chars().count(), SHOWN_CHARACTERS + 3);
+    }
+
+    #[test]
+    fn many_names_and_long_ways_are_cut() {
+        assert_eq!(path(["City", "country", "iso"]), "`City.country.iso`");
+        assert_eq!(path(["a"; 1_000]), "`a.a.a.a.a.a.a.a.…`");
+        let names = |names: &[&str]| listed(names.iter().map(|it| shown(it)));
+        assert_eq!(names(&["b", "a", "b"]), "`b`, `a`");
+        assert_eq!(names(&["a", "b", "c", "d", "e", "f"]), "`a`, `b`, `c`, `d`, …");
     }
 }

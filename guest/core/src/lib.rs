@@ -36,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blame;
 mod catalog;
 mod common_tables;
 mod compile;

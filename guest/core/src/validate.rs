@@ -9,7 +9,8 @@ use ferro_wit::query::{Node, NodeRef, Projection, Query, RowSource, Select, Sele
 use ferro_wit::types::{Error, ScalarType};
 use smallvec::{SmallVec, smallvec};
 
-use crate::error::{at, invalid, limit, mismatch};
+use crate::blame::blame;
+use crate::error::{about, invalid, limit, mismatch, shown, unsupported};
 
 /// The most nodes of a query.
 pub(crate) const MAX_NODES: usize = 4096;
@@ -48,7 +49,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn nodes(&mut self) -> Result<(), Error> {
         for (index, node) in (0..).zip(&self.query.nodes) {
-            let depth = self.node(index, node).map_err(at(index))?;
+            let depth = self.node(index, node)?;
             self.depths.push(depth);
         }
         Ok(())
@@ -60,20 +61,21 @@ impl Check<'_> {
         self.count(children.len() + 1)?;
         let mut depth = 0;
         for child in children {
-            depth = depth.max(self.depth(child)?);
+            depth = depth.max(self.depth(index, child)?);
         }
         if let Some(select) = select {
             depth = depth.max(self.select_depth(select, index)?);
         }
         if depth == MAX_DEPTH {
-            return Err(limit(format!("the expression is more than {MAX_DEPTH} nodes deep")));
+            let fault = limit(format!("the expression is more than {MAX_DEPTH} nodes deep"));
+            return Err(blame(self.query, index, |_| None, fault));
         }
         Ok(depth + 1)
     }
 
-    fn depth(&self, node: NodeRef) -> Result<u32, Error> {
-        self.depths.get(node as usize).copied().ok_or_else(|| {
-            invalid(format!("it refers to node {node}, which does not come before it"))
+    fn depth(&self, node: NodeRef, child: NodeRef) -> Result<u32, Error> {
+        self.depths.get(child as usize).copied().ok_or_else(|| {
+            invalid(format!("node {node} refers to node {child}, which does not come before it"))
         })
     }
 
@@ -84,25 +86,27 @@ impl Check<'_> {
         let mut open = vec![select];
         while let Some(select) = open.pop() {
             let Some(found) = self.query.selects.get(select as usize) else {
-                return Err(invalid(format!("it refers to select {select}, which does not exist")));
+                return Err(invalid(format!(
+                    "node {node} refers to select {select}, which does not exist"
+                )));
             };
             if std::mem::replace(&mut seen[select as usize], true) {
                 continue;
             }
             if !found.includes.is_empty() {
-                return Err(crate::error::unsupported(
-                    "includes inside of a subquery are not supported",
-                ));
+                let fault = unsupported("includes inside of a subquery are not supported");
+                return Err(about(&shown(&found.model), fault));
             }
             let nodes = select_nodes(found);
             self.count(nodes.len() + found.combined.len() + 1)?;
             for child in nodes {
                 if child >= node {
                     return Err(invalid(format!(
-                        "select {select} refers to node {child}, which does not come before it"
+                        "select {select} refers to node {child}, which does not come before node \
+                         {node} that it stands in"
                     )));
                 }
-                depth = depth.max(self.depth(child)?);
+                depth = depth.max(self.depth(node, child)?);
             }
             open.extend(found.combined.iter().map(|(_, other)| *other));
         }
@@ -266,17 +270,21 @@ pub(crate) fn select_nodes(select: &Select) -> Nodes {
 /// A parameter has one type, wherever it is used.
 fn parameters(query: &Query) -> Result<(), Error> {
     let mut known: BTreeMap<u32, (ScalarType, bool)> = BTreeMap::new();
-    for (node, found) in (0..).zip(&query.nodes) {
-        let Node::Parameter(parameter) = found else { continue };
+    for node in &query.nodes {
+        let Node::Parameter(parameter) = node else { continue };
         if parameter.index >= MAX_PARAMETERS {
-            return Err(at(node)(limit(format!("more than {MAX_PARAMETERS} parameters"))));
+            return Err(limit(format!("more than {MAX_PARAMETERS} parameters")));
         }
         let kind = (parameter.kind, parameter.many);
-        if *known.entry(parameter.index).or_insert(kind) != kind {
-            return Err(at(node)(mismatch(format!(
-                "parameter {} has another type here than elsewhere in the query",
-                parameter.index
-            ))));
+        let known = *known.entry(parameter.index).or_insert(kind);
+        if known != kind {
+            let shown = |(kind, many)| format!("{}{kind}", if many { "a list of " } else { "" });
+            return Err(mismatch(format!(
+                "parameter {} has two types in the query: {} and {}",
+                parameter.index,
+                shown(known),
+                shown(kind)
+            )));
         }
     }
     Ok(())

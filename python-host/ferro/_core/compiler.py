@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import _native
-from .._message import naming_enums, naming_fields
+from .._message import naming_enums
 from ..exceptions import BY_KIND, FerroError, InternalError, SchemaError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Compiler:
             handle = self._handle(catalog)
             answer = self._enter(f"[method]catalog.{method}", handle, request)
         if answer.tag == "err":
-            raise _error(answer.payload, request)
+            raise _error(answer.payload)
         text: str = answer.payload
         return text
 
@@ -144,10 +144,9 @@ class Catalog:
         self._compiler.drop(self)
 
 
-def _error(text: str, request: str) -> FerroError:
+def _error(text: str) -> FerroError:
     error = json.loads(text)
-    message = naming_fields(error["message"], request)
-    return BY_KIND.get(error["kind"], InternalError)(message, kind=error["kind"])
+    return BY_KIND.get(error["kind"], InternalError)(error["message"], kind=error["kind"])
 
 
 def _faults(text: str, models: str) -> str:

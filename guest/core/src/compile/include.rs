@@ -116,7 +116,7 @@ impl<'a> Compiler<'a> {
             Projection::Model | Projection::Fields(_) => &[],
         };
         for node in outputs.iter().map(|it| it.expression).chain(order) {
-            self.typing.check_rowwise(node)?;
+            self.typing.check_rowwise(node, "the rows of a relation")?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use ferro_wit::types::Error;
 use super::Compiler;
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
-use crate::error::{at, invalid, mismatch, shown};
+use crate::error::{invalid, mismatch, shown};
 use crate::policy::{self, View, Write};
 use crate::sql::{quoted, quoted_list};
 use crate::typing::Bounds;
@@ -273,7 +273,10 @@ impl<'a> Compiler<'a> {
         if conflict.update.is_empty() {
             self.sql.push(" DO NOTHING");
             return match conflict.condition {
-                Some(node) => Err(at(node)(invalid("a condition needs fields to update"))),
+                Some(node) => {
+                    let fault = invalid("the condition of a conflict needs fields to update");
+                    Err(self.typing.at(node, fault))
+                }
                 None => Ok(()),
             };
         }
@@ -283,7 +286,7 @@ impl<'a> Compiler<'a> {
         self.assignments(&conflict.update)?;
         if let Some(condition) = conflict.condition {
             self.typing.check_condition(condition)?;
-            self.typing.check_rowwise(condition)?;
+            self.typing.check_rowwise(condition, "the condition of a conflict")?;
         }
         policy::conjuncts(self, conflict.condition)?;
         self.typing.inserted = None;
@@ -292,15 +295,15 @@ impl<'a> Compiler<'a> {
 
     /// A parameter that is the value of a field has the field's type elsewhere too.
     fn check_parameters(&self, fields: &[&Field]) -> Result<(), Error> {
-        for (node, found) in (0..).zip(&self.query.nodes) {
-            let Node::Parameter(it) = found else { continue };
+        for node in &self.query.nodes {
+            let Node::Parameter(it) = node else { continue };
             let Some(field) = fields.get(it.index as usize) else { continue };
             if (it.kind, it.many) != (field.ty.kind, field.ty.many) {
-                return Err(at(node)(mismatch(format!(
-                    "parameter {} is the value of field {}, which has another type",
-                    it.index,
-                    shown(&field.name)
-                ))));
+                let fault = mismatch(format!(
+                    "parameter {} is its value, and has another type elsewhere in the query",
+                    it.index
+                ));
+                return Err(self.typing.of_field(field, fault));
             }
         }
         Ok(())

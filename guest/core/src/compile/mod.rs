@@ -50,7 +50,7 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// `invalid-query`, `type-mismatch` or `unsupported`, naming the node; `limit-exceeded` for a
+    /// `invalid-query`, `type-mismatch` or `unsupported`, naming the fields; `limit-exceeded` for a
     /// query that is too large; `denied` for what is outside of the scope, whether it exists or
     /// not; `read-only` for a write under a scope that is; `invalid-configuration` for a scope that
     /// does not fit the models.

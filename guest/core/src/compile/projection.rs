@@ -8,6 +8,9 @@ use crate::catalog::Field;
 use crate::dialect::Spelling as _;
 use crate::typing::Column;
 
+/// Where what a write gives back is, for messages.
+pub(super) const RETURNED: &str = "what a write returns";
+
 impl<'a> Compiler<'a> {
     /// Writes a projection that was checked by [`crate::typing::Typing::projected`]. Rows that are
     /// compared bring the collations of their values along.
@@ -42,7 +45,7 @@ impl<'a> Compiler<'a> {
         let Some(projection) = projection else { return Ok(Vec::new()) };
         if let Projection::Outputs(outputs) = projection {
             for output in outputs {
-                self.typing.check_rowwise(output.expression)?;
+                self.typing.check_rowwise(output.expression, RETURNED)?;
             }
         }
         let columns = self.typing.projected(projection)?;

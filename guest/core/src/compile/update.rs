@@ -9,9 +9,10 @@ use ferro_wit::query::{
 use ferro_wit::types::Error;
 
 use super::Compiler;
+use super::projection::RETURNED;
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
-use crate::error::{at, invalid, shown, unsupported};
+use crate::error::{invalid, shown, unsupported};
 use crate::policy::{self, Write};
 use crate::typing::{Bounds, Table, check_no_includes};
 use crate::validate::{children, select_nodes};
@@ -41,7 +42,8 @@ impl<'a> Compiler<'a> {
     /// A value that is written may reach further than what is returned: the same node may be both.
     fn check_returned(&mut self, projection: Option<&'a Projection>) -> Result<(), Error> {
         let Some(Projection::Outputs(outputs)) = projection else { return Ok(()) };
-        outputs.iter().try_for_each(|it| self.typing.check_rowwise(it.expression).map(drop))
+        let mut nodes = outputs.iter().map(|it| it.expression);
+        nodes.try_for_each(|it| self.typing.check_rowwise(it, RETURNED).map(drop))
     }
 
     /// The rows that an update or a delete is about: checked, with nothing that it cannot have.
@@ -132,7 +134,7 @@ impl<'a> Compiler<'a> {
     /// Checks a value that is written. Selects in it may look at the row, unless their rows may have
     /// been changed by the update itself.
     fn check_assigned(&mut self, value: NodeRef, field: &Field) -> Result<(), Error> {
-        self.typing.check_assignable(value, field.ty)?;
+        self.typing.check_assignable(value, field)?;
         let looks_at_row = self.fact(value)?.tables & (1 << self.typing.frame().row) != 0;
         let read = self.typing.selected(value);
         if read.is_empty() || !looks_at_row {
@@ -143,10 +145,13 @@ impl<'a> Compiler<'a> {
                 || it.view.as_ref().is_some_and(|it| it.common.is_some())
         };
         match !self.dialect.features().unchanged_meanwhile && read.iter().any(may_be_own) {
-            true => Err(at(value)(unsupported(
-                "SQLite would read rows that the update has changed already: a value to write that \
-                 looks at its row has no select of the same table, and of no common table",
-            ))),
+            true => {
+                let fault = unsupported(
+                    "SQLite would read rows that the update has changed already: a value to write \
+                     that looks at its row has no select of the same table, and of no common table",
+                );
+                Err(self.typing.of_field(field, fault))
+            }
             false => Ok(()),
         }
     }
@@ -158,9 +163,8 @@ impl<'a> Compiler<'a> {
             // Without a limit an order chooses nothing.
             for term in &rows.order_by {
                 if self.fact(term.expression)?.parameter {
-                    return Err(at(term.expression)(invalid(
-                        "an order without a limit takes no parameters here",
-                    )));
+                    let fault = invalid("an order without a limit takes no parameters here");
+                    return Err(self.typing.at(term.expression, fault));
                 }
             }
             return policy::conjuncts(self, rows.filter).map(drop);

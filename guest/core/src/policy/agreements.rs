@@ -5,7 +5,7 @@ use ferro_wit::query::{Assignment, KeyedBatch, Node, Query, RowSource, Statement
 use ferro_wit::types::Error;
 
 use super::View;
-use crate::error::{at, denied, shown};
+use crate::error::{denied, shown};
 
 /// What a host compares before it sends a write.
 pub(crate) fn agreements(view: &View<'_>, query: &Query) -> Result<Vec<Agreement>, Error> {
@@ -56,11 +56,11 @@ fn assigned(
                 found.extend(given.and_then(|it| agreement(view, field, it)));
             }
             _ if agreement(view, field, Given::Parameter(0)).is_some() => {
-                return Err(at(*value)(denied(format!(
+                return Err(denied(format!(
                     "field {} of {} takes a parameter only: its value is forced",
                     shown(field),
                     shown(&view.model.name)
-                ))));
+                )));
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::{Fact, Typing};
 use crate::catalog::Type;
-use crate::error::{at, denied, invalid, mismatch, shown, suggestion, unsupported};
+use crate::error::{denied, invalid, mismatch, shown, suggestion, unsupported};
 use crate::functions;
 
 impl Typing<'_> {
@@ -26,12 +26,12 @@ impl Typing<'_> {
                 match self.node(*argument) {
                     Node::Literal(Literal::Integer(it)) if range.contains(it) => {}
                     _ => {
-                        return Err(at(*argument)(mismatch(format!(
+                        return Err(mismatch(format!(
                             "the numbers of {} are literals from {} to {}",
                             shown(&call.name),
                             range.start(),
                             range.end()
-                        ))));
+                        )));
                     }
                 }
             }
@@ -98,7 +98,7 @@ impl Typing<'_> {
 
     pub(super) fn case(&mut self, case: &CaseExpression, node: NodeRef) -> Result<Fact, Error> {
         if case.branches.is_empty() {
-            return Err(at(node)(invalid("`case` has at least one branch")));
+            return Err(invalid("`case` has at least one branch"));
         }
         let mut facts = Vec::with_capacity(2 * case.branches.len() + 1);
         for branch in &case.branches {
@@ -114,11 +114,11 @@ impl Typing<'_> {
             let found = fact.ty.map(|it| Type { enumeration: None, ..it });
             match (ty, found) {
                 (Some(ty), Some(found)) if ty != found => {
-                    return Err(at(value)(mismatch(format!(
-                        "the branches of a `case` are of one type: {} and {}",
-                        self.describe(ty),
-                        self.describe(found)
-                    ))));
+                    let (one, other) = (self.describe(ty), self.describe(found));
+                    let fault = mismatch(format!(
+                        "the branches of a `case` are of one type: {one} and {other}"
+                    ));
+                    return Err(self.at(node, fault));
                 }
                 (ty_so_far, found) => ty = ty_so_far.or(found),
             }
@@ -133,7 +133,6 @@ impl Typing<'_> {
         node: NodeRef,
     ) -> Result<Fact, Error> {
         use AggregateFunction as A;
-        let named = |error| at(node)(error);
         let filter = match aggregate.filter {
             Some(filter) => self.check_condition(filter)?,
             None => Fact::CONSTANT,
@@ -144,10 +143,10 @@ impl Typing<'_> {
         );
         let argument = match star {
             true if aggregate.function != A::Count => {
-                return Err(named(invalid("`star` is the argument of `count` only")));
+                return Err(invalid("`star` is the argument of `count` only"));
             }
             true if aggregate.distinct => {
-                return Err(named(invalid("a count of all rows takes no `distinct`")));
+                return Err(invalid("a count of all rows takes no `distinct`"));
             }
             true => Fact::CONSTANT,
             false => self.fact(aggregate.argument)?,
@@ -155,24 +154,27 @@ impl Typing<'_> {
         let gathering = self.gathering(aggregate, node)?;
         let around = Fact::around([argument, filter, gathering]);
         if around.aggregate {
-            return Err(named(invalid("an aggregate cannot stand in another one")));
+            return Err(self.at(node, invalid("an aggregate cannot stand in another one")));
         }
         if aggregate.distinct {
-            self.check_comparable(argument, argument).map_err(named)?;
+            self.check_comparable(argument, argument).map_err(|it| self.at(node, it))?;
             self.check_distinct_order(aggregate)?;
         }
         if around.window {
-            return Err(named(invalid("a window function cannot stand in an aggregate")));
+            return Err(self.at(node, invalid("a window function cannot stand in an aggregate")));
         }
         if self.beyond(self.current, around.tables) != 0 {
-            return Err(named(unsupported(
-                "an aggregate of the fields of an outer select is not supported",
-            )));
+            return Err(self.at(
+                node,
+                unsupported("an aggregate of the fields of an outer select is not supported"),
+            ));
         }
         let ty = match (aggregate.function, argument.ty) {
             (A::Count, _) => Type::scalar(ScalarType::Integer),
-            (_, None) => return Err(named(mismatch("a bare null cannot be aggregated"))),
-            (function, Some(ty)) => self.aggregate_type(function, ty).map_err(named)?,
+            (_, None) => return Err(mismatch("a bare null cannot be aggregated")),
+            (function, Some(ty)) => {
+                self.aggregate_type(function, ty).map_err(|it| self.at(node, it))?
+            }
         };
         Ok(Fact {
             ty: Some(ty),
@@ -188,32 +190,38 @@ impl Typing<'_> {
     /// What stands between texts that are joined, and what these, or the values of a list, are
     /// ordered by.
     fn gathering(&mut self, aggregate: &Aggregate, node: NodeRef) -> Result<Fact, Error> {
-        let named = |error| at(node)(error);
         let joins = aggregate.function == AggregateFunction::StringAgg;
         let mut around = Fact::CONSTANT;
         match aggregate.separator {
             Some(_) if !joins => {
-                return Err(named(invalid("only `string-agg` takes a separator")));
+                return Err(self.at(node, invalid("only `string-agg` takes a separator")));
             }
             Some(separator) => {
                 let fact = self.fact(separator)?;
                 let is_text = fact.ty.is_some_and(|it| it.is(ScalarType::Text));
                 if !is_text || !matches!(self.node(separator), Node::Parameter(_)) {
-                    return Err(at(separator)(mismatch("a separator is a parameter of type text")));
+                    let fault = mismatch("a separator is a parameter of type text");
+                    return Err(self.at(node, fault));
                 }
                 around = fact;
             }
-            None if joins => return Err(named(invalid("`string-agg` needs a separator"))),
+            None if joins => {
+                return Err(self.at(node, invalid("`string-agg` needs a separator")));
+            }
             None => {}
         }
         if joins && aggregate.distinct {
-            return Err(named(unsupported(
-                "`string-agg` takes no `distinct`: take distinct rows of a common table",
-            )));
+            return Err(self.at(
+                node,
+                unsupported(
+                    "`string-agg` takes no `distinct`: take distinct rows of a common table",
+                ),
+            ));
         }
         let gathers = joins || aggregate.function == AggregateFunction::ArrayAgg;
         if !gathers && !aggregate.order_by.is_empty() {
-            return Err(named(invalid("only `string-agg` and `array-agg` take an order")));
+            let fault = invalid("only `string-agg` and `array-agg` take an order");
+            return Err(self.at(node, fault));
         }
         for term in &aggregate.order_by {
             self.check_sortable(term.expression)?;
@@ -227,9 +235,10 @@ impl Typing<'_> {
         let other =
             aggregate.order_by.iter().find(|term| !self.same(term.expression, aggregate.argument));
         match other {
-            Some(term) => Err(at(term.expression)(invalid(
-                "distinct values are ordered by themselves only: by what is aggregated",
-            ))),
+            Some(term) => Err(self.at(
+                term.expression,
+                invalid("distinct values are ordered by themselves only: by what is aggregated"),
+            )),
             None => Ok(()),
         }
     }
@@ -253,8 +262,10 @@ impl Typing<'_> {
             (_, S::Boolean | S::Uuid | S::Blob | S::Json | S::Interval) => None,
             (_, kind) => Some(kind),
         };
-        let kind =
-            kind.ok_or_else(|| mismatch(format!("it does not take {}", self.describe(ty))))?;
+        let kind = kind.ok_or_else(|| {
+            let name = shown(&function.to_string());
+            mismatch(format!("{name} does not take {}", self.describe(ty)))
+        })?;
         Ok(Type::scalar(kind))
     }
 }

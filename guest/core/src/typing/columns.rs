@@ -78,7 +78,7 @@ impl<'a> Typing<'a> {
                 Ok(self.listed(fields))
             }
             Projection::Outputs(outputs) => {
-                distinct_names(outputs)?;
+                distinct_names(outputs).map_err(|error| self.of_rows(error))?;
                 let columns: Vec<_> =
                     outputs.iter().map(|it| self.of_output(it)).collect::<Result<_, _>>()?;
                 let row = self.frame().row;
@@ -99,14 +99,14 @@ impl<'a> Typing<'a> {
 
     fn distinct_fields(&self, names: &[String]) -> Result<Vec<&'a Field>, Error> {
         if names.is_empty() {
-            return Err(no_columns());
+            return Err(self.of_rows(no_columns()));
         }
         let mut fields: Vec<&Field> =
             Vec::with_capacity(names.len().min(self.view().model.fields.len()));
         for name in names {
             let field = self.view().readable(name)?;
             if fields.iter().any(|it| std::ptr::eq(*it, field)) {
-                return Err(twice(name));
+                return Err(self.of_rows(twice(name)));
             }
             fields.push(field);
         }

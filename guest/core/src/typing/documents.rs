@@ -5,15 +5,16 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::{Fact, Typing};
 use crate::dialect::{Spelling as _, documents};
-use crate::error::{at, invalid, limit, mismatch, shown, unsupported};
+use crate::error::{invalid, limit, mismatch, shown, unsupported};
 
 /// The most steps of a path into a document.
 const MAX_STEPS: usize = 64;
+/// Where the parts of a change of a document are, for messages.
+const PLACE: &str = "a change of a document";
 
 impl Typing<'_> {
     /// A part of a document. What has another type than is asked for is null.
-    pub(super) fn json(&mut self, path: &JsonPath) -> Result<Fact, Error> {
-        let document = self.fact(path.document)?;
+    pub(super) fn json(&self, path: &JsonPath, document: Fact) -> Result<Fact, Error> {
         check_path(document, &path.steps)?;
         if documents::template(self.task.dialect, path.kind).is_none() {
             return Err(unsupported(format!(
@@ -31,23 +32,27 @@ impl Typing<'_> {
         change: &JsonChange,
         node: NodeRef,
     ) -> Result<Fact, Error> {
-        let document = self.check_rowwise(change.document)?;
-        check_path(document, &change.steps).map_err(at(node))?;
+        let document = self.check_rowwise(change.document, PLACE)?;
+        check_path(document, &change.steps).map_err(|error| self.at(node, error))?;
         if change.steps.is_empty() {
-            return Err(at(node)(invalid("a part of a document has a path of one step or more")));
+            let fault = invalid("a part of a document has a path of one step or more");
+            return Err(self.at(node, fault));
         }
         let mut around = document;
         if let Some(value) = change.value {
-            let fact = self.check_rowwise(value)?;
+            let fact = self.check_rowwise(value, PLACE)?;
             let kind = fact.ty.map(|it| it.kind);
             let many = fact.ty.filter(|it| it.many);
             let taken = documents::part(self.task.dialect, kind).is_some();
             if let Some(ty) = many.or(fact.ty.filter(|_| !taken)) {
-                return Err(at(value)(mismatch(format!(
-                    "a part of a document is set to json, text, a boolean, an integer or a float, \
-                     not to {}",
-                    self.describe(ty)
-                ))));
+                return Err(self.at(
+                    node,
+                    mismatch(format!(
+                        "a part of a document is set to json, text, a boolean, an integer or a \
+                         float, not to {}",
+                        self.describe(ty)
+                    )),
+                ));
             }
             around = Fact { lengthens: true, ..Fact::around([document, fact]) };
         }

@@ -237,15 +237,17 @@ impl<'a> Typing<'a> {
 
     /// Where a path leads. What it crosses is joined, once.
     pub(crate) fn locate(&mut self, path: &Path) -> Result<ColumnRef<'a>, Error> {
-        let mut frame = self.current;
-        for _ in 0..path.outer {
-            let around = self.frames[frame].around;
-            frame = around.ok_or_else(|| invalid("there is no select around this one"))?;
-        }
+        let frame = self.outwards(path.outer);
+        let frame = frame.ok_or_else(|| invalid("there is no select around this one"))?;
         let table = self.walk(frame, &path.relations)?;
         let field = self.view_of(table)?.readable(&path.field)?;
         let nullable = field.nullable || self.tables[table].optional;
         Ok(ColumnRef { table, field, nullable })
+    }
+
+    /// The frame so many selects outwards, by its number.
+    pub(super) fn outwards(&self, outer: u8) -> Option<usize> {
+        (0..outer).try_fold(self.current, |frame, _| self.frames[frame].around)
     }
 
     fn walk(&mut self, frame: usize, relations: &[String]) -> Result<usize, Error> {
@@ -310,7 +312,7 @@ impl<'a> Typing<'a> {
         frame.tables |= 1 << table;
         frame.joined.push(Joined { table, on: join.on });
         self.check_condition(join.on)?;
-        self.check_rowwise(join.on).map(|_| ())
+        self.check_rowwise(join.on, "the condition of a join").map(|_| ())
     }
 
     /// Whether a relation of a table's model leads to many rows.

@@ -14,31 +14,22 @@ impl<'a> Typing<'a> {
     /// A condition on the rows that relations lead to. Those to one row are joined on the way, the
     /// others and the last one open frames.
     pub(super) fn related(&mut self, node: NodeRef, related: &'a Related) -> Result<Fact, Error> {
-        let here = self.current;
-        self.check_reach(here, Bounds::Selects)?;
+        self.check_reach(self.current, Bounds::Selects).map_err(|error| self.at(node, error))?;
         if related.quantifier == Quantifier::All && related.condition.is_none() {
-            return Err(invalid("`all` needs a condition"));
+            return Err(self.at(node, invalid("`all` needs a condition")));
         }
-        let Some((last, way)) = related.relations.split_last() else {
-            return Err(invalid("`related` crosses at least one relation"));
-        };
-        let mut table = self.frame().row;
-        let mut frames = Vec::new();
-        for name in way {
-            if self.leads_to_many(table, name)? {
-                frames.push(self.open_related(table, name, Some(here))?);
-                table = self.frames[frames[frames.len() - 1]].row;
-            } else {
-                table = self.step(frames.last().copied().unwrap_or(here), table, name)?;
+        let (innermost, frames) = self.way(related).map_err(|error| {
+            match related.relations.len() > 1 {
+                true => self.at(node, error),
+                // It names the one itself.
+                false => error,
             }
-        }
-        let innermost = self.open_related(table, last, Some(here))?;
-        frames.push(innermost);
+        })?;
         let mut fact = Fact::CONSTANT;
         if let Some(condition) = related.condition {
             fact = self.within(innermost, |it| {
                 it.check_condition(condition)?;
-                it.check_rowwise(condition)
+                it.check_rowwise(condition, "a condition on related rows")
             })?;
         }
         for frame in frames.iter().rev() {
@@ -51,13 +42,35 @@ impl<'a> Typing<'a> {
         Ok(fact.with(ScalarType::Boolean))
     }
 
+    /// The frames that relations open, and the innermost of them.
+    fn way(&mut self, related: &'a Related) -> Result<(usize, Vec<usize>), Error> {
+        let here = self.current;
+        let Some((last, way)) = related.relations.split_last() else {
+            return Err(invalid("`related` crosses at least one relation"));
+        };
+        let mut table = self.frame().row;
+        let mut frames = Vec::new();
+        for name in way {
+            if self.leads_to_many(table, name)? {
+                let frame = self.open_related(table, name, Some(here))?;
+                frames.push(frame);
+                table = self.frames[frame].row;
+            } else {
+                table = self.step(frames.last().copied().unwrap_or(here), table, name)?;
+            }
+        }
+        let innermost = self.open_related(table, last, Some(here))?;
+        frames.push(innermost);
+        Ok((innermost, frames))
+    }
+
     /// A select that stands in an expression: what its nodes are, taken together, and its columns.
     fn inner_select(
         &mut self,
         node: NodeRef,
         select: SelectRef,
     ) -> Result<(Fact, Vec<Column<'a>>), Error> {
-        self.check_reach(self.current, Bounds::Selects)?;
+        self.check_reach(self.current, Bounds::Selects).map_err(|error| self.at(node, error))?;
         let select = &self.task.query.selects[select as usize];
         let view = self.task.open(&select.model)?;
         let frame = self.open(view, Some(self.current))?;
@@ -106,12 +119,13 @@ impl<'a> Typing<'a> {
     /// The step of a recursive table has one row for each pair that it joins.
     pub(crate) fn check_step(&mut self, select: &'a Select) -> Result<(), Error> {
         let Projection::Outputs(outputs) = &select.projection else { return Ok(()) };
-        outputs.iter().try_for_each(|it| self.check_rowwise(it.expression).map(|_| ()))
+        let place = "the step of a recursive table";
+        outputs.iter().try_for_each(|it| self.check_rowwise(it.expression, place).map(|_| ()))
     }
 
     pub(super) fn subquery(&mut self, node: NodeRef, select: SelectRef) -> Result<Fact, Error> {
         let (fact, columns) = self.inner_select(node, select)?;
-        let ty = only_type(&columns)?;
+        let ty = only_type(&columns).map_err(|error| self.at(node, error))?;
         let select = &self.task.query.selects[select as usize];
         let limited = select
             .limit
@@ -121,9 +135,12 @@ impl<'a> Typing<'a> {
         let alone = select.group_by.is_empty() && select.combined.is_empty();
         let one_row = limited || (aggregated && alone);
         if !one_row {
-            return Err(invalid(
-                "a select that stands for a value has one row: give it a limit of 1, or an \
-                 aggregate without groups",
+            return Err(self.at(
+                node,
+                invalid(
+                    "a select that stands for a value has one row: give it a limit of 1, or an \
+                     aggregate without groups",
+                ),
             ));
         }
         Ok(Fact { ty, nullable: true, ..fact })
@@ -142,14 +159,18 @@ impl<'a> Typing<'a> {
     ) -> Result<Fact, Error> {
         let value = self.fact(operand)?;
         let (fact, columns) = self.inner_select(node, select)?;
-        let ty = only_type(&columns)?;
-        self.check_comparable(value, Fact { ty, ..fact })?;
+        let ty = only_type(&columns).map_err(|error| self.at(node, error))?;
+        let comparable = self.check_comparable(value, Fact { ty, ..fact });
+        comparable.map_err(|error| self.at(node, error))?;
         match (value.ty, ty) {
-            (Some(one), Some(other)) if one.kind != other.kind => Err(mismatch(format!(
-                "{} is looked for among values of {}: cast one of them",
-                self.describe(one),
-                self.describe(other)
-            ))),
+            (Some(one), Some(other)) if one.kind != other.kind => Err(self.at(
+                node,
+                mismatch(format!(
+                    "{} is looked for among values of {}: cast one of them",
+                    self.describe(one),
+                    self.describe(other)
+                )),
+            )),
             _ => {
                 let nullable = value.nullable || columns.iter().any(|it| it.nullable);
                 let fact = Fact { nullable, ..Fact::around([value, fact]) };

@@ -6,6 +6,7 @@
 mod calls;
 mod columns;
 mod documents;
+mod faults;
 mod frames;
 mod inner;
 mod operators;
@@ -15,8 +16,8 @@ mod windows;
 use ferro_wit::query::{Literal, Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
 
-use crate::catalog::Type;
-use crate::error::{at, invalid, mismatch, shown};
+use crate::catalog::{Field, Type};
+use crate::error::{invalid, mismatch, shown};
 use crate::policy::View;
 use crate::task::Task;
 
@@ -132,36 +133,53 @@ impl<'a> Typing<'a> {
     pub(crate) fn check_condition(&mut self, node: NodeRef) -> Result<Fact, Error> {
         let fact = self.fact(node)?;
         if !fact.is(ScalarType::Boolean) {
-            return Err(at(node)(mismatch("a condition is a boolean")));
+            return Err(self.at(node, mismatch("a condition is a boolean")));
         }
         Ok(fact)
     }
 
-    /// An expression on single rows.
-    pub(crate) fn check_rowwise(&mut self, node: NodeRef) -> Result<Fact, Error> {
+    /// An expression on single rows, whose place messages name.
+    pub(crate) fn check_rowwise(&mut self, node: NodeRef, place: &str) -> Result<Fact, Error> {
         let fact = self.fact(node)?;
         if fact.aggregate {
-            return Err(at(node)(invalid("an aggregate cannot stand here")));
+            let aggregate = self.innermost(node, |it| it.aggregate);
+            return Err(self.at(
+                aggregate,
+                invalid(format!(
+                    "{} cannot be used in {place}: aggregates go into the outputs, the order and \
+                     `having` of a select",
+                    self.function(aggregate)
+                )),
+            ));
         }
-        self.check_no_window(node)?;
+        self.check_no_window(node, place)?;
         Ok(fact)
     }
 
-    pub(super) fn check_no_window(&mut self, node: NodeRef) -> Result<Fact, Error> {
+    pub(super) fn check_no_window(&mut self, node: NodeRef, place: &str) -> Result<Fact, Error> {
         let fact = self.fact(node)?;
-        match fact.window {
-            true => Err(at(node)(invalid("a window function cannot stand here"))),
-            false => Ok(fact),
+        if !fact.window {
+            return Ok(fact);
         }
+        let window = self.innermost(node, |it| it.window);
+        let function = self.function(window);
+        Err(self.at(
+            window,
+            invalid(format!(
+                "{function} cannot be used in {place}: window functions go into the outputs and the \
+                 order of a select"
+            )),
+        ))
     }
 
-    /// A value for a column.
-    pub(crate) fn check_assignable(&mut self, node: NodeRef, to: Type) -> Result<Fact, Error> {
-        let fact = self.check_rowwise(node)?;
+    /// A value for a field of the rows that are looked at.
+    pub(crate) fn check_assignable(&mut self, node: NodeRef, field: &Field) -> Result<Fact, Error> {
+        let to = field.ty;
+        let fact = self.check_rowwise(node, "a value to write")?;
         if let Node::Case(case) = self.node(node) {
             let values = case.branches.iter().map(|it| it.then).chain(case.otherwise);
             for value in values {
-                self.check_assignable(value, to)?;
+                self.check_assignable(value, field)?;
             }
             return Ok(fact);
         }
@@ -176,19 +194,18 @@ impl<'a> Typing<'a> {
             || matches!(self.task.query.nodes[node as usize], Node::Parameter(_));
         match ty.kind == to.kind && ty.many == to.many && enums_fit && is_value {
             true => Ok(fact),
-            false => Err(at(node)(mismatch(format!(
-                "{} where {} is wanted",
-                self.describe(ty),
-                self.describe(to)
-            )))),
+            false => {
+                let (found, wanted) = (self.describe(ty), self.describe(to));
+                Err(self.of_field(field, mismatch(format!("{found} where {wanted} is wanted"))))
+            }
         }
     }
 
     fn find(&mut self, node: NodeRef) -> Result<Fact, Error> {
         let query = self.task.query;
-        let named = |error| at(node)(error);
-        match &query.nodes[node as usize] {
-            Node::Literal(literal) => literal_fact(literal).map_err(named),
+        // A fault of a part names that already. What is left is one of the node itself.
+        let fact = match &query.nodes[node as usize] {
+            Node::Literal(literal) => literal_fact(literal),
             Node::Parameter(parameter) => Ok(Fact {
                 ty: Some(Type { kind: parameter.kind, many: parameter.many, enumeration: None }),
                 nullable: true,
@@ -196,7 +213,10 @@ impl<'a> Typing<'a> {
                 ..Fact::CONSTANT
             }),
             Node::Field(path) => {
-                let place = self.locate(path).map_err(named)?;
+                let place = self.locate(path).map_err(|error| match path.relations.is_empty() {
+                    true => error,
+                    false => self.at(node, error),
+                })?;
                 Ok(Fact {
                     ty: Some(place.field.ty),
                     nullable: place.nullable,
@@ -205,23 +225,23 @@ impl<'a> Typing<'a> {
                     ..Fact::CONSTANT
                 })
             }
-            Node::Excluded(name) => self.excluded(name).map_err(named),
+            Node::Excluded(name) => return self.excluded(node, name),
             Node::Unary((operator, operand)) => {
                 let operand = self.fact(*operand)?;
-                self.unary(*operator, operand).map_err(named)
+                self.unary(*operator, operand)
             }
             Node::Binary((operator, left, right)) => {
                 let facts = (self.fact(*left)?, self.fact(*right)?);
                 let right = &query.nodes[*right as usize];
-                self.binary(*operator, facts.0, facts.1, right).map_err(named)
+                self.binary(*operator, facts.0, facts.1, right)
             }
             Node::Between((value, lower, upper)) => {
                 let value = self.fact(*value)?;
                 let (lower, upper) = (self.fact(*lower)?, self.fact(*upper)?);
-                for limit in [lower, upper] {
-                    self.check_ordered(value, limit).map_err(named)?;
-                }
-                Ok(Fact::around([value, lower, upper]).with(ScalarType::Boolean))
+                let ordered = self.check_ordered(value, lower);
+                let ordered = ordered.and_then(|()| self.check_ordered(value, upper));
+                let fact = Fact::around([value, lower, upper]);
+                ordered.map(|()| fact.with(ScalarType::Boolean))
             }
             Node::AllOf(terms) | Node::AnyOf(terms) => {
                 let mut facts = Vec::with_capacity(terms.len());
@@ -233,27 +253,29 @@ impl<'a> Typing<'a> {
             Node::Call(call) => {
                 let facts = call.arguments.iter().map(|it| self.fact(*it));
                 let facts: Vec<_> = facts.collect::<Result<_, _>>()?;
-                self.call(call, &facts).map_err(named)
+                self.call(call, &facts)
             }
             Node::Cast((operand, kind)) => {
                 let operand = self.fact(*operand)?;
-                self.cast(operand, *kind).map_err(named)
+                self.cast(operand, *kind)
             }
-            Node::Aggregate(aggregate) => self.aggregate(aggregate, node),
-            Node::Case(case) => self.case(case, node),
-            Node::Json(path) => self.json(path).map_err(named),
-            Node::JsonChange(change) => self.json_change(change, node),
-            Node::Window(window) => self.window(window, node),
-            Node::Related(related) => self.related(node, related).map_err(named),
-            Node::Subquery(select) => self.subquery(node, *select).map_err(named),
-            Node::Exists(select) => self.exists(node, *select).map_err(named),
-            Node::InSelect((operand, select)) => {
-                self.in_select(node, *operand, *select).map_err(named)
+            Node::Json(path) => {
+                let document = self.fact(path.document)?;
+                self.json(path, document)
             }
-        }
+            Node::Aggregate(aggregate) => return self.aggregate(aggregate, node),
+            Node::Case(case) => return self.case(case, node),
+            Node::JsonChange(change) => return self.json_change(change, node),
+            Node::Window(window) => return self.window(window, node),
+            Node::Related(related) => return self.related(node, related),
+            Node::Subquery(select) => return self.subquery(node, *select),
+            Node::Exists(select) => return self.exists(node, *select),
+            Node::InSelect((operand, select)) => return self.in_select(node, *operand, *select),
+        };
+        fact.map_err(|error| self.at(node, error))
     }
 
-    fn excluded(&self, name: &str) -> Result<Fact, Error> {
+    fn excluded(&self, node: NodeRef, name: &str) -> Result<Fact, Error> {
         let field = match (&self.inserted, &self.batch) {
             (Some(inserted), _) if inserted.contains(&name) => self.view().nameable(name)?,
             (Some(_), _) => self.view().readable(name)?,
@@ -262,9 +284,10 @@ impl<'a> Typing<'a> {
                 return Err(invalid(format!("the batch has no field {}", shown(name))));
             }
             (None, None) => {
-                return Err(invalid(
+                let fault = invalid(
                     "`excluded` stands only in the conflict of an insert and in an update by a batch",
-                ));
+                );
+                return Err(self.at(node, fault));
             }
         };
         Ok(Fact {

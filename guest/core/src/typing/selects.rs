@@ -10,7 +10,7 @@ use ferro_wit::types::{Error, ScalarType};
 use super::{Column, Fact, Typing};
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
-use crate::error::{at, invalid, mismatch, unsupported};
+use crate::error::{about, invalid, mismatch, path, shown, unsupported};
 use crate::policy::Write;
 use crate::validate::{children, select_nodes};
 
@@ -43,16 +43,16 @@ impl<'a> Typing<'a> {
     ) -> Result<(), Error> {
         let mut told_apart = true;
         for (operator, other) in &select.combined {
-            let number = other;
-            let other = &self.task.query.selects[*number as usize];
+            let other = &self.task.query.selects[*other as usize];
             let view = self.task.open(&other.model)?;
             let frame = self.open_beside(view)?;
             let found = self.within(frame, |it| it.check_select(other))?;
             let kinds = |it: &Column<'_>| (it.shape().kind, it.shape().many);
             if !columns.iter().map(kinds).eq(found.iter().map(kinds)) {
-                return Err(mismatch(format!(
-                    "select {number} is combined with one whose columns have other types"
-                )));
+                return Err(self.of_rows(mismatch(format!(
+                    "it is combined with a select of {} whose columns have other types",
+                    shown(&other.model)
+                ))));
             }
             told_apart &= other.combined.is_empty() && self.lists_rows_of(frame);
             if *operator != SetOperator::UnionAll && !told_apart {
@@ -86,14 +86,13 @@ impl<'a> Typing<'a> {
             }
         };
         let Some(place) = place else {
-            return Err(at(node)(invalid(
-                "distinct and combined rows are ordered by what they list only",
-            )));
+            let fault = invalid("distinct and combined rows are ordered by what they list only");
+            return Err(self.at(node, fault));
         };
         if self.fact(node)?.ty.is_some_and(|it| it.enumeration.is_some()) {
-            return Err(at(node)(unsupported(
-                "ordering distinct or combined rows by an enum is not supported",
-            )));
+            let fault =
+                unsupported("ordering distinct or combined rows by an enum is not supported");
+            return Err(self.at(node, fault));
         }
         Ok(place + 1)
     }
@@ -118,11 +117,11 @@ impl<'a> Typing<'a> {
         let is_read = matches!(self.task.query.statement, Statement::Select(_));
         match plain && is_read && self.current == 0 {
             true => Ok(()),
-            false => Err(invalid(
+            false => Err(self.of_rows(invalid(
                 "`lock` is for the rows of a model: not with groups, `distinct`, `combined` or \
                  window functions, not for a count or a common table, and not inside of another \
                  select",
-            )),
+            ))),
         }
     }
 
@@ -130,15 +129,15 @@ impl<'a> Typing<'a> {
     pub(crate) fn check_clauses(&mut self, select: &'a Select) -> Result<(), Error> {
         if let Some(filter) = select.filter {
             self.check_condition(filter)?;
-            self.check_rowwise(filter)?;
+            self.check_rowwise(filter, "a filter")?;
         }
         for node in &select.group_by {
-            self.check_rowwise(*node)?;
+            self.check_rowwise(*node, "`group-by`")?;
             self.check_sortable(*node)?;
         }
         if let Some(having) = select.having {
             self.check_condition(having)?;
-            self.check_no_window(having)?;
+            self.check_no_window(having, "`having`")?;
         }
         for term in &select.order_by {
             match select.combined.is_empty() {
@@ -158,16 +157,17 @@ impl<'a> Typing<'a> {
         let tables = self.fact(node)?.tables;
         match self.beyond(self.current, tables) == 0 || self.task.dialect.features().outer_sorting {
             true => Ok(()),
-            false => Err(at(node)(unsupported(
-                "SQLite does not order or group rows by the fields of an outer select",
-            ))),
+            false => Err(self.at(
+                node,
+                unsupported("SQLite does not order or group rows by the fields of an outer select"),
+            )),
         }
     }
 
     /// What rows are ordered or grouped by. A constant would be read as the place of a column.
     pub(super) fn check_sortable(&mut self, node: NodeRef) -> Result<(), Error> {
         if !self.fact(node)?.varies {
-            return Err(at(node)(invalid("rows cannot be ordered or grouped by a constant")));
+            return Err(invalid("rows cannot be ordered or grouped by a constant"));
         }
         self.check_has_order(node)
     }
@@ -176,10 +176,9 @@ impl<'a> Typing<'a> {
     fn check_has_order(&mut self, node: NodeRef) -> Result<(), Error> {
         match self.fact(node)?.ty {
             Some(ty) if ty.many || matches!(ty.kind, ScalarType::Json | ScalarType::Interval) => {
-                Err(at(node)(unsupported(format!(
-                    "ordering or grouping by {} is not supported",
-                    self.describe(ty)
-                ))))
+                let ty = self.describe(ty);
+                let fault = format!("ordering or grouping by {ty} is not supported");
+                Err(self.at(node, unsupported(fault)))
             }
             _ => Ok(()),
         }
@@ -195,7 +194,7 @@ impl<'a> Typing<'a> {
             }
             _ => mismatch("a limit or an offset is a whole number or a parameter of type integer"),
         };
-        Err(at(node)(fault))
+        Err(self.at(node, fault))
     }
 
     /// In a grouped select, what is listed, ordered by and asked of groups is made of what rows are
@@ -205,12 +204,13 @@ impl<'a> Typing<'a> {
         self.frame_mut().grouped = grouped;
         if !grouped {
             return match select.having {
-                Some(having) => Err(at(having)(invalid("`having` needs `group-by`"))),
+                Some(having) => Err(self.at(having, invalid("`having` needs `group-by`"))),
                 None => Ok(()),
             };
         }
         let Projection::Outputs(outputs) = &select.projection else {
-            return Err(invalid("a select with groups or aggregates lists its outputs"));
+            let fault = invalid("a select with groups or aggregates lists its outputs");
+            return Err(self.of_rows(fault));
         };
         let mut lists_aggregate = false;
         for output in outputs {
@@ -218,7 +218,8 @@ impl<'a> Typing<'a> {
         }
         // SQLite wants it so. A count of the select would not know that it has one row.
         if select.group_by.is_empty() && !lists_aggregate {
-            return Err(invalid("a select with aggregates and without groups lists an aggregate"));
+            let fault = invalid("a select with aggregates and without groups lists an aggregate");
+            return Err(self.of_rows(fault));
         }
         let mut seen = BTreeSet::new();
         let outputs = outputs.iter().map(|it| it.expression);
@@ -251,13 +252,15 @@ impl<'a> Typing<'a> {
         }
         match self.node(node) {
             Node::Field(path) if path.outer == inside => {
-                Err(at(node)(invalid("the field is neither grouped by nor aggregated")))
+                let fault = invalid("the field is neither grouped by nor aggregated");
+                Err(self.of_path(path, fault))
             }
             Node::Aggregate(_) if inside == 0 => Ok(()),
             // It depends on the keys of a row, and a group has many.
-            Node::Related(_) if inside == 0 => Err(at(node)(invalid(
-                "`related` asks about a row: group by it, or put it into the filter",
-            ))),
+            Node::Related(_) if inside == 0 => Err(self.at(
+                node,
+                invalid("`related` asks about a row: group by it, or put it into the filter"),
+            )),
             other => {
                 let (nodes, inner) = children(other);
                 let deeper = inside.saturating_add(1);
@@ -373,21 +376,21 @@ impl<'a> Typing<'a> {
             }
             Distinct::On(on) => {
                 if on.is_empty() || self.frame().grouped || !select.combined.is_empty() {
-                    return Err(invalid(
+                    return Err(self.of_rows(invalid(
                         "`distinct on` names what rows agree in, and takes no groups and no \
                          `combined`",
-                    ));
+                    )));
                 }
                 if self.view().common.is_some() || !select.joins.is_empty() {
-                    return Err(unsupported(
+                    return Err(self.of_rows(unsupported(
                         "`distinct on` is for the rows of a model, without `joins`",
-                    ));
+                    )));
                 }
                 let frame = self.open_beside(self.view().clone())?;
                 self.frame_mut().first = Some(frame);
                 self.within(frame, |it| {
                     for node in on {
-                        it.check_rowwise(*node)?;
+                        it.check_rowwise(*node, "`distinct on`")?;
                         it.check_sortable(*node)?;
                     }
                     it.check_clauses(select)
@@ -403,8 +406,8 @@ impl<'a> Typing<'a> {
 
 /// Fails where a select that has no rows of its own to return includes relations.
 pub(crate) fn check_no_includes(select: &Select) -> Result<(), Error> {
-    match select.includes.is_empty() {
-        true => Ok(()),
-        false => Err(invalid("relations are loaded with the rows of a query only")),
-    }
+    let Some(inclusion) = select.includes.first() else { return Ok(()) };
+    let relations = inclusion.relations.iter().map(String::as_str);
+    let names = path([select.model.as_str()].into_iter().chain(relations));
+    Err(about(&names, invalid("relations are loaded with the rows of a query only")))
 }

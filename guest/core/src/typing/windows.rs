@@ -5,48 +5,53 @@ use ferro_wit::types::Error;
 
 use super::{Fact, Typing};
 use crate::catalog::Type;
-use crate::error::{at, denied, invalid, mismatch, shown, suggestion};
+use crate::error::{denied, invalid, mismatch, shown, suggestion, unsupported};
 use crate::functions::{self, WindowFunction as W};
 use ferro_wit::types::ScalarType;
 
+/// Where the parts of a window function are, for messages.
+const PLACE: &str = "another window function";
+
 impl Typing<'_> {
     pub(super) fn window(&mut self, window: &Window, node: NodeRef) -> Result<Fact, Error> {
-        let named = |error| at(node)(error);
         let name = shown(&window.function);
         let Some(function) = functions::find_window(&window.function) else {
             let known = functions::WINDOW_FUNCTIONS.iter().map(|(name, _)| *name);
             let suggestion = suggestion(&window.function, known);
-            return Err(named(denied(format!("there is no window function {name}{suggestion}"))));
+            let fault = denied(format!("there is no window function {name}{suggestion}"));
+            return Err(self.at(node, fault));
         };
         if !function.takes(window.arguments.len()) {
-            return Err(named(invalid(format!("wrong number of arguments for {name}"))));
+            return Err(self.at(node, invalid(format!("wrong number of arguments for {name}"))));
         }
         if function.needs_order() && window.order_by.is_empty() {
-            return Err(named(invalid(format!("{name} needs an order"))));
+            return Err(self.at(node, invalid(format!("{name} needs an order"))));
         }
         if let Some(frame) = &window.frame {
-            check_frame(frame, function, window).map_err(named)?;
+            check_frame(frame, function, window).map_err(|error| self.at(node, error))?;
         }
         let star = matches!(function, W::Aggregate(AggregateFunction::Count))
             && matches!(self.node(window.arguments[0]), Node::Literal(Literal::Star));
         let mut facts = Vec::new();
         for argument in &window.arguments {
-            facts.push(if star { Fact::CONSTANT } else { self.check_no_window(*argument)? });
+            facts.push(if star { Fact::CONSTANT } else { self.check_no_window(*argument, PLACE)? });
         }
-        let ty = self.window_type(function, window, &facts).map_err(named)?;
+        let ty = self.window_type(function, window, &facts);
+        let ty = ty.map_err(|error| self.at(node, error))?;
         let mut around = Fact::around(facts.iter().copied());
         for part in &window.partition_by {
             self.check_sortable(*part)?;
-            around = Fact::around([around, self.check_no_window(*part)?]);
+            around = Fact::around([around, self.check_no_window(*part, PLACE)?]);
         }
         for term in &window.order_by {
             self.check_sortable(term.expression)?;
-            around = Fact::around([around, self.check_no_window(term.expression)?]);
+            around = Fact::around([around, self.check_no_window(term.expression, PLACE)?]);
         }
         if self.beyond(self.current, around.tables) != 0 {
-            return Err(named(crate::error::unsupported(
-                "a window function over fields of an outer select is not supported",
-            )));
+            return Err(self.at(
+                node,
+                unsupported("a window function over fields of an outer select is not supported"),
+            ));
         }
         let nullable = match function {
             W::RowNumber | W::Rank | W::DenseRank | W::Aggregate(AggregateFunction::Count) => false,

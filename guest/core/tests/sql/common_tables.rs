@@ -250,7 +250,7 @@ fn t1_a_common_table_lists_what_may_be_read_and_no_more() {
     let authors = Select { projection: named(&[("name", secret)]), ..all("Author") };
     let query = nodes.with(vec![authors, all("authors")], vec![table("authors", 0)]);
     let catalog = Catalog::new(blog::schema()).unwrap();
-    insta::assert_snapshot!(line(&fault(&catalog, &query, Some(&scope))), @"denied: common table `authors`: node 0: model `Author` has no field `secret`");
+    insta::assert_snapshot!(line(&fault(&catalog, &query, Some(&scope))), @"denied: common table `authors`: model `Author` has no field `secret`");
     let query =
         Nodes::default().with(vec![all("Author"), all("authors")], vec![table("authors", 0)]);
     let plan = of_blog(&query, Some(&scope));
@@ -312,7 +312,7 @@ fn common_tables_that_cannot_be_are_errors() {
         let wrong = it.field("nmae");
         let labels = Select { projection: named(&[("name", wrong)]), ..all("Label") };
         (vec![labels, all("a")], vec![table("a", 0)])
-    }), @"invalid-query: common table `a`: node 0: model `Label` has no field `nmae`; did you mean `name`?");
+    }), @"invalid-query: common table `a`: model `Label` has no field `nmae`; did you mean `name`?");
     insta::assert_snapshot!(refused(|_| {
         let lock = Some(Lock { strength: LockStrength::Update, wait: LockWait::Wait });
         (vec![Select { lock, ..labels() }, all("a")], vec![table("a", 0)])
@@ -320,7 +320,7 @@ fn common_tables_that_cannot_be_are_errors() {
     insta::assert_snapshot!(refused(|_| {
         let posts = Select { includes: vec![included("posts", None)], ..labels() };
         (vec![posts, all("a")], vec![table("a", 0)])
-    }), @"invalid-query: common table `a`: relations are loaded with the rows of a query only");
+    }), @"invalid-query: common table `a`: `Label.posts`: relations are loaded with the rows of a query only");
 }
 
 #[test]
@@ -335,16 +335,16 @@ fn a_common_table_is_no_model() {
     insta::assert_snapshot!(with(&|it| {
         let name = it.path("posts.title");
         Select { order_by: vec![ascending(name)], ..all("labels") }
-    }), @"invalid-query: node 0: common table `labels` has no relation `posts`");
+    }), @"invalid-query: `labels.posts.title`: common table `labels` has no relation `posts`");
     insta::assert_snapshot!(with(&|_| Select { includes: vec![included("posts", None)], ..all("labels") }), @"invalid-query: common table `labels` has no relation `posts`");
     insta::assert_snapshot!(with(&|_| {
         let lock = Some(Lock { strength: LockStrength::Update, wait: LockWait::Wait });
         Select { lock, ..all("labels") }
-    }), @"invalid-query: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
+    }), @"invalid-query: `labels`: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
     insta::assert_snapshot!(with(&|it| {
         let name = it.field("name");
         Select { distinct: Distinct::On(vec![name]), ..all("labels") }
-    }), @"unsupported: `distinct on` is for the rows of a model, without `joins`");
+    }), @"unsupported: `labels`: `distinct on` is for the rows of a model, without `joins`");
     let written = |statement| {
         let labels = Select { projection: fields(&["name"]), ..all("Label") };
         let mut query =
@@ -369,7 +369,7 @@ fn joins_that_cannot_be_are_errors() {
     insta::assert_snapshot!(with(&|it| {
         let on = it.path("labels.name");
         Select { joins: join("labels", on), ..all("Tag") }
-    }), @"type-mismatch: node 0: a condition is a boolean");
+    }), @"type-mismatch: `Tag.labels.name`: a condition is a boolean");
     insta::assert_snapshot!(with(&|it| {
         let on = it.test("id", B::Equal, 0, S::Integer);
         Select { joins: join("Label", on), ..all("Tag") }
@@ -381,18 +381,18 @@ fn joins_that_cannot_be_are_errors() {
     insta::assert_snapshot!(with(&|it| {
         let name = it.path("labels.name");
         Select { order_by: vec![ascending(name)], ..all("Tag") }
-    }), @"invalid-query: node 0: model `Tag` has no relation `labels`");
+    }), @"invalid-query: `Tag.labels.name`: model `Tag` has no relation `labels`");
     insta::assert_snapshot!(with(&|it| {
         let (on, name) = (it.test("id", B::Equal, 0, S::Integer), it.path("labels.name"));
         Select { joins: join("labels", on), distinct: Distinct::On(vec![name]), ..all("Tag") }
-    }), @"unsupported: `distinct on` is for the rows of a model, without `joins`");
+    }), @"unsupported: `Tag`: `distinct on` is for the rows of a model, without `joins`");
     insta::assert_snapshot!(with(&|it| {
         let star = it.star();
         let count = it.aggregate(A::Count, star);
         let two = it.integer(2);
         let on = it.binary(count, B::Greater, two);
         Select { joins: join("labels", on), ..all("Tag") }
-    }), @"invalid-query: node 3: an aggregate cannot stand here");
+    }), @"invalid-query: `count` cannot be used in the condition of a join: aggregates go into the outputs, the order and `having` of a select");
     let labels = || Select { projection: fields(&["id"]), ..all("Label") };
     let mut nodes = Nodes::default();
     let on = nodes.test("id", B::Equal, 0, S::Integer);
@@ -435,7 +435,7 @@ fn recursions_that_cannot_be_are_errors() {
         let (id, name) = (it.field("id"), it.field("name"));
         let most = it.aggregate(A::Maximum, name);
         Select { projection: named(&[("id", id), ("name", most)]), ..own(it) }
-    }), @"invalid-query: common table `a`: node 2: the field is neither grouped by nor aggregated");
+    }), @"invalid-query: common table `a`: `Author.id`: the field is neither grouped by nor aggregated");
     insta::assert_snapshot!(with(&|it| {
         let (id, name) = (it.field("id"), it.field("name"));
         let first = it.add(Node::Window(ferro_wit::query::Window {
@@ -446,7 +446,7 @@ fn recursions_that_cannot_be_are_errors() {
             frame: None,
         }));
         Select { projection: named(&[("id", id), ("name", first)]), ..own(it) }
-    }), @"invalid-query: common table `a`: node 4: a window function cannot stand here");
+    }), @"invalid-query: common table `a`: `Author.name`, `Author.id`: `first-value` cannot be used in the step of a recursive table: window functions go into the outputs and the order of a select");
     insta::assert_snapshot!(refused(|it| {
         let id = it.field("id");
         let filter = Some(it.add(Node::InSelect((id, 1))));

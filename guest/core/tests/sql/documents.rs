@@ -47,7 +47,7 @@ sqlite: SELECT CASE WHEN json_type(CAST("t0"."profile" AS TEXT) -> '$') IN ('int
 postgres: SELECT CASE jsonb_typeof("t0"."profile") WHEN 'number' THEN CASE WHEN abs(CAST("t0"."profile" AS numeric)) < 4.9e-324 THEN 0 WHEN abs(CAST("t0"."profile" AS numeric)) <= 1.7976931348623157e308 THEN CAST("t0"."profile" AS double precision) END END FROM "user" AS "t0"
 "##);
     insta::assert_snapshot!(part(&["a"], S::Decimal), @r##"
-sqlite: unsupported: node 1: a part of a document cannot be read as decimal here: read it as text
+sqlite: unsupported: `User.profile`: a part of a document cannot be read as decimal here: read it as text
 postgres: SELECT CASE jsonb_typeof("t0"."profile" -> 'a') WHEN 'number' THEN CAST("t0"."profile" -> 'a' AS numeric) END FROM "user" AS "t0"
 "##);
 }
@@ -60,14 +60,14 @@ fn what_is_no_path_is_refused() {
         let part = nodes.part(profile, steps, S::Text);
         line(&error(&nodes.select(Select { projection: outputs(&[part]), ..all("User") })))
     };
-    insta::assert_snapshot!(refused(&["a\"b"]), @r##"unsupported: node 1: a key with quotes, backslashes or control characters: `a"b`"##);
-    insta::assert_snapshot!(refused(&["99999999999"]), @"invalid-query: node 1: `99999999999` is no position in an array");
-    insta::assert_snapshot!(refused(&["a"; 65]), @"limit-exceeded: node 1: more than 64 steps into a document");
+    insta::assert_snapshot!(refused(&["a\"b"]), @r##"unsupported: `User.profile`: a key with quotes, backslashes or control characters: `a"b`"##);
+    insta::assert_snapshot!(refused(&["99999999999"]), @"invalid-query: `User.profile`: `99999999999` is no position in an array");
+    insta::assert_snapshot!(refused(&["a"; 65]), @"limit-exceeded: `User.profile`: more than 64 steps into a document");
     let mut nodes = Nodes::default();
     let name = nodes.field("name");
     let part = nodes.part(name, &["a"], S::Text);
     let query = nodes.select(Select { projection: outputs(&[part]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"type-mismatch: node 1: a path leads into json");
+    insta::assert_snapshot!(line(&error(&query)), @"type-mismatch: `User.name`: a path leads into json");
 }
 
 #[test]
@@ -98,20 +98,20 @@ postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."tags" = $1
   parameter 0 Text[]
 "##);
     insta::assert_snapshot!(compared("tags", B::ArrayContains, S::Integer, true), @r##"
-sqlite: type-mismatch: node 2: both operands are arrays of one type: a list of text and a list of integer
-postgres: type-mismatch: node 2: both operands are arrays of one type: a list of text and a list of integer
+sqlite: type-mismatch: `User.tags`: both operands are arrays of one type: a list of text and a list of integer
+postgres: type-mismatch: `User.tags`: both operands are arrays of one type: a list of text and a list of integer
 "##);
     insta::assert_snapshot!(compared("tags", B::Less, S::Text, true), @r##"
-sqlite: unsupported: node 2: comparing a list of text by its order is not supported
-postgres: unsupported: node 2: comparing a list of text by its order is not supported
+sqlite: unsupported: `User.tags`: comparing a list of text by its order is not supported
+postgres: unsupported: `User.tags`: comparing a list of text by its order is not supported
 "##);
     insta::assert_snapshot!(compared("profile", B::JsonContains, S::Json, false), @r##"
-sqlite: unsupported: node 2: SQLite does not look into documents: compare their parts, by paths
+sqlite: unsupported: `User.profile`: SQLite does not look into documents: compare their parts, by paths
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."profile" @> $1
   parameter 0 Json
 "##);
     insta::assert_snapshot!(compared("profile", B::Equal, S::Json, false), @r##"
-sqlite: unsupported: node 2: SQLite does not compare documents: compare their parts, by paths
+sqlite: unsupported: `User.profile`: SQLite does not compare documents: compare their parts, by paths
 postgres: SELECT "t0"."id" FROM "user" AS "t0" WHERE "t0"."profile" = $1
   parameter 0 Json
 "##);
@@ -212,18 +212,18 @@ fn what_a_part_of_a_document_cannot_be_is_refused() {
         let changed = nodes.changed(document, steps, Some(value));
         line(&error(&nodes.select(Select { projection: outputs(&[changed]), ..all("User") })))
     };
-    insta::assert_snapshot!(refused("name", &["a"], &Nodes::null), @"type-mismatch: node 2: a path leads into json");
-    insta::assert_snapshot!(refused("profile", &[], &Nodes::null), @"invalid-query: node 2: a part of a document has a path of one step or more");
-    insta::assert_snapshot!(refused("profile", &["a\\b"], &Nodes::null), @r##"unsupported: node 2: a key with quotes, backslashes or control characters: `a\b`"##);
-    insta::assert_snapshot!(refused("profile", &["99999999999"], &Nodes::null), @"invalid-query: node 2: `99999999999` is no position in an array");
-    insta::assert_snapshot!(refused("profile", &["a"; 65], &Nodes::null), @"limit-exceeded: node 2: more than 64 steps into a document");
-    insta::assert_snapshot!(refused("profile", &["a"], &|it| it.field("balance")), @"type-mismatch: node 1: a part of a document is set to json, text, a boolean, an integer or a float, not to decimal");
-    insta::assert_snapshot!(refused("profile", &["a"], &|it| it.field("tags")), @"type-mismatch: node 1: a part of a document is set to json, text, a boolean, an integer or a float, not to a list of text");
+    insta::assert_snapshot!(refused("name", &["a"], &Nodes::null), @"type-mismatch: `User.name`: a path leads into json");
+    insta::assert_snapshot!(refused("profile", &[], &Nodes::null), @"invalid-query: `User.profile`: a part of a document has a path of one step or more");
+    insta::assert_snapshot!(refused("profile", &["a\\b"], &Nodes::null), @r##"unsupported: `User.profile`: a key with quotes, backslashes or control characters: `a\b`"##);
+    insta::assert_snapshot!(refused("profile", &["99999999999"], &Nodes::null), @"invalid-query: `User.profile`: `99999999999` is no position in an array");
+    insta::assert_snapshot!(refused("profile", &["a"; 65], &Nodes::null), @"limit-exceeded: `User.profile`: more than 64 steps into a document");
+    insta::assert_snapshot!(refused("profile", &["a"], &|it| it.field("balance")), @"type-mismatch: `User.profile`, `User.balance`: a part of a document is set to json, text, a boolean, an integer or a float, not to decimal");
+    insta::assert_snapshot!(refused("profile", &["a"], &|it| it.field("tags")), @"type-mismatch: `User.profile`, `User.tags`: a part of a document is set to json, text, a boolean, an integer or a float, not to a list of text");
     let counted = |it: &mut Nodes| {
         let star = it.star();
         it.aggregate(AggregateFunction::Count, star)
     };
-    insta::assert_snapshot!(refused("profile", &["a"], &counted), @"invalid-query: node 2: an aggregate cannot stand here");
+    insta::assert_snapshot!(refused("profile", &["a"], &counted), @"invalid-query: `count` cannot be used in a change of a document: aggregates go into the outputs, the order and `having` of a select");
 }
 
 #[test]

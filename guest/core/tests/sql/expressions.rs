@@ -421,19 +421,19 @@ postgres: round("t0"."balance", 2)
     insta::assert_snapshot!(fault(|it| {
         let (balance, many) = (it.field("balance"), it.integer(101));
         it.call("round", &[balance, many])
-    }), @"type-mismatch: node 1: the numbers of `round` are literals from 0 to 100");
+    }), @"type-mismatch: `User.balance`: the numbers of `round` are literals from 0 to 100");
     insta::assert_snapshot!(fault(|it| {
         let (score, two) = (it.field("score"), it.integer(2));
         it.call("round", &[score, two])
-    }), @"type-mismatch: node 2: `round` does not take float and a number of digits");
+    }), @"type-mismatch: `User.score`: `round` does not take float and a number of digits");
     insta::assert_snapshot!(fault(|it| {
         let (name, age) = (it.field("name"), it.field("age"));
         it.call("left", &[name, age])
-    }), @"type-mismatch: node 1: the numbers of `left` are literals from 1 to 2147483647");
+    }), @"type-mismatch: `User.name`, `User.age`: the numbers of `left` are literals from 1 to 2147483647");
     insta::assert_snapshot!(fault(|it| {
         let born = it.field("born");
         it.call("hour", &[born])
-    }), @"type-mismatch: node 1: `hour` does not take date");
+    }), @"type-mismatch: `User.born`: `hour` does not take date");
     insta::assert_snapshot!(call("coalesce", &["mood", "name"]), @r##"
 sqlite: coalesce("t0"."mood", "t0"."name")
 postgres: coalesce(CAST("t0"."mood" AS text), "t0"."name")
@@ -460,7 +460,7 @@ fn t9_there_is_no_other_function() {
     insta::assert_snapshot!(fault(|it| {
         let name = it.field("name");
         it.call("lenght", &[name])
-    }), @"denied: node 1: there is no function `lenght`; did you mean `length`?");
+    }), @"denied: `User.name`: there is no function `lenght`; did you mean `length`?");
 }
 
 #[test]
@@ -492,42 +492,42 @@ sqlite: "t0"."mood"
 postgres: CAST("t0"."mood" AS text)
 "##);
     insta::assert_snapshot!(cast("name", ScalarType::Integer), @r##"
-sqlite: unsupported: node 1: a cast from text to integer is not supported
-postgres: unsupported: node 1: a cast from text to integer is not supported
+sqlite: unsupported: `User.name`: a cast from text to integer is not supported
+postgres: unsupported: `User.name`: a cast from text to integer is not supported
 "##);
 }
 
 #[test]
 fn types_that_clash_are_named_before_any_sql() {
     use BinaryOperator as B;
-    insta::assert_snapshot!(fault(|it| it.test("age", B::Equal, 0, ScalarType::Text)), @"type-mismatch: node 2: integer cannot be compared with text");
-    insta::assert_snapshot!(fault(|it| it.test("born", B::Less, 0, ScalarType::Timestamp)), @"type-mismatch: node 2: date cannot be compared with timestamp");
-    insta::assert_snapshot!(fault(|it| it.test("score", B::Equal, 0, ScalarType::Decimal)), @"type-mismatch: node 2: float cannot be compared with decimal");
-    insta::assert_snapshot!(fault(|it| it.test("age", B::Like, 0, ScalarType::Text)), @"type-mismatch: node 2: both operands are texts");
-    insta::assert_snapshot!(fault(|it| it.test("name", B::Add, 0, ScalarType::Integer)), @"type-mismatch: node 2: text is no number");
-    insta::assert_snapshot!(fault(|it| it.test("age", B::InList, 0, ScalarType::Integer)), @"type-mismatch: node 2: the right side is a list: a parameter with `many`, or an array");
-    insta::assert_snapshot!(fault(|it| it.field("age")), @"type-mismatch: node 0: a condition is a boolean");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::Equal, 0, ScalarType::Text)), @"type-mismatch: `User.age`: integer cannot be compared with text");
+    insta::assert_snapshot!(fault(|it| it.test("born", B::Less, 0, ScalarType::Timestamp)), @"type-mismatch: `User.born`: date cannot be compared with timestamp");
+    insta::assert_snapshot!(fault(|it| it.test("score", B::Equal, 0, ScalarType::Decimal)), @"type-mismatch: `User.score`: float cannot be compared with decimal");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::Like, 0, ScalarType::Text)), @"type-mismatch: `User.age`: both operands are texts");
+    insta::assert_snapshot!(fault(|it| it.test("name", B::Add, 0, ScalarType::Integer)), @"type-mismatch: `User.name`: text is no number");
+    insta::assert_snapshot!(fault(|it| it.test("age", B::InList, 0, ScalarType::Integer)), @"type-mismatch: `User.age`: the right side is a list: a parameter with `many`, or an array");
+    insta::assert_snapshot!(fault(|it| it.field("age")), @"type-mismatch: `User.age`: a condition is a boolean");
     insta::assert_snapshot!(fault(|it| {
         let age = it.field("age");
         it.unary(UnaryOperator::Not, age)
-    }), @"type-mismatch: node 1: the operand is a boolean");
+    }), @"type-mismatch: `User.age`: the operand is a boolean");
     insta::assert_snapshot!(fault(|it| {
         let (age, list) = (it.field("age"), it.list(0, ScalarType::Text));
         it.binary(age, B::NotInList, list)
-    }), @"type-mismatch: node 2: integer cannot be in a list of text");
+    }), @"type-mismatch: `User.age`: integer cannot be in a list of text");
     insta::assert_snapshot!(fault(|it| {
         let (name, age) = (it.field("name"), it.field("age"));
         let both = it.call("coalesce", &[name, age]);
         it.unary(UnaryOperator::IsNull, both)
-    }), @"type-mismatch: node 2: `coalesce` does not take integer");
+    }), @"type-mismatch: `User.name`, `User.age`: `coalesce` does not take integer");
 }
 
 #[test]
 fn what_the_databases_compare_in_different_ways_is_refused() {
     use BinaryOperator as B;
-    insta::assert_snapshot!(fault(|it| it.test("mood", B::Less, 0, ScalarType::Text)), @"unsupported: node 2: comparing enum `mood` by its order is not supported");
+    insta::assert_snapshot!(fault(|it| it.test("mood", B::Less, 0, ScalarType::Text)), @"unsupported: `User.mood`: comparing enum `mood` by its order is not supported");
     insta::assert_snapshot!(filter(|it| it.test("break", B::Less, 0, ScalarType::Interval)), @r##"
-sqlite: unsupported: node 2: comparing intervals is not supported on SQLite
+sqlite: unsupported: `User.break`: comparing intervals is not supported on SQLite
 postgres: "t0"."break" < $1
 "##);
 }
@@ -539,7 +539,7 @@ fn a_parameter_has_one_type() {
     let other = nodes.test("name", BinaryOperator::Equal, 0, ScalarType::Text);
     let filter = nodes.add(Node::AllOf(vec![one, other]));
     let query = nodes.select(Select { filter: Some(filter), ..ids() });
-    insta::assert_snapshot!(line(&error(&query)), @"type-mismatch: node 4: parameter 0 has another type here than elsewhere in the query");
+    insta::assert_snapshot!(line(&error(&query)), @"type-mismatch: parameter 0 has two types in the query: integer and text");
 }
 
 #[test]
@@ -589,11 +589,11 @@ fn only_what_moves_a_date_is_added_to_it() {
         line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
     });
     insta::assert_snapshot!(faults.join("\n"), @r"
-type-mismatch: node 4: date is no number
-type-mismatch: node 4: date is no number
-type-mismatch: node 4: timestamptz is no number
-type-mismatch: node 4: timestamptz is no number
-type-mismatch: node 4: timestamptz is no number
-type-mismatch: node 4: interval is no number
+type-mismatch: `User.born`, `User.break`: date is no number
+type-mismatch: `User.born`: date is no number
+type-mismatch: `User.created_at`: timestamptz is no number
+type-mismatch: `User.created_at`: timestamptz is no number
+type-mismatch: `User.created_at`, `User.break`: timestamptz is no number
+type-mismatch: `User.break`, `User.created_at`: interval is no number
 ");
 }

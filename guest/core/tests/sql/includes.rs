@@ -337,7 +337,7 @@ fn an_inclusion_that_makes_no_sense_is_refused_by_name() {
         let query = Nodes::default().query(vec![posts.clone()], statement);
         assert_eq!(
             refused(&query),
-            "invalid-query: relations are loaded with the rows of a query only"
+            "invalid-query: `Post.comments`: relations are loaded with the rows of a query only"
         );
     }
 }

@@ -156,7 +156,7 @@ fn inserts_that_cannot_be_are_refused() {
         }),
         ..insert("User", &["email"])
     };
-    insta::assert_snapshot!(fault(nodes, clash), @"type-mismatch: node 0: parameter 0 is the value of field `email`, which has another type");
+    insta::assert_snapshot!(fault(nodes, clash), @"type-mismatch: `User.email`: parameter 0 is its value, and has another type elsewhere in the query");
 }
 
 #[test]
@@ -165,5 +165,5 @@ fn excluded_stands_in_a_conflict_only() {
     let name = nodes.add(Node::Excluded("name".into()));
     let filter = nodes.unary(ferro_wit::query::UnaryOperator::IsNull, name);
     let query = nodes.select(ferro_wit::query::Select { filter: Some(filter), ..ids() });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: `excluded` stands only in the conflict of an insert and in an update by a batch");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `User.name`: `excluded` stands only in the conflict of an insert and in an update by a batch");
 }

@@ -12,15 +12,15 @@ fn filtered(nodes: Vec<Node>, filter: u32) -> Query {
 #[test]
 fn s7_indices_point_backwards_only() {
     let not = |operand| Node::Unary((UnaryOperator::Not, operand));
-    insta::assert_snapshot!(line(&error(&filtered(vec![not(0)], 0))), @"invalid-query: node 0: it refers to node 0, which does not come before it");
-    insta::assert_snapshot!(line(&error(&filtered(vec![not(1), not(0)], 1))), @"invalid-query: node 0: it refers to node 1, which does not come before it");
+    insta::assert_snapshot!(line(&error(&filtered(vec![not(0)], 0))), @"invalid-query: node 0 refers to node 0, which does not come before it");
+    insta::assert_snapshot!(line(&error(&filtered(vec![not(1), not(0)], 1))), @"invalid-query: node 0 refers to node 1, which does not come before it");
     insta::assert_snapshot!(line(&error(&filtered(vec![], 7))), @"invalid-query: select 0: there is no node 7");
     let query = Nodes::default().query(vec![], Statement::Count(0));
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: there is no select 0");
     let query = filtered(vec![Node::Exists(3)], 0);
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: it refers to select 3, which does not exist");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0 refers to select 3, which does not exist");
     let query = filtered(vec![Node::Exists(0)], 0);
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: select 0 refers to node 0, which does not come before it");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: select 0 refers to node 0, which does not come before node 0 that it stands in");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn s7_depth_and_size_are_bounded() {
     assert!(catalog().compile(&deepest, Dialect::Sqlite, None).is_ok());
     let node = nodes.unary(UnaryOperator::Not, node);
     let too_deep = nodes.select(Select { filter: Some(node), ..ids() });
-    insta::assert_snapshot!(line(&error(&too_deep)), @"limit-exceeded: node 64: the expression is more than 64 nodes deep");
+    insta::assert_snapshot!(line(&error(&too_deep)), @"limit-exceeded: `active`: the expression is more than 64 nodes deep");
 
     let true_ = Node::Literal(Literal::Boolean(true));
     assert_eq!(error(&filtered(vec![true_.clone(); 4097], 0)).kind, ErrorKind::LimitExceeded);

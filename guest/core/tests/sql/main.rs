@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod blame;
 mod blog;
 mod common_tables;
 mod commons;

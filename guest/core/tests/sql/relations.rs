@@ -110,12 +110,12 @@ fn a_path_does_not_cross_to_many_rows() {
         let title = it.path("posts.title");
         it.unary(UnaryOperator::IsNull, title)
     });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: relation `posts` of `Author` leads to many rows: ask about them with `related`");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `Author.posts.title`: relation `posts` of `Author` leads to many rows: ask about them with `related`");
     let query = matching("Author", |it| {
         let title = it.path("post.title");
         it.unary(UnaryOperator::IsNull, title)
     });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: model `Author` has no relation `post`; did you mean `posts`?");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `Author.post.title`: model `Author` has no relation `post`; did you mean `posts`?");
 }
 
 #[test]
@@ -142,7 +142,7 @@ sqlite: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "
 postgres: SELECT "t0"."id" FROM "author" AS "t0" WHERE NOT EXISTS (SELECT 1 FROM "post" AS "t1" WHERE "t1"."author_id" = "t0"."id" AND ("t1"."stars" > $1) IS NOT TRUE)
   parameter 0 Integer
 "##);
-    insta::assert_snapshot!(line(&error(&query(Quantifier::All, false))), @"invalid-query: node 0: `all` needs a condition");
+    insta::assert_snapshot!(line(&error(&query(Quantifier::All, false))), @"invalid-query: `Author.posts`: `all` needs a condition");
 }
 
 #[test]
@@ -218,7 +218,7 @@ postgres: SELECT "t0"."id" FROM "author" AS "t0" WHERE EXISTS (SELECT 1 FROM "po
         let field = it.outer_path(1, "name");
         it.unary(UnaryOperator::IsNull, field)
     });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: there is no select around this one");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: there is no select around this one");
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn a_select_in_a_value_looks_at_its_row_only_where_that_is_as_it_was() {
         plan.map_or_else(|error| line(&error), |plan| plan.steps[0].sql.clone())
     };
     let own = blog::updated("Post", "stars", ["Post", "stars"], Some("author_id"));
-    insta::assert_snapshot!(compiled(&own, Dialect::Sqlite, None), @"unsupported: node 5: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
+    insta::assert_snapshot!(compiled(&own, Dialect::Sqlite, None), @"unsupported: `Post.stars`: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
     let of_posts = blog::updated("Author", "name", ["Post", "title"], Some("author_id"));
     insta::assert_snapshot!(compiled(&of_posts, Dialect::Postgres, Some(&blog::tenant())), @r##"WITH "t0" AS (SELECT "id", "tenant_id" FROM "author" AS "t0"), "t1" AS (SELECT "author_id", "tenant_id", "title" FROM "post" AS "t1") UPDATE "author" AS "t0" SET "name" = (SELECT max("t1"."title") FROM "post" AS "t1" WHERE "t1"."tenant_id" = $1 AND "t1"."author_id" = "t0"."id") WHERE "t0"."tenant_id" = $2"##);
 }
@@ -327,7 +327,7 @@ fn a_select_in_two_values_is_refused_in_the_one_that_looks_at_its_row() {
     let query = nodes.query(vec![all("Post"), inner], Statement::Update(update));
     let catalog = Catalog::new(blog::schema()).unwrap();
     let fault = catalog.compile(&query, Dialect::Sqlite, None).unwrap_err();
-    insta::assert_snapshot!(line(&fault), @"unsupported: node 3: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
+    insta::assert_snapshot!(line(&fault), @"unsupported: `Post.stars`: SQLite would read rows that the update has changed already: a value to write that looks at its row has no select of the same table, and of no common table");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn what_an_update_returns_is_of_its_own_row_though_it_was_written() {
     let mut query = blog::updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
     let Statement::Update(update) = &mut query.statement else { unreachable!() };
     update.returning = Some(outputs(&[update.set[0].value]));
-    insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 5: values to write and what a write returns are made of the fields of its own row: no relations and selects");
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: `Comment`: values to write and what a write returns are made of the fields of its own row: no relations and selects");
 }
 
 #[test]
@@ -347,8 +347,8 @@ fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
         let authors = Select { projection: outputs(&[value]), ..all("Author") };
         line(&error(&inner(nodes, vec![select, authors])))
     };
-    insta::assert_snapshot!(value(all("Post")), @"invalid-query: node 1: a select that stands for a value has one column");
-    insta::assert_snapshot!(value(Select { projection: fields(&["title"]), ..all("Post") }), @"invalid-query: node 1: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
+    insta::assert_snapshot!(value(all("Post")), @"invalid-query: `Post`: a select that stands for a value has one column");
+    insta::assert_snapshot!(value(Select { projection: fields(&["title"]), ..all("Post") }), @"invalid-query: `Post`: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
     let mut nodes = Nodes::default();
     let id = nodes.field("id");
     let largest = nodes.aggregate(AggregateFunction::Maximum, id);
@@ -361,7 +361,7 @@ fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
     };
     let authors = Select { projection: outputs(&[value]), ..all("Author") };
     let fault = error(&inner(nodes, vec![ids, more, authors]));
-    insta::assert_snapshot!(line(&fault), @"invalid-query: node 2: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
+    insta::assert_snapshot!(line(&fault), @"invalid-query: `Post`: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
     let mut nodes = Nodes::default();
     let one = nodes.integer(1);
     let value = nodes.add(Node::Subquery(0));
@@ -380,7 +380,7 @@ fn values_are_looked_for_among_values_of_their_type() {
     let filter = nodes.add(Node::InSelect((name, 0)));
     let ids = Select { projection: fields(&["id"]), ..all("Post") };
     let authors = Select { filter: Some(filter), ..all("Author") };
-    insta::assert_snapshot!(line(&error(&inner(nodes, vec![ids, authors]))), @"type-mismatch: node 1: text cannot be compared with integer");
+    insta::assert_snapshot!(line(&error(&inner(nodes, vec![ids, authors]))), @"type-mismatch: `Author.name`: text cannot be compared with integer");
 }
 
 /// A term that can fail is asked only where every row that it depends on is in scope, or missing.
@@ -580,7 +580,7 @@ postgres: WITH "t0" AS (SELECT "id", "tenant_id" FROM "post" AS "t0"), "t1" AS (
     let name = nodes.path("author.name");
     let set = vec![Assignment { field: "title".into(), value: name }];
     let query = nodes.query(vec![chosen], Statement::Update(Update { set, ..update("Post") }));
-    insta::assert_snapshot!(line(&error(&query)), @"unsupported: node 3: values to write are made of the fields of their own row and of selects: ask for what a relation leads to with `subquery`");
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: `Post.author.name`: values to write are made of the fields of their own row and of selects: ask for what a relation leads to with `subquery`");
 }
 
 #[test]
@@ -593,7 +593,7 @@ fn groups_have_no_single_row_to_relate() {
         group_by: vec![title],
         ..all("Post")
     });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 1: `related` asks about a row: group by it, or put it into the filter");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `Post.comments`: `related` asks about a row: group by it, or put it into the filter");
     let mut nodes = Nodes::default();
     let title = nodes.field("title");
     let (body, own) = (nodes.field("body"), nodes.outer_path(1, "title"));
@@ -612,12 +612,12 @@ postgres: SELECT "t0"."title", EXISTS (SELECT 1 FROM "comment" AS "t1" WHERE "t1
 "##);
     let stars = nodes.field("stars");
     let query = nodes.clone().query(vec![inner.clone(), select(stars)], Statement::Select(1));
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 2: the field is neither grouped by nor aggregated");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `Post.title`: the field is neither grouped by nor aggregated");
     let union = Select { combined: vec![(SetOperator::Union, 0)], ..all("Comment") };
     let exists = nodes.add(Node::Exists(1));
     let groups = Select { projection: outputs(&[stars, exists]), ..select(stars) };
     let query = nodes.query(vec![inner, union, groups], Statement::Select(2));
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 2: the field is neither grouped by nor aggregated");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `Post.title`: the field is neither grouped by nor aggregated");
 }
 
 #[test]
@@ -631,7 +631,7 @@ fn distinct_rows_are_not_ordered_by_what_other_rows_list() {
         ..all("Post")
     };
     let query = nodes.clone().select(select(Projection::Model));
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: distinct and combined rows are ordered by what they list only");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `Post.author.name`: distinct and combined rows are ordered by what they list only");
     insta::assert_snapshot!(plan(&nodes.select(select(outputs(&[name])))), @r##"
 sqlite: SELECT DISTINCT "t1"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" ORDER BY "t1"."name"
 postgres: SELECT DISTINCT "t1"."name" FROM "post" AS "t0" JOIN "author" AS "t1" ON "t1"."id" = "t0"."author_id" ORDER BY "t1"."name"
@@ -650,11 +650,11 @@ fn s7_a_statement_reads_a_bounded_number_of_tables() {
         }
         node
     });
-    insta::assert_snapshot!(line(&error(&query)), @"limit-exceeded: node 3: more than 64 tables in one statement");
+    insta::assert_snapshot!(line(&error(&query)), @"limit-exceeded: more than 64 tables in one statement");
     let query = matching("Author", |it| {
         let path = format!("{}name", "boss.".repeat(70));
         let name = it.path(&path);
         it.unary(UnaryOperator::IsNull, name)
     });
-    insta::assert_snapshot!(line(&error(&query)), @"limit-exceeded: node 0: more than 64 tables in one statement");
+    insta::assert_snapshot!(line(&error(&query)), @"limit-exceeded: `Author.boss.boss.boss.boss.boss.boss.boss.…`: more than 64 tables in one statement");
 }

@@ -463,7 +463,7 @@ postgres: WITH "t0" AS (SELECT "tenant_id" FROM "user" AS "t0") UPDATE "user" AS
     let value = nodes.integer(7);
     let set = vec![Assignment { field: "tenant_id".into(), value }];
     let query = nodes.query(vec![all("User")], Statement::Update(Update { set, ..update("User") }));
-    insta::assert_snapshot!(line(&scoped_error(&query, Some(&scope))), @r##"denied: node 0: field `tenant_id` of `User` takes a parameter only: its value is forced"##);
+    insta::assert_snapshot!(line(&scoped_error(&query, Some(&scope))), @r##"denied: field `tenant_id` of `User` takes a parameter only: its value is forced"##);
 }
 
 #[test]

@@ -112,15 +112,15 @@ fn a_limit_is_a_whole_number_that_is_not_negative() {
     let mut nodes = Nodes::default();
     let limit = nodes.integer(-1);
     let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
-    insta::assert_snapshot!(line(&fault), @"invalid-query: node 0: a limit or an offset is not negative");
+    insta::assert_snapshot!(line(&fault), @"invalid-query: a limit or an offset is not negative");
     let mut nodes = Nodes::default();
     let limit = nodes.field("age");
     let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
-    insta::assert_snapshot!(line(&fault), @"type-mismatch: node 0: a limit or an offset is a whole number or a parameter of type integer");
+    insta::assert_snapshot!(line(&fault), @"type-mismatch: `User.age`: a limit or an offset is a whole number or a parameter of type integer");
     let mut nodes = Nodes::default();
     let limit = nodes.parameter(0, ScalarType::Text);
     let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
-    insta::assert_snapshot!(line(&fault), @"type-mismatch: node 0: a limit or an offset is a whole number or a parameter of type integer");
+    insta::assert_snapshot!(line(&fault), @"type-mismatch: a limit or an offset is a whole number or a parameter of type integer");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn distinct_rows_are_ordered_by_what_they_list_only() {
 sqlite: SELECT DISTINCT "t0"."name", "t0"."age" FROM "user" AS "t0" ORDER BY "t0"."name"
 postgres: SELECT DISTINCT "t0"."name", "t0"."age" FROM "user" AS "t0" ORDER BY "t0"."name"
 "##);
-    insta::assert_snapshot!(line(&error(&distinct(&["age"]))), @"invalid-query: node 0: distinct and combined rows are ordered by what they list only");
+    insta::assert_snapshot!(line(&error(&distinct(&["age"]))), @"invalid-query: `User.name`: distinct and combined rows are ordered by what they list only");
 }
 
 #[test]
@@ -328,15 +328,15 @@ fn texts_are_joined_as_a_whole_or_not_at_all() {
         line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
     });
     insta::assert_snapshot!(faults.join("\n"), @r"
-invalid-query: node 6: `string-agg` needs a separator
-type-mismatch: node 4: a separator is a parameter of type text
-type-mismatch: node 0: a separator is a parameter of type text
-type-mismatch: node 6: it does not take integer
-unsupported: node 6: `string-agg` takes no `distinct`: take distinct rows of a common table
-invalid-query: node 3: rows cannot be ordered or grouped by a constant
-invalid-query: node 6: an aggregate cannot stand in another one
-invalid-query: node 6: only `string-agg` takes a separator
-invalid-query: node 6: only `string-agg` and `array-agg` take an order
+invalid-query: `User.name`: `string-agg` needs a separator
+type-mismatch: `User.name`: a separator is a parameter of type text
+type-mismatch: `User.name`: a separator is a parameter of type text
+type-mismatch: `User.age`: `string-agg` does not take integer
+unsupported: `User.name`: `string-agg` takes no `distinct`: take distinct rows of a common table
+invalid-query: rows cannot be ordered or grouped by a constant
+invalid-query: `User.name`: an aggregate cannot stand in another one
+invalid-query: `User.age`: only `string-agg` takes a separator
+invalid-query: `User.age`, `User.id`: only `string-agg` and `array-agg` take an order
 ");
 }
 
@@ -393,17 +393,17 @@ fn what_is_no_list_of_values_is_refused() {
         line(&error(&nodes.select(Select { projection: outputs(&listed), ..all("User") })))
     });
     insta::assert_snapshot!(faults.join("\n"), @r"
-type-mismatch: node 7: it does not take a list of text
-type-mismatch: node 7: a bare null cannot be aggregated
-invalid-query: node 7: an aggregate cannot stand in another one
-invalid-query: node 7: only `string-agg` takes a separator
-invalid-query: node 1: distinct values are ordered by themselves only: by what is aggregated
-invalid-query: node 5: distinct values are ordered by themselves only: by what is aggregated
-invalid-query: node 3: rows cannot be ordered or grouped by a constant
+type-mismatch: `User.tags`: `array-agg` does not take a list of text
+type-mismatch: a bare null cannot be aggregated
+invalid-query: `User.name`: an aggregate cannot stand in another one
+invalid-query: `User.name`: only `string-agg` takes a separator
+invalid-query: `User.age`: distinct values are ordered by themselves only: by what is aggregated
+invalid-query: `User.name`: distinct values are ordered by themselves only: by what is aggregated
+invalid-query: rows cannot be ordered or grouped by a constant
 ");
     let window = nodes.window("array-agg", &[name], &[], &[]);
     let query = nodes.select(Select { projection: outputs(&[window]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"denied: node 7: there is no window function `array-agg`");
+    insta::assert_snapshot!(line(&error(&query)), @"denied: `User.name`: there is no window function `array-agg`");
 }
 
 #[test]
@@ -412,9 +412,9 @@ fn what_groups_do_not_have_is_refused() {
     let (name, star) = (nodes.field("name"), nodes.star());
     let count = nodes.aggregate(AggregateFunction::Count, star);
     let query = nodes.clone().select(Select { projection: outputs(&[name, count]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: the field is neither grouped by nor aggregated");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `User.name`: the field is neither grouped by nor aggregated");
     let query = nodes.clone().select(Select { group_by: vec![name], ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a select with groups or aggregates lists its outputs");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `User`: a select with groups or aggregates lists its outputs");
     let mut filtered = nodes.clone();
     let zero = filtered.integer(0);
     let filter = filtered.binary(count, BinaryOperator::Greater, zero);
@@ -426,21 +426,21 @@ fn what_groups_do_not_have_is_refused() {
         let query = filtered.clone().query(vec![select], Statement::Count(0));
         assert_eq!(
             line(&error(&query)),
-            "invalid-query: a select with aggregates and without groups lists an aggregate"
+            "invalid-query: `User`: a select with aggregates and without groups lists an aggregate"
         );
     }
     let query = filtered.select(Select { filter: Some(filter), ..ids() });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 4: an aggregate cannot stand here");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `count` cannot be used in a filter: aggregates go into the outputs, the order and `having` of a select");
     let mut distinct = nodes.clone();
     let count_of_each = distinct.add(Node::Aggregate(Aggregate {
         distinct: true,
         ..Aggregate::new(AggregateFunction::Count, star)
     }));
     let query = distinct.select(Select { projection: outputs(&[count_of_each]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 3: a count of all rows takes no `distinct`");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a count of all rows takes no `distinct`");
     let nested = nodes.aggregate(AggregateFunction::Maximum, count);
     let query = nodes.select(Select { projection: outputs(&[nested]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 3: an aggregate cannot stand in another one");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: an aggregate cannot stand in another one");
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn rows_are_not_ordered_by_a_constant_which_would_mean_a_column() {
     let mut nodes = Nodes::default();
     let one = nodes.integer(1);
     let fault = error(&nodes.select(Select { order_by: vec![ascending(one)], ..ids() }));
-    insta::assert_snapshot!(line(&fault), @"invalid-query: node 0: rows cannot be ordered or grouped by a constant");
+    insta::assert_snapshot!(line(&fault), @"invalid-query: rows cannot be ordered or grouped by a constant");
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn a_misspelt_name_is_an_error_with_the_nearest_one() {
     let mut nodes = Nodes::default();
     let filter = nodes.test("nmae", BinaryOperator::Equal, 0, ScalarType::Text);
     let query = nodes.select(Select { filter: Some(filter), ..ids() });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: node 0: model `User` has no field `nmae`; did you mean `name`?");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: model `User` has no field `nmae`; did you mean `name`?");
     let query = Nodes::default().select(Select { projection: fields(&["emial"]), ..all("User") });
     insta::assert_snapshot!(line(&error(&query)), @"invalid-query: model `User` has no field `emial`; did you mean `email`?");
 }
@@ -467,7 +467,7 @@ fn a_misspelt_name_is_an_error_with_the_nearest_one() {
 fn two_columns_of_one_name_are_refused() {
     let query =
         Nodes::default().select(Select { projection: fields(&["name", "name"]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a projection has two columns `name`");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `User`: a projection has two columns `name`");
     let query = Nodes::default().select(Select { projection: fields(&[]), ..all("User") });
-    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: a projection names at least one column");
+    insta::assert_snapshot!(line(&error(&query)), @"invalid-query: `User`: a projection names at least one column");
 }

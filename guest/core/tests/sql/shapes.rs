@@ -36,13 +36,13 @@ postgres: SELECT "t0"."id", CASE WHEN "t0"."stars" >= $1 THEN $2 WHEN "t0"."star
         (nodes.test("id", B::Less, 0, S::Integer), nodes.integer(1), nodes.field("title"));
     let mixed = nodes.case(&[(active, one)], Some(title));
     let query = nodes.clone().select(Select { projection: outputs(&[mixed]), ..all("Post") });
-    insta::assert_snapshot!(error(&query), @"type-mismatch: node 4: the branches of a `case` are of one type: integer and text");
+    insta::assert_snapshot!(error(&query), @"type-mismatch: `Post.id`, `Post.title`: the branches of a `case` are of one type: integer and text");
     let empty = nodes.case(&[], Some(title));
     let query = nodes.clone().select(Select { projection: outputs(&[empty]), ..all("Post") });
-    insta::assert_snapshot!(error(&query), @"invalid-query: node 6: `case` has at least one branch");
+    insta::assert_snapshot!(error(&query), @"invalid-query: `case` has at least one branch");
     let no_condition = nodes.case(&[(title, one)], None);
     let query = nodes.select(Select { projection: outputs(&[no_condition]), ..all("Post") });
-    insta::assert_snapshot!(error(&query), @"type-mismatch: node 4: a condition is a boolean");
+    insta::assert_snapshot!(error(&query), @"type-mismatch: `Post.title`: a condition is a boolean");
 }
 
 #[test]
@@ -75,39 +75,39 @@ fn window_functions_stand_in_outputs_and_orders_only() {
         let two = it.integer(2);
         it.binary(number, B::Less, two)
     };
-    insta::assert_snapshot!(with(&|it| Select { filter: Some(number(it)), ..all("Post") }), @"invalid-query: node 2: a window function cannot stand here");
+    insta::assert_snapshot!(with(&|it| Select { filter: Some(number(it)), ..all("Post") }), @"invalid-query: `row-number` cannot be used in a filter: window functions go into the outputs and the order of a select");
     insta::assert_snapshot!(with(&|it| {
         let number = number(it);
         Select { projection: outputs(&[number]), group_by: vec![number], ..all("Post") }
-    }), @"invalid-query: node 2: a window function cannot stand here");
+    }), @"invalid-query: `row-number` cannot be used in `group-by`: window functions go into the outputs and the order of a select");
     insta::assert_snapshot!(with(&|it| {
         let number = it.window("row-number", &[], &[], &[]);
         let sum = it.aggregate(AggregateFunction::Sum, number);
         Select { projection: outputs(&[sum]), ..all("Post") }
-    }), @"invalid-query: node 1: a window function cannot stand in an aggregate");
+    }), @"invalid-query: a window function cannot stand in an aggregate");
     insta::assert_snapshot!(with(&|it| {
         let rank = it.window("rank", &[], &[], &[]);
         Select { projection: outputs(&[rank]), ..all("Post") }
-    }), @"invalid-query: node 0: `rank` needs an order");
+    }), @"invalid-query: `rank` needs an order");
     insta::assert_snapshot!(with(&|it| {
         let rank = it.window("ranc", &[], &[], &[]);
         Select { projection: outputs(&[rank]), ..all("Post") }
-    }), @"denied: node 0: there is no window function `ranc`; did you mean `rank`?");
+    }), @"denied: there is no window function `ranc`; did you mean `rank`?");
     insta::assert_snapshot!(with(&|it| {
         let (title, id) = (it.field("title"), it.field("id"));
         let lag = it.window("lag", &[title, id], &[], &[ascending(id)]);
         Select { projection: outputs(&[lag]), ..all("Post") }
-    }), @"type-mismatch: node 2: the distance is a whole number from 0 to 2147483647");
+    }), @"type-mismatch: `Post.title`, `Post.id`: the distance is a whole number from 0 to 2147483647");
     insta::assert_snapshot!(with(&|it| {
         let (id, none) = (it.field("id"), it.integer(0));
         let nth = it.window("nth-value", &[id, none], &[], &[ascending(id)]);
         Select { projection: outputs(&[nth]), ..all("Post") }
-    }), @"type-mismatch: node 2: the number of the row is a whole number from 1 to 2147483647");
+    }), @"type-mismatch: `Post.id`: the number of the row is a whole number from 1 to 2147483647");
     insta::assert_snapshot!(with(&|it| {
         let id = it.field("id");
         let group = it.window("ntile", &[id], &[], &[ascending(id)]);
         Select { projection: outputs(&[group]), ..all("Post") }
-    }), @"type-mismatch: node 1: the number of groups is a whole number from 1 to 2147483647");
+    }), @"type-mismatch: `Post.id`: the number of groups is a whole number from 1 to 2147483647");
 }
 
 #[test]
@@ -167,17 +167,17 @@ fn what_is_no_frame_is_refused() {
         with("sum", true, Rows, None, Some(i64::MAX)),
     ];
     insta::assert_snapshot!(faults.join("\n"), @r"
-invalid-query: node 3: `rank` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
-invalid-query: node 3: `row-number` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
-invalid-query: node 3: `ntile` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
-invalid-query: node 3: `lag` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
-invalid-query: node 3: `lead` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
-invalid-query: node 3: `first-value` takes a frame of rows: which of the rows of a group is first, nothing says
-invalid-query: node 3: a frame of groups needs an order, in which rows tie
-invalid-query: node 3: the frame starts at 1, which is after its end, 0
-invalid-query: node 3: the frame starts at -1, which is after its end, -2
-type-mismatch: node 3: the bounds of a frame are from -2147483647 to 2147483647
-type-mismatch: node 3: the bounds of a frame are from -2147483647 to 2147483647
+invalid-query: `Post.id`: `rank` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: `Post.id`: `row-number` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: `Post.id`: `ntile` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: `Post.id`: `lag` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: `Post.id`: `lead` takes no frame: aggregates, `first-value`, `last-value` and `nth-value` do
+invalid-query: `Post.id`: `first-value` takes a frame of rows: which of the rows of a group is first, nothing says
+invalid-query: `Post.id`: a frame of groups needs an order, in which rows tie
+invalid-query: `Post.id`: the frame starts at 1, which is after its end, 0
+invalid-query: `Post.id`: the frame starts at -1, which is after its end, -2
+type-mismatch: `Post.id`: the bounds of a frame are from -2147483647 to 2147483647
+type-mismatch: `Post.id`: the bounds of a frame are from -2147483647 to 2147483647
 ");
 }
 
@@ -254,7 +254,7 @@ fn only_postgres_orders_and_groups_by_the_fields_of_an_outer_select() {
         order_by: vec![ascending(stars)],
         ..all("Comment")
     }), @r##"
-sqlite: unsupported: node 0: SQLite does not order or group rows by the fields of an outer select
+sqlite: unsupported: `Post.stars`: SQLite does not order or group rows by the fields of an outer select
 postgres: SELECT (SELECT "t1"."body" FROM "comment" AS "t1" ORDER BY "t0"."stars", "t1"."id" LIMIT 1) FROM "post" AS "t0"
 "##);
     insta::assert_snapshot!(inside(&|_, stars| Select {
@@ -262,7 +262,7 @@ postgres: SELECT (SELECT "t1"."body" FROM "comment" AS "t1" ORDER BY "t0"."stars
         group_by: vec![stars],
         ..all("Comment")
     }), @r##"
-sqlite: unsupported: node 0: SQLite does not order or group rows by the fields of an outer select
+sqlite: unsupported: `Post.stars`: SQLite does not order or group rows by the fields of an outer select
 postgres: SELECT (SELECT "t0"."stars" FROM "comment" AS "t1" GROUP BY "t0"."stars" LIMIT 1) FROM "post" AS "t0"
 "##);
 }
@@ -286,10 +286,10 @@ fn combined_selects_list_the_same_types_and_order_by_them() {
         error(&nodes.query(vec![first, second], Statement::Select(1)))
     };
     let list = |field: &str| Select { projection: fields(&[field]), ..all("Post") };
-    insta::assert_snapshot!(with(list("id"), list("title")), @"type-mismatch: select 0 is combined with one whose columns have other types");
-    insta::assert_snapshot!(with(list("id"), all("Post")), @"type-mismatch: select 0 is combined with one whose columns have other types");
+    insta::assert_snapshot!(with(list("id"), list("title")), @"type-mismatch: `Post`: it is combined with a select of `Post` whose columns have other types");
+    insta::assert_snapshot!(with(list("id"), all("Post")), @"type-mismatch: `Post`: it is combined with a select of `Post` whose columns have other types");
     let ordered = Select { order_by: vec![ascending(0)], ..list("title") };
-    insta::assert_snapshot!(with(list("title"), ordered), @"invalid-query: node 0: distinct and combined rows are ordered by what they list only");
+    insta::assert_snapshot!(with(list("title"), ordered), @"invalid-query: `Post.id`: distinct and combined rows are ordered by what they list only");
 }
 
 #[test]
@@ -307,7 +307,7 @@ postgres: WITH "t0" AS (SELECT "author_id", "id", "stars", "tenant_id", "title" 
   forced 1 Integer, parameter 0 Integer
 "##);
     let empty = Select { distinct: Distinct::On(vec![]), ..all("Post") };
-    insta::assert_snapshot!(error(&Nodes::default().select(empty)), @"invalid-query: `distinct on` names what rows agree in, and takes no groups and no `combined`");
+    insta::assert_snapshot!(error(&Nodes::default().select(empty)), @"invalid-query: `Post`: `distinct on` names what rows agree in, and takes no groups and no `combined`");
 }
 
 #[test]
@@ -323,9 +323,9 @@ postgres: SELECT "t0"."id" FROM "post" AS "t0" LEFT JOIN "author" AS "t1" ON "t1
     let lock = Some(Lock { strength: LockStrength::Share, wait: LockWait::Wait });
     let locked = Select { lock, ..all("Post") };
     let distinct = Select { distinct: Distinct::Rows, ..locked.clone() };
-    insta::assert_snapshot!(error(&Nodes::default().select(distinct)), @"invalid-query: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
+    insta::assert_snapshot!(error(&Nodes::default().select(distinct)), @"invalid-query: `Post`: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
     let count = Nodes::default().query(vec![locked.clone()], Statement::Count(0));
-    insta::assert_snapshot!(error(&count), @"invalid-query: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
+    insta::assert_snapshot!(error(&count), @"invalid-query: `Post`: `lock` is for the rows of a model: not with groups, `distinct`, `combined` or window functions, not for a count or a common table, and not inside of another select");
     let query = Nodes::default().query(vec![locked], Statement::Delete(delete("Post")));
     insta::assert_snapshot!(error(&query), @"invalid-query: the rows to change are chosen by a filter, an order, a limit and an offset only");
 }

@@ -92,9 +92,9 @@ fn updates_that_cannot_be_are_refused() {
         let update = Update { set: vec![set(field, value)], ..update("User") };
         line(&error(&query(nodes, rows, update)))
     };
-    insta::assert_snapshot!(fault(ScalarType::Text, "age", all("User")), @"type-mismatch: node 0: text where integer is wanted");
-    insta::assert_snapshot!(fault(ScalarType::Text, "tags", all("User")), @"type-mismatch: node 0: text where a list of text is wanted");
-    insta::assert_snapshot!(fault(ScalarType::Decimal, "age", all("User")), @"type-mismatch: node 0: decimal where integer is wanted");
+    insta::assert_snapshot!(fault(ScalarType::Text, "age", all("User")), @"type-mismatch: `User.age`: text where integer is wanted");
+    insta::assert_snapshot!(fault(ScalarType::Text, "tags", all("User")), @"type-mismatch: `User.tags`: text where a list of text is wanted");
+    insta::assert_snapshot!(fault(ScalarType::Decimal, "age", all("User")), @"type-mismatch: `User.age`: decimal where integer is wanted");
     insta::assert_snapshot!(fault(ScalarType::Text, "nam", all("User")), @"invalid-query: model `User` has no field `nam`; did you mean `name`?");
     insta::assert_snapshot!(fault(ScalarType::Text, "name", all("Membership")), @"invalid-query: the rows to change are selected from another model");
     let distinct = Select { distinct: Distinct::Rows, ..all("User") };

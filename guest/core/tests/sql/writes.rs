@@ -165,8 +165,8 @@ fn a_batch_that_makes_no_sense_is_refused() {
         line(&error(&nodes.query(vec![rows], Statement::Update(update))))
     };
     let whole = |_: &mut Nodes| all("User");
-    insta::assert_snapshot!(refused(None, &whole), @"invalid-query: node 0: `excluded` stands only in the conflict of an insert and in an update by a batch");
-    insta::assert_snapshot!(refused(by(&["id"], &["id"]), &whole), @"invalid-query: node 0: the batch has no field `name`");
+    insta::assert_snapshot!(refused(None, &whole), @"invalid-query: `User.name`: `excluded` stands only in the conflict of an insert and in an update by a batch");
+    insta::assert_snapshot!(refused(by(&["id"], &["id"]), &whole), @"invalid-query: the batch has no field `name`");
     insta::assert_snapshot!(refused(by(&["name"], &["name"]), &whole), @"invalid-query: the fields of the batch's key are no key of `User`: name the primary key or a unique one");
     insta::assert_snapshot!(refused(by(&["name"], &["id"]), &whole), @"invalid-query: the batch has no field `id`, its key");
     insta::assert_snapshot!(refused(by(&["id", "name", "id"], &["id"]), &whole), @"invalid-query: the batch has field `id` twice");
