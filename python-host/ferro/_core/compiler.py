@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import _native
-from .._message import naming_enums
 from ..exceptions import BY_KIND, FerroError, InternalError, SchemaError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class Compiler:
         # wasmtime-py tells ok and err by their classes here, and by a tag below.
         made: ResourceAny | str = self._enter("[static]catalog.create", catalog.models)
         if isinstance(made, str):
-            raise SchemaError(_faults(made, catalog.models))
+            raise SchemaError(_faults(made))
         self._handles[catalog.number] = made
         return made
 
@@ -149,10 +148,9 @@ def _error(text: str) -> FerroError:
     return BY_KIND.get(error["kind"], InternalError)(error["message"], kind=error["kind"])
 
 
-def _faults(text: str, models: str) -> str:
+def _faults(text: str) -> str:
     """Every fault of the models, one a line."""
-    schema = json.loads(models)
-    faults = (f"  {naming_enums(fault, schema)}" for fault in json.loads(text))
+    faults = (f"  {fault}" for fault in json.loads(text))
     return "the models are not valid:\n" + "\n".join(faults)
 
 

@@ -9,7 +9,7 @@ use ferro_wit::types::{ScalarType, Value};
 
 use super::{constant, distinct, former_tables, names, relations, scalar_of, table_of};
 use crate::compile::is_alias;
-use crate::error::{shown, suggestion};
+use crate::error::{listed, path, shown, suggestion};
 
 /// The longest text that PostgreSQL lets a column limit.
 const MAX_TEXT_LENGTH: u32 = 10_485_760;
@@ -40,16 +40,34 @@ impl Faults<'_> {
         let mut known = HashSet::new();
         for found in &self.schema.enums {
             let name = shown(&found.name);
-            if let Some(fault) = names::fault(&found.name) {
-                self.found.push(format!("enum {name}: its name {fault}"));
-            }
-            if names::is_system_type(&found.name) {
-                self.found.push(format!("enum {name}: the name belongs to the database"));
-            }
-            if !known.insert(names::fold(&found.name)) {
-                self.found.push(format!("enum {name}: there is another enum of that name"));
+            let faults = [
+                names::fault(&found.name).map(|fault| format!("its name {fault}")),
+                names::is_system_type(&found.name)
+                    .then(|| "the name belongs to the database".into()),
+                (!known.insert(names::fold(&found.name)))
+                    .then(|| "there is another enum of that name".into()),
+            ];
+            for fault in faults.into_iter().flatten() {
+                let way_out = self.other_name(&found.name);
+                self.found.push(format!("enum {name}: {fault}{way_out}"));
             }
             self.enum_values(found);
+        }
+    }
+
+    /// What to do about the name of an enum, with the fields that are of it.
+    fn other_name(&self, name: &str) -> String {
+        let models = self.schema.models.iter();
+        let fields = models
+            .flat_map(|model| model.fields.iter().map(move |field| (model, field)))
+            .filter(|(_, it)| matches!(&it.kind, ColumnType::Enumeration(own) if own == name))
+            .map(|(model, field)| path([model.name.as_str(), &field.name]));
+        match listed(fields) {
+            fields if fields.is_empty() => String::new(),
+            fields => format!(
+                ": name the enum of {fields} otherwise, or give the field the column type `text`, \
+                 for which the database needs no type"
+            ),
         }
     }
 
@@ -96,12 +114,14 @@ impl Faults<'_> {
                 ));
             }
             // PostgreSQL keeps the row type of a table among the other types.
-            if self.schema.enums.iter().any(|it| names::fold(&it.name) == names::fold(&table.name))
+            let mut enums = self.schema.enums.iter();
+            if let Some(found) = enums.find(|it| names::fold(&it.name) == names::fold(&table.name))
             {
                 self.found.push(format!(
-                    "model {}: an enum has the name of its table {}",
+                    "model {}: an enum has the name of its table {}{}",
                     shown(&model.name),
-                    shown(&table.name)
+                    shown(&table.name),
+                    self.other_name(&found.name)
                 ));
             }
         }

@@ -110,6 +110,25 @@ model `Mood`: an enum has the name of its table `mood`
 }
 
 #[test]
+fn the_name_of_an_enum_is_refused_with_its_fields_and_the_ways_out() {
+    let of = |name: &str| field("it", ColumnType::Enumeration(name.into()));
+    let has = |model_name: &str, name: &str| model(model_name, vec![id(), of(name)]);
+    let enumeration = |name: &str, values: &[&str]| EnumType {
+        name: name.into(),
+        values: values.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let schema = Schema {
+        models: vec![has("Pet", "date"), has("Owner", "date"), has("Mood", "mood")],
+        enums: vec![enumeration("date", &["a"]), enumeration("mood", &["a", "a"])],
+    };
+    insta::assert_snapshot!(faults(schema), @r"
+enum `date`: the name belongs to the database: name the enum of `Pet.it`, `Owner.it` otherwise, or give the field the column type `text`, for which the database needs no type
+enum `mood`: value `a` stands there twice
+model `Mood`: an enum has the name of its table `mood`: name the enum of `Mood.it` otherwise, or give the field the column type `text`, for which the database needs no type
+");
+}
+
+#[test]
 fn t10_models_do_not_name_what_belongs_to_the_database() {
     let table = |name: &str| Model { table: Some(name.into()), ..model(name, vec![id()]) };
     let schema = Schema {
