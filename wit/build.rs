@@ -219,9 +219,9 @@ impl Generator<'_> {
             return self.resource(used);
         }
         let (TypeOwner::Interface(owner), Some(name)) = (def.owner, &def.name) else {
-            bail!("a resource outside of an interface");
+            bail!("a resource outside an interface");
         };
-        let interface = self.resolve.id_of(owner).context("a resource outside of a package")?;
+        let interface = self.resolve.id_of(owner).context("a resource outside a package")?;
         let path = interface.split('@').next().unwrap_or_default();
         Ok(format!("\"{path}#{name}\""))
     }
@@ -333,7 +333,7 @@ impl Generator<'_> {
             TypeOwner::Interface(id) => {
                 Ok(snake(self.resolve.interfaces[id].name.as_deref().unwrap_or_default()))
             }
-            _ => bail!("a type outside of an interface"),
+            _ => bail!("a type outside an interface"),
         }
     }
 }

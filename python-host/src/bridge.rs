@@ -209,8 +209,11 @@ impl Pending {
         match self.outcome.take(py)? {
             Some(value) => Err(PyStopIteration::new_err((value,))),
             None => {
-                let error =
-                    Error::new(ErrorKind::Internal, "the work broke off, or is awaited twice");
+                let error = Error::new(
+                    ErrorKind::Internal,
+                    "the operation ended without a result, or was \
+                                                     awaited twice",
+                );
                 Err(exception(py, &error))
             }
         }
@@ -249,7 +252,7 @@ pub(crate) fn check_process() -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::new(
             ErrorKind::Unsupported,
-            "this process was forked from one that uses ferro: connect after the fork only, or \
+            "this process was forked from one that uses ferro: connect only after the fork, or \
              start the process with `spawn`",
         )),
     }

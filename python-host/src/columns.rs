@@ -208,7 +208,11 @@ fn read_interval<'py>(
     name: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     if interval.months != 0 {
-        return Err(undecodable(py, name, "an interval with months, which is no timedelta"));
+        return Err(undecodable(
+            py,
+            name,
+            "an interval with months, which a timedelta cannot hold",
+        ));
     }
     let of_clock = interval.microseconds.div_euclid(DAY);
     let rest = interval.microseconds.rem_euclid(DAY);
@@ -259,7 +263,7 @@ pub(crate) fn row_of(py: Python<'_>, error: &PyErr) -> Option<usize> {
 const ROW: &str = "_row";
 
 fn contradiction(py: Python<'_>, name: &str) -> PyErr {
-    let message = format!("column `{name}` contradicts itself");
+    let message = format!("column `{name}` is inconsistent");
     exception(py, &Error::new(ErrorKind::Internal, message))
 }
 

@@ -183,7 +183,7 @@ fn seconds(name: &str, value: Option<f64>) -> Result<Option<Duration>, Error> {
     value.map(Duration::try_from_secs_f64).transpose().map_err(|_| {
         Error::new(
             ErrorKind::InvalidConfiguration,
-            format!("`{name}` takes a number of seconds that is not negative"),
+            format!("`{name}` takes a non-negative number of seconds"),
         )
     })
 }

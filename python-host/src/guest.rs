@@ -1,5 +1,5 @@
 //! The interface `database` for plugins that wasmtime-py runs: the same sessions, for a thread that
-//! may wait, and plain data in place of Python's own types.
+//! may wait, and plain data instead of Python's own types.
 
 use std::pin::pin;
 use std::sync::Arc;

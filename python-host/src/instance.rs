@@ -112,7 +112,7 @@ pub(crate) fn read_row<'a, 'py: 'a>(
 /// The error for a row without a field, as those of `model_construct` may be.
 fn lacking(name: &Bound<'_, PyString>) -> PyErr {
     let message = format!(
-        "a row has no value for its field `{name}`: give it one, or make the row by calling the model"
+        "a row has no value for its field `{name}`: set it, or create the row by calling the model"
     );
     exception(name.py(), &Error::new(ErrorKind::InvalidQuery, message))
 }
@@ -188,7 +188,7 @@ impl Slot {
         unsafe { Bound::from_borrowed_ptr_or_opt(instance.py(), *place) }
     }
 
-    /// Puts an object in, in the place of the one that it holds.
+    /// Puts an object in, instead of the one that it holds.
     pub(crate) fn set<'py>(
         &self,
         instance: &Bound<'py, PyAny>,

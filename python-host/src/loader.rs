@@ -252,8 +252,8 @@ impl Loader {
                 let objects = objects.ok_or_else(|| {
                     // The core leaves out what a scope may not read.
                     let message = format!(
-                        "the scope may not read `{}` of `{}`, and an instance has all fields: list \
-                         those that it may read with `values`",
+                        "the scope may not read `{}` of `{}`, but an instance has all fields: \
+                         select the readable ones with `values`",
                         field.key, self.table
                     );
                     exception(py, &Error::new(ErrorKind::Denied, message))
@@ -412,7 +412,8 @@ fn decoded<'py>(
             return raised;
         }
         let reason = raised.value(py);
-        let message = format!("column `{column}` holds a document of another shape: {reason}");
+        let message =
+            format!("column `{column}` holds a document with a different shape: {reason}");
         let mut error = Error::new(ErrorKind::DecodeFailed, message);
         error.column = Some(column.to_owned());
         exception(py, &error)
@@ -426,7 +427,7 @@ fn member<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     members.get_item(stored)?.ok_or_else(|| {
         let stored = stored.repr().map_or_else(|_| "?".into(), |it| it.to_string());
-        let message = format!("column `{column}` holds {stored}, which is no value of its enum");
+        let message = format!("column `{column}` holds {stored}, which is not a value of its enum");
         let mut error = Error::new(ErrorKind::DecodeFailed, message);
         error.column = Some(column.to_owned());
         exception(members.py(), &error)

@@ -46,7 +46,7 @@ fn ordering_value(object: &Bound<'_, PyAny>) -> Result<Value, Error> {
     match guess_value(object) {
         Ok(Value::Interval(_) | Value::Json(_) | Value::Array(_)) | Err(_) => {
             let ty = type_name(object);
-            let message = format!("rows that are ordered by `{ty}` come in no pages");
+            let message = format!("cannot page rows that are ordered by `{ty}`");
             Err(Error::new(ErrorKind::InvalidQuery, message))
         }
         Ok(value) => Ok(value),

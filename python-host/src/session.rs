@@ -195,8 +195,8 @@ fn ended() -> Error {
 }
 
 fn running() -> Error {
-    let message = "a model was imported, and a statement still runs in this transaction, which did \
-                   not know it: await that first";
+    let message = "a model was defined while a statement is still running in this transaction: \
+                   await the statement first";
     Error::new(ErrorKind::Busy, message)
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::RwLock;
 use crate::bridge::runtime;
 
 /// The operations of one transaction. Only when those that were cancelled are gone is it known what
-/// became of the transaction: so whoever comes next waits for that. Outside of a transaction, where
+/// became of the transaction: so whoever comes next waits for that. Outside a transaction, where
 /// each operation has a connection of its own, there is nothing to wait for.
 ///
 /// Operations share the lock while they run. Whoever waits to have it alone lets nobody pass.

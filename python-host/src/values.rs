@@ -17,7 +17,7 @@ use crate::json;
 use crate::times::{to_date, to_interval, to_time, to_timestamp, utc_offset};
 use crate::uuids::Uuids;
 
-/// A member of more enums inside of each other may be a member of itself.
+/// A member of more enums inside each other may be a member of itself.
 const MOST_ENUMS: usize = 16;
 /// The largest integer up to which every integer is a float too.
 const EXACT_FLOAT: u64 = 1 << 53;

@@ -94,5 +94,5 @@ pub trait Cursor: Send {
 }
 
 fn no_sql_text() -> Error {
-    Error::new(ErrorKind::Unsupported, "this session takes queries, and no SQL text")
+    Error::new(ErrorKind::Unsupported, "this session accepts queries, but no SQL text")
 }

@@ -234,7 +234,7 @@ impl FieldAttributes {
             return refuse("`generated` is for a key: write `key, generated`");
         }
         if self.version && (self.key || self.default.is_some()) {
-            return refuse("a version is neither a key, nor has it a `default`: it begins at 0");
+            return refuse("a version cannot be a key or have a `default`: it begins at 0");
         }
         if self.generated && self.default.is_some() {
             return refuse("a generated key has no `default`");
@@ -268,11 +268,11 @@ impl Parse for SqlType {
         };
         let size = |text: &str, most: u32| match text.parse::<u32>() {
             Ok(size) if (1..=most).contains(&size) => Ok(size),
-            _ => Err(Error::new(literal.span(), format!("`{text}` is no size of `{name}`"))),
+            _ => Err(Error::new(literal.span(), format!("`{text}` is not a size of `{name}`"))),
         };
         let digits = |text: &str| match text.parse::<u16>() {
             Ok(digits) if digits <= 1_000 => Ok(digits),
-            _ => Err(Error::new(literal.span(), format!("`{text}` is no number of digits"))),
+            _ => Err(Error::new(literal.span(), format!("`{text}` is not a number of digits"))),
         };
         Ok(match (name, &sizes[..]) {
             ("smallint" | "int2", []) => Self::Integer("Small"),
@@ -291,8 +291,8 @@ impl Parse for SqlType {
             }
             _ => {
                 let message = format!(
-                    "`{}` is no type that a field may ask for: expected `smallint`, `integer`, \
-                     `bigint`, `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text` or \
+                    "`{}` is not a supported `sql_type`: expected `smallint`, `integer`, `bigint`, \
+                     `real`, `double precision`, `numeric`, `numeric(12, 2)`, `text` or \
                      `varchar(20)`",
                     literal.value()
                 );
@@ -313,7 +313,7 @@ pub(crate) fn each(
         it.parse_nested_meta(|meta| {
             let name = meta.path.require_ident()?.to_string();
             if seen.contains(&name) && !repeatable.contains(&name.as_str()) {
-                return Err(meta.error(format!("`{name}` stands there twice")));
+                return Err(meta.error(format!("duplicate attribute `{name}`")));
             }
             item(&name, meta)?;
             seen.push(name);

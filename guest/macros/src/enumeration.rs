@@ -30,7 +30,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
         let value = literal(&variant.attrs, "value")?;
         let value = value.map_or_else(|| default_name(&variant.ident), |it| it.value());
         if values.contains(&value) {
-            let message = format!("another variant is stored as `{value}` already");
+            let message = format!("another variant is already stored as `{value}`");
             return Err(Error::new_spanned(variant, message));
         }
         values.push(value);
@@ -91,7 +91,7 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
                 match ::ferro::__private::read_text(stored, index)? {
                     #(#values => ::core::result::Result::Ok(Self::#variants),)*
                     other => ::core::result::Result::Err(::std::format!(
-                        "`{other}` is no value of `{}`: expected {}", ::core::stringify!(#ident), #expected,
+                        "`{other}` is not a value of `{}`: expected {}", ::core::stringify!(#ident), #expected,
                     )),
                 }
             }

@@ -15,7 +15,7 @@ use crate::tree::{CommonTree, SelectTree, Steps};
 /// A struct whose fields are columns: with `derive(Row)`, which makes a function for each field that
 /// returns its column, or a model.
 #[diagnostic::on_unimplemented(
-    message = "the fields of a `{Self}` are no columns of a table",
+    message = "the fields of a `{Self}` are not columns of a table",
     note = "a common table is made of a struct with `#[derive(ferro::Row)]`, or of a model"
 )]
 pub trait Record: Row {
@@ -69,7 +69,7 @@ pub struct Common<R> {
 ///     for total in large.clone().order_by(Total::people().desc()).all(db).await? {
 ///         println!("{}: {:?}", total.country, total.people);
 ///     }
-///     // Inside of another query, and beside the rows of one.
+///     // Inside another query, and beside the rows of one.
 ///     let named = Country::query().filter(Country::iso().in_query(large.select(Total::country())));
 ///     let beside = named.join(&totals, Country::iso().eq(totals.get(Total::country())));
 ///     for (name, people) in beside.select((Country::name(), totals.get(Total::people()))).all(db).await? {

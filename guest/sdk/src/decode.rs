@@ -61,7 +61,7 @@ impl<'b> Columns<'b> {
     fn check(self) -> Result<Self, Error> {
         let (got, expected) = (self.batch.columns.len(), self.fields.len());
         if got < expected {
-            return Err(self.fault(format!("{got} columns came, and it has {expected} fields")));
+            return Err(self.fault(format!("got {got} columns for {expected} fields")));
         }
         self.batch.validate().map_err(|fault| self.fault(fault))?;
         Ok(self)

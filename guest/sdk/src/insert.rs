@@ -40,7 +40,7 @@ pub trait Insertable: Send + Sync + Sized {
 
 /// One field of a model, or a tuple of at most twelve: a key, or what gets other values.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no field of `{M}`",
+    message = "`{Self}` is not a field of `{M}`",
     label = "expected a column such as `City::name()`, or a tuple of at most twelve"
 )]
 pub trait Fields<M> {
@@ -207,7 +207,7 @@ pub(crate) fn same_key<R: Insertable>(row: &R, key: &[&'static str]) -> Result<T
             )),
             None => Err(Error::new(
                 ErrorKind::InvalidQuery,
-                format!("the row gives no `{name}`, the key by which it would be found"),
+                format!("the row lacks `{name}`, the key by which it is found"),
             )),
         }
     });

@@ -472,8 +472,7 @@ fn not_found<M: Model>(key: &str) -> Error {
 
 fn stale<M: Model>(which: &str) -> Error {
     let name = M::NAME;
-    let message =
-        format!("{which} `{name}` was changed by another since it was read: read it again");
+    let message = format!("{which} `{name}` has changed since it was read: read it again");
     Error {
         table: Some(M::schema().table_name().into_owned()),
         ..Error::new(ErrorKind::SerializationFailure, message).retryable()

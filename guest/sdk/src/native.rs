@@ -1,4 +1,4 @@
-//! Outside of a component nobody lends databases by label.
+//! Outside a component nobody lends databases by label.
 
 use ferro_wit::types::{Error, ErrorKind};
 

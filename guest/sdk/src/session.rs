@@ -160,10 +160,10 @@ impl Session {
     }
 
     /// Run a closure in a serializable transaction, and again from its start where it lost against
-    /// another one, `attempts` times in all. What the closure does outside of the database it may
+    /// another one, `attempts` times in all. What the closure does outside the database it may
     /// do more than once.
     ///
-    /// It is for the outermost transaction, and an error inside of one: after such a failure a
+    /// It is for the outermost transaction, and an error inside one: after such a failure a
     /// database takes nothing more in it, so that a savepoint cannot be tried again.
     ///
     /// ```

@@ -106,7 +106,9 @@ fn a_null_where_none_may_be_names_model_field_and_key() {
         (error.table.as_deref(), error.column.as_deref()),
         (Some("membership"), Some("person"))
     );
-    insta::assert_snapshot!(error, @"cannot read `Membership`: field `person` where person = `Null`, club = `b`: it is null, and the field is not an `Option`");
+    insta::assert_snapshot!(error, @"cannot read `Membership`: field `person` where person = \
+                                     `Null`, club = `b`: it is null, but the field is not an \
+                                     `Option`");
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn an_unknown_value_of_an_enum_is_named_with_the_known_ones() {
     assert!(
         error
             .message
-            .ends_with("`furious` is no value of `Mood`: expected `happy`, `so-so`, `very_sad`"),
+            .ends_with("`furious` is not a value of `Mood`: expected `happy`, `so-so`, `very_sad`"),
         "{error}"
     );
 }
@@ -146,7 +148,7 @@ fn a_batch_of_other_columns_is_refused() {
     let mut batch = batch(&[everything(9)]);
     batch.columns.pop();
     let error = Everything::decode(&batch).unwrap_err();
-    assert!(error.message.ends_with("20 columns came, and it has 21 fields"), "{error}");
+    assert!(error.message.ends_with("got 20 columns for 21 fields"), "{error}");
     let torn = Batch { rows: 3, columns: vec![integers(&[1]), cells(ScalarType::Text, &[])] };
     assert_eq!(Membership::decode(&torn).unwrap_err().kind, ErrorKind::DecodeFailed);
 }

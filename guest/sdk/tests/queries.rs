@@ -81,7 +81,7 @@ fn a_window_refuses_what_it_would_leave_out() {
         ] {
             let error = query.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Unsupported);
-            assert!(error.message.contains("neither `distinct` nor `filter`"), "{error}");
+            assert!(error.message.contains("does not support `distinct` or `filter`"), "{error}");
         }
     }
 }

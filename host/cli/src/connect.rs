@@ -25,7 +25,7 @@ impl Connection {
             // It is not quoted: what stands there may be the URL itself.
             Some(name) if !name.chars().all(|it| it.is_alphanumeric() || it == '_') => {
                 return Err(Failure::usage(
-                    "`env:` is for the name of a variable, as in `app=env:APP_URL`",
+                    "put the name of a variable after `env:`, as in `app=env:APP_URL`",
                 ));
             }
             Some(name) => {
@@ -44,9 +44,7 @@ impl Connection {
             let connection = Self::parse(argument)?;
             if connections.iter().any(|it| it.label == connection.label) {
                 let label = connection.label;
-                return Err(Failure::usage(format!(
-                    "`{label}` is given twice: name one otherwise"
-                )));
+                return Err(Failure::usage(format!("`{label}` is given twice: rename one")));
             }
             connections.push(connection);
         }

@@ -8,11 +8,11 @@ use ferro_wit::types::{Error, ErrorKind};
 /// What `--help` says of exit codes.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  it went well
-  1  something else went wrong, on this machine
-  2  the command line is not a valid one
-  3  the plugin was refused: it is missing, not a plugin, or imports what is not granted
-  4  a database cannot be connected, or was lost
+  0  success
+  1  any other error on this machine
+  2  the command line is not valid
+  3  the plugin was refused: it is missing, is not a plugin, or imports something that is not granted
+  4  a database cannot be reached, or the connection was lost
   5  the call failed: the plugin trapped, returned an `err`, or a query failed
   6  the call reached a limit: time, memory, rows, an instance or a connection
 

@@ -48,7 +48,7 @@ fn describe(plugin: &Plugin) -> String {
     for model in models {
         describe_model(&mut text, model);
     }
-    text.push_str("\na tenant that would do, if LABEL is what the plugin opens\n");
+    text.push_str("\na sufficient tenant, if the plugin opens LABEL\n");
     if plugin.needs_raw_sql() {
         text.push_str("  # `raw-sql` is imported; no filter applies to it\n");
     }

@@ -13,7 +13,7 @@ pub(crate) fn from_file(argument: &str) -> Result<Tenant, Failure> {
         Some((file, name)) => (file, Some(name)),
         None => (argument, None),
     };
-    let refused = |fault: String| Failure::usage(format!("the file of tenants `{file}` {fault}"));
+    let refused = |fault: String| Failure::usage(format!("the tenant file `{file}` {fault}"));
     let text = std::fs::read_to_string(file)
         .map_err(|error| refused(format!("is unreadable: {error}")))?;
     let TenantFile { mut tenants } =

@@ -79,7 +79,7 @@ fn migrate_prints_what_it_would_do_and_does_it_when_told() {
     assert!(script.contains("CREATE TABLE ") && script.ends_with("COMMIT;"), "{script}");
     let apply = |risk| result(&[&migrate[..], &["--apply", risk]].concat());
     assert!(apply("safe").starts_with("-- applied: create table "));
-    let nothing = "-- nothing to do: the database has what the models say";
+    let nothing = "-- nothing to do: the database matches the models";
     assert_eq!((result(&migrate), apply("destructive")), (nothing.into(), nothing.into()));
     assert_eq!(failure(&["migrate", probe(), "app=sqlite:/nowhere/app.db"]).0, 4);
     assert_eq!(failure(&[&migrate[..], &["--apply", "all"]].concat()).0, 2);
@@ -203,7 +203,7 @@ fn inspect_shows_imports_exports_models_and_a_grant() {
 fn the_tenant_that_inspect_shows_is_a_valid_one() {
     let folder = Folder::new();
     let shown = result(&["inspect", probe()]);
-    let (_, tenant) = shown.split_once("what the plugin opens\n").unwrap();
+    let (_, tenant) = shown.split_once("if the plugin opens LABEL\n").unwrap();
     let file = folder.path("tenants.toml");
     std::fs::write(&file, tenant.replace("LABEL", "app")).unwrap();
     let app = folder.database();

@@ -115,7 +115,7 @@ impl Databases {
             other => {
                 database.disconnect().await;
                 other.and(Err(invalid_configuration(format!(
-                    "the label `{label}` was given another database meanwhile, which it keeps"
+                    "the label `{label}` was given another database in the meantime, and keeps it"
                 ))))
             }
         }

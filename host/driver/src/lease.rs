@@ -32,7 +32,7 @@ pub(crate) enum Connection {
 
 /// A connection with its permits.
 ///
-/// Call [`doubt`](Self::doubt) before an operation that may be cancelled half-way and
+/// Call [`doubt`](Self::doubt) before an operation that may be cancelled halfway and
 /// [`clear`](Self::clear) after it ended well. A lease that is dropped in doubt closes its
 /// connection, so that nobody reads another's answer or runs in another's transaction. What still
 /// runs on it ends at the database, too: SQLite is told, PostgreSQL watches for the closed socket.
@@ -338,7 +338,7 @@ async fn return_sqlite(mut connection: sqlite::Connection) -> bool {
         connection.resume();
     }
     if !connection.is_clean() {
-        tracing::warn!("closed a connection that was returned inside of a transaction");
+        tracing::warn!("closed a connection that was returned inside a transaction");
         return true;
     }
     let Some(mut inner) = connection.give_back().await else { return false };

@@ -41,14 +41,14 @@ pub struct PoolOptions {
     pub silence_timeout: Option<Duration>,
     /// Prepared statements kept on each connection. Default: 100, and 0 at the ports of PostgreSQL's
     /// poolers, 6432 (PgBouncer) and 6543 (Supabase, by transaction). With 0 nothing on the server
-    /// outlives a transaction, and no statement is outside of one, as a transaction-mode pooler in
+    /// outlives a transaction, and no statement is outside one, as a transaction-mode pooler in
     /// front of PostgreSQL needs it: that takes two round trips more. The driver then does not set
     /// `client_connection_check_interval` either, with which a server ends a statement whose caller
     /// is gone: set it for the pooler's role or in the server's configuration.
     pub statement_cache_capacity: Option<usize>,
     /// Ask a PostgreSQL connection for a sign of life before it is handed out: one more round
     /// trip, but no error after the server was restarted. A connection that was used within the
-    /// last second is asked only if it is to write outside of a transaction; anything else is sent
+    /// last second is asked only if it is to write outside a transaction; anything else is sent
     /// again if the connection turns out to be dead. Default: true.
     pub test_before_acquire: bool,
     /// A statement that takes so long is a warning of the log, with its SQL; the time that its reader

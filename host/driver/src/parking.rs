@@ -292,7 +292,7 @@ impl Drop for Parking {
     }
 }
 
-/// One more, until it goes out of scope, also where a future is dropped half-way.
+/// One more, until it goes out of scope, also where a future is dropped halfway.
 struct Counted<'a>(&'a AtomicU32);
 
 impl<'a> Counted<'a> {

@@ -25,7 +25,7 @@ const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; R
                      UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; \
                      DISCARD SEQUENCES; ";
 
-/// Resets a connection that is at rest, outside of a transaction: in a round trip, or two where the
+/// Resets a connection that is at rest, outside a transaction: in a round trip, or two where the
 /// server refuses to [`watch`].
 pub(crate) async fn reset(connection: &mut PgConnection, watches: bool) -> Result<(), sqlx::Error> {
     match watches {

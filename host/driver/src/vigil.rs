@@ -128,7 +128,7 @@ impl Vigil {
                     Ok(Ok(true)) => continue,
                     // It is there, and has no room for the question, or does not let it in.
                     Ok(Err(sqlx::Error::Database(_))) => continue,
-                    Ok(Ok(false)) => "and the server does not work on it any more".to_owned(),
+                    Ok(Ok(false)) => "and the server is no longer working on it".to_owned(),
                     Ok(Err(error)) => format!("and the server cannot be reached: {error}"),
                     Err(_) => "and the server does not answer a new connection either".to_owned(),
                 },

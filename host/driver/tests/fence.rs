@@ -354,7 +354,7 @@ async fn s3_text_of_a_stranger_writes_only_rows_that_are_counted() {
     ] {
         let error = refused(&postgres, &sql).await;
         assert_eq!(error.kind, ErrorKind::Denied, "{sql}: {error}");
-        assert!(error.message.contains("nobody counts the rows"), "{sql}: {error}");
+        assert!(error.message.contains("their rows are not counted"), "{sql}: {error}");
     }
     assert_eq!(count(&world.owner, "note").await, 2);
     // What is counted, or writes no rows.

@@ -97,8 +97,8 @@ async fn n1_a_server_without_tls_is_refused_unless_prefer_allows_it() {
         format!("sslmode=verify-full&{authority}"),
     ] {
         let error = refused(&format!("{url}?{query}")).await;
-        assert_tls_failed(&error, "offers no TLS");
-        assert!(error.message.contains("switch TLS on there"), "{error}");
+        assert_tls_failed(&error, "does not offer TLS");
+        assert!(error.message.contains("enable TLS there"), "{error}");
     }
 }
 

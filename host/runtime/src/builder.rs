@@ -192,7 +192,7 @@ type Stub = Box<
 
 fn trap(function: String) -> Stub {
     Box::new(move |_, _, _, _| {
-        wasmtime::bail!("`{function}` is called, and no tenant has been granted it yet")
+        wasmtime::bail!("`{function}` was called before any tenant was granted it")
     })
 }
 

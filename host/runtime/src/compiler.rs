@@ -230,7 +230,7 @@ impl Turn {
 impl Pool {
     /// Compiles a query in an instance, one that knows the catalog if there is one.
     ///
-    /// Where the future is dropped half-way, so is the instance.
+    /// Where the future is dropped halfway, so is the instance.
     async fn compile(
         &self,
         catalog: &WasmCatalog,

@@ -27,7 +27,7 @@ impl database::HostSession for Guest {
             Some(gate) => gate.open(&label),
             None => Err(Error::new(
                 ErrorKind::Denied,
-                "no database is there while the models are described",
+                "no database is available while the models are described",
             )),
         };
         self.lend(opened)

@@ -49,7 +49,7 @@ pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     tracing::error!(message, "the host panicked while it served a plugin");
-    Error::new(ErrorKind::Internal, "the host failed while it served the plugin; its log says how")
+    Error::new(ErrorKind::Internal, "the host failed while it served the plugin; see its log")
 }
 
 /// The innermost functions, by name where the component has names.

@@ -66,7 +66,7 @@ impl Export {
         }
         match self.function.params().zip(arguments).find(|((_, ty), val)| !fits(val, ty)) {
             Some(((name, ty), _)) => {
-                Err(self.misfit(&format!("`{name}` is no `{}`", self.names.text(&ty))))
+                Err(self.misfit(&format!("`{name}` is not a `{}`", self.names.text(&ty))))
             }
             None => Ok(()),
         }
@@ -74,7 +74,7 @@ impl Export {
 
     fn misfit(&self, fault: &str) -> Error {
         let (name, parameters) = (&self.name, self.parameters());
-        let message = format!("the arguments do not fit `{name}({parameters})`: {fault}");
+        let message = format!("the arguments do not match `{name}({parameters})`: {fault}");
         Error::new(ErrorKind::TypeMismatch, message)
     }
 }

@@ -330,7 +330,7 @@ impl Host {
             Ok(Ok(permit)) => Ok(permit),
             _ => {
                 let message = format!(
-                    "the plugin `{name}` was not compiled: {LOADING} others are loaded, and went on \
+                    "the plugin `{name}` was not compiled: {LOADING} other plugins were loading \
                      for {} s; try again later",
                     limit.as_secs_f64()
                 );
@@ -413,7 +413,7 @@ fn unfit(name: &str, error: &wasmtime::Error) -> Error {
     let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
     Error::new(
         ErrorKind::Unsupported,
-        format!("the plugin `{name}` does not fit this host: {}", causes.join(": ")),
+        format!("the plugin `{name}` is not compatible with this host: {}", causes.join(": ")),
     )
 }
 

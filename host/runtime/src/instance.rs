@@ -97,7 +97,7 @@ impl PluginInstance {
     ) -> Result<T, Error> {
         new(self.store.inner_mut(), &self.instance).map_err(|error| {
             let name = &self.watch.record.caller().plugin;
-            let message = format!("the plugin `{name}` does not fit the world: {error:#}");
+            let message = format!("the plugin `{name}` does not match the world: {error:#}");
             Error::new(ErrorKind::InvalidConfiguration, message)
         })
     }

@@ -67,8 +67,8 @@ pub(crate) fn check_interfaces(
     Err(Error::new(
         ErrorKind::InvalidConfiguration,
         format!(
-            "the component `{name}` is no plugin: it does not export `{MODELS}`; include \
-             the world `{PACKAGE}plugin` in its own"
+            "the component `{name}` is not a plugin: it does not export `{MODELS}`; include the \
+             world `{PACKAGE}plugin` in its own"
         ),
     ))
 }

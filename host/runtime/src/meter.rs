@@ -49,12 +49,17 @@ pub struct CallUsage {
 
 /// Says what each counter counts, to the recorder that is set up by now.
 pub(crate) fn describe() {
-    describe_counter!("ferro_calls", "Calls of plugins, by how they ended");
+    describe_counter!("ferro_calls", "Calls of plugins, by outcome");
     let counters = [
         ("ferro_call_microseconds", Unit::Microseconds, "Wall-clock time of calls"),
         ("ferro_busy_microseconds", Unit::Microseconds, "Time that calls kept a thread busy"),
         ("ferro_fuel", Unit::Count, "Fuel that calls used, on a host that meters it"),
-        ("ferro_statements", Unit::Count, "Statements of calls, beginnings of transactions too"),
+        (
+            "ferro_statements",
+            Unit::Count,
+            "Statements of calls, including beginnings of \
+                                           transactions",
+        ),
         ("ferro_rows_read", Unit::Count, "Rows that calls read"),
         ("ferro_rows_written", Unit::Count, "Rows that calls inserted, updated and deleted"),
         ("ferro_result_bytes", Unit::Bytes, "Bytes of the values that calls read"),
@@ -63,7 +68,7 @@ pub(crate) fn describe() {
         describe_counter!(name, unit, description);
     }
     describe_histogram!("ferro_call_seconds", Unit::Seconds, "Wall-clock time of each call");
-    describe_histogram!("ferro_memory_bytes", Unit::Bytes, "Memory of each call at its largest");
+    describe_histogram!("ferro_memory_bytes", Unit::Bytes, "Peak memory of each call");
 }
 
 /// One call, from before it is admitted. Tells how it went when it is dropped, so however

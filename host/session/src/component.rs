@@ -24,7 +24,7 @@ pub fn check_component(name: &str, bytes: &[u8], limit: u64) -> Result<(), Error
         Error::new(ErrorKind::InvalidConfiguration, format!("the plugin `{name}` {fault}"))
     };
     if bytes.len() as u64 > limit {
-        return Err(refused(format!("is larger than {limit} bytes, the most that is loaded")));
+        return Err(refused(format!("is larger than {limit} bytes, the most that can be loaded")));
     }
     match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => {}
@@ -39,13 +39,14 @@ pub fn check_component(name: &str, bytes: &[u8], limit: u64) -> Result<(), Error
         }
         [0x7f, b'E', b'L', b'F', ..] => {
             return Err(refused(
-                "is machine code, which is never loaded: give the component that it was made from"
+                "is machine code, which is never loaded: load the component that it was compiled \
+                 from"
                     .into(),
             ));
         }
         _ if is_text(bytes) => {
             return Err(refused(
-                "is WebAssembly in text form: give the component in binary form".into(),
+                "is WebAssembly in text form: load the component in binary form".into(),
             ));
         }
         _ => return Err(refused("is not a WebAssembly component".into())),
@@ -91,7 +92,7 @@ fn fault_of_code(bytes: &[u8]) -> Result<Option<String>, BinaryReaderError> {
                 let size = body.as_bytes().len() as u64;
                 if size > FUNCTION_BYTES {
                     return Ok(Some(format!(
-                        "has a function of {size} bytes, and {FUNCTION_BYTES} are the most that are \
+                        "has a function of {size} bytes, but at most {FUNCTION_BYTES} can be \
                          compiled: split it"
                     )));
                 }

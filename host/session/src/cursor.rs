@@ -134,7 +134,7 @@ impl Cursor {
     ///
     /// # Cancel safety
     ///
-    /// A cursor whose future was dropped half-way has no further rows: it answers with `cancelled`.
+    /// A cursor whose future was dropped halfway has no further rows: it answers with `cancelled`.
     pub async fn next_result(&mut self) -> Result<bool, Error> {
         let outcome = self.advance().await;
         self.keep_failure(outcome)

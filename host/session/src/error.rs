@@ -101,15 +101,18 @@ fn message(
 
 fn words(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::NotFound => "a row that had to exist does not",
-        ErrorKind::UniqueViolation => "a row with the same key exists already",
+        ErrorKind::NotFound => "a required row does not exist",
+        ErrorKind::UniqueViolation => "a row with the same key already exists",
         ErrorKind::ForeignKeyViolation => {
-            "a row refers to one that does not exist, or others still refer to a row that would go"
+            "a row refers to one that does not exist, or others still refer to a row being deleted"
         }
-        ErrorKind::NotNullViolation => "a value is missing that has to be there",
-        ErrorKind::CheckViolation => "a value does not pass a check",
+        ErrorKind::NotNullViolation => "a required value is missing",
+        ErrorKind::CheckViolation => "a value violates a check",
         ErrorKind::ExclusionViolation => "a row conflicts with another one",
-        ErrorKind::SerializationFailure => "the transaction lost against another one: run it again",
+        ErrorKind::SerializationFailure => {
+            "the transaction conflicted with another one: run it \
+                                            again"
+        }
         ErrorKind::Deadlock => "transactions waited for each other: run this one again",
         ErrorKind::Busy => {
             "a connection, a lock or this transaction is in use: end what is open, or try again"
@@ -119,8 +122,8 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::LimitExceeded => "a limit of the database is reached",
         ErrorKind::Denied => "the database denied access",
         ErrorKind::ReadOnly => "the database or the transaction is read-only",
-        ErrorKind::InvalidQuery => "the query does not fit its values",
-        ErrorKind::InvalidSchema => "the models do not fit the database",
+        ErrorKind::InvalidQuery => "the query does not match its values",
+        ErrorKind::InvalidSchema => "the models do not match the database",
         ErrorKind::TypeMismatch => "a value has the wrong type",
         ErrorKind::ValueOutOfRange => "a value is out of the range of its type",
         ErrorKind::Syntax => "the database does not understand the statement",
@@ -134,7 +137,7 @@ fn words(kind: ErrorKind) -> &'static str {
         ErrorKind::OutcomeUnknown => {
             "the connection broke during the commit: it may or may not have happened"
         }
-        ErrorKind::Unsupported => "the database has no such feature",
+        ErrorKind::Unsupported => "the database does not support this",
         ErrorKind::Internal => "an internal error; the operator's log has the details",
     }
 }
@@ -192,7 +195,7 @@ mod tests {
         let error = seen(violation("note", "id", "note_id_key"));
         assert_eq!(
             error.message,
-            "a row with the same key exists already: constraint `note_id_key`, table `note`, \
+            "a row with the same key already exists: constraint `note_id_key`, table `note`, \
              column `id`"
         );
         assert_eq!(error.code.as_deref(), Some("23505"));

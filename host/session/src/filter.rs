@@ -136,7 +136,7 @@ pub(crate) fn write_filters<S: Serializer>(filters: &[Filter], to: S) -> Result<
     for Filter { column, test, value } in filters {
         let operand = Operand::of(value).map_err(|fault| ser::Error::custom(of(column, &fault)))?;
         if columns.entry(column).or_default().insert(*test, operand).is_some() {
-            let fault = of(column, "a file cannot say the same comparison twice");
+            let fault = of(column, "a file cannot contain the same comparison twice");
             return Err(ser::Error::custom(fault));
         }
     }
@@ -191,7 +191,7 @@ impl Operand {
             }
             _ => None,
         };
-        operand.ok_or_else(|| "its value is one that a file cannot say".into())
+        operand.ok_or_else(|| "this value cannot be written to a tenant file".into())
     }
 
     fn value(self) -> Result<Value, String> {

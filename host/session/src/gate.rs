@@ -175,5 +175,5 @@ fn denied() -> Error {
 }
 
 fn unfit(error: &Error) -> Error {
-    Error::new(error.kind, "the grant of this database does not fit the plugin's models")
+    Error::new(error.kind, "the grant of this database does not match the plugin's models")
 }

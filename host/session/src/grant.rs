@@ -202,8 +202,8 @@ impl Grant {
         if tables.values().any(|it| !it.filters.is_empty()) {
             return Err(Error::new(
                 ErrorKind::InvalidConfiguration,
-                "SQLite cannot hold SQL text to the filters of a grant: leave out the filters or \
-                 `raw-sql`, or say that the text is `unfenced`",
+                "SQLite cannot apply the filters of a grant to SQL text: remove the filters or \
+                 `raw-sql`, or declare the text `unfenced`",
             ));
         }
         let rights = |(name, grant): (&String, &TableGrant)| {

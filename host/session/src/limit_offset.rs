@@ -10,7 +10,7 @@ pub(crate) fn check(query: &Query, parameters: &[Value]) -> Result<(), Error> {
     for bound in bounds {
         let Some(Node::Parameter(it)) = query.nodes.get(bound as usize) else { continue };
         if let Some(Value::Null | Value::Integer(..0)) = parameters.get(it.index as usize) {
-            let message = "a limit or an offset is neither null nor negative";
+            let message = "`limit` and `offset` must be non-negative integers";
             return Err(Error::new(ErrorKind::InvalidQuery, message));
         }
     }

@@ -36,7 +36,7 @@ pub struct Limits {
     /// Rows that a call may read: 100,000. One more is `limit-exceeded`, never a silent cut.
     pub rows: u64,
     /// Rows that a call may write: 100,000. One more is `limit-exceeded`, and what wrote it is undone.
-    /// A statement outside of a transaction gets one of its own where its rows are not known before.
+    /// A statement outside a transaction gets one of its own where its rows are not known before.
     pub rows_written: u64,
     /// Bytes of values that a call may read: 64 MiB, as much as its memory. Past it:
     /// `limit-exceeded`.
@@ -141,15 +141,16 @@ impl Limits {
 
     pub(crate) fn rows_written_exceeded(&self) -> Error {
         exceeded(&format!(
-            "`rows-written`: {} in a call; what was over it is undone",
+            "`rows-written`: {} in a call; the statement was rolled back",
             self.rows_written
         ))
     }
 
     pub(crate) fn rows_uncounted() -> Error {
         exceeded(
-            "`rows-written`: the rows of a write are not counted, and undone: what it returns has to be \
-             read to its end, and one without `returning` is executed, not fetched",
+            "`rows-written`: the rows of a write were not counted, so it was rolled back: read \
+             what it returns to the end, and execute a write without `returning` instead of \
+             fetching it",
         )
     }
 
@@ -232,7 +233,7 @@ impl Wait {
             Self::Commit => (
                 statement,
                 ErrorKind::OutcomeUnknown,
-                "the commit was given up, and may or may not have happened",
+                "the commit was abandoned, and may or may not have happened",
             ),
         };
         Error { retryable: kind == ErrorKind::Busy, ..expired(limit, time, kind, outcome) }

@@ -35,7 +35,7 @@ pub fn private_folder(folder: &Path) -> Result<PathBuf, Error> {
     let folder = folder.canonicalize().map_err(|error| refused(folder, &error))?;
     #[cfg(unix)]
     if let Some(fault) = fault(&folder).map_err(|error| refused(&folder, &error))? {
-        return Err(refused(&folder, &format!("{fault}, and what is in it is run")));
+        return Err(refused(&folder, &format!("{fault}, and its contents are executed")));
     }
     Ok(folder)
 }

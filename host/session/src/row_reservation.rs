@@ -1,7 +1,7 @@
 //! The rows that a call writes, counted against its limit.
 //!
 //! How many an insert writes at most is known: they are counted before it runs, so that nothing is
-//! gained by not waiting for it. How many other writes change is known when they have: outside of a
+//! gained by not waiting for it. How many other writes change is known when they have: outside a
 //! transaction they have one of their own, which is undone where that is too much.
 
 use std::sync::Arc;

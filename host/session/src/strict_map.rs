@@ -50,7 +50,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
         let mut map = BTreeMap::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("`{key}` stands twice")));
+                return Err(A::Error::custom(format!("duplicate key `{key}`")));
             }
             map.insert(key, entries.next_value()?);
         }

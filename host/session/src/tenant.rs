@@ -357,7 +357,7 @@ mod tests {
         ] {
             let file = format!(r#"{{"acme": {tenant}}}"#);
             let error = serde_json::from_str::<TenantFile>(&file).unwrap_err();
-            assert!(error.to_string().contains("stands twice"), "{error}");
+            assert!(error.to_string().contains("duplicate key"), "{error}");
         }
         let twice = r#"{"acme": {}, "acme": {"grants": {"app": {}}}}"#;
         assert!(serde_json::from_str::<TenantFile>(twice).is_err());

@@ -786,7 +786,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "N3",
         file: "host/driver/src/backend.rs",
-        line: r#"Ok(Ok(false)) => "and the server does not work on it any more".to_owned(),"#,
+        line: r#"Ok(Ok(false)) => "and the server is no longer working on it".to_owned(),"#,
         without: "Ok(Ok(false)) => continue,",
         target: "silence",
         tests: "n3_a_statement",

@@ -318,7 +318,7 @@ impl<'a> Model<'a> {
                 quote_spanned! {ty.span()=>
                     ::core::assert!(
                         !<#ty as ::ferro::Field>::NULLABLE,
-                        "a key cannot be null: take the `Option` away",
+                        "a key cannot be null: remove the `Option`",
                     );
                 }
             });

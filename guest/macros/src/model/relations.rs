@@ -269,8 +269,8 @@ fn function(name: &str, span: Span) -> syn::Result<Ident> {
     let known = Ident::parse_any.parse_str(name).is_ok_and(|it| it.unraw() == name);
     if !known || NO_FUNCTIONS.contains(&name) {
         let message = format!(
-            "`{name}` cannot be the name of a relation, which is that of a function: choose \
-             another one with `relation = \"…\"`, or with `reverse = \"…\"` for the way back",
+            "`{name}` cannot be the name of a relation, which becomes a function: choose another \
+             one with `relation = \"…\"`, or with `reverse = \"…\"` for the reverse relation",
         );
         return Err(Error::new(span, message));
     }
@@ -301,7 +301,7 @@ fn action(name: Option<&Ident>) -> TokenStream {
         Some("set_default") => "SetDefault",
         Some(other) => {
             let message = format!(
-                "`{other}` is no action: expected `cascade`, `restrict`, `set_null`, \
+                "`{other}` is not an action: expected `cascade`, `restrict`, `set_null`, \
                  `set_default` or `no_action`",
             );
             let span = name.map_or_else(Span::call_site, Ident::span);

@@ -145,7 +145,7 @@ impl<M, T: Field> Aggregate<M, T> {
     /// place of the latter, take the aggregate of a [`case`](crate::case).
     pub fn over(self, window: Window<M>) -> Expr<M, T> {
         if self.tree.distinct || self.tree.filter.is_some() {
-            let message = "an aggregate over a window takes neither `distinct` nor `filter`";
+            let message = "an aggregate over a window does not support `distinct` or `filter`";
             return expr(Tree::Fault(Error::new(ErrorKind::Unsupported, message)));
         }
         let function = match self.tree.function {

@@ -8,7 +8,7 @@ use crate::values::{Date, Decimal, Interval, Timestamp, Timestamptz};
 #[diagnostic::on_unimplemented(
     message = "nothing can be added to or subtracted from a value of type `{Self}`",
     note = "numbers are `i16`, `i32`, `i64`, `f32`, `f64` and `Decimal`",
-    note = "an `Interval` moves a `Timestamp` or a `Timestamptz`, and an `i64`, in days, a `Date`"
+    note = "an `Interval` shifts a `Timestamp` or a `Timestamptz`, and an `i64`, in days, a `Date`"
 )]
 pub trait Additive: Storable {
     /// What is added: a number, or how far a date or a timestamp is moved.
@@ -63,8 +63,8 @@ numeric! {
 
 /// Numbers that need not be whole.
 #[diagnostic::on_unimplemented(
-    message = "a value of type `{Self}` has nothing after the point",
-    note = "`f32`, `f64` and `Decimal` are rounded"
+    message = "a value of type `{Self}` has no fractional part",
+    note = "`f32`, `f64` and `Decimal` can be rounded"
 )]
 pub trait Fractional: Numeric {
     /// The type of a whole number of them.

@@ -11,7 +11,7 @@ use crate::tree::Tree;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be compared or computed with a field of type `{T}`",
     label = "expected a `{T}`, or an expression of that type over the same model",
-    note = "nothing is converted in silence: convert the value to `{T}` first"
+    note = "nothing is converted implicitly: convert the value to `{T}` first"
 )]
 pub trait Operand<M, T> {
     /// For this crate.
@@ -86,7 +86,7 @@ operands!(Column, Expr, Aggregate, Collected);
 #[diagnostic::on_unimplemented(
     message = "a field of type `{F}` cannot be set to `{Self}`",
     label = "expected a `{F}`, or an expression of that type over the same model",
-    note = "nothing is converted in silence; only an `Option` field can be set to null"
+    note = "nothing is converted implicitly; only an `Option` field can be set to null"
 )]
 pub trait Settable<M, F> {
     /// For this crate.

@@ -129,7 +129,7 @@ pub trait TextExpression: Expression {
         call("position", self, [part.into_tree()])
     }
 
-    /// With another text in the place of each part. Fails where that could be more than 16 million
+    /// With another text instead of each part. Fails where that could be more than 16 million
     /// characters.
     fn replace<V, W>(self, part: V, other: W) -> Like<Self, String>
     where

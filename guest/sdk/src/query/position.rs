@@ -37,8 +37,8 @@ impl Position {
             return Ok(&self.values);
         }
         let message = format!(
-            "the position is one in the order `{}`, and the query has the order `{order}`, its key \
-             included: a position is for the query that it comes from",
+            "the position is for the order `{}`, but the query has the order `{order}`, including \
+             its key: use a position only with its own query",
             self.order
         );
         Err(Error::new(ErrorKind::InvalidQuery, message))

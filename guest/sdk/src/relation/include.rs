@@ -17,7 +17,7 @@ use crate::tree::SelectTree;
 
 /// A relation to load with the rows of a query: see [`include`](crate::Query::include).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no relation that can be included",
+    message = "`{Self}` is not a relation that can be included",
     label = "expected a relation such as `Post::author()` or `Author::posts()`"
 )]
 pub trait Include: Clone + Send + Sync + 'static {

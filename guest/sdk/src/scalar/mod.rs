@@ -154,7 +154,7 @@ impl<T: Storable> Field for T {
     }
 
     fn from_base(base: Option<T>) -> Result<Self, String> {
-        base.ok_or_else(|| "it is null, and the field is not an `Option`".into())
+        base.ok_or_else(|| "it is null, but the field is not an `Option`".into())
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn convert(cells: Cells, kind: ScalarType, many: bool) -> Result<Cell
     };
     converted.ok_or_else(|| {
         let (got, expected) = (describe(&cells), type_name(kind, many));
-        format!("it is {got}, and the row has {expected}: cast it in the statement")
+        format!("it is {got}, but the row has {expected}: cast it in the statement")
     })
 }
 

@@ -137,7 +137,7 @@ impl Sql {
             (Some(row), None) => Ok(row),
             (None, _) => Err(Error::new(ErrorKind::NotFound, "the statement returned no row")),
             (Some(_), Some(_)) => {
-                let message = "the statement returned more than the one row that is asked for";
+                let message = "the statement returned more than one row";
                 Err(Error::new(ErrorKind::InvalidQuery, message))
             }
         }

@@ -43,7 +43,7 @@ async fn a_row_that_cannot_be_read_is_named_by_its_key(db: Session) -> Result<()
     // A text that is none, and a time that microseconds since 1970 have no room for.
     let (unreadable, why) = match db.dialect() {
         Dialect::Sqlite => ("soon", "is not a timestamp"),
-        Dialect::Postgres => ("294276-12-31", "lies outside of the calendar"),
+        Dialect::Postgres => ("294276-12-31", "is outside the calendar"),
     };
     sql(format!("UPDATE events SET begins_at = '{unreadable}' WHERE number = 2"))
         .execute(&db)

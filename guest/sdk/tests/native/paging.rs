@@ -105,7 +105,7 @@ async fn a_position_of_another_order_is_refused(db: Session) -> Result<(), Error
     let by_name = || City::query().order_by(City::name().asc()).limit(1);
     let fewer = by_name().page_after(&db, &by_id).await.unwrap_err();
     assert_eq!(fewer.kind, ErrorKind::InvalidQuery);
-    assert!(fewer.message.contains("in the order `id`, and the query has the order `name,id`"));
+    assert!(fewer.message.contains("for the order `id`, but the query has the order `name,id`"));
     let position = by_name().page(&db).await?.end.unwrap();
     for order in [
         City::population().asc(),

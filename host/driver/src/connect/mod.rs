@@ -72,8 +72,8 @@ fn unknown_scheme(scheme: Option<&str>) -> Error {
         it.len() < 16 && it.chars().all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
     };
     invalid_configuration(match scheme.filter(|it| is_scheme(it)) {
-        Some(scheme) => format!("unknown URL scheme `{scheme}:`: there are {SCHEMES}"),
-        None => format!("this is not a URL of a database: it begins with one of {SCHEMES}"),
+        Some(scheme) => format!("unknown URL scheme `{scheme}:`: use {SCHEMES}"),
+        None => format!("this is not a database URL, which begins with one of {SCHEMES}"),
     })
 }
 

@@ -345,7 +345,7 @@ impl Cursor {
     ///
     /// # Cancel safety
     ///
-    /// A cursor whose future was dropped half-way has no further rows: it answers with `cancelled`.
+    /// A cursor whose future was dropped halfway has no further rows: it answers with `cancelled`.
     pub async fn next_result(&mut self) -> Result<bool, Error> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -360,7 +360,7 @@ impl Cursor {
         }
         self.failure = Some(Error::new(
             ErrorKind::Cancelled,
-            "the call for the next result set was cancelled half-way",
+            "the call for the next result set was cancelled halfway",
         ));
         match steps.next().await {
             Ok(cursor) => {
@@ -378,7 +378,7 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// Why the statement failed half-way; `decode-failed` for a stored value that cannot be read,
+    /// Why the statement failed halfway; `decode-failed` for a stored value that cannot be read,
     /// with its column, its table where plan or database tell, and in the message the number of its
     /// row, with its key where the plan reads that. After an error, the same error again.
     ///
@@ -388,7 +388,7 @@ impl Cursor {
     /// as many rows as the larger of both calls asked for.
     pub async fn next(&mut self, max_rows: u32) -> Result<Option<Batch>, Error> {
         if max_rows == 0 {
-            let message = "`max_rows` is 0: ask for one row at least";
+            let message = "`max_rows` is 0: request at least one row";
             return Err(Error::new(ErrorKind::ValueOutOfRange, message));
         }
         if let Some(failure) = &self.failure {
@@ -467,10 +467,10 @@ pub(crate) type Unreadable = (usize, Fault);
 fn admit(size: usize, most: usize) -> Result<(), Fault> {
     match size <= most {
         true => Ok(()),
-        false => Err(Fault::new(ErrorKind::LimitExceeded, "is of a row that is too large")),
+        false => Err(Fault::new(ErrorKind::LimitExceeded, "belongs to a row that is too large")),
     }
 }
 
 pub(crate) fn out_of_turn() -> Error {
-    Error::new(ErrorKind::Internal, "a statement said something out of turn")
+    Error::new(ErrorKind::Internal, "the server sent an unexpected message")
 }

@@ -51,7 +51,7 @@ pub(crate) trait Reader: Send + 'static {
 type Answers<'c> = BoxStream<'c, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>;
 
 /// A stream owns the connection while it reads from it, without a task of its own. One that is
-/// dropped half-way leaves the connection as [`StatementConnection`] says.
+/// dropped halfway leaves the connection as [`StatementConnection`] says.
 pub(crate) fn events<R: Reader>(
     connection: StatementConnection,
     Request { sql, arguments, keep, most }: Request,

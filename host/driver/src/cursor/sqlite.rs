@@ -86,7 +86,7 @@ async fn begin(
     Ok((rows, read.map_err(Ending::Abandoned)?))
 }
 
-/// A stream owns the connection while it reads from it. One that is dropped half-way leaves the
+/// A stream owns the connection while it reads from it. One that is dropped halfway leaves the
 /// connection as [`StatementConnection`] says.
 fn events(
     connection: StatementConnection,

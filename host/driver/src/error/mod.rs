@@ -43,7 +43,7 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
             ErrorKind::Internal,
             format!("the answer of the database cannot be understood: {message}"),
         ),
-        E::RowNotFound => Error::new(ErrorKind::NotFound, "no row where one had to be"),
+        E::RowNotFound => Error::new(ErrorKind::NotFound, "an expected row is missing"),
         E::TypeNotFound { type_name } => Error::new(
             ErrorKind::UndefinedObject,
             format!("the database has no type `{type_name}`"),
@@ -74,7 +74,7 @@ pub(crate) fn from_sqlx(error: &sqlx::Error, dialect: Dialect) -> Error {
         }
         E::PoolClosed => closed(),
         E::WorkerCrashed => {
-            Error::new(ErrorKind::ConnectionFailed, "the thread of the connection has gone")
+            Error::new(ErrorKind::ConnectionFailed, "the connection's thread has ended")
         }
         E::BeginFailed => {
             Error::new(ErrorKind::Internal, "the database did not begin the transaction")

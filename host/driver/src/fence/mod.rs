@@ -113,13 +113,13 @@ impl Fence {
         }
         if pooled && self.raw_sql == RawSql::Fenced {
             return Err(invalid_configuration(
-                "SQL text has no fence behind a pooler that lends sessions by transaction: connect \
-                 to the server itself",
+                "SQL text cannot be fenced behind a pooler in transaction mode: connect to the \
+                 server itself",
             ));
         }
         if dialect == Dialect::Postgres && self.tables.is_some() {
             return Err(invalid_configuration(
-                "PostgreSQL holds SQL text to the rights of its role: grant it the tables there",
+                "PostgreSQL restricts SQL text to the rights of its role: grant it the tables there",
             ));
         }
         for name in self.settings.keys() {
@@ -128,12 +128,14 @@ impl Fence {
                 !it.is_empty() && it.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
             };
             if parts().count() > 2 || !parts().all(is_word) {
-                return Err(invalid_configuration(format!("`{name}` is no name of a setting")));
+                return Err(invalid_configuration(format!(
+                    "`{name}` is not a valid name of a setting"
+                )));
             }
             let name = name.to_ascii_lowercase();
             if FIXED.contains(&name.as_str()) || name == MARKER {
                 return Err(invalid_configuration(format!(
-                    "the setting `{name}` is not for a fence"
+                    "the setting `{name}` cannot be used in a fence"
                 )));
             }
         }
@@ -196,11 +198,11 @@ mod tests {
         let fault = |fence: &Fence, dialect| fence.validate(dialect, false).unwrap_err().message;
         for name in ["role", "ROLE", "search_path", "ferro.marker", "TimeZone"] {
             let fault = fault(&settings(name, "x"), Dialect::Postgres);
-            assert!(fault.contains("not for a fence"), "{name}: {fault}");
+            assert!(fault.contains("cannot be used in a fence"), "{name}: {fault}");
         }
         for name in ["", "a.", "a.b.c", "a b", "a;b", "a\"b"] {
             let fault = fault(&settings(name, "x"), Dialect::Postgres);
-            assert!(fault.contains("no name of a setting"), "{name}: {fault}");
+            assert!(fault.contains("not a valid name of a setting"), "{name}: {fault}");
         }
         assert!(fault(&settings("a.b", "\0"), Dialect::Postgres).contains("NUL"));
         assert!(fault(&settings("a.b", "x"), Dialect::Sqlite).contains("SQLite has no roles"));

@@ -9,7 +9,7 @@ use crate::sqlite::Action;
 
 /// Tables that SQLite keeps or makes itself, which tell of all others.
 const OWN: [&str; 3] = ["sqlite_", "pragma_", "dbstat"];
-/// Functions of JSON that are called in the place of a table.
+/// Functions of JSON that are called instead of a table.
 const JSON_TABLES: [&str; 4] = ["json_each", "json_tree", "jsonb_each", "jsonb_tree"];
 /// What functions and operators of JSON begin with. A blob is JSON of SQLite's own to them, and they
 /// follow it, and the path that `json_set` is given, as deep as it goes: past the end of the stack.

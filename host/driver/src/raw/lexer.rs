@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
             }
             if self.ended {
                 return Err(invalid(
-                    "there is more than one statement: run each one on its own, in a transaction \
+                    "there is more than one statement: run each one separately, in a transaction \
                      if they belong together",
                 ));
             }
@@ -429,7 +429,7 @@ impl<'a> Lexer<'a> {
     /// of it, also a quote.
     fn refuse_name(&mut self) -> Result<(), Error> {
         match self.byte(1).is_some_and(|it| is_word(it) || it.is_ascii_digit() || it == b'$') {
-            true => Err(invalid("placeholders have no names here: write `?` or `$1`")),
+            true => Err(invalid("named placeholders are not supported: write `?` or `$1`")),
             false => {
                 self.at += 1;
                 Ok(())

@@ -53,7 +53,7 @@ impl Rules {
 
 /// The longest text of a stranger, in bytes: as long as what the core writes.
 const LONGEST: usize = 256 << 10;
-/// How many parentheses a stranger's statement has inside of each other: SQLite follows them with its
+/// How deep parentheses of an untrusted statement may be nested: SQLite follows them with its
 /// stack, which has no other bound.
 const DEEPEST: usize = 200;
 
@@ -66,7 +66,7 @@ const REFUSED: [(&[&str], &str); 5] = [
     (&["COPY"], "insert many rows as a batch, and read them with a cursor"),
     (&["DEALLOCATE", "EXECUTE", "PREPARE"], "statements are prepared and kept for you"),
     (&["DISCARD", "LOAD", "RESET"], "connections are reset for you"),
-    (&["LISTEN", "UNLISTEN"], "connections are shared, and nobody would hear"),
+    (&["LISTEN", "UNLISTEN"], "connections are shared, so notifications would be lost"),
 ];
 
 /// What reads rows, if no part of it changes any.
@@ -98,19 +98,20 @@ pub(crate) fn translate<'a>(
     }
     check(&lexer, dialect, rules)?;
     if rules.source == RawSql::Fenced && lexer.deepest > DEEPEST {
-        let message = format!("more than {DEEPEST} parentheses stand inside of each other");
+        let message = format!("parentheses are nested more than {DEEPEST} deep");
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
     if rules.source == RawSql::Fenced && lexer.joins_by_name {
         // SQLite asks neither for the columns nor, if no others are named, for the table.
-        let message = "`NATURAL` and `USING` name no columns that could be granted: join with `ON`";
+        let message = "`NATURAL` and `USING` do not name the columns to check: join with `ON`";
         return Err(Error::new(ErrorKind::Denied, message));
     }
     if rules.source == RawSql::Fenced && lexer.writes_uncounted {
         // What a part of a query writes, its number of rows does not tell.
-        let message = "`INSERT`, `UPDATE`, `DELETE`, `MERGE` and `INTO` are not granted inside of a \
-                       statement, where nobody counts the rows: run each as a statement of its own, \
-                       in a transaction if they belong together, and quote such names of columns";
+        let message = "`INSERT`, `UPDATE`, `DELETE`, `MERGE` and `INTO` are not granted inside a \
+                       statement, where their rows are not counted: run each as a separate \
+                       statement, in a transaction if they belong together, and quote columns with \
+                       such names";
         return Err(Error::new(ErrorKind::Denied, message));
     }
     let (changes, replaces) = (lexer.changes == Some(true), lexer.replaces);
@@ -159,7 +160,7 @@ fn check(lexer: &Lexer<'_>, dialect: Dialect, rules: Rules) -> Result<(), Error>
         && !is_one_of(lexer.second, &["LOCAL", "TRANSACTION", "CONSTRAINTS"])
     {
         return Err(invalid(
-            "`SET` would be for whoever has the connection next: use `SET LOCAL` in a transaction, \
+            "`SET` would affect the next user of the connection: use `SET LOCAL` in a transaction, \
              or `options` in the URL",
         ));
     }

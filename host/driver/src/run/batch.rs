@@ -117,7 +117,7 @@ impl Job for Write {
 /// Writes the rows of an execution; a cursor with what they return, in their order.
 ///
 /// What one statement returns is on its way. What several return was read and is certain: they are
-/// those of a few rows each, and a cursor that is dropped half-way must not undo some of them.
+/// those of a few rows each, and a cursor that is dropped halfway must not undo some of them.
 pub(super) async fn fetch(target: Target<'_>, execution: &Execution) -> Result<Cursor, Error> {
     let parts = parts(execution)?;
     if let (Some(part), false) = (parts.each().next(), parts.are_several()) {
@@ -147,7 +147,8 @@ async fn read(
             if bytes > target.largest_row() as u64 {
                 let most = target.largest_row() >> 20;
                 let message = format!(
-                    "what the rows of a batch return has at most {most} MiB: write fewer rows at once"
+                    "the rows that a batch returns take more than {most} MiB: write fewer rows at \
+                     once"
                 );
                 return Err(Error::new(ErrorKind::LimitExceeded, message));
             }

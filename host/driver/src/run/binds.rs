@@ -169,7 +169,7 @@ fn resolve<'a>(
     };
     found.ok_or_else(|| {
         let label = ValueLabel::of(&execution.plan, bind, rows.row(bind));
-        Fault::new(ErrorKind::InvalidQuery, "is not there, but the plan binds it").at(label)
+        Fault::new(ErrorKind::InvalidQuery, "is missing, but the plan binds it").at(label)
     })
 }
 

@@ -143,7 +143,7 @@ async fn send(
 
 /// The signature, no flags, and no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// In the place of a number of values.
+/// Instead of a number of values.
 const END: [u8; 2] = (-1_i16).to_be_bytes();
 
 /// The rows of a batch on their way.
@@ -193,7 +193,7 @@ impl<'a> Stream<'a> {
         Some(Self { rows: *rows as usize, fields })
     }
 
-    /// Whether all values can be written. Nothing is known of a stream that broke off half-way.
+    /// Whether all values can be written. Nothing is known of a stream that broke off halfway.
     fn fits(&self) -> bool {
         let mut scratch = Vec::new();
         let mut fits = |field: &Field<'_>, index| {
@@ -245,7 +245,7 @@ impl Field<'_> {
     }
 }
 
-/// In the place of a length.
+/// Instead of a length.
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
 /// Whether every value of a column can be written, as is seen without looking at each.

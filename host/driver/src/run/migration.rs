@@ -330,7 +330,7 @@ fn check_foreign_keys(
     let more = |it: &&(String, String, i64)| it.2 > count(&it.0, &it.1);
     let Some((table, parent, _)) = after.iter().find(more) else { return Ok(()) };
     let message = format!(
-        "a row of table `{table}` refers to a row of table `{parent}` that is not there; nothing \
+        "a row of table `{table}` refers to a row of table `{parent}` that does not exist; nothing \
          is changed"
     );
     let error = Error::new(ErrorKind::ForeignKeyViolation, message);
@@ -345,7 +345,7 @@ fn incomparable(error: Error) -> Error {
         _ => return error,
     };
     let message = format!(
-        "the models are compared with temporary tables, which cannot be made: {}: {advice}",
+        "the models are compared with temporary tables, which cannot be created: {}: {advice}",
         error.message
     );
     Error { message, ..error }
@@ -357,5 +357,11 @@ fn failed(step: &MigrationStep, error: Error) -> Error {
 
 fn still_missing(steps: &[MigrationStep]) -> Error {
     let what = steps.first().map(|it| it.description.as_str()).unwrap_or_default();
-    Error::new(ErrorKind::Internal, format!("{what}: it was done, and the database lacks it still"))
+    Error::new(
+        ErrorKind::Internal,
+        format!(
+            "{what}: it was applied, but the database still lacks \
+                                             it"
+        ),
+    )
 }

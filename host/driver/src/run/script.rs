@@ -11,13 +11,13 @@ use super::migration::{Migration, changes_no_rows};
 /// As many rows as refer to none at first may do so at the end: what else the migration does to a
 /// database is undone by the check.
 const COUNT_ORPHANS: &str = r#"
--- count the rows that refer to none, as foreign keys are not enforced meanwhile
+-- count dangling references, as foreign keys are not enforced meanwhile
 CREATE TEMP TABLE "ferro orphans" AS
   SELECT "table" AS child, parent, count(*) AS number FROM pragma_foreign_key_check GROUP BY 1, 2;
 "#;
 
 const CHECK_ORPHANS: &str = r#"
--- fail if more rows refer to none now
+-- fail if there are more dangling references now
 CREATE TEMP TABLE "ferro check" (child, CONSTRAINT "a row refers to none" CHECK (child IS NULL));
 INSERT INTO "ferro check" SELECT "table" FROM pragma_foreign_key_check AS found GROUP BY "table", parent
   HAVING count(*) > coalesce((SELECT number FROM "ferro orphans" AS former
@@ -44,7 +44,7 @@ impl Migration {
         }
         if left.is_empty() {
             if applied.is_empty() {
-                script.push_str("-- nothing to do: the database has what the models say\n");
+                script.push_str("-- nothing to do: the database matches the models\n");
             }
             return script;
         }
@@ -68,7 +68,7 @@ impl Migration {
 fn write_sqlite(script: &mut String, steps: &[&MigrationStep]) {
     if steps.iter().any(|it| it.sql.contains("ferro_")) {
         script.push_str(
-            "-- some of it takes functions and collations that only Ferro's own connections have\n",
+            "-- some of it needs functions and collations that only Ferro's own connections have\n",
         );
     }
     // Safe steps only add.

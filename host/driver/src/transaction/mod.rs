@@ -24,7 +24,7 @@ use self::state::{OUTERMOST, State, restore, roll_back, roll_back_to};
 /// Its statements run one at a time; while a cursor or a savepoint of it is open, it answers with
 /// `busy`. On PostgreSQL nothing runs after a failed statement until the transaction, or a
 /// savepoint around the statement, is rolled back; on SQLite a failed statement undoes only itself.
-/// A statement that is cancelled half-way ends at the database, and the transaction with it.
+/// A statement that is cancelled halfway ends at the database, and the transaction with it.
 ///
 /// # Examples
 ///
@@ -172,7 +172,7 @@ impl Transaction {
         };
         if let Some(error) = failure {
             let message =
-                format!("nothing was kept, because a statement had failed: {}", error.message);
+                format!("nothing was committed, because a statement had failed: {}", error.message);
             // A connection on which this fails is closed, and the first error tells more.
             let _ = self.undo(connection).await;
             return Err(Error { message, ..error });
@@ -315,8 +315,8 @@ fn check_savepoint(options: &TransactionOptions) -> Result<(), Error> {
         Some((name, _)) => Err(Error::new(
             ErrorKind::InvalidQuery,
             format!(
-                "a transaction inside of another is a savepoint, and takes no `{name}`: give it to \
-                 the outermost one"
+                "a transaction inside another is a savepoint, and does not support `{name}`: pass \
+                 it to the outermost one"
             ),
         )),
     }
@@ -325,7 +325,7 @@ fn check_savepoint(options: &TransactionOptions) -> Result<(), Error> {
 /// The connection broke during a commit.
 pub(crate) fn outcome_unknown(cause: Error) -> Error {
     let message = format!(
-        "the connection broke during commit, which may have happened or not: {}",
+        "the connection broke during the commit, which may or may not have happened: {}",
         cause.message
     );
     Error { kind: ErrorKind::OutcomeUnknown, message, retryable: false, ..cause }

@@ -266,7 +266,7 @@ impl State {
     pub(crate) async fn failed(&self, mut lease: Lease, error: &Error, at_rest: bool) {
         let gone = Error {
             message: format!(
-                "the database ended the transaction at an earlier error ({}): nothing of it is kept",
+                "the database rolled the transaction back after an earlier error ({})",
                 error.message
             ),
             ..error.clone()
@@ -369,7 +369,7 @@ fn expired() -> Error {
 }
 
 fn rolled_back() -> Error {
-    let message = "a statement of this transaction was cancelled half-way, and the transaction was \
+    let message = "a statement of this transaction was cancelled halfway, and the transaction was \
                    rolled back";
     Error::new(ErrorKind::Cancelled, message)
 }

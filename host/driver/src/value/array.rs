@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Cell, Expected, Fault, json, postgres, sqlite, sqlite::Stored};
 
-/// Appends the JSON text of an element as SQLite stores it outside of a list.
+/// Appends the JSON text of an element as SQLite stores it outside a list.
 pub(crate) fn write_stored(stored: Stored<'_>, out: &mut String) {
     let written = match stored {
         Stored::Null => write!(out, "null"),

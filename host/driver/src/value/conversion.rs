@@ -14,7 +14,7 @@ use super::{Expected, Fault, Operand, array, json};
 pub(crate) fn converted(stored: Stored<'_>, from: &str, to: &str) -> Result<Bound<'static>, Fault> {
     let Some(value) = found(stored, from)? else { return Ok(Bound::Null) };
     let to =
-        sqlite::declared_as(to).ok_or_else(|| Fault::malformed("would be of no known type"))?;
+        sqlite::declared_as(to).ok_or_else(|| Fault::malformed("would have an unknown type"))?;
     let value = match to {
         Expected { kind, many: false } => cast(value, kind)?,
         Expected { kind, many: true } => Value::Array(elements(&value, kind)?),
@@ -65,7 +65,7 @@ fn cast(value: Value, to: ScalarType) -> Result<Value, Fault> {
         (Value::Timestamptz(it), S::Timestamp) => Value::Timestamp(it),
         (Value::Timestamp(it) | Value::Timestamptz(it), S::Date) => {
             let days = i32::try_from(it.div_euclid(DAY));
-            Value::Date(days.map_err(|_| Fault::out_of_range("is of no day"))?)
+            Value::Date(days.map_err(|_| Fault::out_of_range("has no date"))?)
         }
         (Value::Timestamp(it) | Value::Timestamptz(it), S::Time) => Value::Time(it.rem_euclid(DAY)),
         (Value::Array(it), S::Json) => Value::Json(document(&it)?),
@@ -80,7 +80,7 @@ fn is_of(value: &Value, kind: ScalarType) -> bool {
 /// The nearest whole number, of two that are as near the even one.
 fn whole(value: f64) -> Result<i64, Fault> {
     let digits = format!("{:.0}", value.round_ties_even());
-    digits.parse().map_err(|_| Fault::out_of_range("is no integer of 64 bits"))
+    digits.parse().map_err(|_| Fault::out_of_range("is not a 64-bit integer"))
 }
 
 fn text(value: &Value) -> Result<String, Fault> {
@@ -123,7 +123,7 @@ fn digits(value: f64) -> String {
 fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
     use ScalarType as S;
     let trimmed = text.trim_matches(|it: char| it.is_ascii_whitespace());
-    let none = |what: &str| Fault::malformed(format!("is no {what}"));
+    let none = |what: &str| Fault::malformed(format!("is not a valid {what}"));
     Ok(match kind {
         S::Text => Value::Text(text.to_owned()),
         S::Boolean => match trimmed.to_ascii_lowercase().as_str() {
@@ -170,7 +170,7 @@ fn elements(value: &Value, kind: ScalarType) -> Result<Scalars, Fault> {
     let found = match value {
         Value::Array(items) => (0..items.len()).filter_map(|it| items.get(it)).collect(),
         Value::Json(document) | Value::Text(document) => array::scalars(document)?,
-        _ => return Err(Fault::malformed("is no array")),
+        _ => return Err(Fault::malformed("is not an array")),
     };
     let mut items = Scalars::with_kind(kind);
     for element in found {
@@ -178,7 +178,7 @@ fn elements(value: &Value, kind: ScalarType) -> Result<Scalars, Fault> {
             Value::Null => Value::Null,
             element => cast(element, kind)?,
         };
-        items.push(element).map_err(|_| Fault::malformed("is no array of one type"))?;
+        items.push(element).map_err(|_| Fault::malformed("is not an array of one type"))?;
     }
     Ok(items)
 }

@@ -15,7 +15,7 @@ pub(crate) fn check(text: &str) -> Result<(), Fault> {
 /// What else a document has that matters to who stores it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
-    /// How many arrays and objects stand inside of each other.
+    /// How deep arrays and objects are nested.
     pub(crate) depth: usize,
     /// The character NUL, which can only be escaped.
     pub(crate) nul: bool,
@@ -29,7 +29,8 @@ pub(crate) fn contents(text: &str) -> Result<Contents, Fault> {
     let contents = Contents::of(text);
     match contents.half {
         true => Err(Fault::malformed(
-            "is not valid JSON: half of a surrogate pair (`\\ud800` to `\\udfff`) is no character",
+            "is not valid JSON: half of a surrogate pair (`\\ud800` to `\\udfff`) is not a \
+             character",
         )),
         false => Ok(contents),
     }

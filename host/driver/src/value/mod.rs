@@ -206,7 +206,7 @@ pub(crate) fn end_of(length: usize) -> Result<u32, Fault> {
 
 /// The two halves of a uuid of 16 bytes.
 pub(crate) fn uuid_words(bytes: &[u8]) -> Result<(u64, u64), Fault> {
-    Uuid::from_slice(bytes).map(|it| it.as_u64_pair()).map_err(|_| {
-        Fault::undecodable(format!("is of {} bytes, where a uuid has 16", bytes.len()))
-    })
+    Uuid::from_slice(bytes)
+        .map(|it| it.as_u64_pair())
+        .map_err(|_| Fault::undecodable(format!("has {} bytes instead of 16", bytes.len())))
 }

@@ -286,7 +286,7 @@ pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), 
         (Elements::Text(to), Wire::Char) => push_text(to, text(bytes)?.trim_end_matches('\0'))?,
         (Elements::Json(to), Wire::Jsonb) => match bytes.split_first() {
             Some((&JSONB_VERSION, bytes)) => push_text(to, text(bytes)?)?,
-            _ => return Err(Fault::undecodable("is of a version of `jsonb` that is not known")),
+            _ => return Err(Fault::undecodable("has an unknown version of `jsonb`")),
         },
         (Elements::Float(to), Wire::Float8) => to.push(f64::from_be_bytes(fixed(bytes)?)),
         (Elements::Float(to), Wire::Float4) => {
@@ -331,9 +331,9 @@ pub(crate) fn read(bytes: &[u8], wire: Wire, items: &mut Scalars) -> Result<(), 
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
-    bytes.try_into().map_err(|_| {
-        Fault::undecodable(format!("is of {} bytes, where its type has {N}", bytes.len()))
-    })
+    bytes
+        .try_into()
+        .map_err(|_| Fault::undecodable(format!("has {} bytes instead of {N}", bytes.len())))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Fault> {

@@ -126,16 +126,16 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut String) -> Option<Result<(), Fault
 }
 
 fn out_of_calendar() -> Fault {
-    Fault::out_of_range("lies outside of the calendar")
+    Fault::out_of_range("is outside the calendar")
 }
 
 /// Years of four digits, so that text sorts.
 fn check_day(days: i64) -> Result<(), Fault> {
     match DAYS.contains(&days) {
         true => Ok(()),
-        false => Err(Fault::out_of_range(
-            "lies outside of the years 1 to 9999, which are what SQLite stores",
-        )),
+        false => {
+            Err(Fault::out_of_range("is outside the years 1 to 9999, the range that SQLite stores"))
+        }
     }
 }
 

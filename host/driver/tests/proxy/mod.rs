@@ -154,7 +154,7 @@ async fn share(client: TcpStream, server: TcpStream, name: &str) {
     }
 }
 
-/// The server waits, outside of any transaction.
+/// The server waits, outside any transaction.
 const IDLE: &[u8] = b"Z\0\0\0\x05I";
 
 /// It has prepared a statement.

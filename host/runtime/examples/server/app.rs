@@ -54,7 +54,9 @@ impl App {
         let name = headers.get("x-tenant").and_then(|it| it.to_str().ok()).unwrap_or_default();
         match self.tenants.get_key_value(name) {
             Some((name, served)) => Ok((name.as_str(), served)),
-            None => Err((StatusCode::UNAUTHORIZED, "`x-tenant` names no tenant\n".to_owned())),
+            None => {
+                Err((StatusCode::UNAUTHORIZED, "`x-tenant` does not name a tenant\n".to_owned()))
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl Session {
         match self.granted.policy.has_raw_sql() {
             true => Ok(()),
             false => {
-                let message = "SQL text is not granted for this database: it takes `raw-sql`";
+                let message = "SQL text is not granted for this database: it needs `raw-sql`";
                 Err(Error::new(ErrorKind::Denied, message))
             }
         }
@@ -76,7 +76,7 @@ impl Session {
             (true, _) => {}
             (false, None) => return Ok(None),
             (false, Some(_)) => {
-                let message = "a query that only reads takes no rows";
+                let message = "a query that only reads does not accept rows";
                 return Err(Error::new(ErrorKind::InvalidQuery, message));
             }
         }

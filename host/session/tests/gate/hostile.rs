@@ -422,5 +422,5 @@ async fn t6_a_text_that_is_forced_is_not_compared_as_a_number() {
         Ok(session) => Ok(rows(&session, &count("Note")).await),
         Err(error) => Err(error),
     };
-    assert_error(outcome, ErrorKind::InvalidConfiguration, "does not fit");
+    assert_error(outcome, ErrorKind::InvalidConfiguration, "does not match");
 }

@@ -138,7 +138,7 @@ async fn t6_a_grant_without_a_value_opens_nothing(world: &World) {
         let told = assert_error(
             world.gate(tenant.clone()).open("app"),
             ErrorKind::InvalidConfiguration,
-            "does not fit",
+            "does not match",
         );
         assert!(!told.message.contains(column), "{told}");
         let named = format!("`{column}`");
@@ -280,10 +280,10 @@ async fn r2_k2_a_fence_that_does_not_hold_is_for_the_operator_to_mend() {
     let world = World::sqlite().await;
     let grant = Grant::read_write().table("note", notes(1)).with_raw_sql();
     let gate = world.gate(Tenant::new("raw").grant("app", grant));
-    assert_error(gate.open("app"), ErrorKind::InvalidConfiguration, "does not fit");
+    assert_error(gate.open("app"), ErrorKind::InvalidConfiguration, "does not match");
     // The grant says what SQLite does not have.
     let gate = world.gate(Tenant::new("raw").grant("app", Grant::read_write().role("acme")));
-    assert_error(gate.open("app"), ErrorKind::InvalidConfiguration, "does not fit");
+    assert_error(gate.open("app"), ErrorKind::InvalidConfiguration, "does not match");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

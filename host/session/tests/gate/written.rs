@@ -99,7 +99,7 @@ async fn s3_rows_that_a_write_returns_count_though_nobody_reads_them(world: &Wor
     let session = limited(world).open("app").unwrap();
     let transaction = begin(&session).await;
     drop(transaction.fetch(&update, vec!["x".into()]).await.unwrap());
-    assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "read to its end");
+    assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "returns to the end");
     world.assert_at_rest().await;
     let texts = texts(&world.trusted(), &fields("Note", &["secret"])).await;
     assert!(!texts.contains(&"x".to_owned()));
@@ -113,10 +113,10 @@ async fn s3_a_write_that_returns_nothing_is_not_fetched(world: &World) {
     assert_eq!(gate.usage().rows_written, 1);
     let update = update_all("Note", "secret", "text");
     let rows = session.fetch(&update, vec!["s".into()]).await.unwrap();
-    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "is executed, not fetched");
+    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "instead of fetching it");
     let transaction = begin(&session).await;
     let rows = transaction.fetch(&update, vec!["s".into()]).await.unwrap();
-    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "is executed, not fetched");
+    assert_error(drain(rows).await, ErrorKind::LimitExceeded, "instead of fetching it");
     assert_error(transaction.commit().await, ErrorKind::LimitExceeded, "not counted");
     world.assert_at_rest().await;
     assert_eq!(secrets(world).await, 0);
@@ -125,7 +125,7 @@ async fn s3_a_write_that_returns_nothing_is_not_fetched(world: &World) {
 async fn a_query_that_reads_takes_no_rows(world: &World) {
     let rows = Batch { rows: 1, columns: vec![] };
     let outcome = world.tenant(1).write(&count("Note"), vec![], rows).await;
-    assert_error(outcome, ErrorKind::InvalidQuery, "takes no rows");
+    assert_error(outcome, ErrorKind::InvalidQuery, "does not accept rows");
 }
 
 async fn s3_what_an_insert_skips_does_not_count(world: &World) {

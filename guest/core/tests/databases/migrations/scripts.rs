@@ -214,7 +214,7 @@ async fn what_only_ferro_can_run_is_said() {
     let price = field("price", ColumnType::Decimal(None));
     let after = models(vec![author(), model("Item", vec![id(), price])]);
     let [sqlite, postgres] = Place::both(&before, &[]).await;
-    let said = "takes functions and collations that only Ferro's own connections have";
+    let said = "needs functions and collations that only Ferro's own connections have";
     assert!(sqlite.script(&after).await.contains(said));
     assert!(!postgres.script(&after).await.contains(said));
     let error = sqlite.run(&sqlite.script(&after).await).await.unwrap_err();

@@ -37,7 +37,7 @@ const PARAMETERS: [&str; 11] = [
 ];
 
 /// The ports that PgBouncer and Supabase's pooler have by their own defaults. Statements that are kept
-/// there may be run in the place of others: <https://www.pgbouncer.org/features.html>.
+/// there may be run instead of others: <https://www.pgbouncer.org/features.html>.
 const POOLERS: [u16; 2] = [6432, 6543];
 /// How long a server has to answer a farewell.
 pub(crate) const FAREWELL: Duration = Duration::from_millis(200);
@@ -69,7 +69,7 @@ pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result
     }
     // It was the setting that was refused, not what came before it.
     if let Some(error) = refused {
-        tracing::debug!(%error, "statements that are given up may run on");
+        tracing::debug!(%error, "abandoned statements may keep running");
     }
     Ok(())
 }
@@ -320,8 +320,8 @@ fn account() -> Result<String, Error> {
 fn refuse_from_environment(variable: &str, parameter: &str) -> Result<(), Error> {
     match std::env::var_os(variable) {
         Some(value) if !value.is_empty() => Err(invalid_configuration(format!(
-            "`{variable}` is set in the environment, where nothing is read from: unset it, and \
-             write `{parameter}` in the URL if it is wanted"
+            "`{variable}` is set in the environment, which is not read: unset it, and write `\
+             {parameter}` in the URL if you need it"
         ))),
         _ => Ok(()),
     }

@@ -36,8 +36,8 @@ impl Server {
         match failure {
             Failure::Late => {
                 let message = format!(
-                    "the server at `{}` did not let us in within {timeout:?}: check the address and \
-                     firewalls, or raise `connect_timeout`",
+                    "the server at `{}` did not accept the connection within {timeout:?}: check \
+                     the address and firewalls, or raise `connect_timeout`",
                     self.address()
                 );
                 Error::new(ErrorKind::ConnectionFailed, message).retryable()
@@ -45,8 +45,8 @@ impl Server {
             Failure::NoTls => Error::new(
                 ErrorKind::TlsFailed,
                 format!(
-                    "the server at `{}` offers no TLS, which `sslmode={}` asks for: switch TLS on \
-                     there, or use `sslmode=prefer` if others may read along",
+                    "the server at `{}` does not offer TLS, which `sslmode={}` requires: enable \
+                     TLS there, or use `sslmode=prefer` if others may read the traffic",
                     self.address(),
                     self.tls.mode
                 ),
@@ -77,7 +77,7 @@ impl Server {
             }
             (sqlx::Error::Protocol(_), _) => (
                 ErrorKind::ConnectionFailed,
-                format!("what answers at `{address}` does not speak as PostgreSQL does: {text}"),
+                format!("the server at `{address}` does not speak the PostgreSQL protocol: {text}"),
             ),
             (_, ErrorKind::AuthenticationFailed) => (
                 ErrorKind::AuthenticationFailed,

@@ -38,7 +38,7 @@ const FUNCTIONS: [(&CStr, c_int, Function); 7] = [
     (c"unhex", 2, unhex),
 ];
 
-/// Puts these functions in the place of SQLite's own, on a connection that is open and not used
+/// Puts these functions in place of SQLite's own, on a connection that is open and not used
 /// meanwhile.
 pub(super) fn install(raw: *mut ffi::sqlite3) -> Result<(), sqlx::Error> {
     call::create(raw, &FUNCTIONS)

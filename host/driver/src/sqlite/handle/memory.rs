@@ -119,7 +119,7 @@ pub(crate) fn install() {
 
 fn warn() {
     tracing::warn!(
-        "SQLite was used before Ferro connected: nothing bounds the memory of a statement"
+        "SQLite was used before Ferro connected: the memory of statements is not limited"
     );
 }
 

@@ -18,7 +18,7 @@ const FUNCTIONS: [(&CStr, c_int, Function); 4] = [
     (c"ferro_subtract_interval", 2, subtract_interval),
 ];
 
-const OVERFLOW: &CStr = c"datetime field overflow: a date outside of the years 1 to 9999";
+const OVERFLOW: &CStr = c"datetime field overflow: a date outside the years 1 to 9999";
 const NONE: &CStr = c"a stored date, time or interval is none";
 
 /// Adds them to a connection that is open and not used meanwhile.

@@ -18,7 +18,7 @@ const FUNCTIONS: [(&CStr, c_int, Function); 3] =
 /// Steps between two looks at whether to go on.
 const STEPS: u32 = 1 << 12;
 
-/// Puts them in the place of SQLite's own, on a connection that is open and runs nothing.
+/// Puts them in place of SQLite's own, on a connection that is open and runs nothing.
 pub(super) fn install(raw: NonNull<ffi::sqlite3>) -> Result<(), sqlx::Error> {
     call::create(raw.as_ptr(), &FUNCTIONS)
 }
