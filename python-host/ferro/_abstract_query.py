@@ -34,13 +34,15 @@ class AbstractQuery:
             raise TypeError("a query has no rows before it is awaited: `for row in await query`")
 
         def __aiter__(self) -> NoReturn:
-            raise TypeError("a query is read row by row as `async for row in query.stream()`")
+            raise TypeError("read a query row by row with `async for row in query.stream()`")
 
         def __len__(self) -> NoReturn:
-            raise TypeError("a query has no length before it is asked: `await query.count()`")
+            raise TypeError("a query has no length until it runs: `await query.count()`")
 
         def __bool__(self) -> NoReturn:
             raise TypeError("a query is neither true nor false: `await query.exists()`")
 
         def __getitem__(self, place: Any) -> NoReturn:
-            raise TypeError("a query has no places: `await query.offset(…).limit(…)`, or `first`")
+            raise TypeError(
+                "a query cannot be indexed: use `await query.offset(…).limit(…)`, or `first`"
+            )

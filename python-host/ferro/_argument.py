@@ -53,7 +53,7 @@ def counted(name: str, count: int) -> int:
     if type(count) is not int:
         check(InvalidQuery, **{name: (count, int)})
     if count < 0:
-        raise ValueOutOfRange(f"`{name}` takes an int that is not negative, not `{count}`")
+        raise ValueOutOfRange(f"`{name}` takes a non-negative int, not `{count}`")
     return count
 
 

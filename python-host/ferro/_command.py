@@ -50,19 +50,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     command = commands.add_parser(
         "migrate",
-        help="bring the tables of a database in line with the models",
-        description="Brings the tables of a database in line with the models of a module, and "
-        "prints what was done and what is left, as a script of SQL.",
-        epilog="Exit codes: 0 success, 1 there is a difference (--check, --reviewed), 2 an error.",
+        help="migrate the tables of a database to match the models",
+        description="Migrates the tables of a database to match the models of a module, and "
+        "prints the applied and remaining steps as an SQL script.",
+        epilog="Exit codes: 0 success, 1 differences found (--check, --reviewed), 2 an error.",
     )
-    command.add_argument("module", metavar="MODULE", help="what imports all models: app.models")
+    command.add_argument(
+        "module", metavar="MODULE", help="a module that imports all models: app.models"
+    )
     command.add_argument(
         "url",
         metavar="URL",
         nargs="?",
         default="env:DATABASE_URL",
         help="the database, or env:NAME for an environment variable with its URL, which other "
-        "users of the machine cannot read; %(default)s if it is left out",
+        "users of the machine cannot read; default: %(default)s",
     )
     command.add_argument(
         "--check",
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "--risk",
         choices=get_args(Risk),
         default="blocking",
-        help="take steps up to this risk; %(default)s if it is left out",
+        help="apply steps up to this risk; default: %(default)s",
     )
     command.add_argument(
         "--script",
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--reviewed",
         metavar="FILE",
-        help="apply only if the script would still be that of this file; else exit with 1",
+        help="apply only if the script would still be that of this file; otherwise exit with 1",
     )
     return parser
 
@@ -93,7 +95,7 @@ def _migrate(given: argparse.Namespace) -> int:
     reviewed = given.reviewed and Path(given.reviewed).read_text(encoding="utf-8")
     migration = asyncio.run(_migrated(given, reviewed))
     if reviewed is not None and not migration.applied and str(migration) != reviewed:
-        _say(f"`{given.reviewed}` is not the script of what is to be done now")
+        _say(f"`{given.reviewed}` does not match the steps that are needed now")
         return _DIFFERS
     if given.script in (None, "-"):
         try:
@@ -101,7 +103,7 @@ def _migrate(given: argparse.Namespace) -> int:
         except (OSError, UnicodeError) as error:
             if given.check or given.script is not None:
                 raise
-            _say(f"the migration is done, and cannot be shown: {_masked(error)}")
+            _say(f"the migration was applied, but cannot be shown: {_masked(error)}")
     else:
         Path(given.script).write_text(str(migration), encoding="utf-8")
     risks = get_args(Risk)
@@ -110,9 +112,9 @@ def _migrate(given: argparse.Namespace) -> int:
         return _DIFFERS if due else 0
     if migration.left and given.script is None:
         most = max((it.risk for it in migration.left), key=risks.index)
-        way = f"take `--risk {most}`"
+        way = f"need `--risk {most}`"
         if reviewed is not None and risks.index(most) <= risks.index(given.risk):
-            way = f"are not in `{given.reviewed}`: write a script of them, and review it"
+            way = f"are not in `{given.reviewed}`: write and review a script for them"
         _say(f"the steps above that are not applied {way}")
     return 0
 
@@ -120,7 +122,7 @@ def _migrate(given: argparse.Namespace) -> int:
 def _import(name: str) -> None:
     """Import the models, as `python -m` finds modules: from this folder, too."""
     if not all(it.isidentifier() for it in name.split(".")):
-        raise ConfigurationError("MODULE is the name of a module, as `app.models`")
+        raise ConfigurationError("MODULE is the name of a module, such as `app.models`")
     try:
         importlib.import_module(name)
     except FerroError:
@@ -141,10 +143,14 @@ def _url(given: str) -> str:
     name = given.removeprefix("env:")
     if not name.isidentifier():
         # It is not quoted: what stands there may be the URL itself.
-        raise ConfigurationError("`env:` is for the name of a variable, as `env:DATABASE_URL`")
+        raise ConfigurationError(
+            "put the name of a variable after `env:`, such as `env:DATABASE_URL`"
+        )
     url = os.environ.get(name)
     if not url:
-        raise ConfigurationError(f"the environment variable `{name}` has no URL of a database")
+        raise ConfigurationError(
+            f"the environment variable `{name}` does not contain a database URL"
+        )
     return url
 
 

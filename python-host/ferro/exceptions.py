@@ -124,7 +124,7 @@ class SchemaError(ConfigurationError):
 
 
 class ConnectionError(FerroError):
-    """There is no connection to the database; the classes below say why.
+    """There is no connection to the database; the subclasses give the reason.
 
     Not Python's own `ConnectionError`. Catch it around `ferro.connect` to report any of them.
     """

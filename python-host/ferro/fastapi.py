@@ -94,8 +94,7 @@ def add_exception_handlers(
             )
         if not 400 <= status < 600:
             raise ConfigurationError(
-                f"`statuses`: {status} is no status of an error, of which the first is 400 and the "
-                "last 599"
+                f"`statuses`: {status} is not the status of an error, from 400 to 599"
             )
         app.add_exception_handler(kind, _answering(int(status)))
 

@@ -58,7 +58,7 @@ CONNECTIONS: list[tuple[Callable[[], Any], str]] = [
     (lambda: anything.retry(None), "`retry` takes a function .*, not `NoneType`"),
     (
         lambda: anything.retry(asyncio.get_running_loop().create_future()),
-        r"give it `work`, not `work\(\)`",
+        r"pass `work`, not `work\(\)",
     ),
 ]
 
@@ -81,7 +81,7 @@ QUERIES: list[tuple[Callable[[], Any], str]] = [
     (lambda: users.get_or_create("a"), "`defaults` takes a dict, not `str`"),
     (
         lambda: users.update_or_create(defaults={"age": 1}, email="a"),
-        "`update_or_create` takes the values of a new row first, and without a name",
+        "`update_or_create` takes the values of a new row as its first, positional argument",
     ),
     (lambda: users.where(User), "`<class 'models.User'>` is not a condition"),
     (lambda: users.select(user=User), "`<class 'models.User'>` is not a value"),

@@ -143,8 +143,8 @@ async def test_what_a_default_fills_in_is_no_change(dialect: str) -> None:
         house = await House.get(house.id)
         assert house.street == Street(name="Old")
         assert await House.bulk_update([house]) == 0
-        await House.where(id=house.id).update(name="by another")
-        assert (await House.get(house.id)).name == house.name == "by another"
+        await House.where(id=house.id).update(name="has changed since")
+        assert (await House.get(house.id)).name == house.name == "has changed since"
         house.street.lanes = 4
         await house.save()
     (row,) = await ferro.fetch_all("select street from in_place_house")

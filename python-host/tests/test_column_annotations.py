@@ -173,7 +173,7 @@ async def test_keys_of_several_fields_and_inherited_fields_are_found() -> None:
 
 
 def test_a_column_without_a_type_is_refused() -> None:
-    with pytest.raises(ferro.SchemaError, match=r"`Column` of `name`: say of which type"):
+    with pytest.raises(ferro.SchemaError, match=r"`Column` of `name`: name its type"):
 
         class Untyped(ferro.Model, table="column_untyped"):
             id: int | None = ferro.Field(default=None, primary_key=True)
@@ -181,7 +181,7 @@ def test_a_column_without_a_type_is_refused() -> None:
 
 
 def test_a_column_of_two_types_is_refused() -> None:
-    with pytest.raises(ferro.SchemaError, match=r"one type, as `Column\[int \| None\]`"):
+    with pytest.raises(ferro.SchemaError, match=r"one type, such as `Column\[int \| None\]`"):
         ferro.Column[int, None]  # type: ignore[misc]
 
 

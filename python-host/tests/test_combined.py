@@ -150,7 +150,7 @@ class TestRowsOfAModel:
             "a",
             "c",
         ]
-        with pytest.raises(ferro.InvalidQuery, match="say `using` of all of them, or of none"):
+        with pytest.raises(ferro.InvalidQuery, match="call `using` on all of them, or on none"):
             Jewel.select().union(red.rings)
 
     async def test_become_a_common_table(self) -> None:
@@ -249,7 +249,7 @@ class TestValues:
             Jewel.select("size").union(Box.select("name"))
         with pytest.raises(ferro.TypeMismatch, match="type float, .* type integer: cast one"):
             Jewel.select("price").except_(Box.select("size"))
-        with pytest.raises(ferro.InvalidQuery, match="as many values: 1 and 2 are asked for"):
+        with pytest.raises(ferro.InvalidQuery, match="same number of values, not 1 and 2"):
             Jewel.select("size").intersect(Box.select("size", "name"))
 
 
@@ -257,25 +257,25 @@ async def test_what_cannot_be_combined_is_refused() -> None:
     for first, part in (
         (
             small().order_by("name"),
-            "`union` combines all rows of the first query: leave out .*, and ask for it after",
+            "`union` combines all rows of the first query: leave out .*, and add it after",
         ),
         (
             small().limit(1),
-            "`union` combines all rows of the first query: leave out .*, and ask for it after",
+            "`union` combines all rows of the first query: leave out .*, and add it after",
         ),
         (
             small().union(large()).offset(1),
-            "`union` combines all rows of the first query: leave out .*, and ask for it after",
+            "`union` combines all rows of the first query: leave out .*, and add it after",
         ),
-        (small().for_update(), "nothing beside them: leave out `for_update`"),
+        (small().for_update(), "only combines rows: leave out `for_update`"),
         (small().include("box"), "leave out `include`; `include` may follow"),
         (Jewel.select("id"), "combines rows of one model, or queries with `values`"),
-        (Jewel.using("other"), "say `using` of all of them"),
+        (Jewel.using("other"), "call `using` on all of them"),
     ):
         query: Any = first.where() if isinstance(first, ferro.Connected) else first
         with pytest.raises(ferro.InvalidQuery, match=part):
             query.union(large())
-    with pytest.raises(ferro.InvalidQuery, match="`<Select of Box>` has other rows than"):
+    with pytest.raises(ferro.InvalidQuery, match="`<Select of Box>` has different rows from"):
         small().intersect(Box.select())  # type: ignore[arg-type]
     with pytest.raises(ferro.InvalidQuery, match="`except_` takes another query"):
         small().except_()
@@ -286,22 +286,22 @@ async def test_what_cannot_be_combined_is_refused() -> None:
 async def test_what_is_asked_of_one_query_is_refused_for_combined_ones() -> None:
     query = small().union(large())
     for name, hint in (
-        ("where", "ask it of each of them"),
-        ("group_by", "ask it of each of them"),
-        ("having", "ask it of each of them"),
-        ("values", "ask it of each of them"),
-        ("column", "ask it of each of them"),
-        ("with_values", "ask it of each of them"),
-        ("join", "ask it of each of them"),
-        ("distinct_on", "ask it of each of them"),
-        ("distinct", "ask it of each of them"),
+        ("where", "use it on each of them"),
+        ("group_by", "use it on each of them"),
+        ("having", "use it on each of them"),
+        ("values", "use it on each of them"),
+        ("column", "use it on each of them"),
+        ("with_values", "use it on each of them"),
+        ("join", "use it on each of them"),
+        ("distinct_on", "use it on each of them"),
+        ("distinct", "use it on each of them"),
         ("get", "`first`, `one`"),
         ("get_or_none", "`first`, `one`"),
         ("for_update", "lock the rows of one query"),
-        ("update", "give one query a condition"),
-        ("delete", "give one query a condition"),
-        ("update_returning", "give one query a condition"),
-        ("delete_returning", "give one query a condition"),
+        ("update", "use one query with a condition"),
+        ("delete", "use one query with a condition"),
+        ("update_returning", "use one query with a condition"),
+        ("delete_returning", "use one query with a condition"),
         ("page", "`limit` and `offset` are"),
         ("page_after", "`limit` and `offset` are"),
         ("page_before", "`limit` and `offset` are"),

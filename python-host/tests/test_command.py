@@ -90,7 +90,7 @@ def test_a_check_is_about_the_steps_that_a_migration_with_this_risk_takes(shell:
     assert code == 0
     assert output.startswith("-- applied: ")
     assert "DROP COLUMN" in output
-    assert said == "ferro: the steps above that are not applied take `--risk destructive`\n"
+    assert said == "ferro: the steps above that are not applied need `--risk destructive`\n"
     assert shell.migrate("--check")[0] == 0
     assert shell.migrate("--check", "--risk", "destructive")[0] == 1
     assert shell.migrate("--risk", "destructive")[::2] == (0, "")
@@ -102,7 +102,9 @@ def test_the_url_is_in_an_environment_variable(shell: Shell) -> None:
     assert shell.run("migrate", "crates", shell.url, "--check")[0] == 0
     code, output, said = shell.run("migrate", "crates")
     assert (code, output) == (2, "")
-    assert said == "ferro: the environment variable `DATABASE_URL` has no URL of a database\n"
+    assert said == (
+        "ferro: the environment variable `DATABASE_URL` does not contain a database URL\n"
+    )
 
 
 async def test_a_script_that_was_read_is_applied_as_it_is_or_not_at_all(shell: Shell) -> None:
@@ -117,7 +119,7 @@ async def test_a_script_that_was_read_is_applied_as_it_is_or_not_at_all(shell: S
     shell.models(LABELLED)
     code, output, said = shell.migrate("--reviewed", "reviewed.sql")
     assert (code, output) == (1, "")
-    assert said == "ferro: `reviewed.sql` is not the script of what is to be done now\n"
+    assert said == "ferro: `reviewed.sql` does not match the steps that are needed now\n"
 
     shell.models(REBUILT)
     code, output, said = shell.migrate("--reviewed", "reviewed.sql")
@@ -161,7 +163,7 @@ async def test_steps_that_nobody_has_reviewed_are_left(shell: Shell) -> None:
     if shell.url.startswith("sqlite:"):
         assert "DROP" not in script
         assert "DROP" in output
-        assert "are not in `reviewed.sql`: write a script of them" in said
+        assert "are not in `reviewed.sql`: write and review a script for them" in said
         assert shell.migrate("--reviewed", "reviewed.sql", *risk)[0] == 1
         assert shell.migrate("--script", "reviewed.sql")[0] == 0
         assert shell.migrate("--reviewed", "reviewed.sql", *risk)[::2] == (0, "")
@@ -187,8 +189,8 @@ def test_what_fails_is_one_line(tmp_path: Path) -> None:
     for arguments, message in (
         (("crates", nowhere), "cannot reach a server at `127.0.0.1:1`"),
         (("crates", nowhere.replace("//", "/")), "the URL needs `//`"),
-        (("crates", f"env:{nowhere}"), "`env:` is for the name of a variable"),
-        ((nowhere, "crates"), "MODULE is the name of a module, as `app.models`"),
+        (("crates", f"env:{nowhere}"), "put the name of a variable after `env:`"),
+        ((nowhere, "crates"), "MODULE is the name of a module, such as `app.models`"),
         (("nowhere", shell.url), "ModuleNotFoundError: No module named 'nowhere'"),
         (("broken", shell.url), f"division by zero ({shell.folder / 'broken.py'}:1)"),
         (("ended", shell.url, "--check"), "`ended` cannot be imported: SystemExit: 0"),
@@ -222,12 +224,12 @@ async def test_what_is_done_and_cannot_be_shown_is_done(tmp_path: Path) -> None:
     finally:
         os.close(write)
     assert code == 0
-    assert said.startswith("ferro: the migration is done, and cannot be shown: ")
+    assert said.startswith("ferro: the migration was applied, but cannot be shown: ")
     assert said.count("\n") == 1
     shell.models(LABELLED + "    größe: int | None = None\n")
     code, output, said = shell.run("migrate", "crates", shell.url, PYTHONIOENCODING="ascii")
     assert (code, output) == (0, "")
-    assert said.startswith("ferro: the migration is done, and cannot be shown: ")
+    assert said.startswith("ferro: the migration was applied, but cannot be shown: ")
     assert shell.run("migrate", "crates", shell.url, "--check")[0] == 0
 
 

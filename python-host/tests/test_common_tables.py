@@ -309,9 +309,9 @@ class TestRecursion:
             lambda tree: totals().select(),
             lambda tree: tree,
         ):
-            with pytest.raises(ferro.InvalidQuery, match="`recursive` gives the query of further"):
+            with pytest.raises(ferro.InvalidQuery, match="`recursive` must return a query"):
                 root.cte(recursive=step)  # type: ignore[arg-type, return-value]
-        with pytest.raises(ferro.InvalidQuery, match="as many values: 1 and 2"):
+        with pytest.raises(ferro.InvalidQuery, match="same number of values, not 1 and 2"):
             root.cte(recursive=lambda tree: tree.select(id=tree.c.id, more=tree.c.id))
         with pytest.raises(ferro.TypeMismatch, match="`id` is of type integer, .* of type float"):
             root.cte(recursive=lambda tree: tree.select(id=tree.c.id.cast(float)))
@@ -340,7 +340,7 @@ async def test_what_has_no_rows_of_a_table_is_refused() -> None:
         ("order_by", r"totals.select\(\).order_by\(…\)"),
         ("rows", r"totals.select\(\)"),
     ):
-        with pytest.raises(AttributeError, match=f"`totals` has no `{name}`: say `{way}`"):
+        with pytest.raises(AttributeError, match=f"`totals` has no `{name}`: use `{way}`"):
             getattr(table, name)
     with pytest.raises(ferro.TypeMismatch, match="common table `cte`: `title`: `abs` does not"):
         await Scroll.select(x=T.title.abs()).cte().select()
@@ -355,7 +355,7 @@ async def test_what_has_no_rows_of_a_table_is_refused() -> None:
                 getattr(query, name)
     with pytest.raises(ferro.InvalidQuery, match="a field of `totals` in a query of `Scribe`"):
         await Scribe.where(W.id == table.c.writer_id)
-    with pytest.raises(ferro.InvalidQuery, match="there is none: ask for it inside"):
+    with pytest.raises(ferro.InvalidQuery, match="there is none: use it inside"):
         await Scroll.where(T.writer_id == ferro.outer(W.id)).cte().select()
 
 
@@ -380,7 +380,7 @@ async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
     for query, part in (
         (Scroll.select().include("writer"), "only reads them: leave out `include`"),
         (Scroll.select().for_update(), "only reads them: leave out `for_update`"),
-        (Scroll.select("writer.name"), r"ask for `writer.name` as `values\(name=…\)`"),
+        (Scroll.select("writer.name"), r"name `writer.name` with `values\(name=…\)`"),
     ):
         with pytest.raises(ferro.InvalidQuery, match=part):
             query.cte()
@@ -408,7 +408,7 @@ async def test_what_cannot_be_a_table_or_be_joined_is_refused() -> None:
             ferro.InvalidQuery, match="`Scribe.texts` is loaded with whole rows of a plain"
         ):
             Scribe.select().include(texts=rows)
-    with pytest.raises(ferro.InvalidQuery, match="say the same `using` of both, or of none"):
+    with pytest.raises(ferro.InvalidQuery, match="call `using` with the same connection on both"):
         Scribe.select().join(Scroll.using("other").select("id").cte(), on)
     with pytest.raises(AttributeError, match="`join` is not for queries that are combined"):
         Scribe.select().union(Scribe.select()).join(table, on)  # type: ignore[attr-defined]

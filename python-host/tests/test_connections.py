@@ -409,7 +409,10 @@ async def test_arguments_of_the_wrong_type_are_refused_by_name_and_not_shown() -
         ({"pool": {"max_connections": 3}}, "`pool` takes a `PoolConfig`"),
         ({"pool": ferro.PoolConfig(max_connections=-1)}, "`max_connections` takes an int from 0"),
         ({"pool": ferro.PoolConfig(max_connections="3")}, "`max_connections` takes an int or"),  # type: ignore[arg-type]
-        ({"pool": ferro.PoolConfig(acquire_timeout=True)}, "`acquire_timeout` takes a number"),
+        (
+            {"pool": ferro.PoolConfig(acquire_timeout=True)},
+            ("`acquire_timeout` takes a number"),
+        ),
         ({"sqlite": ferro.SqliteConfig(wal=1)}, "`wal` takes True, False or None"),  # type: ignore[arg-type]
     ]
     for arguments, message in wrong:

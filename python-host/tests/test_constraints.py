@@ -159,7 +159,7 @@ async def test_a_boolean_field_is_a_check_by_itself() -> None:
     await RuledTruth.create()
     with pytest.raises(ferro.CheckViolation):
         await RuledTruth.create(active=False)
-    with pytest.raises(ferro.SchemaError, match="is no condition"):
+    with pytest.raises(ferro.SchemaError, match="is not a condition"):
 
         class RuledNumber(ferro.Model, table="ruled_number"):
             id: int | None = ferro.Field(default=None, primary_key=True, db_check=lambda it: it)
@@ -351,8 +351,8 @@ def _wrong(**options: Any) -> None:
         (lambda it: it.stage <= it.last, "compares them by `==`, `!=` and `in_`"),
         (lambda it: it.price > Decimal("0.001"), r"more digits than a decimal of \(6, 2\)"),
         (lambda it: it.price.in_([-10000]), r"`-10000` has more digits than a decimal"),
-        (lambda it: True, "compares fields, as `lambda it: .*`, and gives no `bool`"),
-        (lambda it: it.active & it.name, "field `RuledWrong.name` is no condition"),
+        (lambda it: True, "must compare fields, such as `lambda it: .*`, not return `bool`"),
+        (lambda it: it.active & it.name, "field `RuledWrong.name` is not a condition"),
     ],
 )
 def test_what_no_check_can_say_is_named_where_the_class_is(
@@ -372,7 +372,13 @@ def test_wrong_declarations_are_named() -> None:
 
     for make, message in (
         (lambda: anything.Index(), "`Index` takes the names of its fields"),
-        (lambda: anything.Index(["a", "b"]), r"`Index` takes names of fields, as `\"email\"`, not"),
+        (
+            lambda: anything.Index(["a", "b"]),
+            (
+                r"`Index` takes names of fields, such as "
+                r"`\"email\"`, not"
+            ),
+        ),
         (lambda: anything.Index("a", name=5), "`name` takes a `str` or None, not `int`"),
         (lambda: anything.Index("a", unique="x"), "`unique` takes True or False, not `str`"),
         (lambda: anything.Index("a", where="a > 1"), "`where` takes a function or None, not `str`"),

@@ -113,7 +113,7 @@ async def test_a_copy_is_given_rows_and_no_name_that_is_no_field() -> None:
     assert (await Book.get(book.id)).shelf_id == high.id
     with pytest.raises(ferro.UnknownField, match="did you mean `title`"):
         book.model_copy(update={"titel": "Emma"})
-    with pytest.raises(ferro.InvalidQuery, match="cannot be set with the row"):
+    with pytest.raises(ferro.InvalidQuery, match="cannot be set when the row is created"):
         low.model_copy(update={"books": [book]})
 
 

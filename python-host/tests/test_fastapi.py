@@ -204,8 +204,8 @@ async def test_statuses_may_be_others() -> None:
     assert (answer.status_code, answer.json()) == (499, {"detail": "Error"})
     wrong: Any
     for wrong, message in (
-        ({ferro.DoesNotExist: 1000}, "1000 is no status of an error"),
-        ({ferro.DoesNotExist: 200}, "200 is no status of an error"),
+        ({ferro.DoesNotExist: 1000}, "1000 is not the status of an error"),
+        ({ferro.DoesNotExist: 200}, "200 is not the status of an error"),
         ({ferro.DoesNotExist: "404"}, "`DoesNotExist` takes an int, not `'404'`"),
         ({ferro.DoesNotExist: True}, "`DoesNotExist` takes an int, not `True`"),
         ({404: ferro.DoesNotExist}, "is for exceptions of Ferro, not for `404`"),

@@ -282,7 +282,7 @@ async def test_rows_are_streamed() -> None:
     async with ferro.session(), ferro.transaction() as transaction:
         (last,) = [it async for it in User.using(transaction).stream_sql(sql, users[-2].id)]
         assert await User.get(users[-1].id) is last
-    with pytest.raises(ferro.ValueOutOfRange, match="`batch` takes an int from 1"):
+    with pytest.raises(ferro.ValueOutOfRange, match="`batch` takes an int of at least 1"):
         await anext(User.stream_sql(sql, 0, batch=0))
     with pytest.raises(ferro.InvalidQuery, match="gives no `name`"):
         await anext(User.stream_sql("select id from users"))
@@ -337,7 +337,7 @@ async def test_r1_instances_from_sql_text_are_refused_unless_it_is_granted() -> 
 
 
 async def test_what_execute_refuses_is_refused() -> None:
-    with pytest.raises(ferro.InvalidQuery, match="a tuple is no value"):
+    with pytest.raises(ferro.InvalidQuery, match="a tuple is not a value"):
         await User.from_sql("select * from users where age = ?", (1,))
     with pytest.raises(ferro.InvalidQuery, match="`sql` takes a `str`"):
         await User.from_sql(User.select())  # type: ignore[arg-type]

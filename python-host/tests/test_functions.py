@@ -226,13 +226,13 @@ async def test_what_does_not_move_a_date_is_refused() -> None:
         lambda: day - datetime.date(2024, 1, 1),
         lambda: datetime.date(2024, 1, 1) - day,
     ):
-        with pytest.raises(ferro.TypeMismatch, match="`days_between` says how many days"):
+        with pytest.raises(ferro.TypeMismatch, match="use `days_between`"):
             compute()
-    with pytest.raises(ferro.TypeMismatch, match="is moved by a `timedelta`, and not by a date"):
+    with pytest.raises(ferro.TypeMismatch, match="is shifted by a `timedelta`, not by a date"):
         at + day
-    with pytest.raises(ferro.TypeMismatch, match="and not by a timestamptz"):
+    with pytest.raises(ferro.TypeMismatch, match="not by a timestamptz"):
         at + at
-    with pytest.raises(ferro.TypeMismatch, match="whole days move it"):
+    with pytest.raises(ferro.TypeMismatch, match="add whole days"):
         day + (at - at)
     with pytest.raises(ferro.TypeMismatch, match="cannot be subtracted from"):
         datetime.timedelta(1) - at
@@ -403,9 +403,9 @@ async def test_what_a_function_does_not_take_is_told_with_the_field() -> None:
         (lambda: day.truncate("hour"), ferro.TypeMismatch, "`truncate-hour` does not take date"),
         (lambda: day.truncate("decade"), ferro.InvalidQuery, "`part` takes one of `year`"),
         (lambda: label.cast(int), ferro.UnsupportedError, "a cast from text to integer"),
-        (lambda: label.cast("int"), ferro.TypeMismatch, "is cast to a type of fields"),
-        (lambda: ferro.case(), ferro.InvalidQuery, "`case` has a branch with a value"),
-        (lambda: ferro.case((pieces > 1, None)), ferro.InvalidQuery, "has a branch with a value"),
+        (lambda: label.cast("int"), ferro.TypeMismatch, "can only be cast to a field type"),
+        (lambda: ferro.case(), ferro.InvalidQuery, "`case` needs a branch with a value"),
+        (lambda: ferro.case((pieces > 1, None)), ferro.InvalidQuery, "needs a branch with a value"),
         (lambda: ferro.case(pieces > 1, 1), ferro.InvalidQuery, "a branch of `case` is a pair"),
         (lambda: ferro.case((True, 1)), ferro.InvalidQuery, "`case` takes a condition"),
         (lambda: ferro.case((pieces > 1, object())), ferro.TypeMismatch, "not `object`"),

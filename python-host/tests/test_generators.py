@@ -29,7 +29,7 @@ async def test_y4_a_generator_that_ends_leaves_the_task_in_its_own_transaction()
         async with ferro.transaction():
             await rows.aclose()
             with pytest.raises(ferro.TransactionError):
-                await User.create(name="never outside of a transaction")
+                await User.create(name="never outside a transaction")
     assert await User.select().count() == 0
     async with ferro.transaction():
         await User.create(name="Ada")

@@ -55,7 +55,7 @@ async def test_s2_nested_types_take_no_time_that_grows_with_the_power_of_their_d
 async def test_s4_types_that_are_too_deep_or_too_many_are_refused_at_load(tmp_path: Path) -> None:
     for kind in ("option", "list"):
         deep = exporting("deep", nested(kind, 90), "(i32.const 1000)")
-        with pytest.raises(ferro.ConfigurationError, match="more than 32 types inside"):
+        with pytest.raises(ferro.ConfigurationError, match="nested more than 32 deep"):
             await ferro.Plugin.load(write_plugin(tmp_path, deep))
     # Of each other, so that few bytes are many types.
     doubled = "".join(
@@ -75,7 +75,7 @@ OPEN = """(export "session" (type $s (sub resource)))
     ("imported", "told"),
     [
         (("database", OPEN.format(" (error u32)")), "`[static]session.open` of `ferro:orm/data"),
-        (("database", OPEN.format("")), "has other types here"),
+        (("database", OPEN.format("")), "has different types here"),
         (("database", '(export "drop-all" (func))'), "`drop-all` of `ferro:orm/database"),
         (("database", '(export "secret" (type (sub resource)))'), "`secret` of"),
         (("database", '(export "inner" (instance))'), "`inner` of"),
@@ -103,7 +103,7 @@ async def test_s1_functions_of_wasi_have_the_types_of_wasi(tmp_path: Path) -> No
         '(import "wasi:cli/exit@0.2.6" (instance (export "exit-with-code" (func (param "c" u8)))))',
         '(import "wasi:cli/exit@0.2.6" (func))',
     ):
-        with pytest.raises(ferro.UnsupportedError, match="does not fit this host"):
+        with pytest.raises(ferro.UnsupportedError, match="is not compatible with this host"):
             await ferro.Plugin.load(write_plugin(tmp_path, body))
     assert "ferro:orm/compiler" in wit_functions(), "which no plugin imports"
 
@@ -121,7 +121,7 @@ async def test_s1_a_description_of_another_type_is_refused(tmp_path: Path) -> No
                 (instance $models (export "describe" (func $f)))
                 (export "ferro:orm/models@0.1.0" (instance $models)))""")
         )
-        with pytest.raises(ferro.UnsupportedError, match="describe` has other types"):
+        with pytest.raises(ferro.UnsupportedError, match="describe` has different types"):
             await ferro.Plugin.load(path)
 
 

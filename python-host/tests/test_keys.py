@@ -64,7 +64,7 @@ async def test_rows_with_keys_of_several_fields_are_given_to_a_relation() -> Non
     found = {(it.row, it.number): it.hall_id for it in await Seat.select()}  # type: ignore[attr-defined]
     assert found == {("a", 1): None, ("a", 2): None, ("b", 1): other.id, ("b", 2): other.id}
     await seats[0].delete()
-    with pytest.raises(ferro.DoesNotExist, match="a `Seat` that was added is gone"):
+    with pytest.raises(ferro.DoesNotExist, match="a `Seat` that was added no longer exists"):
         await hall.seats.add(*seats)
 
 
@@ -81,7 +81,7 @@ async def test_any_number_of_rows_with_keys_of_several_fields_is_given_to_a_rela
     assert await hall.seats.count() == 1_600
     assert await hall.seats.where(row="c").count() == 0
     assert {it.hall_id for it in seats[:1_600]} == {hall.id}  # type: ignore[attr-defined]
-    with pytest.raises(ferro.DoesNotExist, match="a `Seat` that was added is gone"):
+    with pytest.raises(ferro.DoesNotExist, match="a `Seat` that was added no longer exists"):
         await other.seats.add(*seats[:1_600], Seat(row="z", number=0))
 
 

@@ -145,7 +145,7 @@ async def test_what_cannot_be_limited_is_refused() -> None:
     for limited in (Artist.select().limit(1), Artist.select().offset(1)):
         with pytest.raises(ferro.InvalidQuery, match=r"`Song\.artist` leads to one row: leave out"):
             Song.select().include(artist=limited)
-    with pytest.raises(ferro.InvalidQuery, match="locks none of the rows: leave out `for_update`"):
+    with pytest.raises(ferro.InvalidQuery, match="does not lock the rows: leave out `for_update`"):
         Artist.select().include(songs=Song.select().for_update().limit(1))
     with pytest.raises(ferro.InvalidQuery, match=r"takes a query of `Song`"):
         Artist.select().include(songs=Artist.select().limit(1))

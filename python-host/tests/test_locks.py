@@ -114,9 +114,13 @@ async def test_what_cannot_be_locked_is_told() -> None:
     with pytest.raises(ferro.InvalidQuery, match="locks by itself: leave out `for_share`"):
         await User.select().for_share().delete()
     for name in ("count", "exists"):
-        with pytest.raises(ferro.InvalidQuery, match=f"`{name}` reads no rows that it could lock"):
+        with pytest.raises(
+            ferro.InvalidQuery, match=(f"`{name}` does not read rows that it could lock")
+        ):
             await getattr(query, name)()
-    with pytest.raises(ferro.InvalidQuery, match="`max` .* locks none: leave out `for_update`"):
+    with pytest.raises(
+        ferro.InvalidQuery, match="`max` .* does not lock them: leave out `for_update`"
+    ):
         await query.max("age")
     with pytest.raises(ferro.InvalidQuery, match="`nowait` takes True or False"):
         User.select().for_update(nowait=1)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ class TestBulkCreate:
     async def test_an_instance_that_is_given_twice_is_not_inserted_twice(self) -> None:
         ada = User(name="Ada")
         for return_keys in (False, True):
-            with pytest.raises(ferro.InvalidQuery, match=r"given `User\(.*name='Ada'.*\)` twice"):
+            with pytest.raises(ferro.InvalidQuery, match=r"got `User\(.*name='Ada'.*\)` twice"):
                 await User.bulk_create([User(name="Ben"), ada, ada], return_keys=return_keys)
         assert not await User.select().exists()
 
@@ -149,7 +149,7 @@ class TestBulkUpdate:
         await User.where(name="b").delete()
         for user in users:
             user.age = 50
-        with pytest.raises(ferro.DoesNotExist, match="gone"):
+        with pytest.raises(ferro.DoesNotExist, match="no longer exists"):
             await User.bulk_update(users)
         assert {user.age for user in await User.all()} == {0}
         assert await User.bulk_update([users[0], users[2]]) == 2, "they are still to be saved"

@@ -75,7 +75,7 @@ async def loop() -> None:
         (lambda: list(users.select()), "for row in await query"),
         (lambda: len(users.where(age=3)), r"await query.count\(\)"),
         (lambda: not users.where(age=3), r"await query.exists\(\)"),
-        (lambda: users.select()[0], "a query has no places"),
+        (lambda: users.select()[0], "a query cannot be indexed"),
         (lambda: users.select()[:5], r"await query.offset\(…\).limit\(…\)"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
         query.oder_by("name")
     assert not hasattr(query, "filter")
     with pytest.raises(
-        TypeError, match=r"`in` does not ask the database: `User.name.contains\('a'\)`"
+        TypeError, match=r"`in` does not query the database: use `User.name.contains\('a'\)`"
     ):
         assert "a" in users.name
 
@@ -104,7 +104,7 @@ def test_a_word_of_another_orm_is_answered_with_ferros() -> None:
     [
         (lambda: users.age > 1 and users.age < 5, "`&`"),
         (lambda: 1 < users.age < 5, "`a < b < c`"),
-        (lambda: users.name in ["a"], r"say `.in_\(…\)` for `in`"),
+        (lambda: users.name in ["a"], r"use `.in_\(…\)` instead of `in`"),
     ],
 )
 def test_what_python_decides_by_itself_is_no_condition(
@@ -127,7 +127,7 @@ def test_what_a_word_of_others_is_answered_with_is_there() -> None:
 def test_what_others_say_in_the_body_of_a_class_is_answered_with_its_options(word: str) -> None:
     body = {"__module__": __name__, "__annotations__": {"id": int}, word: ()}
     with pytest.raises(
-        ferro.SchemaError, match=rf"`{word}` says nothing here: write `class Elm\(ferro\.Model, "
+        ferro.SchemaError, match=rf"`{word}` has no effect here: write `class Elm\(ferro\.Model, "
     ):
         type(ferro.Model)("Elm", (ferro.Model,), body)
 
@@ -145,7 +145,11 @@ def test_a_relation_that_is_declared_as_in_other_orms_is_answered_with_ferros() 
             define(rows, pond=ferro.Field(default=None))
     for fields in ({}, {"pond": ferro.Field()}):
         with pytest.raises(
-            ferro.SchemaError, match=r"`Relation` of `pond`: in a model say .*`= ferro\.ForeignKey"
+            ferro.SchemaError,
+            match=(
+                r"`Relation` of `pond`: in a model, define it with .*`= "
+                r"ferro\.ForeignKey"
+            ),
         ):
             define(ferro.Relation[Pond], **fields)
 
@@ -170,10 +174,10 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: users.first(), r"`User` has no `first`: ask a query, `User.select\(\).first\("),
-        (lambda: users.order_by("name"), r"ask a query, `User.select\(\).order_by\(…\)`"),
-        (lambda: users.filter(name="a"), r"no `filter`: ask a query, `User.where\(…\)`"),
-        (lambda: users.objects.all(), r"no `objects`: ask a query, `User.where\(…\)`"),
+        (lambda: users.first(), r"`User` has no `first`: use a query, `User.select\(\).first\("),
+        (lambda: users.order_by("name"), r"use a query, `User.select\(\).order_by\(…\)`"),
+        (lambda: users.filter(name="a"), r"no `filter`: use a query, `User.where\(…\)`"),
+        (lambda: users.objects.all(), r"no `objects`: use a query, `User.where\(…\)`"),
         (lambda: users.nmae, "`User` has no field `nmae`: did you mean `name`"),
         (
             lambda: Frog.where(pond__name="a"),
@@ -187,15 +191,15 @@ async def test_a_query_is_read_row_by_row_as_a_stream() -> None:
         (lambda: users.name.contians("a"), "`User.name` has no `contians`: did you mean `contain"),
         (
             lambda: Document.where(lambda it: it.data.size == 3),
-            r"`Document.data` has no `size`: a part of a document is named in brackets, `\[\"size",
+            r"`Document.data` has no `size`: access a part of a document with brackets, `\[\"size",
         ),
         (
             lambda: Document.where(lambda it: it.data["size"].width == 3),
-            r"has no `width`: a part of a document is named in brackets, `\[\"width\"\]",
+            r"has no `width`: access a part of a document with brackets, `\[\"width\"\]",
         ),
         (
             lambda: Document.select().order_by(lambda it: it.data["size"].desc()),
-            r"has no `desc`: say what it is read as, `as_type\(int\).desc\(…\)`; else, a part",
+            r"has no `desc`: set its type with `as_type\(int\).desc\(…\)`; otherwise, access",
         ),
     ],
 )
@@ -233,17 +237,17 @@ async def test_placeholders_of_other_drivers_are_answered_with_those_there_are()
     [
         (
             lambda: users.age.startswith("x"),
-            "`User.age` is not a text: `startswith` works on texts only",
+            "`User.age` is not a text: `startswith` only works on texts",
         ),
         (
             lambda: users.age.not_like("x"),
-            "`User.age` is not a text: `not_like` works on texts only",
+            "`User.age` is not a text: `not_like` only works on texts",
         ),
-        (lambda: users.age.contains(5), "`contains` works on texts, lists and documents only"),
+        (lambda: users.age.contains(5), "`contains` only works on texts, lists and documents"),
         (lambda: users.name.endswith(5), "`User.name`: `endswith` takes a `str`, not `int`"),
         (
             lambda: users.name.overlaps(["x"]),
-            "`User.name` is not a list: `overlaps` works on lists only",
+            "`User.name` is not a list: `overlaps` only works on lists",
         ),
         (lambda: users.name["x"], "`User.name` is not a document: it has no part `x`"),
         (
@@ -253,9 +257,9 @@ async def test_placeholders_of_other_drivers_are_answered_with_those_there_are()
         (lambda: users.age.in_([users.id]), "`User.age` takes values here, .* compare fields with"),
         (lambda: users.age > (users.age > 3), "with a value or a field, not with a condition"),
         (lambda: users.age + (users.age > 3), "with a value or a field, not with a condition"),
-        (lambda: users.age + None, "`User.age` goes with a value, not with None"),
-        (lambda: None + users.name, "`User.name` goes with a value, not with None"),
-        (lambda: users.age < None, "not with None, .* `is_null\\(\\)` asks for that"),
+        (lambda: users.age + None, "`User.age` can only be combined with a value, not with None"),
+        (lambda: None + users.name, "`User.name` can only be combined with a value, not with None"),
+        (lambda: users.age < None, "not with None, .* use `is_null\\(\\)`"),
     ],
 )
 def test_a_method_of_another_type_is_refused_by_its_name(

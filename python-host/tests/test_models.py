@@ -23,9 +23,9 @@ def key() -> Any:
 def test_a_class_whose_definition_raised_is_not_registered() -> None:
     before = registry.version
     for fields, message in (
-        ({"id": int | None, "thing": object}, "field `Broken.thing`: there is no column"),
-        ({"id": int | None, "thing": int | str}, "field `Broken.thing`: there is no column"),
-        ({"id": int | None, "thing": Path}, "column for the type `Path`: give it one that has"),
+        ({"id": int | None, "thing": object}, "field `Broken.thing`: the type"),
+        ({"id": int | None, "thing": int | str}, "field `Broken.thing`: the type"),
+        ({"id": int | None, "thing": Path}, "`Path` has no column type: use one that does"),
         ({"thing": int}, "model `Broken` has no primary key"),
     ):
         namespace: dict[str, Any] = {"__annotations__": fields, "__module__": __name__}
@@ -89,7 +89,9 @@ def test_an_abstract_model_says_nothing_of_a_table() -> None:
         ("indexes", [("id",)]),
         ("checks", [check]),
     ):
-        with pytest.raises(ferro.SchemaError, match=f"`NoTable` is abstract, and `{option}` says"):
+        with pytest.raises(
+            ferro.SchemaError, match=(f"`NoTable` is abstract, but `{option}` applies")
+        ):
             type(User)("NoTable", (ferro.Model,), {}, abstract=True, **{option: value})
 
 
@@ -187,7 +189,7 @@ def test_a_relation_in_a_class_that_is_no_model_is_refused() -> None:
     class Owned:
         owner: ferro.Relation[User] = ferro.ForeignKey(related_name="owned")
 
-    with pytest.raises(ferro.SchemaError, match=r"Relation.*not a model: give it `ferro.Model`"):
+    with pytest.raises(ferro.SchemaError, match=r"Relation.*not a model needs `ferro.Model`"):
 
         class Car(Owned, ferro.Model):
             id: int | None = key()

@@ -232,7 +232,7 @@ async def test_a_position_is_for_the_query_that_it_comes_from() -> None:
     assert page.end is not None
     name: Any = Town.name
     for other in ("id", "people", "-name", name.asc(nulls="first"), name.upper()):
-        with pytest.raises(ferro.InvalidPosition, match="in the order `name,id`, and the query "):
+        with pytest.raises(ferro.InvalidPosition, match="for the order `name,id`, but the query "):
             await Town.select().order_by(other).page_after(page.end)
     for position in (None, 5, page):
         with pytest.raises(ferro.InvalidQuery, match="`position` takes"):

@@ -194,7 +194,7 @@ async def test_a_position_is_for_one_order_by_values() -> None:
     assert page.end is not None
     assert page.end.order == "cats,id"
     assert (await query.order_by("cats").page_after(str(page.end))).rows[0][1]["cats"] == 1
-    with pytest.raises(ferro.InvalidPosition, match="in the order `cats,id`, and .* `size,id`"):
+    with pytest.raises(ferro.InvalidPosition, match="for the order `cats,id`, but .* `size,id`"):
         await query.order_by("size").page_after(page.end)
 
 
@@ -243,12 +243,12 @@ async def test_a_later_column_or_values_asks_for_values_alone() -> None:
         (lambda: Keeper.select().with_values(id=K.cats.count()), "have `Keeper.id` already"),
         (lambda: Keeper.select().with_values(K.cats.count()), r"result: `with_values\(name=…"),
         (lambda: Cat.select().with_values(n=C.weight.sum()), r"`n` is an aggregate, .*\.over\(\)"),
-        (lambda: Keeper.select().with_values(n=ferro.count() + 1), "ask for it of a window"),
+        (lambda: Keeper.select().with_values(n=ferro.count() + 1), "use it over a window"),
         (lambda: Cat.select().with_values(n=C.name.string_agg(",")), r"`Author.posts.count\(\)`"),
         (lambda: Keeper.select().with_values(n=3), "`3` is not a value"),
-        (lambda: counted().with_values(n=K.id), "asked once: name all values there"),
-        (lambda: Keeper.select("name").with_values(n=K.id), "beside whole rows"),
-        (lambda: Keeper.select().column("name").with_values(n=K.id), "beside whole rows"),
+        (lambda: counted().with_values(n=K.id), "called once: name all values there"),
+        (lambda: Keeper.select("name").with_values(n=K.id), "with whole rows"),
+        (lambda: Keeper.select().column("name").with_values(n=K.id), "with whole rows"),
         (lambda: counted().cte().select().union(counted()), "leave out `with_values`"),
         (lambda: Keeper.select().union(counted()), "leave out `with_values`"),  # type: ignore[arg-type]
         (lambda: Cat.select().include(keeper=counted()), "leave out `with_values`"),
@@ -278,7 +278,7 @@ async def test_pairs_are_streamed() -> None:
 async def test_what_has_no_pairs_refuses_them() -> None:
     for wrong in (counted().group_by("name"), counted().having(K.id.count() > 1)):
         with pytest.raises(
-            ferro.InvalidQuery, match="beside whole rows: leave out `(group_by|having)`"
+            ferro.InvalidQuery, match="with whole rows: leave out `(group_by|having)`"
         ):
             await wrong
     for change in (counted().update(name="x"), counted().delete(), counted().delete_returning()):

@@ -319,7 +319,7 @@ def test_what_is_no_condition_is_refused() -> None:
             User.where(condition)  # type: ignore[arg-type]
     condition = User.age >= 18
     assert isinstance(condition, Expression)
-    with pytest.raises(TypeError, match="cannot be joined"):
+    with pytest.raises(TypeError, match="cannot be combined"):
         condition & True
 
 

@@ -37,7 +37,7 @@ async def test_execute_counts_and_fetch_one_takes_the_first() -> None:
 
 async def test_values_in_a_tuple_are_not_taken_for_an_array() -> None:
     for call in (ferro.execute, ferro.fetch_all, ferro.fetch_one):
-        with pytest.raises(ferro.InvalidQuery, match=r"give the values one by one, `fetch_all\("):
+        with pytest.raises(ferro.InvalidQuery, match=r"pass the values one by one, `fetch_all\("):
             await call("select name from users where age = ?", (36,))
 
 

@@ -104,7 +104,7 @@ async def test_what_cannot_be_meant_is_refused() -> None:
         await User.create(name="Ada")
 
     async with ferro.transaction():
-        with pytest.raises(ferro.TransactionError, match="outside of it"):
+        with pytest.raises(ferro.TransactionError, match="outside it"):
             await ferro.retry(work)
     for attempts in (0, -1, True, "3"):
         with pytest.raises(ferro.ConfigurationError, match="`attempts` takes an int"):

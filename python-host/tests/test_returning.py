@@ -181,5 +181,11 @@ async def test_whole_rows_are_changed_only(query: Any) -> None:
 )
 async def test_a_field_is_set_to_a_value_of_its_row(value: Any) -> None:
     await tasks()
-    with pytest.raises(ferro.InvalidQuery, match=r"`Task\S*.rank` is set to a plain value"):
+    with pytest.raises(
+        ferro.InvalidQuery,
+        match=(
+            r"`Task\S*.rank` can only be set to a plain "
+            r"value"
+        ),
+    ):
         await Task.select().update(rank=value)

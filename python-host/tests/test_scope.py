@@ -479,7 +479,7 @@ async def test_tables_are_neither_created_nor_changed_in_a_scope() -> None:
     ):
         with (
             ferro.scope(tenant(1)),
-            pytest.raises(ferro.DeniedError, match=r"inside `ferro\.scope`.*outside of scopes"),
+            pytest.raises(ferro.DeniedError, match=r"inside `ferro\.scope`.*outside scopes"),
         ):
             await _resolved(operation())
         await _resolved(operation())

@@ -240,9 +240,9 @@ class TestOuter:
 
     async def test_without_rows_around_it_is_refused(self) -> None:
         own = Work.where(W.writer_id == ferro.outer(N.id))
-        with pytest.raises(ferro.InvalidQuery, match="names a field of `Novelist` in a query"):
+        with pytest.raises(ferro.InvalidQuery, match="refers to a field of `Novelist`"):
             await own
-        with pytest.raises(ferro.InvalidQuery, match="the rows around are those of `Work`"):
+        with pytest.raises(ferro.InvalidQuery, match="the outer rows are those of `Work`"):
             await Work.where(ferro.exists(own))
         with pytest.raises(ferro.InvalidQuery, match=r"or say `ferro.outer\(Novelist.…\)`"):
             await Novelist.where(ferro.exists(Work.where(W.writer_id == N.id)))
@@ -254,13 +254,15 @@ class TestOuter:
 async def test_queries_that_cannot_stand_inside_are_refused() -> None:
     ada = await Novelist.get(name="Ada")
     for wrong in (Work.select(), Work.select("id", "title"), ada.works):
-        with pytest.raises(ferro.InvalidQuery, match="takes a query of one value, as `User.select"):
+        with pytest.raises(
+            ferro.InvalidQuery, match="takes a query of one value, such as `User.select"
+        ):
             N.id.in_(wrong)
         with pytest.raises(ferro.InvalidQuery, match="`ferro.subquery` takes a query of one value"):
             ferro.subquery(wrong)  # type: ignore[arg-type]
     for query, part in (
         (Work.using("other").select("id"), "leave out `using`"),
-        (ada.works.values("id"), r"`Post.where\(author=author\)` in place of `author.posts`"),
+        (ada.works.values("id"), r"`Post.where\(author=author\)` instead of `author.posts`"),
         (Work.select().for_update().values("id"), "leave out `for_update`"),
     ):
         for use in (N.id.in_, N.id.not_in, ferro.subquery, ferro.exists):
@@ -278,10 +280,10 @@ async def test_queries_that_cannot_stand_inside_are_refused() -> None:
 
 
 async def test_where_a_query_stands_for_something_else_a_word_says_how() -> None:
-    with pytest.raises(ferro.InvalidQuery, match=r"`ferro.exists\(query\)` asks whether"):
+    with pytest.raises(ferro.InvalidQuery, match=r"use `ferro.exists\(query\)` to test whether"):
         Work.where(Work.select())  # type: ignore[arg-type]
     with pytest.raises(
-        ferro.InvalidQuery, match=r"not a value: `ferro.subquery\(query\)` is that of"
+        ferro.InvalidQuery, match=r"not a value: use `ferro.subquery\(query\)` for the value of"
     ):
         Work.select(title=Work.select("title"))
 

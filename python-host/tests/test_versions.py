@@ -64,7 +64,7 @@ async def test_a_row_that_was_changed_since_it_was_read_is_not_written() -> None
     other.hours = 3
     await other.save()
     one.title = "mine"
-    with pytest.raises(ferro.StaleObjectError, match="this `Ticket` was changed by another") as e:
+    with pytest.raises(ferro.StaleObjectError, match="this `Ticket` has changed since") as e:
         await one.save()
     assert (e.value.kind, e.value.table, e.value.retryable) == (
         "serialization-failure",
@@ -83,7 +83,7 @@ async def test_a_row_that_was_changed_since_it_was_read_is_not_written() -> None
     with pytest.raises(ferro.DoesNotExist):
         await other.delete()
     other.hours = 4
-    with pytest.raises(ferro.DoesNotExist, match="this `Ticket` is gone"):
+    with pytest.raises(ferro.DoesNotExist, match="this `Ticket` no longer exists"):
         await other.save()
 
 
@@ -310,7 +310,7 @@ def no_flag() -> None:
         (optional, r"field `Optional\.version`: a version is an `int` that is never None"),
         (of_text, r"field `OfText\.version`: a version is an `int`"),
         (of_enum, r"field `OfEnum\.version`: a version is an `int`"),
-        (key, r"field `Key\.id`: a version is an `int` that is never None, and no key"),
+        (key, r"field `Key\.id`: a version is an `int` that is never None, and not a key"),
         (twice, "model `Twice` has several versions: `one`, `two`"),
         (no_flag, "`version` takes True or False"),
     ],

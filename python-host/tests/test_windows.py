@@ -232,17 +232,20 @@ async def test_each_value_is_bound_where_it_belongs() -> None:
         (lambda: ferro.dense_rank().over(partition_by=run.id), "`dense_rank` depends on an order"),
         (lambda: ferro.lag(run.id).over(), "`lag` depends on an order"),
         (lambda: ferro.last_value(run.id).over(), "`last_value` depends on an order"),
-        (lambda: ferro.rank().over(order_by="seconds"), "`order_by` takes a field, as `User.age`"),
+        (
+            lambda: ferro.rank().over(order_by="seconds"),
+            ("`order_by` takes a field, such as `User.age`"),
+        ),
         (lambda: ferro.rank().over(partition_by=["a"]), "`partition_by` takes a field"),
         (lambda: ferro.first_value("seconds"), "`first_value` takes a field"),
         (lambda: ferro.lag(run.id, 1.5), "`offset` takes an int, not `float`"),
-        (lambda: run.id.over(), "`over` is of an aggregate"),
-        (lambda: run.id.sum(distinct=True).over(), "neither `distinct` nor `where`"),
-        (lambda: ferro.count(where=run.id > 1).over(), "neither `distinct` nor `where`"),
-        (lambda: Run.select(n=ferro.rank()), r"say over which rows, `.over\(…\)`"),
+        (lambda: run.id.over(), "`over` applies to an aggregate"),
+        (lambda: run.id.sum(distinct=True).over(), "does not support `distinct` or `where`"),
+        (lambda: ferro.count(where=run.id > 1).over(), "does not support `distinct` or `where`"),
+        (lambda: Run.select(n=ferro.rank()), r"add a window, `.over\(…\)`"),
         (lambda: ferro.row_number().over(rows=(0, 0)), "`row_number` takes neither `rows`"),
         (lambda: ferro.lag(run.id).over(order_by=run.id, groups=(0, 0)), "`lag` takes neither"),
-        (lambda: ferro.count().over(groups=(0, 0)), "`groups` are of rows that tie in an order"),
+        (lambda: ferro.count().over(groups=(0, 0)), "`groups` needs an order in which rows tie"),
         (
             lambda: ferro.count().over(order_by=run.id, rows=(0, 0), groups=(0, 0)),
             "`rows` or `groups`, not both",
@@ -271,7 +274,7 @@ async def test_a_bound_has_32_bits() -> None:
 
 
 async def test_an_offset_is_not_negative() -> None:
-    with pytest.raises(ferro.ValueOutOfRange, match="`offset` takes an int that is not negative"):
+    with pytest.raises(ferro.ValueOutOfRange, match="`offset` takes a non-negative int"):
         ferro.lag(run.id, -1)
     with pytest.raises(ferro.ValueOutOfRange, match="an int of at most 64 bits"):
         await column(ferro.lag(run.id, 2**65).over(order_by=run.id))
@@ -290,13 +293,13 @@ async def test_a_window_stands_where_rows_are_chosen_already() -> None:
         Run.select(n=place.max()),
         Run.select(n=ferro.count(where=place == 1)),
     ):
-        with pytest.raises(ferro.InvalidQuery, match="stands in `values` and `order_by` only"):
+        with pytest.raises(ferro.InvalidQuery, match="can only be used in `values` and `order_by`"):
             await query
-    with pytest.raises(ferro.InvalidQuery, match="stands in `values` and `order_by` only"):
+    with pytest.raises(ferro.InvalidQuery, match="can only be used in `values` and `order_by`"):
         await Run.select().update(seconds=place)
-    with pytest.raises(ferro.InvalidQuery, match="stands in `values` and `order_by` only"):
+    with pytest.raises(ferro.InvalidQuery, match="can only be used in `values` and `order_by`"):
         await Run.select().sum(place)
-    with pytest.raises(ferro.InvalidQuery, match="stands in `values` and `order_by` only"):
+    with pytest.raises(ferro.InvalidQuery, match="can only be used in `values` and `order_by`"):
         await Run.where(ferro.exists(Run.where(place == 1)))
     placed = Run.select("runner", place=place).cte("placed")
     assert await placed.where(lambda r: r.place == 1).values("runner") == [{"runner": "Ben"}]

@@ -94,7 +94,7 @@ async def test_saving_a_row_that_is_gone_is_an_error_and_no_insert() -> None:
     user = await User.create(name="Ada")
     await ferro.execute("delete from users")
     user.age = 5
-    with pytest.raises(ferro.DoesNotExist, match="gone"):
+    with pytest.raises(ferro.DoesNotExist, match="no longer exists"):
         await user.save()
     assert await User.all() == []
 
@@ -110,7 +110,13 @@ async def test_a_key_can_be_changed() -> None:
 
 
 async def test_a_new_row_that_is_awaited_says_how_it_is_written() -> None:
-    with pytest.raises(ferro.InvalidQuery, match=r"a new `User` writes nothing: call `.save\(\)`"):
+    with pytest.raises(
+        ferro.InvalidQuery,
+        match=(
+            r"a new `User` does not write it: await "
+            r"`.save\(\)`"
+        ),
+    ):
         await User(name="Ada")
     assert await User.all() == []
     ada = await User.create(name="Ada")
@@ -128,7 +134,7 @@ async def test_delete_deletes_the_row_and_only_it() -> None:
             await again()
     stale = await User.get(ben.id)
     await ben.delete()
-    with pytest.raises(ferro.DoesNotExist, match="gone"):
+    with pytest.raises(ferro.DoesNotExist, match="no longer exists"):
         await stale.delete()
     await ada.save()
     assert [user.name for user in await User.all()] == ["Ada"]
@@ -150,7 +156,7 @@ async def test_a_row_that_lacks_a_field_is_refused_and_the_field_is_named() -> N
         stored.save(),
         User.bulk_update([stored]),
     ):
-        with pytest.raises(ferro.InvalidQuery, match="a row has no value .* `name`: give"):
+        with pytest.raises(ferro.InvalidQuery, match="a row has no value .* `name`: set"):
             await work
     assert [(user.name, user.age) for user in await User.all()] == [("Ada", 0)]
 

@@ -13,9 +13,9 @@ _LARGEST = 2**32 - 1
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """How many connections a pool has, how long they live, and how long one waits for them.
+    """The size of a pool, and the timeouts of its connections.
 
-    What is None keeps its default. Times are in seconds.
+    Options that are None keep their defaults. Times are in seconds.
 
     Example:
         >>> PoolConfig(max_connections=3).max_connections
@@ -49,7 +49,7 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class SqliteConfig:
-    """What is set on each connection to SQLite. What is None keeps its default.
+    """Settings of each connection to SQLite. Options that are None keep their defaults.
 
     Example:
         >>> SqliteConfig(busy_timeout=0.5).wal is None

@@ -10,7 +10,7 @@ from .transaction import current_transaction
 
 
 async def disconnect(name: str | None = None) -> None:
-    """Wait for what runs on a connection, the default one if it is not named, and close it.
+    """Wait for running operations of a connection, by default the default one, and close it.
 
     Raises `TransactionError` inside a transaction on that connection, and `InvalidQuery` while this
     task reads a stream of it.
@@ -28,9 +28,9 @@ async def disconnect(name: str | None = None) -> None:
 
 
 async def disconnect_all() -> None:
-    """Wait for what runs on all connections, and close them: as `disconnect`, for each at once.
+    """Wait for running operations of all connections, and close them, like `disconnect`.
 
-    Where one of them cannot be closed, none is.
+    If one of them cannot be closed, none is.
 
     Example:
         >>> import asyncio, ferro

@@ -30,7 +30,7 @@ contexts: Nesting[Block[str]] = Nesting("ferro_connection", Block.counts)
 
 @dataclass(frozen=True)
 class PoolStats:
-    """What the connections of a pool do now.
+    """The current state of a pool's connections.
 
     Example:
         >>> PoolStats(size=3, idle=2, acquired=1, waiting=0, max=10).acquired
@@ -111,7 +111,8 @@ class Engine:
         _, left, _ = await self.databases.migrate(label, models, "blocking", None)
         for _, description, _, reason in left:
             _log.warning(
-                "connection `%s`: left, as %s: %s (`ferro.migrate(risk='destructive')` does it)",
+                "connection `%s`: a step was not applied, since %s: %s (use "
+                "`ferro.migrate(risk='destructive')`)",
                 label,
                 reason,
                 description,
@@ -247,16 +248,16 @@ async def connect(
 ) -> None:
     """Connect to a database: `sqlite:path`, `sqlite::memory:` or `postgresql://user@host/name`.
 
-    Without a name, the connection is the default one. With a name it is used where it is named, and
-    is the default only with `default=True`. `pool` has the size and the timeouts of the pool,
-    `sqlite` what is set on each connection to SQLite. `auto_migrate=True` does what `ferro.migrate`
-    does: it creates tables, and changes those that differ from their models. Steps that would lose
-    data are left, and logged as warnings of the logger `ferro.migrate`. It is for development.
-    With `require_scope=True`, queries, writes and SQL text outside of `ferro.scope` raise
-    `DeniedError`, so that none is run with the rights of the application by mistake.
+    Without a name, the connection is the default one. With a name it is used only by name, unless
+    `default=True` makes it the default. `pool` has the size and the timeouts of the pool, `sqlite`
+    the settings of each connection to SQLite. `auto_migrate=True` runs `ferro.migrate`: it creates
+    tables, and changes those that differ from their models. Steps that would lose data are not
+    applied, and logged as warnings of the logger `ferro.migrate`. It is for development. With
+    `require_scope=True`, queries, writes and SQL text outside of `ferro.scope` raise `DeniedError`,
+    so that none runs with the rights of the application by mistake.
 
-    Raises `ConfigurationError` for a URL or an option that is not valid, and the kind of
-    `ConnectionError` that says why there is no connection.
+    Raises `ConfigurationError` for an invalid URL or option, and a subclass of `ConnectionError` if
+    the connection fails.
 
     Example:
         >>> import asyncio, ferro
@@ -282,7 +283,7 @@ async def connect(
 
 
 async def check_connection(name: str | None = None) -> float:
-    """A round trip to the database: its time in seconds, or the exception that says what is wrong.
+    """Make a round trip to the database, and return its duration in seconds; raises if it fails.
 
     Example:
         >>> import asyncio, ferro
@@ -298,7 +299,7 @@ async def check_connection(name: str | None = None) -> float:
 
 
 def pool_stats(name: str | None = None) -> PoolStats:
-    """What the connections of a pool do now.
+    """The current state of a pool's connections.
 
     Example:
         >>> import asyncio, ferro
@@ -314,11 +315,11 @@ def pool_stats(name: str | None = None) -> PoolStats:
 
 
 async def health(*, timeout: float = 2.0) -> dict[str, Any]:
-    """Whether every connection answers: for a readiness endpoint. It raises nothing.
+    """Whether every connection works, for a readiness endpoint. It does not raise.
 
     A dict that can be sent as JSON: `ok` for all of them, and for each connection `ok`, `latency`
-    in seconds or `error`, and what its pool does. One that has not answered within `timeout`
-    seconds is not `ok`; nor is a process that has no connection.
+    in seconds or `error`, and the state of its pool. One that has not answered within `timeout`
+    seconds is not `ok`; nor is a process without connections.
 
     Example:
         >>> import asyncio, ferro
@@ -348,7 +349,7 @@ async def _health_of(label: str, timeout: float) -> dict[str, Any]:
 
 
 def set_default_connection(name: str) -> None:
-    """Make a connection the one that is used where none is named.
+    """Make a connection the default one.
 
     Example:
         >>> import asyncio, ferro
@@ -366,7 +367,7 @@ def set_default_connection(name: str) -> None:
 
 
 def reset_engine() -> None:
-    """Forget every connection at once, without waiting for what runs on them: for tests.
+    """Drop every connection immediately, without waiting for running operations: for tests.
 
     An application calls `await ferro.disconnect(name)`, which waits.
 

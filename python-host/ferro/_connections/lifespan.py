@@ -71,8 +71,8 @@ def lifespan(
 ) -> Lifespan:
     """Connect when an application starts, and disconnect when it ends. Arguments as for `connect`.
 
-    Give it to FastAPI or Starlette as it is, `FastAPI(lifespan=ferro.lifespan(url))`, or use it
-    inside a lifespan of your own, `async with ferro.lifespan(url):`.
+    Pass it directly to FastAPI or Starlette, `FastAPI(lifespan=ferro.lifespan(url))`, or use it
+    inside your own lifespan, `async with ferro.lifespan(url):`.
 
     Example:
         >>> import asyncio, ferro

@@ -26,16 +26,16 @@ async def retry(
     isolation: Isolation | None = "serializable",
     immediate: bool = False,
 ) -> R:
-    """Run a function in a transaction, and all of it again where it lost against others.
+    """Run a function in a transaction, and retry it if it conflicts with others.
 
-    That is after an error that is `retryable`: `SerializationError`, `DeadlockError`, `BusyError`,
-    or a connection that could not be had. Nothing of the try was kept then. There is a pause before
-    each further one, of up to 10 ms, 20 ms … 1 s. The last error is raised after so many attempts.
+    It retries after `retryable` errors: `SerializationError`, `DeadlockError`, `BusyError`, or if
+    no connection could be opened. The attempt was rolled back then. Before each further attempt it
+    pauses for up to 10 ms, 20 ms … 1 s. After the last of the `attempts`, the error is raised.
 
-    The function reads its instances itself, and does nothing that must not be done twice, such as
-    sending a mail. `isolation` is `"serializable"`, so that what it read is still true when it
-    commits; the options are those of `ferro.transaction`. Inside of a transaction it raises
-    `TransactionError`: a savepoint would have the old snapshot still.
+    The function must read its instances itself, and must not do anything that should happen only
+    once, such as sending a mail. By default, `isolation` is `"serializable"`, so that what it read
+    is still valid at the commit; the options are those of `ferro.transaction`. Inside a transaction
+    it raises `TransactionError`: a savepoint would still have the old snapshot.
 
     Example:
         >>> import asyncio, ferro
@@ -58,15 +58,15 @@ async def retry(
     """
     if not callable(work):
         raise ConfigurationError(
-            f"`retry` takes a function that it can call again, not `{type(work).__name__}`: give "
-            "it `work`, not `work()`"
+            f"`retry` takes a function that it can call again, not `{type(work).__name__}`: pass "
+            "`work`, not `work()`"
         )
     check(ConfigurationError, attempts=(attempts, int))
     if attempts < 1:
-        raise ConfigurationError(f"`attempts` takes an int from 1, not `{attempts}`")
+        raise ConfigurationError(f"`attempts` takes an int of at least 1, not `{attempts}`")
     if current_transaction() is not None:
         raise TransactionError(
-            "inside of a transaction nothing can be run again: call `ferro.retry` outside of it"
+            "a transaction cannot be retried from inside: call `ferro.retry` outside it"
         )
     pause, left = _PAUSE, attempts
     while True:

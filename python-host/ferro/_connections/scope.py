@@ -49,13 +49,14 @@ class Scope:
 
 
 def scope(tenant: Tenant | Mapping[str, Any]) -> Scope:
-    """A block in which every operation of this task, and of those it starts, is a tenant's.
+    """A block in which every operation of this task, and of tasks that it starts, has a tenant's
+    rights.
 
-    The grants of the tenant say which tables and columns it reads and writes, and which filters
-    are forced: on every read, update and delete, in relations too, and on what is inserted, where
-    they are filled in. The core writes them into each statement, so that no query can leave them
-    out. SQL text is refused unless the grant has `raw_sql`: forced filters do not reach it. Limits
-    of the tenant are those of plugins, and count nothing here.
+    The tenant's grants define which tables and columns it may read and write, and which filters are
+    forced on every read, update and delete, including relations, and on inserted rows, where their
+    values are filled in. The core writes them into each statement, so queries cannot bypass them.
+    SQL text is refused unless the grant has `raw_sql`: forced filters do not apply to it. The
+    tenant's limits only apply to plugins.
 
     Example:
         >>> import asyncio, ferro

@@ -11,15 +11,14 @@ from .transaction import Using, runner_for
 
 
 async def execute(sql: str, *arguments: Any, using: Using = None) -> int:
-    """Run one statement of SQL; the number of rows changed.
+    """Run one statement of SQL; returns the number of rows changed.
 
     Placeholders are `?` or `$1`, on every database. `using` is the connection or the transaction
-    that it runs on; left out, it is the transaction that this task is in, else the default
-    connection.
+    that it runs on: by default the transaction of this task, otherwise the default connection.
 
-    Raises `InvalidQuery` for several statements, or another number of values than of placeholders,
-    `SqlSyntaxError` and `UndefinedObject` for what the database does not understand, a kind of
-    `IntegrityError` where a constraint is violated, and `DeniedError` in a scope without `raw_sql`.
+    Raises `InvalidQuery` for several statements or a wrong number of values, `SqlSyntaxError` and
+    `UndefinedObject` for SQL that the database does not understand, a subclass of `IntegrityError`
+    if a constraint is violated, and `DeniedError` in a scope without `raw_sql`.
 
     Example:
         >>> import asyncio, ferro
@@ -79,7 +78,7 @@ def sql_session(sql: str, arguments: tuple[Any, ...], using: Using) -> tuple[str
     # As other drivers take all values. It would be one, an array, which SQLite compares with all.
     if any(isinstance(it, tuple) for it in arguments):
         raise InvalidQuery(
-            'a tuple is no value: give the values one by one, `fetch_all(sql, 7, "a")`, and an '
-            "array as a list"
+            'a tuple is not a value: pass the values one by one, `fetch_all(sql, 7, "a")`, and '
+            "an array as a list"
         )
     return runner_for(using)

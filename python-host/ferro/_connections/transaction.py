@@ -31,8 +31,8 @@ Isolation = Literal["read-committed", "repeatable-read", "serializable"]
 class Transaction:
     """A block in which operations run in one transaction; made by `ferro.transaction`.
 
-    It belongs to the task that opened it. A task that is started inside works outside of it, unless
-    the transaction is passed to it and named: `User.using(transaction)`.
+    It belongs to the task that opened it. A task started inside works outside the transaction,
+    unless it receives it and uses it explicitly: `User.using(transaction)`.
 
     Example:
         >>> import ferro
@@ -86,7 +86,7 @@ class Transaction:
     def _open(self) -> _native.Session:
         if self._session is None:
             raise TransactionError(
-                "this transaction was rolled back: nothing more is done in its block"
+                "this transaction was rolled back: no further operations can run in its block"
                 if self._inside
                 else "this transaction has ended, or has not begun"
             )
@@ -95,7 +95,7 @@ class Transaction:
     def _admit(self, using: str | None) -> None:
         """Refuse another connection than this transaction's."""
         if current_scope() is not self._scope:
-            raise TransactionError("a transaction has one scope: enter `ferro.scope` outside of it")
+            raise TransactionError("a transaction has one scope: enter `ferro.scope` outside it")
         if using is not None and using != self.label:
             raise TransactionError(
                 f"inside a transaction on `{self.label}`, `{using}` cannot be used: a transaction "
@@ -107,11 +107,11 @@ class Transaction:
         return self._inside and self._owner is this_task()
 
     async def rollback(self) -> None:
-        """Undo all that was done in the block, now. Whatever is done in the rest of it raises
-        `TransactionError`; its end raises nothing.
+        """Undo all that was done in the block, now. Further operations in the block raise
+        `TransactionError`; its end does not raise.
 
-        Of a savepoint, this undoes that only. Raises `TransactionError` while a block inside goes
-        on, and after the end.
+        In a savepoint, this undoes only the savepoint. Raises `TransactionError` while an inner
+        block is open, and after the end.
 
         Example:
             >>> import ferro
@@ -128,18 +128,18 @@ class Transaction:
         """
         self._open()
         if self._savepoints:
-            raise TransactionError("a block inside of this transaction goes on: end it first")
+            raise TransactionError("a block inside this transaction is still open: end it first")
         await self._end(commit=False)
 
     def on_commit(self, callback: Callable[[], object]) -> None:
-        """Call a function when everything is committed, the outermost block too; never if the
-        transaction, or the savepoint that this is, is undone.
+        """Call a function after the outermost block has committed; never if the transaction or this
+        savepoint is undone.
 
-        They are called in their order, those of a savepoint where it ends, at the end of the
-        outermost block and outside of the transaction; what they return is awaited if it can be. An
-        exception is logged as an error of the logger `ferro.transaction`, and the others are
-        called: the block does not raise it, as all that was done is kept. A cancellation, or what
-        ends the program, is logged as well, and the block raises it when the others were called.
+        The functions are called in order, with those of a savepoint at its end, after the commit
+        and outside the transaction; awaitable results are awaited. An exception is logged as an
+        error of the logger `ferro.transaction`, and the others are called: the block does not raise
+        it, since everything is committed. A cancellation, or an exception that ends the program, is
+        also logged, and the block raises it after the others were called.
 
         Example:
             >>> import ferro
@@ -153,8 +153,8 @@ class Transaction:
         """
         if not callable(callback):
             raise ConfigurationError(
-                f"`on_commit` takes a function that it can call, not `{type(callback).__name__}`: "
-                "give it `work`, not `work()`"
+                "`on_commit` takes a function that it can call, not `"
+                f"{type(callback).__name__}`: pass `work`, not `work()`"
             )
         self._open()
         self._callbacks.append(callback)
@@ -176,7 +176,9 @@ class Transaction:
 
     async def __aenter__(self) -> Transaction:
         if self._owner is not None:
-            raise TransactionError("a transaction is used once: call `ferro.transaction()` again")
+            raise TransactionError(
+                "a transaction can only be used once: call `ferro.transaction()` again"
+            )
         self._owner = asyncio.current_task()
         self._scope = current_scope()
         parent = self._outer or current_transaction()
@@ -204,8 +206,8 @@ class Transaction:
         own = [name for name, value in self._options.items() if value and name != "immediate"]
         if own:
             raise TransactionError(
-                f"a block inside a transaction is a savepoint, and takes no `{own[0]}`: give it to "
-                "the outermost block"
+                f"a block inside a transaction is a savepoint, and does not support `{own[0]}`: "
+                "pass it to the outermost block"
             )
 
     async def __aexit__(
@@ -309,7 +311,7 @@ async def _undo(session: _native.Session) -> None:
 
 
 def current_transaction() -> Transaction | None:
-    """The innermost transaction that this task is in; None outside of any.
+    """The innermost transaction of this task, or None.
 
     Example:
         >>> import asyncio, ferro
@@ -375,10 +377,10 @@ def _tell_of_others(label: str) -> None:
         return
     around._told = True
     _log.warning(
-        "connection `%s`: %r was started inside of a transaction and works outside of it: what it "
-        "writes stays when that is undone. Pass the transaction on and name it there "
-        "(`User.using(transaction)`, `user.save(using=transaction)`), or start the task after the "
-        "block",
+        "connection `%s`: %r was started inside a transaction but works outside it: its writes "
+        "remain if the transaction is rolled back. Pass the transaction to the task and use it "
+        "there (`User.using(transaction)`, `user.save(using=transaction)`), or start the task "
+        "after the block",
         label,
         this_task(),
     )
@@ -407,29 +409,28 @@ def transaction(
 ) -> Any:
     """A block in which all operations of this task run in one transaction, or in a savepoint of it.
 
-    It commits when it ends well; any exception, cancellation included, undoes it. Operations inside
-    inherit its connection, and naming another one raises `TransactionError`. A block inside a block
-    is a savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
+    It commits at its end; any exception, including cancellation, undoes it. Operations inside use
+    its connection, and naming another one raises `TransactionError`. A block inside a block is a
+    savepoint: `isolation`, `read_only` and `deferrable` raise `TransactionError` there.
 
-    What is undone in the database is not undone in instances: their attributes keep their values.
-    But they count as stored as they were before the block, so that `save` writes again, and one
-    whose insert was undone is new again, without the key and the other values that the database had
-    filled in. What queries have read inside is not noted: read again what the block had changed by
-    queries.
+    A rollback does not change instances: their attributes keep their values. But they are tracked
+    as stored before the block, so `save` writes again, and an instance whose insert was undone is
+    new again, without the key and the other values that the database had filled in. Reads by
+    queries inside are not tracked: read rows again that the block had changed by queries.
 
-    `using` names the connection: the default one if it is left out. `isolation` is
-    `"read-committed"`, `"repeatable-read"` or `"serializable"`; left out, it is what the server has
-    set. SQLite has one isolation, the strongest, so it makes no difference there. With `read_only`,
-    writes raise `ReadOnlyError`. `immediate` takes SQLite's write lock at once, so that the first
-    write cannot be refused. `deferrable`, on PostgreSQL with `"serializable"` and `read_only`,
-    waits for a snapshot that cannot fail later.
+    `using` names the connection, by default the default one. `isolation` is `"read-committed"`,
+    `"repeatable-read"` or `"serializable"`; the default is the server's. SQLite has only one level,
+    the strongest, so it has no effect there. With `read_only`, writes raise `ReadOnlyError`.
+    `immediate` takes SQLite's write lock at the start, so that the first write cannot be refused.
+    `deferrable`, on PostgreSQL with `"serializable"` and `read_only`, waits for a snapshot that
+    cannot fail later.
 
     `await transaction.rollback()` undoes it without an exception, and `transaction.on_commit` calls
-    a function when it is committed. `@ferro.transaction()`, or without parentheses, makes the calls
-    of a coroutine function such blocks.
+    a function after the commit. The decorator `@ferro.transaction()`, also without parentheses,
+    runs each call of a coroutine function in a transaction.
 
-    A task that is started inside, by `asyncio.gather` or by `asyncio.wait_for` before Python 3.12
-    for instance, is outside of the transaction: pass it on, and name it with `using`.
+    A task started inside, for example by `asyncio.gather` or by `asyncio.wait_for` before Python
+    3.12, is outside the transaction: pass the transaction to it, and use it there with `using`.
 
     Example:
         >>> import asyncio, ferro

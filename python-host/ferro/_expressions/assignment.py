@@ -28,8 +28,8 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
         return value._shape, value._values
     if isinstance(value, (Expression, AbstractQuery, WindowFunction)):
         raise InvalidQuery(
-            f"`{table.label}.{name}` is set to a plain value, or to one that is computed from the "
-            f"fields of its row, not to `{value!r}`"
+            f"`{table.label}.{name}` can only be set to a plain value, or to one computed from "
+            f"the fields of its row, not to `{value!r}`"
         )
     value = column.stored(table.validated(name, value))
     if value is None and column.filled and not column.nullable:
@@ -54,7 +54,7 @@ def all_assigned(table: Table, values: dict[str, Any]) -> tuple[Shape, tuple[Any
 
 
 def excluded(field: Any) -> Value:
-    """In an upsert: what the row has that could not be inserted, as another one has its key.
+    """In an upsert: the value of the row that was not inserted because its key is taken.
 
     Example:
         >>> import ferro
@@ -69,8 +69,8 @@ def excluded(field: Any) -> Value:
     """
     if not isinstance(field, FieldExpression) or field._shape[1]:
         raise InvalidQuery(
-            f"`excluded` takes a field of the model, as `User.age`, or `u.age` in a lambda, not "
-            f"`{field!r}`"
+            "`excluded` takes a field of the model, such as `User.age`, or `u.age` in a lambda, "
+            f"not `{field!r}`"
         )
     _, _, name, root = field._shape
     shape = ("excluded", name, root)

@@ -15,10 +15,10 @@ from .value import Value, wider
 
 
 def case(*branches: tuple[Expression | bool, object], otherwise: object = None) -> Value:
-    """The value of the first branch whose condition holds, each given as `(condition, value)`; else
-    `otherwise`, which is null if it is left out.
+    """The value of the first branch, `(condition, value)`, whose condition holds; otherwise
+    `otherwise`, by default null.
 
-    Values are plain ones, fields, or computed, and all of one type; integers may stand beside
+    Values are plain values, fields or computed values, all of one type; integers can be mixed with
     decimals or floats.
 
     Example:
@@ -37,7 +37,7 @@ def case(*branches: tuple[Expression | bool, object], otherwise: object = None) 
     given += [] if otherwise is None else [otherwise]
     kinds = [_kind_of("case", value) for value in given if value is not None]
     if not branches or not kinds:
-        raise InvalidQuery("`case` has a branch with a value: `case((User.age < 18, 0), …)`")
+        raise InvalidQuery("`case` needs a branch with a value: `case((User.age < 18, 0), …)`")
     kind = reduce(wider, kinds)
     fields = [value for value in given if isinstance(value, Value)]
     # Plain values beside a field are what that is compared with, members of its enum for instance.
@@ -64,7 +64,7 @@ def value(value: object) -> Value:
         >>> at_depth_0 = Branch.select("id", depth=ferro.value(0))
     """
     if isinstance(value, (Expression, JsonValue)):
-        raise InvalidQuery(f"`ferro.value` takes a plain value, as `0`, not `{value!r}`")
+        raise InvalidQuery(f"`ferro.value` takes a plain value, such as `0`, not `{value!r}`")
     kind = _kind_of("ferro.value", value)
     stored = value.value if isinstance(value, enum.Enum) else value
     return Value(("parameter", "value", kind, False), (stored,), "value", kind)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class JsonValue(Texts):
-    """A part of a document. What it is compared with says what it is read as; its methods are those
-    of a text.
+    """A part of a document, read as the type that it is compared with; it has the methods of a
+    text.
 
     Example:
         >>> import ferro
@@ -39,7 +39,7 @@ class JsonValue(Texts):
 
     def __getitem__(self, step: str | int) -> JsonValue:
         if isinstance(step, bool) or not isinstance(step, (str, int)):
-            raise TypeMismatch(f"`{self._name}`: a part has a `str` or an `int` for its name")
+            raise TypeMismatch(f"`{self._name}`: the name of a part is a `str` or an `int`")
         if isinstance(step, int) and step < 0:
             raise ValueOutOfRange(f"`{self._name}`: elements are counted from 0, not `{step}`")
         return JsonValue(self._document, (*self._steps, str(step)), f"{self._name}[{step!r}]")
@@ -50,9 +50,9 @@ class JsonValue(Texts):
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):
                 raise AttributeError(name)
-            hint = f'a part of a document is named in brackets, `["{name}"]`'
+            hint = f'access a part of a document with brackets, `["{name}"]`'
             if callable(getattr(type(self._document), name, None)):
-                hint = f"say what it is read as, `as_type(int).{name}(…)`; else, {hint}"
+                hint = f"set its type with `as_type(int).{name}(…)`; otherwise, {hint}"
             raise UnknownField(f"`{self._name}` has no `{name}`: {hint}")
 
     __iter__ = None
@@ -62,17 +62,17 @@ class JsonValue(Texts):
         kind = _KINDS.get(type)
         if kind is None:
             known = quoted(it.__name__ for it in _KINDS)
-            raise TypeMismatch(f"`{self._name}` is read as one of {known}")
+            raise TypeMismatch(f"`{self._name}` can be read as one of {known}")
         return self._part(kind)
 
     def set_to(self, value: object) -> Value:
         """The document in which this part is a value, for an `update`: the other parts stay as they
-        are then, also those that somebody else changes at the same time.
+        are then, even if someone else changes them at the same time.
 
         The value is a plain one, or computed from the row: a text, a boolean, an integer, a float
-        or a part of a document. None is the JSON `null`. Dicts that are missing on the way are
-        made, and at the position behind its last element a list gets one more. Where the path leads
-        through something that has no such parts, the document is as it was.
+        or a part of a document. None is the JSON `null`. Missing dicts along the path are created,
+        and the position after a list's last element appends one. If the path leads through
+        something without such parts, the document does not change.
 
         Example:
             >>> import ferro
@@ -90,7 +90,7 @@ class JsonValue(Texts):
             shape, values = value._shape, value._values
         elif isinstance(value, AbstractQuery):
             raise InvalidQuery(
-                f"`{self._name}` is set to a plain value, or to one that is computed from the "
+                f"`{self._name}` can only be set to a plain value, or to one computed from the "
                 f"fields of its row, not to `{value!r}`"
             )
         else:
@@ -125,7 +125,7 @@ class JsonValue(Texts):
         return self.as_type(str)._call_with(name, kind, *others)
 
     def is_null(self) -> Expression:
-        """The document has no such part. One that is a JSON null is there."""
+        """The document has no such part. A JSON null counts as a part."""
         return self._part().is_null()
 
     def is_not_null(self) -> Expression:
@@ -173,7 +173,7 @@ class JsonValue(Texts):
         return (self.as_type(str) if isinstance(part, str) else self._part()).contains(part)
 
     def coalesce(self, other: object) -> Value:
-        """The value, or another one in place of a part that is not there."""
+        """The value, or another one instead of a missing part."""
         return self._of_type([other]).coalesce(other)
 
     def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:
@@ -214,15 +214,15 @@ class JsonValue(Texts):
 
 def untyped(part: JsonValue) -> TypeMismatch:
     """The error for a part of a document in the place of a value that has a type."""
-    return TypeMismatch(f"`{part!r}` has no type: say what it is read as, `as_type(int)`")
+    return TypeMismatch(f"`{part!r}` has no type: set its type with `as_type(int)`")
 
 
 def listed(name: str, values: Any) -> list[object]:
     """The values that are given for `in_` and its like. A text is one value, a query is none."""
     if isinstance(values, AbstractQuery):
         raise InvalidQuery(
-            f"`{name}` takes a list of values, not a query: await it and give the values of "
-            "its rows, or ask with `any` for the rows of a relation"
+            f"`{name}` takes a list of values, not a query: await it and pass the values of its "
+            "rows, or use `any` for the rows of a relation"
         )
     if isinstance(values, Iterable) and not isinstance(values, (str, bytes)):
         return list(values)

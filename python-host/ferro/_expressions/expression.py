@@ -59,15 +59,15 @@ class Expression:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            "a condition is neither true nor false before it is asked of a row: "
-            "join conditions with `&`, `|` and `~`, in parentheses, in place of "
-            "`and`, `or`, `not` and `a < b < c`, and say `.in_(…)` for `in`"
+            "a condition has no truth value in Python: combine conditions with `&`, `|` and `~`, "
+            "in parentheses, instead of `and`, `or`, `not` and `a < b < c`, and use `.in_(…)` "
+            "instead of `in`"
         )
 
 
 def _joined(name: str, one: Expression, other: object) -> Expression:
     if not isinstance(other, Expression):
-        raise TypeError(f"a condition cannot be joined with `{other!r}`: it is not a condition")
+        raise TypeError(f"a condition cannot be combined with `{other!r}`: it is not a condition")
     shape = one._shape if one._shape[0] == name else (name, one._shape)
     shape += other._shape[1:] if other._shape[0] == name else (other._shape,)
     return Expression(shape, one._values + other._values)
@@ -76,7 +76,9 @@ def _joined(name: str, one: Expression, other: object) -> Expression:
 def conditional(name: str, condition: object) -> Expression:
     """The condition that an argument is; an error for what is none."""
     if not isinstance(condition, Expression):
-        raise InvalidQuery(f"`{name}` takes a condition, as `User.age >= 18`, not `{condition!r}`")
+        raise InvalidQuery(
+            f"`{name}` takes a condition, such as `User.age >= 18`, not `{condition!r}`"
+        )
     return condition
 
 

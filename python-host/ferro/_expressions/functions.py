@@ -122,7 +122,7 @@ class Functions(Texts, Expression):
         return self._call_with("microseconds-between", "integer", other)
 
     def coalesce(self, other: object) -> Value:
-        """The value, or another one in place of a null."""
+        """The value, or another one instead of null."""
         return self._call_with("coalesce", self._kind, other, column=self._column_with(other))
 
     def null_if(self, other: object) -> Value:
@@ -148,7 +148,9 @@ class Functions(Texts, Expression):
         """
         kind = scalar_kind(to)
         if kind is None:
-            raise TypeMismatch(f"`{self._name}`: a value is cast to a type of fields, not `{to!r}`")
+            raise TypeMismatch(
+                f"`{self._name}`: a value can only be cast to a field type, not `{to!r}`"
+            )
         return self._derived(("cast", self._shape, kind), self._values, kind)
 
     def _column_with(self, other: object) -> Column | None:

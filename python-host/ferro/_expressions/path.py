@@ -128,7 +128,7 @@ class RelationExpression:
 
         relation = self._relation
         if isinstance(other, (Expression, JsonValue, RelationExpression)):
-            hint = f", as `{relation.source_fields[0]}`" if relation.holds_key else ""
+            hint = f", such as `{relation.source_fields[0]}`" if relation.holds_key else ""
             raise InvalidQuery(
                 f"`{relation}` is compared with a row or a key, not with `{other!r}`: compare the "
                 "fields that hold the keys" + hint
@@ -161,8 +161,8 @@ class RelationExpression:
             f"any(lambda it: it.{key}.{method}(…))" if self._relation.many else f"{key}.{method}(…)"
         )
         raise InvalidQuery(
-            f"`{self._relation}` holds no key: ask for that of the other end, "
-            f"`{self._relation.name}.{asked}`"
+            f"`{self._relation}` has no key in this table: use the key of the other end, `"
+            f"{self._relation.name}.{asked}`"
         )
 
     def _own(self, name: str) -> Value:
@@ -199,8 +199,8 @@ class RelatedExpression(RelationExpression):
 
     def _at(self, name: str) -> Any:
         raise InvalidQuery(
-            f"`{self._relation}` leads to many rows: ask for `any`, `none` or `all` of them, or "
-            "for a value of all of them, as `count()`"
+            f"`{self._relation}` leads to many rows: use `any`, `none` or `all`, or an aggregate "
+            "such as `count()`"
         )
 
     def where(self, /, *conditions: Any, **equals: Any) -> RelatedExpression:
@@ -345,10 +345,10 @@ def _condition(fields: Fields, condition: Any) -> Expression:
     if not isinstance(condition, Expression):
         if isinstance(condition, AbstractQuery):
             raise InvalidQuery(
-                "a query is no condition: `ferro.exists(query)` asks whether it has a row"
+                "a query is not a condition: use `ferro.exists(query)` to test whether it has a row"
             )
         raise InvalidQuery(
-            f"`{condition!r}` is not a condition: compare a field of the model, and join "
+            f"`{condition!r}` is not a condition: compare a field of the model, and combine "
             "conditions with `&`, `|` and `~`"
         )
     return condition
@@ -366,12 +366,12 @@ def value_from(table: Table, given: Any) -> Value:
     if _is_function(given):
         given = given(Fields(table))
     if isinstance(given, JsonValue):
-        raise InvalidQuery(f"`{given!r}` has no type: say what it is read as, `as_type(str)`")
+        raise InvalidQuery(f"`{given!r}` has no type: set its type with `as_type(str)`")
     if not isinstance(given, Value):
         hint = "name a field, or compute one from fields"
         if isinstance(given, WindowFunction):
-            hint = "say over which rows, `.over(…)`"
+            hint = "add a window, `.over(…)`"
         elif isinstance(given, AbstractQuery):
-            hint = "`ferro.subquery(query)` is that of its first row"
+            hint = "use `ferro.subquery(query)` for the value of its first row"
         raise InvalidQuery(f"`{given!r}` is not a value: {hint}")
     return given

@@ -71,7 +71,7 @@ class Value(Functions):
                 raise AttributeError(name)
             hint = nearest(name, [it for it in dir(type(self)) if not it.startswith("_")])
             if self._kind == "json":
-                hint = f'a part of a document is named in brackets, `["{name}"]`'
+                hint = f'access a part of a document with brackets, `["{name}"]`'
             raise UnknownField(f"`{self._name}` has no `{name}`: {hint}")
 
     @property
@@ -160,7 +160,8 @@ class Value(Functions):
     def in_(self, values: Iterable[object] | Select[Any]) -> Expression:
         """One of some values; None among them means "or null". Of no values: never.
 
-        A query of one value stands for those of its rows: `User.id.in_(Post.select("author_id"))`.
+        A query of one value provides the values of its rows:
+        `User.id.in_(Post.select("author_id"))`.
         """
         if isinstance(values, AbstractQuery):
             return self._in_query(values)
@@ -171,7 +172,7 @@ class Value(Functions):
     def not_in(self, values: Iterable[object] | Select[Any]) -> Expression:
         """None of some values; None among them means "and not null". Of no values: always.
 
-        Of a query that gives a null, never, as in SQL: leave nulls out with `where`.
+        Never true for a query that returns a null, as in SQL: exclude nulls with `where`.
         """
         if isinstance(values, AbstractQuery):
             return ~self._in_query(values)
@@ -196,7 +197,7 @@ class Value(Functions):
     def overlaps(self, values: Iterable[object]) -> Expression:
         """A list has an element in common with another."""
         if not self._many:
-            raise TypeMismatch(f"`{self._name}` is not a list: `overlaps` works on lists only")
+            raise TypeMismatch(f"`{self._name}` is not a list: `overlaps` only works on lists")
         return self._with_list("array-overlaps", values)
 
     def __getitem__(self, step: str | int) -> JsonValue:
@@ -211,7 +212,9 @@ class Value(Functions):
     if not TYPE_CHECKING:
 
         def __contains__(self, part: Any) -> NoReturn:
-            raise TypeError(f"`in` does not ask the database: `{self._name}.contains({part!r})`")
+            raise TypeError(
+                f"`in` does not query the database: use `{self._name}.contains({part!r})`"
+            )
 
     def count(self, *, distinct: bool = False, where: Expression | bool | None = None) -> Value:
         """Of a group: how many values are not null; of the rows that satisfy `where`."""
@@ -245,7 +248,7 @@ class Value(Functions):
         from .window import terms_of
 
         if self._kind != "text" or self._many:
-            raise TypeMismatch(f"`{self._name}` is not a text: `string_agg` joins texts only")
+            raise TypeMismatch(f"`{self._name}` is not a text: `string_agg` only joins texts")
         check(InvalidQuery, separator=(separator, str))
         order = terms_of(order_by)
         filter, filtered = _filter(where)
@@ -275,7 +278,7 @@ class Value(Functions):
         ordered = tuple([value for it in order for value in it._values])
         if distinct:
             if any(it._shape[0] != self._shape or it._values != self._values for it in order):
-                raise InvalidQuery("`array_agg` with `distinct` is ordered by its value only")
+                raise InvalidQuery("`array_agg` with `distinct` can only be ordered by its value")
             terms, ordered = tuple([(ITSELF, *it[1:]) for it in terms]), ()
         filter, filtered = _filter(where)
         shape = ("array-agg", self._shape, terms, distinct, filter)
@@ -365,16 +368,15 @@ class Value(Functions):
         """Refuse what does not move this date or datetime, with what would."""
         moment = isinstance(other, (Value, datetime.date)) and by in _MOVED
         if moment and operator == "add":
-            raise TypeMismatch(f"`{self._name}` is moved by a `timedelta`, and not by a {by}")
+            raise TypeMismatch(f"`{self._name}` is shifted by a `timedelta`, not by a {by}")
         if moment and self._kind == "date":
             raise TypeMismatch(
-                f"`{self._name}` is a date: `days_between` says how many days it is after another "
-                "one"
+                f"`{self._name}` is a date: use `days_between` for the days between two dates"
             )
         if self._kind == "date" and by == "interval":
             raise TypeMismatch(
-                f"`{self._name}` is a date: whole days move it, as an `int` or a `timedelta` of "
-                "days, and no field of durations"
+                f"`{self._name}` is a date: add whole days, as an `int` or a `timedelta` of "
+                "days, not a field of durations"
             )
 
     def _distance(self, other: object) -> tuple[str, object]:
@@ -392,7 +394,7 @@ class Value(Functions):
     def _match(self, operator: str, method: str, text: object) -> Expression:
         if self._kind != "text" or self._many:
             on = "texts, lists and documents" if method == "contains" else "texts"
-            raise TypeMismatch(f"`{self._name}` is not a text: `{method}` works on {on} only")
+            raise TypeMismatch(f"`{self._name}` is not a text: `{method}` only works on {on}")
         if not isinstance(text, str):
             raise TypeMismatch(
                 f"`{self._name}`: `{method}` takes a `str`, not `{type(text).__name__}`"
@@ -472,15 +474,17 @@ class Value(Functions):
             raise untyped(value)
         if isinstance(value, Value):
             raise TypeMismatch(
-                f"`{self._name}` takes values here, not `{value!r}`: compare fields with `==`, `<` "
-                "and the like"
+                f"`{self._name}` takes values here, not `{value!r}`: compare fields with `==`, "
+                "`<` etc."
             )
         if isinstance(value, Expression):
-            raise TypeMismatch(f"`{self._name}` goes with a value or a field, not with a condition")
+            raise TypeMismatch(
+                f"`{self._name}` can only be combined with a value or a field, not with a condition"
+            )
         if value is None:
             raise TypeMismatch(
-                f"`{self._name}` goes with a value, not with None, which makes everything null: "
-                "`is_null()` asks for that"
+                f"`{self._name}` can only be combined with a value, not with None, which makes "
+                "everything null: use `is_null()`"
             )
 
     def _given(self, values: Iterable[object]) -> tuple[list[object], bool]:

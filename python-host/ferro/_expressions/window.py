@@ -103,11 +103,11 @@ class WindowFunction:
             return "rows", _bounds("rows", rows)
         if self._function in _OF_ROWS:
             raise InvalidQuery(
-                f"`{self.name}` takes `rows`, not `groups`: rows that tie are in no order there"
+                f"`{self.name}` takes `rows`, not `groups`: ties have no order there"
             )
         if not ordered:
             raise InvalidQuery(
-                "`groups` are of rows that tie in an order: `over(order_by=User.age, groups=…)`"
+                "`groups` needs an order in which rows tie: `over(order_by=User.age, groups=…)`"
             )
         return "groups", _bounds("groups", groups)
 
@@ -116,7 +116,7 @@ def _bounds(name: str, given: Any) -> Bounds:
     """The bounds of a frame; refuses what is none."""
     if not isinstance(given, tuple) or len(given) != 2:
         raise InvalidQuery(
-            f"`{name}` takes a start and an end, as `(-6, 0)` or `(None, 0)`, not `{given!r}`"
+            f"`{name}` takes a start and an end, such as `(-6, 0)` or `(None, 0)`, not `{given!r}`"
         )
     start, end = given
     check(InvalidQuery, **{f"{name}[0]": (start, int, None), f"{name}[1]": (end, int, None)})
@@ -135,11 +135,14 @@ def over(aggregate: Value, **window: Any) -> Value:
             return windowed.over(**window)
         case ("string-agg" | "array-agg", *_):
             raise InvalidQuery(
-                "`string_agg` and `array_agg` are of the rows of a group, and take no `over`"
+                "`string_agg` and `array_agg` aggregate the rows of a group, and do not support "
+                "`over`"
             )
         case ("aggregate", *_):
-            raise InvalidQuery("an aggregate takes neither `distinct` nor `where` with `over`")
-    raise InvalidQuery(f"`over` is of an aggregate, as in `User.age.sum().over()`: {aggregate!r}")
+            raise InvalidQuery("an aggregate does not support `distinct` or `where` with `over`")
+    raise InvalidQuery(
+        f"`over` applies to an aggregate, as in `User.age.sum().over()`: {aggregate!r}"
+    )
 
 
 def row_number() -> WindowFunction:
@@ -338,7 +341,7 @@ def _field(name: str, given: Any) -> Value:
         raise untyped(given)
     if not isinstance(given, Value):
         raise InvalidQuery(
-            f"`{name.replace('-', '_')}` takes a field, as `User.age`, or `u.age` in a lambda, "
-            f"not `{given!r}`"
+            f"`{name.replace('-', '_')}` takes a field, such as `User.age`, or `u.age` in a "
+            f"lambda, not `{given!r}`"
         )
     return given

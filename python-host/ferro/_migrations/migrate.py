@@ -41,12 +41,12 @@ async def create_tables_of(models: _native.Models, using: str | None) -> None:
 async def migrate(
     *, using: str | None = None, risk: Risk = "blocking", dry_run: bool = False
 ) -> Migration:
-    """Bring the tables of a database in line with all imported models.
+    """Migrate the tables of a database to match all imported models.
 
-    Steps that put more at `risk` than that are left, and the others work without them: a column
-    that no field has any more stays, and takes no value. With `dry_run` nothing is applied.
-    Tables of no model are left alone, and so are indexes and triggers of others. All of it happens
-    in one transaction, but for new values of PostgreSQL's enums; several programs that migrate one
+    Steps of a higher `risk` are not applied, and the others do not depend on them: a column without
+    a field remains, and becomes nullable. With `dry_run` nothing is applied. Tables without a model
+    are left alone, and so are indexes and triggers of others. Everything happens in one
+    transaction, except for new values of PostgreSQL enums; several programs that migrate one
     database wait for each other. The way back is the migration of the former models.
 
     A table or a column gets a new name, in place of being made anew, where its model or field
@@ -96,11 +96,11 @@ def check_outside(what: str) -> None:
     """Fail inside a transaction, and in a scope: no grant is about tables and databases."""
     if current_scope() is not None:
         raise DeniedError(
-            f"inside `ferro.scope`, {what}: no grant allows it, so do it outside of scopes"
+            f"inside `ferro.scope`, {what}: no grant allows it, so do it outside scopes"
         )
     inside = current_transaction()
     if inside is not None:
         raise TransactionError(
-            f"inside a transaction on `{inside.label}`, {what}: that takes a "
-            "transaction of its own, so end this one first"
+            f"inside a transaction on `{inside.label}`, {what}: this needs its own transaction, "
+            "so end this one first"
         )

@@ -42,7 +42,8 @@ class Column(Generic[T]):
         def __class_getitem__(cls, kind: Any) -> Any:
             if isinstance(kind, tuple):
                 raise SchemaError(
-                    "`Column` takes one type, as `Column[int | None]`: options go to `ferro.Field`"
+                    "`Column` takes one type, such as `Column[int | None]`: options go to "
+                    "`ferro.Field`"
                 )
             return kind
 
@@ -54,7 +55,7 @@ class Column(Generic[T]):
         @classmethod
         def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> NoReturn:
             raise SchemaError(
-                f"`Column` of `{handler.field_name}`: say of which type, as `Column[str]`"
+                f"`Column` of `{handler.field_name}`: name its type, such as `Column[str]`"
             )
 
 

@@ -80,10 +80,10 @@ class Connected(Generic[M]):
         return self._query().where(*conditions, **equals)
 
     async def create(self, /, **values: Any) -> M:
-        """Insert a row, and return it with its generated key, and what else the database fills in.
+        """Insert a row, and return it with its generated key and other values from the database.
 
-        Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
-        the database does not allow the row.
+        Raises Pydantic's `ValidationError` before the database is queried, and `IntegrityError` if
+        the database rejects the row.
         """
         return await create(self._model, values, self._using)
 
@@ -95,7 +95,7 @@ class Connected(Generic[M]):
         return await self._query().get(key, **equals)
 
     async def get_or_none(self, key: Any = ..., /, **equals: Any) -> M | None:
-        """As `get`, with None if there is no such row."""
+        """Like `get`, but returns None if there is no such row."""
         return await self._query().get_or_none(key, **equals)
 
     async def all(self) -> list[M]:
@@ -105,8 +105,8 @@ class Connected(Generic[M]):
     async def from_sql(self, sql: str, /, *arguments: Any) -> list[M]:
         """Run one statement of SQL; its rows, as instances.
 
-        The columns are those of the model, by their names in the database, as those of `select *`
-        and `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
+        The statement must return the model's columns, by their database names, like `select *` and
+        `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
         validated as little as those of a query. What is computed is read as the type of the field.
 
         Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
@@ -129,17 +129,17 @@ class Connected(Generic[M]):
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
-        With `return_keys`, each instance gets its generated key, and what else the database fills
-        in, which takes longer. Without it they stay without: query them to save or delete them.
+        With `return_keys`, each instance gets its generated key and other values from the database,
+        which takes longer. Otherwise they have none: query the rows to save or delete them.
         """
         check(InvalidQuery, return_keys=(return_keys, bool))
         new = self._checked("bulk_create", rows)
         if self._table.loader.any_stored(new):
-            raise InvalidQuery("`bulk_create` takes new rows, and one of these is stored")
+            raise InvalidQuery("`bulk_create` takes new rows, but one of these is already stored")
         if len(set(map(id, new))) != len(new):
             times = Counter(map(id, new))
             twice = next(row for row in new if times[id(row)] > 1)
-            raise InvalidQuery(f"`bulk_create` is given `{twice!r}` twice: make one for each row")
+            raise InvalidQuery(f"`bulk_create` got `{twice!r}` twice: create one instance per row")
         return await insert_many(self._table, new, self._using, return_keys=return_keys)
 
     async def insert_from(self, query: Query[dict[str, Any], Any]) -> int:
@@ -169,13 +169,13 @@ class Connected(Generic[M]):
         only_if: Condition | None = None,
         **values: Any,
     ) -> M:
-        """Insert a row, or update the one that has its key already; the row as it is stored.
+        """Insert a row, or update the one that already has its key; returns the stored row.
 
         `conflict` names the key: the primary one, or fields that are unique. `update` names the
-        fields that are updated; by default those that were given. Others keep their value. A dict
-        gives them other values than those of the new row: plain ones, or computed from the stored
-        row, and from the new one by `ferro.excluded`. With `only_if`, a condition on the stored
-        row, that is left as it is where the condition does not hold.
+        fields to update; by default those that were passed. Others keep their values. A dict sets
+        them to other values than those of the new row: plain ones, or values computed from the
+        stored row and, with `ferro.excluded`, from the new one. If `only_if`, a condition on the
+        stored row, does not hold, that row is not changed.
         """
         if row is not None and values:
             raise InvalidQuery("`upsert` takes an instance, or values of fields")
@@ -206,10 +206,10 @@ class Connected(Generic[M]):
         update: Iterable[str] | Mapping[str, Any] | None = None,
         only_if: Condition | None = None,
     ) -> int:
-        """As `upsert`, for many instances at once, all or none; how many were written.
+        """Like `upsert`, for many instances, all or none; returns how many were written.
 
-        By default, of each row all fields are updated but the key, and those that this row leaves
-        to the database.
+        By default, all fields of each row are updated except for the key and those that the row
+        leaves to the database.
         """
         all_rows = self._checked("bulk_upsert", rows)
         given = given_fields(self._table, all_rows)
@@ -222,8 +222,8 @@ class Connected(Generic[M]):
     ) -> tuple[M, bool]:
         """The row with these values, inserted with `defaults` if there is none; and whether it was.
 
-        The values have to be those of a key, so that a hundred at once make one row. Raises
-        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        The values must include a key, so that a hundred concurrent calls create one row. Raises
+        `UniqueViolation` if the key is taken by a row that does not have all of the values.
         """
         return await self._ensured("get_or_create", defaults or {}, equals)
 
@@ -232,8 +232,8 @@ class Connected(Generic[M]):
     ) -> tuple[M, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted.
 
-        The values have to be those of a key, so that a hundred at once make one row. Raises
-        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        The values must include a key, so that a hundred concurrent calls create one row. Raises
+        `UniqueViolation` if the key is taken by a row that does not have all of the values.
         """
         async with together(self._using) as block:
             here: Connected[M] = Connected(self._model, block)
@@ -261,7 +261,7 @@ class Connected(Generic[M]):
         check(InvalidQuery, defaults=(defaults, Mapping))
         if "defaults" in equals and "defaults" not in self._table.columns:
             raise InvalidQuery(
-                f"`{operation}` takes the values of a new row first, and without a name: "
+                f"`{operation}` takes the values of a new row as its first, positional argument: "
                 f'`{operation}({{"age": 36}}, email=…)`'
             )
         equals = completed(self._table, equals, self._using)

@@ -52,8 +52,8 @@ class ModelMeta(ModelMetaclass):
         for word, options_here in NAMES.items():
             if word in namespace:
                 raise SchemaError(
-                    f"model `{name}`: `{word}` says nothing here: write "
-                    f"`class {name}(ferro.Model, {options_here})`"
+                    f"model `{name}`: `{word}` has no effect here: write `class "
+                    f"{name}(ferro.Model, {options_here})`"
                 )
         all_declared = take_relations(namespace, 1)
         for declared in all_declared.values():
@@ -78,7 +78,7 @@ class ModelMeta(ModelMetaclass):
             way = f"{name}(…)" if hasattr(Select, name) else WORDS[name]
             way = way if way.startswith("where(") else f"select().{way}"
             raise UnknownField(
-                f"model `{cls.__name__}` has no `{name}`: ask a query, `{cls.__name__}.{way}`"
+                f"model `{cls.__name__}` has no `{name}`: use a query, `{cls.__name__}.{way}`"
             )
         return field_of(table, name)
 
@@ -158,12 +158,13 @@ def _check_given(cls: Any, declared: RelationOptions, data: dict[str, Any]) -> N
     elif declared.kind == "foreign-key":
         if given is None or isinstance(given, (Model, NoRow, Unloaded)):
             return
-        reason = f"`{cls.__name__}.{name}` takes a row: give its key to `{declared.column}`"
+        reason = f"`{cls.__name__}.{name}` takes a row: pass its key to `{declared.column}`"
     else:
         if any(isinstance(it, Model) for it in parts):
             return
         reason = (
-            f"`{cls.__name__}.{name}` cannot be set with the row: add to it when the row is saved"
+            f"`{cls.__name__}.{name}` cannot be set when the row is created: add to it after the "
+            "row is saved"
         )
     raise pydantic.ValidationError.from_exception_data(
         cls.__name__,
@@ -185,8 +186,8 @@ def check_names(model: type[Model], base: type[Model]) -> None:
     for name in model.model_fields:
         if name in vars(base):
             raise SchemaError(
-                f"field `{model.__name__}.{name}`: models have a method of that name: name the "
-                f"field otherwise, and its column with `db_column={name!r}`"
+                f"field `{model.__name__}.{name}`: models have a method of that name: rename the "
+                f"field, and keep its column with `db_column={name!r}`"
             )
 
 

@@ -42,11 +42,11 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     The table is named after the class, `BlogPost` as `blog_post`, or by `table=`. On PostgreSQL it
     is in the schema that `schema` names, and has a `comment`; SQLite has neither. A class with
-    `abstract=True` has no table, and gives its fields to those that inherit from it. `uniques` and
-    `indexes` are over several fields: `uniques=[("team", "name")]`; an `Index` says more of one.
-    `checks` are conditions on several fields, of `Check`. Unknown fields are refused, or left out
-    with Pydantic's `extra="ignore"`. `renamed_from` is what the class or its table was called
-    before, for `ferro.migrate`.
+    `abstract=True` has no table, and passes its fields on to its subclasses. `uniques` and
+    `indexes` cover several fields: `uniques=[("team", "name")]`; an `Index` has more options.
+    `checks` are conditions on several fields, of `Check`. Unknown fields are refused, or ignored
+    with Pydantic's `extra="ignore"`. `renamed_from` is the former name of the class or its table,
+    for `ferro.migrate`.
 
     Example:
         >>> import asyncio, ferro
@@ -111,8 +111,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
             needless = [it for it, value in given.items() if value and it != "abstract"]
             if needless:
                 raise SchemaError(
-                    f"model `{cls.__name__}` is abstract, and {quoted(needless)} says something of "
-                    "a table: say it of each model that inherits from it"
+                    f"model `{cls.__name__}` is abstract, but {quoted(needless)} applies to a "
+                    "table: set it on each model that inherits from it"
                 )
             return
         try:
@@ -121,7 +121,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         except pydantic.errors.PydanticUndefinedAnnotation as error:
             raise SchemaError(
                 f"model `{cls.__name__}`: `{error.name}` in its annotations is not defined "
-                "yet: define it before the class, or say `Relation[…]` where it is a model"
+                "yet: define it before the class, or use `Relation[…]` if it is a model"
             ) from error
         made = Table(registry, cls, said)
         registry.add(made)
@@ -166,10 +166,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @classmethod
     async def create(cls, /, **values: Any) -> Self:
-        """Insert a row, and return it with its generated key, and what else the database fills in.
+        """Insert a row, and return it with its generated key and other values from the database.
 
-        Raises Pydantic's `ValidationError` before the database is asked, and `IntegrityError` if
-        the database does not allow the row.
+        Raises Pydantic's `ValidationError` before the database is queried, and `IntegrityError` if
+        the database rejects the row.
         """
         return await Connected(cls, None).create(**values)
 
@@ -183,7 +183,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @classmethod
     async def get_or_none(cls, key: Any = ..., /, **equals: Any) -> Self | None:
-        """As `get`, with None if there is no such row."""
+        """Like `get`, but returns None if there is no such row."""
         return await select_from(cls).get_or_none(key, **equals)
 
     @classmethod
@@ -195,8 +195,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def from_sql(cls, sql: str, /, *arguments: Any) -> list[Self]:
         """Run one statement of SQL; its rows, as instances.
 
-        The columns are those of the model, by their names in the database, as those of `select *`
-        and `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
+        The statement must return the model's columns, by their database names, like `select *` and
+        `returning *`: `User.from_sql("select * from users where age > ?", 18)`. Values are
         validated as little as those of a query. What is computed is read as the type of the field.
 
         Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
@@ -219,8 +219,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
         """Insert many new instances, all or none; how many.
 
-        With `return_keys`, each instance gets its generated key, and what else the database fills
-        in, which takes longer. Without it they stay without: query them to save or delete them.
+        With `return_keys`, each instance gets its generated key and other values from the database,
+        which takes longer. Otherwise they have none: query the rows to save or delete them.
         """
         return await Connected(cls, None).bulk_create(rows, return_keys=return_keys)
 
@@ -254,13 +254,13 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         only_if: Condition | None = None,
         **values: Any,
     ) -> Self:
-        """Insert a row, or update the one that has its key already; the row as it is stored.
+        """Insert a row, or update the one that already has its key; returns the stored row.
 
         `conflict` names the key: the primary one, or fields that are unique. `update` names the
-        fields that are updated; by default those that were given. Others keep their value. A dict
-        gives them other values than those of the new row: plain ones, or computed from the stored
-        row, and from the new one by `ferro.excluded`. With `only_if`, a condition on the stored
-        row, that is left as it is where the condition does not hold.
+        fields to update; by default those that were passed. Others keep their values. A dict sets
+        them to other values than those of the new row: plain ones, or values computed from the
+        stored row and, with `ferro.excluded`, from the new one. If `only_if`, a condition on the
+        stored row, does not hold, that row is not changed.
         """
         connected = Connected(cls, None)
         return await connected.upsert(
@@ -276,10 +276,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         update: Iterable[str] | Mapping[str, Any] | None = None,
         only_if: Condition | None = None,
     ) -> int:
-        """As `upsert`, for many instances at once, all or none; how many were written.
+        """Like `upsert`, for many instances, all or none; returns how many were written.
 
-        By default, of each row all fields are updated but the key, and those that this row leaves
-        to the database.
+        By default, all fields of each row are updated except for the key and those that the row
+        leaves to the database.
         """
         connected = Connected(cls, None)
         return await connected.bulk_upsert(rows, conflict=conflict, update=update, only_if=only_if)
@@ -290,8 +290,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> tuple[Self, bool]:
         """The row with these values, inserted with `defaults` if there is none; and whether it was.
 
-        The values have to be those of a key, so that a hundred at once make one row. Raises
-        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        The values must include a key, so that a hundred concurrent calls create one row. Raises
+        `UniqueViolation` if the key is taken by a row that does not have all of the values.
         """
         return await Connected(cls, None).get_or_create(defaults, **equals)
 
@@ -301,17 +301,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
     ) -> tuple[Self, bool]:
         """The row with these values, with `defaults` set on it; and whether it was inserted.
 
-        The values have to be those of a key, so that a hundred at once make one row. Raises
-        `UniqueViolation` if the key is taken by a row that has not all of the values.
+        The values must include a key, so that a hundred concurrent calls create one row. Raises
+        `UniqueViolation` if the key is taken by a row that does not have all of the values.
         """
         return await Connected(cls, None).update_or_create(defaults, **equals)
 
     async def save(self, *, using: Using = None) -> None:
-        """Insert the row if it is new, else update the fields that have changed.
+        """Insert the row if it is new, otherwise update the fields that have changed.
 
-        A row goes to the connection that it came from, unless another one is named: there all
-        fields of the row with its key are written, and the instance is a row of that connection
-        afterwards. Raises `DoesNotExist` if there is no such row.
+        A row is saved on the connection that it came from. On another one, named with `using`, all
+        fields of the row with its key are written, and the instance then belongs to that
+        connection. Raises `DoesNotExist` if there is no such row.
         """
         table = table_of(type(self))
         if loaded(self) is None:
@@ -327,10 +327,10 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         await delete(table_of(type(self)), self, using)
 
     async def refresh(self, *, using: Using = None) -> None:
-        """Read the row again; what was changed and not saved is lost.
+        """Read the row again; unsaved changes are lost.
 
-        Raises `DoesNotExist` if it is gone, and `InvalidQuery` for an instance that was never
-        saved, or that was deleted.
+        Raises `DoesNotExist` if it no longer exists, and `InvalidQuery` for an instance that was
+        never saved, or was deleted.
         """
         table = table_of(type(self))
         key, origin = stored_row(table, self)
@@ -360,8 +360,8 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
         table = table_of(type(self))
         if None in _key_of(table, self) and loaded(self) is None:
             raise InvalidQuery(
-                f"awaiting a new `{table.label}` writes nothing: call `.save()` on it, or "
-                f"`{table.label}.create(…)` in its place, and await that"
+                f"awaiting a new `{table.label}` does not write it: await `.save()` or `"
+                f"{table.label}.create(…)` instead"
             )
         return self
         yield

@@ -90,7 +90,7 @@ class Export:
             return from_native(**value)
         told = _REPR.repr(value)
         told = told if len(told) <= _LONGEST_REPR else f"{told[:_LONGEST_REPR]}…"
-        return PluginError(f"`{self.name}` answered with an error: {told}", value=value)
+        return PluginError(f"`{self.name}` returned an error: {told}", value=value)
 
 
 def _is_ferros(value: Any) -> TypeGuard[dict[str, Any]]:

@@ -141,7 +141,7 @@ def check_interfaces(engine: Engine, component: Component, name: str) -> None:
     for interface in imports:
         path = path_of(interface)
         if path in WASI and _track(interface) != _WASI_TRACK:
-            raise unfit(name, f"`{interface}` is imported, and WASI is here in version 0.2")
+            raise unfit(name, f"`{interface}` is imported, but this host has WASI version 0.2")
         if path not in _INTERFACES and path not in WASI:
             raise DeniedError(
                 f"the plugin `{name}` imports `{interface}`, which is not granted to plugins"
@@ -188,12 +188,12 @@ class Imports:
     def _check(self, name: str, interface: Interface | None) -> None:
         """Refuse what is not as the interface has it."""
         if interface is None:
-            raise unfit(self._name, f"`{name}` is no interface where it is imported")
+            raise unfit(self._name, f"`{name}` is not imported as an interface")
         path = path_of(name)
         known = _signatures(path)
         for function, signature in interface.functions.items():
             if known.get(function) != signature:
-                what = "has other types here" if function in known else "is not known here"
+                what = "has different types here" if function in known else "is not known here"
                 raise unfit(self._name, f"the function `{function}` of `{name}` {what}")
         resources = (it for it, known in interface.resources.items() if known not in RESOURCES)
         for other in (*resources, *interface.others):
@@ -225,7 +225,7 @@ def _signatures(path: str) -> Mapping[str, Function]:
 
 def unfit(plugin: str, why: str) -> UnsupportedError:
     """The error about a plugin that was built for another host than this one."""
-    return UnsupportedError(f"the plugin `{plugin}` does not fit this host: {why}")
+    return UnsupportedError(f"the plugin `{plugin}` is not compatible with this host: {why}")
 
 
 _KEPT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()

@@ -84,13 +84,13 @@ class Plugin:
     async def load(cls, path: str | PathLike[str], *, fuel: bool = False) -> Plugin:
         """Load a component from a file. Compiled code is cached on disk.
 
-        With `fuel`, its code counts what it uses, so that a tenant's limit on fuel can end a call;
-        that makes it slower, by a tenth to a third.
+        With `fuel`, its code counts instructions, so that a tenant's limit on fuel can end a call;
+        this makes it 10 % to 33 % slower.
 
         Raises `ConfigurationError` if it is not a component, `UnsupportedError` if it was built
         against another version of the WIT package, `DeniedError` if it imports what is not granted,
-        and `SchemaError` if its models are not valid. Two plugins are loaded at once, each in at
-        most 60 seconds: raises `QueryTimeout` after these, `BusyError` if others took all of them.
+        and `SchemaError` if its models are not valid. Two plugins can load at once, for at most 60
+        seconds: raises `QueryTimeout` after that, or `BusyError` if others used all of this time.
         """
         check(ConfigurationError, path=(path, str, PathLike), fuel=(fuel, bool))
         path = Path(path)
@@ -100,7 +100,7 @@ class Plugin:
         except asyncio.TimeoutError:
             what = f"the plugin `{path.stem}` was not loaded within {LONGEST_LOAD} s"
             if loading.cancelled():
-                message = f"{what}: {_LOADING} others were; try again later"
+                message = f"{what}: {_LOADING} others were loading; try again later"
                 raise BusyError(message, retryable=True) from None
             raise QueryTimeout(f"{what}: make it smaller") from None
 
@@ -125,10 +125,10 @@ class Plugin:
     async def migrate(
         self, *, using: str | None = None, risk: Risk = "blocking", dry_run: bool = False
     ) -> Migration:
-        """Give a database what the plugin's models say; see `ferro.migrate`.
+        """Migrate the tables of a database to match the plugin's models; see `ferro.migrate`.
 
-        The models say which tables are theirs, and what they were called before: where plugins of
-        strangers share a database, look at the steps of a `dry_run` before any is applied.
+        The models define which tables belong to the plugin, and their former names: where untrusted
+        plugins share a database, read the steps of a `dry_run` before you apply them.
         """
         return await migrate_of(self._models, using, risk, dry_run)
 
@@ -162,7 +162,7 @@ class Plugin:
     async def outcome(
         self, export: str, *arguments: Any, tenant: Tenant | Mapping[str, Any] | None = None
     ) -> Outcome:
-        """Call a function as `call` does; gives what the call used together with its result.
+        """Call a function like `call`; returns the result together with the resource usage.
 
         The operator has it from every call that ran, failed ones too: as a record of the log
         `ferro.call`, at the level INFO, with the attributes `plugin`, `tenant`, `export`, `outcome`
@@ -232,7 +232,7 @@ class Plugin:
                 "include the world `ferro:orm/plugin` in its own"
             )
         if described.function != wit_functions()[_MODELS].get(name.partition("#")[2]):
-            raise unfit(self.name, f"`{name}` has other types here")
+            raise unfit(self.name, f"`{name}` has different types here")
         limits = _native.GuestLimits(tenant_json(NOBODY))
         # There are no models yet to open a session with, so no gate: opening one is a trap.
         call = GuestCall(self.name, _NoGate(limits.deadline), limits)
@@ -288,7 +288,7 @@ class Plugin:
         if isinstance(failure, FerroError):
             return failure
         if isinstance(failure, Fault):
-            return PluginTrap(f"`{self.name}` broke off: {failure}")
+            return PluginTrap(f"`{self.name}` crashed: {failure}")
         if not isinstance(failure, WasmtimeError):
             return InternalError(f"a host function failed: {type(failure).__name__}")
         # Above its last line there are names that the plugin chooses.
@@ -299,7 +299,7 @@ class Plugin:
             return call.limits.fuel_exceeded()
         if cause == "wasm trap: call stack exhausted":
             return call.limits.stack_exceeded(STACK)
-        return PluginTrap(f"`{self.name}` broke off: {cause}")
+        return PluginTrap(f"`{self.name}` crashed: {cause}")
 
     def __repr__(self) -> str:
         return f"<Plugin {self.name}>"

@@ -18,7 +18,7 @@ from ..exceptions import ConfigurationError
 class TableGrant:
     """What a tenant may do with one table. By default: read all columns of all rows.
 
-    Tables and columns are named as the database names them.
+    Tables and columns have their database names.
 
     Example:
         >>> TableGrant(insert=True, filters={"tenant_id": 42}).delete
@@ -45,10 +45,10 @@ class TableGrant:
 class Grant:
     """What a tenant may do in one database. By default: read every table of the plugin's models.
 
-    Tables are named as the database names them. **Filters do not apply to SQL text**, which
-    `raw_sql` allows: with `True` in the fence of the connection's user, whose rights must end where
-    the tenant's do, with `"unfenced"` with all power of the connection. PostgreSQL can hold every
-    statement to a role, a search path, and settings for row-level security.
+    Tables have their database names. **Filters do not apply to SQL text**, which `raw_sql` allows:
+    with `True` in the fence of the connection's user, whose rights must end where the tenant's do,
+    with `"unfenced"` with all power of the connection. PostgreSQL can hold every statement to a
+    role, a search path, and settings for row-level security.
 
     Example:
         >>> Grant(access="read-write", tables={"note": TableGrant(insert=True)}).raw_sql
@@ -122,7 +122,7 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
         for name in value:
             if not isinstance(name, str):
                 raise _refused(
-                    (*path, repr(name)), f"a name is a text, not `{type(name).__name__}`"
+                    (*path, repr(name)), f"a name must be a string, not `{type(name).__name__}`"
                 )
         return {name: _plain(item, (*path, name)) for name, item in value.items()}
     if isinstance(value, (list, tuple, Set)):
@@ -137,8 +137,8 @@ def _plain(value: Any, path: tuple[str, ...]) -> Any:
         kind = type(value).__name__
         raise _refused(
             path,
-            f"it takes no `{kind}`: give it booleans, integers, floats, texts, UUIDs or members of "
-            "enums",
+            f"`{kind}` is not supported: use booleans, integers, floats, texts, UUIDs or members "
+            "of enums",
         )
     return value
 

@@ -168,7 +168,7 @@ class Reader:
     def _of(self, kind: ValType, depth: int) -> Type:
         self._count(1)
         if depth > DEEPEST:
-            raise self._refused(f"more than {DEEPEST} types inside of each other")
+            raise self._refused(f"types nested more than {DEEPEST} deep")
         scalar = _SCALARS.get(type(kind))
         if scalar is not None:
             return (scalar,)

@@ -11,7 +11,7 @@ _log = logging.getLogger("ferro.call")
 
 @dataclass(frozen=True)
 class CallUsage:
-    """What a call of a plugin took.
+    """The resource usage of a plugin call.
 
     Example:
         >>> CallUsage(elapsed=0.002, busy=0.001, statements=1, rows_read=20).rows_read
@@ -36,7 +36,7 @@ class CallUsage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of a plugin came to.
+    """The result of a plugin call, with its resource usage.
 
     Example:
         >>> Outcome(value=42, usage=CallUsage(elapsed=0.002, busy=0.001)).value

@@ -118,7 +118,7 @@ def _write_zeroes(call: GuestCall, stream: int, length: int) -> dict[str, None]:
 
 def _permit(length: int) -> None:
     if length > _PERMIT:
-        raise Fault(f"{length} bytes at once, where {_PERMIT} are permitted")
+        raise Fault(f"{length} bytes at once, but only {_PERMIT} are permitted")
 
 
 def _random_bytes(_: GuestCall, length: int) -> bytes:

@@ -29,7 +29,7 @@ async def is_there(spec: QuerySpec) -> bool:
 
 
 async def _counted(spec: QuerySpec, statement: str) -> Any:
-    refuse(spec, statement, "reads no rows that it could lock", _COUNTED)
+    refuse(spec, statement, "does not read rows that it could lock", _COUNTED)
     query, values = prepared(spec.with_(order=None), statement)
     ((value,),) = await runner_for(spec.using)[1].fetch(query, values)
     return value
@@ -38,7 +38,7 @@ async def _counted(spec: QuerySpec, statement: str) -> Any:
 async def aggregate(spec: QuerySpec, function: str, field: Any) -> Any:
     """The `sum`, `avg`, `min` or `max` of a field over all rows; None if there is none."""
     value = getattr(value_from(spec.table, field), function)()
-    refuse(spec, function, "takes all rows, and locks none", _ALL_ROWS)
+    refuse(spec, function, "covers all rows, and does not lock them", _ALL_ROWS)
     of_all = spec.with_(outputs=(("value", value),), form="value", order=None, includes={})
     ((found,),) = await runner_for(spec.using)[1].fetch(*prepared(of_all))
     return found if found is None or value._read is None else value._read(found)

@@ -48,13 +48,13 @@ class CombinedSelect(Query[T, "CombinedSelect[T]"]):
                 "distinct",
                 "distinct_on",
             ),
-            "ask it of each of them, or of `query.cte().select()`",
+            "use it on each of them, or on `query.cte().select()`",
         ),
         **dict.fromkeys(("get", "get_or_none"), "`first`, `one` and `one_or_none` are"),
-        **dict.fromkeys(("sum", "avg", "min", "max"), "`query.cte().select()` has it"),
+        **dict.fromkeys(("sum", "avg", "min", "max"), "`query.cte().select()` supports it"),
         **dict.fromkeys(
             ("update", "delete", "update_returning", "delete_returning"),
-            "give one query a condition that says which rows",
+            "use one query with a condition for these rows",
         ),
         **dict.fromkeys(("page", "page_after", "page_before"), "`limit` and `offset` are"),
         **dict.fromkeys(("for_update", "for_share"), "lock the rows of one query"),
@@ -67,7 +67,7 @@ def combined(
 ) -> CombinedSelect[T]:
     """A query and others as one."""
     spec = query._spec
-    hint = ", and ask for it afterwards, of all rows" if isinstance(spec.distinct, bool) else ""
+    hint = ", and add it afterwards, for all rows" if isinstance(spec.distinct, bool) else ""
     refuse(spec, method, "combines all rows of the first query", _FIRST, hint)
     if not others:
         raise InvalidQuery(f"`{method}` takes another query: `User.where(…).{method}(…)`")
@@ -109,20 +109,20 @@ def _outputs_of(table: Table, names: tuple[str, ...]) -> Outputs:
 def _check(query: Query[Any, Any], method: str, other: object) -> None:
     """Refuse what cannot be combined with a query."""
     if not isinstance(other, Query):
-        raise InvalidQuery(f"`{method}` takes queries, as `User.where(…)`, not `{other!r}`")
+        raise InvalidQuery(f"`{method}` takes queries, such as `User.where(…)`, not `{other!r}`")
     one, two = query._spec, other._spec
     if two.using != one.using:
         raise InvalidQuery(
-            f"`{method}`: queries that are combined run together: say `using` of all of them, or "
-            "of none"
+            f"`{method}`: queries that are combined run together: call `using` on all of them, "
+            "or on none"
         )
     hint = "; `include` may follow" if two.includes else ""
-    refuse(two, method, "combines rows, and nothing beside them", _COMBINED, hint)
+    refuse(two, method, "only combines rows", _COMBINED, hint)
     if one.outputs is None or two.outputs is None:
         if one.outputs is not two.outputs or one.table is not two.table:
             raise InvalidQuery(
-                f"`{method}` combines rows of one model, or queries with `values`: `{other!r}` has "
-                f"other rows than `{query!r}`"
+                f"`{method}` combines rows of one model, or queries with `values`: `{other!r}` "
+                f"has different rows from `{query!r}`"
             )
         return
     check_alike(method, one.outputs, two.outputs)
@@ -132,8 +132,8 @@ def check_alike(method: str, outputs: Outputs, others: Outputs) -> None:
     """Refuse values of other types, or another number of them."""
     if len(outputs) != len(others):
         raise InvalidQuery(
-            f"`{method}`: queries that are combined have as many values: {len(outputs)} and "
-            f"{len(others)} are asked for"
+            f"`{method}`: combined queries must have the same number of values, not "
+            f"{len(outputs)} and {len(others)}"
         )
     for (name, one), (other_name, value) in zip(outputs, others, strict=True):
         kinds = [f"{it._kind}{' list' if it._many else ''}" for it in (one, value)]

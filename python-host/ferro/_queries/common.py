@@ -65,7 +65,7 @@ class CommonTable:
             table = self._table.label
             way = f"c.{name}" if name in self._table.columns else "select()"
             way = f"select().{name}(…)" if hasattr(CommonTableSelect, name) else way
-            raise AttributeError(f"common table `{table}` has no `{name}`: say `{table}.{way}`")
+            raise AttributeError(f"common table `{table}` has no `{name}`: use `{table}.{way}`")
 
     @property
     def c(self) -> Any:
@@ -103,7 +103,7 @@ class CommonTableSelect(TableQuery[T, "CommonTableSelect[T]"]):
     _instead: ClassVar[dict[str, str]] = {
         **dict.fromkeys(
             ("update", "delete", "update_returning", "delete_returning"),
-            "say which rows with a condition, as `where(User.id.in_(…))`",
+            "select the rows with a condition, such as `where(User.id.in_(…))`",
         ),
         **dict.fromkeys(("page", "page_after", "page_before"), "`limit` and `offset` are"),
     }
@@ -130,8 +130,8 @@ def joined(query: TableQuery[T, Any], table: object, on: Any) -> CommonTableSele
     """A query with the rows of a common table beside its own."""
     if not isinstance(table, CommonTable):
         raise InvalidQuery(
-            f"`join` takes a common table, as `query.cte()` makes one, not `{table!r}`: a relation "
-            "is crossed by its name, `where(lambda it: it.author.name == …)`"
+            f"`join` takes a common table, made by `query.cte()`, not `{table!r}`: cross a "
+            "relation by its name, `where(lambda it: it.author.name == …)`"
         )
     spec = query._spec
     name = table._table.label
@@ -165,7 +165,7 @@ def common_table(
     dotted = next((it for it, _ in outputs if "." in it), None)
     if dotted is not None:
         raise InvalidQuery(
-            f"`cte`: fields of a common table have names without dots: ask for `{dotted}` as "
+            f"`cte`: fields of a common table have names without dots: name `{dotted}` with "
             "`values(name=…)`"
         )
     rows, values = selection(spec)
@@ -176,8 +176,8 @@ def common_table(
     further = recursive(itself)
     if not isinstance(further, Query) or not further._spec.reads(itself._table):
         raise InvalidQuery(
-            "`cte`: `recursive` gives the query of further rows, which reads the table that it "
-            "takes: `lambda tree: Node.select().join(tree, …)`"
+            "`cte`: `recursive` must return a query that reads the table that it is passed: "
+            "`lambda tree: Node.select().join(tree, …)`"
         )
     step = _rows_alone(further._spec)
     _check_using("cte", step.using, spec)
@@ -192,7 +192,7 @@ def common_table(
 
 def _rows_alone(spec: QuerySpec) -> QuerySpec:
     """A query of values: all of them, if it asks for none."""
-    refuse(spec, "cte", "has values of the rows of a query, and only reads them", _ROWS)
+    refuse(spec, "cte", "holds values of the rows of a query, and only reads them", _ROWS)
     return of_values(spec)
 
 
@@ -200,6 +200,6 @@ def _check_using(method: str, using: Using, spec: QuerySpec) -> None:
     """Refuse what runs elsewhere than a query."""
     if using is not None and using != spec.using:
         raise InvalidQuery(
-            f"`{method}`: a common table is part of the query that reads it: say the same `using` "
-            "of both, or of none"
+            f"`{method}`: a common table is part of the query that reads it: call `using` with "
+            "the same connection on both, or on neither"
         )

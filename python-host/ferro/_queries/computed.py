@@ -47,9 +47,9 @@ def computed_rows(spec: QuerySpec) -> ShapeAndValues:
     """The shape and the values of a query whose rows are computed, or stand for groups."""
     condition, having, outputs = spec.condition, spec.having, spec.outputs
     if outputs is None:
-        raise InvalidQuery("groups have no instances: say with `values` what is asked of them")
+        raise InvalidQuery("groups have no instances: select values with `values`")
     if spec.form == "pair":
-        refuse(spec, "with_values", "gives values beside whole rows", _BESIDE_ROWS)
+        refuse(spec, "with_values", "returns values with whole rows", _BESIDE_ROWS)
     refuse_relations(spec)
     ordering = ordering_of_rows(spec)
     listed = [_of_groups(spec, it._shape, it._values) for _, it in outputs]

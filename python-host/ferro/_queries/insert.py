@@ -19,7 +19,7 @@ async def insert_from(table: Table, query: Query[dict[str, Any], Any], using: Us
     outputs = query._spec.outputs if isinstance(query, Query) else None
     if outputs is None:
         raise InvalidQuery(
-            "`insert_from` takes a query of values that are named as the fields, as "
+            "`insert_from` takes a query of values that are named after the fields, such as "
             f'`Order.select("id", buyer=Order.customer)`, not `{query!r}`'
         )
     refuse(query._spec, "insert_from", "takes values alone", ALL_PARTS - {"with_values"})

@@ -126,9 +126,9 @@ def _check_windows(spec: QuerySpec, terms: tuple[Order, ...]) -> None:
         asked = ["order_by"]
     if asked:
         raise InvalidQuery(
-            f"a page begins behind a row, and a window function looks at all of them: leave it out "
-            f"of {quoted(asked)}, or ask for it by `ferro.subquery` of a common table, "
-            "`query.cte()`; `limit` and `offset` go with it"
+            "a page begins after a row, but a window function depends on all rows: leave it out "
+            f"of {quoted(asked)}, or use `ferro.subquery` of a common table, `query.cte()`; "
+            "`limit` and `offset` go with it"
         )
 
 
@@ -150,8 +150,8 @@ def _values_in(order: str, terms: int, position: Position) -> tuple[Any, ...]:
     """The values of a position, one for each term of an order, if it is that of the position."""
     if (position.order, len(position.values)) != (order, terms):
         raise InvalidPosition(
-            f"the position is one in the order `{position.order}`, and the query has the order "
-            f"`{order}`, its key included: a position is for the query that it comes from"
+            f"the position is for the order `{position.order}`, but the query has the order `"
+            f"{order}`, including its key: use a position only with its own query"
         )
     return position.values
 

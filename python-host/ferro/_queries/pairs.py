@@ -20,8 +20,8 @@ def outputs_beside(spec: QuerySpec, fields: tuple[Any, ...], computed: dict[str,
     table = spec.table
     if spec.outputs is not None:
         raise InvalidQuery(
-            "`with_values` gives values beside whole rows, and is asked once: name all values "
-            "there, or all in `values`"
+            "`with_values` returns values with whole rows, and can only be called once: name all "
+            "values there, or all in `values`"
         )
     values = outputs_of(table, fields, computed, "with_values")
     if not values:
@@ -29,8 +29,8 @@ def outputs_beside(spec: QuerySpec, fields: tuple[Any, ...], computed: dict[str,
     for name, value in values:
         if stands_in(value._shape, ("aggregate", "string-agg", "array-agg")):
             raise InvalidQuery(
-                f"`with_values`: `{name}` is an aggregate, which makes one row of several: ask for "
-                "it of a window, `ferro.count().over()`, or of a relation, `Author.posts.count()`"
+                f"`with_values`: `{name}` is an aggregate, which combines several rows: use it "
+                "over a window, `ferro.count().over()`, or on a relation, `Author.posts.count()`"
             )
     taken = next((name for name, _ in values if name in table.columns), None)
     if taken is not None:

@@ -52,8 +52,8 @@ def check_lock(spec: QuerySpec) -> None:
     """Refuse to lock rows where nothing says until when."""
     if spec.lock is not None and block(spec.using) is None:
         raise TransactionError(
-            f"`for_{spec.lock[0]}` locks rows until the transaction ends, and there is none: "
-            "query inside of `async with ferro.transaction()`"
+            f"`for_{spec.lock[0]}` locks rows until the transaction ends, but there is none: "
+            "query inside `async with ferro.transaction()`"
         )
 
 

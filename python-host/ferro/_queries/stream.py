@@ -33,7 +33,7 @@ def stream_of(spec: QuerySpec, batch: int) -> AsyncGenerator[Any, None]:
     """The rows of a query, read by batches of so many."""
 
     def begin() -> tuple[str, Awaitable[RowCursor]]:
-        refuse(spec, "stream", "loads nothing beside the rows", _STREAMED)
+        refuse(spec, "stream", "only loads the rows", _STREAMED)
         check_lock(spec)
         query, values = prepared(spec)
         label, runner = runner_for(spec.using)
@@ -71,7 +71,7 @@ async def _stream(
 ) -> AsyncGenerator[Any, None]:
     """What is made of the rows of a cursor, which nothing asks for before the first row is."""
     if counted("batch", batch) == 0:
-        raise ValueOutOfRange("`batch` takes an int from 1")
+        raise ValueOutOfRange("`batch` takes an int of at least 1")
     label, opening = begin()
     inside = block(using)
     cursor = await opening

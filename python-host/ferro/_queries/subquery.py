@@ -86,7 +86,7 @@ def outer(field: Any) -> Value:
         _, levels, *rest = field._shape
         shape = ("outer", levels + 1, *rest)
     else:
-        raise InvalidQuery(f"`ferro.outer` takes a field, as `User.id`, not `{field!r}`")
+        raise InvalidQuery(f"`ferro.outer` takes a field, such as `User.id`, not `{field!r}`")
     return Value(shape, (), field._name, field._kind, field._many, field._column)
 
 
@@ -114,16 +114,16 @@ def keys_of(query: Query[Any, Any], relation: Relationship) -> Query[Any, Any]:
 def inner(name: str, query: object) -> ShapeAndValues:
     """The shape and the values of a query that is part of another one."""
     if not isinstance(query, Query):
-        raise InvalidQuery(f"`{name}` takes a query, as `User.where(…)`, not `{query!r}`")
+        raise InvalidQuery(f"`{name}` takes a query, such as `User.where(…)`, not `{query!r}`")
     return _inside(name, query._spec)
 
 
 def _inside(name: str, spec: QuerySpec) -> ShapeAndValues:
-    hint = ", and say `Post.where(author=author)` in place of `author.posts`"
+    hint = ", and use `Post.where(author=author)` instead of `author.posts`"
     refuse(
         spec,
         name,
-        "takes a query that runs where the one around it does, and only reads",
+        "takes a query that runs with the outer query, and only reads",
         _INSIDE,
         hint if spec.using is not None else "",
     )
@@ -136,7 +136,7 @@ def _only_value(name: str, query: object) -> Value:
     outputs = query._spec.outputs if isinstance(query, Query) else None
     if outputs is None or len(outputs) != 1:
         raise InvalidQuery(
-            f'`{name}` takes a query of one value, as `User.select("id")`, not `{query!r}`'
+            f'`{name}` takes a query of one value, such as `User.select("id")`, not `{query!r}`'
         )
     ((_, value),) = outputs
     return value

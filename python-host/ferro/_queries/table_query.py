@@ -118,12 +118,12 @@ class TableQuery(Query[T, Q]):
         return self._of(spec.with_(having=having))
 
     def for_update(self, *, skip_locked: bool = False, nowait: bool = False) -> Q:
-        """Lock the rows until the transaction ends: nobody else changes, deletes or locks them.
+        """Lock the rows until the transaction ends: others cannot change, delete or lock them.
 
         Rows that another transaction has locked are waited for; with `skip_locked` they are left
-        out, as by the workers of a queue, and with `nowait` they raise `BusyError` at once.
-        Outside of a transaction it raises `TransactionError`. SQLite locks no rows: there it
-        makes no difference, and `transaction(immediate=True)` lets one writer in at a time.
+        out, as by the workers of a queue, and with `nowait` they raise `BusyError` at once. Outside
+        of a transaction it raises `TransactionError`. SQLite does not lock rows: there it has no
+        effect, and `transaction(immediate=True)` allows one writer at a time.
 
         Example:
             >>> import ferro
@@ -140,8 +140,8 @@ class TableQuery(Query[T, Q]):
         return self._locked("update", skip_locked, nowait)
 
     def for_share(self, *, skip_locked: bool = False, nowait: bool = False) -> Q:
-        """Lock the rows until the transaction ends: nobody changes or deletes them, and others may
-        lock them so too. Otherwise as `for_update`.
+        """Lock the rows until the transaction ends: others cannot change or delete them, but may
+        also use `for_share`. Otherwise like `for_update`.
 
         Example:
             >>> import ferro
@@ -172,7 +172,7 @@ class TableQuery(Query[T, Q]):
         return rows[0]
 
     async def get_or_none(self, key: Any = ..., /, **equals: Any) -> T | None:
-        """As `get`, with None if there is no such row."""
+        """Like `get`, but returns None if there is no such row."""
         rows = await self._such(key, equals)
         return rows[0] if rows else None
 
@@ -183,7 +183,9 @@ class TableQuery(Query[T, Q]):
         if key is None:
             raise InvalidQuery(f"the key of a `{table.label}` is never None")
         if isinstance(key, Expression) or callable(key):
-            raise InvalidQuery("`get` takes a key, or values of fields: `where(…).one()` does more")
+            raise InvalidQuery(
+                "`get` takes a key, or values of fields: use `where(…).one()` for other conditions"
+            )
         if key is not ... and not equals and spec.plain and len(table.keys) == 1:
             return await _with_key(spec, key)
         keys = {} if key is ... else table.key_values(key)

@@ -58,7 +58,8 @@ def split_relations(model: Any, values: dict[str, Any]) -> tuple[dict[str, Any],
         relation = table.relation(name)
         if relation.many or not relation.holds_key:
             raise InvalidQuery(
-                f"`{relation}` cannot be set with the row: add to it when the row is saved"
+                f"`{relation}` cannot be set when the row is created: add to it after the row is "
+                "saved"
             )
         key = _key_given(relation, row)
         if row is not None and not isinstance(row, (NoRow, Unloaded)):

@@ -65,7 +65,7 @@ def _check_chosen(relation: Relationship, rows: QuerySpec) -> None:
     if rows.limit is not None or rows.offset is not None:
         if not relation.many:
             refuse(rows, str(relation), "leads to one row", _CHOSEN - {"limit", "offset"})
-        why = "has a limit for each parent, and locks none of the rows"
+        why = "has a limit for each parent, and does not lock the rows"
         refuse(rows, str(relation), why, _CHOSEN - LOCKS)
 
 

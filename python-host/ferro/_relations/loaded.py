@@ -183,7 +183,7 @@ async def load_row(row: Model, relation: Relationship) -> Any:
     found = await query.where(**equal).one_or_none()
     if found is None:
         if relation.holds_key:
-            raise DoesNotExist(f"`{relation}`: its `{relation.target.label}` is gone")
+            raise DoesNotExist(f"`{relation}`: its `{relation.target.label}` no longer exists")
         # Not kept: nothing that this row has says when there is one.
         return None
     remember(row, relation, found)

@@ -209,7 +209,9 @@ class RelatedRows(Select[M]):
         others: Select[M] = Select(QuerySpec(relation.target, self._using))
         values = dict(zip(relation.target_fields, key, strict=True))
         if await self._change(others, keys, values) != len(keys):
-            raise DoesNotExist(f"`{relation}`: a `{relation.target.label}` that was added is gone")
+            raise DoesNotExist(
+                f"`{relation}`: a `{relation.target.label}` that was added no longer exists"
+            )
         for row in rows:
             _set_quietly(row, relation.target_fields, key, self._using, True)
 
@@ -280,8 +282,8 @@ class RelatedRows(Select[M]):
         relation = self._relation
         if not all(relation.target.columns[name].nullable for name in relation.target_fields):
             raise InvalidQuery(
-                f"`{relation}`: a `{relation.target.label}` cannot be without it: delete the rows, "
-                "or give them to another"
+                f"`{relation}`: a `{relation.target.label}` requires it: delete the rows, or "
+                "assign them to another"
             )
 
 

@@ -44,14 +44,14 @@ def ForeignKey(  # noqa: N802 - beside `Field`
 
     `author: Relation[Author] = ForeignKey(related_name="posts")` makes a field `author_id` of the
     type of the author's key, unless the class declares it for type checkers, and on `Author` the
-    way back, `posts`. `Relation[Author | None]` may be null. When the author is deleted, its posts
-    are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
+    reverse relation, `posts`. `Relation[Author | None]` may be null. When the author is deleted,
+    its posts are too; `on_delete` says otherwise: `"restrict"`, `"set null"`, `"set default"`,
     `"no action"`. `on_update` takes the same words, for a key of the author that changes: by
     default, `"cascade"`, its posts get the new one. `default` is a key, for posts that are given no
     author. `index=True` gives the column an index, which it does not have by itself.
     `primary_key=True` makes it the primary key, or a part of it. With `unique=True`, or where it is
     the whole primary key, an author has one post at most. `db_column` names the column where it is
-    not `author_id`. `renamed_from` is what the relation was called before, for `ferro.migrate`.
+    not `author_id`. `renamed_from` is the former name of the relation, for `ferro.migrate`.
 
     Example:
         >>> import ferro
@@ -88,7 +88,7 @@ def ForeignKey(  # noqa: N802 - beside `Field`
 
 
 def BackRef(*, init: Literal[False] = False) -> Any:  # noqa: N802 - beside `Field`
-    """The way back of another model's relation, which names it with `related_name`.
+    """The reverse side of another model's relation, which names it with `related_name`.
 
     Example:
         >>> import ferro
@@ -112,7 +112,7 @@ def ManyToMany(  # noqa: N802 - beside `Field`
     """A relation to many rows, each of which may have many: through a table of pairs.
 
     The table is made, unless `through` names a model with a foreign key to each end, which are its
-    primary key or unique together. Without a `related_name`, the way back of `Letter` is
+    primary key or unique together. Without a `related_name`, the reverse relation of `Letter` is
     `letter_set`.
 
     Example:
@@ -148,9 +148,9 @@ class Relation(Generic[T]):
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         # Models take their relations out before Pydantic sees them.
         raise SchemaError(
-            f"`Relation` of `{handler.field_name}`: in a model say which it is, with `= "
-            "ferro.ForeignKey()`, `ferro.BackRef()` or `ferro.ManyToMany()`; in a class that is "
-            "not a model: give it `ferro.Model` as its base, and `abstract=True` if it has no table"
+            f"`Relation` of `{handler.field_name}`: in a model, define it with `= "
+            "ferro.ForeignKey()`, `ferro.BackRef()` or `ferro.ManyToMany()`; a class that is "
+            "not a model needs `ferro.Model` as its base, and `abstract=True` if it has no table"
         )
 
     if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class RelationAttribute:
         if taken is not None and not isinstance(taken, cls):
             raise SchemaError(
                 f"relation `{model.__name__}.{name}`: the model has an attribute of that name: "
-                "name the relation otherwise, or give another `related_name`"
+                "rename the relation, or use another `related_name`"
             )
         attribute = cls(name)
         setattr(model, name, attribute)
@@ -329,8 +329,8 @@ def _check_related_name(name: Any) -> None:
     """Refuse a model, which other ORMs take here."""
     if isinstance(name, type):
         raise SchemaError(
-            f"a relation names its model in the annotation, as in `Relation[{name.__name__}]`, and "
-            "takes `related_name`, what the way back is called"
+            f"a relation names its model in the annotation, as in `Relation[{name.__name__}]`, "
+            "and takes `related_name`, the name of the reverse relation"
         )
     check(SchemaError, related_name=(name, str, None))
 

@@ -85,7 +85,7 @@ def conflict_of(
     if only_if is None:
         return Conflict(names, assignments, None, values, update is None)
     if not assignments:
-        raise InvalidQuery("`only_if` says when fields are updated, and there is none to update")
+        raise InvalidQuery("`only_if` needs fields to update, and there are none")
     (condition,) = conditions_of(table, [only_if], {})
     values += condition._values
     return Conflict(names, assignments, condition._shape, values, update is None)
@@ -103,8 +103,8 @@ def key_among(table: Table, values: dict[str, Any], operation: str) -> tuple[str
     key = table.unique_key({name for name, value in values.items() if value is not None})
     if key is None:
         raise InvalidQuery(
-            f"`{operation}` looks for one row: give it the values of a key of `{table.label}`, "
-            f"which {quoted(values) or 'nothing'} is not; make those unique"
+            f"`{operation}` looks for one row: pass the values of a key of `{table.label}`, "
+            f"which {quoted(values) or 'nothing'} is not; make those fields unique"
         )
     return key
 
@@ -149,7 +149,9 @@ def _names(option: str, given: Iterable[str] | str) -> list[str]:
     names = [given] if isinstance(given, str) else list(given)
     for name in names:
         if not isinstance(name, str):
-            raise InvalidQuery(f'`{option}` takes names of fields, as `"email"`, not `{name!r}`')
+            raise InvalidQuery(
+                f'`{option}` takes names of fields, such as `"email"`, not `{name!r}`'
+            )
     return names
 
 

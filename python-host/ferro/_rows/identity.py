@@ -105,7 +105,7 @@ class Session:
 
     async def __aenter__(self) -> Session:
         if self._entered:
-            raise InvalidQuery("a session is used once: call `ferro.session()` again")
+            raise InvalidQuery("a session can only be used once: call `ferro.session()` again")
         self._entered = True
         _blocks.enter(self)
         return self
@@ -127,8 +127,8 @@ _blocks: Nesting[Session] = Nesting("ferro_session", lambda it: not it._ended)
 def session() -> Session:
     """A block in which one row is one object, however often it is queried.
 
-    A row that is queried again is the object that is known, with what the database has now; one
-    that was changed and not saved keeps its changes. A rollback forgets the rows of its connection.
+    A row that is queried again is the same object, with the current values of the database; one
+    with unsaved changes keeps them. After a rollback, the rows of its connection are forgotten.
 
     Example:
         >>> import asyncio, ferro

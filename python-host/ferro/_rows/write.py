@@ -206,8 +206,8 @@ async def missing(
 def stale(table: Table, which: str = "this") -> StaleObjectError:
     """The error for a row that is not the one which was read."""
     error = StaleObjectError(
-        f"{which} `{table.label}` was changed by another since it was read: `refresh` it, or query "
-        "it again, and change that"
+        f"{which} `{table.label}` has changed since it was read: `refresh` it, or query it "
+        "again, and repeat the change"
     )
     error.table = table.name
     return error
@@ -215,7 +215,9 @@ def stale(table: Table, which: str = "this") -> StaleObjectError:
 
 def gone(table: Table) -> DoesNotExist:
     """The error for a row that had to exist."""
-    return DoesNotExist(f"this `{table.label}` is gone: its row was deleted, or its key changed")
+    return DoesNotExist(
+        f"this `{table.label}` no longer exists: its row was deleted, or its key changed"
+    )
 
 
 def fields_left(table: Table, row: Model) -> tuple[str, ...]:
@@ -278,7 +280,7 @@ def check_whole(table: Table, rows: Iterable[Model]) -> None:
         if not names <= row.__dict__.keys():
             missing = next(name for name in names if name not in row.__dict__)
             raise InvalidQuery(
-                f"a row has no value for its field `{missing}`: give it one, or make the row by "
+                f"a row has no value for its field `{missing}`: set it, or create the row by "
                 "calling the model"
             )
 

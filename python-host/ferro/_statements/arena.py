@@ -84,19 +84,19 @@ class Arena:
         """Refuse a field of another model, which may have one of the same name."""
         if outer >= len(self.frames):
             raise InvalidQuery(
-                f"`ferro.outer` names a field of `{root.model_name}` in a query around this one, "
-                "and there is none: ask for it inside of another query"
+                f"`ferro.outer` refers to a field of `{root.model_name}` in an outer query, but "
+                "there is none: use it inside another query"
             )
         if _has(self.frames[-1 - outer].table, root):
             return
         model = self.frames[-1 - outer].table.model_name
         if outer:
             raise InvalidQuery(
-                f"`ferro.outer` names a field of `{root.model_name}`, and the rows around are "
+                f"`ferro.outer` refers to a field of `{root.model_name}`, but the outer rows are "
                 f"those of `{model}`"
             )
         around = any(_has(it.table, root) or root in it.joined for it in self.frames)
-        way = f"say `ferro.outer({root.model_name}.…)`" if around else "go there over a relation"
+        way = f"say `ferro.outer({root.model_name}.…)`" if around else "reach it through a relation"
         raise InvalidQuery(
             f"a field of `{root.model_name}` in a query of `{model}`: name one of `{model}`, or "
             f"{way}"
@@ -193,9 +193,10 @@ class Arena:
             case ("window", function, arguments, partition, order, rows):
                 if not frame.windows:
                     raise InvalidQuery(
-                        "a window function is computed when the rows are chosen: it stands in "
-                        "`values` and `order_by` only, and not in another one or an aggregate. To "
-                        "ask for it in a condition, query a common table of it, `query.cte()`"
+                        "a window function is computed after the rows are chosen: it can only be "
+                        "used in `values` and `order_by`, and not in another one or an "
+                        "aggregate. To use it in a condition, query a common table with it, "
+                        "`query.cte()`"
                     )
                 with self.windows_are(False):
                     node = {

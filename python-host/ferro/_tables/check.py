@@ -45,8 +45,8 @@ def _check_of_pydantic(where: str, annotation: Any, metadata: Iterable[Any]) -> 
         values = list(annotation)
     if not compared and not values:
         raise SchemaError(
-            f"field `{where}`: `db_check=True` checks what Pydantic checks, and there is nothing: "
-            "give it `ge`, `gt`, `le` or `lt`, a `Literal` or an enum, or pass a function"
+            f"field `{where}`: `db_check=True` checks what Pydantic checks, but there is nothing "
+            "to check: use `ge`, `gt`, `le` or `lt`, a `Literal` or an enum, or pass a function"
         )
 
     def condition(field: Any) -> Any:

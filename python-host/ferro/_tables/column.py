@@ -110,7 +110,7 @@ class Column:
             except (KeyError, ValueError) as raised:
                 held = f"{stored!r}, which is not a value of its enum"
                 if self.structure is not None:
-                    held = f"a document of another shape: {raised}"
+                    held = f"a document with a different shape: {raised}"
                 error = DecodeError(f"`{self.where}` holds {held}")
                 error.column = self.db_column or self.name
                 raise error from None
@@ -192,7 +192,7 @@ def column_of(
         kind != "integer" or many or nullable or members is not None or options.primary_key
     ):
         raise SchemaError(
-            f"field `{where}`: a version is an `int` that is never None, and no key: "
+            f"field `{where}`: a version is an `int` that is never None, and not a key: "
             "`version: int = ferro.Field(default=1, version=True)`"
         )
     if asked is not None:
@@ -249,8 +249,8 @@ def _refuse_rows(where: str, annotation: Any) -> None:
         if isinstance(part, type) and hasattr(part, "__ferro_table__"):
             name = part.__name__
             raise SchemaError(
-                f"field `{where}`: a row of `{name}` has no place in a column: declare a relation, "
-                f"`Relation[{name}] = ferro.ForeignKey()`, `Relation[list[{name}]] = "
+                f"field `{where}`: a row of `{name}` cannot be stored in a column: declare a "
+                f"relation, `Relation[{name}] = ferro.ForeignKey()`, `Relation[list[{name}]] = "
                 f"ferro.ManyToMany()`, or `ferro.BackRef()` where `{name}` has the foreign key"
             )
 
@@ -287,11 +287,11 @@ _JSON = (dict, list, str, int, bool, Any, type(None))
 def check_comparable(where: str, role: str, kind: str, many: bool = False) -> None:
     """Refuse a key of values that SQLite cannot compare."""
     if many:
-        raise SchemaError(f"field `{where}`: a list cannot be {role}: use a `str`, for one")
+        raise SchemaError(f"field `{where}`: a list cannot be {role}: use a `str`, for example")
     if kind == "json":
         raise SchemaError(
-            f"field `{where}`: a document cannot be {role}, as SQLite cannot compare it: give what "
-            "identifies it a field of its own, such as a `str`"
+            f"field `{where}`: a document cannot be {role}, as SQLite cannot compare it: store "
+            "what identifies it in a separate field, such as a `str`"
         )
     if kind == "interval":
         raise SchemaError(

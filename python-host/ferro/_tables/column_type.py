@@ -97,8 +97,8 @@ def column_type_of(where: str, annotation: Any, metadata: Iterable[Any]) -> Foun
                 return column_type_of(where, base, metadata)
     shown = annotation.__name__ if isinstance(annotation, type) and not origin else annotation
     raise SchemaError(
-        f"field `{where}`: there is no column for the type `{shown}`: give it one that has, such "
-        "as `str`, `list[…]` or a Pydantic model"
+        f"field `{where}`: the type `{shown}` has no column type: use one that does, such as "
+        "`str`, `list[…]` or a Pydantic model"
     )
 
 
@@ -158,7 +158,7 @@ def with_type(where: str, found: Found, name: str) -> Found:
     elif match[2] is not None:
         raise SchemaError(f"field `{where}`: the type `{match[1]}` has no size")
     if scalar != kind and scalar != "json":
-        raise SchemaError(f"field `{where}`: a field of type {kind} has no column of `{name}`")
+        raise SchemaError(f"field `{where}`: a field of type {kind} cannot be stored as `{name}`")
     if scalar == "json" and not (many or kind == "json"):
         raise SchemaError(f"field `{where}`: a field of type {kind} is not a document")
     return column_type, scalar, many and scalar != "json", members

@@ -45,9 +45,11 @@ class Index:
     ) -> None:
         for field in fields:
             if not isinstance(field, str):
-                raise SchemaError(f'`Index` takes names of fields, as `"email"`, not `{field!r}`')
+                raise SchemaError(
+                    f'`Index` takes names of fields, such as `"email"`, not `{field!r}`'
+                )
         if not fields:
-            raise SchemaError('`Index` takes the names of its fields, as `"email"`')
+            raise SchemaError('`Index` takes the names of its fields, such as `"email"`')
         check(
             SchemaError,
             name=(name, str, None),

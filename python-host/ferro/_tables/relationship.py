@@ -55,7 +55,7 @@ class Relationship:
         # One of a class that derives from the model is a row of another table.
         if type(row) is not self.target.model:
             is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
-            hint = f": give its key to `{self.source_fields[0]}`" if is_key else ""
+            hint = f": pass its key to `{self.source_fields[0]}`" if is_key else ""
             raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`{hint}")
         key = tuple(getattr(row, name) for name in self.key_fields)
         if None in key:

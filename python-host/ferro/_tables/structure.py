@@ -64,8 +64,9 @@ class Structure:
         nodes = list(nodes_of(schema))
         if any(map(_is_masked, nodes)):
             raise SchemaError(
-                f"field `{where}`: a secret of Pydantic's inside of a document would be stored as "
-                "asterisks: make it a `str`, or give it a `field_serializer` that returns its value"
+                f"field `{where}`: a secret of Pydantic's inside a document would be stored as "
+                "asterisks: make it a `str`, or give it a `field_serializer` that returns its "
+                "value"
             )
         keys = (
             it["keys_schema"] for it in nodes if it.get("type") == "dict" and "keys_schema" in it
@@ -74,7 +75,7 @@ class Structure:
             raise SchemaError(keys_message(where))
         if any(map(_is_lost_as_value, nodes)):
             raise SchemaError(
-                f"field `{where}`: the values of an enum inside of a document are texts or numbers"
+                f"field `{where}`: the values of an enum inside a document are texts or numbers"
             )
         self._prints = any(map(_is_for_print, nodes))
         hides = self._prints or any(_EXCLUDES & node.keys() for node in nodes)
@@ -142,7 +143,7 @@ class Structure:
             ) from None
         except UnicodeDecodeError:
             raise TypeMismatch(
-                f"`{self._where}` takes bytes of UTF-8 inside of a document: for others, give its "
+                f"`{self._where}` takes bytes of UTF-8 inside a document: for others, give its "
                 'model `ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")`'
             ) from None
         except (PydanticSerializationError, ValueError) as error:
