@@ -181,7 +181,7 @@ class _Reader:
                 column = self._column(shape)
                 if column.kind != "boolean" or column.many:
                     raise SchemaError(
-                        f"field `{column.where}` is no condition: compare it with something"
+                        f"field `{column.where}` is not a condition: compare it with something"
                     )
                 return [[_term(column, {"compare": ["equal", {"boolean": True}]})]]
         raise self._refusal(shape)
