@@ -785,7 +785,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         promise: "N3",
-        file: "host/driver/src/backend.rs",
+        file: "host/driver/src/vigil.rs",
         line: r#"Ok(Ok(false)) => "and the server is no longer working on it".to_owned(),"#,
         without: "Ok(Ok(false)) => continue,",
         target: "silence",
