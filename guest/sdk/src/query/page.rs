@@ -152,9 +152,9 @@ fn refuse_others(select: &SelectTree) -> Result<(), Error> {
         let asked = asked.join("`, `");
         format!("`page` has whole rows, and begins at a row: leave out `{asked}`")
     } else if select.order_by.iter().any(|it| it.tree.has_window()) {
-        "a page begins behind a row, and a window function looks at all of them: leave it out of \
-         `order_by`, or ask for it by `ferro::subquery` of a common table, `ferro::common`; `limit` \
-         goes with it"
+        "a page begins after a row, but a window function depends on all rows: leave it out of \
+         `order_by`, or use `ferro::subquery` of a common table, `ferro::common`; `limit` goes with \
+         it"
             .to_owned()
     } else {
         return Ok(());

@@ -163,7 +163,7 @@ async fn a_page_refuses_windows_which_would_see_the_rest_only(db: Session) -> Re
     for order in orders {
         for refused in refusals(&db, City::query().order_by(order), &end).await {
             assert_eq!(refused.kind, ErrorKind::InvalidQuery);
-            let expected = "a window function looks at all of them: leave it out of `order_by`";
+            let expected = "a window function depends on all rows: leave it out of `order_by`";
             assert!(refused.message.contains(expected), "{refused}");
         }
     }
