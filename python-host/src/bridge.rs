@@ -218,16 +218,44 @@ impl Pending {
             }
         }
     }
+
+    /// What a coroutine does with an exception that is thrown into it, of a task that is cancelled for
+    /// one: the traceback may keep this alive for long.
+    #[pyo3(signature = (kind, value = None, _traceback = None))]
+    fn throw(
+        &mut self,
+        kind: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        _traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.cancel();
+        Err(PyErr::from_value(value.unwrap_or(kind)))
+    }
+
+    /// What a coroutine does that is closed.
+    fn close(&mut self) {
+        self.cancel();
+    }
+}
+
+impl Pending {
+    /// Lets go of what runs.
+    fn cancel(&mut self) {
+        let ended = State::Done { yields: false };
+        if let State::Running { mailbox, token, task, turns, .. } =
+            std::mem::replace(&mut self.state, ended)
+        {
+            mailbox.forget(token);
+            task.abort();
+            turns.cancelled();
+        }
+    }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // Whoever awaited it was cancelled, or never did.
-        if let State::Running { mailbox, token, task, turns, .. } = &self.state {
-            mailbox.forget(*token);
-            task.abort();
-            turns.cancelled();
-        }
+        // Nobody awaits it any more, or nobody ever did.
+        self.cancel();
     }
 }
 

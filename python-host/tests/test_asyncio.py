@@ -71,6 +71,33 @@ async def test_a_thousand_queries_at_once_are_all_answered(url: str) -> None:
     assert ferro.pool_stats().acquired == 0
 
 
+async def test_y2_what_is_cancelled_is_let_go_though_its_error_is_kept(url: str) -> None:
+    """A task keeps its error, and the traceback of that all that was awaited."""
+    await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        await begun.wait()
+        async for _ in User.select().stream():
+            pass
+
+    async def waiting(callers: int) -> None:
+        for _ in range(1_000):
+            if ferro.pool_stats().waiting == callers:
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail(f"{ferro.pool_stats()} after ten seconds")
+
+    reading = asyncio.create_task(read())
+    async with ferro.transaction():
+        begun.set()
+        await waiting(1)
+        reading.cancel()
+        await asyncio.wait({reading})
+        await waiting(0)
+    assert reading.cancelled()
+
+
 async def test_y2_leaving_a_stream_early_gives_the_connection_back(url: str) -> None:
     await ferro.connect(url, pool=ferro.PoolConfig(max_connections=1), auto_migrate=True)
     await User.bulk_create([User(name=f"user {number}") for number in range(100)])
