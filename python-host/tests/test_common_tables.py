@@ -342,7 +342,7 @@ async def test_what_has_no_rows_of_a_table_is_refused() -> None:
     ):
         with pytest.raises(AttributeError, match=f"`totals` has no `{name}`: use `{way}`"):
             getattr(table, name)
-    with pytest.raises(ferro.TypeMismatch, match="common table `cte`: `title`: `abs` does not"):
+    with pytest.raises(ferro.TypeMismatch, match="common table `cte`: `Scroll.title`: `abs` do"):
         await Scroll.select(x=T.title.abs()).cte().select()
     with pytest.raises(ferro.UnknownField, match="`totals` has no relation `writer`"):
         table.select().include("writer")

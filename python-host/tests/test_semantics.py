@@ -264,7 +264,7 @@ async def test_an_error_of_the_core_names_the_fields_that_it_is_about() -> None:
         (lambda: User.where(lambda u: (u.age > 1) & u.name), "`User.name`: a condition is a bool"),
         (
             lambda: Country.where(lambda c: c.cities.any(lambda t: t.name * t.country_id < "")),
-            "`name`, `country_id`: text is no number",
+            "`City.name`, `City.country_id`: text is no number",
         ),
         (
             lambda: City.select(it=lambda c: c.name * c.country.code),
