@@ -22,8 +22,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection as _, PgPool, SqliteConnection};
 use tokio::time::sleep;
 
-use self::postgres::Server;
 pub(crate) use self::postgres::{FAREWELL, NOTICED, watch};
+use self::postgres::{Server, send_at_once};
 use self::sqlite::Location;
 pub(crate) use self::sqlite::READ;
 use crate::backend::Backend;
@@ -225,8 +225,12 @@ async fn open_postgres(server: Server, options: &ConnectOptions) -> Result<Opene
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect({
+            let port = connect.get_socket().is_none().then(|| connect.get_port());
             move |connection, _| {
                 Box::pin(async move {
+                    if let Some(port) = port {
+                        send_at_once(port).await;
+                    }
                     match watches {
                         true => watch(connection, "").await,
                         false => Ok(()),

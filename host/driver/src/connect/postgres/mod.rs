@@ -1,5 +1,7 @@
 //! URLs of PostgreSQL, and the connections that they ask for.
 
+#[cfg(unix)]
+mod delay;
 mod refusal;
 
 use std::net::IpAddr;
@@ -11,6 +13,8 @@ use ferro_wit::types::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres};
+#[cfg(unix)]
+use tokio::task::spawn_blocking;
 
 use self::refusal::Failure;
 use super::failure;
@@ -72,6 +76,15 @@ pub(crate) async fn watch(connection: &mut PgConnection, before: &str) -> Result
         tracing::debug!(%error, "abandoned statements may keep running");
     }
     Ok(())
+}
+
+/// Has the connections to a server send small packets at once, where the system lets us.
+pub(super) async fn send_at_once(port: u16) {
+    // It looks at all that the process has open, which may be much.
+    #[cfg(unix)]
+    if let Ok(Err(error)) = spawn_blocking(move || delay::send_at_once(port)).await {
+        tracing::debug!(%error, "statements with large values may wait for 40 ms");
+    }
 }
 
 /// A server and what to say to it: all that a URL holds, and nothing from the environment.
