@@ -149,17 +149,22 @@ impl PlannedStep {
 }
 
 impl Events {
-    /// Of a statement in a transaction, if it is in one that a caller holds.
-    fn new<S>(transaction: Option<Arc<State>>, events: impl FnOnce(Wanted) -> S) -> Self
+    fn new<S>(events: impl FnOnce(Wanted) -> S) -> Self
     where
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
         let wanted = Wanted::default();
         let rest = Arc::new(Rest::new(events(Arc::clone(&wanted)).boxed()));
-        if let Some(transaction) = transaction {
-            transaction.read_by(Arc::downgrade(&rest));
-        }
         Self { rest, deadline: None, wanted, runtime: None }
+    }
+
+    /// The same, now that the statement has begun to answer: in a transaction that a caller holds they
+    /// end with it, and are none if that has ended.
+    fn within(self, transaction: Option<&State>) -> Result<Self, Error> {
+        if let Some(transaction) = transaction {
+            transaction.read_by(Arc::downgrade(&self.rest))?;
+        }
+        Ok(self)
     }
 
     /// What comes next, with as many rows at most; none at the end.
@@ -239,12 +244,13 @@ impl Cursor {
     where
         S: Stream<Item = Result<Event, Error>> + Send + 'static,
     {
-        let mut events = Events::new(transaction, events);
+        let mut events = Events::new(events);
         let described = match events.next(0).await {
             Some(Ok(Event::Columns(described))) => described,
             Some(Err(error)) => return Err(error),
             Some(Ok(Event::Batch(_) | Event::Last(_))) | None => return Err(out_of_turn()),
         };
+        let mut events = events.within(transaction.as_deref())?;
         events.runtime = runtime;
         let columns = Columns::new(planned, described.unwrap_or_default());
         Ok(Self { events: Some(events), ..Self::with_columns(columns) })

@@ -48,7 +48,8 @@ pub(crate) async fn open(
     }
     let columns = Columns::new(rows.planned.clone(), rows.found.clone());
     let transaction = connection.transaction();
-    let events = Events::new(transaction, |wanted| events(connection, rows, wanted));
+    let events = Events::new(|wanted| events(connection, rows, wanted));
+    let events = events.within(transaction.as_deref())?;
     Ok(Cursor { events: Some(events), ..Cursor::with_columns(columns) })
 }
 

@@ -35,8 +35,11 @@ pub struct Fence {
     /// `settings` say it.
     pub statement_timeout: Option<Duration>,
     /// How long a transaction of the caller may be open, and the rows of a write outside of one may be
-    /// read. Then it is rolled back, whoever holds it. PostgreSQL is told that it may wait as long for
-    /// its next statement, unless `settings` say it.
+    /// read. Then it is rolled back, whoever holds it, and what a cursor has still to read is gone. A
+    /// statement that has not begun to answer comes to its end before, and then answers with
+    /// `timeout`; so whoever stops waiting for one has to drop its future, without which SQLite keeps
+    /// its lock. PostgreSQL is told that it may wait as long for the next statement, unless `settings`
+    /// say it.
     pub transaction_timeout: Option<Duration>,
     /// SQLite: the tables that fenced SQL text may touch. None: all but SQLite's own.
     pub tables: Option<BTreeMap<String, TableRights>>,

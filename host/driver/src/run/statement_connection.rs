@@ -180,11 +180,13 @@ impl StatementConnection {
         }
     }
 
-    /// Keeps what the statement did, and gives the connection back.
+    /// Keeps what the statement did, and gives the connection back. In a transaction whose time is over
+    /// nothing is kept, however well it ended.
     pub(crate) async fn complete(self) -> Result<(), Error> {
         if !self.implicit {
+            let transaction = self.transaction();
             self.rest().await;
-            return Ok(());
+            return transaction.map_or(Ok(()), |it| it.in_time());
         }
         let mut connection = self.admit(false).await?;
         match connection.lease().command("COMMIT").await {

@@ -246,9 +246,22 @@ impl State {
         self.inner.lock().reading = true;
     }
 
-    /// What the cursor has still to read.
-    pub(crate) fn read_by(&self, rest: Weak<Rest>) {
-        self.inner.lock().rest = rest;
+    /// What the cursor has still to read, unless its time is over: then nobody would end it.
+    pub(crate) fn read_by(&self, rest: Weak<Rest>) -> Result<(), Error> {
+        let mut inner = self.inner.lock();
+        if inner.is_expired {
+            return Err(expired());
+        }
+        inner.rest = rest;
+        Ok(())
+    }
+
+    /// Whether what has come to its end did so in time, and so may still be kept.
+    pub(crate) fn in_time(&self) -> Result<(), Error> {
+        match self.inner.lock().is_expired {
+            true => Err(expired()),
+            false => Ok(()),
+        }
     }
 
     /// A statement was dropped before its answer: the connection is closed.
@@ -347,7 +360,8 @@ impl State {
 }
 
 impl Expire for State {
-    /// What runs just now, or is about to commit, comes to its end before.
+    /// A statement that has not begun to answer, and a commit, come to their end before. The rows that
+    /// a cursor has still to read are gone.
     fn expire(&self) {
         let mut inner = self.inner.lock();
         inner.is_expired = true;
