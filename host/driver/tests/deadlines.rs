@@ -89,3 +89,15 @@ async fn p1_what_runs_at_the_end_of_its_transaction_comes_to_its_end_and_is_late
         assert_free(&world, transaction).await;
     }
 }
+
+#[tokio::test]
+async fn what_fails_after_the_end_of_its_transaction_is_not_why_that_was_rolled_back() {
+    let (worlds, _folder) = both().await;
+    for world in worlds {
+        let sql = "INSERT INTO t VALUES (1, 'late')";
+        let (ended, transaction) = late(&world, async |it| it.execute_raw(sql, vec![]).await).await;
+        assert_eq!(ended.unwrap_err().kind, ErrorKind::UniqueViolation);
+        assert_over(transaction.execute_raw(sql, vec![]).await);
+        assert_free(&world, transaction).await;
+    }
+}

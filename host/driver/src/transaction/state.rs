@@ -130,7 +130,7 @@ impl State {
         if let Some(savepoint) = undo {
             if let Err(error) = roll_back_to(connection.lease(), savepoint).await {
                 // Nobody can tell any more what the transaction holds.
-                self.inner.lock().over = Some(ended());
+                self.inner.lock().over.get_or_insert_with(ended);
                 return Err(connection.fail(error).await);
             }
             // The server answers in order: what was not read is behind us.
@@ -145,8 +145,7 @@ impl State {
                 Connection::Postgres(_) => true,
             };
             if !alive {
-                let error = rolled_back();
-                self.inner.lock().over = Some(error.clone());
+                let error = self.inner.lock().over.get_or_insert_with(rolled_back).clone();
                 connection.rest().await;
                 return Err(error);
             }
@@ -289,7 +288,12 @@ impl State {
             return self.put_back(lease);
         }
         // Until the contrary is known, so that it holds if we are cancelled on the way.
-        let was_over = self.inner.lock().over.replace(gone).is_some();
+        let was_over = {
+            let mut inner = self.inner.lock();
+            let was_over = inner.over.is_some();
+            inner.over.get_or_insert(gone);
+            was_over
+        };
         if !at_rest {
             return;
         }
