@@ -2,6 +2,7 @@
 //! of a write, would else keep others from writing for as long as he likes.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -79,7 +80,12 @@ impl Deadlines {
         let wakes = queue.wakes;
         // What ends takes its deadline back.
         drop(queue);
-        late.into_values().filter_map(|it| it.upgrade()).for_each(|it| it.expire());
+        for it in late.into_values().filter_map(|it| it.upgrade()) {
+            // One that panics must not take the others' deadlines with it.
+            if catch_unwind(AssertUnwindSafe(|| it.expire())).is_err() {
+                tracing::error!("what had no time left panicked when it was ended");
+            }
+        }
         wakes
     }
 }
@@ -149,5 +155,23 @@ mod tests {
         assert_eq!(ended(), [0, 1, 0]);
         let _another = add(2, soon);
         eventually(|| ended() == [0, 1, 1] && tasks() == 0).await;
+    }
+
+    struct Panicking;
+
+    impl Expire for Panicking {
+        fn expire(&self) {
+            panic!("it cannot be ended");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_leaves_the_others_their_ends() {
+        let deadlines = Arc::new(Deadlines::new(Handle::current()));
+        let (soon, ended) = (Duration::from_millis(20), Arc::new(Ended::default()));
+        let what: Arc<dyn Expire> = Arc::new(Panicking);
+        let _first = deadlines.add(Instant::now() + soon, Arc::downgrade(&what));
+        let _second = deadlines.add(Instant::now() + 2 * soon, Arc::downgrade(&ended) as _);
+        eventually(|| ended.0.load(Ordering::Relaxed) == 1).await;
     }
 }
