@@ -141,6 +141,6 @@ fn who_only_waited_for_others_that_are_loaded_is_told_so() {
         assert_eq!(host.stats().loading, 2);
         let error = load().await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (ErrorKind::Busy, true), "{error}");
-        assert!(error.message.contains("was not compiled: 2 others"), "{error}");
+        assert!(error.message.contains("was not compiled: 2 other plugins"), "{error}");
     });
 }
