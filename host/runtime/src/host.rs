@@ -53,7 +53,9 @@ pub struct HostOptions {
     pub threads_per_tenant: usize,
     /// How many instances of the core there are to compile queries: two for each thread that guests run
     /// on. A tenant gets another one only while more are free than it has, so the application and each
-    /// tenant have half of them at most. Each keeps up to 16 MiB for the next query.
+    /// tenant have half of them at most. Each keeps up to 16 MiB for the next query, with the models that
+    /// it has seen: of an application or a plugin whose models alone take more, some 3,000 with 15 fields
+    /// each, every query whose plan is not kept has them checked anew, for a good part of a second.
     pub compilers: u32,
     /// How many bytes the plans of queries take that are kept, those of all tenants and of the
     /// application: 16 MiB, some thousands of plans. See [`PlanCache`].
