@@ -364,11 +364,11 @@ async def test_a_document_of_another_shape_is_a_decode_error_in_values_too() -> 
 async def test_what_is_wrong_with_a_document_is_told_without_its_values() -> None:
     await House.create(street=Street(name="x"))
     await ferro.execute("""update documents_house set street = '{"name": ["secret"]}'""")
-    for query in (House.select("street").all(), House.all()):
+    for read in (House.select("street").all, House.all):
         with pytest.raises(ferro.DecodeError) as raised:
-            await query
+            await read()
         message = str(raised.value)
-        assert "another shape: `name`: Input should be a valid string" in message
+        assert "with a different shape: `name`: Input should be a valid string" in message
         assert "secret" not in message
         assert "\n" not in message
         assert "pydantic.dev" not in message
@@ -434,7 +434,7 @@ async def test_what_no_json_is_made_of_is_refused_in_them_too() -> None:
     ):
         row = Loose()
         setattr(row, name, value)
-        with pytest.raises(ferro.TypeMismatch, match=f"`{name}`|`Loose.{name}`"):
+        with pytest.raises(ferro.TypeMismatch, match=f"`Loose.{name}`"):
             await row.save()
 
 

@@ -326,7 +326,7 @@ async def test_documents_and_enums_of_another_shape_are_errors() -> None:
     assert found.key == uuid.UUID(key)
     await Everything.create(colour=Colour.RED)
     columns = [it for it in Everything.model_fields if it != "colour"]
-    with pytest.raises(ferro.DecodeError, match="'x', which is no value of its enum"):
+    with pytest.raises(ferro.DecodeError, match="'x', which is not a value of its enum"):
         await Everything.from_sql(f"select {', '.join(columns)}, 'x' as colour from everything")
 
 

@@ -309,7 +309,7 @@ def test_and_or_not_raise_and_name_the_operators() -> None:
         lambda: 18 <= User.age <= 30,
         lambda: User.name in ["Ada", "Ben"],
     ):
-        with pytest.raises(TypeError, match="`&`, `|` and `~`"):
+        with pytest.raises(TypeError, match=r"combine conditions with `&`, `\|` and `~`"):
             misused()
 
 

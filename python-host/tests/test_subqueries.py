@@ -95,7 +95,7 @@ class TestAmongTheValuesOfAQuery:
         genres = Work.where(title="Bread").values("genre")
         assert await titles(Work.where(W.genre.in_(genres))) == ["Bread"]
         assert await titles(Work.where(W.genre.not_in(genres))) == ["Air", "Clay"]
-        with pytest.raises(ferro.TypeMismatch, match="`Work.title`|`title`"):
+        with pytest.raises(ferro.TypeMismatch, match="`Work.title`"):
             await Work.where(W.title.in_(Work.select("stars")))
 
     async def test_a_null_among_the_values_leaves_no_value_that_is_not_there(self) -> None:

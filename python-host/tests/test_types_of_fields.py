@@ -155,7 +155,7 @@ def test_types_and_checks_that_do_not_fit_are_named() -> None:
         (
             int,
             {"db_check": lambda _: True},
-            "`db_check` compares fields, as .* gives no `bool`",
+            "`db_check` must compare fields, such as `lambda age: age >= 18`, not return `bool`",
         ),
         (Literal["a", 1], {}, "the values of a `Literal` are all texts"),
         (int, {"db_column": 5}, "`db_column` takes a `str` or None, not `int`"),

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from itertools import chain, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._message import nearest
 from .._tables.column import Column, plain_column
@@ -59,6 +59,7 @@ _SPELT = {
     "concat": "+",
     "divide": "/",
     "ends-with": "endswith",
+    "excluded": "ferro.excluded",
     "json": "[…]",
     "json-contains": "contains",
     "modulo": "%",
@@ -67,6 +68,7 @@ _SPELT = {
     "parameter": "ferro.value",
     "starts-with": "startswith",
     "subtract": "-",
+    "weekday": "isoweekday",
 }
 """What callers write for what is called otherwise here."""
 
@@ -75,7 +77,8 @@ def field_condition(table: Table, column: Column, function: Callable[[Any], Any]
     """The condition that a function makes of one field."""
     field: FieldExpression[Any] = FieldExpression(table, column)
     what = f"field `{column.where}`: `db_check`"
-    return _Reader(table, what, {column.name: column}).condition(function, field)
+    known = {column.name: column}
+    return _Reader(table, what, "lambda age: age >= 18", known).condition(function, field)
 
 
 def row_condition(
@@ -95,9 +98,13 @@ def row_condition(
     fields: dict[str, FieldExpression[Any]] = {
         name: FieldExpression(table, column) for name, column in known.items()
     }
-    fields |= {name: fields[field] for name, field in relations.items()}
     what = f"model `{table.label}`: `{option}`"
-    return _Reader(table, what, known).condition(function, _Row(table.label, fields))
+    fields |= {
+        name: _Key(table, known[field], f"{what} is about the fields of one row: `{name}`")
+        for name, field in relations.items()
+    }
+    reader = _Reader(table, what, "lambda it: it.low < it.high", known)
+    return reader.condition(function, _Row(table.label, fields))
 
 
 class _Row:
@@ -120,12 +127,33 @@ class _Row:
         )
 
 
+class _Key(FieldExpression[Any]):
+    """The field that a relation means."""
+
+    __slots__ = ("_relation",)
+
+    def __init__(self, table: Table, column: Column, relation: str) -> None:
+        super().__init__(table, column)
+        self._relation = relation
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise SchemaError(
+            f"{self._relation} is a relation and means its key, `{self._name}`, which has no "
+            f"`{name}`"
+        )
+
+
 class _Reader:
     """Reads a condition, the values of which come in the order of its shape."""
 
-    def __init__(self, table: Table, what: str, columns: Mapping[str, Column]) -> None:
+    def __init__(
+        self, table: Table, what: str, example: str, columns: Mapping[str, Column]
+    ) -> None:
         self._table = table
         self._what = what
+        self._example = example
         self._columns = columns
         self._values: Iterator[Any] = iter(())
 
@@ -137,7 +165,7 @@ class _Reader:
             raise SchemaError(f"{self._what}: {error}") from error
         if not isinstance(made, Expression):
             raise SchemaError(
-                f"{self._what} compares fields, as `lambda it: it.low < it.high`, and gives no "
+                f"{self._what} must compare fields, such as `{self._example}`, not return "
                 f"`{type(made).__name__}`"
             )
         self._values = iter(made._values)
@@ -169,8 +197,9 @@ class _Reader:
                     ]
                 ]
             case ("binary", ("in-list" | "not-in-list") as operator, field, ("parameter", *_)):
-                groups = self._one_of(self._column(field))
-                return groups if operator == "in-list" else self._negated(groups)
+                if operator == "in-list":
+                    return self._one_of(field, "in_")
+                return self._negated(self._one_of(field, "not_in"))
             case ("binary", "is-distinct", left, right):
                 return self._distinct("not-equal", left, right)
             case ("binary", "is-not-distinct", left, right):
@@ -186,10 +215,11 @@ class _Reader:
                 return [[_term(column, {"compare": ["equal", {"boolean": True}]})]]
         raise self._refusal(shape)
 
-    def _one_of(self, column: Column) -> Groups:
+    def _one_of(self, field: Shape, method: str) -> Groups:
+        column = self._column(field)
         values = [self._constant(column, it) for it in next(self._values)]
         if not values:
-            raise SchemaError(f"field `{column.where}`: a check lists at least one value")
+            raise SchemaError(f"field `{column.where}`: the list of `{method}` is empty")
         return [[_term(column, {"one-of": values})]]
 
     def _distinct(self, comparison: str, left: Shape, right: Shape) -> Groups:
@@ -233,8 +263,8 @@ class _Reader:
         column = self._column(field)
         if column.enumeration is not None and comparison not in ("equal", "not-equal"):
             raise SchemaError(
-                f"field `{column.where}`: the databases order enums differently: a check compares "
-                "them by `==`, `!=` and `in_`"
+                f"field `{column.where}`: the databases order enums differently: a check of one "
+                "does without `<`, `<=`, `>`, `>=` and `between`"
             )
         return column
 
@@ -285,17 +315,24 @@ class _Reader:
             )
 
     def _refusal(self, shape: Shape) -> SchemaError:
-        kind = shape[0]
-        if kind in _OF_OTHER_ROWS:
+        if shape[0] in _OF_OTHER_ROWS:
             return SchemaError(
                 f"{self._what} is about the fields of one row: it asks nothing of other rows, by a "
                 "relation, a query or an aggregate"
             )
-        name: str = shape[1] if kind in ("binary", "call", "unary") else kind
         return SchemaError(
             f"{self._what} compares fields with constants and with each other, and computes "
-            f"nothing: leave out `{_SPELT.get(name) or name.replace('-', '_')}`"
+            f"nothing: leave out `{_spelt(shape)}`"
         )
+
+
+def _spelt(shape: Shape) -> str:
+    """What a caller wrote to compute something."""
+    kind = shape[0]
+    if kind == "json-change":
+        return "removed" if shape[3] is None else "set_to"
+    name: str = shape[1] if kind in ("binary", "call", "unary") else kind
+    return "truncate" if name.startswith("truncate-") else _SPELT.get(name, name.replace("-", "_"))
 
 
 def _term(column: Column, test: Any) -> Term:

@@ -166,6 +166,8 @@ class Value(Functions):
         if isinstance(values, AbstractQuery):
             return self._in_query(values)
         given, null = self._given(values)
+        if null and not given:
+            return self.is_null()
         found = self._listed("in-list", given)
         return found | self.is_null() if null else found
 
@@ -177,6 +179,8 @@ class Value(Functions):
         if isinstance(values, AbstractQuery):
             return ~self._in_query(values)
         given, null = self._given(values)
+        if null and not given:
+            return self.is_not_null()
         found = self._listed("not-in-list", given)
         return found & self.is_not_null() if null else found
 
