@@ -9,7 +9,7 @@ instance, too: `src/loader.rs`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic._internal._model_construction import build_lenient_weakvaluedict
@@ -22,16 +22,14 @@ else:
     # A class of a model's class makes its fields expressions. Only type checkers need its name.
     ModelMetaclass = type(pydantic.BaseModel)
 
-M = TypeVar("M", bound=pydantic.BaseModel)
 
-
-def look_around(namespace: dict[str, Any], options: dict[str, Any], calls: int) -> None:
-    """Have Pydantic look up the names in the annotations of a class where that is defined: so many
-    calls away from who asks this.
+def look_around(namespace: dict[str, Any], options: dict[str, Any]) -> None:
+    """Have Pydantic look up the names in the annotations of a class where that is defined: where
+    the `__new__` is called that calls this.
 
     Pydantic looks one call away from its own metaclass, which is where ours calls it.
     """
-    around = parent_frame_namespace(parent_depth=calls + 2)
+    around = parent_frame_namespace(parent_depth=3)
     namespace["__pydantic_parent_namespace__"] = build_lenient_weakvaluedict(around)
     options["__pydantic_reset_parent_namespace__"] = False
 
@@ -45,19 +43,6 @@ def set_by(
     attribute slower that is set.
     """
     model.__pydantic_setattr_handlers__[name] = handler
-
-
-def instance_of(model: type[M], values: dict[str, Any]) -> M:
-    """An instance that holds these values, which are not validated, before its `model_post_init`.
-
-    `model_construct` would put in defaults, look for aliases, and call `model_post_init` itself.
-    """
-    made = model.__new__(model)
-    object.__setattr__(made, "__dict__", values)
-    object.__setattr__(made, "__pydantic_fields_set__", set(values))
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made
 
 
 def writes_itself(model: type[pydantic.BaseModel], field: str) -> bool:

@@ -472,7 +472,7 @@ class PluginError(FerroError):
 
 
 class PluginTrap(PluginError):
-    """A plugin broke off, in a panic for instance: what it had begun is rolled back."""
+    """A plugin crashed, in a panic for instance: its uncommitted work is rolled back."""
 
     kind = "plugin-trap"
 

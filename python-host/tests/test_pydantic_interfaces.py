@@ -37,10 +37,7 @@ def test_no_other_module_uses_what_pydantic_may_move() -> None:
     # Each of them has a test here; another one needs one, too.
     assert used == [
         "__pydantic_decorators__",
-        "__pydantic_extra__",
-        "__pydantic_fields_set__",
         "__pydantic_parent_namespace__",
-        "__pydantic_private__",
         "__pydantic_reset_parent_namespace__",
         "__pydantic_setattr_handlers__",
         "_use_prebuilt",
@@ -64,7 +61,7 @@ def test_annotations_may_name_what_a_function_around_the_class_defines() -> None
         def __new__(
             mcs, name: str, bases: tuple[type[Any], ...], namespace: dict[str, Any], **options: Any
         ) -> Any:
-            _pydantic.look_around(namespace, options, 1)
+            _pydantic.look_around(namespace, options)
             return super().__new__(mcs, name, bases, namespace, **options)
 
     class Around(pydantic.BaseModel, metaclass=Meta):
@@ -84,13 +81,6 @@ def test_a_relation_is_set_by_its_attribute() -> None:
     owner.name = "Bob"
     assert given == [(owner, "pet", "Tom")]
     assert vars(owner) == {"name": "Bob"}
-
-
-def test_rows_of_sql_are_instances_like_all_others() -> None:
-    made = _pydantic.instance_of(Plain, {"number": 5, "text": "y"})
-    assert made == Plain(number=5, text="y")
-    assert made.model_fields_set == {"number", "text"}
-    assert made.model_copy(update={"number": 6}).model_dump() == {"number": 6, "text": "y"}
 
 
 def test_the_native_module_fills_all_slots_of_an_instance() -> None:

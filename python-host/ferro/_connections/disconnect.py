@@ -28,7 +28,8 @@ async def disconnect(name: str | None = None) -> None:
 
 
 async def disconnect_all() -> None:
-    """Wait for running operations of all connections, and close them, like `disconnect`.
+    """Wait for running operations of all connections, and close them: like `disconnect`, for all
+    of them at once.
 
     If one of them cannot be closed, none is.
 

@@ -110,7 +110,8 @@ class Connected(Generic[M]):
         validated as little as those of a query. What is computed is read as the type of the field.
 
         Raises `InvalidQuery` if a column is missing, or is none of the model, `DecodeError` for a
-        value that a field cannot hold, and what `ferro.fetch_all` raises.
+        value that a field cannot hold, and what `ferro.fetch_all` raises. A `DecodeError` does not
+        undo what the statement writes: run it in a transaction, which the error rolls back.
         """
         label, runner = sql_session(sql, arguments, self._using)
         rows = await runner.fetch_raw_instances(sql, arguments, self._table.loader)

@@ -65,7 +65,7 @@ class ModelMeta(ModelMetaclass):
         namespace["__ferro_relation_options__"] = {**inherited, **all_declared}
         if all_declared:
             namespace["__ferro_relations__"] = _relations_taken
-        look_around(namespace, options, 1)
+        look_around(namespace, options)
         return super().__new__(mcs, name, bases, namespace, **options)
 
     def __getattr__(cls, name: str) -> Any:
