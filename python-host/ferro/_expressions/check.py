@@ -99,10 +99,7 @@ def row_condition(
         name: FieldExpression(table, column) for name, column in known.items()
     }
     what = f"model `{table.label}`: `{option}`"
-    fields |= {
-        name: _Key(table, known[field], f"{what} is about the fields of one row: `{name}`")
-        for name, field in relations.items()
-    }
+    fields |= {name: _Key(table, known[field], what, name) for name, field in relations.items()}
     reader = _Reader(table, what, "lambda it: it.low < it.high", known)
     return reader.condition(function, _Row(table.label, fields))
 
@@ -130,18 +127,19 @@ class _Row:
 class _Key(FieldExpression[Any]):
     """The field that a relation means."""
 
-    __slots__ = ("_relation",)
+    __slots__ = ("_relation", "_what")
 
-    def __init__(self, table: Table, column: Column, relation: str) -> None:
+    def __init__(self, table: Table, column: Column, what: str, relation: str) -> None:
         super().__init__(table, column)
+        self._what = what
         self._relation = relation
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):
             raise AttributeError(name)
         raise SchemaError(
-            f"{self._relation} is a relation and means its key, `{self._name}`, which has no "
-            f"`{name}`"
+            f"{self._what} is about the fields of one row: `{self._relation}` is a relation and "
+            f"means its key, `{self._name}`, which has no `{name}`"
         )
 
 
