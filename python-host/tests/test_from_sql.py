@@ -227,10 +227,11 @@ async def test_a_missing_column_and_one_too_many_are_named() -> None:
     for _ in range(2):
         for sql, message in {
             "select id, name from users": "gives no `age`, `email`, `active`: .* those of `users`",
-            "select *, age as ages from users": "gives `ages`, which is not expected",
+            "select *, age as ages from users": "gives `ages`, which is not expected: leave it out",
             "select id, name, age as ages, email, active from users": "no `age`, but `ages`",
             "select *, id from users": "two columns are called `id`",
-            "create table from_sql_nothing (id integer)": "gives no `id`, `name`, `age`",
+            "create table from_sql_nothing (id integer)": "the statement returns no rows",
+            "update users set age = 1": r"returns no rows: add `returning \*`",
         }.items():
             with pytest.raises(ferro.InvalidQuery, match=message):
                 await User.from_sql(sql)
@@ -328,6 +329,17 @@ async def test_documents_and_enums_of_another_shape_are_errors() -> None:
     columns = [it for it in Everything.model_fields if it != "colour"]
     with pytest.raises(ferro.DecodeError, match="'x', which is not a value of its enum"):
         await Everything.from_sql(f"select {', '.join(columns)}, 'x' as colour from everything")
+
+
+async def test_a_transaction_rolls_back_what_was_written_with_values_that_no_field_holds() -> None:
+    sql = (
+        "insert into users (name, age, active) values ('Ada', 1, true) "
+        "returning id, name, 'x' as age, email, active"
+    )
+    with pytest.raises(ferro.DecodeError):
+        async with ferro.transaction():
+            await User.from_sql(sql)
+    assert await User.select().count() == 0
 
 
 async def test_r1_instances_from_sql_text_are_refused_unless_it_is_granted() -> None:

@@ -71,7 +71,8 @@ async fn other_columns_are_refused_before_anything_is_written() {
     for database in both_with_table().await {
         for (columns, message) in [
             ("n", "gives no `t`: its columns have to be those of `t`"),
-            ("n, t, 1 AS more", "gives `more`, which is not expected"),
+            ("n, t, 1 AS more", "gives `more`, which is not expected: leave it out: its columns"),
+            ("1 AS x, n, t, 1 AS y", "gives `x`, `y`, which are not expected: leave them out: its"),
             ("n, t AS x, n AS y", "gives no `t`, but `x`, `y`"),
             ("n, t, t", "two columns are called `t`"),
         ] {
@@ -81,6 +82,14 @@ async fn other_columns_are_refused_before_anything_is_written() {
                 assert_eq!(error.kind, ErrorKind::InvalidQuery);
                 assert!(error.message.contains(message), "{error}");
             }
+        }
+        for sql in ["INSERT INTO t VALUES (1, 'a')", "UPDATE t SET n = 2", "CREATE TABLE u (n INT)"]
+        {
+            let error = failure(&database, sql).await;
+            let message =
+                "the statement returns no rows: add `returning *`, or run it with `execute`";
+            assert_eq!((error.kind, error.message.as_str()), (ErrorKind::InvalidQuery, message));
+            assert_eq!(error.table.as_deref(), Some("t"));
         }
         let transaction = database.begin(no_options()).await.unwrap();
         let sql = "INSERT INTO t VALUES (1, 'a') RETURNING n";

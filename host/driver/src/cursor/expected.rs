@@ -27,18 +27,24 @@ impl PlannedStep {
         let unknown = quoted(given.iter().filter(|it| find(it).is_none()));
         let missing = quoted(missing);
         let found: Vec<_> = given.iter().filter_map(find).cloned().collect();
-        let message = match (missing.as_str(), unknown.as_str()) {
+        let several = given.len() > found.len() + 1;
+        let (are, them) = if several { ("are", "them") } else { ("is", "it") };
+        let gives = match (missing.as_str(), unknown.as_str()) {
             ("", "") => return Ok(Self::of_columns(found)),
             (missing, "") => format!("no {missing}"),
-            ("", unknown) => format!("{unknown}, which is not expected"),
+            ("", unknown) => format!("{unknown}, which {are} not expected: leave {them} out"),
             (missing, unknown) => format!("no {missing}, but {unknown}"),
         };
         let table = expected.first().map(|it| &it.origin.table);
         let place = table.map_or_else(String::new, |it| format!(" of `{it}`"));
-        let message = format!(
-            "the statement gives {message}: its columns have to be those{place}, as those of \
-             `select *` and of `returning *` are"
-        );
+        let message = if given.is_empty() {
+            "the statement returns no rows: add `returning *`, or run it with `execute`".to_owned()
+        } else {
+            format!(
+                "the statement gives {gives}: its columns have to be those{place}, as those of \
+                 `select *` and of `returning *` are"
+            )
+        };
         Err(Error { table: table.cloned(), ..Error::new(ErrorKind::InvalidQuery, message) })
     }
 
