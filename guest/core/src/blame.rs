@@ -31,7 +31,8 @@ pub(crate) fn blame<'a>(
                 Node::Excluded(field) => (0, vec![field]),
                 Node::Related(it) => (0, it.relations.iter().collect()),
                 Node::Subquery(select) | Node::Exists(select) => {
-                    return Some(shown(&query.selects[*select as usize].model));
+                    let model = shown(&query.selects[*select as usize].model);
+                    return Some(format!("a query of {model}"));
                 }
                 other => {
                     open.extend(children(other).0.into_iter().rev());

@@ -335,7 +335,7 @@ fn what_an_update_returns_is_of_its_own_row_though_it_was_written() {
     let mut query = blog::updated("Post", "stars", ["Comment", "stars"], Some("post_id"));
     let Statement::Update(update) = &mut query.statement else { unreachable!() };
     update.returning = Some(outputs(&[update.set[0].value]));
-    insta::assert_snapshot!(line(&error(&query)), @"unsupported: `Comment`: values to write and what a write returns are made of the fields of its own row: no relations and selects");
+    insta::assert_snapshot!(line(&error(&query)), @"unsupported: a query of `Comment`: values to write and what a write returns are made of the fields of its own row: no relations and selects");
 }
 
 #[test]
@@ -347,8 +347,8 @@ fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
         let authors = Select { projection: outputs(&[value]), ..all("Author") };
         line(&error(&inner(nodes, vec![select, authors])))
     };
-    insta::assert_snapshot!(value(all("Post")), @"invalid-query: `Post`: a select that stands for a value has one column");
-    insta::assert_snapshot!(value(Select { projection: fields(&["title"]), ..all("Post") }), @"invalid-query: `Post`: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
+    insta::assert_snapshot!(value(all("Post")), @"invalid-query: a query of `Post`: a select that stands for a value has one column");
+    insta::assert_snapshot!(value(Select { projection: fields(&["title"]), ..all("Post") }), @"invalid-query: a query of `Post`: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
     let mut nodes = Nodes::default();
     let id = nodes.field("id");
     let largest = nodes.aggregate(AggregateFunction::Maximum, id);
@@ -361,7 +361,7 @@ fn a_select_that_stands_for_a_value_has_one_column_and_one_row() {
     };
     let authors = Select { projection: outputs(&[value]), ..all("Author") };
     let fault = error(&inner(nodes, vec![ids, more, authors]));
-    insta::assert_snapshot!(line(&fault), @"invalid-query: `Post`: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
+    insta::assert_snapshot!(line(&fault), @"invalid-query: a query of `Post`: a select that stands for a value has one row: give it a limit of 1, or an aggregate without groups");
     let mut nodes = Nodes::default();
     let one = nodes.integer(1);
     let value = nodes.add(Node::Subquery(0));
