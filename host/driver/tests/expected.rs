@@ -7,12 +7,13 @@ mod support;
 
 use std::sync::Arc;
 
-use ferro_driver::{Cursor, Database, ExpectedColumn};
+use ferro_driver::{Cursor, Database, ExpectedColumn, Fence, RawSql};
+use ferro_test_support::postgres;
 use ferro_wit::plan::Origin;
-use ferro_wit::types::{ColumnInfo, Error, ErrorKind, ScalarType, Value};
+use ferro_wit::types::{ColumnInfo, Dialect, Error, ErrorKind, ScalarType, Value};
 
 use rows::{both_with_table, column, count, rows};
-use support::{no_options, run};
+use support::{connect, no_options, one, run};
 
 fn expected(columns: &[(&str, ScalarType)]) -> Arc<[ExpectedColumn]> {
     let column = |(name, kind): &(&str, ScalarType)| ExpectedColumn {
@@ -123,23 +124,102 @@ async fn a_value_that_is_not_what_is_expected_is_named() {
 #[tokio::test]
 async fn a_statement_that_is_kept_is_prepared_anew_for_another_schema() {
     for database in both_with_table().await {
-        let sqls = ["SELECT * FROM t", "UPDATE t SET n = n RETURNING *"];
+        let sqls = [("SELECT * FROM t", 0), ("UPDATE t SET n = n + 1 RETURNING *", 1)];
         run(&database, &["ALTER TABLE t DROP COLUMN t", "INSERT INTO t VALUES (1)"]).await;
-        for sql in sqls {
+        let mut n = 1;
+        for (sql, more) in sqls {
             for _ in 0..2 {
                 assert!(failure(&database, sql).await.message.contains("gives no `t`"));
+                n += more;
                 // This one is kept.
-                assert_eq!(rows::raw(&database, sql, vec![]).await, [[Value::Integer(1)]]);
+                assert_eq!(rows::raw(&database, sql, vec![]).await, [[Value::Integer(n)]]);
             }
         }
         run(&database, &["ALTER TABLE t ADD COLUMN t TEXT"]).await;
-        for sql in sqls {
+        for (sql, more) in sqls {
             let cursor = read(&database, sql).await.unwrap();
-            assert_eq!(rows(cursor).await, [[Value::Integer(1), Value::Null]]);
+            n += more;
+            assert_eq!(rows(cursor).await, [[Value::Integer(n), Value::Null]]);
         }
         run(&database, &["ALTER TABLE t RENAME COLUMN t TO u"]).await;
-        for sql in sqls {
+        for (sql, _) in sqls {
             assert!(failure(&database, sql).await.message.contains("gives no `t`, but `u`"));
+            assert_eq!(one(&database, "SELECT n FROM t").await, Value::Integer(n));
         }
     }
+}
+
+/// What another process does to the schema is seen when a write is about to begin, not after it.
+#[tokio::test]
+async fn a_write_is_refused_before_it_writes_where_another_connection_changed_the_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("app.db").display());
+    for url in [url, postgres::url()] {
+        let (database, other) = (connect(&url).await, connect(&url).await);
+        run(&other, &["CREATE TABLE t (n INTEGER PRIMARY KEY, t TEXT)"]).await;
+        run(&other, &["INSERT INTO t VALUES (1, 'a')"]).await;
+        let sql = "UPDATE t SET n = n + 1 RETURNING *";
+        for n in [2, 3] {
+            let cursor = read(&database, sql).await.unwrap();
+            assert_eq!(rows(cursor).await, [[Value::Integer(n), "a".into()]]);
+        }
+        run(&other, &["ALTER TABLE t ADD COLUMN more TEXT"]).await;
+        let message = "gives `more`, which is not expected";
+        for _ in 0..2 {
+            let error = failure(&database, sql).await;
+            assert_eq!(error.kind, ErrorKind::InvalidQuery, "{error}");
+            assert!(error.message.contains(message), "{error}");
+            assert_eq!(one(&database, "SELECT n FROM t").await, Value::Integer(3));
+        }
+        run(&other, &["ALTER TABLE t DROP COLUMN more"]).await;
+        // Nothing else has noticed that it fits again.
+        let cursor = read(&database, sql).await.unwrap();
+        assert_eq!(rows(cursor).await, [[Value::Integer(4), "a".into()]]);
+
+        if database.dialect() == Dialect::Postgres {
+            // The server itself refuses what was prepared for other columns, and the transaction.
+            continue;
+        }
+        let transaction = database.begin(no_options()).await.unwrap();
+        run(&other, &["ALTER TABLE t ADD COLUMN more TEXT"]).await;
+        let refused = transaction.fetch_raw_as(sql, vec![], of_table()).await.unwrap_err();
+        assert!(refused.message.contains(message), "{refused}");
+        transaction.execute_raw("UPDATE t SET t = 'b'", vec![]).await.unwrap();
+        transaction.commit().await.unwrap();
+        let row = rows::raw(&database, "SELECT n, t FROM t", vec![]).await;
+        assert_eq!(row, [[Value::Integer(4), "b".into()]]);
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_says_what_other_writes_say() {
+    for database in both_with_table().await {
+        run(&database, &["INSERT INTO t VALUES (1, 'a')"]).await;
+        let sql = "INSERT INTO t VALUES (2, 'b'), (1, 'c') RETURNING *";
+        let plain = database.execute_raw(sql, vec![]).await.unwrap_err();
+        let error = failure(&database, sql).await;
+        assert_eq!(error.kind, ErrorKind::UniqueViolation);
+        assert_eq!(error, plain);
+        assert_eq!(count(&database, "t").await, 1);
+    }
+}
+
+/// What is read of the schema meanwhile is not the text's own doing.
+#[tokio::test]
+async fn a_fence_holds_a_write_with_expected_columns_too() {
+    let [database, _] = both_with_table().await;
+    let fence = Fence { raw_sql: RawSql::Fenced, ..Fence::default() };
+    let stranger = database.fenced(fence).unwrap();
+    for columns in ["n", "n, sqlite_version() AS t", "n, t"] {
+        let sql = format!("INSERT INTO t VALUES (1, 'a') RETURNING {columns}");
+        match (columns, read(&stranger, &sql).await) {
+            ("n", Err(error)) => assert_eq!(error.kind, ErrorKind::InvalidQuery, "{error}"),
+            ("n, t", Ok(cursor)) => {
+                assert_eq!(rows(cursor).await, [[Value::Integer(1), "a".into()]]);
+            }
+            (_, Err(error)) => assert_eq!(error.kind, ErrorKind::Denied, "{error}"),
+            (_, Ok(_)) => panic!("{sql}"),
+        }
+    }
+    assert_eq!(count(&database, "t").await, 1);
 }

@@ -15,7 +15,9 @@ use super::{
 use crate::column::{BatchBuilder, ColumnBuilder};
 use crate::lease::Connection;
 use crate::run::statement_connection::{Ending, StatementConnection};
-use crate::sqlite::{Handle, Job, Phase, Progress, STRIDE, Stop};
+use crate::sqlite::{
+    self as engine, Handle, Job, Lifetime, Phase, Progress, STRIDE, Stop, is_of_another_schema,
+};
 use crate::value::sqlite::{Bound, Stored};
 use crate::value::{Fault, array, sqlite};
 
@@ -63,28 +65,58 @@ async fn begin(
         return Err(Ending::Refused(out_of_turn()));
     };
     inner.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
-    if let Some(expected) = &expected {
-        // What a statement writes is written with its first row, and its columns may be those of a
-        // schema for which it was prepared before: only a step notices that.
-        let handle = inner.settle().await.map_err(Ending::Failed)?;
-        if handle.writes() && PlannedStep::of_text(expected, &handle.names()).is_err() {
-            handle.forget();
-            inner.open(sql, keep, Some(values)).await.map_err(Ending::Failed)?;
-            let names = inner.settle().await.map_err(Ending::Failed)?.names();
-            if let Err(error) = PlannedStep::of_text(expected, &names) {
-                inner.close();
-                return Err(Ending::Refused(error));
-            }
+    let writes = inner.settle().await.map_err(Ending::Failed)?.writes();
+    let (rows, read) = match expected {
+        Some(expected) if writes => write(inner, (sql, values, most), &expected).await?,
+        expected => {
+            let rows = Rows { expected, ..Rows::new(planned, most) };
+            inner.run(rows).await.map_err(Ending::Failed)?
         }
-    }
-    let rows = Rows { expected, ..Rows::new(planned, most) };
-    let (rows, read) = inner.run(rows).await.map_err(Ending::Failed)?;
+    };
     if rows.is_ended() && read.is_ok() {
         inner.close();
     } else {
         *answering = true;
     }
     Ok((rows, read.map_err(Ending::Abandoned)?))
+}
+
+/// How often a statement is prepared for a schema that is another when it begins: as often as SQLite
+/// does it.
+const MOST_SCHEMAS: u32 = 50;
+
+/// Runs a statement up to its first row, with which all is written that it writes. Its columns are
+/// looked at before that, and are those of the schema for which it is run: for no other does it run.
+async fn write(
+    inner: &mut engine::Connection,
+    (sql, values, most): (&str, &[Bound<'_>], usize),
+    expected: &Arc<[ExpectedColumn]>,
+) -> Result<(Rows, <Rows as Job>::Output), Ending> {
+    let (mut schemas, mut is_learned) = (0, false);
+    loop {
+        inner.open(sql, Lifetime::Fixed, Some(values)).await.map_err(Ending::Failed)?;
+        let names = inner.settle().await.map_err(Ending::Failed)?.names();
+        match PlannedStep::of_text(expected, &names) {
+            Ok(_) => {
+                let expected = Some(Arc::clone(expected));
+                let rows = Rows { expected, ..Rows::new(None, most) };
+                schemas += 1;
+                match inner.run(rows).await {
+                    Err(error) if schemas < MOST_SCHEMAS && is_of_another_schema(&error) => {}
+                    ran => return ran.map_err(Ending::Failed),
+                }
+            }
+            Err(error) if is_learned => {
+                inner.close();
+                return Err(Ending::Refused(error));
+            }
+            // They may be those of a schema that was changed since.
+            Err(_) => {
+                inner.learn_schema().await.map_err(Ending::Failed)?;
+                is_learned = true;
+            }
+        }
+    }
 }
 
 /// A stream owns the connection while it reads from it. One that is dropped halfway leaves the

@@ -44,6 +44,12 @@ impl Failure {
     }
 }
 
+/// Whether the schema is another than the one for which the statement was prepared.
+pub(crate) fn is_of_another_schema(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.try_downcast_ref::<Failure>().is_some_and(|it| it.code & 0xff == ffi::SQLITE_SCHEMA)
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "(code: {}) {}", self.code, self.message)

@@ -12,6 +12,7 @@ mod slots;
 mod timings;
 
 pub(crate) use connection::{Connection, Job, Progress, STRIDE, Stop};
-pub(crate) use handle::{Action, Handle, bound_memory};
+pub(crate) use failure::is_of_another_schema;
+pub(crate) use handle::{Action, Handle, Lifetime, bound_memory};
 pub(crate) use slots::{Claim, Slots};
 pub(crate) use timings::Phase;

@@ -15,7 +15,7 @@ pub(crate) use self::job::{Job, Progress, STRIDE, Stop};
 
 use self::job::Execute;
 use super::failure::Failure;
-use super::handle::{Handle, is_lasting};
+use super::handle::{Handle, Lifetime, is_lasting};
 use super::interrupter::Interrupter;
 use crate::fence::Fence;
 use crate::value::sqlite::Bound;
@@ -165,6 +165,13 @@ impl Connection {
         }
     }
 
+    /// Learns what another connection has made of the schema, which a step does and preparing does not.
+    pub(crate) async fn learn_schema(&mut self) -> Result<(), sqlx::Error> {
+        let fence = self.settle().await?.fence().cloned();
+        self.command("SELECT 1 FROM sqlite_schema LIMIT 1").await?;
+        self.hold_to(fence.as_ref()).await
+    }
+
     /// Runs the open statement to its end, and closes it; how many rows it has changed, if it is
     /// one that changes any.
     pub(crate) async fn execute(&mut self) -> Result<u64, sqlx::Error> {
@@ -194,10 +201,10 @@ impl Connection {
     pub(crate) async fn open(
         &mut self,
         sql: &str,
-        keep: bool,
+        lifetime: impl Into<Lifetime>,
         values: Option<&[Bound<'_>]>,
     ) -> Result<usize, sqlx::Error> {
-        let rest = self.prepare(sql, keep).await?;
+        let rest = self.prepare(sql, lifetime.into()).await?;
         let handle = self.settle().await?;
         if let Some(values) = values {
             handle.bind_all(values.iter().map(Bound::stored))?;
@@ -228,12 +235,13 @@ impl Connection {
 
     /// Opens a statement. Reading the schema for it may have to wait for another connection, and a
     /// stranger's may take any time to prepare: tables that read each other are unfolded.
-    async fn prepare(&mut self, sql: &str, keep: bool) -> Result<usize, sqlx::Error> {
+    async fn prepare(&mut self, sql: &str, lifetime: Lifetime) -> Result<usize, sqlx::Error> {
         let stranger = self.stranger;
         let handle = self.settle().await?;
-        if !stranger || is_lasting(sql) || handle.is_cached(sql) {
+        let is_cached = lifetime != Lifetime::Fixed && handle.is_cached(sql);
+        if !stranger || is_lasting(sql) || is_cached {
             handle.set_busy_timeout(Duration::ZERO);
-            match handle.open(sql, keep) {
+            match handle.open(sql, lifetime) {
                 Err(failure) if failure.is_busy() => {}
                 opened => return Ok(opened?),
             }
@@ -241,7 +249,7 @@ impl Connection {
         let (sql, busy_timeout) = (sql.to_owned(), self.queue.busy_timeout);
         let opened = self.lend(move |handle| {
             handle.set_busy_timeout(busy_timeout);
-            handle.open(&sql, keep)
+            handle.open(&sql, lifetime)
         });
         Ok(opened.await??)
     }

@@ -53,6 +53,7 @@ use statement::{CachedStatement, Open};
 pub(crate) use guard::Action;
 pub(super) use harden::harden;
 pub(crate) use memory::install as bound_memory;
+pub(crate) use statement::Lifetime;
 pub(super) use statement::is_lasting;
 
 /// A connection that SQLx lent, and its prepared statements, of which one at a time is open.
@@ -110,8 +111,7 @@ impl Handle {
 
     /// Holds whatever is opened from now on to what a stranger's text may do, or to nothing.
     pub(crate) fn hold_to(&mut self, fence: Option<&Arc<Fence>>) -> Result<(), sqlx::Error> {
-        let held = self.guard.as_ref().map(|it| Arc::as_ptr(it.fence()));
-        if held == fence.map(Arc::as_ptr) {
+        if self.fence().map(Arc::as_ptr) == fence.map(Arc::as_ptr) {
             return Ok(());
         }
         // The old one goes first. SQLite prepares anew what was prepared under another.
@@ -123,6 +123,11 @@ impl Handle {
         // SAFETY: the connection is open for as long as this owns it, and the guard goes before.
         self.guard = fence.map(|it| unsafe { Guard::install(self.raw, Arc::clone(it)) });
         Ok(())
+    }
+
+    /// What it is held to.
+    pub(crate) fn fence(&self) -> Option<&Arc<Fence>> {
+        self.guard.as_ref().map(Guard::fence)
     }
 
     /// Bounds the memory of what is opened from now on, until it is interrupted, or no longer.

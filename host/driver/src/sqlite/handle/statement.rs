@@ -11,6 +11,36 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::timings::{Phase, StatementTimings};
 use crate::value::sqlite::Stored;
 
+unsafe extern "C" {
+    /// As `sqlite3_prepare_v2`, but the statement is never prepared again: where the schema is another
+    /// when it begins, it fails. The bindings leave it out.
+    fn sqlite3_prepare(
+        raw: *mut ffi::sqlite3,
+        text: *const c_char,
+        length: c_int,
+        statement: *mut *mut ffi::sqlite3_stmt,
+        rest: *mut *const c_char,
+    ) -> c_int;
+}
+
+/// For how long a statement is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// Until it is closed.
+    Once,
+    /// Until its room is needed for others.
+    Kept,
+    /// Until it is closed, and for the schema as the connection knows it: for another it fails, before
+    /// it does anything. SQLite prepares all others again when they begin, as other statements.
+    Fixed,
+}
+
+impl From<bool> for Lifetime {
+    fn from(keep: bool) -> Self {
+        if keep { Self::Kept } else { Self::Once }
+    }
+}
+
 /// A statement that waits for its next execution.
 pub(super) struct CachedStatement {
     prepared: Prepared,
@@ -37,18 +67,28 @@ impl Handle {
     /// Opens a statement, which is the first one of a text; where the rest of the text begins.
     ///
     /// One that is to be `kept` stays prepared when it is closed.
-    pub(crate) fn open(&mut self, sql: &str, keep: bool) -> Result<usize, Failure> {
+    pub(crate) fn open(
+        &mut self,
+        sql: &str,
+        lifetime: impl Into<Lifetime>,
+    ) -> Result<usize, Failure> {
+        let lifetime = lifetime.into();
         self.close();
         self.renew_budget();
-        if let Some((sql, cached)) = self.statements.remove_entry(sql) {
+        if lifetime != Lifetime::Fixed
+            && let Some((sql, cached)) = self.statements.remove_entry(sql)
+        {
             let length = sql.len();
             let CachedStatement { prepared, is_opaque, timings } = cached;
             self.open = Some(Open { prepared, sql: Some(sql), is_opaque, timings, bound: 0 });
             return self.admit().map(|()| length);
         }
-        let keep = keep && self.statements.capacity() > 0;
-        let (prepared, rest) = self.prepare(sql, keep)?;
-        let whole = keep && sql[rest..].trim_ascii().is_empty();
+        let lifetime = match lifetime {
+            Lifetime::Kept if self.statements.capacity() == 0 => Lifetime::Once,
+            lifetime => lifetime,
+        };
+        let (prepared, rest) = self.prepare(sql, lifetime)?;
+        let whole = lifetime == Lifetime::Kept && sql[rest..].trim_ascii().is_empty();
         let is_opaque = functions::is_opaque(sql);
         let (sql, timings) = (whole.then(|| sql.into()), StatementTimings::default());
         self.open = Some(Open { prepared, sql, is_opaque, timings, bound: 0 });
@@ -60,17 +100,23 @@ impl Handle {
         self.statements.contains_key(sql)
     }
 
-    fn prepare(&self, sql: &str, keep: bool) -> Result<(Prepared, usize), Failure> {
+    fn prepare(&self, sql: &str, lifetime: Lifetime) -> Result<(Prepared, usize), Failure> {
         let too_long = || Failure::new(ffi::SQLITE_TOOBIG, "the statement is too long");
         let length = c_int::try_from(sql.len()).map_err(|_| too_long())?;
-        let flags = if keep { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let (mut statement, mut rest) = (ptr::null_mut(), ptr::null());
         let text = sql.as_ptr().cast::<c_char>();
         // SAFETY: the connection is open; SQLite reads no more than `length` bytes of the text.
         let code = unsafe {
             let _spending = (!is_lasting(sql)).then(|| self.spend());
-            let raw = self.raw.as_ptr();
-            ffi::sqlite3_prepare_v3(raw, text, length, flags as _, &mut statement, &mut rest)
+            let (raw, statement, rest) = (self.raw.as_ptr(), &mut statement, &mut rest);
+            let flags = match lifetime {
+                Lifetime::Kept => ffi::SQLITE_PREPARE_PERSISTENT,
+                Lifetime::Once | Lifetime::Fixed => 0,
+            };
+            match lifetime {
+                Lifetime::Fixed => sqlite3_prepare(raw, text, length, statement, rest),
+                _ => ffi::sqlite3_prepare_v3(raw, text, length, flags as _, statement, rest),
+            }
         };
         if code != ffi::SQLITE_OK {
             return Err(self.failure(code));
@@ -107,11 +153,6 @@ impl Handle {
             ffi::sqlite3_clear_bindings(prepared.0.as_ptr());
         }
         self.statements.insert(sql, CachedStatement { prepared, is_opaque, timings });
-    }
-
-    /// Closes the open statement, and lets go of it: the next one of its text is prepared anew.
-    pub(crate) fn forget(&mut self) {
-        self.open = None;
     }
 
     /// Takes the open statement back to its beginning. It keeps what is bound.
@@ -187,7 +228,12 @@ impl Handle {
         match code {
             ffi::SQLITE_ROW => Ok(true),
             ffi::SQLITE_DONE => Ok(false),
-            code => Err(self.failure(code)),
+            code => {
+                // Only this tells of one that is fixed what the error is.
+                // SAFETY: the statement is not finalized.
+                let reset = unsafe { ffi::sqlite3_reset(statement.as_ptr()) };
+                Err(self.failure(if reset == ffi::SQLITE_OK { code } else { reset }))
+            }
         }
     }
 
