@@ -89,6 +89,11 @@ impl ColumnBuilder {
         self.ends.is_some()
     }
 
+    /// What its values are.
+    pub(crate) fn expected(&self) -> Expected {
+        Expected { kind: self.items.elements.kind(), many: self.is_array() }
+    }
+
     /// Whether its values may be computed, and of another type than is expected.
     pub(crate) fn may_be_computed(&self) -> bool {
         self.origin != Origin::Statement
@@ -108,7 +113,7 @@ impl ColumnBuilder {
 
     pub(crate) fn push_null(&mut self) -> Result<(), Fault> {
         if self.origin == (Origin::Caller { nullable: false }) {
-            let expected = Expected { kind: self.items.elements.kind(), many: self.is_array() };
+            let expected = self.expected();
             return Err(Fault::undecodable(format!("is null, where `{expected}` is expected")));
         }
         let Some(ends) = &mut self.ends else {

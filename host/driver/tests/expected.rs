@@ -12,7 +12,7 @@ use ferro_test_support::postgres;
 use ferro_wit::plan::Origin;
 use ferro_wit::types::{ColumnInfo, Dialect, Error, ErrorKind, ScalarType, Value};
 
-use rows::{both_with_table, column, count, rows};
+use rows::{both, both_with_table, column, count, rows};
 use support::{connect, no_options, one, run};
 
 fn expected(columns: &[(&str, ScalarType)]) -> Arc<[ExpectedColumn]> {
@@ -222,4 +222,73 @@ async fn a_fence_holds_a_write_with_expected_columns_too() {
         }
     }
     assert_eq!(count(&database, "t").await, 1);
+}
+
+/// The one value of a column, as it is expected, or why it is not.
+async fn value(database: &Database, sql: &str, kind: ScalarType, many: bool) -> String {
+    let column = |it: ExpectedColumn| ExpectedColumn {
+        info: ColumnInfo { many, nullable: true, ..it.info },
+        ..it
+    };
+    let expected = expected(&[("n", kind)]).iter().cloned().map(column).collect();
+    let cursor = database.fetch_raw_as(&format!("SELECT {sql} AS n"), vec![], expected).await;
+    let mut cursor = match cursor {
+        Ok(cursor) => cursor,
+        Err(error) => return error.message,
+    };
+    match cursor.next(1).await {
+        Ok(batch) => format!("{:?}", batch.unwrap().columns[0].get(0).unwrap()),
+        Err(error) => error.message,
+    }
+}
+
+#[tokio::test]
+async fn computed_numbers_are_what_they_are_or_refused() {
+    use ScalarType as S;
+    for database in both().await {
+        run(&database, &["CREATE TABLE sums (n INTEGER, d NUMERIC)"]).await;
+        run(&database, &["INSERT INTO sums VALUES (2, 1), (4, 1)"]).await;
+        let real = |it: &str| match database.dialect() {
+            Dialect::Sqlite => it.to_owned(),
+            Dialect::Postgres => format!("CAST({it} AS DOUBLE PRECISION)"),
+        };
+        let text = match database.dialect() {
+            Dialect::Sqlite => "'3.00'",
+            Dialect::Postgres => "3.00",
+        };
+        for (sql, kind, expected) in [
+            ("(SELECT avg(n) FROM sums)", S::Integer, "Integer(3)"),
+            (&*real("-9007199254740992.0"), S::Integer, "Integer(-9007199254740992)"),
+            (text, S::Integer, "Integer(3)"),
+            (&*real("3.0"), S::Decimal, "Decimal(\"3\")"),
+            (&*real("(0.0 * -1)"), S::Decimal, "Decimal(\"0\")"),
+        ] {
+            assert_eq!(value(&database, sql, kind, false).await, expected, "{sql}");
+        }
+        for (sql, kind, message) in [
+            ("0.1 + 0.2", S::Decimal, "is a float, which does not keep the digits of a decimal"),
+            ("9007199254740994.0", S::Decimal, "is a float, which does not keep"),
+            ("9007199254740994.0", S::Integer, "`float`, where `integer` is expected"),
+            ("1.5", S::Integer, "where `integer` is expected"),
+        ] {
+            let refused = value(&database, &real(sql), kind, false).await;
+            assert!(refused.contains(message), "{sql}: {refused}");
+        }
+        assert_eq!(value(&database, "NULL", S::Integer, true).await, "Null");
+        assert_eq!(value(&database, "CAST(NULL AS TEXT)", S::Text, true).await, "Null");
+    }
+    let [sqlite, postgres] = both().await;
+    run(&sqlite, &["CREATE TABLE price (d DECIMAL_TEXT)"]).await;
+    run(&sqlite, &["INSERT INTO price VALUES ('0.10'), ('0.20')"]).await;
+    let sum = value(&sqlite, "(SELECT sum(d) FROM price)", S::Decimal, false).await;
+    assert!(sum.contains("compute it with `ferro_sum`"), "{sum}");
+    let sum = value(&sqlite, "(SELECT ferro_sum(d) FROM price)", S::Decimal, false).await;
+    assert_eq!(sum, "Decimal(\"0.30\")");
+    assert_eq!(value(&sqlite, "'0.00' * -1", S::Decimal, false).await, "Decimal(\"0\")");
+    for sql in ["'{1}'", "CAST('x' AS TEXT)"] {
+        let refused = value(&postgres, sql, S::Integer, true).await;
+        assert!(refused.contains("`TEXT`, where `array of integer` is expected"), "{refused}");
+    }
+    let refused = value(&postgres, "CAST(NULL AS INTEGER)", S::Integer, true).await;
+    assert!(refused.contains("where `array of integer` is expected"), "{refused}");
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ferro_wit::types::{ColumnInfo, Error, ErrorKind};
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, Stream, TryStreamExt};
+use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgColumn, PgQueryResult, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column, Either, Executor as _, Row, TypeInfo, ValueRef};
 
@@ -242,8 +243,10 @@ impl Described {
         let expected = PlannedStep::of_text(expected, &names)?;
         let infos = expected.step().columns.iter().zip(&columns).zip(found);
         for (index, ((info, given), column)) in infos.enumerate() {
-            // Of one value it is known when it comes; a null may be of any type.
-            if info.many != given.many {
+            // Of one value it is known when it comes; a null may be of any type, and that of one
+            // without a type is text.
+            let may_be_null = matches!(column.type_info().oid(), Some(Oid(25 | 705)));
+            if info.many != given.many && !(info.many && may_be_null) {
                 let wanted = Expected { kind: info.kind, many: info.many };
                 let fault = mismatched(column.type_info(), wanted);
                 return Err(expected.labels().fault(None, None, (index, fault)));
@@ -302,6 +305,12 @@ fn read(
         };
         let many = column.is_array();
         size += bytes.len();
+        if many && column.may_be_computed() {
+            let given = row.columns().get(index).map(Column::type_info);
+            if let Some(given) = given.filter(|it| Wire::of(it).is_none_or(|(_, many)| !many)) {
+                return Err((index, mismatched(given, column.expected())));
+            }
+        }
         let pushed = admit(size, most).and_then(|()| {
             column.push(|items| match many {
                 true => array::read_binary(bytes, *wire, items),

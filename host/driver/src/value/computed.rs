@@ -16,7 +16,11 @@ pub(crate) fn read(cell: Cell<'_>, items: &mut Scalars) -> Result<(), Fault> {
             Decimal::parse(it).map_err(Fault::stored)?;
             to.push(it.parse().map_err(|_| Fault::undecodable("is no number"))?);
         }
-        (Elements::Decimal(to), Cell::Float(it)) if it.is_finite() => {
+        (Elements::Integer(to), Cell::Float(it)) if whole_float(it).is_some() => {
+            to.extend(whole_float(it));
+        }
+        (Elements::Decimal(to), Cell::Float(it)) => {
+            let it = whole_float(it).ok_or_else(inexact)?;
             push_text(to, &it.to_string())?;
         }
         (Elements::Uuid(to), Cell::Text(it)) => {
@@ -56,6 +60,23 @@ fn whole(text: &str) -> Result<i64, Fault> {
     whole.ok_or_else(|| Fault::undecodable("is a decimal that is no integer of 64 bits"))
 }
 
+/// Up to here a float has all digits of a whole number: 2 to the power of 53.
+const MOST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// The integer that a float is, and nothing but it.
+fn whole_float(it: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within the bounds")]
+    (it.fract() == 0.0 && it.abs() <= MOST_WHOLE).then_some(it as i64)
+}
+
+fn inexact() -> Fault {
+    Fault::undecodable(
+        "is a float, which does not keep the digits of a decimal: compute it with `ferro_sum`, \
+         `ferro_add` and the like on SQLite, or cast it, to `text` there and to `numeric` on \
+         PostgreSQL",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use ferro_wit::types::{Interval, ScalarType, Value};
@@ -76,8 +97,10 @@ mod tests {
             (Cell::Decimal("0.10"), S::Float, Value::Float(0.1)),
             (Cell::Integer(7), S::Float, Value::Float(7.0)),
             (Cell::Integer(7), S::Decimal, Value::Decimal("7".into())),
-            (Cell::Float(0.1), S::Decimal, Value::Decimal("0.1".into())),
-            (Cell::Float(1e20), S::Decimal, Value::Decimal(format!("1{}", "0".repeat(20)))),
+            (Cell::Float(-3.0), S::Integer, Value::Integer(-3)),
+            (Cell::Float(MOST_WHOLE), S::Integer, Value::Integer(1 << 53)),
+            (Cell::Float(-0.0), S::Decimal, Value::Decimal("0".into())),
+            (Cell::Float(-MOST_WHOLE), S::Decimal, Value::Decimal("-9007199254740992".into())),
             (Cell::Integer(1), S::Boolean, Value::Boolean(true)),
             (Cell::Text("1.50"), S::Decimal, Value::Decimal("1.50".into())),
             (Cell::Text("1970-01-03"), S::Date, Value::Date(2)),
@@ -107,11 +130,11 @@ mod tests {
                 "is a decimal that is no integer of 64 bits",
             ),
             (Cell::Decimal("NaN"), S::Integer, "is a decimal that is no integer of 64 bits"),
-            (Cell::Float(3.0), S::Integer, "is of type `float`, where `integer` is expected"),
+            (Cell::Float(3.5), S::Integer, "is of type `float`, where `integer` is expected"),
             (
-                Cell::Float(f64::INFINITY),
-                S::Decimal,
-                "is of type `float`, where `decimal` is expected",
+                Cell::Float(2.0 * MOST_WHOLE),
+                S::Integer,
+                "is of type `float`, where `integer` is expected",
             ),
             (Cell::Integer(7), S::Boolean, "is the integer 7, where a boolean is 0 or 1"),
             (Cell::Integer(7), S::Text, "is of type `integer`, where `text` is expected"),
@@ -120,6 +143,10 @@ mod tests {
             (Cell::Null, S::Integer, "is null, where `integer` is expected"),
         ] {
             assert_eq!(as_kind(cell, kind), Err(expected.to_owned()));
+        }
+        for float in [0.1, 2.0 * MOST_WHOLE, f64::INFINITY, f64::NAN] {
+            let refused = as_kind(Cell::Float(float), S::Decimal).unwrap_err();
+            assert_eq!(refused, inexact().predicate);
         }
     }
 }

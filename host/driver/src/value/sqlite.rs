@@ -236,6 +236,12 @@ pub(crate) fn read(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault>
 pub(crate) fn read_computed(stored: Stored<'_>, items: &mut Scalars) -> Result<(), Fault> {
     match (items.elements.kind(), stored) {
         (ScalarType::Decimal, Stored::Real(it)) => computed::read(Cell::Float(it), items),
+        (ScalarType::Integer, Stored::Real(it)) if it.fract() == 0.0 => {
+            computed::read(Cell::Float(it), items)
+        }
+        (ScalarType::Integer, Stored::Text(it)) if Decimal::parse(it).is_ok() => {
+            computed::read(Cell::Decimal(it), items)
+        }
         (ScalarType::Uuid, Stored::Text(it)) => computed::read(Cell::Text(it), items),
         (ScalarType::Float, Stored::Text(it)) => computed::read(Cell::Decimal(it), items),
         _ => read(stored, items),
