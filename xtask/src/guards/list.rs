@@ -850,8 +850,8 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         promise: "P7",
         file: "host/driver/src/sqlite/connection/mod.rs",
-        line: "if !stranger || is_lasting(sql) || handle.is_cached(sql) {",
-        without: "if !stranger || handle.is_cached(sql) || keep {",
+        line: "if !stranger || is_lasting(sql) || is_cached {",
+        without: "if !stranger || is_cached || lifetime != Lifetime::Fixed {",
         target: "sqlite",
         tests: "p7_no_text",
     },
