@@ -65,7 +65,7 @@ class Loose(ferro.Model, table="from_sql_loose"):
     loose: pydantic.JsonValue = ferro.Field(default=[1])
 
 
-class Later(ferro.Model, table="from_sql_later"):
+class FromSqlLater(ferro.Model, table="from_sql_later"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     name: str
 
@@ -263,20 +263,20 @@ async def test_what_has_other_columns_writes_nothing() -> None:
 async def test_a_statement_that_was_prepared_before_a_migration_is_prepared_anew(
     dialect: str,
 ) -> None:
-    await Later.from_sql("select * from from_sql_later")
+    await FromSqlLater.from_sql("select * from from_sql_later")
     sql = "update from_sql_later set name = name returning *"
-    assert await Later.from_sql(sql) == []
+    assert await FromSqlLater.from_sql(sql) == []
     await ferro.execute("alter table from_sql_later drop column name")
     for statement in ("select * from from_sql_later", "delete from from_sql_later returning *"):
         with pytest.raises(ferro.InvalidQuery, match="gives no `name`"):
-            await Later.from_sql(statement)
+            await FromSqlLater.from_sql(statement)
     default = "default 'x' not null"
     await ferro.execute(f"alter table from_sql_later add column name text {default}")
     await ferro.execute("insert into from_sql_later (id) values (7)")
-    (found,) = await Later.from_sql("select * from from_sql_later")
-    (same,) = await Later.from_sql(sql)
-    (gone,) = await Later.from_sql("delete from from_sql_later returning *")
-    assert found == same == gone == Later(id=7, name="x")
+    (found,) = await FromSqlLater.from_sql("select * from from_sql_later")
+    (same,) = await FromSqlLater.from_sql(sql)
+    (gone,) = await FromSqlLater.from_sql("delete from from_sql_later returning *")
+    assert found == same == gone == FromSqlLater(id=7, name="x")
 
 
 async def test_rows_are_streamed() -> None:
