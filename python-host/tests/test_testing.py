@@ -137,7 +137,7 @@ class TestNewDatabase:
             async with new_database(url):
                 pass
         async with rolled_back():
-            with pytest.raises(ferro.TransactionError, match="a database cannot be created: that"):
+            with pytest.raises(ferro.TransactionError, match="a database cannot be created: this"):
                 async with new_database(url):
                     pass
 
