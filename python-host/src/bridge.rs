@@ -2,13 +2,15 @@
 //!
 //! Work begins where it is asked for, on the event loop's thread: what needs no wait is done there
 //! and then, without a task, a thread or a turn of the loop. What has to wait goes on in a task of
-//! tokio, as soon as what it waits for has come. Its results go back without any thread of tokio ever
-//! asking for the interpreter: a token is put into the loop's mailbox, and a byte into a socket that
-//! the loop watches wakes it. All results that have come meanwhile are handed out in one go.
+//! tokio. Its results go back without any thread of tokio ever asking for the interpreter: a token is
+//! put into the loop's mailbox, and a byte into a socket that the loop watches wakes it. All results
+//! that have come meanwhile are handed out in one go.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use ferro_wit::types::{Error, ErrorKind};
@@ -17,11 +19,11 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 
 use crate::errors::{exception, from_exception, raise};
 use crate::log;
 use crate::mailbox::{Mailbox, Token};
-use crate::task::{Task, Work};
 use crate::turns::Turns;
 
 /// What runs everything that is awaited. Made by the first use, so that a process may fork before.
@@ -75,19 +77,25 @@ pub(crate) fn start<'py>(
     log::listen(py)?;
     let mailbox = Mailbox::of_running_loop(py)?;
     let (turn, end) = (turns.clone(), End(bell.clone()));
-    let work: Work = Box::pin(async move {
+    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
         let _end = end;
         turn.run(work).await;
     });
     let began = Instant::now();
-    let task = Arc::<Task>::default();
-    let state = match py.detach(|| task.begin(work)) {
-        None => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
-        Some(rest) => {
+    let inside = runtime().enter();
+    let is_done = py.detach(|| {
+        // Whoever it waits for may wake nobody: the task polls it again. A task that begins only when
+        // it is woken wakes fewer threads, and answers later: an idle processor takes long to wake.
+        work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    });
+    drop(inside);
+    let state = match is_done {
+        true => State::Done { yields: mailbox.has_kept_the_loop(began.elapsed()) },
+        false => {
             let token = mailbox.token();
-            // Only the task rings from here on, and it has not rung yet.
+            // Only the task rings from here on, and there is none yet.
             let _ = bell.listener.set((mailbox.clone(), token));
-            task.leave(rest);
+            let task = runtime().spawn(work).abort_handle();
             State::Running { mailbox, token, bell, task, turns: turns.clone() }
         }
     };
@@ -156,14 +164,12 @@ struct Pending {
 
 enum State {
     /// All results are there. One who has kept the loop to himself for long lets others have it.
-    Done {
-        yields: bool,
-    },
+    Done { yields: bool },
     Running {
         mailbox: Arc<Mailbox>,
         token: Token,
         bell: Arc<Bell>,
-        task: Arc<Task>,
+        task: AbortHandle,
         turns: Turns,
     },
 }

@@ -26,7 +26,6 @@ mod query;
 mod results;
 mod rows;
 mod session;
-mod task;
 mod text;
 mod times;
 mod turns;
