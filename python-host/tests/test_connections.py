@@ -174,10 +174,12 @@ async def test_y2_a_connection_whose_opening_is_cancelled_is_not_there(
         opening.cancel()
         (result,) = await asyncio.gather(opening, return_exceptions=True)
         expected = ["app"] if result is None else []
-        assert engine.labels() == engine.databases.labels() == expected
+        assert engine.labels() == expected
         if result is None:
             await ferro.disconnect("app")
+    # A pool that came up while it was cancelled goes when its name is needed.
     await ferro.connect(url, "app")
+    assert engine.databases.labels() == ["app"]
 
 
 async def test_of_several_that_connect_by_one_name_at_once_one_does(url: str) -> None:
