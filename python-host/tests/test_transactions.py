@@ -338,7 +338,7 @@ async def test_a_savepoint_that_is_rolled_back_leaves_the_outer_block() -> None:
         async with ferro.transaction() as inner:
             await User.create(name="Ben")
             with pytest.raises(
-                ferro.TransactionError, match=("a block inside .* is still open: end it")
+                ferro.TransactionError, match="a block inside .* is still open: end it"
             ):
                 await outer.rollback()
             await inner.rollback()

@@ -103,7 +103,7 @@ async def test_a_document_of_another_shape_is_named() -> None:
     await Contact.where(id=made.id).update(any=[1])
     await ferro.execute("""update fields_contact set address = '{"street": 5}'""")
     with pytest.raises(
-        ferro.DecodeError, match=("column `address` holds a document with a different")
+        ferro.DecodeError, match="column `address` holds a document with a different"
     ):
         await Contact.all()
 
