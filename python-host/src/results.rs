@@ -8,20 +8,18 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tokio::sync::Mutex;
+use tokio::task::yield_now;
 
-use crate::bridge::{Bell, Outcome, runtime, spawn_in};
+use crate::bridge::{Outcome, spawn_in};
 use crate::columns::{Objects, read_batch};
 use crate::errors::exception;
 use crate::loader::Loader;
+use crate::reactor::runtime;
 use crate::turns::Turns;
 
-/// Rows are asked for in batches of so many: large enough that the ask costs nothing.
-const ROWS_PER_BATCH: u32 = 2_048;
-/// Where objects are made of rows while others are read, the first batch is small, so that both
-/// begin early, each one after it is twice as large, and the last ones are small enough that not much
-/// is left to make when all is read.
-const FIRST_ROWS: u32 = 128;
-const MOST_ROWS: u32 = 1_024;
+/// Rows are asked for in batches of so many: large enough that the ask costs nothing, and small
+/// enough that the event loop is not kept for long.
+const ROWS_PER_BATCH: u32 = 1_024;
 
 /// Everything that a query returned.
 pub(crate) struct Rows {
@@ -33,15 +31,35 @@ pub(crate) async fn read_to_end(mut cursor: Cursor) -> Result<Rows, Error> {
     let columns = cursor.columns().to_vec();
     let mut batches = Vec::new();
     while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+        let pause = pause_after(&batch);
         batches.push(batch);
+        pause.await;
     }
     Ok(Rows { columns, batches })
+}
+
+/// A pause after a full batch: others of the event loop may run, and instances be made of it.
+fn pause_after(batch: &Batch) -> impl Future<Output = ()> + use<> {
+    let is_full = batch.rows >= ROWS_PER_BATCH;
+    async move {
+        if is_full {
+            yield_now().await;
+        }
+    }
+}
+
+/// Reads the rows that are left, and lets go of them.
+async fn skip_rows(cursor: &mut Cursor) -> Result<(), Error> {
+    while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+        pause_after(&batch).await;
+    }
+    Ok(())
 }
 
 /// Goes on to the rows of the relation that a query includes: those of all parents, which are read
 /// and let go of.
 pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
-    while cursor.next(ROWS_PER_BATCH).await?.is_some() {}
+    skip_rows(cursor).await?;
     match cursor.next_result().await? {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::Internal, "a query without the relation it includes")),
@@ -53,7 +71,7 @@ pub(crate) async fn to_related(cursor: &mut Cursor) -> Result<(), Error> {
 pub(crate) async fn read_first(mut cursor: Cursor) -> Result<Rows, Error> {
     let columns = cursor.columns().to_vec();
     let first = cursor.next(1).await?;
-    while cursor.next(ROWS_PER_BATCH).await?.is_some() {}
+    skip_rows(&mut cursor).await?;
     Ok(Rows { columns, batches: first.into_iter().collect() })
 }
 
@@ -162,8 +180,8 @@ impl Instances {
         }
     }
 
-    /// Reads the rows of a cursor that is still to come, and rings for each batch.
-    pub(crate) fn read<C>(&self, bell: Arc<Bell>, cursor: C) -> impl Future<Output = ()> + use<C>
+    /// Reads the rows of a cursor that is still to come.
+    pub(crate) fn read<C>(&self, cursor: C) -> impl Future<Output = ()> + use<C>
     where
         C: Future<Output = Result<Cursor, Error>>,
     {
@@ -172,11 +190,10 @@ impl Instances {
             let read = async {
                 let mut cursor = cursor.await?;
                 arrived.lock().columns = cursor.columns().to_vec();
-                let mut rows = FIRST_ROWS;
-                while let Some(batch) = cursor.next(rows).await? {
+                while let Some(batch) = cursor.next(ROWS_PER_BATCH).await? {
+                    let pause = pause_after(&batch);
                     arrived.lock().batches.push(batch);
-                    bell.ring();
-                    rows = MOST_ROWS.min(rows * 2);
+                    pause.await;
                 }
                 Ok(())
             };

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use tokio::sync::RwLock;
 
-use crate::bridge::runtime;
+use crate::reactor::runtime;
 
 /// The operations of one transaction. Only when those that were cancelled are gone is it known what
 /// became of the transaction: so whoever comes next waits for that. Outside a transaction, where
@@ -29,13 +29,6 @@ impl Turns {
             None => None,
         };
         operation.await
-    }
-
-    /// An operation was cancelled.
-    pub(crate) fn cancelled(&self) {
-        if self.0.is_some() {
-            self.when_gone(async {});
-        }
     }
 
     /// Does something in the background, once what runs now is gone, and before anything else.

@@ -120,7 +120,6 @@ class Engine:
 
     async def _close_unknown(self, label: str) -> None:
         """Close a connection that was opened for nobody."""
-        await self.databases.settle(label)
         if label in self.databases.labels() and label not in self._labels:
             await self.databases.disconnect(label)
 
