@@ -396,9 +396,11 @@ async def test_what_a_function_does_not_take_is_told_with_the_field() -> None:
     for make, error, message in (
         (lambda: label.year(), ferro.TypeMismatch, "`Parcel.label`: `year` does not take text"),
         (lambda: weight.round(2), ferro.TypeMismatch, "float and a number of digits"),
-        (lambda: Parcel.price.round(101), ferro.TypeMismatch, "from 0 to 100"),
-        (lambda: label.left(0), ferro.TypeMismatch, "from 1 to 2147483647"),
+        (lambda: Parcel.price.round(101), ferro.ValueOutOfRange, "from 0 to 100"),
+        (lambda: label.left(0), ferro.ValueOutOfRange, "from 1 to 2147483647"),
+        (lambda: label.right(2**31), ferro.ValueOutOfRange, "from 1 to 2147483647"),
         (lambda: label.left(True), ferro.InvalidQuery, "`length` takes an int, not `bool`"),
+        (lambda: label.coalesce(pieces), ferro.TypeMismatch, "of one type: text and integer"),
         (lambda: label.replace("a", 1), ferro.TypeMismatch, "`Parcel.label` takes a str"),
         (lambda: day.truncate("hour"), ferro.TypeMismatch, "`truncate-hour` does not take date"),
         (lambda: day.truncate("decade"), ferro.InvalidQuery, "`part` takes one of `year`"),

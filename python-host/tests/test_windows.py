@@ -80,7 +80,7 @@ async def test_places_among_all() -> None:
     surface = ferro.nth_value(run.surface, 1).over(order_by=run.id)
     assert await column(surface) == [Surface.ROAD] * 4
     for function in (ferro.ntile(0), ferro.nth_value(run.id, 0)):
-        with pytest.raises(ferro.TypeMismatch, match="whole number from 1"):
+        with pytest.raises(ferro.ValueOutOfRange, match="whole number from 1"):
             await column(function.over(**by_time))
     with pytest.raises(ferro.InvalidQuery, match="`ntile` depends on an order"):
         ferro.ntile(2).over()

@@ -40,6 +40,11 @@ pub(crate) fn mismatch(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::TypeMismatch, message)
 }
 
+/// A number of the query has the right type, but may not be as small or as large.
+pub(crate) fn out_of_range(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::ValueOutOfRange, message)
+}
+
 /// Says what an error is about, if that has a name.
 pub(crate) fn about(names: &str, mut error: Error) -> Error {
     if !names.is_empty() {

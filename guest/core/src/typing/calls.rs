@@ -7,7 +7,7 @@ use ferro_wit::types::{Error, ScalarType};
 
 use super::{Fact, Typing};
 use crate::catalog::Type;
-use crate::error::{denied, invalid, mismatch, shown, suggestion, unsupported};
+use crate::error::{denied, invalid, mismatch, out_of_range, shown, suggestion, unsupported};
 use crate::functions;
 
 impl Typing<'_> {
@@ -23,17 +23,17 @@ impl Typing<'_> {
         let mut facts = facts;
         if let Some(range) = function.literals() {
             for argument in &call.arguments[1..] {
-                match self.node(*argument) {
-                    Node::Literal(Literal::Integer(it)) if range.contains(it) => {}
-                    _ => {
-                        return Err(mismatch(format!(
-                            "the numbers of {} are literals from {} to {}",
-                            shown(&call.name),
-                            range.start(),
-                            range.end()
-                        )));
-                    }
-                }
+                let fault = match self.node(*argument) {
+                    Node::Literal(Literal::Integer(it)) if range.contains(it) => continue,
+                    Node::Literal(Literal::Integer(_)) => out_of_range,
+                    _ => mismatch,
+                };
+                return Err(fault(format!(
+                    "the numbers of {} are literals from {} to {}",
+                    shown(&call.name),
+                    range.start(),
+                    range.end()
+                )));
             }
             facts = &facts[..1];
         }
@@ -50,7 +50,12 @@ impl Typing<'_> {
             mismatch(format!("{} does not take {taken}{digits}", shown(&call.name)))
         };
         if let Some(other) = types.find(|it| it.kind != first.kind || it.many != first.many) {
-            return Err(wrong(other));
+            return Err(mismatch(format!(
+                "{} takes values of one type: {} and {}",
+                shown(&call.name),
+                self.describe(first),
+                self.describe(other)
+            )));
         }
         let result = function
             .result(first.kind, call.arguments.len())

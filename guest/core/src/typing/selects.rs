@@ -10,7 +10,7 @@ use ferro_wit::types::{Error, ScalarType};
 use super::{Column, Fact, Typing};
 use crate::catalog::Field;
 use crate::dialect::Spelling as _;
-use crate::error::{about, invalid, mismatch, path, shown, unsupported};
+use crate::error::{about, invalid, mismatch, out_of_range, path, shown, unsupported};
 use crate::policy::Write;
 use crate::validate::{children, select_nodes};
 
@@ -187,7 +187,9 @@ impl<'a> Typing<'a> {
     fn check_bound(&mut self, node: NodeRef) -> Result<(), Error> {
         let fault = match self.node(node) {
             Node::Literal(Literal::Integer(0..)) => return Ok(()),
-            Node::Literal(Literal::Integer(_)) => invalid("a limit or an offset is not negative"),
+            Node::Literal(Literal::Integer(_)) => {
+                out_of_range("a limit or an offset is not negative")
+            }
             Node::Parameter(it) if it.kind == ScalarType::Integer && !it.many => {
                 // It has no row that it could depend on, and is typed by nothing else.
                 return self.fact(node).map(|_| ());

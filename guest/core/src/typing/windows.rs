@@ -5,7 +5,7 @@ use ferro_wit::types::Error;
 
 use super::{Fact, Typing};
 use crate::catalog::Type;
-use crate::error::{denied, invalid, mismatch, shown, suggestion, unsupported};
+use crate::error::{denied, invalid, mismatch, out_of_range, shown, suggestion, unsupported};
 use crate::functions::{self, WindowFunction as W};
 use ferro_wit::types::ScalarType;
 
@@ -95,14 +95,15 @@ impl Typing<'_> {
                     Some(distance) => self.check_number(*distance, 0, "distance")?,
                     None => {}
                 }
-                let ty = first.ty.map(|it| Type { enumeration: None, ..it });
-                match facts.get(2).and_then(|it| it.ty) {
-                    Some(other)
-                        if ty.is_some_and(|it| it != Type { enumeration: None, ..other }) =>
-                    {
-                        Err(mismatch("the default has the type of the value"))
+                match (first.ty, facts.get(2).and_then(|it| it.ty)) {
+                    (Some(ty), Some(other)) if ty.kind != other.kind || ty.many != other.many => {
+                        Err(mismatch(format!(
+                            "the default has the type of the value: {} and {}",
+                            self.describe(ty),
+                            self.describe(other)
+                        )))
                     }
-                    _ => Ok(ty),
+                    (ty, _) => Ok(ty),
                 }
             }
         }
@@ -110,10 +111,14 @@ impl Typing<'_> {
 
     /// A number that is part of the shape, as the databases have it: of 32 bits.
     fn check_number(&self, node: NodeRef, least: i64, what: &str) -> Result<(), Error> {
-        match self.node(node) {
-            Node::Literal(Literal::Integer(it)) if (least..=MOST_ROWS).contains(it) => Ok(()),
-            _ => Err(mismatch(format!("the {what} is a whole number from {least} to {MOST_ROWS}"))),
-        }
+        let fault = match self.node(node) {
+            Node::Literal(Literal::Integer(it)) if (least..=MOST_ROWS).contains(it) => {
+                return Ok(());
+            }
+            Node::Literal(Literal::Integer(_)) => out_of_range,
+            _ => mismatch,
+        };
+        Err(fault(format!("the {what} is a whole number from {least} to {MOST_ROWS}")))
     }
 }
 
@@ -140,7 +145,7 @@ fn check_frame(frame: &Frame, function: W, window: &Window) -> Result<(), Error>
     }
     let bounds = [frame.start, frame.end];
     if bounds.iter().flatten().any(|it| !(-MOST_ROWS..=MOST_ROWS).contains(it)) {
-        return Err(mismatch(format!(
+        return Err(out_of_range(format!(
             "the bounds of a frame are from -{MOST_ROWS} to {MOST_ROWS}"
         )));
     }

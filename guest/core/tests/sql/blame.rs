@@ -49,7 +49,7 @@ fn fields_are_named_from_the_model_whose_rows_they_are_of() {
         let names = ["title", "id", "title", "author_id", "editor_id", "stars"];
         let fields = names.map(|name| it.field(name));
         it.call("coalesce", &fields)
-    }), @"type-mismatch: `Post.title`, `Post.id`, `Post.author_id`, `Post.editor_id`, …: `coalesce` does not take integer");
+    }), @"type-mismatch: `Post.title`, `Post.id`, `Post.author_id`, `Post.editor_id`, …: `coalesce` takes values of one type: text and integer");
 }
 
 #[test]

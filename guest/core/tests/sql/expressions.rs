@@ -421,7 +421,11 @@ postgres: round("t0"."balance", 2)
     insta::assert_snapshot!(fault(|it| {
         let (balance, many) = (it.field("balance"), it.integer(101));
         it.call("round", &[balance, many])
-    }), @"type-mismatch: `User.balance`: the numbers of `round` are literals from 0 to 100");
+    }), @"value-out-of-range: `User.balance`: the numbers of `round` are literals from 0 to 100");
+    insta::assert_snapshot!(fault(|it| {
+        let (name, none) = (it.field("name"), it.integer(0));
+        it.call("right", &[name, none])
+    }), @"value-out-of-range: `User.name`: the numbers of `right` are literals from 1 to 2147483647");
     insta::assert_snapshot!(fault(|it| {
         let (score, two) = (it.field("score"), it.integer(2));
         it.call("round", &[score, two])
@@ -519,7 +523,7 @@ fn types_that_clash_are_named_before_any_sql() {
         let (name, age) = (it.field("name"), it.field("age"));
         let both = it.call("coalesce", &[name, age]);
         it.unary(UnaryOperator::IsNull, both)
-    }), @"type-mismatch: `User.name`, `User.age`: `coalesce` does not take integer");
+    }), @"type-mismatch: `User.name`, `User.age`: `coalesce` takes values of one type: text and integer");
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn a_limit_is_a_whole_number_that_is_not_negative() {
     let mut nodes = Nodes::default();
     let limit = nodes.integer(-1);
     let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));
-    insta::assert_snapshot!(line(&fault), @"invalid-query: a limit or an offset is not negative");
+    insta::assert_snapshot!(line(&fault), @"value-out-of-range: a limit or an offset is not negative");
     let mut nodes = Nodes::default();
     let limit = nodes.field("age");
     let fault = error(&nodes.select(Select { limit: Some(limit), ..ids() }));

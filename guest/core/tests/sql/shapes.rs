@@ -99,10 +99,15 @@ fn window_functions_stand_in_outputs_and_orders_only() {
         Select { projection: outputs(&[lag]), ..all("Post") }
     }), @"type-mismatch: `Post.title`, `Post.id`: the distance is a whole number from 0 to 2147483647");
     insta::assert_snapshot!(with(&|it| {
+        let (title, id, one) = (it.field("title"), it.field("id"), it.integer(1));
+        let lag = it.window("lag", &[title, one, id], &[], &[ascending(id)]);
+        Select { projection: outputs(&[lag]), ..all("Post") }
+    }), @"type-mismatch: `Post.title`, `Post.id`: the default has the type of the value: text and integer");
+    insta::assert_snapshot!(with(&|it| {
         let (id, none) = (it.field("id"), it.integer(0));
         let nth = it.window("nth-value", &[id, none], &[], &[ascending(id)]);
         Select { projection: outputs(&[nth]), ..all("Post") }
-    }), @"type-mismatch: `Post.id`: the number of the row is a whole number from 1 to 2147483647");
+    }), @"value-out-of-range: `Post.id`: the number of the row is a whole number from 1 to 2147483647");
     insta::assert_snapshot!(with(&|it| {
         let id = it.field("id");
         let group = it.window("ntile", &[id], &[], &[ascending(id)]);
@@ -176,8 +181,8 @@ invalid-query: `Post.id`: `first-value` takes a frame of rows: which of the rows
 invalid-query: `Post.id`: a frame of groups needs an order, in which rows tie
 invalid-query: `Post.id`: the frame starts at 1, which is after its end, 0
 invalid-query: `Post.id`: the frame starts at -1, which is after its end, -2
-type-mismatch: `Post.id`: the bounds of a frame are from -2147483647 to 2147483647
-type-mismatch: `Post.id`: the bounds of a frame are from -2147483647 to 2147483647
+value-out-of-range: `Post.id`: the bounds of a frame are from -2147483647 to 2147483647
+value-out-of-range: `Post.id`: the bounds of a frame are from -2147483647 to 2147483647
 ");
 }
 

@@ -208,7 +208,7 @@ async fn functions_of_texts_and_numbers_are_those_of_the_list(db: Session) -> Re
     assert_eq!((position, &*replaced, &*end, &*start), (3, "PFRris", "a |", " a"));
     assert_eq!((none, null), (None, None));
     let refused = paris.clone().select(City::name().left(0)).one(&db).await.unwrap_err();
-    assert_eq!(refused.kind, ErrorKind::TypeMismatch);
+    assert_eq!(refused.kind, ErrorKind::ValueOutOfRange);
     let numbers = paris.clone().select((
         (City::population() - 3_000).abs(),
         -City::population(),
