@@ -149,7 +149,7 @@ async fn an_open_cursor_or_savepoint_makes_the_transaction_busy() {
             transaction.fetch_raw("SELECT 1", vec![]).await.unwrap_err(),
         ] {
             assert_eq!(error.kind, ErrorKind::Busy);
-            assert!(error.message.contains("cursor"), "{error}");
+            assert!(error.message.contains("a stream of this transaction"), "{error}");
         }
         drop(cursor);
         insert(&transaction, 1).await;

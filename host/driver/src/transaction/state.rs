@@ -356,7 +356,7 @@ impl State {
                 Ok((StatementConnection::in_transaction(lease, Arc::clone(self)), undo))
             }
             None if inner.reading => Err(busy(
-                "a cursor of this transaction is still open: read it to its end or drop it",
+                "a stream of this transaction is still open: read it to its end or close it first",
             )),
             None => Err(busy("another statement of this transaction is still running")),
         }
