@@ -335,3 +335,17 @@ async def test_a_row_of_a_class_that_derives_from_a_model_is_none_of_its_table()
     assert (await Nest.get(nest.id)).tree != oak
     assert (await Tree.get(tree.id)).name == "tree"
     assert await Tree.select().count() == 1
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_key_is_computed_for_the_field_that_holds_it() -> None:
+    update = Pear.select().update
+    way = "`Pear.tree` leads to `Tree`, not to a function: compute its key for `tree_id`"
+    with pytest.raises(ferro.InvalidQuery, match=way):
+        await update(tree=lambda p: p.tree)
+    for value in (Pear.tree, lambda p: p.tree):
+        way = "`Pear.tree_id` can be set to a key, not to the row at .* `Pear.tree`: use `tree_id`"
+        with pytest.raises(ferro.InvalidQuery, match=way):
+            await update(tree_id=value)
+    with pytest.raises(ferro.TypeMismatch, match=r"`Nest.tree_id`: text where integer is wanted"):
+        await Nest.select().update(tree_id=lambda n: ferro.value("1"))

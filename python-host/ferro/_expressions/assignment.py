@@ -8,7 +8,7 @@ from .._abstract_query import AbstractQuery
 from ..exceptions import InvalidQuery
 from .document import JsonValue
 from .expression import Expression, Shape
-from .path import Fields
+from .path import Fields, RelationExpression
 from .value import FieldExpression, Value
 from .window import WindowFunction
 
@@ -26,6 +26,13 @@ def assigned(table: Table, name: str, value: Any) -> tuple[Shape, tuple[Any, ...
         value = value._part(column.kind)
     if isinstance(value, Value):
         return value._shape, value._values
+    if isinstance(value, RelationExpression):
+        relation = value._relation
+        hint = f": use `{relation.source_fields[0]}`" if relation.holds_key else ""
+        raise InvalidQuery(
+            f"`{table.label}.{name}` can be set to a key, not to the row at the end of "
+            f"`{relation}`{hint}"
+        )
     if isinstance(value, (Expression, AbstractQuery, WindowFunction)):
         raise InvalidQuery(
             f"`{table.label}.{name}` can only be set to a plain value, or to one computed from "

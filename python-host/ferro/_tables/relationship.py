@@ -55,8 +55,11 @@ class Relationship:
         # One of a class that derives from the model is a row of another table.
         if type(row) is not self.target.model:
             is_key = self.holds_key and not isinstance(row, pydantic.BaseModel)
-            hint = f": pass its key to `{self.source_fields[0]}`" if is_key else ""
-            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to `{row!r}`{hint}")
+            given, way = f"`{row!r}`", "pass its key to"
+            if callable(row):
+                given, way = "a function", "compute its key for"
+            hint = f": {way} `{self.source_fields[0]}`" if is_key else ""
+            raise InvalidQuery(f"`{self}` leads to `{self.target.label}`, not to {given}{hint}")
         key = tuple(getattr(row, name) for name in self.key_fields)
         if None in key:
             raise InvalidQuery(
