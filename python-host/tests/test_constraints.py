@@ -407,3 +407,48 @@ def test_wrong_declarations_are_named() -> None:
     ):
         with pytest.raises(ferro.SchemaError, match=message):
             make()
+
+
+class Label(ferro.Model, table="constraints_label"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    text: str = ferro.Field(unique=True, db_type="varchar(5)")
+    other: str = ""
+
+
+TOO_LONG = "four  "
+"""Spaces count, too."""
+
+
+async def test_a_text_that_is_too_long_by_spaces_is_refused_wherever_it_is_written() -> None:
+    kept = await Label.create(text="four ", other=TOO_LONG)
+    many = [Label(text=f"{it}") for it in range(11_000)]
+
+    async def saved() -> None:
+        row = await Label.get(kept.id)
+        row.text = TOO_LONG
+        await row.save()
+
+    async def bulk_updated() -> None:
+        row = await Label.get(kept.id)
+        row.text = TOO_LONG
+        await Label.bulk_update([row])
+
+    writes: list[Callable[[], Any]] = [
+        lambda: Label.create(text=TOO_LONG),
+        saved,
+        lambda: Label.bulk_create([Label(text="a"), Label(text=TOO_LONG)]),
+        # So many are a stream.
+        lambda: Label.bulk_create([*many, Label(text=TOO_LONG)]),
+        bulk_updated,
+        lambda: Label.where(id=kept.id).update(text=TOO_LONG),
+        lambda: Label.where(id=kept.id).update(text=lambda it: it.other),
+        lambda: Label.upsert(text=TOO_LONG, conflict="text"),
+        lambda: Label.upsert(text="four ", conflict="text", update={"text": Label.other}),
+        lambda: Label.get_or_create(text=TOO_LONG),
+        lambda: Label.insert_from(Label.select(text=Label.other)),
+    ]
+    for write in writes:
+        with pytest.raises(ferro.CheckViolation) as raised:
+            await write()
+        assert raised.value.constraint == "constraints_label_text_check"
+    assert await Label.all() == [kept]
