@@ -56,6 +56,21 @@ class Plain(ferro.Model, table="enums_plain"):
     right: Right = Right.READ
 
 
+class Urgency(enum.Enum):
+    """In another order than that of the texts."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Errand(ferro.Model, table="enums_errand"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    urgency: Urgency | None = None
+    former: Urgency | None = None
+    note: str = "high"
+
+
 WRONG: list[tuple[str, Any]] = [
     ("mood", "furious"),
     ("mood", Weather.GLAD),
@@ -248,3 +263,66 @@ async def test_computed_values_that_are_those_of_a_field_are_its_members() -> No
     await Plain.create()
     assert await Plain.select().max("rank") == 1
     assert type(await Plain.select().max("rank")) is int
+
+
+def one_of_several() -> dict[str, Any]:
+    """Values that are one of several of an enum."""
+    it: Any = Errand
+    by_key = {"order_by": it.id}
+    any_of = it.urgency.coalesce(it.former).coalesce(Urgency.MEDIUM)
+    return {
+        "coalesce": any_of,
+        "null_if": any_of.null_if(Urgency.LOW),
+        "case": ferro.case((it.urgency.is_null(), Urgency.MEDIUM), otherwise=it.urgency),
+        "lag": ferro.lag(any_of).over(**by_key),
+        "lead": ferro.lead(it.urgency, default=Urgency.MEDIUM).over(**by_key),
+        "first_value": ferro.first_value(any_of).over(partition_by=it.former, **by_key),
+        "last_value": ferro.last_value(any_of).over(partition_by=it.former, **by_key),
+        "nth_value": ferro.nth_value(any_of, 1).over(partition_by=it.former, **by_key),
+    }
+
+
+async def errands() -> list[Errand]:
+    rows = [
+        Errand(urgency=Urgency.HIGH),
+        Errand(former=Urgency.LOW),
+        Errand(),
+        Errand(urgency=Urgency.LOW, former=Urgency.HIGH),
+    ]
+    await Errand.bulk_create(rows)
+    return await Errand.select().order_by("id").all()
+
+
+async def test_one_of_several_values_has_the_order_of_its_enum() -> None:
+    await errands()
+    for name, value in one_of_several().items():
+        found = await Errand.select().order_by(value, Errand.id).column(value)
+        ranks = [3 if it is None else list(Urgency).index(it) for it in found]
+        assert ranks == sorted(ranks), name
+        assert len({*ranks}) > 1, name
+
+
+async def test_one_of_several_values_is_written_where_its_enum_is_wanted() -> None:
+    await errands()
+    values = one_of_several()
+    for name in ("coalesce", "null_if", "case"):
+        wanted = await Errand.select(value=values[name]).order_by("id")
+        await Errand.select().update(former=values[name])
+        found = await Errand.select().order_by("id").all()
+        assert [it.former for it in found] == [it["value"] for it in wanted], name
+    await Errand.where(urgency=None).update(urgency=lambda e: e.urgency.coalesce(e.former))
+    copied = Errand.select(
+        urgency=ferro.value("low"), former=lambda e: e.urgency.coalesce(Urgency.HIGH)
+    )
+    assert await Errand.insert_from(copied) == 4
+    assert await Errand.where(urgency=Urgency.LOW).count() >= 4
+    with pytest.raises(ferro.TypeMismatch, match="text where enum `urgency` is wanted"):
+        await Errand.select().update(former=lambda e: e.note)
+
+
+async def test_text_beside_an_enum_is_no_value_of_it() -> None:
+    either = ferro.case((Errand.note == "low", Errand.urgency), otherwise=Errand.note)
+    await Errand.create(urgency=Urgency.LOW)
+    assert await Errand.select().column(either) == ["high"]
+    with pytest.raises(ferro.TypeMismatch, match="text where enum `urgency` is wanted"):
+        await Errand.select().update(former=either)

@@ -217,6 +217,14 @@ impl Type {
         self.kind == kind && !self.many
     }
 
+    /// Whether its values can be written to another type. What the caller gives becomes a value of
+    /// an enum; a text of a row, or another enum's value, does not.
+    pub(crate) fn fits(self, to: Self, given: bool) -> bool {
+        let alike = self.kind == to.kind && self.many == to.many;
+        let is_value = to.enumeration.is_none() || self.enumeration == to.enumeration;
+        self.widens_to(to) || alike && (is_value || given)
+    }
+
     /// Whether its values can be written to another type, which they are not of.
     pub(crate) fn widens_to(self, to: Self) -> bool {
         self.is(ScalarType::Integer)

@@ -10,7 +10,7 @@ use ferro_wit::policy::Scope;
 use ferro_wit::query::{CommonTable, Distinct, Query, Select, SetOperator};
 use ferro_wit::types::{Dialect, Error, ErrorKind};
 
-use crate::catalog::{Catalog, Model, name_fault};
+use crate::catalog::{Catalog, Field, Model, Type, name_fault};
 use crate::error::{invalid, limit, mismatch, shown};
 use crate::policy::View;
 use crate::task::Task;
@@ -168,8 +168,9 @@ impl Finder<'_> {
         }
     }
 
-    /// A column can be null if the step makes it null, maybe of another one that can be. If that
-    /// takes long to find out, all of them can.
+    /// A column can be null if the step makes it null, maybe of another one that can be, and is of an
+    /// enum if all that the step adds is. If that takes long to find out, all of them can be null, and
+    /// none is of an enum.
     fn recursive(
         &self,
         table: &CommonTable,
@@ -180,7 +181,8 @@ impl Finder<'_> {
         let mut common = self.common(table, base);
         for _ in 0..ROUNDS {
             let Rows { columns: found, parameter } = self.rows(step, Some((operator, &common)))?;
-            let found: Vec<_> = found.iter().map(|it| (it.shape(), it.nullable)).collect();
+            let found: Vec<_> =
+                found.iter().map(|it| (it.shape(), it.nullable, it.given)).collect();
             let columns = &mut common.model.fields;
             if columns.len() != found.len() {
                 return Err(invalid(format!(
@@ -190,7 +192,7 @@ impl Finder<'_> {
                 )));
             }
             let mut changed = false;
-            for (column, (ty, nullable)) in columns.iter_mut().zip(found) {
+            for (column, (ty, nullable, given)) in columns.iter_mut().zip(found) {
                 if column.ty.kind != ty.kind || column.ty.many != ty.many {
                     return Err(mismatch(format!(
                         "column {} has another type in its step than in its rows",
@@ -199,14 +201,28 @@ impl Finder<'_> {
                 }
                 changed |= nullable && !column.nullable;
                 column.nullable |= nullable;
+                if !ty.fits(column.ty, given) {
+                    self.make_text(column);
+                    changed = true;
+                }
             }
             common.parameter |= parameter;
             if !changed {
                 return Ok(common);
             }
         }
-        common.model.fields.iter_mut().for_each(|it| it.nullable = true);
+        for column in &mut common.model.fields {
+            self.make_text(column);
+            column.nullable = true;
+        }
         Ok(common)
+    }
+
+    /// Makes texts of the values of an enum, which not all are that the step adds.
+    fn make_text(&self, column: &mut Field) {
+        let ty = Type { enumeration: None, ..column.ty };
+        let (catalog, Field { name, column: place, .. }) = (self.task.catalog, &*column);
+        *column = catalog.common_field(name, place.clone(), ty, column.nullable);
     }
 
     /// Looks at a select as at a statement of its own.

@@ -1,9 +1,10 @@
 //! Comparisons: of decimals that are texts, of values of enums, and with lists.
 
-use ferro_wit::query::{Literal, Node, NodeRef};
+use ferro_wit::query::{Node, NodeRef};
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
+use crate::catalog::Type;
 use crate::dialect::{DECIMAL_COLLATION, Spelling as _, lists};
 use crate::sql::quoted;
 
@@ -68,28 +69,39 @@ impl Compiler<'_> {
     /// other can be made one.
     fn compared_enum(&mut self, left: NodeRef, right: NodeRef) -> Result<Option<String>, Error> {
         let enums = (self.native_enum(left)?, self.native_enum(right)?);
-        let castable =
-            |node| matches!(self.node(node), Node::Parameter(_) | Node::Literal(Literal::Null));
         Ok(match enums {
             (Some(name), Some(_)) => Some(name),
-            (Some(name), None) if castable(right) => Some(name),
-            (None, Some(name)) if castable(left) => Some(name),
+            (Some(name), None) if self.fact(right)?.given => Some(name),
+            (None, Some(name)) if self.fact(left)?.given => Some(name),
             _ => None,
         })
     }
 
     fn enum_comparand(&mut self, node: NodeRef, name: &str) -> Result<(), Error> {
         match self.node(node) {
-            Node::Parameter(_) => self.cast_as(node, name),
+            Node::Literal(_) => self.operand(node),
+            _ if self.fact(node)?.given => self.cast_as(node, name),
             _ => self.operand(node),
+        }
+    }
+
+    /// Writes one of the values of which an expression of a type is one.
+    pub(super) fn one_of(&mut self, ty: Option<Type>, node: NodeRef) -> Result<(), Error> {
+        match self.native_type(ty) {
+            Some(name) => self.enum_comparand(node, &name),
+            None => self.output(node),
         }
     }
 
     /// The quoted name of the type that the database has for the enum that a node is a value of.
     pub(super) fn native_enum(&mut self, node: NodeRef) -> Result<Option<String>, Error> {
-        let index = self.fact(node)?.ty.and_then(|it| it.enumeration);
-        let index = index.filter(|_| self.dialect.features().enums);
-        Ok(index.map(|index| quoted(&self.catalog.enums[index].name)))
+        let ty = self.fact(node)?.ty;
+        Ok(self.native_type(ty))
+    }
+
+    fn native_type(&self, ty: Option<Type>) -> Option<String> {
+        let index = ty?.enumeration.filter(|_| self.dialect.features().enums)?;
+        Some(quoted(&self.catalog.enums[index].name))
     }
 
     /// Whether lists are looked into that are made of a group, where none are values: a select of

@@ -54,7 +54,8 @@ impl<'a> Compiler<'a> {
     fn fitted(&self, field: &Field, column: &Column<'_>, name: &str) -> Result<String, Error> {
         let (to, features) = (field.ty, self.dialect.features());
         let enumeration = to.enumeration.filter(|_| features.enums);
-        if let Some(index) = enumeration.filter(|_| column.ty.is_none_or(|it| it == to)) {
+        let fits = column.ty.is_none_or(|it| it.fits(to, column.given));
+        if let Some(index) = enumeration.filter(|_| fits) {
             return Ok(format!("CAST({name} AS {})", quoted(&self.catalog.enums[index].name)));
         }
         let Some(ty) = column.ty else {
@@ -62,7 +63,7 @@ impl<'a> Compiler<'a> {
             return Ok(format!("CAST({name} AS {}{array})", self.dialect.cast_type(to.kind)));
         };
         let widens = ty.widens_to(to);
-        if !widens && ty != to {
+        if !fits {
             return Err(mismatch(format!(
                 "field {} of {} wants {}, and the select has {}",
                 shown(&field.name),

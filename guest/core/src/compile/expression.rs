@@ -7,6 +7,7 @@ use ferro_wit::query::{
 use ferro_wit::types::{Error, ScalarType};
 
 use super::Compiler;
+use crate::catalog::Type;
 use crate::dialect::{self, DECIMAL_NEGATE, Spelling as _, documents, moments};
 use crate::error::unsupported;
 use crate::functions::{self, Function};
@@ -51,14 +52,14 @@ impl<'a> Compiler<'a> {
             }
             Node::AllOf(terms) => self.terms(terms, " AND ", true)?,
             Node::AnyOf(terms) => self.terms(terms, " OR ", false)?,
-            Node::Call(call) => self.call(call)?,
+            Node::Call(call) => self.call(call, fact.ty)?,
             Node::Cast((operand, kind)) => self.cast(*operand, *kind)?,
             Node::Aggregate(aggregate) => self.aggregate(aggregate, fact.ty)?,
             Node::Related(related) => self.related(node, related)?,
             Node::Subquery(select) => self.subquery(node, *select)?,
             Node::Exists(select) => self.exists_in(node, *select)?,
             Node::InSelect((operand, select)) => self.in_select(node, *operand, *select)?,
-            Node::Case(case) => self.case(case)?,
+            Node::Case(case) => self.case(case, fact.ty)?,
             Node::Window(window) => self.window(window, fact.ty)?,
             Node::Json(path) => self.json(path)?,
             Node::JsonChange(change) => self.json_change(change)?,
@@ -307,12 +308,12 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn call(&mut self, call: &FunctionCall) -> Result<(), Error> {
+    fn call(&mut self, call: &FunctionCall, ty: Option<Type>) -> Result<(), Error> {
         let function = functions::find(&call.name)
             .ok_or_else(|| unsupported("a function that is not of the list"))?;
         if function == Function::Coalesce {
             self.sql.push("coalesce(");
-            self.try_separated(", ", &call.arguments, |it, argument| it.output(*argument))?;
+            self.try_separated(", ", &call.arguments, |it, argument| it.one_of(ty, *argument))?;
             self.sql.push(")");
             return Ok(());
         }
@@ -322,6 +323,9 @@ impl<'a> Compiler<'a> {
             it.sql.check_size()?;
             let argument = call.arguments[place];
             match function {
+                Function::NullIf if ty.is_some_and(|it| it.enumeration.is_some()) => {
+                    it.one_of(ty, argument)
+                }
                 Function::NullIf => {
                     let decimal = it.compares_decimals(&call.arguments)?;
                     it.comparand(argument, decimal, place == 0)
@@ -332,17 +336,17 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn case(&mut self, case: &CaseExpression) -> Result<(), Error> {
+    fn case(&mut self, case: &CaseExpression, ty: Option<Type>) -> Result<(), Error> {
         self.sql.push("CASE");
         for branch in &case.branches {
             self.sql.push(" WHEN ");
             self.expression(branch.when)?;
             self.sql.push(" THEN ");
-            self.output(branch.then)?;
+            self.one_of(ty, branch.then)?;
         }
         if let Some(otherwise) = case.otherwise {
             self.sql.push(" ELSE ");
-            self.output(otherwise)?;
+            self.one_of(ty, otherwise)?;
         }
         self.sql.push(" END");
         Ok(())

@@ -239,7 +239,7 @@ impl<'a> Extra<'a> {
             Self::Field(field) => Column::of_field(row, field),
             Self::Pair { column: name, like } => {
                 let ty = Some(like.ty);
-                Column { name, ty, nullable: false, fallible: false, source: None }
+                Column { name, ty, nullable: false, fallible: false, given: false, source: None }
             }
         }
     }

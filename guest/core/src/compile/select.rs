@@ -297,5 +297,5 @@ pub(super) fn compares_rows(select: &Select) -> bool {
 
 fn counted(name: &str, kind: ScalarType) -> Column<'_> {
     let ty = Some(Type::scalar(kind));
-    Column { name, ty, nullable: false, fallible: false, source: None }
+    Column { name, ty, nullable: false, fallible: false, given: false, source: None }
 }

@@ -150,7 +150,7 @@ impl<'a> Compiler<'a> {
             W::NthValue => "nth_value(",
             W::LastValue | W::Aggregate(_) => "last_value(",
         });
-        self.try_separated(", ", &window.arguments, |it, argument| it.output(*argument))?;
+        self.try_separated(", ", &window.arguments, |it, argument| it.one_of(ty, *argument))?;
         self.sql.push(")");
         self.over(window, function)
     }

@@ -69,7 +69,11 @@ impl Typing<'_> {
         };
         let fallible = around.fallible || function.fallible();
         let lengthens = around.lengthens || function == functions::Function::Replace;
-        Ok(Fact { nullable, fallible, lengthens, ..around }.with(result))
+        let fact = Fact { nullable, fallible, lengthens, ..around }.with(result);
+        match function {
+            functions::Function::Coalesce | functions::Function::NullIf => Ok(fact.one_of(facts)),
+            _ => Ok(fact),
+        }
     }
 
     /// Casts that mean the same on both databases.
@@ -105,17 +109,16 @@ impl Typing<'_> {
         if case.branches.is_empty() {
             return Err(invalid("`case` has at least one branch"));
         }
-        let mut facts = Vec::with_capacity(2 * case.branches.len() + 1);
+        let mut conditions = Vec::with_capacity(case.branches.len());
         for branch in &case.branches {
             let fact = self.check_condition(branch.when)?;
-            facts.push(Fact { nullable: false, ..fact });
+            conditions.push(Fact { nullable: false, ..fact });
         }
-        let values: Vec<_> = case.branches.iter().map(|it| it.then).chain(case.otherwise).collect();
+        let mut values = Vec::with_capacity(case.branches.len() + 1);
         let mut ty: Option<Type> = None;
-        for value in values {
+        for value in case.branches.iter().map(|it| it.then).chain(case.otherwise) {
             let fact = self.fact(value)?;
-            facts.push(fact);
-            // The values of an enum come out as texts.
+            values.push(fact);
             let found = fact.ty.map(|it| Type { enumeration: None, ..it });
             match (ty, found) {
                 (Some(ty), Some(found)) if ty != found => {
@@ -128,8 +131,9 @@ impl Typing<'_> {
                 (ty_so_far, found) => ty = ty_so_far.or(found),
             }
         }
-        let around = Fact::around(facts);
-        Ok(Fact { ty, nullable: around.nullable || case.otherwise.is_none(), ..around })
+        let around = Fact::around(conditions.into_iter().chain(values.iter().copied()));
+        let nullable = around.nullable || case.otherwise.is_none();
+        Ok(Fact { ty, nullable, ..around }.one_of(&values))
     }
 
     pub(super) fn aggregate(

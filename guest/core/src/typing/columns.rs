@@ -3,7 +3,7 @@
 use ferro_wit::query::{Node, Output, Projection};
 use ferro_wit::types::{ColumnInfo, Error, ScalarType};
 
-use super::{ColumnRef, Fact, Typing};
+use super::{ColumnRef, Fact, Typing, common_enum};
 use crate::catalog::{Field, Type};
 use crate::error::{denied, invalid, shown};
 
@@ -16,6 +16,8 @@ pub(crate) struct Column<'a> {
     pub(crate) nullable: bool,
     /// Evaluating it can fail, depending on the row.
     pub(crate) fallible: bool,
+    /// It is what the caller gives, and becomes a value of an enum where one is wanted.
+    pub(crate) given: bool,
     /// The field that it is, if it is one of one table.
     pub(crate) source: Option<ColumnRef<'a>>,
 }
@@ -25,7 +27,7 @@ impl<'a> Column<'a> {
     pub(crate) fn of_field(table: usize, field: &'a Field) -> Self {
         let source = Some(ColumnRef { table, field, nullable: field.nullable });
         let (name, ty) = (&field.name, Some(field.ty));
-        Self { name, ty, nullable: field.nullable, fallible: false, source }
+        Self { name, ty, nullable: field.nullable, fallible: false, given: false, source }
     }
 
     /// What it is read as.
@@ -45,11 +47,11 @@ impl<'a> Column<'a> {
         self.fallible |= other.fallible;
         self.source = None;
         if self.ty.is_some() || other.ty.is_some() {
-            let (one, other) = (self.shape(), other.shape());
             // Values of different enums have nothing in common but being texts.
-            let enumeration = one.enumeration.filter(|it| Some(*it) == other.enumeration);
-            self.ty = Some(Type { enumeration, ..one });
+            let enumeration = common_enum([&*self, other].map(|it| (it.ty, it.given)));
+            self.ty = Some(Type { enumeration, ..self.shape() });
         }
+        self.given &= other.given;
     }
 }
 
@@ -114,12 +116,12 @@ impl<'a> Typing<'a> {
     }
 
     fn of_output(&mut self, output: &'a Output) -> Result<Column<'a>, Error> {
-        let Fact { ty, nullable, fallible, .. } = self.fact(output.expression)?;
+        let Fact { ty, nullable, fallible, given, .. } = self.fact(output.expression)?;
         let source = match self.node(output.expression) {
             Node::Field(path) => Some(self.locate(path)?),
             _ => None,
         };
-        Ok(Column { name: &output.name, ty, nullable, fallible, source })
+        Ok(Column { name: &output.name, ty, nullable, fallible, given, source })
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct Fact {
     pub(crate) varies: bool,
     /// A parameter stands in it.
     pub(crate) parameter: bool,
+    /// It is what the caller gives, a null, or one of several such: where values of an enum are
+    /// wanted, its texts become such.
+    pub(crate) given: bool,
     /// A text in it can be longer than those that it is made of.
     pub(crate) lengthens: bool,
     /// The tables that it depends on, as bits.
@@ -58,6 +61,7 @@ impl Fact {
         window: false,
         varies: false,
         parameter: false,
+        given: false,
         lengthens: false,
         tables: 0,
     };
@@ -76,6 +80,7 @@ impl Fact {
             window: one.window || other.window,
             varies: one.varies || other.varies,
             parameter: one.parameter || other.parameter,
+            given: false,
             lengthens: one.lengthens || other.lengthens,
             tables: one.tables | other.tables,
         })
@@ -85,9 +90,24 @@ impl Fact {
         Self { ty: Some(Type::scalar(kind)), ..self }
     }
 
+    /// What is one of several values of its type.
+    fn one_of(self, values: &[Self]) -> Self {
+        let enumeration = common_enum(values.iter().map(|it| (it.ty, it.given)));
+        let ty = self.ty.map(|it| Type { enumeration, ..it });
+        Self { ty, given: values.iter().all(|it| it.given), ..self }
+    }
+
     fn is(&self, kind: ScalarType) -> bool {
         self.ty.is_none_or(|it| it.is(kind))
     }
+}
+
+/// The enum that one of several values is of: each is, but for what is given.
+fn common_enum(values: impl IntoIterator<Item = (Option<Type>, bool)>) -> Option<usize> {
+    let values = values.into_iter().filter(|(_, given)| !given);
+    let mut enums = values.map(|(ty, _)| ty.and_then(|it| it.enumeration));
+    let first = enums.next()??;
+    enums.all(|it| it == Some(first)).then_some(first)
 }
 
 /// Finds out what the nodes of a query are.
@@ -176,28 +196,12 @@ impl<'a> Typing<'a> {
     pub(crate) fn check_assignable(&mut self, node: NodeRef, field: &Field) -> Result<Fact, Error> {
         let to = field.ty;
         let fact = self.check_rowwise(node, "a value to write")?;
-        if let Node::Case(case) = self.node(node) {
-            let values = case.branches.iter().map(|it| it.then).chain(case.otherwise);
-            for value in values {
-                self.check_assignable(value, field)?;
-            }
-            return Ok(fact);
-        }
-        let Some(ty) = fact.ty else { return Ok(fact) };
-        if ty.widens_to(to) {
-            return Ok(fact);
-        }
-        // A text may be a value of the enum; another enum's values are not.
-        let enums_fit = ty.enumeration.is_none() || to.enumeration.is_none() || ty == to;
-        let is_value = to.enumeration.is_none()
-            || ty.enumeration.is_some()
-            || matches!(self.task.query.nodes[node as usize], Node::Parameter(_));
-        match ty.kind == to.kind && ty.many == to.many && enums_fit && is_value {
-            true => Ok(fact),
-            false => {
+        match fact.ty {
+            Some(ty) if !ty.fits(to, fact.given) => {
                 let (found, wanted) = (self.describe(ty), self.describe(to));
                 Err(self.of_field(field, mismatch(format!("{found} where {wanted} is wanted"))))
             }
+            _ => Ok(fact),
         }
     }
 
@@ -210,6 +214,7 @@ impl<'a> Typing<'a> {
                 ty: Some(Type { kind: parameter.kind, many: parameter.many, enumeration: None }),
                 nullable: true,
                 parameter: true,
+                given: true,
                 ..Fact::CONSTANT
             }),
             Node::Field(path) => {
@@ -315,7 +320,7 @@ impl<'a> Typing<'a> {
 
 fn literal_fact(literal: &Literal) -> Result<Fact, Error> {
     match literal {
-        Literal::Null => Ok(Fact { nullable: true, ..Fact::CONSTANT }),
+        Literal::Null => Ok(Fact { nullable: true, given: true, ..Fact::CONSTANT }),
         Literal::Boolean(_) => Ok(Fact::constant(ScalarType::Boolean)),
         Literal::Integer(_) => Ok(Fact::constant(ScalarType::Integer)),
         Literal::Star => Err(invalid("`star` stands only in `count`")),

@@ -62,7 +62,18 @@ impl Typing<'_> {
             }
             W::NthValue | W::Lag | W::Lead | W::Aggregate(_) => true,
         };
-        Ok(Fact { ty, nullable, fallible: true, window: true, varies: true, ..around })
+        let fact = Fact { ty, nullable, fallible: true, window: true, varies: true, ..around };
+        match function {
+            W::Lag | W::Lead | W::FirstValue | W::LastValue | W::NthValue => {
+                // The second argument is a number.
+                facts.truncate(3);
+                if facts.len() > 1 {
+                    facts.remove(1);
+                }
+                Ok(fact.one_of(&facts))
+            }
+            _ => Ok(fact),
+        }
     }
 
     fn window_type(

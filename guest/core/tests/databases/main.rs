@@ -14,6 +14,7 @@ mod commons;
 mod decimals;
 mod differential;
 mod documents;
+mod enums;
 mod evaluator;
 #[allow(dead_code, reason = "the tests of SQL use all of it")]
 #[path = "../sql/fixture.rs"]

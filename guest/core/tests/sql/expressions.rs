@@ -445,6 +445,49 @@ postgres: coalesce(CAST("t0"."mood" AS text), "t0"."name")
 }
 
 #[test]
+fn one_of_several_values_of_an_enum_is_one_too() {
+    use BinaryOperator as B;
+    insta::assert_snapshot!(output(|it| {
+        let (mood, given) = (it.field("mood"), it.parameter(0, ScalarType::Text));
+        it.call("coalesce", &[mood, given])
+    }), @r##"
+sqlite: coalesce("t0"."mood", ?1)
+postgres: CAST(coalesce("t0"."mood", CAST($1 AS "mood")) AS text)
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let (mood, given) = (it.field("mood"), it.parameter(0, ScalarType::Text));
+        let (either, other) = (it.call("coalesce", &[mood, given]), it.call("null-if", &[mood, given]));
+        it.binary(either, B::NotEqual, other)
+    }), @r##"
+sqlite: coalesce("t0"."mood", ?1) <> nullif("t0"."mood", ?1)
+postgres: coalesce("t0"."mood", CAST($1 AS "mood")) <> nullif("t0"."mood", CAST($1 AS "mood"))
+"##);
+    insta::assert_snapshot!(filter(|it| {
+        let (mood, null) = (it.field("mood"), it.null());
+        let given = it.parameter(0, ScalarType::Text);
+        let both = it.call("coalesce", &[null, given]);
+        let test = it.test("age", B::Less, 1, ScalarType::Integer);
+        let case = it.case(&[(test, mood), (test, both)], Some(null));
+        it.binary(case, B::Equal, both)
+    }), @r##"
+sqlite: CASE WHEN "t0"."age" < ?1 THEN "t0"."mood" WHEN "t0"."age" < ?1 THEN coalesce(NULL, ?2) ELSE NULL END = coalesce(NULL, ?2)
+postgres: CASE WHEN "t0"."age" < $1 THEN "t0"."mood" WHEN "t0"."age" < $1 THEN CAST(coalesce(NULL, $2) AS "mood") ELSE NULL END = CAST(coalesce(NULL, $2) AS "mood")
+"##);
+    insta::assert_snapshot!(output(|it| {
+        let (mood, name) = (it.field("mood"), it.field("name"));
+        it.call("null-if", &[mood, name])
+    }), @r##"
+sqlite: nullif("t0"."mood", "t0"."name")
+postgres: nullif(CAST("t0"."mood" AS text), "t0"."name")
+"##);
+    insta::assert_snapshot!(fault(|it| {
+        let (mood, given) = (it.field("mood"), it.parameter(0, ScalarType::Text));
+        let either = it.call("coalesce", &[mood, given]);
+        it.binary(either, B::Less, given)
+    }), @"unsupported: `User.mood`: comparing enum `mood` by its order is not supported");
+}
+
+#[test]
 fn t9_there_is_no_other_function() {
     for name in [
         "pg_read_file",

@@ -1,6 +1,8 @@
 //! S7: any query has an answer, and soon.
 
-use ferro_wit::query::{BinaryOperator, Literal, Node, Query, Select, Statement, UnaryOperator};
+use ferro_wit::query::{
+    Assignment, BinaryOperator, Literal, Node, Query, Select, Statement, UnaryOperator, Update,
+};
 use ferro_wit::types::{Dialect, ErrorKind, ScalarType};
 
 use crate::fixture::*;
@@ -59,6 +61,14 @@ fn s7_a_small_query_that_unfolds_into_a_large_statement_is_stopped() {
     let started = std::time::Instant::now();
     let fault = error(&nodes.select(Select { filter: Some(node), ..ids() }));
     assert_eq!(fault.kind, ErrorKind::LimitExceeded);
+    let mut nodes = Nodes::default();
+    let (active, mut value) = (nodes.field("active"), nodes.field("age"));
+    for _ in 0..60 {
+        value = nodes.case(&[(active, value)], Some(value));
+    }
+    let set = vec![Assignment { field: "age".into(), value }];
+    let update = Statement::Update(Update { set, ..update("User") });
+    assert_eq!(error(&nodes.query(vec![all("User")], update)).kind, ErrorKind::LimitExceeded);
     assert!(started.elapsed().as_secs() < 5);
 }
 

@@ -10,7 +10,10 @@ use ferro::{Dialect, Error, ErrorKind, OnConflict, sql};
 use crate::on_each_database;
 
 on_each_database! {
-    ferro::schema![super::Narrow, super::Ticket, super::Parcel, super::Draft] =>
+    ferro::schema![
+        super::Narrow, super::Ticket, super::Parcel, super::Draft, super::Crossing
+    ] =>
+    one_of_several_values_of_an_enum_is_one_too,
     columns_have_the_types_that_are_asked_for,
     defaults_are_made_by_the_program_where_a_row_says_nothing,
     a_default_is_made_by_a_function_of_any_name,
