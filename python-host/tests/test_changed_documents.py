@@ -220,6 +220,61 @@ async def test_what_could_not_be_read_again_is_refused() -> None:
     assert row.settings == Settings(ui=Ui(theme="light"))
 
 
+async def test_what_is_computed_has_the_type_of_the_part() -> None:
+    it: Any = ChangedAccount
+    settings = it.settings
+    either = settings.coalesce(Settings(ui=Ui(theme="light")))
+    for part, value, fault in (
+        (settings["ui"]["theme"], it.visits, "takes a `str`, not a computed `int`"),
+        (either["ui"]["theme"], it.visits, "takes a `str`, not a computed `int`"),
+        (settings["ui"]["theme"], it.visits > 3, "takes a `str`, not a computed `bool`"),
+        (settings["ui"]["since"], it.name, "takes a `date`, not a computed `str`"),
+        (settings["ui"]["zoom"], it.visits > 3, "takes a `Decimal`, not a computed `bool`"),
+        (settings["ui"], it.name, "takes a `Ui`, not a computed `str`"),
+        (settings["badges"][0]["rank"], it.visits.cast(float), "`int`, not a computed `float`"),
+        (settings["limits"]["day"]["most"], it.data["a"], "`int`, not a computed `document`"),
+        (settings["ui"], it.data["a"], "takes a `Ui`, not a computed `document`"),
+    ):
+        with pytest.raises(ferro.TypeMismatch, match=fault):
+            part.set_to(value)
+    for part, value in (
+        (settings["ui"]["theme"], it.data["a"].as_type(str)),
+        (settings["badges"][0]["rank"], it.visits / 2),
+        (settings["badges"][0]["rank"], ferro.case((it.visits > 3, 3))),
+        (settings["ui"]["theme"], it.name.null_if("")),
+        (settings["ui"], settings["ui"]),
+        (settings["limits"]["day"], settings["limits"]["night"]),
+    ):
+        with pytest.raises(ferro.TypeMismatch, match="may be null: use `coalesce`"):
+            part.set_to(value)
+
+
+async def test_a_part_with_a_type_is_set_to_what_is_computed_from_the_row() -> None:
+    it: Any = ChangedAccount
+    most = it.settings["limits"]["day"]["most"]
+    row = await account()
+    this = ChangedAccount.where(id=row.id)
+    await this.update(settings=lambda a: a.settings["limits"]["day"].set_to(Limit(5)))
+    await this.update(
+        settings=most.set_to(most.as_type(int).coalesce(0) + 1)["ui"]["theme"]
+        .set_to(it.name + "!")["ui"]["zoom"]
+        .set_to(it.visits + 2)["badges"][0]["name"]
+        .set_to(ferro.case((it.visits > 3, "often"), otherwise=it.name))["shouted"]
+        .set_to(it.settings["shouted"].as_type(str).coalesce("none"))
+    )
+    assert (await this.one()).settings == Settings(
+        ui=Ui(theme="Ada!", zoom=Decimal(2)),
+        badges=[Badge(name="Ada")],
+        limits={"day": Limit(6)},
+    )
+    assert await this.update(settings=lambda a: a.settings["ui"]["since"].set_to(None)) == 1
+    await this.update(settings=None)
+    either = it.settings.coalesce(Settings(ui=Ui(theme="light")))
+    assert await ChangedAccount.select().column(either["ui"]["theme"].set_to(it.name)) == [
+        Settings(ui=Ui(theme="Ada"))
+    ]
+
+
 async def test_what_no_document_can_hold_is_refused() -> None:
     data = ferro.col(ChangedAccount.data)
     update = ChangedAccount.select().update

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._abstract_query import AbstractQuery
 from .._message import quoted
-from .._tables.part import check_removable, stored_part
+from .._statements.shape import may_be_null
+from .._tables.part import check_computed, check_removable, stored_part, type_of_part
 from ..exceptions import InvalidQuery, TypeMismatch, UnknownField, ValueOutOfRange
 from .expression import Expression
 from .texts import Texts
@@ -70,9 +71,10 @@ class JsonValue(Texts):
         are then, even if someone else changes them at the same time.
 
         The value is a plain one, or computed from the row: a text, a boolean, an integer, a float
-        or a part of a document. None is the JSON `null`. Missing dicts along the path are created,
-        and the position after a list's last element appends one. If the path leads through
-        something without such parts, the document does not change.
+        or a part of a document. It has the type of the part, if the field's type describes that.
+        None is the JSON `null`. Missing dicts along the path are created, and the position after a
+        list's last element appends one. If the path leads through something without such parts,
+        the document does not change.
 
         Example:
             >>> import ferro
@@ -84,6 +86,11 @@ class JsonValue(Texts):
             ...     more = visits.as_type(int).coalesce(0) + 1
             ...     await Subscriber.where(id=subscriber.id).update(settings=visits.set_to(more))
         """
+        column = self._document._column
+        annotation = Any if column is None else column.annotation
+        if isinstance(value, (Expression, JsonValue)):
+            kind, own, null = _computed(value)
+            check_computed(self._name, annotation, self._steps, kind, own, null)
         if isinstance(value, JsonValue):
             value = value._part()
         if isinstance(value, Expression):
@@ -94,8 +101,6 @@ class JsonValue(Texts):
                 f"fields of its row, not to `{value!r}`"
             )
         else:
-            column = self._document._column
-            annotation = Any if column is None else column.annotation
             values = (stored_part(self._name, annotation, self._steps, value),)
             shape = ("parameter", self._name, "json", False)
         return self._document._changed(self._steps, shape, values)
@@ -210,6 +215,20 @@ class JsonValue(Texts):
         return self._of_type([other]) >= other
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _computed(value: Expression | JsonValue) -> tuple[str, Any, bool]:
+    """The kind of what is computed, its type in Python where that is known, and whether it may be
+    null.
+    """
+    if isinstance(value, JsonValue):
+        column = value._document._column
+        annotation = Any if column is None else column.annotation
+        own, missing = type_of_part(value._name, annotation, value._steps)
+        return "json", own, missing or may_be_null(value._document._shape)
+    column = getattr(value, "_column", None)
+    own = None if column is None or column.many else column.annotation
+    return getattr(value, "_kind", "boolean"), own, may_be_null(value._shape)
 
 
 def untyped(part: JsonValue) -> TypeMismatch:

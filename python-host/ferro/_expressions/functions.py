@@ -156,9 +156,12 @@ class Functions(Texts, Expression):
     def _column_with(self, other: object) -> Column | None:
         """The column whose values these are, if another value is one of them."""
         column = self._column
-        if column is None or not isinstance(other, Functions):
-            # Of a document, nobody has looked at the shape.
-            return column if column is not None and column.enum_class is not None else None
+        if column is None:
+            return None
+        if not isinstance(other, Functions):
+            # It is stored as a member, or with the shape of a document, if there is one.
+            checks = column.enum_class is not None or column.structure is not None
+            return column if checks else None
         other_column = other._column
         alike = other_column is not None and other_column.annotation == column.annotation
         return column if alike else None

@@ -43,6 +43,35 @@ def stands_in(shape: Shape, kinds: tuple[str, ...]) -> bool:
     return any(stands_in(it, kinds) for it in shape if isinstance(it, tuple))
 
 
+def may_be_null(shape: Shape) -> bool:
+    """Whether a value may be null, as far as that can be told before the database is asked."""
+    match shape:
+        case ("parameter", *_) | ("literal", "integer" | "boolean", _):
+            return False
+        case ("field", (), name, root) | ("excluded", name, root):
+            return bool(root.column(name).nullable)
+        case ("unary", "is-null" | "is-not-null" | "is-true" | "is-false", _):
+            return False
+        case ("binary", "is-distinct" | "is-not-distinct", *_) | ("exists" | "related", *_):
+            return False
+        case ("binary", "divide" | "modulo", *_) | ("call", "null-if", *_) | ("cast", _, "integer"):
+            return True
+        case ("call", "coalesce", *values):
+            return all(map(may_be_null, values))
+        case ("case", *branches, otherwise):
+            values = [value for _, value in branches]
+            return otherwise is None or any(map(may_be_null, [*values, otherwise]))
+        case ("aggregate", "count", *_):
+            return False
+        case ("cast" | "json-change", value, *_):
+            return may_be_null(value)
+        case ("call", _, *values) | ("unary" | "binary", _, *values):
+            return any(map(may_be_null, values))
+        case ("between" | "all" | "any", *values):
+            return any(map(may_be_null, values))
+    return True
+
+
 def count_of_values(shape: Shape) -> int:
     """How many values an expression takes."""
     match shape:

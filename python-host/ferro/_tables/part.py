@@ -19,6 +19,17 @@ from .structure import Structure, part_of
 
 _DEEPEST = 200
 """The native module writes and reads no deeper documents."""
+_NAMES = {"text": "str", "integer": "int", "float": "float", "boolean": "bool", "json": "document"}
+"""What is computed, as Python calls it: all kinds that a document may have a part of."""
+_JSON_TYPES = {
+    "text": {"string"},
+    "integer": {"integer", "number"},
+    "float": {"number"},
+    "boolean": {"boolean"},
+    "json": set[str](),
+}
+_NARROWER = frozenset({"const", "enum", "format"})
+"""What JSON Schema says of types of which not every text or number is a value, as of a date."""
 _BESIDE: tuple[Any, ...] = (NotRequired, ReadOnly, Required)
 """What a `TypedDict` says of a key besides its type."""
 _OF_VALUES = ("ser_json_bytes", "ser_json_timedelta", "use_enum_values", "val_json_bytes")
@@ -37,6 +48,43 @@ def stored_part(where: str, annotation: Any, steps: tuple[str, ...], value: Any)
         held: Any = list[part.annotation]  # type: ignore[name-defined]
         return Structure(where, held, part.config).taken([value])[0]
     return Structure(where, part.annotation, part.config).taken(value)
+
+
+def check_computed(
+    where: str, annotation: Any, steps: tuple[str, ...], kind: str, own: Any, null: bool
+) -> None:
+    """Refuse to set a part to a computed value that it may not be read with: one of another kind,
+    or one that may be null. `own` is the type of the value in Python, where that is known.
+    """
+    part = _part_at(where, annotation, steps)
+    if part is None or part.annotation in (Any, object):
+        return
+    wanted, _ = without_none(part.annotation)
+    found = _NAMES.get(kind)
+    types = _json_types(part.annotation)
+    if found is None or types is None:
+        return
+    shown = wanted.__name__ if isinstance(wanted, type) and not typing.get_args(wanted) else wanted
+    if own != wanted and not types & _JSON_TYPES[kind]:
+        hint = "set its type with `as_type`" if kind == "json" else "use `cast`, or a plain value"
+        raise TypeMismatch(f"`{where}` takes a `{shown}`, not a computed `{found}`: {hint}")
+    if null and "null" not in types:
+        raise TypeMismatch(
+            f"`{where}` takes a `{shown}`, and the computed `{found}` may be null: use `coalesce`"
+        )
+
+
+def type_of_part(where: str, annotation: Any, steps: tuple[str, ...]) -> tuple[Any, bool]:
+    """The type of a part, None where it is not known, and whether it may be missing or null."""
+    inner: Any = annotation
+    missing = False
+    for count in range(1, len(steps) + 1):
+        part = _part_at(where, annotation, steps[:count])
+        if part is None:
+            return None, True
+        inner, nullable = without_none(part.annotation)
+        missing = missing or nullable or not part.required
+    return inner, missing
 
 
 def check_removable(where: str, annotation: Any, steps: tuple[str, ...]) -> None:
@@ -62,6 +110,32 @@ def _part_at(where: str, annotation: Any, steps: tuple[str, ...]) -> _Part | Non
         kind, _ = without_none(part.annotation)
         part = _step(where, without_metadata(kind), step, part.config)
     return part
+
+
+def _json_types(annotation: Any) -> set[str] | None:
+    """The types of JSON of which a value may be any; None where that is not known."""
+    try:
+        schema = pydantic.TypeAdapter(annotation).json_schema()
+    except pydantic.PydanticUserError:
+        return None
+    known = schema.get("$defs", {})
+    found: set[str] = set()
+    seen: list[Any] = []
+    parts: list[Any] = [schema]
+    while parts:
+        part = parts.pop()
+        if any(part is it for it in seen):
+            continue
+        seen.append(part)
+        inner = part.get("anyOf") or part.get("oneOf") or part.get("allOf") or []
+        if "$ref" in part:
+            inner = [known[part["$ref"].rpartition("/")[2]]]
+        if not inner and not part.keys() & {"type", "enum", "const"}:
+            return None
+        parts += inner
+        if "type" in part and not part.keys() & _NARROWER:
+            found.add(part["type"])
+    return found
 
 
 def _step(where: str, kind: Any, step: str, config: Any) -> _Part | None:
