@@ -128,7 +128,7 @@ class Connected(Generic[M]):
         return stream_of_sql(self._table, sql, arguments, self._using, batch)
 
     async def bulk_create(self, rows: Iterable[M], *, return_keys: bool = False) -> int:
-        """Insert many new instances, all or none; how many.
+        """Insert many new instances, all or none; how many. Generated keys follow the list.
 
         With `return_keys`, each instance gets its generated key and other values from the database,
         which takes longer. Otherwise they have none: query the rows to save or delete them.

@@ -218,7 +218,7 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @classmethod
     async def bulk_create(cls, rows: Iterable[Self], *, return_keys: bool = False) -> int:
-        """Insert many new instances, all or none; how many.
+        """Insert many new instances, all or none; how many. Generated keys follow the list.
 
         With `return_keys`, each instance gets its generated key and other values from the database,
         which takes longer. Otherwise they have none: query the rows to save or delete them.
