@@ -277,8 +277,8 @@ class SerializationError(TransactionError):
 class StaleObjectError(SerializationError):
     """A row with a version was changed by another one since it was read: read it again.
 
-    By `save` and `delete`, and by `bulk_update`, also where the row is gone: they change nothing
-    then. `ferro.retry` runs its function again, which reads the row again.
+    By `save`, `delete` and `bulk_update`: they change nothing then. `ferro.retry` runs its function
+    again, which reads the row again.
     """
 
     retryable = True

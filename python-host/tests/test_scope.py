@@ -188,12 +188,15 @@ async def test_t4_a_version_tells_nothing_of_rows_outside_of_the_scope() -> None
         with pytest.raises(ferro.DoesNotExist):
             await other.delete()
         with pytest.raises(ferro.StaleObjectError):
-            await Account.bulk_update([other])
+            await Account.bulk_update([own])
+        for rows in ([other], [own, other]):
+            with pytest.raises(ferro.DoesNotExist):
+                await Account.bulk_update(rows)
         await own.refresh()
         own.name = "mine"
         await own.save()
-    rows = await Account.select("name", "version").order_by("tenant")
-    assert rows == [{"name": "mine", "version": 3}, {"name": "changed", "version": 2}]
+    found = await Account.select("name", "version").order_by("tenant")
+    assert found == [{"name": "mine", "version": 3}, {"name": "changed", "version": 2}]
 
 
 async def test_t4_a_version_counts_only_where_a_scope_lets_it_be_written() -> None:

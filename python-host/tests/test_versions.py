@@ -145,6 +145,32 @@ async def test_many_at_once() -> None:
     assert [row.version for row in rows] == [4, 5, 3]
 
 
+async def test_a_row_that_is_gone_is_not_stale() -> None:
+    rows = [Ticket(title=title) for title in "abc"]
+    await Ticket.bulk_create(rows, return_keys=True)
+    seats = [Seat(hall="a", number=it) for it in range(3)]
+    await Seat.bulk_create(seats)
+    await Ticket.where(title="b").delete()
+    await Ticket.where(title="c").update(hours=9)
+    await Seat.where(number=1).delete()
+    await Seat.where(number=2).update(guest="Ben")
+    for row, seat in zip(rows, seats, strict=True):
+        row.hours, seat.guest = 5, "Ada"
+    for gone in (rows, rows[:2], rows[1:2]):
+        with pytest.raises(ferro.DoesNotExist, match="th(is|ese) `Ticket` no longer exists"):
+            await Ticket.bulk_update(gone)
+    with pytest.raises(ferro.StaleObjectError, match="one of these `Ticket` has changed"):
+        await Ticket.bulk_update([rows[0], rows[2]])
+    with pytest.raises(ferro.StaleObjectError, match="this `Ticket` has changed"):
+        await Ticket.bulk_update(rows[2:])
+    for some in (seats, seats[1:2]):
+        with pytest.raises(ferro.DoesNotExist, match="th(is|ese) `Seat` no longer exists"):
+            await Seat.bulk_update(some)
+    with pytest.raises(ferro.StaleObjectError, match="one of these `Seat` has changed"):
+        await Seat.bulk_update([seats[0], seats[2]])
+    assert await stored(rows[0]) == ("a", 0, 1)
+
+
 async def test_keys_of_several_fields_and_keys_that_change() -> None:
     seats = [Seat(hall="a", number=it) for it in (1, 2)]
     await Seat.bulk_create(seats)

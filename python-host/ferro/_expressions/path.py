@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Collection, Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -10,7 +12,7 @@ import pydantic
 from .._abstract_query import AbstractQuery
 from ..exceptions import InvalidQuery, UnknownField
 from .document import JsonValue, listed
-from .expression import Expression, all_of
+from .expression import Expression, all_of, any_of
 from .value import FieldExpression, Value, count
 from .window import WindowFunction
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from .._queries.select import Select
     from .._tables.relationship import Relationship
     from .._tables.table import Table
+
+_COMPARISONS = 1_000
+"""With keys, in one condition."""
 
 
 class Fields:
@@ -337,6 +342,23 @@ def conditions_of(
         field = table.expressions.get(name)
         found.append((fields._at(name) if field is None else field) == value)
     return found
+
+
+def conditions_of_keys(
+    table: Table, names: Sequence[str], keys: Collection[tuple[Any, ...]]
+) -> list[Expression]:
+    """Conditions for the rows that have one of some keys. Those of several fields take more than
+    one: a query has at most so many parts.
+    """
+    if len(names) == 1:
+        return [field_of(table, names[0]).in_([key for (key,) in keys])] if keys else []
+    fields = [field_of(table, name) for name in names]
+    equal = [
+        reduce(operator.and_, [field == part for field, part in zip(fields, key, strict=True)])
+        for key in keys
+    ]
+    size = _COMPARISONS // len(fields)
+    return [any_of(equal[at : at + size]) for at in range(0, len(equal), size)]
 
 
 def _condition(fields: Fields, condition: Any) -> Expression:

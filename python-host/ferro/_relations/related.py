@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Generator, Iterable, Iterator
-from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._argument import check
 from .._connections.transaction import Transaction, Using, check_using, together
-from .._expressions.expression import Expression, any_of
-from .._expressions.path import Fields, at_other_end
+from .._expressions.expression import Expression
+from .._expressions.path import Fields, at_other_end, conditions_of_keys
 from .._queries.select import Select
 from .._queries.spec import QuerySpec
 from .._rows.bulk import insert_many
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 
 Keys = set[tuple[Any, ...]]
-
-_COMPARISONS = 1_000
-"""With keys, in one condition."""
 
 
 class RelatedRows(Select[M]):
@@ -238,20 +233,8 @@ class RelatedRows(Select[M]):
         return {tuple(it[name] for name in names) for it in await rows.values(*names)}
 
     def _with_keys(self, keys: Keys) -> list[Expression]:
-        """Conditions for the rows of the other end that have one of some keys. Those of several
-        fields take more than one: a query has at most so many parts.
-        """
-        fields = [
-            getattr(Fields(self._relation.target), name) for name in self._relation.key_fields
-        ]
-        if len(fields) == 1:
-            return [fields[0].in_([key for (key,) in keys])] if keys else []
-        equal = [
-            reduce(operator.and_, [field == part for field, part in zip(fields, key, strict=True)])
-            for key in keys
-        ]
-        size = _COMPARISONS // len(fields)
-        return [any_of(equal[at : at + size]) for at in range(0, len(equal), size)]
+        """Conditions for the rows of the other end that have one of some keys."""
+        return conditions_of_keys(self._relation.target, self._relation.key_fields, keys)
 
     async def _pair(self, through: Table, rows: tuple[M, ...]) -> None:
         relation = self._relation

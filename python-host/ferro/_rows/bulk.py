@@ -19,11 +19,9 @@ from .write import (
     check_whole,
     fields_left,
     generated_among,
-    gone,
     loaded,
     missing,
     named_version,
-    stale,
     store,
     with_filled,
     with_next_version,
@@ -127,7 +125,7 @@ async def _update_alike(
         writing = runner.write(query, rows, table.stored(fields), (), None)
         known = _known_after(table, names, rows, label)
         if await writing != len(rows):
-            raise gone(table) if version is None else stale(table, "one of these")
+            raise await missing(table, [change for _, change in alike], runner)
         return known
     # A row is found by what it has been, and the batch would have to carry both.
     known = []
@@ -135,7 +133,7 @@ async def _update_alike(
         writing = runner.execute(change.query(table), change.values(table, row))
         known += _known_after(table, names, [row], label)
         if await writing == 0:
-            raise await missing(table, change.key, change.version, runner)
+            raise await missing(table, [change], runner)
     return known
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._connections.transaction import Using, block, runner_for
 from .._equality import is_same
-from .._expressions.expression import all_of
-from .._expressions.path import field_of
+from .._expressions.path import conditions_of_keys
 from .._statements.shape import rows_shape
 from .._tables.table import Table
 from ..exceptions import DoesNotExist, FerroError, InvalidQuery, StaleObjectError
@@ -91,7 +90,7 @@ async def update(table: Table, row: Model, using: Using) -> None:
     writing = runner.execute(change.query(table), change.values(table, row))
     known = table.loader.know([row], label)
     if await writing == 0:
-        raise await missing(table, change.key, change.version, runner)
+        raise await missing(table, [change], runner)
     if change.counts(table):
         known = with_next_version(table, [row], known)
     store(table, [row], known, using)
@@ -104,7 +103,7 @@ async def delete(table: Table, row: Model, using: Using) -> None:
     version = stored_version(table, row) if label == origin else ()
     query = table.query(("delete", named_version(table, version)))
     if await runner.execute(query, (*key, *version)) == 0:
-        raise await missing(table, key, version, runner)
+        raise await missing(table, [Change((), key, origin, version)], runner)
     deleted(table, [row], using)
 
 
@@ -189,21 +188,25 @@ def with_next_version(table: Table, rows: Sequence[Model], known: Sequence[Known
     return after
 
 
-async def missing(
-    table: Table, key: tuple[Any, ...], version: tuple[Any, ...], runner: Session
-) -> FerroError:
-    """The error for a row that was not found with its key, and the version that was read."""
-    if version:
-        pairs = zip(table.keys, key, strict=True)
-        same = all_of(field_of(table, it.name) == part for it, part in pairs)
-        assert same is not None, "a key has fields"
-        exists = table.query(("exists", rows_shape(filter=same._shape)))
-        if await runner.fetch(exists, same._values) == [(True,)]:
-            return stale(table)
-    return gone(table)
+async def missing(table: Table, changes: Sequence[Change], runner: Session) -> FerroError:
+    """The error for rows of which some were not found with their keys, and the versions that were
+    read.
+    """
+    which = "this" if len(changes) == 1 else "one of these"
+    if changes[0].version:
+        names = [it.name for it in table.keys]
+        keys = {change.key for change in changes}
+        found = 0
+        for condition in conditions_of_keys(table, names, keys):
+            query = table.query(("count", rows_shape(filter=condition._shape)))
+            ((count,),) = await runner.fetch(query, condition._values)
+            found += count
+        if found == len(keys):
+            return stale(table, which)
+    return gone(table, which)
 
 
-def stale(table: Table, which: str = "this") -> StaleObjectError:
+def stale(table: Table, which: str) -> StaleObjectError:
     """The error for a row that is not the one which was read."""
     error = StaleObjectError(
         f"{which} `{table.label}` has changed since it was read: `refresh` it, or query it "
@@ -213,10 +216,10 @@ def stale(table: Table, which: str = "this") -> StaleObjectError:
     return error
 
 
-def gone(table: Table) -> DoesNotExist:
+def gone(table: Table, which: str = "this") -> DoesNotExist:
     """The error for a row that had to exist."""
     return DoesNotExist(
-        f"this `{table.label}` no longer exists: its row was deleted, or its key changed"
+        f"{which} `{table.label}` no longer exists: its row was deleted, or its key changed"
     )
 
 
