@@ -17,20 +17,21 @@ def is_same(one: Any, other: Any) -> bool:
         (True, False)
         >>> is_same(Decimal("1.0"), Decimal("1.00"))
         False
+        >>> is_same(Decimal("1E+1"), Decimal("10")), is_same([float("nan")], (float("nan"),))
+        (True, True)
     """
-    if type(one) is not dict and type(one) is not list:
+    if not isinstance(one, (dict, list, tuple)):
         return _is_same_scalar(one, other)
     # Documents are nested deeper than calls may be.
     pairs = [(one, other)]
     while pairs:
         one, other = pairs.pop()
-        kind = type(one)
-        if kind is dict:
-            if type(other) is not dict or one.keys() != other.keys():
+        if isinstance(one, dict):
+            if not isinstance(other, dict) or one.keys() != other.keys():
                 return False
             pairs += [(value, other[key]) for key, value in one.items()]
-        elif kind is list:
-            if type(other) is not list or len(one) != len(other):
+        elif isinstance(one, (list, tuple)):
+            if not isinstance(other, (list, tuple)) or len(one) != len(other):
                 return False
             pairs += zip(one, other, strict=True)
         elif not _is_same_scalar(one, other):
@@ -42,20 +43,43 @@ def _is_same_scalar(one: Any, other: Any) -> bool:
     if one is other:
         return True
     kind = type(one)
-    if kind is not type(other) or one != other:
+    if kind is not type(other):
         return False
-    closer = _CLOSER.get(kind)
-    return closer is None or closer(one, other)
+    compare = _COMPARED.get(kind)
+    return bool(one == other) if compare is None else compare(one, other)
+
+
+def _is_same_decimal(one: Decimal, other: Decimal) -> bool:
+    if not one.is_finite() or not other.is_finite():
+        return one.as_tuple() == other.as_tuple()
+    return one == other and _places(one) == _places(other)
+
+
+def _places(decimal: Decimal) -> int:
+    """The digits behind the point."""
+    exponent = decimal.as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
+
+
+def _is_same_float(one: float, other: float) -> bool:
+    if one != one or other != other:
+        return one != one and other != other
+    return one == other and math.copysign(1, one) == math.copysign(1, other)
 
 
 def _is_same_instant(one: datetime.datetime, other: datetime.datetime) -> bool:
-    # Of one zone, Python compares the clock alone, which shows an hour twice in autumn.
-    return one.tzinfo is not other.tzinfo or one.utcoffset() == other.utcoffset()
+    # Of one zone, Python compares the clock alone, which shows an hour twice in autumn; that hour
+    # it takes for none of another zone.
+    ahead, other_ahead = one.utcoffset(), other.utcoffset()
+    if ahead is None or other_ahead is None:
+        return one == other
+    clocks = one.replace(tzinfo=None) - other.replace(tzinfo=None)
+    return clocks == ahead - other_ahead
 
 
-_CLOSER: dict[type, Callable[[Any, Any], bool]] = {
-    Decimal: lambda one, other: one.as_tuple() == other.as_tuple(),
-    float: lambda one, other: math.copysign(1, one) == math.copysign(1, other),
+_COMPARED: dict[type, Callable[[Any, Any], bool]] = {
+    Decimal: _is_same_decimal,
+    float: _is_same_float,
     datetime.datetime: _is_same_instant,
 }
-"""What else is to be the same of values that are equal."""
+"""Types of which equal values may be stored differently, or others alike."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._connections.transaction import Using, block, runner_for
-from .._equality import is_same
 from .._expressions.path import conditions_of_keys
 from .._statements.shape import rows_shape
 from .._tables.table import Table
@@ -332,7 +331,4 @@ def change_of(table: Table, row: Model, using: Using) -> Change:
 
 def is_known(table: Table, name: str, known: Any, value: Any) -> bool:
     """Whether a value of a field is what is known to be stored: of documents, that is a copy."""
-    if known is value or is_same(known, value):
-        return True
-    shape = table.structures.get(name)
-    return shape is not None and shape.is_of(known, value)
+    return known is value or table.columns[name].is_stored_as(known, value)

@@ -8,12 +8,14 @@ import typing
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 import pydantic
 from pydantic.fields import FieldInfo
 
+from .._equality import is_same
 from ..exceptions import DecodeError, SchemaError, TypeMismatch
 from .check import Asked, check_of
 from .column_type import (
@@ -28,6 +30,9 @@ from .column_type import (
 from .constant import constant_default, database_default
 from .field import ColumnOptions
 from .structure import Structure, keys_message
+
+_EXACT_FLOAT = 2**53
+"""The largest integer up to which every integer is a float too."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,41 @@ class Column:
             "default": self.db_default or ("client" if self._is_made_by_client else None),
             "renamed-from": self.renamed_from,
         }
+
+    def is_stored_as(self, known: Any, value: Any) -> bool:
+        """Whether a value is what is known to be stored, of documents a copy: whether to write it
+        would change nothing.
+        """
+        if is_same(known, value):
+            return True
+        if self.structure is not None:
+            return self.structure.is_of(known, value)
+        with suppress(TypeMismatch):
+            known, value = self.stored(known), self.stored(value)
+        if self.many and isinstance(value, (list, tuple)) and isinstance(known, list):
+            pairs = zip(known, value, strict=False)
+            return len(known) == len(value) and all(self._is_alike(*it) for it in pairs)
+        return self._is_alike(known, value)
+
+    def _is_alike(self, known: Any, value: Any) -> bool:
+        known, value = self._as_read(known), self._as_read(value)
+        if self._has_places and type(known) is type(value) is Decimal and known.is_finite():
+            return value.is_finite() and bool(known == value)
+        return is_same(known, value)
+
+    @property
+    def _has_places(self) -> bool:
+        """Whether decimals have as many places as the column says, however they are given."""
+        kind = self.column_type
+        return isinstance(kind, dict) and kind.get("decimal") is not None
+
+    def _as_read(self, value: Any) -> Any:
+        """A value as it comes back, where an int may be given for another number."""
+        if type(value) is int and self.kind == "decimal":
+            return Decimal(value)
+        if type(value) is int and self.kind == "float" and abs(value) <= _EXACT_FLOAT:
+            return float(value)
+        return value
 
 
 def column_of(

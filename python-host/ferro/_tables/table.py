@@ -20,7 +20,6 @@ from .constant import constant_default
 from .relation_options import KeyOf, RelationOptions
 from .relationship import Relationship, Through
 from .rules import Rules
-from .structure import Structure
 from .validator import validator_of
 
 if TYPE_CHECKING:
@@ -63,8 +62,6 @@ class Table:
     """The columns whose enum is a type of the database."""
     encoded: dict[str, Callable[[Any], Any]]
     """How fields are stored whose values are not stored as they are."""
-    structures: dict[str, Structure]
-    """The shapes of fields that are documents with one."""
     definition: Shape | None = None
     """What a common table is made of: its name, its rows, and its step."""
     takes: int = 0
@@ -251,8 +248,6 @@ class Table:
         self._without: dict[tuple[str, ...], tuple[str, ...]] = {(): self.names}
         self.enums = tuple(it for it in columns.values() if it.enumeration is not None)
         self.encoded = {it.name: it.encode for it in columns.values() if it.encode is not None}
-        shapes = {it.name: it.structure for it in columns.values()}
-        self.structures = {name: it for name, it in shapes.items() if it is not None}
         self.places = {name: place for place, name in enumerate(columns, 1)}
         self.loader = _native.Loader(
             self.model,
