@@ -157,6 +157,73 @@ WRONG = [
 ]
 
 
+LAMBDAS = """
+from __future__ import annotations
+
+import ferro
+
+
+class Author(ferro.Model, table="typed_author"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    name: str
+    age: int = 0
+    posts: ferro.Relation[list[Post]] = ferro.BackRef()
+
+
+class Post(ferro.Model, table="typed_post"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    views: int = 0
+    author: ferro.Relation[Author] = ferro.ForeignKey(related_name="posts")
+
+
+async def main(author: Author) -> None:
+    query = Author.select().order_by(lambda a: a.name.lower(), "-age", Author.id)
+    reveal_type(await query.order_by(lambda a: a.age.desc()))
+    reveal_type(await query.distinct_on(lambda a: a.age, Author.name).all())
+    reveal_type(await query.values("name", born=lambda a: 2_000 - a.age))
+    reveal_type(await Author.select(length=lambda a: a.name.length()).first())
+    reveal_type(await Author.select("name", length=lambda a: a.name.length()).first())
+    reveal_type(await Author.using("app").select("name", length=lambda a: a.name.length()))
+    reveal_type(await query.with_values(posts=lambda a: a.posts.count()).one())
+    reveal_type(await query.column(lambda a: a.age + 1).first())
+    groups = query.group_by(lambda a: a.age % 10).having(lambda a: a.id.count() > 1)
+    reveal_type(await groups.values(oldest=lambda a: a.age.max()))
+    reveal_type(await query.sum(lambda a: a.age + 1))
+    reveal_type([await query.avg(lambda a: a.age), await query.min("age")])
+    reveal_type([await query.max(lambda a: a.age), await query.min(lambda a: a.age)])
+    reveal_type(await query.update(age=lambda a: a.age + 1, name="Ada"))
+    reveal_type(await query.update_returning(age=lambda a: a.age + 1))
+    totals = Post.select("author_id", views=lambda p: p.views.sum()).group_by("author_id").cte()
+    reveal_type(await totals.select("views", twice=lambda t: t.views * 2))
+    reveal_type(await totals.where(lambda t: t.views > 1).order_by(lambda t: t.views.desc()).one())
+    joined = query.join(totals, lambda a, t: a.id == t.author_id)
+    reveal_type(await joined.values(views=lambda a: totals.c.views + a.age))
+    reveal_type(await joined.with_values(views=lambda a: totals.c.views).first())
+    reveal_type(await author.posts.order_by(lambda p: p.views.desc()).update(views=lambda p: 3))
+"""
+
+LAMBDAS_REVEALED = [
+    "list[Author]",
+    "list[Author]",
+    "list[dict[str, Any]]",
+    "dict[str, Any] | None",
+    "dict[str, Any] | None",
+    "list[dict[str, Any]]",
+    "tuple[Author, dict[str, Any]]",
+    "Any | None",
+    "list[dict[str, Any]]",
+    "Any",
+    "list[Any]",
+    "list[Any]",
+    "int",
+    "list[Author]",
+    "list[dict[str, Any]]",
+    "dict[str, Any]",
+    "list[dict[str, Any]]",
+    "tuple[Author, dict[str, Any]] | None",
+    "int",
+]
+
 COLUMNS = """
 from __future__ import annotations
 
@@ -333,6 +400,12 @@ def test_pyright_takes_columns_for_the_same(folder: Path) -> None:
         "reportAttributeAccessIssue",
         "reportAssignmentType",
     ]
+
+
+def test_the_arguments_of_lambdas_have_a_type(folder: Path) -> None:
+    assert mypy(folder, LAMBDAS) == (LAMBDAS_REVEALED, [])
+    # Strict, it refuses what has no type that it knows.
+    assert pyright_of(folder, f"# pyright: strict\n{LAMBDAS}") == (LAMBDAS_REVEALED, [])
 
 
 def test_the_package_is_clean_for_pyright() -> None:

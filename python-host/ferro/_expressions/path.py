@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from .._queries.select import Select
     from .._tables.relationship import Relationship
     from .._tables.table import Table
+
+# To a type checker `User.age` is an integer, so anything may be given. What is said of functions
+# tells it what the argument of a lambda is.
+Given = object | Callable[[Any], Any]
+"""A value as callers give it: a field or its name, an expression, or a function of the fields."""
 
 _COMPARISONS = 1_000
 """With keys, in one condition."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from .._argument import check
 from .._connections.sql import sql_session
 from .._connections.transaction import Using, together
+from .._expressions.path import Given
 from .._queries.insert import insert_from
 from .._queries.query import Query
 from .._queries.select import Select
@@ -62,12 +63,14 @@ class Connected(Generic[M]):
         self._using = using
 
     @overload
-    def select(self, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(
+        self, field: Given, /, *fields: Given, **computed: Given
+    ) -> Select[dict[str, Any]]: ...
     @overload
     def select(self, /) -> Select[M]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
-    def select(self, /, **computed: Any) -> Select[dict[str, Any]]: ...
-    def select(self, /, *fields: Any, **computed: Any) -> Any:
+    def select(self, /, **computed: Given) -> Select[dict[str, Any]]: ...
+    def select(self, /, *fields: Given, **computed: Given) -> Any:
         """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
 
         With fields, of some values of each row: see `Select.values`.

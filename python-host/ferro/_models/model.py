@@ -10,7 +10,7 @@ import pydantic
 from typing_extensions import Self
 
 from .._connections.transaction import Transaction, Using, check_using, runner_for
-from .._expressions.path import FieldAttribute, conditions_of
+from .._expressions.path import FieldAttribute, Given, conditions_of
 from .._message import nearest, quoted
 from .._queries.query import Query
 from .._queries.select import Select
@@ -144,15 +144,17 @@ class Model(pydantic.BaseModel, metaclass=ModelMeta):
 
     @overload
     @classmethod
-    def select(cls, field: Any, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(
+        cls, field: Given, /, *fields: Given, **computed: Given
+    ) -> Select[dict[str, Any]]: ...
     @overload
     @classmethod
     def select(cls, /) -> Select[Self]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     @classmethod
-    def select(cls, /, **computed: Any) -> Select[dict[str, Any]]: ...
+    def select(cls, /, **computed: Given) -> Select[dict[str, Any]]: ...
     @classmethod
-    def select(cls, /, *fields: Any, **computed: Any) -> Any:
+    def select(cls, /, *fields: Given, **computed: Given) -> Any:
         """A query of all rows: narrow it with `where`, `order_by`, `limit` and `offset`.
 
         With fields, of some values of each row: see `Select.values`.

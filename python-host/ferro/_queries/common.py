@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
 from .._argument import check
 from .._connections.transaction import Using
 from .._expressions.expression import Expression, conditional
-from .._expressions.path import Fields
+from .._expressions.path import Fields, Given
 from .._statements.shape import ITSELF
 from .._tables.derived import Derived, derived
 from ..exceptions import InvalidQuery
@@ -16,7 +16,7 @@ from .combined import check_alike, in_common, of_values
 from .query import Query, T
 from .selection import selection
 from .spec import ALL_PARTS, LOCKS, Join, QuerySpec, refuse
-from .table_query import TableQuery
+from .table_query import Condition, TableQuery
 
 if TYPE_CHECKING:
     from .._expressions.value import FieldExpression, Value
@@ -72,13 +72,13 @@ class CommonTable:
         """Its fields, in a query that reads or joins it: `totals.c.amount`."""
         return Fields(self._table)
 
-    def select(self, /, *fields: Any, **computed: Any) -> CommonTableSelect[dict[str, Any]]:
+    def select(self, /, *fields: Given, **computed: Given) -> CommonTableSelect[dict[str, Any]]:
         """A query of all rows, as dicts of all fields, or of some values: see `Select.values`."""
         spec = QuerySpec(self._table, self._using).with_(given=self._values)
         query: CommonTableSelect[Any] = CommonTableSelect(spec)
         return query.values(*fields, **computed)
 
-    def where(self, /, *conditions: Any, **equals: Any) -> CommonTableSelect[dict[str, Any]]:
+    def where(self, /, *conditions: Condition, **equals: Any) -> CommonTableSelect[dict[str, Any]]:
         """A query of the rows for which conditions hold: see `Select.where`."""
         return self.select().where(*conditions, **equals)
 
@@ -111,7 +111,9 @@ class CommonTableSelect(TableQuery[T, "CommonTableSelect[T]"]):
 
     if TYPE_CHECKING:
 
-        def values(self, /, *fields: Any, **computed: Any) -> CommonTableSelect[dict[str, Any]]: ...
+        def values(
+            self, /, *fields: Given, **computed: Given
+        ) -> CommonTableSelect[dict[str, Any]]: ...
         @overload
         def column(self, field: FieldExpression[V], /) -> CommonTableSelect[V]: ...
         @overload
@@ -122,7 +124,7 @@ class CommonTableSelect(TableQuery[T, "CommonTableSelect[T]"]):
         def column(self, field: V, /) -> CommonTableSelect[V]: ...
         def column(self, field: Any, /) -> Any: ...
         def with_values(
-            self, /, *fields: Any, **computed: Any
+            self, /, *fields: Given, **computed: Given
         ) -> CommonTableSelect[tuple[T, dict[str, Any]]]: ...
 
 

@@ -9,6 +9,7 @@ from .._abstract_query import AbstractQuery
 from .._argument import counted
 from .._connections.transaction import Transaction, check_using, runner_for
 from .._expressions.ordering import term_of
+from .._expressions.path import Given
 from ..exceptions import DoesNotExist, MultipleObjectsReturned
 from .aggregate import count_of, is_there
 from .read import first_of, read
@@ -48,7 +49,7 @@ class Query(AbstractQuery, Generic[T, Q]):
         made: Q = other
         return made
 
-    def order_by(self, *terms: Any) -> Q:
+    def order_by(self, *terms: Given) -> Q:
         """In an order: `"name"`, `"-age"`, `"author.name"`, `User.age.desc()`. Replaces a former
         one. A name is that of a value that is asked for, if there is one, else of a field.
 

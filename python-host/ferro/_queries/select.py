@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
+from .._expressions.path import Given
 from .change import delete_rows, delete_rows_returning, update_rows, update_rows_returning
 from .page import Page, page_beyond, page_of
 from .position import Position
@@ -35,7 +36,7 @@ class Select(TableQuery[T, "Select[T]"]):
 
     if TYPE_CHECKING:
 
-        def values(self, /, *fields: Any, **computed: Any) -> Select[dict[str, Any]]: ...
+        def values(self, /, *fields: Given, **computed: Given) -> Select[dict[str, Any]]: ...
         @overload
         def column(self, field: FieldExpression[V], /) -> Select[V]: ...
         @overload
@@ -44,7 +45,7 @@ class Select(TableQuery[T, "Select[T]"]):
         def column(self, field: V, /) -> Select[V]: ...
         def column(self, field: Any, /) -> Any: ...
         def with_values(
-            self, /, *fields: Any, **computed: Any
+            self, /, *fields: Given, **computed: Given
         ) -> Select[tuple[T, dict[str, Any]]]: ...
 
     async def page(self) -> Page[T]:
@@ -64,7 +65,7 @@ class Select(TableQuery[T, "Select[T]"]):
         """The page that ends before a row of the same query in the same order."""
         return await page_beyond(self._spec, position, backward=True)
 
-    async def update(self, /, **values: Any) -> int:
+    async def update(self, /, **values: Given) -> int:
         """Change exactly the rows of this query; how many. No instance in memory changes.
 
         A value is one for every row, or computed from each: `update(views=lambda p: p.views + 1)`.
@@ -75,7 +76,7 @@ class Select(TableQuery[T, "Select[T]"]):
         """Delete exactly the rows of this query; how many."""
         return await delete_rows(self._spec)
 
-    async def update_returning(self, /, **values: Any) -> list[T]:
+    async def update_returning(self, /, **values: Given) -> list[T]:
         """As `update`; the rows as they are afterwards, in no order."""
         return await update_rows_returning(self._spec, values)
 

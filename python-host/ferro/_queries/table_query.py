@@ -9,7 +9,7 @@ from .._argument import check
 from .._connections.transaction import runner_for
 from .._expressions.expression import Expression
 from .._expressions.ordering import Outputs
-from .._expressions.path import conditions_of, field_of, value_from
+from .._expressions.path import Given, conditions_of, field_of, value_from
 from .._rows.identity import merge
 from .._statements.shape import rows_shape
 from ..exceptions import DoesNotExist, InvalidQuery
@@ -46,7 +46,7 @@ class TableQuery(Query[T, Q]):
         return self._of(spec.where(*conditions_of(spec.table, conditions, equals)))
 
     def join(
-        self, table: CommonTable, on: Expression | bool | Callable[..., Any]
+        self, table: CommonTable, on: Expression | bool | Callable[[Any, Any], Any]
     ) -> CommonTableSelect[T]:
         """The rows of a common table beside these: a row comes once for each that fits it.
 
@@ -62,13 +62,13 @@ class TableQuery(Query[T, Q]):
         """Rows that are alike in all that is asked for come once."""
         return self._of(self._spec.with_(distinct=True))
 
-    def distinct_on(self, field: Any, /, *fields: Any) -> Q:
+    def distinct_on(self, field: Given, /, *fields: Given) -> Q:
         """Of the rows that agree in all fields, the first one in the order of the query."""
         spec = self._spec
         agreeing = tuple([value_from(spec.table, it) for it in (field, *fields)])
         return self._of(spec.with_(distinct=agreeing))
 
-    def values(self, /, *fields: Any, **computed: Any) -> Any:
+    def values(self, /, *fields: Given, **computed: Given) -> Any:
         """Some values of each row, as dicts: `values("name", length=lambda u: u.name.length())`.
 
         A name stands for its field, also across relations: `"author.name"`. With `group_by`, each
@@ -77,7 +77,7 @@ class TableQuery(Query[T, Q]):
         table = self._spec.table
         return self._asking(outputs_of(table, fields, computed) or fields_of(table), "dict")
 
-    def column(self, field: Any, /) -> Any:
+    def column(self, field: Given, /) -> Any:
         """One value of each row, by itself and not in a dict: `column("name")`, `column(User.age)`,
         `column(lambda u: u.name.length())`.
 
@@ -92,7 +92,7 @@ class TableQuery(Query[T, Q]):
         """
         return self._asking((named(self._spec.table, field),), "value")
 
-    def with_values(self, /, *fields: Any, **computed: Any) -> Any:
+    def with_values(self, /, *fields: Given, **computed: Given) -> Any:
         """The rows, and some values of each beside it: pairs of an instance and a dict.
 
         The values are those of `values`, and an order names them as there: `Author.select()
@@ -103,7 +103,7 @@ class TableQuery(Query[T, Q]):
     def _asking(self, outputs: Outputs, form: Form) -> Any:
         return self._of(self._spec.with_(outputs=outputs, form=form))
 
-    def group_by(self, *fields: Any) -> Q:
+    def group_by(self, *fields: Given) -> Q:
         """Rows that agree in all fields become one: `values` says what is asked of them."""
         spec = self._spec
         group = tuple([value_from(spec.table, field) for field in fields])
@@ -198,19 +198,19 @@ class TableQuery(Query[T, Q]):
         rows = await read(spec.at_most(2))
         return [self._only(rows)] if rows else []
 
-    async def sum(self, field: Any) -> Any:
+    async def sum(self, field: Given) -> Any:
         """The sum of a field over all rows; None if there is none."""
         return await aggregate(self._spec, "sum", field)
 
-    async def avg(self, field: Any) -> Any:
+    async def avg(self, field: Given) -> Any:
         """The average of a field over all rows; None if there is none."""
         return await aggregate(self._spec, "avg", field)
 
-    async def min(self, field: Any) -> Any:
+    async def min(self, field: Given) -> Any:
         """The least value of a field over all rows; None if there is none."""
         return await aggregate(self._spec, "min", field)
 
-    async def max(self, field: Any) -> Any:
+    async def max(self, field: Given) -> Any:
         """The greatest value of a field over all rows; None if there is none."""
         return await aggregate(self._spec, "max", field)
 
