@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pydantic
 import pytest
 
 import ferro
@@ -37,6 +38,19 @@ class Choice(ferro.Model, table="mistakes_choice"):
 class Option(ferro.Model, table="mistakes_option"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     query: Relation[Choice] = ForeignKey(related_name="options")
+
+
+class Hill(ferro.Model, table="mistakes_hill"):
+    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
+
+    id: int = ferro.Field(primary_key=True)
+    name: str = ferro.Field(alias="Name")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _named(cls, values: dict[str, Any]) -> dict[str, Any]:
+        named = values.pop("named", None)
+        return values if named is None else {**values, "Name": named}
 
 
 class Tree(ferro.Model, table="mistakes_tree"):
@@ -210,6 +224,88 @@ def test_a_name_that_is_none_is_answered_with_what_is_meant(
         call()
     assert not hasattr(User, "nmae")
     assert not hasattr(User.name, "nmae")
+
+
+FROGS: Any = Frog.select()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Pond.where(nmae="a").all(),
+        lambda: Pond.get(nmae="a"),
+        lambda: Pond.get_or_none(nmae="a"),
+        lambda: Pond.create(nmae="a"),
+        lambda: Pond.using("mistakes").create(id=1, nmae="a"),
+        lambda: Pond.upsert(id=1, nmae="a", conflict="id"),
+        lambda: Pond.upsert(id=1, name="a", conflict="nmae"),
+        lambda: Pond.upsert(id=1, name="a", conflict="id", update=["nmae"]),
+        lambda: Pond.upsert(id=1, name="a", conflict="id", update={"nmae": "a"}),
+        lambda: Pond.bulk_upsert([Pond(id=1)], conflict="nmae"),
+        lambda: Pond.get_or_create(nmae="a", id=1),
+        lambda: Pond.get_or_create({"nmae": "a"}, id=1),
+        lambda: Pond.update_or_create(nmae="a", id=1),
+        lambda: Pond.update_or_create({"nmae": "a"}, id=1),
+        lambda: Pond.select().update(nmae="a"),
+        lambda: Pond.select().update_returning(nmae="a"),
+        lambda: Pond.select("nmae").all(),
+        lambda: Pond.select().column("nmae").all(),
+        lambda: Pond.select().with_values("nmae").all(),
+        lambda: Pond.select().distinct_on("nmae").all(),
+        lambda: Pond.select("id").group_by("nmae").all(),
+        lambda: Pond.select().max("nmae"),
+        lambda: Pond.select().order_by("-nmae").all(),
+        lambda: Pond.select().order_by("-nmae").exists(),
+        lambda: Pond.select().order_by("-nmae").count(),
+        lambda: Pond.select().order_by("-nmae").sum("id"),
+        lambda: Pond.select().order_by("-nmae").delete(),
+        lambda: Pond.select(name=Pond.name.length()).order_by("-nmae").all(),  # type: ignore[attr-defined]
+        lambda: Pond.select("id").union(Pond.select("id")).order_by("nmae").all(),
+        lambda: FROGS.where(pond=3, pnod=3).all(),
+        lambda: FROGS.include("pnod").all(),
+        lambda: FROGS.include("pond.frgos").all(),
+        lambda: FROGS.include(pnod=Pond.select()).all(),
+        lambda: FROGS.order_by("pond.nmae").all(),
+        lambda: FROGS.order_by("pnod.name").all(),
+        lambda: FROGS.values("pond.nmae").all(),
+    ],
+)
+async def test_a_misspelt_name_is_told_before_a_database_is_asked(
+    call: Callable[[], Any],
+) -> None:
+    meant = r"did you mean `(name|pond|frogs)`\?"
+    with pytest.raises((ferro.UnknownField, pydantic.ValidationError), match=meant):
+        await call()
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_misspelt_name_of_a_new_row_is_told_with_all_else_that_is_wrong() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        await users.create(nmae="Ada", age="old", email=5)
+    assert {it["loc"]: it["type"] for it in caught.value.errors()} == {
+        ("name",): "missing",
+        ("age",): "int_parsing",
+        ("email",): "string_type",
+        ("nmae",): "extra_forbidden",
+    }
+    assert "model `User` has no field `nmae`: did you mean `name`?" in str(caught.value)
+    found, _ = await users.get_or_create({"name": "Ada"}, email="ada@example.org")
+    for make in (users.get_or_create, users.update_or_create):
+        with pytest.raises(pydantic.ValidationError, match="did you mean `age`"):
+            await make({"aeg": 36}, email="ada@example.org")
+    assert await users.all() == [found]
+
+
+@pytest.mark.usefixtures("db")
+async def test_names_that_a_model_takes_besides_its_fields_are_not_misspelt() -> None:
+    for it, name in enumerate(("named", "Name")):
+        hill, new = await Hill.get_or_create({name: "a"}, id=it)
+        assert (hill.name, new) == ("a", True)
+        assert (await Hill.get_or_create({name: "b"}, id=it)) == (hill, False)
+    assert (await Hill.create(id=5, named="c")).name == "c"  # type: ignore[call-arg]
+    with pytest.raises(pydantic.ValidationError, match="did you mean `name`") as caught:
+        await Hill.create(id=6, nmae="c")
+    assert "input_value" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("db")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._message import nearest
 from .._tables.table import Table, put_cached
-from ..exceptions import InvalidQuery
+from ..exceptions import InvalidQuery, UnknownField
 from .document import JsonValue
 from .expression import Expression, Order, Shape
 from .path import Fields, field_at, value_from
@@ -65,4 +66,10 @@ def _named(table: Table, outputs: Outputs, name: str) -> Value:
     for output, value in outputs:
         if output == name:
             return value
+    if outputs and name.partition(".")[0] not in {**table.columns, **table.relations}:
+        known = [*(output for output, _ in outputs), *table.columns, *table.relations]
+        raise UnknownField(
+            f"`order_by`: `{name}` is neither a value that the query asks for nor a field of "
+            f"`{table.label}`: {nearest(name, known)}"
+        )
     return field_at(table, name)

@@ -31,7 +31,7 @@ from .._rows.conflict import (
 )
 from .._rows.forced import completed, forced_values
 from .._rows.identity import merge
-from .._rows.new import by_name, create, made
+from .._rows.new import by_name, check_names, create, made
 from .._rows.write import become, changed_fields, gone, insert_or, stored_row
 from .._tables.table import table_of
 from ..exceptions import InvalidQuery
@@ -229,6 +229,7 @@ class Connected(Generic[M]):
         The values must include a key, so that a hundred concurrent calls create one row. Raises
         `UniqueViolation` if the key is taken by a row that does not have all of the values.
         """
+        self._check_named("get_or_create", defaults or {}, equals)
         return await self._ensured("get_or_create", defaults or {}, equals)
 
     async def update_or_create(
@@ -239,6 +240,7 @@ class Connected(Generic[M]):
         The values must include a key, so that a hundred concurrent calls create one row. Raises
         `UniqueViolation` if the key is taken by a row that does not have all of the values.
         """
+        self._check_named("update_or_create", defaults or {}, equals)
         async with together(self._using) as block:
             here: Connected[M] = Connected(self._model, block)
             for _ in range(ROUNDS):
@@ -259,19 +261,25 @@ class Connected(Generic[M]):
                     return row, False
             raise gone(self._table)
 
-    async def _ensured(
+    def _check_named(
         self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
-    ) -> tuple[M, bool]:
+    ) -> None:
         check(InvalidQuery, defaults=(defaults, Mapping))
         if "defaults" in equals and "defaults" not in self._table.columns:
             raise InvalidQuery(
                 f"`{operation}` takes the values of a new row as its first, positional argument: "
                 f'`{operation}({{"age": 36}}, email=…)`'
             )
+        for name in equals:
+            if name not in self._table.relations:
+                self._table.column(name)
+        check_names(self._model, defaults, equals)
+
+    async def _ensured(
+        self, operation: str, defaults: dict[str, Any], equals: dict[str, Any]
+    ) -> tuple[M, bool]:
         equals = completed(self._table, equals, self._using)
         values, _ = split_relations(self._model, equals)
-        for name in values:
-            self._table.column(name)
         target = key_among(self._table, values, operation)
         values = validated_values(self._table, values)
         for _ in range(ROUNDS):

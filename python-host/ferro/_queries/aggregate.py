@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._connections.transaction import runner_for
 from .._expressions.path import value_from
+from .computed import without_order
 from .selection import prepared
 from .spec import ALL_PARTS, LOCKS, refuse
 
@@ -30,7 +31,7 @@ async def is_there(spec: QuerySpec) -> bool:
 
 async def _counted(spec: QuerySpec, statement: str) -> Any:
     refuse(spec, statement, "does not read rows that it could lock", _COUNTED)
-    query, values = prepared(spec.with_(order=None), statement)
+    query, values = prepared(without_order(spec), statement)
     ((value,),) = await runner_for(spec.using)[1].fetch(query, values)
     return value
 
@@ -39,6 +40,7 @@ async def aggregate(spec: QuerySpec, function: str, field: Any) -> Any:
     """The `sum`, `avg`, `min` or `max` of a field over all rows; None if there is none."""
     value = getattr(value_from(spec.table, field), function)()
     refuse(spec, function, "covers all rows, and does not lock them", _ALL_ROWS)
-    of_all = spec.with_(outputs=(("value", value),), form="value", order=None, includes={})
+    spec = without_order(spec)
+    of_all = spec.with_(outputs=(("value", value),), form="value", includes={})
     ((found,),) = await runner_for(spec.using)[1].fetch(*prepared(of_all))
     return found if found is None or value._read is None else value._read(found)

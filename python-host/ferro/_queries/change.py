@@ -10,6 +10,7 @@ from .._expressions.expression import Shape
 from .._rows.identity import merge
 from .._rows.write import deleted
 from ..exceptions import InvalidQuery
+from .computed import without_order
 from .selection import selection
 from .spec import refuse
 
@@ -28,9 +29,9 @@ async def update_rows(spec: QuerySpec, values: dict[str, Any]) -> int:
 
 async def update_rows_returning(spec: QuerySpec, values: dict[str, Any]) -> list[Any]:
     """Change the rows of a query; the rows as they are then."""
-    label, runner = runner_for(spec.using)
     table = spec.table
     statement, bound = _update(spec, values, table.names)
+    label, runner = runner_for(spec.using)
     return merge(label, table, await runner.fetch_instances(statement, bound, table.loader))
 
 
@@ -42,9 +43,9 @@ async def delete_rows(spec: QuerySpec) -> int:
 
 async def delete_rows_returning(spec: QuerySpec) -> list[Any]:
     """Delete the rows of a query; the rows as they were."""
-    label, runner = runner_for(spec.using)
     table = spec.table
     statement, bound = _delete(spec, table.names)
+    label, runner = runner_for(spec.using)
     rows = await runner.fetch_instances(statement, bound, table.loader)
     rows = merge(label, table, rows)
     deleted(table, rows, spec.using)
@@ -72,4 +73,4 @@ def _delete(spec: QuerySpec, returning: tuple[str, ...] | None) -> tuple[Query, 
 def _rows_of(spec: QuerySpec) -> tuple[Shape, tuple[Any, ...]]:
     """The rows that are written. Without a limit all are, and the core takes no order then."""
     is_limited = spec.limit is not None or spec.offset is not None
-    return selection(spec if is_limited else spec.with_(order=None))
+    return selection(spec if is_limited else without_order(spec))

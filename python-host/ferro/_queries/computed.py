@@ -89,6 +89,14 @@ def ordering_of_rows(spec: QuerySpec) -> Ordering:
     return ordering_of(spec.table, outputs, spec.order or ())
 
 
+def without_order(spec: QuerySpec) -> QuerySpec:
+    """A query of whose rows the order makes no difference; a name in it has to be one."""
+    if spec.order is None:
+        return spec
+    ordering_of_rows(spec)
+    return spec.with_(order=None)
+
+
 def refuse_relations(spec: QuerySpec) -> None:
     """Refuse to load relations with values, which have none."""
     if spec.outputs is not None and spec.form != "pair":

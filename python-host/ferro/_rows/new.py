@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pydantic
+from pydantic_core import PydanticCustomError
+
 from .._connections.transaction import Using
 from .._tables.table import Table, table_of
 from .forced import completed
@@ -34,7 +37,45 @@ def made(model: type[M], values: dict[str, Any]) -> M:
             name if aliases.get(name) in taken else aliases.get(name, name): value
             for name, value in values.items()
         }
-    return model.model_validate(values, by_name=True)
+    try:
+        return model.model_validate(values, by_name=True)
+    except pydantic.ValidationError as error:
+        raise _with_nearest(model, error) from None
+
+
+def check_names(model: type[M], values: dict[str, Any], others: dict[str, Any]) -> None:
+    """Refuse values, of a row that need not be made, for fields that there are not; a model may
+    take such ones. The row would be made of others, too.
+    """
+    table = table_of(model)
+    if by_name(table, values).keys() - table.columns.keys() - table.relations.keys():
+        made(model, {**others, **values})
+
+
+def _with_nearest(
+    model: type[pydantic.BaseModel], error: pydantic.ValidationError
+) -> pydantic.ValidationError:
+    """The same error, with the field that each unknown name may mean."""
+    table = table_of(model)  # type: ignore[arg-type]
+    found = error.errors(include_url=False)
+    unknown = [it for it in found if it["type"] == "extra_forbidden" and len(it["loc"]) == 1]
+    for it in unknown:
+        it["msg"] = table.unknown(str(it["loc"][0]))
+    if not unknown:
+        return error
+    told: Any = PydanticCustomError
+    return pydantic.ValidationError.from_exception_data(
+        error.title,
+        [
+            {
+                "type": told(it["type"], it["msg"], it.get("ctx")),
+                "loc": it["loc"],
+                "input": it["input"],
+            }
+            for it in found
+        ],
+        hide_input=model.model_config.get("hide_input_in_errors", False),
+    )
 
 
 def by_name(table: Table, values: dict[str, Any]) -> dict[str, Any]:

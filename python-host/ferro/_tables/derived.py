@@ -60,7 +60,7 @@ class Derived(Table):
         """There is none."""
         raise InvalidQuery(f"common table `{self.label}` has no key: ask for values of its fields")
 
-    def _unknown(self, name: str, what: str = "field") -> str:
+    def unknown(self, name: str, what: str = "field") -> str:
         known = () if what == "relation" else self.columns
         return f"common table `{self.label}` has no {what} `{name}`: {nearest(name, known)}"
 

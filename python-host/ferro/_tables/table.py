@@ -163,7 +163,7 @@ class Table:
         """The column of a field; says which field is nearest, if there is none."""
         column = self.columns.get(name)
         if column is None:
-            raise UnknownField(self._unknown(name))
+            raise UnknownField(self.unknown(name))
         return column
 
     def written(self, name: str) -> Column:
@@ -177,7 +177,7 @@ class Table:
         """The relation of a name; says which is nearest, if there is none."""
         relation = self.relations.get(name)
         if relation is None:
-            raise UnknownField(self._unknown(name, "relation"))
+            raise UnknownField(self.unknown(name, "relation"))
         return relation
 
     def unique_key(self, names: set[str]) -> tuple[str, ...] | None:
@@ -377,7 +377,8 @@ class Table:
         if len(versions) > 1:
             raise SchemaError(f"model `{self.label}` has several versions: {quoted(versions)}")
 
-    def _unknown(self, name: str, what: str = "field") -> str:
+    def unknown(self, name: str, what: str = "field") -> str:
+        """What is wrong with a name that is none of a field or a relation."""
         known = self.relations if what == "relation" else {**self.columns, **self.relations}
         begins = name.partition("__")[0]
         if begins != name and (begins in self.columns or begins in self.relations):
