@@ -67,6 +67,11 @@ class Nest(ferro.Model, table="mistakes_nest"):
     tree: Relation[Tree] = ForeignKey(related_name="nests")
 
 
+class Hole(ferro.Model, table="mistakes_hole"):
+    id: int | None = ferro.Field(default=None, primary_key=True)
+    tree: Relation[Tree] = ForeignKey(related_name="hole", unique=True)
+
+
 class Pear(ferro.Model, table="mistakes_pear"):
     id: int | None = ferro.Field(default=None, primary_key=True)
     full_weight: int = ferro.Field(default=1, db_column="weight")
@@ -276,6 +281,22 @@ async def test_a_misspelt_name_is_told_before_a_database_is_asked(
     meant = r"did you mean `(name|pond|frogs)`\?"
     with pytest.raises((ferro.UnknownField, pydantic.ValidationError), match=meant):
         await call()
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda: FROGS.values("pond"), r"name the field of its key, `pond_id`"),
+        (lambda: FROGS.group_by("pond"), r"name the field of its key, `pond_id`"),
+        (lambda: FROGS.column("pond.frogs"), r"such as `lambda it: it\.pond\.frogs\.count\(\)`"),
+        (lambda: Nest.select("tree.hole"), r"name a field of its row, such as `tree.hole.id`"),
+    ],
+)
+def test_a_relation_in_place_of_a_field_is_answered_with_a_field(
+    call: Callable[[], Any], instead: str
+) -> None:
+    with pytest.raises(ferro.InvalidQuery, match=f"is a relation, not a field: .*{instead}"):
+        call()
 
 
 @pytest.mark.usefixtures("db")

@@ -333,8 +333,19 @@ def field_at(table: Table, path: str) -> Value:
             raise UnknownField(f"`{table.label}.{path}`: what is before `{name}` is not a relation")
         found = found._at(name)
     if not isinstance(found, Value):
-        raise InvalidQuery(f"`{table.label}.{path}` is a relation, not a field")
+        hint = _instead_of(found._relation, path)
+        raise InvalidQuery(f"`{table.label}.{path}` is a relation, not a field: {hint}")
     return found
+
+
+def _instead_of(relation: Relationship, path: str) -> str:
+    """What to name in place of a relation."""
+    before, dot, _ = path.rpartition(".")
+    if relation.holds_key:
+        return f"name the field of its key, `{before}{dot}{relation.source_fields[0]}`"
+    if relation.many:
+        return f"compute a value of its rows, such as `lambda it: it.{path}.count()`"
+    return f"name a field of its row, such as `{path}.{relation.key_fields[0]}`"
 
 
 def conditions_of(
