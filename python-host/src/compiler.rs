@@ -58,8 +58,12 @@ impl Catalog for PythonCatalog {
         Box::pin(ready(self.call("compile", &Request { query, dialect, scope })))
     }
 
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.call("create_tables", &dialect)
+    fn create_tables(
+        &self,
+        dialect: Dialect,
+        found: &[String],
+    ) -> Result<Vec<MigrationStep>, Error> {
+        self.call("create_tables", &Differing { dialect, found })
     }
 
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
@@ -67,13 +71,15 @@ impl Catalog for PythonCatalog {
     }
 
     fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error> {
-        #[derive(Serialize)]
-        struct Request<'a> {
-            dialect: Dialect,
-            found: &'a [String],
-        }
-        self.call("migrate", &Request { dialect, found })
+        self.call("migrate", &Differing { dialect, found })
     }
+}
+
+/// What a database has, to be compared with the models.
+#[derive(Serialize)]
+struct Differing<'a> {
+    dialect: Dialect,
+    found: &'a [String],
 }
 
 impl PythonCatalog {

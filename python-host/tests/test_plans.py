@@ -121,11 +121,12 @@ def test_a_core_that_failed_is_thrown_away() -> None:
 
         raise WasmtimeError("trapped")
 
+    request = '{"dialect": "sqlite", "found": []}'
     name = "[method]catalog.create-tables"
     core._functions[name] = fail  # type: ignore[assignment]
     with pytest.raises(ferro.InternalError, match="trapped"):
-        catalog.create_tables('"sqlite"')
-    assert catalog.create_tables('"sqlite"') == "[]"
+        catalog.create_tables(request)
+    assert catalog.create_tables(request) == "[]"
     assert own._core is not core
 
 

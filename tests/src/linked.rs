@@ -45,8 +45,12 @@ impl Catalog for Linked {
         Box::pin(ready(self.catalog.compile(query, dialect, scope)))
     }
 
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.catalog.create_tables(dialect)
+    fn create_tables(
+        &self,
+        dialect: Dialect,
+        found: &[String],
+    ) -> Result<Vec<MigrationStep>, Error> {
+        self.catalog.create_tables(dialect, found)
     }
 
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {

@@ -49,8 +49,12 @@ impl compiler::GuestCatalog for Catalog {
         self.0.compile(&query, dialect, scope.as_ref())
     }
 
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.0.create_tables(dialect)
+    fn create_tables(
+        &self,
+        dialect: Dialect,
+        found: Vec<String>,
+    ) -> Result<Vec<MigrationStep>, Error> {
+        self.0.create_tables(dialect, &found)
     }
 
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {

@@ -28,13 +28,13 @@ pub fn compile(catalog: &Catalog, request: &str) -> Result<String, String> {
     answer(request, |it: Compile| catalog.compile(&it.query, it.dialect, it.scope.as_ref()))
 }
 
-/// Takes a `dialect`, returns a list of `migration-step`.
+/// Takes `{dialect, found}`, returns a list of `migration-step`.
 ///
 /// # Errors
 ///
 /// An `error`.
 pub fn create_tables(catalog: &Catalog, request: &str) -> Result<String, String> {
-    answer(request, |dialect: Dialect| catalog.create_tables(dialect))
+    answer(request, |it: Migrate| catalog.create_tables(it.dialect, &it.found))
 }
 
 /// Takes a `dialect`, returns a list of statements.
@@ -125,7 +125,7 @@ mod tests {
             r#"SELECT "t0"."name" FROM "city" AS "t0" WHERE "t0"."name" = ?1"#
         );
         assert_eq!(plan["steps"][0]["binds"][0]["source"]["parameter"], 0);
-        let steps = create_tables(&catalog, r#""postgres""#).unwrap();
+        let steps = create_tables(&catalog, r#"{"dialect": "postgres", "found": []}"#).unwrap();
         assert!(steps.contains("CREATE TABLE IF NOT EXISTS"), "{steps}");
         let questions = introspection(&catalog, r#""sqlite""#).unwrap();
         let questions: Vec<String> = serde_json::from_str(&questions).unwrap();

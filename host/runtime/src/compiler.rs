@@ -102,10 +102,14 @@ impl Catalog for WasmCatalog {
         Box::pin(self.pool.compile(self, query, dialect, scope, claimant))
     }
 
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
+    fn create_tables(
+        &self,
+        dialect: Dialect,
+        found: &[String],
+    ) -> Result<Vec<MigrationStep>, Error> {
         self.alone(async |instance, catalog| {
             let catalogs = instance.core.ferro_orm_compiler().catalog();
-            catalogs.call_create_tables(&mut instance.store, catalog, dialect).await
+            catalogs.call_create_tables(&mut instance.store, catalog, dialect, found).await
         })
     }
 

@@ -265,8 +265,9 @@ impl Host {
         Gate::scoped(databases, models, Arc::clone(tenant)).open(label)
     }
 
-    /// Creates the tables of a plugin's models that a database lacks. Only the operator does so:
-    /// models are a plugin's own, tables are not.
+    /// Creates the tables of a plugin's models that a database lacks, with their indexes. Tables
+    /// that are there stay as they are. Only the operator does so: models are a plugin's own,
+    /// tables are not.
     ///
     /// # Errors
     ///

@@ -40,18 +40,25 @@ pub trait Catalog: Send + Sync {
         claimant: Option<&'a Claimant>,
     ) -> BoxFuture<'a, Result<Plan, Error>>;
 
-    /// The statements that create what is missing, in order.
+    /// The statements that create the tables that a database lacks, in order. `found` is what those
+    /// statements of [`introspection`](Self::introspection) return that come before the first that
+    /// is not a `SELECT`.
     ///
     /// # Errors
     ///
-    /// `unsupported`, if the dialect has no such type or constraint.
-    fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error>;
+    /// `invalid-schema`, if two models have the same table on that database; `invalid-query`, if
+    /// `found` is not what these statements return.
+    fn create_tables(
+        &self,
+        dialect: Dialect,
+        found: &[String],
+    ) -> Result<Vec<MigrationStep>, Error>;
 
     /// The statements that ask a database what it has where the models have their tables.
     ///
     /// # Errors
     ///
-    /// As [`create_tables`](Self::create_tables).
+    /// `invalid-schema`, as [`create_tables`](Self::create_tables).
     fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error>;
 
     /// The statements that make of what those of [`introspection`](Self::introspection) found what
@@ -59,7 +66,6 @@ pub trait Catalog: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`create_tables`](Self::create_tables), and `invalid-query` if `found` is nothing that
-    /// they return.
+    /// As [`create_tables`](Self::create_tables).
     fn migrate(&self, dialect: Dialect, found: &[String]) -> Result<Vec<MigrationStep>, Error>;
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferro_driver::{Database, Migration};
-use ferro_wit::plan::{MigrationStep, Plan, Risk};
+use ferro_wit::plan::{Plan, Risk};
 use ferro_wit::policy::Scope;
 use ferro_wit::query::Query;
 use ferro_wit::schema::Schema;
-use ferro_wit::types::{Dialect, Error, ErrorKind};
+use ferro_wit::types::{Dialect, Error};
 
 use crate::cache::{PlanCache, PlanKey, bytes_of};
 use crate::compiler::{Catalog, Compiler};
@@ -91,28 +91,19 @@ impl Models {
         Ok(plan)
     }
 
-    /// Create the tables that a database lacks. Where it lacks none, nobody needs the right to.
+    /// Create the tables that a database lacks, with their indexes. Tables that are there stay as
+    /// they are. Where none is missing, nobody needs the right to create any.
     ///
     /// # Errors
     ///
     /// Those of [`Catalog::create_tables`], and of the database.
     pub async fn create_tables(&self, database: &Database) -> Result<(), Error> {
-        let steps = self.catalog.create_tables(database.dialect())?;
-        match database.apply(&steps).await {
-            // PostgreSQL asks for the right to create before it looks whether a table is there.
-            Err(error) if error.kind == ErrorKind::Denied && self.are_there(database).await => {
-                Ok(())
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Whether a database has all that [`create_tables`](Self::create_tables) would create, as far
-    /// as it can be seen.
-    async fn are_there(&self, database: &Database) -> bool {
-        let creates = |it: &MigrationStep| it.sql.starts_with("CREATE ");
-        let missing = self.migrate(database, None).await;
-        missing.is_ok_and(|it| !it.left.iter().any(creates))
+        let dialect = database.dialect();
+        let questions = self.catalog.introspection(dialect)?;
+        // The others make temporary tables, for which a role needs a right.
+        let reading = questions.iter().take_while(|it| it.starts_with("SELECT")).count();
+        let plan = |found: &[String]| self.catalog.create_tables(dialect, found);
+        database.migrate(&questions[..reading], plan, Some(Risk::Safe)).await.map(drop)
     }
 
     /// Give a database what the models say, as far as a step puts no more at `risk` than that;

@@ -127,9 +127,9 @@ class Catalog:
         """From `{query, dialect, scope}` to a `plan`."""
         return self._compiler.call(self, "compile", request)
 
-    def create_tables(self, dialect: str) -> str:
-        """From a `dialect` to a list of `migration-step`."""
-        return self._compiler.call(self, "create-tables", dialect)
+    def create_tables(self, request: str) -> str:
+        """From `{dialect, found}` to a list of `migration-step`."""
+        return self._compiler.call(self, "create-tables", request)
 
     def introspection(self, dialect: str) -> str:
         """From a `dialect` to a list of statements."""

@@ -17,8 +17,9 @@ from .migration import Migration, Risk, migrate_database
 async def create_tables(*, using: str | None = None) -> None:
     """Create the tables of all models that were imported, where the database lacks them.
 
-    All are created or none. Raises `TransactionError` inside a transaction, and `DeniedError`
-    inside `ferro.scope`.
+    They get their indexes. Tables that exist are not changed: that is what `migrate` is for. All
+    are created or none. Raises `TransactionError` inside a transaction, `DeniedError` inside
+    `ferro.scope`, and `BusyError` if another program migrates the database for too long.
 
     Example:
         >>> import asyncio, ferro

@@ -118,7 +118,8 @@ class Plugin:
     async def create_tables(self, *, using: str | None = None) -> None:
         """Create the tables of the plugin's models, where the database lacks them.
 
-        Raises `TransactionError` inside a transaction.
+        They get their indexes. Tables that exist are not changed. Raises `TransactionError` inside
+        a transaction.
         """
         await create_tables_of(self._models, using)
 

@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(Input { schema, scope, query }) = serde_json::from_slice(data) else { return };
     let Ok(catalog) = Catalog::new(schema) else { return };
     for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-        let _ = catalog.create_tables(dialect);
+        let _ = catalog.create_tables(dialect, &[]);
         if let Ok(plan) = catalog.compile(&query, dialect, scope.as_ref()) {
             assert!(plan.steps.iter().all(|it| it.sql.len() <= MOST_SQL && !it.sql.contains('\0')));
         }

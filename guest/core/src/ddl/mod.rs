@@ -1,8 +1,8 @@
 //! Tables from models. Names and values of models are data here: names are quoted, values go
 //! through [`constants`](crate::dialect::constants), and nothing else of a model reaches the text.
 //!
-//! [`definition`] says what a model's table is, `create-tables` writes that down, and [`migration`]
-//! compares it with what a database has.
+//! [`definition`] says what a model's table is, and [`migration`] compares it with what a database
+//! has: `create-tables` writes down what is missing, and `migrate` what else is different.
 
 mod check;
 mod definition;
@@ -11,37 +11,13 @@ mod names;
 
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::schema::EnumType;
-use ferro_wit::types::{Dialect, Error};
+use ferro_wit::types::Dialect;
 
-use crate::catalog::{Catalog, Table};
+use crate::catalog::Table;
 use crate::dialect::Spelling as _;
 use crate::error::shown;
 use crate::sql::quoted;
 use definition::{ColumnDefinition, Constraint, IndexDefinition, Reference, Rule, TableDefinition};
-
-impl Catalog {
-    /// Statements that create what is missing, in order: schemas and enums, tables with their keys
-    /// and constraints, indexes. Every statement leaves alone what exists, so that all of them can
-    /// run again.
-    ///
-    /// # Errors
-    ///
-    /// `invalid-schema`, if two models have the same table on that database.
-    pub fn create_tables(&self, dialect: Dialect) -> Result<Vec<MigrationStep>, Error> {
-        self.check_dialect(dialect)?;
-        let mut steps = Steps { unless_there: " IF NOT EXISTS", ..Steps::new(dialect) };
-        let tables = definition::tables(self, dialect);
-        steps.create_namespaces(tables.iter().filter_map(|it| it.table.namespace.as_deref()));
-        if dialect.features().enums {
-            for found in &self.enums {
-                steps.create_enum(found);
-            }
-        }
-        let tables: Vec<_> = tables.iter().collect();
-        steps.create_tables(&tables, |_| Risk::Safe, |_| Risk::Safe);
-        Ok(steps.done)
-    }
-}
 
 /// Statements on their way.
 struct Steps {
@@ -87,12 +63,13 @@ impl Steps {
         self.push(format!("DO {}", self.dialect.text(&block)), description);
     }
 
-    fn create_namespaces<'a>(&mut self, namespaces: impl Iterator<Item = &'a str>) {
+    /// Creates the schemas of tables, but for those that are there.
+    fn create_namespaces<'a>(&mut self, tables: &[&'a TableDefinition<'_>], there: &'a [String]) {
         if !self.dialect.features().schemas {
             return;
         }
-        let mut known: Vec<&str> = Vec::new();
-        for namespace in namespaces {
+        let mut known: Vec<&str> = there.iter().map(String::as_str).collect();
+        for namespace in tables.iter().filter_map(|it| it.table.namespace.as_deref()) {
             if !known.contains(&namespace) {
                 known.push(namespace);
                 self.push(

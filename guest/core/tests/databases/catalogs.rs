@@ -207,7 +207,7 @@ async fn any_names_of_models_work_on_both_databases() {
         let schema = names.schema();
         let world = World::new(schema.clone(), &[]).await;
         for database in world.databases() {
-            let again = world.catalog.create_tables(database.dialect()).unwrap();
+            let again = world.catalog.create_tables(database.dialect(), &[]).unwrap();
             database.apply(&again).await.unwrap();
         }
         // The value is a name, too: it is bound and in no statement.

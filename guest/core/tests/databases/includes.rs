@@ -317,7 +317,7 @@ async fn the_number_of_statements_does_not_grow_with_the_rows() {
     let url = ferro_test_support::postgres::url();
     let database = Database::connect(&url, &options).await.unwrap();
     let catalog = ferro_core::Catalog::new(crate::blog::schema()).unwrap();
-    database.apply(&catalog.create_tables(Dialect::Postgres).unwrap()).await.unwrap();
+    database.apply(&catalog.create_tables(Dialect::Postgres, &[]).unwrap()).await.unwrap();
     for sql in [
         "INSERT INTO author (id, tenant_id, name, secret) SELECT n, 1, '', '' FROM generate_series(1, 500) n",
         "INSERT INTO post (tenant_id, author_id, title) SELECT 1, 1 + n % 500, '' FROM generate_series(1, 2000) n",

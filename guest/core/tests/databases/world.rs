@@ -25,7 +25,7 @@ impl World {
         let mut databases = Vec::new();
         for url in &urls {
             let database = Database::connect(url, &options).await.unwrap();
-            database.apply(&catalog.create_tables(database.dialect()).unwrap()).await.unwrap();
+            database.apply(&catalog.create_tables(database.dialect(), &[]).unwrap()).await.unwrap();
             for sql in seed {
                 let done = database.execute_raw(sql, vec![]).await;
                 done.unwrap_or_else(|error| panic!("`{sql}`: {error}"));

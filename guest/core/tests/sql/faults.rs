@@ -402,8 +402,8 @@ model `C`, index `c_all`: its name is that of the table `c_all` already
         ..with(namespace.unwrap_or("E"), vec![index("own")])
     };
     let catalog = Catalog::new(models(vec![apart(None), apart(Some("north"))])).unwrap();
-    assert!(catalog.create_tables(Dialect::Postgres).is_ok());
-    let error = catalog.create_tables(Dialect::Sqlite).unwrap_err();
+    assert!(catalog.create_tables(Dialect::Postgres, &[]).is_ok());
+    let error = catalog.create_tables(Dialect::Sqlite, &[]).unwrap_err();
     assert_eq!(
         error.message,
         "the index `own` of model `north` has the name of an index of model `E` on SQLite, which has \

@@ -46,7 +46,7 @@ fn names_are_quoted_whatever_they_are() {
             let expected = format!("SELECT ., . FROM  AS  WHERE . = {placeholder}");
             assert_eq!(unquoted(sql), expected, "{sql}");
             assert!(sql.contains(&format!("\"{}\"", name.replace('"', "\"\""))), "{sql}");
-            for step in catalog.create_tables(dialect).unwrap() {
+            for step in catalog.create_tables(dialect, &[]).unwrap() {
                 unquoted(&step.sql);
             }
         }
@@ -544,7 +544,7 @@ proptest! {
                 let query = Nodes::default().select(all(&name));
                 let plan = catalog.compile(&query, dialect, None).unwrap();
                 assert_only_known_words(&plan.steps[0].sql);
-                catalog.create_tables(dialect).unwrap();
+                catalog.create_tables(dialect, &[]).unwrap();
             }
         }
     }

@@ -10,7 +10,7 @@ use ferro_wit::types::{Dialect, Value};
 use crate::fixture::*;
 
 fn ddl(schema: Schema, dialect: Dialect) -> String {
-    let steps = Catalog::new(schema).unwrap().create_tables(dialect).unwrap();
+    let steps = Catalog::new(schema).unwrap().create_tables(dialect, &[]).unwrap();
     assert!(steps.iter().all(|it| it.transactional && it.reason.is_none()));
     steps.iter().map(|it| it.sql.as_str()).collect::<Vec<_>>().join(";\n")
 }
@@ -350,8 +350,8 @@ CREATE TABLE IF NOT EXISTS "b""i"."city2" (
 "##);
     let same = Model { table: Some("city".into()), ..other };
     let catalog = Catalog::new(models(vec![one, same])).unwrap();
-    assert!(catalog.create_tables(Dialect::Postgres).is_ok());
-    let fault = catalog.create_tables(Dialect::Sqlite).unwrap_err();
+    assert!(catalog.create_tables(Dialect::Postgres, &[]).is_ok());
+    let fault = catalog.create_tables(Dialect::Sqlite, &[]).unwrap_err();
     insta::assert_snapshot!(line(&fault), @"invalid-schema: the models `City` and `City2` have the same table `city` on SQLite, which has no schemas");
 }
 

@@ -57,7 +57,7 @@ impl Ferro {
 pub(crate) async fn fill(url: &str, rows: &Cities) -> Result<()> {
     let database = Database::connect(url, &ConnectOptions::default()).await?;
     let catalog = catalog()?;
-    database.apply(&catalog.create_tables(database.dialect())?).await?;
+    database.apply(&catalog.create_tables(database.dialect(), &[])?).await?;
     let numbers = "INSERT INTO counter (id, n) VALUES ";
     let rows_of_counter: Vec<_> = (0..1000).map(|it| format!("({it}, 0)")).collect();
     database.execute_raw(&format!("{numbers}{}", rows_of_counter.join(", ")), vec![]).await?;

@@ -13,6 +13,7 @@ mod limits;
 mod plans;
 mod queries;
 mod shapes;
+mod tables;
 mod tenants;
 mod transactions;
 mod world;

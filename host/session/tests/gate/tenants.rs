@@ -356,8 +356,8 @@ async fn who_may_create_nothing_gets_by_where_all_tables_are_there() {
     let reader = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
     models.create_tables(&reader).await.unwrap();
 
-    for drop in ["DROP INDEX note_title", "DROP TABLE label CASCADE"] {
-        owner.execute_raw(drop, vec![]).await.unwrap();
-        assert_error(models.create_tables(&reader).await, ErrorKind::Denied, "create ");
-    }
+    owner.execute_raw("DROP INDEX note_title", vec![]).await.unwrap();
+    models.create_tables(&reader).await.unwrap();
+    owner.execute_raw("DROP TABLE label CASCADE", vec![]).await.unwrap();
+    assert_error(models.create_tables(&reader).await, ErrorKind::Denied, "create ");
 }

@@ -49,6 +49,28 @@ pub(super) fn risk(replaced: &[Replaced], column: &ColumnDefinition<'_>) -> Risk
     enumeration.map_or(Risk::Safe, |it| it.risk)
 }
 
+/// Creates the enums of tables that are to be created, but for those that are there.
+pub(super) fn create(
+    steps: &mut Steps,
+    wanted: &[EnumType],
+    tables: &[&TableDefinition<'_>],
+    found: &Found,
+) {
+    if !steps.dialect.features().enums {
+        return;
+    }
+    let is_used = |index| {
+        let mut columns = tables.iter().flat_map(|it| &it.columns);
+        columns.any(|it| it.enumeration == Some(index))
+    };
+    for (index, wanted) in wanted.iter().enumerate() {
+        let is_there = found.types.enums.iter().any(|it| it.name == wanted.name);
+        if !is_there && is_used(index) {
+            steps.create_enum(wanted);
+        }
+    }
+}
+
 /// Creates the enums that are missing, and gives the others the values of the models.
 pub(super) fn change(
     steps: &mut Steps,

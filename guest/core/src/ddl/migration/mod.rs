@@ -15,10 +15,10 @@ mod tokens;
 mod types;
 
 use ferro_wit::plan::{MigrationStep, Risk};
-use ferro_wit::types::{Dialect, Error};
+use ferro_wit::types::{Dialect, Error, ErrorKind};
 
 use super::Steps;
-use super::definition::{self, ColumnDefinition, IndexDefinition, TableDefinition};
+use super::definition::{self, ColumnDefinition, IndexDefinition, Rule, TableDefinition};
 use crate::catalog::Catalog;
 use crate::error::shown;
 use crate::sql::quoted;
@@ -28,7 +28,9 @@ use found::{Found, FoundColumn, FoundConstraint, FoundIndex, FoundRule, FoundTab
 impl Catalog {
     /// The statements that ask a database what it has where the models have their tables. They are
     /// to be run in order, in a transaction that is rolled back; those that return something return
-    /// one row of one text, and those texts are what [`migrate`](Self::migrate) takes.
+    /// one row of one text, and those texts are what [`migrate`](Self::migrate) takes. For
+    /// [`create_tables`](Self::create_tables), those suffice that come before the first that is not
+    /// a `SELECT`: they only read.
     ///
     /// # Errors
     ///
@@ -36,6 +38,33 @@ impl Catalog {
     pub fn introspection(&self, dialect: Dialect) -> Result<Vec<String>, Error> {
         self.check_dialect(dialect)?;
         Ok(introspection::statements(self, dialect))
+    }
+
+    /// Statements that create the tables that a database lacks, in order: their schemas and enums,
+    /// the tables with their keys and constraints, their indexes. Tables that are there stay as they
+    /// are, without the indexes and keys that they lack. With nothing `found`, the database is empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`migrate`](Self::migrate), and `unsupported`, if a table would refer to a column
+    /// that has another type than in the models.
+    pub fn create_tables(
+        &self,
+        dialect: Dialect,
+        found: &[String],
+    ) -> Result<Vec<MigrationStep>, Error> {
+        self.check_dialect(dialect)?;
+        let found = Found::read(dialect, found)?;
+        let tables = definition::tables(self, dialect);
+        let (_, missing) = pairs(&tables, &found, &[]);
+        for table in &missing {
+            check_references(dialect, table, &found)?;
+        }
+        let mut steps = Steps { unless_there: " IF NOT EXISTS", ..Steps::new(dialect) };
+        steps.create_namespaces(&missing, &found.types.schemas);
+        enums::create(&mut steps, &self.enums, &missing, &found);
+        steps.create_tables(&missing, |_| Risk::Safe, |_| Risk::Safe);
+        Ok(steps.done)
     }
 
     /// The statements that make of what a database has what the models want, in order; none, if it
@@ -62,6 +91,37 @@ impl Catalog {
         }
         Ok(steps.done)
     }
+}
+
+/// Fails if a new table would refer to a column that has another type than its own. SQLite would not
+/// mind.
+fn check_references(
+    dialect: Dialect,
+    table: &TableDefinition<'_>,
+    found: &Found,
+) -> Result<(), Error> {
+    for constraint in &table.constraints {
+        let Rule::ForeignKey(key) = &constraint.rule else { continue };
+        let Some(target) = found.table(key.target) else { continue };
+        for (from, to) in key.columns.iter().zip(&key.target_columns) {
+            let own = table.columns.iter().find(|it| it.name == *from);
+            let Some((own, other)) = own.zip(target.column(to)) else { continue };
+            if !types::can_refer(dialect, own.plain_kind(), &other.kind) {
+                let message = format!(
+                    "table {} cannot refer to table {}: column {} would be {}, and column {} is {} \
+                     in the database: migrate that first",
+                    shown(&table.table.name),
+                    shown(&target.name),
+                    shown(from),
+                    shown(own.plain_kind()),
+                    shown(to),
+                    shown(&other.kind)
+                );
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A table of the models that the database has.

@@ -2,10 +2,12 @@
 
 use ferro_wit::plan::Risk;
 use ferro_wit::schema::DecimalSize;
+use ferro_wit::types::Dialect;
 
-/// What changing a column's type on PostgreSQL may cost.
-pub(super) fn risk(from: &str, to: &str) -> Risk {
-    if widens(from, to) { Risk::Blocking } else { Risk::Destructive }
+/// What changing a column's type on PostgreSQL may cost. A value that is not one of an enum's makes
+/// it fail, as one that breaks a check does.
+pub(super) fn risk(from: &str, to: &str, is_enum: bool) -> Risk {
+    if is_enum || widens(from, to) { Risk::Blocking } else { Risk::Destructive }
 }
 
 /// A value of one type of PostgreSQL as what a column of another takes, in SQL. Where there may be no
@@ -78,6 +80,44 @@ fn family(kind: &str) -> Family {
         it if it.ends_with("[]") => Family::Array,
         _ => Family::Other,
     }
+}
+
+/// Whether a column, by the type that a model gives it, can refer to one that is there. What neither
+/// of them says is the database's business.
+pub(super) fn can_refer(dialect: Dialect, from: &str, to: &str) -> bool {
+    match dialect {
+        Dialect::Postgres => {
+            let from = match split(from).0 {
+                "varchar" => "text",
+                "timestamp" | "timestamptz" => "date",
+                "time" => "time without time zone",
+                it => it,
+            };
+            // An enum is named with or without its schema.
+            let is_own = |it: &str| it.contains(['"', '.']);
+            let same = from == to || is_own(from);
+            same || family(from) == family(to) && family(to) != Family::Other
+        }
+        Dialect::Sqlite => {
+            let families = sqlite_family(from).zip(sqlite_family(to));
+            families.is_none_or(|(from, to)| from == to)
+        }
+    }
+}
+
+/// What SQLite compares alike, of the types that Ferro declares and of those that others do.
+fn sqlite_family(kind: &str) -> Option<String> {
+    let name = split(kind).0.to_ascii_uppercase();
+    let has = |parts: &[&str]| parts.iter().any(|it| name.contains(it));
+    let family = match name.as_str() {
+        "BOOLEAN" | "UUID" | "BLOB" => &name,
+        it if it.ends_with("_TEXT") => it,
+        _ if has(&["CHAR", "CLOB", "TEXT"]) => "TEXT",
+        _ if has(&["INT"]) => "INTEGER",
+        _ if has(&["REAL", "FLOA", "DOUB"]) => "REAL",
+        _ => return None,
+    };
+    Some(family.to_owned())
 }
 
 /// Whether SQLite keeps every value as it is, and as one that the driver reads, where a column of

@@ -20,7 +20,8 @@ async fn who_waits_for_another_migration_sees_what_it_did_whatever_the_isolation
     let other = database.begin(Default::default()).await.unwrap();
     let turn = "SELECT pg_advisory_xact_lock(439788663407)::text";
     other.fetch_raw(turn, vec![]).await.unwrap().next(1).await.unwrap();
-    for step in Catalog::new(schema.clone()).unwrap().create_tables(Dialect::Postgres).unwrap() {
+    for step in Catalog::new(schema.clone()).unwrap().create_tables(Dialect::Postgres, &[]).unwrap()
+    {
         other.execute_raw(&step.sql, vec![]).await.unwrap();
     }
     let waiting = migrate(&database, &schema, Some(Risk::Blocking));

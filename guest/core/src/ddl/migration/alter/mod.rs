@@ -39,8 +39,7 @@ pub(super) fn alter(
     tables.iter().for_each(|it| it.change_columns(steps));
     tables.iter().for_each(|it| it.add_constraints(steps, false));
     tables.iter().for_each(|it| it.create_indexes(steps));
-    let namespaces = missing.iter().filter_map(|it| it.table.namespace.as_deref());
-    steps.create_namespaces(namespaces.filter(|it| !found.types.schemas.iter().any(|s| s == it)));
+    steps.create_namespaces(&missing, &found.types.schemas);
     steps.create_tables(
         &missing,
         |table| {
