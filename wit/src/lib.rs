@@ -28,7 +28,7 @@ mod text;
 mod value;
 
 pub use client::{BoxFuture, Cursor, Session};
-pub use names::snake_case;
+pub use names::{REBUILT, snake_case};
 pub use text::escape_line;
 pub use value::is_decimal;
 

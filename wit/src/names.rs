@@ -10,6 +10,9 @@ use crate::query::AggregateFunction;
 use crate::schema::{Field, Model};
 use crate::types::ScalarType;
 
+/// What comes before the name of a table of SQLite while a migration builds it anew.
+pub const REBUILT: &str = "ferro new ";
+
 impl Model {
     /// The name of the table, without its namespace: the model's own in snake case where it names
     /// none.

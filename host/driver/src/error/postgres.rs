@@ -5,7 +5,11 @@ use sqlx::postgres::PgDatabaseError;
 
 pub(super) fn describe(error: &PgDatabaseError) -> Error {
     let code = error.code();
-    let kind = kind(code, error.message());
+    let kind = match error.routine() {
+        // A text that is none of an enum's, for which SQLite has a check.
+        Some("enum_in" | "enum_recv") => ErrorKind::CheckViolation,
+        _ => kind(code, error.message()),
+    };
     Error {
         code: Some(code.to_owned()),
         constraint: error.constraint().map(str::to_owned),
@@ -92,7 +96,8 @@ fn kind(code: &str, message: &str) -> ErrorKind {
         "25006" => K::ReadOnly,
         "42501" => K::Denied,
         "42P01" | "42703" | "42883" | "42704" | "42P02" | "3F000" => K::UndefinedObject,
-        "42804" | "42846" | "42P18" | "22P02" | "22P03" => K::TypeMismatch,
+        // The last three are texts, or bytes, that are not of a type.
+        "42804" | "42846" | "42P18" | "22007" | "22P02" | "22P03" => K::TypeMismatch,
         "3D000" => K::DatabaseMissing,
         IN_USE => K::Unsupported,
         "57P01" | "57P02" | "57P03" | "57P05" => K::ConnectionFailed,

@@ -61,11 +61,12 @@ fn kind_of_message(message: &str) -> ErrorKind {
         "a stored date, time or interval is none",
         "a stored value is none of its list",
     ];
-    const OVERFLOWS: [&str; 4] = [
+    const OVERFLOWS: [&str; 5] = [
         "integer overflow",
         "numeric field overflow",
         "datetime field overflow",
         "document overflow",
+        "value out of range",
     ];
     if has_any(&OVERFLOWS) {
         ErrorKind::ValueOutOfRange

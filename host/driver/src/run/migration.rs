@@ -1,5 +1,8 @@
 //! Applying migrations.
 
+use std::time::Duration;
+
+use ferro_wit::REBUILT;
 use ferro_wit::plan::{MigrationStep, Risk};
 use ferro_wit::types::{Dialect, Error, ErrorKind, TransactionOptions, Value};
 
@@ -351,8 +354,16 @@ fn incomparable(error: Error) -> Error {
     Error { message, ..error }
 }
 
-fn failed(step: &MigrationStep, error: Error) -> Error {
-    Error { message: format!("{}: {}", step.description, error.message), ..error }
+fn failed(step: &MigrationStep, mut error: Error) -> Error {
+    // Rows are copied to a table that has another name until then.
+    let copies = step.sql.starts_with(&format!("INSERT INTO \"{REBUILT}"));
+    let table = error.table.as_deref().and_then(|it| it.strip_prefix(REBUILT));
+    if let Some(table) = table.filter(|_| copies).map(str::to_owned) {
+        error.message = error.message.replace(&format!("{REBUILT}{table}."), &format!("{table}."));
+        error.table = Some(table);
+    }
+    error.message = format!("{}: {}", step.description, error.message);
+    error
 }
 
 fn still_missing(steps: &[MigrationStep]) -> Error {

@@ -1,6 +1,8 @@
 //! Stored values of one type as values of another, where a column of SQLite gets another type in a
 //! migration: what a cast of PostgreSQL gives, or an error.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use ferro_wit::calendar::DAY;
 use ferro_wit::types::{ScalarType, Scalars, Value};
 use uuid::Uuid;
@@ -80,7 +82,11 @@ fn is_of(value: &Value, kind: ScalarType) -> bool {
 /// The nearest whole number, of two that are as near the even one.
 fn whole(value: f64) -> Result<i64, Fault> {
     let digits = format!("{:.0}", value.round_ties_even());
-    digits.parse().map_err(|_| Fault::out_of_range("is not a 64-bit integer"))
+    digits.parse().map_err(|_| too_large())
+}
+
+fn too_large() -> Fault {
+    Fault::out_of_range("is not a 64-bit integer")
 }
 
 fn text(value: &Value) -> Result<String, Fault> {
@@ -131,7 +137,12 @@ fn parsed(text: &str, kind: ScalarType) -> Result<Value, Fault> {
             "false" | "f" | "no" | "n" | "off" | "0" => Value::Boolean(false),
             _ => return Err(none("boolean")),
         },
-        S::Integer => Value::Integer(trimmed.parse().map_err(|_| none("integer"))?),
+        S::Integer => {
+            Value::Integer(trimmed.parse().map_err(|fault: ParseIntError| match fault.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => too_large(),
+                _ => none("integer"),
+            })?)
+        }
         S::Float => Value::Float(trimmed.parse().map_err(|_| none("number"))?),
         S::Blob => Value::Blob(match trimmed.strip_prefix("\\x") {
             Some(digits) => hex::decode(digits).map_err(|_| none("blob"))?,

@@ -200,7 +200,9 @@ impl Pair<'_> {
         };
         let shadow = self.shadow.and_then(|it| it.column(column.name));
         let kind = shadow.filter(|it| it.kind != there.kind);
-        let kind = kind.map_or(Risk::Safe, |it| types::risk(&there.kind, &it.kind));
+        let kind = kind.map_or(Risk::Safe, |it| {
+            types::risk(&there.kind, &it.kind, column.enumeration.is_some())
+        });
         let kind = match self.is_watched(column) {
             true => Risk::Destructive,
             false => kind,

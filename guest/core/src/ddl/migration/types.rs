@@ -18,6 +18,10 @@ pub(super) fn cast(value: &str, from: &str, to: &str) -> String {
         (Family::Json, Family::Array) => return format!("CAST({} AS {to})", elements(value)),
         _ => {}
     }
+    if (from, to) == ("bigint", "boolean") {
+        // By way of an integer, large ones would fail.
+        return format!("{value} <> 0");
+    }
     let between = between(from, to);
     let value = between.map_or_else(|| value.to_owned(), |it| format!("CAST({value} AS {it})"));
     format!("CAST({value} AS {to})")
@@ -150,18 +154,33 @@ pub(super) fn keeps(from: &str, to: &str) -> bool {
     }
 }
 
+/// Whether every value has a form of its own where a column of SQLite gets another type, so that
+/// nothing is lost as it is converted.
+pub(super) fn converts(from: &str, to: &str) -> bool {
+    let (from, to) = (split(from).0.to_ascii_uppercase(), to.to_ascii_uppercase());
+    match to.as_str() {
+        "TEXT" => ["BOOLEAN", "REAL", "DOUBLE", "BLOB", "UUID"].contains(&from.as_str()),
+        "TIMESTAMP_TEXT" | "TIMESTAMPTZ_TEXT" => from == "DATE_TEXT",
+        "JSON_TEXT" => from.ends_with("_ARRAY_TEXT"),
+        _ => false,
+    }
+}
+
 /// Whether two declared types of SQLite are the same but for their sizes.
 pub(super) fn differ_in_size(from: &str, to: &str) -> bool {
     split(from).0.eq_ignore_ascii_case(split(to).0)
 }
 
-/// Whether every value of one type is one of another, as `format_type` names them.
+/// Whether every value of one type is one of another, or has a form of its own there. The types are
+/// named as `format_type` does.
 pub(super) fn widens(from: &str, to: &str) -> bool {
     let ((from, from_size), (to, to_size)) = (split(from), split(to));
     match (from, to) {
         (_, "text") => true,
         ("numeric", "numeric") => holds(to_size, from_size),
-        ("smallint" | "integer" | "bigint", "numeric") => to_size.is_none(),
+        ("smallint" | "integer" | "bigint" | "boolean", "numeric") => to_size.is_none(),
+        ("boolean", "smallint" | "integer" | "bigint") => true,
+        (_, "jsonb") if from.ends_with("[]") => true,
         ("smallint", "integer" | "bigint" | "real" | "double precision")
         | ("integer", "bigint" | "double precision")
         | ("real", "double precision")
@@ -213,6 +232,9 @@ mod tests {
             ("numeric(10,2)", "numeric"),
             ("character varying(20)", "text"),
             ("uuid", "text"),
+            ("boolean", "smallint"),
+            ("boolean", "numeric"),
+            ("uuid[]", "jsonb"),
         ] {
             assert!(widens(from, to), "{from} to {to}");
         }
@@ -223,6 +245,8 @@ mod tests {
             ("numeric(10,2)", "numeric(10,3)"),
             ("text", "integer"),
             ("timestamp with time zone", "date"),
+            ("boolean", "numeric(4,1)"),
+            ("jsonb", "text[]"),
         ] {
             assert!(!widens(from, to), "{from} to {to}");
         }

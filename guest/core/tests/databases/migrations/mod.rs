@@ -8,6 +8,7 @@ mod others;
 mod own;
 mod risks;
 mod scripts;
+mod types;
 mod values;
 
 use ferro_core::Catalog;

@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, CString, c_int};
 
+use ferro_wit::types::ErrorKind;
 use libsqlite3_sys as ffi;
 
 use super::call::{self, Call, Function};
@@ -33,7 +34,13 @@ unsafe extern "C" fn converted(
     match conversion::converted(stored, from, to) {
         Ok(bound) => call.give(bound.stored()),
         Err(fault) => {
-            let message = format!("a `{from}` cannot become a `{to}`: it {}", fault.predicate);
+            // By these words, errors of SQLite get their kind.
+            let kind = match fault.kind {
+                ErrorKind::ValueOutOfRange => "value out of range: ",
+                _ => "",
+            };
+            let message =
+                format!("{kind}a `{from}` cannot become a `{to}`: it {}", fault.predicate);
             let message = CString::new(message).unwrap_or_default();
             call.give_error(&message);
         }

@@ -107,9 +107,11 @@ impl Change<'_> {
             let actions: Vec<_> = [drop, change, set].into_iter().flatten().collect();
             let sql = format!("ALTER TABLE {} {}", self.name, actions.join(", "));
             let what = format!("change {of} from {} to {kind}", there.kind);
-            let reason = match (risk, types::risk(&there.kind, kind)) {
+            let is_enum = column.enumeration.is_some();
+            let reason = match (risk, types::risk(&there.kind, kind, is_enum)) {
                 (_, Risk::Destructive) => LOSES_VALUES,
                 (Risk::Destructive, _) => STANDS_IN_THE_WAY,
+                _ if is_enum => NOT_OF_ENUM,
                 _ => "the table may be written anew",
             };
             steps.push_risk(sql, what, risk, Some(reason));
@@ -189,6 +191,8 @@ impl Change<'_> {
     }
 }
 
+const NOT_OF_ENUM: &str =
+    "the table is written anew, and it fails if a row has a value that is not one of the enum";
 const LOSES_VALUES: &str = "values may change, and it fails if one cannot be converted";
 
 fn is_volatile(default: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ferro_wit::REBUILT;
 use ferro_wit::plan::Risk;
 use ferro_wit::types::Dialect;
 
@@ -61,7 +62,7 @@ impl Change<'_> {
             Stage::Losing => self.pair.table,
         };
         let name = table.table.sql(steps.dialect);
-        let new = format!("ferro new {}", table.table.name);
+        let new = format!("{REBUILT}{}", table.table.name);
         let (risk, reason) = self.risk_at(stage);
         let at = shown(&table.table.name);
         let mut push = |sql, what: &str| {
@@ -87,21 +88,30 @@ impl Change<'_> {
         }
         let is_there =
             |it: &&ColumnDefinition<'_>| stage == Stage::Losing || found.column(it.name).is_some();
-        let copied = table.columns.iter().filter(is_there);
-        let copied = copied.map(|it| (it.name, self.value(it)));
+        let copied: Vec<_> = table.columns.iter().filter(is_there).collect();
+        let converted = copied.iter().filter(|it| self.conversion(it).is_some());
+        let converted: Vec<_> = converted.map(|it| shown(it.name)).collect();
+        let copied = copied.into_iter().map(|it| (it.name, self.value(it)));
         let kept = kept.iter().map(|it| (it.name.as_str(), quoted(&it.name)));
         let (copied, values): (Vec<_>, Vec<_>) = copied.chain(kept).unzip();
         let copying = match self.needs_values() {
             true if stage == Stage::Keeping => {
-                "copy the rows, which fails if there are any: a field without a default is new"
+                "copy the rows, which fails if there are any: a field without a default is new".into()
             }
-            _ => "copy the rows, which fails if one breaks a rule",
+            _ if converted.is_empty() => {
+                Cow::from("copy the rows, which fails if one breaks a rule")
+            }
+            _ => format!(
+                "copy the rows, which fails if one breaks a rule, or cannot be converted in column {}",
+                converted.join(", ")
+            )
+            .into(),
         };
         if !copied.is_empty() {
             let (columns, values) = (quoted_list(&copied), values.join(", "));
             let new = quoted(&new);
             let sql = format!("INSERT INTO {new} ({columns}) SELECT {values} FROM {name}");
-            push(sql, copying);
+            push(sql, &copying);
         }
         push(format!("DROP TABLE {name}"), "drop the former one");
         // Views still name the table that is not there now.
@@ -129,19 +139,27 @@ impl Change<'_> {
     fn value(&self, column: &ColumnDefinition<'_>) -> String {
         let (kind, name) = (column.plain_kind(), quoted(column.name));
         let there = self.found.column(column.name).map(|it| it.kind.as_str());
-        let Some(there) = there.filter(|it| !it.eq_ignore_ascii_case(kind)) else { return name };
-        let value = match types::keeps(there, kind) || types::differ_in_size(there, kind) {
-            true => name,
-            false => {
-                let [from, to] = [there, kind].map(|it| Dialect::Sqlite.text(it));
-                format!("ferro_converted({name}, {from}, {to})")
-            }
+        if there.is_none_or(|it| it.eq_ignore_ascii_case(kind)) {
+            return name;
+        }
+        let value = match self.conversion(column) {
+            Some([from, to]) => format!("ferro_converted({name}, {from}, {to})"),
+            None => name,
         };
         let size = types::decimal_size(kind);
         match size.and_then(|it| Dialect::Sqlite.sized(&it)) {
             Some((before, after)) => format!("{before}{value}{after}"),
             None => value,
         }
+    }
+
+    /// The types, as texts, between which the values of a column are converted.
+    fn conversion(&self, column: &ColumnDefinition<'_>) -> Option<[String; 2]> {
+        let (there, kind) = (&self.found.column(column.name)?.kind, column.plain_kind());
+        let keeps = there.eq_ignore_ascii_case(kind)
+            || types::keeps(there, kind)
+            || types::differ_in_size(there, kind);
+        (!keeps).then(|| [there, kind].map(|it| Dialect::Sqlite.text(it)))
     }
 
     /// Whether rows that are there would need a value that nobody gives.

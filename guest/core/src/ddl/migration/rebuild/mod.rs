@@ -59,7 +59,7 @@ struct Change<'a> {
     database: &'a Found,
     /// The table as it can be without a change of any value.
     table: TableDefinition<'a>,
-    /// The columns whose values change with their type.
+    /// The columns whose values may change with their type.
     converted: Vec<&'a str>,
     /// What has rules beside those of the models until then.
     kept: Vec<&'a FoundConstraint>,
@@ -74,7 +74,8 @@ impl<'a> Change<'a> {
         for column in &mut table.columns {
             let Some(there) = found.column(column.name).filter(|it| !it.computed) else { continue };
             let kind = column.plain_kind();
-            if there.generated && column.generated || types::keeps(&there.kind, kind) {
+            let keeps = types::keeps(&there.kind, kind) || types::converts(&there.kind, kind);
+            if there.generated && column.generated || keeps {
                 continue;
             }
             converted.push(column.name);
@@ -160,7 +161,9 @@ impl<'a> Change<'a> {
 
     /// What a reference to the table needs.
     fn risk_of_key(&self, reference: &Reference<'_>) -> Risk {
-        self.risk_of_table().max(self.pair.risk_of(&reference.target_columns))
+        let waits = reference.target_columns.iter().any(|it| self.converted.contains(it));
+        let kind = if waits { Risk::Destructive } else { Risk::Safe };
+        kind.max(self.risk_of_table()).max(self.pair.risk_of(&reference.target_columns))
     }
 
     /// What the table needs to be as it is without a loss.
