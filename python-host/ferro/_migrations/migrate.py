@@ -54,7 +54,8 @@ async def migrate(
     says what it was called: `renamed_from`.
 
     Raises `TransactionError` inside a transaction, `DeniedError` inside `ferro.scope`, with
-    `dry_run` too, and what the database says of a step, such as `NotNullViolation` for a field
+    `dry_run` too, `BusyError` if another migration does not end within a minute (on SQLite within
+    `busy_timeout`), and what the database says of a step, such as `NotNullViolation` for a field
     without a default that is new in a table with rows; then nothing is changed. On PostgreSQL the
     role has to be allowed to create temporary tables.
 

@@ -10,9 +10,9 @@ use super::statement_connection::StatementConnection;
 use crate::database::Database;
 use crate::transaction::Transaction;
 
-/// Programs that start at once would make the same table at once, and all but one fail, whatever
-/// `IF NOT EXISTS` says. The number is "ferro" in ASCII.
-const IN_TURNS: &str = "SELECT pg_catalog.pg_advisory_xact_lock(439788663407)";
+/// How long a migration of PostgreSQL waits for another one, unless the connection has a
+/// `lock_timeout` of its own. One of SQLite waits as long as any writer, for its `busy_timeout`.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What became of a migration.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,13 +27,14 @@ pub struct Migration {
 
 impl Database {
     /// Applies the steps of a migration in order, in one transaction if all of them may run in one.
-    /// Several that are applied to one database at once wait for each other then. Foreign keys of
-    /// SQLite are not enforced meanwhile, and checked at the end.
+    /// Several that are applied to one database at once wait for each other then, as those of
+    /// [`migrate`](Self::migrate) do. Foreign keys of SQLite are not enforced meanwhile, and checked
+    /// at the end.
     ///
     /// # Errors
     ///
     /// What the database says of a step, which the message names. Without a transaction, the steps
-    /// before it stay applied. `foreign-key-violation`, if rows of SQLite refer to none afterwards.
+    /// before it stay applied. `busy`, if another migration does not end in time. `foreign-key-violation`, if rows of SQLite refer to none afterwards.
     pub async fn apply(&self, steps: &[MigrationStep]) -> Result<(), Error> {
         if !steps.iter().all(|it| it.transactional) {
             return self.apply_alone(steps).await;
@@ -44,9 +45,9 @@ impl Database {
             }
             _ => None,
         };
-        let transaction = self.begin_migration(keys).await?;
+        let transaction = self.begin_migration(keys).await.map_err(waited)?;
         let applied = async {
-            in_turns(&transaction).await?;
+            in_turns(&transaction, PATIENCE).await?;
             let mut orphans = Orphans::new(keys == Some(true));
             apply(&transaction, steps, &mut orphans).await?;
             orphans.check(&transaction).await
@@ -57,18 +58,20 @@ impl Database {
 
     /// Asks the database what it has, by the statements of a catalog's `introspection`, has the
     /// steps of a migration planned from that, and applies those with no more than some `risk`; with
-    /// none, it applies nothing. All of it happens in one transaction, and several migrations of one
-    /// database wait for each other. Only what may not run in a transaction, as new values of an
-    /// enum on PostgreSQL, runs before it.
+    /// none, it applies nothing. All of it happens in one transaction. Only what may not run in a
+    /// transaction, as new values of an enum on PostgreSQL, runs before it.
+    ///
+    /// Several migrations of one database wait for each other: on PostgreSQL for a minute, or for
+    /// the `lock_timeout` of the connection if it has one; on SQLite for the `busy_timeout`.
     ///
     /// On SQLite foreign keys are not enforced meanwhile; that they hold is checked at the end. On
     /// PostgreSQL the role has to be allowed to create temporary tables.
     ///
     /// # Errors
     ///
-    /// What `plan` and the database say; the message names the step. `denied` and `read-only` on
-    /// PostgreSQL, if no temporary tables may be made. `foreign-key-violation`, if
-    /// rows of SQLite refer to none afterwards. Nothing is changed then, but for steps that may not
+    /// What `plan` and the database say; the message names the step. `busy`, if another migration
+    /// does not end in time. `denied` and `read-only` on PostgreSQL, if no temporary tables may be
+    /// made. `foreign-key-violation`, if rows of SQLite refer to none afterwards. Nothing is changed then, but for steps that may not
     /// run in a transaction.
     pub async fn migrate(
         &self,
@@ -117,7 +120,7 @@ impl Database {
         }
         let mut alone = Vec::new();
         loop {
-            let transaction = self.begin_migration(keys).await?;
+            let transaction = self.begin_migration(keys).await.map_err(waited)?;
             let run = job.run(&transaction, keys == Some(true), &alone);
             let mut migration = match run.await {
                 Ok(migration) => migration,
@@ -192,7 +195,7 @@ impl<P: Fn(&[String]) -> Result<Vec<MigrationStep>, Error>> Job<'_, P> {
         keys: bool,
         done: &[MigrationStep],
     ) -> Result<Migration, Error> {
-        in_turns(transaction).await?;
+        in_turns(transaction, PATIENCE).await?;
         let mut migration = self.plan(transaction, done).await?;
         if !migration.applied.iter().all(|it| it.transactional) {
             return Ok(migration);
@@ -237,12 +240,36 @@ async fn introspect(transaction: &Transaction, questions: &[String]) -> Result<V
     Ok(found)
 }
 
-async fn in_turns(transaction: &Transaction) -> Result<(), Error> {
-    match transaction.dialect() {
-        Dialect::Postgres => run(transaction.connection(false).await?, IN_TURNS).await,
-        // There is one writer at a time.
-        Dialect::Sqlite => Ok(()),
+/// Programs that start at once would make the same table at once, and all but one fail, whatever
+/// `IF NOT EXISTS` says. SQLite has one writer at a time anyway.
+async fn in_turns(transaction: &Transaction, patience: Duration) -> Result<(), Error> {
+    if transaction.dialect() == Dialect::Sqlite {
+        return Ok(());
     }
+    // The number is "ferro" in ASCII.
+    let take = "PERFORM pg_catalog.pg_advisory_xact_lock(439788663407)";
+    let patience = patience.as_millis();
+    let sql = format!(
+        "DO 'BEGIN IF pg_catalog.current_setting(''lock_timeout'') <> ''0'' THEN {take}; ELSE \
+         SET LOCAL lock_timeout = {patience}; {take}; SET LOCAL lock_timeout = 0; END IF; END'"
+    );
+    run(transaction.connection(false).await?, &sql).await.map_err(waited)
+}
+
+/// The error of a migration whose turn does not come.
+fn waited(error: Error) -> Error {
+    let advice = match error.code.as_deref() {
+        Some("55P03") => {
+            "another migration of this database has not ended in time: migrate again when it has; \
+             the advisory locks in `pg_locks` show its connection"
+        }
+        Some(code) if code.starts_with("SQLITE_BUSY") => {
+            "another program has written to this database for longer than `busy_timeout`: migrate \
+             again when it has ended"
+        }
+        _ => return error,
+    };
+    Error { message: format!("{advice} ({})", error.message), ..error }
 }
 
 async fn apply(
@@ -375,4 +402,33 @@ fn still_missing(steps: &[MigrationStep]) -> Error {
                                              it"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConnectOptions;
+
+    #[tokio::test]
+    async fn a_turn_comes_in_time_or_not_at_all() {
+        let url = ferro_test_support::postgres::url();
+        let database = Database::connect(&url, &ConnectOptions::default()).await.unwrap();
+        let first = database.begin_migration(None).await.unwrap();
+        in_turns(&first, PATIENCE).await.unwrap();
+        // Other locks are waited for as ever.
+        let mut rows = first.fetch_raw("SHOW lock_timeout", vec![]).await.unwrap();
+        let shown = rows.next(1).await.unwrap().unwrap().columns[0].get(0);
+        assert_eq!(shown, Some(Value::from("0")));
+        drop(rows);
+
+        let second = database.begin_migration(None).await.unwrap();
+        let error = in_turns(&second, Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Busy, Some("55P03")));
+        assert!(error.message.starts_with("another migration of this database"), "{error}");
+        first.commit().await.unwrap();
+        second.rollback().await.unwrap();
+        let third = database.begin_migration(None).await.unwrap();
+        in_turns(&third, Duration::from_millis(100)).await.unwrap();
+        third.commit().await.unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use ferro_driver::ConnectOptions;
 use ferro_test_support::postgres;
 
 /// A URL with a setting for each connection.
-fn with_setting(url: &str, name: &str, value: &str) -> String {
+pub(super) fn with_setting(url: &str, name: &str, value: &str) -> String {
     let mark = if url.contains('?') { '&' } else { '?' };
     format!("{url}{mark}options=-c%20{name}%3D{value}")
 }

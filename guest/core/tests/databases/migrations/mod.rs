@@ -3,6 +3,7 @@
 mod adoption;
 mod any;
 mod apply;
+mod interrupted;
 mod names;
 mod others;
 mod own;
