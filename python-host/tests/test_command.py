@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -243,3 +244,15 @@ async def test_a_step_that_a_row_forbids_changes_nothing(shell: Shell) -> None:
     assert "label" in said
     assert len(await rows(shell.url)) == 1
     assert shell.migrate("--check")[0] == 1
+
+
+async def test_programs_that_migrate_at_once_do_it_once(shell: Shell) -> None:
+    async def at_once() -> list[tuple[int, str, str]]:
+        return await asyncio.gather(*(asyncio.to_thread(shell.migrate) for _ in range(3)))
+
+    for source in (MODELS, REBUILT):
+        shell.models(source)
+        done = await at_once()
+        assert [(code, said) for code, _, said in done] == [(0, "")] * 3
+        assert sum("-- applied: " in output for _, output, _ in done) == 1
+        assert shell.migrate("--check")[0] == 0

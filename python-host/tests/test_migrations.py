@@ -290,3 +290,59 @@ async def test_what_makes_no_sense_is_said(connected: str) -> None:
         await ferro.migrate(using="nowhere")
     with pytest.raises(ferro.SchemaError, match="`renamed_from` takes a `str`"):
         ferro.Field(renamed_from=3)  # type: ignore[arg-type]
+
+
+async def test_creating_tables_changes_no_table_that_is_there(connected: str) -> None:
+    person()
+    await ferro.create_tables()
+    person({"age": (int, 3)}, indexes=[("name",)])
+    pet = type(ferro.Model)(
+        "Pet",
+        (ferro.Model,),
+        {
+            "__module__": __name__,
+            "__annotations__": {"id": int | None, "name": str},
+            "id": ferro.Field(default=None, primary_key=True),
+            "name": ferro.Field(index=True),
+        },
+        table="migrated_pet",
+    )
+    await ferro.create_tables()
+    await pet.create(name="Tom")
+    left = [it.description for it in (await ferro.migrate(dry_run=True)).left]
+    assert left == [
+        "add column `age` to table `migrated_person`",
+        "create index `migrated_person_name_idx`",
+    ]
+
+
+async def test_a_cancelled_migration_is_done_or_not(connected: str) -> None:
+    first = person()
+    await ferro.create_tables()
+    await first.create(name="Ada")
+    changed = person({"age": (int, 3)}, uniques=[("name",)])
+    planned = (await ferro.migrate(dry_run=True)).left
+    for milliseconds in range(0, 40, 4):
+        task = asyncio.create_task(ferro.migrate())
+        await asyncio.sleep(milliseconds / 1000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await ferro.migrate(dry_run=True)).left in ((), planned)
+    await ferro.migrate()
+    assert not (await ferro.migrate(dry_run=True)).left
+    assert [(it.name, it.age) for it in await changed.all()] == [("Ada", 3)]
+
+
+def test_tables_that_differ_in_case_only_are_refused() -> None:
+    person()
+    with pytest.raises(ferro.SchemaError, match="only in case, `migrated_person`, `Migrated_Person`"):
+        type(ferro.Model)(
+            "Human",
+            (ferro.Model,),
+            {
+                "__module__": __name__,
+                "__annotations__": {"id": int | None},
+                "id": ferro.Field(default=None, primary_key=True),
+            },
+            table="Migrated_Person",
+        )

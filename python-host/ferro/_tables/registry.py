@@ -30,10 +30,15 @@ class Registry:
     def add(self, table: Table) -> None:
         """Take in a model. A class that is defined again replaces the former one."""
         with self._lock:
-            known = self._tables.get(table.place)
+            folded = _folded(table.place)
+            known = next((it for it in self._tables.values() if _folded(it.place) == folded), None)
             if known is not None and _path(known) != _path(table):
+                tables = f"the same table, `{table.name}`"
+                if known.place != table.place:
+                    names = quoted([known.name, table.name])
+                    tables = f"tables that differ only in case, {names}, which SQLite takes for one"
                 raise SchemaError(
-                    f"`{_path(known)}` and `{_path(table)}` have the same table, `{table.name}`: "
+                    f"`{_path(known)}` and `{_path(table)}` have {tables}: "
                     "give one of them another, as in `class Name(ferro.Model, table=...)`"
                 )
             # In queries the second `User` of an application is `User_app_users`, after its table.
@@ -250,6 +255,11 @@ def _pairs(source: Table, declared: RelationOptions, target: Table) -> Table:
         former = source.renamed_from if is_plain else _native.snake_case(source.renamed_from)
         table.renamed_from = f"{former}_{declared.name}"
     return table
+
+
+def _folded(place: tuple[str | None, str]) -> tuple[str, ...]:
+    """A schema and a table as SQLite compares names: the case of ASCII letters does not count."""
+    return tuple("".join(it.lower() if it.isascii() else it for it in name or "") for name in place)
 
 
 def _path(table: Table) -> str:

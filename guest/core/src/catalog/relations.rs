@@ -209,6 +209,14 @@ impl<'a> Faults<'a> {
                 if !tables.insert(fold(&join.table)) {
                     self.found.push(format!("{at}: its table {table} exists already"));
                 }
+                // PostgreSQL keeps the row type of a table among the other types.
+                let mut enums = self.schema.enums.iter();
+                let name = names::fold(&join.table.name);
+                if enums.any(|it| names::fold(&it.name) == name) {
+                    self.found.push(format!(
+                        "{at}: an enum has the name of its table {table}: give the enum another one"
+                    ));
+                }
                 let mut all = join.former_tables.iter().chain([&join.table.name]);
                 if let Some(table) = all.find(|it| names::is_system_table(it)) {
                     let table = shown(table);
