@@ -130,12 +130,8 @@ model `Mood`: an enum has the name of its table `mood`: name the enum of `Mood.i
 
 #[test]
 fn an_enum_with_the_name_of_a_table_of_pairs_is_refused() {
-    let pairs = ManyToMany {
-        name: "tags".into(),
-        target: "Tag".into(),
-        through: None,
-        reverse: None,
-    };
+    let pairs =
+        ManyToMany { name: "tags".into(), target: "Tag".into(), through: None, reverse: None };
     let post = Model { many_to_manys: vec![pairs], ..model("Post", vec![id()]) };
     let enums = vec![EnumType { name: "Post_Tags".into(), values: vec!["a".into()] }];
     let schema = Schema { models: vec![post, model("Tag", vec![id()])], enums };

@@ -182,6 +182,7 @@ fn index_reason(index: &IndexDefinition<'_>) -> &'static str {
 
 const SOMEBODY_ELSES: &str = "no model has it, and it may be somebody else's";
 const STANDS_IN_THE_WAY: &str = "what others made for the present type has to go before";
+const LOSES_VALUES: &str = "values may change, and it fails if one cannot be converted";
 const NO_VALUE: &str = "it fails if there are rows, which get no value: give the field a default";
 
 impl Pair<'_> {

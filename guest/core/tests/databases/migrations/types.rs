@@ -178,3 +178,24 @@ async fn a_value_that_cannot_be_converted_is_one_of_a_column_that_the_error_name
         assert!(error.message.contains("column `it`"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_reference_waits_until_both_its_ends_have_one_type() {
+    let author = |kind| model("Author", vec![field("id", kind)]);
+    let world = World::new(
+        models(vec![author(ColumnType::Text(None))]),
+        &["INSERT INTO author (id) VALUES ('7')"],
+    )
+    .await;
+    let key = foreign_key("author", "author_id", "Author");
+    let book = Model { foreign_keys: vec![key], ..model("Book", vec![id(), big("author_id")]) };
+    let after = models(vec![author(ColumnType::Integer(IntegerWidth::Big)), book]);
+    for database in world.databases() {
+        let Migration { applied, left, .. } = migrate(database, &after, Some(Risk::Blocking)).await;
+        assert!(!sql(&applied).contains("REFERENCES"), "{}", sql(&applied));
+        assert!(sql(&left).contains("REFERENCES"), "{}", sql(&left));
+        migrate(database, &after, Some(Risk::Destructive)).await;
+        assert_settled(database, &after).await;
+        takes(database, "INSERT INTO book (author_id) VALUES (7)").await;
+    }
+}

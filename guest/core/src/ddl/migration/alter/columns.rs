@@ -8,7 +8,7 @@ use crate::ddl::Steps;
 use crate::ddl::definition::ColumnDefinition;
 use crate::ddl::migration::found::{FoundColumn, FoundConstraint, FoundRule};
 use crate::ddl::migration::matching::takes_place;
-use crate::ddl::migration::{NO_VALUE, Pair, STANDS_IN_THE_WAY, types};
+use crate::ddl::migration::{LOSES_VALUES, NO_VALUE, Pair, STANDS_IN_THE_WAY, types};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
 use crate::sql::quoted;
@@ -193,7 +193,6 @@ impl Change<'_> {
 
 const NOT_OF_ENUM: &str =
     "the table is written anew, and it fails if a row has a value that is not one of the enum";
-const LOSES_VALUES: &str = "values may change, and it fails if one cannot be converted";
 
 fn is_volatile(default: &str) -> bool {
     default.contains("gen_random_uuid")

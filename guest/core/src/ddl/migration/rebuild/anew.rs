@@ -9,7 +9,7 @@ use ferro_wit::types::Dialect;
 use super::{Change, Stage, declared};
 use crate::ddl::definition::ColumnDefinition;
 use crate::ddl::migration::found::{FoundColumn, FoundConstraint, FoundRule};
-use crate::ddl::migration::{SOMEBODY_ELSES, types};
+use crate::ddl::migration::{LOSES_VALUES, SOMEBODY_ELSES, types};
 use crate::ddl::{Steps, create_table};
 use crate::dialect::Spelling as _;
 use crate::error::shown;
@@ -21,7 +21,7 @@ impl Change<'_> {
         if stage == Stage::Losing {
             return match self.converted.is_empty() {
                 true => (Risk::Destructive, SOMEBODY_ELSES.into()),
-                false => (Risk::Destructive, "values may change or be lost".into()),
+                false => (Risk::Destructive, LOSES_VALUES.into()),
             };
         }
         let found = self.found;
